@@ -183,8 +183,9 @@ class Books:
 
     async def _ask(self, account: Edges) -> None:
         links: dict[UUID, set[str]] = {}
+        origins = [party for party, _ in account.untold.values()]
         for book in self.audits:
-            for row in await book.fetch(views.LINKS, list(account.untold)):
+            for row in await book.fetch(views.LINKS, list(account.untold), origins):
                 links.setdefault(row["edge_id"], set()).add(row["origin"])
         for book in self.services:
             ids = self._unread.get(book.name)

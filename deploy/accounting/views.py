@@ -61,15 +61,22 @@ SELECT DISTINCT message_id, type, NULL::text AS state, edge_id, NULL::text AS pa
        NULL::uuid AS incarnation, NULL::smallint AS lane, NULL::bigint AS number
 FROM entry WHERE type = ANY ($2) AND verified AND kind <> 'not_entitled' AND message_id >= $1 ORDER BY message_id
 """
-LINKS: Final = "SELECT DISTINCT edge_id, origin FROM link WHERE edge_ids && $1 AND edge_id = ANY ($1)"
+#: Those of the edges ($1) that their origins ($2) have stated to audit.
+LINKS: Final = """
+SELECT own.edge_id, own.origin FROM unnest($1::uuid[], $2::text[]) AS own (edge_id, origin)
+WHERE EXISTS (
+    SELECT FROM link AS l
+    WHERE link_keys(l.origin, l.edge_ids) @> link_keys(own.origin, ARRAY[own.edge_id])
+      AND l.edge_id = own.edge_id AND l.origin = own.origin)
+"""
 #: Decisions that do not follow from their facts, and messages that commit to another edge than the one stated to audit.
 UNDERIVED: Final = """
 SELECT topic, partition, "offset" FROM entry
 WHERE problem = 'decision_not_derived' AND kind = 'decision' AND message_id >= $1
 UNION
 SELECT e.topic, e.partition, e."offset" FROM entry AS e
-JOIN link AS l ON l.edge_ids @> ARRAY[e.edge_id] AND l.edge_id = e.edge_id AND l.origin = e.sender
-    AND l.recipient = e.recipient
+JOIN link AS l ON link_keys(l.origin, l.edge_ids) @> link_keys(e.sender, ARRAY[e.edge_id])
+    AND l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
 WHERE e.message_id >= $1
 GROUP BY e.topic, e.topic_id, e.partition, e."offset" HAVING NOT bool_or(e.commitment = l.commitment)
 """

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from shared.messaging.exceptions import EXCEPTION_BYTES_MAX, EXCEPTIONS_MAX
+
 
 class Severity(StrEnum):
     """How soon somebody looks: at once, whatever the hour; today; this week."""
@@ -98,10 +100,18 @@ ALERTS: Final = (
     ),
     Alert(
         "CausewayManyExceptions",
-        f"{_greatest('causeway_exception_records')} > 10000",
+        f"{_greatest('causeway_exception_records')} > {EXCEPTIONS_MAX // 10}",
         10,
         Severity.TODAY,
         "A stream has a tenth of the exceptions at which an instance stops reading it.",
+        "`causeway dead-letters list` shows the code: a version, a document or a place that the messages wait for.",
+    ),
+    Alert(
+        "CausewayLargeExceptions",
+        f"{_greatest('causeway_exception_bytes')} > {EXCEPTION_BYTES_MAX // 10}",
+        10,
+        Severity.TODAY,
+        "A stream has a tenth of the bytes of exceptions at which an instance stops reading it.",
         "`causeway dead-letters list` shows the code: a version, a document or a place that the messages wait for.",
     ),
     Alert(

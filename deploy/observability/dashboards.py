@@ -49,6 +49,7 @@ DASHBOARDS: Final = (
                 "{{kind}}",
             ),
             Panel("Exceptions of the fullest stream", "max by (instance) (causeway_exception_records)", "short"),
+            Panel("Bytes of the exceptions of a stream", "max by (instance) (causeway_exception_bytes)", "bytes"),
             Panel("Dead letters", "max by (instance) (causeway_dead_letter_records)", "short"),
             Panel("Operator's list", "max by (instance) (causeway_operator_lines)", "short"),
             Panel("Subjects set aside", "max by (instance) (causeway_subjects_aside)", "short"),

@@ -29,6 +29,10 @@ from shared.vocabulary.judgement import KEPT_DAYS
 CONNECT_S_MAX: Final = 5.0
 #: So many rows end in one transaction.
 ROWS_MAX: Final = 20_000
+#: So many records: services wait for what they lock.
+RECORDS_MAX: Final = 500
+#: A table ends after so many deadlocks with services. After each of the others its page is ended again.
+DEADLOCKS_MAX: Final = 10
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(part.oid)), 0)::bigint AS bytes,
        coalesce(sum(greatest(part.reltuples, 0)), 0)::bigint AS rows
@@ -52,12 +56,14 @@ _ITEMS: Final = {
     "industry": ("notice", "notice_id", Subject.NOTICE),
     "law_enforcement": ("case_file", "referral_id", Subject.CASE),
 }
-#: Each party learns which records were erased.
-_ERASED_ACTS: Final = f"""
-erased AS MATERIALIZED (
+#: Each party learns which records were erased. Acts lock subjects before feeds, and so does this: it comes last.
+_NUMBER_ERASED: Final = f"""
+WITH erased AS MATERIALIZED (
     SELECT party, $3::text AS type, subject, NULL::jsonb AS detail, row_number() OVER (ORDER BY party, subject) AS place
-    FROM (SELECT DISTINCT party, subject FROM ended) AS each
-), {numbering("erased")}"""
+    FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::uuid[]) AS ended (party, subject)) AS each
+), {numbering("erased")}
+SELECT count(*) FROM numbered
+"""
 # A deadline ends with the record that its edge carried: `of` finds these edges as `k`.
 _CLOCKS: Final = """
 deadlines AS (
@@ -77,25 +83,27 @@ _OF_RECORD: Final = "ended WHERE (k.told_by, k.party, k.purpose) = (ended.subjec
 _OPEN_EDGE = """
 EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state IN ('emitted', 'referred')
         AND (e.answered_at IS NULL OR e.answered_at >= $1
-             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN $6::text[] ELSE $5::text[] END)))
+             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN $5::text[] ELSE $4::text[] END)))
 """
 #: Only what has a key still and came before the period is looked at, page by page in the order of time: by the ids that
 #: this instance gave its referrals, and by when it received what others sent.
 _PAGE_ENDED: Final = """
-SELECT (SELECT place FROM page ORDER BY place DESC LIMIT 1) AS last, (SELECT count(*) FROM ended) AS count
+SELECT (SELECT array_agg(party) FROM ended) AS parties, (SELECT array_agg(subject) FROM ended) AS subjects,
+       (SELECT place FROM page ORDER BY place DESC LIMIT 1) AS last
 """
 _REFERRALS = f"""
 WITH page AS MATERIALIZED (
     SELECT referral_id AS place FROM referral
-    WHERE wrapped_key IS NOT NULL AND referral_id > $4 AND referral_id < $7 ORDER BY referral_id LIMIT $2
+    WHERE wrapped_key IS NOT NULL AND referral_id > $3 AND referral_id < $6 ORDER BY referral_id LIMIT $2
 ), ended AS MATERIALIZED (
     SELECT r.referral_id AS subject, r.party FROM page JOIN referral AS r ON r.referral_id = page.place
     WHERE r.accepted_at < $1 AND coalesce(r.withdrawn_at < $1, true)
       AND (r.work_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
+    ORDER BY subject FOR UPDATE OF r
 ), records AS (
     UPDATE referral AS r SET wrapped_key = NULL, content = ''
     FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
-), {_CLOCKS.format(of=_OF_REFERRAL)}, {_TRACKS.format(where="")}, {_ERASED_ACTS}
+), {_CLOCKS.format(of=_OF_REFERRAL)}, {_TRACKS.format(where="")}
 {_PAGE_ENDED}
 """
 
@@ -104,14 +112,15 @@ _OF_PRESERVATION: Final = "ended WHERE (k.edge_id, k.party) = (ended.subject, en
 _PRESERVATIONS = f"""
 WITH page AS MATERIALIZED (
     SELECT ctid AS row, received_at AS place FROM preservation
-    WHERE wrapped_key IS NOT NULL AND received_at > $4 AND received_at < $1
+    WHERE wrapped_key IS NOT NULL AND received_at > $3 AND received_at < $1
     ORDER BY received_at FETCH FIRST $2 ROWS WITH TIES
 ), ended AS MATERIALIZED (
     SELECT p.ctid AS row, p.preservation_id AS subject, p.party FROM page JOIN preservation AS p ON p.ctid = page.row
-    WHERE p.wrapped_key IS NOT NULL AND p.changed_at < $1 AND p.state = ANY ($5::text[]) FOR UPDATE OF p
+    WHERE p.wrapped_key IS NOT NULL AND p.changed_at < $1 AND p.state = ANY ($4::text[])
+    ORDER BY subject, party FOR UPDATE OF p
 ), records AS (
     UPDATE preservation AS p SET wrapped_key = NULL, content = '' FROM ended WHERE p.ctid = ended.row
-), {_CLOCKS.format(of=_OF_PRESERVATION)}, {_TRACKS.format(where="")}, {_ERASED_ACTS}
+), {_CLOCKS.format(of=_OF_PRESERVATION)}, {_TRACKS.format(where="")}
 {_PAGE_ENDED}
 """
 # Tokens of places end with the record that they are of.
@@ -263,19 +272,19 @@ def _records(items: str, key: str, contents: str) -> str:
     return f"""
 WITH page AS MATERIALIZED (
     SELECT ctid AS row, {key} AS subject, party, received_at AS place FROM {contents}
-    WHERE wrapped_key IS NOT NULL AND retention = $5 AND received_at > $4 AND received_at < $1
+    WHERE wrapped_key IS NOT NULL AND retention = $4 AND received_at > $3 AND received_at < $1
     ORDER BY received_at FETCH FIRST $2 ROWS WITH TIES
 ), ended AS MATERIALIZED (
     SELECT c.ctid AS row, i.{key} AS subject, i.party, c.purpose
     FROM page JOIN {contents} AS c ON c.ctid = page.row
          JOIN {items} AS i ON (i.{key}, i.party) = (page.subject, page.party)
-    WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($6::text[])
+    WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($5::text[])
       -- What is kept after a withdrawal ends on the day that was said, by its own service.
       AND (i.state <> 'withdrawal_acknowledged' OR i.said ->> 'fate' IS DISTINCT FROM 'kept')
-    FOR UPDATE OF c
+    ORDER BY subject, party FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
-), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}, {_ERASED_ACTS}
+), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}
 {_PAGE_ENDED}
 """
 
@@ -299,16 +308,32 @@ async def _by_pages(
     further: Sequence[object],
 ) -> int:
     """Run a statement over all that came before the period and has a key still; how many records it ended."""
-    total, after = 0, first
+    total, after, deadlocks = 0, first, 0
     while True:
-        async with owner.transaction():
-            await owner.execute(BY_ROW)
-            await owner.execute(_BIND, "apply")
-            [page] = await owner.fetch(statement, before, ROWS_MAX, told, after, *further)
-        total += int(page["count"])
+        try:
+            page = await _end_page(owner, statement, before, after, *further, told=told)
+        except asyncpg.DeadlockDetectedError:
+            deadlocks += 1
+            if deadlocks == DEADLOCKS_MAX:
+                raise
+            continue
+        total += len(page["subjects"] or ())
         if page["last"] is None:
             return total
         after = page["last"]
+
+
+async def _end_page(
+    owner: asyncpg.Connection, statement: str, before: datetime, *further: object, told: str
+) -> asyncpg.Record:
+    """End the records of one page, then number the acts that tell of them."""
+    async with owner.transaction():
+        await owner.execute(BY_ROW)
+        await owner.execute(_BIND, "apply")
+        page = await owner.fetchrow(statement, before, RECORDS_MAX, *further)
+        if page["subjects"]:
+            await owner.execute(_NUMBER_ERASED, page["parties"], page["subjects"], told)
+        return page
 
 
 async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime) -> int:
@@ -329,7 +354,7 @@ async def _opened(database: OwnedDatabase) -> AsyncIterator[asyncpg.Connection]:
             await owner.close()
     except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
         raise Unavailable("database_unavailable", type(error).__name__) from None
-    except asyncpg.LockNotAvailableError:
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
         raise Unavailable("table_in_use", "somebody uses it for long: once more, later") from None
 
 

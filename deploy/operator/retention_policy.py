@@ -109,8 +109,7 @@ _MESSAGING: Final = (
 #: Subjects of messages, where an instance serves parties; audit has none.
 _EXCHANGED: Final = (
     *_MESSAGING,
-    Kept("track", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an act or a withdrawal is applied twice"),
-    Kept("held_edge", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an older revision is applied again"),
+    Kept("track", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it acts and older revisions are applied again"),
     Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row an instance: the versions that it reads"),
 )
 _FEED: Final = (

@@ -35,7 +35,7 @@ async def rebuild(name: str, /, *, options: Options = _OPTIONS) -> int:
         configure_logs(instance=name)
         app = await built_at_once(kind, name, **instance_settings(name, options))
         try:
-            looked = await app.machinery.timers().rebuild()
+            looked = await app.machinery.rebuild_timers()
         finally:
             await app.machinery.close()
         if options.json:

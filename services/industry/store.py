@@ -18,6 +18,7 @@ from shared.exchange.events import event_type
 from shared.exchange.message import Received
 from shared.formats.dsa_notices import ReportedNotice
 from shared.party.preservation.store.locations import (
+    NOTICED,
     NoticeLocation,
     ProviderPreservations,
     add_notice_locations,
@@ -42,12 +43,16 @@ _TABLE: Final = ItemTable(
 _NEW: Final = Columns.of(NewItem, language="text", numbers="smallint[]", incident_kind="text")
 _ADD: Final = Statement(
     """
+WITH places AS (
+    INSERT INTO notice_location ({places.names}) SELECT {places.values} FROM {places} ON CONFLICT DO NOTHING
+)
 INSERT INTO notice (notice_id, party, notifier, exercise, purpose, edge, content, evidence, wrapped_key, language,
                     numbers, state, priority, revision, incident_kind)
 SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, language,
        string_to_array(numbers, chr(31))::smallint[], 'issued', priority, revision, incident_kind FROM {new}
 """,
     new=_NEW,
+    places=NOTICED,
 )
 _KIND: Final = "UPDATE notice SET incident_kind = $3 WHERE notice_id = $1 AND party = $2"
 #: What takes something from the public: that it is kept, or was gone, is no action of the provider's.
@@ -88,13 +93,14 @@ class PostgresNotices(PostgresOneEdgeItems):
             new = new_items(messages, self._kek, table=self.table.contents)
             numbers, kinds = [item_numbers(each) for each in messages], [_kind(each) for each in messages]
             rows = _NEW.rows(new, language=languages, numbers=numbers, incident_kind=kinds)
-            await self._driver.execute(*_ADD.bind(new=rows))
-            await self._locate(messages)
+            places = NOTICED.rows([row for each in messages for row in self._located(each)])
+            await self._driver.execute(*_ADD.bind(new=rows, places=places))
 
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         await super().amend(messages, items)
         await self._driver.executemany(_KIND, [(UUID(each.subject), each.recipient, _kind(each)) for each in messages])
-        await self._locate(messages)
+        # Places of items that a notice had before are stored already.
+        await add_notice_locations(self._driver, [row for each in messages for row in self._located(each)])
 
     async def reported(
         self, party: str, *, since: datetime, before: datetime, exercises: bool
@@ -110,10 +116,6 @@ class PostgresNotices(PostgresOneEdgeItems):
     def preservations(self) -> ProviderPreservations:
         """What agencies want kept of what these notices are about, in the same transaction."""
         return ProviderPreservations(self._driver, self._kek)
-
-    async def _locate(self, messages: Sequence[Received]) -> None:
-        """Keep where items lie; of those that a notice had before it is kept already."""
-        await add_notice_locations(self._driver, [row for each in messages for row in self._located(each)])
 
     def _located(self, message: Received) -> Iterator[NoticeLocation]:
         notice_id, party = UUID(message.subject), message.recipient

@@ -57,7 +57,7 @@ from shared.party.recipient.store.passing import (
     passings,
     refuse_passings,
 )
-from shared.party.recipient.store.places import alike, note_places
+from shared.party.recipient.store.places import LOCATION, alike, bind_places, note_places
 from shared.party.recipient.store.questions import acted
 from shared.party.recipient.store.views import view, words
 from shared.party.said import Said
@@ -80,27 +80,24 @@ _TABLE: Final = ItemTable(
     " WHERE p.referral_id = case_file.referral_id AND p.party = case_file.party)",
     beside=("case_reference", "reference_key", "reference_token"),
 )
-_NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
+_NEW: Final = Columns.of(NewItem, edge_id="uuid", decision="text", salt="text", spelt="text")
+#: One row a referral, one per purpose for which it was offered to the agency, and the places where its items lie.
 _ADD: Final = Statement(
     """
-INSERT INTO case_file (referral_id, party, origin, exercise, state, priority, revision)
-SELECT subject_id, party, sender, exercise, 'offered', priority, revision FROM {new} ON CONFLICT DO NOTHING
-""",
-    new=_NEW,
+WITH files AS (
+    INSERT INTO case_file (referral_id, party, origin, exercise, state, priority, revision)
+    SELECT subject_id, party, sender, exercise, 'offered', priority, revision FROM {new} ON CONFLICT DO NOTHING
+), places AS (
+    INSERT INTO case_location ({places.names}) SELECT {places.values} FROM {places} ON CONFLICT DO NOTHING
 )
-#: One row per purpose for which a referral was offered to the agency.
-_NEW_EDGE: Final = Columns.of(
-    NewItem, without=("sender", "exercise", "priority"), edge_id="uuid", decision="text", salt="text", spelt="text"
-)
-_ADD_EDGES: Final = Statement(
-    """
 INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, revision, edge_id, decision,
                        salt, spelt)
 SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key, revision, edge_id, decision::jsonb,
        salt, spelt
 FROM {new}
 """,
-    new=_NEW_EDGE,
+    new=_NEW,
+    places=LOCATION,
 )
 #: What stands of each, by its first place; `earlier` is what stood before.
 _EDGES: Final = """
@@ -142,10 +139,9 @@ class PostgresCases(PostgresItems):
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
             new = new_items(messages, self._kek, table=self.table.contents)
-            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
             beside = dict(zip(Binding._fields, zip(*map(binding, messages), strict=True), strict=True))
-            await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new, **beside)))
-            await note_places(self._driver, messages, self._kek)
+            places = bind_places(messages, self._kek)
+            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new, **beside), places=places))
 
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         await super().amend(messages, items)

@@ -18,7 +18,6 @@ from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked, Happened, begun, clocked
 from shared.exchange.preservation import preserved
 from shared.kernel.clock import EPOCH
-from shared.kernel.errors import CausewayError
 from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, counted, due_after, runs
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import PartyKind
@@ -26,6 +25,8 @@ from shared.vocabulary.routing import PartyKind
 #: A party is notified this long before a due time, or a quarter of the term before if that is shorter.
 SOON: Final = timedelta(hours=24)
 _SOON_PART: Final = 4
+#: An act counts a row with at most so many steps. The time of a count grows with their square.
+STEPS_AT_ACT: Final = 64
 #: The value that the driver sends as `-infinity`: the scheduler looks at the row at once.
 AT_ONCE: Final = datetime.min  # noqa: DTZ901 - with a time zone it would be the year 1
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -190,7 +191,7 @@ def parse_steps(entries: Iterable[Sequence[Any]]) -> list[Step]:
 def add_steps(deadline: Deadline, entries: Iterable[StepEntry], law_at: LawAt | None) -> Deadline:
     """Add steps, each once, and count the timers again. Return the same row if it has all steps already.
 
-    Where the law is not at hand or cannot count, the scheduler gets the row at once, with the timers that it had.
+    Where an act does not count them, the scheduler gets the row at once, with the timers that it had.
     """
     steps = tuple(sorted({*deadline.steps, *entries}))
     if steps == deadline.steps:
@@ -199,12 +200,15 @@ def add_steps(deadline: Deadline, entries: Iterable[StepEntry], law_at: LawAt | 
 
 
 def count_at_act(deadline: Deadline, law_at: LawAt | None) -> Deadline:
-    """Count the timers of a row where the law is at hand. The scheduler counts all others and reports failures."""
-    if law_at is None:
+    """Count the timers of a row with few steps where the law is at hand.
+
+    The scheduler counts all others at once. It counts a failed row, too, and sets it aside if it fails there.
+    """
+    if law_at is None or len(deadline.steps) > STEPS_AT_ACT:
         return deadline
     try:
         return count_timers(deadline, law_at)
-    except (CausewayError, ArithmeticError, ValueError):
+    except Exception:  # a defect in one count stops no act
         return deadline
 
 

@@ -15,6 +15,7 @@ from shared.messaging.streams import (
     LANES,
     Lane,
     Outgoing,
+    Pair,
     Place,
     Reader,
     Source,
@@ -138,7 +139,8 @@ async def find_own_chain(scope: Scope, outgoing: Outgoing, lane: Lane, *, number
 class Head(NamedTuple):
     """A number that the log shows for an own stream: of the last record, or in the own last acknowledgement.
 
-    A record shows its digest, an acknowledgement the chain.
+    A record shows its digest, an acknowledgement the chain. `is_taken`: it is of the peer's stream, as the own last
+    acknowledgement states it.
     """
 
     incarnation: UUID
@@ -146,6 +148,7 @@ class Head(NamedTuple):
     number: int
     chain: bytes | None = None
     digest: bytes | None = None
+    is_taken: bool = False
 
 
 async def read_back(scope: Scope, peer: str, outgoing: Outgoing | None, *, heads: Sequence[Head]) -> Outgoing:
@@ -162,6 +165,17 @@ async def read_back(scope: Scope, peer: str, outgoing: Outgoing | None, *, heads
             outgoing = await open_incarnation(scope, peer, outgoing, unknown=head.incarnation if is_other else None)
             known = await scope.tx.load_known(peer)
     return outgoing
+
+
+async def has_taken(scope: Scope, peer: str, heads: Sequence[Head]) -> bool:
+    """Return whether this database has taken from the peer all that the own last acknowledgement states."""
+    incoming = await scope.tx.load_incoming(Pair(peer, scope.instance), lock=False)
+    return all(
+        head.number <= incoming.lanes[head.lane].through
+        if head.incarnation == incoming.incarnation
+        else head.incarnation in incoming.closed
+        for head in heads
+    )
 
 
 async def _is_own_head(scope: Scope, outgoing: Outgoing, head: Head) -> bool:

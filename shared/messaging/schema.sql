@@ -156,6 +156,7 @@ CREATE TABLE exception (
     code text,
     held bigint,
     record bytea NOT NULL,
+    record_bytes integer NOT NULL GENERATED ALWAYS AS (octet_length(record)) STORED,
     topic_id uuid,
     "offset" bigint NOT NULL,
     broker_at timestamptz NOT NULL,
@@ -163,7 +164,8 @@ CREATE TABLE exception (
     PRIMARY KEY (writer, message_id)
 ) WITH (fillfactor = 90);
 ALTER TABLE exception ALTER COLUMN record SET STORAGE EXTERNAL;
-CREATE INDEX exception_stream ON exception (writer, lane);
+-- A stream's exceptions are counted and measured in the index alone.
+CREATE INDEX exception_stream ON exception (writer, lane) INCLUDE (record_bytes);
 CREATE INDEX exception_subject ON exception (subject);
 CREATE INDEX exception_age ON exception (opened_at, message_id);
 COMMENT ON TABLE exception IS 'Retention: until the message is applied or refused, or its subject is erased.';

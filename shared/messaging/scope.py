@@ -39,7 +39,7 @@ class Scope:
     `drafts`: by stream. `outcomes`: by peer, sent in one message. `asks`: by peer, the nonce of an own resync request
     among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
     are not yet stored. `compose_apart`: runs the sealing of many messages off the event loop. `before_lock`: writes the
-    rows that are due before stream rows are locked.
+    rows that are due before stream rows are locked. `on_restore`: ends what a restored database has too much of.
     """
 
     instance: str
@@ -58,6 +58,7 @@ class Scope:
     placed: list[Segment] = field(default_factory=list)
     compose_apart: Callable[[Callable[[], list[Unplaced]]], Awaitable[list[Unplaced]]] | None = None
     before_lock: Callable[[], Awaitable[None]] | None = None
+    on_restore: Callable[[], Awaitable[None]] | None = None
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -80,6 +81,11 @@ class Scope:
     def say(self, peer: str, outcome: Outcome) -> None:
         """Send the writer of a message its outcome."""
         self.outcomes.setdefault(peer, []).append(outcome)
+
+    async def note_restore(self) -> None:
+        """Note that this database may be an earlier state of the one that wrote the streams."""
+        if self.on_restore is not None:
+            await self.on_restore()
 
     def pair_to(self, peer: str) -> Pair:
         """Return the pair of the own streams to this peer."""

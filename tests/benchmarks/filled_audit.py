@@ -18,8 +18,8 @@ _HOW_IT_STANDS: Final = (
     f"INSERT INTO partition_state (topic, partition, state) VALUES ('{_OFFERS}', 1, 'reading')",
     f"INSERT INTO topic_life (topic, topic_id) VALUES ('{_OFFERS}', '{_OFFERS_LIFE}')",
     f"""
-INSERT INTO acknowledgement (writer, addressee, incarnation, urgent_through, ordinary_through, acked_at)
-VALUES ('hotline', 'law_enforcement', '{_LIFE}', 0, {{rows}} * 16 + 15, now())
+INSERT INTO acknowledgement (writer, addressee, incarnation, lane, through, chain, acked_at)
+VALUES ('hotline', 'law_enforcement', '{_LIFE}', 1, {{rows}} * 16 + 15, decode(repeat('ab', 32), 'hex'), now())
 """,
 )
 

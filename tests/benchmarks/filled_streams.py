@@ -24,7 +24,7 @@ _TOGETHER: Final = 10
 #: One message in so many waits.
 _WAITS: Final = 100
 #: The tables that grow with what is filed. Segments have a partition a day, and one for the others.
-LARGE: Final = frozenset({"segment", "segment_rest", "track", "held_edge", "exception"})
+LARGE: Final = frozenset({"segment", "segment_rest", "track", "exception"})
 
 
 def sent(*, ago: str) -> Sequence[str]:
@@ -53,16 +53,13 @@ FROM generate_series(1, {{rows}} / {_TOGETHER}) AS i
 
 
 def received(*, id_: str, party: str, ago: str) -> Sequence[str]:
-    """Fills what is held of one writer: tracks, edges, its streams, and messages that wait."""
+    """Fills what is held of one writer: tracks with their edges, its streams, and messages that wait."""
     return (
         f"""
-INSERT INTO track (peer, side, subject, item, owner, other, acts)
-SELECT '{WRITER}', 0, {id_}, {id_}, {party}, 'us.example', ARRAY[gen_random_uuid()]
+INSERT INTO track (peer, side, subject, item, owner, other, acts, edges)
+SELECT '{WRITER}', 0, {id_}, {id_}, {party}, 'us.example', ARRAY[gen_random_uuid()],
+       jsonb_build_object({id_}, jsonb_build_array(1, repeat('ab', 32)))
 FROM generate_series(1, {{rows}}) AS i
-""",
-        f"""
-INSERT INTO held_edge (subject, edge_id, peer, revision, content)
-SELECT {id_}, {id_}, '{WRITER}', 1, decode(repeat('ab', 32), 'hex') FROM generate_series(1, {{rows}}) AS i
 """,
         f"""
 INSERT INTO receive_state (writer, addressee, incarnation, urgent_chain, urgent_through, urgent_next_offset,
@@ -98,7 +95,6 @@ def of_recipient(one: UUID) -> Iterator[_Asked]:
     """What the consumer asks beside messages that come."""
     statement, *keys = tracks._LOAD.bind(keys=tracks._KEY.rows([TrackKey(WRITER, TrackSide.HELD, one)]))
     yield "the track of a message", statement, keys, 4
-    yield "an edge that is held", tracks._EDGES, ([one], [one]), 4
     yield "the streams of a writer", incoming._LOAD, (WRITER, "us"), 2000
     subject = exceptions._LIST.format(filters="subject = ANY($1::uuid[])")
     yield "what waits of a subject", subject, ([one],), 4

@@ -30,16 +30,21 @@ WHERE e.kind = 'decision' AND e.exercise = $1
   AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < ($5, $6::uuid)
 ORDER BY e.broker_time DESC, e.message_id DESC LIMIT $2
 """
-# A message with an edge belongs to the referral for which its sender stated that edge.
+# A message with an edge belongs to the referral for which its sender stated that edge first.
+_FIRST_STATED: Final = """
+SELECT l.subject AS id FROM link AS l
+WHERE link_keys(l.origin, l.edge_ids) @> link_keys({message}.sender, ARRAY[{message}.edge_id])
+  AND l.edge_id = {message}.edge_id AND l.origin = {message}.sender AND l.recipient = {message}.recipient
+  AND l.exercise = $1
+ORDER BY l.stated_at, l.subject LIMIT 1
+"""
 _REFERRAL_OF_ENTRY: Final = """
 SELECT c.subject AS id WHERE c.edge_id IS NULL
-UNION SELECT l.subject FROM link AS l
-WHERE l.edge_ids @> ARRAY[c.edge_id] AND l.edge_id = c.edge_id AND l.exercise = $1
-  AND l.origin = c.sender AND l.recipient = c.recipient
+UNION ALL ({first_stated})
 """
 _REFERRAL_OF_ID: Final = """
 SELECT ($2::uuid)::text AS id
-UNION SELECT l.subject FROM entry AS m JOIN link AS l ON l.edge_ids @> ARRAY[m.edge_id] AND l.edge_id = m.edge_id
+UNION SELECT stated.id FROM entry AS m CROSS JOIN LATERAL ({first_stated}) AS stated
 WHERE (m.subject = ($2::uuid)::text OR m.message_id = $2)
   AND ($3::text[] IS NULL OR m.sender = ANY($3) OR m.recipient = ANY($3))
 """
@@ -48,9 +53,10 @@ WHERE (m.subject = ($2::uuid)::text OR m.message_id = $2)
 _FLOW: Final = """
 SELECT referral.id::uuid AS referral_id, first.decided_at, first.origin, (
     SELECT array_agg(sent.party ORDER BY sent.party) FROM (
-        SELECT l.recipient AS party FROM link AS l WHERE l.subject = referral.id AND l.origin = first.origin
+        SELECT l.recipient AS party FROM link AS l
+        WHERE l.subject = referral.id AND l.origin = first.origin AND l.exercise = $1
         UNION SELECT e.party FROM flow_entry AS e
-        WHERE e.subject = referral.id AND e.kind = 'record' AND e.edge_id IS NULL
+        WHERE e.subject = referral.id AND e.kind = 'record' AND e.edge_id IS NULL AND e.exercise = $1
     ) AS sent
     WHERE sent.party IS DISTINCT FROM first.origin
       AND ($3::text[] IS NULL OR sent.party = ANY($3) OR first.origin = ANY($3))) AS recipients
@@ -61,35 +67,48 @@ FROM ({referral}) AS referral CROSS JOIN LATERAL (
 ) AS first
 WHERE ($3::text[] IS NULL OR first.origin = ANY($3) OR {in_scope})
 """
+_ONE_PAGE: Final = "ORDER BY referral.id <> ($2::uuid)::text, first.decided_at, referral.id LIMIT $4"
 _SENT_IN_SCOPE: Final = """EXISTS (
-    SELECT FROM link AS l WHERE l.subject = referral.id AND l.origin = first.origin AND l.recipient = ANY($3))"""
-# Each key is returned, with its flow if the entry shows one: the last key is the place of the next statement.
+    SELECT FROM link AS l
+    WHERE l.subject = referral.id AND l.origin = first.origin AND l.recipient = ANY($3) AND l.exercise = $1)"""
+# Each key is returned, with its flow if the entry shows one: the last key is the place of the next statement. An origin
+# finds its flow at the first decision alone; a recipient finds it at messages.
 _PAGE: Final = """
 SELECT c.broker_time, c.message_id, flow.* FROM ({keys}) AS c LEFT JOIN LATERAL ({flow}
   AND CASE WHEN c.kind = 'decision' THEN (first.decided_at, first.message_id) = (c.broker_time, c.message_id)
-           ELSE c.edge_id IS NULL OR first.origin = c.sender END{further}
+           ELSE c.party IS DISTINCT FROM first.origin AND (c.edge_id IS NULL OR first.origin = c.sender) END{further}
 ) AS flow ON true
 ORDER BY c.broker_time DESC, c.message_id DESC
 """
-# A flow is shown once, at its first entry for one of the parties.
+# A flow is shown once, at its first entry for one of the parties. An earlier entry counts only if the flow is shown at
+# that entry: in this world, in the period, and for a party that is not the origin.
 _AT_FIRST_ENTRY: Final = """
-  AND NOT (coalesce(first.origin = ANY($7), false)
+  AND NOT (coalesce(first.origin = ANY($7), false) AND first.decided_at >= $4
            AND (first.decided_at, first.message_id) < (c.broker_time, c.message_id))
   AND NOT EXISTS (
     SELECT FROM link AS l
     JOIN flow_entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
-    WHERE l.subject = referral.id AND l.origin = first.origin AND l.recipient = ANY($7)
-      AND (e.broker_time, e.message_id) < (c.broker_time, c.message_id))
+    WHERE l.subject = referral.id AND l.origin = first.origin AND l.recipient <> l.origin AND l.recipient = ANY($7)
+      AND l.exercise = $1 AND e.exercise = $1
+      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.message_id)
+      AND referral.id = ({first_stated}))
   AND NOT EXISTS (
     SELECT FROM flow_entry AS e
     WHERE e.subject = referral.id AND e.kind = 'record' AND e.edge_id IS NULL AND e.party = ANY($7)
-      AND (e.broker_time, e.message_id) < (c.broker_time, c.message_id))"""
+      AND e.exercise = $1 AND e.party IS DISTINCT FROM first.origin
+      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.message_id))"""
 _OF_ENTRY: Final = _FLOW.format(
-    referral=_REFERRAL_OF_ENTRY, in_scope=f"c.party = ANY($3) OR (c.kind = 'decision' AND {_SENT_IN_SCOPE})"
+    referral=_REFERRAL_OF_ENTRY.format(first_stated=_FIRST_STATED.format(message="c")),
+    in_scope=f"c.party = ANY($3) OR (c.kind = 'decision' AND {_SENT_IN_SCOPE})",
 )
 _OF_ANYBODY: Final = _PAGE.format(keys=_KEYS_OF_ALL, flow=_OF_ENTRY, further="")
-_OF_PARTIES: Final = _PAGE.format(keys=_KEYS_OF_PARTIES, flow=_OF_ENTRY, further=_AT_FIRST_ENTRY)
-_BY_ID: Final = _FLOW.format(referral=_REFERRAL_OF_ID, in_scope=_SENT_IN_SCOPE)
+_OF_PARTIES: Final = _PAGE.format(
+    keys=_KEYS_OF_PARTIES,
+    flow=_OF_ENTRY,
+    further=_AT_FIRST_ENTRY.format(first_stated=_FIRST_STATED.format(message="e")),
+)
+_OF_ID: Final = _REFERRAL_OF_ID.format(first_stated=_FIRST_STATED.format(message="m"))
+_BY_ID: Final = _FLOW.format(referral=_OF_ID, in_scope=_SENT_IN_SCOPE) + _ONE_PAGE
 
 
 async def find(
@@ -100,7 +119,7 @@ async def find(
     The work of a page does not grow with the flows of a party, or of others.
     """
     if sought.reference is not None:
-        rows = await session.driver.fetch(_BY_ID, exercise, sought.reference, parties)
+        rows = await session.driver.fetch(_BY_ID, exercise, sought.reference, parties, limit)
         return FoundFlows(items=tuple(map(_found, rows)), next=None)
     whose = [sought.party] if sought.party is not None else parties
     statement = _OF_ANYBODY if whose is None else _OF_PARTIES

@@ -49,7 +49,7 @@ async def read_own_heads(
                     topic_id = described[where.topic].topic_id
                     heads = find_heads(PartitionVerifier(pair, lane, keys), records, topic_id)
                     found.setdefault(pair.addressee, []).extend(heads)
-                    if heads or ends[where].first == bounds[where].first:
+                    if any(not head.is_taken for head in heads) or ends[where].first == bounds[where].first:
                         del bounds[where]
                 if not bounds:
                     break
@@ -59,8 +59,12 @@ async def read_own_heads(
 
 
 def find_heads(verifier: PartitionVerifier, records: Iterable[Record], topic_id: UUID) -> list[Head]:
-    """Return the heads that the last readable record of a partition shows."""
+    """Return the heads that the last readable record of a partition shows, and those of the last acknowledgement.
+
+    If records of own messages come after that acknowledgement, they show more than it.
+    """
     heads: list[Head] = []
+    taken: list[Head] = []
     proven: ProvenSegment | None = None
     for record in records:
         raw = RawRecord(topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
@@ -68,14 +72,18 @@ def find_heads(verifier: PartitionVerifier, records: Iterable[Record], topic_id:
         if isinstance(found, PlacedMessage):
             place = found.place
             heads = [Head(place.incarnation, place.lane, place.number, digest=found.digest)]
-        elif isinstance(found, StatedAck) and found.ack.own_incarnation is not None and found.ack.heads is not None:
-            own = found.ack.own_incarnation
-            ends = zip(LANES, found.ack.heads, strict=True)
-            heads = [Head(own, lane, end.number, chain=end.chain) for lane, end in ends]
+        elif isinstance(found, StatedAck):
+            ack = found.ack
+            if ack.own_incarnation is not None and ack.heads is not None:
+                ends = zip(LANES, ack.heads, strict=True)
+                heads = [Head(ack.own_incarnation, lane, end.number, chain=end.chain) for lane, end in ends]
+            if ack.incarnation is not None and ack.reader == ack.pair.addressee:
+                lanes = zip(LANES, ack.lanes, strict=True)
+                taken = [Head(ack.incarnation, lane, said.through, is_taken=True) for lane, said in lanes]
         elif verifier.proven is not None and verifier.proven is not proven:
             heads = [_head_of(verifier.proven)]
         proven = verifier.proven
-    return heads
+    return heads + taken
 
 
 def _head_of(proven: ProvenSegment) -> Head:

@@ -91,6 +91,7 @@ class ExceptionTables(Tables):
 
     async def add_exceptions(self, rows: Sequence[OpenException]) -> None:
         if rows:
+            self._without_exceptions -= {each.taken.writer for each in rows}
             await self._driver.execute(*_ADD.bind(rows=_EXCEPTION.rows([_format(each) for each in rows])))
 
     async def list_exceptions(
@@ -103,6 +104,8 @@ class ExceptionTables(Tables):
         after: tuple[datetime, UUID] | None = None,
         rows_max: int = 1000,
     ) -> list[OpenException]:
+        if writer in self._without_exceptions:
+            return []
         # A filter that is not given is not in the statement: so its plan uses the index of the others.
         given: list[tuple[str, tuple[object, ...]]] = []
         if writer is not None:

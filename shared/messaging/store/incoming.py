@@ -60,11 +60,12 @@ _LANE_FIELDS: Final = ("chain", "through", "topic_id", "next_offset", "is_stoppe
 
 #: A stream stops at the bound: more exceptions need not be counted.
 _OF_LANE: Final = f"""
-LATERAL (SELECT count(*) AS row_count, coalesce(sum(octet_length(record)), 0)::bigint AS byte_count FROM (
-    SELECT record FROM exception AS e WHERE e.writer = r.writer AND e.lane = %d LIMIT {EXCEPTIONS_MAX}) AS e)"""
+LATERAL (SELECT count(*) AS row_count, coalesce(sum(record_bytes), 0) AS byte_count FROM (
+    SELECT record_bytes FROM exception AS e WHERE e.writer = r.writer AND e.lane = %d LIMIT {EXCEPTIONS_MAX}) AS e)"""
 _SELECT: Final = f"""
 SELECT r.*, urgent.row_count AS urgent_count, urgent.byte_count AS urgent_bytes,
-       ordinary.row_count AS ordinary_count, ordinary.byte_count AS ordinary_bytes
+       ordinary.row_count AS ordinary_count, ordinary.byte_count AS ordinary_bytes,
+       (SELECT revision FROM receive_state AS s WHERE s.writer = r.writer AND s.addressee = r.addressee) AS seen
 FROM receive_state AS r CROSS JOIN {_OF_LANE % 0} AS urgent CROSS JOIN {_OF_LANE % 1} AS ordinary
 """
 _LOAD: Final = f"{_SELECT} WHERE writer = $1 AND addressee = $2"
@@ -95,9 +96,15 @@ class IncomingTables(Tables):
         self._received: dict[Pair, _ReceiveRow] = {}
 
     async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming:
-        row = await self._driver.fetchrow(_LOAD_LOCKED if lock else _LOAD, *pair)
+        text = _LOAD_LOCKED if lock else _LOAD
+        row = await self._driver.fetchrow(text, *pair)
+        if row is not None and row["seen"] != row["revision"]:
+            # It has waited for the row. It has counted the exceptions of before.
+            row = await self._driver.fetchrow(text, *pair)
         if row is None:
             return Incoming(pair)
+        if lock and pair.addressee == self.own and not row["urgent_count"] + row["ordinary_count"]:
+            self._without_exceptions.add(pair.writer)
         return await self._parse_incoming(row)
 
     async def list_incoming(self) -> list[Incoming]:

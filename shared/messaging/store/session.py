@@ -17,6 +17,8 @@ class Tables:
         self.session = session
         self._driver = session.driver
         self.own = own
+        #: Writers whose pair is locked, and of whose messages none is an exception here.
+        self._without_exceptions: set[str] = set()
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         return self.session.savepoint(Exception)

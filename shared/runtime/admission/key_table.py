@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -31,8 +31,8 @@ OUTDATED_S: Final = 60.0
 PAGE_ROWS: Final = 500
 POLL_S: Final = 2.0
 RETRY_S: Final = 0.5
-#: A connection that gives no answer within this time is ended. One hang, then one read on a new connection.
-ANSWER_S_MAX: Final = (REVOKED_S - POLL_S - RETRY_S) / 2
+#: A connection that gives no answer within this time is ended. One hang, then a new connection, then one read on it.
+ANSWER_S_MAX: Final = (REVOKED_S - POLL_S - RETRY_S) / 3
 
 CHANNEL: Final = "causeway_api_keys"
 #: Notifies the processes of an instance that a key, or the role of a person with a key, has changed.
@@ -128,7 +128,8 @@ class KeyTable:
         """Listen and poll. Any failure ends the connection, and following begins again on a new one."""
         while True:
             try:
-                async with self._database.own_connection() as connection:
+                async with AsyncExitStack() as stack:
+                    connection = await _answer(stack.enter_async_context(self._database.own_connection()))
                     await _answer(connection.add_listener(CHANNEL, self._told))
                     while True:
                         self._changed.clear()

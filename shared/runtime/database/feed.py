@@ -10,20 +10,16 @@ A number is given once in an epoch. Another system id, timeline or file of `feed
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
-from uuid import UUID
+from typing import Final
 
 import asyncpg
 from pydantic_core import to_json
 
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
-from shared.runtime.database.transactions import Late, RowScope, bind, gather_late
-
-#: The channel of a feed's new last number: `PARTY NUMBER`.
-NUMBERED_CHANNEL: Final = "causeway_numbered"
+from shared.runtime.database.transactions import Late, RowScope, bind, gather_late, join_beside
 
 # The control file names the timeline of the last checkpoint; the name of the WAL file names the present one. A dump
 # that is loaded changes neither it nor the system id, but makes another file of each table.
@@ -53,7 +49,7 @@ def numbering(acts: str) -> str:
     return f"""{BEGIN_ELSEWHERE}, counted AS (
     INSERT INTO feed AS f (party, last) SELECT party, count(*) FROM {acts} GROUP BY party ORDER BY party
     ON CONFLICT (party) DO UPDATE SET last = f.last + excluded.last
-    RETURNING party, last, pg_notify('{NUMBERED_CHANNEL}', f.party || ' ' || f.last)
+    RETURNING party, last
 ), numbered AS MATERIALIZED (
     SELECT a.*, c.last + 1 - row_number() OVER (PARTITION BY a.party ORDER BY a.place DESC) AS number
     FROM {acts} AS a JOIN counted AS c USING (party)
@@ -63,16 +59,6 @@ def numbering(acts: str) -> str:
 )"""
 
 
-_NUMBER: Final = f"""
-WITH acts AS MATERIALIZED (
-    SELECT a.party, a.type, a.subject, a.detail::jsonb AS detail, a.place
-    FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[])
-        WITH ORDINALITY AS a (party, type, subject, detail, place)
-), {numbering("acts")}
-SELECT place, number FROM numbered ORDER BY place
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A table whose rows a kind of act begins: they get its number. `key` is the column of the act's subject."""
@@ -80,17 +66,32 @@ class Listed:
     table: str
     key: str
 
-    @property
-    def arrive(self) -> str:
-        """Numbers rows, each once: a row that is begun again keeps its place.
 
-        Its party is no key here: over a table that was empty once, the planner would read all rows of the party.
-        """
-        return (
-            f"UPDATE {self.table} AS t SET arrival = n.number"
-            " FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS n (subject, party, number)"
-            f" WHERE t.{self.key} = n.subject AND t.party || '' = n.party AND t.arrival IS NULL"
-        )
+def _number(begins: Collection[tuple[str, Listed]] = ()) -> str:
+    """Return the statement that numbers acts. Acts of the types in `begins` give their subjects their arrival.
+
+    A row that is begun again keeps its place. Its party is no key here: over a table that was empty once, the planner
+    would read all rows of the party.
+    """
+    arrived = "".join(
+        f""", arrived_{table} AS (
+    UPDATE {table} AS t SET arrival = n.number FROM numbered AS n
+    WHERE n.type = ANY('{{{",".join(sorted(name for name, each in begins if each.table == table))}}}')
+      AND t.{key} = n.subject AND t.party || '' = n.party AND t.arrival IS NULL
+)"""
+        for table, key in sorted({(each.table, each.key) for _, each in begins})
+    )
+    return f"""
+WITH acts AS MATERIALIZED (
+    SELECT a.party, a.type, a.subject, a.detail::jsonb AS detail, a.place
+    FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[])
+        WITH ORDINALITY AS a (party, type, subject, detail, place)
+), {numbering("acts")}{arrived}
+SELECT party, last FROM counted
+"""
+
+
+_NUMBER: Final = _number()
 
 
 def note_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
@@ -99,8 +100,9 @@ def note_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
         gather_late(driver, Late.ACTS, acts, write=write_acts)
 
 
-def note_filing(driver: asyncpg.Connection) -> None:
-    """Note that a statement of the transaction has given numbers itself: they need the same checks at its end."""
+def note_filing(driver: asyncpg.Connection, given: Iterable[tuple[str, int]]) -> None:
+    """Note that a statement of the transaction has given these numbers, by party. Its end checks them, too."""
+    driver.numbered.update(sorted(given))
     gather_late(driver, Late.ACTS, (), write=write_acts)
 
 
@@ -114,34 +116,17 @@ async def write_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
     said = [{"state": each.state, "by": each.by} for each in acts]
     details = [to_json({word: code for word, code in each.items() if code is not None}).decode() for each in said]
     columns = [each.party for each in acts], [each.type for each in acts], [each.subject for each in acts]
-    rows = await driver.fetch(_NUMBER, *columns, details)
     lists: Mapping[str, Listed] = driver.database.lists
-    begun: dict[Listed, list[_Arrived]] = {}
-    for row in rows:
-        act = acts[row["place"] - 1]
-        if act.type in lists:
-            begun.setdefault(lists[act.type], []).append(_Arrived(act.subject, act.party, row["number"]))
-    if begun:
-        await _set_arrivals(driver, begun)
-
-
-class _Arrived(NamedTuple):
-    subject: UUID
-    party: str
-    number: int
-
-
-async def _set_arrivals(driver: asyncpg.Connection, begun: Mapping[Listed, Sequence[_Arrived]]) -> None:
-    """Give subjects their arrival as the service itself: the party that begins a subject may not change it."""
+    if lists.keys().isdisjoint(columns[1]):
+        driver.numbered.update(await driver.fetch(*join_beside(driver, (_NUMBER, *columns, details))))
+        return
+    # The party that begins a subject may not change it: its arrival is given by the service itself.
     given: RowScope | None = driver.scope
-    parties = sorted({each.party for arrived in begun.values() for each in arrived})
-    own = RowScope(parties, Role.SERVICE, "apply")
-    is_other = given is not None and (given.role, given.action) != (own.role, own.action)
-    if is_other:
+    own = given and RowScope(given.parties, Role.SERVICE, "apply")
+    if own is not None and own != given:
         await bind(driver, own)
-    for listed, arrived in begun.items():
-        await driver.execute(listed.arrive, *map(list, zip(*arrived, strict=True)))
-    if given is not None and is_other:
+    driver.numbered.update(await driver.fetch(*join_beside(driver, (_number(lists.items()), *columns, details))))
+    if given is not None and own != given:
         await bind(driver, given)
 
 

@@ -1,18 +1,20 @@
 """The reading side of the feeds: what a party's feed shows above a number, and waiting until there is more.
 
     poller   take a place · read · wait at the place if nothing is there · read again
-    act      commit: PostgreSQL tells every process that listens the parties and their last numbers
+    act      commit · wake readers of this process at once · tell the other processes by one NOTIFY soon
+
+No act's transaction notifies: PostgreSQL commits those that do one at a time.
 
 A place is taken before the first look: a number that is given after the look ends the wait. A waiting request holds no
 connection; all places of a process share the one that listens. A wait also ends by its time, and a look follows: an
-act that the listener has not heard of is shown late.
+act that was not told is shown late.
 Trust: whoever can log in to the database can wake those who wait; they look, and find nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -21,7 +23,6 @@ from uuid import UUID
 import asyncpg
 
 from shared.kernel.errors import Unavailable
-from shared.runtime.database.feed import NUMBERED_CHANNEL
 from shared.runtime.database.transactions import Database
 
 #: Places of one party, and of all. Whoever takes one more ends the wait that has lasted longest.
@@ -29,6 +30,11 @@ PLACES_MAX_OF_ONE: Final = 8
 PLACES_MAX: Final = 256
 #: A listener that has lost its connection tries again after so long.
 LISTEN_AGAIN_S: Final = 1.0
+#: The numbers of so long are told to other processes together.
+TELL_PAUSE_S: Final = 0.1
+#: The channel of a feed's new last number: `PARTY NUMBER`.
+NUMBERED_CHANNEL: Final = "causeway_numbered"
+_TELL: Final = "SELECT pg_notify($1, told) FROM unnest($2::text[]) AS told"
 
 # One statement, so that epoch, end and events are of one moment. It names the party, although row-level security does
 # too: an index has the rows in their order.
@@ -90,6 +96,9 @@ class FeedListener:
         self._places: dict[str, dict[asyncio.Event, int]] = {}
         self._all: dict[asyncio.Event, str] = {}
         self._ending = False
+        #: By party, the last number that other processes do not know.
+        self._untold: dict[str, int] = {}
+        self._telling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Listen until cancelled; from then on nobody waits."""
@@ -122,6 +131,21 @@ class FeedListener:
         finally:
             self._leave(mine)
 
+    def tell(self, numbered: Mapping[str, int]) -> None:
+        """Wake the readers here that wait for these numbers, and tell the other processes soon."""
+        for party, last in numbered.items():
+            self._wake(party, last)
+        self._untold.update(numbered)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_others())
+
+    async def _tell_others(self) -> None:
+        while self._untold:
+            await asyncio.sleep(TELL_PAUSE_S)
+            told, self._untold = self._untold, {}
+            with suppress(Unavailable, asyncpg.PostgresError):
+                await self._database.fetch(_TELL, NUMBERED_CHANNEL, [f"{party} {last}" for party, last in told.items()])
+
     async def _listen(self) -> None:
         async with self._database.own_connection() as connection:
             lost = asyncio.Event()
@@ -133,8 +157,11 @@ class FeedListener:
     def _heard(self, *told: Any) -> None:
         """Of a connection, a process, a channel and what was said there, the last."""
         party, _, last = str(told[-1]).rpartition(" ")
+        self._wake(party, int(last))
+
+    def _wake(self, party: str, last: int) -> None:
         for place, above in self._places.get(party, {}).items():
-            if int(last) > above:
+            if last > above:
                 place.set()
 
     def _wake_all(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ ask_by_kind()
 
 #: What a scope may name: parties, roles and actions. Nothing that could end a literal.
 _BOUND_TEXT = re.compile(r"[a-z0-9._,-]*")
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Late(IntEnum):
     PLACED = 2
 
 
+#: A statement, then its arguments.
+BoundText = tuple[Any, ...]
 #: Writes entries that a transaction has gathered, right before its commit.
 LastStep = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[None]]
 
@@ -61,7 +65,13 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         self.gathered: list[Any] = []
         self.late: dict[Late, list[Any]] = {}
         self.late_writers: dict[Late, LastStep] = {}
+        #: By party, the last number that the transaction has given.
+        self.numbered: dict[str, int] = {}
         self.scope: RowScope | None = None
+        #: Bound statements that go with the one that stores streams: see `gather_beside`.
+        self.beside: list[BoundText] = []
+        #: The savepoints around what is done now.
+        self.savepoints: list[str] = []
         #: Set as the connection opens.
         self.database: Database
 
@@ -87,17 +97,22 @@ class Session:
         Connection trouble goes on as `Unavailable`: it is of no one subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
-        with _translated():
-            await self.driver.execute("SAVEPOINT aside")
-            try:
-                yield
-            except error:
-                await self.driver.execute("ROLLBACK TO SAVEPOINT aside; RELEASE SAVEPOINT aside")
-                del self.driver.gathered[gathered:]
-                for kind, each in self.driver.late.items():
-                    del each[late.get(kind, 0) :]
-                raise
-            await self.driver.execute("RELEASE SAVEPOINT aside")
+        # The commit releases it. A savepoint around it has another name.
+        around: list[str] = self.driver.savepoints
+        around.append(name := f"aside_{len(around)}")
+        try:
+            with _translated():
+                await self.driver.execute(f"SAVEPOINT {name}")
+                try:
+                    yield
+                except error:
+                    await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+                    del self.driver.gathered[gathered:]
+                    for kind, each in self.driver.late.items():
+                        del each[late.get(kind, 0) :]
+                    raise
+        finally:
+            around.pop()
 
 
 class Database:
@@ -112,6 +127,8 @@ class Database:
         self.lists: Mapping[str, Any] = MappingProxyType({})
         #: Raises `Unavailable` while nothing may be sent and no number given.
         self.check_session: Callable[[], None] = lambda: None
+        #: Is told the last number of each party that a transaction has numbered, after its commit.
+        self.tell_numbered: Callable[[Mapping[str, int]], None] = lambda _: None
         #: The law by which deadlines are counted. While it is None the scheduler counts them later.
         self.law_at: LawAt | None = None
         #: Rises with each database session: when a connection opens and no other one was open.
@@ -150,12 +167,14 @@ class Database:
         async with self._connection() as driver:
             driver.gathered.clear()
             driver.late.clear()
+            driver.beside.clear()
+            driver.numbered.clear()
             driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
             try:
                 yield Session(driver)
-                if driver.gathered or driver.late:
+                if driver.gathered or driver.late or driver.beside:
                     await self._finish(driver)
                 ended = await driver.execute("COMMIT")
             except BaseException:
@@ -164,6 +183,8 @@ class Database:
             if ended != "COMMIT":
                 # A statement had failed and its error was not let through: PostgreSQL has rolled everything back.
                 raise Defect("transaction_aborted")
+            if driver.numbered:
+                self.tell_numbered(driver.numbered)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """One statement in a transaction of its own, in one round trip, planned once; for tables without an owner."""
@@ -180,6 +201,8 @@ class Database:
         await write_late(driver)
         if driver.late.get(Late.PLACED):
             raise Defect("gathered_unknown")
+        if driver.beside:
+            await driver.execute(*join_beside(driver, ("SELECT",)))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -239,6 +262,31 @@ def take_placed(driver: asyncpg.Connection) -> list[Any]:
     """Return the entries of `gather_placed`. The caller inserts them."""
     taken: list[Any] = driver.late.pop(Late.PLACED, [])
     return taken
+
+
+def gather_beside(driver: asyncpg.Connection, bound: BoundText) -> None:
+    """Gather a statement that adds rows, with its arguments. A later one of the last step takes it along.
+
+    It runs behind that one: it must wait for no row that another transaction has.
+    """
+    driver.beside.append(bound)
+
+
+def join_beside(driver: asyncpg.Connection, bound: BoundText) -> BoundText:
+    """Return a statement, and with it those of `gather_beside`. It is one round trip."""
+    text, *arguments = bound
+    for number, (other, *further) in enumerate(driver.beside):
+        shifted = _PARAMETER.sub(partial(_shift, by=len(arguments)), other)
+        arguments += further
+        joined = text.strip()
+        rest = f", {joined.removeprefix('WITH ')}" if joined.startswith("WITH ") else f" {joined}"
+        text = f"WITH beside_{number} AS ({shifted}){rest}"
+    driver.beside.clear()
+    return text, *arguments
+
+
+def _shift(found: re.Match[str], *, by: int) -> str:
+    return f"${int(found[1]) + by}"
 
 
 async def write_late(driver: asyncpg.Connection) -> None:

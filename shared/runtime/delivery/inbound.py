@@ -1,6 +1,6 @@
 """Inbound messages of an instance of parties: `messaging.scope.Inbound` over its features.
 
-    unpack ─▶ accept ─▶ judge by tracks and held edges ─▶ features ─▶ tracks ─▶ outcomes
+    unpack ─▶ accept ─▶ judge by tracks ─▶ features ─▶ tracks ─▶ outcomes
 
 A message that breaks the features becomes a dead letter; the others are not affected. A batch of any size takes few
 statements.
@@ -21,7 +21,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, row_for
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.messaging.exceptions import OPEN, Named, Outcome, OutcomeKind, Refusal, Taken
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reactions import RESENT
@@ -38,23 +38,12 @@ from shared.runtime.delivery.judgement import (
     Judgement,
     Known,
     decide,
-    list_changes,
-    list_held,
     read_edge,
 )
 from shared.runtime.delivery.kept_record import decrypt_kept, encrypt_kept, pack, unpack
 from shared.runtime.delivery.peers import note_reads
 from shared.runtime.delivery.sending import move_gathered
-from shared.runtime.delivery.tracks import (
-    TrackKey,
-    TrackSide,
-    forget_acts,
-    hold_edges,
-    list_told_once,
-    load_held_edges,
-    load_tracks,
-    note_tracks,
-)
+from shared.runtime.delivery.tracks import TrackKey, TrackSide, forget_acts, list_told_once, load_tracks, note_tracks
 from shared.runtime.delivery.unit import OUTCOMES, Handler, SessionUnit, Settlement
 from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.metrics import MESSAGES
@@ -92,21 +81,13 @@ class PartyInbound:
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
         """See `Inbound`. Raises `Unavailable` while this instance has no directory."""
-        arrivals = [
-            _arrive(each, record, accepted)
-            for each, record, accepted in _accept(taken, [self._unpack(each) for each in taken], self._reader)
-        ]
+        arrivals = _accept(taken, [self._open(each) for each in taken], self._reader)
         keys = {each.key for each in arrivals}
-        edges = {(key.subject, each.edge.edge_id) for each in arrivals if each.edge and (key := each.key) is not None}
-        judgement = Judgement(
-            await load_tracks(self._driver, {key for key in keys if key is not None}),
-            await load_held_edges(self._driver, edges),
-            is_day_closed=scope.subjects.is_day_closed,
-        )
+        tracks = await load_tracks(self._driver, {key for key in keys if key is not None})
+        judgement = Judgement(tracks, is_day_closed=scope.subjects.is_day_closed)
         outcomes = await self._await_edges(scope, arrivals, await self._decide(arrivals, judgement))
         pairs = list(zip(arrivals, outcomes, strict=True))
-        await note_tracks(self._driver, list_changes(pairs))
-        await hold_edges(self._driver, list_held(pairs))
+        await note_tracks(self._driver, judgement.list_changes(pairs))
         await self._note_reads(pairs)
         await move_gathered(scope, self._driver)
         await self._try_behind(scope, pairs)
@@ -124,6 +105,15 @@ class PartyInbound:
 
     def _unpack(self, taken: Taken) -> Record:
         return unpack(decrypt_kept(taken, self._kek))
+
+    def _open(self, taken: Taken) -> Record | None:
+        """Return the record of a message, or None with an alarm if what is kept of it cannot be read."""
+        try:
+            return self._unpack(taken)
+        except Defect as error:
+            message_id = str(taken.named.message_id)
+            log("record_alarm", code=HANDLER_DEFECT, error=error.code, peer=taken.writer, message_id=message_id)
+            return None
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """See `Inbound`: the features get the last outcome of each message."""
@@ -265,10 +255,13 @@ def translate(outcome: Outcome) -> Outcome:
     return replace(outcome, code=word)
 
 
-def _accept(
-    taken: Sequence[Taken], records: Sequence[Record], reader: ReadingInstance
-) -> Sequence[tuple[Taken, Record, Received | Exception]]:
-    return list(zip(taken, records, accept_batch(records, reader), strict=True))
+def _accept(taken: Sequence[Taken], records: Sequence[Record | None], reader: ReadingInstance) -> list[Arrival]:
+    """Return messages after `accept`. One without a readable record is kept as it is, for a person."""
+    accepted = iter(accept_batch([record for record in records if record is not None], reader))
+    return [
+        Arrival(each, each.named, code=HANDLER_DEFECT) if record is None else _arrive(each, record, next(accepted))
+        for each, record in zip(taken, records, strict=True)
+    ]
 
 
 def _arrive(taken: Taken, record: Record, accepted: Received | Exception) -> Arrival:

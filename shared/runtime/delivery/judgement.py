@@ -19,12 +19,14 @@ from shared.exchange.record_table import SUBJECT_WITHDRAWN, Fate, row_for
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal, Taken
 from shared.messaging.streams import Role
 from shared.messaging.tracks import parties_of
-from shared.runtime.delivery.tracks import HeldEdge, TrackChange, TrackKey, TrackRow, TrackSide
+from shared.runtime.delivery.tracks import EdgeRevision, TrackChange, TrackKey, TrackRow, TrackSide
 
 ACCEPT_DEFECT: Final = "accept_defect"
 HANDLER_DEFECT: Final = "handler_defect"
 REVISION_NOT_ABOVE: Final = "revision_not_above"
 
+#: The codes of an arrival whose writer has done nothing wrong: it sends no other one.
+_OWN_DEFECTS: Final = frozenset({None, ACCEPT_DEFECT, HANDLER_DEFECT})
 #: The outcome of a message by the fate of its code.
 _KINDS: Final = {
     Fate.SKIP: OutcomeKind.DEAD,
@@ -36,14 +38,6 @@ _KINDS: Final = {
 }
 
 
-class EdgeTold(NamedTuple):
-    """The edge that a message carries: its revision, and the digest of its content, 32 bytes."""
-
-    edge_id: UUID
-    revision: int
-    content: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A taken message after `accept`. `code`: why it was turned away; then `received` is None."""
@@ -52,7 +46,7 @@ class Arrival:
     named: Named
     received: Received | None = None
     code: str | None = None
-    edge: EdgeTold | None = None
+    edge: EdgeRevision | None = None
 
     @property
     def key(self) -> TrackKey | None:
@@ -79,22 +73,16 @@ class Known(NamedTuple):
 
 class _ToldHere(NamedTuple):
     message_id: UUID
-    edge: EdgeTold
+    edge: EdgeRevision
 
 
 class Judgement:
-    """Judges the messages of one batch in order. `tracks` and `edges`: the state before it."""
+    """Judges the messages of one batch in order. `tracks`: the state before it."""
 
-    def __init__(
-        self,
-        tracks: Mapping[TrackKey, TrackRow],
-        edges: Mapping[tuple[UUID, UUID], HeldEdge],
-        *,
-        is_day_closed: Callable[[UUID], bool],
-    ) -> None:
+    def __init__(self, tracks: Mapping[TrackKey, TrackRow], *, is_day_closed: Callable[[UUID], bool]) -> None:
         self._acts = {key: frozenset(row.acts) for key, row in tracks.items()}
         self._withdrawn = {key for key, row in tracks.items() if row.is_withdrawn and key.side is TrackSide.HELD}
-        self._edges = edges
+        self._edges = {key: row.edges for key, row in tracks.items()}
         self._is_day_closed = is_day_closed
         #: The edges and acts of this batch that the features see.
         self._told: dict[tuple[UUID, UUID], list[_ToldHere]] = {}
@@ -137,8 +125,8 @@ class Judgement:
         first = self._acts_here.setdefault((key, acts), each.named.message_id)
         return None if first == each.named.message_id else Known(like=first)
 
-    def _find_edge(self, each: Arrival, key: TrackKey, edge: EdgeTold) -> Known | None:
-        held = self._edges.get((key.subject, edge.edge_id))
+    def _find_edge(self, each: Arrival, key: TrackKey, edge: EdgeRevision) -> Known | None:
+        held = self._find_held(key, edge.edge_id)
         if held is not None:
             if held.content == edge.content:
                 return Known()
@@ -159,8 +147,31 @@ class Judgement:
         told.append(_ToldHere(each.named.message_id, edge))
         return None
 
+    def _find_held(self, key: TrackKey, edge_id: UUID) -> EdgeRevision | None:
+        """Return the revision of an edge that was held before the batch."""
+        held = self._edges.get(key, {}).get(str(edge_id))
+        return None if held is None else EdgeRevision(edge_id, *held)
 
-def read_edge(received: Received) -> EdgeTold | None:
+    def list_changes(self, pairs: Iterable[tuple[Arrival, Outcome]]) -> list[TrackChange]:
+        """Return the changes that applied messages make to tracks: of each edge, the highest revision is held."""
+        changes: dict[TrackKey, TrackChange] = {}
+        for each, outcome in pairs:
+            key, received, edge = each.key, each.received, each.edge
+            if outcome.kind is not OutcomeKind.APPLIED or key is None or received is None:
+                continue
+            role = each.named.role
+            parties = parties_of(role, received.sender, received.recipient)
+            change = changes.setdefault(key, TrackChange(key, UUID(received.subject), *parties))
+            change.is_withdrawn |= role is Role.WITHDRAWAL
+            change.acts |= dict.fromkeys(each.named.acts)
+            if edge is not None:
+                held = change.edges.get(edge.edge_id) or self._find_held(key, edge.edge_id)
+                if held is None or held.revision < edge.revision:
+                    change.edges[edge.edge_id] = edge
+        return list(changes.values())
+
+
+def read_edge(received: Received) -> EdgeRevision | None:
     """Return the edge that a message carries, or None.
 
     Its content is the edge and the record as they came. Values that differ at each sending are left out: the edge's
@@ -171,7 +182,7 @@ def read_edge(received: Received) -> EdgeTold | None:
         return None
     edge = from_json(received.spelt.edge)
     content = to_json({name: edge[name] for name in edge if name != "digest"}) + received.spelt.record
-    return EdgeTold(clear.edge_id, getattr(clear, "revision", None) or 1, sha256(content).digest())
+    return EdgeRevision(clear.edge_id, getattr(clear, "revision", None) or 1, sha256(content).hexdigest())
 
 
 def decide(each: Arrival, known: Known | None, refusals: Mapping[UUID, str]) -> Outcome:
@@ -184,7 +195,7 @@ def decide(each: Arrival, known: Known | None, refusals: Mapping[UUID, str]) -> 
     if each.named.role is Role.WITHDRAWAL and code is not None and code.endswith("_unknown") and each.received:
         code = None  # its subject has not arrived: it is withdrawn anyway, and refused when it arrives
     kind = kind_of(code)
-    if each.named.role is Role.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in (None, ACCEPT_DEFECT):
+    if each.named.role is Role.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in _OWN_DEFECTS:
         kind = OutcomeKind.REFUSED  # a broken one is not kept: its sender sends a good one again
     return Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else code, known.held)
 
@@ -194,33 +205,3 @@ def kind_of(code: str | None) -> OutcomeKind:
     if code == Refusal.ERASED:
         return OutcomeKind.REFUSED
     return OutcomeKind.APPLIED if code is None else _KINDS[row_for(code).fate]
-
-
-def list_changes(pairs: Iterable[tuple[Arrival, Outcome]]) -> list[TrackChange]:
-    """Return the changes that applied messages make to tracks."""
-    changes: dict[TrackKey, TrackChange] = {}
-    for each, outcome in pairs:
-        key, received = each.key, each.received
-        if outcome.kind is not OutcomeKind.APPLIED or key is None or received is None:
-            continue
-        role = each.named.role
-        parties = parties_of(role, received.sender, received.recipient)
-        change = changes.setdefault(key, TrackChange(key, UUID(received.subject), *parties))
-        if role is Role.WITHDRAWAL:
-            change.is_withdrawn = True
-        change.acts |= dict.fromkeys(each.named.acts)
-    return list(changes.values())
-
-
-def list_held(pairs: Iterable[tuple[Arrival, Outcome]]) -> list[HeldEdge]:
-    """Return the edges that applied messages carry: the highest revision of each."""
-    held: dict[tuple[UUID, UUID], HeldEdge] = {}
-    for each, outcome in pairs:
-        edge, subject = each.edge, each.named.subject
-        if outcome.kind is OutcomeKind.APPLIED and edge is not None and subject is not None:
-            before = held.get((subject, edge.edge_id))
-            if before is None or before.revision <= edge.revision:
-                held[subject, edge.edge_id] = HeldEdge(
-                    subject, edge.edge_id, each.taken.writer, edge.revision, edge.content
-                )
-    return list(held.values())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+
+import asyncpg
 
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
@@ -20,7 +22,8 @@ from shared.runtime.database.transactions import Database, RowScope, Session, wr
 class ScopeFactory:
     """Opens the scopes of one instance. `row_scope`: the parties whose rows the features may change.
 
-    `check_session` raises `Unavailable` while the own topics were not yet compared with the database.
+    `check_session` raises `Unavailable` while the own topics were not yet compared with the database. `on_restore` ends
+    what a database that was restored has too much of.
     """
 
     instance: str
@@ -31,6 +34,7 @@ class ScopeFactory:
     row_scope: Callable[[], RowScope | None]
     clock: Clock
     check_session: Callable[[], None] = lambda: None
+    on_restore: Callable[[asyncpg.Connection], Awaitable[None]] | None = None
 
     @asynccontextmanager
     async def open(self, *, is_check: bool = False) -> AsyncIterator[Scope]:
@@ -62,4 +66,5 @@ class ScopeFactory:
             new_id=lambda: coarse_uuid7(now),
             now=now,
             before_lock=partial(write_late, session.driver),
+            on_restore=self.on_restore and partial(self.on_restore, session.driver),
         )

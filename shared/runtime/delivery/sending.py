@@ -28,7 +28,7 @@ from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.tracks import role_of, track_of
 from shared.messaging.upkeep import erase_exceptions
 from shared.runtime.database.journal import Forgotten
-from shared.runtime.database.transactions import Session, gather, write_late
+from shared.runtime.database.transactions import Late, Session, gather, write_late
 from shared.runtime.delivery.tracks import erase_tracks, list_sent, note_tracks
 from shared.runtime.watch.metrics import MESSAGES
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
@@ -79,7 +79,8 @@ async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
     forgotten = [each for each in gathered if isinstance(each, Forgotten)]
     gathered[:] = [each for each in gathered if not isinstance(each, Gathered)]
     if drafts:
-        await note_tracks(driver, list_sent(drafts))
+        # A transaction that adds edges with their places sends nothing else.
+        await note_tracks(driver, list_sent(drafts), are_new=Late.PLACED in driver.late)
         for draft in drafts:
             scope.send(draft_of(draft, scope.instance))
         MESSAGES.labels("emitted").inc(sum(each.message.family in BETWEEN_PARTIES for each in drafts))

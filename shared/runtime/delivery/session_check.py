@@ -1,7 +1,9 @@
 """The comparison of the own topics with the database, at each database session, before anything is accepted.
 
-A restored database has given fewer numbers than its topics show. Then the streams begin a new incarnation. If Kafka
-does not answer within `READ_S_MAX`, the instance continues: the first acknowledgement of each peer shows the same.
+A restored database has given fewer numbers than its topics show, or has taken fewer than its acknowledgements state.
+Then the feeds begin a new epoch and all sign-ins end; the streams whose topics show more begin a new incarnation. If
+Kafka does not answer within `READ_S_MAX`, the same is done for feeds and sign-ins, and the instance continues: the
+first acknowledgement of each peer shows the rest.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from shared.kernel.errors import Unavailable
-from shared.messaging.incarnations import Head, read_back
+from shared.messaging.incarnations import Head, has_taken, read_back
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.watch.logs import log
 
@@ -34,17 +36,11 @@ class SessionCheck:
         session_number: Callable[[], int],
         read_heads: ReadHeads,
         peers: Callable[[], Sequence[str]],
-        on_restore: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`session_number` changes with each database session; `peers` raises `Unavailable` before there is law.
-
-        `on_restore` is called before an incarnation is opened: a restored database has sessions that ended since, and
-        counts feeds on from numbers that were given.
-        """
+        """`session_number` changes with each database session; `peers` raises `Unavailable` before there is law."""
         self._session_number = session_number
         self._read_heads = read_heads
         self._peers = peers
-        self._on_restore = on_restore
         self._checked: int | None = None
         self._is_required = False
         self._done = asyncio.Event()
@@ -95,21 +91,25 @@ class SessionCheck:
                 heads = await self._read_heads(peers)
         except (Unavailable, TimeoutError):
             log("relay_waits", code="topics_unread")
-        for peer in peers:
-            if not heads.get(peer):
-                continue
-            async with scopes.open(is_check=True) as scope:
-                before = (await scope.tx.load_outgoing([peer], lock=True)).get(peer)
-                after = await read_back(scope, peer, before, heads=heads[peer])
-                if after is before:
-                    continue
-                if self._on_restore is not None:
-                    await self._on_restore()
-                await scope.save([after])
-            log("incarnation_opened", peer=peer)
+        for peer, shown in heads.items():
+            if shown:
+                await _compare_with(scopes, peer, shown)
 
     def _known_peers(self) -> Sequence[str]:
         try:
             return self._peers()
         except Unavailable:
             return ()
+
+
+async def _compare_with(scopes: ScopeFactory, peer: str, shown: Sequence[Head]) -> None:
+    own, taken = [each for each in shown if not each.is_taken], [each for each in shown if each.is_taken]
+    async with scopes.open(is_check=True) as scope:
+        before = (await scope.tx.load_outgoing([peer], lock=True)).get(peer)
+        after = await read_back(scope, peer, before, heads=own) if own else before
+        if after is not before or not await has_taken(scope, peer, taken):
+            await scope.note_restore()
+        if after is None or after is before:
+            return
+        await scope.save([after])
+    log("incarnation_opened", peer=peer)

@@ -1,10 +1,11 @@
-"""Tracks in PostgreSQL: each side's acts on a subject, and the content of edges that are held here."""
+"""Tracks in PostgreSQL: each side's acts on a subject, and the revisions of edges that are held here."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from json import dumps
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -13,7 +14,8 @@ import asyncpg
 from shared.exchange.message import Draft
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, parties_of, role_of, track_of
-from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.database.columns import Columns, Json, Statement
+from shared.runtime.database.transactions import gather_beside
 
 
 class TrackSide(IntEnum):
@@ -47,7 +49,10 @@ class TrackKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrackRow:
-    """One side of a track. `subject`: its key; `item`: the subject of its messages. A withdrawn one is a tombstone."""
+    """One side of a track. `subject`: its key; `item`: the subject of its messages. A withdrawn one is a tombstone.
+
+    `edges`: by the id of an edge that is held, its highest revision and the digest of its content.
+    """
 
     peer: str
     side: TrackSide
@@ -56,31 +61,30 @@ class TrackRow:
     owner: str
     other: str
     acts: tuple[UUID, ...] = ()
+    edges: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     is_withdrawn: bool = False
     is_erased: bool = False
 
 
+class EdgeRevision(NamedTuple):
+    """A revision of an edge, and the digest of its content in hexadecimal."""
+
+    edge_id: UUID
+    revision: int
+    content: str
+
+
 @dataclass(slots=True)
 class TrackChange:
-    """The acts that come to one side of a track, in order, or its withdrawal."""
+    """The acts that come to one side of a track, in order, the edges that are held from then on, or its withdrawal."""
 
     key: TrackKey
     item: UUID
     owner: str
     other: str
     acts: dict[UUID, None] = field(default_factory=dict)
+    edges: dict[UUID, EdgeRevision] = field(default_factory=dict)
     is_withdrawn: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HeldEdge:
-    """The highest revision of an edge that is held here, and the digest of its content, 32 bytes."""
-
-    subject: UUID
-    edge_id: UUID
-    peer: str
-    revision: int
-    content: bytes
 
 
 class _Change(NamedTuple):
@@ -91,6 +95,7 @@ class _Change(NamedTuple):
     owner: str
     other: str
     acts: tuple[str, ...]
+    edges: Json
     is_withdrawn: bool
 
 
@@ -103,14 +108,13 @@ class _Act(NamedTuple):
 
 _CHANGE: Columns[_Change] = Columns.of(_Change, side="smallint", acts="uuid[]")
 _ACT: Columns[_Act] = Columns.of(_Act, side="smallint")
-_EDGE: Columns[HeldEdge] = Columns.of(HeldEdge, revision="integer")
 _KEY: Columns[TrackKey] = Columns.of(TrackKey, side="smallint")
 
 _NOTE: Final = Statement(
     """
 INSERT INTO track AS t ({changes.names}) SELECT {changes.values} FROM {changes.ordered} ORDER BY changes.position
 ON CONFLICT (peer, side, subject) DO UPDATE SET
-    is_withdrawn = t.is_withdrawn OR excluded.is_withdrawn,
+    is_withdrawn = t.is_withdrawn OR excluded.is_withdrawn, edges = t.edges || excluded.edges,
     acts = CASE WHEN t.is_erased OR t.side = {held} AND (t.is_withdrawn OR excluded.is_withdrawn) THEN '{{}}'::uuid[]
            ELSE t.acts || ARRAY(SELECT new FROM unnest(excluded.acts) AS new WHERE new <> ALL (t.acts)) END
 """,
@@ -142,27 +146,20 @@ WHERE t.item = erased.item AND NOT t.is_erased
        OR erased.party = t.owner AND t.side = ANY($4::smallint[]))
 RETURNING t.subject
 """
-_EDGES: Final = """
-SELECT e.subject, e.edge_id, e.peer, e.revision, e.content
-FROM unnest($1::uuid[], $2::uuid[]) AS asked (subject, edge_id) JOIN held_edge AS e USING (subject, edge_id)
-"""
-_HOLD: Final = Statement(
+
+
+async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange], *, are_new: bool = False) -> None:
+    """Add acts, edges and withdrawals to tracks, in one statement. Rows are locked in the order of their keys.
+
+    `are_new`: nobody else knows these subjects yet. A later statement takes this one along.
     """
-INSERT INTO held_edge AS e ({edges.names}) SELECT {edges.values} FROM {edges.ordered} ORDER BY edges.position
-ON CONFLICT (subject, edge_id) DO UPDATE SET peer = excluded.peer, revision = excluded.revision,
-    content = excluded.content WHERE e.revision <= excluded.revision
-""",
-    edges=_EDGE,
-)
-
-
-async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange]) -> None:
-    """Add acts and withdrawals to tracks, in one statement. Rows are locked in the order of their keys."""
-    ordered = sorted(changes, key=lambda each: each.key)
-    if not ordered:
-        return
-    rows = [_Change(*each.key, each.item, each.owner, each.other, _texts(each), each.is_withdrawn) for each in ordered]
-    await driver.execute(*_NOTE.bind(changes=_CHANGE.rows(rows), held=TrackSide.HELD))
+    rows = [_change(each) for each in sorted(changes, key=lambda each: each.key)]
+    if rows:
+        bound = _NOTE.bind(changes=_CHANGE.rows(rows), held=TrackSide.HELD)
+        if are_new:
+            gather_beside(driver, bound)
+        else:
+            await driver.execute(*bound)
 
 
 async def load_tracks(driver: asyncpg.Connection, keys: Collection[TrackKey]) -> dict[TrackKey, TrackRow]:
@@ -185,23 +182,6 @@ async def erase_tracks(driver: asyncpg.Connection, items: Sequence[tuple[UUID, s
     columns = [item for item, _ in items], [party for _, party in items]
     rows = await driver.fetch(_ERASE, *columns, _OF_OTHERS, _OF_OWNERS) if items else []
     return sorted({row["subject"] for row in rows})
-
-
-async def load_held_edges(
-    driver: asyncpg.Connection, asked: Collection[tuple[UUID, UUID]]
-) -> dict[tuple[UUID, UUID], HeldEdge]:
-    """Return the held edges by track and edge id."""
-    if not asked:
-        return {}
-    rows = await driver.fetch(_EDGES, [subject for subject, _ in asked], [edge_id for _, edge_id in asked])
-    return {(row["subject"], row["edge_id"]): HeldEdge(*row.values()) for row in rows}
-
-
-async def hold_edges(driver: asyncpg.Connection, edges: Collection[HeldEdge]) -> None:
-    """Hold these edges; a lower revision changes nothing."""
-    if edges:
-        ordered = sorted(edges, key=lambda each: (each.subject, each.edge_id))
-        await driver.execute(*_HOLD.bind(edges=_EDGE.rows(ordered)))
 
 
 def list_sent(drafts: Iterable[Draft]) -> list[TrackChange]:
@@ -238,13 +218,16 @@ def read_row(row: asyncpg.Record) -> tuple[TrackKey, TrackRow]:
         owner=row["owner"],
         other=row["other"],
         acts=tuple(row["acts"]),
+        edges=row["edges"],
         is_withdrawn=row["is_withdrawn"],
         is_erased=row["is_erased"],
     )
     return TrackKey(found.peer, side, found.subject), found
 
 
-def _texts(change: TrackChange) -> tuple[str, ...]:
-    """Return the acts as text. A tombstone has none; the owner keeps those of a withdrawn subject."""
-    is_tombstone = change.is_withdrawn and change.key.side is TrackSide.HELD
-    return () if is_tombstone else tuple(map(str, change.acts))
+def _change(each: TrackChange) -> _Change:
+    """Return the row of a change. A tombstone has no acts; the owner keeps those of a withdrawn subject."""
+    is_tombstone = each.is_withdrawn and each.key.side is TrackSide.HELD
+    acts = () if is_tombstone else tuple(map(str, each.acts))
+    edges = dumps({str(edge_id): (edge.revision, edge.content) for edge_id, edge in each.edges.items()})
+    return _Change(*each.key, each.item, each.owner, each.other, acts, edges, each.is_withdrawn)

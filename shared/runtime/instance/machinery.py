@@ -94,6 +94,7 @@ class Machinery:
         self.law = LawWatch(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
         self.peers = PeerWatch(self.database)
         self.listener = FeedListener(self.database)
+        self.database.tell_numbered = self.listener.tell
 
     def documents(self) -> Documents:
         """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""
@@ -173,6 +174,22 @@ class Machinery:
     def timers(self) -> Timers:
         """What falls due for the parties of this instance."""
         return Timers(self.database, self.law_at, self.clock, scope=self.service_scope)
+
+    async def rebuild_timers(self) -> int:
+        """Count every deadline again, once the own topics are compared; return the number of edges.
+
+        Raises `Unavailable` before there is law.
+        """
+        self.require_listed()
+        self.streams.session_check.require()
+        looked = list[int]()
+
+        async def rebuild() -> None:
+            await self.streams.session_check.wait()
+            looked.append(await self.timers().rebuild())
+
+        await first_of(rebuild(), self._check_sessions())
+        return sum(looked)
 
     async def run_timers(self) -> None:
         """Tell parties what falls due, once there is law and the own topics are compared.

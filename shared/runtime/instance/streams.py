@@ -56,6 +56,12 @@ class NoTracks:
     async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None: ...
 
 
+async def begin_anew(driver: asyncpg.Connection) -> None:
+    """End sign-ins that a restored database still has, and begin a new epoch of the feeds."""
+    await end_sessions(driver)
+    await begin_epoch(driver)
+
+
 @dataclass(slots=True, kw_only=True)
 class InstanceStreams:
     """The streams of one instance over its database, keys and documents. `wake` is called after each commit.
@@ -83,7 +89,6 @@ class InstanceStreams:
             session_number=lambda: self.database.session_number,
             read_heads=self._read_heads,
             peers=self.list_peers,
-            on_restore=self._begin_anew,
         )
 
     def directory(self) -> DirectoryIndex:
@@ -139,6 +144,7 @@ class InstanceStreams:
             row_scope=self.row_scope,
             clock=self.clock,
             check_session=self.session_check.check,
+            on_restore=begin_anew,
         )
 
     def open_log(self) -> KafkaLog:
@@ -187,12 +193,6 @@ class InstanceStreams:
 
     async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
         return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())
-
-    async def _begin_anew(self) -> None:
-        """End sign-ins that a restored database still has, and begin a new epoch of the feeds."""
-        async with self.database.transaction() as session:
-            await end_sessions(session.driver)
-            await begin_epoch(session.driver)
 
     def _compose_reads(self, peer: str) -> Draft:
         return compose_reads(self.instance, peer, self.directory(), at=self.clock.now())

@@ -80,16 +80,20 @@ def _gather(driver: asyncpg.Connection, noted: _Noted) -> None:
 async def _write_late(driver: asyncpg.Connection, entries: Sequence[_Noted]) -> None:
     """Write each scope's calls under that scope: under another one, row-level security hides the rows."""
     last = driver.scope
+    is_one = all(each.scope == last for each in entries)
     for scope, noted in groupby(entries, key=lambda each: each.scope):
         if scope is not None and scope != driver.scope:
             await bind(driver, scope)
-        await _write(driver, list(noted))
+        await _write(driver, list(noted), is_last=is_one)
     if last is not None and last != driver.scope:
         await bind(driver, last)
 
 
-async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted]) -> None:
-    """End edges, begin edges, add steps. Each row is locked, counted and written once."""
+async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted], *, is_last: bool) -> None:
+    """End edges, begin edges, add steps. Each row is locked, counted and written once.
+
+    `is_last`: nothing of the transaction looks for new edges behind this.
+    """
     law_at = find_law(driver)
     named = _by_name(step for each in noted for step in each.steps)
     locked, added = dict[tuple[UUID, str], Deadline](), defaultdict[tuple[UUID, str], set[StepEntry]](set)
@@ -97,12 +101,11 @@ async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted]) -> None:
         for row in await store.lock_edges(driver, ended):
             locked[_key(row)] = row
             added[_key(row)].add(_end_of(row.edge))
-    if begun := [edge for each in noted for edge in each.begun]:
+    if begun := new_rows([edge for each in noted for edge in each.begun], law_at):
         over = _ended_after_begin(noted)
-        rows = new_rows(begun, law_at)
-        first = [_of(row, named) | ({_end_of(row.edge)} if row.edge.edge_id in over else set()) for row in rows]
-        await store.add(driver, [add_steps(row, steps, law_at) for row, steps in zip(rows, first, strict=True)])
-    if named:
+        first = [_of(row, named) | ({_end_of(row.edge)} if row.edge.edge_id in over else set()) for row in begun]
+        store.gather_rows(driver, [add_steps(row, steps, law_at) for row, steps in zip(begun, first, strict=True)])
+    if named or not is_last:
         for row in await store.lock_named(driver, named):
             locked[_key(row)] = row
             added[_key(row)] |= _of(row, named)

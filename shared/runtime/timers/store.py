@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from shared.exchange.clocks import Clocked
 from shared.exchange.timers import AT_ONCE, Deadline, to_microseconds, to_time
 from shared.runtime.database.columns import Bound, Columns, Statement, insert, pairs
+from shared.runtime.database.transactions import gather_beside, join_beside
 from shared.vocabulary.law import ClockConsequence
 
 #: The columns of a new row.
@@ -70,24 +71,29 @@ _RETRY_AHEAD: Final = """
 WITH ahead AS (SELECT edge_id, party FROM deadline WHERE aside IS NOT NULL AND due_at > $1 FOR UPDATE SKIP LOCKED)
 UPDATE deadline AS d SET due_at = '-infinity' FROM ahead WHERE d.edge_id = ahead.edge_id AND d.party = ahead.party
 """
-_DUE: Final = """
-SELECT edge_id, party, subject, origin, recipient, purpose, timers->0 AS first, overdue_at FROM deadline
-WHERE party = $1 AND overdue_at IS NOT NULL AND (overdue_at, edge_id) > ($2, $3)
+# The end of a preservation is not overdue. In the array of a timer, 0 is the due time and 5 the consequence.
+_CAN_BE_OVERDUE: Final = f"""jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "{ClockConsequence.ERASE.value}")')"""
+_DUE_WHERE: Final = """(
+    SELECT edge_id, party, subject, origin, recipient, purpose, timers->0 AS first, overdue_at FROM deadline
+    WHERE party = $1 AND overdue_at IS NOT NULL AND {} AND (overdue_at, edge_id) > ($2, $3)
+    ORDER BY overdue_at, edge_id LIMIT $4
+)"""
+_DUE: Final = f"""
+{_DUE_WHERE.format(_CAN_BE_OVERDUE)} UNION ALL {_DUE_WHERE.format("NOT " + _CAN_BE_OVERDUE)}
 ORDER BY overdue_at, edge_id LIMIT $4
 """
 _DUE_OF_SUBJECT: Final = """
 SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
 WHERE party = $1 AND subject = $2 AND overdue_at IS NOT NULL
 """
-# A preservation that ends is not overdue. In the array of a timer, 0 is the due time and 5 the consequence.
-_OVERDUE: Final = """
+_OVERDUE: Final = f"""
 SELECT edge_id, party, subject, origin, recipient, purpose, begins, timers, overdue_at FROM deadline
-WHERE party = $1 AND (overdue_at, edge_id) > ($2, $3) AND overdue_at <= $4
-  AND jsonb_path_exists(
+WHERE party = $1 AND overdue_at IS NOT NULL AND {_CAN_BE_OVERDUE} AND (overdue_at, edge_id) > ($2, $3)
+  AND overdue_at <= $4 AND jsonb_path_exists(
       timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', jsonb_build_object('end', $5::text, 'now', $6::bigint)
   )
 ORDER BY overdue_at, edge_id LIMIT $7
-"""
+"""  # noqa: S608 - our own constant
 
 
 class DueAfter(NamedTuple):
@@ -135,16 +141,16 @@ def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
     return DEADLINE.rows([each.edge for each in rows], **_counted(rows))
 
 
-async def add(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
-    """Add rows. A row that exists stays as it is."""
-    await driver.execute(*_BEGIN.bind(rows=bind_rows(rows)))
+def gather_rows(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
+    """Have rows added with the next statement of the last step. A row that exists stays as it is."""
+    gather_beside(driver, _BEGIN.bind(rows=bind_rows(rows)))
 
 
 async def lock_named(driver: asyncpg.Connection, names: Collection[tuple[UUID, str, str]]) -> list[Deadline]:
-    """Lock the rows of these (message id, party, counterpart), in one order."""
+    """Lock the rows of these (message id, party, counterpart), in one order. Rows of `gather_rows` are added."""
     ordered = sorted(set(names))
     columns = [[name[n] for name in ordered] for n in range(3)]
-    return [to_row(row) for row in await driver.fetch(_LOCK_NAMED, *columns)]
+    return [to_row(row) for row in await driver.fetch(*join_beside(driver, (_LOCK_NAMED, *columns)))]
 
 
 async def lock_edges(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> list[Deadline]:

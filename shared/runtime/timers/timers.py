@@ -13,6 +13,7 @@ at its next step.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,6 +38,8 @@ from shared.runtime.watch.metrics import CLOCKS_ASIDE
 
 #: The maximum number of rows a pass.
 BATCH: Final = 100
+#: A pass counts for this long. It has locked its rows, and acts wait for them.
+COUNTING_S_MAX: Final = 1.0
 #: Seconds between passes while little is due.
 LOOK_EVERY_S: Final = 1.0
 #: Failed rows are counted after every pass with a row, and after this number of passes.
@@ -135,7 +138,8 @@ class Timers:
             now = await self._now(session.driver)
             rows = await store.take_due(session.driver, now, limit)
             taken.update({(row.edge.edge_id, row.edge.party): row.aside for row in rows})
-            await self._renew(session.driver, rows, now)
+            for row in await self._renew(session.driver, rows, now):
+                del taken[row.edge.edge_id, row.edge.party]
             if next(self._looks) % COUNTED_EVERY == 0 or rows:
                 await self._count_aside(session.driver, now)
 
@@ -169,10 +173,18 @@ class Timers:
         now, theirs = self._clock.now(), await self._witness(driver)
         return now if abs(now - theirs) <= CLOCK_TOLERANCE else None
 
-    async def _renew(self, driver: asyncpg.Connection, rows: Sequence[Deadline], now: datetime | None) -> None:
-        looked = [self._looked(row, now) for row in rows]
+    async def _renew(
+        self, driver: asyncpg.Connection, rows: Sequence[Deadline], now: datetime | None
+    ) -> Sequence[Deadline]:
+        """Count rows in a thread, one by one, and write them. Return the rows that a long pass leaves to the next."""
+        looked, until = list[_Looked](), time.monotonic() + COUNTING_S_MAX
+        for row in rows:
+            looked.append(await asyncio.to_thread(self._looked, row, now))
+            if time.monotonic() > until:
+                break
         await store.write(driver, [each.row for each in looked])
         note_acts(driver, [act for each in looked for act in each.acts])
+        return rows[len(looked) :]
 
     def _looked(self, row: Deadline, now: datetime | None) -> _Looked:
         try:

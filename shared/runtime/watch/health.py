@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from shared.kernel.errors import CausewayError
+from shared.runtime.watch.cancellation import raise_if_cancelling
 
 PROBE_TIMEOUT_S: Final = 2.0
 #: The checks of one run answer all requests until this time after its end.
@@ -41,40 +42,44 @@ class ReadinessChecks:
         self._now_s = now_s
         self._run: asyncio.Task[list[Check]] | None = None
         self._ended_at_s = 0.0
+        #: The last task of each probe. A cancelled one may hold a connection until the database answers.
+        self._asking: dict[Probe, asyncio.Task[Check]] = {}
 
     async def read(self) -> list[Check]:
         """Return the checks of the run in progress, of one that ended at most `CHECKS_VALID_S` ago, or of a new run."""
         if self._run is None or (self._run.done() and self._now_s() - self._ended_at_s > CHECKS_VALID_S):
-            self._run = asyncio.create_task(self._ask(), name="readiness")
+            self._run = asyncio.create_task(self._ask_all(), name="readiness")
         # A request that ends early does not end the run for the other requests.
         return await asyncio.shield(self._run)
 
-    async def _ask(self) -> list[Check]:
+    async def _ask_all(self) -> list[Check]:
+        """Ask all probes at once."""
         try:
-            return await readiness(self._probes)
+            return list(await asyncio.gather(*map(self._ask, self._probes)))
         finally:
             self._ended_at_s = self._now_s()
 
+    async def _ask(self, probe: Probe) -> Check:
+        """Return the check of a probe. One that fails or takes over `PROBE_TIMEOUT_S` counts as not ready.
 
-async def readiness(probes: Sequence[Probe]) -> list[Check]:
-    """Ask all probes at once. One that fails or takes over `PROBE_TIMEOUT_S` counts as not ready."""
-    return list(await asyncio.gather(*(_asked(probe) for probe in probes)))
+        A probe is not asked again while its last task has not ended.
+        """
+        name = getattr(probe, "__name__", "probe").strip("_").removeprefix("probe_")
+        last = self._asking.get(probe)
+        if last is None or last.done():
+            asking = self._asking[probe] = asyncio.create_task(_check(name, probe))
+            if (await asyncio.wait([asking], timeout=PROBE_TIMEOUT_S))[0]:
+                return asking.result()
+            # Its end is not awaited: a rollback does not end while the database is frozen.
+            asking.cancel()
+        return Check(name, False, "probe_slow")
 
 
-async def _asked(probe: Probe) -> Check:
-    name = getattr(probe, "__name__", "probe").strip("_").removeprefix("probe_")
-    asking = asyncio.create_task(_checked(name, probe))
-    if (await asyncio.wait([asking], timeout=PROBE_TIMEOUT_S))[0]:
-        return asking.result()
-    # Its end is not awaited: a rollback does not end while the database is frozen.
-    asking.cancel()
-    return Check(name, False, "probe_slow")
-
-
-async def _checked(name: str, probe: Probe) -> Check:
+async def _check(name: str, probe: Probe) -> Check:
     try:
         return await probe()
     except CausewayError as error:
         return Check(name, False, error.code)
-    except Exception:  # whatever it is, a probe that fails must not take down the page that reports it
+    except (Exception, asyncio.CancelledError):  # a probe that fails must not take down the page that reports it
+        raise_if_cancelling()
         return Check(name, False, "probe_failed")

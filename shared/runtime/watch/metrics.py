@@ -52,6 +52,10 @@ DEAD_LETTER_RECORDS: Final = Gauge(
 EXCEPTION_RECORDS: Final = Gauge(
     "causeway_exception_records", "Exceptions of the stream that has the most.", registry=REGISTRY
 )
+#: Reading of a stream stops at `EXCEPTION_BYTES_MAX`, too.
+EXCEPTION_BYTES: Final = Gauge(
+    "causeway_exception_bytes", "Bytes of the exceptions of the stream that has the most.", registry=REGISTRY
+)
 KEPT_BYTES: Final = Gauge(
     "causeway_kept_bytes", "Bytes of own messages that are kept until all readers have them.", registry=REGISTRY
 )
@@ -99,9 +103,13 @@ KEY_OPERATIONS: Final = Gauge(
 _COUNTS = """
 SELECT (SELECT coalesce(sum(last - sent), 0)::bigint FROM stream) AS rows,
        (SELECT count(*) FROM exception WHERE outcome = 'dead') AS dead,
-       (SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM exception GROUP BY writer, lane) AS e) AS exceptions,
+       fullest.row_count AS exceptions, fullest.byte_count AS exception_bytes,
        (SELECT coalesce(sum(octet_length(content) + octet_length(digests)), 0)::bigint FROM segment) AS kept_bytes,
        (SELECT count(*) FROM operator_line WHERE closed_at IS NULL) AS lines
+FROM (
+    SELECT coalesce(max(row_count), 0) AS row_count, coalesce(max(byte_count), 0) AS byte_count FROM (
+        SELECT count(*) AS row_count, sum(record_bytes) AS byte_count FROM exception GROUP BY writer, lane) AS e
+) AS fullest
 """
 #: The id of the first message of each stream that was not appended, and of the first that was not acknowledged.
 _OF_NUMBER = """
@@ -145,6 +153,7 @@ async def measure_stores(driver: asyncpg.Connection, now: datetime) -> None:
     UNACKED_AGE_SECONDS.set(ages.unacked_s)
     DEAD_LETTER_RECORDS.set(row["dead"])
     EXCEPTION_RECORDS.set(row["exceptions"])
+    EXCEPTION_BYTES.set(row["exception_bytes"])
     KEPT_BYTES.set(row["kept_bytes"])
     OPERATOR_LINES.set(row["lines"])
 

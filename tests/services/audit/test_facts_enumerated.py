@@ -126,7 +126,7 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     false = fact(log, REFERRAL_REFUSED, refusal, subject=uuid7())
     records = forged(log.world, [foreign, false], instance="industry")
     await log.keep(*records)
-    assert [row["origin"] for row in await database.fetch(views.LINKS, [edge_id]) if row["origin"] == HOTLINE] == []
+    assert await database.fetch(views.LINKS, [edge_id], [HOTLINE]) == []
     at = f"{records[1].topic}/{records[1].partition}/{records[1].offset}"
     noted = [said(row) for row in await database.fetch(views.SAID)]
     assert f"{at}: industry had no right to say {REFERRAL_REFUSED.type}" in noted
@@ -135,7 +135,8 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     assert list(account.add([Carrier(untold, None, "emitted", edge_id, HOTLINE, *nowhere, "hotline", EDGE)])) == [
         Difference("III", "an edge without a message", str(untold))
     ]
-    links = await database.fetch(views.LINKS, [edge_id])
+    links = await database.fetch(views.LINKS, [edge_id], [PROVIDER])
+    assert [row["origin"] for row in links] == [PROVIDER]
     told = list(account.told({edge_id: {row["origin"] for row in links}}))
     assert told == [Difference("III", "an edge that audit was not told of", str(untold))]
 

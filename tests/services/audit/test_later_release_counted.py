@@ -31,6 +31,8 @@ from shared.envelope.headers import Envelope, decode_headers, encode_headers
 from shared.exchange.authority import cells_of
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
+from shared.messaging import contract
+from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
@@ -38,7 +40,7 @@ from tests.services.audit.test_entitled import revealed
 from tests.services.audit.test_intake import without_streams
 from tests.services.audit.test_junk_folded import accountant, reconciled
 from tests.services.audit.test_later_release import NOT_INVENTED, decision, look, offer, type_of
-from tests.services.audit.test_reported_outcomes import change
+from tests.services.audit.test_reported_outcomes import change, outcome, reported
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import replace_attributes
 from tests.support.wire_records import compose_altered, write_segment
@@ -179,4 +181,19 @@ async def test_what_was_not_made_of_a_decision_is_no_difference(
     topic = broker.topics[record.topic]
     items = (await log.page(replace(record, topic_id=topic.topic_id)))["items"]
     assert [each["problem"] for each in items if each["kind"] == "decision"] == [fails.__name__]
+    assert (await reconciled(audit_endpoint, log, broker))[0] == []
+
+
+@pytest.mark.parametrize("audit_is_later", [False, True], ids=["to a later release", "to one before it"])
+async def test_the_code_of_an_outcome_that_one_release_does_not_know_is_no_difference(
+    log: Log, audit_endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch, *, audit_is_later: bool
+) -> None:
+    with monkeypatch.context() as later:
+        if audit_is_later:
+            later.setattr(contract, "KNOWN_CODES", contract.KNOWN_CODES | {NOT_INVENTED})
+        broker = await reported(log, said := outcome(OutcomeKind.DEFERRED, NOT_INVENTED))
+    [(kept,)] = await log.database.fetch("SELECT code FROM outcome WHERE message_id = $1", said.named.message_id)
+    assert kept == (NOT_INVENTED if audit_is_later else contract.CODE_UNKNOWN)
+    if not audit_is_later:
+        monkeypatch.setattr(contract, "KNOWN_CODES", contract.KNOWN_CODES | {NOT_INVENTED})
     assert (await reconciled(audit_endpoint, log, broker))[0] == []

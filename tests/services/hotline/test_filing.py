@@ -177,3 +177,17 @@ async def test_an_edge_whose_message_is_not_sent_fails_the_filing(
     with pytest.raises(Defect, match="gathered_unknown"):
         await filed(origin, submission(external_ref=f"ref-{uuid7().hex[:24]}"))
     assert await everything(origin) == before
+
+
+async def test_a_filing_takes_seven_round_trips(origin: Origin) -> None:
+    """Transaction, key, day, filing, locked streams, all that is sent, commit."""
+    await origin.file()
+    done: list[str] = []
+    async with origin.database.transaction() as session:
+        session.driver.add_query_logger(note := lambda record: done.append(record.query))
+    await origin.file()
+    async with origin.database.transaction() as session:
+        session.driver.remove_query_logger(note)
+    began, *_ = [at for at, text in enumerate(done) if "'submit'" in text]
+    trips = done[began : done.index("COMMIT", began) + 1]
+    assert len(trips) == 7, trips

@@ -13,6 +13,7 @@ from shared.exchange.events import Event
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.party.origin.store.filing import FILED, PostgresFiling
+from shared.runtime.database import feed
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, write_late
 from shared.vocabulary.referral import WithdrawalReason
@@ -21,7 +22,8 @@ from tests.services.doors import LISTS
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
 
-TABLES = {listed.table: listed for listed in LISTS["hotline"].values()}
+TABLES = sorted({listed.table for listed in LISTS["hotline"].values()})
+NUMBER = feed._number(LISTS["hotline"].items())
 #: As whoever numbers, with plans that are kept.
 BEGIN = """
 SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
@@ -38,7 +40,7 @@ async def by_subject(endpoint: DatabaseEndpoint, table: str, statement: str) -> 
     # Of its like the planner knows nothing, whatever other tests have left.
     await owner.execute(f"CREATE TABLE empty_{table} (LIKE {table} INCLUDING ALL); {BEGIN}")
     await owner.execute(f"PREPARE looked_at AS {statement.replace(f'UPDATE {table} ', f'UPDATE empty_{table} ')}")
-    plan = await owner.fetch("EXPLAIN EXECUTE looked_at(NULL, NULL, NULL)")
+    plan = await owner.fetch("EXPLAIN EXECUTE looked_at(NULL, NULL, NULL, NULL)")
     await undone.rollback()
     await owner.close()
     return any("Index Cond" in line and "n.subject" in line for (line,) in plan)
@@ -49,15 +51,15 @@ async def by_subject(endpoint: DatabaseEndpoint, table: str, statement: str) -> 
 async def test_rows_are_numbered_by_their_keys_over_tables_that_were_empty_once(
     endpoint: DatabaseEndpoint, table: str
 ) -> None:
-    assert await by_subject(endpoint, table, TABLES[table].arrive)
+    assert await by_subject(endpoint, table, NUMBER)
 
 
 @pytest.mark.usefixtures("database")
 async def test_by_its_party_an_offer_would_be_sought_among_all_of_them(endpoint: DatabaseEndpoint) -> None:
     """The control: without its key, a row is looked for among all of its party."""
     keys = "t.referral_id = n.subject AND t.party || ''", "t.referral_id::text = n.subject::text AND t.party"
-    joined = TABLES["offer"].arrive.replace(*keys)
-    assert joined != TABLES["offer"].arrive
+    joined = NUMBER.replace(*keys)
+    assert joined != NUMBER
     assert not await by_subject(endpoint, "offer", joined)
 
 

@@ -103,6 +103,7 @@ class Door:
 async def opened(endpoint: DatabaseEndpoint, *, listens: bool = True, pool_size: int = 4) -> AsyncIterator[Door]:
     database = Database(endpoint.service_url, pool_size=pool_size)
     listener = Watched(database)
+    database.tell_numbered = listener.tell
     stood = serving(database, "law_enforcement", kek=KEK, directory=directory(), listener=listener)
     async with door(events_router(stood, AUTHORITY)) as http:
         made = Door(database, http, listener)

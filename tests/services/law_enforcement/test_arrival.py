@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,7 @@ from shared.runtime.database import feed
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, Session, write_late
 from shared.runtime.delivery.unit import SessionUnit
-from shared.runtime.instance.streams import InstanceStreams
+from shared.runtime.instance.streams import begin_anew
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import AT, OTHER_AGENCY, offered
 from tests.services.law_enforcement.agency import KEK, Agencies
@@ -312,25 +312,6 @@ async def test_numbers_would_be_given_twice_without_the_comparison(
     assert before & (await given(database) | await given(database))
 
 
-def restored(database: Database) -> Callable[[], Awaitable[None]]:
-    """Return what an instance does when the read-back of its own topics finds that its database is an earlier state."""
-    unused: Any = None
-    streams = InstanceStreams(
-        instance="law_enforcement",
-        access=unused,
-        database=database,
-        keys=unused,
-        shelf=unused,
-        clock=unused,
-        tracks=unused,
-        lateness=unused,
-        wake=unused,
-        kept_bytes_max=0,
-    )
-    assert streams.session_check._on_restore is not None
-    return streams.session_check._on_restore
-
-
 async def test_no_number_is_given_twice_in_one_epoch_after_a_copy_of_the_disk(
     emptied: Agencies, owner: asyncpg.Connection
 ) -> None:
@@ -338,7 +319,8 @@ async def test_no_number_is_given_twice_in_one_epoch_after_a_copy_of_the_disk(
     database = emptied.database
     before = await given(database) | await given(database)
     await put_back(owner)
-    await restored(database)()
+    async with database.transaction(acting_for(PARTY)) as session:
+        await begin_anew(session.driver)
     assert before & (await given(database) | await given(database)) == set()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,23 @@ from tests.services.law_enforcement.feeds import PARTY, Door, acting_for, by_num
 
 #: Whoever is not woken waits this long.
 LONG_S = 30
+
+
+@asynccontextmanager
+async def elsewhere(endpoint: DatabaseEndpoint, *, tells: bool = True, pool_size: int = 2) -> AsyncIterator[Database]:
+    """The database, as another process of the instance has it."""
+    database = Database(endpoint.service_url, pool_size=pool_size)
+    if tells:
+        database.tell_numbered = FeedListener(database).tell
+    yield database
+    await database.close()
+
+
+async def note_there(database: Database, party: str) -> str:
+    made = Event(party, "case.accept", uuid7(), state="accepted")
+    async with database.transaction(acting_for(party)) as session:
+        note_acts(session.driver, [made])
+    return str(made.subject)
 
 
 @pytest.fixture
@@ -130,26 +148,50 @@ async def test_numbers_of_another_epoch_are_refused(feed: Door, wait: int) -> No
 async def test_who_waits_is_woken_by_whoever_numbers(feed: Door, endpoint: DatabaseEndpoint) -> None:
     """The act is another process's: only the database is between the two."""
     await feed.note()
-    elsewhere = Database(endpoint.service_url, pool_size=1)
     waiting = asyncio.create_task(feed.subjects(after=1, wait=LONG_S))
     await feed.listener.until_waiting()
-    made = Event(feed.party, "case.accept", uuid7(), state="accepted")
-    async with elsewhere.transaction(acting_for(feed.party)) as session:
-        note_acts(session.driver, [made])
-    assert await waiting == [str(made.subject)]
+    async with elsewhere(endpoint) as other:
+        made = await note_there(other, feed.party)
+        assert await waiting == [made]
     assert feed.listener.woken() == [True]
-    await elsewhere.close()
 
 
-async def test_who_is_not_woken_sees_it_when_the_wait_ends(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
-    """The control of the test above: nobody listens. And no event is lost with what was not heard."""
+async def test_who_waits_is_woken_at_once_by_its_own_process(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
     async with opened(endpoint, listens=False) as deaf:
-        await deaf.note()
-        waiting = asyncio.create_task(deaf.subjects(after=1, wait=5))
+        waiting = asyncio.create_task(deaf.subjects(wait=LONG_S))
         await deaf.listener.until_waiting()
-        noted = await deaf.note()
-        assert await waiting == noted
-        assert deaf.listener.woken() == [False]
+        assert await deaf.note() == await waiting
+        assert deaf.listener.woken() == [True]
+
+
+@pytest.mark.parametrize(("tells", "listens"), [(True, False), (False, True)], ids=["deaf", "untold"])
+async def test_who_is_not_woken_sees_it_when_the_wait_ends(
+    agencies: Agencies, endpoint: DatabaseEndpoint, *, tells: bool, listens: bool
+) -> None:
+    """Nobody listens, or nobody tells. No event is lost with what was not heard."""
+    async with opened(endpoint, listens=listens) as asked, elsewhere(endpoint, tells=tells) as other:
+        await asked.note()
+        waiting = asyncio.create_task(asked.subjects(after=1, wait=2))
+        await asked.listener.until_waiting()
+        made = await note_there(other, asked.party)
+        assert await waiting == [made]
+        assert asked.listener.woken() == [False]
+
+
+async def test_no_act_notifies_and_many_are_told_together(
+    feed: Door, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL commits transactions that notify one at a time."""
+    monkeypatch.setattr(feed_reading, "TELL_PAUSE_S", LONG_S)
+    heard = list[str]()
+    connection = await asyncpg.connect(endpoint.service_url)
+    await connection.add_listener(feed_reading.NUMBERED_CHANNEL, lambda *told: heard.append(told[-1]))
+    for _ in range(20):
+        await feed.note()
+    await connection.execute(f"SELECT pg_notify('{feed_reading.NUMBERED_CHANNEL}', 'end.example 1')")
+    await connection.close()
+    assert heard == ["end.example 1"]
+    assert feed.listener._untold == {feed.party: 20}
 
 
 async def test_what_comes_between_the_look_and_the_wait_is_not_slept_through(
@@ -181,7 +223,7 @@ async def test_whose_key_is_ended_while_it_waits_is_told_nothing(feed: Door) -> 
 
 
 async def test_others_are_not_woken_and_nothing_below_wakes(feed: Door) -> None:
-    """What the database tells comes in order: once the last is heard, so is all before it."""
+    """What is told comes in order: once the last is heard, so is all before it."""
     last = "last.example"
     place = feed.listener.place
     with place(feed.party, above=3) as further, place("other.example", above=0) as other, place(last, above=0) as heard:
@@ -259,11 +301,10 @@ async def test_when_the_service_ends_nobody_is_left_waiting(feed: Door) -> None:
 
 
 async def test_three_pollers_miss_none_and_take_none_twice(feed: Door, endpoint: DatabaseEndpoint) -> None:
-    writing = Database(endpoint.service_url, pool_size=10)
     feed.party = PARTY
     begun = (await feed.read())["last"]
-    written, pollers = await polled(writing, by_number(feed), count=1_000, seed=1)
-    await writing.close()
+    async with elsewhere(endpoint, pool_size=10) as writing:
+        written, pollers = await polled(writing, by_number(feed), count=1_000, seed=1)
     assert len(written) == 1_000
     for poller in pollers:
         mine = poller.taken[begun:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -203,6 +204,53 @@ async def test_many_rows_end_a_part_at_a_time(
         LONG_AGO,
     )
     assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["idempotency"] >= 10
+
+
+async def finished_referrals(origin: Origin, endpoint: DatabaseEndpoint) -> list[UUID]:
+    """Two referrals that were finished long ago, in the order of time."""
+    ended = sorted([await origin.file(), await origin.file()])
+    await as_owner(endpoint, "UPDATE referral SET accepted_at = $1", LONG_AGO, parties=[HOTLINE])
+    answered = "UPDATE edge SET answer = 'declined', answered_at = $1 WHERE referral_id = ANY($2)"
+    await as_owner(endpoint, answered, LONG_AGO, ended, parties=[HOTLINE])
+    return ended
+
+
+async def test_records_are_locked_before_feeds(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "uuid7", lambda: coarse_uuid7(LONG_AGO))
+    ended = await finished_referrals(Origin(databases["hotline"], world()), endpoints["hotline"])
+    async with databases["hotline"].transaction(RowScope([HOTLINE], "service", "apply")) as session:
+        await session.driver.execute("SELECT FROM referral WHERE referral_id = $1 FOR UPDATE", ended[1])
+        running = asyncio.create_task(apply(owned(endpoints), NOW))
+        for _ in range(200):
+            if await session.driver.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                break
+            await asyncio.sleep(0.05)
+        await session.driver.execute("SELECT FROM feed WHERE party = $1 FOR UPDATE NOWAIT", HOTLINE)
+    assert {each.table: each.count for each in await running}["referral"] == 2
+    events = await events_of(databases["hotline"], HOTLINE)
+    assert [subject for told, subject in events if told == "referral.erased"][-2:] == ended
+
+
+async def test_a_page_that_deadlocks_is_ended_again(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "uuid7", lambda: coarse_uuid7(LONG_AGO))
+    await finished_referrals(Origin(databases["hotline"], world()), endpoints["hotline"])
+    deadlocks, end_page = [1, retention.DEADLOCKS_MAX], retention._end_page
+
+    async def deadlocked(*page: Any, told: str) -> Any:
+        if deadlocks[0]:
+            deadlocks[0] -= 1
+            raise asyncpg.DeadlockDetectedError
+        return await end_page(*page, told=told)
+
+    monkeypatch.setattr(retention, "_end_page", deadlocked)
+    assert {each.table: each.count for each in await apply(owned(endpoints), NOW)}["referral"] == 2
+    deadlocks.pop(0)
+    with pytest.raises(Unavailable, match="table_in_use"):
+        await apply(owned(endpoints), NOW)
 
 
 async def test_rows_that_wait_for_their_month_move_when_it_is_made(

@@ -9,10 +9,23 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.exchange.timers import Fires, Telling, Timer, timers
+from shared.exchange.act import Subject
+from shared.exchange.clocks import begun
+from shared.exchange.timers import (
+    AT_ONCE,
+    STEPS_AT_ACT,
+    Deadline,
+    Fires,
+    Telling,
+    Timer,
+    add_steps,
+    step_entry,
+    timers,
+)
 from shared.routing.clocks import ClockedEdge, Did, Law, Step
 from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
 from tests.shared.routing.test_clocks import AT, DIRECTORY, ISSUED, SAMPLE_LAW, STOPPABLE, case, notice, started
+from tests.shared.runtime.timers.workers import law_at, notices
 
 HOUR = timedelta(hours=1)
 REMINDER, OWNER = "practice-notice-reminder", "practice-notice-to-owner"
@@ -93,3 +106,27 @@ def test_whenever_it_is_looked_nothing_is_told_twice_or_early_and_rows_made_agai
 def test_times_are_those_of_utc() -> None:
     assert all(each.due_at.tzinfo is UTC for each in made(ISSUED).values())
     assert isinstance(AT, datetime)
+
+
+def long_row(count: int) -> Deadline:
+    """A notice that came back so often, not counted."""
+    again = [step for i in range(1, count) for step in begun(Subject.NOTICE, AT + i * HOUR, again=i)]
+    return Deadline(notices(1)[0], tuple(sorted(map(step_entry, again))))
+
+
+def test_an_act_leaves_a_long_row_to_the_scheduler() -> None:
+    step = step_entry(Step(AT, Did.DOES, ClockDue.ACKNOWLEDGEMENT))
+    short, long = (add_steps(long_row(STEPS_AT_ACT + more), [step], law_at) for more in (-40, 1))
+    assert (short.timers is None, long.timers, long.due_at) == (False, None, AT_ONCE)
+    assert step in long.steps
+
+
+def test_a_defect_in_a_count_fails_no_act() -> None:
+    """The act keeps its steps. The scheduler counts the row again, and sets it aside if that fails."""
+
+    def defect(_: datetime) -> Law:
+        raise KeyError("defect")
+
+    step = step_entry(Step(AT, Did.DOES, ClockDue.ACKNOWLEDGEMENT))
+    row = add_steps(Deadline(notices(1)[0]), [step], defect)
+    assert (row.steps, row.timers, row.due_at) == ((step,), None, AT_ONCE)

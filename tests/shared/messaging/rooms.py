@@ -55,6 +55,8 @@ class Room:
     loaded: list[date] = field(default_factory=list)
     days: list[DayDigest] | None = None
     failures: list[Exception] = field(default_factory=list)
+    #: How often the database was found restored.
+    restores: int = 0
 
     def new_id(self) -> UUID:
         self.last_id += 1
@@ -64,7 +66,11 @@ class Room:
         self.now += timedelta(seconds=seconds)
 
     def scope(self) -> Scope:
-        return Scope(HERE, AUDIT, MemoryTx(self.db), self, self, self, self.new_id, self.now)
+        tx = MemoryTx(self.db)
+        return Scope(HERE, AUDIT, tx, self, self, self, self.new_id, self.now, on_restore=self.note_restore)
+
+    async def note_restore(self) -> None:
+        self.restores += 1
 
     def outgoing(self, peer: str = PEER) -> Outgoing:
         return self.db.tables["outgoing"][peer]

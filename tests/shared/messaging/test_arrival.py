@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.envelope.keys import SigningKey
+from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.messaging.ack_record import build_ack_record
 from shared.messaging.acks import Ack, LaneAck
@@ -21,6 +22,8 @@ from shared.messaging.arrival import (
     Unreadable,
     Verified,
 )
+from shared.messaging.incarnations import Head
+from shared.messaging.kafka.heads import find_heads
 from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_proof_record
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import Incoming, Lane, Pair
@@ -153,6 +156,25 @@ def test_an_acknowledgement_is_read_among_the_records_and_does_not_end_a_segment
 
     assert numbers(found) == [1, 2, 3]
     assert [each.ack for each in found if isinstance(each, StatedAck)] == [ack]
+
+
+def test_the_last_acknowledgement_in_an_own_topic_shows_what_was_taken() -> None:
+    """That of the own reader, not one that audit wrote of a pair."""
+    pair, incarnation = Pair("industry-b", "hotline-a"), uuid7()
+    own = Ack("hotline-a", pair, incarnation, (LaneAck(3, bytes(32)), LaneAck(5, bytes(32))), AT)
+    audit = replace(own, reader="audit")
+    records = [
+        *appended(FIRST),
+        *(build_ack_record(each, Incoming(pair), KEY) for each in (own, audit)),
+        *appended(SECOND),
+    ]
+    (last, *taken) = find_heads(verifier(), [_record(each) for each in raw(records)], TOPIC)
+    assert (last.number, last.is_taken) == (6, False)
+    assert taken == [Head(incarnation, Lane(lane), count, is_taken=True) for lane, count in enumerate((3, 5))]
+
+
+def _record(each: RawRecord) -> Record:
+    return Record("t", 0, each.offset, each.broker_time, None, each.headers, each.value)
 
 
 def test_records_of_strangers_have_no_effect() -> None:

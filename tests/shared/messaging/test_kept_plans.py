@@ -44,8 +44,8 @@ async def database(endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
         yield opened
 
 
-async def find_conditions(database: Database, statement: str) -> list[str]:
-    """Return the condition of each scan by an index, in the plan that is made once, over empty tables."""
+async def explain(database: Database, statement: str) -> list[str]:
+    """Return the lines of the plan that is made once, over empty tables."""
     count = max(map(int, re.findall(r"\$(\d+)", statement)))
     with suppress(_UndoneError):
         async with database.transaction(keeps_plans=True) as session:
@@ -53,7 +53,13 @@ async def find_conditions(database: Database, statement: str) -> list[str]:
             plan = await session.driver.fetch(f"EXPLAIN EXECUTE kept({', '.join(['NULL'] * count)})")
             await session.driver.execute("DEALLOCATE kept")
             raise _UndoneError
-    return [line.partition("Index Cond: ")[2] for (line,) in plan if "Index Cond" in line]
+    return [line for (line,) in plan]
+
+
+async def find_conditions(database: Database, statement: str) -> list[str]:
+    """Return the condition of each scan by an index."""
+    plan = await explain(database, statement)
+    return [line.partition("Index Cond: ")[2] for line in plan if "Index Cond" in line]
 
 
 @pytest.mark.parametrize("name", KEYED)
@@ -64,3 +70,9 @@ async def test_rows_are_found_by_their_keys_over_tables_that_were_empty_once(dat
 
 async def test_a_statement_without_a_key_is_found_out(database: Database) -> None:
     assert await find_conditions(database, UNKEYED) == []
+
+
+async def test_the_exceptions_of_a_stream_are_measured_in_the_index_alone(database: Database) -> None:
+    """Each batch counts them while it holds the lock of the pair. Their records lie on thousands of pages."""
+    plan = await explain(database, incoming._LOAD_LOCKED)
+    assert sum("Index Only Scan using exception_stream" in line for line in plan) == 2

@@ -23,6 +23,7 @@ from tests.support.messaging_stores import (
     TODAY,
     MessagingStore,
     begin_streams,
+    build_exception,
     messaging_database,
     opened_database,
     place_messages,
@@ -153,6 +154,28 @@ async def test_a_consumer_that_waited_for_a_lock_reads_the_state_behind_it(
     assert found.lanes[0].next_offset == 2
 
 
+async def test_a_consumer_that_waited_for_a_lock_knows_the_exceptions_behind_it(
+    stores: MessagingStore, database: Database
+) -> None:
+    await take_one(stores)
+    async with AsyncExitStack() as stack:
+        tx = await stack.enter_async_context(stores.transaction())
+        incoming = await tx.load_incoming(PAIR, lock=True)
+        waiting = asyncio.create_task(list_locked(stores))
+        await until_sessions_wait(database, 1)
+        await tx.add_exceptions([build_exception()])
+        incoming.lanes[0].next_offset += 1
+        await tx.save_incoming(incoming)
+    assert await waiting == ((0, 1), 1)
+
+
+async def list_locked(stores: MessagingStore) -> tuple[tuple[int, int], int]:
+    """Return how many exceptions a locked pair has, as it was loaded and as they are listed."""
+    async with stores.transaction() as tx:
+        incoming = await tx.load_incoming(PAIR, lock=True)
+        return incoming.exception_counts, len(await tx.list_exceptions(writer=PAIR.writer))
+
+
 async def take_one(stores: MessagingStore) -> Incoming:
     async with stores.transaction() as tx:
         incoming = await tx.load_incoming(PAIR, lock=True)
@@ -204,6 +227,20 @@ async def test_a_consumed_batch_is_two_statements_and_one_row(stores: MessagingS
         await tx.save_incoming(incoming)
     assert len(work.statements) == 2
     assert work.rows == {"receive_state": 1}
+
+
+async def test_exceptions_are_not_looked_for_where_a_writer_has_none(
+    stores: MessagingStore, database: Database
+) -> None:
+    await take_one(stores)
+    async with counted_work(database) as (tx, work):
+        await tx.load_incoming(PAIR, lock=True)
+        assert await tx.list_exceptions(writer=PAIR.writer) == []
+    assert len(work.statements) == 1
+    async with stores.transaction() as tx:
+        await tx.load_incoming(PAIR, lock=True)
+        await tx.add_exceptions([build_exception()])
+        assert len(await tx.list_exceptions(writer=PAIR.writer)) == 1
 
 
 async def test_rows_that_are_written_again_and_again_stay_on_their_page(

@@ -219,6 +219,7 @@ def test_an_acknowledgement_of_a_strange_incarnation_is_acted_on_once() -> None:
     assert room.outgoing().incarnation == second
     assert [line.kind for line in room.db.tables["lines"]] == [OperatorKind.AHEAD]
     assert run(room.scope().tx.load_known(PEER)) == {first, STRANGE}
+    assert room.restores == 0, "a peer's word begins no epoch and ends no sign-ins"
 
 
 def test_an_acknowledgement_with_another_chain_opens_an_incarnation() -> None:
@@ -229,8 +230,19 @@ def test_an_acknowledgement_with_another_chain_opens_an_incarnation() -> None:
     hear(room, acknowledge(room, 1))
     hear(room, acknowledge(room, 3))
     assert (room.outgoing().incarnation, room.outgoing().lanes[ORDINARY].acked) == (before, 3)
+    assert room.restores == 0
     hear(room, acknowledge(room, 2, lanes=(LaneAck(0, b""), LaneAck(2, b"x" * 32))))
-    assert room.outgoing().incarnation != before
+    assert (room.outgoing().incarnation != before, room.restores) == (True, 0)
+
+
+def test_an_incarnation_that_a_restored_reader_needs_says_nothing_of_the_own_database() -> None:
+    room = Room()
+    send(room, state(S1), state(S2))
+    lane = room.outgoing().lanes[ORDINARY]
+    lane.kept_above, lane.kept_chain, lane.sent = 2, lane.chain, 2
+    before = room.outgoing().incarnation
+    hear(room, acknowledge(room, 0, lanes=(LaneAck(0, b""), LaneAck(0, b"", has_gap=True))))
+    assert (room.outgoing().incarnation != before, room.restores) == (True, 0)
 
 
 def test_an_acknowledgement_to_an_empty_database_opens_the_first_incarnation() -> None:
@@ -240,7 +252,7 @@ def test_an_acknowledgement_to_an_empty_database_opens_the_first_incarnation() -
     empty = Room()
     scope = empty.scope()
     opened = run(handle_ack(scope, PEER, None, reader=Reader.RECIPIENT, ack=ack))
-    assert opened.incarnation != ack.incarnation
+    assert (opened.incarnation != ack.incarnation, empty.restores) == (True, 0)
     assert run(scope.tx.load_known(PEER)) == {ack.incarnation}
 
 

@@ -168,6 +168,7 @@ CREATE TABLE exception (
     code text,
     held bigint,
     record bytea NOT NULL,
+    record_bytes integer NOT NULL GENERATED ALWAYS AS (octet_length(record)) STORED,
     topic_id uuid,
     "offset" bigint NOT NULL,
     broker_at timestamptz NOT NULL,
@@ -175,7 +176,8 @@ CREATE TABLE exception (
     PRIMARY KEY (writer, message_id)
 ) WITH (fillfactor = 90);
 ALTER TABLE exception ALTER COLUMN record SET STORAGE EXTERNAL;
-CREATE INDEX exception_stream ON exception (writer, lane);
+-- A stream's exceptions are counted and measured in the index alone.
+CREATE INDEX exception_stream ON exception (writer, lane) INCLUDE (record_bytes);
 CREATE INDEX exception_subject ON exception (subject);
 CREATE INDEX exception_age ON exception (opened_at, message_id);
 COMMENT ON TABLE exception IS 'Retention: until the message is applied or refused, or its subject is erased.';
@@ -475,8 +477,15 @@ CREATE INDEX entry_by_place ON entry (writer, addressee, incarnation, lane, numb
 CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id);
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
--- The decisions that state an edge. Without a list of pending keys, which each search would read whole.
-CREATE INDEX entry_by_link ON entry USING gin (edge_ids) WITH (fastupdate = off) WHERE edge_ids IS NOT NULL;
+-- The keys of edges by their origin: what others state on an edge has other keys, and costs a search nothing.
+CREATE FUNCTION link_keys(origin text, edge_ids uuid[]) RETURNS uuid[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
+    SELECT array_agg(md5(origin || edge_id::text)::uuid) FROM unnest(edge_ids) AS edge_id
+$function$;
+REVOKE ALL ON FUNCTION link_keys FROM PUBLIC;
+-- The decisions of an origin that state an edge. Without a list of pending keys, which each search would read whole.
+CREATE INDEX entry_by_link ON entry USING gin (link_keys(detail->>'origin', edge_ids)) WITH (fastupdate = off)
+    WHERE edge_ids IS NOT NULL;
 -- The view `flow_entry`.
 CREATE INDEX entry_listed ON entry (coalesce(detail->>'origin', recipient), exercise, broker_time, message_id)
     WHERE verified AND (kind = 'decision' OR kind = 'record'
@@ -705,6 +714,7 @@ EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 EXECUTE format(
     'GRANT SELECT, INSERT ON entry, outcome, closed_end, topic_life, reading TO %I', service);
 EXECUTE format('GRANT SELECT ON link, flow_entry, loss, stream_read, reconciliation TO %I', service);
+EXECUTE format('GRANT EXECUTE ON FUNCTION link_keys TO %I, %I', service, accountant);
 EXECUTE format('GRANT INSERT ON reconciliation TO %I', accountant);
 
 END $migration$;

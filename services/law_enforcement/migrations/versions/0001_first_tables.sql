@@ -168,6 +168,7 @@ CREATE TABLE exception (
     code text,
     held bigint,
     record bytea NOT NULL,
+    record_bytes integer NOT NULL GENERATED ALWAYS AS (octet_length(record)) STORED,
     topic_id uuid,
     "offset" bigint NOT NULL,
     broker_at timestamptz NOT NULL,
@@ -175,7 +176,8 @@ CREATE TABLE exception (
     PRIMARY KEY (writer, message_id)
 ) WITH (fillfactor = 90);
 ALTER TABLE exception ALTER COLUMN record SET STORAGE EXTERNAL;
-CREATE INDEX exception_stream ON exception (writer, lane);
+-- A stream's exceptions are counted and measured in the index alone.
+CREATE INDEX exception_stream ON exception (writer, lane) INCLUDE (record_bytes);
 CREATE INDEX exception_subject ON exception (subject);
 CREATE INDEX exception_age ON exception (opened_at, message_id);
 COMMENT ON TABLE exception IS 'Retention: until the message is applied or refused, or its subject is erased.';
@@ -314,6 +316,7 @@ REVOKE ALL ON FUNCTION make_segment_days, drop_segment_days FROM PUBLIC;
 -- The tracks that are shared with peers (shared/messaging/tracks.py). A row belongs to the instance, never to one party.
 -- `side`: 0 subjects of the peer held here, 1 answers of the peer on own subjects, 2 own subjects there, 3 own answers
 -- there. `subject` is the key of the track, `item` the subject of its messages. A withdrawn subject is a tombstone.
+-- `edges` of side 0: by id, the highest revision and the digest of its content. Other content needs a higher revision.
 CREATE TABLE track (
     peer text NOT NULL,
     side smallint NOT NULL,
@@ -322,23 +325,13 @@ CREATE TABLE track (
     owner text NOT NULL,
     other text NOT NULL,
     acts uuid[] NOT NULL DEFAULT '{}',
+    edges jsonb NOT NULL DEFAULT '{}',
     is_withdrawn boolean NOT NULL DEFAULT false,
     is_erased boolean NOT NULL DEFAULT false,
     PRIMARY KEY (peer, side, subject)
 ) WITH (fillfactor = 70);
 CREATE INDEX track_item ON track (item);
 COMMENT ON TABLE track IS 'Retention: 3,653 days from the day of its subject; after an erasure without its acts.';
-
--- The edges that this instance holds for others: other content needs a higher revision.
-CREATE TABLE held_edge (
-    subject uuid NOT NULL,
-    edge_id uuid NOT NULL,
-    peer text NOT NULL,
-    revision integer NOT NULL,
-    content bytea NOT NULL,
-    PRIMARY KEY (subject, edge_id)
-) WITH (fillfactor = 70);
-COMMENT ON TABLE held_edge IS 'Retention: as its track.';
 
 -- The one process that does a task (`relay`, `reader`): its notes count only under the newest fence. The service's role
 -- alone takes a lease.
@@ -896,7 +889,11 @@ CREATE TABLE deadline (
 );
 CREATE INDEX deadline_told ON deadline (told_by, party);
 CREATE INDEX deadline_due ON deadline (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL;
+-- A row is in one of the two: whether it has a timer that can become overdue, or only ends of preservations.
+CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id)
+    WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+CREATE INDEX deadline_ending ON deadline (party, overdue_at, edge_id)
+    WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX deadline_subject ON deadline (party, subject);
 CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
@@ -1461,7 +1458,7 @@ CREATE POLICY deadline_removed ON deadline FOR DELETE USING (
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         stream_pair, stream, stream_source, receive_state, incarnation, exception, outcome_open, resync_state,
-        operator_line, proof, track, held_edge
+        operator_line, proof, track
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON segment TO %I', service);
 EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days TO %I', service);

@@ -14,7 +14,7 @@ from shared.exchange.prepare import Again, Prepared, law_of
 from shared.kernel.errors import Defect
 from shared.messaging.streams import Place
 from shared.runtime.database.columns import Bound, Columns, Statement
-from shared.runtime.database.transactions import gather_placed, take_placed
+from shared.runtime.database.transactions import gather_beside, gather_placed, take_placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,11 @@ PLACE: Final = Columns.of(PlacedMessage, lane="smallint")
 _PLACED_EDGE: Final = Columns.of(
     EdgeRow, items="smallint[]", gone="smallint[]", incarnation="uuid", lane="smallint", number="bigint"
 )
+# A row without its referral has no rank, and fails: a plain join would leave it out.
 _INSERT: Final = Statement(
     """
-INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
+INSERT INTO edge ({rows.names}, rank)
+SELECT {rows.values}, r.rank FROM {rows} LEFT JOIN referral AS r USING (referral_id)
 """,
     rows=_PLACED_EDGE,
 )
@@ -100,8 +102,8 @@ def list_placed(places: Mapping[str, Mapping[UUID, Place]]) -> list[PlacedMessag
     return [PlacedMessage(key, peer, *place) for peer, of_peer in places.items() for key, place in of_peer.items()]
 
 
-async def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessage]) -> set[UUID]:
-    """Insert the gathered edges with the places of their messages. Return these messages.
+def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessage]) -> set[UUID]:
+    """Have the gathered edges inserted with the places of their messages. Return these messages.
 
     Raises `Defect("gathered_unknown")` if an edge has no message among `placed`.
     """
@@ -113,7 +115,7 @@ async def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessa
         found = [by_message[message_id] for message_id in edges.message_ids]
         places = [each.incarnation for each in found], [each.lane for each in found], [each.number for each in found]
         rows = Bound(_PLACED_EDGE, [*edges.rows.arguments, *places])
-        await driver.execute(*_INSERT.bind(rows=rows))
+        gather_beside(driver, _INSERT.bind(rows=rows))
         inserted.update(edges.message_ids)
     return inserted
 

@@ -79,7 +79,7 @@ _FILE = Statement(
     ON CONFLICT (party) DO UPDATE SET submitted = c.submitted + excluded.submitted,
         accepted = c.accepted + excluded.accepted, refused = c.refused + excluded.refused
 )
-SELECT referral_id FROM filed
+SELECT referral_id, party, arrival FROM filed
 """,
     ids="uuid[]",
     parties="text[]",
@@ -112,8 +112,8 @@ class PostgresFiling(PostgresDays):
         binding = partial(self._bound, prepared, submitted)
         many = sum(len(each.emitted) for each in prepared) > MANY
         text, arguments, sent = await asyncio.to_thread(binding) if many else binding()
-        note_filing(self._driver)
         filed = await self._driver.fetch(text, *arguments)
+        note_filing(self._driver, [(row["party"], row["arrival"]) for row in filed])
         if len(filed) == len(prepared):
             gather_edges(self._driver, sent)
             return {}

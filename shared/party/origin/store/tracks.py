@@ -115,7 +115,7 @@ class OriginTracks:
     async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
         """Write the places of own messages to the edges that they carry or take back. Gathered edges are inserted."""
         placed = list_placed(places)
-        inserted = await insert_placed(self._driver, placed)
+        inserted = insert_placed(self._driver, placed)
         if others := [each for each in placed if each.message_id not in inserted]:
             await self._driver.execute(_AS_INSTANCE)
             await self._driver.execute(*_PLACES.bind(places=PLACE.rows(others), urgent=Lane.URGENT))

@@ -49,8 +49,8 @@ class _AskedLocation(NamedTuple):
     token: bytes
 
 
-_NOTICED: Final = Columns.of(NoticeLocation)
-_ADD_NOTICED: Final = insert("notice_location", _NOTICED, end="ON CONFLICT DO NOTHING")
+NOTICED: Final = Columns.of(NoticeLocation)
+_ADD_NOTICED: Final = insert("notice_location", NOTICED, end="ON CONFLICT DO NOTHING")
 _ASKED: Final = Columns.of(_AskedLocation)
 _ADD_ASKED: Final = insert("preservation_location", _ASKED, end="ON CONFLICT DO NOTHING")
 _UNANSWERED: Final = """
@@ -88,7 +88,7 @@ def tokens(locator: Locator, kek: KeyEncryptionKey, party: str) -> Iterator[Toke
 async def add_notice_locations(driver: asyncpg.Connection, rows: Sequence[NoticeLocation]) -> None:
     """Keep where the items of new notices lie."""
     if rows:
-        await driver.execute(*_ADD_NOTICED.bind(rows=_NOTICED.rows(rows)))
+        await driver.execute(*_ADD_NOTICED.bind(rows=NOTICED.rows(rows)))
 
 
 class ProviderPreservations(PostgresPreservations):

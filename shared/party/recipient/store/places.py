@@ -20,7 +20,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.party.preservation.store.locations import Token, tokens
 from shared.party.recipient.ports.holds import AlikeCase
-from shared.runtime.database.columns import Columns, Statement, insert
+from shared.runtime.database.columns import Bound, Columns, Statement, insert
 
 #: So many others are shown of a case, the newest: as many as one request acts on, beside the case itself.
 ALIKE_MAX: Final = 99
@@ -37,8 +37,8 @@ class CaseLocation(NamedTuple):
 
 
 _TOKENS: Final = Columns.of(Token)
-_PLACED: Final = Columns.of(CaseLocation)
-_ADD: Final = insert("case_location", _PLACED, end="ON CONFLICT DO NOTHING")
+LOCATION: Final = Columns.of(CaseLocation)
+_ADD: Final = insert("case_location", LOCATION, end="ON CONFLICT DO NOTHING")
 _ALIKE: Final = """
 SELECT c.referral_id, c.origin, c.state, EXISTS (
     SELECT FROM hold AS h
@@ -60,10 +60,14 @@ SELECT EXISTS (SELECT FROM {places} JOIN case_location AS l USING (version, toke
 )
 
 
+def bind_places(messages: Sequence[Received], kek: KeyEncryptionKey) -> Bound[CaseLocation]:
+    """Bind the places where the items of these cases lie."""
+    return LOCATION.rows([row for message in messages for row in _placed(message, kek)])
+
+
 async def note_places(driver: asyncpg.Connection, messages: Sequence[Received], kek: KeyEncryptionKey) -> None:
-    """Keep where the items of these cases lie; of those that a case had before it is kept already."""
-    if rows := [row for message in messages for row in _placed(message, kek)]:
-        await driver.execute(*_ADD.bind(rows=_PLACED.rows(rows)))
+    """Store the places where the items of these cases lie. A place that is stored stays as it is."""
+    await driver.execute(*_ADD.bind(rows=bind_places(messages, kek)))
 
 
 async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[AlikeCase]:

@@ -47,11 +47,11 @@ class Seconds:
 class Queries:
     """A database that counts the queries of its connections, and fails with `errors`, then with `error` if it is set.
 
-    `between` runs once, after the first page of keys.
+    `hangs_count` connections are never opened. `between` runs once, after the first page of keys.
     """
 
     def __init__(self, database: Database) -> None:
-        self._database, self.count = database, 0
+        self._database, self.count, self.hangs_count = database, 0, 0
         self.errors: list[BaseException] = []
         self.error: BaseException | None = None
         self.between: Callable[[], Awaitable[None]] | None = None
@@ -60,6 +60,9 @@ class Queries:
     async def own_connection(self) -> AsyncIterator[Any]:
         if error := self.errors.pop() if self.errors else self.error:
             raise error
+        if self.hangs_count:
+            self.hangs_count -= 1
+            await asyncio.Event().wait()
         async with self._database.own_connection() as self._connection:
             yield self
 
@@ -244,6 +247,22 @@ async def test_following_begins_again_after_any_failure(
     await known(table, text)
     await table.close()
     assert queries.errors == []
+
+
+@pytest.mark.timing
+async def test_a_connection_that_does_not_open_is_given_up_in_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_table, "RETRY_S", 0.01)
+    queries: Any = Queries(database)
+    table = KeyTable(queries)
+    await table.open()
+    queries.hangs_count = 1
+    text = await issued(database)
+    async with asyncio.timeout(REVOKED_S):
+        await known(table, text)
+    await table.close()
+    assert queries.hangs_count == 0
 
 
 async def test_opening_waits_until_the_database_answers(database: Database) -> None:

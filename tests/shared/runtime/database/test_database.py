@@ -98,6 +98,21 @@ async def test_trouble_is_unavailable_within_a_savepoint_too_and_a_fault_stays_o
     assert [type(each) for each in left] == [expected]
 
 
+async def test_a_savepoint_that_fails_undoes_those_within_it_and_none_before_it(database: Database) -> None:
+    before, within, after = uuid7(), uuid7(), uuid7()
+    async with database.transaction() as session:
+        async with session.savepoint(ZeroDivisionError):
+            await session.driver.execute(ADD, before)
+        with suppress(ZeroDivisionError):
+            async with session.savepoint(ZeroDivisionError):
+                async with session.savepoint(ZeroDivisionError):
+                    await session.driver.execute(ADD, within)
+                raise ZeroDivisionError
+        async with session.savepoint(ZeroDivisionError):
+            await session.driver.execute(ADD, after)
+    assert [await held(database, each) for each in (before, within, after)] == [1, 0, 1]
+
+
 @pytest.mark.parametrize(("keeps_plans", "counted"), [(False, (0, 12)), (True, (12, 0))])
 async def test_a_plan_outlives_the_size_of_its_table_only_where_that_is_asked_for(
     database_url: str, keeps_plans: bool, counted: tuple[int, int]

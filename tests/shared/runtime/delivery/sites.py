@@ -15,7 +15,7 @@ from tests.support.messaging_stores import TABLES, run_as_owner
 
 HOTLINE_INSTANCE: Final = "hotline"
 AGENCIES: Final = "law_enforcement"
-_EMPTIED: Final = (*TABLES, "track", "held_edge", "peer")
+_EMPTIED: Final = (*TABLES, "track", "peer")
 
 
 class NotedTracks:

@@ -26,7 +26,8 @@ from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.tracks import act_of, track_of
 from shared.messaging.upkeep import retry_exceptions
 from shared.routing.shelf import DocumentShelf, read_directory
-from shared.runtime.database.transactions import GatheringConnection
+from shared.runtime.database.journal import Forgotten
+from shared.runtime.database.transactions import GatheringConnection, gather
 from shared.runtime.delivery.inbound import translate
 from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks
@@ -85,8 +86,29 @@ async def test_a_good_message_is_applied_and_its_act_is_on_the_track(agencies: S
 async def test_the_same_edge_told_again_has_no_second_effect(agencies: Site, here: World) -> None:
     offer = here.offered(POLICE)
     await agencies.take(here.written([offer]))
-    assert told(await agencies.take(here.written([again(offer), again(offer)]))) == [("applied", None)] * 2
+    for _ in range(2):
+        assert told(await agencies.take(here.written([again(offer), again(offer)]))) == [("applied", None)] * 2
     assert handler_of(agencies).types == [REFERRAL_OFFERED.type]
+
+
+async def test_after_an_erasure_the_same_edge_has_no_second_effect(agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    await agencies.take(here.written([offer]))
+    async with agencies.database.transaction() as session:
+        gather(session.driver, [Forgotten(UUID(offer.subject), POLICE)])
+    assert told(await agencies.take(here.written([again(offer)]))) == [("applied", None)]
+    assert handler_of(agencies).types == [REFERRAL_OFFERED.type]
+
+
+async def test_a_higher_revision_of_an_edge_replaces_the_one_on_the_track(agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    await agencies.take(here.written([offer]))
+    row = await row_of(agencies, offer)
+    async with agencies.database.transaction() as session:
+        await session.driver.execute("UPDATE track SET edges = replace(edges::text, '[1,', '[0,')::jsonb")
+    assert await row_of(agencies, offer) != row
+    await agencies.take(here.written([again(offer)]))
+    assert await row_of(agencies, offer) == row
 
 
 async def test_the_same_edge_twice_in_one_batch_has_the_outcome_of_the_first(agencies: Site, here: World) -> None:
@@ -106,22 +128,16 @@ async def test_what_the_features_refuse_leaves_no_trace_on_the_track(agencies: S
     assert told(await agencies.take(here.written([again(offer)]))) == [("applied", None)]
 
 
-async def test_a_withdrawal_ends_its_subject(agencies: Site, here: World) -> None:
+async def test_a_withdrawal_ends_its_subject_and_has_no_second_effect(agencies: Site, here: World) -> None:
     offer = here.offered(POLICE)
     outcomes = await agencies.take(here.written([offer, taken_back(offer)]))
     assert told(outcomes) == [("applied", None)] * 2
     assert told(await agencies.take(here.written([again(offer)]))) == [("refused", "subject_withdrawn")]
+    assert told(await agencies.take(here.written([taken_back(offer)]))) == [("applied", None)]
     row = await row_of(agencies, offer)
     assert row is not None
     assert (row.is_withdrawn, row.acts) == (True, ())
     assert handler_of(agencies).types == [REFERRAL_OFFERED.type, REFERRAL_WITHDRAWN.type]
-
-
-async def test_a_withdrawal_told_again_has_no_second_effect(agencies: Site, here: World) -> None:
-    offer = here.offered(POLICE)
-    await agencies.take(here.written([offer, taken_back(offer)]))
-    assert told(await agencies.take(here.written([taken_back(offer)]))) == [("applied", None)]
-    assert handler_of(agencies).types.count(REFERRAL_WITHDRAWN.type) == 1
 
 
 async def test_the_withdrawal_of_an_unheld_subject_is_applied_and_leaves_a_tombstone(
@@ -158,11 +174,7 @@ async def test_a_message_that_breaks_the_features_is_dead_alone(agencies: Site, 
     offers = [here.offered(POLICE) for _ in range(5)]
     handler_of(agencies).cursed = {offers[2].message_id}
     outcomes = await agencies.take(here.written(offers))
-    assert told(outcomes) == [
-        *[("applied", None)] * 2,
-        ("dead", "handler_defect"),
-        *[("applied", None)] * 2,
-    ]
+    assert told(outcomes) == [*[("applied", None)] * 2, ("dead", "handler_defect"), *[("applied", None)] * 2]
     (kept,) = await agencies.exceptions()
     assert kept.taken.named.message_id == offers[2].message_id
     handler_of(agencies).cursed = set()
@@ -322,12 +334,7 @@ def answer(message: MessageType, referral_id: UUID, number: int) -> Draft:
     if message is CASE_DECLINED:
         clear["reason"] = "insufficient_information"
     return draft(
-        referral_id,
-        message=message,
-        sender=POLICE,
-        recipient=HOTLINE,
-        recipient_instance="hotline",
-        clear=clear,
+        referral_id, message=message, sender=POLICE, recipient=HOTLINE, recipient_instance="hotline", clear=clear
     )
 
 

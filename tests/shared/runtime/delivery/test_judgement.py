@@ -12,21 +12,21 @@ import pytest
 
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4, uuid7
-from shared.messaging.exceptions import Coordinates, Named, OutcomeKind, Refusal, Taken
+from shared.messaging.exceptions import Coordinates, Named, Outcome, OutcomeKind, Refusal, Taken
 from shared.messaging.streams import Lane, Place, Role
-from shared.runtime.delivery.judgement import Arrival, EdgeTold, Judgement, Known, decide
-from shared.runtime.delivery.tracks import HeldEdge, TrackKey, TrackRow, TrackSide
+from shared.runtime.delivery.judgement import Arrival, Judgement, Known, decide
+from shared.runtime.delivery.tracks import EdgeRevision, TrackKey, TrackRow, TrackSide
 
 PEER: Final = "hotline"
 TRACK: Final = uuid7()
 EDGE: Final = uuid4()
-A, B = bytes(32), b"b" * 32
+A, B, C = "aa" * 32, "bb" * 32, "cc" * 32
 KEY: Final = TrackKey(PEER, TrackSide.HELD, TRACK)
 
 
 def arrival(
     *,
-    edge: EdgeTold | None = None,
+    edge: EdgeRevision | None = None,
     acts: Sequence[UUID] = (),
     role: Role = Role.STATE,
     code: str | None = None,
@@ -34,30 +34,31 @@ def arrival(
 ) -> Arrival:
     named = Named(uuid7(), role, "referral_offered", TRACK, acts=tuple(acts))
     place = Place(uuid7(), Lane.ORDINARY, 1)
-    taken = Taken(PEER, place, A, named, b"", Coordinates(None, 0, datetime(2026, 5, 4, tzinfo=UTC)))
-    shown: Any = SimpleNamespace(edge=edge, again=() if is_again else None)
+    taken = Taken(PEER, place, bytes(32), named, b"", Coordinates(None, 0, datetime(2026, 5, 4, tzinfo=UTC)))
+    more = () if is_again else None
+    shown: Any = SimpleNamespace(edge=edge, again=more, sender="a", recipient="b", subject=str(TRACK))
     received = cast(Received, shown) if code is None else None
     return Arrival(taken, named, received, code=code, edge=edge)
 
 
-def told(revision: int, content: bytes, *, is_again: bool = False, acts: Sequence[UUID] = ()) -> Arrival:
-    return arrival(edge=EdgeTold(EDGE, revision, content), acts=acts, is_again=is_again)
+def told(revision: int, content: str, *, is_again: bool = False, acts: Sequence[UUID] = ()) -> Arrival:
+    return arrival(edge=EdgeRevision(EDGE, revision, content), acts=acts, is_again=is_again)
 
 
 def judgement(
-    held: HeldEdge | None = None,
+    held: EdgeRevision | None = None,
     *,
     acts: Sequence[UUID] = (),
     is_withdrawn: bool = False,
     is_closed: bool = False,
 ) -> Judgement:
-    row = TrackRow(PEER, TrackSide.HELD, TRACK, uuid7(), "a", "b", tuple(acts), is_withdrawn)
-    edges = {} if held is None else {(TRACK, EDGE): held}
-    return Judgement({KEY: row}, edges, is_day_closed=lambda _: is_closed)
+    edges = {} if held is None else {str(held.edge_id): (held.revision, held.content)}
+    row = TrackRow(PEER, TrackSide.HELD, TRACK, uuid7(), "a", "b", tuple(acts), edges, is_withdrawn)
+    return Judgement({KEY: row}, is_day_closed=lambda _: is_closed)
 
 
-def held(revision: int, content: bytes = A) -> HeldEdge:
-    return HeldEdge(TRACK, EDGE, PEER, revision, content)
+def held(revision: int, content: str = A) -> EdgeRevision:
+    return EdgeRevision(EDGE, revision, content)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def held(revision: int, content: bytes = A) -> HeldEdge:
     ],
     ids=["the same", "higher", "other content under the revision", "lower"],
 )
-def test_an_edge_with_other_content_needs_a_higher_revision(revision: int, content: bytes, known: Known | None) -> None:
+def test_an_edge_with_other_content_needs_a_higher_revision(revision: int, content: str, known: Known | None) -> None:
     assert judgement(held(2)).judge(told(revision, content)) == known
 
 
@@ -84,9 +85,17 @@ def test_an_edge_that_is_issued_again_reaches_the_features_with_the_answers_so_f
     assert judgement(held(2)).judge(told(2, B, is_again=True)) == Known("revision_not_above", 2)
 
 
+def test_of_an_edge_the_highest_revision_that_is_applied_is_noted() -> None:
+    arrivals = [told(revision, B) for revision in (1, 2, 4, 3)]
+    pairs = [(each, Outcome(each.named, OutcomeKind.APPLIED)) for each in arrivals]
+    for count, edges in ((2, {}), (4, {EDGE: arrivals[2].edge})):
+        (change,) = judgement(held(2)).list_changes(pairs[:count])
+        assert (change.key, change.edges) == (KEY, edges)
+
+
 def test_revisions_rise_within_a_batch() -> None:
     judged = judgement()
-    first, second, lower, same = told(1, A), told(3, B), told(2, b"c" * 32), told(3, B)
+    first, second, lower, same = told(1, A), told(3, B), told(2, C), told(3, B)
     assert [judged.judge(each) for each in (first, second)] == [None, None]
     assert judged.judge(lower) == Known("revision_not_above", None, below=second.named.message_id)
     assert judged.judge(same) == Known(like=second.named.message_id)
@@ -154,10 +163,15 @@ def test_a_withdrawal_of_what_is_unknown_is_applied_all_the_same() -> None:
     assert decide(each, None, {each.named.message_id: "other_reason"}).kind is OutcomeKind.REFUSED
 
 
-def test_a_message_like_one_that_was_refused_is_refused_as_that_was() -> None:
-    first, like = told(1, A), told(1, A)
-    judged = judgement()
-    judged.judge(first)
-    known = judged.judge(like)
-    assert decide(like, known, {first.named.message_id: "edge_exists"}).code == "edge_exists"
-    assert decide(like, known, {}).kind is OutcomeKind.APPLIED
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("accept_defect", OutcomeKind.DEAD),
+        ("handler_defect", OutcomeKind.DEAD),
+        ("body_invalid", OutcomeKind.REFUSED),
+    ],
+)
+def test_a_withdrawal_that_this_instance_cannot_read_is_kept(code: str, kind: OutcomeKind) -> None:
+    """Its writer sends it again only if it was broken there."""
+    each = arrival(role=Role.WITHDRAWAL, code=code)
+    assert decide(each, judgement().judge(each), {}).kind is kind

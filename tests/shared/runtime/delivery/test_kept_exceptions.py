@@ -10,7 +10,7 @@ import pytest
 from deploy.directory.approval import document_body
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.kernel.errors import Defect, Refused
-from shared.messaging.exceptions import OutcomeKind
+from shared.messaging.exceptions import OutcomeKind, Taken
 from shared.routing.shelf import DocumentShelf, read_directory
 from shared.runtime.delivery import inbound
 from shared.runtime.delivery.exception_desk import ExceptionDesk
@@ -83,3 +83,31 @@ async def test_a_waiting_message_that_dies_keeps_no_content_and_cannot_be_tried_
     assert [each.outcome for each in await agencies.exceptions()] == [dead.outcome]
     await desk.discard([dead])
     assert await agencies.exceptions() == []
+
+
+async def test_a_kept_record_that_cannot_be_read_stops_no_other_message(
+    agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes stay: once they can be read again, a person has it tried."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(inbound, "accept_batch", lambda records, _: [Refused("type_unknown") for _ in records])
+        await agencies.take(here.written([here.offered(POLICE) for _ in range(3)]))
+    first, second, third = [each.taken for each in await agencies.exceptions()]
+    damaged = second.record[:-1] + bytes([second.record[-1] ^ 1])
+    await set_record(agencies, second, damaged)
+    outcomes = await agencies.try_again(OutcomeKind.DEFERRED)
+    assert told(outcomes) == [("applied", None), ("dead", "handler_defect"), ("applied", None)]
+    (kept,) = await agencies.exceptions()
+    assert kept.taken == replace(second, record=damaged)
+    await set_record(agencies, second, second.record)
+    await ExceptionDesk(agencies.scopes).retry([kept])
+    assert await agencies.exceptions() == []
+    applied = [each.message_id for each in handler_of(agencies).messages]
+    assert applied == [each.named.message_id for each in (first, third, second)]
+
+
+async def set_record(site: Site, taken: Taken, record: bytes) -> None:
+    """Replace the bytes that are kept of a message."""
+    async with site.database.transaction() as session:
+        text = "UPDATE exception SET record = $2 WHERE message_id = $1"
+        await session.driver.execute(text, taken.named.message_id, record)

@@ -13,10 +13,10 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.messaging.incarnations import Head
 from shared.messaging.sending import finish
-from shared.messaging.streams import Lane
+from shared.messaging.streams import Lane, LaneEnd, Pair
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.delivery.session_check import SessionCheck
-from tests.shared.messaging.rooms import PEER, Room, state
+from tests.shared.messaging.rooms import HERE, PEER, Room, state
 from tests.shared.runtime.delivery.memory_streams import MemoryScopes, until
 
 
@@ -29,11 +29,9 @@ class Checked:
         self.session = 1
         self.heads: dict[str, list[Head]] = {}
         self.failures: list[Exception] = []
-        self.looks = self.ended = 0
+        self.looks = 0
         self.silent = False
-        self.check = SessionCheck(
-            session_number=lambda: self.session, read_heads=self.read, peers=lambda: [PEER], on_restore=self.end
-        )
+        self.check = SessionCheck(session_number=lambda: self.session, read_heads=self.read, peers=lambda: [PEER])
 
     async def read(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
         self.looks += 1
@@ -42,9 +40,6 @@ class Checked:
         if self.failures:
             raise self.failures.pop(0)
         return self.heads
-
-    async def end(self) -> None:
-        self.ended += 1
 
     async def send(self) -> None:
         async with self.scopes.open() as scope:
@@ -89,7 +84,7 @@ async def test_a_log_that_shows_nothing_else_opens_no_incarnation() -> None:
     lane = before.lanes[Lane.ORDINARY]
     checked.heads = {PEER: [Head(before.incarnation, Lane.ORDINARY, lane.last, chain=lane.chain)]}
     await checked.check.compare(cast(ScopeFactory, checked.scopes))
-    assert (checked.room.outgoing().incarnation, checked.ended) == (before.incarnation, 0)
+    assert (checked.room.outgoing().incarnation, checked.room.restores) == (before.incarnation, 0)
 
 
 @pytest.mark.parametrize("is_known", [False, True])
@@ -101,11 +96,11 @@ async def test_a_log_that_shows_more_opens_an_incarnation_and_ends_sign_ins(is_k
     checked.heads = {PEER: [Head(incarnation, Lane.ORDINARY, 7, digest=bytes(32))]}
     await checked.check.compare(cast(ScopeFactory, checked.scopes))
     assert checked.room.outgoing().incarnation != before.incarnation
-    assert checked.ended == 1
+    assert checked.room.restores == 1
     # The second comparison knows what the first one saw.
     after = checked.room.outgoing().incarnation
     await checked.check.compare(cast(ScopeFactory, checked.scopes))
-    assert (checked.room.outgoing().incarnation, checked.ended) == (after, 1)
+    assert (checked.room.outgoing().incarnation, checked.room.restores) == (after, 1)
 
 
 @pytest.mark.timing
@@ -117,6 +112,7 @@ async def test_a_silent_broker_is_waited_for_only_so_long(monkeypatch: pytest.Mo
     async with checked.at_work():
         await checked.check.wait()
         assert checked.is_open()
+    assert checked.room.restores == 0, "an outage of the broker resets no feed"
 
 
 @pytest.mark.timing
@@ -135,3 +131,25 @@ async def test_a_broker_that_refuses_holds_up_nothing() -> None:
     checked.failures = [Unavailable("broker_unavailable")]
     await checked.check.compare(cast(ScopeFactory, checked.scopes))
     assert checked.looks == 1
+    assert checked.room.restores == 0, "an outage of the broker resets no feed"
+
+
+@pytest.mark.parametrize(("stated", "restores"), [(4, 0), (5, 1)])
+async def test_an_own_acknowledgement_of_more_than_was_taken_shows_a_restore(stated: int, restores: int) -> None:
+    """Arrivals and deadlines give numbers and send nothing: the acknowledgement alone shows them."""
+    checked = Checked()
+    await checked.send()
+    incarnation, closed = uuid7(), uuid7()
+    async with checked.scopes.open() as scope:
+        incoming = await scope.tx.load_incoming(Pair(PEER, HERE), lock=True)
+        incoming.incarnation, incoming.lanes[Lane.URGENT].through = incarnation, 4
+        incoming.closed[closed] = (LaneEnd(9, b""), LaneEnd(9, b""))
+        await scope.tx.save_incoming(incoming)
+    before = checked.room.outgoing().incarnation
+    checked.heads = {PEER: [Head(incarnation, Lane.URGENT, stated, is_taken=True)]}
+    await checked.check.compare(cast(ScopeFactory, checked.scopes))
+    assert (checked.room.outgoing().incarnation, checked.room.restores) == (before, restores)
+    for other, more in ((closed, 0), (uuid7(), 1)):
+        checked.heads = {PEER: [Head(other, Lane.URGENT, 1, is_taken=True)]}
+        await checked.check.compare(cast(ScopeFactory, checked.scopes))
+        assert checked.room.restores == restores + more

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import pytest
 
+from shared.exchange.timers import to_microseconds
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers import store
-from tests.shared.runtime.timers.workers import SCOPE
+from tests.shared.routing.test_clocks import AT
+from tests.shared.runtime.timers.workers import PARTY, SCOPE
 
 NAMED: Final = {"named": store._LOCK_NAMED, "edges": store._LOCK_EDGES, "write": store._WRITE.text}
 #: Joined alone, without naming the edges.
 JOINED: Final = """
 DELETE FROM deadline AS d USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party)
 WHERE d.edge_id = k.edge_id AND d.party = k.party
+"""
+
+
+LATE: Final = AT + timedelta(days=1)
+#: Deadlines that have fallen due, each with one timer of this consequence.
+_DUE_ROWS: Final = """
+INSERT INTO deadline (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at, timers, overdue_at)
+SELECT uuidv4(), $1, uuidv4(), uuidv4(), 'hotline-nl.example', $1, $2, '{}', $5::timestamptz,
+       jsonb_build_array(jsonb_build_array($6::bigint + i, 'clock', 1, $1::text, 'act', $3::text, 0)),
+       $5::timestamptz + i * interval '1 us'
+FROM generate_series(1, $4::int) AS i
 """
 
 
@@ -44,9 +60,26 @@ async def test_a_page_of_due_times_begins_at_its_place_in_the_index(database: Da
         plan = await session.driver.fetch(f"EXPLAIN EXECUTE page({', '.join(['NULL'] * count)})")
         await session.driver.execute("DEALLOCATE page")
     lines = [line for (line,) in plan]
-    assert any("using deadline_overdue" in line for line in lines)
-    assert any("Index Cond" in line and "ROW(overdue_at, edge_id) > ROW" in line for line in lines)
-    assert not any("Sort" in line for line in lines)
+    indexes = ["deadline_overdue", "deadline_ending"] if statement == store._DUE else ["deadline_overdue"]
+    assert [line.split("using ")[1].split()[0] for line in lines if "on deadline" in line] == indexes
+    assert sum("Index Cond" in line and "ROW(overdue_at, edge_id) > ROW" in line for line in lines) == len(indexes)
+    assert not any("Sort  (" in line for line in lines)
+
+
+async def test_ends_of_preservations_are_due_and_cost_the_overdue_list_nothing(database: Database) -> None:
+    ended, others = "edge.end", "edge.alert"
+    async with database.transaction(SCOPE, keeps_plans=True) as session:
+        for purpose, then, count in ((ended, "erase", 50), (others, "alert", 2)):
+            await session.driver.execute(_DUE_ROWS, PARTY, purpose, then, count, AT, to_microseconds(AT))
+        page = PARTY, AT, UUID(int=0)
+        due = await store.read_due(session.driver, PARTY, after=None, limit=200)
+        assert Counter(each.purpose for each in due) == {ended: 50, others: 2}
+        assert [each.place for each in due] == sorted(each.place for each in due)
+        listed = *page, LATE, "erase", to_microseconds(LATE), 10
+        plan = await session.driver.fetch(f"EXPLAIN ANALYZE {store._OVERDUE}", *listed)
+        found = await session.driver.fetch(store._OVERDUE, *listed)
+    assert [row["purpose"] for row in found] == [others, others]
+    assert not any("Removed by Filter" in line for (line,) in plan)
 
 
 async def test_joined_alone_all_deadlines_of_a_party_would_be_read(database: Database) -> None:

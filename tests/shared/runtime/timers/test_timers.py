@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from threading import get_ident
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,7 @@ from shared.exchange.timers import Deadline, to_time
 from shared.kernel.errors import Unavailable
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import Database
+from shared.runtime.timers import timers as timers_module
 from shared.runtime.timers.steps import note_steps
 from shared.runtime.timers.timers import AGAIN_AFTER, COUNTED_EVERY, Timers
 from shared.runtime.watch.health import Check
@@ -310,3 +312,20 @@ async def test_a_long_outage_is_told_once(database: Database) -> None:
     )
     clock.true += timedelta(hours=1)
     assert await timers.look() == 0
+
+
+async def test_a_pass_of_long_counts_leaves_rows_to_the_next_and_the_loop_runs_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(database, *notices(3))
+    timers, counted, loop_thread = timers_of(database, SteppingClock(AT)), Timers._counted, get_ident()
+
+    def long(self: Timers, row: Deadline, now: datetime | None) -> Any:
+        assert get_ident() != loop_thread
+        return counted(self, row, now)
+
+    monkeypatch.setattr(Timers, "_counted", long)
+    monkeypatch.setattr(timers_module, "COUNTING_S_MAX", 0)
+    assert [await timers.look() for _ in range(4)] == [1, 1, 1, 0]
+    assert len({edge_id for edge_id, _ in await timers_kept(database)}) == 3
+    assert await aside(database) == {}

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from shared.kernel.errors import Unavailable
-from shared.runtime.watch.health import CHECKS_VALID_S, Check, ReadinessChecks, readiness
+from shared.runtime.watch.aside import SetAside
+from shared.runtime.watch.health import CHECKS_VALID_S, Check, ReadinessChecks
 
 
 async def fine() -> Check:
@@ -22,41 +23,63 @@ async def broken() -> Check:
     raise ValueError("hunter2")
 
 
+async def cancelled() -> Check:
+    """A driver that loses its connection may end so."""
+    raise asyncio.CancelledError
+
+
 async def slow() -> Check:
     await asyncio.sleep(60)
     return Check("slow", True)
 
 
 async def test_each_probe_says_what_it_found() -> None:
-    assert await readiness([fine, probe_database, broken]) == [
+    assert await ReadinessChecks([fine, probe_database, broken, cancelled]).read() == [
         Check("fine", True),
         Check("database", False, "database_unavailable"),
         Check("broken", False, "probe_failed"),
+        Check("cancelled", False, "probe_failed"),
     ]
+
+
+async def test_probes_with_one_name_are_each_asked() -> None:
+    probes = [SetAside().check, SetAside().check]
+    assert await ReadinessChecks(probes).read() == [Check("rules", True)] * 2
 
 
 @pytest.mark.timing
 async def test_a_probe_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.runtime.watch.health.PROBE_TIMEOUT_S", 0.02)
     async with asyncio.timeout(60):
-        assert await readiness([slow, fine]) == [Check("slow", False, "probe_slow"), Check("fine", True)]
+        assert await ReadinessChecks([slow, fine]).read() == [Check("slow", False, "probe_slow"), Check("fine", True)]
 
 
 @pytest.mark.timing
-async def test_a_probe_that_does_not_end_when_cancelled_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_probe_that_does_not_end_when_cancelled_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its tasks would hold a connection of the pool until the database answers."""
     monkeypatch.setattr("shared.runtime.watch.health.PROBE_TIMEOUT_S", 0.02)
-    thawed = asyncio.Event()
+    now_s, runs, thawed = 0.0, 0, asyncio.Event()
 
     async def frozen() -> Check:
+        nonlocal runs
+        runs += 1
         try:
             await thawed.wait()
         finally:
             await thawed.wait()
         return Check("frozen", True)
 
+    checks = ReadinessChecks([frozen, fine], now_s=lambda: now_s)
     async with asyncio.timeout(60):
-        assert await readiness([frozen, fine]) == [Check("frozen", False, "probe_slow"), Check("fine", True)]
-    thawed.set()
+        for _ in range(20):
+            assert await checks.read() == [Check("frozen", False, "probe_slow"), Check("fine", True)]
+            now_s += CHECKS_VALID_S + 0.1
+        assert runs == 1
+        thawed.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert await checks.read() == [Check("frozen", True), Check("fine", True)]
+    assert runs == 2
 
 
 async def test_many_requests_are_answered_by_one_run_that_none_of_them_ends() -> None:

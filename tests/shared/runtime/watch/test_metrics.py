@@ -59,6 +59,7 @@ async def test_empty_tables_have_no_age(database: Database) -> None:
     assert found["causeway_outbox_age_seconds"] == 0
     assert found["causeway_unacked_age_seconds"] == 0
     assert found["causeway_kept_bytes"] == 0
+    assert found["causeway_exception_bytes"] == 0
 
 
 async def test_messages_that_were_not_appended_and_not_acknowledged_age_apart(database: Database) -> None:
@@ -86,11 +87,13 @@ async def test_exceptions_dead_letters_and_lines_are_counted(database: Database)
         tx = PostgresMessagingTx(session, OWN)
         kinds = [OutcomeKind.DEAD, OutcomeKind.WAITING, OutcomeKind.DEAD]
         await tx.add_exceptions([build_exception(kind=kind) for kind in kinds])
+        await tx.add_exceptions([build_exception(writer="other")])
         await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, PEER), OperatorLine(OperatorKind.AHEAD, "other")])
         await session.driver.execute("UPDATE operator_line SET closed_at = now() WHERE peer = 'other'")
     found = await measured(database)
     assert found["causeway_dead_letter_records"] == 2
     assert found["causeway_exception_records"] == 3
+    assert found["causeway_exception_bytes"] == 3 * len(b"record")
     assert found["causeway_operator_lines"] == 1
 
 

@@ -1,0 +1,40 @@
+"""The edges of a filing: none is left out in silence."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid4
+from shared.party.origin.store.edge_rows import EDGE, EdgeRow, PlacedMessage, UnplacedEdges, gather_edges, insert_placed
+from shared.runtime.database.transactions import RowScope
+from tests.services.hotline.origin import Origin
+from tests.support.builders import AT, HOTLINE, PROVIDER
+
+
+async def test_an_edge_without_its_referral_fails_the_transaction(origin: Origin) -> None:
+    row = EdgeRow(
+        edge_id=uuid4(),
+        message_id=uuid4(),
+        instance="industry-1",
+        referral_id=uuid4(),
+        notice_id=None,
+        party=HOTLINE,
+        recipient=PROVIDER,
+        purpose="takedown",
+        reason="rule",
+        rules=(),
+        items=(),
+        law="1",
+        decided_at=AT,
+    )
+    assert row.message_id is not None
+
+    async def insert(placed: PlacedMessage) -> None:
+        async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit")) as session:
+            gather_edges(session.driver, UnplacedEdges([placed.message_id], EDGE.rows([row])))
+            assert insert_placed(session.driver, [placed]) == {placed.message_id}
+
+    with pytest.raises(asyncpg.NotNullViolationError, match="rank"):
+        await insert(PlacedMessage(row.message_id, row.instance, uuid4(), 1, 1))

@@ -1,0 +1,44 @@
+"""Deadlines are counted again only after the own topics are compared: those that are due get numbers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shared.kernel.errors import Unavailable
+from shared.runtime.database.transactions import Database
+from shared.runtime.delivery.session_check import SessionCheck
+from shared.runtime.instance.machinery import Machinery
+from tests.shared.runtime.instance.test_relay_lease import instance
+
+#: Nothing of it is asked.
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+async def test_deadlines_are_counted_again_after_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(NOWHERE)
+    database.session_number = 1
+    here, done = instance(database), list[str]()
+
+    async def compare(check: SessionCheck, _: Any) -> None:
+        with pytest.raises(Unavailable, match="streams_unchecked"):
+            check.check()
+        done.append("compared")
+
+    async def rebuild() -> int:
+        here.streams.session_check.check()
+        done.append("rebuilt")
+        return 7
+
+    monkeypatch.setattr(SessionCheck, "compare", compare)
+    monkeypatch.setattr(Machinery, "require_listed", lambda _: None)
+    monkeypatch.setattr(Machinery, "timers", lambda _: SimpleNamespace(rebuild=rebuild))
+    assert await here.rebuild_timers() == 7
+    assert done == ["compared", "rebuilt"]
+
+
+async def test_without_a_directory_nothing_is_counted() -> None:
+    with pytest.raises(Unavailable):
+        await instance(Database(NOWHERE)).rebuild_timers()
