@@ -147,7 +147,7 @@ def expected(here: World, records: Sequence[Record]) -> dict[str, Any]:
 def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
     """What rows are found and compared by, and what is never stored itself: the same for the same in every release."""
     whole = [_received(here, each) for each in records]
-    told = {each.message.name: "" if (edge := read_edge(each)) is None else edge.content.hex() for each in whole}
+    told = {each.message.name: "" if (edge := read_edge(each)) is None else edge.content for each in whole}
     return {
         "actor": KEK.actor_id(HOTLINE, b"somebody"),
         "location": KEK.location_token(HOTLINE, 1, TEXT).hex(),

@@ -125,7 +125,7 @@ def reads(here: World, record: Record) -> dict[str, Any] | None:
         "exercise": received.exercise,
         "clear": received.clear.model_dump(mode="json", exclude_none=True),
         "sealed": None if received.sealed is None else received.sealed.model_dump(mode="json", exclude_none=True),
-        "content": None if (told := read_edge(received)) is None else told.content.hex(),
+        "content": None if (told := read_edge(received)) is None else told.content,
         "edge": None if received.edge is None else received.edge.digest,
     }
 

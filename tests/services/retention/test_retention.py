@@ -215,6 +215,7 @@ async def finished_referrals(origin: Origin, endpoint: DatabaseEndpoint) -> list
     return ended
 
 
+@pytest.mark.timing
 async def test_records_are_locked_before_feeds(
     databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
