@@ -224,10 +224,9 @@ async def test_records_are_locked_before_feeds(
     async with databases["hotline"].transaction(RowScope([HOTLINE], "service", "apply")) as session:
         await session.driver.execute("SELECT FROM referral WHERE referral_id = $1 FOR UPDATE", ended[1])
         running = asyncio.create_task(apply(owned(endpoints), NOW))
-        for _ in range(200):
+        for _ in range(50_000):
             if await session.driver.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 break
-            await asyncio.sleep(0.05)
         await session.driver.execute("SELECT FROM feed WHERE party = $1 FOR UPDATE NOWAIT", HOTLINE)
     assert {each.table: each.count for each in await running}["referral"] == 2
     events = await events_of(databases["hotline"], HOTLINE)
