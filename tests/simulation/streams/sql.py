@@ -99,6 +99,8 @@ class _Driver:
         self._opening: AbstractAsyncContextManager[Session] | None = None
         self._results: dict[str, list[asyncpg.Record]] = {}
         self.write_count = 0
+        #: Statements that a later one takes along: none is gathered here.
+        self.beside: list[object] = []
 
     async def fetch(self, text: str, *arguments: object) -> list[asyncpg.Record]:
         if not text.lstrip().startswith("SELECT"):
