@@ -111,7 +111,7 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
         yield f"flows of {name}", finding._OF_PARTIES, (False, _PAGE, None, *_PERIOD, parties), _FLOW_ROWS
     yield "flows of a scope", finding._OF_PARTIES, (False, _PAGE, _BOTH, *_PERIOD, _BOTH), _FLOW_ROWS
     yield "flows of all", finding._OF_ANYBODY, (False, _PAGE, None, *_PERIOD), _FLOW_ROWS
-    yield "a flow by an id", finding._BY_ID, (False, one, None), 20
+    yield "a flow by an id", finding._BY_ID, (False, one, None, _PAGE), 20
     yield "the proof of an entry", entries._PROOF, (_OFFERS, _OFFERS_LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40

@@ -194,7 +194,10 @@ class Toy:
             async with owner.transaction():
                 await owner.execute(f"TRUNCATE {', '.join(tables)}")
                 for table in tables:
-                    await owner.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM saved_{table}")
+                    names = await owner.fetchval(_GIVEN_COLUMNS, table)
+                    await owner.execute(
+                        f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM saved_{table}"
+                    )
                 await self.end_sessions()
         finally:
             await owner.close()
@@ -218,6 +221,11 @@ class Toy:
             await owner.close()
 
 
+#: The columns of a table whose values are not computed from others.
+_GIVEN_COLUMNS = """
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
 #: The codes of messages that a toy does not apply: those with which an instance can try them again.
 _CODES = {OutcomeKind.WAITING: "document_unknown", OutcomeKind.DEAD: "handler_defect"}
 
