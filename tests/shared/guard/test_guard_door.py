@@ -68,7 +68,6 @@ def hotline() -> httpx.AsyncClient:
         documents=lambda: documents,
         kek=cast(Any, None),
         clock=clock,
-        number=cast(Any, None),
         instance="hotline",
     )
     return door(referrals_router(api, identified_as("hotline")))
