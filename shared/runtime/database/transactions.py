@@ -97,6 +97,7 @@ class Session:
         Connection trouble goes on as `Unavailable`: it is of no one subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
+        scope: RowScope | None = self.driver.scope
         # The commit releases it. A savepoint around it has another name.
         around: list[str] = self.driver.savepoints
         around.append(name := f"aside_{len(around)}")
@@ -107,6 +108,7 @@ class Session:
                     yield
                 except error:
                     await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+                    self.driver.act_for(scope)
                     del self.driver.gathered[gathered:]
                     for kind, each in self.driver.late.items():
                         del each[late.get(kind, 0) :]

@@ -113,6 +113,17 @@ async def test_a_savepoint_that_fails_undoes_those_within_it_and_none_before_it(
     assert [await held(database, each) for each in (before, within, after)] == [1, 0, 1]
 
 
+async def test_a_savepoint_that_fails_restores_the_scope_that_is_bound_and_noted(database: Database) -> None:
+    given, other = RowScope(["hotline-nl.example"], "analyst", "read"), RowScope([], "service", "apply")
+    async with database.transaction(given) as session:
+        with suppress(ZeroDivisionError):
+            async with session.savepoint(ZeroDivisionError):
+                await session.bind(other)
+                raise ZeroDivisionError
+        assert await session.driver.fetchval("SELECT current_setting('causeway.action')") == given.action
+        assert session.driver.scope == given
+
+
 @pytest.mark.parametrize(("keeps_plans", "counted"), [(False, (0, 12)), (True, (12, 0))])
 async def test_a_plan_outlives_the_size_of_its_table_only_where_that_is_asked_for(
     database_url: str, keeps_plans: bool, counted: tuple[int, int]
