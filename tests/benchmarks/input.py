@@ -13,6 +13,7 @@ from deploy.sample.generator import sample_referrals
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import Family
 from shared.exchange.prepare import Documents, check, prepare
+from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.shelf import read_directory, read_policy
@@ -56,8 +57,8 @@ def clear_bytes(documents: Documents, party: str, referrals: Sequence[dict[str, 
     for each in referrals:
         submission = ReferralSubmission.model_validate_json(json.dumps(each))
         drafts = prepare(submission, origin=origin, documents=documents, at=SystemClock().now()).drafts
-        bodies = [draft.body for draft in drafts if draft.message.family in (Family.REFERRAL, Family.NOTICE)]
-        sizes += [len(body) - len(json.loads(body)["sealed"]) for body in bodies]
+        sent = [draft for draft in drafts if draft.message.family in (Family.REFERRAL, Family.NOTICE)]
+        sizes += [len(canonical_json(dict(draft.clear))) for draft in sent]
     return round(fmean(sizes))
 
 
