@@ -600,8 +600,9 @@ BEGIN
                 FROM unnest(ids, parties, references_given) WITH ORDINALITY AS a (id, party, ref, place)
                 WHERE a.party = of_party ORDER BY a.ref, a.place
             ) AS given
+            -- OFFSET 0 has each reference looked up. A join would read all referrals of the party.
             WHERE NOT EXISTS (
-                SELECT FROM referral AS r WHERE r.party = of_party AND r.external_ref = given.ref
+                SELECT FROM referral AS r WHERE r.party = of_party AND r.external_ref = given.ref OFFSET 0
             );
         GET DIAGNOSTICS counted = ROW_COUNT;
         IF counted > 0 THEN

@@ -26,4 +26,6 @@ class Erasing(NamedTuple):
             forget = f"WITH forgotten AS (DELETE FROM {places} AS c USING {those} WHERE {found}) " if places else ""
             return forget + records
 
-        return cls(statement(_GIVEN, ""), statement("erased_record AS e", " AND e.subject = ANY($1::uuid[])"))
+        # Both tables are named by the subjects: by the join alone the planner may read all records.
+        named = f" AND e.subject = ANY($1::uuid[]) AND c.{subject} = ANY($1::uuid[])"
+        return cls(statement(_GIVEN, ""), statement("erased_record AS e", named))
