@@ -544,7 +544,8 @@ CREATE TABLE referral (
     -- 0 where a child is at risk, else 1: in this order, and the oldest first, is listed what needs a person.
     rank smallint NOT NULL
         GENERATED ALWAYS AS (CASE WHEN facts ->> 'priority' = 'p0_child_at_risk' THEN 0 ELSE 1 END) STORED,
-    CONSTRAINT referral_external_ref UNIQUE (party, external_ref),
+    -- The reference comes first: an index on the party alone is no way to find one, however empty the table is.
+    CONSTRAINT referral_external_ref UNIQUE (external_ref, party),
     CONSTRAINT referral_cause CHECK (cause IN ('filed', 'amended', 'rerouted')),
     CONSTRAINT referral_state CHECK (state IN (
         'routed', 'unroutable', 'orphaned', 'unknown_code', 'unreleased', 'dropped', 'transferred', 'withdrawn')),
@@ -600,9 +601,11 @@ BEGIN
                 FROM unnest(ids, parties, references_given) WITH ORDINALITY AS a (id, party, ref, place)
                 WHERE a.party = of_party ORDER BY a.ref, a.place
             ) AS given
-            -- OFFSET 0 has each reference looked up. A join would read all referrals of the party.
+            -- OFFSET 0 has each reference looked up. With COALESCE no index on the party serves: over an empty table,
+            -- for which the plan is made, it would cost the same as the right one.
             WHERE NOT EXISTS (
-                SELECT FROM referral AS r WHERE r.party = of_party AND r.external_ref = given.ref OFFSET 0
+                SELECT FROM referral AS r
+                WHERE r.external_ref = given.ref AND coalesce(r.party, '') = of_party OFFSET 0
             );
         GET DIAGNOSTICS counted = ROW_COUNT;
         IF counted > 0 THEN
