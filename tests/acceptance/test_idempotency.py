@@ -20,6 +20,8 @@ SECOND = "hotline-api-2"
 API_PARTS = ("api", "documents")
 RACERS = 50
 POSTS, KILLS = 120, 3
+#: A transaction that writes to the log and to no table.
+WRITE = "SELECT pg_logical_emit_message(true, 'test', '')"
 
 Record = Callable[[str, object], None]
 
@@ -116,15 +118,24 @@ async def commits_withheld(exchange: Exchange) -> AsyncIterator[asyncpg.Connecti
 
     It waits for a standby that does not exist. Once that is no longer asked for, all see what was committed.
     """
-    admin = await exchange.admin("hotline")
+    admin, other = await exchange.admin("hotline"), await exchange.admin("hotline")
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'"
     try:
         await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         await admin.fetch("SELECT pg_reload_conf()")
+        # A busy checkpointer takes the setting late: a commit of our own shows when it is in force.
+        writing = asyncio.create_task(other.execute(WRITE))
+        while not await admin.fetch(waiting, other.get_server_pid()):
+            if writing.done():
+                writing = asyncio.create_task(other.execute(WRITE))
+            await asyncio.sleep(0.01)
         yield admin
     finally:
         await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
         await admin.fetch("SELECT pg_reload_conf()")
         await until_none(admin, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        await writing
+        await other.close()
         await admin.close()
 
 
