@@ -16,6 +16,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import SystemRandom
 from struct import Struct, unpack_from
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
@@ -36,6 +37,9 @@ TREE_SIZES: Final = (16, 256)
 GROUP_MESSAGES_MAX: Final = TREE_SIZES[-1]
 #: Messages of one proof: a bound on a reader's work.
 LEAVES_MAX: Final = 1_024
+
+#: Signatures whose check is remembered: both lanes state the same group, and so does each append of a segment.
+VERIFIED_MAX: Final = 1_024
 
 #: (sender, key id) → the key, or None unless that sender may sign with that key now.
 KeyLookup = Callable[[str, str], VerifyKey | None]
@@ -77,7 +81,10 @@ class Leaf(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ContentProof:
-    """The proof of a segment: its groups, and a leaf for each message in the order of the numbers."""
+    """The proof of a segment: its groups, and a leaf for each message in the order of the numbers.
+
+    Behind them are the leaves of messages that share a group and lie in the other lane.
+    """
 
     groups: tuple[GroupProof, ...]
     leaves: tuple[Leaf, ...]
@@ -90,6 +97,14 @@ class ContentProof:
                 raise Refused("proof_malformed")
             members[leaf.group][leaf.position] = leaf.digest
         return [root(_fill(each, group.seed, group.size)) for group, each in zip(self.groups, members, strict=True)]
+
+    def part(self, indexes: range) -> ContentProof:
+        """Return the proof of these messages: their groups whole, their own leaves first."""
+        own = self.leaves[indexes.start : indexes.stop]
+        numbers = {group: number for number, group in enumerate(sorted({leaf.group for leaf in own}))}
+        others = (*self.leaves[: indexes.start], *self.leaves[indexes.stop :])
+        leaves = [leaf._replace(group=numbers[leaf.group]) for leaf in (*own, *others) if leaf.group in numbers]
+        return ContentProof(tuple(self.groups[group] for group in numbers), tuple(leaves))
 
 
 class MessageProof(NamedTuple):
@@ -156,8 +171,10 @@ def fill_tree(digests: Sequence[bytes]) -> FilledTree:
     return FilledTree(positions, _fill(dict(zip(positions, digests, strict=True)), seed, size), seed)
 
 
-def prove_content(groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequence[bytes], key: SigningKey) -> bytes:
-    """Sign messages in groups and return the packed proof.
+def prove_content(
+    groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequence[bytes], key: SigningKey
+) -> ContentProof:
+    """Sign messages in groups and return the proof of all of them.
 
     `groups`: for each group the indexes of its messages, and its encapsulated data key. Each message is in one group.
     """
@@ -170,7 +187,7 @@ def prove_content(groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequen
         size = len(tree.leaves)
         signature = key.sign(signed_bytes(root(tree.leaves), size))
         proofs.append(GroupProof(key.key_id, signature, tree.seed, size, wrap))
-    return pack_proof(ContentProof(tuple(proofs), tuple(leaves[index] for index in range(len(digests)))))
+    return ContentProof(tuple(proofs), tuple(leaves[index] for index in range(len(digests))))
 
 
 def signed_bytes(head: bytes, size: int) -> bytes:
@@ -183,15 +200,17 @@ def check_groups(proof: ContentProof, roots: Sequence[bytes], keys: Callable[[st
     found = []
     for group, head in zip(proof.groups, roots, strict=True):
         key = keys(group.key_id)
-        try:
-            if key is None:
-                raise Refused("key_unknown")
-            key.verify(group.signature, signed_bytes(head, group.size))
-        except Refused:
-            found.append(False)
-        else:
-            found.append(True)
+        found.append(key is not None and _has_signed(key, group.signature, signed_bytes(head, group.size)))
     return found
+
+
+@lru_cache(VERIFIED_MAX)
+def _has_signed(key: VerifyKey, signature: bytes, data: bytes) -> bool:
+    try:
+        key.verify(signature, data)
+    except Refused:
+        return False
+    return True
 
 
 def message_proof(proof: ContentProof, index: int, salt: bytes) -> MessageProof:

@@ -1,9 +1,9 @@
-"""Composition: group, seal, salt and prove the messages of one stream and transaction, before any lock on streams.
+"""Composition: group, seal, salt and prove the messages of one transaction to one instance, before any lock on streams.
 
     value  the clear part as canonical JSON ‖ line feed ‖ the sealed part as bytes (absent: nothing after the line feed)
 
-A transaction with fewer than 16 referrals has a group for each recipient party, so that two providers of one referral
-share no byte of evidence. A party with an opening key of its own always has its own groups.
+A group may span both lanes. A transaction with fewer than 16 referrals has a group for each recipient party, so that
+two providers of one referral share no byte of evidence. A party with an opening key of its own always has its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_digest, prove_content
+from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_digest, pack_proof, prove_content
 from shared.envelope.headers import SALT, TRACEPARENT
 from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.record_value import join_value
@@ -40,7 +40,7 @@ class Letter:
     """The body of a feature's draft: recipient, covered headers, clear part and sealed plaintext.
 
     `headers`: the covered headers with their values (`ce_…` and the content type). `origin`: the referral, or the
-    subject where there is none; the number of origins in the transaction decides how messages are grouped.
+    subject where there is none; the number of origins in a group decides who shares it, and no origin is sent.
     `plaintext` is None for a message without a sealed part.
     """
 
@@ -77,9 +77,12 @@ class SegmentComposer:
         self._sealing_keys = sealing_keys
         self._control_letters = control_letters
 
-    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
-        """Seal and prove the messages of one stream, in the order given. Raises `Refused` with
-        `sealed_too_large` or `record_too_large`."""
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+        """Seal and prove the messages of one transaction to one instance: a part for each lane, in the order given.
+
+        Raises `Refused` with `sealed_too_large` or `record_too_large`.
+        """
+        drafts = [draft for part in lanes.values() for draft in part]
         letters = [self._letter(draft) for draft in drafts]
         sent: dict[int, OutgoingMessage] = {}
         groups: list[tuple[tuple[int, ...], bytes]] = []
@@ -88,8 +91,14 @@ class SegmentComposer:
             for member in members:
                 sent[member] = _seal(drafts[member], letters[member], sealer)
             groups.append((members, b"" if sealer is None else sealer.wrap))
-        ordered = tuple(sent[index] for index in range(len(letters)))
-        return Unplaced(pair, lane, ordered, prove_content(groups, [each.digest for each in ordered], self._key))
+        ordered = [sent[index] for index in range(len(letters))]
+        proof = prove_content(groups, [each.digest for each in ordered], self._key)
+        parts, first = [], 0
+        for lane, part in lanes.items():
+            end = first + len(part)
+            parts.append(Unplaced(pair, lane, tuple(ordered[first:end]), pack_proof(proof.part(range(first, end)))))
+            first = end
+        return parts
 
     def _letter(self, draft: Draft) -> Letter:
         match draft.body:
@@ -103,7 +112,7 @@ class SegmentComposer:
     def _group(
         self, addressee: str, drafts: Sequence[Draft], letters: Sequence[Letter]
     ) -> Iterable[tuple[RecipientKey | None, tuple[int, ...]]]:
-        """Yield the groups of a stream: the key to seal for (None: nothing is sealed), and the indexes of letters.
+        """Yield the groups of messages: the key to seal for (None: nothing is sealed), and the indexes of letters.
 
         Messages of the protocol have a group of their own. Other messages share a group only with so many referrals
         that no two of its recipients are alone together.

@@ -213,3 +213,41 @@ def test_no_notice_is_joined_with_another_message_of_its_referral(
         (n, replace(each, headers=(*each.headers, ("ce_xdecision", f"{n:064x}".encode())))) for n, each in records[:40]
     ]
     assert joined(marked)
+
+
+def test_in_a_large_transaction_all_notices_share_one_group(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two providers of one referral share what any two share: it says only that the transaction was one.
+
+    Paths are left out: positions are drawn, so that neighbours in the tree are of any two referrals.
+    """
+    random = Random(9)
+    count = composition.SHARED_GROUP_REFERRALS
+    records = filed_together(there, [_around(random, _of_both(random)) for _ in range(count)])
+    assert {number for number, _ in without_paths(joined(records), records)} == set()
+    groups = {record.wrap for _, record in records if record.topic.startswith(inbox_prefix("industry"))}
+    assert len(groups) == 1
+    # One referral fewer: a group for each provider, and nothing joins either.
+    fewer = filed_together(there, [_around(random, _of_both(random)) for _ in range(count - 1)])
+    assert without_paths(joined(fewer), fewer) == set()
+    assert len({record.wrap for _, record in fewer if record.topic.startswith(inbox_prefix("industry"))}) == 2
+    # Control: a group for the notices of one referral alone.
+    monkeypatch.setattr(composition, "SHARED_GROUP_REFERRALS", 1)
+    alone = filed_together(there, [_around(random, _of_both(random))])
+    assert without_paths(joined(alone), alone)
+
+
+def filed_together(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[int, Record]]:
+    """The records of referrals in one transaction, each with the number of its referral."""
+    fresh = there.anew()
+    drafts = [
+        (number, draft)
+        for number, referral in enumerate(referrals)
+        for draft in fresh.prepared(**referral | {"external_ref": f"ref-{number}"}).drafts
+    ]
+    records = fresh.records([draft for _, draft in drafts])
+    return [(number, record) for (number, _), record in zip(drafts, records, strict=True)]
+
+
+def without_paths(found: set[tuple[int, bytes]], records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
+    paths = {each for _, record in records if record.proof is not None for each in record.proof.path}
+    return {(number, value) for number, value in found if value not in paths}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -82,7 +82,10 @@ class Room:
         return [self.composed[message.message_id] for segment in segments for message in segment.messages]
 
     # Composer.
-    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+        return [self._compose(pair, lane, drafts) for lane, drafts in lanes.items()]
+
+    def _compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
         messages = []
         for draft in drafts:
             message_id = self.new_id()

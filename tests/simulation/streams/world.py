@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -142,7 +142,10 @@ class World:
             self.wrong.append(("feed number twice", node.name))
 
     # Messages.
-    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+        return [self._compose(pair, lane, drafts) for lane, drafts in lanes.items()]
+
+    def _compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
         messages = []
         for draft in drafts:
             body = draft.body
