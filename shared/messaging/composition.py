@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.envelope.attributes import covered_head
 from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_digest, pack_proof, prove_content
 from shared.envelope.headers import SALT, TRACEPARENT
 from shared.envelope.keys import SealingKey, SigningKey
@@ -23,7 +24,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.contract import ControlBody
 from shared.messaging.exceptions import OutcomeList
-from shared.messaging.placement import covered_bytes, write_hex
+from shared.messaging.placement import write_hex
 from shared.messaging.ports import Draft
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
@@ -52,6 +53,11 @@ class Letter:
     plaintext: bytes | None = None
     context: SealContext | None = None
     traceparent: str | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The key of the record: the subject, as its header has it."""
+        return dict(self.headers).get("ce_subject", str(self.message_id)).encode()
 
 
 class RecipientKey(NamedTuple):
@@ -151,18 +157,18 @@ def _seal(draft: Draft, letter: Letter, sealer: GroupSealer | None) -> OutgoingM
     if sealer is not None and letter.plaintext is not None and letter.context is not None:
         sealed = sealer.seal(letter.plaintext, letter.context)
     value = join_value(canonical_json(dict(letter.clear)), sealed)
-    headers = tuple((name, text.encode()) for name, text in letter.headers)
+    covered = covered_head(letter.headers).encode() + value
+    if len(covered) > RECORD_BYTES_MAX:
+        raise Refused("record_too_large")
     salt = draw_salt()
     telemetry = () if letter.traceparent is None else ((TRACEPARENT, letter.traceparent.encode()),)
-    key = dict(letter.headers).get("ce_subject", str(letter.message_id)).encode()
-    if len(value) + sum(len(name) + len(text) for name, text in headers) > RECORD_BYTES_MAX:
-        raise Refused("record_too_large")
+    headers = [(name, text.encode()) for name, text in letter.headers]
     return OutgoingMessage(
         message_id=letter.message_id,
         role=draft.role,
         kind=draft.kind,
         subject=draft.subject,
-        digest=leaf_digest(salt, covered_bytes(headers, value)),
-        record=RecordBytes(key, (*headers, (SALT, write_hex(salt)), *telemetry), value),
+        digest=leaf_digest(salt, covered),
+        record=RecordBytes(letter.key, (*headers, (SALT, write_hex(salt)), *telemetry), value),
         is_p0=draft.is_p0,
     )
