@@ -123,10 +123,12 @@ class SegmentComposer:
         Messages of the protocol have a group of their own. Other messages share a group only with so many referrals
         that no two of its recipients are alone together.
         """
+        sealed_for = {letter.recipient for letter in letters if letter.plaintext is not None}
+        keys = {recipient: self._sealing_keys(addressee, recipient) for recipient in sealed_for}
         shared: dict[str, list[int]] = {}
         found: dict[str, RecipientKey | None] = {}
         for index, (draft, letter) in enumerate(zip(drafts, letters, strict=True)):
-            key = None if letter.plaintext is None else self._sealing_keys(addressee, letter.recipient)
+            key = None if letter.plaintext is None else keys[letter.recipient]
             if draft.role in CONTROL_ROLES:
                 name = "protocol"
             elif key is None:
@@ -137,13 +139,12 @@ class SegmentComposer:
             found[name] = key
         for name, members in shared.items():
             for part in _chunk(members):
-                if name in ("clear", "sealed") and len({letters[at].origin for at in part}) < SHARED_GROUP_REFERRALS:
-                    by_recipient: dict[str, list[int]] = {}
-                    for at in part:
-                        by_recipient.setdefault(letters[at].recipient, []).append(at)
-                    yield from ((found[name], tuple(each)) for each in by_recipient.values())
-                else:
-                    yield found[name], tuple(part)
+                origin_count = len({letters[at].origin.int for at in part})
+                is_shared = name not in ("clear", "sealed") or origin_count >= SHARED_GROUP_REFERRALS
+                groups: dict[str, list[int]] = {}
+                for at in part:
+                    groups.setdefault("" if is_shared else letters[at].recipient, []).append(at)
+                yield from ((found[name], tuple(each)) for each in groups.values())
 
 
 def _chunk(members: Sequence[int]) -> Iterable[Sequence[int]]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import hashlib
 from binascii import hexlify, unhexlify
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from struct import Struct, pack, unpack_from
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
@@ -29,7 +30,7 @@ from shared.envelope.content_proof import (
     message_proof,
     unpack_proof,
 )
-from shared.envelope.headers import PLACE, SALT, is_signed
+from shared.envelope.headers import COVERED, PLACE, SALT, is_signed
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Refused
 from shared.messaging.segments import RecordBytes, Segment
@@ -42,6 +43,11 @@ PROOF: Final = b"proof"
 _PLACE: Final = Struct(">16sQ")
 _HEAD: Final = Struct(f">B16sBQH{DIGEST_BYTES}s64s")
 _VERSION: Final = 1
+
+#: The covered headers of a message without extensions, and the head that they make.
+_USUAL: Final = frozenset(COVERED)
+_USUAL_HEAD: Final = b"".join(b"%s:%%s\n" % name.encode() for name in COVERED) + b"\n"
+_IN_ORDER: Final = itemgetter(*COVERED)
 
 #: (instance, key id, the broker's time of the record) → the key, or None. A key counts if the directory had it at that
 #: time and it has not been revoked since.
@@ -165,11 +171,14 @@ def covered_bytes(headers: Headers, value: bytes) -> bytes:
 
     Each header is its name, `:`, its value and a line feed; one more line feed precedes the value.
     """
-    return _join_head((name, text or b"") for name, text in headers if is_signed(name)) + value
+    return _join_head({name: text or b"" for name, text in headers if is_signed(name)}) + value
 
 
-def _join_head(covered: Iterable[tuple[str, bytes]]) -> bytes:
-    return b"".join([b"%s:%s\n" % (name.encode(), text) for name, text in sorted(covered)]) + b"\n"
+def _join_head(covered: Mapping[str, bytes]) -> bytes:
+    if covered.keys() == _USUAL:
+        usual: tuple[bytes, ...] = _IN_ORDER(covered)
+        return _USUAL_HEAD % usual
+    return b"".join([b"%s:%s\n" % (name.encode(), text) for name, text in sorted(covered.items())]) + b"\n"
 
 
 def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes | None:
@@ -187,7 +196,7 @@ def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> 
                 return None
             covered[name] = text
     salt = read_hex(salts[0], SALT_BYTES) if len(salts) == 1 else None
-    head = _join_head(covered.items())
+    head = _join_head(covered)
     return None if salt is None or head.count(b"\n") > len(covered) + 1 else leaf_digest(salt, head + value)
 
 
