@@ -218,12 +218,8 @@ def test_a_group_that_was_checked_does_not_hold_under_another_key_or_root() -> N
     segment = place(compose([letter()]))
     assert numbers(verifier().verify(raw(appended(segment)))) == [1]
     proof = unpack_proof(segment.proof)
-    other = replace(proof.groups[0], seed=bytes(16))
-
-    for wrong in (
-        replace(segment, proof=pack_proof(replace(proof, groups=(other,)))),
-        replace(segment, proof=pack_proof(replace(proof, groups=(replace(proof.groups[0], key_id="ed25519-0"),)))),
-    ):
+    for other in (replace(proof.groups[0], seed=bytes(16)), replace(proof.groups[0], key_id="ed25519-0")):
+        wrong = replace(segment, proof=pack_proof(replace(proof, groups=(other,))))
         found = verifier().verify(raw(appended(wrong)))
         assert [each.is_signed for each in found if isinstance(each, PlacedMessage)] == [False]
 
