@@ -11,13 +11,14 @@ so it says nothing of other messages and of their number. Packed, a proof is bin
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import sha256
 from random import SystemRandom
-from struct import Struct, unpack_from
+from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 
@@ -25,7 +26,7 @@ from shared.contracts.leaf_proof import LeafProof
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Defect, EvidenceRejected, Refused
-from shared.ledger.tree import HASH_BYTES, inclusion_path, leaf_hash, root, root_from_inclusion
+from shared.ledger.tree import HASH_BYTES, inclusion_path, levels, root, root_from_inclusion
 
 CONTEXT: Final = "causeway-content/v1"
 SALT_BYTES: Final = 16
@@ -36,6 +37,9 @@ TREE_SIZES: Final = (16, 256)
 GROUP_MESSAGES_MAX: Final = TREE_SIZES[-1]
 #: Messages of one proof: a bound on a reader's work.
 LEAVES_MAX: Final = 1_024
+
+#: Signatures whose check is remembered: both lanes state the same group, and so does each append of a segment.
+VERIFIED_MAX: Final = 1_024
 
 #: (sender, key id) → the key, or None unless that sender may sign with that key now.
 KeyLookup = Callable[[str, str], VerifyKey | None]
@@ -53,7 +57,7 @@ def draw_salt() -> bytes:
 
 def leaf_digest(salt: bytes, covered: bytes) -> bytes:
     """Return the leaf of a message, 32 bytes: its name in chains, acknowledgements and evidence."""
-    return leaf_hash(salt + covered)
+    return sha256(b"\0" + salt + covered).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +79,37 @@ class Leaf(NamedTuple):
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ContentProof:
-    """The proof of a segment: its groups, and a leaf for each message in the order of the numbers."""
+    """The proof of a segment: its groups, and a leaf for each message in the order of the numbers.
+
+    Behind them are the leaves of messages that share a group and lie in the other lane.
+    """
 
     groups: tuple[GroupProof, ...]
     leaves: tuple[Leaf, ...]
 
+    @cached_property
+    def trees(self) -> list[list[list[bytes]]]:
+        """The `levels` of each group's tree. Raises `Refused("proof_malformed")` if two leaves share a position."""
+        members: list[dict[int, bytes]] = [{} for _ in self.groups]
+        for number, position, digest in self.leaves:
+            members[number][position] = digest
+        if sum(map(len, members)) != len(self.leaves):
+            raise Refused("proof_malformed")
+        return [levels(_fill(each, group.seed, group.size)) for group, each in zip(self.groups, members, strict=True)]
+
     def roots(self) -> list[bytes]:
         """Return the root of each group. Raises `Refused("proof_malformed")` if two leaves share a position."""
-        members: list[dict[int, bytes]] = [{} for _ in self.groups]
-        for leaf in self.leaves:
-            if leaf.position in members[leaf.group]:
-                raise Refused("proof_malformed")
-            members[leaf.group][leaf.position] = leaf.digest
-        return [root(_fill(each, group.seed, group.size)) for group, each in zip(self.groups, members, strict=True)]
+        return [rows[-1][0] for rows in self.trees]
+
+    def part(self, indexes: range) -> ContentProof:
+        """Return the proof of these messages: their groups whole, their own leaves first."""
+        own = self.leaves[indexes.start : indexes.stop]
+        numbers = {group: number for number, group in enumerate(sorted({leaf.group for leaf in own}))}
+        others = (*self.leaves[: indexes.start], *self.leaves[indexes.stop :])
+        leaves = [leaf._replace(group=numbers[leaf.group]) for leaf in (*own, *others) if leaf.group in numbers]
+        return ContentProof(tuple(self.groups[group] for group in numbers), tuple(leaves))
 
 
 class MessageProof(NamedTuple):
@@ -156,8 +176,10 @@ def fill_tree(digests: Sequence[bytes]) -> FilledTree:
     return FilledTree(positions, _fill(dict(zip(positions, digests, strict=True)), seed, size), seed)
 
 
-def prove_content(groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequence[bytes], key: SigningKey) -> bytes:
-    """Sign messages in groups and return the packed proof.
+def prove_content(
+    groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequence[bytes], key: SigningKey
+) -> ContentProof:
+    """Sign messages in groups and return the proof of all of them.
 
     `groups`: for each group the indexes of its messages, and its encapsulated data key. Each message is in one group.
     """
@@ -170,7 +192,7 @@ def prove_content(groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequen
         size = len(tree.leaves)
         signature = key.sign(signed_bytes(root(tree.leaves), size))
         proofs.append(GroupProof(key.key_id, signature, tree.seed, size, wrap))
-    return pack_proof(ContentProof(tuple(proofs), tuple(leaves[index] for index in range(len(digests)))))
+    return ContentProof(tuple(proofs), tuple(leaves[index] for index in range(len(digests))))
 
 
 def signed_bytes(head: bytes, size: int) -> bytes:
@@ -183,29 +205,25 @@ def check_groups(proof: ContentProof, roots: Sequence[bytes], keys: Callable[[st
     found = []
     for group, head in zip(proof.groups, roots, strict=True):
         key = keys(group.key_id)
-        try:
-            if key is None:
-                raise Refused("key_unknown")
-            key.verify(group.signature, signed_bytes(head, group.size))
-        except Refused:
-            found.append(False)
-        else:
-            found.append(True)
+        found.append(key is not None and _has_signed(key, group.signature, signed_bytes(head, group.size)))
     return found
+
+
+@lru_cache(VERIFIED_MAX)
+def _has_signed(key: VerifyKey, signature: bytes, data: bytes) -> bool:
+    try:
+        key.verify(signature, data)
+    except Refused:
+        return False
+    return True
 
 
 def message_proof(proof: ContentProof, index: int, salt: bytes) -> MessageProof:
     """Return the proof of one message for outsiders."""
     leaf = proof.leaves[index]
     group = proof.groups[leaf.group]
-    path = tuple(inclusion_path(filled_leaves(proof, leaf.group), leaf.position))
+    path = inclusion_path(proof.trees[leaf.group], leaf.position)
     return MessageProof(group.key_id, group.signature, group.size, leaf.position, path, salt)
-
-
-def filled_leaves(proof: ContentProof, group: int) -> list[bytes]:
-    """Return all leaves of the tree of the group with this index, fillers included."""
-    members = {each.position: each.digest for each in proof.leaves if each.group == group}
-    return _fill(members, proof.groups[group].seed, proof.groups[group].size)
 
 
 def pack_proof(proof: ContentProof) -> bytes:
@@ -223,11 +241,9 @@ def pack_proof(proof: ContentProof) -> bytes:
 def unpack_proof(packed: bytes) -> ContentProof:
     """Read the form of `pack_proof`, and no other. Raises `Refused("proof_malformed")`."""
     try:
-        proof = _read(packed)
-        if pack_proof(proof) == packed:
-            return proof
+        return _read(packed)
     except (StructError, ValueError, IndexError):
-        pass
+        pass  # as in other readers: the decoder's own error holds the bytes
     raise Refused("proof_malformed")
 
 
@@ -244,14 +260,14 @@ def _read(packed: bytes) -> ContentProof:
         wrap_at = key_end + _GROUP.size + _COUNT.size
         at = wrap_at + wrap_bytes
         groups.append(GroupProof(key_id, signature, seed, TREE_SIZES[size], packed[wrap_at:at]))
-    (leaf_count,) = unpack_from(">H", packed, at)
-    if leaf_count > LEAVES_MAX:
+    (leaf_count,) = _COUNT.unpack_from(packed, at)
+    entries = packed[at + _COUNT.size :]
+    if leaf_count > LEAVES_MAX or len(entries) != leaf_count * _ENTRY.size:
         raise ValueError(leaf_count)
-    at += _COUNT.size
-    leaves = tuple(Leaf(*_ENTRY.unpack_from(packed, at + index * _ENTRY.size)) for index in range(leaf_count))
-    if any(leaf.group >= group_count or leaf.position >= groups[leaf.group].size for leaf in leaves):
+    leaves = tuple(map(Leaf._make, _ENTRY.iter_unpack(entries)))
+    if any(position >= groups[group].size for group, position, _ in leaves):
         raise ValueError(leaf_count)
-    counts = Counter(leaf.group for leaf in leaves)
+    counts = Counter(group for group, _, _ in leaves)
     if any(group.size != _tree_size(counts[number]) for number, group in enumerate(groups)):
         raise ValueError(group_count)  # an empty or oversized tree would cost its reader work for nothing
     return ContentProof(tuple(groups), leaves)
@@ -264,4 +280,4 @@ def _tree_size(count: int) -> int | None:
 
 def _fill(members: dict[int, bytes], seed: bytes, size: int) -> list[bytes]:
     """Return all leaves of a tree: the members at their positions, fillers elsewhere."""
-    return [members.get(position) or hashlib.sha256(seed + bytes([position])).digest() for position in range(size)]
+    return [members.get(position) or sha256(seed + bytes([position])).digest() for position in range(size)]

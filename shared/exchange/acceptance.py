@@ -24,7 +24,7 @@ from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.canonical import canonical_json, digest, signed_statement
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
-from shared.ledger.tree import root_and_paths
+from shared.ledger.tree import inclusion_path, levels
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 
@@ -69,10 +69,10 @@ class Acceptor:
         digests = [leaf_digest(*each) for each in zip(salts, map(canonical_json, stated), strict=True)]
         tree = fill_tree(digests)
         size, key_id = len(tree.leaves), self._key.key_id
-        head, paths = root_and_paths(tree.leaves)
-        signature = self._key.sign(_signed_root(head, size, instance=self._instance, key_id=key_id, at=at))
+        rows = levels(tree.leaves)
+        signature = self._key.sign(_signed_root(rows[-1][0], size, instance=self._instance, key_id=key_id, at=at))
         for statement, salt, position in zip(stated, salts, tree.positions, strict=True):
-            proof = MessageProof(key_id, signature, size, position, tuple(paths[position]), salt)
+            proof = MessageProof(key_id, signature, size, position, inclusion_path(rows, position), salt)
             yield SignedAcceptance.model_validate(statement | {"salt": salt.hex(), "proof": proof.members()})
 
 

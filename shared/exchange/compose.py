@@ -30,7 +30,8 @@ class Addressing:
     """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft.
 
     `place` is the instance that is told, where that is not the one which serves the recipient now. What is `released`
-    was let go by a second person, over its budget. `is_p0`: the recipient is told of a child at risk.
+    was let go by a second person, over its budget. `is_p0`: the recipient is told of a child at risk. `origin`: the
+    referral, which a message groups by and never states.
     """
 
     subject: UUID
@@ -44,6 +45,7 @@ class Addressing:
     place: str | None = None
     released: bool = False
     is_p0: bool = False
+    origin: UUID | None = None
 
 
 def compose(message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None) -> Draft:
@@ -85,6 +87,7 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
         traceparent=addressing.traceparent,
         guard=passed(released=addressing.released),
         is_p0=addressing.is_p0,
+        origin=addressing.origin,
     )
 
 

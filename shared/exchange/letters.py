@@ -269,6 +269,7 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Draft]:
         traceparent=writing.traceparent,
         released=writing.released is not None,
         is_p0=_is_p0(edge, cut.record),
+        origin=writing.referral_id,
     )
     clear = cut.named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None

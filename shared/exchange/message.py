@@ -26,7 +26,8 @@ class Draft:
     `sender` and `recipient` are party ids, or instance ids for facts. `recipient_instance` is the peer that is told.
     `clear` is JSON. `plaintext` and `context` are None for a message without a sealed part. `decided_at` is set where
     the message carries an edge. `traceparent` is the trace that caused the message. `guard` is the guard's edition, as
-    the message states it. `is_p0`: its recipient is told of a child at risk, so it goes in the urgent lane.
+    the message states it. `is_p0`: its recipient is told of a child at risk, so it goes in the urgent lane. `origin`:
+    the referral of a notice, if the sender knows it; messages are grouped by it, and it is never sent.
     """
 
     message_id: UUID
@@ -44,6 +45,7 @@ class Draft:
     traceparent: str | None = None
     guard: str = field(default_factory=passed)
     is_p0: bool = False
+    origin: UUID | None = None
 
     def __repr__(self) -> str:
         return f"Draft({self.message.type}, {self.message_id})"

@@ -39,8 +39,7 @@ class RawRecord(NamedTuple):
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedMessage:
+class PlacedMessage(NamedTuple):
     """A numbered record at its proven place. `is_signed`: its content signature holds. `wrap`: its sealed data key."""
 
     raw: RawRecord

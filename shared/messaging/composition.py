@@ -1,9 +1,9 @@
-"""Composition: group, seal, salt and prove the messages of one stream and transaction, before any lock on streams.
+"""Composition: group, seal, salt and prove the messages of one transaction to one instance, before any lock on streams.
 
     value  the clear part as canonical JSON ‖ line feed ‖ the sealed part as bytes (absent: nothing after the line feed)
 
-A transaction with fewer than 16 referrals has a group for each recipient party, so that two providers of one referral
-share no byte of evidence. A party with an opening key of its own always has its own groups.
+A group may span both lanes. A transaction with fewer than 16 referrals has a group for each recipient party, so that
+two providers of one referral share no byte of evidence. A party with an opening key of its own always has its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_digest, prove_content
+from shared.envelope.attributes import covered_head
+from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_digest, pack_proof, prove_content
 from shared.envelope.headers import SALT, TRACEPARENT
 from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.record_value import join_value
@@ -23,7 +24,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.contract import ControlBody
 from shared.messaging.exceptions import OutcomeList
-from shared.messaging.placement import covered_bytes, write_hex
+from shared.messaging.placement import write_hex
 from shared.messaging.ports import Draft
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
@@ -40,7 +41,7 @@ class Letter:
     """The body of a feature's draft: recipient, covered headers, clear part and sealed plaintext.
 
     `headers`: the covered headers with their values (`ce_…` and the content type). `origin`: the referral, or the
-    subject where there is none; the number of origins in the transaction decides how messages are grouped.
+    subject where there is none; the number of origins in a group decides who shares it, and no origin is sent.
     `plaintext` is None for a message without a sealed part.
     """
 
@@ -52,6 +53,11 @@ class Letter:
     plaintext: bytes | None = None
     context: SealContext | None = None
     traceparent: str | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The key of the record: the subject, as its header has it."""
+        return dict(self.headers).get("ce_subject", str(self.message_id)).encode()
 
 
 class RecipientKey(NamedTuple):
@@ -77,9 +83,12 @@ class SegmentComposer:
         self._sealing_keys = sealing_keys
         self._control_letters = control_letters
 
-    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
-        """Seal and prove the messages of one stream, in the order given. Raises `Refused` with
-        `sealed_too_large` or `record_too_large`."""
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+        """Seal and prove the messages of one transaction to one instance: a part for each lane, in the order given.
+
+        Raises `Refused` with `sealed_too_large` or `record_too_large`.
+        """
+        drafts = [draft for part in lanes.values() for draft in part]
         letters = [self._letter(draft) for draft in drafts]
         sent: dict[int, OutgoingMessage] = {}
         groups: list[tuple[tuple[int, ...], bytes]] = []
@@ -88,8 +97,14 @@ class SegmentComposer:
             for member in members:
                 sent[member] = _seal(drafts[member], letters[member], sealer)
             groups.append((members, b"" if sealer is None else sealer.wrap))
-        ordered = tuple(sent[index] for index in range(len(letters)))
-        return Unplaced(pair, lane, ordered, prove_content(groups, [each.digest for each in ordered], self._key))
+        ordered = [sent[index] for index in range(len(letters))]
+        proof = prove_content(groups, [each.digest for each in ordered], self._key)
+        parts, first = [], 0
+        for lane, part in lanes.items():
+            end = first + len(part)
+            parts.append(Unplaced(pair, lane, tuple(ordered[first:end]), pack_proof(proof.part(range(first, end)))))
+            first = end
+        return parts
 
     def _letter(self, draft: Draft) -> Letter:
         match draft.body:
@@ -103,15 +118,17 @@ class SegmentComposer:
     def _group(
         self, addressee: str, drafts: Sequence[Draft], letters: Sequence[Letter]
     ) -> Iterable[tuple[RecipientKey | None, tuple[int, ...]]]:
-        """Yield the groups of a stream: the key to seal for (None: nothing is sealed), and the indexes of letters.
+        """Yield the groups of messages: the key to seal for (None: nothing is sealed), and the indexes of letters.
 
         Messages of the protocol have a group of their own. Other messages share a group only with so many referrals
         that no two of its recipients are alone together.
         """
+        sealed_for = {letter.recipient for letter in letters if letter.plaintext is not None}
+        keys = {recipient: self._sealing_keys(addressee, recipient) for recipient in sealed_for}
         shared: dict[str, list[int]] = {}
         found: dict[str, RecipientKey | None] = {}
         for index, (draft, letter) in enumerate(zip(drafts, letters, strict=True)):
-            key = None if letter.plaintext is None else self._sealing_keys(addressee, letter.recipient)
+            key = None if letter.plaintext is None else keys[letter.recipient]
             if draft.role in CONTROL_ROLES:
                 name = "protocol"
             elif key is None:
@@ -122,13 +139,12 @@ class SegmentComposer:
             found[name] = key
         for name, members in shared.items():
             for part in _chunk(members):
-                if name in ("clear", "sealed") and len({letters[at].origin for at in part}) < SHARED_GROUP_REFERRALS:
-                    by_recipient: dict[str, list[int]] = {}
-                    for at in part:
-                        by_recipient.setdefault(letters[at].recipient, []).append(at)
-                    yield from ((found[name], tuple(each)) for each in by_recipient.values())
-                else:
-                    yield found[name], tuple(part)
+                origin_count = len({letters[at].origin.int for at in part})
+                is_shared = name not in ("clear", "sealed") or origin_count >= SHARED_GROUP_REFERRALS
+                groups: dict[str, list[int]] = {}
+                for at in part:
+                    groups.setdefault("" if is_shared else letters[at].recipient, []).append(at)
+                yield from ((found[name], tuple(each)) for each in groups.values())
 
 
 def _chunk(members: Sequence[int]) -> Iterable[Sequence[int]]:
@@ -142,18 +158,18 @@ def _seal(draft: Draft, letter: Letter, sealer: GroupSealer | None) -> OutgoingM
     if sealer is not None and letter.plaintext is not None and letter.context is not None:
         sealed = sealer.seal(letter.plaintext, letter.context)
     value = join_value(canonical_json(dict(letter.clear)), sealed)
-    headers = tuple((name, text.encode()) for name, text in letter.headers)
+    covered = covered_head(letter.headers).encode() + value
+    if len(covered) > RECORD_BYTES_MAX:
+        raise Refused("record_too_large")
     salt = draw_salt()
     telemetry = () if letter.traceparent is None else ((TRACEPARENT, letter.traceparent.encode()),)
-    key = dict(letter.headers).get("ce_subject", str(letter.message_id)).encode()
-    if len(value) + sum(len(name) + len(text) for name, text in headers) > RECORD_BYTES_MAX:
-        raise Refused("record_too_large")
+    headers = [(name, text.encode()) for name, text in letter.headers]
     return OutgoingMessage(
         message_id=letter.message_id,
         role=draft.role,
         kind=draft.kind,
         subject=draft.subject,
-        digest=leaf_digest(salt, covered_bytes(headers, value)),
-        record=RecordBytes(key, (*headers, (SALT, write_hex(salt)), *telemetry), value),
+        digest=leaf_digest(salt, covered),
+        record=RecordBytes(letter.key, (*headers, (SALT, write_hex(salt)), *telemetry), value),
         is_p0=draft.is_p0,
     )

@@ -49,7 +49,7 @@ async def open_incarnation(scope: Scope, peer: str, old: Outgoing | None, *, unk
         await tx.add_known(peer, unknown)
     new.resync_nonce = scope.new_id()
     request = await draft_request(scope, peer, new.resync_nonce, is_first=True)
-    unplaced = scope.composer.compose(pair, Lane.URGENT, request)
+    (unplaced,) = scope.composer.compose(pair, {Lane.URGENT: request})
     scope.placed.append(place_segment(unplaced, new.incarnation, new.lanes[Lane.URGENT], day=scope.now.date()))
     await carry_on(scope, new)
     return new

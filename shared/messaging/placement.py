@@ -10,17 +10,27 @@ them and the content proof, so that a record moved to another place fits nothing
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Sequence
+from binascii import hexlify, unhexlify
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from struct import Struct
+from operator import itemgetter
+from struct import Struct, pack, unpack_from
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.content_proof import SALT_BYTES, ContentProof, Leaf, check_groups, leaf_digest, unpack_proof
-from shared.envelope.headers import PLACE, SALT, is_signed
+from shared.envelope.content_proof import (
+    SALT_BYTES,
+    ContentProof,
+    Leaf,
+    MessageProof,
+    check_groups,
+    leaf_digest,
+    message_proof,
+    unpack_proof,
+)
+from shared.envelope.headers import COVERED, PLACE, SALT, is_signed
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Refused
 from shared.messaging.segments import RecordBytes, Segment
@@ -32,9 +42,12 @@ PROOF: Final = b"proof"
 
 _PLACE: Final = Struct(">16sQ")
 _HEAD: Final = Struct(f">B16sBQH{DIGEST_BYTES}s64s")
-_MEMBER: Final = Struct(">H")
 _VERSION: Final = 1
-_HEX: Final = re.compile(rb"[0-9a-f]*")
+
+#: The covered headers of a message without extensions, and the head that they make.
+_USUAL: Final = frozenset(COVERED)
+_USUAL_HEAD: Final = b"".join(b"%s:%%s\n" % name.encode() for name in COVERED) + b"\n"
+_IN_ORDER: Final = itemgetter(*COVERED)
 
 #: (instance, key id, the broker's time of the record) → the key, or None. A key counts if the directory had it at that
 #: time and it has not been revoked since.
@@ -68,6 +81,10 @@ class ProvenSegment:
         """Return the encapsulated data key of the group that a number belongs to."""
         return self.proof.groups[self.leaf(number).group].wrap
 
+    def prove(self, number: int, salt: bytes) -> MessageProof:
+        """Return the proof of one message for outsiders."""
+        return message_proof(self.proof, self.members[number - self.first], salt)
+
     def has(self, place: Place) -> bool:
         """Return whether this place lies in the segment."""
         is_here = place.incarnation == self.incarnation and place.lane is self.lane
@@ -90,7 +107,7 @@ def build_proof_record(segment: Segment, key: SigningKey) -> RecordBytes:
         signature,
     )
     names = [_pack_text(text) for text in (*segment.pair, key.key_id)]
-    value = b"".join((head, *names, *map(_MEMBER.pack, members), segment.proof))
+    value = b"".join((head, *names, pack(f">{len(members)}H", *members), segment.proof))
     return RecordBytes(b"", ((KIND, PROOF),), value)
 
 
@@ -135,14 +152,18 @@ def parse_place(value: bytes | None, lane: Lane) -> Place | None:
 
 def write_hex(raw: bytes) -> bytes:
     """Return bytes as a header has them, so that each reader of CloudEvents can decode it: lower-case hexadecimal."""
-    return raw.hex().encode()
+    return hexlify(raw)
 
 
 def read_hex(text: bytes | None, size: int) -> bytes | None:
     """Read `size` bytes as `write_hex` writes them; return None for any other text."""
-    if text is None or len(text) != 2 * size or not _HEX.fullmatch(text):
+    if text is None or len(text) != 2 * size:
         return None
-    return bytes.fromhex(text.decode())
+    try:
+        raw = unhexlify(text)
+    except ValueError:
+        return None
+    return raw if hexlify(raw) == text else None
 
 
 def covered_bytes(headers: Headers, value: bytes) -> bytes:
@@ -150,8 +171,14 @@ def covered_bytes(headers: Headers, value: bytes) -> bytes:
 
     Each header is its name, `:`, its value and a line feed; one more line feed precedes the value.
     """
-    covered = sorted((name, text or b"") for name, text in headers if is_signed(name))
-    return b"".join(b"%s:%s\n" % (name.encode(), text) for name, text in covered) + b"\n" + value
+    return _join_head({name: text or b"" for name, text in headers if is_signed(name)}) + value
+
+
+def _join_head(covered: Mapping[str, bytes]) -> bytes:
+    if covered.keys() == _USUAL:
+        usual: tuple[bytes, ...] = _IN_ORDER(covered)
+        return _USUAL_HEAD % usual
+    return b"".join([b"%s:%s\n" % (name.encode(), text) for name, text in sorted(covered.items())]) + b"\n"
 
 
 def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes | None:
@@ -160,16 +187,17 @@ def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> 
     It has one salt of fixed length. Each covered header occurs once, has a value, and holds no line feed: otherwise
     bytes could move between salt, headers and value without a change of the digest.
     """
-    salts = [text for name, text in headers if name == SALT]
+    salts, covered = [], dict[str, bytes]()
+    for name, text in headers:
+        if name == SALT:
+            salts.append(text)
+        elif is_signed(name):
+            if text is None or name in covered:
+                return None
+            covered[name] = text
     salt = read_hex(salts[0], SALT_BYTES) if len(salts) == 1 else None
-    if salt is None:
-        return None
-    covered = [(name, text) for name, text in headers if is_signed(name)]
-    if len({name for name, _ in covered}) != len(covered):
-        return None
-    if any(text is None or b"\n" in text or "\n" in name or ":" in name for name, text in covered):
-        return None
-    return leaf_digest(salt, covered_bytes(headers, value))
+    head = _join_head(covered)
+    return None if salt is None or head.count(b"\n") > len(covered) + 1 else leaf_digest(salt, head + value)
 
 
 class _Stated(NamedTuple):
@@ -192,8 +220,8 @@ def _read_proof(value: bytes) -> tuple[_Stated, ContentProof, tuple[int, ...]]:
         end = at + 1 + value[at]
         texts.append(value[at + 1 : end].decode("ascii"))
         at = end
-    members = tuple(_MEMBER.unpack_from(value, at + index * _MEMBER.size)[0] for index in range(count))
-    packed = value[at + count * _MEMBER.size :]
+    members = unpack_from(f">{count}H", value, at)
+    packed = value[at + 2 * count :]
     proof = unpack_proof(packed)
     writer, addressee, key_id = texts
     where = Pair(writer, addressee), UUID(bytes=incarnation), Lane(lane), first, chain_before

@@ -315,8 +315,8 @@ class Draft(NamedTuple):
 class Composer(Protocol):
     """Sealing and proving of messages."""
 
-    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
-        """Seal and prove the messages of one transaction for one stream."""
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+        """Seal and prove the messages of one transaction to one instance. No lane in `lanes` is empty."""
         ...
 
 

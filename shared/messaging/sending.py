@@ -93,19 +93,21 @@ def place(scope: Scope, outgoing: Outgoing, unplaced: Unplaced) -> Segment:
 
 
 def _compose(scope: Scope) -> list[Unplaced]:
-    """Seal and prove all messages, outcomes first, by peer and lane. Resync requests have segments of their own."""
+    """Seal and prove all messages by peer, outcomes first. Resync requests have segments of their own."""
     said = {peer: _draft_outcomes(peer, outcomes) for peer, outcomes in scope.outcomes.items() if outcomes}
     unplaced = []
     for peer in sorted({*said, *(peer for peer, _ in scope.drafts)}):
-        for lane in LANES:
-            drafts = scope.drafts.get((peer, lane), [])
-            if lane is Lane.URGENT:
-                drafts = said.get(peer, []) + drafts
-            for is_request in (False, True):
-                part = [draft for draft in drafts if (draft.role is Role.RESYNC) is is_request]
-                for start in range(0, len(part), SEGMENT_MESSAGES_MAX):
-                    members = part[start : start + SEGMENT_MESSAGES_MAX]
-                    unplaced.append(scope.composer.compose(scope.pair_to(peer), lane, members))
+        lanes = {lane: scope.drafts.get((peer, lane), []) for lane in LANES}
+        urgent = said.get(peer, []) + lanes[Lane.URGENT]
+        requests = [draft for draft in urgent if draft.role is Role.RESYNC]
+        lanes[Lane.URGENT] = [draft for draft in urgent if draft.role is not Role.RESYNC]
+        for start in range(0, max(map(len, lanes.values())), SEGMENT_MESSAGES_MAX):
+            parts = {lane: drafts[start : start + SEGMENT_MESSAGES_MAX] for lane, drafts in lanes.items()}
+            unplaced += scope.composer.compose(
+                scope.pair_to(peer), {lane: drafts for lane, drafts in parts.items() if drafts}
+            )
+        if requests:
+            unplaced += scope.composer.compose(scope.pair_to(peer), {Lane.URGENT: requests})
     return unplaced
 
 

@@ -26,6 +26,7 @@ from shared.envelope.content_proof import (
     ContentProof,
     draw_salt,
     leaf_digest,
+    pack_proof,
     prove_content,
     unpack_proof,
 )
@@ -137,7 +138,7 @@ async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, s
             stored = await connection.fetch("DELETE FROM raw_out RETURNING id, body")
         salts = [draw_salt() for _ in stored]
         digests = [leaf_digest(salt, row["body"]) for salt, row in zip(salts, stored, strict=True)]
-        proof = prove_content([(range(len(stored)), sealing.wrap)], digests, signing)
+        proof = pack_proof(prove_content([(range(len(stored)), sealing.wrap)], digests, signing))
         futures = [await producer.send(TOPIC, proof, partition=0, headers=[("raw", b"proof")])]
         futures += [
             await producer.send(TOPIC, row["body"], key=row["id"].bytes, partition=0, headers=[("raw", salt)])

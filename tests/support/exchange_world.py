@@ -148,10 +148,9 @@ class World:
         self, drafts: Iterable[Draft], instance: str = "hotline", *, key: SigningKey | None = None
     ) -> list[Segment]:
         """The drafts as one transaction of `instance` places them: a segment for each stream."""
-        composed = compose(
-            list(drafts), instance, key=key or self.keys[instance].signing, sealing_keys=self._sealing_key
-        )
-        return [self.streams.place(unplaced, self.at) for unplaced, _ in composed]
+        signing = key or self.keys[instance].signing
+        composed = compose(list(drafts), instance, key=signing, sealing_keys=self._sealing_key)
+        return [self.streams.place(unplaced, self.at) for unplaced in composed]
 
     def written(
         self, drafts: Iterable[Draft], instance: str = "hotline", *, key: SigningKey | None = None

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.content_proof import SALT_BYTES, draw_salt, leaf_digest, message_proof, prove_content
+from shared.envelope.content_proof import SALT_BYTES, draw_salt, leaf_digest, message_proof, pack_proof, prove_content
 from shared.envelope.headers import SALT
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
+from shared.messaging import ports
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import Letter, SealingKeys, SegmentComposer
 from shared.messaging.contract import ControlBody
@@ -70,19 +71,15 @@ def begin(pair: Pair, at: datetime, incarnation: UUID | None = None) -> Outgoing
     return begin_outgoing(pair, incarnation or uuid7(), at, is_audited=True, pause_s=PROBE_PAUSE_S)
 
 
-def compose(
-    drafts: Sequence[Draft], instance: str, *, key: SigningKey, sealing_keys: SealingKeys
-) -> list[tuple[Unplaced, tuple[int, ...]]]:
-    """Seal and prove drafts as the last step of one transaction does; with each part the indexes of its drafts."""
-    parts: dict[tuple[Pair, Lane], list[int]] = {}
-    for index, draft in enumerate(drafts):
-        pair = Pair(instance, draft.recipient_instance)
-        parts.setdefault((pair, find_lane(role_of(draft.message), is_p0=draft.is_p0)), []).append(index)
+def compose(drafts: Sequence[Draft], instance: str, *, key: SigningKey, sealing_keys: SealingKeys) -> list[Unplaced]:
+    """Seal and prove drafts as the last step of one transaction does."""
+    pairs: dict[Pair, dict[Lane, list[ports.Draft]]] = {}
+    for draft in drafts:
+        lanes = pairs.setdefault(Pair(instance, draft.recipient_instance), {})
+        lane = find_lane(role_of(draft.message), is_p0=draft.is_p0)
+        lanes.setdefault(lane, []).append(draft_of(draft, instance))
     composer = SegmentComposer(key, sealing_keys=sealing_keys, control_letters=_no_letter)
-    return [
-        (composer.compose(pair, lane, [draft_of(drafts[at], instance) for at in members]), tuple(members))
-        for (pair, lane), members in parts.items()
-    ]
+    return [unplaced for pair, lanes in pairs.items() for unplaced in composer.compose(pair, lanes)]
 
 
 def write_segment(segment: Segment, key: SigningKey) -> list[Written]:
@@ -105,7 +102,8 @@ def compose_altered(
         digest=digest,
         record=RecordBytes(record.key or b"", (*headers, (SALT, write_hex(salt))), value),
     )
-    return Unplaced(pair, Lane(record.partition), (made,), prove_content([((0,), record.wrap)], [digest], key))
+    proof = prove_content([((0,), record.wrap)], [digest], key)
+    return Unplaced(pair, Lane(record.partition), (made,), pack_proof(proof))
 
 
 def as_written(record: StoredRecord, pair: Pair) -> Written:

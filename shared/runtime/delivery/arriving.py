@@ -14,13 +14,12 @@ from uuid import UUID, uuid5
 
 from pydantic_core import from_json
 
-from shared.envelope.content_proof import SALT_BYTES, ContentProof, MessageProof, filled_leaves
+from shared.envelope.content_proof import SALT_BYTES
 from shared.envelope.headers import SALT, decode_headers, list_kept
 from shared.envelope.record_value import split_value
 from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
-from shared.ledger.tree import levels
 from shared.messaging.arrival import PlacedMessage
 from shared.messaging.contract import ControlBody, decode_control
 from shared.messaging.exceptions import MALFORMED, Named
@@ -40,15 +39,13 @@ _NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
 
 
 class ArrivalReader:
-    """Reads the verified records of one partition. It keeps the tree of the last segment, to prove each message."""
+    """Reads the verified records of one partition."""
 
-    __slots__ = ("_bound", "_proof", "_trees")
+    __slots__ = ("_bound",)
 
     def __init__(self, *, is_bounded: bool = False) -> None:
         """`is_bounded`: cut records above the bounds of a party's record. No recipient accepts such a record."""
         self._bound = _cut if is_bounded else _keep
-        self._proof: ContentProof | None = None
-        self._trees: dict[int, list[list[bytes]]] = {}
 
     def read(self, record: Record, placed: PlacedMessage) -> Arrived:
         """Return a numbered message. `record`: its key and coordinates as Kafka holds them."""
@@ -59,7 +56,7 @@ class ArrivalReader:
             writer=placed.proven.pair.writer,
             wrap=placed.wrap,
             salt=salt,
-            proof=self._prove(placed, salt) if placed.is_signed else None,
+            proof=placed.proven.prove(placed.place.number, salt) if placed.is_signed else None,
         )
         named, clear = _name(kept, placed.digest)
         body = None
@@ -69,21 +66,6 @@ class ArrivalReader:
                 named = Named(named.message_id, Role.FACT, MALFORMED)
         is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
         return Arrived(placed.place, placed.digest, named, pack(self._bound(kept)), is_p0, body)
-
-    def _prove(self, placed: PlacedMessage, salt: bytes) -> MessageProof:
-        """Return the proof of one message. The tree of its group is computed once a segment."""
-        proof = placed.proven.proof
-        if proof is not self._proof:
-            self._proof, self._trees = proof, {}
-        leaf = placed.proven.leaf(placed.place.number)
-        group = proof.groups[leaf.group]
-        if leaf.group not in self._trees:
-            self._trees[leaf.group] = levels(filled_leaves(proof, leaf.group))
-        at, path = leaf.position, []
-        for row in self._trees[leaf.group][:-1]:
-            path.append(row[at ^ 1])
-            at //= 2
-        return MessageProof(group.key_id, group.signature, group.size, leaf.position, tuple(path), salt)
 
 
 def _keep(record: Record) -> Record:

@@ -33,7 +33,7 @@ from shared.runtime.delivery.tracks import erase_tracks, list_sent, note_tracks
 from shared.runtime.watch.metrics import MESSAGES
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
 
-#: Notices do not name their referral, and several of one transaction may be of the same: they count as one origin.
+#: Notices of an unknown referral may all be of the same: they count as one origin.
 _NOTICES: Final = UUID(int=0)
 
 #: Seals the messages of large transactions, in a thread that does no other work.
@@ -53,7 +53,7 @@ def letter_of(draft: message.Draft, instance: str) -> Letter:
     return Letter(
         message_id=draft.message_id,
         recipient=draft.recipient,
-        origin=_NOTICES if draft.message.family is Family.NOTICE else UUID(draft.subject),
+        origin=draft.origin or (_NOTICES if draft.message.family is Family.NOTICE else UUID(draft.subject)),
         headers=headers_of(draft, instance=instance),
         clear=draft.clear,
         plaintext=draft.plaintext,

@@ -132,7 +132,8 @@ class Log:
         key = self.world.keys[by].signing
         letters = ControlLetterWriter(by, ManualClock(self.world.at))
         composer = SegmentComposer(key, sealing_keys=self.world._sealing_key, control_letters=letters)
-        unplaced = composer.compose(Pair(by, to), Lane.URGENT, [Draft(to, role, role.value, None, body)])
+        draft = Draft(to, role, role.value, None, body)
+        (unplaced,) = composer.compose(Pair(by, to), {Lane.URGENT: [draft]})
         return write_segment(self.world.streams.place(unplaced, self.world.at), key)
 
     def opening(self, pair: Pair) -> list[Written]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from shared.envelope.content_proof import MessageProof, leaf_digest, message_proof, prove_content, unpack_proof
+from shared.envelope.content_proof import MessageProof, leaf_digest, message_proof, prove_content
 from shared.envelope.headers import COVERED, Attributes, Envelope, Tier
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import coarse
@@ -61,7 +61,7 @@ def prove(envelopes: Sequence[Envelope], key: SigningKey = KEY) -> list[Proven]:
         leaf_digest(salt, covered_bytes(each.attributes, each.body))
         for salt, each in zip(salts, envelopes, strict=True)
     ]
-    proof = unpack_proof(prove_content([(range(len(envelopes)), b"")], digests, key))
+    proof = prove_content([(range(len(envelopes)), b"")], digests, key)
     return [Proven(each, message_proof(proof, at, salts[at])) for at, each in enumerate(envelopes)]
 
 

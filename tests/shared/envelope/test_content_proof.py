@@ -30,7 +30,7 @@ def proven(*group_sizes: int) -> tuple[ContentProof, list[tuple[bytes, bytes]]]:
     messages = [(os.urandom(16), os.urandom(50)) for _ in range(sum(group_sizes))]
     indexes = iter(range(len(messages)))
     groups = [([next(indexes) for _ in range(size)], b"wrap") for size in group_sizes]
-    return unpack_proof(prove_content(groups, [leaf_digest(*each) for each in messages], KEY)), messages
+    return prove_content(groups, [leaf_digest(*each) for each in messages], KEY), messages
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 16), (16, 16), (17, 256), (256, 256)])

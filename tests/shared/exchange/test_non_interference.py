@@ -149,7 +149,7 @@ def test_a_notice_that_named_who_judged_and_when_would_be_found(there: World, mo
     assert differing(there, 20) > 10
 
 
-def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
+def joined(records: Sequence[tuple[int, Record]], *, are_paths_seen: bool = True) -> set[tuple[int, bytes]]:
     """Values of eight bytes or more by which a notice could be joined with another message of its referral.
 
     `records` with the number of their referral, -1 for what is of none. A notice that is issued again is the same one.
@@ -159,7 +159,7 @@ def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
     ciphertext eight at a time. The origin's id, and what messages of other referrals say as well, join nothing.
     """
     holders: dict[bytes, set[int]] = {}
-    said = [(number, record, set(_values(record))) for number, record in records]
+    said = [(number, record, set(_values(record, are_paths_seen))) for number, record in records]
     for number, _, values in said:
         for value in values:
             if number >= 0:
@@ -172,7 +172,7 @@ def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
     return found
 
 
-def _values(record: Record) -> Iterator[bytes]:
+def _values(record: Record, are_paths_seen: bool) -> Iterator[bytes]:
     attributes = decode_headers(record.headers, record.value or b"").attributes
     clear, sealed = split_value(record.value or b"")
     said = map(str.encode, _leaves(json.loads(clear)))
@@ -180,7 +180,7 @@ def _values(record: Record) -> Iterator[bytes]:
         if each is not None and len(each) >= 8 and each != attributes.sender.encode():
             yield each
     assert record.proof is not None
-    yield from (record.salt, record.proof.signature, *record.proof.path)
+    yield from (record.salt, record.proof.signature, *(record.proof.path if are_paths_seen else ()))
     yield from (record.wrap[at : at + 8] for at in range(len(record.wrap) - 7))
     if sealed is not None:
         yield from (sealed[at : at + 8] for at in (*range(HEAD_BYTES), *range(HEAD_BYTES, len(sealed) - 7, 8)))
@@ -213,3 +213,35 @@ def test_no_notice_is_joined_with_another_message_of_its_referral(
         (n, replace(each, headers=(*each.headers, ("ce_xdecision", f"{n:064x}".encode())))) for n, each in records[:40]
     ]
     assert joined(marked)
+
+
+def test_in_a_large_transaction_all_notices_share_one_group(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two providers of one referral share what any two share: it says only that the transaction was one.
+
+    Paths are left out: positions are drawn, so that neighbours in the tree are of any two referrals.
+    """
+    random = Random(9)
+    count = composition.SHARED_GROUP_REFERRALS
+    records = filed_together(there, [_around(random, _of_both(random)) for _ in range(count)])
+    assert joined(records, are_paths_seen=False) == set()
+    assert count_groups(records) == 1
+    # One referral fewer: a group for each provider, and nothing joins either.
+    fewer = filed_together(there, [_around(random, _of_both(random)) for _ in range(count - 1)])
+    assert joined(fewer) == set()
+    assert count_groups(fewer) == len(HERE)
+    # Control: a group for the notices of one referral alone.
+    monkeypatch.setattr(composition, "SHARED_GROUP_REFERRALS", 1)
+    alone = filed_together(there, [_around(random, _of_both(random))])
+    assert joined(alone, are_paths_seen=False)
+
+
+def count_groups(records: Sequence[tuple[int, Record]]) -> int:
+    return len({record.wrap for _, record in records if record.topic.startswith(inbox_prefix("industry"))})
+
+
+def filed_together(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[int, Record]]:
+    """The records of referrals in one transaction, each with the number of its referral."""
+    fresh = there.anew()
+    prepared = [fresh.prepared(**each | {"external_ref": f"ref-{at}"}) for at, each in enumerate(referrals)]
+    owners = [number for number, each in enumerate(prepared) for _ in each.drafts]
+    return list(zip(owners, fresh.records([draft for each in prepared for draft in each.drafts]), strict=True))

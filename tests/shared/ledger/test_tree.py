@@ -39,10 +39,6 @@ def test_the_root_of_the_reference_inputs_is_the_published_one(size: int) -> Non
     assert root([leaf_hash(data) for data in INPUTS[:size]]).hex() == ROOTS[size - 1]
 
 
-def test_the_root_of_no_leaves_is_the_hash_of_nothing() -> None:
-    assert root([]) == hashlib.sha256(b"").digest()
-
-
 @pytest.mark.parametrize("size", range(1, 71))
 def test_pairing_row_by_row_gives_the_tree_that_the_rfc_defines(size: int) -> None:
     leaves = [leaf_hash(bytes([number])) for number in range(size)]

@@ -73,7 +73,8 @@ COMPOSER = SegmentComposer(KEY, sealing_keys=sealing_key, control_letters=contro
 
 
 def compose(letters: Sequence[Letter]) -> Unplaced:
-    return COMPOSER.compose(PAIR, Lane.ORDINARY, [draft(each) for each in letters])
+    (unplaced,) = COMPOSER.compose(PAIR, {Lane.ORDINARY: [draft(each) for each in letters]})
+    return unplaced
 
 
 def outgoing() -> Outgoing:

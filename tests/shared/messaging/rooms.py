@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -82,18 +82,15 @@ class Room:
         return [self.composed[message.message_id] for segment in segments for message in segment.messages]
 
     # Composer.
-    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
-        messages = []
-        for draft in drafts:
-            message_id = self.new_id()
-            self.composed[message_id] = draft.body
-            record = RecordBytes(b"", (), message_id.bytes)
-            messages.append(
-                OutgoingMessage(
-                    message_id, draft.role, draft.kind, draft.subject, digest_of(message_id), record, draft.is_p0
-                )
-            )
-        return Unplaced(pair, lane, tuple(messages), b"proof")
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+        return [Unplaced(pair, lane, tuple(map(self._seal, drafts)), b"proof") for lane, drafts in lanes.items()]
+
+    def _seal(self, draft: Draft) -> OutgoingMessage:
+        message_id = self.new_id()
+        self.composed[message_id] = draft.body
+        record = RecordBytes(b"", (), message_id.bytes)
+        digest = digest_of(message_id)
+        return OutgoingMessage(message_id, draft.role, draft.kind, draft.subject, digest, record, draft.is_p0)
 
     # Inbound.
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:

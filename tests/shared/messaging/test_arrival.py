@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.envelope.content_proof import pack_proof, unpack_proof
 from shared.envelope.keys import SigningKey
+from shared.envelope.operations import KEY_OPERATIONS
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.messaging.ack_record import build_ack_record
@@ -26,8 +28,19 @@ from shared.messaging.incarnations import Head
 from shared.messaging.kafka.heads import find_heads
 from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_proof_record
 from shared.messaging.segments import RecordBytes, Segment
-from shared.messaging.streams import Incoming, Lane, Pair
-from tests.shared.messaging.builders import KEY, PAIR, compose, keys, letter, message_records, outgoing, place
+from shared.messaging.streams import LANES, Incoming, Lane, Pair
+from tests.shared.messaging.builders import (
+    COMPOSER,
+    KEY,
+    PAIR,
+    compose,
+    draft,
+    keys,
+    letter,
+    message_records,
+    outgoing,
+    place,
+)
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TOPIC = uuid7()
@@ -186,6 +199,29 @@ def test_records_of_strangers_have_no_effect() -> None:
     found = verifier().verify([*raw(strange), RawRecord(TOPIC, 9, AT, ((KIND, PROOF),), None)])
 
     assert codes(found) == ["place_malformed"] * 3 + ["proof_malformed"]
+
+
+def test_the_content_of_a_group_in_both_lanes_is_checked_once() -> None:
+    lanes = {lane: [draft(letter("a.example")) for _ in range(2)] for lane in LANES}
+    segments = [place(each) for each in COMPOSER.compose(PAIR, lanes)]
+    before = KEY_OPERATIONS.verified
+
+    for _ in range(2):
+        for segment in segments:
+            found = PartitionVerifier(PAIR, segment.lane, keys).verify(raw(appended(segment)))
+            assert [each.is_signed for each in found if isinstance(each, PlacedMessage)] == [True, True]
+
+    assert KEY_OPERATIONS.verified - before == 1 + 4  # the content, and each place at each reading
+
+
+def test_a_group_that_was_checked_does_not_hold_under_another_key_or_root() -> None:
+    segment = place(compose([letter()]))
+    assert numbers(verifier().verify(raw(appended(segment)))) == [1]
+    proof = unpack_proof(segment.proof)
+    for other in (replace(proof.groups[0], seed=bytes(16)), replace(proof.groups[0], key_id="ed25519-0")):
+        wrong = replace(segment, proof=pack_proof(replace(proof, groups=(other,))))
+        found = verifier().verify(raw(appended(wrong)))
+        assert [each.is_signed for each in found if isinstance(each, PlacedMessage)] == [False]
 
 
 def test_audit_reads_copies_of_any_pair_of_their_writer() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from shared.envelope.content_proof import SALT_BYTES, message_proof, unpack_proof
 from shared.envelope.keys import OpeningKey
+from shared.envelope.operations import KEY_OPERATIONS
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.kernel.errors import Refused
@@ -20,6 +22,10 @@ from shared.messaging.ports import Draft
 from shared.messaging.segments import OutgoingMessage, Unplaced
 from shared.messaging.streams import Lane, Role
 from tests.shared.messaging.builders import COMPOSER, KEY, OPENING, PAIR, PARTY_OPENING, compose, draft, letter
+
+
+def compose_lanes(lanes: Mapping[Lane, Sequence[Letter]]) -> list[Unplaced]:
+    return COMPOSER.compose(PAIR, {lane: [draft(each) for each in letters] for lane, letters in lanes.items()})
 
 
 def opened(unplaced: Unplaced, index: int, message: Letter, key: OpeningKey = OPENING) -> bytes:
@@ -74,6 +80,33 @@ def test_a_party_with_an_opening_key_of_its_own_always_has_its_own_group() -> No
     assert opened(unplaced, len(messages), own, PARTY_OPENING) == own.plaintext
     with pytest.raises(Refused, match="sealed_unopenable"):
         opened(unplaced, len(messages), own, OPENING)
+
+
+def test_one_group_spans_both_lanes_and_each_lane_proves_its_own_messages() -> None:
+    letters = [letter(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS)]
+    before = KEY_OPERATIONS.signed, KEY_OPERATIONS.encapsulated
+
+    parts = compose_lanes({Lane.URGENT: letters[:3], Lane.ORDINARY: letters[3:]})
+
+    assert (KEY_OPERATIONS.signed, KEY_OPERATIONS.encapsulated) == (before[0] + 1, before[1] + 1)
+    assert [(part.lane, len(part.messages)) for part in parts] == [(Lane.URGENT, 3), (Lane.ORDINARY, 13)]
+    urgent, ordinary = (unpack_proof(part.proof) for part in parts)
+    assert (urgent.groups, urgent.roots(), len(urgent.leaves)) == (ordinary.groups, ordinary.roots(), 16)
+    for part, members in zip(parts, (letters[:3], letters[3:]), strict=True):
+        for index, message in enumerate(members):
+            assert opened(part, index, message) == message.plaintext
+            proof = message_proof(unpack_proof(part.proof), index, _salt(part.messages[index]))
+            proof.check(covered_bytes(*part.messages[index].record[1:]), KEY.verify_key)
+
+
+def test_two_providers_of_one_referral_have_own_groups_in_both_lanes_of_a_small_transaction() -> None:
+    referral = uuid7()
+    two = [letter("a.example", origin=referral), letter("b.example", origin=referral)]
+
+    urgent, ordinary = compose_lanes({Lane.URGENT: two[:1], Lane.ORDINARY: two[1:]})
+
+    (first,), (second,) = unpack_proof(urgent.proof).groups, unpack_proof(ordinary.proof).groups
+    assert {first.seed, first.signature, first.wrap}.isdisjoint({second.seed, second.signature, second.wrap})
 
 
 def test_more_messages_than_a_tree_holds_make_further_groups() -> None:
@@ -156,7 +189,8 @@ def test_messages_of_the_protocol_do_not_count_towards_a_shared_group() -> None:
     referral = uuid7()
     two = [draft(letter("a.example", origin=referral)), draft(letter("b.example", origin=referral))]
 
-    proof = unpack_proof(COMPOSER.compose(PAIR, Lane.URGENT, [*control, *two]).proof)
+    (unplaced,) = COMPOSER.compose(PAIR, {Lane.URGENT: [*control, *two]})
+    proof = unpack_proof(unplaced.proof)
 
     assert proof.leaves[-1].group != proof.leaves[-2].group
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -142,22 +142,22 @@ class World:
             self.wrong.append(("feed number twice", node.name))
 
     # Messages.
-    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
-        messages = []
-        for draft in drafts:
-            body = draft.body
-            named = body.named if isinstance(body, Body) else Named(self.new_id(), draft.role, draft.kind)
-            value = named.message_id.bytes
-            digest = hashlib.sha256(value).digest()
-            record = RecordBytes(b"", (), value)
-            outgoing = OutgoingMessage(
-                named.message_id, draft.role, draft.kind, draft.subject, digest, record, draft.is_p0
-            )
-            self.bodies[value] = body
-            self.messages[named.message_id] = self.by_record[value] = Message(pair, outgoing, named, body)
-            messages.append(outgoing)
-            self._note_draft(pair, draft)
-        return Unplaced(pair, lane, tuple(messages), b"")
+    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
+        return [
+            Unplaced(pair, lane, tuple(self._seal(pair, draft) for draft in drafts), b"")
+            for lane, drafts in lanes.items()
+        ]
+
+    def _seal(self, pair: Pair, draft: Draft) -> OutgoingMessage:
+        body = draft.body
+        named = body.named if isinstance(body, Body) else Named(self.new_id(), draft.role, draft.kind)
+        value = named.message_id.bytes
+        digest, record = hashlib.sha256(value).digest(), RecordBytes(b"", (), value)
+        outgoing = OutgoingMessage(named.message_id, draft.role, draft.kind, draft.subject, digest, record, draft.is_p0)
+        self.bodies[value] = body
+        self.messages[named.message_id] = self.by_record[value] = Message(pair, outgoing, named, body)
+        self._note_draft(pair, draft)
+        return outgoing
 
     def _note_draft(self, pair: Pair, draft: Draft) -> None:
         self.count[draft.role.value] += 1

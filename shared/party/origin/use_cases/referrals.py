@@ -138,6 +138,7 @@ def tombstone(
         _named(referral_id, to.notice_id) | {"act": str(uuid4()), "reason": reason.value},
         Addressing(
             subject=to.notice_id or referral_id,
+            origin=referral_id,
             sender=sender,
             recipient=to.recipient,
             directory=directory,

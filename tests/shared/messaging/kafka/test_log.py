@@ -96,7 +96,7 @@ def segments_of(pair: Pair, lane: Lane, *counts: int) -> list[Segment]:
     streams = outgoing()
     placed = []
     for count in counts:
-        unplaced = COMPOSER.compose(pair, lane, [draft(letter()) for _ in range(count)])
+        (unplaced,) = COMPOSER.compose(pair, {lane: [draft(letter()) for _ in range(count)]})
         placed.append(place(unplaced, streams))
     return placed
 

@@ -40,7 +40,7 @@ OUTCOMES = OutcomeList((Outcome(Named(uuid7(), Role.STATE, "referral_offered"), 
 
 def segment_of(lane: Lane, drafts: Sequence[Draft]) -> Segment:
     streams = outgoing()
-    unplaced = COMPOSER.compose(PAIR, lane, drafts)
+    (unplaced,) = COMPOSER.compose(PAIR, {lane: drafts})
     return place_segment(unplaced, streams.incarnation, streams.lanes[lane], day=date(2026, 3, 1))
 
 
@@ -148,7 +148,7 @@ def test_a_body_of_the_protocol_counts_only_from_instance_to_instance(change: st
         sealing_keys=lambda *_: pytest.fail("nothing is sealed"),
         control_letters=lambda *_: replace(letter, headers=headers),
     )
-    unplaced = writer.compose(PAIR, Lane.URGENT, [draft])
+    (unplaced,) = writer.compose(PAIR, {Lane.URGENT: [draft]})
     streams = outgoing()
     segment = place_segment(unplaced, streams.incarnation, streams.lanes[Lane.URGENT], day=date(2026, 3, 1))
     (arrived,) = arrive(segment)

@@ -114,10 +114,19 @@ async def test_a_letter_has_the_headers_and_the_parts_of_its_draft(here: World) 
     assert str(letter.origin) == offer.subject
 
 
-async def test_notices_of_a_transaction_count_as_of_one_origin(here: World) -> None:
-    """A notice does not say which referral it is of: many of one referral must not share a proof."""
+async def test_a_notice_is_grouped_by_its_referral_and_never_states_it(here: World) -> None:
+    prepared = here.prepared()
+    notice = next(each for each in prepared.drafts if each.message is NOTICE_ISSUED)
+    letter = letter_of(notice, "hotline")
+    assert letter.origin == prepared.referral_id
+    stated = repr((letter.headers, letter.clear, letter.plaintext, letter.context, letter.traceparent))
+    assert str(letter.origin) not in stated
+
+
+async def test_notices_of_unknown_referrals_count_as_of_one_origin(here: World) -> None:
+    """Many of one referral must not share a proof."""
     notice = next(each for each in here.prepared().drafts if each.message is NOTICE_ISSUED)
-    assert letter_of(notice, "hotline").origin.int == 0
+    assert letter_of(replace(notice, origin=None), "hotline").origin.int == 0
 
 
 async def test_a_fact_keeps_its_trace_and_a_message_gets_one_of_its_own(hotline: Site, here: World) -> None:
