@@ -71,6 +71,7 @@ async def test_whoever_takes_waits_for_the_next() -> None:
         assert taken is request
 
 
+@pytest.mark.timing
 async def test_requests_that_come_one_upon_another_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ways, "GATHER_S", 0.3)
     monkeypatch.setattr(ways, "GATHER_S_MAX", 60.0)
@@ -78,7 +79,7 @@ async def test_requests_that_come_one_upon_another_are_taken_together(monkeypatc
     enter(way, asked(A))
     taking = asyncio.create_task(way.take(100))
     for _ in range(3):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         enter(way, asked(B))
     assert len(await taking) == 4
 
