@@ -46,22 +46,25 @@ class Acceptor:
 
     def __init__(self, instance: str, key: SigningKey, guard: str, *, merge_delay_s: int) -> None:
         """`guard`: the edition of the instance's guard. `merge_delay_s`: the maximum delay of the fact for audit."""
-        self._always = {"version": 1, "instance": instance, "guard": guard, "merge_delay_s": merge_delay_s}
         self._instance, self._key = instance, key
+        self._guard, self._merge_delay_s = guard, merge_delay_s
 
-    def accept(self, items: Sequence[AcceptedItem], *, at: datetime) -> list[SignedAcceptance]:
-        """Return the acceptance of each item, in order. Sign once for each `GROUP_MESSAGES_MAX` items."""
+    def accept(self, items: Sequence[AcceptedItem], *, at: datetime) -> list[dict[str, object]]:
+        """Return the `SignedAcceptance` of each item as JSON, in order. Sign once for `GROUP_MESSAGES_MAX` items."""
         groups = (items[first : first + GROUP_MESSAGES_MAX] for first in range(0, len(items), GROUP_MESSAGES_MAX))
         return [each for group in groups for each in self._sign_group(group, rfc3339(at))]
 
-    def _sign_group(self, items: Sequence[AcceptedItem], at: str) -> Iterator[SignedAcceptance]:
+    def _sign_group(self, items: Sequence[AcceptedItem], at: str) -> Iterator[dict[str, object]]:
         stated = [
-            self._always
-            | {
+            {
+                "version": 1,
+                "instance": self._instance,
                 "party": each.party,
                 "referral_id": str(each.referral_id),
                 "body_sha256": each.body_sha256,
+                "guard": self._guard,
                 "accepted_at": at,
+                "merge_delay_s": self._merge_delay_s,
             }
             for each in items
         ]
@@ -73,7 +76,7 @@ class Acceptor:
         signature = self._key.sign(_signed_root(rows[-1][0], size, instance=self._instance, key_id=key_id, at=at))
         for statement, salt, position in zip(stated, salts, tree.positions, strict=True):
             proof = MessageProof(key_id, signature, size, position, inclusion_path(rows, position), salt)
-            yield SignedAcceptance.model_validate(statement | {"salt": salt.hex(), "proof": proof.members()})
+            yield statement | {"salt": salt.hex(), "proof": proof.members()}
 
 
 class AtAudit(StrEnum):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -25,8 +25,7 @@ from shared.routing.directory_index import DirectoryIndex
 Clear = Mapping[str, object] | Contract
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addressing:
+class Addressing(NamedTuple):
     """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft.
 
     `place` is the instance that is told, where that is not the one which serves the recipient now. What is `released`
@@ -54,7 +53,7 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     Raises `Refused("recipient_unknown")` when the directory has no such recipient or no key to seal for it,
     `Refused("sender_unknown")` when it has no such sender, `Refused("sealed_too_large")` for too much to seal.
     """
-    message_id = coarse_uuid7(addressing.at)
+    message_id, subject = coarse_uuid7(addressing.at), str(addressing.subject)
     directory, sender, recipient = addressing.directory, addressing.sender, addressing.recipient
     served_by = directory.instance if message.family in STATED_BY_INSTANCES else directory.instance_of
     instance = served_by(recipient) if addressing.place is None else directory.instance(addressing.place)
@@ -68,13 +67,11 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
         if directory.sealing_key(instance.id, addressing.at) is None:
             raise Refused("recipient_unknown", field="/recipient")
         check_sealable(sealed)
-        context = seal_context(
-            message, message_id, str(addressing.subject), clear=stated, sender=sender, recipient=recipient
-        )
+        context = seal_context(message, message_id, subject, clear=stated, sender=sender, recipient=recipient)
     return Draft(
         message_id=message_id,
         message=message,
-        subject=str(addressing.subject),
+        subject=subject,
         sender=sender,
         recipient=recipient,
         recipient_instance=instance.id,

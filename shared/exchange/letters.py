@@ -29,8 +29,7 @@ from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import PartyKind, WorkReason
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(NamedTuple):
     """One edge, its id, its message and where that goes.
 
     `items` are the origin's own numbers of all items that its recipient ever had, `gone` those that it has no more.

@@ -7,7 +7,7 @@ stands below those two levels goes along with its field.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -18,33 +18,37 @@ from shared.vocabulary.referral import HashKind
 from shared.vocabulary.routing import PartyKind
 
 Json = dict[str, Any]
-_HOTLINE_FIELDS: Final = (
-    "incident_kind",
-    "incident_flags",
-    "observed_at",
-    "media_kind",
-    "viewed_by",
-    "priority",
-    "actionable",
-    "items",
-    "user_jurisdictions",
-    "victim_jurisdictions",
-    "correlations",
-    "external_ref",
+_HOTLINE_FIELDS: Final = frozenset(
+    (
+        "incident_kind",
+        "incident_flags",
+        "observed_at",
+        "media_kind",
+        "viewed_by",
+        "priority",
+        "actionable",
+        "items",
+        "user_jurisdictions",
+        "victim_jurisdictions",
+        "correlations",
+        "external_ref",
+    )
 )
 #: What each kind of recipient may get of a record. One that has no list gets none. Reported accounts go to law
 #: enforcement only, whatever the rules say.
-RECORD_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+RECORD_FIELDS: Final[Mapping[str, frozenset[str]]] = {
     PartyKind.HOTLINE: _HOTLINE_FIELDS,
-    PartyKind.LAW_ENFORCEMENT: (*_HOTLINE_FIELDS, "subject_accounts"),
+    PartyKind.LAW_ENFORCEMENT: _HOTLINE_FIELDS | {"subject_accounts"},
 }
 #: What both may get of an item.
-ITEM_FIELDS: Final = ("n", "locator", "uncut", "site_type", "commerciality", "hosting", "hashes", "assessments")
+ITEM_FIELDS: Final = frozenset(
+    ("n", "locator", "uncut", "site_type", "commerciality", "hosting", "hashes", "assessments")
+)
 #: What a provider gets of a record, beside the items that it hosts.
 NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
-NOTICE_ITEM_FIELDS: Final = ("locator", "uncut", "site_type", "hashes", "assessments")
+NOTICE_ITEM_FIELDS: Final = frozenset(("locator", "uncut", "site_type", "hashes", "assessments"))
 #: What it gets of an assessment: not who made it, nor when.
-NOTICE_ASSESSMENT_FIELDS: Final = ("scheme", "value", "jurisdiction", "status")
+NOTICE_ASSESSMENT_FIELDS: Final = frozenset(("scheme", "value", "jurisdiction", "status"))
 
 
 #: Of an item's hashes travel PDQ, and of these the first that it has; any other only where the edge's rules say so.
@@ -80,8 +84,9 @@ def referral_record(
     """
     if kind not in RECORD_FIELDS:
         raise Refused("recipient_without_list", "no record is made for this kind of recipient", field="/recipient")
-    kept = _only(record, RECORD_FIELDS[kind], withheld)
-    kept["items"] = [_only(record["items"][number], ITEM_FIELDS, withheld) for number in items]
+    kept = _only(record, RECORD_FIELDS[kind].difference(withheld))
+    of_items = ITEM_FIELDS.difference(withheld)
+    kept["items"] = [_only(record["items"][number], of_items) for number in items]
     return _hashed(kept, hash_kinds)
 
 
@@ -119,17 +124,17 @@ def _hashed(record: Json, hash_kinds: Collection[str]) -> Json:
     """The record, whose items are its own, with the hashes of each that travel."""
     items = [item for item in record["items"] if "hashes" in item]
     for item, sent in zip(items, sent_hashes([item["hashes"] for item in items], hash_kinds), strict=True):
-        item["hashes"] = _only(item["hashes"], sent, ())
+        item["hashes"] = _only(item["hashes"], sent)
     return record
 
 
 def _notice_item(item: Json, withheld: Collection[str]) -> Json:
-    kept: Json = {"site_type": "not_determined"} | _only(item, NOTICE_ITEM_FIELDS, withheld)
+    kept: Json = {"site_type": "not_determined"} | _only(item, NOTICE_ITEM_FIELDS.difference(withheld))
     if "assessments" in kept:
-        kept["assessments"] = [_only(each, NOTICE_ASSESSMENT_FIELDS, ()) for each in kept["assessments"]]
+        kept["assessments"] = [_only(each, NOTICE_ASSESSMENT_FIELDS) for each in kept["assessments"]]
     return kept
 
 
-def _only(value: Json, listed: Collection[str], withheld: Collection[str]) -> Json:
-    """What is listed and not withheld, in the order in which it stands."""
-    return {name: each for name, each in value.items() if name in listed and name not in withheld}
+def _only(value: Json, listed: Set[str]) -> Json:
+    """Return the listed members, in the order in which they stand."""
+    return {name: each for name, each in value.items() if name in listed}

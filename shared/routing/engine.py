@@ -247,7 +247,10 @@ def propose(permits: Iterable[CompiledRule], view: FactView) -> Proposals:
                 continue
             for recipient in rule.selected(asked):
                 if unfit(recipient, view) is None:
-                    proposed.setdefault((recipient.id, rule.purpose), Proposal(recipient)).note(rule, lead)
+                    key = recipient.id, rule.purpose
+                    if (proposal := proposed.get(key)) is None:
+                        proposal = proposed[key] = Proposal(recipient)
+                    proposal.note(rule, lead)
     return proposed
 
 

@@ -165,8 +165,7 @@ class FakeService:
         if self.acceptor is not None:
             sent = json.dumps(referral, ensure_ascii=False, separators=(",", ":")).encode()
             item = AcceptedItem(self.referrals[reference], "hotline-fr.example", hashlib.sha256(sent).hexdigest())
-            (acceptance,) = self.acceptor.accept([item], at=AT)
-            signed["acceptance"] = acceptance.model_dump(mode="json")
+            (signed["acceptance"],) = self.acceptor.accept([item], at=AT)
         return 202, signed | {
             "referral_id": str(self.referrals[reference]),
             "revision": 1,

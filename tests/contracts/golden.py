@@ -283,7 +283,7 @@ def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
     def acceptance() -> bytes:
         acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=60)
         (acceptance,) = acceptor.accept([AcceptedItem(uuid7(), HOTLINE, digest(b"{}"))], at=here.at)
-        return pretty(acceptance.model_dump(mode="json"))
+        return pretty(acceptance)
 
     def evidence() -> bytes:
         golden = Golden.load(folder / "records" / "notice_issued.v1.json").record(here)

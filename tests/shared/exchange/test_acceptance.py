@@ -49,7 +49,8 @@ def here() -> World:
 def accepted(key: SigningKey, *, instance: str = "hotline", count: int = 1) -> list[SignedAcceptance]:
     """The acceptances of so many referrals that `instance` accepts in one transaction."""
     acceptor = Acceptor(instance, key, edition(), merge_delay_s=DELAY_S)
-    return acceptor.accept([AcceptedItem(uuid7(), HOTLINE, digest(BODY)) for _ in range(count)], at=AT)
+    items = [AcceptedItem(uuid7(), HOTLINE, digest(BODY)) for _ in range(count)]
+    return [SignedAcceptance.model_validate(each) for each in acceptor.accept(items, at=AT)]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.beside import REST
 from shared.party.origin.domain import Reply, Request, Submission
+from shared.party.origin.use_cases import ways
 from shared.party.origin.use_cases.ways import (
     ANSWER_S_MAX,
     DENSE_PER_S,
@@ -68,6 +69,30 @@ async def test_whoever_takes_waits_for_the_next() -> None:
         enter(way, request := asked(A))
         ((taken, _),) = await taking
         assert taken is request
+
+
+@pytest.mark.timing
+async def test_requests_that_come_one_upon_another_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "GATHER_S", 0.3)
+    monkeypatch.setattr(ways, "GATHER_S_MAX", 60.0)
+    way = Way(100)
+    enter(way, asked(A))
+    taking = asyncio.create_task(way.take(100))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        enter(way, asked(B))
+    assert len(await taking) == 4
+
+
+@pytest.mark.parametrize(("first", "gather_s_max"), [(ways.GATHERED_MAX, 60.0), (1, 0.0)])
+async def test_what_is_many_or_has_waited_long_waits_for_no_other(
+    first: int, gather_s_max: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "GATHER_S", 60.0)
+    monkeypatch.setattr(ways, "GATHER_S_MAX", gather_s_max)
+    way = Way(500)
+    enter(way, asked(A, first))
+    assert len(await asyncio.wait_for(way.take(100), 30)) == 1
 
 
 async def test_a_party_has_its_share_of_the_places_and_all_together_have_them_all() -> None:

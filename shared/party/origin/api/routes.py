@@ -133,7 +133,7 @@ class OriginApi:
         """File what is posted: a list where the path says so, else one referral."""
         key, headers = read_key(request.headers.get("idempotency-key")), request.headers
         posted = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
-        answer = await self._filed(identity, posted, key=key, route=request.url.path)
+        answer = await self._filed(identity, posted, key=key, route=request.scope["path"])
         located = {"Location": answer.location} if answer.location else None
         kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
         return Response(answer.body, status_code=answer.status, media_type=kind, headers=located)

@@ -64,10 +64,6 @@ class AnswerWriter(Protocol):
 TOGETHER: Final = 25
 #: The same where they are dense, beside the loop.
 DENSE_TOGETHER: Final = 2
-#: After a transaction of fewer the next one begins that much later, seconds, and later where more came together, up to
-#: the second: under load still more do, and whoever comes after a pause, or one by one, hardly waits.
-GATHER_S: Final = 0.008
-GATHER_S_MAX: Final = 0.024
 
 
 class Intake:
@@ -158,9 +154,6 @@ class Intake:
             # Nobody waits any more for an answer that was late: a repetition will be another request.
             if waiting := [each for each in taken if not each[1].done()]:
                 await self._commit_or_fail(waiting)
-            count = sum(len(request.submissions) for request, _ in taken)
-            if count < TOGETHER:
-                await asyncio.sleep(min(GATHER_S * count, GATHER_S_MAX))
 
     async def _commit_or_fail(self, waiting: list[Waiting]) -> None:
         try:

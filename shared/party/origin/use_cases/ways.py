@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
+from time import monotonic
 from typing import Final
 
 from shared.kernel.errors import Refused, Unavailable
@@ -28,6 +29,12 @@ SHARES: Final = 5
 #: Items of a request from which it is dense: so many, and so many more for each of its submissions.
 DENSE_FROM: Final = 10
 DENSITY: Final = 3
+
+#: Fewer submissions wait until no request has come for so long, seconds, and at most for the second: what is posted at
+#: once goes into one transaction, and a request that comes alone hardly waits.
+GATHERED_MAX: Final = 25
+GATHER_S: Final = 0.002
+GATHER_S_MAX: Final = 0.02
 
 Waiting = tuple[Request, asyncio.Future[Reply]]
 
@@ -67,10 +74,11 @@ class Way:
             self._left(party, request)
 
     async def take(self, count_max: int) -> list[Waiting]:
-        """Take the next, as soon as there is one, and others until there are so many submissions."""
+        """Take the next, as soon as there is one and those that come with it, until there are so many submissions."""
         while not self._turns:
             self._came.clear()
             await self._came.wait()
+        await self._gather()
         taken: list[Waiting] = []
         count = 0
         while self._turns and count < count_max:
@@ -81,6 +89,13 @@ class Way:
             taken.append((request, answer))
             count += len(request.submissions)
         return taken
+
+    async def _gather(self) -> None:
+        """Wait for as long as more requests come, within the bounds of `GATHER_S` and `GATHERED_MAX`."""
+        ends, count = monotonic() + GATHER_S_MAX, 0
+        while count < self._waiting.total() < GATHERED_MAX and monotonic() < ends:
+            count = self._waiting.total()
+            await asyncio.sleep(GATHER_S)
 
     def _left(self, party: str, request: Request) -> None:
         self._waiting[party] -= len(request.submissions)
