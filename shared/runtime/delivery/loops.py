@@ -23,7 +23,8 @@ from shared.messaging.ack_record import build_ack_record
 from shared.messaging.acks import find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.ports import MessagingTx, PlacedRecord
-from shared.messaging.relay import AppendWatch
+from shared.messaging.relay import AppendWatch, HandedSegments
+from shared.messaging.segments import Segment
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack, give_ack_now
 from shared.runtime.delivery.gate import Gate, GateLog
@@ -39,11 +40,12 @@ MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
 class RelayOptions:
     """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum.
 
-    `pace_s`: between two checks under load; the first one after a pause comes at once. `clock_check_s`: between two
-    appends that only measure the clock, while states wait for it.
+    `look_s`: between two looks at the tables, and `pace_s`: between two appends of a stream. The first one after a
+    pause comes at once. `clock_check_s`: between two appends that only measure the clock, while states wait for it.
     """
 
     poll_s: float = 1.0
+    look_s: float = 0.25
     pace_s: float = 0.02
     clock_check_s: float = 10.0
     back_off_s: float = 0.2
@@ -76,6 +78,7 @@ class _Turn:
                 if await self._work():
                     self._has_news.set()
                 self.waits_for, failed_s, refused_s = "", 0.0, 0.0
+                await asyncio.sleep(options.pace_s)
                 continue
             except CausewayError as error:
                 self.waits_for = error.code
@@ -91,7 +94,10 @@ class _Turn:
 
 
 class StreamRelay:
-    """Appends due records. One active per instance. `wake` is called after each commit; polling is the fallback."""
+    """Appends due records. One active per instance.
+
+    `hand_over` is called with the segments of each commit of this process. Looking at the tables is the fallback.
+    """
 
     def __init__(
         self,
@@ -114,6 +120,8 @@ class StreamRelay:
         self._options = options
         self._log = GateLog(kafka_log, self._gate, clock)
         self._watch = AppendWatch()
+        self._handed = HandedSegments()
+        self._is_running = False
         self._has_news = asyncio.Event()
         self._turns: dict[tuple[str, str, int], _Turn] = {}
         self._waiting_streams: dict[tuple[str, Lane], str] = {}
@@ -124,8 +132,15 @@ class StreamRelay:
         self.last_progress: datetime | None = None
 
     def wake(self) -> None:
-        """Check now, not at the next poll, whether there is something to append."""
+        """Look soon, not at the next poll, whether there is something to append."""
         self._has_news.set()
+
+    def hand_over(self, segments: Sequence[Segment]) -> None:
+        """Append segments that this process has committed, without a look at the tables."""
+        if self._is_running:
+            for each in segments:
+                for lane in self._handed.add(each):
+                    self._wake_turn("stream", each.pair.addressee, lane)
 
     def check(self) -> Check:
         """Ready also in an outage, which `reason` names: meanwhile messages are kept in the database."""
@@ -139,15 +154,17 @@ class StreamRelay:
 
     async def run(self) -> None:
         """Append until cancelled."""
+        self._is_running = True
         try:
             while True:
                 self._has_news.clear()
                 await self._look()
-                await asyncio.sleep(self._options.pace_s)
+                await asyncio.sleep(self._options.look_s)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._options.poll_s):
                         await self._has_news.wait()
         finally:
+            self._is_running = False
             tasks = [turn.task for turn in self._turns.values()]
             for task in tasks:
                 task.cancel()
@@ -217,8 +234,11 @@ class StreamRelay:
 
         Raises `Unavailable`.
         """
-        async with self._scopes.read() as tx:
-            batch = await relay.load_next(tx, peer, lane)
+        batch = self._handed.take(peer, lane)
+        is_handed = batch is not None
+        if batch is None:
+            async with self._scopes.read() as tx:
+                batch = await relay.load_next(tx, peer, lane)
         if batch is None:
             self._waiting_streams.pop((peer, lane), None)
             return False
@@ -234,9 +254,13 @@ class StreamRelay:
         if has_lost:
             log("topic_lost_its_end", peer=peer, partition=int(lane))
         async with self._scopes.read() as tx:
-            await relay.note_appended(tx, batch, has_lost=has_lost, now=self._clock.now())
+            is_moved = await relay.note_appended(tx, batch, has_lost=has_lost, now=self._clock.now())
         self.last_progress = self._clock.now()
-        return has_lost or not reason
+        if not is_moved:
+            self._handed.forget(peer, lane)
+            return True
+        self._handed.appended[peer, lane] = batch.records[-1].place
+        return not reason and (self._handed.has_more(peer, lane) or not is_handed)
 
     def _open_part(self, records: list[PlacedRecord]) -> tuple[list[PlacedRecord], str]:
         """Return the records before the first segment that waits, and why that one waits."""
