@@ -54,14 +54,9 @@ class ArrivalReader:
         """Return a numbered message. `record`: its key and coordinates as Kafka holds them."""
         salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
         headers = list_kept(record.headers)
-        kept = Record(
-            record.topic,
-            record.partition,
-            record.offset,
-            record.broker_time,
-            record.key,
-            headers,
-            record.value,
+        kept = replace(
+            record,
+            headers=headers,
             topic_id=placed.raw.topic_id,
             writer=placed.proven.pair.writer,
             wrap=placed.wrap,
