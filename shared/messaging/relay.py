@@ -35,8 +35,8 @@ class AppendWatch:
         return before is not None and (before[0] != at.topic_id or at.offset < before[1])
 
 
-#: Messages of one stream that wait in memory for their append. The database has all of them.
-HANDED_MAX: Final = 2_000
+#: Bytes of one stream's messages that wait in memory for their append. The database has all of them.
+HANDED_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class HandedSegments:
             return ()
         waiting = self._waiting.setdefault(stream, {})
         waiting[segment.first] = segment
-        if sum(len(each.messages) for each in waiting.values()) > HANDED_MAX:
+        if sum(len(message.record.value) for each in waiting.values() for message in each.messages) > HANDED_BYTES_MAX:
             waiting.clear()
         return (segment.lane,) if is_begun else LANES
 

@@ -213,7 +213,7 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
 
 
 async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.messaging.relay.HANDED_MAX", 2)
+    monkeypatch.setattr("shared.messaging.relay.HANDED_BYTES_MAX", 40)
     streams, loads = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001)), Loads(monkeypatch)
     async with streams.at_work():
         await asyncio.sleep(0.01)
