@@ -55,7 +55,10 @@ class RelayOptions:
 
 
 class _Turn:
-    """Work that one task does at a time, with a back-off of its own. `waits_for`: the code of the present failure."""
+    """Work that one task does at a time, with a back-off of its own. `waits_for`: the code of the present failure.
+
+    `is_working`: it finds by itself what a look at the tables shows now, unless another process has committed it.
+    """
 
     def __init__(self, name: str, work: Callable[[], Awaitable[bool]], options: RelayOptions) -> None:
         """`work` returns whether there may be more of it."""
@@ -64,6 +67,7 @@ class _Turn:
         self._options = options
         self._has_news = asyncio.Event()
         self.waits_for = ""
+        self.is_working = False
         self.task = asyncio.create_task(self._run())
 
     def wake(self) -> None:
@@ -74,18 +78,22 @@ class _Turn:
         while True:
             await self._has_news.wait()
             self._has_news.clear()
+            self.is_working = True
             try:
                 if await self._work():
                     self._has_news.set()
                 self.waits_for, failed_s, refused_s = "", 0.0, 0.0
-                await asyncio.sleep(options.pace_s)
-                continue
             except CausewayError as error:
                 self.waits_for = error.code
                 log("relay_waits", code=error.code, topic=self._name)
             except Exception as error:  # a defect stops this stream for a while, and no other
                 self.waits_for = "relay_defect"
                 log("relay_waits", code="relay_defect", topic=self._name, error=type(error).__name__)
+            finally:
+                self.is_working = False
+            if not self.waits_for:
+                await asyncio.sleep(options.pace_s)
+                continue
             if self.waits_for in MENDED_BY_HAND:
                 refused_s = min(refused_s * 2 or options.refused_s, options.refused_s_max)
             failed_s = min(failed_s * 2 or options.back_off_s, options.back_off_s_max)
@@ -185,7 +193,9 @@ class StreamRelay:
             for lane in LANES:
                 own = outgoing.lanes[lane]
                 if own.sent < own.last:
-                    self._wake_turn("stream", peer, lane)
+                    turn = self._turns.get(("stream", peer, lane))
+                    if turn is None or not turn.is_working:
+                        self._wake_turn("stream", peer, lane)
                 else:
                     self._waiting_streams.pop((peer, lane), None)
                 if own.copy_above is not None:
