@@ -6,7 +6,7 @@ of what was sent, and of who sent it: both are compared here, as far as their re
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC
 from typing import Final
 
@@ -43,11 +43,13 @@ def check_record(edge: Edge, record: ReferralRecord | NoticeRecord, kind: str, *
     `hash_kinds` are those that the edge's rules allow.
     """
     stated = edge.facts
-    for name, told in _told(record, edge.withheld):
-        if getattr(stated, name) not in (None, told):
-            raise _otherwise(name)
     if isinstance(record, ReferralRecord):
+        _check_told(stated, record, edge.withheld)
         _check_fields(edge, record, kind)
+    else:
+        for name in _TOLD_TO_PROVIDERS:
+            if getattr(stated, name) not in (None, getattr(record, name)):
+                raise _otherwise(name)
     _check_hashes(record, hash_kinds)
     if stated.items is None:
         return
@@ -58,21 +60,28 @@ def check_record(edge: Edge, record: ReferralRecord | NoticeRecord, kind: str, *
         _check_item(facts, item, edge.withheld)
 
 
-def _told(record: ReferralRecord | NoticeRecord, withheld: Collection[WithheldField]) -> Iterator[tuple[str, object]]:
-    """The facts of the referral that its record shows, each as `Facts` writes it."""
-    yield "incident_kind", record.incident_kind
-    yield "media_kind", record.media_kind
-    if isinstance(record, NoticeRecord):
-        return
-    yield "viewed_by", record.viewed_by
-    yield "priority", record.priority.level
-    yield "actionable", record.actionable.status
-    yield "incident_flags", tuple(sorted(set(record.incident_flags)))
-    yield "observed_on", record.observed_at.astimezone(UTC).date()
-    if WithheldField.USER_JURISDICTIONS not in withheld:
-        yield "user", tuple(sorted(set(record.user_jurisdictions)))
-    if WithheldField.VICTIM_JURISDICTIONS not in withheld:
-        yield "victim", tuple(sorted(set(record.victim_jurisdictions)))
+#: The facts that a referral's record shows, each as `Facts` writes it; and those that a notice's record shows, too.
+_TOLD: Final[Mapping[str, Callable[[ReferralRecord], object]]] = {
+    "incident_kind": lambda record: record.incident_kind,
+    "media_kind": lambda record: record.media_kind,
+    "viewed_by": lambda record: record.viewed_by,
+    "priority": lambda record: record.priority.level,
+    "actionable": lambda record: record.actionable.status,
+    "incident_flags": lambda record: tuple(sorted(set(record.incident_flags))),
+    "observed_on": lambda record: record.observed_at.astimezone(UTC).date(),
+    "user": lambda record: tuple(sorted(set(record.user_jurisdictions))),
+    "victim": lambda record: tuple(sorted(set(record.victim_jurisdictions))),
+}
+_TOLD_TO_PROVIDERS: Final = ("incident_kind", "media_kind")
+_WITHHELD: Final = {"user": WithheldField.USER_JURISDICTIONS, "victim": WithheldField.VICTIM_JURISDICTIONS}
+
+
+def _check_told(stated: Facts, record: ReferralRecord, withheld: Collection[WithheldField]) -> None:
+    """Raises `Refused` for a stated fact that the record shows otherwise."""
+    for name, tell in _TOLD.items():
+        said = getattr(stated, name)
+        if said is not None and _WITHHELD.get(name) not in withheld and said != tell(record):
+            raise _otherwise(name)
 
 
 def _check_fields(edge: Edge, record: ReferralRecord, kind: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.contracts.base import Contract
@@ -14,6 +15,7 @@ from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import MessageType
 from shared.envelope.content_proof import MessageProof
+from shared.envelope.headers import Envelope
 from shared.envelope.sealing import SealContext
 from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
@@ -52,6 +54,13 @@ class Draft:
         return f"Draft({self.message.type}, {self.message_id})"
 
 
+class DecodedHeaders(NamedTuple):
+    """The headers of a verified record, and the digest of its leaf in hexadecimal form."""
+
+    envelope: Envelope
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What Kafka holds, exactly: coordinates, broker time, key, headers and value as bytes; and what was proven of it.
@@ -59,7 +68,8 @@ class Record:
     With `time_stated`, the broker has passed on a time that the producer stated: nothing relies on it then. `topic_id`
     is that of the topic when the record was read, where the reader knows it. `writer` is the instance that wrote the
     stream: the place signature proves it. `wrap` is the encapsulated data key of the record's group, `salt` the start
-    of its leaf. `proof` is its content proof, None where the content signature does not hold.
+    of its leaf. `proof` is its content proof, None where the content signature does not hold. `decoded`: its headers,
+    where the reader has decoded them.
     """
 
     topic: str
@@ -75,6 +85,7 @@ class Record:
     wrap: bytes = b""
     proof: MessageProof | None = None
     salt: bytes = b""
+    decoded: DecodedHeaders | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,10 @@ class MessagingTx(Protocol):
         """Store streams that were locked, and new segments. Only rows that changed are written."""
         ...
 
+    async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
+        """Move the relay's pointer of an own stream to `place`; return whether it still was at `sent_before`."""
+        ...
+
     async def load_known(self, peer: str) -> frozenset[UUID]:
         """Return the earlier incarnations of own streams to this peer."""
         ...

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from shared.messaging.ports import Appended, Log, MessagingTx, PlacedRecord
 from shared.messaging.segments import Segment
-from shared.messaging.streams import Lane, OutgoingLane, Pair, Place
+from shared.messaging.streams import LANES, Lane, OutgoingLane, Pair, Place
 
 #: Messages of one append.
 APPENDED_MAX: Final = 500
@@ -33,6 +33,62 @@ class AppendWatch:
         before = self.ends.get((topic, lane))
         self.ends[topic, lane] = at.topic_id, at.end
         return before is not None and (before[0] != at.topic_id or at.offset < before[1])
+
+
+#: Bytes of one stream's messages that wait in memory for their append. The database has all of them.
+HANDED_BYTES_MAX: Final = 4 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class HandedSegments:
+    """Segments that this process has committed and not yet appended: no append reads them from the database.
+
+    `appended`: by stream, the place of its last append. The next segment must follow it; otherwise the database says
+    what is next.
+    """
+
+    appended: dict[tuple[str, Lane], Place] = field(default_factory=dict)
+    _waiting: dict[tuple[str, Lane], dict[int, Segment]] = field(default_factory=dict)
+
+    def add(self, segment: Segment) -> Sequence[Lane]:
+        """Add a committed segment; return the lanes that may have an append due. Commits are told in any order.
+
+        At the begin of an incarnation both lanes are due: a reader enters it by its first urgent record.
+        """
+        stream = segment.pair.addressee, segment.lane
+        last = self.appended.get(stream)
+        is_begun = last is not None and last.incarnation == segment.incarnation
+        if last is not None and is_begun and segment.last <= last.number:
+            return ()
+        waiting = self._waiting.setdefault(stream, {})
+        waiting[segment.first] = segment
+        if sum(len(message.record.value) for each in waiting.values() for message in each.messages) > HANDED_BYTES_MAX:
+            waiting.clear()
+        return (segment.lane,) if is_begun else LANES
+
+    def take(self, peer: str, lane: Lane) -> Append | None:
+        """Return the segments that follow the last append, or None. Segments that do not follow it are dropped."""
+        last, waiting = self.appended.get((peer, lane)), self._waiting.pop((peer, lane), {})
+        if last is None:
+            return None
+        taken: list[Segment] = []
+        number, count = last.number, 0
+        while (segment := waiting.pop(number + 1, None)) is not None and segment.incarnation == last.incarnation:
+            taken.append(segment)
+            number, count = segment.last, count + len(segment.messages)
+            if count >= APPENDED_MAX:
+                self._waiting[peer, lane] = waiting
+                break
+        return Append(taken[0].pair, lane, list_records(taken, above=0), last.number) if taken else None
+
+    def has_more(self, peer: str, lane: Lane) -> bool:
+        """Return whether segments of a stream wait."""
+        return bool(self._waiting.get((peer, lane)))
+
+    def forget(self, peer: str, lane: Lane) -> None:
+        """Have the next append of a stream read from the database."""
+        self.appended.pop((peer, lane), None)
+        self._waiting.pop((peer, lane), None)
 
 
 class Append(NamedTuple):
@@ -84,20 +140,17 @@ async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
     return watch.note(batch.topic, batch.lane, at)
 
 
-async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> None:
-    """Move the pointer of the stream behind the last record appended.
+async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> bool:
+    """Move the pointer of the stream behind the last record appended; return whether it was moved.
 
     If the stream went back meanwhile, or has another incarnation, the pointer stays. If the partition lost records,
     the stream goes back to the last acknowledged number.
     """
-    peer, place = batch.topic.addressee, batch.records[-1].place
-    outgoing = (await tx.load_outgoing([peer], lock=True))[peer]
-    own = outgoing.lanes[batch.lane]
-    if outgoing.incarnation == place.incarnation and own.sent == batch.sent_before:
-        own.sent, own.moved_at = place.number, now
+    peer = batch.topic.addressee
+    is_moved = await tx.move_sent(peer, batch.records[-1].place, sent_before=batch.sent_before, at=now)
     if has_lost:
-        _go_back(own)
-    await tx.save_outgoing([outgoing])
+        await note_lost_tail(tx, peer, batch.lane)
+    return is_moved and not has_lost
 
 
 async def note_copied(tx: MessagingTx, peer: str, lane: Lane, *, batch: Append) -> None:

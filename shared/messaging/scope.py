@@ -38,8 +38,9 @@ class Scope:
 
     `drafts`: by stream. `outcomes`: by peer, sent in one message. `asks`: by peer, the nonce of an own resync request
     among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
-    are not yet stored. `compose_apart`: runs the sealing of many messages off the event loop. `before_lock`: writes the
-    rows that are due before stream rows are locked. `on_restore`: ends what a restored database has too much of.
+    are not yet stored. `finished`: segments that the last step has stored. `compose_apart`: runs the sealing of many
+    messages off the event loop. `before_lock`: writes the rows that are due before stream rows are locked.
+    `on_restore`: ends what a restored database has too much of.
     """
 
     instance: str
@@ -56,6 +57,7 @@ class Scope:
     answered: dict[str, UUID] = field(default_factory=dict)
     acks: list[tuple[str, Reader, Ack]] = field(default_factory=list)
     placed: list[Segment] = field(default_factory=list)
+    finished: list[Segment] = field(default_factory=list)
     compose_apart: Callable[[Callable[[], list[Unplaced]]], Awaitable[list[Unplaced]]] | None = None
     before_lock: Callable[[], Awaitable[None]] | None = None
     on_restore: Callable[[], Awaitable[None]] | None = None

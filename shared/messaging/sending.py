@@ -66,6 +66,7 @@ async def finish(scope: Scope) -> list[Segment]:
     await _note_places(scope, new_segments)
     segments = scope.placed
     await scope.save(changed)
+    scope.finished += segments
     scope.drafts, scope.outcomes, scope.asks, scope.answered, scope.acks = {}, {}, {}, {}, []
     return segments
 

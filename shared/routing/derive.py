@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
@@ -20,12 +22,23 @@ TOLERANCE = timedelta(minutes=5)
 AHEAD_MAX = timedelta(seconds=60)
 
 
+#: What the edges of a decision share is made once, for the few decisions whose messages are read now.
+_setting: Final = lru_cache(maxsize=16)(Setting)
+
+
 def derive_edge(
-    spelt: bytes, ref: DecisionRef, *, directory: DirectoryIndex, policy: PolicyIndex, exercise: bool
+    spelt: bytes,
+    ref: DecisionRef,
+    *,
+    directory: DirectoryIndex,
+    policy: PolicyIndex,
+    exercise: bool,
+    stated: Mapping[str, Any] | None = None,
 ) -> PlannedEdge:
     """Make the edge again, from its own facts alone. Raises `Refused` unless it comes out as sent, byte for byte.
 
     `spelt` is its JSON, which is what its contract says; one edge has one spelling, that of `PlannedEdge.as_json`.
+    `stated` is what the caller has read from it.
     Success does not mean that the facts are true, nor that no further permit stood behind the edge in the
     origin's whole facts: those the recipient does not see. Origin and audit hold the decision that binds them.
     """
@@ -33,7 +46,7 @@ def derive_edge(
         raise Refused("edge_not_reproducible", "not the documents of its decision", field="/decision")
     if ref.engine != ENGINE:
         raise Refused("engine_unknown", field="/decision/engine")
-    _, derived = _derived(spelt, Setting(directory, policy, exercise, ref.decided_at))
+    derived = _derived(stated or from_json(spelt), _setting(directory, policy, exercise, ref.decided_at))
     if to_json(derived.as_json()) != spelt:
         raise Refused("edge_not_reproducible", "its facts lead to another edge")
     return derived
@@ -58,14 +71,14 @@ def check_time(
     directory, policy = documents
     another = Refused("decision_time_off", "another edge on the broker's day", field="/decision/decided_at")
     try:
-        stated, derived = _derived(spelt, Setting(directory, policy, exercise, coarse(broker_time)))
+        stated = from_json(spelt)
+        derived = _derived(stated, _setting(directory, policy, exercise, coarse(broker_time)))
     except Refused:
         raise another from None
     if to_json(derived.as_json() | {"digest": stated["digest"]}) != spelt:
         raise another  # the time stands in the digest, and nowhere else
 
 
-def _derived(spelt: bytes, setting: Setting) -> tuple[dict[str, Any], PlannedEdge]:
-    """The edge as it was sent, and as its own facts lead to it at the setting's time. Raises `Refused`."""
-    stated = from_json(spelt)
-    return stated, derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])
+def _derived(stated: Mapping[str, Any], setting: Setting) -> PlannedEdge:
+    """The edge as its own facts lead to it at the setting's time. Raises `Refused`."""
+    return derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])

@@ -23,6 +23,7 @@ from shared.messaging.streams import (
     Outgoing,
     OutgoingLane,
     Pair,
+    Place,
     Source,
     SourceLane,
 )
@@ -102,6 +103,15 @@ class MemoryTx:
         for each in outgoing:
             self.put("outgoing", each.pair.addressee, copy_outgoing(each))
         self._add_segments(segments)
+
+    async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
+        outgoing = (await self.load_outgoing([peer], lock=True))[peer]
+        own = outgoing.lanes[place.lane]
+        if outgoing.incarnation != place.incarnation or own.sent != sent_before:
+            return False
+        own.sent, own.moved_at = place.number, at
+        await self.save_outgoing([outgoing])
+        return True
 
     async def load_known(self, peer: str) -> frozenset[UUID]:
         return self.tables["known"].get(peer, frozenset())

@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.messaging.segments import Segment
 from shared.messaging.store.segments import SEGMENT, bind_segments
 from shared.messaging.store.session import Tables, list_assignments, superseded
-from shared.messaging.streams import LANES, Lane, Outgoing, OutgoingLane, Pair, Probe, Reader, Source, SourceLane
+from shared.messaging.streams import LANES, Lane, Outgoing, OutgoingLane, Pair, Place, Probe, Reader, Source, SourceLane
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.transactions import Session, join_beside
 
@@ -104,6 +104,10 @@ INSERT INTO segment ({{segments.names}}) SELECT {{segments.values}} FROM {{segme
     streams=_STREAM,
     segments=SEGMENT,
 )
+_MOVE_SENT: Final = """
+UPDATE stream SET sent = $5, moved_at = $6 WHERE peer = $1 AND lane = $2 AND sent = $3 AND incarnation = $4
+RETURNING lane
+"""
 _KNOWN: Final = "SELECT incarnation FROM incarnation WHERE writer = $1 AND addressee = $2"
 _ADD_KNOWN: Final = (
     "INSERT INTO incarnation (writer, addressee, incarnation) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
@@ -151,6 +155,11 @@ class OutgoingTables(Tables):
             await self._driver.execute(*join_beside(self._driver, bound))
         self._pairs |= {row.peer: row for row in pairs}
         self._streams |= {(row.peer, row.lane): row for row in streams}
+
+    async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
+        """Move the relay's pointer of a stream, if it still was at `sent_before` in this incarnation."""
+        arguments = peer, int(place.lane), sent_before, place.incarnation, place.number, at
+        return bool(await self._driver.fetch(_MOVE_SENT, *arguments))
 
     async def load_known(self, peer: str) -> frozenset[UUID]:
         rows = await self._driver.fetch(_KNOWN, self.own, peer)

@@ -67,6 +67,8 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         self.late_writers: dict[Late, LastStep] = {}
         #: By party, the last number that the transaction has given.
         self.numbered: dict[str, int] = {}
+        #: The segments that the transaction has placed in streams.
+        self.placed: list[Any] = []
         self.scope: RowScope | None = None
         #: Bound statements that go with the one that stores streams: see `gather_beside`.
         self.beside: list[BoundText] = []
@@ -131,6 +133,8 @@ class Database:
         self.check_session: Callable[[], None] = lambda: None
         #: Is told the last number of each party that a transaction has numbered, after its commit.
         self.tell_numbered: Callable[[Mapping[str, int]], None] = lambda _: None
+        #: Is handed the segments that a transaction has placed, after its commit.
+        self.hand_over: Callable[[Sequence[Any]], None] = lambda _: None
         #: The law by which deadlines are counted. While it is None the scheduler counts them later.
         self.law_at: LawAt | None = None
         #: Rises with each database session: when a connection opens and no other one was open.
@@ -171,6 +175,7 @@ class Database:
             driver.late.clear()
             driver.beside.clear()
             driver.numbered.clear()
+            driver.placed.clear()
             driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
@@ -187,6 +192,8 @@ class Database:
                 raise Defect("transaction_aborted")
             if driver.numbered:
                 self.tell_numbered(driver.numbered)
+            if driver.placed:
+                self.hand_over(driver.placed)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """One statement in a transaction of its own, in one round trip, planned once; for tables without an owner."""

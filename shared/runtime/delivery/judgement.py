@@ -11,8 +11,6 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from pydantic_core import from_json, to_json
-
 from shared.contracts.referral import EdgeClear
 from shared.exchange.message import Received
 from shared.exchange.record_table import SUBJECT_WITHDRAWN, Fate, row_for
@@ -175,13 +173,13 @@ def read_edge(received: Received) -> EdgeRevision | None:
     """Return the edge that a message carries, or None.
 
     Its content is the edge and the record as they came. Values that differ at each sending are left out: the edge's
-    own digest, and time, salt and documents of the decision.
+    own digest, its last member, and time, salt and documents of the decision.
     """
     clear = received.clear
     if not isinstance(clear, EdgeClear) or received.spelt is None:
         return None
-    edge = from_json(received.spelt.edge)
-    content = to_json({name: edge[name] for name in edge if name != "digest"}) + received.spelt.record
+    edge, _, _ = received.spelt.edge.rpartition(b',"digest":')
+    content = edge + b"}" + received.spelt.record
     return EdgeRevision(clear.edge_id, getattr(clear, "revision", None) or 1, sha256(content).hexdigest())
 
 

@@ -45,11 +45,25 @@ _KEY_END: Final = 1 + NONCE_BYTES + KEY_BYTES + 16
 _HEAD: Final = Struct(">BHqqB16s")
 _LENGTH: Final = Struct(">I")
 _ABSENT: Final = 0xFFFFFFFF
+_NONE: Final = _LENGTH.pack(_ABSENT)
 _TIME_STATED: Final = 1
 _HAS_TOPIC_ID: Final = 2
 _PROOF: Final = Struct(">HHB")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class PackedRecord(bytes):
+    """The bytes of a record that has just come, and the record itself."""
+
+    record: Record
+
+
+def pack_arrived(record: Record) -> PackedRecord:
+    """Return the bytes of a record, from which `unpack` returns this very record."""
+    packed = PackedRecord(pack(record))
+    packed.record = record
+    return packed
 
 
 def pack(record: Record) -> bytes:
@@ -63,12 +77,14 @@ def pack(record: Record) -> bytes:
         parts += [name.encode(), value]
     packed = [_HEAD.pack(_VERSION, record.partition, record.offset, broker_time, flags, topic_id)]
     for part in parts:
-        packed += (_LENGTH.pack(_ABSENT),) if part is None else (_LENGTH.pack(len(part)), part)
+        packed += (_NONE,) if part is None else (len(part).to_bytes(4), part)
     return b"".join(packed)
 
 
 def unpack(packed: bytes) -> Record:
     """Return the record that `pack` was given. Raises `Defect("record_malformed")` for other bytes."""
+    if isinstance(packed, PackedRecord):
+        return packed.record
     try:
         version, partition, offset, broker_time, flags, topic_id = _HEAD.unpack_from(packed)
         if version != _VERSION:

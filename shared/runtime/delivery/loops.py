@@ -23,7 +23,8 @@ from shared.messaging.ack_record import build_ack_record
 from shared.messaging.acks import find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.ports import MessagingTx, PlacedRecord
-from shared.messaging.relay import AppendWatch
+from shared.messaging.relay import AppendWatch, HandedSegments
+from shared.messaging.segments import Segment
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack, give_ack_now
 from shared.runtime.delivery.gate import Gate, GateLog
@@ -39,11 +40,12 @@ MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
 class RelayOptions:
     """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum.
 
-    `pace_s`: between two checks under load; the first one after a pause comes at once. `clock_check_s`: between two
-    appends that only measure the clock, while states wait for it.
+    `look_s`: between two looks at the tables, and `pace_s`: between two appends of a stream. The first one after a
+    pause comes at once. `clock_check_s`: between two appends that only measure the clock, while states wait for it.
     """
 
     poll_s: float = 1.0
+    look_s: float = 0.25
     pace_s: float = 0.02
     clock_check_s: float = 10.0
     back_off_s: float = 0.2
@@ -53,7 +55,10 @@ class RelayOptions:
 
 
 class _Turn:
-    """Work that one task does at a time, with a back-off of its own. `waits_for`: the code of the present failure."""
+    """Work that one task does at a time, with a back-off of its own. `waits_for`: the code of the present failure.
+
+    `is_working`: it finds by itself what a look at the tables shows now, unless another process has committed it.
+    """
 
     def __init__(self, name: str, work: Callable[[], Awaitable[bool]], options: RelayOptions) -> None:
         """`work` returns whether there may be more of it."""
@@ -62,6 +67,7 @@ class _Turn:
         self._options = options
         self._has_news = asyncio.Event()
         self.waits_for = ""
+        self.is_working = False
         self.task = asyncio.create_task(self._run())
 
     def wake(self) -> None:
@@ -72,17 +78,22 @@ class _Turn:
         while True:
             await self._has_news.wait()
             self._has_news.clear()
+            self.is_working = True
             try:
                 if await self._work():
                     self._has_news.set()
                 self.waits_for, failed_s, refused_s = "", 0.0, 0.0
-                continue
             except CausewayError as error:
                 self.waits_for = error.code
                 log("relay_waits", code=error.code, topic=self._name)
             except Exception as error:  # a defect stops this stream for a while, and no other
                 self.waits_for = "relay_defect"
                 log("relay_waits", code="relay_defect", topic=self._name, error=type(error).__name__)
+            finally:
+                self.is_working = False
+            if not self.waits_for:
+                await asyncio.sleep(options.pace_s)
+                continue
             if self.waits_for in MENDED_BY_HAND:
                 refused_s = min(refused_s * 2 or options.refused_s, options.refused_s_max)
             failed_s = min(failed_s * 2 or options.back_off_s, options.back_off_s_max)
@@ -91,7 +102,10 @@ class _Turn:
 
 
 class StreamRelay:
-    """Appends due records. One active per instance. `wake` is called after each commit; polling is the fallback."""
+    """Appends due records. One active per instance.
+
+    `hand_over` is called with the segments of each commit of this process. Looking at the tables is the fallback.
+    """
 
     def __init__(
         self,
@@ -114,6 +128,8 @@ class StreamRelay:
         self._options = options
         self._log = GateLog(kafka_log, self._gate, clock)
         self._watch = AppendWatch()
+        self._handed = HandedSegments()
+        self._is_running = False
         self._has_news = asyncio.Event()
         self._turns: dict[tuple[str, str, int], _Turn] = {}
         self._waiting_streams: dict[tuple[str, Lane], str] = {}
@@ -124,8 +140,15 @@ class StreamRelay:
         self.last_progress: datetime | None = None
 
     def wake(self) -> None:
-        """Check now, not at the next poll, whether there is something to append."""
+        """Look soon, not at the next poll, whether there is something to append."""
         self._has_news.set()
+
+    def hand_over(self, segments: Sequence[Segment]) -> None:
+        """Append segments that this process has committed, without a look at the tables."""
+        if self._is_running:
+            for each in segments:
+                for lane in self._handed.add(each):
+                    self._wake_turn("stream", each.pair.addressee, lane)
 
     def check(self) -> Check:
         """Ready also in an outage, which `reason` names: meanwhile messages are kept in the database."""
@@ -139,15 +162,17 @@ class StreamRelay:
 
     async def run(self) -> None:
         """Append until cancelled."""
+        self._is_running = True
         try:
             while True:
                 self._has_news.clear()
                 await self._look()
-                await asyncio.sleep(self._options.pace_s)
+                await asyncio.sleep(self._options.look_s)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._options.poll_s):
                         await self._has_news.wait()
         finally:
+            self._is_running = False
             tasks = [turn.task for turn in self._turns.values()]
             for task in tasks:
                 task.cancel()
@@ -168,7 +193,9 @@ class StreamRelay:
             for lane in LANES:
                 own = outgoing.lanes[lane]
                 if own.sent < own.last:
-                    self._wake_turn("stream", peer, lane)
+                    turn = self._turns.get(("stream", peer, lane))
+                    if turn is None or not turn.is_working:
+                        self._wake_turn("stream", peer, lane)
                 else:
                     self._waiting_streams.pop((peer, lane), None)
                 if own.copy_above is not None:
@@ -217,8 +244,11 @@ class StreamRelay:
 
         Raises `Unavailable`.
         """
-        async with self._scopes.read() as tx:
-            batch = await relay.load_next(tx, peer, lane)
+        batch = self._handed.take(peer, lane)
+        is_handed = batch is not None
+        if batch is None:
+            async with self._scopes.read() as tx:
+                batch = await relay.load_next(tx, peer, lane)
         if batch is None:
             self._waiting_streams.pop((peer, lane), None)
             return False
@@ -234,9 +264,13 @@ class StreamRelay:
         if has_lost:
             log("topic_lost_its_end", peer=peer, partition=int(lane))
         async with self._scopes.read() as tx:
-            await relay.note_appended(tx, batch, has_lost=has_lost, now=self._clock.now())
+            is_moved = await relay.note_appended(tx, batch, has_lost=has_lost, now=self._clock.now())
         self.last_progress = self._clock.now()
-        return has_lost or not reason
+        if not is_moved:
+            self._handed.forget(peer, lane)
+            return True
+        self._handed.appended[peer, lane] = batch.records[-1].place
+        return not reason and (self._handed.has_more(peer, lane) or not is_handed)
 
     def _open_part(self, records: list[PlacedRecord]) -> tuple[list[PlacedRecord], str]:
         """Return the records before the first segment that waits, and why that one waits."""

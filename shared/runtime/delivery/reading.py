@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -95,8 +95,8 @@ class _Partition:
             log("record_alarm", code=found.code, topic=topic, partition=partition, offset=record.offset)
         match found:
             case PlacedMessage():
-                whole = replace(record, topic_id=self.topic_id)
-                return ArrivedRecord(self.topic_id, record.offset, record.broker_time, self.arrivals.read(whole, found))
+                arrived = self.arrivals.read(record, found)
+                return ArrivedRecord(self.topic_id, record.offset, record.broker_time, arrived)
             case StatedAck():
                 return ArrivedRecord(self.topic_id, record.offset, record.broker_time, found.ack)
             case _:

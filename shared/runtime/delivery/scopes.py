@@ -45,7 +45,9 @@ class ScopeFactory:
         async with self.database.transaction(self.row_scope(), keeps_plans=True) as session:
             if not is_check:
                 self.check_session()
-            yield self._make(session)
+            scope = self._make(session)
+            yield scope
+            session.driver.placed.extend(scope.finished)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[PostgresMessagingTx]:

@@ -119,7 +119,7 @@ class StreamSending:
         await move_gathered(scope, driver)
         if driver.gathered:
             raise Defect("gathered_unknown")
-        await finish(scope)
+        driver.placed.extend(await finish(scope))
 
 
 class NoInbound:

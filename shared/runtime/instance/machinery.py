@@ -15,6 +15,7 @@ from shared.exchange.prepare import Documents
 from shared.guard.edition import check_files
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
+from shared.messaging.segments import Segment
 from shared.routing.clocks import Law as ClockLaw
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
@@ -95,6 +96,7 @@ class Machinery:
         self.peers = PeerWatch(self.database)
         self.listener = FeedListener(self.database)
         self.database.tell_numbered = self.listener.tell
+        self.database.hand_over = self._hand_over
 
     def documents(self) -> Documents:
         """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""
@@ -117,6 +119,10 @@ class Machinery:
         """Something has committed. A part that another process runs does not hear of it: it polls."""
         if self._at_work.relay is not None:
             self._at_work.relay.wake()
+
+    def _hand_over(self, segments: Sequence[Segment]) -> None:
+        if self._at_work.relay is not None:
+            self._at_work.relay.hand_over(segments)
 
     def acts(self) -> Acts:
         return Acts(self.database, self.wake)

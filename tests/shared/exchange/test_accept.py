@@ -95,6 +95,16 @@ def test_what_is_said_a_little_ahead_or_long_ago_counts_from_when_it_was(
     assert received(here, withdrawn_at(said_at)(here, good)).sent_at == said_at
 
 
+def test_in_a_batch_each_record_gets_its_own_code(here: World, good: Record) -> None:
+    """What one record's attributes passed says nothing of others, nor does what one was refused for."""
+    records = [each for _, change in WRONG for each in (good, change(here, good))]
+    found = accept_batch(records, here.reader("law_enforcement"))
+    assert all(isinstance(each, Received) for each in found[::2])
+    assert [each.code for each in found[1::2] if isinstance(each, (Refused, Unavailable))] == [
+        code for code, _ in WRONG
+    ]
+
+
 def test_what_is_dated_ten_seconds_more_ahead_is_refused(here: World, good: Record) -> None:
     with pytest.raises(Refused, match="message_time_off"):
         received(here, withdrawn_at(timedelta(minutes=5, seconds=10))(here, good))
@@ -300,7 +310,7 @@ def test_a_batch_is_judged_record_by_record_and_no_record_touches_another(here: 
 def test_a_check_that_breaks_costs_its_own_record_only(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     records = [fresh(here) for _ in range(3)]
     calls = iter((1, 0, 1))
-    monkeypatch.setattr("shared.exchange.accept.check_stated_by", lambda *_, **__: 1 // next(calls))
+    monkeypatch.setattr("shared.exchange.accept.check_facts", lambda *_, **__: 1 // next(calls))
     before, broken, after = accept_batch(records, here.reader("law_enforcement"))
     assert isinstance(before, Received)
     assert isinstance(broken, ZeroDivisionError)

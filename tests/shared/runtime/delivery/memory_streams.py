@@ -12,7 +12,7 @@ from uuid import UUID
 from shared.kernel.clock import ManualClock
 from shared.messaging.ports import Appended, Draft, PlacedRecord
 from shared.messaging.scope import Scope
-from shared.messaging.segments import RecordBytes
+from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.sending import finish
 from shared.messaging.streams import Lane, Pair, Role
 from shared.runtime.delivery.gate import Gate
@@ -23,7 +23,7 @@ from tests.shared.runtime.builders import KEY
 from tests.support.messaging_memory import MemoryTx
 
 TOPIC = UUID(int=7)
-QUICK = RelayOptions(poll_s=0.01, pace_s=0.001, back_off_s=0.01, refused_s=0.01, clock_check_s=0.02)
+QUICK = RelayOptions(poll_s=0.01, look_s=0.001, pace_s=0.001, back_off_s=0.01, refused_s=0.01, clock_check_s=0.02)
 
 
 @dataclass
@@ -33,6 +33,7 @@ class MemoryScopes:
     room: Room
     instance: str = HERE
     failures: list[Exception] = field(default_factory=list)
+    finished: list[Segment] = field(default_factory=list)
 
     @asynccontextmanager
     async def open(self, *, is_check: bool = False) -> AsyncIterator[Scope]:
@@ -42,6 +43,7 @@ class MemoryScopes:
             scope = self.room.scope()
             scope.tx = tx
             yield scope
+        self.finished += scope.finished
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[MemoryTx]:
@@ -114,6 +116,11 @@ class Streams:
         self.relay.wake()
         new = [message_id for message_id in self.room.composed if message_id not in before]
         return [each.bytes for each in new if self.room.composed[each] and isinstance(self.room.composed[each], tuple)]
+
+    def hand_over(self) -> None:
+        """Hand the segments of all transactions so far to the relay, as their commits do."""
+        segments, self.scopes.finished = self.scopes.finished, []
+        self.relay.hand_over(segments)
 
     def held(self, lane: Lane = Lane.ORDINARY, *, peer: str = PEER) -> list[bytes]:
         """Return the values of the features' messages that a stream's partition holds."""

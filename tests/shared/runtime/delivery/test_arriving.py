@@ -35,6 +35,7 @@ COMPOSER = SegmentComposer(
     sealing_keys=lambda *_: pytest.fail("nothing is sealed"),
     control_letters=ControlLetterWriter(PAIR.writer, ManualClock(NOW)),
 )
+TOPIC_ID = uuid7()
 OUTCOMES = OutcomeList((Outcome(Named(uuid7(), Role.STATE, "referral_offered"), OutcomeKind.DEAD, "handler_defect"),))
 
 
@@ -56,7 +57,7 @@ def arrive(
         record = Record(
             inbox_topic(PAIR.addressee, PAIR.writer), segment.lane, offset, NOW, each.key, headers, each.value
         )
-        raw = RawRecord(uuid7(), offset, NOW, headers, each.value)
+        raw = RawRecord(TOPIC_ID, offset, NOW, headers, each.value)
         (placed,) = verifier.verify([raw])
         if isinstance(placed, PlacedMessage):
             found.append(reader.read(record, placed))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from shared.kernel.errors import Unavailable
+from shared.messaging.segments import Segment
 from shared.messaging.streams import Lane, Role
 from shared.runtime.delivery.gate import CLOCK_TOLERANCE
 from shared.runtime.delivery.loops import MENDED_BY_HAND, RelayOptions
 from shared.runtime.watch.health import Check
 from tests.shared.messaging.rooms import PEER
 from tests.shared.runtime.delivery.memory_streams import Streams, until
+from tests.support.messaging_memory import MemoryTx
 
 OTHER = "c.example"
 
@@ -144,3 +148,87 @@ async def test_states_wait_while_the_documents_are_not_fresh() -> None:
         await until(lambda: streams.relay.check() == Check("relay", True, "beat_late"))
         why[0] = ""
         await until(lambda: streams.held() == [answer, *states])
+
+
+class Loads:
+    """Counts the reads of segments of the ordinary stream to a peer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        read = MemoryTx.list_segments
+
+        async def counted(tx: MemoryTx, peer: str, incarnation: UUID, lane: Lane, **bounds: Any) -> list[Segment]:
+            self.count += lane is Lane.ORDINARY
+            return await read(tx, peer, incarnation, lane, **bounds)
+
+        monkeypatch.setattr(MemoryTx, "list_segments", counted)
+
+
+async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams, loads = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001)), Loads(monkeypatch)
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        (first,) = await streams.send(Role.STATE)
+        streams.hand_over()
+        await until(lambda: streams.held() == [first])
+        # The place of the last append is not known before the first one: the tables say it, and that nothing follows.
+        await until(lambda: loads.count == 1)
+        sent = await streams.send(Role.STATE, count=3)
+        streams.hand_over()
+        await until(lambda: streams.held() == [first, *sent])
+        assert loads.count == 1
+
+
+async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -> None:
+    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        (first,) = await streams.send(Role.STATE)
+        streams.hand_over()
+        await until(lambda: streams.held() == [first])
+        sent = await streams.send(Role.STATE, count=3)
+        streams.scopes.finished.reverse()
+        for each in list(streams.scopes.finished):
+            streams.relay.hand_over([each])
+            await asyncio.sleep(0.01)
+        await until(lambda: streams.held() == [first, *sent])
+
+
+async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
+    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        for _ in range(2):
+            sent = await streams.send(Role.STATE)
+            streams.hand_over()
+            await until(lambda: sent[0] in streams.held())  # noqa: B023 - awaited here
+        async with streams.scopes.read() as tx:
+            outgoing = (await tx.load_outgoing([PEER], lock=True))[PEER]
+            outgoing.lanes[Lane.ORDINARY].sent = 0
+            await tx.save_outgoing([outgoing])
+        before = streams.held()
+        (third,) = await streams.send(Role.STATE)
+        streams.hand_over()
+        await until(lambda: streams.held() == [*before, third, *before, third])
+
+
+async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.messaging.relay.HANDED_BYTES_MAX", 40)
+    streams, loads = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001)), Loads(monkeypatch)
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        (first,) = await streams.send(Role.STATE)
+        streams.hand_over()
+        await until(lambda: loads.count == 1)
+        sent = await streams.send(Role.STATE, count=3)
+        streams.hand_over()
+        await until(lambda: streams.held() == [first, *sent])
+        assert loads.count == 2
+
+
+async def test_nothing_is_appended_before_the_relay_runs() -> None:
+    streams = Streams()
+    await streams.send(Role.STATE)
+    streams.hand_over()
+    await asyncio.sleep(0.01)
+    assert streams.held() == []

@@ -28,6 +28,7 @@ from shared.messaging.kafka.heads import read_own_heads
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.ports import DayDigest, Holding, OwnTrack, Side
 from shared.messaging.scope import Scope
+from shared.messaging.segments import Segment
 from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing
@@ -101,10 +102,15 @@ class Toy:
             check_session=self.check.check,
         )
         self.relays: list[StreamRelay] = []
+        self.database.hand_over = self.hand_over
 
     def find_key(self, instance: str, key_id: str, at: datetime) -> VerifyKey | None:
         key = self.keys.get(instance)
         return key.verify_key if key is not None and key.key_id == key_id else None
+
+    def hand_over(self, segments: Sequence[Segment]) -> None:
+        for relay in self.relays:
+            relay.hand_over(segments)
 
     def wake(self) -> None:
         for relay in self.relays:
