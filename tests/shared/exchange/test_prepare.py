@@ -186,7 +186,8 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
         edges=edges,
     )
     sealed = to_json(sealed_of_decided(stated))
-    assert len(json.dumps(json.loads(sealed)["edges"], separators=(",", ":"))) <= 110 * EDGES_MAX
+    [decision] = json.loads(sealed)["decisions"]
+    assert len(json.dumps(decision["edges"], separators=(",", ":"))) <= 110 * EDGES_MAX
     there = world()
     draft = decided_fact(
         stated,
@@ -198,7 +199,8 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
     )
     [record] = there.records([draft])
     assert len(record.value or b"") <= RECORD_BYTES_MAX
-    assert stated_edges(ReferralDecidedSealed.model_validate_json(sealed)) == [StatedEdge(*each) for each in edges]
+    [read] = ReferralDecidedSealed.model_validate_json(sealed).decisions
+    assert stated_edges(read) == [StatedEdge(*each) for each in edges]
 
 
 def test_a_decision_that_no_record_holds_reaches_nobody_but_a_person(
