@@ -68,8 +68,10 @@ def unread(told: DecidedReferral, problem: str) -> Decision:
     return Decision(told.referral_id, to_json(_as_told(told)).decode(), problem=problem)
 
 
-def broken_as(error: ValueError) -> str:
-    """Return the code of a sealed part that is not what its contract says."""
+def broken_as(error: Refused | ValueError) -> str:
+    """Return the code of a sealed part that cannot be opened, or is not what its contract says."""
+    if isinstance(error, Refused):
+        return error.code
     return "code_unknown" if isinstance(error, ValidationError) and only_codes_unknown(error) else "body_invalid"
 
 

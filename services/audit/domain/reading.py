@@ -340,12 +340,10 @@ def _decided(look: _Look, clear: ReferralDecidedClear, sealed: bytes, *, reading
 
     try:
         found = read_decided(opener.open(sealed, look.observed.record.wrap, context), len(told))
-    except Refused as error:
-        decisions = [unread(each, error.code) for each in told]
-    except ValueError as error:
-        decisions = [unread(each, broken_as(error)) for each in told]
-    else:
-        judge = DecisionJudge(attributes, reading.shelf, may_state_it)
-        decisions = list(map(judge.judge, told, found))
+    except (Refused, ValueError) as error:
+        code = broken_as(error)
+        return Said(EntryKind.DECISION, problem=code, decisions=tuple(unread(each, code) for each in told))
+    judge = DecisionJudge(attributes, reading.shelf, may_state_it)
+    decisions = tuple(map(judge.judge, told, found))
     problem = next((each.problem for each in decisions if each.problem in UNREAD), None)
-    return Said(EntryKind.DECISION, problem=problem, decisions=tuple(decisions))
+    return Said(EntryKind.DECISION, problem=problem, decisions=decisions)

@@ -14,22 +14,29 @@ from shared.runtime.database.transactions import Session
 
 #: Statements that one page runs at most. A page that ends here is shorter than others.
 _STATEMENTS_MAX: Final = 20
-# The newest entries of every party: of each as many as a page has, so that a page reads no more if a party has more.
-_KEYS_OF_PARTIES: Final = """
+# By what a flow is listed: decisions of a party, and messages to it. `id` tells those of one time apart.
+_DECISIONS: Final = """
+SELECT d.origin AS party, d.broker_time, d.referral_id AS id, d.referral_id, NULL::text AS sender,
+       NULL::text AS recipient, NULL::uuid AS edge_id, d.message_id, d.position
+FROM decision AS d
+WHERE d.entitled AND d.exercise = $1 AND d.broker_time >= $4 AND (d.broker_time, d.referral_id) < ($5, $6::uuid)
+"""
+_MESSAGES: Final = """
+SELECT m.party, m.broker_time, m.message_id, CASE WHEN m.edge_id IS NULL THEN m.subject::uuid END, m.sender,
+       m.recipient, m.edge_id, m.message_id, NULL::smallint
+FROM flow_message AS m
+WHERE m.exercise = $1 AND m.broker_time >= $4 AND (m.broker_time, m.message_id) < ($5, $6::uuid)
+"""
+# The newest of every party: of each as many as a page has, so that a page reads no more if a party has more.
+_NEWEST: Final = """
 SELECT mine.* FROM unnest($7::text[]) AS one (party) CROSS JOIN LATERAL (
-    SELECT e.* FROM flow_entry AS e
-    WHERE e.party = one.party AND e.exercise = $1
-      AND e.broker_time >= $4 AND (e.broker_time, e.id) < ($5, $6::uuid)
-    ORDER BY e.broker_time DESC, e.id DESC LIMIT $2
+    ({decisions} AND d.origin = one.party ORDER BY d.broker_time DESC, d.referral_id DESC LIMIT $2)
+    UNION ALL ({messages} AND m.party = one.party ORDER BY m.broker_time DESC, m.message_id DESC LIMIT $2)
 ) AS mine
 ORDER BY mine.broker_time DESC, mine.id DESC LIMIT $2
 """
-_KEYS_OF_ALL: Final = """
-SELECT e.* FROM flow_entry AS e
-WHERE e.kind = 'decision' AND e.exercise = $1
-  AND e.broker_time >= $4 AND (e.broker_time, e.id) < ($5, $6::uuid)
-ORDER BY e.broker_time DESC, e.id DESC LIMIT $2
-"""
+_KEYS_OF_PARTIES: Final = _NEWEST.format(decisions=_DECISIONS, messages=_MESSAGES)
+_KEYS_OF_ALL: Final = _DECISIONS + "ORDER BY d.broker_time DESC, d.referral_id DESC LIMIT $2"
 # A message with an edge belongs to the referral for which its sender stated that edge first.
 _FIRST_STATED: Final = """
 SELECT l.referral_id AS id FROM link AS l
@@ -39,7 +46,7 @@ WHERE link_keys(l.origin, l.edge_ids) @> link_keys({message}.sender, ARRAY[{mess
 ORDER BY l.stated_at, l.referral_id LIMIT 1
 """
 _REFERRAL_OF_ENTRY: Final = """
-SELECT c.subject::uuid AS id WHERE c.edge_id IS NULL
+SELECT c.referral_id AS id WHERE c.edge_id IS NULL
 UNION ALL ({first_stated})
 """
 _REFERRAL_OF_ID: Final = """
@@ -55,8 +62,8 @@ SELECT referral.id AS referral_id, first.decided_at, first.origin, (
     SELECT array_agg(sent.party ORDER BY sent.party) FROM (
         SELECT l.recipient AS party FROM link AS l
         WHERE l.referral_id = referral.id AND l.origin = first.origin AND l.exercise = $1
-        UNION SELECT e.party FROM flow_entry AS e
-        WHERE e.subject = referral.id::text AND e.kind = 'record' AND e.edge_id IS NULL AND e.exercise = $1
+        UNION SELECT e.party FROM flow_message AS e
+        WHERE e.subject = referral.id::text AND e.edge_id IS NULL AND e.exercise = $1
     ) AS sent
     WHERE sent.party IS DISTINCT FROM first.origin
       AND ($3::text[] IS NULL OR sent.party = ANY($3) OR first.origin = ANY($3))) AS recipients
@@ -75,7 +82,7 @@ _SENT_IN_SCOPE: Final = """EXISTS (
 # finds its flow at the first decision alone; a recipient finds it at messages.
 _PAGE: Final = """
 SELECT c.broker_time, c.id, flow.* FROM ({keys}) AS c LEFT JOIN LATERAL ({flow}
-  AND CASE WHEN c.kind = 'decision' THEN (first.message_id, first.position) = (c.message_id, c.position)
+  AND CASE WHEN c.position IS NOT NULL THEN (first.message_id, first.position) = (c.message_id, c.position)
            ELSE c.party IS DISTINCT FROM first.origin AND (c.edge_id IS NULL OR first.origin = c.sender) END{further}
 ) AS flow ON true
 ORDER BY c.broker_time DESC, c.id DESC
@@ -87,19 +94,19 @@ _AT_FIRST_ENTRY: Final = """
            AND (first.decided_at, referral.id) < (c.broker_time, c.id))
   AND NOT EXISTS (
     SELECT FROM link AS l
-    JOIN flow_entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
+    JOIN flow_message AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
     WHERE l.referral_id = referral.id AND l.origin = first.origin AND l.recipient <> l.origin AND l.recipient = ANY($7)
       AND l.exercise = $1 AND e.exercise = $1
-      AND e.broker_time >= $4 AND (e.broker_time, e.id) < (c.broker_time, c.id)
+      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.id)
       AND referral.id = ({first_stated}))
   AND NOT EXISTS (
-    SELECT FROM flow_entry AS e
-    WHERE e.subject = referral.id::text AND e.kind = 'record' AND e.edge_id IS NULL AND e.party = ANY($7)
+    SELECT FROM flow_message AS e
+    WHERE e.subject = referral.id::text AND e.edge_id IS NULL AND e.party = ANY($7)
       AND e.exercise = $1 AND e.party IS DISTINCT FROM first.origin
-      AND e.broker_time >= $4 AND (e.broker_time, e.id) < (c.broker_time, c.id))"""
+      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.id))"""
 _OF_ENTRY: Final = _FLOW.format(
     referral=_REFERRAL_OF_ENTRY.format(first_stated=_FIRST_STATED.format(message="c")),
-    in_scope=f"c.party = ANY($3) OR (c.kind = 'decision' AND {_SENT_IN_SCOPE})",
+    in_scope=f"c.party = ANY($3) OR (c.position IS NOT NULL AND {_SENT_IN_SCOPE})",
 )
 _OF_ANYBODY: Final = _PAGE.format(keys=_KEYS_OF_ALL, flow=_OF_ENTRY, further="")
 _OF_PARTIES: Final = _PAGE.format(

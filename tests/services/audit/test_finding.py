@@ -241,10 +241,10 @@ async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
     """Of a party, of several, and of everybody; pages are counted, not times. The control has no such index."""
     owner = await asyncpg.connect(audit_endpoint.owner_url)
     # Rows that fill the gaps of an older table lie apart, on many pages.
-    await owner.execute("TRUNCATE entry")
+    await owner.execute("TRUNCATE entry, decision")
     await filled(log, "rare", 100, origin=RARE, recipient=OTHER)
     await filled(log, "busy", 10_000, origin=BUSY, recipient=OTHER)
-    await owner.execute("ANALYZE entry")
+    await owner.execute("ANALYZE entry, decision")
     period = log.world.at - timedelta(days=3), log.world.at + timedelta(days=1), UUID(int=0)
 
     async def read(statement: str, *whose: list[str]) -> tuple[int, int]:

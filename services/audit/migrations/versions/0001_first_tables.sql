@@ -471,7 +471,7 @@ CREATE INDEX entry_by_place ON entry (writer, addressee, incarnation, lane, numb
 CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id);
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
--- The messages by which a flow is listed for a party (view `flow_entry`).
+-- The view `flow_message`.
 CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id)
     WHERE verified AND kind = 'record'
         AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v'));
@@ -499,7 +499,7 @@ CREATE TABLE decision (
     PRIMARY KEY (message_id, digest, position)
 );
 CREATE INDEX decision_by_referral ON decision (referral_id);
--- The view `flow_entry`; for all origins, and for one.
+-- The decisions of which a flow is listed: of all origins, and of one.
 CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WHERE entitled;
 CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WHERE entitled;
 CREATE INDEX decision_odd ON decision (message_id) WHERE NOT entitled OR problem = 'decision_not_derived';
@@ -553,19 +553,13 @@ SELECT e.topic, e.topic_id, e.partition, e."offset", e.broker_time, e.digest, e.
        CASE WHEN d.entitled THEN 'decision' WHEN NOT d.entitled THEN 'not_entitled' ELSE e.kind END AS kind
 FROM entry AS e LEFT JOIN decision AS d ON d.message_id = e.message_id AND d.digest = e.digest;
 
--- The entries by which a flow is listed for a party: decisions that it stated as the origin, messages that sent it an
--- edge, and referrals that an agency passed on to it (records without an edge). `id` tells those of one time apart.
-CREATE VIEW flow_entry AS
-SELECT d.origin AS party, d.exercise, d.broker_time, d.referral_id AS id, 'decision' AS kind,
-       d.referral_id::text AS subject, NULL AS sender, NULL AS recipient, NULL::uuid AS edge_id, d.message_id,
-       d.position
-FROM decision AS d WHERE d.entitled
-UNION ALL
-SELECT e.recipient, e.exercise, e.broker_time, e.message_id, e.kind, e.subject, e.sender, e.recipient, e.edge_id,
-       e.message_id, NULL::smallint
-FROM entry AS e
-WHERE e.verified AND e.kind = 'record'
-    AND (e.edge_id IS NOT NULL OR starts_with(e.type, 'causeway.referral_passed_on.v'));
+-- The messages by which a flow is listed for their recipient: those that sent it an edge, and referrals that an agency
+-- passed on to it (records without an edge).
+CREATE VIEW flow_message AS
+SELECT recipient AS party, exercise, broker_time, message_id, subject, sender, recipient, edge_id
+FROM entry
+WHERE verified AND kind = 'record'
+    AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v'));
 
 -- Outcomes of messages, as the instance that a message was addressed to reports them. A taken message without a row is
 -- simply applied. Of several rows on one message the last report counts: by its time, its number and the position in it.
@@ -749,7 +743,7 @@ EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
 EXECUTE format(
     'GRANT SELECT, INSERT ON entry, decision, outcome, closed_end, topic_life, reading TO %I', service);
-EXECUTE format('GRANT SELECT ON link, statement, flow_entry, loss, stream_read, reconciliation TO %I', service);
+EXECUTE format('GRANT SELECT ON link, statement, flow_message, loss, stream_read, reconciliation TO %I', service);
 EXECUTE format('GRANT EXECUTE ON FUNCTION link_keys TO %I, %I', service, accountant);
 EXECUTE format('GRANT INSERT ON reconciliation TO %I', accountant);
 
