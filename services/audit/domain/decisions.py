@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final
 
 from pydantic import ValidationError
@@ -33,7 +34,7 @@ class DecisionJudge:
         self._attributes = attributes
         self._shelf = shelf
         self._may_state = may_state
-        self._settings: dict[DecisionRef, Setting] = {}
+        self._settings: dict[tuple[str, str, datetime], Setting] = {}
 
     def judge(self, told: DecidedReferral, decided: ReadDecided | ValueError) -> Decision:
         """Return one decision as audit keeps it. One that is not derived has a problem."""
@@ -49,17 +50,21 @@ class DecisionJudge:
             rules = {key: ",".join(edge.terms.rules) for key, edge in judged.items()}
         except (Refused, Unavailable) as error:
             problem = error.code
+        except Exception:  # whatever broke, the decision is kept, and those beside it
+            problem = "accept_defect"
         stated = {name: value for name, value in decided.stated.items() if name not in _LINKED}
         detail = to_json(_as_told(told) | stated).decode()
         return Decision(told.referral_id, detail, fact.origin, problem=problem, links=_links(decided, rules))
 
     def _setting(self, made_by: DecisionRef) -> Setting:
         """Return the documents of a decision at its time. Raises `Refused` for one that is not known."""
-        setting = self._settings.get(made_by)
+        at = made_by.decided_at
+        key = made_by.directory, made_by.policy, at
+        setting = self._settings.get(key)
         if setting is None:
-            shelf, at = self._shelf, made_by.decided_at
-            documents = shelf.directories.get(made_by.directory, at), shelf.policies.get(made_by.policy, at)
-            setting = self._settings[made_by] = Setting(*documents, self._attributes.exercise, at)
+            directory = self._shelf.directories.get(made_by.directory, at)
+            policy = self._shelf.policies.get(made_by.policy, at)
+            setting = self._settings[key] = Setting(directory, policy, self._attributes.exercise, at)
         return setting
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from services.audit import use_cases
+from services.audit.domain import decisions as judged
 from services.audit.ports import Partition
+from shared.contracts.facts import DecidedReferral
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.exchange.decided import join_decided
 from shared.exchange.message import Draft, Record
@@ -97,3 +99,19 @@ async def test_what_is_wrong_with_one_decision_is_said_of_that_one(
         (kind, problem),
         ("decision", None),
     ]
+
+
+async def test_whatever_breaks_at_one_decision_those_beside_it_are_judged(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filed = [log.world.prepared() for _ in range(3)]
+    judge = judged.judged_edges
+
+    def broken(told: DecidedReferral, *given: Any, **named: Any) -> Any:
+        if told.referral_id == filed[1].referral_id:
+            raise KeyError(told)
+        return judge(told, *given, **named)
+
+    monkeypatch.setattr(judged, "judged_edges", broken)
+    await kept(log, joined(log, filed))
+    assert [(await shown(log, each))["problem"] for each in filed] == [None, "accept_defect", None]
