@@ -24,7 +24,7 @@ from deploy.accounting.book import Book
 from deploy.accounting.differences import Difference
 from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.streams import Stream
-from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Decision, Entry, EntryKind, Read, ReportedOutcome
+from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, KeptDecision, Read, ReportedOutcome
 from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
@@ -318,7 +318,7 @@ def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]
             yield f"audit's decision on {ours.referral_id} says another {', '.join(changed)} than its record"
 
 
-def _decided(decision: Decision, made: Entry) -> dict[str, object]:
+def _decided(decision: KeptDecision, made: Entry) -> dict[str, object]:
     return {
         "referral_id": str(decision.referral_id),
         "exercise": made.exercise,

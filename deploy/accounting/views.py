@@ -117,7 +117,7 @@ DECIDED: Final = """
 SELECT origin, disposition, count(*) AS n FROM (
     SELECT DISTINCT ON (d.origin, d.referral_id) d.origin, d.detail->>'disposition' AS disposition
     FROM decision AS d WHERE d.origin IS NOT NULL
-    ORDER BY d.origin, d.referral_id, d.broker_time, d.message_id, d.position
+    ORDER BY d.origin, d.referral_id, d.broker_time, d.message_id, d.ordinal
 ) AS first GROUP BY origin, disposition
 """
 REFUSED: Final = """
@@ -151,7 +151,7 @@ SELECT topic, topic_id, partition, "offset", kind, encode(digest, 'hex') AS dige
                 SELECT jsonb_agg(jsonb_build_array(l.edge_id, l.recipient, l.purpose, coalesce(l.rules, ''),
                                                    encode(l.commitment, 'hex')))
                 FROM unnest(d.edge_ids, d.edge_recipients, d.edge_purposes, d.edge_rules, d.edge_commitments)
-                    AS l (edge_id, recipient, purpose, rules, commitment))) ORDER BY d.position)
+                    AS l (edge_id, recipient, purpose, rules, commitment))) ORDER BY d.ordinal)
         FROM decision AS d WHERE d.message_id = entry.message_id AND d.digest = entry.digest) AS decisions
 FROM entry
 """

@@ -151,7 +151,7 @@ async def row_kept(admin: asyncpg.Connection, table: str, place: Any) -> AsyncIt
     generated = "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
     names = ", ".join(f'"{row["attname"]}"' for row in await admin.fetch(generated, table))
     await admin.execute(f"CREATE TEMP TABLE kept AS SELECT * FROM {table} WHERE ctid = $1", place)
-    keys = {"entry": '(topic, topic_id, partition, "offset")', "decision": "(message_id, digest, position)"}
+    keys = {"entry": '(topic, topic_id, partition, "offset")', "decision": "(message_id, digest, ordinal)"}
     key = keys.get(table, "(message_id, report_id)")
     try:
         yield

@@ -82,7 +82,7 @@ FROM generate_series(1, {told.last}) AS i
     return (
         *map(filled, _TOLD),
         f"""
-INSERT INTO decision (message_id, digest, position, referral_id, exercise, broker_time, entitled, origin, detail,
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
                       edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
 SELECT {own(9)}, sha256('referral_decided'::bytea || i::text::bytea), 0, {id_}, false, {ago}, true, {party},
        {_DETAIL.format(id=id_, party=party)}, {_LINKS.format(id=id_)}

@@ -279,9 +279,7 @@ def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:
 
 def decisions(part: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a part of a decided fact says of each decision."""
-    found = part["decisions"]
-    assert isinstance(found, list)
-    return found
+    return list(part["decisions"])
 
 
 def opened(world: World, draft: Draft) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from services.audit.domain.entries import Decision, Link
+from services.audit.domain.entries import KeptDecision, Link
 from shared.contracts.decision import DecisionRef
 from shared.contracts.facts import DecidedReferral, SealedDecision
 from shared.envelope.headers import Attributes
@@ -36,14 +36,14 @@ class DecisionJudge:
         self._may_state = may_state
         self._settings: dict[tuple[str, str, datetime], Setting] = {}
 
-    def judge(self, told: DecidedReferral, decided: ReadDecided | ValueError) -> Decision:
+    def judge(self, told: DecidedReferral, decided: ReadDecided | ValueError) -> KeptDecision:
         """Return one decision as audit keeps it. One that is not derived has a problem."""
         if isinstance(decided, ValueError):
             return unread(told, broken_as(decided))
         fact = decided.fact
         if not self._may_state(fact):
             spoken_of = to_json({"spoken_of": fact.origin}).decode()
-            return Decision(told.referral_id, spoken_of, entitled=False, problem=STATEMENT_NOT_YOURS)
+            return KeptDecision(told.referral_id, spoken_of, entitled=False, problem=STATEMENT_NOT_YOURS)
         problem, rules = None, dict[tuple[str, str], str]()
         try:
             judged = judged_edges(told, decided, self._setting(fact.decision), told_at=self._attributes.time)
@@ -54,7 +54,7 @@ class DecisionJudge:
             problem = "accept_defect"
         stated = {name: value for name, value in decided.stated.items() if name not in _LINKED}
         detail = to_json(_as_told(told) | stated).decode()
-        return Decision(told.referral_id, detail, fact.origin, problem=problem, links=_links(decided, rules))
+        return KeptDecision(told.referral_id, detail, fact.origin, problem=problem, links=_links(decided, rules))
 
     def _setting(self, made_by: DecisionRef) -> Setting:
         """Return the documents of a decision at its time. Raises `Refused` for one that is not known."""
@@ -68,9 +68,9 @@ class DecisionJudge:
         return setting
 
 
-def unread(told: DecidedReferral, problem: str) -> Decision:
+def unread(told: DecidedReferral, problem: str) -> KeptDecision:
     """Return a decision of which nothing but the clear part could be read."""
-    return Decision(told.referral_id, to_json(_as_told(told)).decode(), problem=problem)
+    return KeptDecision(told.referral_id, to_json(_as_told(told)).decode(), problem=problem)
 
 
 def broken_as(error: Refused | ValueError) -> str:

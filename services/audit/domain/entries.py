@@ -55,7 +55,7 @@ class Link(NamedTuple):
     commitment: str
 
 
-class Decision(NamedTuple):
+class KeptDecision(NamedTuple):
     """One decision that a message states, as audit keeps it; `detail` is JSON: what it states, without its edges.
 
     `entitled`: its sender may speak for the origin; otherwise only whom it speaks of is kept. `origin` is None where
@@ -113,7 +113,7 @@ class Entry(NamedTuple):
     leaf_position: int | None = None
     path: bytes | None = None
     salt: bytes | None = None
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[KeptDecision, ...] = ()
 
 
 def folded_as(entry: Entry) -> str | None:

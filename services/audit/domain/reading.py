@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from services.audit.domain.decisions import DecisionJudge, broken_as, unread
-from services.audit.domain.entries import UNREAD, Decision, Entry, EntryKind, Read
+from services.audit.domain.entries import UNREAD, Entry, EntryKind, KeptDecision, Read
 from services.audit.domain.lawful import JUDGED, unlawful
 from services.audit.domain.protocol import Observed, note_body
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
@@ -252,7 +252,7 @@ class Said(NamedTuple):
     problem: str | None = None
     edge_id: UUID | None = None
     commitment: str | None = None
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[KeptDecision, ...] = ()
 
 
 def _states(message: MessageType) -> bool:

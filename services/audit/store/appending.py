@@ -10,9 +10,9 @@ from services.audit.domain.entries import (
     NUMBER_TAKEN,
     Acknowledgement,
     ClosedEnd,
-    Decision,
     DroppedMessage,
     Entry,
+    KeptDecision,
     Link,
     Read,
     ReportedOutcome,
@@ -33,12 +33,12 @@ _LINKS: Final[Mapping[str, tuple[str, Callable[[Link], str]]]] = {
 }
 _ENTRY = Columns.of(Entry, without=("decisions",), detail="jsonb", digest="bytea", commitment="bytea")
 _DECISION = Columns.of(
-    Decision,
+    KeptDecision,
     without=("links",),
     detail="jsonb",
     message_id="uuid",
     digest="bytea",
-    position="smallint",
+    ordinal="smallint",
     exercise="bool",
     broker_time="timestamptz",
     **{name: sql_type for name, (sql_type, _) in _LINKS.items()},
@@ -212,15 +212,15 @@ def _entry_rows(entries: Sequence[Entry]) -> Bound[Entry]:
     )
 
 
-def _decision_rows(entries: Sequence[Entry]) -> Bound[Decision]:
-    of = [(entry, position, each) for entry in entries for position, each in enumerate(entry.decisions)]
+def _decision_rows(entries: Sequence[Entry]) -> Bound[KeptDecision]:
+    of = [(entry, ordinal, each) for entry in entries for ordinal, each in enumerate(entry.decisions)]
     rows = [each for _, _, each in of]
     links = {name: [[read(link) for link in each.links] or None for each in rows] for name, (_, read) in _LINKS.items()}
     return _DECISION.rows(
         rows,
         message_id=[entry.message_id for entry, _, _ in of],
         digest=[bytes.fromhex(entry.digest) for entry, _, _ in of],
-        position=[position for _, position, _ in of],
+        ordinal=[ordinal for _, ordinal, _ in of],
         exercise=[entry.exercise for entry, _, _ in of],
         broker_time=[entry.broker_time for entry, _, _ in of],
         **links,

@@ -53,7 +53,7 @@ _FLOW = """
 WITH origin AS (
          SELECT origin AS party FROM statement
          WHERE referral_id = $1 AND origin IS NOT NULL
-         ORDER BY broker_time, topic, topic_id, partition, "offset", position LIMIT 1
+         ORDER BY broker_time, topic, topic_id, partition, "offset", ordinal LIMIT 1
      ),
      mine AS (
          SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,
@@ -101,7 +101,7 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
           WHERE (last.writer, last.addressee, last.incarnation, last.lane, last.number, last.chain)
               = (a.writer, a.addressee, a.incarnation, a.lane, a.through, a.chain)))) LIMIT 1
 ) AS taken ON true
-ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.position
+ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.ordinal
 """
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
@@ -128,7 +128,7 @@ FROM (
            OR detail->>'origin' = ANY($7) OR detail->>'party' = ANY($7))
     ORDER BY "offset" FETCH FIRST $6 ROWS WITH TIES
 ) AS said
-ORDER BY "offset", kept_at, position
+ORDER BY "offset", kept_at, ordinal
 """
 
 

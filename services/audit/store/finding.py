@@ -17,7 +17,7 @@ _STATEMENTS_MAX: Final = 20
 # By what a flow is listed: decisions of a party, and messages to it. `id` tells those of one time apart.
 _DECISIONS: Final = """
 SELECT d.origin AS party, d.broker_time, d.referral_id AS id, d.referral_id, NULL::text AS sender,
-       NULL::text AS recipient, NULL::uuid AS edge_id, d.message_id, d.position
+       NULL::text AS recipient, NULL::uuid AS edge_id, d.message_id, d.ordinal
 FROM decision AS d
 WHERE d.entitled AND d.exercise = $1 AND d.broker_time >= $4 AND (d.broker_time, d.referral_id) < ($5, $6::uuid)
 """
@@ -68,9 +68,9 @@ SELECT referral.id AS referral_id, first.decided_at, first.origin, (
     WHERE sent.party IS DISTINCT FROM first.origin
       AND ($3::text[] IS NULL OR sent.party = ANY($3) OR first.origin = ANY($3))) AS recipients
 FROM ({referral}) AS referral CROSS JOIN LATERAL (
-    SELECT s.origin, s.broker_time AS decided_at, s.message_id, s.position FROM statement AS s
+    SELECT s.origin, s.broker_time AS decided_at, s.message_id, s.ordinal FROM statement AS s
     WHERE s.referral_id = referral.id AND s.kind = 'decision' AND s.exercise = $1
-    ORDER BY s.origin IS NULL, s.broker_time, s.topic, s.topic_id, s.partition, s."offset", s.position LIMIT 1
+    ORDER BY s.origin IS NULL, s.broker_time, s.topic, s.topic_id, s.partition, s."offset", s.ordinal LIMIT 1
 ) AS first
 WHERE ($3::text[] IS NULL OR first.origin = ANY($3) OR {in_scope})
 """
@@ -82,7 +82,7 @@ _SENT_IN_SCOPE: Final = """EXISTS (
 # finds its flow at the first decision alone; a recipient finds it at messages.
 _PAGE: Final = """
 SELECT c.broker_time, c.id, flow.* FROM ({keys}) AS c LEFT JOIN LATERAL ({flow}
-  AND CASE WHEN c.position IS NOT NULL THEN (first.message_id, first.position) = (c.message_id, c.position)
+  AND CASE WHEN c.ordinal IS NOT NULL THEN (first.message_id, first.ordinal) = (c.message_id, c.ordinal)
            ELSE c.party IS DISTINCT FROM first.origin AND (c.edge_id IS NULL OR first.origin = c.sender) END{further}
 ) AS flow ON true
 ORDER BY c.broker_time DESC, c.id DESC
@@ -106,7 +106,7 @@ _AT_FIRST_ENTRY: Final = """
       AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.id))"""
 _OF_ENTRY: Final = _FLOW.format(
     referral=_REFERRAL_OF_ENTRY.format(first_stated=_FIRST_STATED.format(message="c")),
-    in_scope=f"c.party = ANY($3) OR (c.position IS NOT NULL AND {_SENT_IN_SCOPE})",
+    in_scope=f"c.party = ANY($3) OR (c.ordinal IS NOT NULL AND {_SENT_IN_SCOPE})",
 )
 _OF_ANYBODY: Final = _PAGE.format(keys=_KEYS_OF_ALL, flow=_OF_ENTRY, further="")
 _OF_PARTIES: Final = _PAGE.format(

@@ -111,7 +111,7 @@ WITH filled AS (
            md5(id || 'decided')::uuid, id::text, 'hotline', 'audit', true
     FROM filled
 ), decided AS (
-    INSERT INTO decision (message_id, digest, position, referral_id, exercise, broker_time, entitled, origin, detail,
+    INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
                           edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
     SELECT md5(id || 'decided')::uuid, sha256(id::text::bytea), 0, id, true, at, true, $4,
            jsonb_build_object('origin', $4::text),

@@ -34,7 +34,7 @@ WITH told AS (
            'audit', true
     FROM generate_series(1, $2) AS i
 )
-INSERT INTO decision (message_id, digest, position, referral_id, exercise, broker_time, entitled, origin, detail,
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
                       edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
 SELECT md5($1 || i)::uuid, sha256(($1 || i)::bytea), 0, md5('referral' || $1 || i)::uuid, true,
        $3::timestamptz + i * interval '1 ms', true, $4, jsonb_build_object('origin', $4::text), edges.ids,

@@ -482,7 +482,7 @@ CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id
 CREATE TABLE decision (
     message_id uuid NOT NULL,
     digest bytea NOT NULL,
-    position smallint NOT NULL,
+    ordinal smallint NOT NULL,
     referral_id uuid NOT NULL,
     exercise boolean NOT NULL,
     broker_time timestamptz NOT NULL,
@@ -496,7 +496,7 @@ CREATE TABLE decision (
     edge_purposes text[],
     edge_rules text[],
     edge_commitments bytea[],
-    PRIMARY KEY (message_id, digest, position)
+    PRIMARY KEY (message_id, digest, ordinal)
 );
 CREATE INDEX decision_by_referral ON decision (referral_id);
 -- The decisions of which a flow is listed: of all origins, and of one.
@@ -547,9 +547,9 @@ WHERE d.edge_ids IS NOT NULL;
 CREATE VIEW statement AS
 SELECT e.topic, e.topic_id, e.partition, e."offset", e.broker_time, e.digest, e.verified, e.writer, e.addressee,
        e.incarnation, e.lane, e.number, e.message_id, e.type, e.sender, e.recipient, e.exercise, e.edge_id,
-       e.commitment, e.kept_at, e.subject AS entry_subject, d.referral_id, d.position, d.origin,
+       e.commitment, e.kept_at, e.subject AS entry_subject, d.referral_id, d.ordinal, d.origin,
        coalesce(d.referral_id::text, e.subject) AS subject, coalesce(d.detail, e.detail) AS detail,
-       CASE WHEN d.position IS NULL THEN e.problem ELSE d.problem END AS problem,
+       CASE WHEN d.ordinal IS NULL THEN e.problem ELSE d.problem END AS problem,
        CASE WHEN d.entitled THEN 'decision' WHEN NOT d.entitled THEN 'not_entitled' ELSE e.kind END AS kind
 FROM entry AS e LEFT JOIN decision AS d ON d.message_id = e.message_id AND d.digest = e.digest;
 
