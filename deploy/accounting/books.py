@@ -100,7 +100,7 @@ class Books:
                     self.differences += account.add_unsent(row["state"], row["n"], row["example"])
         for book in self.audits:
             for row in await book.fetch(views.UNDERIVED, self.sealed.first):
-                where = f"{row['topic']}/{row['partition']}/{row['offset']}"
+                where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['subject']}"
                 self.differences += [Difference("III", "a decision that does not derive from its facts", where)]
         return account
 

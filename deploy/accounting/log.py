@@ -24,7 +24,7 @@ from deploy.accounting.book import Book
 from deploy.accounting.differences import Difference
 from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.streams import Stream
-from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, Link, Read, ReportedOutcome
+from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, KeptDecision, Read, ReportedOutcome
 from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
@@ -43,11 +43,12 @@ from shared.runtime.kafka.reader import LogReader
 _CLAIMS: Final = ("digest", "message_id", "type", "subject", "sender", "recipient", "exercise")
 #: Columns of an entry whose record's proof holds: that proof, and the record's statements.
 _PROOF: Final = ("key_id", "signature", "tree_size", "leaf_position", "path", "salt")
-_STATED: Final = ("kind", "edge_id", "commitment", "detail", "links")
+_STATED: Final = ("kind", "edge_id", "commitment", "detail")
 #: Columns that only audit's key can open.
-_SEALED: Final = frozenset({"kind", "detail", "links"})
-#: The columns of an entry's links, in the order of the fields of a link.
-_LINK_COLUMNS: Final = ("edge_ids", "edge_recipients", "edge_purposes", "edge_rules", "edge_commitments")
+_SEALED: Final = frozenset({"kind", "detail"})
+#: What a decision says, and what of it is in the clear.
+_DECIDED: Final = ("referral_id", "exercise", "entitled", "origin", "detail", "links")
+_IN_THE_CLEAR: Final = frozenset({"referral_id", "exercise"})
 _OWN: Final = frozenset({"loss", "conflict"})
 #: A record whose key was revoked since, or whose segment began before the first record that Kafka has.
 _UNPROVABLE: Final = frozenset({"proof_missing", "key_unknown"})
@@ -194,9 +195,12 @@ class LogCheck:
             folded.add(made)
         if row is None and made.number is not None:
             yield Difference("II", "audit has another record than Kafka", _at(made._asdict()), _parties(made._asdict()))
-        elif row is not None and (changed := _changed(made, row, opened=self.opened)):
-            what = f"audit's entry says another {', '.join(changed)} than its record"
-            yield Difference("II", what, _at(row), _parties(row))
+        elif row is not None:
+            if changed := _changed(made, row, opened=self.opened):
+                what = f"audit's entry says another {', '.join(changed)} than its record"
+                yield Difference("II", what, _at(row), _parties(row))
+            for decision in _changed_decisions(made, row, opened=self.opened):
+                yield Difference("II", decision, _at(row), _parties(row))
 
     def _strange(self, where: Coordinate, rows: Sequence[_Row]) -> Iterator[Difference]:
         """Name entries at offsets where Kafka has no record; a loss that audit entered explains them."""
@@ -294,37 +298,56 @@ def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
 
     A release that could not read the statement has fewer values in its columns.
     """
-    ours, theirs = _said(made._asdict(), made.links), _said(row, _links(row))
-    if row["problem"] in UNREAD:
-        return [name for name in _STATED if not _is_of(theirs[name], ours[name])]
-    if made.problem in UNREAD:
-        return [name for name in _STATED if not _is_of(ours[name], theirs[name])]
-    found = [name for name in _STATED if ours[name] != theirs[name] and (opened or name not in _SEALED)]
-    if opened and row["problem"] not in (made.problem, "document_unknown"):
-        found.append("problem")
-    return found
+    ours, theirs = ({name: said[name] for name in _STATED} for said in (made._asdict(), row))
+    ours["detail"], theirs["detail"] = _json(ours["detail"]), _json(theirs["detail"])
+    return _differing(ours, theirs, (made.problem, row["problem"]), opened=opened, clear=frozenset(_STATED) - _SEALED)
 
 
-def _said(entry: _Row, links: tuple[Link, ...]) -> dict[str, object]:
-    known = {name: entry[name] for name in _STATED if name != "links"}
-    return known | {"detail": _json(entry["detail"]), "links": links or None}
+def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]:
+    """Say of each decision what differs from that of the record, or that only one of the two has it."""
+    kept = _json(row["decisions"])
+    pairs = zip_longest(made.decisions, kept if isinstance(kept, list) else ())
+    for ours, theirs in pairs if made.verified else ():
+        if ours is None or theirs is None:
+            referral_id = theirs["referral_id"] if ours is None else ours.referral_id
+            yield f"audit has{'' if ours is None else ' no'} decision on {referral_id}, unlike its record"
+            continue
+        problems = ours.problem, theirs["problem"]
+        said = _decided(ours, made), {name: theirs[name] for name in _DECIDED}
+        if changed := _differing(*said, problems, opened=opened, clear=_IN_THE_CLEAR):
+            yield f"audit's decision on {ours.referral_id} says another {', '.join(changed)} than its record"
 
 
-def _links(row: _Row) -> tuple[Link, ...]:
-    """Return the edges that an entry of a decision states."""
-    found = zip_longest(*(row[name] or () for name in _LINK_COLUMNS))
-    return tuple(
-        Link(edge_id, recipient, purpose, rules or "", commitment.hex())
-        for edge_id, recipient, purpose, rules, commitment in found
-    )
+def _decided(decision: KeptDecision, made: Entry) -> dict[str, object]:
+    return {
+        "referral_id": str(decision.referral_id),
+        "exercise": made.exercise,
+        "entitled": decision.entitled,
+        "origin": decision.origin,
+        "detail": from_json(decision.detail),
+        "links": [[str(link.edge_id), *link[1:]] for link in decision.links] or None,
+    }
+
+
+def _differing(
+    ours: _Row, theirs: _Row, problems: tuple[str | None, str | None], *, opened: bool, clear: frozenset[str]
+) -> list[str]:
+    """Return the names of what differs: of all that is in the clear, and of the rest if it was `opened`."""
+    made, kept = problems
+    if kept in UNREAD:
+        return [name for name in ours if not _is_of(theirs[name], ours[name])]
+    if made in UNREAD:
+        return [name for name in ours if not _is_of(ours[name], theirs[name])]
+    found = [name for name in ours if ours[name] != theirs[name] and (opened or name in clear)]
+    return [*found, "problem"] if opened and kept not in (made, "document_unknown") else found
 
 
 def _is_of(less: object, more: object) -> bool:
     if isinstance(less, dict) and isinstance(more, dict):
         return less.items() <= more.items()
-    if isinstance(less, tuple) and isinstance(more, tuple):
+    if isinstance(less, list) and isinstance(more, list):
         # A decision that could not be derived states its edges without rules.
-        return less in (more, tuple(link._replace(rules="") for link in more))
+        return less in (more, [[*link[:3], "", link[4]] for link in more])
     return less in (None, EntryKind.RECORD, more)
 
 

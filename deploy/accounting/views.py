@@ -71,14 +71,15 @@ WHERE EXISTS (
 """
 #: Decisions that do not follow from their facts, and messages that commit to another edge than the one stated to audit.
 UNDERIVED: Final = """
-SELECT topic, partition, "offset" FROM entry
-WHERE problem = 'decision_not_derived' AND kind = 'decision' AND message_id >= $1
+SELECT e.topic, e.partition, e."offset", d.referral_id::text AS subject
+FROM decision AS d JOIN entry AS e USING (message_id, digest)
+WHERE d.problem = 'decision_not_derived' AND d.message_id >= $1
 UNION
-SELECT e.topic, e.partition, e."offset" FROM entry AS e
+SELECT e.topic, e.partition, e."offset", e.subject FROM entry AS e
 JOIN link AS l ON link_keys(l.origin, l.edge_ids) @> link_keys(e.sender, ARRAY[e.edge_id])
     AND l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
 WHERE e.message_id >= $1
-GROUP BY e.topic, e.topic_id, e.partition, e."offset" HAVING NOT bool_or(e.commitment = l.commitment)
+GROUP BY e.topic, e.topic_id, e.partition, e."offset", e.subject HAVING NOT bool_or(e.commitment = l.commitment)
 """
 #: Entries that audit cannot have read: verified without a place, or of a topic that audit never had.
 IMPOSSIBLE: Final = """
@@ -90,7 +91,10 @@ ORDER BY 1, 2, 3 LIMIT 1000
 #: Losses of topics, conflicts, and statements of instances that had no right to make them. Notes, no differences.
 SAID: Final = """
 SELECT topic, partition, "offset", kind, sender, type, problem FROM entry
-WHERE kind IN ('loss', 'conflict', 'not_entitled') ORDER BY 1, 2, 3 LIMIT 1000
+WHERE kind IN ('loss', 'conflict', 'not_entitled')
+UNION ALL
+SELECT e.topic, e.partition, e."offset", 'not_entitled', e.sender, e.type, d.problem
+FROM decision AS d JOIN entry AS e USING (message_id, digest) WHERE NOT d.entitled ORDER BY 1, 2, 3 LIMIT 1000
 """
 #: Numbers that a recipient took and audit never had, in incarnations that are closed.
 LOSSES: Final = "SELECT writer, addressee, incarnation, lane, first, last FROM loss ORDER BY 1, 2, 3, 4 LIMIT 1000"
@@ -111,10 +115,9 @@ REFERRALS: Final = "SELECT party, disposition, count(*) AS n FROM referral GROUP
 #: states a decision of another party's referral has another kind.
 DECIDED: Final = """
 SELECT origin, disposition, count(*) AS n FROM (
-    SELECT DISTINCT ON (detail->>'origin', detail->>'referral_id') detail->>'origin' AS origin,
-           detail->>'disposition' AS disposition
-    FROM entry WHERE kind = 'decision' AND detail ? 'origin'
-    ORDER BY detail->>'origin', detail->>'referral_id', broker_time, kept_at, number
+    SELECT DISTINCT ON (d.origin, d.referral_id) d.origin, d.detail->>'disposition' AS disposition
+    FROM decision AS d WHERE d.origin IS NOT NULL
+    ORDER BY d.origin, d.referral_id, d.broker_time, d.message_id, d.ordinal
 ) AS first GROUP BY origin, disposition
 """
 REFUSED: Final = """
@@ -124,11 +127,11 @@ SELECT detail->>'origin' AS origin, count(DISTINCT message_id) AS n FROM entry W
 #: names no referral.
 UNREAD_FILINGS: Final = r"""
 SELECT sender, type LIKE 'causeway.referral\_refused.%' AS refused, subject, bool_or(EXISTS (
-    SELECT FROM entry AS d WHERE d.subject = e.subject AND d.kind = 'decision' AND d.detail ? 'origin')) AS told,
+    SELECT FROM decision AS d WHERE d.referral_id = e.subject::uuid AND d.origin IS NOT NULL)) AS told,
     count(DISTINCT message_id) AS n
-FROM entry AS e
+FROM statement AS e
 WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
-  AND type SIMILAR TO 'causeway.referral\_(decided|refused).%' AND NOT coalesce(detail ? 'origin', false)
+  AND type SIMILAR TO 'causeway.referral\_(decided|refused).%' AND origin IS NULL
   AND subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
 GROUP BY sender, type, subject
 """
@@ -137,12 +140,19 @@ REFERRALS_OF: Final = """
 SELECT party, disposition, count(*) AS n FROM referral WHERE referral_id = ANY ($1) GROUP BY party, disposition
 """
 EDGES_OF: Final = "SELECT edge_id, party FROM edge WHERE edge_id = ANY ($1) AND referral_id = ANY ($2)"
-#: Entries with digests in hexadecimal.
+#: Entries with digests in hexadecimal, and with their decisions as JSON.
 _ENTRY: Final = """
 SELECT topic, topic_id, partition, "offset", kind, encode(digest, 'hex') AS digest, verified, problem,
        writer, addressee, incarnation, lane, number, message_id, type, subject, sender, recipient, exercise, detail,
        edge_id, encode(commitment, 'hex') AS commitment, key_id, signature, tree_size, leaf_position, path, salt,
-       edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments
+       (SELECT jsonb_agg(jsonb_build_object(
+            'referral_id', d.referral_id, 'exercise', d.exercise, 'entitled', d.entitled, 'origin', d.origin,
+            'detail', d.detail, 'problem', d.problem, 'links', (
+                SELECT jsonb_agg(jsonb_build_array(l.edge_id, l.recipient, l.purpose, coalesce(l.rules, ''),
+                                                   encode(l.commitment, 'hex')))
+                FROM unnest(d.edge_ids, d.edge_recipients, d.edge_purposes, d.edge_rules, d.edge_commitments)
+                    AS l (edge_id, recipient, purpose, rules, commitment))) ORDER BY d.ordinal)
+        FROM decision AS d WHERE d.message_id = entry.message_id AND d.digest = entry.digest) AS decisions
 FROM entry
 """
 #: Audit's entries of one partition of a topic with this id, between two offsets; those of a stream between two numbers.

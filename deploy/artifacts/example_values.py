@@ -31,8 +31,9 @@ def _clear(**members: Any) -> dict[str, Any]:
     return members
 
 
-def _decided() -> dict[str, Any]:
-    return _clear(**world.decided()[0])
+def _decided(**changed: str) -> dict[str, Any]:
+    [told] = world.decided()[0]["decisions"]
+    return _clear(decisions=[told | changed])
 
 
 def _reports() -> dict[str, Any]:
@@ -110,11 +111,16 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     **example_answers.ACCEPTED,
     "referral_decided.v1": {
         "routed": _decided(),
-        "unknown-code": _decided() | {"disposition": "unknown_code"},
+        "unknown-code": _decided(disposition="unknown_code"),
     },
     "referral_decided.v1.sealed": {
         "routed": world.decided()[1],
-        "unknown-code": world.decided()[1] | {"work_reason": "unknown_jurisdiction", "edges": [], "recipients": []},
+        "unknown-code": {
+            "decisions": [
+                world.decided()[1]["decisions"][0]
+                | {"work_reason": "unknown_jurisdiction", "edges": [], "recipients": []}
+            ]
+        },
     },
     "referral_refused.v1": {
         "guard": _clear(
@@ -211,13 +217,14 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     **example_questions.REFUSED,
     **example_answers.REFUSED,
     "referral_decided.v1": (
-        Refusal("disposition-unlisted", "/disposition", "lost"),
-        Refusal("facts-in-the-clear", "/facts", {}),
+        Refusal("disposition-unlisted", "/decisions/0/disposition", "lost"),
+        Refusal("facts-in-the-clear", "/decisions/0/facts", {}),
+        Refusal("no-decision", "/decisions", []),
     ),
     "referral_decided.v1.sealed": (
-        Refusal("salt-too-short", "/salt", "5a"),
-        Refusal("fact-unlisted", "/facts/weather", "rain"),
-        Refusal("edge-without-digest", "/edges/0/3", "short"),
+        Refusal("salt-too-short", "/decisions/0/salt", "5a"),
+        Refusal("fact-unlisted", "/decisions/0/facts/weather", "rain"),
+        Refusal("edge-without-digest", "/decisions/0/edges/0/3", "short"),
     ),
     "referral_refused.v1": (Refusal("field-not-a-pointer", "/field", "items[0]"),),
     "referral_reviewed.v1": (

@@ -240,6 +240,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         *_EVERYWHERE,
         *_MESSAGING,
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
+        Kept("decision", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: each decision that a message states"),
         Kept("folded_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic, day and reason"),
         Kept("outcome", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: outcomes that recipients report"),
         Kept("acknowledgement", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a lane and incarnation"),

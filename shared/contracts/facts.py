@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field, StringConstraints
 
@@ -17,6 +17,9 @@ from shared.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReaso
 #: The longest is that of a pair of instances (`shared.exchange.topics`).
 TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,71}\.v[0-9]{1,2}$", max_length=84)]
 
+#: So many decisions one message tells at most. Their bytes are bounded as those of every sealed part.
+DECISIONS_MAX: Final = 64
+
 
 class DecidedEdge(NamedTuple):
     """An edge as audit is told of it, in at most 110 bytes of JSON, a list: 200 of them fit one record.
@@ -30,16 +33,22 @@ class DecidedEdge(NamedTuple):
     digest: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$", max_length=43)]
 
 
-class ReferralDecidedClear(Contract):
-    """A referral was accepted and decided. What it says of whom is sealed for audit alone."""
+class DecidedReferral(Contract):
+    """That a referral was accepted and decided, and where it stands. What this says of whom is sealed for audit."""
 
     referral_id: Uuid
     revision: Revision
     disposition: Disposition
 
 
-class ReferralDecidedSealed(Contract):
-    """The whole decision: the facts and documents it was made of, and its edges, so that audit can make it again.
+class ReferralDecidedClear(Contract):
+    """What one transaction decided: each referral once for each decision. The message's subject is the first."""
+
+    decisions: Annotated[tuple[DecidedReferral, ...], Field(min_length=1, max_length=DECISIONS_MAX)]
+
+
+class SealedDecision(Contract):
+    """A whole decision: the facts and documents it was made of, and its edges, so that audit can make it again.
 
     `body_sha256` is that of the bytes that were posted, in a batch of the item's own: the signed acceptance of the
     referral states the same. `salt` is that of the decision: an edge's own is HMAC-SHA-256 under it of the edge's id.
@@ -58,6 +67,12 @@ class ReferralDecidedSealed(Contract):
     edges: Annotated[tuple[DecidedEdge, ...], Field(max_length=EDGES_MAX)]
     not_sent: Annotated[tuple[NotSent, ...], Field(max_length=EDGES_MAX)]
     superseded: Annotated[tuple[Uuid, ...], Field(max_length=EDGES_MAX)] = ()
+
+
+class ReferralDecidedSealed(Contract):
+    """The decisions on the referrals that the clear part names, in its order."""
+
+    decisions: Annotated[tuple[SealedDecision, ...], Field(min_length=1, max_length=DECISIONS_MAX)]
 
 
 class ReferralRefusedClear(Contract):

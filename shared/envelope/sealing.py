@@ -35,9 +35,14 @@ class SealContext:
         ).encode()
 
 
+def is_sealable(length: int) -> bool:
+    """Return whether the largest bucket holds a plaintext of so many bytes."""
+    return _bucket(length) <= BUCKET_BYTES_MAX
+
+
 def check_sealable(plaintext: bytes) -> None:
     """Raises `Refused("sealed_too_large")` for more bytes than the largest bucket holds."""
-    if _bucket(len(plaintext)) > BUCKET_BYTES_MAX:
+    if not is_sealable(len(plaintext)):
         raise Refused("sealed_too_large", f"at most {BUCKET_BYTES_MAX - LENGTH_BYTES} bytes")
 
 

@@ -19,9 +19,9 @@ from shared.contracts.base import Contract
 from shared.contracts.facts import (
     RecordRevealedClear,
     ReferralDecidedClear,
-    ReferralDecidedSealed,
     ReferralRefusedClear,
     ReferralReviewedClear,
+    SealedDecision,
 )
 from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Subject, Track
@@ -101,8 +101,8 @@ def may_state(fact: Contract, instance: str, *, subject: str, directory: Directo
     """
     match fact:
         case ReferralDecidedClear():
-            return subject == str(fact.referral_id)
-        case ReferralDecidedSealed() | ReferralReviewedClear():
+            return subject == str(fact.decisions[0].referral_id)
+        case SealedDecision() | ReferralReviewedClear():
             return directory.serves(instance, fact.origin)
         case ReferralRefusedClear():
             origin = directory.party(fact.origin)

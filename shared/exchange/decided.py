@@ -1,21 +1,32 @@
-"""A decision as audit is told of it, and what binds it to the messages that carry its edges."""
+"""Decisions as audit is told of them, and what binds each to the messages that carry its edges.
+
+The decisions of one transaction travel in one message: its clear part names the referrals, its sealed part has the
+decision on each, in the same order.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from shared.contracts.facts import ReferralDecidedClear, ReferralDecidedSealed
+from shared.contracts.facts import (
+    DECISIONS_MAX,
+    DecidedReferral,
+    ReferralDecidedSealed,
+    SealedDecision,
+)
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
+from shared.envelope.sealing import is_sealable
 from shared.exchange.bound import check_facts
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
@@ -32,6 +43,10 @@ Json = dict[str, Any]
 _SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
 #: Reasons for which nobody is sent anything: as yet, or at all.
 _GIVEN_UP = (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE, WorkReason.OVER_BUDGET, WorkReason.OVER_DAY)
+_DECISIONS: Final = "decisions"
+#: What stands around the decision in the sealed part of a fact, as `to_json` writes it.
+_BEGIN: Final = b'{"decisions":['
+_END: Final = b"]}"
 _DUE: Final = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
 
 
@@ -45,16 +60,16 @@ class StatedEdge(NamedTuple):
 
 
 class ReadDecided(NamedTuple):
-    """A decided fact that was opened: by its contract, as the JSON that came, and its edges."""
+    """One decision of a fact that was opened: by its contract, as the JSON that came, and its edges."""
 
-    fact: ReferralDecidedSealed
+    fact: SealedDecision
     stated: Json
     edges: Sequence[StatedEdge]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """What a decided fact says. Times, documents and engine are in `decision`; `superseded` are ids of edges."""
+    """What a fact says of a decision. Times, documents and engine are in `decision`; `superseded` are ids of edges."""
 
     referral_id: UUID
     origin: str
@@ -100,9 +115,10 @@ def decided_fact(
     at: datetime,
     traceparent: str | None,
 ) -> Draft:
-    """The fact: in the clear that a referral was decided; sealed for audit, what of it.
+    """The fact of one decision: in the clear that a referral was decided; sealed for audit, what of it.
 
-    Raises `Refused("sealed_too_large")` for a decision that no record holds.
+    `join_decided` makes one message of all those of a transaction. Raises `Refused("sealed_too_large")` for a decision
+    that no record holds.
     """
     return compose_fact(
         REFERRAL_DECIDED,
@@ -117,8 +133,37 @@ def decided_fact(
     )
 
 
-def stated_edges(fact: ReferralDecidedSealed) -> list[StatedEdge]:
-    """The edges of a fact, as they were stated. Raises `ValueError` where a place or an id is none."""
+def join_decided(drafts: Sequence[Draft]) -> list[Draft]:
+    """Tell all decisions of one transaction in as few messages as hold them, after its other messages."""
+    messages: list[list[Draft]] = []
+    filling: dict[tuple[str, str, bool], list[Draft]] = {}
+    for draft in drafts:
+        if draft.message is REFERRAL_DECIDED:
+            key = draft.sender, draft.recipient, draft.exercise
+            if key not in filling or not _has_room(filling[key], draft):
+                filling[key] = []
+                messages.append(filling[key])
+            filling[key].append(draft)
+    return [*(draft for draft in drafts if draft.message is not REFERRAL_DECIDED), *map(_joined, messages)]
+
+
+def _has_room(parts: Sequence[Draft], draft: Draft) -> bool:
+    size = sum(len(each.plaintext or b"") for each in (*parts, draft))
+    return len(parts) < DECISIONS_MAX and is_sealable(size)
+
+
+def _joined(parts: Sequence[Draft]) -> Draft:
+    """One message of several facts, each of one decision. It has the id, the subject and the trace of the first."""
+    if len(parts) == 1:
+        return parts[0]
+    sealed = b",".join((each.plaintext or b"")[len(_BEGIN) : -len(_END)] for each in parts)
+    told = [each.clear[_DECISIONS] for each in parts]
+    clear = {_DECISIONS: [one for each in told if isinstance(each, list) for one in each]}
+    return replace(parts[0], clear=clear, plaintext=_BEGIN + sealed + _END)
+
+
+def stated_edges(fact: SealedDecision) -> list[StatedEdge]:
+    """The edges of a decision, as they were stated. Raises `ValueError` where a place or an id is none."""
     return [
         StatedEdge(
             UUID(bytes=from_base64url(each.id)),
@@ -130,14 +175,42 @@ def stated_edges(fact: ReferralDecidedSealed) -> list[StatedEdge]:
     ]
 
 
-def read_decided(plaintext: bytes) -> ReadDecided:
-    """Read an opened fact. Raises `ValueError` where it is not what its contract says, or a place or an id is none."""
-    fact = ReferralDecidedSealed.model_validate_json(plaintext, strict=True)
-    return ReadDecided(fact, from_json(plaintext), stated_edges(fact))
+def read_decided(plaintext: bytes, count: int) -> list[ReadDecided | ValueError]:
+    """Read an opened fact of `count` decisions; in place of one that is not what its contract says, the error.
+
+    Raises `ValueError` for a part that does not have so many.
+    """
+    stated = from_json(plaintext)
+    decisions = stated.get(_DECISIONS) if isinstance(stated, dict) and len(stated) == 1 else None
+    if not isinstance(decisions, list) or len(decisions) != count:
+        raise ValueError("not so many decisions")
+    try:
+        facts: Sequence[SealedDecision | ValueError] = ReferralDecidedSealed.model_validate_json(
+            plaintext, strict=True
+        ).decisions
+    except ValidationError:
+        facts = [_read_one(each) for each in decisions]
+    return [_with_edges(fact, each) for fact, each in zip(facts, decisions, strict=True)]
+
+
+def _read_one(stated: object) -> SealedDecision | ValueError:
+    try:
+        return SealedDecision.model_validate_json(to_json(stated), strict=True)
+    except ValidationError as error:
+        return error
+
+
+def _with_edges(fact: SealedDecision | ValueError, stated: Json) -> ReadDecided | ValueError:
+    if isinstance(fact, ValueError):
+        return fact
+    try:
+        return ReadDecided(fact, stated, stated_edges(fact))
+    except ValueError as error:
+        return error
 
 
 def judged_edges(
-    clear: ReferralDecidedClear, read: ReadDecided, setting: Setting, *, told_at: datetime
+    clear: DecidedReferral, read: ReadDecided, setting: Setting, *, told_at: datetime
 ) -> dict[tuple[str, str], PlannedEdge]:
     """The decision made again from its facts, by (recipient, purpose).
 
@@ -179,7 +252,7 @@ def _may_wait(edge: PlannedEdge, setting: Setting) -> bool:
     return edge.terms.hold_window_h is not None and party is not None and party.kind == PartyKind.INDUSTRY
 
 
-def given_up(fact: ReferralDecidedSealed) -> bool:
+def given_up(fact: SealedDecision) -> bool:
     """Whether the fact says that nothing could be made of the decision: it tells nobody anything, and a person looks.
 
     What is decided again and given up is stated as it was decided first, however long ago.
@@ -187,7 +260,7 @@ def given_up(fact: ReferralDecidedSealed) -> bool:
     return fact.work_reason in _GIVEN_UP and not fact.edges and not fact.not_sent
 
 
-def _concluded(clear: ReferralDecidedClear, fact: ReferralDecidedSealed, outcome: Judged) -> bool:
+def _concluded(clear: DecidedReferral, fact: SealedDecision, outcome: Judged) -> bool:
     """Whether the disposition, its reason, and what was removed are those that the facts lead to."""
     removed = {(each["recipient"], str(each["purpose"]), tuple(each["rules"])) for each in outcome.not_sent}
     stated = {(each.recipient, each.purpose.value, each.rules) for each in fact.not_sent}
@@ -197,7 +270,8 @@ def _concluded(clear: ReferralDecidedClear, fact: ReferralDecidedSealed, outcome
 
 def clear_of_decided(stated: Stated) -> Json:
     """The clear part of the fact: that the referral was decided, and where it stands."""
-    return {"referral_id": str(stated.referral_id), "revision": stated.revision, "disposition": stated.disposition}
+    told = {"referral_id": str(stated.referral_id), "revision": stated.revision, "disposition": stated.disposition}
+    return {_DECISIONS: [told]}
 
 
 def sealed_of_decided(stated: Stated) -> Json:
@@ -218,10 +292,12 @@ def sealed_of_decided(stated: Stated) -> Json:
         "not_sent": stated.not_sent,
         "superseded": [str(edge_id) for edge_id in stated.superseded],
     }
-    return sealed if stated.work_reason is None else sealed | {"work_reason": stated.work_reason.value}
+    if stated.work_reason is not None:
+        sealed["work_reason"] = stated.work_reason.value
+    return {_DECISIONS: [sealed]}
 
 
-def _recipient(fact: ReferralDecidedSealed, place: int) -> str:
+def _recipient(fact: SealedDecision, place: int) -> str:
     if place >= len(fact.recipients):
         raise ValueError("no such recipient")
     return fact.recipients[place]

@@ -151,7 +151,8 @@ async def row_kept(admin: asyncpg.Connection, table: str, place: Any) -> AsyncIt
     generated = "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
     names = ", ".join(f'"{row["attname"]}"' for row in await admin.fetch(generated, table))
     await admin.execute(f"CREATE TEMP TABLE kept AS SELECT * FROM {table} WHERE ctid = $1", place)
-    key = '(topic, topic_id, partition, "offset")' if table == "entry" else "(message_id, report_id)"
+    keys = {"entry": '(topic, topic_id, partition, "offset")', "decision": "(message_id, digest, ordinal)"}
+    key = keys.get(table, "(message_id, report_id)")
     try:
         yield
     finally:
@@ -163,11 +164,14 @@ async def row_kept(admin: asyncpg.Connection, table: str, place: Any) -> AsyncIt
 async def test_an_altered_decision_is_named_while_kafka_has_the_record(settled: Exchange) -> None:
     admin = await settled.admin("audit")
     change = "detail = jsonb_set(detail, '{facts,user}', '[\"FR\"]')"
-    async with altered(admin, "entry", change, "kind = 'decision'") as row:
+    async with altered(admin, "decision", change, "origin IS NOT NULL") as row:
+        entry = await admin.fetchrow("SELECT * FROM entry WHERE digest = $1", row["digest"])
         found = await differences(settled)
     await admin.close()
-    where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
-    assert found == [{"equation": "II", "what": "audit's entry says another detail than its record", "where": where}]
+    assert entry is not None
+    where = f"{entry['topic']}/{entry['partition']}/{entry['offset']} {entry['message_id']}"
+    what = f"audit's decision on {row['referral_id']} says another detail than its record"
+    assert found == [{"equation": "II", "what": what, "where": where}]
 
 
 _INVENT = """

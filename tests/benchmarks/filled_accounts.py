@@ -58,26 +58,26 @@ END $chains$
 """
 _ENTRY: Final = """
 INSERT INTO entry (message_id, type, sender, recipient, topic, topic_id, partition, "offset", broker_time, kind,
-                   digest, verified, subject, exercise, writer, addressee, incarnation, lane, number, chain, detail,
-                   edge_id, commitment, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+                   digest, verified, subject, exercise, writer, addressee, incarnation, lane, number, chain, edge_id,
+                   commitment)
 SELECT {message}, 'causeway.inbox.{to}.hotline.v1', '{life}', 1, i, {{ago}}, '{kind}',
        sha256(i::text::bytea), true, {{id}}::text, false, 'hotline', '{to}', '{life}', 1, i,
-       chain_at.chain, {detail}, {edge}, decode(repeat('cc', 32), 'hex'), {links}
+       chain_at.chain, {edge}, decode(repeat('cc', 32), 'hex')
 {rows} JOIN chain_at ON chain_at.number = i
 """
 _DETAIL: Final = "jsonb_build_object('origin', 'big.example', 'referral_id', {id}, 'disposition', 'routed')"
-
-
-_NO_LINKS: Final = "NULL, NULL, NULL, NULL, NULL"
-_LINKS: Final = """
-ARRAY[{id}], ARRAY['agency.example'], ARRAY['p1'], ARRAY['r1'], ARRAY[decode(repeat('cc', 32), 'hex')]
+#: The decision of each fact, with its one edge.
+_DECIDED: Final = f"""
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
+                      edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+SELECT {_FACT.partition(", ")[0]}, sha256(i::text::bytea), 0, {{id}}, false, {{ago}}, true, 'big.example', {_DETAIL},
+       ARRAY[{{id}}], ARRAY['agency.example'], ARRAY['p1'], ARRAY['r1'], ARRAY[decode(repeat('cc', 32), 'hex')]
+{_FROM}
 """
 
 
-def _entry(
-    message: str, to: str, *, kind: str, detail: str = "NULL", edge: str = "NULL", links: str = _NO_LINKS
-) -> str:
-    values = {"message": message, "to": to, "kind": kind, "detail": detail, "edge": edge, "links": links}
+def _entry(message: str, to: str, *, kind: str, edge: str = "NULL") -> str:
+    values = {"message": message, "to": to, "kind": kind, "edge": edge}
     return _ENTRY.format(life=_INCARNATION, rows=_FROM, **values)
 
 
@@ -136,7 +136,8 @@ INSERT INTO intake_count (party, submitted, accepted, refused) VALUES ('big.exam
         _taken("audit"),
         _CHAINS,
         _entry(_OFFER, "law_enforcement", kind="record", edge="{id}"),
-        _entry(_FACT, "audit", kind="decision", detail=_DETAIL, links=_LINKS),
+        _entry(_FACT, "audit", kind="decision"),
+        _DECIDED,
     ),
 }
 

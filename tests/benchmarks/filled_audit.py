@@ -38,10 +38,7 @@ class _Told(NamedTuple):
     type: str
     digit: int
     kind: str = "record"
-    detail: str = "NULL"
     edge: str = "NULL"
-    #: The columns of the edges that a decision states.
-    links: str = "NULL, NULL, NULL, NULL, NULL"
     last: str = "{rows}"
 
 
@@ -53,7 +50,7 @@ _LINKS: Final = """
 ARRAY[{id}], ARRAY['agency.example'], ARRAY['investigation'], ARRAY['r1'], ARRAY[decode(repeat('cc', 32), 'hex')]
 """
 _TOLD: Final = (
-    _Told("audit", "hotline", "referral_decided", 9, "decision", _DETAIL, links=_LINKS),
+    _Told("audit", "hotline", "referral_decided", 9, "decision"),
     _Told("law_enforcement", "hotline", "referral_offered", 10, edge="{id}"),
     _Told("hotline", "law_enforcement", "case_accepted", 11),
     _Told("hotline", "law_enforcement", "outcomes", 8, "outcomes", last="{rows} / 5"),
@@ -68,25 +65,29 @@ def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
 
     def filled(told: _Told) -> str:
         place = f"i * 16 + {told.digit}"
-        texts = told.detail, told.edge, told.links
-        detail, edge, links = (text.format(id=id_, party=party, rows="") for text in texts)
+        edge = told.edge.format(id=id_)
         return f"""
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, writer, addressee,
-                   incarnation, lane, number, chain, message_id, type, subject, sender, recipient, exercise, detail,
-                   edge_id, commitment, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments, key_id,
-                   signature, tree_size, leaf_position, path, salt)
+                   incarnation, lane, number, chain, message_id, type, subject, sender, recipient, exercise, edge_id,
+                   commitment, key_id, signature, tree_size, leaf_position, path, salt)
 SELECT 'causeway.inbox.{told.addressee}.{told.writer}.v1', '{UUID(int=_LIFE.int + told.digit)}', 1,
        {place}, {ago}, '{told.kind}',
        sha256('{told.type}'::bytea || i::text::bytea), true, '{told.writer}', '{told.addressee}',
        '{_LIFE}', 1, {place}, decode(repeat('ab', 32), 'hex'), {own(told.digit)}, 'causeway.{told.type}.v1',
-       {id_}::text, {party}, 'agency.example', false, {detail}, {edge}, decode(repeat('cc', 32), 'hex'),
-       {links}, 'hotline-1', decode(repeat('ab', 64), 'hex'), 16, 3, decode(repeat('ab', 128), 'hex'),
-       decode(repeat('ab', 16), 'hex')
+       {id_}::text, {party}, 'agency.example', false, {edge}, decode(repeat('cc', 32), 'hex'), 'hotline-1',
+       decode(repeat('ab', 64), 'hex'), 16, 3, decode(repeat('ab', 128), 'hex'), decode(repeat('ab', 16), 'hex')
 FROM generate_series(1, {told.last}) AS i
 """
 
     return (
         *map(filled, _TOLD),
+        f"""
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
+                      edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+SELECT {own(9)}, sha256('referral_decided'::bytea || i::text::bytea), 0, {id_}, false, {ago}, true, {party},
+       {_DETAIL.format(id=id_, party=party)}, {_LINKS.format(id=id_)}
+FROM generate_series(1, {{rows}}) AS i
+""",
         f"""
 INSERT INTO outcome (message_id, writer, reported_by, outcome, code, report_id, position, number, reported_at)
 SELECT {own(10)}, 'hotline', 'law_enforcement', 'refused', 'state_forbids',

@@ -19,8 +19,7 @@ from tests.support.running import Exchange, referral
 BUSY = "hotline-sk.example"
 FILED = FOUND_MAX + 12
 _FILED = """
-SELECT DISTINCT subject FROM entry
-WHERE kind = 'decision' AND exercise AND verified AND detail ->> 'origin' = $1
+SELECT DISTINCT referral_id::text AS subject FROM decision WHERE exercise AND entitled AND origin = $1
 """
 
 

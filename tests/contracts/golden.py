@@ -136,15 +136,23 @@ def audited(here: World, observed: Observed) -> dict[str, Any]:
     read, reading = Read(), Reading(here.shelf, [here.keys["audit"].opening], clock)
     read_records([observed], read, reading=reading)
     [entry] = read.entries
-    detail = json.loads(entry.detail or "null")
     return {
         "kind": entry.kind.value,
         "digest": entry.digest,
         "verified": entry.verified,
         "problem": entry.problem,
-        "detail": detail,
+        "detail": json.loads(entry.detail or "null"),
         "commitment": entry.commitment,
-        "links": [[str(link.edge_id), entry.subject, detail["origin"], *link[1:]] for link in entry.links],
+        "decisions": [
+            {
+                "referral_id": str(each.referral_id),
+                "origin": each.origin,
+                "problem": each.problem,
+                "detail": json.loads(each.detail),
+                "links": [[str(link.edge_id), *link[1:]] for link in each.links],
+            }
+            for each in entry.decisions
+        ],
     }
 
 

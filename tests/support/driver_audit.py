@@ -36,8 +36,8 @@ async def count_audited_messages(exchange: Exchange, messages: Sequence[UUID], *
 
 
 async def list_audit_problems(exchange: Exchange, topic: str) -> list[str | None]:
-    """List the problem, or None, of each entry of a topic at audit."""
-    query = "SELECT problem FROM entry WHERE topic = $1"
+    """List the problem, or None, of each entry and each decision of a topic at audit."""
+    query = "SELECT problem FROM statement WHERE topic = $1"
     return [row["problem"] for row in await read_rows(exchange, "audit", query, topic)]
 
 

@@ -271,8 +271,14 @@ def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
 
 
 def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:
-    """What a decided fact says: its clear part, and its sealed one as audit opens it."""
-    return dict(fact.clear) | opened(world, fact)
+    """What a fact of one decision says: its clear part, and its sealed one as audit opens it."""
+    (told,), (sealed,) = decisions(fact.clear), decisions(opened(world, fact))
+    return told | sealed
+
+
+def decisions(part: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a part of a decided fact says of each decision."""
+    return list(part["decisions"])
 
 
 def opened(world: World, draft: Draft) -> dict[str, Any]:

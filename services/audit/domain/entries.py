@@ -55,6 +55,21 @@ class Link(NamedTuple):
     commitment: str
 
 
+class KeptDecision(NamedTuple):
+    """One decision that a message states, as audit keeps it; `detail` is JSON: what it states, without its edges.
+
+    `entitled`: its sender may speak for the origin; otherwise only whom it speaks of is kept. `origin` is None where
+    the decision could not be opened or read. `problem` says that, or what is wrong with it. `links` are its edges.
+    """
+
+    referral_id: UUID
+    detail: str
+    origin: str | None = None
+    entitled: bool = True
+    problem: str | None = None
+    links: tuple[Link, ...] = ()
+
+
 class Entry(NamedTuple):
     """One Kafka record: its coordinates, what it claims, and whether its sender's proof held. No body.
 
@@ -64,7 +79,8 @@ class Entry(NamedTuple):
     for a record without a number. `exercise` is what the record says, None where it cannot be read. `detail` is JSON:
     what a fact states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not
     entitled is its sender's own, and speaks of what is not. `key_id` to `salt` are the content proof, without the
-    record (`MessageProof`): `path` has 0 to 8 hashes of 32 bytes. `links` are the edges of a decision.
+    record (`MessageProof`): `path` has 0 to 8 hashes of 32 bytes. `decisions` are those of a message that states some,
+    in its order; `problem` is then one for which a later release is to read it again, or that of them all.
     """
 
     topic: str
@@ -97,7 +113,7 @@ class Entry(NamedTuple):
     leaf_position: int | None = None
     path: bytes | None = None
     salt: bytes | None = None
-    links: tuple[Link, ...] = ()
+    decisions: tuple[KeptDecision, ...] = ()
 
 
 def folded_as(entry: Entry) -> str | None:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from pydantic import ValidationError
 from pydantic_core import to_json
 
-from services.audit.domain.entries import Entry, EntryKind, Link, Read
+from services.audit.domain.decisions import DecisionJudge, broken_as, unread
+from services.audit.domain.entries import UNREAD, Entry, EntryKind, KeptDecision, Read
 from services.audit.domain.lawful import JUDGED, unlawful
 from services.audit.domain.protocol import Observed, note_body
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
@@ -22,6 +22,7 @@ from shared.contracts.facts import (
     ReferralDecidedClear,
     ReferralRefusedClear,
     ReferralReviewedClear,
+    SealedDecision,
 )
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import BY_TYPE, REFERRAL_DECIDED, Family, MessageType
@@ -32,15 +33,14 @@ from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.accept import unread_as
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
-from shared.exchange.decided import commitment, edge_salt, judged_edges, read_decided
+from shared.exchange.decided import read_decided
 from shared.exchange.message import Record
-from shared.exchange.record_body import only_codes_unknown, read_body
+from shared.exchange.record_body import read_body
 from shared.exchange.senders import SigningKeys, check_broker_time, check_stated_by, verify_sender
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.placement import covered_bytes
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import Setting
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 
@@ -165,7 +165,7 @@ def _entry(look: _Look) -> Entry:
         detail=said.detail,
         edge_id=said.edge_id,
         commitment=said.commitment,
-        links=said.links,
+        decisions=said.decisions,
     )
 
 
@@ -252,7 +252,7 @@ class Said(NamedTuple):
     problem: str | None = None
     edge_id: UUID | None = None
     commitment: str | None = None
-    links: tuple[Link, ...] = ()
+    decisions: tuple[KeptDecision, ...] = ()
 
 
 def _states(message: MessageType) -> bool:
@@ -276,26 +276,13 @@ def _stated(look: _Look, message: MessageType, *, reading: Reading, opener: Grou
         case EdgeClear():
             return Said(edge_id=clear.edge_id, commitment=clear.commitment)
         case ReferralDecidedClear():
-            sealed = _Sealed(body.sealed or b"", look.observed.record.wrap, opener)
-            return _decided(attributes, clear, sealed, reading=reading, directory=directory)
+            return _decided(look, clear, body.sealed or b"", reading=reading, opener=opener)
         case OutcomeReportedClear():
             return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
         case _ if (kind := _KINDS.get(type(clear))) is not None:
             return Said(kind, clear.model_dump_json(exclude_none=True))
         case _:
             return Said()
-
-
-class _Sealed(NamedTuple):
-    """The sealed part of a fact, the data key of its group as it came, and what opens both."""
-
-    sealed: bytes
-    wrap: bytes
-    opener: GroupOpener
-
-
-def _broken_as(error: ValueError) -> str:
-    return "code_unknown" if isinstance(error, ValidationError) and only_codes_unknown(error) else "body_invalid"
 
 
 #: Of a reported outcome the codes: each report is an entry of its own, and none replaces another.
@@ -335,52 +322,28 @@ def _not_entitled(stated: Contract) -> Said:
     return Said(EntryKind.NOT_ENTITLED, detail, STATEMENT_NOT_YOURS)
 
 
-def _decided(
-    attributes: Attributes,
-    clear: ReferralDecidedClear,
-    sealed: _Sealed,
-    *,
-    reading: Reading,
-    directory: DirectoryIndex,
-) -> Said:
-    """Open the fact, derive its decision again and return its edges. A decision that is not derived has a problem."""
+def _decided(look: _Look, clear: ReferralDecidedClear, sealed: bytes, *, reading: Reading, opener: GroupOpener) -> Said:
+    """Open the fact, and derive each of its decisions again."""
+    attributes, directory, told = look.envelope.attributes, look.directory, clear.decisions
+    assert directory is not None
     context = seal_context(
         REFERRAL_DECIDED,
         attributes.id,
         attributes.subject,
-        clear={"revision": clear.revision},
+        clear={},
         sender=attributes.sender,
         recipient=attributes.recipient,
     )
-    problem, judged = None, {}
-    try:
-        decided = read_decided(sealed.opener.open(sealed.sealed, sealed.wrap, context))
-    except Refused as error:
-        return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
-    except ValueError as error:
-        return Said(EntryKind.DECISION, clear.model_dump_json(), _broken_as(error))
-    fact, at = decided.fact, decided.fact.decision.decided_at
-    if not _may_state(fact, attributes, at, directory=directory, reading=reading):
-        return _not_entitled(fact)
-    try:
-        documents = (
-            reading.shelf.directories.get(fact.decision.directory, at),
-            reading.shelf.policies.get(fact.decision.policy, at),
-        )
-        setting = Setting(*documents, attributes.exercise, at)
-        judged = judged_edges(clear, decided, setting, told_at=attributes.time)
-    except (Refused, Unavailable) as error:
-        problem = error.code
-    links = []
-    for edge in decided.edges:
-        planned = judged.get((edge.recipient, edge.purpose))
-        rules = ",".join(planned.terms.rules) if planned else ""
-        bound = commitment(edge_salt(fact.salt, edge.edge_id), edge.digest)
-        links.append(Link(edge.edge_id, edge.recipient, edge.purpose, rules, bound))
-    stated = {name: value for name, value in decided.stated.items() if name not in _LINKED}
-    detail = to_json(clear.model_dump(mode="json") | stated).decode()
-    return Said(EntryKind.DECISION, detail, problem, links=tuple(links))
 
+    def may_state_it(fact: SealedDecision) -> bool:
+        return _may_state(fact, attributes, fact.decision.decided_at, directory=directory, reading=reading)
 
-#: Members of a decision that an entry keeps as its links.
-_LINKED: Final = frozenset({"edges", "recipients"})
+    try:
+        found = read_decided(opener.open(sealed, look.observed.record.wrap, context), len(told))
+    except (Refused, ValueError) as error:
+        code = broken_as(error)
+        return Said(EntryKind.DECISION, problem=code, decisions=tuple(unread(each, code) for each in told))
+    judge = DecisionJudge(attributes, reading.shelf, may_state_it)
+    decisions = tuple(map(judge.judge, told, found))
+    problem = next((each.problem for each in decisions if each.problem in UNREAD), None)
+    return Said(EntryKind.DECISION, problem=problem, decisions=decisions)

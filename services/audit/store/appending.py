@@ -12,6 +12,7 @@ from services.audit.domain.entries import (
     ClosedEnd,
     DroppedMessage,
     Entry,
+    KeptDecision,
     Link,
     Read,
     ReportedOutcome,
@@ -22,7 +23,7 @@ from services.audit.domain.partitions import Life
 from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.database.transactions import Session
 
-#: The columns of an entry's links: the SQL type of each, and its element for one link as text.
+#: The columns of a decision's links: the SQL type of each, and its element for one link as text.
 _LINKS: Final[Mapping[str, tuple[str, Callable[[Link], str]]]] = {
     "edge_ids": ("uuid[]", lambda link: str(link.edge_id)),
     "edge_recipients": ("text[]", lambda link: link.recipient),
@@ -30,12 +31,16 @@ _LINKS: Final[Mapping[str, tuple[str, Callable[[Link], str]]]] = {
     "edge_rules": ("text[]", lambda link: link.rules),
     "edge_commitments": ("bytea[]", lambda link: f"\\x{link.commitment}"),
 }
-_ENTRY = Columns.of(
-    Entry,
+_ENTRY = Columns.of(Entry, without=("decisions",), detail="jsonb", digest="bytea", commitment="bytea")
+_DECISION = Columns.of(
+    KeptDecision,
     without=("links",),
     detail="jsonb",
+    message_id="uuid",
     digest="bytea",
-    commitment="bytea",
+    ordinal="smallint",
+    exercise="bool",
+    broker_time="timestamptz",
     **{name: sql_type for name, (sql_type, _) in _LINKS.items()},
 )
 _DROPPED = Columns.of(DroppedMessage, digest="bytea")
@@ -126,6 +131,8 @@ WITH fresh AS MATERIALIZED (
     FROM fresh GROUP BY topic, topic_id, partition, day, reason
     ON CONFLICT (topic, topic_id, partition, day, reason) DO UPDATE SET last_offset = excluded.last_offset,
         last_at = excluded.last_at, count = f.count + excluded.count, digests = f.digests + excluded.digests
+), new_decision AS (
+    INSERT INTO decision ({decisions.names}) SELECT {decisions.values} FROM {decisions} ON CONFLICT DO NOTHING
 ), new_outcome AS (
     INSERT INTO outcome ({outcomes.names}) SELECT {outcomes.values} FROM {outcomes} ON CONFLICT DO NOTHING
 ), new_closed_end AS (
@@ -151,6 +158,7 @@ ON CONFLICT (writer, addressee, incarnation, lane) DO UPDATE SET through = exclu
 WHERE a.acked_at <= excluded.acked_at
 """,
     entries=_ENTRY,
+    decisions=_DECISION,
     dropped=_DROPPED,
     number_taken="text",
     reasons=_REASON,
@@ -178,6 +186,7 @@ async def append(session: Session, read: Read) -> None:
     folded = [reason is not None for reason in reasons]
     bound = _APPEND.bind(
         entries=_entry_rows(read.entries),
+        decisions=_decision_rows(read.entries),
         dropped=_DROPPED.rows(read.dropped, digest=[bytes.fromhex(each.digest) for each in read.dropped]),
         number_taken=NUMBER_TAKEN,
         reasons=_REASON.rows(reasons, reason=reasons),
@@ -196,13 +205,24 @@ async def begin(session: Session, losses: Sequence[Entry], lives: Sequence[Life]
 
 
 def _entry_rows(entries: Sequence[Entry]) -> Bound[Entry]:
-    links = {
-        name: [[read(link) for link in each.links] or None for each in entries] for name, (_, read) in _LINKS.items()
-    }
     return _ENTRY.rows(
         entries,
         digest=[bytes.fromhex(each.digest) for each in entries],
         commitment=[None if each.commitment is None else bytes.fromhex(each.commitment) for each in entries],
+    )
+
+
+def _decision_rows(entries: Sequence[Entry]) -> Bound[KeptDecision]:
+    of = [(entry, ordinal, each) for entry in entries for ordinal, each in enumerate(entry.decisions)]
+    rows = [each for _, _, each in of]
+    links = {name: [[read(link) for link in each.links] or None for each in rows] for name, (_, read) in _LINKS.items()}
+    return _DECISION.rows(
+        rows,
+        message_id=[entry.message_id for entry, _, _ in of],
+        digest=[bytes.fromhex(entry.digest) for entry, _, _ in of],
+        ordinal=[ordinal for _, ordinal, _ in of],
+        exercise=[entry.exercise for entry, _, _ in of],
+        broker_time=[entry.broker_time for entry, _, _ in of],
         **links,
     )
 

@@ -34,11 +34,13 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
   AND ($4::text[] IS NULL OR r.what IN ('looks', 'topics', 'accounts')
        OR (said.kind = 'find' AND (said.named = 'anybody' OR said.named = ANY($4)))
        OR (said.kind IN ('flow', 'find') AND EXISTS (
-           SELECT FROM entry AS d
-           WHERE d.subject = said.named AND d.kind = 'decision' AND d.exercise = $5
-             AND (d.detail->>'origin' = ANY($4) OR EXISTS (
+           SELECT FROM decision AS d
+           WHERE d.referral_id = CASE WHEN said.named ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                                      THEN said.named::uuid END
+             AND d.entitled AND d.exercise = $5
+             AND (d.origin = ANY($4) OR EXISTS (
                  SELECT FROM link AS l
-                 WHERE l.subject = d.subject AND l.origin = d.detail->>'origin' AND l.recipient = ANY($4))))))
+                 WHERE l.referral_id = d.referral_id AND l.origin = d.origin AND l.recipient = ANY($4))))))
 ORDER BY r.id DESC LIMIT $3
 """
 # The referral's own messages in this world; then the reports of their outcomes. Its origin is the party of the first
@@ -49,19 +51,24 @@ ORDER BY r.id DESC LIMIT $3
 # audit's own chain at the end of the range. It has another place in each incarnation that carried it.
 _FLOW = """
 WITH origin AS (
-         SELECT detail->>'origin' AS party FROM entry
-         WHERE subject = ($1::uuid)::text AND kind = 'decision' AND detail->>'origin' IS NOT NULL
-         ORDER BY broker_time, topic, topic_id, partition, "offset" LIMIT 1
+         SELECT origin AS party FROM statement
+         WHERE referral_id = $1 AND origin IS NOT NULL
+         ORDER BY broker_time, topic, topic_id, partition, "offset", ordinal LIMIT 1
      ),
      mine AS (
          SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,
                 e.commitment = l.commitment AS committed
          FROM link AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.recipient = l.recipient
-         WHERE l.subject = ($1::uuid)::text AND l.origin = (SELECT party FROM origin)
+         WHERE l.referral_id = $1 AND l.origin = (SELECT party FROM origin)
          ORDER BY e.message_id, e.commitment = l.commitment DESC, l.stated_at, l.rules DESC
      ),
-     subjects AS (SELECT $1::text AS subject UNION SELECT subject FROM mine),
-     direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),
+     subjects AS (SELECT ($1::uuid)::text AS subject UNION SELECT subject FROM mine),
+     direct AS (
+         SELECT * FROM statement WHERE referral_id = $1 AND exercise = $2
+         UNION ALL
+         SELECT s.* FROM statement AS s JOIN subjects ON s.entry_subject = subjects.subject
+         WHERE s.referral_id IS NULL AND s.exercise = $2
+     ),
      scoped AS (
          SELECT d.*, $3::text[] IS NULL OR coalesce(d.sender = ANY($3), false) OR coalesce(d.recipient = ANY($3), false)
              OR coalesce(d.detail->>'origin' = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
@@ -76,7 +83,7 @@ WITH origin AS (
      found AS (
          SELECT * FROM scoped
          UNION SELECT e.*, about.seen
-               FROM entry AS e JOIN about
+               FROM statement AS e JOIN about
                    ON e.message_id = about.report_id AND e.writer = about.reported_by AND e.addressee = about.writer
                WHERE e.kind = 'outcomes'
      )
@@ -94,7 +101,7 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
           WHERE (last.writer, last.addressee, last.incarnation, last.lane, last.number, last.chain)
               = (a.writer, a.addressee, a.incarnation, a.lane, a.through, a.chain)))) LIMIT 1
 ) AS taken ON true
-ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset"
+ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.ordinal
 """
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
@@ -103,21 +110,25 @@ WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND dige
 """
 # Outcomes, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is
 # nobody's says how much of it came on its day for the same reason.
+# A page ends with all decisions of its last message: the next one begins at the offset after it.
 _PAGE = """
 SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed, CASE WHEN kind = ANY($8) THEN (
     SELECT jsonb_build_object('count', f.count, 'last', f.last_offset, 'until',
                               to_char(f.last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     FROM folded_record AS f
-    WHERE (f.topic, f.topic_id, f.partition) = (entry.topic, entry.topic_id, entry.partition)
-      AND f.day = (entry.broker_time AT TIME ZONE 'UTC')::date AND f.reason = entry.problem
-      AND f.first_offset = entry."offset"
+    WHERE (f.topic, f.topic_id, f.partition) = (said.topic, said.topic_id, said.partition)
+      AND f.day = (said.broker_time AT TIME ZONE 'UTC')::date AND f.reason = said.problem
+      AND f.first_offset = said."offset"
 ) END AS counted
-FROM entry
-WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" >= $4
-  AND (exercise = $5 OR kind IN ('outcomes', 'unreadable', 'loss', 'conflict'))
-  AND ($7::text[] IS NULL OR sender = ANY($7) OR recipient = ANY($7)
-       OR detail->>'origin' = ANY($7) OR detail->>'party' = ANY($7))
-ORDER BY "offset", kept_at LIMIT $6
+FROM (
+    SELECT * FROM statement
+    WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" >= $4
+      AND (exercise = $5 OR kind IN ('outcomes', 'unreadable', 'loss', 'conflict'))
+      AND ($7::text[] IS NULL OR sender = ANY($7) OR recipient = ANY($7)
+           OR detail->>'origin' = ANY($7) OR detail->>'party' = ANY($7))
+    ORDER BY "offset" FETCH FIRST $6 ROWS WITH TIES
+) AS said
+ORDER BY "offset", kept_at, ordinal
 """
 
 

@@ -14,36 +14,43 @@ from shared.runtime.database.transactions import Session
 
 #: Statements that one page runs at most. A page that ends here is shorter than others.
 _STATEMENTS_MAX: Final = 20
-# The newest entries of every party: of each as many as a page has, so that a page reads no more if a party has more.
-_KEYS_OF_PARTIES: Final = """
+# By what a flow is listed: decisions of a party, and messages to it. `id` tells those of one time apart.
+_DECISIONS: Final = """
+SELECT d.origin AS party, d.broker_time, d.referral_id AS id, d.referral_id, NULL::text AS sender,
+       NULL::text AS recipient, NULL::uuid AS edge_id, d.message_id, d.ordinal
+FROM decision AS d
+WHERE d.entitled AND d.exercise = $1 AND d.broker_time >= $4 AND (d.broker_time, d.referral_id) < ($5, $6::uuid)
+"""
+_MESSAGES: Final = """
+SELECT m.party, m.broker_time, m.message_id, CASE WHEN m.edge_id IS NULL THEN m.subject::uuid END, m.sender,
+       m.recipient, m.edge_id, m.message_id, NULL::smallint
+FROM flow_message AS m
+WHERE m.exercise = $1 AND m.broker_time >= $4 AND (m.broker_time, m.message_id) < ($5, $6::uuid)
+"""
+# The newest of every party: of each as many as a page has, so that a page reads no more if a party has more.
+_NEWEST: Final = """
 SELECT mine.* FROM unnest($7::text[]) AS one (party) CROSS JOIN LATERAL (
-    SELECT e.* FROM flow_entry AS e
-    WHERE e.party = one.party AND e.exercise = $1
-      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < ($5, $6::uuid)
-    ORDER BY e.broker_time DESC, e.message_id DESC LIMIT $2
+    ({decisions} AND d.origin = one.party ORDER BY d.broker_time DESC, d.referral_id DESC LIMIT $2)
+    UNION ALL ({messages} AND m.party = one.party ORDER BY m.broker_time DESC, m.message_id DESC LIMIT $2)
 ) AS mine
-ORDER BY mine.broker_time DESC, mine.message_id DESC LIMIT $2
+ORDER BY mine.broker_time DESC, mine.id DESC LIMIT $2
 """
-_KEYS_OF_ALL: Final = """
-SELECT e.* FROM flow_entry AS e
-WHERE e.kind = 'decision' AND e.exercise = $1
-  AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < ($5, $6::uuid)
-ORDER BY e.broker_time DESC, e.message_id DESC LIMIT $2
-"""
+_KEYS_OF_PARTIES: Final = _NEWEST.format(decisions=_DECISIONS, messages=_MESSAGES)
+_KEYS_OF_ALL: Final = _DECISIONS + "ORDER BY d.broker_time DESC, d.referral_id DESC LIMIT $2"
 # A message with an edge belongs to the referral for which its sender stated that edge first.
 _FIRST_STATED: Final = """
-SELECT l.subject AS id FROM link AS l
+SELECT l.referral_id AS id FROM link AS l
 WHERE link_keys(l.origin, l.edge_ids) @> link_keys({message}.sender, ARRAY[{message}.edge_id])
   AND l.edge_id = {message}.edge_id AND l.origin = {message}.sender AND l.recipient = {message}.recipient
   AND l.exercise = $1
-ORDER BY l.stated_at, l.subject LIMIT 1
+ORDER BY l.stated_at, l.referral_id LIMIT 1
 """
 _REFERRAL_OF_ENTRY: Final = """
-SELECT c.subject AS id WHERE c.edge_id IS NULL
+SELECT c.referral_id AS id WHERE c.edge_id IS NULL
 UNION ALL ({first_stated})
 """
 _REFERRAL_OF_ID: Final = """
-SELECT ($2::uuid)::text AS id
+SELECT $2::uuid AS id
 UNION SELECT stated.id FROM entry AS m CROSS JOIN LATERAL ({first_stated}) AS stated
 WHERE (m.subject = ($2::uuid)::text OR m.message_id = $2)
   AND ($3::text[] IS NULL OR m.sender = ANY($3) OR m.recipient = ANY($3))
@@ -51,55 +58,55 @@ WHERE (m.subject = ($2::uuid)::text OR m.message_id = $2)
 # The first decision of a referral names its origin. A decision that audit cannot open counts if there is no other.
 # `$3` are the parties in scope, null for all: a flow, and a party of it, are found by a pair with a party in scope.
 _FLOW: Final = """
-SELECT referral.id::uuid AS referral_id, first.decided_at, first.origin, (
+SELECT referral.id AS referral_id, first.decided_at, first.origin, (
     SELECT array_agg(sent.party ORDER BY sent.party) FROM (
         SELECT l.recipient AS party FROM link AS l
-        WHERE l.subject = referral.id AND l.origin = first.origin AND l.exercise = $1
-        UNION SELECT e.party FROM flow_entry AS e
-        WHERE e.subject = referral.id AND e.kind = 'record' AND e.edge_id IS NULL AND e.exercise = $1
+        WHERE l.referral_id = referral.id AND l.origin = first.origin AND l.exercise = $1
+        UNION SELECT e.party FROM flow_message AS e
+        WHERE e.subject = referral.id::text AND e.edge_id IS NULL AND e.exercise = $1
     ) AS sent
     WHERE sent.party IS DISTINCT FROM first.origin
       AND ($3::text[] IS NULL OR sent.party = ANY($3) OR first.origin = ANY($3))) AS recipients
 FROM ({referral}) AS referral CROSS JOIN LATERAL (
-    SELECT e.detail->>'origin' AS origin, e.broker_time AS decided_at, e.message_id FROM entry AS e
-    WHERE e.subject = referral.id AND e.kind = 'decision' AND e.exercise = $1
-    ORDER BY e.detail->>'origin' IS NULL, e.broker_time, e.topic, e.topic_id, e.partition, e."offset" LIMIT 1
+    SELECT s.origin, s.broker_time AS decided_at, s.message_id, s.ordinal FROM statement AS s
+    WHERE s.referral_id = referral.id AND s.kind = 'decision' AND s.exercise = $1
+    ORDER BY s.origin IS NULL, s.broker_time, s.topic, s.topic_id, s.partition, s."offset", s.ordinal LIMIT 1
 ) AS first
 WHERE ($3::text[] IS NULL OR first.origin = ANY($3) OR {in_scope})
 """
-_ONE_PAGE: Final = "ORDER BY referral.id <> ($2::uuid)::text, first.decided_at, referral.id LIMIT $4"
+_ONE_PAGE: Final = "ORDER BY referral.id <> $2::uuid, first.decided_at, referral.id LIMIT $4"
 _SENT_IN_SCOPE: Final = """EXISTS (
     SELECT FROM link AS l
-    WHERE l.subject = referral.id AND l.origin = first.origin AND l.recipient = ANY($3) AND l.exercise = $1)"""
+    WHERE l.referral_id = referral.id AND l.origin = first.origin AND l.recipient = ANY($3) AND l.exercise = $1)"""
 # Each key is returned, with its flow if the entry shows one: the last key is the place of the next statement. An origin
 # finds its flow at the first decision alone; a recipient finds it at messages.
 _PAGE: Final = """
-SELECT c.broker_time, c.message_id, flow.* FROM ({keys}) AS c LEFT JOIN LATERAL ({flow}
-  AND CASE WHEN c.kind = 'decision' THEN (first.decided_at, first.message_id) = (c.broker_time, c.message_id)
+SELECT c.broker_time, c.id, flow.* FROM ({keys}) AS c LEFT JOIN LATERAL ({flow}
+  AND CASE WHEN c.ordinal IS NOT NULL THEN (first.message_id, first.ordinal) = (c.message_id, c.ordinal)
            ELSE c.party IS DISTINCT FROM first.origin AND (c.edge_id IS NULL OR first.origin = c.sender) END{further}
 ) AS flow ON true
-ORDER BY c.broker_time DESC, c.message_id DESC
+ORDER BY c.broker_time DESC, c.id DESC
 """
 # A flow is shown once, at its first entry for one of the parties. An earlier entry counts only if the flow is shown at
 # that entry: in this world, in the period, and for a party that is not the origin.
 _AT_FIRST_ENTRY: Final = """
   AND NOT (coalesce(first.origin = ANY($7), false) AND first.decided_at >= $4
-           AND (first.decided_at, first.message_id) < (c.broker_time, c.message_id))
+           AND (first.decided_at, referral.id) < (c.broker_time, c.id))
   AND NOT EXISTS (
     SELECT FROM link AS l
-    JOIN flow_entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
-    WHERE l.subject = referral.id AND l.origin = first.origin AND l.recipient <> l.origin AND l.recipient = ANY($7)
+    JOIN flow_message AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
+    WHERE l.referral_id = referral.id AND l.origin = first.origin AND l.recipient <> l.origin AND l.recipient = ANY($7)
       AND l.exercise = $1 AND e.exercise = $1
-      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.message_id)
+      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.id)
       AND referral.id = ({first_stated}))
   AND NOT EXISTS (
-    SELECT FROM flow_entry AS e
-    WHERE e.subject = referral.id AND e.kind = 'record' AND e.edge_id IS NULL AND e.party = ANY($7)
+    SELECT FROM flow_message AS e
+    WHERE e.subject = referral.id::text AND e.edge_id IS NULL AND e.party = ANY($7)
       AND e.exercise = $1 AND e.party IS DISTINCT FROM first.origin
-      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.message_id))"""
+      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.id))"""
 _OF_ENTRY: Final = _FLOW.format(
     referral=_REFERRAL_OF_ENTRY.format(first_stated=_FIRST_STATED.format(message="c")),
-    in_scope=f"c.party = ANY($3) OR (c.kind = 'decision' AND {_SENT_IN_SCOPE})",
+    in_scope=f"c.party = ANY($3) OR (c.ordinal IS NOT NULL AND {_SENT_IN_SCOPE})",
 )
 _OF_ANYBODY: Final = _PAGE.format(keys=_KEYS_OF_ALL, flow=_OF_ENTRY, further="")
 _OF_PARTIES: Final = _PAGE.format(
@@ -148,7 +155,7 @@ def _begin(sought: Sought, cursor: str | None) -> tuple[datetime, UUID]:
 
 
 def _place(row: asyncpg.Record) -> tuple[datetime, UUID]:
-    return row["broker_time"], UUID(int=row["message_id"].int)
+    return row["broker_time"], UUID(int=row["id"].int)
 
 
 def _found(row: asyncpg.Record) -> FoundFlow:

@@ -15,6 +15,7 @@ import asyncpg
 from shared.contracts.registry import BETWEEN_PARTIES, Family
 from shared.exchange import message
 from shared.exchange.compose import headers_of
+from shared.exchange.decided import join_decided
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Defect
@@ -75,7 +76,7 @@ async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
     Erasures end the exceptions of their tracks. Entries of the journal stay for the last step.
     """
     gathered: list[object] = driver.gathered
-    drafts = [each for each in gathered if isinstance(each, message.Draft)]
+    drafts = join_decided([each for each in gathered if isinstance(each, message.Draft)])
     forgotten = [each for each in gathered if isinstance(each, Forgotten)]
     gathered[:] = [each for each in gathered if not isinstance(each, Gathered)]
     if drafts:

@@ -33,7 +33,7 @@ from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER, opened
+from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER, decisions, opened
 from tests.support.forging import forged
 
 #: A provider that files referrals of its own: what the hostile instance may say of it, it may say.
@@ -81,14 +81,15 @@ def decided(
     """What the true decision says, in the mouth of another instance, with changes; its edges `like` another's."""
     true = stated(log, like or filed)
     said = {"referral_id": str(filed.referral_id), "revision": 1, "disposition": filed.disposition} | (clear or {})
-    sealed = json.dumps(true | {"origin": origin}).encode()
-    return fact(log, REFERRAL_DECIDED, said, subject=filed.referral_id, by=by, sealed=sealed)
+    sealed = json.dumps({"decisions": [true | {"origin": origin}]}).encode()
+    return fact(log, REFERRAL_DECIDED, {"decisions": [said]}, subject=filed.referral_id, by=by, sealed=sealed)
 
 
 def stated(log: Log, filed: Prepared) -> dict[str, Any]:
     """The sealed part of the true decision, which whoever decided knows."""
     true = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
-    return opened(log.world, true)
+    [decision] = decisions(opened(log.world, true))
+    return decision
 
 
 def closed(log: Log, filed: Prepared, *, by: str) -> Draft:

@@ -106,10 +106,15 @@ WITH filled AS (
     FROM generate_series(1, $2) AS i
 ), told AS (
     INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, subject,
-                       sender, recipient, exercise, detail, edge_ids, edge_recipients, edge_purposes, edge_rules,
-                       edge_commitments)
+                       sender, recipient, exercise)
     SELECT 'causeway.inbox.audit.filled.v1', md5($1)::uuid, 0, i, at, 'decision', sha256(id::text::bytea), true,
-           md5(id || 'decided')::uuid, id::text, 'hotline', 'audit', true, jsonb_build_object('origin', $4::text),
+           md5(id || 'decided')::uuid, id::text, 'hotline', 'audit', true
+    FROM filled
+), decided AS (
+    INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
+                          edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+    SELECT md5(id || 'decided')::uuid, sha256(id::text::bytea), 0, id, true, at, true, $4,
+           jsonb_build_object('origin', $4::text),
            ARRAY[id], ARRAY[$5], ARRAY['investigation'], ARRAY['r1'], ARRAY[sha256('c')]
     FROM filled
 )
@@ -236,10 +241,10 @@ async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
     """Of a party, of several, and of everybody; pages are counted, not times. The control has no such index."""
     owner = await asyncpg.connect(audit_endpoint.owner_url)
     # Rows that fill the gaps of an older table lie apart, on many pages.
-    await owner.execute("TRUNCATE entry")
+    await owner.execute("TRUNCATE entry, decision")
     await filled(log, "rare", 100, origin=RARE, recipient=OTHER)
     await filled(log, "busy", 10_000, origin=BUSY, recipient=OTHER)
-    await owner.execute("ANALYZE entry")
+    await owner.execute("ANALYZE entry, decision")
     period = log.world.at - timedelta(days=3), log.world.at + timedelta(days=1), UUID(int=0)
 
     async def read(statement: str, *whose: list[str]) -> tuple[int, int]:

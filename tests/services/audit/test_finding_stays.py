@@ -26,14 +26,20 @@ from tests.support.builders import POLICE
 
 #: So many decisions of one origin ($4), each of another referral, that state these edges ($5) to a recipient ($6).
 _STATE = """
-INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, subject,
-                   sender, recipient, exercise, detail, edge_ids, edge_recipients, edge_purposes, edge_rules,
-                   edge_commitments)
-SELECT 'causeway.inbox.audit.stated.v1', md5($1)::uuid, 0, i, $3::timestamptz + i * interval '1 ms', 'decision',
-       sha256(($1 || i)::bytea), true, md5($1 || i)::uuid, md5('referral' || $1 || i)::uuid::text, 'hotline', 'audit',
-       true, jsonb_build_object('origin', $4::text), edges.ids, array_fill($6::text, edges.size),
-       array_fill('investigation'::text, edges.size), array_fill('r1'::text, edges.size),
-       array_fill(sha256('c'), edges.size)
+WITH told AS (
+    INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, subject,
+                       sender, recipient, exercise)
+    SELECT 'causeway.inbox.audit.stated.v1', md5($1)::uuid, 0, i, $3::timestamptz + i * interval '1 ms', 'decision',
+           sha256(($1 || i)::bytea), true, md5($1 || i)::uuid, md5('referral' || $1 || i)::uuid::text, 'hotline',
+           'audit', true
+    FROM generate_series(1, $2) AS i
+)
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
+                      edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+SELECT md5($1 || i)::uuid, sha256(($1 || i)::bytea), 0, md5('referral' || $1 || i)::uuid, true,
+       $3::timestamptz + i * interval '1 ms', true, $4, jsonb_build_object('origin', $4::text), edges.ids,
+       array_fill($6::text, edges.size), array_fill('investigation'::text, edges.size),
+       array_fill('r1'::text, edges.size), array_fill(sha256('c'), edges.size)
 FROM generate_series(1, $2) AS i, (SELECT $5::uuid[] AS ids, ARRAY[cardinality($5::uuid[])] AS size) AS edges
 """
 
@@ -118,7 +124,7 @@ async def test_decisions_of_an_outsider_about_an_edge_cost_a_search_nothing(
     period = log.world.at - timedelta(days=3), log.world.at + timedelta(days=1), UUID(int=0)
 
     async def count_pages() -> int:
-        await owner.execute("ANALYZE entry")
+        await owner.execute("ANALYZE entry, decision")
         explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {finding._OF_PARTIES}"
         [[plan]] = await owner.fetch(explain, True, 51, None, *period, ["told.example"])
         _, of_flows = pages_read(json.loads(plan)[0]["Plan"])

@@ -26,7 +26,7 @@ from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import PLACE
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log, identity, of_message
-from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, LONG_AFTER, World
+from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, LONG_AFTER, World, decisions
 
 LIVE_HOTLINE = "hotline-live.example"
 
@@ -202,10 +202,10 @@ async def test_whatever_a_fact_says_it_is_kept_and_so_are_those_beside_it(
 
 
 async def test_a_fact_that_audit_cannot_open_is_an_entry_with_that_problem(log: Log) -> None:
-    fact = log.world.records(log.world.prepared().drafts)[-1]
-    moved = log.world.resigned(fact, clear={"revision": 2})
-    await log.keep(moved)
-    (shown,) = of_message((await log.page(moved))["items"], moved)
+    one, other = (log.world.prepared().drafts[-1] for _ in range(2))
+    [closed] = log.world.records([replace(one, context=other.context)])
+    await log.keep(closed)
+    (shown,) = of_message((await log.page(closed))["items"], closed)
     assert (shown["kind"], shown["problem"]) == ("decision", "sealed_unopenable")
 
 
@@ -223,7 +223,7 @@ def resealed_for_audit(world: World, fact: Record, change: Callable[[dict[str, A
     )
     key = GroupOpener([world.keys["audit"].opening]).message_key(fact.wrap, attributes.id)
     stated = json.loads(open_with_key(sealed or b"", key, context))
-    change(stated)
+    change(*decisions(stated))
     nonce = os.urandom(12)
     text = AESGCM(key).encrypt(nonce, pad_plaintext(json.dumps(stated).encode()), context.associated_data())
     return world.resigned(fact, body=join_value(clear, nonce + text))

@@ -104,7 +104,7 @@ def with_code(log: Log, make: Callable[[Log], Record], *path: str | int) -> Reco
 
 @pytest.mark.parametrize(
     ("make", "path"),
-    [(look, ("reason",)), (decision, ("disposition",))],
+    [(look, ("reason",)), (decision, ("decisions", 0, "disposition"))],
     ids=["a fact", "a decision"],
 )
 def test_a_code_that_audit_does_not_know_is_no_broken_body(
@@ -119,9 +119,9 @@ def decided_later(log: Log) -> Record:
     filed = log.world.prepared()
     sealed = stated(log, filed) | {"work_reason": NOT_INVENTED}
     clear = {"referral_id": str(filed.referral_id), "revision": 1, "disposition": filed.disposition}
-    text = json.dumps(sealed).encode()
+    text = json.dumps({"decisions": [sealed]}).encode()
     [record] = log.world.records(
-        [fact(log, REFERRAL_DECIDED, clear, subject=filed.referral_id, by="hotline", sealed=text)]
+        [fact(log, REFERRAL_DECIDED, {"decisions": [clear]}, subject=filed.referral_id, by="hotline", sealed=text)]
     )
     return record
 

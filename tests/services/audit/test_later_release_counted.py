@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import ModuleType
 from typing import Any, Final
 
 import pytest
@@ -14,7 +15,7 @@ from deploy.accounting import views
 from deploy.accounting.book import Book
 from deploy.accounting.books import unread
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.domain import reading
+from services.audit.domain import decisions, reading
 from services.audit.domain.entries import UNREAD
 from shared.contracts import registry
 from shared.contracts.facts import RecordRevealedClear
@@ -169,14 +170,22 @@ def engine_unknown(*_: Any, **__: Any) -> None:
     raise Refused("engine_unknown")
 
 
-@pytest.mark.parametrize(("what", "fails"), [("read_decided", code_unknown), ("judged_edges", engine_unknown)])
+@pytest.mark.parametrize(
+    ("what", "fails"),
+    [((reading, "read_decided"), code_unknown), ((decisions, "judged_edges"), engine_unknown)],
+    ids=["code", "engine"],
+)
 async def test_what_was_not_made_of_a_decision_is_no_difference(
-    log: Log, audit_endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch, what: str, fails: Callable[..., None]
+    log: Log,
+    audit_endpoint: DatabaseEndpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    what: tuple[ModuleType, str],
+    fails: Callable[..., None],
 ) -> None:
     """Of what is under its seal an earlier release has nothing, or not which rules led to it."""
     broker, record = topic_with(log, decision)
     with monkeypatch.context() as earlier:
-        earlier.setattr(reading, what, fails)
+        earlier.setattr(*what, fails)
         await log.take(broker)
     topic = broker.topics[record.topic]
     items = (await log.page(replace(record, topic_id=topic.topic_id)))["items"]

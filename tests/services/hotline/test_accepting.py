@@ -18,7 +18,6 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.domain.entries import EntryKind
 from shared.contracts.acceptance import SignedAcceptance
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
 from shared.exchange.message import Record
@@ -95,7 +94,7 @@ async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[st
 
 def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptance) -> list[str]:
     entries = Log(origin.database, origin.world).entries_of(*records)
-    decided = [json.loads(each.detail or "{}") for each in entries if each.kind is EntryKind.DECISION]
+    decided = [json.loads(one.detail) for each in entries for one in each.decisions]
     return [each["body_sha256"] for each in decided if each["referral_id"] == str(acceptance.referral_id)]
 
 

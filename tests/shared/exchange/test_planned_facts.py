@@ -31,12 +31,14 @@ def derived(here: World, *, without: str = "") -> set[str]:
     draft = prepared.drafts[-1]
     sealed = opened(here, draft)
     if without:
-        place = sealed["recipients"].index(without)
-        sealed["edges"] = [each for each in sealed["edges"] if each[1] != place]
-    clear = ReferralDecidedClear.model_validate(draft.clear)
-    documents, decided = here.documents, read_decided(to_json(sealed))
+        [stated] = sealed["decisions"]
+        place = stated["recipients"].index(without)
+        stated["edges"] = [each for each in stated["edges"] if each[1] != place]
+    [told] = ReferralDecidedClear.model_validate(draft.clear).decisions
+    documents, [decided] = here.documents, read_decided(to_json(sealed), 1)
+    assert not isinstance(decided, ValueError)
     at = decided.fact.decision.decided_at
-    judged = judged_edges(clear, decided, Setting(documents.directory, documents.policy, True, at), told_at=at)
+    judged = judged_edges(told, decided, Setting(documents.directory, documents.policy, True, at), told_at=at)
     return {recipient for recipient, _ in judged}
 
 

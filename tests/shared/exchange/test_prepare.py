@@ -37,6 +37,7 @@ from tests.support.exchange_world import (
     World,
     opened,
     submission,
+    told_to_audit,
     world,
 )
 
@@ -146,14 +147,15 @@ def values_in(draft: Draft) -> set[str]:
 def test_only_audit_can_link_a_notice_to_its_referral(here: World, prepared: Prepared) -> None:
     """By the edge's id, which the notice states, and which audit finds in the sealed part of the decided fact."""
     notice = to(prepared, PROVIDER).clear
-    edges = opened(here, prepared.drafts[-1])["edges"]
+    edges = told_to_audit(here, prepared.drafts[-1])["edges"]
     assert notice["edge_id"] in {str(UUID(bytes=urlsafe_b64decode(each[0] + "=="))) for each in edges}
     assert not [draft.recipient for draft in prepared.drafts[:-1] if notice["edge_id"] in clear_text(draft)][1:]
 
 
 def test_the_fact_for_audit_says_nothing_of_the_decision_in_the_clear(prepared: Prepared) -> None:
     clear = prepared.drafts[-1].clear
-    assert clear == {"referral_id": str(prepared.referral_id), "revision": 1, "disposition": "routed"}
+    told = {"referral_id": str(prepared.referral_id), "revision": 1, "disposition": "routed"}
+    assert clear == {"decisions": [told]}
 
 
 def test_an_edge_names_nobody_else(here: World) -> None:
@@ -186,7 +188,8 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
         edges=edges,
     )
     sealed = to_json(sealed_of_decided(stated))
-    assert len(json.dumps(json.loads(sealed)["edges"], separators=(",", ":"))) <= 110 * EDGES_MAX
+    [decision] = json.loads(sealed)["decisions"]
+    assert len(json.dumps(decision["edges"], separators=(",", ":"))) <= 110 * EDGES_MAX
     there = world()
     draft = decided_fact(
         stated,
@@ -198,7 +201,8 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
     )
     [record] = there.records([draft])
     assert len(record.value or b"") <= RECORD_BYTES_MAX
-    assert stated_edges(ReferralDecidedSealed.model_validate_json(sealed)) == [StatedEdge(*each) for each in edges]
+    [read] = ReferralDecidedSealed.model_validate_json(sealed).decisions
+    assert stated_edges(read) == [StatedEdge(*each) for each in edges]
 
 
 def test_a_decision_that_no_record_holds_reaches_nobody_but_a_person(
@@ -312,7 +316,7 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
     assert not {each.message_id for each in again.emitted} & {each.message_id for each in stale.values()}
     assert not {each.edge_id for each in again.emitted} & {each.edge_id for each in stale.values()}
     assert again.dropped == ()
-    superseded = opened(here, again.drafts[-1])["superseded"]
+    superseded = told_to_audit(here, again.drafts[-1])["superseded"]
     assert superseded == sorted(str(each.edge_id) for each in stale.values())
 
 

@@ -451,12 +451,6 @@ CREATE TABLE entry (
     detail jsonb,
     edge_id uuid,
     commitment bytea,
-    -- The edges of a decision, one element of each array an edge (view `link`). Null for a decision without edges.
-    edge_ids uuid[],
-    edge_recipients text[],
-    edge_purposes text[],
-    edge_rules text[],
-    edge_commitments bytea[],
     -- The content proof of a message: with the record itself it proves to outsiders who signed it.
     key_id text,
     signature bytea,
@@ -477,6 +471,38 @@ CREATE INDEX entry_by_place ON entry (writer, addressee, incarnation, lane, numb
 CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id);
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
+-- The view `flow_message`.
+CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id)
+    WHERE verified AND kind = 'record'
+        AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v'));
+
+-- The decisions of an entry, in the order of the message: what each states, and what is wrong with it. An entry is found
+-- by its message's id and digest: the same message again, in another incarnation, has the same decisions. `entitled`:
+-- the sender may speak for the origin. `origin` is null where nobody could open the decision. `detail` is what it states.
+CREATE TABLE decision (
+    message_id uuid NOT NULL,
+    digest bytea NOT NULL,
+    ordinal smallint NOT NULL,
+    referral_id uuid NOT NULL,
+    exercise boolean NOT NULL,
+    broker_time timestamptz NOT NULL,
+    entitled boolean NOT NULL,
+    origin text,
+    problem text,
+    detail jsonb NOT NULL,
+    -- Its edges, one element of each array an edge (view `link`). Null for a decision without edges.
+    edge_ids uuid[],
+    edge_recipients text[],
+    edge_purposes text[],
+    edge_rules text[],
+    edge_commitments bytea[],
+    PRIMARY KEY (message_id, digest, ordinal)
+);
+CREATE INDEX decision_by_referral ON decision (referral_id);
+-- The decisions of which a flow is listed: of all origins, and of one.
+CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WHERE entitled;
+CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WHERE entitled;
+CREATE INDEX decision_odd ON decision (message_id) WHERE NOT entitled OR problem = 'decision_not_derived';
 -- The keys of edges by their origin: what others state on an edge has other keys, and costs a search nothing.
 CREATE FUNCTION link_keys(origin text, edge_ids uuid[]) RETURNS uuid[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
@@ -484,13 +510,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
 $function$;
 REVOKE ALL ON FUNCTION link_keys FROM PUBLIC;
 -- The decisions of an origin that state an edge. Without a list of pending keys, which each search would read whole.
-CREATE INDEX entry_by_link ON entry USING gin (link_keys(detail->>'origin', edge_ids)) WITH (fastupdate = off)
+CREATE INDEX decision_by_link ON decision USING gin (link_keys(origin, edge_ids)) WITH (fastupdate = off)
     WHERE edge_ids IS NOT NULL;
--- The view `flow_entry`.
-CREATE INDEX entry_listed ON entry (coalesce(detail->>'origin', recipient), exercise, broker_time, message_id)
-    WHERE verified AND (kind = 'decision' OR kind = 'record'
-        AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v')));
-CREATE INDEX entry_decided ON entry (exercise, broker_time, message_id) WHERE kind = 'decision';
 
 -- Records that nobody has proven to have written: their number by the day, for each topic and reason. Any principal with
 -- the right to write to a topic can write them without end. The first of a day and a reason has an entry, and is counted
@@ -513,23 +534,32 @@ CREATE TABLE folded_record (
 );
 
 -- The edges of each decision, as the origin states them. Statements of two origins on one edge are two rows. An edge that
--- moves to another recipient keeps its id: each decision of it has its own commitment. `subject` is the referral's id.
+-- moves to another recipient keeps its id: each decision of it has its own commitment.
 CREATE VIEW link AS
-SELECT e.subject, e.exercise, e.detail->>'origin' AS origin, e.broker_time AS stated_at, e.edge_ids, l.edge_id,
-       l.recipient, l.purpose, coalesce(l.rules, '') AS rules, l.commitment
-FROM entry AS e
-CROSS JOIN LATERAL unnest(e.edge_ids, e.edge_recipients, e.edge_purposes, e.edge_rules, e.edge_commitments)
+SELECT d.referral_id, d.exercise, d.origin, d.broker_time AS stated_at, d.edge_ids, l.edge_id, l.recipient, l.purpose,
+       coalesce(l.rules, '') AS rules, l.commitment
+FROM decision AS d
+CROSS JOIN LATERAL unnest(d.edge_ids, d.edge_recipients, d.edge_purposes, d.edge_rules, d.edge_commitments)
     AS l (edge_id, recipient, purpose, rules, commitment)
-WHERE e.edge_ids IS NOT NULL;
+WHERE d.edge_ids IS NOT NULL;
 
--- The entries by which a flow is listed for a party: decisions that it stated as the origin, messages that sent it an
--- edge, and referrals that an agency passed on to it (records without an edge).
-CREATE VIEW flow_entry AS
-SELECT coalesce(detail->>'origin', recipient) AS party, exercise, broker_time, message_id, kind, subject, sender,
-       recipient, edge_id
+-- What audit shows: each entry once, but that of decisions once for each of them. `referral_id` is null for all others.
+CREATE VIEW statement AS
+SELECT e.topic, e.topic_id, e.partition, e."offset", e.broker_time, e.digest, e.verified, e.writer, e.addressee,
+       e.incarnation, e.lane, e.number, e.message_id, e.type, e.sender, e.recipient, e.exercise, e.edge_id,
+       e.commitment, e.kept_at, e.subject AS entry_subject, d.referral_id, d.ordinal, d.origin,
+       coalesce(d.referral_id::text, e.subject) AS subject, coalesce(d.detail, e.detail) AS detail,
+       CASE WHEN d.ordinal IS NULL THEN e.problem ELSE d.problem END AS problem,
+       CASE WHEN d.entitled THEN 'decision' WHEN NOT d.entitled THEN 'not_entitled' ELSE e.kind END AS kind
+FROM entry AS e LEFT JOIN decision AS d ON d.message_id = e.message_id AND d.digest = e.digest;
+
+-- The messages by which a flow is listed for their recipient: those that sent it an edge, and referrals that an agency
+-- passed on to it (records without an edge).
+CREATE VIEW flow_message AS
+SELECT recipient AS party, exercise, broker_time, message_id, subject, sender, recipient, edge_id
 FROM entry
-WHERE verified AND (kind = 'decision' OR kind = 'record'
-    AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v')));
+WHERE verified AND kind = 'record'
+    AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v'));
 
 -- Outcomes of messages, as the instance that a message was addressed to reports them. A taken message without a row is
 -- simply applied. Of several rows on one message the last report counts: by its time, its number and the position in it.
@@ -704,16 +734,16 @@ EXECUTE format('GRANT SELECT ON permitted TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format(
     'GRANT SELECT ON
-        document, entry, folded_record, link, outcome, acknowledgement, stream_end, closed_end, loss, topic_life,
-        partition_state, stream_read, reading
+        document, entry, decision, folded_record, link, statement, outcome, acknowledgement, stream_end, closed_end,
+        loss, topic_life, partition_state, stream_read, reading
      TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
 -- Audit's own are read and added to, never changed or removed. What is found of the books the accountant adds.
 
 EXECUTE format(
-    'GRANT SELECT, INSERT ON entry, outcome, closed_end, topic_life, reading TO %I', service);
-EXECUTE format('GRANT SELECT ON link, flow_entry, loss, stream_read, reconciliation TO %I', service);
+    'GRANT SELECT, INSERT ON entry, decision, outcome, closed_end, topic_life, reading TO %I', service);
+EXECUTE format('GRANT SELECT ON link, statement, flow_message, loss, stream_read, reconciliation TO %I', service);
 EXECUTE format('GRANT EXECUTE ON FUNCTION link_keys TO %I, %I', service, accountant);
 EXECUTE format('GRANT INSERT ON reconciliation TO %I', accountant);
 

@@ -1,0 +1,117 @@
+"""Decisions of several referrals in one message: audit shows, finds and judges each by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.audit import use_cases
+from services.audit.domain import decisions as judged
+from services.audit.ports import Partition
+from shared.contracts.facts import DecidedReferral
+from shared.contracts.registry import REFERRAL_DECIDED
+from shared.exchange.decided import join_decided
+from shared.exchange.message import Draft, Record
+from shared.exchange.prepare import Prepared
+from shared.kernel.authority import Role
+from shared.runtime.database.transactions import Database
+from tests.services.audit.log import AUDITOR, PURPOSE, Log
+from tests.services.audit.test_finding import found
+from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.exchange_world import decisions, opened
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+def joined(log: Log, filed: Sequence[Prepared]) -> Draft:
+    [draft] = join_decided([d for each in filed for d in each.drafts if d.message is REFERRAL_DECIDED])
+    return draft
+
+
+async def kept(log: Log, draft: Draft) -> Record:
+    [record] = log.world.records([draft])
+    await log.keep(record)
+    return record
+
+
+async def shown(log: Log, filed: Prepared) -> dict[str, Any]:
+    [decision] = [each for each in await log.flow(filed.referral_id) if each["type"] == REFERRAL_DECIDED.type]
+    return decision
+
+
+async def test_each_flow_shows_its_own_decision_and_each_referral_is_found(log: Log) -> None:
+    filed = [log.world.prepared() for _ in range(3)]
+    await kept(log, joined(log, filed))
+    for each in filed:
+        line = await shown(log, each)
+        assert (line["kind"], line["problem"], line["subject"]) == ("decision", None, str(each.referral_id))
+        assert line["detail"]["referral_id"] == str(each.referral_id)
+        assert line["detail"]["body_sha256"] == each.body_sha256
+        assert [one.referral_id for one in (await found(log, reference=each.referral_id)).items] == [each.referral_id]
+    listed = [each.referral_id for each in (await found(log, HOTLINE)).items]
+    assert listed[:3] == sorted((each.referral_id for each in filed), reverse=True)
+
+
+async def test_a_page_of_entries_shows_all_decisions_of_its_last_message(log: Log) -> None:
+    filed = [log.world.prepared() for _ in range(3)]
+    record = await kept(log, joined(log, filed))
+    place = Partition(record.topic, record.partition, record.offset, record.topic_id or log.topic_id)
+    look = use_cases.Look(AUDITOR, Role.AUDITOR, True, PURPOSE)
+    page = await use_cases.show_entries(place, look, limit=1, entries=log.entries)
+    assert [each.subject for each in page.items] == [str(each.referral_id) for each in filed]
+
+
+async def test_a_message_that_is_read_again_states_nothing_twice(log: Log) -> None:
+    filed = [log.world.prepared() for _ in range(2)]
+    record = await kept(log, joined(log, filed))
+    await log.keep(record)
+    assert [(await shown(log, each))["problem"] for each in filed] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "problem"),
+    [
+        (lambda stated: stated["facts"].update(user=["FR"]), "decision", "decision_not_derived"),
+        (lambda stated: stated.update(origin=PROVIDER), "not_entitled", "statement_not_yours"),
+        (lambda stated: stated.update(work_reason="not_invented_yet"), "decision", "code_unknown"),
+        (lambda stated: stated.update(salt="short"), "decision", "body_invalid"),
+    ],
+    ids=["altered", "of another origin", "of a later release", "broken"],
+)
+async def test_what_is_wrong_with_one_decision_is_said_of_that_one(
+    log: Log, change: Callable[[dict[str, Any]], None], kind: str, problem: str
+) -> None:
+    filed = [log.world.prepared() for _ in range(3)]
+    draft = joined(log, filed)
+    sealed = opened(log.world, draft)
+    change(decisions(sealed)[1])
+    await kept(log, replace(draft, plaintext=json.dumps(sealed).encode()))
+    lines = [await shown(log, each) for each in filed]
+    assert [(line["kind"], line["problem"]) for line in lines] == [
+        ("decision", None),
+        (kind, problem),
+        ("decision", None),
+    ]
+
+
+async def test_whatever_breaks_at_one_decision_those_beside_it_are_judged(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filed = [log.world.prepared() for _ in range(3)]
+    judge = judged.judged_edges
+
+    def broken(told: DecidedReferral, *given: Any, **named: Any) -> Any:
+        if told.referral_id == filed[1].referral_id:
+            raise KeyError(told)
+        return judge(told, *given, **named)
+
+    monkeypatch.setattr(judged, "judged_edges", broken)
+    await kept(log, joined(log, filed))
+    assert [(await shown(log, each))["problem"] for each in filed] == [None, "accept_defect", None]
