@@ -121,15 +121,6 @@ class CutView(View):
     target: str | None = None
 
 
-class ItemAnswerView(View):
-    """What was said of one item, by the referral's own number."""
-
-    n: int
-    round: int = 1
-    action: str | None = None
-    rejection: str | None = None
-
-
 class EdgeView(Recipient):
     """An edge with its delivery, what the recipient answered, and the delivery of its withdrawal."""
 
@@ -142,13 +133,6 @@ class EdgeView(Recipient):
     case_reference: str | None = None
     notice_id: UUID | None = None
     issue_at: Instant | None = None
-
-    @property
-    def items(self) -> tuple[ItemAnswerView, ...]:
-        """What was answered item by item; nothing of a recipient that answers for the whole referral."""
-        listed = (self.answer_detail or {}).get("items")
-        found = [read_in(ItemAnswerView, each) for each in listed] if isinstance(listed, list) else []
-        return tuple(each for each in found if each is not None)
 
 
 class TickView(View):
@@ -247,13 +231,6 @@ class InboxItem(View):
     record: dict[str, JsonValue] | None = None
 
 
-class Deadlines(View):
-    """Hours from a notice's issue; None means none is set."""
-
-    acknowledge_h: int | None = None
-    act_h: int | None = None
-
-
 class NoticeView(View):
     """A notice that asks the party to act, and its notifier. `record` is there only when asked for by id.
 
@@ -270,11 +247,6 @@ class NoticeView(View):
     numbers: tuple[int, ...] = ()
     edge: dict[str, JsonValue] = {}
     record: dict[str, JsonValue] | None = None
-
-    @property
-    def deadlines(self) -> Deadlines:
-        """The deadlines that its edge names."""
-        return read_in(Deadlines, self.edge.get("deadlines")) or Deadlines()
 
 
 class ReferralState(View):
@@ -363,24 +335,100 @@ class FlowMessage(View):
         return read_in(Opened, self.detail)
 
 
-class FoundFlow(View):
-    """A referral as audit knows it: who filed it, when it was decided, who was sent it."""
-
-    referral_id: UUID
-    origin: str | None = None
-    decided_at: Instant
-    recipients: tuple[str, ...] = ()
-
-
-class FoundFlows(View):
-    """A page of them, the newest first."""
-
-    items: tuple[FoundFlow, ...] = ()
-    next: str | None = None
-
-
 class Flow(View):
     """The messages of one referral, oldest first."""
 
     referral_id: UUID
     messages: tuple[FlowMessage, ...]
+
+
+class AnswerResult(View):
+    """What became of the act at `index`; `status` is what it would have been answered with alone."""
+
+    index: int
+    status: int
+    notice_id: UUID | None = None
+    referral_id: UUID | None = None
+    state: str | None = None
+    problem: ItemProblem | None = None
+
+
+class AmendedView(View):
+    """A referral as it is now decided: for whom nothing has changed, and whom that is told."""
+
+    referral_id: UUID
+    revision: int
+    state: str
+    work_reason: str | None = None
+    unchanged: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    taken_back: tuple[str, ...] = ()
+
+
+class Due(View):
+    """What falls due, of which subject, who owes it, by which clock, and what follows if it is not done."""
+
+    due_at: Instant
+    overdue: bool
+    due: str
+    then: str
+    subject: UUID
+    counterpart: str
+    owed_by: str
+    purpose: str | None = None
+    clock: str
+    run: int
+    rung: int
+
+
+class Hold(View):
+    """What an agency has asked an origin to hold, and what that has said."""
+
+    hold: UUID
+    referral_id: UUID
+    origin: str
+    scope: str
+    basis: str
+    state: str
+    asked_until: Instant
+    not_after: Instant | None = None
+
+
+class Question(View):
+    """A question or dispute, yours (`own`) or one that you are to answer."""
+
+    kind: str
+    own: bool
+    subject: UUID
+    party: str
+    number: int
+    revision: int
+    state: str
+    raised_at: Instant
+    due: Instant | None = None
+    about: tuple[int, ...]
+    needs: tuple[str, ...] | None = None
+    disputed: tuple[dict[str, JsonValue], ...] | None = None
+    replied: tuple[dict[str, JsonValue], ...] | None = None
+    decided: tuple[dict[str, JsonValue], ...] | None = None
+    code: str | None = None
+    over_at: Instant | None = None
+
+
+class OpenItem(View):
+    """An item of a notice that waits for an answer."""
+
+    notice_id: UUID
+    n: int
+    notifier: str
+    state: str
+    priority: str | None = None
+    received_at: str
+
+
+class WorkItem(View):
+    """What is open at one location."""
+
+    work_item: UUID
+    items: tuple[OpenItem, ...]

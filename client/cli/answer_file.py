@@ -20,9 +20,9 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client.api import BATCH_MAX, CausewayClient
-from client.bulk import AnswerResult
 from client.cli.answer_columns import SUBJECTS, Answer, answer, column_at, columns
 from client.problem import ApiProblem
+from client.views import AnswerResult
 from shared.exchange.act import Subject
 from shared.formats.referral_table import Table
 from shared.kernel.canonical import canonical_json

@@ -20,11 +20,11 @@ from shared.kernel.errors import Refused
 if TYPE_CHECKING:
     from deploy.operator.database import SchemaState
 
-status_app = App(name="status", help="How every instance is, as it says itself.")
-topics_app = App(name="topics", help="Topics, users and access rules of the Kafka cluster.")
-database_app = App(name="db", help="Schemas of the instances' databases.")
-policy_app = App(name="policy", help="The routing policy.")
-directory_app = App(name="directory", help="The directory of parties, instances and their public keys.")
+status_app = App(name="status")
+topics_app = App(name="topics")
+database_app = App(name="db")
+policy_app = App(name="policy")
+directory_app = App(name="directory")
 policy_app.command(law_cli.check)
 policy_app.command(law_cli.review)
 policy_app.command(law_cli.sample)

@@ -17,7 +17,7 @@ from deploy.site.options import Options, ending
 if TYPE_CHECKING:
     from deploy.operator.drafts import Draft
 
-document_app = App(name="document", help="A directory or policy, signed by two approvers, each alone.")
+document_app = App(name="document")
 _OPTIONS = Options()
 
 

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from client.cli import output
 from deploy.site.options import Options, ending
 
-install_app = App(name="install", help="An installation of your own: a folder for each instance, one for the exchange.")
+install_app = App(name="install")
 AsJson = Annotated[
     bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON document instead of text.")
 ]

@@ -13,7 +13,7 @@ from client.cli.settings import zoned
 from deploy.site.options import Options, ending
 from shared.kernel.authority import GivenRole
 
-key_app = App(name="key", help="API keys of parties, and new keys of instances and approvers.")
+key_app = App(name="key")
 _OPTIONS = Options()
 
 

@@ -8,7 +8,7 @@ from client.cli import output
 from deploy.site.options import Options, ending
 from shared.kernel.authority import GivenRole
 
-person_app = App(name="person", help="What people of a party may do in its console.")
+person_app = App(name="person")
 _OPTIONS = Options()
 
 

@@ -7,7 +7,7 @@ from cyclopts import App
 from client.cli import output
 from deploy.site.options import Options, ending
 
-retention_app = App(name="retention", help="How long each table keeps what, and ending what is past its period.")
+retention_app = App(name="retention")
 _OPTIONS = Options()
 
 

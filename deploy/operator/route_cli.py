@@ -17,7 +17,7 @@ from deploy.site.options import Options, ending
 if TYPE_CHECKING:
     from deploy.operator.routes import Routed
 
-route_app = App(name="route", help="Routing questions that send nothing.")
+route_app = App(name="route")
 _OPTIONS = Options()
 
 

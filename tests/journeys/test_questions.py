@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from client.api import CausewayClient
-from client.asking import deciding, replying
-from shared.contracts.questions import Dispute, DisputeStatement, Question
-from shared.vocabulary.questions import DisputeReason, NeedsInfo
+from shared.contracts.questions import (
+    Dispute,
+    DisputeStatement,
+    Question,
+    Reply,
+    ReplyStatement,
+    Verdict,
+    VerdictStatement,
+)
+from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from tests.journeys.parties import Party, written
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 
@@ -92,9 +99,16 @@ async def test_an_agency_and_a_hotline_ask_and_contest_over_http(exchange: Excha
         pages = [page async for page in origin.questions(state="open")]
         raised = {each.party: each for page in pages for each in page.items if each.subject == referral_id}
         assert {name: each.kind for name, each in raised.items()} == {AGENCY: "question", OTHER_HOTLINE: "dispute"}
-        await origin.answer_question(referral_id, replying(AGENCY, raised[AGENCY].number, ["not_permitted"]))
-        await origin.answer_question(referral_id, deciding(OTHER_HOTLINE, raised[OTHER_HOTLINE].number, ["conceded"]))
+        numbers = {name: each.number for name, each in raised.items()}
+        replied = (ReplyStatement(reply=QuestionReply.NOT_PERMITTED),)
+        reply = Reply(party=AGENCY, question=numbers[AGENCY], replied=replied)
+        await origin.act_on_referral("reply", referral_id, reply)
+        decided = (VerdictStatement(verdict=DisputeVerdict.CONCEDED),)
+        verdict = Verdict(party=OTHER_HOTLINE, dispute=numbers[OTHER_HOTLINE], decided=decided)
+        await origin.act_on_referral("uphold", referral_id, verdict)
         await exchange.until_taken()
         for party, word in ((agency, "not_permitted"), (other, "conceded")):
             (mine,) = [each async for page in party.questions() for each in page.items if each.subject == referral_id]
-            assert (mine.own, mine.state, mine.summary) == (True, "answered", f"1={word}")
+            said = [dict(each) for each in mine.replied or mine.decided or ()]
+            assert (mine.own, mine.state, [each["n"] for each in said]) == (True, "answered", [1])
+            assert [each.get("reply") or each.get("verdict") for each in said] == [word]
