@@ -12,14 +12,12 @@ from client import views
 from client.calls import PAGE_MAX, Calls, read_as, stated
 from client.problem import ApiProblem
 from client.views import Page
-from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.contracts.base import Contract
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
 from shared.vocabulary.referral import WithdrawalReason
 
 BATCH_MAX: Final = 100
@@ -104,10 +102,10 @@ class CausewayClient(Calls):
 
     async def amend(
         self, referral_id: UUID, referral: Submission, *, revision: int, key: str | None = None
-    ) -> views.AmendedView:
+    ) -> views.View:
         """Replace a revision with this one. Recipients for which nothing changes are told nothing."""
         path, match = f"/v1/referrals/{referral_id}:amend", {"If-Match": f'"{revision}"'}
-        return await self.post(path, _as_json(referral), key, view=views.AmendedView, headers=match)
+        return await self.post(path, _as_json(referral), key, view=views.View, headers=match)
 
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None
@@ -128,39 +126,6 @@ class CausewayClient(Calls):
     async def inbox_item(self, referral_id: UUID) -> views.InboxItem:
         """One offered referral with its record opened. The reading is authorised and audited."""
         return await self.read(f"/v1/inbox/{referral_id}", views.InboxItem)
-
-    async def accept_case(
-        self, referral_id: UUID, *, case_reference: str | None = None, key: str | None = None
-    ) -> views.ReferralState:
-        """Take a referral up as a case; the agency's own reference reaches the origin alone, sealed."""
-        body = {} if case_reference is None else {"case_reference": case_reference}
-        return await self.post(f"/v1/cases/{referral_id}:accept", body, key, view=views.ReferralState)
-
-    async def report_outcome(
-        self,
-        referral_id: UUID,
-        outcome: CaseOutcome,
-        *,
-        child_identified: YesNoUnknown,
-        child_safeguarded: YesNoUnknown,
-        close_reason: CloseReason | None = None,
-        key: str | None = None,
-    ) -> views.ReferralState:
-        """Say what came of a case. `close_reason` goes with `closed` and with nothing else."""
-        body = {"outcome": outcome, "child_identified": child_identified, "child_safeguarded": child_safeguarded}
-        if close_reason is not None:
-            body["close_reason"] = close_reason
-        return await self.post(f"/v1/cases/{referral_id}:outcome", body, key, view=views.ReferralState)
-
-    async def acknowledge_notice(self, notice_id: UUID, *, key: str | None = None) -> views.NoticeState:
-        """Say that the organisation has the notice in hand."""
-        return await self.act_on_notice("acknowledge", notice_id, key=key)
-
-    async def answer_notice(
-        self, notice_id: UUID, items: Sequence[ItemStatement], *, key: str | None = None
-    ) -> views.NoticeState:
-        """Say what was done about items, or why nothing was; without a number, about all that nothing was said of."""
-        return await self.act_on_notice("answer", notice_id, NoticeStatements(items=tuple(items)), key=key)
 
     # -- lists, page by page from `cursor` on; a filter that is None is none -----------------------------------
 
@@ -199,14 +164,6 @@ class CausewayClient(Calls):
     def due(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[Page[views.Due]]:
         """What falls due of one subject, or of all, soonest first."""
         return self.pages("/v1/due", Page[views.Due], None, limit=limit, **filters)
-
-    def holds(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[Page[views.Hold]]:
-        """What the agency has asked origins to hold, newest first."""
-        return self.pages("/v1/holds", Page[views.Hold], None, limit=limit, **filters)
-
-    def questions(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[Page[views.Question]]:
-        """What was asked and contested, newest first."""
-        return self.pages("/v1/questions", Page[views.Question], None, limit=limit, **filters)
 
     async def events(
         self, *, after: int = 0, epoch: UUID | None = None, limit: int = PAGE_MAX, wait_s: int = 0

@@ -6,13 +6,13 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypeVar, Unpack
 
 import httpx
 from pydantic import JsonValue, ValidationError
 
 from client.problem import ApiProblem
-from client.transport import Transport
+from client.transport import Said, Transport
 from client.views import Page, View
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -51,19 +51,11 @@ class Calls:
     ) -> None:
         await self._transport.aclose()
 
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, object] | None = None,
-        query: Mapping[str, str] | None = None,
-        key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> dict[str, JsonValue]:
+    async def call(self, method: str, path: str, **said: Unpack[Said]) -> dict[str, JsonValue]:
         """Make one call. A POST is made under an idempotency key: a new one where none is given."""
-        key = key_or_new(key) if method == "POST" else None
-        return await self._transport.call(method, path, body=body, query=query, key=key, headers=headers)
+        if method == "POST":
+            said["key"] = key_or_new(said.get("key"))
+        return await self._transport.call(method, path, **said)
 
     async def post(
         self,

@@ -182,16 +182,11 @@ class Attention(View):
     `clock`: by which it is overdue.
     """
 
-    kind: str
     subject: UUID
-    external_ref: str | None = None
-    notice_id: UUID | None = None
     party: str | None = None
-    priority: str | None = None
     reasons: tuple[str, ...]
     code: str | None = None
     clock: str | None = None
-    since: Instant
     mend: str
 
 
@@ -353,67 +348,12 @@ class AnswerResult(View):
     problem: ItemProblem | None = None
 
 
-class AmendedView(View):
-    """A referral as it is now decided: for whom nothing has changed, and whom that is told."""
-
-    referral_id: UUID
-    revision: int
-    state: str
-    work_reason: str | None = None
-    unchanged: tuple[str, ...] = ()
-    replaced: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
-    taken_back: tuple[str, ...] = ()
-
-
 class Due(View):
-    """What falls due, of which subject, who owes it, by which clock, and what follows if it is not done."""
+    """What falls due, of which subject, and the party that owes it."""
 
-    due_at: Instant
-    overdue: bool
     due: str
-    then: str
     subject: UUID
-    counterpart: str
     owed_by: str
-    purpose: str | None = None
-    clock: str
-    run: int
-    rung: int
-
-
-class Hold(View):
-    """What an agency has asked an origin to hold, and what that has said."""
-
-    hold: UUID
-    referral_id: UUID
-    origin: str
-    scope: str
-    basis: str
-    state: str
-    asked_until: Instant
-    not_after: Instant | None = None
-
-
-class Question(View):
-    """A question or dispute, yours (`own`) or one that you are to answer."""
-
-    kind: str
-    own: bool
-    subject: UUID
-    party: str
-    number: int
-    revision: int
-    state: str
-    raised_at: Instant
-    due: Instant | None = None
-    about: tuple[int, ...]
-    needs: tuple[str, ...] | None = None
-    disputed: tuple[dict[str, JsonValue], ...] | None = None
-    replied: tuple[dict[str, JsonValue], ...] | None = None
-    decided: tuple[dict[str, JsonValue], ...] | None = None
-    code: str | None = None
-    over_at: Instant | None = None
 
 
 class OpenItem(View):
@@ -421,10 +361,6 @@ class OpenItem(View):
 
     notice_id: UUID
     n: int
-    notifier: str
-    state: str
-    priority: str | None = None
-    received_at: str
 
 
 class WorkItem(View):

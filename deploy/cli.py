@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli.verbs import table
+from client.cli.verb_table import table
 from client.cli.wrong_call import hidden
 from deploy import __version__
 from deploy.devstack.cli import dev_app
@@ -80,43 +80,28 @@ app.command(stack_app)
 app.command(doctor_app(_around))
 #: The module of each of the operator's verbs, which is loaded when it is called, and what help says of it.
 VERBS = {
-    "audit": ("deploy.accounting.cli:audit_app", "Check from outside what the exchange says of itself."),
-    "statistics": (
-        "deploy.statistics.cli:statistics_app",
-        "What the exchange came to, without anything that tells of few.",
-    ),
-    "status": ("deploy.operator.cli:status_app", "How every instance is, as it says itself."),
-    "dead-letters": (
-        "deploy.operator.dead_letters_cli:dead_letters_app",
-        "Messages that were taken and not applied: list, retry, discard.",
-    ),
-    "operator-list": (
-        "deploy.operator.operator_list_cli:operator_list_app",
-        "Lines that a person must look at: show, close.",
-    ),
-    "topics": ("deploy.operator.cli:topics_app", "Topics, users and access rules of the Kafka cluster."),
-    "db": ("deploy.operator.cli:database_app", "Schemas of the instances' databases."),
-    "retention": (
-        "deploy.operator.retention_cli:retention_app",
-        "How long each table keeps what, and ending what is past its period.",
-    ),
-    "route": ("deploy.operator.route_cli:route_app", "Routing questions that send nothing."),
-    "policy": ("deploy.operator.cli:policy_app", "The routing policy."),
-    "directory": ("deploy.operator.cli:directory_app", "The directory of parties, instances and their public keys."),
-    "key": ("deploy.operator.keys_cli:key_app", "API keys of parties, and new keys of instances and approvers."),
-    "person": ("deploy.operator.people_cli:person_app", "What people of a party may do in its console."),
-    "document": (
-        "deploy.operator.document_cli:document_app",
-        "A directory or policy, signed by two approvers, each alone.",
-    ),
+    "audit": ("accounting.cli", "Check from outside what the exchange says of itself."),
+    "statistics": ("statistics.cli", "What the exchange came to, without anything that tells of few."),
+    "status": ("operator.cli", "How every instance is, as it says itself."),
+    "dead-letters": ("operator.dead_letters_cli", "Messages that were taken and not applied: list, retry, discard."),
+    "operator-list": ("operator.operator_list_cli", "Lines that a person must look at: show, close."),
+    "topics": ("operator.cli", "Topics, users and access rules of the Kafka cluster."),
+    "db": ("operator.cli", "Schemas of the instances' databases."),
+    "retention": ("operator.retention_cli", "How long each table keeps what, and ending what is past its period."),
+    "route": ("operator.route_cli", "Routing questions that send nothing."),
+    "policy": ("operator.cli", "The routing policy."),
+    "directory": ("operator.cli", "The directory of parties, instances and their public keys."),
+    "key": ("operator.keys_cli", "API keys of parties, and new keys of instances and approvers."),
+    "person": ("operator.people_cli", "What people of a party may do in its console."),
+    "document": ("operator.document_cli", "A directory or policy, signed by two approvers, each alone."),
     "install": (
-        "deploy.operator.install_cli:install_app",
+        "operator.install_cli",
         "An installation of your own: a folder for each instance, one for the exchange.",
     ),
-    "timers": ("deploy.operator.timers_cli:timers_app", "The deadlines of an instance."),
+    "timers": ("operator.timers_cli", "The deadlines of an instance."),
 }
 for named, (where, described) in VERBS.items():
-    app.command(where, name=named, help=described)
+    app.command(f"deploy.{where}:{named.replace('-', '_')}_app", name=named, help=described)
 for named, group in table()["groups"].items():
     app.command(f"client.cli.verbs:{named}", name=named, help=group["help"])
 

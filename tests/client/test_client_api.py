@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,7 @@ import pytest
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import FlowMessage
-from shared.contracts.answers import Declination, DisowningStatement, ItemStatement, NoticeDisowning
+from shared.contracts.answers import Declination, DisowningStatement, NoticeDisowning
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Act as Row
 from shared.exchange.act import Subject
@@ -21,11 +20,6 @@ from shared.exchange.states import personal
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import (
     CaseDeclineReason,
-    CaseOutcome,
-    CloseReason,
-    NoticeAction,
-    NoticeRejection,
-    YesNoUnknown,
 )
 from shared.vocabulary.referral import WithdrawalReason
 from tests.architecture.source import ROOT
@@ -37,36 +31,7 @@ Act = Callable[[CausewayClient], Awaitable[Any]]
 ACTS: list[tuple[str, dict[str, Any], Act]] = [
     (f"/v1/referrals/{ID}:withdraw", {"reason": "duplicate"}, lambda c: c.withdraw(ID, WithdrawalReason.DUPLICATE)),
     (f"/v1/referrals/{ID}:release", {}, lambda c: c.act_on_referral("release", ID)),
-    (f"/v1/cases/{ID}:accept", {}, lambda c: c.accept_case(ID)),
-    (f"/v1/cases/{ID}:accept", {"case_reference": "A-1"}, lambda c: c.accept_case(ID, case_reference="A-1")),
-    (
-        f"/v1/cases/{ID}:outcome",
-        {"outcome": "closed", "close_reason": "unfounded", "child_identified": "no", "child_safeguarded": "unknown"},
-        lambda c: c.report_outcome(
-            ID,
-            CaseOutcome.CLOSED,
-            child_identified=YesNoUnknown.NO,
-            child_safeguarded=YesNoUnknown.UNKNOWN,
-            close_reason=CloseReason.UNFOUNDED,
-        ),
-    ),
-    (f"/v1/notices/{ID}:acknowledge", {}, lambda c: c.acknowledge_notice(ID)),
-    (
-        f"/v1/notices/{ID}:answer",
-        {
-            "items": [
-                {"action": "removed", "effective_at": "2026-03-15T12:00:00.000Z"},
-                {"rejection": "not_found", "n": 2},
-            ]
-        },
-        lambda c: c.answer_notice(
-            ID,
-            [
-                ItemStatement(action=NoticeAction.REMOVED, effective_at=datetime(2026, 3, 15, 12, tzinfo=UTC)),
-                ItemStatement(n=2, rejection=NoticeRejection.NOT_FOUND),
-            ],
-        ),
-    ),
+    (f"/v1/notices/{ID}:acknowledge", {}, lambda c: c.act_on_notice("acknowledge", ID)),
     (
         f"/v1/notices/{ID}:not-ours",
         {"disowned": [{}]},

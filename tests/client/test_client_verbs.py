@@ -11,20 +11,14 @@ from typing import Any
 import pytest
 
 from client.cli.shown import filled
-from client.cli.verbs import OWN, Row, parameters, table
+from client.cli.verb_table import OWN, Row, parameters
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, row
 from tests.architecture.source import ROOT
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
+from tests.client.test_client_tls import ID, ROWS
 
-ID = "019ab0e5-1111-7111-8111-111111111111"
-ROWS: Mapping[str, Row] = {
-    f"{name} {verb}".strip(): each
-    for name, group in table()["groups"].items()
-    for verb, each in group["verbs"].items()
-    if not isinstance(each, str)
-}
 #: What words and options say that are no fields by themselves.
 SAID_OTHERWISE = OWN | {"words", "item", "purpose", "kept_class", "kept_basis", "kept_until"}
 
