@@ -28,7 +28,7 @@ _BATCHES: Final[Mapping[Subject, str]] = {
     Subject.CASE: "/v1/cases:batch",
 }
 Submission = ReferralSubmission | Mapping[str, JsonValue]
-IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult, views.AnswerResult)
+IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
 
 
 class CausewayClient(Calls):
@@ -67,14 +67,14 @@ class CausewayClient(Calls):
 
     async def answer_many(
         self, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None
-    ) -> tuple[views.AnswerResult, ...]:
+    ) -> tuple[views.BatchResult, ...]:
         """Do up to 100 acts on notices, offers or cases; each has its own result, and a refused one blocks no other.
 
         Each is the subject's id, `act` by the name of its row (`shared.exchange.acts`), and what that takes. One with a
         `key` of its own is done once, in whatever call it comes.
         """
         answer = await self.call("POST", _BATCHES[subject], body={"answers": list(answers)}, key=key)
-        return _one_per_item(answer, views.AnswerResult, len(answers))
+        return _one_per_item(answer, views.BatchResult, len(answers))
 
     # -- origins: hotlines and providers --------------------------------------------------------------------
 

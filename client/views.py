@@ -1,7 +1,7 @@
 """What the services answer, as the client reads it.
 
-Fields that a later version adds are kept and shown, so an older client goes on working. States and codes
-are plain text for the same reason: the services own the lists.
+A view has the fields that this code reads. All others are kept as they came, so an older client goes on working.
+States and codes are plain text for the same reason: the services own the lists.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class WhoAsks(View):
     party: str
     kind: str
     roles: tuple[str, ...]
-    exercise: bool
     scope: dict[str, tuple[str, ...]] | None = None
 
 
@@ -91,10 +90,11 @@ class Acceptance(View):
 
 
 class BatchResult(View):
-    """What became of item `index` of a batch; `status` is what a single post would have been answered with."""
+    """What became of item `index` of a batch; `status` is what it would have been answered with alone."""
 
     index: int
     status: int
+    notice_id: UUID | None = None
     referral_id: UUID | None = None
     state: str | None = None
     problem: ItemProblem | None = None
@@ -129,10 +129,7 @@ class EdgeView(Recipient):
     withdrawal: str | None = None
     answer: str = "none"
     answer_detail: dict[str, JsonValue] | None = None
-    timeline: tuple[dict[str, JsonValue], ...] = ()
-    case_reference: str | None = None
     notice_id: UUID | None = None
-    issue_at: Instant | None = None
 
 
 class TickView(View):
@@ -158,11 +155,8 @@ class ReferralView(View):
     revision: int = 1
     state: str
     work_reason: str | None = None
-    accepted_at: Instant | None = None
-    withdrawn_at: Instant | None = None
     ticks: TicksView | None = None
     edges: tuple[EdgeView, ...] = ()
-    relations: tuple[dict[str, JsonValue], ...] = ()
     holds: tuple[dict[str, JsonValue], ...] = ()
 
 
@@ -170,10 +164,7 @@ class ListedWork(View):
     """A referral that waits for a person: `work_reason` says why."""
 
     referral_id: UUID
-    external_ref: str | None = None
-    state: str
     work_reason: str
-    since: Instant
 
 
 class Attention(View):
@@ -194,32 +185,17 @@ class AlikeCase(View):
     """Another open case of the agency that lies at the same place."""
 
     referral_id: UUID
-    origin: str
-    state: str
     held: bool
 
 
 class InboxItem(View):
-    """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited.
-
-    So is `timeline`, an agency's acts as they were done; what they come to is said beside it.
-    """
+    """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited."""
 
     referral_id: UUID
     origin: str
-    purpose: str
     state: str
-    received_at: Instant
-    priority: str | None = None
     exercise: bool
-    edge: dict[str, JsonValue] = {}
-    outcome: str | None = None
-    child_identified: str | None = None
-    child_safeguarded: str | None = None
-    case_reference: str | None = None
-    timeline: tuple[dict[str, JsonValue], ...] = ()
     claimed_by: str | None = None
-    claimed_until: Instant | None = None
     passed_on: dict[str, JsonValue] | None = None
     contacts: tuple[dict[str, JsonValue], ...] = ()
     alike: tuple[AlikeCase, ...] = ()
@@ -227,20 +203,11 @@ class InboxItem(View):
 
 
 class NoticeView(View):
-    """A notice that asks the party to act, and its notifier. `record` is there only when asked for by id.
-
-    `numbers` are those of its items: answers name them.
-    """
+    """A notice that asks the party to act. `record` is there only when it was asked for by id."""
 
     notice_id: UUID
-    notifier: str | None = None
-    purpose: str | None = None
     state: str
     exercise: bool
-    received_at: Instant | None = None
-    priority: str | None = None
-    numbers: tuple[int, ...] = ()
-    edge: dict[str, JsonValue] = {}
     record: dict[str, JsonValue] | None = None
 
 
@@ -295,12 +262,10 @@ class Opened(View):
 class FlowMessage(View):
     """One message of a flow, as the log holds it: identifiers, codes and digests, no record.
 
-    `type` and `sender` are None for a record that audit could not read. `incarnation`, `lane` (0 urgent, 1 ordinary)
-    and `number` are its place in the streams of its two instances. `detail` is what a fact states, such as a decision
-    with its facts and the parties that it was not sent to.
+    `type` and `sender` are None for a record that audit could not read. `detail` is what a fact states, such as a
+    decision with its facts and the parties that it was not sent to.
     """
 
-    position: int
     at: Instant
     topic: str
     partition: int
@@ -308,9 +273,6 @@ class FlowMessage(View):
     type: str | None = None
     sender: str | None = None
     recipient: str | None = None
-    incarnation: UUID | None = None
-    lane: int | None = None
-    number: int | None = None
     rules: tuple[str, ...] = ()
     outcome: str | None = None
     code: str | None = None
@@ -335,17 +297,6 @@ class Flow(View):
 
     referral_id: UUID
     messages: tuple[FlowMessage, ...]
-
-
-class AnswerResult(View):
-    """What became of the act at `index`; `status` is what it would have been answered with alone."""
-
-    index: int
-    status: int
-    notice_id: UUID | None = None
-    referral_id: UUID | None = None
-    state: str | None = None
-    problem: ItemProblem | None = None
 
 
 class Due(View):
