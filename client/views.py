@@ -81,10 +81,8 @@ class Acceptance(View):
     """
 
     referral_id: UUID
-    revision: int
     state: str
     work_reason: str | None = None
-    accepted_at: Instant
     recipients: tuple[Recipient, ...] = ()
     acceptance: dict[str, JsonValue] | None = None
 

@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal, Protocol
 from uuid import UUID
 
 from cyclopts import App, Parameter
-from cyclopts.types import ExistingFile, NonNegativeInt, PositiveInt
+from cyclopts.types import NonNegativeInt, PositiveInt
 
 from client.cli import output
 from client.cli.settings import Options
@@ -33,7 +33,6 @@ _TYPES: Final[Mapping[str, object]] = {
     "date": date,
     "time": datetime,
     "flag": Annotated[bool, Parameter(negative="")],
-    "file": ExistingFile,
     "path": Path,
     "p0": Literal["p0"],
 }
