@@ -9,6 +9,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import httpx
 from pydantic import JsonValue
@@ -24,6 +25,15 @@ _TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=None)
 _DELAY_S_FIRST = 0.25
 _DELAY_S_MAX = 8.0
 _RETRY_AFTER_S_MAX = 30.0
+
+
+class Said(TypedDict, total=False):
+    """What a call says beside its method and path: `body` as JSON, `key` as its idempotency key."""
+
+    body: Mapping[str, object] | None
+    query: Mapping[str, str] | None
+    key: str | None
+    headers: Mapping[str, str] | None
 
 
 class Transport:
@@ -61,18 +71,9 @@ class Transport:
             verify=True if ca_file is None else trust_in(ca_file),
         )
 
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, object] | None = None,
-        query: Mapping[str, str] | None = None,
-        key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> dict[str, JsonValue]:
+    async def call(self, method: str, path: str, **said: Unpack[Said]) -> dict[str, JsonValue]:
         """The JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` when nothing answered in all attempts."""
-        return _answer(await self._answered(method, path, body=body, query=query, key=key, headers=headers))
+        return _answer(await self._answered(method, path, **said))
 
     async def raw(self, path: str, accept: str, query: Mapping[str, str] | None = None) -> bytes:
         """What is no JSON, as it was sent: a look, answered in the media type `accept`. Raises as `call` does."""
@@ -81,25 +82,17 @@ class Transport:
             raise ApiProblem.from_body(response.status_code, _json(response))
         return response.content
 
-    async def _answered(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, object] | None = None,
-        query: Mapping[str, str] | None = None,
-        key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    async def _answered(self, method: str, path: str, **said: Unpack[Said]) -> httpx.Response:
         """What was answered in the end, whatever it is. Raises `Unavailable` when nothing was."""
-        sent = {"Authorization": self._authorization, "Accept": "application/json", **(headers or {})}
+        sent = {"Authorization": self._authorization, "Accept": "application/json", **(said.get("headers") or {})}
         content: bytes | None = None
+        body, key = said.get("body"), said.get("key")
         if body is not None:
             content = spelt(body)
             sent["Content-Type"] = "application/json"
         if key is not None:
             sent["Idempotency-Key"] = key
-        url = self._base.copy_with(path=self._base.path.rstrip("/") + path, params=query or None)
+        url = self._base.copy_with(path=self._base.path.rstrip("/") + path, params=said.get("query") or None)
         jitter_seed = key or str(uuid7())
         attempt = 1
         while True:

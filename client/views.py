@@ -1,7 +1,7 @@
 """What the services answer, as the client reads it.
 
-Fields that a later version adds are kept and shown, so an older client goes on working. States and codes
-are plain text for the same reason: the services own the lists.
+A view has the fields that this code reads. All others are kept as they came, so an older client goes on working.
+States and codes are plain text for the same reason: the services own the lists.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class WhoAsks(View):
     party: str
     kind: str
     roles: tuple[str, ...]
-    exercise: bool
     scope: dict[str, tuple[str, ...]] | None = None
 
 
@@ -82,19 +81,18 @@ class Acceptance(View):
     """
 
     referral_id: UUID
-    revision: int
     state: str
     work_reason: str | None = None
-    accepted_at: Instant
     recipients: tuple[Recipient, ...] = ()
     acceptance: dict[str, JsonValue] | None = None
 
 
 class BatchResult(View):
-    """What became of item `index` of a batch; `status` is what a single post would have been answered with."""
+    """What became of item `index` of a batch; `status` is what it would have been answered with alone."""
 
     index: int
     status: int
+    notice_id: UUID | None = None
     referral_id: UUID | None = None
     state: str | None = None
     problem: ItemProblem | None = None
@@ -121,15 +119,6 @@ class CutView(View):
     target: str | None = None
 
 
-class ItemAnswerView(View):
-    """What was said of one item, by the referral's own number."""
-
-    n: int
-    round: int = 1
-    action: str | None = None
-    rejection: str | None = None
-
-
 class EdgeView(Recipient):
     """An edge with its delivery, what the recipient answered, and the delivery of its withdrawal."""
 
@@ -138,17 +127,7 @@ class EdgeView(Recipient):
     withdrawal: str | None = None
     answer: str = "none"
     answer_detail: dict[str, JsonValue] | None = None
-    timeline: tuple[dict[str, JsonValue], ...] = ()
-    case_reference: str | None = None
     notice_id: UUID | None = None
-    issue_at: Instant | None = None
-
-    @property
-    def items(self) -> tuple[ItemAnswerView, ...]:
-        """What was answered item by item; nothing of a recipient that answers for the whole referral."""
-        listed = (self.answer_detail or {}).get("items")
-        found = [read_in(ItemAnswerView, each) for each in listed] if isinstance(listed, list) else []
-        return tuple(each for each in found if each is not None)
 
 
 class TickView(View):
@@ -174,11 +153,8 @@ class ReferralView(View):
     revision: int = 1
     state: str
     work_reason: str | None = None
-    accepted_at: Instant | None = None
-    withdrawn_at: Instant | None = None
     ticks: TicksView | None = None
     edges: tuple[EdgeView, ...] = ()
-    relations: tuple[dict[str, JsonValue], ...] = ()
     holds: tuple[dict[str, JsonValue], ...] = ()
 
 
@@ -186,10 +162,7 @@ class ListedWork(View):
     """A referral that waits for a person: `work_reason` says why."""
 
     referral_id: UUID
-    external_ref: str | None = None
-    state: str
     work_reason: str
-    since: Instant
 
 
 class Attention(View):
@@ -198,16 +171,11 @@ class Attention(View):
     `clock`: by which it is overdue.
     """
 
-    kind: str
     subject: UUID
-    external_ref: str | None = None
-    notice_id: UUID | None = None
     party: str | None = None
-    priority: str | None = None
     reasons: tuple[str, ...]
     code: str | None = None
     clock: str | None = None
-    since: Instant
     mend: str
 
 
@@ -215,66 +183,30 @@ class AlikeCase(View):
     """Another open case of the agency that lies at the same place."""
 
     referral_id: UUID
-    origin: str
-    state: str
     held: bool
 
 
 class InboxItem(View):
-    """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited.
-
-    So is `timeline`, an agency's acts as they were done; what they come to is said beside it.
-    """
+    """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited."""
 
     referral_id: UUID
     origin: str
-    purpose: str
     state: str
-    received_at: Instant
-    priority: str | None = None
     exercise: bool
-    edge: dict[str, JsonValue] = {}
-    outcome: str | None = None
-    child_identified: str | None = None
-    child_safeguarded: str | None = None
-    case_reference: str | None = None
-    timeline: tuple[dict[str, JsonValue], ...] = ()
     claimed_by: str | None = None
-    claimed_until: Instant | None = None
     passed_on: dict[str, JsonValue] | None = None
     contacts: tuple[dict[str, JsonValue], ...] = ()
     alike: tuple[AlikeCase, ...] = ()
     record: dict[str, JsonValue] | None = None
 
 
-class Deadlines(View):
-    """Hours from a notice's issue; None means none is set."""
-
-    acknowledge_h: int | None = None
-    act_h: int | None = None
-
-
 class NoticeView(View):
-    """A notice that asks the party to act, and its notifier. `record` is there only when asked for by id.
-
-    `numbers` are those of its items: answers name them.
-    """
+    """A notice that asks the party to act. `record` is there only when it was asked for by id."""
 
     notice_id: UUID
-    notifier: str | None = None
-    purpose: str | None = None
     state: str
     exercise: bool
-    received_at: Instant | None = None
-    priority: str | None = None
-    numbers: tuple[int, ...] = ()
-    edge: dict[str, JsonValue] = {}
     record: dict[str, JsonValue] | None = None
-
-    @property
-    def deadlines(self) -> Deadlines:
-        """The deadlines that its edge names."""
-        return read_in(Deadlines, self.edge.get("deadlines")) or Deadlines()
 
 
 class ReferralState(View):
@@ -328,12 +260,10 @@ class Opened(View):
 class FlowMessage(View):
     """One message of a flow, as the log holds it: identifiers, codes and digests, no record.
 
-    `type` and `sender` are None for a record that audit could not read. `incarnation`, `lane` (0 urgent, 1 ordinary)
-    and `number` are its place in the streams of its two instances. `detail` is what a fact states, such as a decision
-    with its facts and the parties that it was not sent to.
+    `type` and `sender` are None for a record that audit could not read. `detail` is what a fact states, such as a
+    decision with its facts and the parties that it was not sent to.
     """
 
-    position: int
     at: Instant
     topic: str
     partition: int
@@ -341,9 +271,6 @@ class FlowMessage(View):
     type: str | None = None
     sender: str | None = None
     recipient: str | None = None
-    incarnation: UUID | None = None
-    lane: int | None = None
-    number: int | None = None
     rules: tuple[str, ...] = ()
     outcome: str | None = None
     code: str | None = None
@@ -363,24 +290,30 @@ class FlowMessage(View):
         return read_in(Opened, self.detail)
 
 
-class FoundFlow(View):
-    """A referral as audit knows it: who filed it, when it was decided, who was sent it."""
-
-    referral_id: UUID
-    origin: str | None = None
-    decided_at: Instant
-    recipients: tuple[str, ...] = ()
-
-
-class FoundFlows(View):
-    """A page of them, the newest first."""
-
-    items: tuple[FoundFlow, ...] = ()
-    next: str | None = None
-
-
 class Flow(View):
     """The messages of one referral, oldest first."""
 
     referral_id: UUID
     messages: tuple[FlowMessage, ...]
+
+
+class Due(View):
+    """What falls due, of which subject, and the party that owes it."""
+
+    due: str
+    subject: UUID
+    owed_by: str
+
+
+class OpenItem(View):
+    """An item of a notice that waits for an answer."""
+
+    notice_id: UUID
+    n: int
+
+
+class WorkItem(View):
+    """What is open at one location."""
+
+    work_item: UUID
+    items: tuple[OpenItem, ...]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from client.cli.verb_table import table
 from client.cli.wrong_call import hidden
 from deploy import __version__
 from deploy.devstack.cli import dev_app
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from deploy.site.findings import Finding
     from deploy.site.open import Site
 
-#: Verbs of a party's people and machines, each in a module of its name.
-_PARTY = (
-    *("attention", "referral", "inbox", "case", "hold", "offer", "orphan", "notice", "preservation", "questions"),
-    *("due", "timeline", "listen", "webhook", "flow", "verify", "login"),
-)
 app = App(
     name="causeway",
     help="The road between hotlines, law enforcement and industry.",
@@ -41,9 +37,6 @@ app = App(
 def main() -> None:
     """Run the program: exit code 0 done, 1 refused or failed, 2 wrong usage."""
     words = site_last(sys.argv[1:])
-    if not words or words[0] in app.help_flags:
-        for each in VERBS:
-            app[each]  # Loaded, for what its help says of it.
     with ending(Options()):
         try:
             code = app(words)
@@ -85,30 +78,32 @@ for verb in (login_link, login_end):
     stack_app.command(verb)
 app.command(stack_app)
 app.command(doctor_app(_around))
-#: Where each verb is. It is loaded when it is called: no call waits for what another one needs.
+#: The module of each of the operator's verbs, which is loaded when it is called, and what help says of it.
 VERBS = {
-    "audit": "deploy.accounting.cli:audit_app",
-    "statistics": "deploy.statistics.cli:statistics_app",
-    "status": "deploy.operator.cli:status_app",
-    "dead-letters": "deploy.operator.dead_letters_cli:dead_letters_app",
-    "operator-list": "deploy.operator.operator_list_cli:operator_list_app",
-    "topics": "deploy.operator.cli:topics_app",
-    "db": "deploy.operator.cli:database_app",
-    "retention": "deploy.operator.retention_cli:retention_app",
-    "route": "deploy.operator.route_cli:route_app",
-    "policy": "deploy.operator.cli:policy_app",
-    "directory": "deploy.operator.cli:directory_app",
-    "key": "deploy.operator.keys_cli:key_app",
-    "person": "deploy.operator.people_cli:person_app",
-    "document": "deploy.operator.document_cli:document_app",
-    "install": "deploy.operator.install_cli:install_app",
-    "timers": "deploy.operator.timers_cli:timers_app",
-    **{verb: f"client.cli.{verb}:app" for verb in _PARTY},
-    "logout": "client.cli.login:logout_app",
-    "whoami": "client.cli.login:whoami_app",
+    "audit": ("accounting.cli", "Check from outside what the exchange says of itself."),
+    "statistics": ("statistics.cli", "What the exchange came to, without anything that tells of few."),
+    "status": ("operator.cli", "How every instance is, as it says itself."),
+    "dead-letters": ("operator.dead_letters_cli", "Messages that were taken and not applied: list, retry, discard."),
+    "operator-list": ("operator.operator_list_cli", "Lines that a person must look at: show, close."),
+    "topics": ("operator.cli", "Topics, users and access rules of the Kafka cluster."),
+    "db": ("operator.cli", "Schemas of the instances' databases."),
+    "retention": ("operator.retention_cli", "How long each table keeps what, and ending what is past its period."),
+    "route": ("operator.route_cli", "Routing questions that send nothing."),
+    "policy": ("operator.cli", "The routing policy."),
+    "directory": ("operator.cli", "The directory of parties, instances and their public keys."),
+    "key": ("operator.keys_cli", "API keys of parties, and new keys of instances and approvers."),
+    "person": ("operator.people_cli", "What people of a party may do in its console."),
+    "document": ("operator.document_cli", "A directory or policy, signed by two approvers, each alone."),
+    "install": (
+        "operator.install_cli",
+        "An installation of your own: a folder for each instance, one for the exchange.",
+    ),
+    "timers": ("operator.timers_cli", "The deadlines of an instance."),
 }
-for named, where in VERBS.items():
-    app.command(where, name=named)
+for named, (where, described) in VERBS.items():
+    app.command(f"deploy.{where}:{named.replace('-', '_')}_app", name=named, help=described)
+for named, group in table()["groups"].items():
+    app.command(f"client.cli.verbs:{named}", name=named, help=group["help"])
 
 
 @app.command

@@ -20,9 +20,9 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client.api import BATCH_MAX, CausewayClient
-from client.bulk import AnswerResult
 from client.cli.answer_columns import SUBJECTS, Answer, answer, column_at, columns
 from client.problem import ApiProblem
+from client.views import BatchResult
 from shared.exchange.act import Subject
 from shared.formats.referral_table import Table
 from shared.kernel.canonical import canonical_json
@@ -170,7 +170,7 @@ async def answer_file(file: AnswerFile, client: CausewayClient, *, on_progress: 
     return Ended(count, tuple(sorted(errors)))
 
 
-def _refusals(subject: Subject, entry: Entry, result: AnswerResult) -> Iterator[LineError]:
+def _refusals(subject: Subject, entry: Entry, result: BatchResult) -> Iterator[LineError]:
     """One error for each rule that a line breaks; of an act that was refused, each other line is told that it was."""
     if result.problem is None:
         return

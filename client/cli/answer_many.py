@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from client.cli import output
-from client.cli.questions import Subject
 from client.cli.settings import Options
 
 if TYPE_CHECKING:
     from client.cli.answer_file import AnswerFile, Ended
 
 _OPTIONS = Options()
+_SHOWN_MAX: Final = 20
 
 
-def add_answer_many(app: App, subject: Subject) -> None:
+def _verb_of(subject: str) -> object:
     """The verb for one kind of subject."""
 
-    @app.command(name="answer-many")
     async def answer_many(file: ExistingFile, /, *, options: Options = _OPTIONS) -> int:
         """Send a table of answers. A refused line stops no other; the same command again does nothing twice.
 
@@ -35,14 +33,19 @@ def add_answer_many(app: App, subject: Subject) -> None:
         async with output.service(options) as client:
             from client.cli.answer_file import AnswerFile, answer_file
             from client.cli.progress import progress
-            from shared.exchange import act
+            from shared.exchange.act import Subject
 
-            answers = AnswerFile(file, act.Subject(subject))
+            answers = AnswerFile(file, Subject(subject))
             again = "the same command again does nothing twice"
             with output.interrupted(again), progress("answered", answers.lines) as on_progress:
                 ended = await answer_file(answers, client, on_progress=on_progress)
             _print(answers, ended, options)
             return output.DONE if ended.stopped is None and not ended.errors else output.FAILED
+
+    return answer_many
+
+
+notice, offer, case = map(_verb_of, ("notice", "offer", "case"))
 
 
 def _print(file: AnswerFile, ended: Ended, options: Options) -> None:
@@ -62,6 +65,3 @@ def _print(file: AnswerFile, ended: Ended, options: Options) -> None:
         shown = ended.errors[:_SHOWN_MAX]
         output.table(("line", "column", "code", "rule", "remedy"), shown)
         output.line(f"why: {report}; the lines themselves: {refused}")
-
-
-_SHOWN_MAX = 20

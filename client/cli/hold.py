@@ -1,30 +1,24 @@
-"""`causeway hold …`: an agency has an origin wait with its notices; an origin overrides that by two persons."""
+"""`causeway hold place`, `override`: what one act does not say. The other verbs of holds are rows of `verbs.json`."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from cyclopts import App
-from cyclopts.types import PositiveInt
-
 from client.cli import output
 from client.cli.settings import Options
-from shared.contracts.holds import Confirming, HoldExtension, HoldRequest, Overriding
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
 
 if TYPE_CHECKING:
     from client.api import CausewayClient
+    from client.views import ReferralState
+    from shared.contracts.holds import HoldRequest
 
-app = App(name="hold", help="Have an origin wait with the notices of a referral, and say when it need not.")
 _OPTIONS = Options()
-_COLUMNS = ("hold", "referral", "origin", "scope", "state", "until")
 
 
-@app.command
 async def place(
     referral_id: UUID,
     /,
@@ -49,78 +43,18 @@ async def place(
         Also of your other open cases at the same place, whoever has offered them, in one act. Opens the case's record.
     """
     async with output.service(options) as client:
-        said = HoldRequest(scope=scope, basis=basis, not_after=_time(until))
+        from shared.contracts.holds import HoldRequest
+
+        try:
+            said = HoldRequest(scope=scope, basis=basis, not_after=parse_rfc3339(until))
+        except ValueError:
+            raise Refused("instant_form", "an RFC 3339 time with its offset", field="--until", status=400) from None
         if alike:
             return await _place_all(client, referral_id, said, options=options)
-        output.moved(await client.act_on_case("place_hold", referral_id, said), options)
+        _print(await client.act_on_case("place_hold", referral_id, said), options)
         return output.DONE
 
 
-@app.command
-async def extend(referral_id: UUID, /, *, basis: HoldBasis, until: str, options: Options = _OPTIONS) -> int:
-    """Ask for more time.
-
-    Parameters
-    ----------
-    basis
-        Why it still stands.
-    until
-        The latest end (RFC 3339).
-    """
-    async with output.service(options) as client:
-        said = HoldExtension(basis=basis, not_after=_time(until))
-        output.moved(await client.act_on_case("extend_hold", referral_id, said), options)
-        return output.DONE
-
-
-@app.command
-async def release(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """Say that the hold of a case is needed no longer."""
-    async with output.service(options) as client:
-        output.moved(await client.act_on_case("release_hold", referral_id), options)
-        return output.DONE
-
-
-@app.command
-async def no_objection(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """Say that you have looked, and will not hold the notices of a case."""
-    async with output.service(options) as client:
-        output.moved(await client.act_on_case("no_objection", referral_id), options)
-        return output.DONE
-
-
-@app.command(name="list")
-async def list_holds(*, state: str | None = None, limit: PositiveInt = 20, options: Options = _OPTIONS) -> int:
-    """List what you have asked origins to hold, newest first: what it is now, and until when.
-
-    Parameters
-    ----------
-    state
-        Only those that are asked, active, too_late, released, expired, overridden or lapsed.
-    limit
-        How many at most.
-    """
-    async with output.service(options) as client:
-        found = await output.first(client.holds(state=state, limit=min(limit, output.PAGE_MAX)), limit)
-        if options.json:
-            output.document([each.model_dump(mode="json") for each in found])
-        else:
-            rows = [
-                (
-                    each.hold,
-                    each.referral_id,
-                    each.origin,
-                    each.scope,
-                    each.state,
-                    f"{each.not_after or each.asked_until:%Y-%m-%d %H:%M}",
-                )
-                for each in found
-            ]
-            output.table(_COLUMNS, rows)
-        return output.DONE
-
-
-@app.command
 async def override(
     referral_id: UUID,
     hold: UUID,
@@ -142,10 +76,12 @@ async def override(
         Confirm, as a second person; without a basis.
     """
     async with output.service(options) as client:
+        from shared.contracts.holds import Confirming, Overriding
+
         if confirm == (basis is not None):
             raise Refused("override_unclear", "give either --basis or --confirm", status=400)
         said = Overriding(hold=hold, basis=basis) if basis is not None else Confirming(hold=hold)
-        output.moved(await client.override(referral_id, said), options)
+        _print(await client.override(referral_id, said), options)
         return output.DONE
 
 
@@ -165,8 +101,7 @@ async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldReques
     return output.DONE if all(each.problem is None for each in results) else output.FAILED
 
 
-def _time(text: str) -> datetime:
-    try:
-        return parse_rfc3339(text)
-    except ValueError:
-        raise Refused("instant_form", "an RFC 3339 time with its offset", field="--until", status=400) from None
+def _print(state: ReferralState, options: Options) -> None:
+    from client.cli.shown import show_state
+
+    show_state(state.model_dump(mode="json"), options)

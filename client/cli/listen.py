@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 from uuid import UUID
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from client.cli import output
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from client.api import CausewayClient
     from client.views import Event, EventPage
 
-app = App(name="listen", help="Print what happens as it comes, one event a line.")
 _OPTIONS = Options()
 #: Shorter than what lies between cuts a silent connection.
 _WAIT_S = 20
@@ -57,7 +56,6 @@ class Place:
         part.replace(path)
 
 
-@app.default
 async def listen(
     *,
     start: Annotated[NonNegativeInt | None, Parameter(name="--from")] = None,

@@ -5,22 +5,19 @@ from __future__ import annotations
 import getpass
 import hashlib
 import sys
-
-from cyclopts import App
+from typing import TYPE_CHECKING
 
 from client.cli import output
 from client.cli.kept_login import KeptLogin, keep
 from client.cli.settings import Access, Options, access, given, login_file
-from client.views import WhoAsks
 from shared.kernel.errors import Refused
 
-app = App(name="login", help="Keep the address of your service and your key, so that no verb needs them.")
-logout_app = App(name="logout", help="Forget what `causeway login` has kept.")
-whoami_app = App(name="whoami", help="Say which service the verbs go to, with which key, for whom and as what.")
+if TYPE_CHECKING:
+    from client.views import WhoAsks
+
 _OPTIONS = Options()
 
 
-@app.default
 def login(*, options: Options = _OPTIONS) -> int:
     """Keep a service and the key for it in a file that only you can read. Nothing is sent.
 
@@ -39,7 +36,6 @@ def login(*, options: Options = _OPTIONS) -> int:
         return _said(Access(*wanted, told_by="causeway login"), options)
 
 
-@logout_app.default
 def logout(*, options: Options = _OPTIONS) -> int:
     """Remove the file. The key still opens: have it revoked if others may have it."""
     with output.ending(options):
@@ -53,7 +49,6 @@ def logout(*, options: Options = _OPTIONS) -> int:
         return output.DONE
 
 
-@whoami_app.default
 async def whoami(*, offline: bool = False, options: Options = _OPTIONS) -> int:
     """Say which service the verbs go to, with which key (the first digits of its SHA-256), for which party, as what.
 
@@ -66,7 +61,9 @@ async def whoami(*, offline: bool = False, options: Options = _OPTIONS) -> int:
         with output.ending(options):
             return _said(access(options), options)
     async with output.service(options) as client:
-        return _said(access(options), options, await client.whoami())
+        from client.views import WhoAsks
+
+        return _said(access(options), options, await client.read("/v1/whoami", WhoAsks))
 
 
 def _asked() -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
@@ -22,8 +21,7 @@ from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
     from client.api import CausewayClient
-    from client.feed_views import Overridden
-    from client.views import NoticeState, Page, ReferralState
+    from client.views import Page
 
 DONE = 0
 FAILED = 1
@@ -72,15 +70,6 @@ def line(text: str) -> None:
     print(text)
 
 
-def moved(state: ReferralState | NoticeState | Overridden, options: Options) -> None:
-    """Print where an act has led: the id of its subject and the state."""
-    shown = state.model_dump(mode="json")
-    if options.json:
-        document(shown)
-    else:
-        line(f"{shown.get('referral_id') or shown.get('notice_id')}: {state.state}")
-
-
 def at_a_terminal() -> bool:
     """Whether a person reads, and no program."""
     return sys.stdout.isatty()
@@ -125,16 +114,6 @@ def _text(cell: object) -> str:
     if isinstance(cell, datetime):
         return rfc3339(cell)
     return "" if cell is None else str(cell)
-
-
-def priority(level: str | None) -> str:
-    """A level of priority, as narrow as it goes: `p0`."""
-    return "" if level is None else level.partition("_")[0]
-
-
-def minute(at: datetime | None) -> str:
-    """A time, to the minute: lists have no room for more. Programs read it whole (`--json`)."""
-    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
@@ -203,9 +182,11 @@ def _end(error: CausewayError, options: Asked) -> NoReturn:
 @contextmanager
 def interrupted(going_on: str) -> Iterator[None]:
     """Ctrl-C inside it ends the program with how to go on, and 130, as shells have it."""
+    from asyncio import CancelledError
+
     try:
         yield
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except (KeyboardInterrupt, CancelledError):
         print(f"\ninterrupted{going_on and f': {going_on}'}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
 

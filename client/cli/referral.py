@@ -1,4 +1,4 @@
-"""`causeway referral …`: an origin's own referrals."""
+"""`causeway referral check`, `submit`, `import`, `amend`: files of referrals."""
 
 from __future__ import annotations
 
@@ -6,33 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from cyclopts import App
 from cyclopts.types import ExistingFile, PositiveInt
 
-from client.cli import changes, output
-from client.cli.filters import Filters
-from client.cli.questions import reply, uphold
-from client.cli.recheck import recheck
+from client.cli import output
 from client.cli.settings import Options, access
-from shared.vocabulary.referral import WithdrawalReason
 
 if TYPE_CHECKING:
     from client.cli.batches import RowResult
     from client.cli.import_file import Summary
-    from client.views import EdgeView, ReferralView
 
-app = App(name="referral", help="Post referrals, follow them, take them back.")
-app.command(changes.amend)
-app.command(changes.reroute)
-app.command(changes.transfer)
-app.command(recheck)
-app.command(reply)
-app.command(uphold)
 _OPTIONS = Options()
-_ALL = Filters()
 
 
-@app.command
 async def check(file: ExistingFile, /, *, origin: str | None = None, options: Options = _OPTIONS) -> int:
     """Say for each row what would be refused and why, and where the rest would go. Nothing is stored.
 
@@ -63,7 +48,6 @@ async def check(file: ExistingFile, /, *, origin: str | None = None, options: Op
         return output.DONE if summary.succeeded else output.FAILED
 
 
-@app.command
 async def submit(
     file: ExistingFile,
     /,
@@ -110,7 +94,6 @@ async def submit(
         return output.DONE
 
 
-@app.command(name="import")
 async def import_(
     file: ExistingFile,
     /,
@@ -162,101 +145,32 @@ async def import_(
         return output.DONE if summary.succeeded else output.FAILED
 
 
-@app.command
-async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """Show one of your referrals: who was sent it and why, what was delivered, what was answered."""
-    async with output.service(options) as client:
-        referral = await client.show(referral_id)
-        if options.json:
-            output.document(referral.model_dump(mode="json"))
-            return output.DONE
-        output.line(f"{referral.referral_id}  {referral.external_ref}  revision {referral.revision}")
-        output.line(f"state: {_state(referral.state, referral.work_reason)}")
-        output.line(_ticks(referral))
-        columns = ("recipient", "purpose", "reason", "rules", "delivery", "withdrawal", "answer")
-        output.table(
-            columns,
-            [
-                (to.recipient, to.purpose, to.reason, " ".join(to.rules), to.delivery, to.withdrawal, _answer(to))
-                for to in referral.edges
-            ],
-        )
-        return output.DONE
-
-
-@app.command(name="list")
-async def list_(
-    *, state: str | None = None, filters: Filters = _ALL, limit: PositiveInt = 50, options: Options = _OPTIONS
+async def amend(
+    referral_id: UUID, file: ExistingFile, /, *, revision: PositiveInt | None = None, options: Options = _OPTIONS
 ) -> int:
-    """List your referrals.
+    """Have the one referral in a file stand in the place of what you have filed. Only whom it concerns is told.
 
     Parameters
     ----------
-    state
-        Only those in this state: routed, unroutable, orphaned, unknown_code, unreleased, dropped, transferred or
-        withdrawn.
-    limit
-        At most so many.
+    file
+        A .json file with the whole referral as it is to be, under its own reference.
+    revision
+        The revision that it follows, as `causeway referral show` has it; the one that stands, if none is said.
     """
     async with output.service(options) as client:
-        found = await output.first(client.list(**filters.sought(state), limit=min(limit, output.PAGE_MAX)), limit)
-        if options.json:
-            output.document({"items": [referral.model_dump(mode="json", exclude_unset=True) for referral in found]})
-        else:
-            columns = ("referral", "reference", "state", "accepted")
-            output.table(
-                columns,
-                [
-                    (item.referral_id, item.external_ref, _state(item.state, item.work_reason), item.accepted_at)
-                    for item in found
-                ],
-            )
-        return output.DONE
+        from client.cli.rows import RowFile
+        from client.cli.shown import show_amended
+        from shared.kernel.errors import Refused
 
-
-@app.command
-async def work(*, reason: str | None = None, limit: PositiveInt = 50, options: Options = _OPTIONS) -> int:
-    """List the referrals that wait for a person of yours, and why.
-
-    Parameters
-    ----------
-    reason
-        Only those with this reason, for example no_route.
-    limit
-        At most so many.
-    """
-    async with output.service(options) as client:
-        found = await output.first(client.work(reason=reason, limit=min(limit, output.PAGE_MAX)), limit)
-        if options.json:
-            output.document({"items": [item.model_dump(mode="json") for item in found]})
-        else:
-            columns = ("referral", "reference", "state", "waits for", "since")
-            rows = [(item.referral_id, item.external_ref, item.state, item.work_reason, item.since) for item in found]
-            output.table(columns, rows)
-        return output.DONE
-
-
-@app.command
-async def withdraw(referral_id: UUID, /, *, reason: WithdrawalReason, options: Options = _OPTIONS) -> int:
-    """Take a referral back. Every recipient is told, stops acting on it, and acknowledges."""
-    async with output.service(options) as client:
-        output.moved(await client.withdraw(referral_id, reason), options)
-        return output.DONE
-
-
-@app.command
-async def release(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """Let a referral go that somebody else of yours has filed: it is over its budget, or beyond your day."""
-    async with output.service(options) as client:
-        output.moved(await client.release(referral_id), options)
-        return output.DONE
-
-
-@app.command
-async def drop(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """Erase a referral that somebody else of yours has filed, instead of letting it go."""
-    async with output.service(options) as client:
-        output.moved(await client.drop(referral_id), options)
+        rows = [*RowFile(file).rows()]
+        if len(rows) != 1:
+            raise Refused("one_referral_expected", "a referral is amended by one", status=400)
+        error = rows[0].error
+        if error is not None:
+            raise Refused(error.code, error.rule or "", field=error.field)
+        follows = revision or (await client.show(referral_id)).revision
+        amended = await client.amend(referral_id, rows[0].referral or {}, revision=follows)
+        show_amended(amended.model_dump(mode="json"), options)
         return output.DONE
 
 
@@ -273,16 +187,6 @@ def _print_ended(summary: Summary, report: Path | None, *, dry_run: bool, option
 
 def _state(state: str, work_reason: str | None) -> str:
     return state if work_reason is None else f"{state} ({work_reason})"
-
-
-def _ticks(referral: ReferralView) -> str:
-    """The three ticks; of a referral that is taken back, those of its withdrawal."""
-    if (ticks := referral.ticks) is None:
-        return ""
-    counted = {"delivered": ticks.delivered, "acknowledged": ticks.acknowledged}
-    told = [f"accepted: {'yes' if ticks.accepted else 'no'}"]
-    told += [f"{name}: {tick.done} of {tick.of}" for name, tick in counted.items()]
-    return "  ".join([*told, "(of its withdrawal)"] if referral.withdrawn_at else told)
 
 
 def _counts(summary: Summary) -> dict[str, object]:
@@ -347,15 +251,3 @@ def _checked_row(result: RowResult) -> dict[str, object]:
         "recipients": recipients,
         "cut": [each.model_dump(mode="json") for each in result.cut],
     }
-
-
-_OUTCOME = ("outcome", "child_identified", "child_safeguarded")
-
-
-def _answer(to: EdgeView) -> str:
-    """The answer; of a notice what was said of which item, of a case what has come of it and its agency's reference."""
-    detail = to.answer_detail or {}
-    said = [f"{each.n} {each.action or each.rejection}" for each in to.items]
-    said += [f"{name.removeprefix('child_')} {detail[name]}" for name in _OUTCOME if detail.get(name)]
-    said += [f"case {to.case_reference}"] if to.case_reference else []
-    return f"{to.answer}: {', '.join(said)}" if said else to.answer

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from cyclopts import App
-
 from client.cli import output
 from client.cli.settings import Options
 
-app = App(name="timeline", help="What has happened to a referral, offer, case or notice.")
 _OPTIONS = Options()
 _COLUMNS = ("when", "what", "state", "by", "said")
 
 
-@app.default
 async def timeline(subject: UUID, /, *, options: Options = _OPTIONS) -> int:
     """List each act on it in the order in which you learned of it: when (UTC), what, by whom, and the codes it said.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from client.cli import output
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
     from client.cli.verdicts import Verdict
     from shared.contracts.evidence import Evidence
 
-app = App(name="verify", help="Check acceptances and evidence that you keep. Nothing is asked of who gave them.")
 _OPTIONS = Options()
 #: How a check ends that proves that an instance has not kept its word to audit.
 NOT_AT_AUDIT = 3
 
 
-@app.command
 async def acceptance(
     file: ExistingFile,
     /,
@@ -75,7 +72,6 @@ async def acceptance(
         return _told(found, directory_digest=known.digest, options=options)
 
 
-@app.command
 def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options = _OPTIONS) -> int:
     """Check what `causeway notice evidence` or `causeway inbox evidence` has written. Ends with 1 if it does not hold.
 

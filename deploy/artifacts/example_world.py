@@ -6,10 +6,14 @@ documents, and each edge can be derived again from them.
 
 from __future__ import annotations
 
+import copy
+import json
 from base64 import b64encode
-from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final
 from uuid import UUID
 
 from deploy.directory.approval import approve_document, document_body, sign_beat
@@ -29,6 +33,8 @@ from shared.routing.engine import Judged, PlannedEdge, Setting, judge
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.routing import PartyKind
 
+#: What is invented: the values of the examples, and the documents and the referral of their world.
+DATA: Final[Mapping[str, Any]] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 ORIGIN, AGENCY, PROVIDER = "hotline-nl.example", "police-nl.example", "files.example"
 REFERRAL_ID = UUID("019b2d3c-4400-7000-8000-000000000001")
@@ -45,158 +51,24 @@ APPROVERS = {
 }
 #: Says which documents are newest.
 BEAT = SigningKey(bytes([103]) * 32)
-#: What every entry of law says of itself.
-_REVIEWED = {
-    "source": "Official Journal of the European Union, L 277, 27.10.2022",
-    "reviewed_on": "2026-05-01",
-    "reviewer_role": "policy_lead",
-    "reading": "read",
-    "known_from": "2022-10-27",
-}
 _SINCE = {"valid_from": "2026-01-01T00:00:00.000Z"}
 _INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 
 
 def submission() -> dict[str, Any]:
     """The referral, as its origin posts it."""
-    return {
-        "incident_kind": "csam",
-        "observed_at": rfc3339(AT - timedelta(hours=2)),
-        "media_kind": "image",
-        "viewed_by": "human",
-        "items": [
-            {
-                "locator": {"kind": "url", "value": "https://files.example/g/7f3a/41.html"},
-                "site_type": "filehost",
-                "hosting": [{"jurisdiction": "NL", "method": "stated", "observed_on": AT.date().isoformat()}],
-                "hashes": {"sha256": digest(b"an example")},
-                "assessments": [{"scheme": "interpol_baseline", "value": "baseline", "status": "final"}],
-            }
-        ],
-        "external_ref": "NL-2026-000417",
-        "exercise": True,
-    }
+    return {**copy.deepcopy(DATA["world"]["submission"])}
 
 
 def directory() -> dict[str, Any]:
     """A directory of five parties on four instances."""
-    parties: list[dict[str, Any]] = [
-        {"id": "auditor.example", "kind": "auditor", "instance": "audit", "jurisdictions": []},
-        {
-            "id": PROVIDER,
-            "kind": "industry",
-            "instance": "industry",
-            "jurisdictions": ["NL"],
-            "domains": [{"domain": PROVIDER, "valid_from": "2020-01-01"}],
-        },
-        {"id": "hotline-be.example", "kind": "hotline", "instance": "hotline", "jurisdictions": ["BE"]},
-        {
-            "id": ORIGIN,
-            "kind": "hotline",
-            "instance": "hotline",
-            "jurisdictions": ["NL"],
-            "mandates": [{"mandate": "orphan", "covers": "BLOC-EUR"}],
-        },
-        {"id": AGENCY, "kind": "law_enforcement", "instance": "law_enforcement", "jurisdictions": ["NL"]},
-    ]
-    return {
-        "version": 1,
-        "issued_on": date(2026, 5, 1).isoformat(),
-        "valid_until": date(2027, 6, 1).isoformat(),
-        "grace_days": 60,
-        "beat_keys": [_signing(BEAT)],
-        "instances": [_instance(number, name) for number, name in enumerate(_INSTANCES, start=1)],
-        "parties": [party | {"status": "sandbox"} for party in parties],
-    }
+    keys = {"beat_keys": [_signing(BEAT)], "instances": [_instance(*each) for each in enumerate(_INSTANCES, start=1)]}
+    return {**copy.deepcopy(DATA["world"]["directory"]), **keys}
 
 
 def policy() -> dict[str, Any]:
     """A policy of two permits and one prohibition."""
-    from_2024 = {"valid_from": "2024-02-17", "known_from": "2022-10-27"}
-    notice: dict[str, Any] = {
-        "id": "eu-dsa-16-notice",
-        "effect": "permit",
-        "reads": ["locator_kinds", "providers"],
-        "when": [{"fact": "locator_kinds", "op": "in", "values": ["url"]}],
-        "select": {"kind": "industry", "how": "named", "by": "providers"},
-        "purpose": "takedown",
-        "reason": "hosting_jurisdiction",
-        "basis": {"instrument": "dsa", "article": "Art. 16", "jurisdiction": "BLOC-EU"},
-        "handling": {"tlp": "amber"},
-        "withheld": ["correlations", "external_ref", "subject_accounts"],
-        "hold_window_h": 24,
-        "deadlines": {"acknowledge_h": 24, "act_h": 24},
-    }
-    agency: dict[str, Any] = {
-        "id": "nl-hosting-agency",
-        "effect": "permit",
-        "reads": ["assessments", "hosting"],
-        "when": [
-            {"fact": "assessments", "op": "in", "values": ["interpol_baseline:baseline"]},
-            {"fact": "hosting", "op": "under", "values": ["NL"]},
-        ],
-        "select": {"kind": "law_enforcement", "how": "serving", "by": "hosting"},
-        "purpose": "investigation",
-        "reason": "hosting_jurisdiction",
-        "basis": {"instrument": "lanzarote", "article": "Art. 38", "jurisdiction": "NL"},
-        "handling": {"tlp": "amber_strict", "siena": "H1"},
-        "deadlines": {"acknowledge_h": 72},
-    }
-    virtual: dict[str, Any] = {
-        "id": "nl-virtual-stays",
-        "effect": "prohibit",
-        "reads": ["incident_kind"],
-        "when": [{"fact": "incident_kind", "op": "in", "values": ["virtual"]}],
-        "scope": {"purposes": ["takedown"], "kinds": ["industry"], "nodes": ["NL"]},
-        "basis": {"instrument": "other", "article": "none", "jurisdiction": "NL"},
-        "review_by": "2027-02-17",
-    }
-    return {
-        "version": 1,
-        "issued_on": "2026-05-01",
-        "valid_until": "2027-06-01",
-        "grace_days": 60,
-        "rules": [rule | from_2024 for rule in (notice, agency, virtual)],
-    } | _reviewed()
-
-
-def _reviewed() -> dict[str, Any]:
-    others = (("lanzarote", "CETS 201"), ("other", "None"))
-    instruments = [_dsa(), *(_dsa() | {"id": code, "title": title} for code, title in others)]
-    return {"instruments": instruments, "clocks": [_acknowledgement()], "calendars": [_calendar()]}
-
-
-def _dsa() -> dict[str, Any]:
-    return _REVIEWED | {
-        "id": "dsa",
-        "title": "Digital Services Act",
-        "jurisdiction": "BLOC-EU",
-        "confirmation": "confirmed",
-        "valid_from": "2024-02-17",
-    }
-
-
-def _acknowledgement() -> dict[str, Any]:
-    return _REVIEWED | {
-        "id": "eu-dsa-16-acknowledgement",
-        "basis": {"instrument": "dsa", "article": "Art. 16(4)", "jurisdiction": "BLOC-EU"},
-        "starts": "notice_received",
-        "promptness": "without_undue_delay",
-        "duration_h": 24,
-        "due": "acknowledgement",
-        "then": "remind",
-        "valid_from": "2024-02-17",
-    }
-
-
-def _calendar() -> dict[str, Any]:
-    return _REVIEWED | {
-        "jurisdiction": "NL",
-        "working_weekdays": [1, 2, 3, 4, 5],
-        "holidays": ["2026-12-25"],
-        "valid_from": "2026-01-01",
-        "valid_to": "2027-01-01",
-    }
+    return {**copy.deepcopy(DATA["world"]["policy"])}
 
 
 def beat() -> dict[str, Any]:
@@ -270,6 +142,14 @@ def decided() -> tuple[dict[str, Any], dict[str, Any]]:
     return clear_of_decided(stated), sealed_of_decided(stated)
 
 
+def passed_on() -> dict[str, Any]:
+    """The sealed part of the message that passes the case on, with what the first agency has made of it."""
+    first = sealed_to(AGENCY)
+    history = [{"number": 1, "answer": "accepted", "at": rfc3339(AT)}]
+    told = {"reason": "suspect_elsewhere", "history": history}
+    return {"decision": first["decision"], **told, **{name: first[name] for name in ("edge", "salt", "record")}}
+
+
 @cache
 def _setting() -> Setting:
     return Setting(read_directory(_body("directory")), read_policy(_body("policy")), True, AT)
@@ -303,3 +183,25 @@ def _instance(number: int, name: str) -> dict[str, Any]:
     ]
     kind = PartyKind.AUDITOR if name == "audit" else PartyKind(name)
     return {"id": name, "kind": kind.value, "keys": keys}
+
+
+#: What examples take from this world, by the names that they have for it.
+WORLD: Final[Mapping[str, Callable[[], Any]]] = {
+    "clear_to_agency": partial(clear_to, AGENCY),
+    "clear_to_provider": partial(clear_to, PROVIDER),
+    "sealed_to_agency": partial(sealed_to, AGENCY),
+    "sealed_to_provider": partial(sealed_to, PROVIDER),
+    "passed_on": passed_on,
+    "decided": lambda: decided()[0],
+    "decided_sealed": lambda: decided()[1],
+    "submission": submission,
+    "eleven_items": lambda: submission()["items"] * 11,
+    "directory": directory,
+    "policy": policy,
+    "directory_activated": partial(activated, "directory"),
+    "policy_activated": partial(activated, "policy"),
+    "one_approval": lambda: activated("policy")["approvals"][:1],
+    "directory_published": partial(published, "directory"),
+    "policy_published": partial(published, "policy"),
+    "beat": beat,
+}

@@ -1,6 +1,7 @@
 """Examples of every schema: values that are accepted, and values that are refused, each with the code it is refused by.
 
-A refused value is an accepted one with one thing changed, so that it shows one rule.
+`examples.json` has them. A refused value is an accepted one with one thing changed, so that it shows one rule. A value
+that is `made` comes from `example_world`; `but` replaces some of its members, or of what it has `at` a pointer.
 """
 
 from __future__ import annotations
@@ -8,11 +9,30 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
-from deploy.artifacts.example_refusal import GONE, Refusal
-from deploy.artifacts.example_values import ACCEPTED, REFUSED
+from deploy.artifacts.example_world import DATA, WORLD
 from deploy.artifacts.schemas import LENIENT, models
+
+#: Takes the value away.
+GONE: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An accepted example with the value at `pointer` replaced, or taken away. `code` and `field` answer it.
+
+    `by` is the published schema; the model, for what no schema can say of several fields together; the guard; or the
+    indexes of directory and policy, for what concerns the whole document.
+    """
+
+    slug: str
+    pointer: str
+    value: Any = GONE
+    by: Literal["schema", "model", "guard", "index"] = "schema"
+    code: str = ""
+    field: str | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +55,30 @@ def examples() -> Iterator[Example]:
     for schema, values in accepted.items():
         for slug, value in values.items():
             yield Example(schema, f"accepted-{slug}.json", value, None)
-        for refusal in (*_closed(values, lenient=schema in LENIENT), *REFUSED.get(schema, ())):
+        for refusal in (*_closed(values, lenient=schema in LENIENT), *_refused(schema)):
             base = values[refusal.of or next(iter(values))]
             yield Example(schema, f"refused-{refusal.slug}.json", _changed(base, refusal), _expected(schema, refusal))
 
 
 def _accepted(schema: str) -> dict[str, Any]:
-    return {slug: _plain(value) for slug, value in ACCEPTED[schema].items()}
+    return {slug: _plain(_value(value)) for slug, value in DATA["schemas"][schema]["accepted"].items()}
+
+
+def _refused(schema: str) -> Iterator[Refusal]:
+    for slug, stated in DATA["schemas"][schema].get("refused", {}).items():
+        yield Refusal(slug, **{name: _value(value) for name, value in stated.items()})
+
+
+def _value(stated: Any) -> Any:
+    """A value as it is stated, or as the world of the examples makes it."""
+    if not isinstance(stated, dict) or "made" not in stated:
+        return stated
+    made = place = _plain(WORLD[stated["made"]]())
+    for part in stated.get("at", "").split("/")[1:]:
+        place = place[int(part) if isinstance(place, list) else part]
+    if "but" in stated:
+        place.update(stated["but"])
+    return made
 
 
 def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:

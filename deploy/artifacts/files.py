@@ -15,7 +15,6 @@ from deploy.artifacts.messages_page import messages_page
 from deploy.artifacts.openapi import ASSEMBLE, openapi
 from deploy.artifacts.schemas import models, schema_of
 from deploy.artifacts.states_page import SHOWN_BY, states_page, with_states
-from deploy.observability.dashboards import DASHBOARDS, as_grafana
 from deploy.observability.pages import prometheus_rules, runbook
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +26,7 @@ STATES = "docs/states.md"
 LAW = "docs/law.md"
 ERRORS = "docs/errors.md"
 ALERTS = "docs/operations/alerts.md"
-OBSERVABILITY = "deploy/observability"
-RULES = f"{OBSERVABILITY}/alerts.yaml"
+RULES = "deploy/observability/alerts.yaml"
 WRITTEN = (MESSAGES, STATES, LAW, ERRORS, ALERTS, RULES)
 #: Pages of which a part is written.
 PAGES = {service: f"services/{service}/README.md" for service in SHOWN_BY}
@@ -41,7 +39,6 @@ def generated() -> Mapping[str, bytes]:
     files |= {f"{API}/openapi-{instance}.json": readable(openapi(instance)) for instance in ASSEMBLE}
     files |= {MESSAGES: messages_page().encode(), STATES: states_page().encode(), LAW: law_page().encode()}
     files |= {ERRORS: errors_page().encode(), ALERTS: runbook().encode(), RULES: prometheus_rules().encode()}
-    files |= {f"{OBSERVABILITY}/{each.uid}.json": readable(as_grafana(each)) for each in DASHBOARDS}
     for service, page in PAGES.items():
         files[page] = with_states((ROOT / page).read_text(encoding="utf-8"), service).encode()
     return files | {f"{API}/asyncapi.json": readable(asyncapi())}
@@ -51,7 +48,6 @@ def committed(root: Path = ROOT) -> Mapping[str, bytes]:
     """What lies at those places now, also files that nothing generates any more."""
     folders = (root / SCHEMAS, root / EXAMPLES, root / API)
     paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    paths += (root / OBSERVABILITY).glob("*.json")
     paths += [path for path in map(root.joinpath, (*WRITTEN, *PAGES.values())) if path.is_file()]
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
 

@@ -5,64 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from itertools import groupby
+from pathlib import Path
+from string import Template
 
 from deploy.policy import sample_policy
 from shared.contracts.policy import Clock, InstrumentEntry, Policy, Reviewed, Rule
 from shared.routing.ageing import state_of
 from shared.vocabulary.law import ArticleReading, Confirmation
 
-_HEAD = """# The sample's law
-
-Written by `python -m deploy.artifacts` from `deploy/policy/sample.json`; do not edit. **Sample wording, not legal
-advice**: it shows how law is kept, and decides for sample parties. Whoever runs an exchange writes another,
-and two people approve it.
-
-The column *text* says how an article was read: *read*, **secondary** (other sources describe it) or **unread**
-(recalled). Check every text that is not *read* before you rely on it. An instrument is *confirmed* if a source
-confirms that it is in force on its dates. Rules and clocks of an unconfirmed instrument are never in force.
-`causeway policy review` says what must be looked at next; 90 days after its last review an instrument raises an alarm
-([operations](operations/README.md#the-law-ages)).
-"""
-
-_COUNTED = """\
-A clock holds for an edge whose rules cite its instrument; where no rule cites that, by place: for whoever is below its
-jurisdiction and owes what falls due. Both sides count alike (`shared/routing/clocks.py`): from the time of the message
-that told the event, by the law in force then, and standing still only for the causes listed.
-
-The exchange emits every event that starts a clock. These terms have no clock, because nothing in the exchange tells
-when they start:
-
-- TAKE IT DOWN Act, 48 hours: they run from a signed request of the depicted person or a representative. No notice
-  states that such a request was lodged, so the term starts for no notice.
-- SI 2026/268, priorities 1 to 3: they run from the provider's own observation to its report.
-- Regulation (EU) 2023/1543, 8 hours in an emergency: no message marks an order as an emergency.
-"""
-_CALENDARS = """\
-Working days of the sample's jurisdictions: weekdays without national holidays. A day is one of the standard time
-that its calendar states, all the year, of the westernmost part where there are several: so that no term ends early.
-"""
-
 
 def law_page() -> str:
-    """The whole page."""
-    return "\n".join(_lines(sample_policy())).rstrip() + "\n"
-
-
-def _lines(policy: Policy) -> Iterator[str]:
-    yield _HEAD
+    """The whole page: `law_page.template`, with its tables and counts filled in."""
+    policy = sample_policy()
     entries = (*policy.instruments, *policy.clocks, *policy.calendars)
-    read = sum(entry.reading is ArticleReading.READ for entry in entries)
-    counts = f"{len(policy.rules)} rules, {len(policy.instruments)} instruments, {len(policy.clocks)} clocks"
-    yield f"Version {policy.version} of {policy.issued_on}: {counts}, {len(policy.calendars)} calendars."
-    yield f"**The text of {read} of {len(entries)} entries was read.**\n"
-    yield "## Instruments\n"
-    yield from _table(
-        ("code", "instrument", "where", "in force", "state", "text", "source", "reviewed"),
-        [_instrument(entry, policy.issued_on) for entry in policy.instruments],
+    template = Template(Path(__file__).with_suffix(".template").read_text(encoding="utf-8"))
+    return template.substitute(
+        version=policy.version,
+        issued_on=policy.issued_on,
+        counts=f"{len(policy.rules)} rules, {len(policy.instruments)} instruments, {len(policy.clocks)} clocks",
+        calendar_count=len(policy.calendars),
+        read_count=sum(entry.reading is ArticleReading.READ for entry in entries),
+        entry_count=len(entries),
+        instruments="\n".join(_instruments(policy)),
+        rules="\n".join(_rules(policy)),
+        clocks="\n".join(_clocks(policy)),
+        calendars="\n".join(_calendars(policy)),
     )
-    yield "\n## Rules\n"
+
+
+def _instruments(policy: Policy) -> Iterator[str]:
+    columns = ("code", "instrument", "where", "in force", "state", "text", "source", "reviewed")
+    yield from _table(columns, [_instrument(entry, policy.issued_on) for entry in policy.instruments])
+
+
+def _rules(policy: Policy) -> Iterator[str]:
     unconfirmed = {each.id for each in policy.instruments if each.confirmation is Confirmation.UNCONFIRMED}
-    rules = [
+    rows = [
         (
             *(f"`{rule.id}`", rule.effect, rule.basis.article),
             "**never: unconfirmed**" if rule.basis.instrument in unconfirmed else _span(rule),
@@ -70,13 +48,15 @@ def _lines(policy: Policy) -> Iterator[str]:
         )
         for rule in policy.rules
     ]
-    yield from _table(("rule", "effect", "article", "in force", "text"), rules)
-    yield "\n## Clocks\n"
-    yield _COUNTED
+    yield from _table(("rule", "effect", "article", "in force", "text"), rows)
+
+
+def _clocks(policy: Policy) -> Iterator[str]:
     columns = ("clock", "from", "term", "stopped by", "due", "then", "text", "source", "reviewed")
     yield from _table(columns, [_clock(clock) for clock in policy.clocks])
-    yield "\n## Calendars\n"
-    yield _CALENDARS
+
+
+def _calendars(policy: Policy) -> Iterator[str]:
     for (source, reviewed), group in groupby(policy.calendars, key=lambda each: (each.source, _reviewed(each))):
         found = list(group)
         spans = sorted({f"{each.valid_from} until {each.valid_to}" for each in found})

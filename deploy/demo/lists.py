@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from client.api import CausewayClient
-from client.feed_views import Due
+from client.views import Due
 from deploy.demo.steps import Accountants, Key, origins
 from deploy.site.kinds import AUDIT
 from shared.vocabulary.routing import PartyKind

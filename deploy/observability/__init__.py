@@ -1,1 +1,1 @@
-"""What watches an installation: alert rules for Prometheus and dashboards for Grafana, derived from two tables."""
+"""What watches an installation: alert rules for Prometheus, and dashboards for Grafana."""

@@ -12,7 +12,7 @@ _MEANS: Final = {"page": "at once", "today": "today", "week": "this week"}
 
 def prometheus_rules() -> str:
     """The rule file: YAML of which every text is in JSON's quotes."""
-    lines = ["# Written by `python -m deploy.artifacts` from deploy/observability/alerts.py.", "groups:"]
+    lines = ["# Written by `python -m deploy.artifacts` from deploy/observability/alerts.json.", "groups:"]
     lines += ["  - name: causeway", "    rules:"]
     for alert in ALERTS:
         lines += [
@@ -34,7 +34,7 @@ def runbook() -> str:
         [
             "# Alerts",
             "",
-            "Written by `python -m deploy.artifacts` from `deploy/observability/alerts.py`; what Prometheus reads is",
+            "Written by `python -m deploy.artifacts` from `deploy/observability/alerts.json`; what Prometheus reads is",
             "`deploy/observability/alerts.yaml`, three dashboards for Grafana stand beside it. Each instance is one",
             "target, at its `METRICS_PORT`.",
             "",

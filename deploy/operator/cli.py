@@ -20,11 +20,11 @@ from shared.kernel.errors import Refused
 if TYPE_CHECKING:
     from deploy.operator.database import SchemaState
 
-status_app = App(name="status", help="How every instance is, as it says itself.")
-topics_app = App(name="topics", help="Topics, users and access rules of the Kafka cluster.")
-database_app = App(name="db", help="Schemas of the instances' databases.")
-policy_app = App(name="policy", help="The routing policy.")
-directory_app = App(name="directory", help="The directory of parties, instances and their public keys.")
+status_app = App(name="status")
+topics_app = App(name="topics")
+db_app = App(name="db")
+policy_app = App(name="policy")
+directory_app = App(name="directory")
 policy_app.command(law_cli.check)
 policy_app.command(law_cli.review)
 policy_app.command(law_cli.sample)
@@ -101,7 +101,7 @@ def apply_(*, directory: ExistingFile | None = None, options: Options = _OPTIONS
         return output.DONE
 
 
-@database_app.command
+@db_app.command
 def migrate(*names: str, options: Options = _OPTIONS) -> int:
     """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
     with ending(options):
@@ -113,7 +113,7 @@ def migrate(*names: str, options: Options = _OPTIONS) -> int:
         return output.DONE
 
 
-@database_app.command(name="check")
+@db_app.command(name="check")
 def check_schema(*names: str, options: Options = _OPTIONS) -> int:
     """Compare each database, object by object, with what the newest revision makes; exit code 1 if one differs."""
     with ending(options):

@@ -10,7 +10,7 @@ from client.cli import output
 from deploy.site.options import Options, ending
 from shared.kernel.errors import Refused
 
-dead_letters_app = App(name="dead-letters", help="Messages that were taken and not applied: list, retry, discard.")
+dead_letters_app = App(name="dead-letters")
 _OPTIONS = Options()
 _COLUMNS = ("message_id", "writer", "outcome", "code", "opened_at")
 

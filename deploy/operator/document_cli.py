@@ -13,11 +13,13 @@ from client.cli import output
 from client.cli.settings import zoned
 from deploy.operator.install_cli import AsJson
 from deploy.site.options import Options, ending
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
     from deploy.operator.drafts import Draft
 
-document_app = App(name="document", help="A directory or policy, signed by two approvers, each alone.")
+document_app = App(name="document")
 _OPTIONS = Options()
 
 
@@ -49,7 +51,6 @@ def draft(
     """
     with ending(Options(json=as_json)):
         from deploy.operator.drafts import draft as drafted
-        from shared.kernel.clock import SystemClock
 
         now = SystemClock().now()
         made = drafted(kind, file.read_bytes(), active_from=zoned(at) or now, issued_on=now.date() if renew else None)
@@ -143,7 +144,6 @@ def fetch(*, options: Options = _OPTIONS) -> int:
     with ending(options):
         from deploy.operator.drafts import fetch as fetched
         from deploy.site.open import site
-        from shared.kernel.errors import Unavailable
 
         found = fetched(site(options))
         if not found:

@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 
 from client.cli import output
 from deploy.site.options import Options, ending
+from shared.kernel.clock import SystemClock
 
-install_app = App(name="install", help="An installation of your own: a folder for each instance, one for the exchange.")
+install_app = App(name="install")
 AsJson = Annotated[
     bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON document instead of text.")
 ]
@@ -58,7 +59,6 @@ def init(
     """
     with ending(Options(json=as_json)):
         from deploy.operator.folder import Place, Servers, make_instance_folder
-        from shared.kernel.clock import SystemClock
 
         card = make_instance_folder(
             folder,
@@ -97,7 +97,6 @@ def exchange(
     """
     with ending(Options(json=as_json)):
         from deploy.operator.folder import make_exchange_folder
-        from shared.kernel.clock import SystemClock
 
         at = SystemClock().now()
         make_exchange_folder(folder, kafka, kafka_ca=kafka_ca, admin_password=admin_password, approvers=approver, at=at)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+
+import asyncpg
 
 from deploy.operator.documents import document_in_force
 from deploy.site.installation import Installation
@@ -57,14 +61,10 @@ async def issue(
     # Looked up first: a key that is kept and then not shown would be a live one that nobody knows.
     address = site.endpoints.address(entry.instance)
     text, hashed = issue_key(live=entry.status == PartyStatus.LIVE)
-    database = database_of(site, entry)
-    try:
-        async with database.transaction() as session:
-            if person is not None:
-                role = await role_of(session.driver, Person(entry.id, person))
-            await keep_key(session.driver, hashed, entry.id, role=role, scope=scope, person=person)
-    finally:
-        await database.close()
+    async with transaction_at(site, entry) as driver:
+        if person is not None:
+            role = await role_of(driver, Person(entry.id, person))
+        await keep_key(driver, hashed, entry.id, role=role, scope=scope, person=person)
     return IssuedKey(entry.id, role.value, address, text, key_id(hashed))
 
 
@@ -74,17 +74,13 @@ async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> l
     Raises `Refused("key_unknown")` if the party holds no key `keep`: then nothing has ended.
     """
     entry = party_of(site, party)
-    database = database_of(site, entry)
-    try:
-        async with database.transaction() as session:
-            held = {key_id(row["key_hash"]): row["key_hash"] for row in await session.driver.fetch(_HELD, entry.id)}
-            if keep is not None and keep not in held:
-                raise Refused("key_unknown", "the party holds no such key", field="/keep")
-            ending = {name: hashed for name, hashed in held.items() if name != keep}
-            for hashed in ending.values():
-                await revoke_key(session.driver, hashed, at)
-    finally:
-        await database.close()
+    async with transaction_at(site, entry) as driver:
+        held = {key_id(row["key_hash"]): row["key_hash"] for row in await driver.fetch(_HELD, entry.id)}
+        if keep is not None and keep not in held:
+            raise Refused("key_unknown", "the party holds no such key", field="/keep")
+        ending = {name: hashed for name, hashed in held.items() if name != keep}
+        for hashed in ending.values():
+            await revoke_key(driver, hashed, at)
     return sorted(ending)
 
 
@@ -127,6 +123,12 @@ def party_of(site: Site, party: str) -> PartyEntry:
     return entry
 
 
-def database_of(site: Site, entry: PartyEntry) -> Database:
-    """The database of the instance that serves a party."""
-    return Database(site.endpoints.database(entry.instance).service_url, pool_size=1)
+@asynccontextmanager
+async def transaction_at(site: Site, entry: PartyEntry) -> AsyncIterator[asyncpg.Connection]:
+    """A transaction in the database of the instance that serves a party."""
+    database = Database(site.endpoints.database(entry.instance).service_url, pool_size=1)
+    try:
+        async with database.transaction() as session:
+            yield session.driver
+    finally:
+        await database.close()

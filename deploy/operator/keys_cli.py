@@ -12,8 +12,9 @@ from client.cli import output
 from client.cli.settings import zoned
 from deploy.site.options import Options, ending
 from shared.kernel.authority import GivenRole
+from shared.kernel.clock import SystemClock
 
-key_app = App(name="key", help="API keys of parties, and new keys of instances and approvers.")
+key_app = App(name="key")
 _OPTIONS = Options()
 
 
@@ -45,7 +46,6 @@ async def issue(
         from deploy.operator.keys import issue as issued
         from deploy.operator.people import scope_said
         from deploy.site.open import site
-        from shared.kernel.clock import SystemClock
 
         here = site(options)
         scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
@@ -69,7 +69,6 @@ async def revoke(party: str, /, *, keep: str | None = None, options: Options = _
     with ending(options):
         from deploy.operator.keys import revoke as revoked
         from deploy.site.open import site
-        from shared.kernel.clock import SystemClock
 
         found = await revoked(site(options), party, keep=keep, at=SystemClock().now())
         if options.json:
@@ -105,7 +104,6 @@ def make(
     with ending(options):
         from deploy.operator.ceremony import make_approver_key, make_instance_key, make_kek
         from deploy.site.open import site
-        from shared.kernel.clock import SystemClock
 
         if use == "approve":
             path, card = make_approver_key(into or Path(), name)

@@ -11,6 +11,8 @@ from cyclopts.types import ExistingFile
 from client.cli import output
 from client.cli.settings import zoned
 from deploy.site.options import Options, ending
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from shared.routing.ageing import Review
@@ -34,8 +36,6 @@ def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options
         from deploy.operator.desk import check_policy, objections
         from shared.contracts.documents import read_leniently
         from shared.contracts.policy import Policy
-        from shared.kernel.clock import SystemClock
-        from shared.kernel.errors import Refused
         from shared.routing.ageing import AHEAD, aged
         from shared.routing.shelf import read_policy
 
@@ -75,7 +75,6 @@ def review(*, file: Path | None = None, at: datetime | None = None, options: Opt
     with ending(options):
         from deploy.operator.documents import document_in_force
         from deploy.site.open import state_directory
-        from shared.kernel.clock import SystemClock
         from shared.routing.ageing import review as reviewed
         from shared.routing.shelf import read_policy
 
@@ -111,7 +110,6 @@ def sample(*, out: Path = Path("policy.json"), options: Options = _OPTIONS) -> i
     """
     with ending(options):
         from deploy.policy import SAMPLE
-        from shared.kernel.errors import Refused
 
         if out.exists():
             raise Refused("folder_in_use", "a file of this name is there", status=400)
@@ -142,7 +140,6 @@ def assemble(
     with ending(options):
         from deploy.operator.assembling import next_directory
         from deploy.site.open import site
-        from shared.kernel.clock import SystemClock
 
         day = (zoned(at) or SystemClock().now()).date()
         body = next_directory(site(options), parties.read_bytes(), issued_on=day)

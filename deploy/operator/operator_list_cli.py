@@ -10,7 +10,7 @@ from client.cli import output
 from deploy.site.options import Options, ending
 from shared.messaging.ports import OperatorKind
 
-operator_list_app = App(name="operator-list", help="Lines that a person must look at: show, close.")
+operator_list_app = App(name="operator-list")
 _OPTIONS = Options()
 _COLUMNS = ("kind", "peer", "subject", "act", "opened_at", "closed_by", "meaning")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from deploy.operator.keys import database_of, directory_of, party_of, role_at
+from deploy.operator.keys import directory_of, party_of, role_at, transaction_at
 from deploy.site.open import Site
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
@@ -44,13 +44,9 @@ async def login_link(
     entry = party_of(site, party)
     role = role_at(entry, role, usual=Role.ANALYST)
     address = site.endpoints.address(entry.instance)
-    database = database_of(site, entry)
-    try:
-        async with database.transaction() as session:
-            called = person if is_name(person) and role is not Role.AUDITOR else None
-            text = await make_link(session.driver, _person(entry, person), role=role, at=at, called=called)
-    finally:
-        await database.close()
+    async with transaction_at(site, entry) as driver:
+        called = person if is_name(person) and role is not Role.AUDITOR else None
+        text = await make_link(driver, _person(entry, person), role=role, at=at, called=called)
     return LoginLink(entry.id, role.value, person, f"{address}{ROOT}/in/{text}")
 
 
@@ -86,12 +82,8 @@ async def give_role(
     """
     entry = party_of(site, party)
     role = role_at(entry, role, usual=Role.ANALYST)
-    database = database_of(site, entry)
-    try:
-        async with database.transaction() as session:
-            new = await permit(session.driver, Person(entry.id, actor), role, scope=scope, called=called)
-    finally:
-        await database.close()
+    async with transaction_at(site, entry) as driver:
+        new = await permit(driver, Person(entry.id, actor), role, scope=scope, called=called)
     return Given(role, new)
 
 
@@ -115,12 +107,8 @@ async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:
     Raises `Refused`: `party_unknown`, `person_unknown`.
     """
     entry = party_of(site, party)
-    database = database_of(site, entry)
-    try:
-        async with database.transaction() as session:
-            await end_person(session.driver, Person(entry.id, actor), at)
-    finally:
-        await database.close()
+    async with transaction_at(site, entry) as driver:
+        await end_person(driver, Person(entry.id, actor), at)
 
 
 def _person(entry: PartyEntry, person: str) -> Person:

@@ -7,8 +7,9 @@ from cyclopts import App
 from client.cli import output
 from deploy.site.options import Options, ending
 from shared.kernel.authority import GivenRole
+from shared.kernel.clock import SystemClock
 
-person_app = App(name="person", help="What people of a party may do in its console.")
+person_app = App(name="person")
 _OPTIONS = Options()
 
 
@@ -27,7 +28,6 @@ async def login_link(
     with ending(options):
         from deploy.operator.people import login_link as made
         from deploy.site.open import site
-        from shared.kernel.clock import SystemClock
 
         link = await made(site(options), party, at=SystemClock().now(), role=role, person=person)
         if options.json:
@@ -42,7 +42,6 @@ async def login_end(party: str, /, *, person: str = "somebody", options: Options
     with ending(options):
         from deploy.operator.people import end_login
         from deploy.site.open import site
-        from shared.kernel.clock import SystemClock
 
         await end_login(site(options), party, at=SystemClock().now(), person=person)
         if options.json:
@@ -83,7 +82,6 @@ async def permit(
     with ending(options):
         from deploy.operator.people import give_role, scope_said
         from deploy.site.open import site
-        from shared.kernel.clock import SystemClock
 
         here = site(options)
         scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
@@ -103,7 +101,6 @@ async def end(party: str, actor: str, /, *, options: Options = _OPTIONS) -> int:
     with ending(options):
         from deploy.operator.people import end_role
         from deploy.site.open import site
-        from shared.kernel.clock import SystemClock
 
         await end_role(site(options), party, actor, at=SystemClock().now())
         if options.json:

@@ -6,8 +6,9 @@ from cyclopts import App
 
 from client.cli import output
 from deploy.site.options import Options, ending
+from shared.kernel.clock import SystemClock
 
-retention_app = App(name="retention", help="How long each table keeps what, and ending what is past its period.")
+retention_app = App(name="retention")
 _OPTIONS = Options()
 
 
@@ -52,7 +53,6 @@ async def apply_(*names: str, options: Options = _OPTIONS) -> int:
         from deploy.operator.database import chosen
         from deploy.operator.retention import apply
         from deploy.site.open import owned_databases
-        from shared.kernel.clock import SystemClock
 
         now, databases = SystemClock().now(), chosen(owned_databases(options), names)
         found = {name: [each.as_json() for each in await apply(database, now)] for name, database in databases.items()}

@@ -13,11 +13,12 @@ from cyclopts.types import ExistingFile
 from client.cli import output
 from client.cli.settings import zoned
 from deploy.site.options import Options, ending
+from shared.kernel.clock import SystemClock
 
 if TYPE_CHECKING:
     from deploy.operator.routes import Routed
 
-route_app = App(name="route", help="Routing questions that send nothing.")
+route_app = App(name="route")
 _OPTIONS = Options()
 
 
@@ -86,7 +87,6 @@ def dry_run(
     with ending(options):
         from deploy.operator.routes import Router, comparison_json
         from deploy.site.open import state_directory
-        from shared.kernel.clock import SystemClock
 
         router = Router(state_directory(options))
         found = comparison_json(router.dry_run(policy.read_bytes(), file, now=SystemClock().now(), origin=origin))
@@ -115,7 +115,6 @@ def _routed(
 ) -> list[Routed]:
     from deploy.operator.routes import Router
     from deploy.site.open import state_directory
-    from shared.kernel.clock import SystemClock
 
     router = Router(state_directory(options))
     return list(router.explain(file, now=SystemClock().now(), at=at, observed_on=observed_on, origin=origin))

@@ -9,7 +9,7 @@ from deploy.site.options import Options, ending
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
 
-timers_app = App(name="timers", help="The deadlines of an instance.")
+timers_app = App(name="timers")
 _OPTIONS = Options()
 
 

@@ -14,25 +14,8 @@ from typing import Any
 import uvicorn
 from cyclopts import App
 
-from client.cli import (
-    attention,
-    case,
-    due,
-    flow,
-    hold,
-    inbox,
-    listen,
-    login,
-    notice,
-    offer,
-    orphan,
-    preservation,
-    questions,
-    referral,
-    timeline,
-    verify,
-    webhook,
-)
+from client.cli.verb_table import table
+from client.cli.verbs import group
 from client.cli.wrong_call import hidden
 from tests.client.fake_service import FakeService
 
@@ -56,11 +39,8 @@ Run = Callable[..., Ended]
 def program() -> App:
     """`causeway` with the verbs of a party."""
     app = App(name="causeway", error_formatter=hidden)
-    acting = (attention, referral, inbox, case, hold, offer, orphan, notice, preservation, questions)
-    for module in (*acting, due, timeline, listen, webhook, flow, verify, login):
-        app.command(module.app)
-    app.command(login.logout_app)
-    app.command(login.whoami_app)
+    for name in table()["groups"]:
+        app.command(group(name))
     return app
 
 

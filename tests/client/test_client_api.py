@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +11,8 @@ import pytest
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
-from client.views import Deadlines, FlowMessage, NoticeView
-from shared.contracts.answers import Declination, DisowningStatement, ItemStatement, Keeping, NoticeDisowning
+from client.views import FlowMessage
+from shared.contracts.answers import Declination, DisowningStatement, NoticeDisowning
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Act as Row
 from shared.exchange.act import Subject
@@ -21,14 +20,7 @@ from shared.exchange.states import personal
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import (
     CaseDeclineReason,
-    CaseOutcome,
-    CloseReason,
-    KeptBasis,
-    NoticeAction,
-    NoticeRejection,
-    YesNoUnknown,
 )
-from shared.vocabulary.judgement import RetentionClass
 from shared.vocabulary.referral import WithdrawalReason
 from tests.architecture.source import ROOT
 from tests.client.fake_service import BASE_URL, KEY, FakeService, referral
@@ -38,58 +30,8 @@ Act = Callable[[CausewayClient], Awaitable[Any]]
 
 ACTS: list[tuple[str, dict[str, Any], Act]] = [
     (f"/v1/referrals/{ID}:withdraw", {"reason": "duplicate"}, lambda c: c.withdraw(ID, WithdrawalReason.DUPLICATE)),
-    (f"/v1/referrals/{ID}:release", {}, lambda c: c.release(ID)),
-    (f"/v1/referrals/{ID}:drop", {}, lambda c: c.drop(ID)),
-    (f"/v1/cases/{ID}:accept", {}, lambda c: c.accept_case(ID)),
-    (f"/v1/cases/{ID}:accept", {"case_reference": "A-1"}, lambda c: c.accept_case(ID, case_reference="A-1")),
-    (f"/v1/cases/{ID}:decline", {"reason": "no_crime"}, lambda c: c.decline_case(ID, CaseDeclineReason.NO_CRIME)),
-    (
-        f"/v1/cases/{ID}:outcome",
-        {"outcome": "closed", "close_reason": "unfounded", "child_identified": "no", "child_safeguarded": "unknown"},
-        lambda c: c.report_outcome(
-            ID,
-            CaseOutcome.CLOSED,
-            child_identified=YesNoUnknown.NO,
-            child_safeguarded=YesNoUnknown.UNKNOWN,
-            close_reason=CloseReason.UNFOUNDED,
-        ),
-    ),
-    (f"/v1/inbox/{ID}:acknowledge-withdrawal", {"fate": "erased"}, lambda c: c.acknowledge_withdrawal(ID)),
-    (
-        f"/v1/inbox/{ID}:acknowledge-withdrawal",
-        {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}},
-        lambda c: c.acknowledge_withdrawal(
-            ID, Keeping(retention=RetentionClass.US_1Y, basis=KeptBasis.ACCEPTED_CASE, until=date(2027, 5, 4))
-        ),
-    ),
-    (f"/v1/notices/{ID}:acknowledge", {}, lambda c: c.acknowledge_notice(ID)),
-    (
-        f"/v1/notices/{ID}:answer",
-        {
-            "items": [
-                {"action": "removed", "effective_at": "2026-03-15T12:00:00.000Z"},
-                {"rejection": "not_found", "n": 2},
-            ]
-        },
-        lambda c: c.answer_notice(
-            ID,
-            [
-                ItemStatement(action=NoticeAction.REMOVED, effective_at=datetime(2026, 3, 15, 12, tzinfo=UTC)),
-                ItemStatement(n=2, rejection=NoticeRejection.NOT_FOUND),
-            ],
-        ),
-    ),
-    (f"/v1/notices/{ID}:not-ours", {"disowned": [{}]}, lambda c: c.not_ours(ID)),
-    (
-        f"/v1/notices/{ID}:not-ours",
-        {"disowned": [{"n": 2, "suggested": "p.example"}]},
-        lambda c: c.not_ours(ID, [DisowningStatement(n=2, suggested="p.example")]),
-    ),
-    (
-        f"/v1/notices/{ID}:acknowledge-withdrawal",
-        {"fate": "erased"},
-        lambda c: c.acknowledge_notice_withdrawal(ID),
-    ),
+    (f"/v1/referrals/{ID}:release", {}, lambda c: c.act_on_referral("release", ID)),
+    (f"/v1/notices/{ID}:acknowledge", {}, lambda c: c.act_on_notice("acknowledge", ID)),
     (
         f"/v1/notices/{ID}:not-ours",
         {"disowned": [{}]},
@@ -202,14 +144,6 @@ def test_what_a_later_version_states_otherwise_is_kept_and_left_out_of_what_is_r
     assert (message.opened, message.detail) == (None, later)
     for odd in ({"not_sent": "all"}, {}, None):
         assert FlowMessage.model_validate(entry | {"detail": odd}).not_sent == ()
-
-
-@pytest.mark.parametrize("deadlines", [None, [], "soon", {"act_h": "never"}])
-def test_deadlines_that_cannot_be_read_are_none_and_the_notice_is_shown_all_the_same(deadlines: Any) -> None:
-    shown = {"notice_id": str(ID), "state": "issued", "exercise": True, "edge": {"deadlines": deadlines}}
-    notice = NoticeView.model_validate(shown)
-    assert notice.deadlines == Deadlines()
-    assert notice.model_dump(mode="json")["edge"] == {"deadlines": deadlines}
 
 
 async def test_a_flow_is_asked_for_with_its_purpose() -> None:

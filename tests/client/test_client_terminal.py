@@ -9,6 +9,8 @@ import pytest
 from client.cli import output
 from client.cli.flow import written
 from client.cli.progress import progress
+from client.cli.shown import filled
+from client.problem import ApiProblem
 from client.views import FlowMessage
 
 
@@ -67,3 +69,19 @@ def test_plain_progress_of_a_long_file_is_about_twenty_lines(capsys: pytest.Capt
         for line in range(100, 100_001, 100):
             told(line, 0)
     assert len(capsys.readouterr().err.splitlines()) == 20
+
+
+@pytest.mark.parametrize("deadlines", [None, [], "soon", {"act_h": "never"}])
+def test_deadlines_that_cannot_be_read_are_none(deadlines: object) -> None:
+    assert filled("{edge:deadlines}", {"edge": {"deadlines": deadlines}}) == ""
+    assert filled("{edge:deadlines}", {"edge": {"deadlines": {"act_h": 24}}}) == "act within 24 h", "control"
+
+
+@pytest.mark.parametrize("template", ["{missing}", "{missing[0][name]:level}", "{state[0][name]}", "{none:time}"])
+def test_a_field_that_is_not_there_is_empty(template: str) -> None:
+    assert filled(template, {"state": "offered", "none": None}) == ""
+
+
+def test_a_time_that_is_none_is_no_answer() -> None:
+    with pytest.raises(ApiProblem, match="unexpected_answer"):
+        filled("{at:time}", {"at": "noon"})

@@ -11,6 +11,7 @@ import pytest
 from cyclopts import App
 
 from client import address
+from client.cli.verb_table import Row, Word, table, vocabulary
 from client.transport import Transport
 from deploy.devstack.certificates import make_certificates
 from shared.kernel.clock import SystemClock
@@ -18,101 +19,56 @@ from tests.client.fake_service import KEY, FakeService, referral
 from tests.client.prompt import Run, program, serving
 
 ID = "019ab0e5-1111-7111-8111-111111111111"
-OUTCOME = ["ongoing_investigation", "--child-identified", "no", "--child-safeguarded", "no"]
-#: Every verb of a party, with the least that it takes. FILE stands for a file with one referral, OFFERS and NOTICES
-#: for tables with one answer.
-VERBS: dict[str, list[str]] = {
+ROWS: dict[str, Row] = {
+    f"{name} {verb}".strip(): each
+    for name, group in table()["groups"].items()
+    for verb, each in group["verbs"].items()
+    if not isinstance(each, str)
+}
+#: The least that a verb takes, where its row does not say it. FILE stands for a file with one referral, OFFERS and
+#: NOTICES for tables with one answer.
+LEAST: dict[str, list[str]] = {
     "referral check": ["FILE"],
     "referral submit": ["FILE"],
     "referral import": ["FILE"],
-    "referral show": [ID],
-    "referral list": [],
-    "referral work": [],
-    "referral withdraw": [ID, "--reason", "duplicate"],
     "referral amend": [ID, "FILE"],
-    "referral reroute": [ID, ID],
-    "referral transfer": [ID, "--reason", "no_mandate"],
-    "orphan list": [],
-    "orphan claim": [ID],
-    "orphan draft": [ID],
-    "referral release": [ID],
-    "referral drop": [ID],
-    "inbox": [],
-    "inbox notices": [],
-    "inbox show": [ID],
-    "inbox notice": [ID],
-    "inbox evidence": [ID, "--out", "unwritten.json"],
-    "inbox acknowledge-withdrawal": [ID],
-    "case accept": [ID],
-    "case claim": [ID],
-    "case hand-over": [ID],
-    "case refer": [ID, "--to", "police-2.example", "--reason", "suspect_elsewhere"],
-    "case decline": [ID, "--reason", "no_crime"],
-    "case outcome": [ID, *OUTCOME],
     "hold place": [ID, "--scope", "removal", "--basis", "court_order", "--until", "2026-05-11T12:00:00Z"],
     "hold extend": [ID, "--basis", "court_order", "--until", "2026-05-11T12:00:00Z"],
-    "hold release": [ID],
-    "hold no-objection": [ID],
-    "hold list": [],
     "hold override": [ID, ID, "--confirm"],
-    "notice reinstate": [ID, "--reason", "complaint_upheld"],
-    "referral recheck": [ID, "1=gone"],
-    "referral reply": [ID, "provider-1.example", "1", "as_stated"],
-    "referral uphold": [ID, "provider-1.example", "1"],
-    "questions": [],
-    "notice ask": [ID, "location"],
-    "notice dispute": [ID, "false_positive"],
-    "case ask": [ID, "location", "--item", "1"],
-    "case dispute": [ID, "1=false_positive"],
-    "offer ask": [ID, "location"],
-    "offer dispute": [ID, "duplicate"],
-    "offer accept": [ID],
-    "offer decline": [ID, "--reason", "no_capacity"],
-    "offer assess": [ID, "baseline"],
     "offer answer-many": ["OFFERS"],
     "case answer-many": ["OFFERS"],
     "notice answer-many": ["NOTICES"],
-    "notice work": [],
     "notice answer-work": [ID, "removed"],
-    "notice disown-work": [ID],
-    "notice evidence": [ID, "--out", "unwritten.json"],
-    "notice acknowledge": [ID],
-    "notice answer": [ID, "removed"],
-    "notice not-ours": [ID],
-    "notice report": ["--since", "2026-01-01", "--until", "2026-06-30", "--out", "unwritten.csv"],
-    "notice acknowledge-withdrawal": [ID],
-    "preservation ask": [
-        "provider-1.example",
-        "url=https://a.example/",
-        "--instrument",
-        "budapest",
-        "--term",
-        "eu_60d",
-    ],
-    "preservation extend": [ID, "--until", "2026-08-02"],
-    "preservation withdraw": [ID, "--reason", "replaced"],
+    "preservation ask": ["p.example", "url=https://a.example/", "--instrument", "budapest", "--term", "eu_60d"],
     "preservation answer": [ID, "preserved", "--until", "2026-07-03"],
     "preservation correct": [ID, "not_possible", "--impossible", "never_stored"],
-    "preservation end": [ID, "--reason", "term_over"],
-    "preservation acknowledge-withdrawal": [ID],
-    "preservation list": [],
-    "preservation show": [ID],
-    "preservation export": [ID, "--out", "unwritten.xml"],
-    "attention": [],
-    "due": [],
     "timeline": [ID],
     "listen": ["--limit", "1"],
-    "webhook add": ["https://hooks.party.example/"],
-    "webhook list": [],
-    "webhook rotate": [ID],
-    "webhook replay": [ID],
-    "webhook trigger": [ID],
-    "webhook deliveries": [ID],
-    "webhook remove": [ID],
     "flow": [ID, "--purpose", "yearly audit"],
     "flow find": ["--purpose", "yearly audit"],
     "whoami": [],
 }
+SAMPLES = {"id": ID, "integer": "1", "date": "2026-08-02", "path": "unwritten.json", "text": "police-2.example"}
+
+
+def least(verb: Row) -> list[str]:
+    """The words and options without which a verb is a wrong call."""
+    listed = verb.get("statements", {})
+    codes = [vocabulary(each) for each in (*listed.get("fields", {}).values(), *verb.get("vocabularies", ()))]
+    numbered = "1=" if listed else ""
+
+    def sample(word: Word) -> str:
+        if word["type"].endswith("*"):
+            return numbered + next(iter(codes[0])).value
+        return next(iter(vocabulary(word["type"]))).value if "." in word["type"] else SAMPLES[word["type"]]
+
+    words = [sample(word) for word in verb.get("words", {}).values()]
+    needed = {name: option for name, option in verb.get("options", {}).items() if option.get("required")}
+    return words + [each for name, option in needed.items() for each in (f"--{name.replace('_', '-')}", sample(option))]
+
+
+#: Every verb of a party that asks its service.
+VERBS = {name: LEAST[name] if name in LEAST else least(row) for name, row in ROWS.items()} | LEAST
 #: What stands for a file, by its name beside the one with a referral.
 FILES = {"FILE": "one.json", "NOTICES": "notice.csv", "OFFERS": "referral.csv"}
 #: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.

@@ -24,7 +24,7 @@ from client.api import CausewayClient
 from deploy.accounting.differences import Reconciliation
 from deploy.accounting.run import reconciled
 from deploy.directory.instances import SAMPLE_INSTANCES
-from shared.contracts.answers import ItemStatement
+from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.kernel.clock import SystemClock
 from shared.vocabulary.answers import NoticeAction
 from tests.journeys.parties import operated
@@ -138,9 +138,9 @@ async def _answer_at_old(exchange: Exchange) -> int:
         ids = [each.notice_id async for page in provider.notices() for each in page.items]
         for place, notice_id in enumerate(ids):
             if place % 3 == 0:
-                await provider.acknowledge_notice(notice_id)
+                await provider.act_on_notice("acknowledge", notice_id)
             elif place % 3 == 1:
-                await provider.answer_notice(notice_id, [_removed()])
+                await provider.act_on_notice("answer", notice_id, _removed())
     return sum(place % 3 < 2 for place in range(len(ids)))
 
 
@@ -148,7 +148,7 @@ async def _acknowledge_some(provider: CausewayClient) -> None:
     """A fifth, among them such as were answered where it was before: the new place's word is what counts then."""
     ids = [each.notice_id async for page in provider.notices() for each in page.items]
     for notice_id in ids[::5]:
-        await provider.acknowledge_notice(notice_id)
+        await provider.act_on_notice("acknowledge", notice_id)
 
 
 async def _answer_the_rest(provider: CausewayClient) -> None:
@@ -159,11 +159,12 @@ async def _answer_the_rest(provider: CausewayClient) -> None:
         if each.state in ("issued", "acknowledged")
     ]
     for notice_id in open_ones:
-        await provider.answer_notice(notice_id, [_removed()])
+        await provider.act_on_notice("answer", notice_id, _removed())
 
 
-def _removed() -> ItemStatement:
-    return ItemStatement(action=NoticeAction.REMOVED, effective_at=SystemClock().now())
+def _removed() -> NoticeStatements:
+    removed = ItemStatement(action=NoticeAction.REMOVED, effective_at=SystemClock().now())
+    return NoticeStatements(items=(removed,))
 
 
 async def _none_unsent(exchange: Exchange) -> bool:

@@ -101,7 +101,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found.after = await _file(exchange, counts.after)
     found.accepted, found.withdrawn = found.before[0], found.before[1]
     async with exchange.client(AGENCY) as agency, exchange.client(HOTLINE) as hotline:
-        await agency.accept_case(found.accepted)
+        await agency.act_on_case("accept", found.accepted)
         await hotline.withdraw(found.withdrawn, WithdrawalReason.FILED_IN_ERROR)
     await _quiet(exchange)
     if instance == ORIGIN:

@@ -10,6 +10,7 @@ import pytest
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import InboxItem
+from shared.contracts.answers import Acceptance, OutcomeReport
 from shared.contracts.passing import Referring
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
@@ -37,7 +38,7 @@ async def test_a_referred_case_arrives_with_its_history_and_the_other_agency_ans
         referral_id = (await hotline.submit(referral())).referral_id
         await until(lambda: has_case(first, referral_id))
         assert not await has_case(second, referral_id)
-        await first.accept_case(referral_id, case_reference="NL-17")
+        await first.act_on_case("accept", referral_id, Acceptance(case_reference="NL-17"))
         for nobody in (PROVIDER, HOTLINE, AGENCY, "police-nowhere.example"):
             with pytest.raises(ApiProblem, match="agency_unknown"):
                 await first.act_on_case("refer", referral_id, to(nobody))
@@ -52,11 +53,12 @@ async def test_a_referred_case_arrives_with_its_history_and_the_other_agency_ans
         (act,) = has.passed_on["history"]  # type: ignore[misc]
         assert act["answer"] == "accepted"  # type: ignore[index,call-overload]
         assert "NL-17" not in str(has.model_dump()), "the first agency's own reference stays with its origin"
-        await second.accept_case(referral_id)
-        unknown = {"child_identified": YesNoUnknown.YES, "child_safeguarded": YesNoUnknown.UNKNOWN}
-        await second.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
+        await second.act_on_case("accept", referral_id)
+        known = {"child_identified": YesNoUnknown.YES, "child_safeguarded": YesNoUnknown.UNKNOWN}
+        arrest = OutcomeReport(outcome=CaseOutcome.ARREST, **known)
+        await second.act_on_case("outcome", referral_id, arrest)
         with pytest.raises(ApiProblem, match="state_forbids"):
-            await first.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
+            await first.act_on_case("outcome", referral_id, arrest)
         await exchange.until_taken()
         assert (await answers(hotline, referral_id) | {PROVIDER: ""}).items() >= {
             AGENCY: "referred",
@@ -73,7 +75,7 @@ async def test_what_is_amended_after_a_case_was_passed_on_reaches_who_has_it(exc
         await until(lambda: has_case(first, referral_id))
         await first.act_on_case("refer", referral_id, to(OTHER))
         await until(lambda: has_case(second, referral_id))
-        await second.accept_case(referral_id)
+        await second.act_on_case("accept", referral_id)
         before = await second.inbox_item(referral_id)
         await exchange.until_taken()
         again = filing["items"][0] | {"locator": {"kind": "url", "value": f"{place_of(filing)}/moved"}}
@@ -91,8 +93,9 @@ async def test_what_is_amended_after_a_case_was_passed_on_reaches_who_has_it(exc
             == [place_of(filing), f"{place_of(filing)}/moved"]
         )
         assert (has.state, has.passed_on) == ("accepted", before.passed_on), "how it came stays as it was"
-        unknown = {"child_identified": YesNoUnknown.UNKNOWN, "child_safeguarded": YesNoUnknown.UNKNOWN}
-        await second.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
+        known = {"child_identified": YesNoUnknown.UNKNOWN, "child_safeguarded": YesNoUnknown.UNKNOWN}
+        arrest = OutcomeReport(outcome=CaseOutcome.ARREST, **known)
+        await second.act_on_case("outcome", referral_id, arrest)
         await exchange.until_taken()
         assert (await answers(hotline, referral_id))[OTHER] == "ongoing"
 
@@ -130,7 +133,7 @@ async def test_two_agencies_with_cases_of_one_place_are_told_of_each_other_and_a
         two = (await hotline.submit(filing | {"external_ref": f"{filing['external_ref']}-again"})).referral_id
         for agency, case in ((first, one), (second, two), (apart, one), (apart, two)):
             await until(lambda agency=agency, case=case: has_case(agency, case))
-            await agency.accept_case(case)
+            await agency.act_on_case("accept", case)
 
         async def told() -> bool:
             return bool((await first.inbox_item(one)).contacts and (await second.inbox_item(two)).contacts)

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from client.api import CausewayClient
-from client.views import EdgeView
+from client.views import EdgeView, Page, View
 from deploy.policy import sample_policy
 from deploy.site.installation import publish_document
 from shared.contracts.holds import Confirming, HoldRequest, Overriding
@@ -52,8 +52,9 @@ async def has_case(agency: CausewayClient, referral_id: UUID) -> bool:
 
 
 async def holds_of(agency: CausewayClient, referral_id: UUID) -> list[str]:
-    found = [hold async for page in agency.holds() for hold in page.items]
-    return [hold.state for hold in found if hold.referral_id == referral_id]
+    pages = agency.pages("/v1/holds", Page[View], None, limit=200)
+    found = [hold.model_dump(mode="json") async for page in pages for hold in page.items]
+    return [hold["state"] for hold in found if hold["referral_id"] == str(referral_id)]
 
 
 async def filed_with_case(windows: Exchange, hotline: CausewayClient, agency: CausewayClient) -> UUID:

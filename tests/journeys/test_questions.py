@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from client.api import CausewayClient
-from client.asking import deciding, replying
-from shared.contracts.questions import Dispute, DisputeStatement, Question
-from shared.vocabulary.questions import DisputeReason, NeedsInfo
+from client.views import Page, View
+from shared.contracts.questions import (
+    Dispute,
+    DisputeStatement,
+    Question,
+    Reply,
+    ReplyStatement,
+    Verdict,
+    VerdictStatement,
+)
+from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from tests.journeys.parties import Party, written
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 
@@ -32,6 +41,11 @@ def reasons(party: Party, subject: str) -> set[str]:
 
 def types(party: Party, subject: str) -> list[str]:
     return [each["type"] for each in party.told("timeline", subject)]
+
+
+async def questions_of(client: CausewayClient, referral_id: UUID, **filters: str) -> list[Any]:
+    pages = client.pages("/v1/questions", Page[View], None, limit=200, **filters)
+    return [each async for page in pages for each in page.items if each.subject == str(referral_id)]
 
 
 async def test_a_provider_asks_and_contests_and_its_origin_answers_at_the_prompt(
@@ -89,12 +103,18 @@ async def test_an_agency_and_a_hotline_ask_and_contest_over_http(exchange: Excha
         contesting = Dispute(disputed=(DisputeStatement(n=1, reason=DisputeReason.DUPLICATE),))
         assert (await other.act_on_offer("dispute", referral_id, contesting)).state == "offered"
         await exchange.until_taken()
-        pages = [page async for page in origin.questions(state="open")]
-        raised = {each.party: each for page in pages for each in page.items if each.subject == referral_id}
+        raised = {each.party: each for each in await questions_of(origin, referral_id, state="open")}
         assert {name: each.kind for name, each in raised.items()} == {AGENCY: "question", OTHER_HOTLINE: "dispute"}
-        await origin.answer_question(referral_id, replying(AGENCY, raised[AGENCY].number, ["not_permitted"]))
-        await origin.answer_question(referral_id, deciding(OTHER_HOTLINE, raised[OTHER_HOTLINE].number, ["conceded"]))
+        numbers = {name: each.number for name, each in raised.items()}
+        replied = (ReplyStatement(reply=QuestionReply.NOT_PERMITTED),)
+        reply = Reply(party=AGENCY, question=numbers[AGENCY], replied=replied)
+        await origin.act_on_referral("reply", referral_id, reply)
+        decided = (VerdictStatement(verdict=DisputeVerdict.CONCEDED),)
+        verdict = Verdict(party=OTHER_HOTLINE, dispute=numbers[OTHER_HOTLINE], decided=decided)
+        await origin.act_on_referral("uphold", referral_id, verdict)
         await exchange.until_taken()
         for party, word in ((agency, "not_permitted"), (other, "conceded")):
-            (mine,) = [each async for page in party.questions() for each in page.items if each.subject == referral_id]
-            assert (mine.own, mine.state, mine.summary) == (True, "answered", f"1={word}")
+            (mine,) = await questions_of(party, referral_id)
+            (said,) = mine.replied or mine.decided
+            assert (mine.own, mine.state, said["n"]) == (True, "answered", 1)
+            assert word in (said.get("reply"), said.get("verdict"))

@@ -18,7 +18,7 @@ from deploy.accounting import books
 from deploy.accounting.sealed import Sealed
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.site.installation import environment
-from shared.contracts.answers import ItemStatement
+from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.contracts.passing import Referring
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
@@ -86,7 +86,7 @@ async def test_one_referral_reaches_providers_of_both_and_both_answer(two: Excha
             [notice] = await notices_of(two, provider)
             async with two.client(provider) as client:
                 said = ItemStatement(action=NoticeAction.REMOVED, effective_at=SystemClock().now())
-                await client.answer_notice(notice.notice_id, [said])
+                await client.act_on_notice("answer", notice.notice_id, NoticeStatements(items=(said,)))
         await two.until_taken()
         shown = await hotline.show(UUID(str(filed.referral_id)))
     assert {each.recipient: each.answer for each in shown.edges if each.recipient in AT.values()} == dict.fromkeys(
@@ -196,7 +196,7 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
             return at_both[0] == at_both[1] and at_both[0].keys() == owed.keys() == later.keys()
 
         await until(owed_anew)
-        await first.accept_case(referral_id)
+        await first.act_on_case("accept", referral_id)
         await two.until_taken()
         assert await waits(first, referral_id) == await waits(hotline, referral_id) == []
     await two.until_audited()

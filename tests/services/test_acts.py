@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from cyclopts import App
 
-from client.cli import case, hold, inbox, notice, offer, orphan
+from client.cli.verb_table import table
+from client.cli.verbs import group
 from deploy.artifacts.example_world import AGENCY as CASE_OF
 from deploy.artifacts.example_world import EDGE_IDS
 from services.hotline.domain import HOTLINE as HOTLINES
@@ -51,9 +51,9 @@ from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVID
 EXAMPLES = ROOT / "shared/contracts/examples"
 #: The service, the party that answers, and the verbs of a subject's people.
 HELD = {
-    Subject.OFFER: ("hotline", OTHER_HOTLINE, (offer.app, orphan.app, inbox.app)),
-    Subject.CASE: ("law_enforcement", AGENCY, (case.app, hold.app, inbox.app)),
-    Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
+    Subject.OFFER: ("hotline", OTHER_HOTLINE, ("offer", "orphan", "inbox")),
+    Subject.CASE: ("law_enforcement", AGENCY, ("case", "hold", "inbox")),
+    Subject.NOTICE: ("industry", PROVIDER, ("notice",)),
 }
 VIEWS: Mapping[Subject, type[Contract]] = {
     Subject.OFFER: OpenedOffer,
@@ -91,8 +91,8 @@ def routes(service: str) -> set[str]:
     return {path.rpartition(":")[2] for path, asked in document["paths"].items() if "post" in asked}
 
 
-def verbs(apps: Sequence[App]) -> set[str]:
-    return {name for app in apps for name in app}
+def verbs(groups: Sequence[str]) -> set[str]:
+    return {name for each in groups for name in group(each)}
 
 
 @pytest.mark.parametrize("act", ANSWERS, ids=named)
@@ -108,18 +108,20 @@ def test_a_verb_reaches_the_act(act: Act) -> None:
 
 
 def test_a_verb_that_there_is_not_would_be_missed() -> None:
-    assert "erase" not in verbs([case.app, inbox.app, notice.app])
+    assert "erase" not in verbs(["case", "inbox", "notice"])
 
 
-def named_states(verb: Callable[..., object]) -> set[str]:
-    """The states that the help of a listing verb names. Stated there: help loads no contracts."""
-    listed = (verb.__doc__ or "").partition("Only those in this state: ")[2].partition(".")[0]
+def named_states(verb: str) -> set[str]:
+    """The states that the help of a listing verb of the inbox names. Stated there: help loads no contracts."""
+    row = table()["groups"]["inbox"]["verbs"][verb]
+    assert not isinstance(row, str)
+    listed = row["options"]["state"]["help"].partition("Only those in this state: ")[2].partition(".")[0]
     return set(re.split(r",\s+|\s+or\s+", re.sub(r"\s+\([^)]*\)", "", listed)))
 
 
 def test_the_help_of_the_inbox_names_every_state_there_is() -> None:
-    assert named_states(inbox.referrals) == states(Subject.OFFER) | states(Subject.CASE)
-    assert named_states(inbox.notices) == states(Subject.NOTICE)
+    assert named_states("") == states(Subject.OFFER) | states(Subject.CASE)
+    assert named_states("notices") == states(Subject.NOTICE)
 
 
 # -- its addressee ---------------------------------------------------------------------------------------------------

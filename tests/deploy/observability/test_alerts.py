@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,8 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.artifacts.files import ROOT, RULES
 from deploy.observability.alerts import ALERTS, Alert
-from deploy.observability.dashboards import DASHBOARDS, as_grafana
+from shared.messaging.exceptions import EXCEPTION_BYTES_MAX, EXCEPTIONS_MAX
 from shared.runtime.watch.metrics import REGISTRY
+
+BOARDS = [
+    json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "deploy/observability").glob("causeway-*.json")
+]
+SHOWN = [target["expr"] for board in BOARDS for panel in board["panels"] for target in panel["targets"]]
 
 #: By alert: what breaks it, as metric, labels and value after; every counter begins at 0, every other thing is well.
 BROKEN: Mapping[str, tuple[str, dict[str, str], float]] = {
@@ -146,6 +152,12 @@ def test_an_alert_is_silent_while_all_is_well_and_fires_for_its_own_fault_alone(
     assert [name for name in BROKEN if fires(alert, broken(name))] == [alert.name]
 
 
+def test_exceptions_alarm_at_a_tenth_of_their_bounds() -> None:
+    holds = {alert.name: alert.holds for alert in ALERTS}
+    assert holds["CausewayManyExceptions"].endswith(f"> {EXCEPTIONS_MAX // 10}")
+    assert holds["CausewayLargeExceptions"].endswith(f"> {EXCEPTION_BYTES_MAX // 10}")
+
+
 def test_every_alert_is_broken_here() -> None:
     assert sorted(BROKEN) == sorted(alert.name for alert in ALERTS)
 
@@ -159,7 +171,7 @@ def test_prometheus_reads_the_rules_as_they_stand_here() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [alert.holds for alert in ALERTS] + [panel.shows for board in DASHBOARDS for panel in board.panels],
+    [alert.holds for alert in ALERTS] + SHOWN,
 )
 def test_every_metric_that_is_named_exists(said: str) -> None:
     promql.parse(said)
@@ -167,14 +179,15 @@ def test_every_metric_that_is_named_exists(said: str) -> None:
 
 
 def test_every_metric_but_those_of_time_is_shown_or_watched() -> None:
-    said = " ".join([*(alert.holds for alert in ALERTS), *(p.shows for board in DASHBOARDS for p in board.panels)])
+    said = " ".join([*(alert.holds for alert in ALERTS), *SHOWN])
     families = {family.name for family in REGISTRY.collect()}
     assert {name for name in families if name not in said} == set()
 
 
 def test_a_dashboard_is_one_that_grafana_loads() -> None:
     """Its model: panels with ids of their own that do not lie over one another, each with a query."""
-    for board in map(as_grafana, DASHBOARDS):
+    assert len(BOARDS) == 3
+    for board in BOARDS:
         ids = [panel["id"] for panel in board["panels"]]
         places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]}
         assert len(set(ids)) == len(places) == len(ids)

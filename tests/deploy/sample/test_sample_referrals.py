@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import ipaddress
 import json
 from collections import Counter
@@ -16,10 +14,9 @@ import pytest
 
 from deploy.sample import published
 from deploy.sample.draw import Draw
-from deploy.sample.files import write_csv, write_jsonl
+from deploy.sample.files import write_jsonl
 from deploy.sample.generator import DEMO_COUNT, DIRTY, SampledReferral, sample_referrals
 from shared.contracts.referral import ReferralSubmission
-from shared.formats.referral_table import Table, submission
 from shared.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
 
@@ -153,37 +150,3 @@ def test_the_json_lines_hold_origin_label_and_referral(tmp_path: Path) -> None:
     assert write_jsonl(file, small()) == 200
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [SampledReferral(**row) for row in rows] == small()
-
-
-def test_the_table_is_read_back_as_the_same_referrals(tmp_path: Path) -> None:
-    file = tmp_path / "sample.csv"
-    written = write_csv(file, small())
-    head, *lines = file.read_text().splitlines()
-    table = Table.from_first_line(head)
-    read = {cells["external_ref"]: submission(cells) for cells in (table.cells(line) for line in lines)}
-    assert len(read) == written > 50
-    for each in small():
-        if each.referral["external_ref"] in read:
-            expected = ReferralSubmission.model_validate_json(json.dumps(_without_time_of_assessment(each.referral)))
-            found = ReferralSubmission.model_validate_json(json.dumps(read[each.referral["external_ref"]]))
-            assert found == expected
-
-
-def test_the_table_leaves_out_what_it_cannot_hold(tmp_path: Path) -> None:
-    file = tmp_path / "sample.csv"
-    write_csv(file, small())
-    written = {row["external_ref"] for row in csv.DictReader(io.StringIO(file.read_text()))}
-    flat = {
-        each.referral["external_ref"]
-        for each in small()
-        if len(each.referral["items"]) == 1 and "subject_accounts" not in each.referral
-    }
-    assert written == flat != {each.referral["external_ref"] for each in small()}
-
-
-def _without_time_of_assessment(referral: dict[str, object]) -> object:
-    copied = json.loads(json.dumps(referral))
-    for item in copied["items"]:
-        for assessment in item.get("assessments", ()):
-            del assessment["assessed_on"]
-    return copied

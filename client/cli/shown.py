@@ -1,0 +1,241 @@
+"""What a verb prints of an answer. The columns and lines of a row are templates: `{received_at:minute}`.
+
+A field that is left out, or that is no such thing, is empty. `{:NAME}` is made of the whole item.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pydantic import JsonValue
+
+from client.cli import output
+from client.cli.asked import Answer, Said
+from client.cli.settings import Options
+from client.cli.verb_table import Row
+from client.problem import ApiProblem
+from shared.kernel.clock import parse_rfc3339, rfc3339
+
+Item = Mapping[str, JsonValue]
+#: What an act is about, in its answer.
+_SUBJECTS: Final = ("referral_id", "notice_id", "preservation_id", "webhook_id")
+#: What names a party, in what is opened.
+_PARTIES: Final = frozenset({"agency", "by", "notifier", "origin", "party", "recipient", "suggested"})
+#: The scheme of a web address, the colon of any other scheme, and the dots of names.
+_BREAKABLE: Final = re.compile(
+    r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE
+)
+
+
+def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
+    """Print an answer as its verb shows it, or as JSON. Raises `ApiProblem("unexpected_answer")`."""
+    if isinstance(answer, bytes):
+        output.kept(Path(str(said["out"])), answer)
+        return output.DONE
+    name = verb.get("shows", "listed" if "columns" in verb else "state")
+    if name == "file":
+        output.written(Path(str(said["out"])), answer)
+    elif name == "draft":
+        output.document(answer | ({} if said["reference"] is None else {"external_ref": said["reference"]}))
+    elif options.json or name == "document":
+        output.document(answer["items"] if verb.get("bare") else answer)
+    else:
+        _PRINTERS[name](verb, answer, options)
+    failed = name == "results" and any(each.get("problem") for each in items(answer, "results"))
+    return output.FAILED if failed else output.DONE
+
+
+def show_state(answer: Item, options: Options) -> None:
+    """Print where an act has led: the id of its subject, its state, and what its owner should know besides."""
+    if options.json:
+        output.document(answer)
+        return
+    subject = next((answer[name] for name in _SUBJECTS if name in answer), None)
+    if not isinstance(subject, str) or not isinstance(answer.get("state"), str):
+        raise ApiProblem("unexpected_answer", status=200)
+    offered = " or ".join(_texts(answer.get("offered")))
+    number = answer.get("number")
+    after = f", to be claimed by {offered}" if offered else "" if number is None else f", after event {number}"
+    output.line(f"{subject}: {answer['state']}{after}")
+    if "secret" in answer:
+        output.line(str(answer["secret"]))
+    for warning in _texts(answer.get("warnings")):
+        output.line(f"warning: {warning}")
+
+
+def show_amended(answer: Item, options: Options) -> None:
+    """Print the revision of a referral, and the parties that are told of it."""
+    if options.json:
+        output.document(answer)
+        return
+    output.line(filled("{referral_id}: revision {revision}, {state}", answer))
+    told = {"told anew": "replaced", "told": "added", "taken back from": "taken_back"}
+    rows = [(what, " ".join(_texts(answer.get(name)))) for what, name in told.items()]
+    output.table(("", "who"), [row for row in rows if row[1]])
+
+
+def filled(template: str, item: Item) -> str:
+    """The text that a template makes of an item."""
+    return _Filler().vformat(template, (item,), item)
+
+
+def items(answer: Item, name: str) -> list[dict[str, JsonValue]]:
+    """A list of objects in an answer. Raises `ApiProblem("unexpected_answer")` where it is something else."""
+    listed = answer.get(name, [])
+    found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else None
+    if found is None or not isinstance(listed, list) or len(found) < len(listed):
+        raise ApiProblem("unexpected_answer", status=200)
+    return found
+
+
+def defanged(text: str) -> str:
+    """`text` with every address broken: no terminal makes a link of it, and nothing copied by mistake opens."""
+    return _BREAKABLE.sub(lambda found: "hxxp" if found["web"] else f"[{found[0]}]", text)
+
+
+def _show_list(verb: Row, answer: Item, _: Options) -> None:
+    rows = [
+        [filled(each, item) for each in verb["columns"].values()] for item in items(answer, verb.get("rows", "items"))
+    ]
+    for line in verb.get("lines", ()):
+        output.line(filled(line, answer))
+    output.table([*verb["columns"]], rows)
+    if answer.get("next"):
+        output.aside(f"there are more: --cursor {answer['next']}")
+
+
+def _show_results(_: Row, answer: Item, __: Options) -> None:
+    for each in items(answer, "results"):
+        problem = each.get("problem")
+        said = each.get("state") or (problem.get("code") if isinstance(problem, dict) else None)
+        output.line(f"{each.get('notice_id')}: {said}")
+
+
+def _broken(value: object, name: str = "") -> object:
+    """Every text in it broken, as `defanged` does it, but ids of parties: these are copied into calls."""
+    match value:
+        case dict():
+            return {key: _broken(inner, key) for key, inner in value.items()}
+        case list():
+            return [_broken(inner, name) for inner in value]
+        case str():
+            return value if name in _PARTIES else defanged(value)
+        case _:
+            return value
+
+
+_PRINTERS: Final[Mapping[str, Callable[[Row, Item, Options], None]]] = {
+    "listed": _show_list,
+    "shown": _show_list,
+    "state": lambda _, answer, options: show_state(answer, options),
+    "amended": lambda _, answer, options: show_amended(answer, options),
+    "opened": lambda _, answer, __: output.line(json.dumps(_broken(answer), indent=2)),
+    "results": _show_results,
+}
+
+
+class _Filler(string.Formatter):
+    """Fills a template. What is missing on the way to a field is None, and None is empty."""
+
+    def get_field(self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[object, str]:
+        try:
+            found, _ = super().get_field(field_name or "0", args, kwargs)
+        except (LookupError, TypeError, AttributeError):
+            return None, field_name
+        return found, field_name
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        if value is None and format_spec != "revision":
+            return ""
+        return _FORMATS[format_spec](value) if format_spec else str(value)
+
+
+def _texts(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list | tuple) else []
+
+
+def _objects(value: object) -> list[dict[str, JsonValue]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _at(form: str) -> Callable[[object], str]:
+    """Times in a form of `strftime`; whole where there is none. Raises `ApiProblem("unexpected_answer")`."""
+
+    def write(value: object) -> str:
+        try:
+            at = parse_rfc3339(str(value))
+        except ValueError:
+            raise ApiProblem("unexpected_answer", status=200) from None
+        return format(at, form) if form else rfc3339(at)
+
+    return write
+
+
+def _hold_end(item: object) -> str:
+    """The end that an origin has granted, else the one that was asked for."""
+    hold = item if isinstance(item, dict) else {}
+    return filled("{not_after:clock}", hold) or filled("{asked_until:clock}", hold)
+
+
+def _ticks(item: object) -> str:
+    """The three ticks; of a referral that is taken back, those of its withdrawal."""
+    if not isinstance(item, dict) or not isinstance(item.get("ticks"), dict):
+        return ""
+    ticks = "delivered: {ticks[delivered][done]} of {ticks[delivered][of]}  "
+    ticks += "acknowledged: {ticks[acknowledged][done]} of {ticks[acknowledged][of]}"
+    told = f"accepted: {'yes' if item['ticks'].get('accepted') else 'no'}  {filled(ticks, item)}"
+    return f"{told}  (of its withdrawal)" if item.get("withdrawn_at") else told
+
+
+def _answer(item: object) -> str:
+    """The answer; of a notice what was said of which item, of a case what has come of it and its agency's reference."""
+    edge = item if isinstance(item, dict) else {}
+    detail = edge.get("answer_detail") or {}
+    said = [f"{each.get('n')} {each.get('action') or each.get('rejection')}" for each in _objects(detail.get("items"))]
+    outcomes = ("outcome", "child_identified", "child_safeguarded")
+    said += [f"{name.removeprefix('child_')} {detail[name]}" for name in outcomes if detail.get(name)]
+    said += [f"case {edge['case_reference']}"] if edge.get("case_reference") else []
+    answer = edge.get("answer", "none")
+    return f"{answer}: {', '.join(said)}" if said else str(answer)
+
+
+def _question(item: object) -> str:
+    """What was answered, else what is asked; with the code of a refusal."""
+    asked = item if isinstance(item, dict) else {}
+    listed = _objects(asked.get("replied") or asked.get("decided") or asked.get("disputed"))
+    words = [f"{each.get('n')}={each.get('reply') or each.get('verdict') or each.get('reason')}" for each in listed]
+    said = " ".join(words or _texts(asked.get("needs")))
+    return f"{said} ({asked['code']})" if asked.get("code") else said
+
+
+def _deadlines(edge: object) -> str:
+    """The deadlines that a notice names; their hours count from its issue."""
+    named = edge.get("deadlines") if isinstance(edge, dict) else None
+    hours = named if isinstance(named, dict) else {}
+    told = {"acknowledge": hours.get("acknowledge_h"), "act": hours.get("act_h")}
+    return ", ".join(f"{verb} within {value} h" for verb, value in told.items() if isinstance(value, int))
+
+
+_FORMATS: Final[Mapping[str, Callable[[object], str]]] = {
+    "answer": _answer,
+    "bracketed": lambda value: f" ({value})",
+    "clock": _at("%Y-%m-%d %H:%M"),
+    "deadlines": _deadlines,
+    "hold_end": _hold_end,
+    "level": lambda value: str(value).partition("_")[0],
+    "listed": lambda value: ", ".join(_texts(value)),
+    "mark": lambda value: "!" if value else "",
+    "minute": _at("%Y-%m-%d %H:%MZ"),
+    "notice_count": lambda value: str(len({each.get("notice_id") for each in _objects(value)})),
+    "notifiers": lambda value: " ".join(sorted({str(each.get("notifier")) for each in _objects(value)})),
+    "question": _question,
+    "revision": lambda value: str(value or 1),
+    "spaced": lambda value: " ".join(_texts(value)),
+    "ticks": _ticks,
+    "time": _at(""),
+}
