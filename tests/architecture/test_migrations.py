@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.source import ROOT
 
-FILES = sorted(ROOT.glob("services/*/migrations/versions/*.sql"))
+FILES = sorted(file for part in ("services", "shared") for file in ROOT.glob(f"{part}/**/*.sql"))
 _TABLE = re.compile(r"^CREATE TABLE (?P<name>\w+) \(\n(?P<body>.*?)^\)", re.MULTILINE | re.DOTALL)
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (?P<name>\w+) ON (?P<table>\w+)", re.MULTILINE)
 _CONSTRAINT = re.compile(r"CONSTRAINT (\w+)")
@@ -45,7 +45,7 @@ def amiss(sql: str) -> Iterator[str]:
             yield f"{index['name']} on {index['table']}"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parts[-4]}-{file.stem}")
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_migration_is_in_the_style(file: Path) -> None:
     assert list(amiss(file.read_text(encoding="utf-8"))) == []
 
