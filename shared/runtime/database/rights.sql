@@ -72,18 +72,25 @@ BEGIN
     END LOOP;
 END $function$;
 
--- Policies of a table whose rows have the states of `permitted`. Wherever a change leads, it is a state that somebody
--- may do something in.
-CREATE OR REPLACE FUNCTION pg_temp.isolate_by_state(isolated text, resource text) RETURNS void
+-- Policies of a table whose rows have the states of `permitted`: of one resource, or of the one that the row's `kind`
+-- names. Wherever a change leads, it is a state that somebody may do something in.
+CREATE OR REPLACE FUNCTION pg_temp.isolate_by_state(isolated text, resource text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $function$
 DECLARE
-    in_state text := 'state = ANY ((SELECT array_agg(p.state) FROM %s)::text[])';
+    seen text := pg_temp.bound() || ' AND ' || format(
+        CASE WHEN resource IS NULL THEN 'kind = ANY ((SELECT array_agg(p.resource) FROM %s)::text[])'
+             ELSE 'EXISTS (SELECT 1 FROM %s)' END, pg_temp.permits(resource, NULL));
+    stands text := CASE WHEN resource IS NULL
+        THEN $text$%s AND kind || ' ' || state = ANY ((
+            SELECT array_agg(p.resource || ' ' || p.state) FROM %s)::text[])$text$
+        ELSE '%s AND state = ANY ((SELECT array_agg(p.state) FROM %s)::text[])' END;
 BEGIN
-    PERFORM pg_temp.isolate(isolated, resource);
-    EXECUTE format('CREATE POLICY %1$s_added ON %1$s FOR INSERT WITH CHECK (%2$s AND %3$s)', isolated, pg_temp.bound(),
-                   format(in_state, pg_temp.permits(resource, 'submit apply')));
-    EXECUTE format('CREATE POLICY %1$s_changed ON %1$s FOR UPDATE USING (%2$s AND %3$s) WITH CHECK (%2$s AND EXISTS ('
-                   'SELECT 1 FROM %4$s) AND state IN (SELECT p.state FROM permitted AS p WHERE p.resource = %5$L))',
-                   isolated, pg_temp.bound(), format(in_state, pg_temp.permits(resource, 'acts')),
-                   pg_temp.permits(resource, NULL), resource);
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', isolated);
+    EXECUTE format('CREATE POLICY %1$s_seen ON %1$s FOR SELECT USING (%2$s)', isolated, seen);
+    EXECUTE format('CREATE POLICY %1$s_added ON %1$s FOR INSERT WITH CHECK (%2$s)', isolated,
+                   format(stands, pg_temp.bound(), pg_temp.permits(resource, 'submit apply')));
+    EXECUTE format('CREATE POLICY %1$s_changed ON %1$s FOR UPDATE USING (%2$s) WITH CHECK (%3$s)', isolated,
+                   format(stands, pg_temp.bound(), pg_temp.permits(resource, 'acts')),
+                   format(stands, seen, coalesce('permitted AS p WHERE p.resource = ' || quote_literal(resource),
+                                                 'permitted AS p')));
 END $function$;

@@ -39,8 +39,8 @@ down_revision = "{newest}"
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE offer ADD COLUMN weight integer NOT NULL DEFAULT 3")
-    op.execute("CREATE INDEX offer_by_priority ON offer (party, weight)")
+    op.execute("ALTER TABLE received ADD COLUMN weight integer NOT NULL DEFAULT 3")
+    op.execute("CREATE INDEX received_by_priority ON received (party, weight)")
     codes = "'emitted', 'waiting', 'planned', 'referred', 'superseded', 'dropped', 'later'"
     op.execute(
         "ALTER TABLE edge DROP CONSTRAINT edge_state,"
@@ -52,7 +52,7 @@ def upgrade() -> None:
     )
     op.execute(
         "DO $$ BEGIN EXECUTE format("
-        "'GRANT SELECT (weight) ON offer TO %I', current_database() || '_accountant'); END $$"
+        "'GRANT SELECT (weight) ON received TO %I', current_database() || '_accountant'); END $$"
     )
 """
 
@@ -144,10 +144,10 @@ def test_a_fresh_database_and_a_migrated_one_are_equal(next_release: Path, new_d
     # What it brought is seen, until it is written beside the migrations as what the newest revision makes.
     assert [each.partition(" is ")[0] for each in checked(old).differing] == [
         "column edge.attention",
-        "column offer.weight",
+        "column received.weight",
         "constraint edge.edge_state",
-        "grant on offer to accountant",
-        "index offer_by_priority",
+        "grant on received to accountant",
+        "index received_by_priority",
     ]
     migrate.catalogue_file("hotline").write_text(write_catalogue(catalogue_of(fresh)), encoding="utf-8")
     assert checked(old).current
@@ -170,17 +170,25 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
 @pytest.mark.parametrize(
     ("statement", "named", "now"),
     [
-        ("DROP POLICY offer_seen ON offer", "policy offer_seen on offer", "missing"),
-        ("ALTER POLICY offer_changed ON offer USING (true)", "policy offer_changed on offer", "using true check"),
-        ("ALTER TABLE offer NO FORCE ROW LEVEL SECURITY", "table offer", "row security on, with toast_tuple_target"),
+        ("DROP POLICY received_seen ON received", "policy received_seen on received", "missing"),
+        (
+            "ALTER POLICY received_changed ON received USING (true)",
+            "policy received_changed on received",
+            "using true check",
+        ),
+        (
+            "ALTER TABLE received NO FORCE ROW LEVEL SECURITY",
+            "table received",
+            "row security on, with toast_tuple_target",
+        ),
         ("ALTER TABLE track RESET (fillfactor)", "table track", "owner owner), not"),
-        ("ALTER TABLE offer ADD COLUMN planted text", "column offer.planted", "not ours"),
-        ("ALTER TABLE offer ALTER COLUMN origin DROP NOT NULL", "column offer.origin", "(3 text, storage x)"),
+        ("ALTER TABLE received ADD COLUMN planted text", "column received.planted", "not ours"),
+        ("ALTER TABLE received ALTER COLUMN sender DROP NOT NULL", "column received.sender", "text, storage x)"),
         ("ALTER TABLE edge ALTER COLUMN state SET DEFAULT 'x'", "column edge.state", "default 'x'::text"),
         ("ALTER TABLE exception ALTER COLUMN record SET STORAGE MAIN", "column exception.record", "storage m"),
-        ("ALTER TABLE offer DROP CONSTRAINT offer_content_bound", "constraint offer.offer_content_bound", "missing"),
+        ("ALTER TABLE received DROP CONSTRAINT received_kind", "constraint received.received_kind", "missing"),
         ("DROP INDEX referral_work", "index referral_work", "missing"),
-        ("CREATE INDEX planted ON offer (origin)", "index planted", "not ours"),
+        ("CREATE INDEX planted ON received (sender)", "index planted", "not ours"),
         ("CREATE TABLE planted ()", "table planted", "not ours"),
         ("CREATE VIEW planted AS SELECT", "table planted", "not ours"),
         ("CREATE SEQUENCE planted", "sequence planted", "not ours"),
@@ -241,11 +249,11 @@ def test_migrating_does_not_call_a_changed_database_well(new_database: NewDataba
     made = new_database()
     migrate_schemas({"hotline": OwnedDatabase("hotline", made.owner_url)})
     assert checked(made).current
-    asyncio.run(execute(made, "DROP POLICY offer_seen ON offer"))
-    assert checked(made).differing == ("policy offer_seen on offer is missing",)
+    asyncio.run(execute(made, "DROP POLICY received_seen ON received"))
+    assert checked(made).differing == ("policy received_seen on received is missing",)
     with pytest.raises(Refused, match="schema_differs") as refused:
         migrate_schemas({"hotline": OwnedDatabase("hotline", made.owner_url)})
-    assert refused.value.detail == "hotline: policy offer_seen on offer is missing"
+    assert refused.value.detail == "hotline: policy received_seen on received is missing"
 
 
 def test_a_revision_that_the_code_has_not_is_refused_with_the_mend(new_database: NewDatabase) -> None:

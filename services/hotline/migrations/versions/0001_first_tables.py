@@ -18,6 +18,7 @@ FILES = (
     "runtime/courier/schema.sql",
     "party/questions/schema.sql",
     "party/origin/schema.sql",
+    "party/recipient/schema.sql",
 )
 
 

@@ -19,6 +19,7 @@ FILES = (
     "party/questions/schema.sql",
     "party/preservation/schema.sql",
     "party/origin/schema.sql",
+    "party/recipient/schema.sql",
 )
 
 

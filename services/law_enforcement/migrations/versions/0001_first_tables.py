@@ -18,6 +18,7 @@ FILES = (
     "runtime/courier/schema.sql",
     "party/questions/schema.sql",
     "party/preservation/schema.sql",
+    "party/recipient/schema.sql",
 )
 
 

@@ -1,92 +1,3 @@
--- The agencies' own: cases, and the edges on which each was offered. Whoever can write these tables can hide a case
--- from its agency or misstate its progress here; origin and audit still show that it was sent and taken, and what
--- was answered.
-
-CREATE TABLE case_file (
-    referral_id uuid NOT NULL,
-    party text NOT NULL,
-    origin text NOT NULL,
-    exercise boolean NOT NULL,
-    state text NOT NULL,
-    received_at timestamptz NOT NULL DEFAULT now(),
-    -- The number of the act that began it, in the party's feed. Lists are ordered by it.
-    arrival bigint,
-    -- As its sender says; none where a provider is not told.
-    priority text,
-    -- Its place in the lists: what is open and has a child at risk stands above all that has arrived.
-    place bigint GENERATED ALWAYS AS (
-        CASE WHEN priority = 'p0_child_at_risk' AND state IN ('offered', 'accepted', 'ongoing')
-             THEN arrival + 4611686018427387904 ELSE arrival END) STORED,
-    changed_at timestamptz NOT NULL DEFAULT now(),
-    -- The revision that stands, and how many acts the party has done on it.
-    revision integer NOT NULL DEFAULT 1,
-    acts integer NOT NULL DEFAULT 0,
-    -- Of these, those that its sender told of: done elsewhere, before the party moved here.
-    told integer NOT NULL DEFAULT 0,
-    -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
-    said jsonb NOT NULL DEFAULT '{}',
-    -- The agency's own reference of it, under a key of its own. It is found by a keyed token: whoever has the rows can
-    -- tell which cases the agency calls alike, and not how.
-    case_reference bytea,
-    reference_key bytea,
-    reference_token bytea,
-    PRIMARY KEY (referral_id, party),
-    CONSTRAINT case_file_said_bound CHECK (octet_length(said::text) <= 4096),
-    CONSTRAINT case_file_reference_bound CHECK (octet_length(case_reference) <= 128),
-    CONSTRAINT case_file_token_bound CHECK (octet_length(reference_token) = 16)
-);
--- The list, whole and by what it is looked through for: state, priority, who sent it, period.
-CREATE INDEX case_file_by_place ON case_file (party, place) WHERE place IS NOT NULL;
-CREATE INDEX case_file_by_state ON case_file (party, state, place) WHERE place IS NOT NULL;
-CREATE INDEX case_file_at_risk ON case_file (party, place) WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
-CREATE INDEX case_file_at_risk_by_state ON case_file (party, state, place)
-    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
-CREATE INDEX case_file_from ON case_file (party, origin, place) WHERE place IS NOT NULL;
-CREATE INDEX case_file_from_by_state ON case_file (party, origin, state, place) WHERE place IS NOT NULL;
-CREATE INDEX case_file_at_risk_from ON case_file (party, origin, place)
-    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
-CREATE INDEX case_file_at_risk_from_by_state ON case_file (party, origin, state, place)
-    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
-CREATE INDEX case_file_by_time ON case_file (party, received_at) WHERE arrival IS NOT NULL;
--- Written so that no look for places takes it for one of theirs.
-CREATE INDEX case_file_attention ON case_file (party, received_at, referral_id)
-    WHERE place - 4611686018427387904 >= 0;
-CREATE INDEX case_file_by_reference ON case_file (party, reference_token, referral_id) WHERE reference_token IS NOT NULL;
--- What was passed on to another agency and has come back.
-CREATE INDEX case_file_came_back ON case_file (party, changed_at) WHERE said ? 'stands';
--- What was taken back and nobody has answered for; and what was kept, by the day until which.
-CREATE INDEX case_file_taken_back ON case_file (changed_at) WHERE state = 'withdrawn';
-CREATE INDEX case_file_kept_until ON case_file ((said #>> '{kept,until}'))
-    WHERE state = 'withdrawal_acknowledged' AND said #>> '{fate}' = 'kept';
-
--- One row per purpose for which the referral was offered to the agency, and per revision: what an accepted case had
--- before stays beside what stands.
-CREATE TABLE case_edge (
-    referral_id uuid NOT NULL,
-    party text NOT NULL,
-    purpose text NOT NULL,
-    revision integer NOT NULL DEFAULT 1,
-    edge jsonb NOT NULL,
-    content bytea NOT NULL,
-    -- The message as it came, under the same key: whoever erases the record erases what proves it.
-    evidence bytea NOT NULL,
-    wrapped_key bytea,
-    -- The class of its edge; empty where it says none.
-    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
-    -- What it takes to pass the case on to another agency: the edge as it came, what it was decided by, and its salt.
-    edge_id uuid,
-    decision jsonb,
-    salt text,
-    spelt text,
-    received_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (referral_id, party, purpose, revision),
-    CONSTRAINT case_edge_content_bound CHECK (octet_length(content) <= 33000),
-    CONSTRAINT case_edge_evidence_bound CHECK (octet_length(evidence) <= 131072)
-    -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
-) WITH (toast_tuple_target = 8160);
--- What retention still has to look at, by class and time.
-CREATE INDEX case_edge_kept ON case_edge (retention, received_at) WHERE wrapped_key IS NOT NULL;
-
 -- What the agency has said, act by act: a timeline, in which nothing is overwritten.
 CREATE TABLE case_act (
     referral_id uuid NOT NULL,
@@ -242,13 +153,11 @@ FROM (VALUES
     string_to_table(cell.roles, ' ') AS one_role,
     string_to_table(cell.states, ' ') AS one_state;
 
-SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'case_file, case_edge, case_act, hold');
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'case_act, hold');
 SELECT pg_temp.grant_service('SELECT, INSERT', 'case_lease, case_passed, case_passing');
 SELECT pg_temp.grant_service('UPDATE (refused)', 'case_passing');
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE', 'case_contact');
 SELECT pg_temp.grant_service('SELECT, INSERT, DELETE', 'case_location');
-SELECT pg_temp.isolate_by_state('case_file', 'case');
-SELECT pg_temp.isolate('case_edge', 'case', added => 'submit apply', changed => 'acts');
 SELECT pg_temp.isolate('case_act', 'case', added => 'acts');
 SELECT pg_temp.isolate('case_lease', 'case', added => 'acts');
 SELECT pg_temp.isolate('case_passed', 'case', added => 'apply');
@@ -256,5 +165,3 @@ SELECT pg_temp.isolate('case_passing', 'case', added => 'refer apply', changed =
 SELECT pg_temp.isolate('case_contact', 'case', added => 'apply', changed => 'acts');
 SELECT pg_temp.isolate('case_location', 'case', added => 'apply', removed => 'acts');
 SELECT pg_temp.isolate('hold', 'case', added => 'acts', changed => 'acts');
-SELECT pg_temp.let_count('case_file', 'referral_id, party, state');
-SELECT pg_temp.let_count('case_edge', 'referral_id, party, purpose');
