@@ -197,29 +197,27 @@ _PRESERVING: Final = (
     Kept("preservation", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     Kept("preservation_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of it, act by act"),
 )
+_RECEIVED: Final = (
+    Kept("received", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
+    Kept("received_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
+)
 _ASKING: Final = (
     Kept("question", Class.S1, Way.STAYS, Owner.PARTY, None, "what was asked and contested"),
     Kept("record_look", Class.S1, Way.STAYS, Owner.PARTY, None, "who has opened which record, by opaque ids"),
 )
 #: By kind of service.
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
-    "hotline": (
-        *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
-        Kept("offer", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
-    ),
+    "hotline": (*(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING, *_RECEIVED),),
     "industry": (
-        *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
-        Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
+        *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING, *_RECEIVED),
         *_PRESERVING,
         Kept("preservation_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its preservation's record"),
         Kept("location_turn", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "32,768 rows: who waits for whom"),
         Kept("notice_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its notice's record"),
     ),
     "law_enforcement": (
-        *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ASKING),
-        Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
+        *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ASKING, *_RECEIVED),
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
-        Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "what an origin was asked to hold, and what became of it"),
         Kept("case_passed", Class.S1, Way.STAYS, Owner.PARTY, None, "how a case came from another agency, in codes"),
         Kept("case_passing", Class.S1, Way.STAYS, Owner.PARTY, None, "by which messages cases went to other agencies"),

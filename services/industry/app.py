@@ -41,6 +41,7 @@ from shared.party.preservation.store.preservations import LISTED, preservation_w
 from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.timeline import no_words, timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.party.work_items.api import WorkRoutes
@@ -51,11 +52,10 @@ from shared.runtime.instance.settings import RuntimeSettings
 
 #: The tables whose rows acts begin, by type of act. A filing numbers its referrals itself.
 LISTS: Final = {
-    event_type(Subject.NOTICE, "issue"): PostgresNotices.table.listed,
     event_type(Subject.PRESERVATION, ASK.name): LISTED,
 }
 #: How each kind of record is erased once more, in a restored database.
-ERASES: Final = {ERASED: ERASE_AGAIN, PostgresNotices.table.name: PostgresNotices.table.erasing.many}
+ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresNotices.erases}
 
 
 async def build(instance: str, **given: object) -> App:
@@ -67,12 +67,10 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
-    issued = Source(
-        "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
-    )
+    issued = Source("notice", NoticeState.ISSUED, partial(items_waiting, subject=Subject.NOTICE))
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
     not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
-    raised = own_questions(PROVIDER, PostgresNotices.table)
+    raised = own_questions(PROVIDER)
     sources = [*ORIGIN_WAITS, issued, wanted, not_taken, raised, overdue(machinery.clock, Subject.NOTICE)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
     words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
@@ -104,4 +102,4 @@ def assemble(machinery: Machinery) -> App:
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
     app = with_withdrawals(app, PROVIDER, PostgresNotices)
-    return with_lapses(app, PROVIDER, table=PostgresNotices.table, items=PostgresNotices)
+    return with_lapses(app, PROVIDER, PostgresNotices)

@@ -17,7 +17,6 @@ from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.events import event_type
 from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
-from shared.exchange.rows.passing import PASS_ON
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import around, entry, party_door
@@ -32,6 +31,7 @@ from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.store.contacts import contacts_waiting
+from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.leases import cases_waiting
 from shared.party.recipient.store.passing import cases_back
@@ -46,12 +46,10 @@ from shared.runtime.instance.settings import RuntimeSettings
 
 #: The tables whose rows acts begin, by type of act.
 LISTS: Final = {
-    event_type(Subject.CASE, "offer"): PostgresCases.table.listed,
-    event_type(Subject.CASE, PASS_ON.name): PostgresCases.table.listed,
     event_type(Subject.PRESERVATION, ASK.name): LISTED,
 }
 #: How each kind of record is erased once more, in a restored database.
-ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erasing.many}
+ERASES: Final = {ERASED_RECEIVED: PostgresCases.erases}
 
 
 async def build(instance: str, **given: object) -> App:
@@ -63,7 +61,7 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = _door(machinery), serving(machinery)
-    at_risk = partial(cases_waiting, table=PostgresCases.table, now=machinery.clock.now)
+    at_risk = partial(cases_waiting, now=machinery.clock.now)
     waiting = Source("case", CaseState.OFFERED, at_risk)
     asks = PreservationRoutes(
         serving=items,
@@ -77,7 +75,7 @@ def assemble(machinery: Machinery) -> App:
     met = Source("case", CaseState.OFFERED, contacts_waiting)
     back = Source("case", CaseState.OFFERED, cases_back)
     not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
-    raised = own_questions(AGENCY, PostgresCases.table)
+    raised = own_questions(AGENCY)
     sources = [waiting, ended, met, back, not_taken, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), preservations_router(asks)]
@@ -100,9 +98,7 @@ def assemble(machinery: Machinery) -> App:
         },
         door,
     )
-    return with_lapses(
-        with_withdrawals(app, AGENCY, PostgresCases), AGENCY, table=PostgresCases.table, items=PostgresCases
-    )
+    return with_lapses(with_withdrawals(app, AGENCY, PostgresCases), AGENCY, PostgresCases)
 
 
 def _door(machinery: Machinery) -> RecipientDoor:

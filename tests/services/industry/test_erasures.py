@@ -68,7 +68,7 @@ async def erased_and_restored(world: World) -> UUID:
 async def openable(world: World, notice_id: UUID) -> bool:
     """Whether anything in the database opens with today's key, whatever its state says."""
     async with world.providers.database.transaction(APPLYING) as session:
-        row = await session.driver.fetchrow("SELECT * FROM notice WHERE notice_id = $1", notice_id)
+        row = await session.driver.fetchrow("SELECT * FROM received WHERE subject = $1", notice_id)
         notices = PostgresNotices(session.driver, KEK)
         try:
             return LOCATION in json.dumps(notices._opened(row, notice_id))

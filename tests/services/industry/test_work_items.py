@@ -50,7 +50,7 @@ class Place:
     async def came(self, notice_id: str, at: datetime) -> None:
         """Have it received at a time of the door's clock, not at one of the database's."""
         async with self.providers.notices("apply", role=Role.SERVICE) as notices:
-            moved = "UPDATE notice SET received_at = $2 WHERE notice_id = $1"
+            moved = "UPDATE received SET received_at = $2 WHERE subject = $1"
             await notices._driver.execute(moved, UUID(notice_id), at)
 
     async def listed(self, notice_id: str, party: str = PROVIDER) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ async def owner(endpoint: DatabaseEndpoint) -> AsyncIterator[asyncpg.Connection]
 @pytest.fixture
 async def emptied(agencies: Agencies, owner: asyncpg.Connection) -> Agencies:
     """No case and no act is left, and every feed begins anew."""
-    await owner.execute("TRUNCATE act, case_file, case_edge; DELETE FROM feed")
+    await owner.execute("TRUNCATE act, received, received_edge; DELETE FROM feed")
     return agencies
 
 
@@ -79,7 +79,7 @@ async def listed(agencies: Agencies) -> list[str]:
 async def by_id(agencies: Agencies) -> list[str]:
     """The list as it was ordered before: by the ids of referrals, which say when they were filed."""
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:
-        rows = await cases._driver.fetch("SELECT referral_id FROM case_file ORDER BY referral_id DESC")
+        rows = await cases._driver.fetch("SELECT subject FROM received ORDER BY subject DESC")
     return [str(row["referral_id"]) for row in rows]
 
 
@@ -180,7 +180,7 @@ async def test_what_begins_gets_its_arrival_with_its_number(emptied: Agencies) -
     first, second = uuid7(), uuid7()
     await emptied.receive(offered(first, to=OTHER_AGENCY), offered(second, to=OTHER_AGENCY))
     async with emptied.cases("read", party=OTHER_AGENCY) as cases:
-        rows = await cases._driver.fetch("SELECT arrival, referral_id FROM case_file ORDER BY arrival")
+        rows = await cases._driver.fetch("SELECT arrival, subject FROM received ORDER BY arrival")
     assert [tuple(row) for row in rows] == [(5, first), (6, second)]
     assert list((await fed(database, above=4, party=OTHER_AGENCY)).values()) == [first, second]
 
