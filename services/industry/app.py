@@ -19,8 +19,6 @@ from services.industry.console.reports import ReportPages
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
-from shared.exchange.events import event_type
-from shared.exchange.preservation import ASK
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import entry, origin_door
@@ -37,7 +35,7 @@ from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.attention import refused_waits, unanswered_waits
 from shared.party.preservation.store.locations import ProviderPreservations
-from shared.party.preservation.store.preservations import LISTED, preservation_words
+from shared.party.preservation.store.preservations import preservation_words
 from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
@@ -50,10 +48,6 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: The tables whose rows acts begin, by type of act. A filing numbers its referrals itself.
-LISTS: Final = {
-    event_type(Subject.PRESERVATION, ASK.name): LISTED,
-}
 #: How each kind of record is erased once more, in a restored database.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresNotices.erases}
 
@@ -61,7 +55,7 @@ ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresNotices.erases}
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, lists=LISTS, erases=ERASES, tracks=OriginTracks))
+    return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
 
 
 def assemble(machinery: Machinery) -> App:

@@ -14,9 +14,7 @@ from services.law_enforcement.bus import AgencyDoor
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, PreservationState, Subject, Track
-from shared.exchange.events import event_type
 from shared.exchange.prepare import Documents
-from shared.exchange.preservation import ASK
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import around, entry, party_door
@@ -25,7 +23,7 @@ from shared.party.feed import feed_routers
 from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.attention import refused_waits
-from shared.party.preservation.store.preservations import LISTED, PostgresPreservations, preservation_words
+from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words
 from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
@@ -44,10 +42,6 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: The tables whose rows acts begin, by type of act.
-LISTS: Final = {
-    event_type(Subject.PRESERVATION, ASK.name): LISTED,
-}
 #: How each kind of record is erased once more, in a restored database.
 ERASES: Final = {ERASED_RECEIVED: PostgresCases.erases}
 
@@ -55,7 +49,7 @@ ERASES: Final = {ERASED_RECEIVED: PostgresCases.erases}
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, lists=LISTS, erases=ERASES, tracks=ListedTracks))
+    return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=ListedTracks))
 
 
 def assemble(machinery: Machinery) -> App:

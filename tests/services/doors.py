@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 from fastapi import APIRouter, Request
 
-from services.industry import app as industry
-from services.law_enforcement import app as law_enforcement
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import SigningKey
@@ -22,14 +20,12 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.api import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.database.feed import Listed
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 
-LISTS: dict[str, Mapping[str, Listed]] = {"law_enforcement": law_enforcement.LISTS, "industry": industry.LISTS}
 #: Whoever asks: no API key, so no name of its own.
 ACTOR = "0a" * 16
 #: Parties whose keys were ended.
@@ -66,7 +62,6 @@ def serving(
     owe: Callable[[str, int], None] = lambda _party, _work: None,
 ) -> Serving:
     """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
-    database.lists = LISTS.get(kind, {})
     return Serving(
         database=database,
         acts=Acts(database, lambda: None),

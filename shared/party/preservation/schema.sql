@@ -22,18 +22,16 @@ CREATE TABLE preservation (
     content bytea NOT NULL,
     wrapped_key bytea,
     asked_at timestamptz NOT NULL,
-    received_at timestamptz NOT NULL DEFAULT now(),
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     changed_at timestamptz NOT NULL DEFAULT now(),
     -- Of the party's newest act that the other side's instance has refused: then it was never said there.
     code text,
     refused_at timestamptz,
-    -- The number of the act that began it, in the party's feed. Lists are ordered by it.
-    arrival bigint,
     PRIMARY KEY (preservation_id, party),
     CONSTRAINT preservation_content_bound CHECK (octet_length(content) <= 33000)
 );
-CREATE INDEX preservation_by_arrival ON preservation (party, arrival) WHERE arrival IS NOT NULL;
-CREATE INDEX preservation_by_state ON preservation (party, state, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX preservation_by_time ON preservation (party, received_at, preservation_id);
+CREATE INDEX preservation_by_state ON preservation (party, state, received_at, preservation_id);
 -- What waits for its provider's answer, the oldest first.
 CREATE INDEX preservation_unanswered ON preservation (party, asked_at, preservation_id) WHERE state = 'requested';
 CREATE INDEX preservation_refused ON preservation (party, refused_at, preservation_id) WHERE refused_at IS NOT NULL;
