@@ -341,7 +341,6 @@ TABLES = (
     Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
     Isolated("hotline", "received", "offer", OfferState, "subject", insert_received("offer")),
     Isolated("law_enforcement", "received", "case", CaseState, "subject", insert_received("case")),
-    Isolated("law_enforcement", "received_edge", "case", CaseState, "subject", _CASE_EDGE, has_state=False),
     Isolated(
         "law_enforcement", "case_act", "case", CaseState, "referral_id", _CASE_ACT, has_state=False, timeline=True
     ),
@@ -357,6 +356,11 @@ TABLES = (
                 service, "webhook_delivery", "webhook", WebhookState, "webhook_id", _WEBHOOK_DELIVERY, has_state=False
             ),
         )
+    ),
+    # It is for cases alone: nobody reaches a row of it at another kind of service.
+    *(
+        Isolated(service, "received_edge", "case", CaseState, "subject", _CASE_EDGE, has_state=False)
+        for service in ("hotline", "law_enforcement", "industry")
     ),
     *PRESERVATIONS,
     *LOCATIONS,
