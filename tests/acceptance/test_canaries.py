@@ -151,7 +151,7 @@ async def failed(exchange: Exchange, mark: str) -> str:
 
 async def parked(exchange: Exchange, mark: str) -> int:
     """Offers that the agency's own code fails on: dead letters, kept as they came. They have every field there is."""
-    async with exchange.client(HOTLINE) as hotline, nothing_fits(exchange, "law_enforcement", "case_edge"):
+    async with exchange.client(HOTLINE) as hotline, nothing_fits(exchange, "law_enforcement", "received"):
         filed = await hotline.submit_batch([marked(mark, number) for number in range(TIMES)])
         await exchange.until_quiet()
     offers = """
