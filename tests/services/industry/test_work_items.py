@@ -202,16 +202,18 @@ async def test_what_agencies_want_kept_is_answered_once_for_all_notices_and_told
         assert clear.keys() <= {"notice_id", "act", "number", "items"}
 
 
-async def test_pages_go_by_the_newest_notice_and_show_each_location_once(
-    place: Place,
-) -> None:
+async def test_pages_go_by_the_newest_notice_and_show_each_location_once(place: Place) -> None:
     oldest = await place.issue(items=2)
     elsewhere = replace(place, location=f"{place.location}/2")
     between, newest = await elsewhere.issue(), await place.issue(OTHER_HOTLINE)
+    for hour, each in enumerate((oldest, between, newest)):
+        await place.came(each, datetime(2099, 1, 1, hour, tzinfo=UTC))
     cursor, seen = None, []
     while len(seen) < 2:
         asked_for = {"limit": 1} | ({} if cursor is None else {"cursor": cursor})
         page = (await place.client.get("/v1/work-items", params=asked_for, headers=asking(PROVIDER))).json()
         seen += [[each["notice_id"] for each in item["items"]] for item in page["items"]]
         cursor = page["next"]
+    for each in (oldest, between, newest):
+        await place.came(each, AT)
     assert seen[:2] == [[oldest, oldest, newest], [between]]
