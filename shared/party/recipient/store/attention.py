@@ -11,11 +11,11 @@ from shared.party.recipient.store.listing import AT_RISK
 from shared.party.waiting import P0_OPEN, Place, Waiting, Waits, next_act
 from shared.vocabulary.referral import PriorityLevel
 
-#: At risk, the place is `AT_RISK` and the microseconds of `received_at`.
+#: At risk, the place is `AT_RISK` and the microseconds of `received_at`. One bound, at which the walk begins.
 _WAITING: Final = f"""
 SELECT subject, sender, state, priority, received_at AS since FROM received
-WHERE party = $1 AND place >= {AT_RISK}
-  AND (place, subject) > ({AT_RISK} + (extract(epoch FROM $2::timestamptz) * 1000000)::bigint, $3)
+WHERE party = $1 AND (place, subject) > (
+    {AT_RISK} + greatest((extract(epoch FROM $2::timestamptz) * 1000000)::bigint, 0), $3)
 ORDER BY place, subject LIMIT $4
 """
 

@@ -47,7 +47,8 @@ def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
     def band(above: int) -> str:
         return (
             f"(SELECT {SHOWN}{more} FROM received WHERE party = {{party}} "
-            f"AND place >= {{low}} + {above} AND place < {{high}} + {above} "
+            # One upper bound, at which the walk begins, however far down a page lies.
+            f"AND place >= {{low}} + {above} AND place <= least({{high}} - 1 + {above}, {{below}}) "
             "AND (place, subject) < ({below}, {beside}) "
             "AND ({state} IS NULL OR state = {state}) "
             "AND ({level} IS NULL OR priority = {level}) AND ({sender} IS NULL OR sender = {sender}) "
