@@ -233,7 +233,7 @@ class PostgresItems:
     async def _page(self, party: str, page: Page) -> tuple[list[asyncpg.Record], str | None]:
         """Return the rows of a page, and the cursor of the one that follows."""
         named = None if page.sought.reference is None else await self._named(party, page.sought)
-        return await read_page(self._driver, self.lists, party, page, named=named)
+        return await read_page(self._driver, party, page, statement=self.lists, named=named)
 
     async def _named(self, party: str, sought: Sought) -> list[UUID]:
         """Return the subjects that a reference may be of."""

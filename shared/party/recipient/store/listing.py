@@ -62,7 +62,7 @@ def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
 
 
 async def read_page(
-    driver: asyncpg.Connection, statement: Statement, party: str, page: Page, *, named: Sequence[UUID] | None
+    driver: asyncpg.Connection, party: str, page: Page, *, statement: Statement, named: Sequence[UUID] | None
 ) -> tuple[list[asyncpg.Record], str | None]:
     """Return the rows of a page and the cursor of the next. `named`: those that its reference may be of.
 
