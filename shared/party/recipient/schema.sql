@@ -60,9 +60,10 @@ CREATE TABLE received (
     CONSTRAINT received_evidence_bound CHECK (octet_length(evidence) <= 131072),
     CONSTRAINT received_reference_bound CHECK (octet_length(case_reference) <= 128),
     CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
-) WITH (toast_tuple_target = 512);
--- An act updates the row and must not write its ciphertext again. Compressing ciphertext would only cost CPU time.
+) WITH (toast_tuple_target = 640);
+-- An act updates the row and must not write its ciphertext and its edge again. Compressing them only costs CPU time.
 ALTER TABLE received
+    ALTER COLUMN edge SET STORAGE EXTERNAL,
     ALTER COLUMN content SET STORAGE EXTERNAL,
     ALTER COLUMN evidence SET STORAGE EXTERNAL;
 -- The list of a party: all rows, those in a state, those of a sender, those with a child at risk.

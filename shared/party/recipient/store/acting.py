@@ -10,13 +10,36 @@ from uuid import UUID
 import asyncpg
 
 from shared.party.recipient.ports import ItemAct
+from shared.runtime.database.columns import Columns, Json, Statement
 
-_MOVE: Final = """
-WITH a AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::text[],
-                         $8::bytea[], $9::bytea[], $10::bytea[])
-        AS a (subject, party, present, following, acts, revision, said, case_reference, reference_key, reference_token)
-), held AS MATERIALIZED (
+
+class Reference(NamedTuple):
+    """The agency's own reference of a case: protected, its wrapped key, and the token by which it is found."""
+
+    protected: bytes | None = None
+    key: bytes | None = None
+    token: bytes | None = None
+
+
+class _Move(NamedTuple):
+    """A row as an act found it, and as the act leaves it."""
+
+    subject: UUID
+    party: str
+    present: str
+    following: str
+    acts: int
+    revision: int
+    said: Json
+    case_reference: bytes | None
+    reference_key: bytes | None
+    reference_token: bytes | None
+
+
+_MOVES: Final = Columns.of(_Move)
+_MOVE: Final = Statement(
+    """
+WITH a AS MATERIALIZED (SELECT * FROM {moves}), held AS MATERIALIZED (
     SELECT t.subject, t.party FROM received AS t JOIN a USING (subject, party)
     WHERE t.state = a.present AND t.acts = a.acts AND t.revision = a.revision
     ORDER BY t.subject, t.party FOR UPDATE OF t
@@ -28,15 +51,9 @@ SET state = a.following, changed_at = now(), acts = t.acts + 1, said = a.said::j
     reference_token = coalesce(a.reference_token, t.reference_token)
 FROM a JOIN held USING (subject, party)
 WHERE t.subject = a.subject AND t.party = a.party RETURNING t.subject
-"""
-
-
-class Reference(NamedTuple):
-    """The agency's own reference of a case: protected, its wrapped key, and the token by which it is found."""
-
-    protected: bytes | None = None
-    key: bytes | None = None
-    token: bytes | None = None
+""",
+    moves=_MOVES,
+)
 
 
 async def move(
@@ -51,16 +68,12 @@ async def move(
     A row that another transaction has acted on or amended since it was found is not moved. All transactions lock rows
     in one order.
     """
-    items = [each.item for each in acts]
-    rows = await driver.fetch(
-        _MOVE,
-        [item.subject_id for item in items],
-        [item.party for item in items],
-        [item.state for item in items],
-        [each.following for each in acts],
-        [item.acts for item in items],
-        [item.revision for item in items],
-        [json.dumps(words) for words in said],
-        *([each[place] for each in references] for place in range(3)),
-    )
+    moves = [
+        _Move(
+            item.subject_id, item.party, item.state, act.following, item.acts, item.revision, json.dumps(words), *named
+        )
+        for act, words, named in zip(acts, said, references, strict=True)
+        for item in (act.item,)
+    ]
+    rows = await driver.fetch(*_MOVE.bind(moves=_MOVES.rows(moves)))
     return frozenset(row["subject"] for row in rows)
