@@ -37,7 +37,8 @@ CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX deadline_ending ON deadline (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
-CREATE INDEX deadline_subject ON deadline (party, subject);
+-- Most subjects have the same id in messages.
+CREATE INDEX deadline_subject ON deadline (subject, party) WHERE subject <> told_by;
 CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
 -- A deadline belongs to a subject of any resource: every act that the role may do sees it and adds its step. Only

@@ -84,7 +84,10 @@ ORDER BY overdue_at, edge_id LIMIT $4
 """
 _DUE_OF_SUBJECT: Final = """
 SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
-WHERE party = $1 AND subject = $2 AND overdue_at IS NOT NULL
+WHERE party = $1 AND told_by = $2 AND subject = $2 AND overdue_at IS NOT NULL
+UNION ALL
+SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
+WHERE party = $1 AND subject = $2 AND subject <> told_by AND overdue_at IS NOT NULL
 """
 _OVERDUE: Final = f"""
 SELECT edge_id, party, subject, origin, recipient, purpose, begins, timers, overdue_at FROM deadline
