@@ -46,6 +46,9 @@ class NewItem(NamedTuple):
     wrapped_key: bytes
 
 
+_FIRST: Final = {
+    kind: shown(kind, Standing(Offered.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
+}
 NEW: Final = Columns.of(NewItem, numbers="smallint[]")
 #: Whether a record was erased before a restore: one look into an index for each row, whatever the plan.
 _IS_ERASED: Final = """(
@@ -136,11 +139,10 @@ FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpos
 
 def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, kind: Subject) -> list[NewItem]:
     """Return a row for each message, its record under a new data key: deleting the key erases it."""
-    first, is_case = shown(kind, Standing(Offered.OPEN.value)), kind is Subject.CASE
-    return [_new_item(each, kek, kind=kind, state=first, is_case=is_case) for each in messages]
+    return [_new_item(each, kek, kind=kind, is_case=kind is Subject.CASE) for each in messages]
 
 
-def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, state: str, is_case: bool) -> NewItem:
+def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_case: bool) -> NewItem:
     edge, spelt, record, carried = message.edge, message.spelt, message.sealed, message.carried
     if edge is None or spelt is None:
         raise Defect("sealed_part_missing")
@@ -153,7 +155,7 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, state:
         sender=message.filed_by,
         passed_by=None if message.filed_by == message.sender else message.sender,
         exercise=message.exercise,
-        state=state,
+        state=_FIRST[kind],
         purpose=edge.purpose.value,
         priority=_priority(record, edge),
         revision=revision_of(message),
