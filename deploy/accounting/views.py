@@ -1,7 +1,7 @@
 """The queries of the accounts: the only place in `deploy.accounting` that names tables.
 
-The accountant of a party's instance reads views of messaging (shared/messaging/schema.sql) and counts of referrals and
-edges; that of audit reads audit's log.
+The accountant of a party's instance reads columns of messaging (shared/messaging/schema.sql) and counts of referrals
+and edges; that of audit reads audit's log.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ from typing import Final
 
 #: Own streams; streams that were read, also in incarnations that were left; exceptions on both sides.
 SENT: Final = "SELECT peer, incarnation, lane, numbered, chain, taken FROM stream_account"
-TAKEN: Final = """
-SELECT writer, addressee, incarnation, lane, taken, chain FROM receive_account
-UNION ALL SELECT writer, addressee, incarnation, lane, taken, chain FROM closed_account
-"""
-HELD: Final = "SELECT writer, incarnation, lane, number, message_id, outcome FROM exception_account"
-TOLD_OPEN: Final = "SELECT peer, message_id, outcome FROM outcome_account"
+TAKEN: Final = "SELECT writer, addressee, incarnation, lane, taken, chain FROM receive_account"
+HELD: Final = "SELECT writer, incarnation, lane, number, message_id, outcome FROM exception"
+TOLD_OPEN: Final = "SELECT peer, message_id, outcome FROM outcome_open"
 #: The streams that audit's log names: one index look-up for each.
 AUDITED_STREAMS: Final = """
 WITH RECURSIVE stream AS (

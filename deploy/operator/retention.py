@@ -49,13 +49,9 @@ SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FR
 #: Rows of a page are looked up one by one. The planner would read a table whole for them, page after page.
 BY_ROW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 #: The table that has a row for each referral, case or notice of an instance; at audit, for each record.
-_SUBJECTS: Final = {"hotline": "referral", "industry": "notice", "law_enforcement": "case_file", "audit": "entry"}
-#: Which subjects of a kind of service are open still: its items' table, their key, and what they are.
-_ITEMS: Final = {
-    "hotline": ("offer", "referral_id", Subject.OFFER),
-    "industry": ("notice", "notice_id", Subject.NOTICE),
-    "law_enforcement": ("case_file", "referral_id", Subject.CASE),
-}
+_SUBJECTS: Final = {"hotline": "referral", "industry": "received", "law_enforcement": "received", "audit": "entry"}
+#: The kind of rows that each kind of service receives.
+_RECEIVES: Final = {"hotline": Subject.OFFER, "industry": Subject.NOTICE, "law_enforcement": Subject.CASE}
 #: Each party learns which records were erased. Acts lock subjects before feeds, and so does this: it comes last.
 _NUMBER_ERASED: Final = f"""
 WITH erased AS MATERIALIZED (
@@ -125,7 +121,7 @@ WITH page AS MATERIALIZED (
 """
 # Tokens of places end with the record that they are of.
 _PLACES: Final = {
-    "notice": ("notice_location", "notice_id"),
+    "received": ("notice_location", "notice_id"),
     "preservation": ("preservation_location", "preservation_id"),
 }
 
@@ -234,9 +230,8 @@ async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, befo
 
 def _open(kind: str) -> str:
     """Whether the subject of an act `e` is one that is not finished."""
-    table, key, subject = _ITEMS[kind]
-    ended = ", ".join(f"'{state}'" for state in sorted(finished(subject)))
-    item = f"SELECT FROM {table} AS i WHERE i.{key} = e.subject AND i.party = e.party AND i.state NOT IN ({ended})"
+    ended = ", ".join(f"'{state}'" for state in sorted(finished(_RECEIVES[kind])))
+    item = f"SELECT FROM received AS i WHERE i.subject = e.subject AND i.party = e.party AND i.state NOT IN ({ended})"
     if kind == "law_enforcement":
         return f"EXISTS ({item})"
     # A referral whose key is there has a record that is not past its own period.
@@ -255,35 +250,38 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
         before, told = now - timedelta(days=days), f"{Subject.PRESERVATION}.erased"
         statement, ended = _with_places(_PRESERVATIONS, kind, table), sorted(finished(Subject.PRESERVATION))
         return await _by_pages(owner, statement, before, told=told, first=EPOCH, further=(ended,))
-    items, key, subject = _ITEMS[kind]
-    statement, told, total = _with_places(_records(items, key, table), kind, table), f"{subject}.erased", 0
+    subject = _RECEIVES[kind]
+    statement, told, total = _with_places(_records(table), kind, table), f"{subject}.erased", 0
     for retention, kept_days in (("", days), *KEPT_DAYS.items()):
         before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
         total += await _by_pages(owner, statement, before, told=told, first=EPOCH, further=of_class)
     return total
 
 
-def _records(items: str, key: str, contents: str) -> str:
-    """Erases those of a page of records of one class in `contents` of `items` that were finished before $1."""
-    last = f""" AND NOT EXISTS (
-        SELECT FROM {contents} AS o WHERE (o.{key}, o.party) = (ended.subject, ended.party)
-          AND o.wrapped_key IS NOT NULL AND o.ctid NOT IN (SELECT e.row FROM ended AS e)
+def _records(table: str) -> str:
+    """Erases those of a page of records of one class in `received` or `received_edge` that were finished before $1."""
+    last = "".join(
+        f""" AND NOT EXISTS (
+        SELECT FROM {other} AS o WHERE (o.subject, o.party) = (ended.subject, ended.party) AND o.wrapped_key IS NOT NULL
+          AND NOT (o.tableoid, o.ctid) IN (SELECT e.held, e.row FROM ended AS e)
     )"""
+        for other in ("received", "received_edge")
+    )
     return f"""
 WITH page AS MATERIALIZED (
-    SELECT ctid AS row, {key} AS subject, party, received_at AS place FROM {contents}
+    SELECT ctid AS row, subject, party, received_at AS place FROM {table}
     WHERE wrapped_key IS NOT NULL AND retention = $4 AND received_at > $3 AND received_at < $1
     ORDER BY received_at FETCH FIRST $2 ROWS WITH TIES
 ), ended AS MATERIALIZED (
-    SELECT c.ctid AS row, i.{key} AS subject, i.party, c.purpose
-    FROM page JOIN {contents} AS c ON c.ctid = page.row
-         JOIN {items} AS i ON (i.{key}, i.party) = (page.subject, page.party)
+    SELECT c.tableoid AS held, c.ctid AS row, i.subject, i.party, c.purpose
+    FROM page JOIN {table} AS c ON c.ctid = page.row
+         JOIN received AS i ON (i.subject, i.party) = (page.subject, page.party)
     WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($5::text[])
       -- What is kept after a withdrawal ends on the day that was said, by its own service.
       AND (i.state <> 'withdrawal_acknowledged' OR i.said ->> 'fate' IS DISTINCT FROM 'kept')
     ORDER BY subject, party FOR UPDATE OF c
 ), records AS (
-    UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
+    UPDATE {table} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
 ), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}
 {_PAGE_ENDED}
 """

@@ -11,7 +11,6 @@ from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.exchange.act import OfferState, Subject
-from shared.exchange.events import event_type
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import origin_door
@@ -25,6 +24,7 @@ from shared.party.overdue import overdue
 from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.timeline import no_words, timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
@@ -32,25 +32,21 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: The tables whose rows acts begin, by type of act. A filing numbers its referrals itself.
-LISTS: Final = {event_type(Subject.OFFER, "offer"): PostgresOffers.table.listed}
 #: How each kind of record is erased once more, in a restored database.
-ERASES: Final = {ERASED: ERASE_AGAIN, PostgresOffers.table.name: PostgresOffers.table.erasing.many}
+ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresOffers.erases}
 
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, lists=LISTS, erases=ERASES, tracks=OriginTracks))
+    return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
 
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
-    offered = Source(
-        "offer", OfferState.OFFERED, partial(items_waiting, table=PostgresOffers.table, subject=Subject.OFFER)
-    )
-    raised = own_questions(HOTLINE, PostgresOffers.table)
+    offered = Source("offer", OfferState.OFFERED, partial(items_waiting, subject=Subject.OFFER))
+    raised = own_questions(HOTLINE)
     handed = Source("offer", OfferState.OFFERED, transfers_waiting)
     sources = [*ORIGIN_WAITS, offered, handed, raised, overdue(machinery.clock, Subject.OFFER)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
@@ -69,6 +65,4 @@ def assemble(machinery: Machinery) -> App:
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
-    return with_lapses(
-        with_withdrawals(app, HOTLINE, PostgresOffers), HOTLINE, table=PostgresOffers.table, items=PostgresOffers
-    )
+    return with_lapses(with_withdrawals(app, HOTLINE, PostgresOffers), HOTLINE, PostgresOffers)

@@ -19,8 +19,6 @@ from services.industry.console.reports import ReportPages
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
-from shared.exchange.events import event_type
-from shared.exchange.preservation import ASK
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import entry, origin_door
@@ -37,10 +35,11 @@ from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.attention import refused_waits, unanswered_waits
 from shared.party.preservation.store.locations import ProviderPreservations
-from shared.party.preservation.store.preservations import LISTED, preservation_words
+from shared.party.preservation.store.preservations import preservation_words
 from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.timeline import no_words, timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.party.work_items.api import WorkRoutes
@@ -49,30 +48,23 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: The tables whose rows acts begin, by type of act. A filing numbers its referrals itself.
-LISTS: Final = {
-    event_type(Subject.NOTICE, "issue"): PostgresNotices.table.listed,
-    event_type(Subject.PRESERVATION, ASK.name): LISTED,
-}
 #: How each kind of record is erased once more, in a restored database.
-ERASES: Final = {ERASED: ERASE_AGAIN, PostgresNotices.table.name: PostgresNotices.table.erasing.many}
+ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresNotices.erases}
 
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, lists=LISTS, erases=ERASES, tracks=OriginTracks))
+    return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
 
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
-    issued = Source(
-        "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
-    )
+    issued = Source("notice", NoticeState.ISSUED, partial(items_waiting, subject=Subject.NOTICE))
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
     not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
-    raised = own_questions(PROVIDER, PostgresNotices.table)
+    raised = own_questions(PROVIDER)
     sources = [*ORIGIN_WAITS, issued, wanted, not_taken, raised, overdue(machinery.clock, Subject.NOTICE)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
     words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
@@ -104,4 +96,4 @@ def assemble(machinery: Machinery) -> App:
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
     app = with_withdrawals(app, PROVIDER, PostgresNotices)
-    return with_lapses(app, PROVIDER, table=PostgresNotices.table, items=PostgresNotices)
+    return with_lapses(app, PROVIDER, PostgresNotices)

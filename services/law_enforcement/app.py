@@ -14,10 +14,7 @@ from services.law_enforcement.bus import AgencyDoor
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, PreservationState, Subject, Track
-from shared.exchange.events import event_type
 from shared.exchange.prepare import Documents
-from shared.exchange.preservation import ASK
-from shared.exchange.rows.passing import PASS_ON
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import around, entry, party_door
@@ -26,12 +23,13 @@ from shared.party.feed import feed_routers
 from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.attention import refused_waits
-from shared.party.preservation.store.preservations import LISTED, PostgresPreservations, preservation_words
+from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words
 from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.store.contacts import contacts_waiting
+from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.leases import cases_waiting
 from shared.party.recipient.store.passing import cases_back
@@ -44,26 +42,20 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: The tables whose rows acts begin, by type of act.
-LISTS: Final = {
-    event_type(Subject.CASE, "offer"): PostgresCases.table.listed,
-    event_type(Subject.CASE, PASS_ON.name): PostgresCases.table.listed,
-    event_type(Subject.PRESERVATION, ASK.name): LISTED,
-}
 #: How each kind of record is erased once more, in a restored database.
-ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erasing.many}
+ERASES: Final = {ERASED_RECEIVED: PostgresCases.erases}
 
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, lists=LISTS, erases=ERASES, tracks=ListedTracks))
+    return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=ListedTracks))
 
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = _door(machinery), serving(machinery)
-    at_risk = partial(cases_waiting, table=PostgresCases.table, now=machinery.clock.now)
+    at_risk = partial(cases_waiting, now=machinery.clock.now)
     waiting = Source("case", CaseState.OFFERED, at_risk)
     asks = PreservationRoutes(
         serving=items,
@@ -77,7 +69,7 @@ def assemble(machinery: Machinery) -> App:
     met = Source("case", CaseState.OFFERED, contacts_waiting)
     back = Source("case", CaseState.OFFERED, cases_back)
     not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
-    raised = own_questions(AGENCY, PostgresCases.table)
+    raised = own_questions(AGENCY)
     sources = [waiting, ended, met, back, not_taken, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), preservations_router(asks)]
@@ -100,9 +92,7 @@ def assemble(machinery: Machinery) -> App:
         },
         door,
     )
-    return with_lapses(
-        with_withdrawals(app, AGENCY, PostgresCases), AGENCY, table=PostgresCases.table, items=PostgresCases
-    )
+    return with_lapses(with_withdrawals(app, AGENCY, PostgresCases), AGENCY, PostgresCases)
 
 
 def _door(machinery: Machinery) -> RecipientDoor:

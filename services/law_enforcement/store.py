@@ -1,9 +1,4 @@
-"""The agencies' own tables: cases, and the edges on which each was offered.
-
-Content is kept only under a data key per edge, and an agency's own reference under one per case.
-Trust: whoever can write these tables can hide a case from its agency or misstate its progress here; origin and
-audit still show that it was sent and taken, and what was answered.
-"""
+"""Cases of agencies, in PostgreSQL: what a case has besides its row, and an agency's own reference of it."""
 
 from __future__ import annotations
 
@@ -40,15 +35,15 @@ from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import ItemAct, Page
 from shared.party.recipient.ports.passings import PassedCase
-from shared.party.recipient.store.arriving import NewItem, new_items
+from shared.party.recipient.store.acting import Reference
+from shared.party.recipient.store.arriving import NewItem, insert_received
 from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
+from shared.party.recipient.store.erasing import erase_statement
 from shared.party.recipient.store.holds import AskedHolds
-from shared.party.recipient.store.items import ItemTable, PostgresItems
+from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
+from shared.party.recipient.store.listing import list_statement
 from shared.party.recipient.store.passing import (
-    Binding,
-    bind_edges,
-    binding,
     came_from,
     note_amended,
     note_passed,
@@ -62,55 +57,16 @@ from shared.party.recipient.store.questions import acted
 from shared.party.recipient.store.views import view, words
 from shared.party.said import Said
 from shared.party.sought import Sought
-from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.database.columns import Bound
 
-_TABLE: Final = ItemTable(
-    name="case_file",
-    subject="referral_id",
-    sender="origin",
-    shown="referral_id, origin, exercise, state, received_at, priority, revision, said",
-    more=CLAIMED,
-    purposes="ARRAY(SELECT purpose FROM case_edge AS e"
-    " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
-    contents="case_edge",
-    places="case_location",
-    keeps="said ? 'accepted_at'",
-    claimed=MINE,
-    passed_by="(SELECT by_party FROM case_passed AS p"
-    " WHERE p.referral_id = case_file.referral_id AND p.party = case_file.party)",
-    beside=("case_reference", "reference_key", "reference_token"),
-)
-_NEW: Final = Columns.of(NewItem, edge_id="uuid", decision="text", salt="text", spelt="text")
-#: One row a referral, one per purpose for which it was offered to the agency, and the places where its items lie.
-_ADD: Final = Statement(
-    """
-WITH files AS (
-    INSERT INTO case_file (referral_id, party, origin, exercise, state, priority, revision)
-    SELECT subject_id, party, sender, exercise, 'offered', priority, revision FROM {new} ON CONFLICT DO NOTHING
-), places AS (
-    INSERT INTO case_location ({places.names}) SELECT {places.values} FROM {places} ON CONFLICT DO NOTHING
-)
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, revision, edge_id, decision,
-                       salt, spelt)
-SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key, revision, edge_id, decision::jsonb,
-       salt, spelt
-FROM {new}
-""",
-    new=_NEW,
-    places=LOCATION,
-)
-#: What stands of each, by its first place; `earlier` is what stood before.
+#: The edges of cases besides those in their rows: `earlier` is a revision before the one that stands.
 _EDGES: Final = """
-SELECT referral_id, party, purpose, revision, edge, content, wrapped_key, received_at,
-       revision < max(revision) OVER purposes AS earlier
-FROM case_edge WHERE referral_id = ANY($1::uuid[]) WINDOW purposes AS (PARTITION BY referral_id, party, purpose)
-ORDER BY min(received_at) OVER purposes, purpose, revision
+SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.content, e.evidence, e.wrapped_key, e.received_at,
+       e.purpose = t.purpose OR e.revision < max(e.revision) OVER purposes AS earlier
+FROM received_edge AS e JOIN received AS t ON t.subject = e.subject AND t.party = e.party
+WHERE e.subject = ANY($1::uuid[]) WINDOW purposes AS (PARTITION BY e.subject, e.party, e.purpose)
+ORDER BY min(e.received_at) OVER purposes, e.purpose, e.revision
 """
-_EVIDENCE: Final = """
-SELECT party, purpose, evidence, wrapped_key FROM case_edge WHERE referral_id = $1 ORDER BY received_at, purpose
-"""
-
-
 _ADD_ACT: Final = """
 INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $2, $3, $4, $5, $6)
 """
@@ -120,7 +76,7 @@ _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id =
 #: So many cases that an agency calls alike are found by their name: the newest.
 NAMED_MAX: Final = 100
 _BY_REFERENCE: Final = """
-SELECT referral_id FROM case_file WHERE party = $1 AND reference_token = $2 ORDER BY referral_id DESC LIMIT $3
+SELECT subject FROM received WHERE party = $1 AND reference_token = $2 ORDER BY subject DESC LIMIT $3
 """
 #: The events of an agency's own acts: what an origin says may leave a case where it stands, too.
 _OWN: Final = frozenset(event_type(row.subject, row.name) for row in (*personal(Subject.CASE), COME_BACK))
@@ -134,24 +90,24 @@ async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) 
 class PostgresCases(PostgresItems):
     """The cases of agencies, within one transaction."""
 
-    table = _TABLE
+    kind = Subject.CASE
+    adds = insert_received("case_location", LOCATION)
+    erases = erase_statement("case_location", "referral_id")
+    more = CLAIMED
+    lists = list_statement(more=CLAIMED, claimed=MINE)
 
-    async def add(self, messages: Sequence[Received]) -> None:
-        if messages:
-            new = new_items(messages, self._kek, table=self.table.contents)
-            beside = dict(zip(Binding._fields, zip(*map(binding, messages), strict=True), strict=True))
-            places = bind_places(messages, self._kek)
-            await self._driver.execute(*_ADD.bind(new=_NEW.rows(new, **beside), places=places))
+    async def add_edges(self, messages: Sequence[Received]) -> None:
+        await super().add_edges(messages)
+        await note_places(self._driver, messages, self._kek)
 
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         await super().amend(messages, items)
-        await bind_edges(self._driver, messages)
         await note_places(self._driver, messages, self._kek)
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
         said = [_kept_words(each.clear, at) for each in acts]
-        moved = await self._move(acts, said, *([each[place] for each in references] for place in range(3)))
+        moved = await self._move(acts, said, references)
         done = [each for each in acts if each.item.subject_id in moved]
         rows = [
             (each.item.subject_id, each.item.party, each.item.acts + 1, each.following, words(each.clear), at)
@@ -164,17 +120,17 @@ class PostgresCases(PostgresItems):
         await acted(self.questions, done, at)
         return moved
 
-    def _reference(self, act: ItemAct) -> tuple[bytes | None, bytes | None, bytes | None]:
+    def _reference(self, act: ItemAct) -> Reference:
         """The agency's own reference is class S2: it goes under a data key of its own, never among the words.
 
         Beside it is what it is found by.
         """
         if act.sealed is None:
-            return None, None, None
+            return Reference()
         assert isinstance(act.sealed, CaseRecord)
         named, reference = (act.item.subject_id, act.item.party), act.sealed.case_reference
         token = self._kek.reference_token(act.item.party, reference)
-        return *protected_reference(*named, reference=reference, kek=self._kek), token
+        return Reference(*protected_reference(*named, reference=reference, kek=self._kek), token)
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
@@ -183,9 +139,9 @@ class PostgresCases(PostgresItems):
         await super().heard(messages)
 
     async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
-        if await self._driver.fetchrow(self.table.one, referral_id) is None:
+        if not await self.find([referral_id]):
             return None
-        return await passable(self._driver, referral_id, self._kek, table=self.table.contents)
+        return await passable(self._driver, referral_id, self._kek)
 
     async def note_passing(self, passed: PassedCase) -> None:
         await note_passing(self._driver, passed)
@@ -200,8 +156,8 @@ class PostgresCases(PostgresItems):
         return await passings(self._driver, message_ids)
 
     async def item_numbers(self, referral_id: UUID) -> frozenset[int]:
-        opened = [self._opened(each, referral_id) for each in (await self._edges([referral_id]))[referral_id]]
-        records = [ReferralRecord.model_validate(each) for each in opened if each is not None]
+        rows = [await self._one(referral_id), *(await self._edges([referral_id]))[referral_id]]
+        records = [ReferralRecord.model_validate(each) for row in rows if (each := self._opened(row)) is not None]
         return frozenset(item.n for record in records for item in record.items)
 
     @property
@@ -215,63 +171,62 @@ class PostgresCases(PostgresItems):
         return PostgresLeases(self._driver, self._kek)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
-        await self._one(subject_id)
-        return [self._evidence(row, subject_id) for row in await self._driver.fetch(_EVIDENCE, subject_id)]
+        first = await self._one(subject_id)
+        further = sorted(
+            (await self._edges([subject_id]))[subject_id], key=lambda row: (row["received_at"], row["purpose"])
+        )
+        return [self._evidence(row) for row in (first, *further)]
 
     async def page(self, party: str, page: Page) -> CasePage:
         rows, following = await self._page(party, page)
-        edges = await self._edges([row["referral_id"] for row in rows])
-        return CasePage(items=tuple(_case(row, edges[row["referral_id"]]) for row in rows), next=following)
+        edges = await self._edges([row["subject"] for row in rows])
+        items = tuple(view(ShownCase, row, further=_further(edges[row["subject"]])) for row in rows)
+        return CasePage(items=items, next=following)
 
     async def _named(self, party: str, sought: Sought) -> list[UUID]:
         assert sought.reference is not None
         token = self._kek.reference_token(party, sought.reference)
         rows = await self._driver.fetch(_BY_REFERENCE, party, token, NAMED_MAX)
-        return [*await super()._named(party, sought), *(row["referral_id"] for row in rows)]
+        return [*await super()._named(party, sought), *(row["subject"] for row in rows)]
 
     async def look(self, subject_id: UUID) -> LookedCase:
         row = await self._one(subject_id)
-        first, *further = standing((await self._edges([subject_id]))[subject_id])
-        return view(
-            LookedCase,
-            row,
-            purpose=first["purpose"],
-            edge=first["edge"],
-            further=[view(FurtherEdge, each) for each in further],
-            timeline=await self._timeline(row),
-            passed_on=await came_from(self._driver, subject_id),
-            contacts=await contacts_of(self._driver, subject_id),
-            alike=await alike(self._driver, subject_id),
-        )
+        edges = (await self._edges([subject_id]))[subject_id]
+        return view(LookedCase, row, further=_further(edges), **await self._beside(row))
 
     async def show(self, subject_id: UUID) -> OpenedCase:
         row = await self._one(subject_id)
         edges = (await self._edges([subject_id]))[subject_id]
-        (first, *further), earlier = standing(edges), [each for each in edges if each["earlier"]]
+        records = [(each, self._opened(each)) for each in edges]
         return view(
             OpenedCase,
             row,
-            purpose=first["purpose"],
-            edge=first["edge"],
-            record=self._opened(first, subject_id),
-            further=[view(OpenedFurtherEdge, each, record=self._opened(each, subject_id)) for each in further],
-            earlier=[view(EarlierEdge, each, record=self._opened(each, subject_id)) for each in earlier],
+            record=self._opened(row),
+            further=[view(OpenedFurtherEdge, each, record=record) for each, record in records if not each["earlier"]],
+            earlier=[view(EarlierEdge, each, record=record) for each, record in records if each["earlier"]],
             case_reference=case_reference(row, self._kek),
-            timeline=await self._timeline(row),
-            passed_on=await came_from(self._driver, subject_id),
-            contacts=await contacts_of(self._driver, subject_id),
-            alike=await alike(self._driver, subject_id),
+            **await self._beside(row),
         )
 
-    async def _timeline(self, row: asyncpg.Record) -> list[CaseAct]:
-        acts = await self._driver.fetch(_ACTS, row["referral_id"], row["party"])
-        return [view(CaseAct, each) for each in acts]
+    async def _beside(self, row: asyncpg.Record) -> dict[str, object]:
+        """Return what is shown of a case besides its edges."""
+        subject = row["subject"]
+        acts = await self._driver.fetch(_ACTS, subject, row["party"])
+        return {
+            "timeline": [view(CaseAct, each) for each in acts],
+            "passed_on": await came_from(self._driver, subject),
+            "contacts": await contacts_of(self._driver, subject),
+            "alike": await alike(self._driver, subject),
+        }
 
-    async def _edges(self, referral_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:
-        edges: dict[UUID, list[asyncpg.Record]] = {referral_id: [] for referral_id in referral_ids}
-        for row in await self._driver.fetch(_EDGES, list(referral_ids)):
-            edges[row["referral_id"]].append(row)
+    async def _edges(self, subjects: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:
+        edges: dict[UUID, list[asyncpg.Record]] = {subject: [] for subject in subjects}
+        for row in await self._driver.fetch(_EDGES, list(subjects)):
+            edges[row["subject"]].append(row)
         return edges
+
+    def _added(self, messages: Sequence[Received], *, new: Bound[NewItem]) -> tuple[object, ...]:
+        return self.adds.bind(new=new, places=bind_places(messages, self._kek))
 
 
 def _kept_words(clear: Contract, at: datetime) -> dict[str, object]:
@@ -280,21 +235,9 @@ def _kept_words(clear: Contract, at: datetime) -> dict[str, object]:
     return said | ({"accepted_at": rfc3339(at)} if isinstance(clear, CaseAcceptedClear) else {})
 
 
-def standing(edges: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
-    """What stands of each purpose, without what stood before."""
-    return [each for each in edges if not each["earlier"]]
-
-
-def _case(row: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> ShownCase:
-    """A case as its agency sees it: the edge it began with, and those for further purposes."""
-    first, *further = standing(edges)
-    return view(
-        ShownCase,
-        row,
-        purpose=first["purpose"],
-        edge=first["edge"],
-        further=[view(FurtherEdge, each) for each in further],
-    )
+def _further(edges: Sequence[asyncpg.Record]) -> list[FurtherEdge]:
+    """Return the edges for further purposes that stand."""
+    return [view(FurtherEdge, each) for each in edges if not each["earlier"]]
 
 
 def protected_reference(referral_id: UUID, party: str, *, reference: str, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
@@ -308,10 +251,10 @@ def case_reference(row: asyncpg.Record, kek: KeyEncryptionKey) -> str | None:
     """The agency's own reference; None where it has named none."""
     if row["reference_key"] is None:
         return None
-    place = _place(row["referral_id"], row["party"])
+    place = _place(row["subject"], row["party"])
     key = unwrap(row["reference_key"], kek, place.column("reference_key"))
     return reveal(row["case_reference"], key, place.column("case_reference")).decode()
 
 
 def _place(referral_id: UUID, party: str) -> Place:
-    return Place("case_file", str(referral_id), party)
+    return Place("received", str(referral_id), party)

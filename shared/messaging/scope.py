@@ -40,7 +40,8 @@ class Scope:
     among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
     are not yet stored. `finished`: segments that the last step has stored. `compose_apart`: runs the sealing of many
     messages off the event loop. `before_lock`: writes the rows that are due before stream rows are locked.
-    `on_restore`: ends what a restored database has too much of.
+    `on_restore`: ends what a restored database has too much of. `is_careful`: one message that breaks a feature does
+    not end the transaction.
     """
 
     instance: str
@@ -61,6 +62,7 @@ class Scope:
     compose_apart: Callable[[Callable[[], list[Unplaced]]], Awaitable[list[Unplaced]]] | None = None
     before_lock: Callable[[], Awaitable[None]] | None = None
     on_restore: Callable[[], Awaitable[None]] | None = None
+    is_careful: bool = True
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:

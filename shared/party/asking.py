@@ -12,7 +12,6 @@ from shared.party.attention import Source
 from shared.party.by_rule import ByRule, ItemsOf, Ruling, look_for_ever
 from shared.party.questions.store import PostgresQuestions, raised_waits
 from shared.party.recipient.domain import ItemKey, RecipientKind
-from shared.party.recipient.store.items import ItemTable
 from shared.runtime.instance.app import App
 from shared.runtime.watch.logs import log
 
@@ -20,9 +19,8 @@ from shared.runtime.watch.logs import log
 class Lapses:
     """What parties of one instance have asked and nobody has answered in its time."""
 
-    def __init__(self, rule: ByRule, *, table: ItemTable) -> None:
+    def __init__(self, rule: ByRule) -> None:
         self._rule = rule
-        self._table = table
         self._act = row(rule.recipient.subject, LAPSE)
         self._open_in = sorted(may_come_in(self._act))
 
@@ -35,11 +33,9 @@ class Lapses:
         return await self._rule.batch(self._act.name, self._lapse_due)
 
     async def _lapse_due(self, ruling: Ruling) -> None:
-        table, taking = self._table, ruling.taking
+        taking = ruling.taking
         due = await PostgresQuestions(ruling.session.driver).lapsed(
             self._rule.clock.now(),
-            table=table.name,
-            key=table.subject,
             open_in=self._open_in,
             limit=taking.limit,
             but=taking.but,
@@ -53,15 +49,15 @@ class Lapses:
         await ruling.act(self._act, [key], lambda _: lapsed)
 
 
-def with_lapses(app: App, recipient: RecipientKind, *, table: ItemTable, items: ItemsOf) -> App:
+def with_lapses(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
     """The service with one part more, by which questions lapse."""
-    lapses = Lapses(ByRule.at(app.machinery, recipient, items), table=table)
+    lapses = Lapses(ByRule.at(app.machinery, recipient, items))
     return replace(app, parts=app.parts | {"lapses": lapses.run})
 
 
-def own_questions(recipient: RecipientKind, table: ItemTable) -> Source:
+def own_questions(recipient: RecipientKind) -> Source:
     """What stands on the lists of those who have raised it."""
     subject = recipient.subject
     open_in = sorted(may_come_in(row(subject, LAPSE)))
-    look = partial(raised_waits, table=table.name, key=table.subject, subject=subject, open_in=open_in)
+    look = partial(raised_waits, subject=subject, open_in=open_in)
     return Source(subject.value, recipient.first, look)

@@ -237,8 +237,8 @@ async def test_no_accountant_can_read_what_was_reported(settled: Exchange) -> No
         ("hotline", "SELECT content FROM referral"),
         ("hotline", "SELECT content FROM segment"),
         ("hotline", "SELECT record FROM exception"),
-        ("law_enforcement", "SELECT content FROM case_edge"),
-        ("industry", "SELECT content FROM notice"),
+        ("law_enforcement", "SELECT content FROM received"),
+        ("industry", "SELECT content FROM received"),
         ("hotline", "SELECT wrapped_key FROM referral"),
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -151,11 +151,11 @@ async def failed(exchange: Exchange, mark: str) -> str:
 
 async def parked(exchange: Exchange, mark: str) -> int:
     """Offers that the agency's own code fails on: dead letters, kept as they came. They have every field there is."""
-    async with exchange.client(HOTLINE) as hotline, nothing_fits(exchange, "law_enforcement", "case_edge"):
+    async with exchange.client(HOTLINE) as hotline, nothing_fits(exchange, "law_enforcement", "received"):
         filed = await hotline.submit_batch([marked(mark, number) for number in range(TIMES)])
         await exchange.until_quiet()
     offers = """
-        SELECT count(*) AS n FROM outcome_account AS o JOIN edge USING (message_id)
+        SELECT count(*) AS n FROM outcome_open AS o JOIN edge USING (message_id)
         WHERE o.outcome = 'dead' AND edge.recipient = $1 AND referral_id = ANY($2::uuid[])
     """
     rows = await exchange.count_as_accountant("hotline", offers, AGENCY, [each.referral_id for each in filed])
@@ -207,7 +207,7 @@ async def marks(exchange: Exchange) -> AsyncIterator[Marks]:
 
 async def none_parked(exchange: Exchange) -> bool:
     """Whether the origin knows of no message that its recipient has as a dead letter."""
-    return not await exchange.count_as_accountant("hotline", "SELECT 1 FROM outcome_account WHERE outcome = 'dead'")
+    return not await exchange.count_as_accountant("hotline", "SELECT 1 FROM outcome_open WHERE outcome = 'dead'")
 
 
 async def found_in(state: Path, store: str, mark: str) -> bool:

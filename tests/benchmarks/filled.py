@@ -24,6 +24,9 @@ from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
 from shared.party.origin.store import attention, edges, filing, finding, referrals
+from shared.party.recipient.store import attention as at_risk
+from shared.party.recipient.store import items
+from shared.party.recipient.store.items import PostgresItems
 from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
@@ -50,7 +53,7 @@ CONTENT_BYTES: Final = 700
 _PRESENT: Final = ("stream_pair", "stream", "segment", "receive_state", "exception", "topic_life", "partition_state")
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
-    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "act", "idempotency", "entry", "outcome"}
+    {"referral", "edge", "received", "received_edge", "act", "idempotency", "entry", "outcome"}
     | {"answer_act", "case_act", "deadline", *filled_places.TABLES, *filled_streams.LARGE}
 )
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
@@ -70,7 +73,7 @@ _BYTES = "decode(repeat('ab', {content}), 'hex')"
 _PROOF = "decode(repeat('cd', {content}), 'hex')"
 _EVENT = f"""
 INSERT INTO act (party, number, type, subject, at, detail)
-SELECT {_PARTY}, i, '{{kind}}', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
+SELECT {_PARTY}, i, '{{kind}}.begun', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
 """
 #: Retention binds whom it tells.
 _FEEDS = f"""
@@ -110,32 +113,12 @@ WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
 """
 _STATE = "CASE WHEN i % 500 IN (0, 7) OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
-INSERT INTO {{table}} ({{key}}, party, {{sender}}, exercise, state, arrival, received_at, changed_at, purpose, edge,
-                       content, evidence, wrapped_key, priority{{more}})
-SELECT {_ID}, {_PARTY}, {SENDER}, false, {_STATE}, i, {_AGO}, {_AGO}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF},
-       decode(repeat('ef', 60), 'hex'), {PRIORITY}{{values}}
+INSERT INTO received (subject, party, kind, sender, exercise, state, received_at, changed_at, purpose, revision,
+                      edge_revision, numbers, edge, content, evidence, wrapped_key, priority)
+SELECT {_ID}, {_PARTY}, '{{kind}}', {SENDER}, false, {_STATE}, {_AGO}, {_AGO}, 'p1', 1, 1, '{{{{1}}}}',
+       '{{{{"a": 1}}}}', {_BYTES}, {_PROOF}, decode(repeat('ef', 60), 'hex'), {PRIORITY}
 FROM generate_series(1, {{rows}}) AS i
 """
-_CASES = (
-    f"""
-INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, received_at, changed_at, priority)
-SELECT {_ID}, {_PARTY}, {SENDER}, false, {_STATE}, i, {_AGO}, {_AGO}, {PRIORITY}
-FROM generate_series(1, {{rows}}) AS i
-""",
-    f"""
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, received_at)
-SELECT {_ID}, {_PARTY}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF}, decode(repeat('ef', 60), 'hex'), {_AGO}
-FROM generate_series(1, {{rows}}) AS i
-""",
-    filled_attention.CASE_ACTS,
-)
-
-
-def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[str, str]:
-    named = {"table": table, "key": key, "sender": sender, "more": "", "values": ""}
-    return named | {"begun": begun, "done": done, "kind": f"{table}.begun"}
-
-
 _DEADLINES, _PLACES = filled_loops.deadlines(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
 _LYING: Final = filled_places.of_notices(party=_PARTY)
 _SENT: Final = filled_streams.sent(ago=_AGO)
@@ -145,16 +128,23 @@ _RECEIVED: Final = filled_streams.received(id_=_ID, party=_PARTY, ago=_AGO)
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
         (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_SENT, *_RECEIVED, _DEADLINES),
-        _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
+        {"kind": "offer", "begun": "offered", "done": "withdrawal_acknowledged"},
     ),
     "industry": (
         (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_RECEIVED, _DEADLINES, *_LYING),
-        _words("notice", "notice_id", "notifier", begun="issued", done="actioned")
-        | {"more": ", language", "values": ", 'en'"},
+        {"kind": "notice", "begun": "issued", "done": "actioned"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT, _FEEDS, *_RECEIVED, _DEADLINES, *filled_places.of_cases(party=_PARTY)),
-        _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
+        (
+            _ITEM,
+            filled_attention.CASE_ACTS,
+            _EVENT,
+            _FEEDS,
+            *_RECEIVED,
+            _DEADLINES,
+            *filled_places.of_cases(party=_PARTY),
+        ),
+        {"kind": "case", "begun": "offered", "done": "closed"},
     ),
     "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),
 }
@@ -246,22 +236,24 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         return (yield from (Question(*each[:3], scope, each[3]) for each in filled_audit.looks(one, half)))
     if service in ("hotline", "industry"):
         yield from _of_origin(rows, half)
-    table = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}[service].table
+    stores: dict[str, type[PostgresItems]]
+    stores = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}
+    store = stores[service]
     begun = _FILLS[service][1]["begun"]
     for party in (BIG, SMALL, TINY):
-        for name, statement, asked in filled_finding.of_items(table, party, begun, half=half, end=END, limit=PAGE + 1):
+        for name, statement, asked in filled_finding.of_items(store.lists, party, begun, end=END, limit=PAGE + 1):
             yield Question(name, statement, asked, _reading(party), _PAGE_ROWS)
-        yield from _waiting("open and at risk", table.attention, party)
+        yield from _waiting("open and at risk", at_risk._WAITING, party)
     yield from _by_itself(service, rows)
-    yield Question("one item", table.one, (one,), _reading(BIG), 4)
-    yield Question("items to act on", table.find, ([one],), _reading(BIG), 8)
+    found = f"SELECT *, {items._NAMES}{store.more} FROM received WHERE subject = $1"
+    yield Question("one item", found, (one,), _reading(BIG), 4)
+    yield Question("items to act on", items._FIND, ([one],), _reading(BIG), 8)
     ids = [subject(n, rows) for n in range(half, half + PAGE)]
     for party, each in filled_places.asked(service, (BIG, TINY), ids, half):
         yield Question(*each[:3], _reading(party), each[3])
     if service == "law_enforcement":
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
         yield Question("what was said of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)
-        yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
     for party in (BIG, SMALL, TINY):
         for above in (0, half, rows):
             name = f"events of {party} above {above}"

@@ -21,8 +21,8 @@ FROM edge, generate_series(1, 2) AS k
 #: What agencies have said, twice a case.
 CASE_ACTS: Final = """
 INSERT INTO case_act (referral_id, party, number, state, said, at)
-SELECT referral_id, party, k, 'ongoing', '{{"outcome": "arrest"}}', received_at
-FROM case_file, generate_series(1, 2) AS k
+SELECT subject, party, k, 'ongoing', '{{"outcome": "arrest"}}', received_at
+FROM received, generate_series(1, 2) AS k
 """
 
 

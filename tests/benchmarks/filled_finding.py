@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Final
+from uuid import UUID
 
 from shared.party.origin.store import finding
-from shared.party.recipient.store.items import ItemTable
+from shared.party.recipient.store import listing
 from shared.party.sought import Sought
+from shared.runtime.database.columns import Statement
 from tests.benchmarks.filled_attention import P0
 
 #: One in a thousand was sent by somebody else than all others.
@@ -21,18 +23,26 @@ _SENT_TO: Final = ("agency7.example", "nobody.example")
 Asked = Iterator[tuple[str, str, Sequence[object]]]
 
 
-def of_items(table: ItemTable, party: str, begun: str, *, half: int, end: datetime, limit: int) -> Asked:
+def of_items(lists: Statement, party: str, begun: str, *, end: datetime, limit: int) -> Asked:
     """Each look into a recipient's list: its name, statement, arguments."""
-    listing = table.listing
-    for state, below, only, sender in product((None, begun), (None, half), (None, P0), _SENDERS):
+    middle = listing._microseconds(end - timedelta(days=365))
+    for state, below, only, sender in product((None, begun), (None, middle), (None, P0), _SENDERS):
         for name, since, until in (_EVER, *_periods(end)):
-            sought = Sought(sender, None, only, since, until)
-            bounds = None if name == "ever" else _bounds(2 * half, since, until, end=end)
-            statement, *asked = listing.bind(party, sought, bounds=bounds, state=state, below=below, most=limit)
+            statement, *asked = lists.bind(
+                party=party,
+                state=state,
+                below=below or 2**63 - 1,
+                beside=UUID(int=0),
+                low=0 if since is None else listing._microseconds(since),
+                high=listing.AT_RISK // 2 if until is None else listing._microseconds(until),
+                most=limit,
+                level=only,
+                sender=sender,
+                subjects=None,
+                claimed_by=None,
+            )
             filters = f"state {state or 'any'}, {only or 'any'}, of {sender or 'anybody'}, {name}"
             yield f"list of {party}, {_from(below)}, {filters}", str(statement), asked
-    for name, since, until in _periods(end):
-        yield f"the numbers of {party}, {name}", listing.bounds, (party, since, until)
 
 
 def of_referrals(party: str, known: Sequence[object], *, half: int, end: datetime, limit: int) -> Asked:

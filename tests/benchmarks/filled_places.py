@@ -27,7 +27,6 @@ _NOTICES: Final = """
 INSERT INTO notice_location (notice_id, party, n, version, token)
 SELECT {{id}}, {party}, 1, version, token FROM generate_series(1, {{rows}}) AS i, LATERAL {tokens}
 """
-_NUMBERED: Final = "UPDATE notice SET numbers = '{{1}}'"
 _WANTED: Final = """
 INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, acts,
                           told, asks, content, asked_at)
@@ -52,7 +51,7 @@ _Asked = tuple[str, str, Sequence[object], int]
 
 def of_notices(*, party: str) -> Sequence[str]:
     """Fills where notices lie, and what is wanted kept."""
-    return [_NUMBERED, *_spelt(party, _NOTICES, _WANTED, _LYING)]
+    return _spelt(party, _NOTICES, _WANTED, _LYING)
 
 
 def of_cases(*, party: str) -> Sequence[str]:
@@ -76,7 +75,7 @@ def _of_party(service: str, party: str, subjects: Sequence[UUID], first: int) ->
         stand, *bound = places._STAND.bind(places=tokens, party=party)
         yield "whether a hold stands at a place", stand, bound, page
     if service == "industry":
-        yield "notices that lead work items", work_items._LEADING, (party, None, limit, GROUPED_BY), page
+        yield "notices that lead work items", work_items._LEADING, (party, None, limit, GROUPED_BY, None), page
         yield "work items that notices lead", work_items._LED, (party, subjects, GROUPED_BY), page
         yield "where notices lie", work_items._PLACES, (party, subjects, GROUPED_BY), page
         yield "what is open at a place", work_items._OPEN_ITEMS, (party, lying, [1, 2]), page

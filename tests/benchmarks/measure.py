@@ -17,26 +17,16 @@ from deploy.site.endpoints import Endpoints
 from tests.benchmarks.load import Posted
 from tests.benchmarks.stage import Stage
 
-#: By recipient instance, the table of what it has and the column of its subject.
-HELD = {
-    "hotline": ("offer", "referral_id"),
-    "law_enforcement": ("case_file", "referral_id"),
-    "industry": ("notice", "notice_id"),
-}
-RECIPIENTS = tuple(HELD)
+RECIPIENTS = ("hotline", "law_enforcement", "industry")
 #: So many messages are asked for while they are under way.
 _SAMPLE = 100
 _AT = "extract(epoch FROM pg_xact_commit_timestamp(t.xmin))::float8 AS at"
 _HELD = """
 SELECT a.message_id, {at} FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS a (message_id, subject, party)
-JOIN {table} AS t ON t.{subject} = a.subject AND t.party = a.party
+JOIN received AS t ON t.subject = a.subject AND t.party = a.party
 """
 _AUDITED = "SELECT t.message_id, {at} FROM entry AS t WHERE verified AND message_id = ANY($1::uuid[])"
-_INBOXES = (
-    ("law_enforcement", "case_file", "referral_id", "inbox"),
-    ("hotline", "offer", "referral_id", "inbox"),
-    ("industry", "notice", "notice_id", "notices"),
-)
+_INBOXES = (("law_enforcement", "inbox"), ("hotline", "inbox"), ("industry", "notices"))
 
 
 class Carried(NamedTuple):
@@ -119,9 +109,9 @@ async def open_some(stage: Stage, filed: Callable[[str], Mapping[str, Any]], *, 
     keys = {each["party"]: each for each in json.loads((stage.state / "parties.json").read_text())}
     opened = 0
     async with httpx.AsyncClient(trust_env=False) as http:
-        for instance, table, subject, path in _INBOXES:
+        for instance, path in _INBOXES:
             connection = await asyncpg.connect(_superuser(stage, instance))
-            query = f"SELECT {subject} AS subject, party FROM {table} WHERE random() < $1 LIMIT 100"
+            query = "SELECT subject, party FROM received WHERE random() < $1 LIMIT 100"
             rows = await connection.fetch(query, share)
             await connection.close()
             for row in rows:
@@ -175,10 +165,7 @@ async def _rows(
     if instance == "audit":
         audited: list[asyncpg.Record] = await connection.fetch(_AUDITED.format(at=at), ids)
         return audited
-    table, subject = HELD[instance]
-    held: list[asyncpg.Record] = await connection.fetch(
-        _HELD.format(at=at, table=table, subject=subject), ids, subjects, parties
-    )
+    held: list[asyncpg.Record] = await connection.fetch(_HELD.format(at=at), ids, subjects, parties)
     return held
 
 

@@ -36,7 +36,7 @@ from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.revisions import revision_place
 from shared.party.preservation.store.preservations import opened_record, protected_record
-from shared.party.recipient.store.arriving import content_place, seal_contents
+from shared.party.recipient.store.arriving import content_place, seal_content
 from shared.runtime.console.people import link_hash, opaque_actor
 from shared.runtime.courier.secrets import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
@@ -56,7 +56,6 @@ OTHER: Final = UUID("019b2d3c-4400-7000-8000-0000000000a2")
 TEXT: Final = "harmless generated text"
 #: Two people by their opaque ids, and 32 bytes of salt.
 ONE, TWO, SALT = "1" * 32, "2" * 32, "5" * 64
-ITEMS: Final = "offer"
 #: Addresses in whose form something is left out, or written otherwise than it travelled.
 PLACES: Final[Sequence[Locator]] = (
     UrlLocator(kind="url", value="http://Provider-002.example:80/a/./b/../%7Ec%2F/?#d"),
@@ -89,7 +88,7 @@ def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
     for name, (wrapped, content) in ORIGINS.items():
         key = DataKey.generate()
         keys[name] = [_text(wrap(key, KEK, wrapped)), _text(protect(TEXT.encode(), key, content))]
-    [item] = seal_contents([received], KEK, table=ITEMS)
+    item = seal_content(received, KEK)
     return {
         "item": [_text(each) for each in item],
         "origin": keys,
@@ -183,7 +182,7 @@ def _received(here: World, record: Record) -> Received:
 
 def _item_place(received: Received) -> Any:
     assert received.edge is not None
-    return content_place(ITEMS, UUID(received.subject), party=received.recipient, purpose=received.edge.purpose.value)
+    return content_place(UUID(received.subject), party=received.recipient, purpose=received.edge.purpose.value)
 
 
 def _track(received: Received) -> UUID | None:
@@ -211,7 +210,7 @@ def _outgoing(record: Record) -> OutgoingMessage:
 def _row(kept: Sequence[str], content: str, key: str) -> Any:
     """A row of the subject at the agency, with these two columns."""
     protected, wrapped = map(b64decode, kept)
-    return {"preservation_id": SUBJECT, "referral_id": SUBJECT, "party": POLICE, content: protected, key: wrapped}
+    return {"preservation_id": SUBJECT, "subject": SUBJECT, "party": POLICE, content: protected, key: wrapped}
 
 
 def _journal() -> str:

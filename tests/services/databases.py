@@ -94,6 +94,7 @@ async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
     return "\n".join(rows)
 
 
-def unencrypted(messages: Sequence[Received], _kek: object, *, table: str) -> list[tuple[bytes, bytes, bytes | None]]:
-    """What `seal_contents` would give if it did not encrypt: for negative controls."""
-    return [(each.sealed.model_dump_json().encode(), b"", None) for each in messages if each.sealed is not None]
+def unencrypted(message: Received, _kek: object) -> tuple[bytes, bytes, bytes | None]:
+    """What `seal_content` would give if it did not encrypt: for negative controls."""
+    assert message.sealed is not None
+    return message.sealed.model_dump_json().encode(), b"", None

@@ -10,9 +10,6 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, Request
 
-from services.hotline import app as hotline
-from services.industry import app as industry
-from services.law_enforcement import app as law_enforcement
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import SigningKey
@@ -29,7 +26,6 @@ from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 
-LISTS = {"hotline": hotline.LISTS, "law_enforcement": law_enforcement.LISTS, "industry": industry.LISTS}
 #: Whoever asks: no API key, so no name of its own.
 ACTOR = "0a" * 16
 #: Parties whose keys were ended.
@@ -66,7 +62,6 @@ def serving(
     owe: Callable[[str, int], None] = lambda _party, _work: None,
 ) -> Serving:
     """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
-    database.lists = LISTS[kind]
     return Serving(
         database=database,
         acts=Acts(database, lambda: None),

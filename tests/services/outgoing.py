@@ -25,7 +25,6 @@ from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.sending import StreamSending
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from tests.services.deliveries import without_act
-from tests.services.doors import LISTS
 
 #: Every recipient of a test is sealed for with this key.
 SEALING: Final = OpeningKey.generate()
@@ -66,7 +65,6 @@ def keep_sent(
         control_letters=ControlLetterWriter(instance, clock),
     )
     sending = StreamSending(instance, composer, subjects_of(instance, clock), clock=clock)
-    database.lists = LISTS.get(instance, {})
     database.last_step = _kept(sending, _SENT.setdefault(database, []))
 
 

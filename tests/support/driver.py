@@ -30,14 +30,11 @@ from tests.support.running import Exchange
 
 __all__ = ["BODY_BYTES_MAX", "BURST_S", "DIRECTORY_TOPIC", "DOCUMENT_TOLERANCE", "settings_prefix"]
 
-_EFFECTS: Final[Mapping[str, str]] = {
-    "hotline": "SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM offer",
-    "law_enforcement": """
-        SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM case_edge JOIN case_file
-        USING (referral_id, party)
-    """,
-    "industry": "SELECT notice_id::text, party, purpose, state = 'withdrawn' FROM notice",
-}
+_EFFECTS: Final = """
+SELECT subject::text, party, purpose, state = 'withdrawn' FROM received
+UNION SELECT subject::text, party, e.purpose, r.state = 'withdrawn'
+FROM received_edge AS e JOIN received AS r USING (subject, party)
+"""
 
 
 # -- subjects of the sender ---------------------------------------------------------------------------------
@@ -151,30 +148,32 @@ async def list_referrals_behind_recipient(exchange: Exchange) -> frozenset[UUID]
 
 async def list_effects(exchange: Exchange, instance: str) -> Rows:
     """List (subject, recipient, purpose, withdrawn) of each record that the instance's parties received."""
-    return await read_rows(exchange, instance, _EFFECTS[instance])
+    return await read_rows(exchange, instance, _EFFECTS)
 
 
 async def list_cases(exchange: Exchange, party: str) -> dict[UUID, str]:
     """Map each referral that the agency received to the state of its case."""
-    query = "SELECT referral_id, state FROM case_file WHERE party = $1"
+    query = "SELECT subject, state FROM received WHERE party = $1"
     return {row[0]: row[1] for row in await read_rows(exchange, "law_enforcement", query, party)}
 
 
 async def list_offered_cases(exchange: Exchange, *, without: Sequence[UUID]) -> Rows:
     """List `referral_id` and `party` of each case that no agency has answered."""
-    query = "SELECT referral_id, party FROM case_file WHERE state = 'offered' AND NOT (referral_id = ANY($1::uuid[]))"
+    query = """
+    SELECT subject AS referral_id, party FROM received WHERE state = 'offered' AND NOT (subject = ANY($1::uuid[]))
+    """
     return await read_rows(exchange, "law_enforcement", query, list(without))
 
 
 async def count_cases(exchange: Exchange, referral_id: UUID) -> int:
-    query = "SELECT count(referral_id) FROM case_file WHERE referral_id = $1"
+    query = "SELECT count(subject) FROM received WHERE subject = $1"
     return int(await read_value(exchange, "law_enforcement", query, referral_id))
 
 
 async def list_notices(exchange: Exchange, instance: str, party: str) -> dict[UUID, str]:
     """Map each notice that the provider received at this instance to its state."""
-    query = "SELECT notice_id, state FROM notice WHERE party = $1"
-    return {row["notice_id"]: row["state"] for row in await read_rows(exchange, instance, query, party)}
+    query = "SELECT subject, state FROM received WHERE party = $1"
+    return {row["subject"]: row["state"] for row in await read_rows(exchange, instance, query, party)}
 
 
 async def list_holds(exchange: Exchange, instance: str) -> dict[UUID, str]:

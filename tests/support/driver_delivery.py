@@ -7,7 +7,7 @@ mechanism. Tests of journeys and failures call these functions, so that another 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -44,11 +44,7 @@ LEFT JOIN outcome_open AS o ON o.peer = e.instance AND o.message_id = e.message_
 WHERE e.state = 'emitted' AND e.message_id IS NOT NULL
 """
 #: Each subject that an instance received, with the time. Its key is that of an edge: notice or referral, and recipient.
-_ARRIVALS: Final[Mapping[str, str]] = {
-    "hotline": "SELECT referral_id AS item, party, received_at FROM offer",
-    "law_enforcement": "SELECT referral_id AS item, party, received_at FROM case_file",
-    "industry": "SELECT notice_id AS item, party, received_at FROM notice",
-}
+_ARRIVALS: Final = "SELECT subject AS item, party, received_at FROM received"
 _ITEMS: Final = """
 SELECT message_id, coalesce(notice_id, referral_id) AS item, recipient AS party FROM edge
 WHERE message_id = ANY($1::uuid[])
@@ -225,10 +221,7 @@ async def list_publications(exchange: Exchange, instance: str, messages: Iterabl
 
 
 async def _list_arrived(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> dict[UUID, datetime]:
-    kind = exchange.endpoints.kind(instance)
-    had = {
-        (row["item"], row["party"]): row["received_at"] for row in await read_rows(exchange, instance, _ARRIVALS[kind])
-    }
+    had = {(row["item"], row["party"]): row["received_at"] for row in await read_rows(exchange, instance, _ARRIVALS)}
     items = await read_rows(exchange, "hotline", _ITEMS, list(messages))
     keys = {row["message_id"]: (row["item"], row["party"]) for row in items}
     return {message: had[key] for message, key in keys.items() if key in had}

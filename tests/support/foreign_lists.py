@@ -23,11 +23,11 @@ from typing import Any
 import asyncpg
 
 P0 = "p0_child_at_risk"
-#: Of each kind of recipient its table, its key, and the states in which it has answered for good, or not at all.
-TABLES = {
-    "law_enforcement": ("case_file", "referral_id", {"declined", "closed"}),
-    "hotline": ("offer", "referral_id", {"declined", "closed", "claimed", "transferred", "gone"}),
-    "industry": ("notice", "notice_id", {"actioned", "rejected", "not_ours"}),
+#: Of each kind of recipient the states in which it has answered for good, or not at all.
+FINISHED = {
+    "law_enforcement": {"declined", "closed"},
+    "hotline": {"declined", "closed", "claimed", "transferred", "gone"},
+    "industry": {"actioned", "rejected", "not_ours"},
 }
 NO = {"declined", "rejected", "not_ours"}
 BACK = {"withdrawn", "withdrawal_acknowledged", "record_erased"}
@@ -88,9 +88,8 @@ async def must_stand(
         row["message_id"]: (row["outcome"], row["code"]) for row in await audit.fetch(REFUSED)
     }
     found: set[Row] = set()
-    for name, each in databases.items():
-        table, key, _ = TABLES[kinds[name]]
-        for row in await each.fetch(f"SELECT {key} AS subject, party, state FROM {table}"):
+    for each in databases.values():
+        for row in await each.fetch("SELECT subject, party, state FROM received"):
             held[str(row["subject"]), row["party"]] = row["state"]
         for row in await each.fetch(OPEN):
             outcomes[row["message_id"]] = row["outcome"], row["code"]
@@ -130,12 +129,9 @@ async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[st
     """What is open at a recipient that was told that a child is at risk; of an agency's, what nobody has taken up."""
     found: set[Row] = set()
     for name, each in databases.items():
-        table, key, finished = TABLES[kinds[name]]
-        agency, sender = kinds[name] == "law_enforcement", {"industry": "notifier"}.get(kinds[name], "origin")
+        finished, agency = FINISHED[kinds[name]], kinds[name] == "law_enforcement"
         claimed = {(row["referral_id"], row["party"]) for row in await each.fetch(CLAIMED)} if agency else set()
-        for row in await each.fetch(
-            f"SELECT {key} AS subject, party, {sender} AS sender, state FROM {table} WHERE priority = $1", P0
-        ):
+        for row in await each.fetch("SELECT subject, party, sender, state FROM received WHERE priority = $1", P0):
             said = ["p0_open"] if row["state"] not in finished | BACK else []
             if agency and row["state"] == "offered" and (row["subject"], row["party"]) not in claimed:
                 said.append("p0_unclaimed")
@@ -152,12 +148,11 @@ async def asked_and_contested(databases: dict[str, asyncpg.Connection], kinds: d
                 notices[str(row["notice_id"])] = str(row["referral_id"])
     found: set[Row] = set()
     for name, each in databases.items():
-        table, key, finished = TABLES[kinds[name]]
         for row in await each.fetch(
-            f"SELECT q.subject, q.party, q.counterpart, q.kind, t.state FROM question AS q JOIN {table} AS t"
-            f" ON t.{key} = q.subject AND t.party = q.party WHERE q.own AND q.state = 'open'"
+            "SELECT q.subject, q.party, q.counterpart, q.kind, t.state FROM question AS q"
+            " JOIN received AS t USING (subject, party) WHERE q.own AND q.state = 'open'"
         ):
-            if row["state"] in finished | NO | BACK | {"closed"}:
+            if row["state"] in FINISHED[kinds[name]] | NO | BACK | {"closed"}:
                 continue
             subject = str(row["subject"])
             reason = "disputed" if row["kind"] == "dispute" else "needs_info"
@@ -196,8 +191,7 @@ async def in_stories(
     states: dict[tuple[str, str], str] = {}
     ended: set[tuple[str, str]] = set()
     for name, each in databases.items():
-        table, key, _ = TABLES[kinds[name]]
-        for row in await each.fetch(f"SELECT {key} AS subject, party, state FROM {table}"):
+        for row in await each.fetch("SELECT subject, party, state FROM received"):
             states[str(row["subject"]), row["party"]] = row["state"]
         if kinds[name] == "law_enforcement":
             ended |= {(r["origin"], str(r["referral_id"])) for r in await each.fetch(EXPIRED)}
@@ -241,11 +235,10 @@ async def ticks(databases: dict[str, asyncpg.Connection], kinds: dict[str, str],
     """What the demo says of answers, counted from the tables of whoever has answered."""
     known, states = sampled(sample), dict[tuple[str, str], str]()
     offers: set[tuple[str, str]] = set()
-    for name, each in databases.items():
-        table, key, _ = TABLES[kinds[name]]
-        for row in await each.fetch(f"SELECT {key} AS subject, party, state FROM {table}"):
+    for each in databases.values():
+        for row in await each.fetch("SELECT subject, party, kind, state FROM received"):
             states[str(row["subject"]), row["party"]] = row["state"]
-            if table == "offer":
+            if row["kind"] == "offer":
                 offers.add((str(row["subject"]), row["party"]))
     edges: dict[str, list[tuple[str, str]]] = {}
     for name, each in databases.items():

@@ -89,9 +89,9 @@ ANSWERS: dict[str, str | dict[str, str]] = {
 }
 #: What each kind of party has of others, and is asked to keep or wants kept.
 SHOWN = {
-    "law_enforcement": [("case_file", "referral_id"), ("preservation", "preservation_id")],
-    "hotline": [("offer", "referral_id")],
-    "industry": [("notice", "notice_id"), ("preservation", "preservation_id")],
+    "law_enforcement": [("received", "subject"), ("preservation", "preservation_id")],
+    "hotline": [("received", "subject")],
+    "industry": [("received", "subject"), ("preservation", "preservation_id")],
 }
 #: What was taken back.
 BACK = {"withdrawn", "withdrawal_acknowledged", "record_erased"}
@@ -280,14 +280,14 @@ async def ungrouped(books: Books, group: dict[str, Any]) -> list[str]:
         for name, each in books.databases.items()
         if books.kinds[name] == "industry"
         for row in await each.fetch(
-            "SELECT l.notice_id, n.notifier, n.state FROM notice_location AS l JOIN notice AS n"
-            " USING (notice_id, party) WHERE l.party = $1 AND l.token = $2",
+            "SELECT l.notice_id, n.sender, n.state FROM notice_location AS l JOIN received AS n"
+            " ON n.subject = l.notice_id AND n.party = l.party WHERE l.party = $1 AND l.token = $2",
             group["party"],
             token,
         )
     ]
     there = {str(row["notice_id"]) for row in rows if str(row["notice_id"]) in wanted or row["state"] not in BACK}
-    notifiers = {row["notifier"] for row in rows if str(row["notice_id"]) in wanted}
+    notifiers = {row["sender"] for row in rows if str(row["notice_id"]) in wanted}
     told = [] if there == wanted else [f"work item {group['work_item']}: {sorted(there ^ wanted)} too many or missing"]
     return told if len(notifiers) == len(wanted) else [*told, f"work item {group['work_item']}: one notifier twice"]
 

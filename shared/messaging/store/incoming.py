@@ -13,7 +13,7 @@ from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.store.session import Tables, list_assignments, superseded
 from shared.messaging.streams import Incoming, IncomingLane, LaneEnd, Pair
 from shared.runtime.database.columns import Columns, Statement, insert
-from shared.runtime.database.transactions import Session
+from shared.runtime.database.transactions import Session, gather_part, write_parts
 
 
 class _ReceiveRow(NamedTuple):
@@ -94,8 +94,11 @@ class IncomingTables(Tables):
         super().__init__(session, own)
         #: The rows that this transaction has loaded or saved, as they are stored.
         self._received: dict[Pair, _ReceiveRow] = {}
+        #: The pairs whose row this transaction has locked: no other one can write it.
+        self._locked: set[Pair] = set()
 
     async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming:
+        await write_parts(self._driver)
         text = _LOAD_LOCKED if lock else _LOAD
         row = await self._driver.fetchrow(text, *pair)
         if row is not None and row["seen"] != row["revision"]:
@@ -103,11 +106,14 @@ class IncomingTables(Tables):
             row = await self._driver.fetchrow(text, *pair)
         if row is None:
             return Incoming(pair)
+        if lock:
+            self._locked.add(pair)
         if lock and pair.addressee == self.own and not row["urgent_count"] + row["ordinary_count"]:
             self._without_exceptions.add(pair.writer)
         return await self._parse_incoming(row)
 
     async def list_incoming(self) -> list[Incoming]:
+        await write_parts(self._driver)
         return [await self._parse_incoming(row) for row in await self._driver.fetch(_LIST)]
 
     async def save_incoming(self, incoming: Incoming) -> None:
@@ -127,7 +133,9 @@ class IncomingTables(Tables):
                 *_CLOSE.bind(rows=_CLOSED.rows([_format_closed(incoming.pair, *each) for each in added]))
             )
         row = row._replace(revision=row.revision + 1)
-        if not await self._driver.fetch(*_SAVE.bind(rows=_RECEIVE.rows([row]))):
+        if incoming.pair in self._locked:
+            gather_part(self._driver, _SAVE.part(rows=_RECEIVE.rows([row])))
+        elif not await self._driver.fetch(*_SAVE.bind(rows=_RECEIVE.rows([row]))):
             raise superseded()
         self._received[incoming.pair] = row
 

@@ -11,8 +11,8 @@ from shared.messaging.segments import Segment
 from shared.messaging.store.segments import SEGMENT, bind_segments
 from shared.messaging.store.session import Tables, list_assignments, superseded
 from shared.messaging.streams import LANES, Lane, Outgoing, OutgoingLane, Pair, Place, Probe, Reader, Source, SourceLane
-from shared.runtime.database.columns import Columns, Statement, insert
-from shared.runtime.database.transactions import Session, join_beside
+from shared.runtime.database.columns import Columns, Statement, insert, join
+from shared.runtime.database.transactions import Session, take_parts
 
 
 class _PairRow(NamedTuple):
@@ -152,7 +152,7 @@ class OutgoingTables(Tables):
         streams = [row for row in streams if row != self._streams[row.peer, row.lane]]
         if pairs or streams or segments:
             bound = _SAVE.bind(pairs=_PAIR.rows(pairs), streams=_STREAM.rows(streams), segments=bind_segments(segments))
-            await self._driver.execute(*join_beside(self._driver, bound))
+            await self._driver.execute(*join(take_parts(self._driver), *bound))
         self._pairs |= {row.peer: row for row in pairs}
         self._streams |= {(row.peer, row.lane): row for row in streams}
 

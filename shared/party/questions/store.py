@@ -92,7 +92,7 @@ FROM question WHERE party = $1 AND subject = $2 ORDER BY raised_at DESC, questio
 #: Of what its recipient has answered for good, or its origin taken back, nobody waits for an answer.
 _LAPSED: Final = """
 SELECT q.party, q.told_by, q.number
-FROM question AS q JOIN {table} AS t ON t.{subject} = q.subject AND t.party = q.party
+FROM question AS q JOIN received AS t ON t.subject = q.subject AND t.party = q.party
 WHERE q.own AND q.state = 'open' AND q.due <= $1 AND t.state = ANY($2::text[])
   AND NOT EXISTS (SELECT FROM unnest($4::uuid[], $5::text[]) AS b (subject, party)
                   WHERE b.subject = q.told_by AND b.party = q.party)
@@ -118,7 +118,7 @@ ORDER BY q.rank, q.since, q.question_id LIMIT $6
 _OWN: Final = """
 SELECT q.question_id, q.since, q.subject, q.counterpart, q.kind, q.state, q.said ->> 'code' AS code,
        t.state AS shown, t.priority
-FROM question AS q JOIN {table} AS t ON t.{subject} = q.subject AND t.party = q.party
+FROM question AS q JOIN received AS t ON t.subject = q.subject AND t.party = q.party
 WHERE q.party = $1 AND q.own AND NOT q.seen AND (q.state <> 'open' OR q.kind = 'dispute') AND t.state = ANY($5::text[])
   AND (q.since, q.question_id) > ($2, $3)
 ORDER BY q.since, q.question_id LIMIT $4
@@ -191,19 +191,15 @@ class PostgresQuestions:
         self,
         at: datetime,
         *,
-        table: str,
-        key: str,
         open_in: Sequence[str],
         limit: int,
         but: Sequence[tuple[UUID, str]] = (),
     ) -> list[tuple[str, UUID, int]]:
         """What its party has asked and nobody has answered in its time: party, subject and number of each; locked.
 
-        `table` and its `key` are those of the items, `open_in` the states in which somebody waits for it. Nothing of
-        the items in `but`.
+        `open_in` are the states of items in which somebody waits for it. Nothing of the items in `but`.
         """
-        statement = _LAPSED.format(table=table, subject=key)
-        rows = await self.driver.fetch(statement, at, list(open_in), limit, *pairs(but))
+        rows = await self.driver.fetch(_LAPSED, at, list(open_in), limit, *pairs(but))
         return [(row["party"], row["told_by"], row["number"]) for row in rows]
 
     async def page(
@@ -240,8 +236,6 @@ async def raised_waits(
     above: Place,
     /,
     *,
-    table: str,
-    key: str,
     subject: Subject,
     open_in: Sequence[str],
     rank_max: int,
@@ -249,12 +243,11 @@ async def raised_waits(
 ) -> list[Waits]:
     """What the party has raised itself: disputes that wait, and what was answered or has lapsed since its last act.
 
-    `table` and its `key` are those of the items of this kind, `open_in` the states in which it can go on with one.
+    `open_in` are the states of items in which it can go on with one.
     """
     if rank_max < RANK_MAX:
         return []
-    statement = _OWN.format(table=table, subject=key)
-    rows = await driver.fetch(statement, party, *above.of_last_rank(), limit, list(open_in))
+    rows = await driver.fetch(_OWN, party, *above.of_last_rank(), limit, list(open_in))
     return [_own(row, subject) for row in rows]
 
 

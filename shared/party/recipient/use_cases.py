@@ -96,7 +96,7 @@ async def receive(
         events.append(happened(row, key[0], party=key[1], state=item.state))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, came.new, now)))
+    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, [*came.new, *came.further], now)))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -108,10 +108,11 @@ async def receive(
 class _Came:
     """What messages that were taken bring.
 
-    What begins or is for a further purpose, moves, goes on, is amended, or has its origin say what it has found.
+    What begins, is for a further purpose, moves, goes on, is amended, or has its origin say what it has found.
     """
 
     new: list[Received] = field(default_factory=list)
+    further: list[Received] = field(default_factory=list)
     changed: dict[ItemKey, tuple[str, str]] = field(default_factory=dict)
     resumed: set[ItemKey] = field(default_factory=set)
     amending: list[Received] = field(default_factory=list)
@@ -120,8 +121,10 @@ class _Came:
     def sort_in(self, message: Received, known: Item | None, item: Item) -> bool:
         """Note what the message makes of an item, as it was `known` before; whether it amends that."""
         key = _key(message)
-        if known is None or item.purposes != known.purposes:
+        if known is None:
             self.new.append(message)
+        elif item.purposes != known.purposes:
+            self.further.append(message)
         elif item.revision != known.revision:
             self.amending.append(message)
             return True
@@ -135,14 +138,12 @@ async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKe
     amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
     brought = came.resumed | came.heard | amended
     await items.add(came.new)
+    await items.add_edges(came.further)
     await items.change({key: moved for key, moved in came.changed.items() if key not in brought})
     await items.resume([now[key] for key in came.resumed])
     await items.hear([now[key] for key in came.heard])
     if amended:
         await items.amend(came.amending, [now[key] for key in amended])
-    if records := [*came.new, *came.amending]:
-        # Of what was erased before a restore, and comes once more, nothing opens the record again.
-        await items.erase_returned([UUID(message.subject) for message in records])
 
 
 def _key(message: Received) -> ItemKey:

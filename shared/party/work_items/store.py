@@ -19,44 +19,45 @@ from shared.exchange.items import Said
 from shared.exchange.locations import FORMS, GROUPED_BY
 from shared.exchange.states import may_come_in, row
 from shared.kernel.errors import not_found
+from shared.party.recipient.store.listing import cursor_of, read_cursor
 from shared.party.work_items.ports import MEMBERS_MAX, OpenItem, WorkItem, WorkItemPage
-from shared.runtime.database.pages import next_cursor, read_cursor
 
 #: As the index has it: in these states something is left to be said.
 _OPEN: Final = ", ".join(f"'{state}'" for state in sorted(may_come_in(row(Subject.NOTICE, "answer"))))
 #: Nothing open that stands above a notice, $ALIAS, is about the location.
 _FIRST: Final = f"""
 NOT EXISTS (
-    SELECT FROM notice_location AS o JOIN notice AS m ON m.notice_id = o.notice_id AND m.party = o.party
+    SELECT FROM notice_location AS o JOIN received AS m ON m.subject = o.notice_id AND m.party = o.party
     WHERE o.party = l.party AND o.version = l.version AND o.token = l.token AND m.state IN ({_OPEN})
-      AND m.place > n.place
+      AND (m.place, m.subject) > (n.place, n.subject)
 )
 """
 #: The open notices that lead a work item: the first, as lists go, of those about its location.
 _LEADING: Final = f"""
-SELECT n.notice_id, n.place AS arrival FROM notice AS n
-WHERE n.party = $1 AND n.place IS NOT NULL AND n.state IN ({_OPEN}) AND ($2::bigint IS NULL OR n.place < $2)
+SELECT n.subject, n.place FROM received AS n
+WHERE n.party = $1 AND n.kind = 'notice' AND n.state IN ({_OPEN})
+  AND ($2::bigint IS NULL OR (n.place, n.subject) < ($2, $5::uuid))
   AND EXISTS (
     SELECT FROM notice_location AS l
-    WHERE l.notice_id = n.notice_id AND l.party = n.party AND l.n = ANY(n.numbers) AND l.version = $4 AND {_FIRST}
+    WHERE l.notice_id = n.subject AND l.party = n.party AND l.n = ANY(n.numbers) AND l.version = $4 AND {_FIRST}
 )
-ORDER BY n.place DESC LIMIT $3
+ORDER BY n.place DESC, n.subject DESC LIMIT $3
 """
 _LED: Final = f"""
-SELECT l.token FROM notice AS n JOIN notice_location AS l ON l.notice_id = n.notice_id AND l.party = n.party
-WHERE n.party = $1 AND n.notice_id = ANY($2::uuid[]) AND l.n = ANY(n.numbers) AND l.version = $3 AND {_FIRST}
-GROUP BY l.token ORDER BY max(n.place) DESC, min(l.n)
+SELECT l.token FROM received AS n JOIN notice_location AS l ON l.notice_id = n.subject AND l.party = n.party
+WHERE n.party = $1 AND n.subject = ANY($2::uuid[]) AND l.n = ANY(n.numbers) AND l.version = $3 AND {_FIRST}
+GROUP BY l.token ORDER BY max(n.place) DESC, min(l.n), l.token
 """
 _PLACES: Final = """
 SELECT DISTINCT token FROM notice_location WHERE party = $1 AND notice_id = ANY($2::uuid[]) AND version = $3
 """
 _OPEN_ITEMS: Final = f"""
 SELECT t.token, i.* FROM unnest($2::bytea[]) AS t (token) CROSS JOIN LATERAL (
-    SELECT n.notice_id, l.n, n.notifier, n.state, n.priority, n.received_at, n.said
-    FROM notice_location AS l JOIN notice AS n ON n.notice_id = l.notice_id AND n.party = l.party
+    SELECT n.subject AS notice_id, l.n, n.sender AS notifier, n.state, n.priority, n.received_at, n.said
+    FROM notice_location AS l JOIN received AS n ON n.subject = l.notice_id AND n.party = l.party
     WHERE l.party = $1 AND l.version = ANY($3::integer[]) AND l.token = t.token
-      AND n.place IS NOT NULL AND n.state IN ({_OPEN}) AND l.n = ANY(n.numbers)
-    ORDER BY n.received_at, n.notice_id, l.n LIMIT {MEMBERS_MAX}
+      AND n.state IN ({_OPEN}) AND l.n = ANY(n.numbers)
+    ORDER BY n.received_at, n.subject, l.n LIMIT {MEMBERS_MAX}
 ) AS i
 """
 
@@ -68,10 +69,11 @@ class PostgresWorkItems:
         self._driver = driver
 
     async def page(self, party: str, *, cursor: str | None, limit: int) -> WorkItemPage:
-        leading = await self._driver.fetch(_LEADING, party, read_cursor(cursor), limit + 1, GROUPED_BY)
-        led = await self._driver.fetch(_LED, party, [each["notice_id"] for each in leading[:limit]], GROUPED_BY)
+        below, beside = (None, None) if cursor is None else read_cursor(cursor)
+        leading = await self._driver.fetch(_LEADING, party, below, limit + 1, GROUPED_BY, beside)
+        led = await self._driver.fetch(_LED, party, [each["subject"] for each in leading[:limit]], GROUPED_BY)
         items = await self._items(party, [each["token"] for each in led], [GROUPED_BY])
-        return WorkItemPage(items=tuple(items), next=next_cursor(leading, limit))
+        return WorkItemPage(items=tuple(items), next=cursor_of(leading[limit - 1]) if len(leading) > limit else None)
 
     async def one(self, party: str, work_item: UUID) -> WorkItem:
         found = await self._items(party, [work_item.bytes], [*FORMS])

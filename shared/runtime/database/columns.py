@@ -47,9 +47,10 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from operator import attrgetter
 from string import Formatter
-from typing import Annotated, Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 Row = TypeVar("Row")
@@ -132,22 +133,33 @@ class Statement:
         named = {field.partition(".")[0] for _, field, _, _ in Formatter().parse(text) if field}
         if named != parameters.keys():
             raise TypeError(f"declared and not used, or used and not declared: {sorted(named ^ parameters.keys())}")
+        self._template = text
+        self._parameters = parameters
+        self.text = self.spell(1)
+
+    def spell(self, first: int) -> str:
+        """Return the text with its parameters numbered from `first`."""
         spelled: dict[str, object] = {}
-        first = 1
-        for name, parameter in parameters.items():
+        for name, parameter in self._parameters.items():
             if isinstance(parameter, str):
                 spelled[name], width = f"${first}::{parameter}", 1
             else:
                 spelled[name], width = _Spelled(name, parameter, first), len(parameter.sql_types)
             first += width
-        self.text = text.format_map(spelled).strip()
-        self._parameters = parameters
+        return self._template.format_map(spelled).strip()
 
     def bind(self, **values: object) -> tuple[Any, ...]:
         """The text and its arguments in order, for a driver's `execute(*…)` or `fetch(*…)`."""
+        return self.text, *self._arguments(values)
+
+    def part(self, **values: object) -> Part:
+        """Bind this statement as a part of another one: see `join`."""
+        return Part(self, self._arguments(values))
+
+    def _arguments(self, values: Mapping[str, object]) -> list[object]:
         if values.keys() != self._parameters.keys():
             raise TypeError(f"missing or unknown: {sorted(values.keys() ^ self._parameters.keys())}")
-        bound: list[object] = [self.text]
+        bound: list[object] = []
         for name, parameter in self._parameters.items():
             value = values[name]
             if isinstance(parameter, str):
@@ -156,7 +168,35 @@ class Statement:
                 bound.extend(value.arguments)
             else:
                 raise TypeError(f"{name} is bound by the rows of its own columns")
-        return tuple(bound)
+        return bound
+
+
+class Part(NamedTuple):
+    """A bound statement that goes into the WITH list of another one."""
+
+    statement: Statement
+    arguments: Sequence[object]
+
+
+def join(parts: Sequence[Part], text: str, *arguments: object) -> tuple[Any, ...]:
+    """Return a statement that runs these parts, too, with all arguments: one round trip.
+
+    No part sees the rows of another one or of the statement itself, and their order is not fixed. So no part may wait
+    for a row that another transaction has.
+    """
+    bound, heads = list(arguments), list[str]()
+    for number, part in enumerate(parts):
+        heads.append(f"part_{number} AS ({_spell(part.statement, len(bound) + 1)})")
+        bound += part.arguments
+    own = text.strip()
+    own_heads = own.removeprefix("WITH ")
+    rest = f", {own_heads}" if own_heads != own else f" {own}"
+    return (f"WITH {', '.join(heads)}{rest}" if heads else own), *bound
+
+
+@lru_cache(maxsize=256)
+def _spell(statement: Statement, first: int) -> str:
+    return statement.spell(first)
 
 
 def insert(table: str, columns: Columns[Any], *, fixed: Mapping[str, str] | None = None, end: str = "") -> Statement:

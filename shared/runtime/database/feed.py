@@ -4,22 +4,20 @@
 
 The row of a feed stays locked until the commit. So a reader that has seen number n has seen all numbers below it.
 The numbers are given in the last step, before streams are locked: subjects, then feeds by party, then streams.
-A subject that an act begins (a referral, an offer, a case, a notice) has the act's number as `arrival`; lists go by it.
 A number is given once in an epoch. Another system id, timeline or file of `feed` than before begins a new epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import asyncpg
 from pydantic_core import to_json
 
 from shared.exchange.events import Event
-from shared.kernel.authority import Role
-from shared.runtime.database.transactions import Late, RowScope, bind, gather_late, join_beside
+from shared.runtime.database.columns import join
+from shared.runtime.database.transactions import Late, gather_late, take_parts
 
 # The control file names the timeline of the last checkpoint; the name of the WAL file names the present one. A dump
 # that is loaded changes neither it nor the system id, but makes another file of each table.
@@ -59,39 +57,14 @@ def numbering(acts: str) -> str:
 )"""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A table whose rows a kind of act begins: they get its number. `key` is the column of the act's subject."""
-
-    table: str
-    key: str
-
-
-def _number(begins: Collection[tuple[str, Listed]] = ()) -> str:
-    """Return the statement that numbers acts. Acts of the types in `begins` give their subjects their arrival.
-
-    A row that is begun again keeps its place. Its party is no key here: over a table that was empty once, the planner
-    would read all rows of the party.
-    """
-    arrived = "".join(
-        f""", arrived_{table} AS (
-    UPDATE {table} AS t SET arrival = n.number FROM numbered AS n
-    WHERE n.type = ANY('{{{",".join(sorted(name for name, each in begins if each.table == table))}}}')
-      AND t.{key} = n.subject AND t.party || '' = n.party AND t.arrival IS NULL
-)"""
-        for table, key in sorted({(each.table, each.key) for _, each in begins})
-    )
-    return f"""
+_NUMBER: Final = f"""
 WITH acts AS MATERIALIZED (
     SELECT a.party, a.type, a.subject, a.detail::jsonb AS detail, a.place
     FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[])
         WITH ORDINALITY AS a (party, type, subject, detail, place)
-), {numbering("acts")}{arrived}
+), {numbering("acts")}
 SELECT party, last FROM counted
 """
-
-
-_NUMBER: Final = _number()
 
 
 def note_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
@@ -107,27 +80,13 @@ def note_filing(driver: asyncpg.Connection, given: Iterable[tuple[str, int]]) ->
 
 
 async def write_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
-    """Number these acts, add them to the journal, and give the subjects that they begin their arrival.
-
-    Locks the feed rows of their parties until the commit.
-    """
+    """Number these acts and add them to the journal. Locks the feed rows of their parties until the commit."""
     if not acts:
         return
     said = [{"state": each.state, "by": each.by} for each in acts]
     details = [to_json({word: code for word, code in each.items() if code is not None}).decode() for each in said]
     columns = [each.party for each in acts], [each.type for each in acts], [each.subject for each in acts]
-    lists: Mapping[str, Listed] = driver.database.lists
-    if lists.keys().isdisjoint(columns[1]):
-        driver.numbered.update(await driver.fetch(*join_beside(driver, (_NUMBER, *columns, details))))
-        return
-    # The party that begins a subject may not change it: its arrival is given by the service itself.
-    given: RowScope | None = driver.scope
-    own = given and RowScope(given.parties, Role.SERVICE, "apply")
-    if own is not None and own != given:
-        await bind(driver, own)
-    driver.numbered.update(await driver.fetch(*join_beside(driver, (_number(lists.items()), *columns, details))))
-    if given is not None and own != given:
-        await bind(driver, given)
+    driver.numbered.update(await driver.fetch(*join(take_parts(driver), _NUMBER, *columns, details)))
 
 
 async def begin_epoch(driver: asyncpg.Connection) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-from alembic import command, context
+from alembic import command, context, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.kernel.clock import SystemClock
@@ -40,7 +41,10 @@ _REVISIONS: Final = f"SELECT version_num FROM {REVISION_TABLE} ORDER BY version_
 _URL = "causeway_owner_url"
 _CONNECT_S_MAX: Final = 5.0
 _ENVIRONMENT = Path(__file__).with_name("alembic_environment")
-_SERVICES = Path(__file__).resolve().parents[3] / "services"
+_SHARED = Path(__file__).resolve().parents[2]
+_SERVICES = _SHARED.parent / "services"
+#: Runs before the files of a revision, which grant and isolate with its functions.
+_RIGHTS: Final = "runtime/database/rights.sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,18 @@ def upgrade(service: str, owner_url: str, *, whose: str | None = None) -> None:
 def run_revisions(service: str, owner_url: str) -> None:
     """Run the pending revisions, and compare nothing: for writing the catalogue of a new one. Blocks, as `upgrade`."""
     command.upgrade(_config(service, owner_url), "head")
+
+
+def run_files(*files: str | Path) -> None:
+    """Run SQL files in the transaction of a revision: paths, or names from `shared` on."""
+    bind = op.get_bind()
+    # The driver begins its transaction with the first statement that SQLAlchemy hands to it.
+    bind.exec_driver_sql("SET LOCAL search_path TO public")
+    connection = bind.connection.dbapi_connection
+    assert isinstance(connection, AsyncAdapt_asyncpg_connection)
+    for file in (_RIGHTS, *files):
+        text = (_SHARED / file).read_text(encoding="utf-8")
+        connection.run_async(lambda driver, text=text: driver.execute(text))
 
 
 def newest_schema(service: str) -> Schema:

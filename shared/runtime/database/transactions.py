@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
 
 from shared.kernel.errors import Defect, Unavailable
 from shared.routing.clocks import LawAt
+from shared.runtime.database.columns import Part, join
 from shared.runtime.database.flat_arrays import ask_by_kind
 from shared.runtime.watch.cancellation import raise_if_cancelling
 
@@ -24,7 +23,6 @@ ask_by_kind()
 
 #: What a scope may name: parties, roles and actions. Nothing that could end a literal.
 _BOUND_TEXT = re.compile(r"[a-z0-9._,-]*")
-_PARAMETER = re.compile(r"\$(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,6 @@ class Late(IntEnum):
     PLACED = 2
 
 
-#: A statement, then its arguments.
-BoundText = tuple[Any, ...]
 #: Writes entries that a transaction has gathered, right before its commit.
 LastStep = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[None]]
 
@@ -70,8 +66,8 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         #: The segments that the transaction has placed in streams.
         self.placed: list[Any] = []
         self.scope: RowScope | None = None
-        #: Bound statements that go with the one that stores streams: see `gather_beside`.
-        self.beside: list[BoundText] = []
+        #: Bound statements that a later one takes along: see `gather_part`.
+        self.parts: list[Part] = []
         #: The savepoints around what is done now.
         self.savepoints: list[str] = []
         #: Set as the connection opens.
@@ -99,7 +95,7 @@ class Session:
         Connection trouble goes on as `Unavailable`: it is of no one subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
-        scope: RowScope | None = self.driver.scope
+        part_count, scope = len(self.driver.parts), self.driver.scope
         # The commit releases it. A savepoint around it has another name.
         around: list[str] = self.driver.savepoints
         around.append(name := f"aside_{len(around)}")
@@ -111,7 +107,7 @@ class Session:
                 except error:
                     await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
                     self.driver.act_for(scope)
-                    del self.driver.gathered[gathered:]
+                    del self.driver.gathered[gathered:], self.driver.parts[part_count:]
                     for kind, each in self.driver.late.items():
                         del each[late.get(kind, 0) :]
                     raise
@@ -127,8 +123,6 @@ class Database:
         self._pool: asyncpg.Pool | None = None
         #: Given once, by whoever owns what is gathered (`shared.runtime.delivery.sending`).
         self.last_step: LastStep | None = None
-        #: The tables whose rows acts begin, by type of act (`shared.runtime.database.feed`).
-        self.lists: Mapping[str, Any] = MappingProxyType({})
         #: Raises `Unavailable` while nothing may be sent and no number given.
         self.check_session: Callable[[], None] = lambda: None
         #: Is told the last number of each party that a transaction has numbered, after its commit.
@@ -173,7 +167,7 @@ class Database:
         async with self._connection() as driver:
             driver.gathered.clear()
             driver.late.clear()
-            driver.beside.clear()
+            driver.parts.clear()
             driver.numbered.clear()
             driver.placed.clear()
             driver.act_for(scope)
@@ -181,7 +175,7 @@ class Database:
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
             try:
                 yield Session(driver)
-                if driver.gathered or driver.late or driver.beside:
+                if driver.gathered or driver.late or driver.parts:
                     await self._finish(driver)
                 ended = await driver.execute("COMMIT")
             except BaseException:
@@ -210,8 +204,7 @@ class Database:
         await write_late(driver)
         if driver.late.get(Late.PLACED):
             raise Defect("gathered_unknown")
-        if driver.beside:
-            await driver.execute(*join_beside(driver, ("SELECT",)))
+        await write_parts(driver)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -273,29 +266,25 @@ def take_placed(driver: asyncpg.Connection) -> list[Any]:
     return taken
 
 
-def gather_beside(driver: asyncpg.Connection, bound: BoundText) -> None:
-    """Gather a statement that adds rows, with its arguments. A later one of the last step takes it along.
+def gather_part(driver: asyncpg.Connection, part: Part) -> None:
+    """Gather a statement that a later one takes along: see `join`, also for its limits.
 
-    It runs behind that one: it must wait for no row that another transaction has.
+    A loader that may read its rows calls `write_parts` first.
     """
-    driver.beside.append(bound)
+    driver.parts.append(part)
 
 
-def join_beside(driver: asyncpg.Connection, bound: BoundText) -> BoundText:
-    """Return a statement, and with it those of `gather_beside`. It is one round trip."""
-    text, *arguments = bound
-    for number, (other, *further) in enumerate(driver.beside):
-        shifted = _PARAMETER.sub(partial(_shift, by=len(arguments)), other)
-        arguments += further
-        joined = text.strip()
-        rest = f", {joined.removeprefix('WITH ')}" if joined.startswith("WITH ") else f" {joined}"
-        text = f"WITH beside_{number} AS ({shifted}){rest}"
-    driver.beside.clear()
-    return text, *arguments
+def take_parts(driver: asyncpg.Connection) -> list[Part]:
+    """Return the statements of `gather_part`. The caller joins them with its own."""
+    taken: list[Part] = [*driver.parts]
+    driver.parts.clear()
+    return taken
 
 
-def _shift(found: re.Match[str], *, by: int) -> str:
-    return f"${int(found[1]) + by}"
+async def write_parts(driver: asyncpg.Connection) -> None:
+    """Run the statements of `gather_part`."""
+    if driver.parts:
+        await driver.execute(*join(take_parts(driver), "SELECT"))
 
 
 async def write_late(driver: asyncpg.Connection) -> None:

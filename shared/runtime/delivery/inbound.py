@@ -85,9 +85,11 @@ class PartyInbound:
         keys = {each.key for each in arrivals}
         tracks = await load_tracks(self._driver, {key for key in keys if key is not None})
         judgement = Judgement(tracks, is_day_closed=scope.subjects.is_day_closed)
-        outcomes = await self._await_edges(scope, arrivals, await self._decide(arrivals, judgement))
+        decided = await self._decide(arrivals, judgement, is_careful=scope.is_careful)
+        outcomes = await self._await_edges(scope, arrivals, decided)
         pairs = list(zip(arrivals, outcomes, strict=True))
-        await note_tracks(self._driver, judgement.list_changes(pairs))
+        changes = judgement.list_changes(pairs)
+        await note_tracks(self._driver, changes, are_new=all(each.key not in tracks for each in changes))
         await self._note_reads(pairs)
         await move_gathered(scope, self._driver)
         await self._try_behind(scope, pairs)
@@ -144,8 +146,9 @@ class PartyInbound:
         ]
         await scope.tx.add_operator_lines(lines)
 
-    async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement) -> list[Outcome]:
+    async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement, *, is_careful: bool) -> list[Outcome]:
         """Hand fresh messages to the features. Messages that followed a refused one are judged again."""
+        hand_over = self._hand_over if is_careful else self._apply
         known: dict[int, Known | None] = {}
         refusals: dict[UUID, str] = {}
         planned = list(range(len(arrivals)))
@@ -153,7 +156,7 @@ class PartyInbound:
             known |= {at: judgement.judge(arrivals[at]) for at in planned}
             fresh = [each for at in planned if known[at] is None and (each := arrivals[at].received) is not None]
             of_features = [each for each in fresh if each.message.family is not Family.FACT]
-            refusals |= await self._hand_over(of_features) if of_features else {}
+            refusals |= await hand_over(of_features) if of_features else {}
             judgement.forget(refusals)
             planned = [at for at in range(len(arrivals)) if _stands_free(known[at], refusals)]
         return [decide(each, known[at], refusals) for at, each in enumerate(arrivals)]
@@ -177,11 +180,14 @@ class PartyInbound:
             for track, outcome in pairs
         ]
 
+    async def _apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
+        return dict(await self._handler.apply(self._unit, messages))
+
     async def _hand_over(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Have the features apply messages; return the codes of those that are refused, or that break them."""
         try:
             async with self._session.savepoint(Exception):
-                return dict(await self._handler.apply(self._unit, messages))
+                return await self._apply(messages)
         except Unavailable:
             raise
         except Exception as error:  # the code of the service failed: find the message that breaks it
@@ -190,7 +196,7 @@ class PartyInbound:
         for message in messages:
             try:
                 async with self._session.savepoint(Exception):
-                    refusals |= await self._handler.apply(self._unit, [message])
+                    refusals |= await self._apply([message])
             except Unavailable:
                 raise
             except Exception as error:

@@ -319,12 +319,13 @@ class InboxReader:
     async def _commit(self, partition: _Partition, records: Sequence[ArrivedRecord]) -> int:
         """Take records in one transaction; return how many were read.
 
-        Raises `Unavailable` after `COMMIT_PATIENCE_S`.
+        If a message breaks the features, the transaction is done again with a savepoint. Raises `Unavailable` after
+        `COMMIT_PATIENCE_S`.
         """
-        back_off_s, begin = 0.05, time.monotonic()
+        back_off_s, begin, is_careful = 0.05, time.monotonic(), False
         while True:
             try:
-                async with self._scopes.open() as scope:
+                async with self._scopes.open(is_careful=is_careful) as scope:
                     read_count = await receive_batch(
                         scope,
                         partition.pair,
@@ -339,6 +340,11 @@ class InboxReader:
                 log("consumer_waits", code=error.code, count=len(records))
                 if time.monotonic() - begin > COMMIT_PATIENCE_S:
                     raise
+            except Exception:
+                if is_careful:
+                    raise
+                is_careful = True
+                continue
             await asyncio.sleep(back_off_s)
             back_off_s = min(back_off_s * 2, 2.0)
 

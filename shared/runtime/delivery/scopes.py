@@ -37,15 +37,17 @@ class ScopeFactory:
     on_restore: Callable[[asyncpg.Connection], Awaitable[None]] | None = None
 
     @asynccontextmanager
-    async def open(self, *, is_check: bool = False) -> AsyncIterator[Scope]:
+    async def open(self, *, is_check: bool = False, is_careful: bool = True) -> AsyncIterator[Scope]:
         """Open a transaction that commits on normal exit. `is_check`: it is the comparison itself.
+
+        `is_careful`: a message that breaks a feature does not end it, at the cost of a savepoint a batch.
 
         Raises `Unavailable`.
         """
         async with self.database.transaction(self.row_scope(), keeps_plans=True) as session:
             if not is_check:
                 self.check_session()
-            scope = self._make(session)
+            scope = self._make(session, is_careful=is_careful)
             yield scope
             session.driver.placed.extend(scope.finished)
 
@@ -56,7 +58,7 @@ class ScopeFactory:
             self.check_session()
             yield PostgresMessagingTx(session, self.instance)
 
-    def _make(self, session: Session) -> Scope:
+    def _make(self, session: Session, *, is_careful: bool) -> Scope:
         now = self.clock.now()
         return Scope(
             instance=self.instance,
@@ -69,4 +71,5 @@ class ScopeFactory:
             now=now,
             before_lock=partial(write_late, session.driver),
             on_restore=self.on_restore and partial(self.on_restore, session.driver),
+            is_careful=is_careful,
         )

@@ -15,7 +15,7 @@ from shared.exchange.message import Draft
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, parties_of, role_of, track_of
 from shared.runtime.database.columns import Columns, Json, Statement
-from shared.runtime.database.transactions import gather_beside
+from shared.runtime.database.transactions import gather_part, write_parts
 
 
 class TrackSide(IntEnum):
@@ -151,21 +151,21 @@ RETURNING t.subject
 async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange], *, are_new: bool = False) -> None:
     """Add acts, edges and withdrawals to tracks, in one statement. Rows are locked in the order of their keys.
 
-    `are_new`: nobody else knows these subjects yet. A later statement takes this one along.
+    `are_new`: no other transaction has a row of these subjects. A later statement takes this one along.
     """
     rows = [_change(each) for each in sorted(changes, key=lambda each: each.key)]
     if rows:
-        bound = _NOTE.bind(changes=_CHANGE.rows(rows), held=TrackSide.HELD)
-        if are_new:
-            gather_beside(driver, bound)
-        else:
-            await driver.execute(*bound)
+        part = _NOTE.part(changes=_CHANGE.rows(rows), held=TrackSide.HELD)
+        gather_part(driver, part)
+        if not are_new:
+            await write_parts(driver)
 
 
 async def load_tracks(driver: asyncpg.Connection, keys: Collection[TrackKey]) -> dict[TrackKey, TrackRow]:
     """Return those of the rows that exist."""
     if not keys:
         return {}
+    await write_parts(driver)
     rows = await driver.fetch(*_LOAD.bind(keys=_KEY.rows(list(keys))))
     return {(found := read_row(row))[0]: found[1] for row in rows}
 

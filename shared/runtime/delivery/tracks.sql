@@ -17,3 +17,5 @@ CREATE TABLE track (
 ) WITH (fillfactor = 70);
 CREATE INDEX track_item ON track (item);
 COMMENT ON TABLE track IS 'Retention: 3,653 days from the day of its subject; after an erasure without its acts.';
+
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'track');

@@ -26,7 +26,6 @@ from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender
 from shared.runtime.database.catalogue import refuse_strange_database
-from shared.runtime.database.feed import Listed
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.lease import Lease
@@ -322,7 +321,6 @@ async def build_machinery(
     instance: str,
     settings: RuntimeSettings,
     *,
-    lists: Mapping[str, Listed] = MappingProxyType({}),
     erases: Mapping[str, str] = MappingProxyType({}),
     tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks,
 ) -> Machinery:
@@ -357,7 +355,6 @@ async def build_machinery(
     machinery = Machinery(
         instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, tracks=tracks
     )
-    database.lists = lists
     database.last_step = machinery.streams.last_step
     database.check_session = machinery.streams.session_check.check
     await _begin(machinery, erases)

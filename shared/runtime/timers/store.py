@@ -13,8 +13,8 @@ from pydantic_core import to_json
 
 from shared.exchange.clocks import Clocked
 from shared.exchange.timers import AT_ONCE, Deadline, to_microseconds, to_time
-from shared.runtime.database.columns import Bound, Columns, Statement, insert, pairs
-from shared.runtime.database.transactions import gather_beside, join_beside
+from shared.runtime.database.columns import Bound, Columns, Statement, insert, join, pairs
+from shared.runtime.database.transactions import gather_part, take_parts
 from shared.vocabulary.law import ClockConsequence
 
 #: The columns of a new row.
@@ -84,7 +84,10 @@ ORDER BY overdue_at, edge_id LIMIT $4
 """
 _DUE_OF_SUBJECT: Final = """
 SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
-WHERE party = $1 AND subject = $2 AND overdue_at IS NOT NULL
+WHERE party = $1 AND told_by = $2 AND subject = $2 AND overdue_at IS NOT NULL
+UNION ALL
+SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
+WHERE party = $1 AND subject = $2 AND subject <> told_by AND overdue_at IS NOT NULL
 """
 _OVERDUE: Final = f"""
 SELECT edge_id, party, subject, origin, recipient, purpose, begins, timers, overdue_at FROM deadline
@@ -143,14 +146,14 @@ def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
 
 def gather_rows(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
     """Have rows added with the next statement of the last step. A row that exists stays as it is."""
-    gather_beside(driver, _BEGIN.bind(rows=bind_rows(rows)))
+    gather_part(driver, _BEGIN.part(rows=bind_rows(rows)))
 
 
 async def lock_named(driver: asyncpg.Connection, names: Collection[tuple[UUID, str, str]]) -> list[Deadline]:
     """Lock the rows of these (message id, party, counterpart), in one order. Rows of `gather_rows` are added."""
     ordered = sorted(set(names))
     columns = [[name[n] for name in ordered] for n in range(3)]
-    return [to_row(row) for row in await driver.fetch(*join_beside(driver, (_LOCK_NAMED, *columns)))]
+    return [to_row(row) for row in await driver.fetch(*join(take_parts(driver), _LOCK_NAMED, *columns))]
 
 
 async def lock_edges(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> list[Deadline]:

@@ -32,7 +32,7 @@ STILL_S_MAX: Final = 300.0
 _POLL_S: Final = 1.0
 #: Statements that identify a transaction: one that files, and one that applies a batch at a recipient.
 FILES: Final = ("INSERT INTO referral ",)
-APPLIES: Final = ("INSERT INTO offer ", "INSERT INTO case_file ", "INSERT INTO notice ")
+APPLIES: Final = ("INSERT INTO received ",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ async def test_the_keys_of_an_instance_are_rotated_as_the_runbook_says(
         assert ended.code == 0, ended.err
         return ended.json
 
-    dead = "SELECT count(*) FROM exception_account WHERE outcome = 'dead'"
+    dead = "SELECT count(*) FROM exception WHERE outcome = 'dead'"
     before = await exchange.count_as_accountant("law_enforcement", dead)
     made = [await asyncio.to_thread(operator, "key", "make", "hotline", use) for use in ("sign", "seal")]
     await restarted(exchange)  # it opens with the new key, and still signs with the old one

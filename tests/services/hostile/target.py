@@ -152,7 +152,7 @@ class Target:
 
     async def referrals(self) -> set[str]:
         """The referrals that the agencies hold."""
-        rows = await self.rows("SELECT referral_id::text FROM case_file", role="accountant")
+        rows = await self.rows("SELECT subject::text FROM received", role="accountant")
         return {row["referral_id"] for row in rows}
 
     async def held(self, topic: str) -> list[tuple[Lane, RawRecord]]:

@@ -1,66 +1,20 @@
-"""Numbers of acts on a hotline's subjects: rows are found by their keys, and filings that race leave no gap."""
+"""Numbers of acts on a hotline's subjects: filings that race leave no gap."""
 
 from __future__ import annotations
 
 import asyncio
 from uuid import UUID
 
-import asyncpg
-import pytest
-
-from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.events import Event
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.party.origin.store.filing import FILED, PostgresFiling
-from shared.runtime.database import feed
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, write_late
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.databases import until_one_waits_for_a_lock
-from tests.services.doors import LISTS
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
-
-TABLES = sorted({listed.table for listed in LISTS["hotline"].values()})
-NUMBER = feed._number(LISTS["hotline"].items())
-#: As whoever numbers, with plans that are kept.
-BEGIN = """
-SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
-SELECT set_config('causeway.parties', 'a,b', true), set_config('causeway.role', 'service', true),
-       set_config('causeway.action', 'apply', true)
-"""
-
-
-async def by_subject(endpoint: DatabaseEndpoint, table: str, statement: str) -> bool:
-    """Whether rows are looked for by the event's subject, in a plan that is made over an empty table."""
-    owner = await asyncpg.connect(endpoint.owner_url)
-    undone = owner.transaction()
-    await undone.start()
-    # Of its like the planner knows nothing, whatever other tests have left.
-    await owner.execute(f"CREATE TABLE empty_{table} (LIKE {table} INCLUDING ALL); {BEGIN}")
-    await owner.execute(f"PREPARE looked_at AS {statement.replace(f'UPDATE {table} ', f'UPDATE empty_{table} ')}")
-    plan = await owner.fetch("EXPLAIN EXECUTE looked_at(NULL, NULL, NULL, NULL)")
-    await undone.rollback()
-    await owner.close()
-    return any("Index Cond" in line and "n.subject" in line for (line,) in plan)
-
-
-@pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("table", TABLES)
-async def test_rows_are_numbered_by_their_keys_over_tables_that_were_empty_once(
-    endpoint: DatabaseEndpoint, table: str
-) -> None:
-    assert await by_subject(endpoint, table, NUMBER)
-
-
-@pytest.mark.usefixtures("database")
-async def test_by_its_party_an_offer_would_be_sought_among_all_of_them(endpoint: DatabaseEndpoint) -> None:
-    """The control: without its key, a row is looked for among all of its party."""
-    keys = "t.referral_id = n.subject AND t.party || ''", "t.referral_id::text = n.subject::text AND t.party"
-    joined = NUMBER.replace(*keys)
-    assert joined != NUMBER
-    assert not await by_subject(endpoint, "offer", joined)
 
 
 async def filed(database: Database, *prepared: Prepared) -> dict[UUID, UUID]:

@@ -52,7 +52,7 @@ async def came(providers: Providers, day: int, messages: Sequence[Received]) -> 
     assert set(await providers.receive(*messages)) == {None}
     ids = [UUID(each.subject) for each in messages]
     async with providers.database.transaction(APPLYING) as session:
-        moved = "UPDATE notice SET received_at = $2 WHERE notice_id = ANY($1::uuid[])"
+        moved = "UPDATE received SET received_at = $2 WHERE subject = ANY($1::uuid[])"
         assert await session.driver.execute(moved, ids, noon(day)) == f"UPDATE {len(ids)}"
     return ids
 

@@ -51,7 +51,7 @@ async def test_an_erasure_is_in_the_journal_before_it_commits(world: World) -> N
     world.path.rmdir()
     await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
     [line] = map(json.loads, world.path.read_text().splitlines())
-    assert (line["kind"], line["subject"], line["party"]) == ("notice", str(notice_id), PROVIDER)
+    assert (line["kind"], line["subject"], line["party"]) == ("received", str(notice_id), PROVIDER)
 
 
 async def erased_and_restored(world: World) -> UUID:
@@ -68,10 +68,10 @@ async def erased_and_restored(world: World) -> UUID:
 async def openable(world: World, notice_id: UUID) -> bool:
     """Whether anything in the database opens with today's key, whatever its state says."""
     async with world.providers.database.transaction(APPLYING) as session:
-        row = await session.driver.fetchrow("SELECT * FROM notice WHERE notice_id = $1", notice_id)
+        row = await session.driver.fetchrow("SELECT * FROM received WHERE subject = $1", notice_id)
         notices = PostgresNotices(session.driver, KEK)
         try:
-            return LOCATION in json.dumps(notices._opened(row, notice_id))
+            return LOCATION in json.dumps(notices._opened(row))
         except Defect:
             return False
 
@@ -221,7 +221,7 @@ async def test_no_line_takes_back_an_erasure_that_has_committed(world: World) ->
     await world.providers.act("acknowledge_withdrawal", ERASED, gone)
     await cut_off(world, lost)
     async with world.providers.database.transaction(APPLYING) as session:
-        gather(session.driver, [Kept("notice", each, PROVIDER) for each in (gone, lost)])
+        gather(session.driver, [Kept("received", each, PROVIDER) for each in (gone, lost)])
     assert [said(line) for line in world.path.read_text().splitlines()] == [
         ("erased", str(gone)),
         ("erased", str(lost)),

@@ -86,9 +86,9 @@ async def test_it_opens_no_record_and_shows_no_location(received: Received, prov
 async def test_what_was_erased_with_the_record_is_told_to_be(received: Received, endpoint: DatabaseEndpoint) -> None:
     owner = await asyncpg.connect(endpoint.owner_url)
     try:
-        await owner.execute("ALTER TABLE notice NO FORCE ROW LEVEL SECURITY")
-        await owner.execute("UPDATE notice SET wrapped_key = NULL WHERE notice_id = $1::text::uuid", received.notice_id)
-        await owner.execute("ALTER TABLE notice FORCE ROW LEVEL SECURITY")
+        await owner.execute("ALTER TABLE received NO FORCE ROW LEVEL SECURITY")
+        await owner.execute("UPDATE received SET wrapped_key = NULL WHERE subject = $1::text::uuid", received.notice_id)
+        await owner.execute("ALTER TABLE received FORCE ROW LEVEL SECURITY")
     finally:
         await owner.close()
     answer = await received.ask(PROVIDER)

@@ -83,7 +83,7 @@ async def asked(providers: Providers, notice_id: UUID, party: str = PROVIDER) ->
 
 async def waits(providers: Providers, notice_id: UUID) -> list[tuple[str, ...]]:
     source, beginning = (
-        own_questions(KIND, PostgresNotices.table),
+        own_questions(KIND),
         Place(-1, datetime.min.replace(tzinfo=AT.tzinfo), UUID(int=0)),
     )
     async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
@@ -101,7 +101,7 @@ async def lapse(providers: Providers, at: datetime) -> None:
         directory=lambda: providers.directory,
         clock=ManualClock(at),
     )
-    lapses = Lapses(rule, table=PostgresNotices.table)
+    lapses = Lapses(rule)
     while await lapses.look():
         pass
 

@@ -145,23 +145,23 @@ async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World
     owner = await world.owner()
     # The first that is due, and not what a service writes.
     await owner.execute(
-        f"UPDATE notice SET said = {broken_said}, changed_at = changed_at - interval '1 hour' WHERE notice_id = $1",
+        f"UPDATE received SET said = {broken_said}, changed_at = changed_at - interval '1 hour' WHERE subject = $1",
         broken,
     )
     for _ in range(2):
         await rules.look()
     states = [
-        await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", each) for each in (acted, broken, silent)
+        await owner.fetchval("SELECT state FROM received WHERE subject = $1", each) for each in (acted, broken, silent)
     ]
     assert states == ["withdrawal_acknowledged", "withdrawn", "withdrawal_acknowledged"]
     assert await world.aside.check() == Check("rules", True, "subjects_set_aside")
-    mended = "UPDATE notice SET said = jsonb_set(said, '{items,0,action}', '\"removed\"') WHERE notice_id = $1"
+    mended = "UPDATE received SET said = jsonb_set(said, '{items,0,action}', '\"removed\"') WHERE subject = $1"
     await owner.execute(mended, broken)
     await rules.look()
-    assert await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", broken) == "withdrawn", "not yet"
+    assert await owner.fetchval("SELECT state FROM received WHERE subject = $1", broken) == "withdrawn", "not yet"
     world.clock.advance(PAUSE_MAX.total_seconds())
     await rules.look()
-    assert await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", broken) == "withdrawal_acknowledged"
+    assert await owner.fetchval("SELECT state FROM received WHERE subject = $1", broken) == "withdrawal_acknowledged"
     assert await world.aside.check() == Check("rules", True)
     await owner.close()
 

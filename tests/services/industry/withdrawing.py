@@ -23,7 +23,7 @@ from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, noti
 from tests.services.industry.provider import KEK, Providers
 
 #: The rows of a backup that an erasure must outlive, and its place in the journal.
-TABLES = ("notice", "notice_location", "erasure_place", "erased_record")
+TABLES = ("received", "notice_location", "erasure_place", "erased_record")
 NO_DELAY = 0.0
 
 

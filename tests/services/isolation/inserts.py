@@ -1,6 +1,16 @@
-"""How a row of an isolated table is made where it stands for a place, or for who has looked: as `Isolated.insert`."""
+"""How a row of an isolated table is made: what was received, a place, a look. As `Isolated.insert`."""
 
 from __future__ import annotations
+
+
+def insert_received(kind: str) -> str:
+    """The statement that adds a row of a kind to `received`."""
+    return f"""
+INSERT INTO received (subject, party, kind, sender, purpose, exercise, state, revision, edge_revision, edge, content,
+                      evidence)
+VALUES ($1, $2, '{kind}', 'sender.example', 'assessment', true, $3, 1, 1, '{{}}', '', '')
+"""
+
 
 NOTICE_LOCATION = """
 INSERT INTO notice_location (notice_id, party, n, version, token) SELECT $1, $2, 1, 1, '' WHERE $3 <> ''

@@ -14,7 +14,14 @@ from shared.exchange.act import CaseState, NoticeState, OfferState, Preservation
 from shared.exchange.origin import ReferralState
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority, Relation, Role
-from tests.services.isolation.inserts import NOTICE_LOCATION, PRESERVATION_LOCATION, RECORD_LOOK, RELATION, TOKEN
+from tests.services.isolation.inserts import (
+    NOTICE_LOCATION,
+    PRESERVATION_LOCATION,
+    RECORD_LOOK,
+    RELATION,
+    TOKEN,
+    insert_received,
+)
 
 AUTHORITIES: dict[str, Authority] = {
     "hotline": HOTLINE,
@@ -71,23 +78,12 @@ _REVISION = """
 INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, facts, decision, content)
 SELECT $1::uuid, 1, $2, 'filed', now(), '', '{}', '{}', '' WHERE $3 <> ''
 """
-_OFFER = """
-INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content, evidence)
-VALUES ($1, $2, 'origin.example', 'assessment', true, $3, '{}', '', '')
-"""
-_CASE = """
-INSERT INTO case_file (referral_id, party, origin, exercise, state) VALUES ($1, $2, 'origin.example', true, $3)
-"""
 _CASE_EDGE = """
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence)
-SELECT $1, $2, 'investigation', '{}', '', '' WHERE $3 <> ''
+INSERT INTO received_edge (subject, party, purpose, revision, edge, content, evidence)
+SELECT $1, $2, 'investigation', 1, '{}', '', '' WHERE $3 <> ''
 """
 _CASE_ACT = """
 INSERT INTO case_act (referral_id, party, number, state, said, at) SELECT $1, $2, 1, $3, '{}', now()
-"""
-_NOTICE = """
-INSERT INTO notice (notice_id, party, notifier, exercise, state, purpose, language, edge, content, evidence)
-VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '', '')
 """
 _WEBHOOK = """
 INSERT INTO webhook (webhook_id, party, state, number, due_at, made_at) VALUES ($1, $2, $3, 0, now(), now())
@@ -343,15 +339,14 @@ DEADLINES = tuple(map(_deadlines, ("hotline", "law_enforcement", "industry")))
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
-    Isolated("hotline", "offer", "offer", OfferState, "referral_id", _OFFER),
-    Isolated("law_enforcement", "case_file", "case", CaseState, "referral_id", _CASE),
-    Isolated("law_enforcement", "case_edge", "case", CaseState, "referral_id", _CASE_EDGE, has_state=False),
+    Isolated("hotline", "received", "offer", OfferState, "subject", insert_received("offer")),
+    Isolated("law_enforcement", "received", "case", CaseState, "subject", insert_received("case")),
     Isolated(
         "law_enforcement", "case_act", "case", CaseState, "referral_id", _CASE_ACT, has_state=False, timeline=True
     ),
     Isolated("industry", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("industry", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
-    Isolated("industry", "notice", "notice", NoticeState, "notice_id", _NOTICE),
+    Isolated("industry", "received", "notice", NoticeState, "subject", insert_received("notice")),
     *(
         held
         for service in ("hotline", "law_enforcement", "industry")
@@ -361,6 +356,11 @@ TABLES = (
                 service, "webhook_delivery", "webhook", WebhookState, "webhook_id", _WEBHOOK_DELIVERY, has_state=False
             ),
         )
+    ),
+    # It is for cases alone: nobody reaches a row of it at another kind of service.
+    *(
+        Isolated(service, "received_edge", "case", CaseState, "subject", _CASE_EDGE, has_state=False)
+        for service in ("hotline", "law_enforcement", "industry")
     ),
     *PRESERVATIONS,
     *LOCATIONS,

@@ -78,7 +78,7 @@ async def received(exchange: Exchange, referral_id: UUID) -> tuple[list[tuple[st
         "hotline", "SELECT receipt, receipt_code FROM edge WHERE referral_id = $1", referral_id
     )
     cases = await exchange.count_as_accountant(
-        "law_enforcement", "SELECT 1 FROM case_file WHERE referral_id = $1", referral_id
+        "law_enforcement", "SELECT 1 FROM received WHERE subject = $1", referral_id
     )
     return [(row["receipt"], row["receipt_code"]) for row in kept], len(cases)
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
-from shared.exchange.act import OfferState
+from shared.exchange.act import NoticeState, OfferState
 from shared.kernel.authority import Relation, Role
+from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
+from tests.services.isolation.inserts import insert_received
 from tests.services.isolation.matrix import Cell, Disagreement, disagreements, fill
 from tests.services.isolation.tables import AUTHORITIES, DEADLINES, PARTIES, TABLES, Isolated
 
 Record = Callable[[str, object], None]
-OFFER = next(held for held in TABLES if held.table == "offer")
+OFFER = next(held for held in TABLES if (held.service, held.table) == ("hotline", "received"))
 
 
 async def asked(scratch: dict[str, Scratch], held: Isolated) -> tuple[list[Disagreement], int]:
@@ -86,7 +89,7 @@ async def test_what_falls_due_for_another_party_is_invisible(scratch: dict[str, 
 
 async def test_with_row_level_security_off_the_foreign_cells_are_found_open(scratch: dict[str, Scratch]) -> None:
     """The control of the first test: it is the policies that answer, not the statements that ask."""
-    off, on = (f"ALTER TABLE offer {word} ROW LEVEL SECURITY" for word in ("DISABLE", "ENABLE"))
+    off, on = (f"ALTER TABLE received {word} ROW LEVEL SECURITY" for word in ("DISABLE", "ENABLE"))
     async with changed(scratch["hotline"].admin, off, undo=on):
         differing, cells = await asked(scratch, OFFER)
     assert len(differing) == cells
@@ -99,8 +102,26 @@ async def test_one_cell_too_many_in_the_database_is_found_by_name(scratch: dict[
     remove = f"DELETE FROM permitted WHERE (resource, action, role, state) = {where}"
     async with changed(scratch["hotline"].admin, add, undo=remove):
         differing, _ = await asked(scratch, OFFER)
-    cell = Cell("hotline.offer", "analyst", "own", "acknowledge_withdrawal", "offered")
+    cell = Cell("hotline.received", "analyst", "own", "acknowledge_withdrawal", "offered")
     assert differing == [Disagreement(cell, ("changes", "sees"), ("sees",))]
+
+
+async def test_a_received_row_of_a_kind_that_the_service_does_not_permit_is_out_of_reach(
+    scratch: dict[str, Scratch],
+) -> None:
+    """The kind of the row is judged, not the service's. The control: an offer in the same state."""
+    notice = replace(OFFER, insert=insert_received("notice"), states=NoticeState)
+    rows = await fill(scratch["hotline"].admin, notice)
+    scope = RowScope([PARTIES[Relation.OWN]], Role.SERVICE, "apply")
+    for insert, added in ((notice.insert, False), (OFFER.insert, True)):
+        async with scratch["hotline"].database.transaction(scope) as session:
+            assert await session.driver.fetch("SELECT 1 FROM received") == []
+            assert await session.driver.fetch("UPDATE received SET party = party RETURNING 1") == []
+            tried = await session.driver.fetchval(
+                "SELECT each_added($1, $2, $3, $4)", insert, [uuid7()], [PARTIES[Relation.OWN]], ["withdrawn"]
+            )
+            assert tried == [added]
+    assert await scratch["hotline"].admin.fetchval("SELECT count(*) FROM received") == len(rows) + 1
 
 
 async def test_one_cell_too_few_in_the_database_is_found_by_name(scratch: dict[str, Scratch]) -> None:

@@ -41,11 +41,11 @@ Held = tuple[bytes, bytes, Callable[[bytes, bytes], object]]
 
 
 def opener(store: type[PostgresItems], item: NewItem) -> Callable[[bytes, bytes], object]:
-    row = {"party": item.party, "purpose": item.purpose}
+    row = {"subject": item.subject, "party": item.party, "purpose": item.purpose}
 
     def opened(content: bytes, key: bytes) -> object:
         held: Any = row | {"content": content, "wrapped_key": key}
-        return store(None, KEK)._opened(held, item.subject_id)  # type: ignore[arg-type]
+        return store(None, KEK)._opened(held)  # type: ignore[arg-type]
 
     return opened
 
@@ -61,9 +61,9 @@ def received(subject: UUID) -> Mapping[str, Held]:
         ],
     }
     return {
-        f"{store.table.contents} {item.party} {item.purpose}": (item.content, item.wrapped_key, opener(store, item))
+        f"received {item.party} {item.purpose}": (item.content, item.wrapped_key, opener(store, item))
         for store, sent in messages.items()
-        for item in new_items(sent, KEK, table=store.table.contents)
+        for item in new_items(sent, KEK, kind=store.kind)
     }
 
 
@@ -86,7 +86,7 @@ def reference(subject: UUID, party: str) -> Held:
     protected, key = protected_reference(subject, party, reference="case 17", kek=KEK)
 
     def opened(content: bytes, wrapped: bytes) -> object:
-        row: Any = {"referral_id": subject, "party": party, "case_reference": content, "reference_key": wrapped}
+        row: Any = {"subject": subject, "party": party, "case_reference": content, "reference_key": wrapped}
         return case_reference(row, KEK)
 
     return protected, key, opened
@@ -95,7 +95,7 @@ def reference(subject: UUID, party: str) -> Held:
 def everything(subject: UUID) -> Mapping[str, Held]:
     held = dict(received(subject))
     held |= {f"referral {party}": filed(subject, party) for party in (HOTLINE, OTHER_HOTLINE)}
-    return held | {f"case_file {party}": reference(subject, party) for party in (AGENCY, OTHER_AGENCY)}
+    return held | {f"reference {party}": reference(subject, party) for party in (AGENCY, OTHER_AGENCY)}
 
 
 def opens(content: bytes, key: bytes, opened: Callable[[bytes, bytes], object]) -> bool:
@@ -133,4 +133,4 @@ def test_with_the_subject_alone_as_its_place_a_withheld_value_opened_at_another_
     monkeypatch.setattr("shared.envelope.datakeys.Place.column", lambda place, _: place.row.partition(".")[0].encode())
     held = everything(uuid7())
     content, key, _ = held[f"referral {HOTLINE}"]
-    assert opens(content, key, held[f"offer {OTHER_HOTLINE} assessment"][2])
+    assert opens(content, key, held[f"received {OTHER_HOTLINE} assessment"][2])

@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from services.law_enforcement.domain import AUTHORITY
-from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance, Declination
 from shared.exchange.act import CaseState, Subject
 from shared.kernel.authority import Role
@@ -51,7 +50,7 @@ async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID
 async def attention(agencies: Agencies, *, party: str = AGENCY, cursor: str | None = None) -> AttentionPage:
     serving: Any = SimpleNamespace(database=agencies.database)
 
-    look = partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE)
+    look = partial(items_waiting, subject=Subject.CASE)
     door = Attention(serving, AUTHORITY, (Source("case", CaseState.OFFERED, look),))
     who = Identity(party, Role.VIEWER, "law_enforcement", True, ACTOR)
     return await door.page(who, cursor, rank_max=1, limit=2)

@@ -23,7 +23,7 @@ async def test_no_act_leads_to_a_state_that_nobody_has_a_word_for(agencies: Agen
     """PostgreSQL alone: whoever holds the service's role cannot make a row that no list could show."""
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
-    statement = "UPDATE case_file SET state = $2 WHERE referral_id = $1"
+    statement = "UPDATE received SET state = $2 WHERE subject = $1"
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "decline")) as session:
         await session.driver.execute("SAVEPOINT before")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -38,7 +38,7 @@ async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> 
     await agencies.receive(offered(referral_id))
     await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
-        said = await session.driver.fetchval("SELECT said FROM case_file WHERE referral_id = $1", referral_id)
+        said = await session.driver.fetchval("SELECT said FROM received WHERE subject = $1", referral_id)
     assert said == {"accepted_at": "2026-05-04T12:00:00.000Z"}
     async with agencies.cases("outcome") as cases:
         item = (await cases.find([referral_id]))[referral_id, AGENCY]

@@ -100,7 +100,7 @@ async def test_a_record_that_were_not_encrypted_would_be_found(
     agencies: Agencies, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above: the same search with the encryption switched off."""
-    monkeypatch.setattr(arriving, "seal_contents", unencrypted)
+    monkeypatch.setattr(arriving, "seal_content", unencrypted)
     await agencies.receive(offered(uuid7(), to=OTHER_AGENCY))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_AGENCY])
 
@@ -247,7 +247,9 @@ async def test_what_was_withdrawn_is_erased_for_every_purpose(agencies: Agencies
     assert (shown["record"], shown["further"][0]["record"], shown["fate"]) == (None, None, "erased")
     async with agencies.database.transaction(RowScope([AGENCY], Role.SERVICE, "apply")) as session:
         left = await session.driver.fetchval(
-            "SELECT count(*) FROM case_edge WHERE referral_id = $1 AND (wrapped_key IS NOT NULL OR content <> '')",
+            "SELECT count(*) FROM (SELECT subject, wrapped_key, content FROM received UNION ALL "
+            "SELECT subject, wrapped_key, content FROM received_edge) AS r "
+            "WHERE subject = $1 AND (wrapped_key IS NOT NULL OR content <> '')",
             referral_id,
         )
     assert left == 0
@@ -357,7 +359,7 @@ async def test_erasing_the_data_key_erases_the_record_and_nothing_else(agencies:
     referral_id = uuid7()
     await agencies.receive(offered(referral_id))
     async with agencies.database.transaction(RowScope([AGENCY], Role.SERVICE, "apply")) as session:
-        await session.driver.execute("UPDATE case_edge SET wrapped_key = NULL WHERE referral_id = $1", referral_id)
+        await session.driver.execute("UPDATE received SET wrapped_key = NULL WHERE subject = $1", referral_id)
     shown = await agencies.show(referral_id)
     assert shown["record"] is None
     assert shown["edge"]["purpose"] == "investigation"

@@ -51,7 +51,7 @@ def day(days: float) -> str:
 async def aged(agencies: Agencies, party: str) -> None:
     """All that the party has was there thirty days ago."""
     async with agencies.database.transaction(RowScope([party], Role.SERVICE, "apply")) as session:
-        statement = "UPDATE case_file SET received_at = received_at - interval '30 days' WHERE party = $1"
+        statement = "UPDATE received SET received_at = received_at - interval '30 days' WHERE party = $1"
         assert (await session.driver.execute(statement, party)) != "UPDATE 0"
 
 
@@ -92,7 +92,7 @@ async def test_a_case_is_found_by_the_agencys_own_reference_and_by_no_other_agen
     assert await found(client, reference=number) == [first]
     assert await found(client, OTHER_AGENCY, reference=str(first)) == []
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:
-        rows = await cases._driver.fetch("SELECT reference_token FROM case_file WHERE reference_token IS NOT NULL")
+        rows = await cases._driver.fetch("SELECT reference_token FROM received WHERE reference_token IS NOT NULL")
     assert number.encode() not in b"".join(row["reference_token"] for row in rows)
     assert KEK.reference_token(AGENCY, number) not in {row["reference_token"] for row in rows}
 

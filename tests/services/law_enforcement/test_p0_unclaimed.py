@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 
 from services.law_enforcement.domain import AUTHORITY
-from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance, Declination
 from shared.contracts.base import Contract
 from shared.contracts.leases import Claim, HandOver
@@ -67,7 +66,7 @@ async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:
 
 async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> Waiting | None:
     serving: Any = SimpleNamespace(database=agencies.database)
-    look = partial(cases_waiting, table=PostgresCases.table, now=lambda: at)
+    look = partial(cases_waiting, now=lambda: at)
     door = Attention(serving, AUTHORITY, (Source("case", CaseState.OFFERED, look),))
     who = Identity(AGENCY, Role.VIEWER, "law_enforcement", True, ACTOR)
     page = await door.page(who, None, rank_max=0, limit=200)

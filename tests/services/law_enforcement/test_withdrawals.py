@@ -18,6 +18,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.by_rule import ByRule
+from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.withdrawals import Withdrawals
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Erased, Journal
@@ -88,7 +89,7 @@ async def test_a_restored_agency_says_once_more_that_it_has_erased_and_cannot_ke
     await agencies.receive(withdrawn(case))
     assert await places(agencies, case) == 1
     journal = Journal(tmp_path / "erasures.jsonl")
-    journal.append([Erased(PostgresCases.table.name, case, AGENCY)], AT)
+    journal.append([Erased(ERASED_RECEIVED, case, AGENCY)], AT)
     async with agencies.database.transaction() as session:
         await session.driver.execute("UPDATE erasure_place SET lines = 0, digest = ''")
     assert await Erasures(journal, ERASES, ManualClock(AT)).apply(agencies.database) == 1

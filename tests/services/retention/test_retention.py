@@ -40,7 +40,7 @@ _BOOKS = (
     "SELECT referral_id, party, disposition, state, work_reason FROM referral ORDER BY 1",
     "SELECT edge_id, message_id, referral_id, party, recipient, purpose, state, answer FROM edge ORDER BY 1",
     "SELECT * FROM stream_account ORDER BY peer, lane",
-    "SELECT * FROM outcome_account ORDER BY peer, message_id",
+    "SELECT peer, message_id, outcome, code FROM outcome_open ORDER BY peer, message_id",
     "SELECT * FROM receive_account ORDER BY writer, lane",
     "SELECT * FROM intake_count ORDER BY party",
 )
@@ -119,13 +119,13 @@ async def test_a_case_keeps_its_record_until_it_was_finished_long_ago(
     agencies = Agencies(databases["law_enforcement"])
     closed, going_on, withdrawn = [uuid7() for _ in range(3)]
     await agencies.receive(*(offered(each) for each in (closed, going_on, withdrawn)))
-    came = "UPDATE case_edge SET received_at = $1"
+    came = "UPDATE received SET received_at = $1"
     await as_owner(endpoints["law_enforcement"], came, LONG_AGO - timedelta(days=1), parties=[AGENCY])
-    change = "UPDATE case_file SET state = $2, changed_at = $3 WHERE referral_id = $1"
+    change = "UPDATE received SET state = $2, changed_at = $3 WHERE subject = $1"
     for subject, state in ((closed, "closed"), (going_on, "ongoing"), (withdrawn, "withdrawn")):
         await as_owner(endpoints["law_enforcement"], change, subject, state, LONG_AGO, parties=[AGENCY])
     ended = {each.table: each.count for each in await apply(owned(endpoints, "law_enforcement"), NOW)}
-    assert ended["case_edge"] == 1
+    assert ended["received"] == 1
     assert (await agencies.show(closed))["record"] is None
     assert (await agencies.show(going_on))["record"] is not None
     assert (await agencies.show(withdrawn))["record"] is not None
@@ -139,15 +139,15 @@ async def test_the_class_of_an_edge_says_how_long_its_record_is_kept(
     agencies, endpoint, referral_id = Agencies(databases["law_enforcement"]), endpoints["law_enforcement"], uuid7()
     await agencies.receive(offered(referral_id))
     edge = (
-        "UPDATE case_edge SET received_at = $2, edge = jsonb_set(edge, '{handling,retention}', '\"ca_21d\"')"
-        " WHERE referral_id = $1"
+        "UPDATE received SET received_at = $2, edge = jsonb_set(edge::jsonb, '{handling,retention}', '\"ca_21d\"')"
+        " WHERE subject = $1"
     )
     await as_owner(endpoint, edge, referral_id, NOW - timedelta(days=days + 1), parties=[AGENCY])
-    change = "UPDATE case_file SET state = 'declined', changed_at = $2 WHERE referral_id = $1"
+    change = "UPDATE received SET state = 'declined', changed_at = $2 WHERE subject = $1"
     await as_owner(endpoint, change, referral_id, NOW - timedelta(days=days), parties=[AGENCY])
     await apply(owned(endpoints, "law_enforcement"), NOW)
     async with databases["law_enforcement"].transaction(RowScope([AGENCY], "machine", "read")) as session:
-        key = await session.driver.fetchval("SELECT wrapped_key FROM case_edge WHERE referral_id = $1", referral_id)
+        key = await session.driver.fetchval("SELECT wrapped_key FROM received WHERE subject = $1", referral_id)
     assert (key is not None) is left
 
 
@@ -170,7 +170,7 @@ async def test_events_leave_by_the_month_but_those_of_open_subjects(
     assert gone not in subjects
     assert {each.table: each.count for each in await apply(owned(endpoints, "law_enforcement"), NOW)}["act"] == 0
     assert still_open in [subject for _, subject in await events_of(database, party)]
-    finish = "UPDATE case_file SET state = 'closed' WHERE referral_id = $1"
+    finish = "UPDATE received SET state = 'closed' WHERE subject = $1"
     await as_owner(endpoint, finish, still_open, parties=[party])
     await apply(owned(endpoints, "law_enforcement"), NOW)
     assert still_open not in [subject for _, subject in await events_of(database, party)]

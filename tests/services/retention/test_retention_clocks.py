@@ -57,9 +57,9 @@ async def test_clocks_of_a_case_end_with_its_record_for_the_same_purpose(
     closed, going_on = uuid7(), uuid7()
     agencies, purposes = Agencies(database), ("investigation", "victim_identification")
     await agencies.receive(*(offered(each, purpose=purpose) for each in (closed, going_on) for purpose in purposes))
-    came = "UPDATE case_edge SET received_at = $1 WHERE purpose = $2"
+    came = "UPDATE received SET received_at = $1 WHERE purpose = $2"
     await as_owner(endpoint, came, LONG_AGO - timedelta(days=1), purposes[0], parties=[AGENCY])
-    change = "UPDATE case_file SET state = $2, changed_at = $3 WHERE referral_id = $1"
+    change = "UPDATE received SET state = $2, changed_at = $3 WHERE subject = $1"
     for subject, state in ((closed, "closed"), (going_on, "ongoing")):
         await as_owner(endpoint, change, subject, state, LONG_AGO, parties=[AGENCY])
     await apply(owned(endpoints, "law_enforcement"), NOW)

@@ -83,10 +83,9 @@ def ending(service: str) -> Iterator[Question]:
     """What erases the records of that month: each is found, locked, looked at with what it hangs on, and changed."""
     asked = partial(Question, rows_max=10 * _OF_THE_MONTH, settings=retention.BY_ROW)
     scope = RowScope([BIG, TINY, *(f"p{n}.example" for n in range(40))], "service", "apply")
-    items, key, subject = retention._ITEMS[service]
-    contents = "case_edge" if service == "law_enforcement" else items
-    records, page = retention._records(items, key, contents), (_PAST, retention.ROWS_MAX)
-    yield asked(contents, records, (*page, EPOCH, "", sorted(finished(subject))), scope)
+    page = _PAST, retention.ROWS_MAX
+    ended = sorted(finished(retention._RECEIVES[service]))
+    yield asked("received", retention._records("received"), (*page, EPOCH, "", ended), scope)
     if service == "hotline":
         further = (sorted(final_answers()), sorted(WITHDRAWAL_NOTED), first_uuid7(_PAST))
         yield asked("referral", retention._REFERRALS, (*page, UUID(int=0), *further), scope)

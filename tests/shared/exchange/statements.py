@@ -124,9 +124,6 @@ class Told:
         item = Item(**names, exercise=True, numbers=self.items)  # type: ignore[arg-type]
         return {(self.subject, self.recipient): item}
 
-    async def erase_returned(self, subjects: Sequence[UUID]) -> None:
-        """Nothing was erased before."""
-
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
         return {}
 

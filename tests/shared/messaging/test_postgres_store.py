@@ -16,7 +16,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.errors import Unavailable
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Source, SourceLane
-from shared.runtime.database.transactions import Database, Session
+from shared.runtime.database.transactions import Database, Session, write_parts
 from tests.support.messaging_stores import (
     AT,
     OWN,
@@ -225,6 +225,7 @@ async def test_a_consumed_batch_is_two_statements_and_one_row(stores: MessagingS
         incoming = await tx.load_incoming(PAIR, lock=True)
         incoming.lanes[1].next_offset += 100
         await tx.save_incoming(incoming)
+        await write_parts(tx.session.driver)
     assert len(work.statements) == 2
     assert work.rows == {"receive_state": 1}
 

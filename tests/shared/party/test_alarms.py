@@ -225,8 +225,7 @@ def test_every_kind_has_its_page_and_the_table_takes_no_other() -> None:
     root = Path(__file__).parents[3]
     described = re.findall(r"^## (\w+)$", (root / "docs/operations/guard_alarms.md").read_text(), re.MULTILINE)
     assert described == [kind.value for kind in Kind]
-    for service in ("hotline", "industry"):
-        tables = (root / f"services/{service}/migrations/versions/0001_first_tables.sql").read_text()
-        allowed = re.search(r"alarm_kind CHECK \(\s*kind IN \(([^)]*)\)", tables)
-        assert allowed is not None
-        assert re.findall(r"'(\w+)'", allowed[1]) == described
+    tables = (root / "shared/party/origin/schema.sql").read_text()
+    allowed = re.search(r"alarm_kind CHECK \(\s*kind IN \(([^)]*)\)", tables)
+    assert allowed is not None
+    assert re.findall(r"'(\w+)'", allowed[1]) == described

@@ -14,7 +14,7 @@ from shared.exchange.prepare import Again, Prepared, law_of
 from shared.kernel.errors import Defect
 from shared.messaging.streams import Place
 from shared.runtime.database.columns import Bound, Columns, Statement
-from shared.runtime.database.transactions import gather_beside, gather_placed, take_placed
+from shared.runtime.database.transactions import gather_part, gather_placed, take_placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessage]) -
         found = [by_message[message_id] for message_id in edges.message_ids]
         places = [each.incarnation for each in found], [each.lane for each in found], [each.number for each in found]
         rows = Bound(_PLACED_EDGE, [*edges.rows.arguments, *places])
-        gather_beside(driver, _INSERT.bind(rows=rows))
+        gather_part(driver, _INSERT.part(rows=rows))
         inserted.update(edges.message_ids)
     return inserted
 

@@ -12,8 +12,6 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-import asyncpg
-
 from shared.contracts.preserving import PreservationRecord
 from shared.contracts.referral import Locator
 from shared.envelope.datakeys import KeyEncryptionKey
@@ -50,7 +48,6 @@ class _AskedLocation(NamedTuple):
 
 
 NOTICED: Final = Columns.of(NoticeLocation)
-_ADD_NOTICED: Final = insert("notice_location", NOTICED, end="ON CONFLICT DO NOTHING")
 _ASKED: Final = Columns.of(_AskedLocation)
 _ADD_ASKED: Final = insert("preservation_location", _ASKED, end="ON CONFLICT DO NOTHING")
 _UNANSWERED: Final = """
@@ -63,7 +60,7 @@ ORDER BY p.preservation_id
 _MATCHES: Final = """
 SELECT DISTINCT n.notice_id, n.n FROM preservation_location AS a
 JOIN notice_location AS n ON n.party = a.party AND n.version = a.version AND n.token = a.token
-JOIN notice AS t ON t.notice_id = n.notice_id AND t.party = n.party
+JOIN received AS t ON t.subject = n.notice_id AND t.party = n.party
 WHERE a.preservation_id = $1 AND a.party = $2 AND t.state IN ('issued', 'acknowledged', 'in_part', 'reappeared')
 ORDER BY n.notice_id, n.n LIMIT $3
 """
@@ -83,12 +80,6 @@ def tokens(locator: Locator, kek: KeyEncryptionKey, party: str) -> Iterator[Toke
     for version, form in FORMS.items():
         kept = kept_locator(locator, form.edition)
         yield Token(version, kek.location_token(party, version, in_form(kept, version)))
-
-
-async def add_notice_locations(driver: asyncpg.Connection, rows: Sequence[NoticeLocation]) -> None:
-    """Keep where the items of new notices lie."""
-    if rows:
-        await driver.execute(*_ADD_NOTICED.bind(rows=NOTICED.rows(rows)))
 
 
 class ProviderPreservations(PostgresPreservations):

@@ -38,15 +38,14 @@ from shared.party.preservation.ports import (
 )
 from shared.party.said import Said
 from shared.runtime.database.columns import Columns, Json, insert
-from shared.runtime.database.feed import Listed, note_acts
-from shared.runtime.database.pages import next_cursor, read_cursor
+from shared.runtime.database.feed import note_acts
+from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
 from shared.vocabulary.routing import Instrument
 
 TABLE: Final = "preservation"
-LISTED: Final = Listed(TABLE, "preservation_id")
 _FIND: Final = """
 SELECT preservation_id, party, counterpart, exercise, offered, answer, kind, instrument, term, until, acts, told,
        wrapped_key IS NULL AS erased
@@ -58,10 +57,11 @@ UPDATE preservation SET state = $4, offered = $5, answer = $6, acts = $7, told =
 WHERE preservation_id = $1 AND party = $2 AND ARRAY[acts, told] = $3::int[] RETURNING preservation_id
 """
 _PAGE: Final = """
-SELECT preservation_id, counterpart, exercise, state, kind, instrument, term, until, asked_at, code, arrival
+SELECT preservation_id, counterpart, exercise, state, kind, instrument, term, until, asked_at, code, received_at
 FROM preservation
-WHERE party = $1 AND arrival IS NOT NULL AND ($2::text IS NULL OR state = $2)
-  AND ($3::bigint IS NULL OR arrival < $3) ORDER BY arrival DESC LIMIT $4
+WHERE party = $1 AND ($2::text IS NULL OR state = $2)
+  AND ($3::timestamptz IS NULL OR (received_at, preservation_id) < ($3, $4::uuid))
+ORDER BY received_at DESC, preservation_id DESC LIMIT $5
 """
 _ONE: Final = "SELECT * FROM preservation WHERE preservation_id = $1"
 _TIMELINE: Final = """
@@ -195,9 +195,11 @@ class PostgresPreservations:
         send(self._driver, drafts)
 
     async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> PreservationPage:
-        rows = await self._driver.fetch(_PAGE, party, state, read_cursor(cursor), limit + 1)
-        items = [_shown(row) for row in rows[:limit]]
-        return PreservationPage(items=tuple(items), next=next_cursor(rows, limit))
+        above = (None, None) if cursor is None else read_place(cursor)[1:]
+        rows = await self._driver.fetch(_PAGE, party, state, *above, limit + 1)
+        last = rows[limit - 1] if len(rows) > limit else None
+        following = None if last is None else place_cursor((0, last["received_at"], last["preservation_id"]))
+        return PreservationPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
 
     async def look(self, preservation_id: UUID) -> LookedPreservation:
         row, timeline = await self._one(preservation_id)

@@ -74,7 +74,14 @@ class Items(Protocol):
         ...
 
     async def add(self, messages: Sequence[Received]) -> None:
-        """Store new items, each sealed part under a data key of its own."""
+        """Store new items, each sealed part under a data key of its own.
+
+        Nothing opens a record that was erased before and has come again, into a restored database.
+        """
+        ...
+
+    async def add_edges(self, messages: Sequence[Received]) -> None:
+        """Store further purposes of items that there are, likewise."""
         ...
 
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
@@ -113,10 +120,6 @@ class Items(Protocol):
 
     async def keep(self, item: Item) -> None:
         """The record stays: what was to erase it, and never committed, does not at the next start."""
-        ...
-
-    async def erase_returned(self, subjects: Sequence[UUID]) -> None:
-        """Delete the keys of what was erased before and has come again, into a restored database."""
         ...
 
     async def taken_back(
@@ -162,10 +165,7 @@ class Items(Protocol):
         ...
 
     async def page(self, party: str, page: Page) -> Contract:
-        """The party's items without their records: what is open and has a child at risk, then all others, newest first.
-
-        In the order in which they became visible.
-        """
+        """The party's items without their records: open ones with a child at risk, then all others, newest first."""
         ...
 
     async def look(self, subject_id: UUID) -> ShownItem:

@@ -1,71 +1,79 @@
-"""What acts make of items, in PostgreSQL: all acts of a transaction that are of one kind go in one statement."""
+"""The effects of a party's acts on its rows of `received`: one statement for all acts of a transaction."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from shared.party.recipient.ports import ItemAct
+from shared.runtime.database.columns import Columns, Json, Statement
 
 
-class Table(Protocol):
-    """Of a table of items, what this needs: `beside` are columns of bytes that an act sets where it says something."""
+class Reference(NamedTuple):
+    """The agency's own reference of a case: protected, its wrapped key, and the token by which it is found."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def subject(self) -> str: ...
-    @property
-    def beside(self) -> Sequence[str]: ...
+    protected: bytes | None = None
+    key: bytes | None = None
+    token: bytes | None = None
+
+
+class _Move(NamedTuple):
+    """A row as an act found it, and as the act leaves it."""
+
+    subject: UUID
+    party: str
+    present: str
+    following: str
+    acts: int
+    revision: int
+    said: Json
+    case_reference: bytes | None
+    reference_key: bytes | None
+    reference_token: bytes | None
+
+
+_MOVES: Final = Columns.of(_Move)
+_MOVE: Final = Statement(
+    """
+WITH a AS MATERIALIZED (SELECT * FROM {moves}), held AS MATERIALIZED (
+    SELECT t.subject, t.party FROM received AS t JOIN a USING (subject, party)
+    WHERE t.state = a.present AND t.acts = a.acts AND t.revision = a.revision
+    ORDER BY t.subject, t.party FOR UPDATE OF t
+)
+UPDATE received AS t
+SET state = a.following, changed_at = now(), acts = t.acts + 1, said = a.said::jsonb,
+    case_reference = coalesce(a.case_reference, t.case_reference),
+    reference_key = coalesce(a.reference_key, t.reference_key),
+    reference_token = coalesce(a.reference_token, t.reference_token)
+FROM a JOIN held USING (subject, party)
+WHERE t.subject = a.subject AND t.party = a.party RETURNING t.subject
+""",
+    moves=_MOVES,
+)
 
 
 async def move(
     driver: asyncpg.Connection,
-    table: Table,
     acts: Sequence[ItemAct],
     *,
     said: Sequence[Mapping[str, object]],
-    beside: Sequence[Sequence[bytes | None]] = (),
+    references: Sequence[Reference],
 ) -> frozenset[UUID]:
-    """Have each item stand where its act leads and keep all that was `said`; the subjects of those that were moved.
+    """Store the state and the words after each act; return the subjects of the rows that were moved.
 
-    Nobody has acted on or amended it meanwhile, or it is not moved: so all is what it was when it was found. They are
-    locked in one order by everybody.
+    A row that another transaction has acted on or amended since it was found is not moved. All transactions lock rows
+    in one order.
     """
-    items = [each.item for each in acts]
-    columns = (
-        [item.subject_id for item in items],
-        [item.party for item in items],
-        [item.state for item in items],
-        [each.following for each in acts],
-        [item.acts for item in items],
-        [item.revision for item in items],
-        [json.dumps(words) for words in said],
-    )
-    rows = await driver.fetch(_statement(table), *columns, *beside)
+    moves = [
+        _Move(
+            item.subject_id, item.party, item.state, act.following, item.acts, item.revision, json.dumps(words), *named
+        )
+        for act, words, named in zip(acts, said, references, strict=True)
+        for item in (act.item,)
+    ]
+    rows = await driver.fetch(*_MOVE.bind(moves=_MOVES.rows(moves)))
     return frozenset(row["subject"] for row in rows)
-
-
-def _statement(table: Table) -> str:
-    further = "".join(f", ${place}::bytea[]" for place in range(8, 8 + len(table.beside)))
-    names = "".join(f", {name}" for name in table.beside)
-    kept = "".join(f", {name} = coalesce(a.{name}, t.{name})" for name in table.beside)
-    return f"""
-WITH a AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::text[]{further})
-        AS a (subject, party, present, following, acts, revision, said{names})
-), held AS MATERIALIZED (
-    SELECT t.{table.subject} AS subject, t.party FROM {table.name} AS t
-    JOIN a ON a.subject = t.{table.subject} AND a.party = t.party
-    WHERE t.state = a.present AND t.acts = a.acts AND t.revision = a.revision
-    ORDER BY t.{table.subject}, t.party FOR UPDATE OF t
-)
-UPDATE {table.name} AS t
-SET state = a.following, changed_at = now(), acts = t.acts + 1, said = a.said::jsonb{kept}
-FROM a JOIN held USING (subject, party)
-WHERE t.{table.subject} = a.subject AND t.party = a.party RETURNING t.{table.subject} AS subject
-"""

@@ -1,88 +1,198 @@
-"""What messages bring: the row of a new item, its record and the message as it came sealed under a key of its own."""
+"""New rows of `received`: the opened record and the message as it came, sealed under a key of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
-from shared.contracts.referral import ReferralRecord
+from shared.contracts.referral import NoticeRecord, ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
+from shared.exchange.act import Offered, Subject
 from shared.exchange.message import Received
+from shared.exchange.states import Standing, shown
 from shared.kernel.errors import Defect
-from shared.party.recipient.domain import revision_of
-from shared.runtime.database.columns import Json
+from shared.party.recipient.domain import item_numbers, revision_of
+from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.delivery.kept_record import pack
 
+RowT = TypeVar("RowT")
 
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """A new row: its edge as JSON; its record, and the message as it came, encrypted under a data key of its own."""
 
-    subject_id: UUID
+class NewItem(NamedTuple):
+    """A row of `received`, or a further edge of a case. `numbers` are those of its items; a case names none."""
+
+    subject: UUID
     party: str
+    kind: str
     sender: str
+    passed_by: str | None
     exercise: bool
+    state: str
     purpose: str
-    edge: Json
+    priority: str | None
+    revision: int
+    numbers: Sequence[str]
+    language: str | None
+    incident_kind: str | None
+    edge_id: UUID | None
+    salt: str | None
+    edge: str
+    decision: str | None
     content: bytes
     evidence: bytes
     wrapped_key: bytes
-    priority: str | None
-    revision: int
 
 
-def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[NewItem]:
-    """What messages bring, one row of `table` each.
+_FIRST: Final = {
+    kind: shown(kind, Standing(Offered.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
+}
+NEW: Final = Columns.of(NewItem, numbers="smallint[]")
+#: Whether a record was erased before a restore: one look into an index for each row, whatever the plan.
+_IS_ERASED: Final = """(
+    SELECT true FROM erased_record AS r WHERE r.subject = {row}.{subject} AND r.party = {row}.party) IS TRUE"""
+#: The rows of {new} as they are stored: a record that was erased before gets no key, and nothing that one would open.
+_ARRIVED: Final = f"""
+arrived AS MATERIALIZED (
+    SELECT subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision,
+           string_to_array(numbers, chr(31))::smallint[] AS numbers, language, incident_kind, edge_id, salt,
+           edge::json AS edge, decision::json AS decision, CASE WHEN is_erased THEN '' ELSE content END AS content,
+           CASE WHEN is_erased THEN '' ELSE evidence END AS evidence,
+           CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key
+    FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
+)"""
+_OF_EDGE: Final = "edge_id, salt, edge, decision, content, evidence, wrapped_key"
+_OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", "))
+_OF_ITEM: Final = f"""
+subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, numbers, language, incident_kind,
+{_OF_EDGE}"""
 
-    Each sealed part is under a new data key: deleting the key erases it.
+
+def insert_locations(tokens: str, located: Columns[RowT]) -> Statement:
+    """Return the statement that inserts rows of `located` into the table `tokens`, as `insert_received` does."""
+    return Statement(_locations(tokens, located), places=located)
+
+
+def insert_received(tokens: str = "", located: Columns[RowT] | None = None) -> Statement:
+    """Return the statement that inserts rows of `NEW`, and of `located` into the table `tokens` if it is named.
+
+    The first column of `located` is the subject. A record that was erased before gets no key, and no token.
     """
-    contents = seal_contents(messages, kek, table=table)
-    return [
-        NewItem(
-            UUID(message.subject),
-            message.recipient,
-            message.filed_by,
-            message.exercise,
-            edge.purpose.value,
-            spelt.edge.decode(),
-            *protected,
-            _priority(message.sealed, edge),
-            revision_of(message),
-        )
-        for message, protected in zip(messages, contents, strict=True)
-        if (edge := message.edge) is not None and (spelt := message.spelt) is not None
-    ]
+    places = "" if located is None else f", locations AS ({_locations(tokens, located)})"
+    columns: dict[str, Columns[NewItem] | Columns[RowT]] = (
+        {"new": NEW} if located is None else {"new": NEW, "places": located}
+    )
+    text = f"""
+WITH {_ARRIVED}{places}
+INSERT INTO received ({_OF_ITEM}, edge_revision) SELECT {_OF_ITEM}, revision FROM arrived
+"""
+    return Statement(text, **columns)
+
+
+def _locations(tokens: str, located: Columns[RowT]) -> str:
+    erased = _IS_ERASED.format(row="places", subject=next(iter(located.sql_types)))
+    return (
+        f"INSERT INTO {tokens} ({{places.names}}) SELECT {{places.values}} FROM {{places}} "
+        f"WHERE NOT {erased} ON CONFLICT DO NOTHING"
+    )
+
+
+#: Adds edges to cases that have a row.
+INSERT_EDGES: Final = Statement(
+    f"""
+WITH {_ARRIVED}
+INSERT INTO received_edge (subject, party, purpose, revision, {_OF_EDGE})
+SELECT subject, party, purpose, revision, {_OF_EDGE} FROM arrived
+""",
+    new=NEW,
+)
+_REPLACED: Final = "edge_id = a.edge_id, salt = a.salt, edge = a.edge, decision = a.decision, content = a.content, "
+#: Replaces one record by the next revision of its edge. What an accepted case had before stays as a row beside it.
+REPLACE: Final = Statement(
+    f"""
+WITH {_ARRIVED}, item AS MATERIALIZED (
+    SELECT t.*, t.kind = 'case' AND t.said ? 'accepted_at' AS is_kept FROM received AS t
+    JOIN arrived AS a ON a.subject = t.subject AND a.party = t.party
+), kept AS (
+    INSERT INTO received_edge (subject, party, purpose, revision, received_at, {_OF_EDGE})
+    SELECT subject, party, purpose, edge_revision, coalesce(amended_at, received_at), {_OF_EDGE} FROM item
+    WHERE is_kept AND purpose = (SELECT purpose FROM arrived)
+), added AS (
+    INSERT INTO received_edge (subject, party, purpose, revision, {_OF_EDGE})
+    SELECT a.subject, a.party, a.purpose, a.revision, {_OF_ARRIVED_EDGE}
+    FROM arrived AS a JOIN item AS t ON t.is_kept AND t.purpose <> a.purpose
+), replaced AS (
+    UPDATE received_edge AS e SET revision = a.revision, {_REPLACED} evidence = a.evidence, wrapped_key = a.wrapped_key
+    FROM arrived AS a JOIN item AS t ON NOT t.is_kept
+    WHERE e.subject = a.subject AND e.party = a.party AND e.purpose = a.purpose
+)
+UPDATE received AS t SET edge_revision = a.revision, amended_at = now(), priority = a.priority, numbers = a.numbers,
+    language = a.language, incident_kind = a.incident_kind, {_REPLACED} evidence = a.evidence,
+    wrapped_key = a.wrapped_key
+FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpose = a.purpose
+""",
+    new=NEW,
+)
+
+
+def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, kind: Subject) -> list[NewItem]:
+    """Return a row for each message, its record under a new data key: deleting the key erases it."""
+    return [_new_item(each, kek, kind=kind, is_case=kind is Subject.CASE) for each in messages]
+
+
+def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_case: bool) -> NewItem:
+    edge, spelt, record, carried = message.edge, message.spelt, message.sealed, message.carried
+    if edge is None or spelt is None:
+        raise Defect("sealed_part_missing")
+    notice, bound = record if isinstance(record, NoticeRecord) else None, carried if is_case else None
+    content, evidence, wrapped_key = seal_content(message, kek)
+    return NewItem(
+        subject=UUID(message.subject),
+        party=message.recipient,
+        kind=kind.value,
+        sender=message.filed_by,
+        passed_by=None if message.filed_by == message.sender else message.sender,
+        exercise=message.exercise,
+        state=_FIRST[kind],
+        purpose=edge.purpose.value,
+        priority=_priority(record, edge),
+        revision=revision_of(message),
+        numbers=() if is_case else item_numbers(message),
+        language=None if notice is None else notice.language,
+        incident_kind=None if notice is None else notice.incident_kind.value,
+        edge_id=None if bound is None else message.clear.edge_id,  # type: ignore[attr-defined]
+        salt=None if bound is None else bound.salt,
+        edge=spelt.edge.decode(),
+        decision=None if bound is None else bound.decision.model_dump_json(),
+        content=content,
+        evidence=evidence,
+        wrapped_key=wrapped_key,
+    )
 
 
 def _priority(record: Contract | None, edge: Edge) -> str | None:
-    """As the record says, or the facts that the edge was derived from."""
+    """Return the priority that the record names, else that of the facts of which the edge was derived."""
     if isinstance(record, ReferralRecord):
         return record.priority.level.value
     return edge.facts.priority.value if edge.facts.priority is not None else None
 
 
-def content_place(table: str, subject_id: UUID, *, party: str, purpose: str) -> Place:
-    """The row in which an item's content belongs: one for each subject, party and purpose."""
-    return Place(table, f"{subject_id}.{purpose}", party)
+def content_place(subject: UUID, *, party: str, purpose: str) -> Place:
+    """Return the place to which a record is bound: one for each subject, party and purpose."""
+    return Place("received", f"{subject}.{purpose}", party)
 
 
-def seal_contents(
-    messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
-) -> list[tuple[bytes, bytes, bytes]]:
-    """(protected content, protected evidence, wrapped key) of each message, bound to its place.
+def seal_content(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes, bytes]:
+    """Return protected content, protected evidence and wrapped key of a message, bound to its place.
 
-    The content is its opened record, the evidence the message: both as they came.
+    The content is the opened record, the evidence is the message: both as they came.
     """
-    contents = []
-    for message in messages:
-        if message.spelt is None or message.edge is None:
-            raise Defect("sealed_part_missing")
-        key, subject = DataKey.generate(), UUID(message.subject)
-        place = content_place(table, subject, party=message.recipient, purpose=message.edge.purpose.value)
-        content = protect(message.spelt.record, key, place.column("content"))
-        evidence = protect(pack(message.record), key, place.column("evidence"))
-        contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
-    return contents
+    if message.spelt is None or message.edge is None:
+        raise Defect("sealed_part_missing")
+    key = DataKey.generate()
+    place = content_place(UUID(message.subject), party=message.recipient, purpose=message.edge.purpose.value)
+    content = protect(message.spelt.record, key, place.column("content"))
+    evidence = protect(pack(message.record), key, place.column("evidence"))
+    return content, evidence, wrap(key, kek, place.column("wrapped_key"))

@@ -43,15 +43,16 @@ WHERE (c.referral_id, c.party) = (k.referral_id, k.party) AND c.attention IS NOT
 _KNOWN: Final = """
 SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
     AS k (message_id, referral_id, party, agency, origin)
-JOIN case_contact AS c USING (referral_id, party, agency) JOIN case_file AS f USING (referral_id, party, origin)
+JOIN case_contact AS c USING (referral_id, party, agency)
+JOIN received AS f ON (f.subject, f.party, f.sender) = (k.referral_id, k.party, k.origin)
 """
 _OF: Final = "SELECT agency, ground, their_referral_id, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
 #: A case stands there once, however many agencies it was told of; one that is over does not: no act would end it.
 _WAIT: Final = """
-SELECT referral_id, since, origin, priority FROM (
+SELECT referral_id, since, sender, priority FROM (
     SELECT c.referral_id, min(c.attention) AS since FROM case_contact AS c
     WHERE c.party = $1 AND c.attention IS NOT NULL GROUP BY c.referral_id
-) AS told JOIN case_file AS f USING (referral_id)
+) AS told JOIN received AS f ON f.subject = told.referral_id
 WHERE f.party = $1 AND NOT f.state = ANY($5) AND (since, referral_id) > ($2, $3) ORDER BY since, referral_id LIMIT $4
 """
 
@@ -97,6 +98,6 @@ def _told(message: Received, said: Contact) -> _Told:
 
 
 def _waits(row: asyncpg.Record) -> Waits:
-    told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
+    told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["sender"], "priority": row["priority"]}
     waiting = Waiting.model_validate(told | {"reasons": (CONTACT_SUGGESTED,), "since": row["since"], "mend": Mend.CALL})
     return Waits(Place(RANK_MAX, row["since"], row["referral_id"]), waiting)

@@ -55,7 +55,7 @@ WHERE hold_id = $1 AND party = $2 AND origin = $3 AND state IN ('asked', 'active
 """
 _WAIT: Final = """
 SELECT h.hold_id, h.attention, h.referral_id, h.origin, h.state, c.state AS case_state, c.priority
-FROM hold AS h JOIN case_file AS c USING (referral_id, party)
+FROM hold AS h JOIN received AS c ON c.subject = h.referral_id AND c.party = h.party
 WHERE h.party = $1 AND h.attention IS NOT NULL AND (h.attention, h.hold_id) > ($2, $3)
 ORDER BY h.attention, h.hold_id LIMIT $4
 """

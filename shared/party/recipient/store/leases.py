@@ -15,7 +15,6 @@ from shared.exchange.act import Subject
 from shared.kernel.authority import Role
 from shared.party.recipient.ports.leases import UNCLAIMED, Lease
 from shared.party.recipient.store.attention import items_waiting
-from shared.party.recipient.store.items import ItemTable
 from shared.party.waiting import P0_UNCLAIMED, Mend, Place, Waits
 
 Now = Callable[[], datetime]
@@ -42,16 +41,16 @@ SELECT referral_id FROM (
     WHERE referral_id = ANY($1::uuid[]) AND party = $2 ORDER BY referral_id, number DESC
 ) AS newest WHERE actor IS NOT NULL AND until > $3
 """
-#: Who had a row of `case_file` by the lease that counts, and until when.
+#: The holder of a row of `received` by the lease that counts, and the end of that lease.
 CLAIMED: Final = """,
-(SELECT l.actor FROM case_lease AS l WHERE l.referral_id = case_file.referral_id AND l.party = case_file.party
+(SELECT l.actor FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
  ORDER BY l.number DESC LIMIT 1) AS claimed_by,
-(SELECT l.until FROM case_lease AS l WHERE l.referral_id = case_file.referral_id AND l.party = case_file.party
+(SELECT l.until FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
  ORDER BY l.number DESC LIMIT 1) AS claimed_until
 """
 
 #: The cases that the person {claimed_by} of the party {party} has by the lease that counts.
-MINE: Final = """referral_id IN (
+MINE: Final = """subject IN (
     SELECT l.referral_id FROM case_lease AS l
     WHERE l.party = {party} AND l.actor = {claimed_by} AND l.until > now() AND NOT EXISTS (
         SELECT FROM case_lease AS m WHERE m.referral_id = l.referral_id AND m.party = l.party AND m.number > l.number)
@@ -59,10 +58,10 @@ MINE: Final = """referral_id IN (
 
 
 async def cases_waiting(
-    driver: asyncpg.Connection, party: str, above: Place, /, *, table: ItemTable, rank_max: int, limit: int, now: Now
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int, now: Now
 ) -> list[Waits]:
     """What is open and has a child at risk, as `items_waiting`; of what nobody has taken up or claimed it says so."""
-    found = await items_waiting(driver, party, above, table=table, subject=Subject.CASE, rank_max=rank_max, limit=limit)
+    found = await items_waiting(driver, party, above, subject=Subject.CASE, rank_max=rank_max, limit=limit)
     offered = [waits.row.subject for waits in found if waits.row.mend is Mend.ACCEPT]
     held = {row["referral_id"] for row in await driver.fetch(_STANDING, offered, party, now())} if offered else set()
     nobodys = {each for each in offered if each not in held}

@@ -1,114 +1,108 @@
-"""The list of a party's items: one page of it, of all or of what is sought, each row read from an index."""
+"""The list of a party's rows of `received`: one page of all or of those sought, each row read from an index."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
+from shared.kernel.clock import EPOCH
+from shared.kernel.errors import Refused
 from shared.party.recipient.ports import Page
-from shared.party.sought import Sought
 from shared.runtime.database.columns import Statement
-from shared.runtime.database.pages import bounds_of_period, read_cursor, within
 
-#: What is open and has a child at risk has its arrival and this for its place: it stands above all others.
+#: An open row with a child at risk has this and its time for its place, so it stands above all others.
 AT_RISK: Final = 2**62
-
-
+#: The columns of a list. The names of the parties' own words are those of their views.
+SHOWN: Final = """subject, subject AS referral_id, subject AS notice_id, sender AS origin, sender AS notifier, party,
+purpose, exercise, state, edge, numbers, received_at, priority, revision, said, language, place"""
 _TAKEN: Final = {
     "party": "text",
     "state": "text",
     "below": "bigint",
+    "beside": "uuid",
+    "low": "bigint",
+    "high": "bigint",
     "most": "bigint",
     "level": "text",
     "sender": "text",
     "subjects": "uuid[]",
     "claimed_by": "text",
 }
-_OF_PERIOD: Final = {"low": "bigint", "high": "bigint", "since": "timestamptz", "until": "timestamptz"}
+#: Where a page ends: the place of its last row, and its subject.
+_CURSOR: Final = struct.Struct(">q16s")
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The statements of one table. `bounds` has the numbers that bound a period, whose rows `of_period` has."""
+def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
+    """Return the statement of a page. `more` are further columns, `claimed` selects rows that a person has claimed."""
 
-    page: Statement
-    bounds: str
-    of_period: Statement
-
-    @classmethod
-    def of(cls, table: str, *, subject: str, sender: str, shown: str, claimed: str = "false") -> Listing:
-        """`subject` and `sender` are its columns, `shown` those of a list, `claimed` for what a person has claimed."""
-        # It names its party, although row-level security does too: so that an index has the rows in their order.
-        page = (
-            f"SELECT {shown}, place AS arrival FROM {table} WHERE party = {{party}} "
-            "AND place IS NOT NULL AND ({state} IS NULL OR state = {state}) AND ({below} IS NULL OR place < {below}) "
-            f"AND ({{level}} IS NULL OR priority = {{level}}) AND ({{sender}} IS NULL OR {sender} = {{sender}}) "
-            f"AND ({{subjects}} IS NULL OR {subject} = ANY({{subjects}})) "
-            f"AND ({{claimed_by}} IS NULL OR {claimed}) ORDER BY place DESC LIMIT {{most}}"
+    # It names the party, although row-level security does too, so that an index has the rows in their order.
+    def band(above: int) -> str:
+        return (
+            f"(SELECT {SHOWN}{more} FROM received WHERE party = {{party}} "
+            # One upper bound, at which the walk begins, however far down a page lies.
+            f"AND place >= {{low}} + {above} AND place <= least({{high}} - 1 + {above}, {{below}}) "
+            "AND (place, subject) < ({below}, {beside}) "
+            "AND ({state} IS NULL OR state = {state}) "
+            "AND ({level} IS NULL OR priority = {level}) AND ({sender} IS NULL OR sender = {sender}) "
+            "AND ({subjects} IS NULL OR subject = ANY({subjects})) "
+            f"AND ({{claimed_by}} IS NULL OR {claimed}) ORDER BY place DESC, subject DESC LIMIT {{most}})"
         )
 
-        def placed(above: int) -> str:
-            bounds = f"place >= {{low}} + {above} AND place < {{high}} + {above}"
-            times = within("received_at", since="{since}", until="{until}")
-            return page.replace("place IS NOT NULL", f"{bounds} AND {times}")
+    # Rows at risk stand above all others, and there in the order of their times.
+    both = f"{band(AT_RISK)} UNION ALL {band(0)} ORDER BY place DESC, subject DESC LIMIT {{most}}"
+    return Statement(both, **_TAKEN)
 
-        # What is at risk stands above all others, and there in its order.
-        both = f"({placed(AT_RISK)}) UNION ALL ({placed(0)})"
-        of_period = f"SELECT * FROM ({both}) AS found ORDER BY arrival DESC LIMIT {{most}}"
-        return cls(
-            Statement(page, **_TAKEN),
-            bounds_of_period(table, "received_at"),
-            Statement(of_period, **_TAKEN, **_OF_PERIOD),
-        )
 
-    def bind(
-        self,
-        party: str,
-        sought: Sought,
-        *,
-        named: Sequence[UUID] | None = None,
-        bounds: tuple[int, int] | None = None,
-        claimed_by: str | None = None,
-        state: str | None,
-        below: int | None,
-        most: int,
-    ) -> tuple[object, ...]:
-        """What is asked for a page: of a period with the numbers that bound it."""
-        taken: dict[str, object] = {
-            "party": party,
-            "state": state,
-            "below": below,
-            "most": most,
-            "level": sought.priority,
-            "sender": sought.party,
-            "subjects": named,
-            "claimed_by": claimed_by,
-        }
-        if bounds is None:
-            return self.page.bind(**taken)
-        low, high = bounds
-        return self.of_period.bind(**taken, low=low, high=high, since=sought.since, until=sought.until)
+async def read_page(
+    driver: asyncpg.Connection, party: str, page: Page, *, statement: Statement, named: Sequence[UUID] | None
+) -> tuple[list[asyncpg.Record], str | None]:
+    """Return the rows of a page and the cursor of the next. `named`: those that its reference may be of.
 
-    async def read(
-        self, driver: asyncpg.Connection, party: str, page: Page, *, named: Sequence[UUID] | None
-    ) -> list[asyncpg.Record]:
-        """The rows of a page, and one more if there is one; `named`: those that its reference may be of."""
-        sought, period = page.sought, (page.sought.since, page.sought.until)
-        bounds = tuple(await driver.fetchrow(self.bounds, party, *period)) if any(period) else None
-        below = read_cursor(page.cursor)
-        asked = self.bind(
-            party,
-            sought,
-            named=named,
-            bounds=bounds,
-            claimed_by=page.claimed_by,
-            state=page.state,
-            below=below,
-            most=page.limit + 1,
-        )
-        rows: list[asyncpg.Record] = await driver.fetch(*asked)
-        return rows
+    Raises `Refused("cursor_invalid")`.
+    """
+    below, beside = (2**63 - 1, UUID(int=0)) if page.cursor is None else read_cursor(page.cursor)
+    sought = page.sought
+    asked = statement.bind(
+        party=party,
+        state=page.state,
+        below=below,
+        beside=beside,
+        low=0 if sought.since is None else _microseconds(sought.since),
+        high=AT_RISK // 2 if sought.until is None else _microseconds(sought.until),
+        most=page.limit + 1,
+        level=sought.priority,
+        sender=sought.party,
+        subjects=named,
+        claimed_by=page.claimed_by,
+    )
+    rows: list[asyncpg.Record] = await driver.fetch(*asked)
+    shown = rows[: page.limit]
+    return shown, None if len(rows) <= page.limit else cursor_of(shown[-1])
+
+
+def cursor_of(row: asyncpg.Record) -> str:
+    """Return the opaque cursor of the rows behind this one."""
+    return base64.urlsafe_b64encode(_CURSOR.pack(row["place"], row["subject"].bytes)).decode()
+
+
+def read_cursor(cursor: str) -> tuple[int, UUID]:
+    """Return place and subject behind which a page begins. Raises `Refused("cursor_invalid")`."""
+    try:
+        place, subject = _CURSOR.unpack(base64.urlsafe_b64decode(cursor))
+    except (ValueError, struct.error, binascii.Error):
+        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400) from None
+    if place < 0:
+        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)
+    return place, UUID(bytes=subject)
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - EPOCH) // _MICROSECOND

@@ -20,7 +20,8 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.party.preservation.store.locations import Token, tokens
 from shared.party.recipient.ports.holds import AlikeCase
-from shared.runtime.database.columns import Bound, Columns, Statement, insert
+from shared.party.recipient.store.arriving import insert_locations
+from shared.runtime.database.columns import Bound, Columns, Statement
 
 #: So many others are shown of a case, the newest: as many as one request acts on, beside the case itself.
 ALIKE_MAX: Final = 99
@@ -38,16 +39,16 @@ class CaseLocation(NamedTuple):
 
 _TOKENS: Final = Columns.of(Token)
 LOCATION: Final = Columns.of(CaseLocation)
-_ADD: Final = insert("case_location", LOCATION, end="ON CONFLICT DO NOTHING")
+_ADD: Final = insert_locations("case_location", LOCATION)
 _ALIKE: Final = """
-SELECT c.referral_id, c.origin, c.state, EXISTS (
+SELECT c.subject AS referral_id, c.sender AS origin, c.state, EXISTS (
     SELECT FROM hold AS h
-    WHERE h.referral_id = c.referral_id AND h.party = c.party AND h.state IN ('asked', 'active')) AS held
-FROM case_file AS c WHERE c.state IN ('offered', 'accepted', 'ongoing') AND (c.referral_id, c.party) IN (
+    WHERE h.referral_id = c.subject AND h.party = c.party AND h.state IN ('asked', 'active')) AS held
+FROM received AS c WHERE c.state IN ('offered', 'accepted', 'ongoing') AND (c.subject, c.party) IN (
     SELECT other.referral_id, other.party
     FROM case_location AS mine JOIN case_location AS other USING (party, version, token)
     WHERE mine.referral_id = $1 AND other.referral_id <> $1)
-ORDER BY c.received_at DESC, c.referral_id LIMIT $2
+ORDER BY c.received_at DESC, c.subject LIMIT $2
 """
 _STAND: Final = Statement(
     """
@@ -67,7 +68,7 @@ def bind_places(messages: Sequence[Received], kek: KeyEncryptionKey) -> Bound[Ca
 
 async def note_places(driver: asyncpg.Connection, messages: Sequence[Received], kek: KeyEncryptionKey) -> None:
     """Store the places where the items of these cases lie. A place that is stored stays as it is."""
-    await driver.execute(*_ADD.bind(rows=bind_places(messages, kek)))
+    await driver.execute(*_ADD.bind(places=bind_places(messages, kek)))
 
 
 async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[AlikeCase]:

@@ -16,7 +16,7 @@ import pytest
 from asyncpg.protocol import protocol
 
 from shared.kernel.ids import uuid7
-from shared.runtime.database.columns import Columns, Json, Statement, insert
+from shared.runtime.database.columns import Columns, Json, Statement, insert, join
 from shared.runtime.database.flat_arrays import KINDS
 from shared.runtime.database.transactions import Database
 
@@ -193,3 +193,13 @@ async def test_what_is_no_array_is_refused(driver: asyncpg.Connection, given: ob
 
 async def test_an_array_within_an_array_is_still_one(driver: asyncpg.Connection) -> None:
     assert await driver.fetchval("SELECT $1::bigint[]", [[1, 2], [3, 4]]) == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("text", ["SELECT $1::int AS n", "WITH own AS (SELECT $1::int AS n) SELECT n FROM own"])
+async def test_parts_run_with_the_statement_that_takes_them_along(driver: asyncpg.Connection, text: str) -> None:
+    await driver.execute("CREATE TEMPORARY TABLE kept (word text, n bigint)")
+    add = Statement("INSERT INTO kept VALUES ({word}, {n})", word="text", n="bigint")
+    parts = [add.part(word="one", n=1), add.part(word="two", n=2)]
+    assert await driver.fetchval(*join(parts, text, 7)) == 7
+    assert await driver.fetch("SELECT * FROM kept ORDER BY n") == [("one", 1), ("two", 2)]
+    assert join([], text, 7) == (text, 7)

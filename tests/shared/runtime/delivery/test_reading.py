@@ -57,6 +57,24 @@ async def test_a_batch_that_cannot_be_taken_is_tried_again_and_nothing_overtakes
         await until_taken(b, sent)
 
 
+async def test_a_batch_that_fails_is_done_again_with_care(
+    toys: tuple[Toy, Toy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    care: list[bool] = []
+
+    async def note_care(scope: Scope, pair: Pair, lane: Lane, **given: Any) -> int:
+        care.append(scope.is_careful)
+        return await receive_batch(scope, pair, lane, **given)
+
+    monkeypatch.setattr(reading, "receive_batch", note_care)
+    a, b = toys
+    b.failures = [ValueError()]
+    async with a.running(), b.running():
+        await until_taken(b, await a.send())
+    assert not care[0]
+    assert care.count(True) == 1
+
+
 @pytest.mark.timing
 async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
     toys: tuple[Toy, Toy], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -17,10 +17,9 @@ from tests.shared.routing.test_clocks import AT
 from tests.shared.runtime.timers.workers import PARTY, SCOPE
 
 NAMED: Final = {"named": store._LOCK_NAMED, "edges": store._LOCK_EDGES, "write": store._WRITE.text}
-#: Joined alone, without naming the edges.
+#: Joined by their parties, without naming the edges.
 JOINED: Final = """
-DELETE FROM deadline AS d USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party)
-WHERE d.edge_id = k.edge_id AND d.party = k.party
+DELETE FROM deadline AS d USING unnest($1::text[]) AS k (party) WHERE d.party = k.party
 """
 
 
@@ -82,6 +81,16 @@ async def test_ends_of_preservations_are_due_and_cost_the_overdue_list_nothing(d
     assert not any("Removed by Filter" in line for (line,) in plan)
 
 
-async def test_joined_alone_all_deadlines_of_a_party_would_be_read(database: Database) -> None:
+async def test_the_timers_of_a_subject_are_found_by_its_id_whatever_id_messages_carry(database: Database) -> None:
+    async with database.transaction(SCOPE, keeps_plans=True) as session:
+        await session.driver.execute(f"PREPARE of_subject AS {store._DUE_OF_SUBJECT}")
+        plan = await session.driver.fetch("EXPLAIN EXECUTE of_subject(NULL, NULL)")
+        await session.driver.execute("DEALLOCATE of_subject")
+    lines = [line for (line,) in plan]
+    used = [line.split("using ")[1].split()[0] for line in lines if "on deadline" in line]
+    assert used == ["deadline_told", "deadline_subject"]
+
+
+async def test_joined_by_their_parties_all_deadlines_would_be_read(database: Database) -> None:
     """The control: what the statements are spelt against is what the planner does."""
     assert not await by_edge(database, JOINED)

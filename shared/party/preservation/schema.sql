@@ -1,0 +1,63 @@
+-- What agencies ask providers to keep, at the provider. Whoever can write these tables can hide a request or misstate
+-- what was answered; the other side and audit still show what was sent and taken.
+
+-- `offered` is the agency's track, `answer` the provider's, `state` what both are shown. `acts` counts the party's own
+-- acts, `told` is the number of the other side's newest; `asks`: it is the agency. What is sealed lies under a key of its
+-- own: deleting the key erases it.
+CREATE TABLE preservation (
+    preservation_id uuid NOT NULL,
+    party text NOT NULL,
+    counterpart text NOT NULL,
+    exercise boolean NOT NULL,
+    state text NOT NULL,
+    offered text NOT NULL,
+    answer text NOT NULL,
+    kind text NOT NULL,
+    instrument text NOT NULL,
+    term text,
+    until date,
+    acts integer NOT NULL,
+    told integer NOT NULL,
+    asks boolean NOT NULL,
+    content bytea NOT NULL,
+    wrapped_key bytea,
+    asked_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    -- Of the party's newest act that the other side's instance has refused: then it was never said there.
+    code text,
+    refused_at timestamptz,
+    PRIMARY KEY (preservation_id, party),
+    CONSTRAINT preservation_content_bound CHECK (octet_length(content) <= 33000)
+);
+CREATE INDEX preservation_by_time ON preservation (party, received_at, preservation_id);
+CREATE INDEX preservation_by_state ON preservation (party, state, received_at, preservation_id);
+-- What waits for its provider's answer, the oldest first.
+CREATE INDEX preservation_unanswered ON preservation (party, asked_at, preservation_id) WHERE state = 'requested';
+CREATE INDEX preservation_refused ON preservation (party, refused_at, preservation_id) WHERE refused_at IS NOT NULL;
+-- What has ended long ago is erased, the oldest first.
+CREATE INDEX preservation_by_key ON preservation (received_at) WHERE wrapped_key IS NOT NULL;
+
+-- Each act of either side as it was said. Nothing is changed, and none removed.
+CREATE TABLE preservation_act (
+    preservation_id uuid NOT NULL,
+    party text NOT NULL,
+    track text NOT NULL,
+    number integer NOT NULL,
+    -- What it was told by, where it is the party's own.
+    message_id uuid,
+    name text NOT NULL,
+    state text NOT NULL,
+    said jsonb NOT NULL,
+    at timestamptz NOT NULL,
+    -- In which order they came.
+    kept bigint GENERATED ALWAYS AS IDENTITY,
+    PRIMARY KEY (preservation_id, party, track, number),
+    CONSTRAINT preservation_act_said_bound CHECK (octet_length(said::text) <= 4096)
+);
+CREATE UNIQUE INDEX preservation_act_message ON preservation_act (message_id) WHERE message_id IS NOT NULL;
+
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'preservation, preservation_act');
+SELECT pg_temp.isolate_by_state('preservation', 'preservation');
+SELECT pg_temp.isolate('preservation_act', 'preservation', added => 'writes');
+SELECT pg_temp.let_count('preservation', 'preservation_id, party, state');

@@ -1,0 +1,115 @@
+-- What other parties sent, one row for each subject and recipient party: offers to hotlines, notices to providers, cases
+-- of agencies. A column of one kind is null in rows of the others. Whoever can write this table can hide a row from its
+-- party or misstate its progress here; the sender and audit still show that it was sent, taken and answered.
+CREATE TABLE received (
+    subject uuid NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    -- When the record that stands came, if it replaced an earlier one.
+    amended_at timestamptz,
+    -- The order of lists: microseconds of `received_at`. Open rows with a child at risk stand above all others.
+    place bigint NOT NULL GENERATED ALWAYS AS (
+        (extract(epoch FROM received_at - timestamptz '1970-01-01 00:00:00+00') * 1000000)::bigint
+        + CASE WHEN priority = 'p0_child_at_risk' AND state IN (
+            'offered', 'claimable', 'issued', 'acknowledged', 'reappeared', 'in_part', 'accepted', 'ongoing')
+            THEN 4611686018427387904 ELSE 0 END) STORED,
+    -- The revision that stands, that of the edge in this row, and how many acts the party has done on it.
+    revision integer NOT NULL,
+    edge_revision integer NOT NULL,
+    acts integer NOT NULL DEFAULT 0,
+    -- Of these, those that its sender told of: done elsewhere, before the party moved here.
+    told integer NOT NULL DEFAULT 0,
+    exercise boolean NOT NULL,
+    party text NOT NULL,
+    kind text NOT NULL,
+    sender text NOT NULL,
+    -- The party that passed it on, if that is not the sender.
+    passed_by text,
+    state text NOT NULL,
+    purpose text NOT NULL,
+    -- As its sender says; null where a provider is not told.
+    priority text,
+    -- The class of its edge; empty where it names none.
+    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
+    -- The numbers of its items; a case names them in its record alone.
+    numbers smallint[] NOT NULL DEFAULT '{}',
+    -- Of a notice, by which a provider's own report counts it: no record is opened for that.
+    language text,
+    incident_kind text,
+    -- Of a case, by which it can be passed on: the id of its edge, the decision and its salt.
+    edge_id uuid,
+    salt text,
+    -- The agency's own reference of a case, under a key of its own, and a keyed token by which it is found. Rows tell
+    -- which cases the agency calls alike, and not how.
+    case_reference bytea,
+    reference_key bytea,
+    reference_token bytea,
+    wrapped_key bytea,
+    -- The party's answers in its own acts, by the name of each word: codes and times, no text of its own.
+    said jsonb NOT NULL DEFAULT '{}',
+    -- Byte for byte as it came.
+    edge json NOT NULL,
+    decision json,
+    content bytea NOT NULL,
+    -- The message as it came, under the same key: erasing the record erases its proof.
+    evidence bytea NOT NULL,
+    PRIMARY KEY (subject, party),
+    CONSTRAINT received_kind CHECK (kind IN ('offer', 'notice', 'case')),
+    CONSTRAINT received_said_bound CHECK (octet_length(said::text) <= CASE kind WHEN 'case' THEN 4096 ELSE 1048576 END),
+    CONSTRAINT received_content_bound CHECK (octet_length(content) <= 33000),
+    CONSTRAINT received_evidence_bound CHECK (octet_length(evidence) <= 131072),
+    CONSTRAINT received_reference_bound CHECK (octet_length(case_reference) <= 128),
+    CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
+) WITH (toast_tuple_target = 640);
+-- An act updates the row and must not write its ciphertext and its edge again. Compressing them only costs CPU time.
+ALTER TABLE received
+    ALTER COLUMN edge SET STORAGE EXTERNAL,
+    ALTER COLUMN content SET STORAGE EXTERNAL,
+    ALTER COLUMN evidence SET STORAGE EXTERNAL;
+-- The list of a party: all rows, those in a state, those of a sender, those with a child at risk.
+CREATE INDEX received_by_place ON received (party, place, subject);
+CREATE INDEX received_by_state ON received (party, state, place, subject);
+CREATE INDEX received_by_sender ON received (party, sender, place, subject, state);
+CREATE INDEX received_at_risk ON received (party, place, subject, state) WHERE priority = 'p0_child_at_risk';
+-- Work items are led by open notices, in the order of their places.
+CREATE INDEX received_open_notice ON received (party, place, subject)
+    WHERE kind = 'notice' AND state IN ('acknowledged', 'in_part', 'issued', 'reappeared');
+CREATE INDEX received_by_reference ON received (party, reference_token, subject) WHERE reference_token IS NOT NULL;
+-- Cases that were passed on to another agency and have come back.
+CREATE INDEX received_came_back ON received (party, changed_at) WHERE said ? 'stands';
+-- What retention still has to look at, by class and time.
+CREATE INDEX received_kept ON received (retention, received_at) WHERE wrapped_key IS NOT NULL;
+-- Withdrawn rows that wait for an answer, and rows that are kept until a day.
+CREATE INDEX received_withdrawn ON received (changed_at) WHERE state = 'withdrawn';
+CREATE INDEX received_kept_until ON received ((said #>> '{kept,until}'))
+    WHERE state = 'withdrawal_acknowledged' AND said #>> '{fate}' = 'kept';
+
+-- Of a case, what it has besides the edge in its row: edges for further purposes, and the revisions that an accepted
+-- case had before. Rows are added; only erasure changes them.
+CREATE TABLE received_edge (
+    subject uuid NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    edge_id uuid,
+    revision integer NOT NULL,
+    party text NOT NULL,
+    purpose text NOT NULL,
+    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
+    salt text,
+    wrapped_key bytea,
+    edge json NOT NULL,
+    decision json,
+    content bytea NOT NULL,
+    evidence bytea NOT NULL,
+    PRIMARY KEY (subject, party, purpose, revision),
+    CONSTRAINT received_edge_content_bound CHECK (octet_length(content) <= 33000),
+    CONSTRAINT received_edge_evidence_bound CHECK (octet_length(evidence) <= 131072)
+    -- Rows that hold ciphertext stay whole up to a page.
+) WITH (toast_tuple_target = 8160);
+CREATE INDEX received_edge_kept ON received_edge (retention, received_at) WHERE wrapped_key IS NOT NULL;
+
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'received, received_edge');
+-- A row is judged by the permissions of its kind, and by its state where it changes.
+SELECT pg_temp.isolate_by_state('received');
+SELECT pg_temp.isolate('received_edge', 'case', added => 'submit apply', changed => 'acts');
+SELECT pg_temp.let_count('received', 'subject, party, kind, state');
+SELECT pg_temp.let_count('received_edge', 'subject, party, purpose');

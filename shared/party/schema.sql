@@ -1,0 +1,84 @@
+-- The tables of every party's instance: peers, what was erased, looks, the journal of acts.
+
+-- The newest statement of each peer about the messages that it can read. An older one changes nothing.
+CREATE TABLE peer (
+    instance text PRIMARY KEY,
+    reads jsonb NOT NULL,
+    reads_at timestamptz NOT NULL
+);
+
+-- What was erased, of whom. What comes again of it, from a log that is read anew after a restore, is erased as it comes.
+-- `erased_at`: in this database; whether it was in time can be asked when its event is gone.
+CREATE TABLE erased_record (
+    subject uuid NOT NULL,
+    party text NOT NULL,
+    erased_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (subject, party)
+);
+
+-- Who has opened a record here, for the people of its party: `actor` is the opaque name that audit is told, `reason` what
+-- a person said. Whoever can write this table can hide a look from them, not from audit.
+CREATE TABLE record_look (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    subject uuid NOT NULL,
+    party text NOT NULL,
+    actor text NOT NULL,
+    role text NOT NULL,
+    reason text,
+    at timestamptz NOT NULL
+);
+CREATE INDEX record_look_of ON record_look (party, subject, number);
+
+-- The journal of acts: a row for each act that a party learns of, its own acts and those of others, numbered densely for
+-- each party in the order of their commits. A process that can write these tables can hide from a party that something
+-- happened. It cannot undo the act: the party's other tables show it.
+
+-- By month: a month that is past its period is dropped. Rows of months without a partition are in the default one.
+CREATE TABLE act (
+    party text NOT NULL,
+    number bigint NOT NULL,
+    type text NOT NULL,
+    subject uuid NOT NULL,
+    at timestamptz NOT NULL,
+    detail jsonb,
+    CONSTRAINT act_detail_bound CHECK (octet_length(detail::text) <= 512)
+) PARTITION BY RANGE (at);
+CREATE TABLE act_default PARTITION OF act DEFAULT;
+CREATE INDEX act_by_party ON act (party, number);
+-- The timeline of one subject.
+CREATE INDEX act_by_subject ON act (party, subject, number);
+
+-- The last number of each party. A transaction locks the rows of its parties, in their order, when it adds to `act`.
+CREATE TABLE feed (
+    party text PRIMARY KEY,
+    last bigint NOT NULL
+);
+
+-- One row. In another database (restored, or loaded elsewhere) the system id, the timeline or the file of `feed` differs:
+-- then the next number begins a new epoch.
+CREATE TABLE feed_epoch (
+    one boolean PRIMARY KEY DEFAULT true,
+    epoch uuid NOT NULL DEFAULT uuidv7(),
+    system_id bigint,
+    timeline bigint,
+    file bigint,
+    CONSTRAINT feed_epoch_one CHECK (one)
+);
+INSERT INTO feed_epoch DEFAULT VALUES;
+
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'peer, erased_record');
+SELECT pg_temp.grant_service('SELECT, INSERT', 'act, record_look');
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE', 'feed');
+SELECT pg_temp.grant_service('SELECT, UPDATE', 'feed_epoch');
+
+SELECT pg_temp.isolate('erased_record', NULL, added => 'acts');
+-- Whoever reads adds, and does nothing else to it.
+SELECT pg_temp.isolate('record_look', NULL, added => 'read');
+-- A party sees its own acts; no transaction sees those of two parties. Acts are added and never changed or removed.
+ALTER TABLE act ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+DO $policies$
+BEGIN
+    EXECUTE format('CREATE POLICY act_seen ON act FOR SELECT USING (party = (SELECT current_setting(%L, true))'
+                   ' AND EXISTS (SELECT 1 FROM %s))', 'causeway.parties', pg_temp.permits('event', NULL));
+    EXECUTE format('CREATE POLICY act_added ON act FOR INSERT WITH CHECK (%s)', pg_temp.bound());
+END $policies$;
