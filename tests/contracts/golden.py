@@ -141,17 +141,12 @@ def audited(here: World, observed: Observed) -> dict[str, Any]:
         "digest": entry.digest,
         "verified": entry.verified,
         "problem": entry.problem,
-        "detail": json.loads(entry.detail or "null"),
+        "detail": [json.loads(each.detail) for each in entry.decisions] or json.loads(entry.detail or "null"),
         "commitment": entry.commitment,
-        "decisions": [
-            {
-                "referral_id": str(each.referral_id),
-                "origin": each.origin,
-                "problem": each.problem,
-                "detail": json.loads(each.detail),
-                "links": [[str(link.edge_id), *link[1:]] for link in each.links],
-            }
+        "links": [
+            [str(link.edge_id), str(each.referral_id), each.origin, *link[1:]]
             for each in entry.decisions
+            for link in each.links
         ],
     }
 
