@@ -164,6 +164,7 @@ class Loads:
         monkeypatch.setattr(MemoryTx, "list_segments", counted)
 
 
+@pytest.mark.timing
 async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     streams, loads = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001)), Loads(monkeypatch)
     async with streams.at_work():
@@ -179,6 +180,7 @@ async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pyt
         assert loads.count == 1
 
 
+@pytest.mark.timing
 async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
     async with streams.at_work():
@@ -194,6 +196,7 @@ async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -
         await until(lambda: streams.held() == [first, *sent])
 
 
+@pytest.mark.timing
 async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
     async with streams.at_work():
@@ -212,6 +215,7 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
         await until(lambda: streams.held() == [*before, third, *before, third])
 
 
+@pytest.mark.timing
 async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.messaging.relay.HANDED_BYTES_MAX", 40)
     streams, loads = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001)), Loads(monkeypatch)
@@ -226,6 +230,7 @@ async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch
         assert loads.count == 2
 
 
+@pytest.mark.timing
 async def test_nothing_is_appended_before_the_relay_runs() -> None:
     streams = Streams()
     await streams.send(Role.STATE)
