@@ -153,7 +153,7 @@ class Target:
     async def referrals(self) -> set[str]:
         """The referrals that the agencies hold."""
         rows = await self.rows("SELECT subject::text FROM received", role="accountant")
-        return {row["referral_id"] for row in rows}
+        return {row["subject"] for row in rows}
 
     async def held(self, topic: str) -> list[tuple[Lane, RawRecord]]:
         """Everything that a topic holds, by lane."""

@@ -22,7 +22,8 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.messaging.segments import Segment
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing
-from shared.runtime.database.transactions import Database, Session
+from shared.runtime.database.columns import Part
+from shared.runtime.database.transactions import Database, Session, write_parts
 from tests.services.databases import running_databases
 from tests.simulation.streams.partitions import AUDIT
 from tests.simulation.streams.run import Report, short_hours, simulate
@@ -99,8 +100,8 @@ class _Driver:
         self._opening: AbstractAsyncContextManager[Session] | None = None
         self._results: dict[str, list[asyncpg.Record]] = {}
         self.write_count = 0
-        #: Statements that a later one takes along: none is gathered here.
-        self.beside: list[object] = []
+        #: Statements that a later one takes along.
+        self.parts: list[Part] = []
 
     async def fetch(self, text: str, *arguments: object) -> list[asyncpg.Record]:
         if not text.lstrip().startswith("SELECT"):
@@ -129,6 +130,9 @@ class _Driver:
 
     async def end(self, error: BaseException | None = None) -> None:
         """Commit, or roll back after an error."""
+        if error is None:
+            await write_parts(self)
+        self.parts.clear()
         opening, self._opening = self._opening, None
         if opening is not None and error is not None:
             self._results.clear()
