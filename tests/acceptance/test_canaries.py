@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 from base64 import b64encode
@@ -20,6 +21,7 @@ import pytest
 
 from client.views import ReferralView
 from deploy.devstack.postgres import binaries
+from shared.contracts.answers import CaseRecord
 from tests.journeys.parties import operated
 from tests.support.canary import MARK_CHARACTERS, Hit, contents, new_mark, search, spellings
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, SERVICES, Exchange, referral, until
@@ -93,8 +95,9 @@ async def delivered(exchange: Exchange, mark: str) -> None:
         for number, each in enumerate(shown):
             assert mark in (await other.inbox_item(each.referral_id)).model_dump_json()
             assert mark in (await agency.inbox_item(each.referral_id)).model_dump_json()
-            assert mark in (await provider.notice(notice_of(each))).model_dump_json()
-            await agency.accept_case(each.referral_id, case_reference=f"CASE-{mark}-{number:02d}")
+            assert mark in json.dumps(await provider.call("GET", f"/v1/notices/{notice_of(each)}"))
+            said = CaseRecord(case_reference=f"CASE-{mark}-{number:02d}")
+            await agency.act_on_case("accept", each.referral_id, said)
 
 
 def notice_of(shown: ReferralView) -> UUID:

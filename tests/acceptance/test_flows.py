@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.answers import ItemStatement, Keeping
-from shared.vocabulary.answers import CaseOutcome, KeptBasis, NoticeAction, YesNoUnknown
+from shared.contracts.answers import CaseRecord, ItemStatement, Keeping, NoticeStatements, WithdrawalAnswer
+from shared.vocabulary.answers import CaseOutcome, KeptBasis, NoticeAction, WithdrawalFate, YesNoUnknown
 from shared.vocabulary.judgement import RetentionClass
 from shared.vocabulary.referral import WithdrawalReason
 from tests.acceptance import flows
@@ -19,9 +19,19 @@ from tests.acceptance.programs import SUPPORT
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 
 Record = Callable[[str, object], None]
+REMOVED = ItemStatement(action=NoticeAction.REMOVED)
+ARREST = {"outcome": CaseOutcome.ARREST, "child_identified": YesNoUnknown.YES, "child_safeguarded": YesNoUnknown.YES}
+ERASED = WithdrawalAnswer(fate=WithdrawalFate.ERASED)
+
+
+def kept(basis: KeptBasis) -> WithdrawalAnswer:
+    keeping = Keeping(retention=RetentionClass.MINIMAL, basis=basis, until=date(2099, 1, 1))
+    return WithdrawalAnswer(fate=WithdrawalFate.KEPT, kept=keeping)
+
+
 #: What was removed can be complained about.
-ACTED_ON = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.OPEN_COMPLAINT, until=date(2099, 1, 1))
-KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.ACCEPTED_CASE, until=date(2099, 1, 1))
+ACTED_ON = kept(KeptBasis.OPEN_COMPLAINT)
+KEPT = kept(KeptBasis.ACCEPTED_CASE)
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +46,14 @@ async def flow(exchange: Exchange) -> list[dict[str, Any]]:
         referral_id = (await hotline.submit(referral())).referral_id
         await exchange.until_quiet()
         notice_id = next(edge.notice_id for edge in (await hotline.show(referral_id)).edges if edge.notice_id)
-        await provider.answer_notice(notice_id, [ItemStatement(action=NoticeAction.REMOVED)])
-        await agency.accept_case(referral_id, case_reference="CASE-1")
-        await agency.report_outcome(
-            referral_id, CaseOutcome.ARREST, child_identified=YesNoUnknown.YES, child_safeguarded=YesNoUnknown.YES
-        )
+        await provider.act_on_notice("answer", notice_id, NoticeStatements(items=(REMOVED,)))
+        await agency.act_on_case("accept", referral_id, CaseRecord(case_reference="CASE-1"))
+        await agency.call("POST", f"/v1/cases/{referral_id}:outcome", body=ARREST)
         await hotline.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
         await exchange.until_quiet()
-        await other.acknowledge_withdrawal(referral_id)
-        await agency.acknowledge_withdrawal(referral_id, KEPT)
-        await provider.acknowledge_notice_withdrawal(notice_id, ACTED_ON)
+        await other.act_on_offer("acknowledge_withdrawal", referral_id, ERASED)
+        await agency.act_on_case("acknowledge_withdrawal", referral_id, KEPT)
+        await provider.act_on_notice("acknowledge_withdrawal", notice_id, ACTED_ON)
     await exchange.until_quiet()
     await exchange.until_audited()
     async with exchange.http("auditor.example") as auditor:

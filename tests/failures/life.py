@@ -159,7 +159,8 @@ async def receivers(exchange: SplitExchange) -> AsyncIterator[list[Receiver]]:
         server = await asyncio.start_server(each.serve, "127.0.0.1", 0)
         each.port = server.sockets[0].getsockname()[1]
         async with exchange.client(each.party) as client:
-            each.secret = (await client.add_webhook(f"http://127.0.0.1:{each.port}/hook", after=0)).secret
+            body = {"url": f"http://127.0.0.1:{each.port}/hook", "after": 0}
+            each.secret = str((await client.call("POST", "/v1/webhooks", body=body))["secret"])
         servers.append(server)
     try:
         yield chosen

@@ -127,7 +127,8 @@ async def filed(exchange: Exchange) -> Filed:
     webhooks = {}
     for service, party in zip(SERVICES, (HOTLINE, AGENCY, PROVIDER), strict=True):
         async with exchange.client(party) as client:
-            webhooks[service] = (await client.add_webhook("https://hooks.party.example/")).webhook_id
+            made = await client.call("POST", "/v1/webhooks", body={"url": "https://hooks.party.example/"})
+            webhooks[service] = UUID(str(made["webhook_id"]))
     async with exchange.http(AGENCY) as agency:
         wanted = await agency.post("/v1/preservations", json=ASKED, headers={"Idempotency-Key": str(uuid7())})
     await exchange.until_taken()
