@@ -38,7 +38,7 @@ def written_of_every_type() -> list[Written]:
     drafts = [draft(message=message, clear=clear_of(message)) for message in ALL]
     composed = compose(drafts, "hotline", key=KEY, sealing_keys=lambda _instance, _party: SEALED_TO)
     streams = Streams()
-    return [each for unplaced, _ in composed for each in write_segment(streams.place(unplaced, AT), KEY)]
+    return [each for unplaced in composed for each in write_segment(streams.place(unplaced, AT), KEY)]
 
 
 async def held(stack: DevStack) -> list[StoredRecord]:

@@ -293,7 +293,8 @@ async def clear_of(exchange: Exchange, body: dict[str, Any], **headers: str) -> 
     reading = Reading(here.shelf, [here.keys[AUDIT].opening], ManualClock(here.at + LONG_AFTER))
     read_records([observed(each) for each in records], read, reading=reading)
     shown = [(each.topic, told_headers(each), clear_part(each)) for each in records]
-    return [masked(str(each)) for each in (*shown, *((entry.kind, entry.detail) for entry in read.entries))]
+    kept = [(entry.kind, entry.detail, [each.detail for each in entry.decisions]) for entry in read.entries]
+    return [masked(str(each)) for each in (*shown, *kept)]
 
 
 def told_headers(record: Record) -> list[tuple[str, bytes | None]]:
