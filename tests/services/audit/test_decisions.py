@@ -55,8 +55,9 @@ async def test_each_flow_shows_its_own_decision_and_each_referral_is_found(log: 
         assert line["detail"]["referral_id"] == str(each.referral_id)
         assert line["detail"]["body_sha256"] == each.body_sha256
         assert [one.referral_id for one in (await found(log, reference=each.referral_id)).items] == [each.referral_id]
+    wanted = sorted((each.referral_id for each in filed), reverse=True)
     listed = [each.referral_id for each in (await found(log, HOTLINE)).items]
-    assert listed[:3] == sorted((each.referral_id for each in filed), reverse=True)
+    assert [each for each in listed if each in wanted] == wanted
 
 
 async def test_a_page_of_entries_shows_all_decisions_of_its_last_message(log: Log) -> None:

@@ -135,6 +135,9 @@ class Told:
     async def add(self, messages: Sequence[Received]) -> None:
         self.effects += messages
 
+    async def add_edges(self, messages: Sequence[Received]) -> None:
+        self.effects += messages
+
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         self.effects += changes
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic_core import from_json, to_json
 
-from shared.contracts.registry import ALL, MessageType
+from shared.contracts.registry import ALL, Family, MessageType
 from shared.exchange import accept as accepting
 from shared.exchange.accept import accept
 from shared.exchange.message import Record
@@ -129,7 +129,11 @@ def schema_problems(schema: Any, definitions: Mapping[str, Any], depth: int = 0)
         yield "depth"
 
 
-@pytest.mark.parametrize("message", [each for each in ALL if each.sealed is not None], ids=lambda each: each.type)
+#: What parties seal for each other. Audit alone reads facts, each by its own contract.
+SEALED = [each for each in ALL if each.sealed is not None and each.family is not Family.FACT]
+
+
+@pytest.mark.parametrize("message", SEALED, ids=lambda each: each.type)
 def test_what_a_sealed_contract_accepts_is_within_the_limits_of_a_body(message: MessageType) -> None:
     assert message.sealed is not None
     schema = message.sealed.model_json_schema()
