@@ -130,11 +130,14 @@ async def test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_messag
     async with row_taken(admin, "entry", where, *place, entry["offset"]):
         found = await differences(settled)
     await admin.close()
-    assert found == [
-        {"equation": "II", "what": "delivered, not in audit's log", "where": f"{named(entry)} #{entry['number']}"},
-        {"equation": "II", "what": "in Kafka, not in audit's log",
-         "where": f"{entry['topic']}/{entry['partition']}/{entry['offset']} {named(entry)} #{entry['number']}"},
-    ]  # fmt: skip
+    message, log = f"{named(entry)} #{entry['number']}", f"{entry['topic']}/{entry['partition']}"
+    delivered, *in_kafka = found
+    assert delivered == {"equation": "II", "what": "delivered, not in audit's log", "where": message}
+    # The test before may have had the writer go back: then Kafka has the message twice, and each place is named.
+    assert {each["what"] for each in in_kafka} == {"in Kafka, not in audit's log"}
+    places = [each["where"] for each in in_kafka]
+    assert f"{log}/{entry['offset']} {message}" in places
+    assert all(each.startswith(f"{log}/") and each.endswith(f" {message}") for each in places)
 
 
 @asynccontextmanager
