@@ -95,19 +95,22 @@ class Session:
         Connection trouble goes on as `Unavailable`: it is of no one subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
-        part_count, scope = len(self.driver.parts), self.driver.scope
+        scope = self.driver.scope
         # The commit releases it. A savepoint around it has another name.
         around: list[str] = self.driver.savepoints
         around.append(name := f"aside_{len(around)}")
         try:
             with _translated():
+                # What was gathered before it is not undone with it, and is seen in it.
+                await write_parts(self.driver)
                 await self.driver.execute(f"SAVEPOINT {name}")
                 try:
                     yield
                 except error:
                     await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
                     self.driver.act_for(scope)
-                    del self.driver.gathered[gathered:], self.driver.parts[part_count:]
+                    self.driver.parts.clear()
+                    del self.driver.gathered[gathered:]
                     for kind, each in self.driver.late.items():
                         del each[late.get(kind, 0) :]
                     raise

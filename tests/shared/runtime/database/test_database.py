@@ -11,7 +11,7 @@ import pytest
 from shared.kernel.errors import Defect, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.database.columns import Statement
-from shared.runtime.database.transactions import Database, RowScope, gather_part, take_parts
+from shared.runtime.database.transactions import Database, RowScope, gather_part, take_parts, write_parts
 
 ADD = "INSERT INTO lease (name, holder, fence, until) VALUES ($1::uuid::text, $1, 1, now())"
 COUNT = "SELECT count(*) FROM lease WHERE holder = $1"
@@ -117,12 +117,24 @@ async def test_a_savepoint_that_fails_undoes_those_within_it_and_none_before_it(
 async def test_a_savepoint_that_fails_drops_the_parts_that_were_gathered_in_it(database: Database) -> None:
     note = Statement("SELECT set_config('causeway.test', {word}, true)", word="text")
     async with database.transaction() as session:
-        gather_part(session.driver, note.part(word="before"))
         with suppress(ZeroDivisionError):
             async with session.savepoint(ZeroDivisionError):
                 gather_part(session.driver, note.part(word="within"))
                 raise ZeroDivisionError
-        assert [part.arguments for part in take_parts(session.driver)] == [["before"]]
+        gather_part(session.driver, note.part(word="after"))
+        assert [part.arguments for part in take_parts(session.driver)] == [["after"]]
+
+
+async def test_a_savepoint_that_fails_keeps_the_parts_that_were_gathered_before_it(database: Database) -> None:
+    kept = uuid7()
+    add = Statement("INSERT INTO lease (name, holder, fence, until) VALUES ({id}::text, {id}, 1, now())", id="uuid")
+    async with database.transaction() as session:
+        gather_part(session.driver, add.part(id=kept))
+        with suppress(ZeroDivisionError):
+            async with session.savepoint(ZeroDivisionError):
+                await write_parts(session.driver)
+                raise ZeroDivisionError
+    assert await held(database, kept) == 1
 
 
 async def test_a_savepoint_that_fails_restores_the_scope_that_is_bound_and_noted(database: Database) -> None:
