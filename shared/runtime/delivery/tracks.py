@@ -179,6 +179,7 @@ async def forget_acts(driver: asyncpg.Connection, acts: Mapping[TrackKey, Collec
 
 async def erase_tracks(driver: asyncpg.Connection, items: Sequence[tuple[UUID, str]]) -> list[UUID]:
     """Erase the acts of tracks after the records of these items and parties were erased; return the tracks' keys."""
+    await write_parts(driver)
     columns = [item for item, _ in items], [party for _, party in items]
     rows = await driver.fetch(_ERASE, *columns, _OF_OTHERS, _OF_OWNERS) if items else []
     return sorted({row["subject"] for row in rows})

@@ -22,7 +22,7 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Received
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.exceptions import Outcome, OutcomeKind, Refusal
-from shared.messaging.ports import OperatorKind, OperatorLine
+from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, Side
 from shared.messaging.tracks import act_of, track_of
 from shared.messaging.upkeep import retry_exceptions
 from shared.routing.shelf import DocumentShelf, read_directory
@@ -30,6 +30,7 @@ from shared.runtime.database.journal import Forgotten
 from shared.runtime.database.transactions import GatheringConnection, gather
 from shared.runtime.delivery.inbound import translate
 from shared.runtime.delivery.sending import send
+from shared.runtime.delivery.subjects import PartySubjects
 from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks
 from shared.runtime.delivery.unit import Unit
 from tests.support.builders import HOTLINE, POLICE, draft, withdrawal
@@ -98,6 +99,38 @@ async def test_after_an_erasure_the_same_edge_has_no_second_effect(agencies: Sit
         gather(session.driver, [Forgotten(UUID(offer.subject), POLICE)])
     assert told(await agencies.take(here.written([again(offer)]))) == [("applied", None)]
     assert handler_of(agencies).types == [REFERRAL_OFFERED.type]
+
+
+async def test_an_erasure_in_the_transaction_of_an_edge_erases_its_track(agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+
+    async def erase(unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
+        gather(unit.connection.driver, [Forgotten(UUID(offer.subject), POLICE)])
+        return {}
+
+    handler_of(agencies).apply = erase  # type: ignore[method-assign]
+    await agencies.take(here.written([offer]))
+    row = await row_of(agencies, offer)
+    assert row is not None
+    assert (row.is_erased, row.acts) == (True, ())
+
+
+async def test_the_answer_to_a_resync_states_a_message_of_the_same_batch(
+    hotline: Site, agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated: dict[Side, list[DayDigest]] = {}
+    list_held_days = PartySubjects.list_held_days
+
+    async def noted(self: PartySubjects, side: Side, peer: str) -> list[DayDigest]:
+        stated[side] = await list_held_days(self, side, peer)
+        return stated[side]
+
+    monkeypatch.setattr(PartySubjects, "list_held_days", noted)
+    async with hotline.database.transaction() as session:
+        send(session.driver, [replace(here.offered(POLICE), is_p0=True)])
+    # The first message of a stream asks for a resync.
+    await agencies.take(await hotline.relay(agencies.instance))
+    assert [len(stated[side]) for side in (Side.HELD, Side.ANSWERED)] == [1, 0]
 
 
 async def test_a_higher_revision_of_an_edge_replaces_the_one_on_the_track(agencies: Site, here: World) -> None:
