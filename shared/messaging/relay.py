@@ -67,19 +67,22 @@ class HandedSegments:
         return (segment.lane,) if is_begun else LANES
 
     def take(self, peer: str, lane: Lane) -> Append | None:
-        """Return the segments that follow the last append, or None. Segments that do not follow it are dropped."""
+        """Return the segments that follow the last append, or None. If none follows it, all are dropped."""
         last, waiting = self.appended.get((peer, lane)), self._waiting.pop((peer, lane), {})
         if last is None:
             return None
         taken: list[Segment] = []
         number, count = last.number, 0
-        while (segment := waiting.pop(number + 1, None)) is not None and segment.incarnation == last.incarnation:
+        while count < APPENDED_MAX and (segment := waiting.pop(number + 1, None)) is not None:
+            if segment.incarnation != last.incarnation:
+                break
             taken.append(segment)
             number, count = segment.last, count + len(segment.messages)
-            if count >= APPENDED_MAX:
-                self._waiting[peer, lane] = waiting
-                break
-        return Append(taken[0].pair, lane, list_records(taken, above=0), last.number) if taken else None
+        if not taken:
+            return None
+        if waiting:
+            self._waiting[peer, lane] = waiting
+        return Append(taken[0].pair, lane, list_records(taken, above=0), last.number)
 
     def has_more(self, peer: str, lane: Lane) -> bool:
         """Return whether segments of a stream wait."""

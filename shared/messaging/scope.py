@@ -38,7 +38,7 @@ class Scope:
 
     `drafts`: by stream. `outcomes`: by peer, sent in one message. `asks`: by peer, the nonce of an own resync request
     among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
-    are not yet stored. `finished`: segments that the last step has stored. `compose_apart`: runs the sealing of many
+    are not yet stored. `finished`: segments that the relay may append. `compose_apart`: runs the sealing of many
     messages off the event loop. `before_lock`: writes the rows that are due before stream rows are locked.
     `on_restore`: ends what a restored database has too much of. `is_careful`: one message that breaks a feature does
     not end the transaction.

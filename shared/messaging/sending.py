@@ -23,7 +23,9 @@ _FEATURE_ROLES: Final = frozenset({*SUBJECT_ROLES, Role.WITHDRAWAL})
 
 
 async def finish(scope: Scope) -> list[Segment]:
-    """Place the messages of the transaction in their streams and return all new segments.
+    """Place the messages of the transaction in their streams and return the new segments that the relay may append.
+
+    A segment of a former incarnation is never appended: it is carried into the present one.
 
     Messages are sealed and proven before the stream rows are locked. The rows are locked in the order of peer and lane
     and stay locked until the commit.
@@ -64,7 +66,8 @@ async def finish(scope: Scope) -> list[Segment]:
         changed.append(outgoing)
         new_segments += placed
     await _note_places(scope, new_segments)
-    segments = scope.placed
+    present = {outgoing.incarnation for outgoing in changed}
+    segments = [segment for segment in scope.placed if segment.incarnation in present]
     await scope.save(changed)
     scope.finished += segments
     scope.drafts, scope.outcomes, scope.asks, scope.answered, scope.acks = {}, {}, {}, {}, []

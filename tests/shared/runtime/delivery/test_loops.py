@@ -10,7 +10,10 @@ from uuid import UUID
 import pytest
 
 from shared.kernel.errors import Unavailable
+from shared.messaging.incarnations import CARRIED_MAX, open_incarnation
+from shared.messaging.ports import Draft
 from shared.messaging.segments import Segment
+from shared.messaging.sending import finish
 from shared.messaging.streams import Lane, Role
 from shared.runtime.delivery.gate import CLOCK_TOLERANCE
 from shared.runtime.delivery.loops import MENDED_BY_HAND, RelayOptions
@@ -194,6 +197,43 @@ async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -
             streams.relay.hand_over([each])
             await asyncio.sleep(0.01)
         await until(lambda: streams.held() == [first, *sent])
+
+
+@pytest.mark.timing
+async def test_a_segment_that_is_told_too_early_is_appended_behind_the_one_before_it() -> None:
+    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        (first,) = await streams.send(Role.STATE)
+        streams.hand_over()
+        await until(lambda: streams.held() == [first])
+        sent = await streams.send(Role.STATE, count=3)
+        second, third, fourth = streams.scopes.finished
+        streams.relay.hand_over([second, fourth])
+        await asyncio.sleep(0.05)
+        streams.relay.hand_over([third])
+        await until(lambda: streams.held() == [first, *sent], seconds=5)
+
+
+@pytest.mark.timing
+async def test_a_message_behind_a_former_incarnation_is_not_handed_over() -> None:
+    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        async with streams.scopes.open() as scope:
+            for number in range(CARRIED_MAX + 1):
+                scope.send(Draft(PEER, Role.STATE, "state", scope.new_id(), ("body", number)))
+            await finish(scope)
+        streams.hand_over()
+        await until(lambda: len(streams.held()) > CARRIED_MAX)
+        async with streams.scopes.open() as scope:
+            new = await open_incarnation(scope, PEER, (await scope.tx.load_outgoing([PEER], lock=True))[PEER])
+            await scope.save([new])
+        assert new.sources
+        (late,) = await streams.send(Role.STATE)
+        streams.hand_over()
+        await asyncio.sleep(0.05)
+        assert late not in streams.held()
 
 
 @pytest.mark.timing
