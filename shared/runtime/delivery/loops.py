@@ -242,8 +242,15 @@ class StreamRelay:
     async def append_next(self, peer: str, lane: Lane) -> bool:
         """Append the next records of a stream and move its pointer; return whether there may be more.
 
-        Raises `Unavailable`.
+        Raises `Unavailable`. Then the tables say what is next: meanwhile the database may have been restored.
         """
+        try:
+            return await self._append_next(peer, lane)
+        except Exception:
+            self._handed.forget(peer, lane)
+            raise
+
+    async def _append_next(self, peer: str, lane: Lane) -> bool:
         batch = self._handed.take(peer, lane)
         is_handed = batch is not None
         if batch is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -253,6 +254,31 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
         (third,) = await streams.send(Role.STATE)
         streams.hand_over()
         await until(lambda: streams.held() == [*before, third, *before, third])
+
+
+@pytest.mark.timing
+async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001, back_off_s=0.1))
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        (first,) = await streams.send(Role.STATE)
+        streams.hand_over()
+        await until(lambda: streams.held() == [first])
+        # The database does not answer once; a commit is told before the next attempt, and the database then lacks it.
+        with monkeypatch.context() as away:
+            away.setattr(MemoryTx, "load_outgoing", fail_unavailable)
+            streams.relay._wake_turn("stream", PEER, Lane.ORDINARY)
+            await until(lambda: streams.relay.check().reason == "database_unavailable")
+        before = copy.deepcopy(streams.room.db.tables)
+        await streams.send(Role.STATE)
+        streams.hand_over()
+        streams.room.db.tables = before
+        await asyncio.sleep(0.2)
+        assert streams.held() == [first]
+
+
+async def fail_unavailable(*_: Any, **__: Any) -> None:
+    raise Unavailable("database_unavailable")
 
 
 @pytest.mark.timing
