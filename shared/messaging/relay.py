@@ -78,11 +78,9 @@ class HandedSegments:
                 break
             taken.append(segment)
             number, count = segment.last, count + len(segment.messages)
-        if not taken:
-            return None
-        if waiting:
+        if taken and waiting:
             self._waiting[peer, lane] = waiting
-        return Append(taken[0].pair, lane, list_records(taken, above=0), last.number)
+        return Append(taken[0].pair, lane, list_records(taken, above=0), last.number) if taken else None
 
     def has_more(self, peer: str, lane: Lane) -> bool:
         """Return whether segments of a stream wait."""

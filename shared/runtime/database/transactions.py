@@ -109,8 +109,7 @@ class Session:
                 except error:
                     await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
                     self.driver.act_for(scope)
-                    self.driver.parts.clear()
-                    del self.driver.gathered[gathered:]
+                    del self.driver.gathered[gathered:], self.driver.parts[:]
                     for kind, each in self.driver.late.items():
                         del each[late.get(kind, 0) :]
                     raise
