@@ -25,6 +25,7 @@ from shared.vocabulary.referral import IncidentKind
 #: What takes something from the public: that it is kept, or was gone, is no action of the provider's.
 _ACTS: Final = (NoticeAction.REMOVED, NoticeAction.GEO_DISABLED, NoticeAction.ACCOUNT_SUSPENDED)
 #: One row a notice that was sent under the DSA. Its first action is when that took effect, else when it was answered.
+#: An index finds a period by the places of its rows, which are others where a child is at risk.
 _REPORTED: Final = """
 WITH notices AS (
     SELECT n.subject, n.party, n.incident_kind, n.received_at, cardinality(n.numbers) AS items, a.actions, a.acted_at,
@@ -36,6 +37,10 @@ WITH notices AS (
         WHERE i.item ->> 'action' = ANY($5::text[])
     ) AS a
     WHERE n.party = $1 AND n.received_at >= $2 AND n.received_at < $3 AND n.exercise = $4
+      AND (n.place BETWEEN (extract(epoch FROM $2::timestamptz) * 1000000)::bigint
+                       AND (extract(epoch FROM $3::timestamptz) * 1000000)::bigint
+           OR n.place BETWEEN 4611686018427387904 + (extract(epoch FROM $2::timestamptz) * 1000000)::bigint
+                          AND 4611686018427387904 + (extract(epoch FROM $3::timestamptz) * 1000000)::bigint)
       AND (n.edge -> 'basis')::jsonb @> '[{"instrument": "dsa"}]'
 )
 SELECT incident_kind, flagged, items, actions, CASE WHEN actions > 0 THEN greatest(least(floor(extract(

@@ -35,8 +35,8 @@ def further_purpose(case: Item, message: Received) -> Item:
         raise Refused("referral_withdrawn")
     if purpose in case.purposes:
         raise Refused(EDGE_EXISTS)
-    revision = max(case.revision, revision_of(message))
-    return replace(case, purposes=case.purposes | {purpose}, revision=revision)
+    revision = revision_of(message)
+    return replace(case, purposes={**case.purposes, purpose: revision}, revision=max(case.revision, revision))
 
 
 AGENCY: Final = RecipientKind(subject=Subject.CASE, audience="agencies", authority=AUTHORITY, again=further_purpose)

@@ -188,7 +188,7 @@ async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: 
         told, passed = None if case is None else _was_told(case), bound(message)
         if case is None or told is None or passed is None or passed.edge_id != told.from_edge_id:
             continue
-        if revision_of(message) != case.revision:
+        if message.edge is None or revision_of(message) != case.purposes.get(message.edge.purpose.value):
             continue
         by_law = documents()
         law = by_law.directory, by_law.policy

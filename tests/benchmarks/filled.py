@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 
 from services.hotline.store import PostgresOffers
+from services.industry import store as industry
 from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
@@ -251,6 +252,10 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     ids = [subject(n, rows) for n in range(half, half + PAGE)]
     for party, each in filled_places.asked(service, (BIG, TINY), ids, half):
         yield Question(*each[:3], _reading(party), each[3])
+    if service == "industry":
+        month = BIG, END - timedelta(days=395), END - timedelta(days=365), False
+        asked = *month, industry._ACTS, industry._ANSWER, industry._ACTED
+        yield Question("a month's report", industry._REPORTED, asked, _reading(BIG), rows * 30 // 730)
     if service == "law_enforcement":
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
         yield Question("what was said of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)

@@ -37,10 +37,10 @@ ItemKey = tuple[UUID, str]
 class Item:
     """An offer, case or notice as its state machine sees it; `sender` is the party that answers go to.
 
-    `revision` is the one that stands, of a notice its own. `purposes` are those that it was sent for: more than one
-    only where a recipient permits that. `numbers` are those of its items, `acts` how many its party has done, `said`
-    the words of these acts as they are kept. `told` of the acts are those that its sender told of, since its party did
-    them elsewhere until it moved.
+    `revision` is the newest one, of a notice its own. `purposes` are those that it was sent for, each with the revision
+    that stands for it: more than one only where a recipient permits that. `numbers` are those of its items, `acts` how
+    many its party has done, `said` the words of these acts as they are kept. `told` of the acts are those that its
+    sender told of, since its party did them elsewhere until it moved.
     """
 
     subject_id: UUID
@@ -48,7 +48,7 @@ class Item:
     sender: str
     exercise: bool
     state: str
-    purposes: frozenset[str] = frozenset()
+    purposes: Mapping[str, int] = field(default_factory=dict)
     numbers: tuple[int, ...] = ()
     acts: int = 0
     told: int = 0
@@ -190,12 +190,13 @@ def _checked(item: Item, clear: ItemsCheckedClear, *, at: datetime) -> Item:
 def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
     """The item that a message begins, or that its party has begun where it was before."""
     assert message.edge is not None
-    known = item is not None and message.edge.purpose.value in item.purposes
-    if item is not None and known and revision_of(message) > item.revision:
-        return _amended(recipient, item, message)
-    if item is not None and known and message.again is not None:
-        return _taken_up(recipient, item, message, again=message.again)
+    purpose = message.edge.purpose.value
     if item is not None:
+        known = item.purposes.get(purpose)
+        if known is not None and revision_of(message) > known:
+            return _amended(recipient, item, message, purpose=purpose)
+        if known is not None and message.again is not None:
+            return _taken_up(recipient, item, message, again=message.again)
         if recipient.again is None:
             raise Refused(f"{recipient.subject}_exists")
         return recipient.again(item, message)
@@ -205,7 +206,7 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
         sender=message.filed_by,
         exercise=message.exercise,
         state=recipient.first,
-        purposes=frozenset({message.edge.purpose.value}),
+        purposes={purpose: revision_of(message)},
         numbers=numbers_of(message),
         revision=revision_of(message),
         passed_by=None if message.filed_by == message.sender else message.sender,
@@ -213,16 +214,18 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
     return begun if message.again is None else _answered(recipient, begun, message, again=message.again)
 
 
-def _amended(recipient: RecipientKind, item: Item, message: Received) -> Item:
+def _amended(recipient: RecipientKind, item: Item, message: Received, *, purpose: str) -> Item:
     """The item under the content that follows. What its party has said stays said, and means what it means to that."""
     if not item.is_told_by(message):
         raise Refused(f"{recipient.subject}_exists")
     state = follow(recipient.amending[message.message], item.state)
-    numbers = numbers_of(message)
+    numbers, revision = numbers_of(message), revision_of(message)
+    purposes = {**item.purposes, purpose: revision}
     if (answer := answer_of(recipient.subject, state)) is not None:
         after = after_amendment(answer, item.said, numbers=numbers)
         state = shown(recipient.subject, Standing(Offered.OPEN.value, after.value))
-    amended = replace(item, state=state, numbers=numbers, revision=revision_of(message))
+    newest = max(item.revision, revision)
+    amended = replace(item, state=state, numbers=numbers, revision=newest, purposes=purposes)
     return amended if message.again is None else _taken_up(recipient, amended, message, again=message.again)
 
 

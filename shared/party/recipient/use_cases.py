@@ -123,9 +123,9 @@ class _Came:
         key = _key(message)
         if known is None:
             self.new.append(message)
-        elif item.purposes != known.purposes:
+        elif item.purposes.keys() != known.purposes.keys():
             self.further.append(message)
-        elif item.revision != known.revision:
+        elif item.purposes != known.purposes:
             self.amending.append(message)
             return True
         elif item.state != known.state:

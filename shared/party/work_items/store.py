@@ -28,8 +28,8 @@ _OPEN: Final = ", ".join(f"'{state}'" for state in sorted(may_come_in(row(Subjec
 _FIRST: Final = f"""
 NOT EXISTS (
     SELECT FROM notice_location AS o JOIN received AS m ON m.subject = o.notice_id AND m.party = o.party
-    WHERE o.party = l.party AND o.version = l.version AND o.token = l.token AND m.state IN ({_OPEN})
-      AND (m.place, m.subject) > (n.place, n.subject)
+    WHERE o.party = l.party AND o.version = l.version AND o.token = l.token AND o.n = ANY(m.numbers)
+      AND m.state IN ({_OPEN}) AND (m.place, m.subject) > (n.place, n.subject)
 )
 """
 #: The open notices that lead a work item: the first, as lists go, of those about its location.

@@ -52,7 +52,10 @@ async def came(providers: Providers, day: int, messages: Sequence[Received]) -> 
     assert set(await providers.receive(*messages)) == {None}
     ids = [UUID(each.subject) for each in messages]
     async with providers.database.transaction(APPLYING) as session:
-        moved = "UPDATE received SET received_at = $2 WHERE subject = ANY($1::uuid[])"
+        # Of the first a child is at risk.
+        moved = """
+UPDATE received SET received_at = $2, priority = CASE WHEN subject = $1[1] THEN 'p0_child_at_risk' END
+WHERE subject = ANY($1::uuid[])"""
         assert await session.driver.execute(moved, ids, noon(day)) == f"UPDATE {len(ids)}"
     return ids
 

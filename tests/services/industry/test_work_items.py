@@ -142,6 +142,16 @@ async def test_the_withdrawal_of_one_leaves_the_other_open(place: Place) -> None
     assert await place.providers.sent(UUID(first)) == []
 
 
+async def test_a_notice_that_was_amended_to_lie_elsewhere_hides_none_where_it_lay(place: Place) -> None:
+    first, second = await place.issue(), await place.issue(OTHER_HOTLINE)
+    await place.came(second, AT + timedelta(seconds=1))
+    (item,) = await place.listed(first)
+    elsewhere = issued(UUID(second), notifier=OTHER_HOTLINE, first=2, revision=2, location=f"{place.location}/moved")
+    assert await place.providers.receive(elsewhere) == [None]
+    (left,) = await place.listed(first)
+    assert (left["work_item"], [each["notice_id"] for each in left["items"]]) == (item["work_item"], [first])
+
+
 async def test_what_took_effect_before_a_notice_came_is_told_to_its_notifier_as_of_then(place: Place) -> None:
     early, late = await place.issue(), await place.issue(OTHER_HOTLINE)
     await place.came(early, AT - timedelta(hours=1))

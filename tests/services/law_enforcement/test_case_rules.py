@@ -26,7 +26,7 @@ def case(state: str, *, origin: str = HOTLINE) -> Item:
         sender=origin,
         exercise=True,
         state=state,
-        purposes=frozenset({"investigation"}),
+        purposes={"investigation": 1},
     )
 
 
@@ -47,7 +47,7 @@ def test_a_withdrawn_referral_is_not_offered_for_another_purpose(state: CaseStat
         with pytest.raises(Refused, match="referral_withdrawn"):
             further_purpose(case(state), further)
     else:
-        assert further_purpose(case(state), further).purposes == {"investigation", "victim_identification"}
+        assert further_purpose(case(state), further).purposes.keys() == {"investigation", "victim_identification"}
 
 
 def test_a_referral_is_offered_once_for_one_purpose() -> None:

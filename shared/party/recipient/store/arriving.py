@@ -127,6 +127,9 @@ WITH {_ARRIVED}, item AS MATERIALIZED (
     UPDATE received_edge AS e SET revision = a.revision, {_REPLACED} evidence = a.evidence, wrapped_key = a.wrapped_key
     FROM arrived AS a JOIN item AS t ON NOT t.is_kept
     WHERE e.subject = a.subject AND e.party = a.party AND e.purpose = a.purpose
+), raised AS (
+    UPDATE received AS t SET priority = a.priority
+    FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpose <> a.purpose
 )
 UPDATE received AS t SET edge_revision = a.revision, amended_at = now(), priority = a.priority, numbers = a.numbers,
     language = a.language, incident_kind = a.incident_kind, {_REPLACED} evidence = a.evidence,

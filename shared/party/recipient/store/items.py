@@ -49,8 +49,9 @@ from shared.runtime.timers.steps import clock
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 _FIND: Final = """
 SELECT subject AS subject_id, party, sender, passed_by, exercise, state, acts, told, said, revision, numbers,
-       purpose || ARRAY(SELECT e.purpose FROM received_edge AS e
-                        WHERE e.subject = t.subject AND e.party = t.party) AS purposes,
+       jsonb_build_object(purpose, edge_revision) || coalesce((
+           SELECT jsonb_object_agg(e.purpose, e.revision ORDER BY e.revision) FROM received_edge AS e
+           WHERE e.subject = t.subject AND e.party = t.party AND e.purpose <> t.purpose), '{}') AS purposes,
        (SELECT true FROM erased_record AS r WHERE r.subject = t.subject AND r.party = t.party) IS TRUE AS gone
 FROM received AS t WHERE subject = ANY($1::uuid[])
 """
@@ -261,4 +262,4 @@ class PostgresItems:
 
 
 def _item(row: asyncpg.Record) -> Item:
-    return Item(**(dict(row) | {"purposes": frozenset(row["purposes"]), "numbers": tuple(row["numbers"])}))
+    return Item(**(dict(row) | {"numbers": tuple(row["numbers"])}))
