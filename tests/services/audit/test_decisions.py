@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.audit import use_cases
 from services.audit.domain import decisions as judged
-from services.audit.ports import Partition
+from services.audit.ports import Partition, Sought
 from shared.contracts.facts import DecidedReferral
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.exchange.decided import join_decided
@@ -100,6 +101,28 @@ async def test_what_is_wrong_with_one_decision_is_said_of_that_one(
         (kind, problem),
         ("decision", None),
     ]
+
+
+@pytest.mark.parametrize("party", [HOTLINE, None])
+async def test_a_referral_that_is_stated_more_often_than_a_page_is_long_is_listed_once(
+    log: Log, party: str | None
+) -> None:
+    filed = [log.world.prepared() for _ in range(2)]
+    first, second = (joined(log, [each]) for each in filed)
+    sealed = opened(log.world, first)
+    clear = {"decisions": 9 * decisions(first.clear)}
+    often = replace(first, clear=clear, plaintext=json.dumps({"decisions": 9 * decisions(sealed)}).encode())
+    await kept(log, often)
+    await kept(log, second)
+    at = log.world.at
+    sought = Sought(party, at - timedelta(days=1), at + timedelta(days=1))
+    listed, cursor = [], None
+    while True:
+        page = await log.entries.find(sought, exercise=True, limit=3, cursor=cursor)
+        listed += [each.referral_id for each in page.items]
+        if (cursor := page.next) is None:
+            break
+    assert [listed.count(each.referral_id) for each in filed] == [1, 1]
 
 
 async def test_whatever_breaks_at_one_decision_those_beside_it_are_judged(
