@@ -304,8 +304,14 @@ def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
 
 
 def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]:
-    """Say of each decision what differs from that of the record, or that only one of the two has it."""
+    """Say of each decision what differs from that of the record, or that only one of the two has it.
+
+    A release that could not read the message has none of them.
+    """
     kept = _json(row["decisions"])
+    sides = (made.problem, made.decisions), (row["problem"], kept)
+    if made.problem != row["problem"] and any(problem in UNREAD and not told for problem, told in sides):
+        return
     pairs = zip_longest(made.decisions, kept if isinstance(kept, list) else ())
     for ours, theirs in pairs if made.verified else ():
         if ours is None or theirs is None:

@@ -109,7 +109,7 @@ async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
         return [unread(row) for row in await Book(connection, kind="audit").fetch(query)]
 
 
-@pytest.mark.parametrize("make", [look, offer], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [look, offer, decision], ids=lambda make: make.__name__)
 async def test_what_audit_could_not_read_is_counted_and_is_no_difference_to_a_later_release(
     log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record], grow: Callable[[], None]
 ) -> None:
@@ -123,11 +123,12 @@ async def test_what_audit_could_not_read_is_counted_and_is_no_difference_to_a_la
     assert note.endswith("that audit could not read (version_unknown)")
 
 
+@pytest.mark.parametrize("make", [offer, decision], ids=lambda make: make.__name__)
 async def test_nor_is_what_audit_reads_and_this_release_does_not(
-    log: Log, audit_endpoint: DatabaseEndpoint, grow: Callable[[], None]
+    log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record], grow: Callable[[], None]
 ) -> None:
     """The accountant's tool is of the release before: it compares what it can read, and says what it cannot."""
-    (broker, _), before = topic_with(log, offer, version=2), dict(BY_TYPE)
+    (broker, _), before = topic_with(log, make, version=2), dict(BY_TYPE)
     grow()
     await log.take(broker)
     for added in BY_TYPE.keys() - before.keys():
