@@ -319,6 +319,8 @@ def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]
             yield f"audit has{'' if ours is None else ' no'} decision on {referral_id}, unlike its record"
             continue
         problems = ours.problem, theirs["problem"]
+        if theirs["problem"] == "document_unknown":  # which rules led to it, nobody could say then
+            ours = ours._replace(links=tuple(link._replace(rules="") for link in ours.links))
         said = _decided(ours, made), {name: theirs[name] for name in _DECIDED}
         if changed := _differing(*said, problems, opened=opened, clear=_IN_THE_CLEAR):
             yield f"audit's decision on {ours.referral_id} says another {', '.join(changed)} than its record"

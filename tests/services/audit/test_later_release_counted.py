@@ -31,7 +31,7 @@ from shared.contracts.registry import (
 from shared.envelope.headers import Envelope, decode_headers, encode_headers
 from shared.exchange.authority import cells_of
 from shared.exchange.message import Record
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, Unavailable
 from shared.messaging import contract
 from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
@@ -171,10 +171,18 @@ def engine_unknown(*_: Any, **__: Any) -> None:
     raise Refused("engine_unknown")
 
 
+def document_unknown(*_: Any, **__: Any) -> None:
+    raise Unavailable("document_unknown")
+
+
 @pytest.mark.parametrize(
     ("what", "fails"),
-    [((reading, "read_decided"), code_unknown), ((decisions, "judged_edges"), engine_unknown)],
-    ids=["code", "engine"],
+    [
+        ((reading, "read_decided"), code_unknown),
+        ((decisions, "judged_edges"), engine_unknown),
+        ((decisions, "judged_edges"), document_unknown),
+    ],
+    ids=["code", "engine", "document"],
 )
 async def test_what_was_not_made_of_a_decision_is_no_difference(
     log: Log,
