@@ -69,9 +69,9 @@ SELECT referral.id AS referral_id, first.decided_at, first.origin, (
     WHERE sent.party IS DISTINCT FROM first.origin
       AND ($3::text[] IS NULL OR sent.party = ANY($3) OR first.origin = ANY($3))) AS recipients
 FROM ({referral}) AS referral CROSS JOIN LATERAL (
-    SELECT s.origin, s.broker_time AS decided_at, s.message_id, s.ordinal FROM statement AS s
-    WHERE s.referral_id = referral.id AND s.kind = 'decision' AND s.exercise = $1
-    ORDER BY s.origin IS NULL, s.broker_time, s.topic, s.topic_id, s.partition, s."offset", s.ordinal LIMIT 1
+    SELECT d.origin, d.broker_time AS decided_at FROM decision AS d
+    WHERE d.referral_id = referral.id AND d.entitled AND d.exercise = $1
+    ORDER BY d.origin IS NULL, d.broker_time, d.message_id, d.ordinal LIMIT 1
 ) AS first
 WHERE ($3::text[] IS NULL OR first.origin = ANY($3) OR {in_scope})
 """
@@ -83,10 +83,7 @@ _SENT_IN_SCOPE: Final = """EXISTS (
 # finds its flow at the first decision alone; a recipient finds it at messages.
 _PAGE: Final = """
 SELECT c.broker_time, c.id, flow.* FROM ({keys}) AS c LEFT JOIN LATERAL ({flow}
-  AND CASE WHEN c.is_decision THEN EXISTS (
-               SELECT FROM decision AS d
-               WHERE (d.message_id, d.ordinal, d.broker_time) = (first.message_id, first.ordinal, c.broker_time)
-                 AND d.referral_id = referral.id)
+  AND CASE WHEN c.is_decision THEN first.decided_at = c.broker_time
            ELSE c.party IS DISTINCT FROM first.origin AND (c.edge_id IS NULL OR first.origin = c.sender) END{further}
 ) AS flow ON true
 ORDER BY c.broker_time DESC, c.id DESC

@@ -19,6 +19,7 @@ from shared.exchange.decided import join_decided
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.services.audit.test_finding import found
@@ -123,6 +124,17 @@ async def test_a_referral_that_is_stated_more_often_than_a_page_is_long_is_liste
         if (cursor := page.next) is None:
             break
     assert [listed.count(each.referral_id) for each in filed] == [1, 1]
+
+
+@pytest.mark.parametrize("proven", [True, False])
+async def test_a_decision_that_is_found_again_at_an_earlier_time_stays_listed(log: Log, *, proven: bool) -> None:
+    filed = log.world.prepared()
+    record = await kept(log, joined(log, [filed]))
+    again = replace(record, topic_id=uuid7(), broker_time=record.broker_time - timedelta(minutes=1))
+    await log.keep(again if proven else replace(again, proof=None))
+    assert filed.referral_id in [each.referral_id for each in (await found(log, HOTLINE)).items]
+    kinds = [each["kind"] for each in await log.flow(filed.referral_id) if each["type"] == REFERRAL_DECIDED.type]
+    assert sorted(kinds) == ["decision", "decision" if proven else "unproven"]
 
 
 async def test_whatever_breaks_at_one_decision_those_beside_it_are_judged(
