@@ -91,9 +91,8 @@ ORDER BY c.broker_time DESC, c.id DESC
 # A flow is shown once, at its first entry for one of the parties. An earlier entry counts only if the flow is shown at
 # that entry: in this world, in the period, and for a party that is not the origin.
 _AT_FIRST_ENTRY: Final = """
-  AND (NOT c.is_decision OR c.party = first.origin)
-  AND NOT (coalesce(first.origin = ANY($7), false) AND first.decided_at >= $4
-           AND (first.decided_at, referral.id) < (c.broker_time, c.id))
+  AND (NOT c.is_decision OR c.party = first.origin) AND NOT (coalesce(first.origin = ANY($7), false)
+    AND first.decided_at >= $4 AND (first.decided_at, referral.id) < (c.broker_time, c.id))
   AND NOT EXISTS (
     SELECT FROM link AS l
     JOIN flow_message AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
