@@ -304,28 +304,32 @@ def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
 
 
 def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]:
-    """Say of each decision what differs from that of the record, or that only one of the two has it."""
-    kept = _json(row["decisions"])
-    pairs = zip_longest(made.decisions, kept if isinstance(kept, list) else ())
-    for ours, theirs in pairs if made.verified else ():
+    """Say of each decision what differs from that of the record, or that only one of the two has it.
+
+    A release that could not read the message has none of them.
+    """
+    kept: Any = _json(row["decisions"]) or []
+    sides = (made.problem, made.decisions), (row["problem"], kept)
+    is_unread = made.problem != row["problem"] and any(problem in UNREAD and not told for problem, told in sides)
+    for ours, theirs in zip_longest(made.decisions, kept) if made.verified and not is_unread else ():
         if ours is None or theirs is None:
             referral_id = theirs["referral_id"] if ours is None else ours.referral_id
             yield f"audit has{'' if ours is None else ' no'} decision on {referral_id}, unlike its record"
             continue
-        problems = ours.problem, theirs["problem"]
-        said = _decided(ours, made), {name: theirs[name] for name in _DECIDED}
-        if changed := _differing(*said, problems, opened=opened, clear=_IN_THE_CLEAR):
+        said = _decided(ours, made, kept_as=theirs["problem"]), {name: theirs[name] for name in _DECIDED}
+        if changed := _differing(*said, (ours.problem, theirs["problem"]), opened=opened, clear=_IN_THE_CLEAR):
             yield f"audit's decision on {ours.referral_id} says another {', '.join(changed)} than its record"
 
 
-def _decided(decision: KeptDecision, made: Entry) -> dict[str, object]:
+def _decided(decision: KeptDecision, made: Entry, *, kept_as: str | None) -> dict[str, object]:
+    # Without its documents nobody could say then which rules led to it.
     return {
         "referral_id": str(decision.referral_id),
         "exercise": made.exercise,
         "entitled": decision.entitled,
         "origin": decision.origin,
         "detail": from_json(decision.detail),
-        "links": [[str(link.edge_id), *link[1:]] for link in decision.links] or None,
+        "links": [[str(a), b, c, d * (kept_as != "document_unknown"), e] for a, b, c, d, e in decision.links] or None,
     }
 
 

@@ -14,16 +14,17 @@ from shared.runtime.database.transactions import Session
 
 #: Statements that one page runs at most. A page that ends here is shorter than others.
 _STATEMENTS_MAX: Final = 20
-# By what a flow is listed: decisions of a party, and messages to it. `id` tells those of one time apart.
+# By what a flow is listed: decisions of a party, and messages to it. `id` tells those of one time apart. Of several
+# decisions on a referral at one time, one lists it.
 _DECISIONS: Final = """
-SELECT d.origin AS party, d.broker_time, d.referral_id AS id, d.referral_id, NULL::text AS sender,
-       NULL::text AS recipient, NULL::uuid AS edge_id, d.message_id, d.ordinal
+SELECT DISTINCT ON (d.broker_time, d.referral_id) d.origin AS party, d.broker_time, d.referral_id AS id, d.referral_id,
+       NULL::text AS sender, NULL::text AS recipient, NULL::uuid AS edge_id, true AS is_decision
 FROM decision AS d
 WHERE d.entitled AND d.exercise = $1 AND d.broker_time >= $4 AND (d.broker_time, d.referral_id) < ($5, $6::uuid)
 """
 _MESSAGES: Final = """
 SELECT m.party, m.broker_time, m.message_id, CASE WHEN m.edge_id IS NULL THEN m.subject::uuid END, m.sender,
-       m.recipient, m.edge_id, m.message_id, NULL::smallint
+       m.recipient, m.edge_id, false
 FROM flow_message AS m
 WHERE m.exercise = $1 AND m.broker_time >= $4 AND (m.broker_time, m.message_id) < ($5, $6::uuid)
 """
@@ -68,9 +69,9 @@ SELECT referral.id AS referral_id, first.decided_at, first.origin, (
     WHERE sent.party IS DISTINCT FROM first.origin
       AND ($3::text[] IS NULL OR sent.party = ANY($3) OR first.origin = ANY($3))) AS recipients
 FROM ({referral}) AS referral CROSS JOIN LATERAL (
-    SELECT s.origin, s.broker_time AS decided_at, s.message_id, s.ordinal FROM statement AS s
-    WHERE s.referral_id = referral.id AND s.kind = 'decision' AND s.exercise = $1
-    ORDER BY s.origin IS NULL, s.broker_time, s.topic, s.topic_id, s.partition, s."offset", s.ordinal LIMIT 1
+    SELECT d.origin, d.broker_time AS decided_at FROM decision AS d
+    WHERE d.referral_id = referral.id AND d.entitled AND d.exercise = $1
+    ORDER BY d.origin IS NULL, d.broker_time, d.message_id, d.ordinal LIMIT 1
 ) AS first
 WHERE ($3::text[] IS NULL OR first.origin = ANY($3) OR {in_scope})
 """
@@ -82,7 +83,7 @@ _SENT_IN_SCOPE: Final = """EXISTS (
 # finds its flow at the first decision alone; a recipient finds it at messages.
 _PAGE: Final = """
 SELECT c.broker_time, c.id, flow.* FROM ({keys}) AS c LEFT JOIN LATERAL ({flow}
-  AND CASE WHEN c.ordinal IS NOT NULL THEN (first.message_id, first.ordinal) = (c.message_id, c.ordinal)
+  AND CASE WHEN c.is_decision THEN first.decided_at = c.broker_time
            ELSE c.party IS DISTINCT FROM first.origin AND (c.edge_id IS NULL OR first.origin = c.sender) END{further}
 ) AS flow ON true
 ORDER BY c.broker_time DESC, c.id DESC
@@ -90,8 +91,8 @@ ORDER BY c.broker_time DESC, c.id DESC
 # A flow is shown once, at its first entry for one of the parties. An earlier entry counts only if the flow is shown at
 # that entry: in this world, in the period, and for a party that is not the origin.
 _AT_FIRST_ENTRY: Final = """
-  AND NOT (coalesce(first.origin = ANY($7), false) AND first.decided_at >= $4
-           AND (first.decided_at, referral.id) < (c.broker_time, c.id))
+  AND (NOT c.is_decision OR c.party = first.origin) AND NOT (coalesce(first.origin = ANY($7), false)
+    AND first.decided_at >= $4 AND (first.decided_at, referral.id) < (c.broker_time, c.id))
   AND NOT EXISTS (
     SELECT FROM link AS l
     JOIN flow_message AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
@@ -106,7 +107,7 @@ _AT_FIRST_ENTRY: Final = """
       AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < (c.broker_time, c.id))"""
 _OF_ENTRY: Final = _FLOW.format(
     referral=_REFERRAL_OF_ENTRY.format(first_stated=_FIRST_STATED.format(message="c")),
-    in_scope=f"c.party = ANY($3) OR (c.ordinal IS NOT NULL AND {_SENT_IN_SCOPE})",
+    in_scope=f"c.party = ANY($3) OR (c.is_decision AND {_SENT_IN_SCOPE})",
 )
 _OF_ANYBODY: Final = _PAGE.format(keys=_KEYS_OF_ALL, flow=_OF_ENTRY, further="")
 _OF_PARTIES: Final = _PAGE.format(

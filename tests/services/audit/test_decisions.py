@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.audit import use_cases
 from services.audit.domain import decisions as judged
-from services.audit.ports import Partition
+from services.audit.ports import Partition, Sought
 from shared.contracts.facts import DecidedReferral
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.exchange.decided import join_decided
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.services.audit.test_finding import found
@@ -100,6 +102,39 @@ async def test_what_is_wrong_with_one_decision_is_said_of_that_one(
         (kind, problem),
         ("decision", None),
     ]
+
+
+@pytest.mark.parametrize("party", [HOTLINE, None])
+async def test_a_referral_that_is_stated_more_often_than_a_page_is_long_is_listed_once(
+    log: Log, party: str | None
+) -> None:
+    filed = [log.world.prepared() for _ in range(2)]
+    first, second = (joined(log, [each]) for each in filed)
+    sealed = opened(log.world, first)
+    clear = {"decisions": 9 * decisions(first.clear)}
+    often = replace(first, clear=clear, plaintext=json.dumps({"decisions": 9 * decisions(sealed)}).encode())
+    await kept(log, often)
+    await kept(log, second)
+    at = log.world.at
+    sought = Sought(party, at - timedelta(days=1), at + timedelta(days=1))
+    listed, cursor = [], None
+    while True:
+        page = await log.entries.find(sought, exercise=True, limit=3, cursor=cursor)
+        listed += [each.referral_id for each in page.items]
+        if (cursor := page.next) is None:
+            break
+    assert [listed.count(each.referral_id) for each in filed] == [1, 1]
+
+
+@pytest.mark.parametrize("proven", [True, False])
+async def test_a_decision_that_is_found_again_at_an_earlier_time_stays_listed(log: Log, *, proven: bool) -> None:
+    filed = log.world.prepared()
+    record = await kept(log, joined(log, [filed]))
+    again = replace(record, topic_id=uuid7(), broker_time=record.broker_time - timedelta(minutes=1))
+    await log.keep(again if proven else replace(again, proof=None))
+    assert filed.referral_id in [each.referral_id for each in (await found(log, HOTLINE)).items]
+    kinds = [each["kind"] for each in await log.flow(filed.referral_id) if each["type"] == REFERRAL_DECIDED.type]
+    assert sorted(kinds) == ["decision", "decision" if proven else "unproven"]
 
 
 async def test_whatever_breaks_at_one_decision_those_beside_it_are_judged(

@@ -31,7 +31,7 @@ from shared.contracts.registry import (
 from shared.envelope.headers import Envelope, decode_headers, encode_headers
 from shared.exchange.authority import cells_of
 from shared.exchange.message import Record
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, Unavailable
 from shared.messaging import contract
 from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
@@ -109,7 +109,7 @@ async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
         return [unread(row) for row in await Book(connection, kind="audit").fetch(query)]
 
 
-@pytest.mark.parametrize("make", [look, offer], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [look, offer, decision], ids=lambda make: make.__name__)
 async def test_what_audit_could_not_read_is_counted_and_is_no_difference_to_a_later_release(
     log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record], grow: Callable[[], None]
 ) -> None:
@@ -123,11 +123,12 @@ async def test_what_audit_could_not_read_is_counted_and_is_no_difference_to_a_la
     assert note.endswith("that audit could not read (version_unknown)")
 
 
+@pytest.mark.parametrize("make", [offer, decision], ids=lambda make: make.__name__)
 async def test_nor_is_what_audit_reads_and_this_release_does_not(
-    log: Log, audit_endpoint: DatabaseEndpoint, grow: Callable[[], None]
+    log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record], grow: Callable[[], None]
 ) -> None:
     """The accountant's tool is of the release before: it compares what it can read, and says what it cannot."""
-    (broker, _), before = topic_with(log, offer, version=2), dict(BY_TYPE)
+    (broker, _), before = topic_with(log, make, version=2), dict(BY_TYPE)
     grow()
     await log.take(broker)
     for added in BY_TYPE.keys() - before.keys():
@@ -170,10 +171,18 @@ def engine_unknown(*_: Any, **__: Any) -> None:
     raise Refused("engine_unknown")
 
 
+def document_unknown(*_: Any, **__: Any) -> None:
+    raise Unavailable("document_unknown")
+
+
 @pytest.mark.parametrize(
     ("what", "fails"),
-    [((reading, "read_decided"), code_unknown), ((decisions, "judged_edges"), engine_unknown)],
-    ids=["code", "engine"],
+    [
+        ((reading, "read_decided"), code_unknown),
+        ((decisions, "judged_edges"), engine_unknown),
+        ((decisions, "judged_edges"), document_unknown),
+    ],
+    ids=["code", "engine", "document"],
 )
 async def test_what_was_not_made_of_a_decision_is_no_difference(
     log: Log,

@@ -127,7 +127,7 @@ SELECT e.topic, e.topic_id, e.partition, e."offset", e.broker_time, e.digest, e.
        coalesce(d.referral_id::text, e.subject) AS subject, coalesce(d.detail, e.detail) AS detail,
        CASE WHEN d.ordinal IS NULL THEN e.problem ELSE d.problem END AS problem,
        CASE WHEN d.entitled THEN 'decision' WHEN NOT d.entitled THEN 'not_entitled' ELSE e.kind END AS kind
-FROM entry AS e LEFT JOIN decision AS d ON d.message_id = e.message_id AND d.digest = e.digest;
+FROM entry AS e LEFT JOIN decision AS d ON e.verified AND d.message_id = e.message_id AND d.digest = e.digest;
 
 -- The messages by which a flow is listed for their recipient: those that sent it an edge, and referrals that an agency
 -- passed on to it (records without an edge).
