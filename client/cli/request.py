@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Final
 
 from pydantic import JsonValue, ValidationError
@@ -105,8 +105,7 @@ def _statements(verb: Row, listed: Statements, said: Said) -> list[dict[str, obj
                 each[option] = value
     if "form" not in listed:
         return found
-    module, _, name = listed["form"].partition(":")
-    form: type[Contract] = getattr(import_module(module), name)
+    form: type[Contract] = resolve_name(listed["form"])
     return [dict(_json(_read(form, each, verb))) for each in found]
 
 

@@ -24,8 +24,6 @@ from shared.kernel.clock import parse_rfc3339, rfc3339
 Item = Mapping[str, JsonValue]
 #: The member of an answer that names its subject.
 _SUBJECTS: Final = ("referral_id", "notice_id", "preservation_id", "webhook_id", "work_item")
-#: The outputs of answers without a subject.
-_OF_NONE: Final = frozenset({"draft", "file", "listed"})
 #: The members that name a party, in an opened record.
 _PARTIES: Final = frozenset({"agency", "by", "notifier", "origin", "party", "recipient", "suggested"})
 #: The scheme of a web address, the colon of any other scheme, and the dots of names.
@@ -50,23 +48,21 @@ def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
     elif options.json or name == "document":
         output.document(answer["items"] if verb.get("bare") else answer)
     else:
-        _PRINTERS[name](verb, answer, options)
+        _PRINTERS.get(name, _show_list)(verb, answer, options)
     failed = name == "results" and any(each.get("problem") for each in items(answer, "results"))
     return output.FAILED if failed else output.DONE
 
 
 def show_state(answer: Item, options: Options) -> None:
     """Print the result of an act: its subject, its state and warnings. Raises `ApiProblem("unexpected_answer")`."""
-    subject = _subject(answer)
-    if not isinstance(answer.get("state"), str):
-        raise ApiProblem("unexpected_answer", status=200)
+    subject, state = _named(answer, _SUBJECTS), _named(answer, ("state",))
     if options.json:
         output.document(answer)
         return
     offered = " or ".join(_texts(answer.get("offered")))
     number = answer.get("number")
     after = f", to be claimed by {offered}" if offered else "" if number is None else f", after event {number}"
-    output.line(f"{subject}: {answer['state']}{after}")
+    output.line(f"{subject}: {state}{after}")
     if "secret" in answer:
         output.line(str(answer["secret"]))
     for warning in _texts(answer.get("warnings")):
@@ -103,20 +99,20 @@ def defanged(text: str) -> str:
     return _BREAKABLE.sub(lambda found: "hxxp" if found["web"] else f"[{found[0]}]", text)
 
 
-def _subject(answer: Item) -> str:
-    """The id of the subject of an answer. Raises `ApiProblem("unexpected_answer")`."""
-    subject = next((answer[name] for name in _SUBJECTS if name in answer), None)
-    if not isinstance(subject, str):
-        raise ApiProblem("unexpected_answer", status=200)
-    return subject
-
-
 def _check(verb: Row, name: str, answer: Item) -> None:
     """Check that an answer has the rows and the subject of its verb. Raises `ApiProblem("unexpected_answer")`."""
     if "columns" in verb or "rows" in verb:
         items(answer, verb.get("rows", "items"))
-    if name not in _OF_NONE:
-        _subject(answer)
+    if name not in {"draft", "file", "listed"}:
+        _named(answer, _SUBJECTS)
+
+
+def _named(answer: Item, names: Sequence[str]) -> str:
+    """The first of these members of an answer. Raises `ApiProblem("unexpected_answer")` if it is no text."""
+    found = next((answer[name] for name in names if name in answer), None)
+    if not isinstance(found, str):
+        raise ApiProblem("unexpected_answer", status=200)
+    return found
 
 
 def _show_list(verb: Row, answer: Item, _: Options) -> None:
@@ -151,8 +147,6 @@ def _broken(value: object, name: str = "") -> object:
 
 
 _PRINTERS: Final[Mapping[str, Callable[[Row, Item, Options], None]]] = {
-    "listed": _show_list,
-    "shown": _show_list,
     "amended": lambda _, answer, options: show_amended(answer, options),
     "opened": lambda _, answer, __: output.line(json.dumps(_broken(answer), indent=2)),
     "results": _show_results,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 if TYPE_CHECKING:
@@ -96,6 +96,5 @@ def parameters(row: Row) -> Mapping[str, Word]:
 
 def vocabulary(name: str) -> type[StrEnum]:
     """The codes of `answers.CaseOutcome`: a class of `shared.vocabulary`."""
-    module, _, named = name.partition(".")
-    found: type[StrEnum] = getattr(import_module(f"shared.vocabulary.{module}"), named)
+    found: type[StrEnum] = resolve_name(f"shared.vocabulary.{name}")
     return found

@@ -11,8 +11,8 @@ import operator
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from types import GenericAlias
 from typing import Annotated, Final, Literal, Protocol
 from uuid import UUID
@@ -56,11 +56,8 @@ def group(name: str) -> App:
     """The program of one group of verbs."""
     app = App(name=name, help=table()["groups"][name]["help"])
     for word, row in table()["groups"][name]["verbs"].items():
-        verb = _by_hand(row) if isinstance(row, str) else made(row)
-        if word:
-            app.command(verb, name=word)
-        else:
-            app.default(verb)
+        verb: Verb = resolve_name(row) if isinstance(row, str) else made(row)
+        app.command(verb, name=word) if word else app.default(verb)
     return app
 
 
@@ -77,12 +74,6 @@ def made(row: Row) -> Verb:
     verb.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
     verb.__signature__ = signature  # type: ignore[attr-defined]
     return verb
-
-
-def _by_hand(where: str) -> Verb:
-    module, _, name = where.partition(":")
-    found: Verb = getattr(import_module(module), name)
-    return found
 
 
 def _parameters(row: Row) -> list[inspect.Parameter]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from shared.exchange.act import Subject
 from shared.exchange.states import collection, row
 from tests.architecture.source import ROOT
 from tests.client.fake_service import FakeService
-from tests.client.prompt import Ended, Run
+from tests.client.prompt import Run
 from tests.client.test_client_tls import ID, ROWS
 
 #: What words and options say that are no fields by themselves.
@@ -101,56 +102,28 @@ def test_every_column_is_made_of_an_item_that_has_nothing(verb: str) -> None:
     assert all(isinstance(filled(template, {}), str) for template in ROWS[verb]["columns"].values())
 
 
-@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
-@pytest.mark.parametrize("verb", [("attention",), ("webhook", "list"), ("flow", "find", "--purpose", "a complaint")])
-@pytest.mark.parametrize("answer", [{}, {"items": 3}, {"items": ["x"]}, [1]])
-def test_a_list_that_is_none_is_no_answer(
-    run: Run, service: FakeService, answer: Any, verb: tuple[str, ...], as_json: tuple[str, ...]
-) -> None:
-    service.canned |= dict.fromkeys(("/v1/attention", "/v1/webhooks", "/v1/flows"), (200, answer))
-    assert unexpected(run(*verb, *as_json))
+CALLS = [
+    ("attention", "attention"),
+    ("webhook list", "webhooks"),
+    ("flow find --purpose complaints", "flows"),
+    (f"inbox show {ID}", f"inbox/{ID}"),
+    (f"referral show {ID}", f"referrals/{ID}"),
+    (f"referral reroute {ID} {ID}", f"referrals/{ID}:reroute"),
+    RELEASE := (f"referral release {ID}", f"referrals/{ID}:release"),
+    WORK := (f"notice answer-work {ID} removed", f"work-items/{ID}:answer"),
+]
+NO_ANSWERS = ({}, {"items": 3}, {"items": ["x"]}, [1], {"state": "x"}, {"referral_id": [], "state": "x"})
 
 
-@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
-@pytest.mark.parametrize("answer", [{}, {"referral_id": ID}, {"state": "x"}, {"referral_id": [], "state": "x"}])
-def test_an_act_that_leads_nowhere_is_no_answer(
-    run: Run, service: FakeService, answer: Any, as_json: tuple[str, ...]
-) -> None:
-    service.canned[f"/v1/referrals/{ID}:release"] = (202, answer)
-    assert unexpected(run("referral", "release", ID, *as_json))
-
-
-@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
 @pytest.mark.parametrize(
-    ("verb", "path"),
-    [
-        (("referral", "show", ID), f"/v1/referrals/{ID}"),
-        (("referral", "reroute", ID, ID), f"/v1/referrals/{ID}:reroute"),
-        (("inbox", "show", ID), f"/v1/inbox/{ID}"),
-        (("preservation", "show", ID), f"/v1/preservations/{ID}"),
-        (("notice", "answer-work", ID, "removed"), f"/v1/work-items/{ID}:answer"),
-        (("notice", "disown-work", ID), f"/v1/work-items/{ID}:not-ours"),
-    ],
+    ("call", "answer"), [*product(CALLS, NO_ANSWERS), (RELEASE, {"referral_id": ID}), (WORK, {"work_item": ID})]
 )
-def test_what_says_nothing_of_its_subject_is_no_answer(
-    run: Run, service: FakeService, verb: tuple[str, ...], path: str, as_json: tuple[str, ...]
-) -> None:
-    service.canned[path] = (200, {})
-    assert unexpected(run(*verb, *as_json))
-
-
-def test_a_work_item_without_results_is_no_answer(run: Run, service: FakeService) -> None:
-    service.canned[f"/v1/work-items/{ID}:answer"] = (200, {"work_item": ID})
-    assert unexpected(run("notice", "answer-work", ID, "removed"))
+def test_what_lacks_rows_is_no_answer(run: Run, service: FakeService, call: tuple[str, str], answer: Any) -> None:
+    service.canned[f"/v1/{call[1]}"] = (200, answer)
+    assert all("unexpected_answer" in str(run(*call[0].split(), *each)) for each in ((), ("--json",)))
 
 
 @pytest.mark.parametrize("name", table()["groups"])
 def test_help_describes_each_verb_of_a_group(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    # Made anew: a verb that another test has called is loaded, and its help with it.
-    group.__wrapped__(name).help_print([])
+    group.__wrapped__(name).help_print([])  # a new one: a call of a verb loads its help
     assert re.findall(r"^│ ([a-z-]+) +│$", capsys.readouterr().out, re.MULTILINE) == []
-
-
-def unexpected(ended: Ended) -> bool:
-    """Whether a verb has failed since no service answers so."""
-    return ended.code == 1 and "unexpected_answer" in (ended.err or ended.json["error"]["code"])
