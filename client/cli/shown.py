@@ -1,4 +1,4 @@
-"""What a verb prints of an answer. The columns and lines of a row are templates: `{received_at:minute}`.
+"""The output of a verb for an answer. The columns and lines of a row are templates: `{received_at:minute}`.
 
 A field that is left out, or that is no such thing, is empty. `{:NAME}` is made of the whole item.
 """
@@ -15,16 +15,16 @@ from typing import Final
 from pydantic import JsonValue
 
 from client.cli import output
-from client.cli.asked import Answer, Said
+from client.cli.request import Answer, Said
 from client.cli.settings import Options
 from client.cli.verb_table import Row
 from client.problem import ApiProblem
 from shared.kernel.clock import parse_rfc3339, rfc3339
 
 Item = Mapping[str, JsonValue]
-#: What an act is about, in its answer.
-_SUBJECTS: Final = ("referral_id", "notice_id", "preservation_id", "webhook_id")
-#: What names a party, in what is opened.
+#: The member of an answer that names its subject.
+_SUBJECTS: Final = ("referral_id", "notice_id", "preservation_id", "webhook_id", "work_item")
+#: The members that name a party, in an opened record.
 _PARTIES: Final = frozenset({"agency", "by", "notifier", "origin", "party", "recipient", "suggested"})
 #: The scheme of a web address, the colon of any other scheme, and the dots of names.
 _BREAKABLE: Final = re.compile(
@@ -38,30 +38,31 @@ def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
         output.kept(Path(str(said["out"])), answer)
         return output.DONE
     name = verb.get("shows", "listed" if "columns" in verb else "state")
+    _check(verb, name, answer)
     if name == "file":
         output.written(Path(str(said["out"])), answer)
     elif name == "draft":
         output.document(answer | ({} if said["reference"] is None else {"external_ref": said["reference"]}))
+    elif name == "state":
+        show_state(answer, options)
     elif options.json or name == "document":
         output.document(answer["items"] if verb.get("bare") else answer)
     else:
-        _PRINTERS[name](verb, answer, options)
+        _PRINTERS.get(name, _show_list)(verb, answer, options)
     failed = name == "results" and any(each.get("problem") for each in items(answer, "results"))
     return output.FAILED if failed else output.DONE
 
 
 def show_state(answer: Item, options: Options) -> None:
-    """Print where an act has led: the id of its subject, its state, and what its owner should know besides."""
+    """Print the result of an act: its subject, its state and warnings. Raises `ApiProblem("unexpected_answer")`."""
+    subject, state = _named(answer, _SUBJECTS), _named(answer, ("state",))
     if options.json:
         output.document(answer)
         return
-    subject = next((answer[name] for name in _SUBJECTS if name in answer), None)
-    if not isinstance(subject, str) or not isinstance(answer.get("state"), str):
-        raise ApiProblem("unexpected_answer", status=200)
     offered = " or ".join(_texts(answer.get("offered")))
     number = answer.get("number")
     after = f", to be claimed by {offered}" if offered else "" if number is None else f", after event {number}"
-    output.line(f"{subject}: {answer['state']}{after}")
+    output.line(f"{subject}: {state}{after}")
     if "secret" in answer:
         output.line(str(answer["secret"]))
     for warning in _texts(answer.get("warnings")):
@@ -69,7 +70,7 @@ def show_state(answer: Item, options: Options) -> None:
 
 
 def show_amended(answer: Item, options: Options) -> None:
-    """Print the revision of a referral, and the parties that are told of it."""
+    """Print the revision of a referral, and the parties that are informed of it."""
     if options.json:
         output.document(answer)
         return
@@ -86,7 +87,7 @@ def filled(template: str, item: Item) -> str:
 
 def items(answer: Item, name: str) -> list[dict[str, JsonValue]]:
     """A list of objects in an answer. Raises `ApiProblem("unexpected_answer")` where it is something else."""
-    listed = answer.get(name, [])
+    listed = answer.get(name)
     found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else None
     if found is None or not isinstance(listed, list) or len(found) < len(listed):
         raise ApiProblem("unexpected_answer", status=200)
@@ -96,6 +97,22 @@ def items(answer: Item, name: str) -> list[dict[str, JsonValue]]:
 def defanged(text: str) -> str:
     """`text` with every address broken: no terminal makes a link of it, and nothing copied by mistake opens."""
     return _BREAKABLE.sub(lambda found: "hxxp" if found["web"] else f"[{found[0]}]", text)
+
+
+def _check(verb: Row, name: str, answer: Item) -> None:
+    """Check that an answer has the rows and the subject of its verb. Raises `ApiProblem("unexpected_answer")`."""
+    if "columns" in verb or "rows" in verb:
+        items(answer, verb.get("rows", "items"))
+    if name not in {"draft", "file", "listed"}:
+        _named(answer, _SUBJECTS)
+
+
+def _named(answer: Item, names: Sequence[str]) -> str:
+    """The first of these members of an answer. Raises `ApiProblem("unexpected_answer")` if it is no text."""
+    found = next((answer[name] for name in names if name in answer), None)
+    if not isinstance(found, str):
+        raise ApiProblem("unexpected_answer", status=200)
+    return found
 
 
 def _show_list(verb: Row, answer: Item, _: Options) -> None:
@@ -130,9 +147,6 @@ def _broken(value: object, name: str = "") -> object:
 
 
 _PRINTERS: Final[Mapping[str, Callable[[Row, Item, Options], None]]] = {
-    "listed": _show_list,
-    "shown": _show_list,
-    "state": lambda _, answer, options: show_state(answer, options),
     "amended": lambda _, answer, options: show_amended(answer, options),
     "opened": lambda _, answer, __: output.line(json.dumps(_broken(answer), indent=2)),
     "results": _show_results,
@@ -140,7 +154,7 @@ _PRINTERS: Final[Mapping[str, Callable[[Row, Item, Options], None]]] = {
 
 
 class _Filler(string.Formatter):
-    """Fills a template. What is missing on the way to a field is None, and None is empty."""
+    """Fills a template. A field that is missing is None, and None is empty."""
 
     def get_field(self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[object, str]:
         try:
@@ -183,7 +197,7 @@ def _hold_end(item: object) -> str:
 
 
 def _ticks(item: object) -> str:
-    """The three ticks; of a referral that is taken back, those of its withdrawal."""
+    """The three ticks; those of its withdrawal if a referral is withdrawn."""
     if not isinstance(item, dict) or not isinstance(item.get("ticks"), dict):
         return ""
     ticks = "delivered: {ticks[delivered][done]} of {ticks[delivered][of]}  "
@@ -193,7 +207,7 @@ def _ticks(item: object) -> str:
 
 
 def _answer(item: object) -> str:
-    """The answer; of a notice what was said of which item, of a case what has come of it and its agency's reference."""
+    """The answer: for a notice, that of each item; for a case, its outcome and its agency's reference."""
     edge = item if isinstance(item, dict) else {}
     detail = edge.get("answer_detail") or {}
     said = [f"{each.get('n')} {each.get('action') or each.get('rejection')}" for each in _objects(detail.get("items"))]
@@ -205,7 +219,7 @@ def _answer(item: object) -> str:
 
 
 def _question(item: object) -> str:
-    """What was answered, else what is asked; with the code of a refusal."""
+    """The reply, or the question while there is none; with the code of a refusal."""
     asked = item if isinstance(item, dict) else {}
     listed = _objects(asked.get("replied") or asked.get("decided") or asked.get("disputed"))
     words = [f"{each.get('n')}={each.get('reply') or each.get('verdict') or each.get('reason')}" for each in listed]

@@ -1,4 +1,4 @@
-"""The rows of `verbs.json`: what each verb of a party calls, with which words and options, and what it shows.
+"""The rows of `verbs.json`: each has the call of a verb, its words and options, and the form of its output.
 
 The `call` of a row is an act (`case.accept`) or a method and a path. Its `words` and `options` become fields of the
 body, or of the query.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from enum import StrEnum
 
 _TABLE: Final = Path(__file__).with_name("verbs.json")
-#: What is no field: the service is told none of it.
+#: Options that are no fields: the service does not see them.
 OWN: Final = frozenset({"options", "limit", "out"})
 
 
@@ -33,7 +33,7 @@ class Word(TypedDict):
 
 
 class Statements(TypedDict):
-    """How words become a list: the fields by their vocabularies, and the options that are said beside which of them."""
+    """How words become a list: the fields by their vocabularies, and the options that belong to some of them."""
 
     list: str
     fields: NotRequired[Mapping[str, str]]
@@ -96,6 +96,5 @@ def parameters(row: Row) -> Mapping[str, Word]:
 
 def vocabulary(name: str) -> type[StrEnum]:
     """The codes of `answers.CaseOutcome`: a class of `shared.vocabulary`."""
-    module, _, named = name.partition(".")
-    found: type[StrEnum] = getattr(import_module(f"shared.vocabulary.{module}"), named)
+    found: type[StrEnum] = resolve_name(f"shared.vocabulary.{name}")
     return found

@@ -11,8 +11,8 @@ import operator
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from types import GenericAlias
 from typing import Annotated, Final, Literal, Protocol
 from uuid import UUID
@@ -39,7 +39,7 @@ _TYPES: Final[Mapping[str, object]] = {
 
 
 class Verb(Protocol):
-    """A function that the program can call; its signature says with what."""
+    """A function that the program can call. Its signature has the words and options."""
 
     def __call__(self, *words: object, **options: object) -> Awaitable[int]: ...
 
@@ -56,10 +56,8 @@ def group(name: str) -> App:
     """The program of one group of verbs."""
     app = App(name=name, help=table()["groups"][name]["help"])
     for word, row in table()["groups"][name]["verbs"].items():
-        if word:
-            app.command(row if isinstance(row, str) else made(row), name=word)
-        else:
-            app.default(_by_hand(row) if isinstance(row, str) else made(row))
+        verb: Verb = resolve_name(row) if isinstance(row, str) else made(row)
+        app.command(verb, name=word) if word else app.default(verb)
     return app
 
 
@@ -78,12 +76,6 @@ def made(row: Row) -> Verb:
     return verb
 
 
-def _by_hand(where: str) -> Verb:
-    module, _, name = where.partition(":")
-    found: Verb = getattr(import_module(module), name)
-    return found
-
-
 def _parameters(row: Row) -> list[inspect.Parameter]:
     words = row.get("words", {})
     found = [_parameter(name, word, is_word=name in words) for name, word in parameters(row).items()]
@@ -93,7 +85,7 @@ def _parameters(row: Row) -> list[inspect.Parameter]:
 
 
 def _parameter(name: str, word: Word, *, is_word: bool) -> inspect.Parameter:
-    """A parameter of a verb's function. A word stands by its place, an option by its name."""
+    """A parameter of a verb's function. A word is known by its place, an option by its name."""
     repeated, named = word["type"].endswith("*"), word["type"].removesuffix("*")
     found = vocabulary(named) if "." in named else _TYPES[named]
     default: object = word.get("default")
@@ -114,7 +106,7 @@ def _parameter(name: str, word: Word, *, is_word: bool) -> inspect.Parameter:
 
 async def _run(row: Row, said: Mapping[str, object], options: Options) -> int:
     async with output.service(options) as client:
-        from client.cli.asked import perform
+        from client.cli.request import perform
         from client.cli.shown import show
 
         return show(row, await perform(client, row, said, is_json=options.json), said, options=options)

@@ -18,9 +18,7 @@ from shared.exchange.act import Act as Row
 from shared.exchange.act import Subject
 from shared.exchange.states import personal
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import (
-    CaseDeclineReason,
-)
+from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.referral import WithdrawalReason
 from tests.architecture.source import ROOT
 from tests.client.fake_service import BASE_URL, KEY, FakeService, referral

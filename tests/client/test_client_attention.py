@@ -17,22 +17,14 @@ ID = "019ab0e5-1111-7111-8111-111111111111"
 def test_what_needs_a_person_is_told_with_its_priority_and_the_act_that_helps(
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    item = {
-        "kind": "referral",
-        "subject": ID,
-        "external_ref": "CASE-1",
-        "party": "police-nl.example",
-        "priority": "p0_child_at_risk",
-        "reasons": ["recipient_cannot_read", "p0_open"],
-        "code": "insufficient_information",
-        "since": "2026-03-15T12:00:07Z",
-        "mend": "refile",
-    }
-    service.canned["/v1/attention"] = (200, {"items": [item], "next": None})
+    item = {"kind": "referral", "subject": ID, "external_ref": "CASE-1", "party": "police-nl.example", "mend": "refile"}
+    item |= {"priority": "p0_child_at_risk", "code": "insufficient_information", "since": "2026-03-15T12:00:07Z"}
+    reasons = ["recipient_cannot_read", "p0_open"]
+    service.canned["/v1/attention"] = (200, {"items": [item | {"reasons": reasons}], "next": None})
     ended = run("attention", "--priority", "p0")
     told = "recipient_cannot_read p0_open (insufficient_information)"
     assert f"{ID}\tp0\tpolice-nl.example\t{told}\t2026-03-15 12:00Z\trefile\n" in ended.out
-    assert run("attention", "--json").json["items"][0]["reasons"] == item["reasons"]
+    assert run("attention", "--json").json["items"][0]["reasons"] == reasons
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("client.cli.output.sys.stdout.isatty", lambda: True)
     drawn = run("attention").out
@@ -56,15 +48,8 @@ def test_what_falls_due_is_told_with_who_owes_it(
 def test_an_inbox_shows_priorities_in_eighty_columns(
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    item = {
-        "referral_id": ID,
-        "origin": "hotline-nl.example",
-        "purpose": "victim_identification",
-        "state": "withdrawal_acknowledged",
-        "priority": "p0_child_at_risk",
-        "received_at": "2026-03-15T12:00:00Z",
-        "exercise": True,
-    }
+    item = {"referral_id": ID, "origin": "hotline-nl.example", "purpose": "victim_identification"}
+    item |= {"state": "withdrawal_acknowledged", "priority": "p0_child_at_risk", "received_at": "2026-03-15T12:00:00Z"}
     service.canned["/v1/inbox"] = (200, {"items": [item], "next": None})
     assert f"{ID}\tp0\thotline-nl.example\t" in run("inbox", "--priority", "p0").out
     monkeypatch.setenv("COLUMNS", "80")

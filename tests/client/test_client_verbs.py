@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
 
 from client.cli.shown import filled
-from client.cli.verb_table import OWN, Row, parameters
+from client.cli.verb_table import OWN, Row, parameters, table
+from client.cli.verbs import group
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, row
 from tests.architecture.source import ROOT
@@ -100,13 +102,28 @@ def test_every_column_is_made_of_an_item_that_has_nothing(verb: str) -> None:
     assert all(isinstance(filled(template, {}), str) for template in ROWS[verb]["columns"].values())
 
 
-@pytest.mark.parametrize("answer", [{}, {"items": 3}, {"items": ["x"]}, [1]])
-def test_a_list_that_is_none_is_no_answer(run: Run, service: FakeService, answer: Any) -> None:
-    service.canned["/v1/attention"] = (200, answer)
-    assert run("attention").err.startswith("error: unexpected_answer")
+CALLS = [
+    ("attention", "attention"),
+    ("webhook list", "webhooks"),
+    ("flow find --purpose complaints", "flows"),
+    (f"inbox show {ID}", f"inbox/{ID}"),
+    (f"referral show {ID}", f"referrals/{ID}"),
+    (f"referral reroute {ID} {ID}", f"referrals/{ID}:reroute"),
+    RELEASE := (f"referral release {ID}", f"referrals/{ID}:release"),
+    WORK := (f"notice answer-work {ID} removed", f"work-items/{ID}:answer"),
+]
+NO_ANSWERS = ({}, {"items": 3}, {"items": ["x"]}, [1], {"state": "x"}, {"referral_id": [], "state": "x"})
 
 
-@pytest.mark.parametrize("answer", [{}, {"referral_id": ID}, {"state": "x"}, {"referral_id": [], "state": "x"}])
-def test_an_act_that_leads_nowhere_is_no_answer(run: Run, service: FakeService, answer: Any) -> None:
-    service.canned[f"/v1/referrals/{ID}:release"] = (202, answer)
-    assert run("referral", "release", ID).err.startswith("error: unexpected_answer")
+@pytest.mark.parametrize(
+    ("call", "answer"), [*product(CALLS, NO_ANSWERS), (RELEASE, {"referral_id": ID}), (WORK, {"work_item": ID})]
+)
+def test_what_lacks_rows_is_no_answer(run: Run, service: FakeService, call: tuple[str, str], answer: Any) -> None:
+    service.canned[f"/v1/{call[1]}"] = (200, answer)
+    assert all("unexpected_answer" in str(run(*call[0].split(), *each)) for each in ((), ("--json",)))
+
+
+@pytest.mark.parametrize("name", table()["groups"])
+def test_help_describes_each_verb_of_a_group(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    group.__wrapped__(name).help_print([])  # a new one: a call of a verb loads its help
+    assert re.findall(r"^│ ([a-z-]+) +│$", capsys.readouterr().out, re.MULTILINE) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from deploy.cli import app
+from tests.architecture.source import ROOT
 from tests.client.test_client_tls import verbs
 
 #: They print nothing but lines of JSON, run until they are stopped, or write JSON to a file that they are told.
@@ -63,3 +65,10 @@ def test_a_call_loads_what_its_verb_needs_and_no_other() -> None:
     assert flow & by_hand == {"client.cli.flow"}
     assert not flow & SERVERS_USE
     assert not loaded("--help") & (by_hand | SERVERS_USE), "the table says what help tells of each"
+
+
+def test_pages_name_verbs_of_the_program() -> None:
+    text = "".join(page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")))
+    named = set(re.findall(r"`causeway ([a-z-]+ [a-z][a-z-]*)", text))
+    groups = {verb.partition(" ")[0] for verb in verbs(app) if " " in verb}
+    assert {each for each in named if each.split()[0] in groups} - {*verbs(app)} == set()

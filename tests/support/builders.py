@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.registry import REFERRAL_WITHDRAWN, MessageType
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Draft
 from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.delivery.unit import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
@@ -59,8 +59,3 @@ def settlement(
 ) -> Settlement:
     """The outcome of an own message, as the instance `by` states it, which serves `parties`."""
     return Settlement(message_id, outcome, code, by, parties)
-
-
-def raw_record(offset: int = 0, value: bytes | None = b"{}", *, key: bytes | None = b"k") -> Record:
-    """A record that nobody signed."""
-    return Record(TOPIC, 0, offset, AT, key, (("ce_id", b"\xff"), ("ce_xempty", None)), value)

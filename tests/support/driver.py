@@ -90,10 +90,6 @@ async def list_edge_ids(exchange: Exchange) -> frozenset[UUID]:
     return frozenset(row[0] for row in await read_rows(exchange, "hotline", "SELECT edge_id FROM edge"))
 
 
-async def count_edges_to_instance(exchange: Exchange, instance: str) -> int:
-    return int(await read_value(exchange, "hotline", "SELECT count(*) FROM edge WHERE instance = $1", instance))
-
-
 async def count_replaced_messages(exchange: Exchange) -> int:
     """Count the messages that the hotline replaced by another one for the same edge."""
     query = "SELECT coalesce(sum(cardinality(messages_before)), 0) FROM edge"

@@ -1,4 +1,4 @@
-"""The decisions of one message: each is derived again from its own facts, and kept with what is wrong with it. Pure."""
+"""The decisions of one message: each is derived again from its own facts, and kept with the code of its fault. Pure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class DecisionJudge:
             rules = {key: ",".join(edge.terms.rules) for key, edge in judged.items()}
         except (Refused, Unavailable) as error:
             problem = error.code
-        except Exception:  # whatever broke, the decision is kept, and those beside it
+        except Exception:  # any defect: this decision is kept, and so are the others
             problem = "accept_defect"
         stated = {name: value for name, value in decided.stated.items() if name not in _LINKED}
         detail = to_json(_as_told(told) | stated).decode()
@@ -74,7 +74,7 @@ def unread(told: DecidedReferral, problem: str) -> KeptDecision:
 
 
 def broken_as(error: Refused | ValueError) -> str:
-    """Return the code of a sealed part that cannot be opened, or is not what its contract says."""
+    """Return the code of a sealed part that cannot be opened, or does not match its contract."""
     if isinstance(error, Refused):
         return error.code
     return "code_unknown" if isinstance(error, ValidationError) and only_codes_unknown(error) else "body_invalid"

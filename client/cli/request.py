@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Final
 
 from pydantic import JsonValue, ValidationError
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 Answer = dict[str, JsonValue] | bytes
 Said = Mapping[str, object]
-#: An agency wants kept what the answer says was removed.
+#: The answer reports a removal while a request of an agency to preserve it is open.
 _UNANSWERED: Final = "preservation_unanswered"
 
 
 async def perform(client: CausewayClient, verb: Row, said: Said, *, is_json: bool) -> Answer:
-    """Make the call of a verb. Raises `Refused` for words that make no body, and what the client raises."""
+    """Make the call of a verb. Raises `Refused` for words that make no body, and all errors of the client."""
     said = {name: zoned(value) if isinstance(value, datetime) else value for name, value in said.items()}
     method, path, form = _call(verb, said)
     body = _body(verb, said, form, path=verb["call"])
@@ -81,7 +81,7 @@ def _body(verb: Row, said: Said, form: type[Contract] | None, *, path: str) -> d
 
 
 def _fields(verb: Row, said: Said, *, path: str) -> Iterator[tuple[str, object]]:
-    """What is said by itself: neither a part of the path nor of a list of statements, and not left out."""
+    """The fields outside the path and outside the list of statements. Options that were left out make none."""
     listed = verb.get("statements", {})
     taken = {name for _, name, _, _ in string.Formatter().parse(path)} | {*listed.get("beside", {})} | OWN
     taken |= {"words", "item"} if listed else set()
@@ -94,7 +94,7 @@ def _fields(verb: Row, said: Said, *, path: str) -> Iterator[tuple[str, object]]
 
 
 def _statements(verb: Row, listed: Statements, said: Said) -> list[dict[str, object]]:
-    """`removed` is said of every item, `3=removed` of the third; without words, each item is one statement."""
+    """The list: `removed` is about every item, `3=removed` about the third. Without words, each item is a statement."""
     found = [*_of_words(listed, said)] if "fields" in listed else [*_of_items(said)]
     for option, after in listed.get("beside", {}).items():
         value = said[option]
@@ -105,8 +105,7 @@ def _statements(verb: Row, listed: Statements, said: Said) -> list[dict[str, obj
                 each[option] = value
     if "form" not in listed:
         return found
-    module, _, name = listed["form"].partition(":")
-    form: type[Contract] = getattr(import_module(module), name)
+    form: type[Contract] = resolve_name(listed["form"])
     return [dict(_json(_read(form, each, verb))) for each in found]
 
 
@@ -132,20 +131,20 @@ def _check_said(words: object) -> Sequence[str]:
 
 
 def _read(form: type[Contract], fields: Mapping[str, object], verb: Row) -> Contract:
-    """The fields in their form. Raises `Refused("answer_malformed")` where the verb says what is `wanted`."""
+    """The fields in their form. Raises `Refused("answer_malformed")` if the verb has a text for `wanted`."""
     try:
         return form.model_validate(fields)
     except ValidationError:
         if "wanted" not in verb:
             raise
-    # Raised here: what was said would ride along from above.
+    # Raised here, outside the handler: the error of the form quotes its input.
     codes = (*verb.get("statements", {}).get("fields", {}).values(), *verb.get("vocabularies", ()))
     listed = " or ".join(", ".join(each.value for each in vocabulary(name)) for name in codes)
     raise Refused("answer_malformed", f"{verb['wanted']}: {listed}" if listed else verb["wanted"], status=400)
 
 
 def _withdrawal(said: Said) -> WithdrawalAnswer:
-    """What became of what was withdrawn: erased, or kept where all of its reasons are given."""
+    """The fate of a withdrawn record: kept if all reasons for it are given, and erased if none is."""
     until = said["kept_until"]
     words = {"retention": said["kept_class"], "basis": said["kept_basis"]}
     words["until"] = until.date() if isinstance(until, datetime) else None
