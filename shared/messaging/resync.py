@@ -280,11 +280,3 @@ def select_parts(parts: Iterable[HoldingsPart], taken_through: str) -> tuple[lis
             selected.append(part)
             taken_through = span.end
     return selected, taken_through
-
-
-def find_loss(end: LaneEnd, own: bytes | None) -> int | None:
-    """Return the last number of a loss at audit, or None. `own`: audit's chain at the end of a closed incarnation.
-
-    A reader left the incarnation at `end`. If audit has no such number or another chain there, records are lost.
-    """
-    return end.number if end.number and own != end.chain else None

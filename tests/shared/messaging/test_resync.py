@@ -19,13 +19,11 @@ from shared.messaging.resync import (
     digest_days,
     expect_holding,
     find_differing_days,
-    find_loss,
     is_answer_due,
     note_request,
     paginate,
     split_rows,
 )
-from shared.messaging.streams import LaneEnd
 
 S1, S2, S3, A1, A2, NONCE, OTHER = (UUID(int=number) for number in range(1, 8))
 DAY, NEXT_DAY = date(2026, 3, 1), date(2026, 3, 2)
@@ -222,10 +220,3 @@ def test_the_latest_request_is_answered_once_an_hour() -> None:
     assert not is_answer_due(again, NOW + timedelta(seconds=3599))
     assert is_answer_due(again, NOW + timedelta(seconds=3600))
     assert is_answer_due(again, NOW - timedelta(seconds=1)), "the clock was set back"
-
-
-def test_audit_names_a_loss_where_its_chain_is_another() -> None:
-    assert find_loss(LaneEnd(3, OLD), OLD) is None
-    assert find_loss(LaneEnd(3, OLD), NEW) == 3
-    assert find_loss(LaneEnd(3, OLD), None) == 3
-    assert find_loss(LaneEnd(0, OLD), None) is None

@@ -9,7 +9,7 @@ import pytest
 
 from shared.messaging.exceptions import Named, OutcomeKind, Refusal
 from shared.messaging.streams import Role
-from shared.messaging.subjects import (
+from tests.simulation.streams.subjects import (
     Applied,
     HeldSubject,
     apply_acts,

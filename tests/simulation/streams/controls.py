@@ -14,10 +14,11 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from shared.messaging import acks, incarnations, reactions, reception, resync, resync_steps, subjects
+from shared.messaging import acks, incarnations, reactions, reception, resync, resync_steps
 from shared.messaging.acks import Opening
 from shared.messaging.exceptions import OutcomeKind, Refusal
 from shared.messaging.streams import Fit, Incoming, Lane, Outgoing, Reader, Role
+from tests.simulation.streams import subjects
 from tests.simulation.streams.run import mood_of, short_hours, simulate
 from tests.simulation.streams.toy import Body, Toy
 

@@ -10,9 +10,9 @@ from uuid import UUID
 from shared.messaging.exceptions import OPEN, OutcomeKind
 from shared.messaging.ports import OperatorKind
 from shared.messaging.streams import LANES, SUBJECT_ROLES, Incoming, Lane, Outgoing, Pair, Place, Role
-from shared.messaging.subjects import HeldSubject
 from tests.simulation.streams.node import FULL, Node
 from tests.simulation.streams.partitions import AUDIT
+from tests.simulation.streams.subjects import HeldSubject
 from tests.simulation.streams.toy import Own
 from tests.simulation.streams.world import World
 

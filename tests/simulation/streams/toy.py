@@ -13,7 +13,8 @@ from shared.messaging.ports import DayDigest, Draft, Holding, OperatorKind, Oper
 from shared.messaging.resync import digest_days, expect_holding
 from shared.messaging.scope import Scope
 from shared.messaging.streams import Place, Role
-from shared.messaging.subjects import (
+from shared.messaging.upkeep import erase_exceptions
+from tests.simulation.streams.subjects import (
     Applied,
     HeldSubject,
     apply_acts,
@@ -21,7 +22,6 @@ from shared.messaging.subjects import (
     erase,
     find_final_refusal,
 )
-from shared.messaging.upkeep import erase_exceptions
 
 if TYPE_CHECKING:
     from tests.simulation.streams.node import Node
