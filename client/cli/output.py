@@ -173,7 +173,10 @@ def unread() -> NoReturn:
 
 
 def _end(error: CausewayError, options: Asked) -> NoReturn:
-    failure(error, as_json=options.json)
+    try:
+        failure(error, as_json=options.json)
+    except BrokenPipeError:
+        unread()
     # 400 is ours alone here: a service's refusal is an ApiProblem, whatever its status.
     wrong_call = isinstance(error, Refused) and error.status == 400
     raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None

@@ -372,14 +372,18 @@ def test_an_unreadable_file_is_a_failure_with_a_code(run: Run, tmp_path: Path) -
     assert (ended.code, "file_unusable" in ended.err) == (1, True)
 
 
-def test_a_reader_that_goes_away_early_gets_no_traceback(served: tuple[FakeService, str], service: FakeService) -> None:
-    records = [{"referral_id": ID, "external_ref": f"CASE-{number}", "state": "routed"} for number in range(2000)]
-    service.canned[f"/v1/referrals/{ID}"] = (200, {"referral_id": ID, "state": "routed", "more": records})
+@pytest.mark.parametrize("rows", ["edges", "of another release"], ids=["an answer", "no answer"])
+def test_a_reader_that_goes_away_early_gets_no_traceback(
+    served: tuple[FakeService, str], service: FakeService, rows: str
+) -> None:
+    edges = [{"recipient": f"agency-{number}.example"} for number in range(2000)]
+    service.canned[f"/v1/referrals/{ID}"] = (200, {"referral_id": ID, "state": "routed", rows: edges})
     arguments = ["show", ID, "--json", "--url", served[1], "--key", KEY]
     program = f"from client.cli.verbs import group; group('referral')({arguments})"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
-        process.stdout.readline()
+        if rows == "edges":
+            process.stdout.readline()
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == b""
