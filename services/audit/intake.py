@@ -33,7 +33,7 @@ from shared.messaging.ports import Composer, MessagingTx, Subjects
 from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
 from shared.messaging.scope import Scope
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
-from shared.messaging.streams import LANES, Incoming, Lane, Pair
+from shared.messaging.streams import LANES, Lane, Pair
 from shared.messaging.upkeep import give_ack
 from shared.runtime.delivery.arriving import ArrivalReader
 from shared.runtime.delivery.kept_record import unpack
@@ -252,14 +252,13 @@ def _by_pair(places: Iterable[Coordinate]) -> dict[Pair, list[Coordinate]]:
     return by_pair
 
 
-async def acknowledge(pair: Pair, *, entries: Entries, now: datetime) -> tuple[Ack, Incoming] | None:
-    """Return the acknowledgement that is due to the writer of a pair, with audit's positions in its streams.
+async def acknowledge(pair: Pair, *, entries: Entries, now: datetime) -> Ack | None:
+    """Return the acknowledgement that is due to the writer of a pair.
 
     It is noted as given: a record of it that is lost is asked for again. Raises `Unavailable`.
     """
     async with entries.transaction() as opened:
-        ack = await give_ack(_scope(opened.messaging, _Observer(pair), now), pair)
-        return None if ack is None else (ack, await opened.messaging.load_incoming(pair, lock=False))
+        return await give_ack(_scope(opened.messaging, _Observer(pair), now), pair)
 
 
 def with_topic_id(record: Record, topic_id: UUID) -> Record:

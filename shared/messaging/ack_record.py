@@ -19,7 +19,7 @@ from shared.kernel.errors import Refused
 from shared.messaging.acks import Ack, LaneAck
 from shared.messaging.placement import KIND, PlaceKeys
 from shared.messaging.segments import RecordBytes
-from shared.messaging.streams import DIGEST_BYTES, Incoming, LaneEnd, Pair
+from shared.messaging.streams import DIGEST_BYTES, LaneEnd, Pair
 
 CONTEXT: Final = "causeway-ack/v1"
 ACK: Final = b"ack"
@@ -66,9 +66,9 @@ class _Stated(_Model):
     signature: str = Field(max_length=128)
 
 
-def build_ack_record(ack: Ack, incoming: Incoming, key: SigningKey) -> RecordBytes:
-    """Sign an acknowledgement, with the reader's positions in Kafka, and return its record."""
-    stated = _to_json(ack, incoming) | {"key_id": key.key_id}
+def build_ack_record(ack: Ack, key: SigningKey) -> RecordBytes:
+    """Sign an acknowledgement and return its record."""
+    stated = _to_json(ack) | {"key_id": key.key_id}
     signature = to_base64url(key.sign(signed_statement(CONTEXT, stated)))
     value = canonical_json(stated | {"signature": signature})
     return RecordBytes(b"", ((KIND, ACK),), value)
@@ -95,9 +95,7 @@ def parse_ack_record(value: bytes, keys: PlaceKeys, at: datetime) -> Ack:
     if key is None:
         raise Refused("key_unknown")
     key.verify(signature, signed_statement(CONTEXT, signed))
-    urgent, ordinary = (
-        LaneAck(lane.through, bytes.fromhex(lane.chain), lane.is_full, lane.has_gap) for lane in stated.lanes
-    )
+    urgent, ordinary = (LaneAck(**(dict(lane) | {"chain": bytes.fromhex(lane.chain)})) for lane in stated.lanes)
     return Ack(
         reader=stated.reader,
         pair=Pair(stated.writer, stated.addressee),
@@ -112,18 +110,8 @@ def parse_ack_record(value: bytes, keys: PlaceKeys, at: datetime) -> Ack:
     )
 
 
-def _to_json(ack: Ack, incoming: Incoming) -> dict[str, object]:
-    lanes = [
-        {
-            "through": said.through,
-            "chain": said.chain.hex(),
-            "is_full": said.is_full,
-            "has_gap": said.has_gap,
-            "topic_id": _text(read.topic_id),
-            "next_offset": read.next_offset,
-        }
-        for said, read in zip(ack.lanes, incoming.lanes, strict=True)
-    ]
+def _to_json(ack: Ack) -> dict[str, object]:
+    lanes = [said._asdict() | {"chain": said.chain.hex(), "topic_id": _text(said.topic_id)} for said in ack.lanes]
     heads = None if ack.heads is None else [{"number": end.number, "chain": end.chain.hex()} for end in ack.heads]
     return {
         "version": 1,

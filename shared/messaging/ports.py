@@ -106,7 +106,7 @@ class MessagingTx(Protocol):
         ...
 
     async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
-        """Move the relay's pointer of an own stream to `place`; return whether it still was at `sent_before`."""
+        """Move the relay's pointer of an own stream to `place`; return False if it went back meanwhile."""
         ...
 
     async def load_known(self, peer: str) -> frozenset[UUID]:

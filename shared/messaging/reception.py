@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import (
@@ -56,7 +57,7 @@ class Arrived(NamedTuple):
     place: Place
     digest: bytes
     named: Named
-    record: bytes
+    record: bytes | Record
     is_p0: bool = False
     body: OutcomeList | ResyncRequest | Holdings | None = None
 

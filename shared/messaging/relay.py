@@ -40,6 +40,14 @@ HANDED_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
+class _Waiting:
+    """The segments of one stream that wait, by their first number, and the bytes of their messages."""
+
+    segments: dict[int, Segment] = field(default_factory=dict)
+    byte_count: int = 0
+
+
+@dataclass(slots=True)
 class HandedSegments:
     """Segments that this process has committed and not yet appended: no append reads them from the database.
 
@@ -48,7 +56,7 @@ class HandedSegments:
     """
 
     appended: dict[tuple[str, Lane], Place] = field(default_factory=dict)
-    _waiting: dict[tuple[str, Lane], dict[int, Segment]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, Lane], _Waiting] = field(default_factory=dict)
 
     def add(self, segment: Segment) -> Sequence[Lane]:
         """Add a committed segment; return the lanes that may have an append due. Commits are told in any order.
@@ -60,36 +68,42 @@ class HandedSegments:
         is_begun = last is not None and last.incarnation == segment.incarnation
         if last is not None and is_begun and segment.last <= last.number:
             return ()
-        waiting = self._waiting.setdefault(stream, {})
-        waiting[segment.first] = segment
-        if sum(len(message.record.value) for each in waiting.values() for message in each.messages) > HANDED_BYTES_MAX:
-            waiting.clear()
+        waiting = self._waiting.setdefault(stream, _Waiting())
+        waiting.segments[segment.first] = segment
+        waiting.byte_count += _count_bytes(segment)
+        if waiting.byte_count > HANDED_BYTES_MAX:
+            self._waiting[stream] = _Waiting()
         return (segment.lane,) if is_begun else LANES
 
     def take(self, peer: str, lane: Lane) -> Append | None:
         """Return the segments that follow the last append, or None. If none follows it, all are dropped."""
-        last, waiting = self.appended.get((peer, lane)), self._waiting.pop((peer, lane), {})
-        if last is None:
+        last, waiting = self.appended.get((peer, lane)), self._waiting.pop((peer, lane), None)
+        if last is None or waiting is None:
             return None
         taken: list[Segment] = []
         number, count = last.number, 0
-        while count < APPENDED_MAX and (segment := waiting.pop(number + 1, None)) is not None:
+        while count < APPENDED_MAX and (segment := waiting.segments.pop(number + 1, None)) is not None:
             if segment.incarnation != last.incarnation:
                 break
             taken.append(segment)
             number, count = segment.last, count + len(segment.messages)
-        if taken and waiting:
+        if taken and waiting.segments:
+            waiting.byte_count -= sum(map(_count_bytes, taken))
             self._waiting[peer, lane] = waiting
         return Append(taken[0].pair, lane, list_records(taken, above=0), last.number) if taken else None
 
     def has_more(self, peer: str, lane: Lane) -> bool:
         """Return whether segments of a stream wait."""
-        return bool(self._waiting.get((peer, lane)))
+        return (peer, lane) in self._waiting
 
     def forget(self, peer: str, lane: Lane) -> None:
         """Have the next append of a stream read from the database."""
         self.appended.pop((peer, lane), None)
         self._waiting.pop((peer, lane), None)
+
+
+def _count_bytes(segment: Segment) -> int:
+    return sum([len(message.record.value) for message in segment.messages])
 
 
 class Append(NamedTuple):

@@ -159,10 +159,9 @@ class Site:
         """The acknowledgement that is due to the writer of streams to this instance, as a record in its topic."""
         async with self.scopes.open() as scope:
             ack = await give_ack(scope, Pair(writer, self.instance))
-            incoming = await scope.tx.load_incoming(Pair(writer, self.instance), lock=False)
         if ack is None:
             return []
-        return [Written(Pair(self.instance, writer), Lane.URGENT, build_ack_record(ack, incoming, self.signing))]
+        return [Written(Pair(self.instance, writer), Lane.URGENT, build_ack_record(ack, self.signing))]
 
     async def exceptions(self) -> list[OpenException]:
         """The open exceptions, oldest first."""

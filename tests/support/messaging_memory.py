@@ -107,7 +107,7 @@ class MemoryTx:
     async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
         outgoing = (await self.load_outgoing([peer], lock=True))[peer]
         own = outgoing.lanes[place.lane]
-        if outgoing.incarnation != place.incarnation or own.sent != sent_before:
+        if outgoing.incarnation != place.incarnation or not sent_before <= own.sent <= place.number:
             return False
         own.sent, own.moved_at = place.number, at
         await self.save_outgoing([outgoing])

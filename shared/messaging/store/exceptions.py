@@ -153,6 +153,7 @@ class ExceptionTables(Tables):
 
 def _format(exception: OpenException) -> _ExceptionRow:
     taken, outcome = exception.taken, exception.outcome
+    assert isinstance(taken.record, bytes)
     named = taken.named
     return _ExceptionRow(
         message_id=named.message_id,

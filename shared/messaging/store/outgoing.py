@@ -77,12 +77,10 @@ _SOURCE: Columns[_SourceRow] = Columns.of(_SourceRow)
 
 _STREAM_NAMES: Final = ", ".join(f"s.{name}" for name in _STREAM.sql_types)
 _PAIR_NAMES: Final = ", ".join(f"p.{name}" for name in _PAIR.sql_types if name not in _STREAM.sql_types)
-_LOAD: Final = f"""
-SELECT {_STREAM_NAMES}, {_PAIR_NAMES} FROM stream_pair AS p JOIN stream AS s USING (peer)
-WHERE p.peer = ANY($1::text[]) ORDER BY s.peer, s.lane
-"""
+_SELECT: Final = f"SELECT {_STREAM_NAMES}, {_PAIR_NAMES} FROM stream_pair AS p JOIN stream AS s USING (peer)"
+_LIST: Final = f"{_SELECT} ORDER BY s.peer, s.lane"
+_LOAD: Final = f"{_SELECT} WHERE p.peer = ANY($1::text[]) ORDER BY s.peer, s.lane"
 _LOAD_LOCKED: Final = f"{_LOAD} FOR NO KEY UPDATE"
-_PEERS: Final = "SELECT peer FROM stream_pair"
 _SOURCES: Final = "SELECT * FROM stream_source WHERE peer = ANY($1::text[]) ORDER BY peer, position"
 _ADD_PAIRS = insert("stream_pair", _PAIR, end="ON CONFLICT DO NOTHING RETURNING peer")
 _ADD_STREAMS = insert("stream", _STREAM)
@@ -105,8 +103,8 @@ INSERT INTO segment ({{segments.names}}) SELECT {{segments.values}} FROM {{segme
     segments=SEGMENT,
 )
 _MOVE_SENT: Final = """
-UPDATE stream SET sent = $5, moved_at = $6 WHERE peer = $1 AND lane = $2 AND sent = $3 AND incarnation = $4
-RETURNING lane
+UPDATE stream SET sent = $5, moved_at = $6
+WHERE peer = $1 AND lane = $2 AND sent BETWEEN $3 AND $5 AND incarnation = $4 RETURNING lane
 """
 _KNOWN: Final = "SELECT incarnation FROM incarnation WHERE writer = $1 AND addressee = $2"
 _ADD_KNOWN: Final = (
@@ -127,8 +125,9 @@ class OutgoingTables(Tables):
     async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
         """Return the streams to these peers, or to all."""
         if peers is None:
-            peers = [row["peer"] for row in await self._driver.fetch(_PEERS)]
-        rows = await self._driver.fetch(_LOAD_LOCKED if lock else _LOAD, peers)
+            rows = await self._driver.fetch(f"{_LIST} FOR NO KEY UPDATE" if lock else _LIST)
+        else:
+            rows = await self._driver.fetch(_LOAD_LOCKED if lock else _LOAD, peers)
         for row in rows:
             self._pairs[row["peer"]] = _PairRow(*(row[name] for name in _PairRow._fields))
             self._streams[row["peer"], row["lane"]] = _StreamRow(*(row[name] for name in _StreamRow._fields))
@@ -157,7 +156,7 @@ class OutgoingTables(Tables):
         self._streams |= {(row.peer, row.lane): row for row in streams}
 
     async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
-        """Move the relay's pointer of a stream, if it still was at `sent_before` in this incarnation."""
+        """Move the relay's pointer of a stream, if it has not gone back below `sent_before` in this incarnation."""
         arguments = peer, int(place.lane), sent_before, place.incarnation, place.number, at
         return bool(await self._driver.fetch(_MOVE_SENT, *arguments))
 

@@ -1,4 +1,4 @@
-"""Arrival of verified records: each numbered message gets its name, its packed bytes and its proof for outsiders.
+"""Arrival of verified records: each numbered message gets its name, its record and its proof for outsiders.
 
 A message that cannot be read gets a name of the kind `malformed`, with the id and the subject that can be read. The
 number of the message is taken; a person sees it as a dead letter.
@@ -28,7 +28,6 @@ from shared.messaging.reception import Arrived
 from shared.messaging.streams import CONTROL_ROLES, Lane, Role
 from shared.messaging.tracks import name_unread
 from shared.runtime.delivery.control import ROLE_BY_TYPE
-from shared.runtime.delivery.kept_record import pack_arrived
 
 #: Bytes of the key and of all headers that are kept. Those of a good record are fewer.
 KEY_BYTES_MAX: Final = 64
@@ -68,7 +67,7 @@ class ArrivalReader:
             if body is None:
                 named = Named(named.message_id, Role.FACT, MALFORMED)
         is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
-        return Arrived(placed.place, placed.digest, named, pack_arrived(self._bound(kept)), is_p0, body)
+        return Arrived(placed.place, placed.digest, named, self._bound(kept), is_p0, body)
 
 
 def _keep(record: Record) -> Record:

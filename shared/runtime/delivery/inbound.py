@@ -40,7 +40,7 @@ from shared.runtime.delivery.judgement import (
     decide,
     read_edge,
 )
-from shared.runtime.delivery.kept_record import decrypt_kept, encrypt_kept, pack, unpack
+from shared.runtime.delivery.kept_record import encrypt_kept, open_kept, pack
 from shared.runtime.delivery.peers import note_reads
 from shared.runtime.delivery.sending import move_gathered
 from shared.runtime.delivery.tracks import TrackKey, TrackSide, forget_acts, list_told_once, load_tracks, note_tracks
@@ -103,15 +103,12 @@ class PartyInbound:
         """
         if outcome.kind is not OutcomeKind.DEAD or row_for(outcome.code or "").keeps_body:
             return encrypt_kept(taken, self._kek)
-        return pack(replace(self._unpack(taken), key=None, headers=(), value=None, wrap=b""))
-
-    def _unpack(self, taken: Taken) -> Record:
-        return unpack(decrypt_kept(taken, self._kek))
+        return pack(replace(open_kept(taken, self._kek), key=None, headers=(), value=None, wrap=b""))
 
     def _open(self, taken: Taken) -> Record | None:
         """Return the record of a message, or None with an alarm if what is kept of it cannot be read."""
         try:
-            return self._unpack(taken)
+            return open_kept(taken, self._kek)
         except Defect as error:
             message_id = str(taken.named.message_id)
             log("record_alarm", code=HANDLER_DEFECT, error=error.code, peer=taken.writer, message_id=message_id)

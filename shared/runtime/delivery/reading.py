@@ -340,10 +340,11 @@ class InboxReader:
                 log("consumer_waits", code=error.code, count=len(records))
                 if time.monotonic() - begin > COMMIT_PATIENCE_S:
                     raise
-            except Exception:
+            except Exception as error:
                 if is_careful:
                     raise
                 is_careful = True
+                log("batch_redone", error=type(error).__name__, count=len(records))
                 continue
             await asyncio.sleep(back_off_s)
             back_off_s = min(back_off_s * 2, 2.0)

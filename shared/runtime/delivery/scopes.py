@@ -53,8 +53,8 @@ class ScopeFactory:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[PostgresMessagingTx]:
-        """Open a transaction that sees the tables of messaging alone."""
-        async with self.database.transaction(keeps_plans=True) as session:
+        """Open the tables of messaging alone. Each statement is a transaction of its own."""
+        async with self.database.session() as session:
             self.check_session()
             yield PostgresMessagingTx(session, self.instance)
 

@@ -15,7 +15,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.ack_record import ACK_BYTES_MAX, build_ack_record, parse_ack_record
 from shared.messaging.acks import Ack, LaneAck
-from shared.messaging.streams import Incoming, LaneEnd
+from shared.messaging.streams import LaneEnd
 from tests.shared.messaging.builders import PAIR
 
 READER = SigningKey(bytes(range(5, 37)))
@@ -40,7 +40,7 @@ def keys(instance: str, key_id: str, at: datetime) -> VerifyKey | None:
 
 
 def value_of(ack: Ack) -> bytes:
-    return build_ack_record(ack, Incoming(PAIR), READER).value
+    return build_ack_record(ack, READER).value
 
 
 @pytest.mark.parametrize("ack", [FULL, EMPTY])
