@@ -30,7 +30,7 @@ AT: Final = datetime(2030, 5, 1, 12, tzinfo=UTC)
 TODAY: Final = AT.date()
 SCHEMA: Final = Path(store.__file__).parent.parent / "schema.sql"
 TABLES: Final = (
-    *("stream_pair", "stream", "stream_source", "segment", "receive_state", "incarnation", "exception"),
+    *("stream_pair", "stream", "segment", "receive_state", "incarnation", "exception"),
     *("outcome_open", "resync_state", "operator_line", "proof"),
 )
 

@@ -80,9 +80,8 @@ async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
     forgotten = [each for each in gathered if isinstance(each, Forgotten)]
     gathered[:] = [each for each in gathered if not isinstance(each, Gathered)]
     if drafts:
-        placed = {message_id for edges in driver.late.get(Late.PLACED, ()) for message_id in edges.message_ids}
-        are_new = all(each.message.family is Family.FACT or each.message_id in placed for each in drafts)
-        await note_tracks(driver, list_sent(drafts), are_new=are_new)
+        # A transaction that adds edges with their places sends nothing else.
+        await note_tracks(driver, list_sent(drafts), are_new=Late.PLACED in driver.late)
         for draft in drafts:
             scope.send(draft_of(draft, scope.instance))
         MESSAGES.labels("emitted").inc(sum(each.message.family in BETWEEN_PARTIES for each in drafts))

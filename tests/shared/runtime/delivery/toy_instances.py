@@ -45,7 +45,7 @@ from shared.runtime.kafka.access import KafkaAccess
 
 SCHEMA: Final = Path(store.__file__).parent.parent / "schema.sql"
 MESSAGING: Final = (
-    *("stream_pair", "stream", "stream_source", "segment", "receive_state", "incarnation", "exception"),
+    *("stream_pair", "stream", "segment", "receive_state", "incarnation", "exception"),
     *("outcome_open", "resync_state", "operator_line"),
 )
 TOY: Final = """
