@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Final
 from uuid import UUID
 
@@ -135,18 +134,3 @@ async def erase_exceptions(scope: Scope, subject: UUID) -> None:
     """End the exceptions of an erased subject, bytes included. The caller finishes the scope."""
     while rows := await scope.tx.list_exceptions(subjects=[subject]):
         await end_exceptions(scope, rows, Refusal.ERASED)
-
-
-class KeptBytes(Enum):
-    """The level of the bytes that are kept for absent readers."""
-
-    NORMAL = "normal"
-    ALARM = "alarm"
-    FULL = "full"
-
-
-def find_kept_level(kept_bytes: int, *, bytes_max: int) -> KeptBytes:
-    """Return the level: an alarm from half of the bound on; at the bound, new filings are refused with 503."""
-    if kept_bytes >= bytes_max:
-        return KeptBytes.FULL
-    return KeptBytes.ALARM if 2 * kept_bytes >= bytes_max else KeptBytes.NORMAL

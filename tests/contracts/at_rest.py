@@ -38,7 +38,7 @@ from shared.party.origin.store.revisions import revision_place
 from shared.party.preservation.store.preservations import opened_record, protected_record
 from shared.party.recipient.store.arriving import content_place, seal_content
 from shared.runtime.console.people import link_hash, opaque_actor
-from shared.runtime.courier.secrets import Safe
+from shared.runtime.courier.leases import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import pack, unpack

@@ -29,8 +29,8 @@ from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.arriving import ArrivalReader
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.inbound import PartyInbound
+from shared.runtime.delivery.peers import find_sealing_keys
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
 from shared.runtime.delivery.sending import StreamSending
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from shared.runtime.delivery.unit import Handler, Settlement, Unit
@@ -95,7 +95,7 @@ class Site:
         self.signing = self.here.keys[self.instance].signing
         self.composer = SegmentComposer(
             self.signing,
-            sealing_keys=DirectorySealingKeys(lambda: self.here.documents.directory, self.clock),
+            sealing_keys=find_sealing_keys(lambda: self.here.documents.directory, self.clock),
             control_letters=ControlLetterWriter(self.instance, self.clock),
         )
         self.database.last_step = StreamSending(self.instance, self.composer, self.subjects, clock=self.clock)

@@ -155,13 +155,6 @@ class MemoryTx:
         elif len(kept) < len(before):
             self.put("segments", key, kept)
 
-    async def sum_segment_bytes(self) -> dict[str, int]:
-        sums: dict[str, int] = {}
-        for (peer, _, _), segments in self.tables["segments"].items():
-            size = sum(len(message.record.value) for each in segments for message in each.messages)
-            sums[peer] = sums.get(peer, 0) + size
-        return sums
-
     # Streams of others.
     async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming:
         found = self.tables["incoming"].get(pair)

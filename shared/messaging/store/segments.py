@@ -41,9 +41,6 @@ _DROP: Final = """
 DELETE FROM segment
 WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint AND first + count - 1 <= $4::bigint
 """
-_SUM: Final = (
-    "SELECT peer, sum(octet_length(content) + octet_length(digests))::bigint AS bytes FROM segment GROUP BY peer"
-)
 
 
 class SegmentTables(Tables):
@@ -63,9 +60,6 @@ class SegmentTables(Tables):
 
     async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
         await self._driver.execute(_DROP, peer, incarnation, lane, through)
-
-    async def sum_segment_bytes(self) -> dict[str, int]:
-        return {row["peer"]: row["bytes"] for row in await self._driver.fetch(_SUM)}
 
 
 def bind_segments(segments: Sequence[Segment]) -> Bound[Segment]:

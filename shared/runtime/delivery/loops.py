@@ -22,15 +22,16 @@ from shared.messaging import relay
 from shared.messaging.ack_record import build_ack_record
 from shared.messaging.acks import find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
-from shared.messaging.ports import MessagingTx, PlacedRecord
+from shared.messaging.ports import Appended, MessagingTx, PlacedRecord
 from shared.messaging.relay import AppendWatch, HandedSegments
 from shared.messaging.segments import Segment
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack
-from shared.runtime.delivery.gate import Gate, GateLog
+from shared.runtime.delivery.gate import Gate
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
+from shared.runtime.watch.telemetry import span, traceparents
 
 #: Codes of an operator's fault: the topic is missing, forbidden, or too small for a record.
 MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
@@ -128,7 +129,6 @@ class StreamRelay:
         self._clock = clock
         self._gate = gate or Gate()
         self._options = options
-        self._log = GateLog(kafka_log, self._gate, clock)
         self._watch = AppendWatch()
         self._handed = HandedSegments()
         #: By stream, what was appended since the last note, and when that was.
@@ -274,7 +274,7 @@ class StreamRelay:
             self._waiting_streams.pop((peer, lane), None)
         if records:
             batch = batch._replace(records=records)
-            has_lost = await relay.append(self._log, self._watch, batch)
+            has_lost = await relay.append(self, self._watch, batch)
             if has_lost:
                 log("topic_lost_its_end", peer=peer, partition=int(lane))
             before = self._unnoted.get((peer, lane), batch)
@@ -326,7 +326,7 @@ class StreamRelay:
             batch = await relay.load_copies(tx, peer, lane, audit=AUDIT)
         if batch is None:
             return False
-        has_lost = await relay.append(self._log, self._watch, batch)
+        has_lost = await relay.append(self, self._watch, batch)
         async with self._scopes.open() as scope:
             await relay.note_copied(scope.tx, peer, lane, batch=batch)
             if has_lost:
@@ -345,12 +345,23 @@ class StreamRelay:
         if ack is None:
             return False
         record = build_ack_record(ack, self._key)
-        began_at = self._clock.now()
-        appended = await self._kafka_log.append_bytes(topic, Lane.URGENT, [record])
-        self._gate.measure(began_at, self._clock.now(), appended.broker_at)
+        appended = await self._measure(self._kafka_log.append_bytes(topic, Lane.URGENT, [record]))
         if self._watch.note(topic, Lane.URGENT, appended):
             log("topic_lost_its_end", peer=peer, partition=int(Lane.URGENT))
             async with self._scopes.open() as scope:
                 await relay.note_lost_tail(scope.tx, peer, Lane.URGENT)
         self.wake()
         return False
+
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+        """Append records to the log, as `relay.append` asks."""
+        links = traceparents(each.record.headers for each in records)
+        with span("batch.publish", links=links, attributes={"batch_records": len(records)}):
+            return await self._measure(self._kafka_log.append(topic, lane, records))
+
+    async def _measure(self, appending: Awaitable[Appended]) -> Appended:
+        """Await an append, which shows the gate the broker's clock."""
+        began_at = self._clock.now()
+        appended = await appending
+        self._gate.measure(began_at, self._clock.now(), appended.broker_at)
+        return appended

@@ -40,7 +40,7 @@ from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.unit import SessionUnit, Settlement
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.runtime.http.acts import Acts
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
@@ -169,7 +169,7 @@ class Origin:
     async def heard(self, *settlements: Settlement) -> None:
         """Outcomes of own messages come, at once."""
         async with self.database.transaction(APPLYING) as session:
-            await self.bus.settled(SessionUnit(session), settlements)
+            await self.bus.settled(Unit(session), settlements)
 
     async def relayed(self, *, taken: bool = True) -> None:
         """All messages so far were appended to Kafka, and their recipients' instances have `taken` them or not."""

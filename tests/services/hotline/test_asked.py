@@ -30,7 +30,7 @@ from shared.kernel.ids import uuid4, uuid7
 from shared.party.questions.store import PostgresQuestions, asked_waits
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import ActionReason
 from shared.vocabulary.questions import DisputeReason, NeedsInfo
 from shared.vocabulary.referral import WithdrawalReason
@@ -82,7 +82,7 @@ def of_notice(message: Any, clear: Any, notice_id: UUID, *, sender: str = PROVID
 
 async def applied(origin: Origin, *messages: Received) -> list[str | None]:
     async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         refusals = await origin.bus.answers(unit).apply(messages)
     return [refusals.get(message.message_id) for message in messages]
 

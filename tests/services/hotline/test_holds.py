@@ -40,7 +40,7 @@ from shared.party.origin.use_cases import holds
 from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
 from shared.vocabulary.referral import WithdrawalReason
@@ -99,7 +99,7 @@ def said(message: MessageType, clear: Contract, agency: str, at: datetime) -> Re
 async def applied(origin: Origin, *messages: Received) -> list[str | None]:
     """The codes of one batch of answers, None for those that are applied."""
     async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         refusals = await origin.bus.answers(unit).apply(messages)
     return [refusals.get(message.message_id) for message in messages]
 

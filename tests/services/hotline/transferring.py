@@ -12,7 +12,7 @@ from shared.contracts.transfers import OfferClaimedClear
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.routing import Mandate
 from tests.services.deliveries import received
 from tests.services.doors import asking
@@ -75,7 +75,7 @@ def claim(referral_id: UUID, by: str, number: int = 1) -> Received:
 async def answer(origin: Origin, *messages: Received) -> list[str | None]:
     """The codes of one batch of answers, None for those that are applied."""
     async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         refusals = await origin.bus.answers(unit).apply(messages)
     return [refusals.get(message.message_id) for message in messages]
 
