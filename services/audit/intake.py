@@ -13,7 +13,7 @@ from services.audit.domain.entries import DroppedMessage, Entry, Read
 from services.audit.domain.partitions import Beginning, Life, entry_of, find_beginning
 from services.audit.domain.protocol import Observed, note_ack
 from services.audit.domain.reading import Reading, read_records
-from services.audit.ports import Entries
+from services.audit.ports import Entries, EntryTransaction
 from shared.exchange.message import Record
 from shared.exchange.senders import SigningKeys
 from shared.exchange.topics import AUDIT, INBOXES, inbox_topic
@@ -29,10 +29,11 @@ from shared.messaging.arrival import (
     Verified,
 )
 from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import Composer, MessagingTx, Subjects
+from shared.messaging.ports import Composer, Subjects
 from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
 from shared.messaging.scope import Scope
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
+from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.messaging.upkeep import give_ack
 from shared.runtime.delivery.arriving import ArrivalReader
@@ -171,7 +172,11 @@ class _Observer:
         return outcomes
 
 
-def _scope(tx: MessagingTx, inbound: _Observer, now: datetime) -> Scope:
+def _streams(opened: EntryTransaction) -> PostgresMessagingTx:
+    return cast(PostgresMessagingTx, opened.messaging)
+
+
+def _scope(tx: PostgresMessagingTx, inbound: _Observer, now: datetime) -> Scope:
     return Scope(AUDIT, AUDIT, tx, _SUBJECTS, inbound, _COMPOSER, uuid7, now)
 
 
@@ -185,7 +190,7 @@ async def keep(batches: Iterable[StreamBatch], *, entries: Entries, reading: Rea
     async with entries.transaction() as opened:
         observed: list[Observed] = []
         for batch in sorted(batches, key=lambda each: (each.pair, each.lane)):
-            found = await _observe(opened.messaging, batch, now)
+            found = await _observe(_streams(opened), batch, now)
             read.dropped += _list_dropped(batch, found)
             observed += found
             for ack in batch.acks:
@@ -194,7 +199,7 @@ async def keep(batches: Iterable[StreamBatch], *, entries: Entries, reading: Rea
         await opened.append(read)
 
 
-async def _observe(tx: MessagingTx, batch: StreamBatch, now: datetime) -> list[Observed]:
+async def _observe(tx: PostgresMessagingTx, batch: StreamBatch, now: datetime) -> list[Observed]:
     own = _Observer(batch.pair)
     await observe_batch(_scope(tx, own, now), batch.pair, batch.lane, records=batch.arrived)
     observed = batch.unreadable + own.observed
@@ -229,7 +234,7 @@ async def begin(
     lives: list[Life] = []
     async with entries.transaction() as opened:
         for pair, places in sorted(_by_pair(held).items()):
-            incoming = await opened.messaging.load_incoming(pair, lock=True)
+            incoming = await _streams(opened).load_incoming(pair, lock=True)
             for place in places:
                 topic_id, bounds = held[place]
                 life, lane = Life(place.topic, topic_id, place.partition), Lane(place.partition)
@@ -238,7 +243,7 @@ async def begin(
                 found[place] = offset, beginning
                 losses += [entry_of(loss, now) for loss in beginning.losses]
                 lives.append(life)
-            await opened.messaging.save_incoming(incoming)
+            await _streams(opened).save_incoming(incoming)
         await opened.begin(losses, lives)
     return found
 
@@ -258,7 +263,7 @@ async def acknowledge(pair: Pair, *, entries: Entries, now: datetime) -> Ack | N
     It is noted as given: a record of it that is lost is asked for again. Raises `Unavailable`.
     """
     async with entries.transaction() as opened:
-        return await give_ack(_scope(opened.messaging, _Observer(pair), now), pair)
+        return await give_ack(_scope(_streams(opened), _Observer(pair), now), pair)
 
 
 def with_topic_id(record: Record, topic_id: UUID) -> Record:

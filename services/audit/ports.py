@@ -30,7 +30,6 @@ from shared.contracts.base import (
 )
 from shared.contracts.facts import TopicName
 from shared.kernel.errors import Refused
-from shared.messaging.ports import MessagingTx
 from shared.messaging.streams import Incoming
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -201,7 +200,7 @@ class EntryTransaction(Protocol):
     """One transaction of the reader: the positions in all streams, and what is kept with them, whole or not at all."""
 
     @property
-    def messaging(self) -> MessagingTx:
+    def messaging(self) -> object:
         """The streams of all pairs, as audit has read them."""
         ...
 

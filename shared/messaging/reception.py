@@ -31,9 +31,8 @@ from shared.messaging.exceptions import (
     bound_name,
 )
 from shared.messaging.ports import OperatorKind, OperatorLine
-from shared.messaging.reactions import apply_outcomes
 from shared.messaging.resync import Holdings, ResyncRequest
-from shared.messaging.resync_steps import take_holdings, take_request
+from shared.messaging.resync_steps import apply_outcomes, take_holdings, take_request
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.streams import (

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.ports import Appended, Log, MessagingTx, PlacedRecord
+from shared.messaging.ports import Appended, Log, PlacedRecord
 from shared.messaging.segments import Segment
+from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Lane, OutgoingLane, Pair, Place
 
 #: Messages of one append.
@@ -115,7 +116,7 @@ class Append(NamedTuple):
     sent_before: int
 
 
-async def load_next(tx: MessagingTx, peer: str, lane: Lane) -> Append | None:
+async def load_next(tx: PostgresMessagingTx, peer: str, lane: Lane) -> Append | None:
     """Return the next records of a stream that the relay has not appended, or None."""
     outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
     if outgoing is None or outgoing.lanes[lane].sent >= outgoing.lanes[lane].last:
@@ -125,7 +126,7 @@ async def load_next(tx: MessagingTx, peer: str, lane: Lane) -> Append | None:
     return Append(outgoing.pair, lane, list_records(segments, above=sent), sent)
 
 
-async def load_copies(tx: MessagingTx, peer: str, lane: Lane, *, audit: str) -> Append | None:
+async def load_copies(tx: PostgresMessagingTx, peer: str, lane: Lane, *, audit: str) -> Append | None:
     """Return copies of messages that audit lacks, up to the last one that was appended, or None."""
     outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
     above = None if outgoing is None else outgoing.lanes[lane].copy_above
@@ -155,7 +156,7 @@ async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
     return watch.note(batch.topic, batch.lane, at)
 
 
-async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> bool:
+async def note_appended(tx: PostgresMessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> bool:
     """Move the pointer of the stream behind the last record appended; return whether it was moved.
 
     If the stream went back meanwhile, or has another incarnation, the pointer stays. If the partition lost records,
@@ -168,7 +169,7 @@ async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: 
     return is_moved and not has_lost
 
 
-async def note_copied(tx: MessagingTx, peer: str, lane: Lane, *, batch: Append) -> None:
+async def note_copied(tx: PostgresMessagingTx, peer: str, lane: Lane, *, batch: Append) -> None:
     """Note copies for audit, which end at the last message that was appended."""
     outgoing = (await tx.load_outgoing([peer], lock=True))[peer]
     own = outgoing.lanes[lane]
@@ -178,7 +179,7 @@ async def note_copied(tx: MessagingTx, peer: str, lane: Lane, *, batch: Append) 
     await tx.save_outgoing([outgoing])
 
 
-async def note_lost_tail(tx: MessagingTx, peer: str, lane: Lane) -> None:
+async def note_lost_tail(tx: PostgresMessagingTx, peer: str, lane: Lane) -> None:
     """Go back to the last acknowledged number because an acknowledgement showed that the partition lost records."""
     found = await tx.load_outgoing([peer], lock=True)
     for outgoing in found.values():

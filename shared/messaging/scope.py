@@ -11,8 +11,9 @@ from uuid import UUID
 
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import Composer, Draft, MessagingTx, OperatorKind, OperatorLine, Subjects
+from shared.messaging.ports import Composer, Draft, OperatorKind, OperatorLine, Subjects
 from shared.messaging.segments import Segment, Unplaced
+from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing, Pair, Reader, find_lane
 
 
@@ -46,7 +47,7 @@ class Scope:
 
     instance: str
     audit: str
-    tx: MessagingTx
+    tx: PostgresMessagingTx
     subjects: Subjects
     inbound: Inbound
     composer: Composer

@@ -13,7 +13,7 @@ import sys
 from deploy.serve import serve
 from shared.kernel.errors import Unavailable
 from shared.messaging import relay
-from shared.messaging.streams import Lane, extend_chain
+from shared.messaging.streams import Lane
 from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.instance import streams
 
@@ -48,8 +48,7 @@ class ForgetfulRelay(StreamRelay):
             for segment in {id(each.segment): each.segment for each in batch.records}.values()
             for message in segment.messages
         ]
-        taken = last.segment.messages[: last.place.number - last.segment.first + 1]
-        chain = extend_chain(last.segment.chain_before, (message.digest for message in taken))
+        chain = last.segment.chain_at(last.place.number)
         async with self._scopes.database.transaction() as session:
             await session.driver.execute(_DONE, peer, int(lane), last.place.number, chain)
             await session.driver.execute(_FORGET[0], peer, int(lane), last.place.number)

@@ -16,7 +16,6 @@ from services.audit.ports import FlowRead, FoundFlows, KeptEntry, NotedLook, Not
 from services.audit.store import appending, finding
 from shared.exchange.topics import AUDIT
 from shared.messaging.exceptions import OutcomeKind
-from shared.messaging.ports import MessagingTx
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
 from shared.runtime.database.pages import next_cursor, read_cursor
@@ -144,7 +143,7 @@ class EntryTables:
         self._messaging = PostgresMessagingTx(session, AUDIT)
 
     @property
-    def messaging(self) -> MessagingTx:
+    def messaging(self) -> PostgresMessagingTx:
         return self._messaging
 
     async def append(self, read: Read) -> None:

@@ -22,9 +22,10 @@ from shared.messaging import relay
 from shared.messaging.ack_record import build_ack_record
 from shared.messaging.acks import find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
-from shared.messaging.ports import Appended, MessagingTx, PlacedRecord
+from shared.messaging.ports import Appended, PlacedRecord
 from shared.messaging.relay import AppendWatch, HandedSegments
 from shared.messaging.segments import Segment
+from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack
 from shared.runtime.delivery.gate import Gate
@@ -206,7 +207,7 @@ class StreamRelay:
                 if own.copy_above is not None:
                     self._wake_turn("copy", peer, lane)
 
-    async def _look_at_acks(self, tx: MessagingTx, outgoing: Mapping[str, Outgoing]) -> None:
+    async def _look_at_acks(self, tx: PostgresMessagingTx, outgoing: Mapping[str, Outgoing]) -> None:
         """Wake the acknowledgements that are due, once in `poll_s`."""
         if monotonic() - self._acks_looked_s < self._options.poll_s:
             return
