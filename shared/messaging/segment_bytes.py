@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import NonNegativeInt, TypeAdapter
 
 from shared.kernel.errors import Defect
-from shared.messaging.segments import OutgoingMessage, RecordBytes
+from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
 from shared.messaging.streams import DIGEST_BYTES, Role
 
 ID_BYTES: Final = 16
@@ -26,14 +26,6 @@ _VERSION: Final = 2
 _BEGIN: Final = Struct(">BI")
 #: Headers of several messages are alike: a higher level gains little.
 _LEVEL: Final = 1
-
-
-class PackedMessages(NamedTuple):
-    """The messages of a segment in three columns: ids of 16 bytes, digests of 32 bytes, and the content."""
-
-    message_ids: bytes
-    digests: bytes
-    content: bytes
 
 
 class _Head(NamedTuple):

@@ -8,15 +8,17 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.messaging.segment_bytes import PackedMessages, pack_messages, parse_messages, split_digests
-from shared.messaging.segments import Segment
+from shared.messaging.segment_bytes import pack_messages, parse_messages, split_digests
+from shared.messaging.segments import PackedMessages, Segment
 from shared.messaging.store.session import Tables
 from shared.messaging.streams import Lane, Pair, extend_chain
 from shared.runtime.database.columns import Bound, Columns
 
 #: What of a segment's columns is no field of it.
 _PACKED: Final = {"peer": "text", "count": "bigint", "message_ids": "bytea", "digests": "bytea", "content": "bytea"}
-SEGMENT: Final[Columns[Segment]] = Columns.of(Segment, without=("pair", "messages"), lane="smallint", **_PACKED)
+SEGMENT: Final[Columns[Segment]] = Columns.of(
+    Segment, without=("pair", "messages", "packed"), lane="smallint", **_PACKED
+)
 
 #: The first row may begin below the number. At most one row a message is read: no row is empty.
 _LIST: Final = """
@@ -64,7 +66,7 @@ class SegmentTables(Tables):
 
 def bind_segments(segments: Sequence[Segment]) -> Bound[Segment]:
     """Bind segments as the rows of an insert."""
-    packed = [pack_messages(segment.messages) for segment in segments]
+    packed = [segment.packed or pack_messages(segment.messages) for segment in segments]
     return SEGMENT.rows(
         segments,
         peer=[segment.pair.addressee for segment in segments],
