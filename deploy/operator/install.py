@@ -8,14 +8,11 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import output
-from deploy.site.options import Options, ending
+from deploy.operator import folder as folders
+from deploy.site.options import PLAIN, Listing, PlainOptions, Printed, verb
 from shared.kernel.clock import SystemClock
 
 install_app = App(name="install")
-AsJson = Annotated[
-    bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON document instead of text.")
-]
 Kafka = Annotated[str, Parameter(help="Kafka, as host:port, several separated by commas.")]
 KafkaCa = Annotated[Path, Parameter(help="Certificates of the authority by which Kafka is verified.")]
 Approvers = Annotated[
@@ -26,7 +23,7 @@ Approvers = Annotated[
 ]
 
 
-@install_app.command
+@verb(install_app)
 def init(
     folder: Path,
     /,
@@ -40,8 +37,8 @@ def init(
     kafka: Kafka,
     kafka_ca: KafkaCa,
     approver: Approvers,
-    as_json: AsJson = False,
-) -> int:
+    options: PlainOptions = PLAIN,
+) -> Printed:
     """Make the folder of an instance: its settings, its keys, its passwords, and the card that others need of it.
 
     Parameters
@@ -57,25 +54,13 @@ def init(
     port
         The port that it listens on, on this machine; TLS ends before it.
     """
-    with ending(Options(json=as_json)):
-        from deploy.operator.folder import Place, Servers, make_instance_folder
-
-        card = make_instance_folder(
-            folder,
-            Place(kind, instance or kind, url, port),
-            Servers(kafka, kafka_ca, database, database_ca),
-            approvers=approver,
-            at=SystemClock().now(),
-        )
-        if as_json:
-            output.document(card.model_dump(mode="json", exclude_none=True))
-        else:
-            output.table(("key id", "for"), [(key.key_id, key.use) for key in card.instance.keys])
-            output.line(f"{folder}: hand public.json and secrets/kafka to whoever runs the exchange's Kafka")
-        return output.DONE
+    place = folders.Place(kind, instance or kind, url, port)
+    servers = folders.Servers(kafka, kafka_ca, database, database_ca)
+    card = folders.make_instance_folder(folder, place, servers, approvers=approver, at=SystemClock().now())
+    return _printed(card, f"{folder}: hand public.json and secrets/kafka to whoever runs the exchange's Kafka")
 
 
-@install_app.command
+@verb(install_app)
 def exchange(
     folder: Path,
     /,
@@ -84,8 +69,8 @@ def exchange(
     kafka_ca: KafkaCa,
     admin_password: Path,
     approver: Approvers,
-    as_json: AsJson = False,
-) -> int:
+    options: PlainOptions = PLAIN,
+) -> Printed:
     """Make the folder of whoever runs the exchange's Kafka: who provisions it, publishes documents and sends the beat.
 
     Parameters
@@ -95,20 +80,15 @@ def exchange(
     admin_password
         File with the password of `admin`, the super user of Kafka.
     """
-    with ending(Options(json=as_json)):
-        from deploy.operator.folder import make_exchange_folder
-
-        at = SystemClock().now()
-        make_exchange_folder(folder, kafka, kafka_ca=kafka_ca, admin_password=admin_password, approvers=approver, at=at)
-        if as_json:
-            output.document({"folder": str(folder)})
-        else:
-            output.line(f"{folder}: `causeway install admit` takes each instance in")
-        return output.DONE
+    at = SystemClock().now()
+    folders.make_exchange_folder(
+        folder, kafka, kafka_ca=kafka_ca, admin_password=admin_password, approvers=approver, at=at
+    )
+    return Printed({"folder": str(folder)}, [f"{folder}: `causeway install admit` takes each instance in"])
 
 
-@install_app.command
-def admit(folder: Path, card: Path, /, *, password: Path | None = None, as_json: AsJson = False) -> int:
+@verb(install_app)
+def admit(folder: Path, card: Path, /, *, password: Path | None = None, options: PlainOptions = PLAIN) -> Printed:
     """Take an instance into the exchange's folder. The directory names it once `directory assemble` was published.
 
     Parameters
@@ -120,19 +100,11 @@ def admit(folder: Path, card: Path, /, *, password: Path | None = None, as_json:
     password
         Its secrets/kafka; not needed again for an instance that was admitted before.
     """
-    with ending(Options(json=as_json)):
-        from deploy.operator.folder import admit as admitted
-
-        taken = admitted(folder, card, password=password)
-        if as_json:
-            output.document(taken.model_dump(mode="json", exclude_none=True))
-        else:
-            output.table(("key id", "for"), [(key.key_id, key.use) for key in taken.instance.keys])
-        return output.DONE
+    return _printed(folders.admit(folder, card, password=password))
 
 
-@install_app.command
-def database(folder: Path, /, *, admin_url: Path, as_json: AsJson = False) -> int:
+@verb(install_app)
+def database(folder: Path, /, *, admin_url: Path, options: PlainOptions = PLAIN) -> Printed:
     """Make the database of a folder's instance, and its three roles. Doing it again sets their passwords.
 
     Parameters
@@ -142,12 +114,11 @@ def database(folder: Path, /, *, admin_url: Path, as_json: AsJson = False) -> in
     admin_url
         File with the postgresql:// address of a role with CREATEDB and CREATEROLE.
     """
-    with ending(Options(json=as_json)):
-        from deploy.operator.folder import make_database
+    name = folders.make_database(folder, admin_url)
+    text = f"causeway_{name} is there; `causeway db migrate --site {folder}/site.json` makes its tables"
+    return Printed({"instance": name}, [text])
 
-        name = make_database(folder, admin_url)
-        if as_json:
-            output.document({"instance": name})
-        else:
-            output.line(f"causeway_{name} is there; `causeway db migrate --site {folder}/site.json` makes its tables")
-        return output.DONE
+
+def _printed(card: folders.Card, *text: str) -> Printed:
+    keys = Listing(("key id", "for"), [(key.key_id, key.use) for key in card.instance.keys])
+    return Printed(card.model_dump(mode="json", exclude_none=True), [keys, *text])
