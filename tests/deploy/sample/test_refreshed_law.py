@@ -17,8 +17,7 @@ from pydantic import ValidationError
 
 from deploy.artifacts.pages import write_page
 from deploy.policy import sample_policy
-from deploy.sample.files import write_jsonl
-from deploy.sample.generator import SampledReferral, sample_referrals
+from deploy.sample.generator import SampledReferral, sample_referrals, write_jsonl
 from shared.contracts.decision import Facts
 from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy
 from shared.contracts.referral import ReferralSubmission
