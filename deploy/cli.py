@@ -148,8 +148,7 @@ def sample(
     out
         File to write; standard output if there is none.
     """
-    from deploy.sample.files import write_jsonl
-    from deploy.sample.generator import sample_referrals
+    from deploy.sample.generator import sample_referrals, write_jsonl
 
     with ending(OPTIONS):
         share = _share(dirty)

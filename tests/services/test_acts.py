@@ -14,8 +14,8 @@ import pytest
 
 from client.cli.verb_table import table
 from client.cli.verbs import group
-from deploy.artifacts.example_world import AGENCY as CASE_OF
-from deploy.artifacts.example_world import EDGE_IDS
+from deploy.artifacts.examples import AGENCY as CASE_OF
+from deploy.artifacts.examples import EDGE_IDS
 from services.hotline.domain import HOTLINE as HOTLINES
 from services.hotline.ports import OpenedOffer
 from services.industry.domain import PROVIDER as PROVIDERS
