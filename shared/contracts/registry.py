@@ -10,13 +10,9 @@ from typing import Final
 
 from shared.contracts import (
     answers,
-    checks,
-    contacts,
-    delivery,
-    erasures,
+    documents,
     facts,
     holds,
-    offers,
     passing,
     preservation,
     preserving,
@@ -90,25 +86,25 @@ REFERRAL_OFFERED = _message(Family.REFERRAL, referral.ReferralOfferedClear, refe
 REFERRAL_WITHDRAWN = _message(Family.REFERRAL, referral.ReferralWithdrawnClear)
 WITHDRAWAL_ACKNOWLEDGED = _message(Family.REFERRAL, answers.WithdrawalAcknowledgedClear)
 NOTICE_ISSUED = _message(Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True)
-ITEMS_CHECKED = _message(Family.NOTICE, checks.ItemsCheckedClear)
+ITEMS_CHECKED = _message(Family.NOTICE, answers.ItemsCheckedClear)
 NOTICE_WITHDRAWN = _message(Family.NOTICE, referral.NoticeWithdrawnClear)
 NOTICE_WITHDRAWAL_ACKNOWLEDGED = _message(Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear)
 NOTICE_ACKNOWLEDGED = _message(Family.NOTICE, answers.NoticeAcknowledgedClear)
 NOTICE_ANSWERED = _message(Family.NOTICE, answers.NoticeAnsweredClear)
 NOTICE_NOT_OURS = _message(Family.NOTICE, answers.NoticeNotOursClear)
-NOTICE_REINSTATED = _message(Family.NOTICE, checks.NoticeReinstatedClear)
+NOTICE_REINSTATED = _message(Family.NOTICE, answers.NoticeReinstatedClear)
 CASE_ACCEPTED = _message(Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = _message(Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = _message(Family.REFERRAL, answers.OutcomeReportedClear)
 CASE_REFERRED = _message(Family.REFERRAL, passing.CaseReferredClear)
 CASE_CAME_BACK = _message(Family.REFERRAL, passing.CaseCameBackClear)
 REFERRAL_PASSED_ON = _message(Family.REFERRAL, passing.ReferralPassedOnClear, passing.ReferralPassedOnSealed)
-CONTACT_SUGGESTED = _message(Family.REFERRAL, contacts.ContactSuggestedClear, contacts.Contact)
-OFFER_ACCEPTED = _message(Family.REFERRAL, offers.OfferAcceptedClear)
-OFFER_DECLINED = _message(Family.REFERRAL, offers.OfferDeclinedClear)
-OFFER_ASSESSED = _message(Family.REFERRAL, offers.OfferAssessedClear)
-RECORD_ERASED = _message(Family.REFERRAL, erasures.RecordErasedClear)
-NOTICE_RECORD_ERASED = _message(Family.NOTICE, erasures.NoticeRecordErasedClear)
+CONTACT_SUGGESTED = _message(Family.REFERRAL, passing.ContactSuggestedClear, passing.Contact)
+OFFER_ACCEPTED = _message(Family.REFERRAL, transfers.OfferAcceptedClear)
+OFFER_DECLINED = _message(Family.REFERRAL, transfers.OfferDeclinedClear)
+OFFER_ASSESSED = _message(Family.REFERRAL, transfers.OfferAssessedClear)
+RECORD_ERASED = _message(Family.REFERRAL, answers.RecordErasedClear)
+NOTICE_RECORD_ERASED = _message(Family.NOTICE, answers.NoticeRecordErasedClear)
 PRESERVATION_REQUESTED = _message(
     Family.PRESERVATION, preservation.PreservationRequestedClear, preserving.PreservationRecord
 )
@@ -142,7 +138,7 @@ NOTICE_QUESTION_LAPSED = _message(Family.NOTICE, questions.NoticeQuestionLapsedC
 NOTICE_QUESTION_REPLIED = _message(Family.NOTICE, questions.NoticeQuestionRepliedClear)
 NOTICE_DISPUTE_RAISED = _message(Family.NOTICE, questions.NoticeDisputeRaisedClear)
 NOTICE_DISPUTE_ANSWERED = _message(Family.NOTICE, questions.NoticeDisputeAnsweredClear)
-READS_ANNOUNCED = _message(Family.FACT, delivery.ReadsAnnouncedClear)
+READS_ANNOUNCED = _message(Family.FACT, documents.ReadsAnnouncedClear)
 REFERRAL_DECIDED = _message(Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed)
 REFERRAL_REFUSED = _message(Family.FACT, facts.ReferralRefusedClear)
 REFERRAL_REVIEWED = _message(Family.FACT, facts.ReferralReviewedClear)

@@ -24,7 +24,7 @@ from deploy.sandbox.desks import Desk, Work, agency_work, hotline_work, provider
 from deploy.sandbox.tally import Tally
 from shared.contracts.answers import OutcomeReportedClear
 from shared.contracts.fields import CaseReference
-from shared.contracts.offers import AssessedItems, OfferFindings
+from shared.contracts.transfers import AssessedItems, OfferFindings
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.vocabulary.answers import CaseOutcome

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.contracts.acceptance import SignedAcceptance
+from shared.contracts.evidence import SignedAcceptance
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
 from shared.exchange.message import Record
 from shared.kernel.authority import Role

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.answers import Acceptance, OutcomeReport
-from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.authority import Role

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.answers import Acceptance
-from shared.contracts.leases import Claim, HandOver
+from shared.contracts.holds import Claim, HandOver
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.runtime.console.people import Person, end_person, permit

@@ -13,7 +13,7 @@ import pytest
 from services.law_enforcement.domain import AUTHORITY
 from shared.contracts.answers import Acceptance, Declination
 from shared.contracts.base import Contract
-from shared.contracts.leases import Claim, HandOver
+from shared.contracts.holds import Claim, HandOver
 from shared.exchange.act import CaseState
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
