@@ -22,7 +22,7 @@ from deploy.sandbox.behaviour import SHARES, Draw, agency_acts, hotline_acts, pr
 from deploy.sandbox.desks import Desk, Tally, Work, work_of
 from shared.contracts.answers import OutcomeReportedClear
 from shared.contracts.fields import CaseReference
-from shared.contracts.offers import AssessedItems, OfferFindings
+from shared.contracts.transfers import AssessedItems, OfferFindings
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection

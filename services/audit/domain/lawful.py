@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.contracts.base import Contract
-from shared.contracts.contacts import ContactSuggestedClear
+from shared.contracts.passing import ContactSuggestedClear
 from shared.contracts.preservation import PreservationRequestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED, PRESERVATION_REQUESTED
 from shared.envelope.headers import Attributes

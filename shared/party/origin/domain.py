@@ -11,16 +11,16 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
+from shared.contracts.evidence import SignedAcceptance
 from shared.contracts.fields import CaseReference, ExternalRef
 from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
-from shared.contracts.offers import OfferWords
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
+from shared.contracts.transfers import OfferWords
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import WITHDRAWAL_NOTED

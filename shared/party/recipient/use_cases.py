@@ -6,10 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.contracts.answers import NoticeStatements, WithdrawalAnswer
+from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.contracts.checks import ItemsCheckedClear
-from shared.contracts.erasures import Erasure
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.holds import HoldPlacedClear

@@ -6,8 +6,7 @@ from shared.runtime.console.frame import Gate
 from shared.runtime.console.people import LinkSignIn, Sessions
 from shared.runtime.instance.keys import read_key_file
 from shared.runtime.instance.machinery import Machinery
-from shared.runtime.sign_in.clients import read_clients
-from shared.runtime.sign_in.providers import Providers
+from shared.runtime.sign_in.providers import Providers, read_clients
 
 
 def gate_of(machinery: Machinery) -> Gate:

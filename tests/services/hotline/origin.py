@@ -17,7 +17,7 @@ from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acceptance import Acceptor
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
 from shared.guard import edition
 from shared.kernel.authority import Role
@@ -210,3 +210,10 @@ class Origin:
 
     def _documents(self) -> Documents:
         return self.world.documents
+
+
+async def applied(origin: Origin, *messages: Received) -> list[str | None]:
+    """Apply one batch of answers; return the code of each refused message, None for the others."""
+    async with origin.database.transaction(APPLYING) as session:
+        refusals = await origin.bus.answers(SessionUnit(session)).apply(messages)
+    return [refusals.get(message.message_id) for message in messages]

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from shared.contracts.checks import ItemChecks
+from shared.contracts.answers import ItemChecks
 from shared.exchange.act import Subject
 from shared.exchange.states import row
 from shared.party.origin.api.changes import ActsOnReferrals, Identified

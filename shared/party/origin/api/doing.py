@@ -9,8 +9,8 @@ from functools import partial
 from typing import Final, assert_never
 from uuid import UUID
 
+from shared.contracts.answers import ItemChecks
 from shared.contracts.base import Contract
-from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.questions import Reply, Verdict
 from shared.contracts.transfers import Transferring

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from shared.contracts.checks import ItemChecks, ItemsCheckedClear
+from shared.contracts.answers import ItemChecks, ItemsCheckedClear
 from shared.contracts.registry import ITEMS_CHECKED
 from shared.exchange import items
 from shared.exchange.act import Subject

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft
