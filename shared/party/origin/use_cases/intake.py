@@ -77,7 +77,6 @@ class Intake:
         documents: Callable[[], Documents],
         instance: str,
         clock: Clock,
-        wake: Callable[[], None],
         owe: Callable[[str, int], None],
         alarms: Alarms,
         submissions_max: int = TOGETHER_MAX,
@@ -96,7 +95,6 @@ class Intake:
         self._documents = documents
         self._instance = instance
         self._clock = clock
-        self._wake = wake
         self._submissions_max = submissions_max
         self._answer_s_max = answer_s_max
         self._owe = owe
