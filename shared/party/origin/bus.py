@@ -97,7 +97,6 @@ class OriginBus:
         kek: KeyEncryptionKey,
         clock: Clock,
         unreleased_days: int,
-        wake: Callable[[], None] = lambda: None,
         aside: SetAside | None = None,
     ) -> None:
         """`unreleased_days`: how long a referral waits for a second person. `aside`: what waits in this process."""
@@ -105,7 +104,6 @@ class OriginBus:
         self._unreleased_days = unreleased_days
         self._law = law
         self._instance = instance
-        self._wake = wake
         self._again = DecideAgain(law=law, instance=instance, clock=clock)
         self._kek = kek
         self._clock = clock
@@ -271,7 +269,6 @@ class OriginBus:
         """Batch after batch until nothing is left but what was set aside; how many rows that were."""
         count = 0
         while found := await self._batch(work, scope, act, limit=DUE_MAX, whole=whole):
-            self._wake()
             count += found
         return count
 

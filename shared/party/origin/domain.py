@@ -105,8 +105,13 @@ class Spent(NamedTuple):
     def less(self, other: Spent) -> Spent:
         return Spent(self.record - other.record, self.hashes - other.hashes)
 
-    def within(self, purses: Purses) -> bool:
-        return self.record <= purses.record * _UNITS and self.hashes <= purses.hashes * _UNITS
+    @classmethod
+    def whole(cls, purses: Purses) -> Spent:
+        """All that a day has room for."""
+        return cls(purses.record * _UNITS, purses.hashes * _UNITS)
+
+    def within(self, whole: Spent) -> bool:
+        return self.record <= whole.record and self.hashes <= whole.hashes
 
 
 class DaySpent(NotNow):

@@ -124,7 +124,7 @@ class Machinery:
             self._at_work.relay.hand_over(segments)
 
     def acts(self) -> Acts:
-        return Acts(self.database, self.wake)
+        return Acts(self.database)
 
     async def run_documents(self) -> None:
         await wait_for_database(self.database)

@@ -72,7 +72,7 @@ class Origin:
         self.intake = self.intake_of()
         self.api = OriginApi(
             self.database,
-            Acts(self.database, lambda: None),
+            Acts(self.database),
             self.intake,
             checking=self._checked,
             owe=self.budgets.owe,
@@ -99,7 +99,6 @@ class Origin:
             documents=lambda: self._documents(),
             instance="hotline",
             clock=self.clock,
-            wake=lambda: None,
             owe=self.budgets.owe,
             alarms=self.alarms,
             **bounds,

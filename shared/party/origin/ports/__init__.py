@@ -48,6 +48,28 @@ class Twin:
 Claimed = Reply | Twin | Refused | None
 
 
+class ToFile(NamedTuple):
+    """What is filed in one transaction: referrals, how many each party has submitted, and the debits to its day.
+
+    `rooms` are what the days of these parties have room for.
+    """
+
+    prepared: Sequence[Prepared]
+    submitted: Mapping[str, int]
+    day: date
+    debits: Mapping[str, Spent]
+    rooms: Mapping[str, Spent]
+
+
+class Otherwise(NamedTuple):
+    """Why not all is filed: claims that are not all new, or days with all debits that are more than their room, or
+    references that are taken, each by the referral whose id this is."""
+
+    claims: Sequence[Claimed] = ()
+    spent: Mapping[str, Spent] = {}
+    taken: Mapping[UUID, UUID] = {}
+
+
 class Days(Protocol):
     """What parties have spent of their days."""
 
@@ -62,23 +84,10 @@ class Days(Protocol):
 class Filing(Days, Protocol):
     """What is filed in one transaction: all of it is durable together, answers included."""
 
-    async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
-        """Claim the key of each request, and keep the expected answer with those that are new."""
-        ...
-
-    async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
-        """Store referrals with edges and data keys, and count what each party has `submitted`, refusals included.
-
-        Return, for each referral not stored, the id of the one that has its reference.
+    async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
+        """Keep the answer of each request under its key, debit the days of parties, store referrals with edges and data
+        keys, and count what was submitted. None where all of it is done; otherwise the transaction must not commit.
         """
-        ...
-
-    async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
-        """Keep other answers than were expected."""
-        ...
-
-    async def forget(self, requests: Sequence[Request]) -> None:
-        """Free the keys of requests of which nothing came: they may be made again."""
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:

@@ -224,7 +224,7 @@ async def _debit(spent: Debit, changing: Changing, *, urgent: bool) -> None:
     if urgent:
         fits = await debit_whole(days, spent, directory=directory, at=at)
     else:
-        fits = all(await debit(days, [spent], directory=directory, at=at))
+        fits = await debit(days, spent, directory=directory, at=at)
     if not fits:
         changing.day_filled()
     if not fits and not urgent:

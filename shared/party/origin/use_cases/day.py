@@ -5,7 +5,7 @@ What is let through is debited in the transaction that makes it durable: process
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,40 +32,39 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit(days: Days, debits: Sequence[Debit], *, directory: DirectoryIndex, at: datetime) -> list[bool]:
-    """Debit records to their parties' days, in order, and say of each whether it fits. What does not is not debited."""
-    asked = _by_party(debits)
-    if not asked:
-        return []
-    spent = dict(await days.debit(day_of(at), asked))
-    purses = {party: directory.purses(party) for party in asked}
-    if all(spent[party].within(purses[party]) for party in asked):
-        return [True] * len(debits)
-    spent = {party: spent[party].less(asked[party]) for party in asked}
-    fits = []
-    for each in debits:
-        after = spent[each.party].plus(each.spent)
-        fits.append(after.within(purses[each.party]))
-        if fits[-1]:
-            spent[each.party] = after
-    await give_back(days, [each for each, fit in zip(debits, fits, strict=True) if not fit], at=at)
+async def debit(days: Days, each: Debit, *, directory: DirectoryIndex, at: datetime) -> bool:
+    """Debit a record to its party's day, if it fits. Whether it does."""
+    fits = await debit_whole(days, each, directory=directory, at=at)
+    if not fits:
+        await days.debit(day_of(at), {each.party: Spent().less(each.spent)})
     return fits
-
-
-async def give_back(days: Days, debits: Sequence[Debit], *, at: datetime) -> None:
-    """Undo debits, in the transaction that made them: nothing comes of these records."""
-    back = {party: Spent().less(spent) for party, spent in _by_party(debits).items()}
-    if back:
-        await days.debit(day_of(at), back)
 
 
 async def debit_whole(days: Days, each: Debit, *, directory: DirectoryIndex, at: datetime) -> bool:
     """Debit a record whether it fits or not: two have let it go, and it cannot wait. Whether it fits."""
     spent = await days.debit(day_of(at), {each.party: each.spent})
-    return spent[each.party].within(directory.purses(each.party))
+    return spent[each.party].within(rooms_of(spent, directory)[each.party])
 
 
-def _by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
+def fitting(debits: Sequence[Debit], spent: Mapping[str, Spent], rooms: Mapping[str, Spent]) -> list[bool]:
+    """Say of each record whether it fits into its party's day behind those before it. `spent` is after all of them."""
+    before = {party: spent[party].less(own) for party, own in sum_by_party(debits).items()}
+    fits = []
+    for each in debits:
+        after = before[each.party].plus(each.spent)
+        fits.append(after.within(rooms[each.party]))
+        if fits[-1]:
+            before[each.party] = after
+    return fits
+
+
+def rooms_of(parties: Iterable[str], directory: DirectoryIndex) -> dict[str, Spent]:
+    """All that a day of each party has room for."""
+    return {party: Spent.whole(directory.purses(party)) for party in parties}
+
+
+def sum_by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
+    """Add debits up for each party."""
     spent: dict[str, Spent] = {}
     for each in debits:
         spent[each.party] = spent.get(each.party, Spent()).plus(each.spent)

@@ -88,7 +88,7 @@ async def _debit(spent: Debit, reviewing: Reviewing, *, directory: DirectoryInde
     if urgent:
         fits = await debit_whole(reviewing.reviews, spent, directory=directory, at=reviewing.at)
     else:
-        fits = all(await debit(reviewing.reviews, [spent], directory=directory, at=reviewing.at))
+        fits = await debit(reviewing.reviews, spent, directory=directory, at=reviewing.at)
     if not fits:
         reviewing.day_filled()
     if not fits and not urgent:
