@@ -281,7 +281,7 @@ WITH page AS MATERIALIZED (
       AND (i.state <> 'withdrawal_acknowledged' OR i.said ->> 'fate' IS DISTINCT FROM 'kept')
     ORDER BY subject, party FOR UPDATE OF c
 ), records AS (
-    UPDATE {table} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
+    UPDATE {table} AS c SET wrapped_key = NULL, record = '' FROM ended WHERE c.ctid = ended.row
 ), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}
 {_PAGE_ENDED}
 """
