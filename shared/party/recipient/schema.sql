@@ -1,6 +1,7 @@
 -- What other parties sent, one row for each subject and recipient party: offers to hotlines, notices to providers, cases
 -- of agencies. A column of one kind is null in rows of the others. Whoever can write this table can hide a row from its
 -- party or misstate its progress here; the sender and audit still show that it was sent, taken and answered.
+-- A row is also that of the track on which its subject came (shared/runtime/delivery/tracks.sql).
 CREATE TABLE received (
     subject uuid NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -56,7 +57,8 @@ CREATE TABLE received (
     CONSTRAINT received_record_bound CHECK (octet_length(record) <= 131072),
     CONSTRAINT received_reference_bound CHECK (octet_length(case_reference) <= 128),
     CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
-) WITH (toast_tuple_target = 640);
+) INHERITS (track) WITH (toast_tuple_target = 640);
+CREATE UNIQUE INDEX received_track ON received (peer, side, track) WHERE peer IS NOT NULL;
 -- An act updates the row and must not write its ciphertext and its edge again. Compressing them only costs CPU time.
 ALTER TABLE received
     ALTER COLUMN edge SET STORAGE EXTERNAL,

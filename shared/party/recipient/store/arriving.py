@@ -16,9 +16,12 @@ from shared.exchange.act import Offered, Subject
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, shown
 from shared.kernel.errors import Defect
+from shared.messaging.tracks import act_of, track_of
 from shared.party.recipient.domain import item_numbers, revision_of
-from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.database.columns import Columns, Json, Statement
+from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import OpenedRecord, pack_opened, unpack_opened
+from shared.runtime.delivery.tracks import TrackSide, spell_edges
 
 RowT = TypeVar("RowT")
 
@@ -43,12 +46,19 @@ class NewItem(NamedTuple):
     edge: str
     record: bytes
     wrapped_key: bytes
+    peer: str
+    side: int
+    track: UUID | None
+    owner: str
+    other: str
+    track_acts: Sequence[str]
+    track_edges: Json
 
 
 _FIRST: Final = {
     kind: shown(kind, Standing(Offered.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
 }
-NEW: Final = Columns.of(NewItem, numbers="smallint[]")
+NEW: Final = Columns.of(NewItem, numbers="smallint[]", side="smallint", track_acts="uuid[]")
 #: Whether a record was erased before a restore: one look into an index for each row, whatever the plan.
 _IS_ERASED: Final = """(
     SELECT true FROM erased_record AS r WHERE r.subject = {row}.{subject} AND r.party = {row}.party) IS TRUE"""
@@ -58,14 +68,16 @@ arrived AS MATERIALIZED (
     SELECT subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision,
            string_to_array(numbers, chr(31))::smallint[] AS numbers, language, incident_kind, edge_id,
            edge::json AS edge, CASE WHEN is_erased THEN '' ELSE record END AS record,
-           CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key
+           CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key,
+           peer, side, track, owner, other, string_to_array(track_acts, chr(31))::uuid[] AS track_acts,
+           track_edges::jsonb AS track_edges
     FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
 )"""
 _OF_EDGE: Final = "edge_id, edge, record, wrapped_key"
 _OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", "))
 _OF_ITEM: Final = f"""
 subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, numbers, language, incident_kind,
-{_OF_EDGE}"""
+peer, side, track, owner, other, track_acts, track_edges, {_OF_EDGE}"""
 
 
 def insert_locations(tokens: str, located: Columns[RowT]) -> Statement:
@@ -166,7 +178,19 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         edge=spelt.edge.decode(),
         record=protected,
         wrapped_key=wrapped_key,
+        peer=message.sender_instance,
+        side=TrackSide.HELD,
+        track=track_of(message.message, message.sender, message.recipient, subject=UUID(message.subject)),
+        owner=message.sender,
+        other=message.recipient,
+        track_acts=[str(_act(message))],
+        track_edges=spell_edges(edge_revision for edge_revision in (read_edge(message),) if edge_revision),
     )
+
+
+def _act(message: Received) -> UUID:
+    named = {name: getattr(message.clear, name, None) for name in ("act", "edge_id", "revision")}
+    return act_of(message.message_id, named)
 
 
 def _priority(record: Contract | None, edge: Edge) -> str | None:

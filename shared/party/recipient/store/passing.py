@@ -26,7 +26,7 @@ from shared.vocabulary.answers import AnswerState
 _TAKEN_BACK: Final = """
 SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (message_id, item, owner, other)
 WHERE EXISTS (
-    SELECT FROM track AS t WHERE t.item = k.item AND t.side = 0 AND t.is_withdrawn
+    SELECT FROM track AS t WHERE t.subject = k.item AND t.side = 0 AND t.is_withdrawn
       AND (t.owner, t.other) = (k.owner, k.other))
 """
 _CAME: Final = """
