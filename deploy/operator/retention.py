@@ -72,8 +72,8 @@ deadlines AS (
 #: Peers are told nothing of a subject that was erased here.
 _TRACKS: Final = """
 tracks AS (
-    UPDATE track AS t SET acts = '{{}}', is_erased = true FROM ended
-    WHERE t.item = ended.subject AND ended.party IN (t.owner, t.other) AND NOT t.is_erased{where}
+    UPDATE track AS t SET track_acts = '{{}}', is_erased = true FROM ended
+    WHERE t.subject = ended.subject AND ended.party IN (t.owner, t.other) AND NOT t.is_erased{where}
 )"""
 _OF_REFERRAL: Final = """ended JOIN edge AS e ON e.referral_id = ended.subject
     WHERE (k.edge_id, k.party) = (e.edge_id, ended.party)"""
@@ -290,14 +290,21 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
 
 
 def _records(table: str) -> str:
-    """Erases those of a page of records of one class in `received` or `received_edge` that were finished before $1."""
-    last = "".join(
-        f""" AND NOT EXISTS (
+    """Erases those of a page of records of one class in `received` or `received_edge` that were finished before $1.
+
+    A row of `received` is also one of `track`: each row is changed once.
+    """
+    last = " AND ".join(
+        f"""NOT EXISTS (
         SELECT FROM {other} AS o WHERE (o.subject, o.party) = (ended.subject, ended.party) AND o.wrapped_key IS NOT NULL
           AND NOT (o.tableoid, o.ctid) IN (SELECT e.held, e.row FROM ended AS e)
     )"""
         for other in ("received", "received_edge")
     )
+    tracks, own = f" AND {last}", ""
+    if table == "received":
+        tracks += " AND t.tableoid <> 'received'::regclass"
+        own = f", is_erased = is_erased OR ({last}), track_acts = CASE WHEN {last} THEN '{{}}' ELSE track_acts END"
     return f"""
 WITH page AS MATERIALIZED (
     SELECT ctid AS row, subject, party, received_at AS place FROM {table}
@@ -312,8 +319,8 @@ WITH page AS MATERIALIZED (
       AND (i.state <> 'withdrawal_acknowledged' OR i.said ->> 'fate' IS DISTINCT FROM 'kept')
     ORDER BY subject, party FOR UPDATE OF c
 ), records AS (
-    UPDATE {table} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
-), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}
+    UPDATE {table} AS c SET wrapped_key = NULL, record = ''{own} FROM ended WHERE c.ctid = ended.row
+), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=tracks)}
 {_PAGE_ENDED}
 """
 

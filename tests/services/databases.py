@@ -107,7 +107,7 @@ async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
     return "\n".join(rows)
 
 
-def unencrypted(message: Received, _kek: object) -> tuple[bytes, bytes, bytes | None]:
-    """What `seal_content` would give if it did not encrypt: for negative controls."""
+def unencrypted(message: Received, _kek: object) -> tuple[bytes, bytes | None]:
+    """What `seal_record` would give if it did not encrypt: for negative controls."""
     assert message.sealed is not None
-    return message.sealed.model_dump_json().encode(), b"", None
+    return message.sealed.model_dump_json().encode(), None
