@@ -19,7 +19,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED
 from shared.party.origin import bus
-from shared.party.origin.ports.transfers import Held
+from shared.party.origin.records import Held
 from shared.party.origin.store import transfers
 from shared.party.origin.store.transfers import PostgresTransfers
 from tests.services.hotline.origin import APPLYING, Origin

@@ -15,8 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.party.origin.ports import StaleReferral
-from shared.party.origin.ports.holds import Hold
+from shared.party.origin.records import Hold, StaleReferral
 from shared.party.origin.store.holds import PostgresPlanned
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_holds import (

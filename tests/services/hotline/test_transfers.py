@@ -10,7 +10,7 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import TransferStands
-from shared.party.origin.ports.transfers import Held
+from shared.party.origin.records import Held
 from shared.party.origin.store.attention import unclaimed_waits
 from shared.party.origin.use_cases.transfers import Letters
 from shared.party.waiting import Place

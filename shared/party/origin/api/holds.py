@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from shared.contracts.holds import Confirming, Overriding
 from shared.party.origin.api.changes import ActsOnReferrals, Identified
-from shared.party.origin.ports.holds import Overridden
+from shared.party.origin.domain import Overridden
 from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from shared.contracts.transfers import Transferring
 from shared.party.origin.api.changes import ActsOnReferrals, Identified
-from shared.party.origin.ports.transfers import TransferredReferral
+from shared.party.origin.domain import TransferredReferral
 from shared.party.origin.use_cases.transfers import TRANSFER
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does

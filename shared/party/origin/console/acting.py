@@ -12,7 +12,7 @@ from shared.exchange.act import Act, Subject
 from shared.exchange.states import may_come_in, row
 from shared.kernel.authority import Role
 from shared.party.origin.domain import SentEdge, ShownReferral
-from shared.party.origin.ports.holds import ACTIVE
+from shared.party.origin.records import ACTIVE
 from shared.party.origin.use_cases.referrals import Withdrawal
 from shared.party.origin.use_cases.reroute import Rerouting
 from shared.party.questions.ports import ShownQuestion

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-import asyncpg
-
 from shared.party.origin.domain import Spent
+from shared.party.stores import PartyStore
 
 #: Locked in the order of parties, by everyone, and until the commit: nobody grants what another has granted.
 _DEBIT: Final = """
@@ -20,13 +19,14 @@ RETURNING party, record, hashes
 """
 
 
-class PostgresDays:
-    """`Days` within one transaction."""
-
-    def __init__(self, driver: asyncpg.Connection) -> None:
-        self._driver = driver
+class PostgresDays(PartyStore):
+    """What parties have spent of their days."""
 
     async def debit(self, day: date, spent: Mapping[str, Spent]) -> Mapping[str, Spent]:
+        """Add this to what each party has spent of `day`, and say how much that is now.
+
+        Until the transaction ends nobody else does. What is given back is negative.
+        """
         records, hashes = [each.record for each in spent.values()], [each.hashes for each in spent.values()]
         rows = await self._driver.fetch(_DEBIT, day, list(spent), records, hashes)
         return {row["party"]: Spent(row["record"], row["hashes"]) for row in rows}

@@ -23,7 +23,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
-from shared.party.origin.ports import Claimed, Twin
+from shared.party.origin.records import Claimed, Twin
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, decided_at, gather_edges, unsent_rows
 from shared.runtime.database.columns import Columns, Statement
@@ -97,7 +97,7 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 
 
 class PostgresFiling(PostgresDays):
-    """`Filing` within one transaction. Content is kept under a data key per referral: deleting the key erases it."""
+    """What is filed in one transaction. Content is kept under a data key per referral: deleting the key erases it."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         super().__init__(driver)
@@ -173,7 +173,7 @@ class PostgresFiling(PostgresDays):
 
 
 class PostgresFilings:
-    """`Filings` over the database of an instance."""
+    """Where intake opens its transactions, on the database of an instance."""
 
     def __init__(self, database: Database, kek: KeyEncryptionKey) -> None:
         self._database = database

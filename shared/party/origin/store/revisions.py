@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.facts import RecordRevealedClear
 from shared.envelope.datakeys import KeyEncryptionKey, Place, reveal, unwrap
-from shared.exchange.message import Draft
-from shared.party.looks import note_look
+from shared.party.origin.records import SaidRevision
 from shared.party.origin.store.filing import places
-from shared.party.origin.use_cases.revisions import SaidRevision
-from shared.runtime.delivery.sending import send
+from shared.party.stores import RecordStore
 
 _SAID: Final = """
 SELECT v.revision, v.party, v.content, true AS before, r.wrapped_key
@@ -27,20 +23,11 @@ ORDER BY revision
 """
 
 
-class PostgresRevisions:
-    """`Revisions` within one transaction, which is bound to the acting party."""
-
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        self._driver = driver
-        self._kek = kek
-
-    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
-        await note_look(self._driver, subject, opened, at=at)
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self._driver, drafts)
+class PostgresRevisions(RecordStore):
+    """What the acting party's referrals said."""
 
     async def said(self, referral_id: UUID) -> Sequence[SaidRevision]:
+        """Of each revision, the first first; none once the record was erased."""
         return [_said(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]
 
 

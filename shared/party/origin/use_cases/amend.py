@@ -29,9 +29,9 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import AmendedReferral, Cut, DaySpent
-from shared.party.origin.ports import Filed, Told
-from shared.party.origin.ports.holds import Holds
-from shared.party.origin.use_cases.changing import Amendable, Amendments
+from shared.party.origin.records import Amendable, Filed, Told
+from shared.party.origin.store.amendments import PostgresAmendments
+from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.use_cases.day import Debit, debit, debit_whole
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.referrals import reachable, tombstone
@@ -53,8 +53,8 @@ class Changing:
 
     party: str
     role: Role
-    amendments: Amendments
-    holds: Holds
+    amendments: PostgresAmendments
+    holds: PostgresHolds
     instance: str
     authority: Authority
     documents: Callable[[], Documents]
@@ -209,7 +209,7 @@ async def _take_back(found: Amendable, edges: Sequence[Standing], changing: Chan
         for each in told
         for step in taken_back(changing.at)
     ]
-    await store.clock(over)
+    await store.clock((), over)
 
 
 def _check_somebody_left(found: Amendable, amended: Amended) -> None:

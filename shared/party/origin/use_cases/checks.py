@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from shared.contracts.checks import ItemChecks, ItemsCheckedClear
@@ -20,54 +17,13 @@ from shared.exchange.states import row
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.origin.ports import Filed
+from shared.party.origin.records import Filed, IssuedEdge, Look
+from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.use_cases.referrals import Acting
 from shared.vocabulary.answers import AnswerState, ItemFound
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedEdge:
-    """A notice as its origin knows it: its items by the origin's own numbers, and all that was said of them.
-
-    `items` are all that it ever had, `gone` those that it has no more.
-    """
-
-    edge_id: UUID
-    notice_id: UUID
-    recipient: str
-    instance: str
-    items: tuple[int, ...]
-    gone: frozenset[int]
-    answer: Answered
-
-    @property
-    def standing(self) -> list[int]:
-        return [n for n in self.items if n not in self.gone]
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One look at items of a notice: an act of its origin, `found` by the origin's own numbers."""
-
-    act: UUID
-    party: str
-    found: Said
-    at: datetime
-
-
-class IssuedEdges(Protocol):
-    """The notices of the acting party's referrals, within one transaction."""
-
-    async def issued(self, referral_id: UUID) -> list[IssuedEdge]:
-        """Those that stand, locked."""
-        ...
-
-    async def found(self, edge: IssuedEdge, look: Look, answer: Answered) -> None:
-        """Keep what was found, and the answer that it has led to."""
-        ...
-
-
-async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting, *, edges: IssuedEdges) -> str:
+async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting, *, edges: PostgresIssued) -> str:
     """Keep what was found of items, and tell it to each provider with a notice about one; what has come of it.
 
     That is `reappeared` where an item is there again, else `routed`. Raises `Refused`: `not_found` for absent and
@@ -92,7 +48,7 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting, *, ed
     return state
 
 
-async def _check(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, filed: Filed, edges: IssuedEdges) -> bool:
+async def _check(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, filed: Filed, edges: PostgresIssued) -> bool:
     """Whether an item of this notice is there again."""
     before = Said.kept(edge.answer.detail)
     found = items.found(said.checked, edge.standing, before, at=acting.at)
@@ -105,7 +61,7 @@ async def _check(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, filed: F
     await edges.found(edge, look, Answered(state, detail, edge.answer.acts))
     told = items.told(found, edge.items).checks
     steps = [*checked(told, acting.at), *rechecked(before + found, acting.at)]
-    await acting.referrals.clock([Happened.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
+    await acting.referrals.clock((), [Happened.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
     directory = acting.directory()
     if directory.party(edge.recipient) is None or directory.instance(edge.instance) is None:
         return again  # it has left: nobody is there to be told

@@ -13,13 +13,14 @@ from shared.contracts.contacts import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft
-from shared.party.origin.ports.contacts import Contacts, Met
+from shared.party.origin.records import Met
+from shared.party.origin.store.contacts import PostgresContacts
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 
 
 async def suggest_contacts(
-    contacts: Contacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
+    contacts: PostgresContacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
 ) -> None:
     """Tell the agencies of one batch. `instance` serves the origins."""
     due = await contacts.due(taking)

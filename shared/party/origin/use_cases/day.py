@@ -12,7 +12,7 @@ from typing import NamedTuple
 from shared.exchange.prepare import Prepared
 from shared.guard import Charged
 from shared.party.origin.domain import Spent, day_of
-from shared.party.origin.ports import Days
+from shared.party.origin.store.days import PostgresDays
 from shared.routing.directory_index import DirectoryIndex
 
 
@@ -32,7 +32,7 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit(days: Days, debits: Sequence[Debit], *, directory: DirectoryIndex, at: datetime) -> list[bool]:
+async def debit(days: PostgresDays, debits: Sequence[Debit], *, directory: DirectoryIndex, at: datetime) -> list[bool]:
     """Debit records to their parties' days, in order, and say of each whether it fits. What does not is not debited."""
     asked = _by_party(debits)
     if not asked:
@@ -52,14 +52,14 @@ async def debit(days: Days, debits: Sequence[Debit], *, directory: DirectoryInde
     return fits
 
 
-async def give_back(days: Days, debits: Sequence[Debit], *, at: datetime) -> None:
+async def give_back(days: PostgresDays, debits: Sequence[Debit], *, at: datetime) -> None:
     """Undo debits, in the transaction that made them: nothing comes of these records."""
     back = {party: Spent().less(spent) for party, spent in _by_party(debits).items()}
     if back:
         await days.debit(day_of(at), back)
 
 
-async def debit_whole(days: Days, each: Debit, *, directory: DirectoryIndex, at: datetime) -> bool:
+async def debit_whole(days: PostgresDays, each: Debit, *, directory: DirectoryIndex, at: datetime) -> bool:
     """Debit a record whether it fits or not: two have let it go, and it cannot wait. Whether it fits."""
     spent = await days.debit(day_of(at), {each.party: each.spent})
     return spent[each.party].within(directory.purses(each.party))

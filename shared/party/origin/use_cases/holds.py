@@ -36,7 +36,9 @@ from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Authority, Role, require_another
 from shared.kernel.errors import Refused, not_found
-from shared.party.origin.ports.holds import ACTIVE, TOO_LATE, Hold, HoldAct, Holds, Overridden, PlannedEdge
+from shared.party.origin.domain import Overridden
+from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, PlannedEdge
+from shared.party.origin.store.holds import PostgresHolds
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import Disposition, PartyKind
@@ -51,7 +53,7 @@ _ENDED: Final = event_type(Subject.CASE, "hold_ended")
 class Holding:
     """What it takes to answer holds at one instance, by the documents of now."""
 
-    holds: Holds
+    holds: PostgresHolds
     documents: Callable[[], Documents]
     instance: str
     at: datetime

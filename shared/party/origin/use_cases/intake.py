@@ -29,8 +29,8 @@ from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.party.beside import beside
 from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission
-from shared.party.origin.ports import Claimed, Filings, Twin
-from shared.party.origin.ports import Filing as FilingStore
+from shared.party.origin.records import Claimed, Twin
+from shared.party.origin.store.filing import PostgresFiling, PostgresFilings
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.day import debit, debit_of, give_back
 from shared.party.origin.use_cases.ways import (
@@ -71,7 +71,7 @@ class Intake:
 
     def __init__(
         self,
-        filings: Filings,
+        filings: PostgresFilings,
         *,
         answering: AnswerWriter,
         authority: Authority,
@@ -233,7 +233,7 @@ class Intake:
 
     async def _debit(
         self,
-        filing: FilingStore,
+        filing: PostgresFiling,
         filed: Sequence[tuple[Request, list[Outcome]]],
         documents: Documents,
         *,
@@ -277,7 +277,7 @@ class Intake:
 
     async def _correct(
         self,
-        filing: FilingStore,
+        filing: PostgresFiling,
         requests: Sequence[Request],
         outcomes: Mapping[int, Sequence[Outcome]],
         *,

@@ -42,7 +42,7 @@ from shared.exchange.questions import Raised
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.origin.ports import Filed, OpenEdge
+from shared.party.origin.records import Filed, OpenEdge
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.questions.ports import Between, NewQuestion, OpenQuestion, OriginQuestions, Questions
 from shared.vocabulary.questions import QuestionKind, QuestionState
@@ -173,7 +173,7 @@ async def _tell(
         named = {"notice_id": found.told_by}
     clear = message.clear.model_validate(named | {"act": uuid4()} | _by_notice(words, found))
     steps = questions.steps(clear, 0, acting.at)
-    await acting.referrals.clock([Happened.by(acting.party, found.told_by, to, step=step) for step in steps])
+    await acting.referrals.clock((), [Happened.by(acting.party, found.told_by, to, step=step) for step in steps])
     if directory.party(to) is None or directory.instance(found.instance) is None:
         return
     addressing = Addressing(

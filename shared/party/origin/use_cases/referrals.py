@@ -20,7 +20,8 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import not_found
 from shared.kernel.ids import uuid4
 from shared.party.origin.domain import ReferralPage, ShownReferral, Ticks, WorkPage
-from shared.party.origin.ports import Filed, Referrals, Told
+from shared.party.origin.records import Filed, Told
+from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.sought import EVERYTHING, Sought
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
@@ -40,7 +41,7 @@ class Acting:
 
     party: str
     role: Role
-    referrals: Referrals
+    referrals: PostgresReferrals
     authority: Authority
     directory: Callable[[], DirectoryIndex]
     at: datetime
@@ -107,7 +108,7 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
         for each in told
         for step in taken_back(acting.at)
     ]
-    await referrals.clock(over)
+    await referrals.clock((), over)
     directory = acting.directory()
     reached = [each for each in told if reachable(each, directory)]
     drafts = [

@@ -16,8 +16,8 @@ from shared.contracts.referral import Hosting, NumberedItem, ReferralRecord
 from shared.guard import as_kept
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import AmendedReferral
+from shared.party.origin.records import DisownedItems
 from shared.party.origin.use_cases.amend import REROUTE, Change, Changing, change
-from shared.party.origin.use_cases.changing import DisownedItems
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.referral import AmendmentCause, HostingMethod
 from shared.vocabulary.routing import PartyKind

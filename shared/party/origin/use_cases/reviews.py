@@ -25,7 +25,8 @@ from shared.guard import cost
 from shared.kernel.authority import Authority, Role, require_another, state_forbids
 from shared.kernel.errors import not_found
 from shared.party.origin.domain import DaySpent
-from shared.party.origin.ports import Reviews, Unreleased
+from shared.party.origin.records import Unreleased
+from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases.day import Debit, debit, debit_whole
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
@@ -45,7 +46,7 @@ class Reviewing:
     party: str
     role: Role
     actor: str
-    reviews: Reviews
+    reviews: PostgresReviews
     authority: Authority
     documents: Callable[[], Documents]
     at: datetime
@@ -109,7 +110,7 @@ async def drop_referral(referral_id: UUID, reviewing: Reviewing) -> str:
 
 
 async def expire_referrals(
-    reviews: Reviews, taking: Taking, documents: Documents, *, instance: str, days: int, at: datetime
+    reviews: PostgresReviews, taking: Taking, documents: Documents, *, instance: str, days: int, at: datetime
 ) -> None:
     """Erase what has waited for a second person for so many days."""
     expired = await reviews.expire(at - timedelta(days=days), taking)

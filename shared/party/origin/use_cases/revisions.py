@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from pydantic_core import from_json
@@ -11,28 +10,14 @@ from pydantic_core import from_json
 from shared.contracts.facts import RecordRevealedClear
 from shared.kernel.errors import not_found
 from shared.party.compared import Comparison, compared
-from shared.party.opened import Opening, tell_opened
+from shared.party.opened import tell_opened
+from shared.party.origin.store.revisions import PostgresRevisions
 from shared.party.origin.use_cases.referrals import Acting
 from shared.vocabulary.reveal import RevealReason
 
 
-class SaidRevision(NamedTuple):
-    """What one revision said: its record, as JSON."""
-
-    revision: int
-    content: bytes
-
-
-class Revisions(Opening, Protocol):
-    """What the acting party's referrals said, within one transaction."""
-
-    async def said(self, referral_id: UUID) -> Sequence[SaidRevision]:
-        """Of each revision, the first first; none once the record was erased."""
-        ...
-
-
 async def compare_revisions(
-    referral_id: UUID, acting: Acting, *, actor: str, reason: RevealReason, revisions: Revisions
+    referral_id: UUID, acting: Acting, *, actor: str, reason: RevealReason, revisions: PostgresRevisions
 ) -> Sequence[Comparison]:
     """What each amendment has changed. That it was opened is told to audit, or it is not opened.
 

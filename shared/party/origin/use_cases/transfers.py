@@ -26,8 +26,9 @@ from shared.exchange.states import follow, may_come_in, row
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.origin.domain import TransferStands
-from shared.party.origin.ports.transfers import Held, TransferredReferral, Transfers
+from shared.party.origin.domain import TransferredReferral, TransferStands
+from shared.party.origin.records import Held
+from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.origin.use_cases.holds import Holding
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.holds import HoldEnd
@@ -81,7 +82,7 @@ class Transferer:
     party: str
     role: Role
     authority: Authority
-    transfers: Transfers
+    transfers: PostgresTransfers
     letters: Letters
     owe: Callable[[int], None]
 
@@ -127,7 +128,7 @@ class Transferer:
 class Claiming:
     """Grants claims within the transaction of a batch of answers."""
 
-    transfers: Transfers
+    transfers: PostgresTransfers
     documents: Callable[[], Documents]
     instance: str
     at: datetime
