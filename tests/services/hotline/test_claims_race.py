@@ -127,7 +127,7 @@ class Meeting(PostgresTransfers):
 
     async def hand_over(self, held: Held, to: str, at: datetime) -> None:
         """Without the note that one alone can have."""
-        await self.driver.execute(transfers._HAND_OVER, held.referral_id)
+        await self._driver.execute(transfers._HAND_OVER, held.referral_id)
 
 
 async def test_with_the_lock_off_two_have_it(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:

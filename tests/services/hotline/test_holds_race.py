@@ -46,7 +46,7 @@ class Interrupted(PostgresPlanned):
         """What happens meanwhile."""
 
     async def due(self, at: datetime, limit: int) -> list[StaleReferral]:
-        rows = await self.driver.fetch("SELECT DISTINCT referral_id FROM edge WHERE state = 'planned'")
+        rows = await self._driver.fetch("SELECT DISTINCT referral_id FROM edge WHERE state = 'planned'")
         object.__setattr__(self, "seen", await super().active([row["referral_id"] for row in rows]))
         await self.between()
         return await super().due(at, limit)
