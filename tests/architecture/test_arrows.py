@@ -81,11 +81,8 @@ PLANTS = [
     ("purity", "shared/party/origin/domain.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),
     ("purity", "services/audit/ports.py", "import asyncpg"),
-    (
-        "purity",
-        "services/industry/use_cases.py",
-        "import shared.messaging.store.outgoing",
-    ),  # reaches asyncpg indirectly
+    ("purity", "services/audit/use_cases.py", "import shared.messaging.store.outgoing"),  # reaches asyncpg indirectly
+    ("party-drivers", "services/industry/use_cases.py", "import asyncpg"),
     ("purity", "shared/exchange/accept.py", "import opentelemetry"),
     ("purity", "shared/routing/engine.py", "import faststream"),
     ("purity", "shared/envelope/content_proof.py", "import aiokafka"),

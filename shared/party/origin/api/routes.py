@@ -58,7 +58,7 @@ from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE
 from shared.party.origin.use_cases.revisions import compare_revisions
 from shared.party.posted import Owe, PostedBody, ReadList, read_list, refused_is_owed
-from shared.party.questions.ports import ShownQuestion
+from shared.party.questions.domain import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope

@@ -14,7 +14,7 @@ from shared.party.opened import ShownLook
 from shared.party.origin.domain import AmendedReferral, Reply
 from shared.party.origin.use_cases.amend import Changing
 from shared.party.origin.use_cases.referrals import Acting
-from shared.party.questions.ports import ShownQuestion
+from shared.party.questions.domain import ShownQuestion
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.reveal import RevealReason

@@ -44,7 +44,8 @@ from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.origin.records import Filed, OpenEdge
 from shared.party.origin.use_cases.referrals import Acting
-from shared.party.questions.ports import Between, NewQuestion, OpenQuestion, OriginQuestions, Questions
+from shared.party.questions.domain import Between, NewQuestion, OpenQuestion
+from shared.party.questions.store import PostgresQuestions
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
 #: What tells the answer, by what was raised and of which kind of subject.
@@ -59,7 +60,7 @@ _TOLD: Final[Mapping[tuple[QuestionKind, bool], MessageType]] = {
 class Asked:
     """What recipients raise in one batch, in its transaction; `at` is when it is applied."""
 
-    def __init__(self, store: Questions, at: datetime) -> None:
+    def __init__(self, store: PostgresQuestions, at: datetime) -> None:
         self._store = store
         self._at = at
         self._known: dict[Between, list[Raised]] = {}
@@ -123,7 +124,7 @@ class Asked:
         )
 
 
-async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acting, *, store: OriginQuestions) -> str:
+async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acting, *, store: PostgresQuestions) -> str:
     """Answer what a recipient has raised, once, and tell it; the state of the referral, which stays.
 
     Raises `Refused`: `not_found` for absent and foreign referrals alike, `state_forbids`, `question_unknown`,
