@@ -13,7 +13,8 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
-from shared.party.looks import note_look
+from shared.party.looks import looks_at, note_look
+from shared.party.opened import ShownLook
 from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock
@@ -48,3 +49,7 @@ class RecordStore(PartyStore):
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         super().__init__(driver)
         self._kek = kek
+
+    async def looks_at(self, party: str, subject: UUID) -> Sequence[ShownLook]:
+        """Who of the party has opened it."""
+        return await looks_at(self._driver, self._kek, party=party, subject=subject)

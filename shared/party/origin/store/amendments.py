@@ -10,16 +10,15 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import DataKey, protect, reveal, unwrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.amend import Amended, Standing
 from shared.exchange.items import Said
 from shared.exchange.rows.changes import after_amendment
 from shared.party.origin.domain import ShownRevision
-from shared.party.origin.records import Amendable, DisownedItems, Told
+from shared.party.origin.records import Amendable, DisownedItems, SaidRevision, Told
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, known_edge
 from shared.party.origin.store.filing import places
-from shared.party.origin.store.revisions import revision_place
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Statement
 from shared.vocabulary.answers import AnswerState
@@ -89,6 +88,14 @@ FROM unnest($1::uuid[], $2::uuid[]) AS a (edge_id, withdrawal_id) WHERE e.edge_i
 _REVISIONS: Final = """
 SELECT revision, cause, at FROM referral_revision WHERE referral_id = $1
 UNION ALL SELECT revision, cause, coalesce(amended_at, accepted_at) FROM referral WHERE referral_id = $1
+ORDER BY revision
+"""
+_SAID: Final = """
+SELECT v.revision, v.party, v.content, true AS before, r.wrapped_key
+FROM referral_revision AS v JOIN referral AS r USING (referral_id)
+WHERE v.referral_id = $1 AND r.wrapped_key IS NOT NULL
+UNION ALL SELECT revision, party, content, false, wrapped_key
+FROM referral WHERE referral_id = $1 AND wrapped_key IS NOT NULL
 ORDER BY revision
 """
 
@@ -181,6 +188,10 @@ class PostgresAmendments(PostgresDays, RecordStore):
         }
         await self._driver.execute(_MARK, list(marked), list(marked.values()))
 
+    async def said(self, referral_id: UUID) -> Sequence[SaidRevision]:
+        """Of each revision, the first first; none once the record was erased."""
+        return [_said(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]
+
     async def _answers(self, amended: Amended) -> None:
         """What was answered means to the content that stands now what it means where it was said."""
         emitted = {each.edge_id: each for each in amended.again.emitted}
@@ -215,3 +226,14 @@ async def revisions(driver: asyncpg.Connection, referral_id: UUID) -> tuple[Show
 
 def _standing(row: asyncpg.Record) -> Standing:
     return Standing(row["recipient"], row["purpose"], row["decided_at"], known_edge(row), row["waits"], row["planned"])
+
+
+def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
+    """Where the content of a revision that stands no more belongs."""
+    return Place("referral_revision", f"{referral_id}.{revision}", party).column("content")
+
+
+def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> SaidRevision:
+    wrapped, stands = places(referral_id, row["party"])
+    place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else stands
+    return SaidRevision(row["revision"], reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place))

@@ -34,8 +34,8 @@ from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import Held, StaleReferral, TakenBack, Try
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.untold import PostgresMissing
-from shared.party.origin.use_cases.referrals import reachable, tombstone
-from shared.party.origin.use_cases.transfers import Letters
+from shared.party.origin.use_cases.acting import Letters, reachable, tombstone
+from shared.party.origin.use_cases.transfers import told_again
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
@@ -163,7 +163,7 @@ class DecideAgain:
         held = {each.referral_id: _held(each) for each in found}
         drafts = {each.referral_id: [*each.drafts] for each in again}
         for each in told:
-            drafts[each.referral_id] += letters.told_again(each, held[each.referral_id])
+            drafts[each.referral_id] += told_again(each, held[each.referral_id], letters)
         return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
 
     def _decided(self, referral: StaleReferral) -> list[Again]:

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from shared.contracts.referral import ReferralContent
 from shared.exchange.prepare import Prepared
 from shared.guard import Charged
-from shared.party.origin.domain import Spent, day_of
+from shared.party.origin.domain import DaySpent, Spent, day_of
 from shared.party.origin.store.days import PostgresDays
+from shared.party.origin.use_cases.acting import Acting
 from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.referral import PriorityLevel
 
 
 class Debit(NamedTuple):
@@ -59,10 +62,22 @@ async def give_back(days: PostgresDays, debits: Sequence[Debit], *, at: datetime
         await days.debit(day_of(at), back)
 
 
-async def debit_whole(days: PostgresDays, each: Debit, *, directory: DirectoryIndex, at: datetime) -> bool:
-    """Debit a record whether it fits or not: two have let it go, and it cannot wait. Whether it fits."""
-    spent = await days.debit(day_of(at), {each.party: each.spent})
-    return spent[each.party].within(directory.purses(each.party))
+async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, acting: Acting) -> None:
+    """Debit one record. Raises `DaySpent` where the day has no room for it, but for a child at risk.
+
+    That is debited whether it fits or not: it cannot wait.
+    """
+    each, directory = Debit.of(acting.party, spent), acting.documents().directory
+    urgent = content.priority.level is PriorityLevel.P0_CHILD_AT_RISK
+    if urgent:
+        after = await days.debit(day_of(acting.at), {each.party: each.spent})
+        fits = after[each.party].within(directory.purses(each.party))
+    else:
+        (fits,) = await debit(days, [each], directory=directory, at=acting.at)
+    if not fits:
+        acting.day_filled()
+    if not fits and not urgent:
+        raise DaySpent(acting.at)
 
 
 def _by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
