@@ -64,9 +64,9 @@ PLANTS = [
     ("watch", "shared/runtime/watch/logs.py", "import shared.contracts.referral"),
     ("watch", "shared/runtime/watch/telemetry.py", "import shared.envelope.headers"),
     ("watch", "shared/runtime/watch/metrics.py", "import shared.exchange.message"),
-    ("party", "shared/party/origin/domain.py", "import shared.party.origin.ports"),
-    ("party", "shared/party/origin/ports/__init__.py", "import shared.party.origin.use_cases.intake"),
-    ("party", "shared/party/origin/use_cases/intake.py", "import shared.party.origin.store.filing"),
+    ("party", "shared/party/origin/domain.py", "import shared.party.origin.records"),
+    ("party", "shared/party/origin/records.py", "import shared.party.origin.store.filing"),
+    ("party", "shared/party/origin/store/filing.py", "import shared.party.origin.use_cases.intake"),
     ("party", "shared/party/origin/use_cases/again.py", "import shared.party.origin.bus"),
     ("party", "shared/party/origin/store/edges.py", "import shared.party.origin.api.bodies"),
     ("party", "shared/party/origin/api/routes.py", "import shared.party.origin.bus"),
@@ -75,17 +75,14 @@ PLANTS = [
     ("parties", "shared/party/recipient/bus.py", "import shared.party.origin.bus"),
     ("party-drivers", "shared/party/origin/use_cases/intake.py", "import shared.runtime.database.transactions"),
     ("party-drivers", "shared/party/origin/use_cases/referrals.py", "import asyncpg"),
+    ("party-drivers", "shared/party/origin/records.py", "import asyncpg"),
     ("stores", "services/hotline/store.py", "import shared.runtime.http.paging"),
     ("stores", "shared/party/origin/store/filing.py", "import starlette"),
     ("purity", "shared/party/origin/domain.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
-    ("purity", "shared/party/origin/ports/__init__.py", "import asyncpg"),
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),
     ("purity", "services/audit/ports.py", "import asyncpg"),
-    (
-        "purity",
-        "services/industry/use_cases.py",
-        "import shared.messaging.store.outgoing",
-    ),  # reaches asyncpg indirectly
+    ("purity", "services/audit/use_cases.py", "import shared.messaging.store.outgoing"),  # reaches asyncpg indirectly
+    ("party-drivers", "services/industry/use_cases.py", "import asyncpg"),
     ("purity", "shared/exchange/accept.py", "import opentelemetry"),
     ("purity", "shared/routing/engine.py", "import faststream"),
     ("purity", "shared/envelope/content_proof.py", "import aiokafka"),

@@ -39,9 +39,9 @@ from shared.exchange.rows.questions import RAISING
 from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail
-from shared.party.origin.ports import AnswerAct, OpenEdge, Taken
+from shared.party.origin.records import AnswerAct, OpenEdge, Taken
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.questions.ports import ShownQuestion
+from shared.party.questions.domain import ShownQuestion
 from shared.party.recipient.domain import Item, written
 from shared.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
 from tests.architecture.source import ROOT

@@ -17,9 +17,9 @@ from shared.party.console.preservations import PLACE, PreservationPages
 from shared.party.console.subjects import SubjectKind, SubjectPages
 from shared.party.due import DueList
 from shared.party.events import Events
+from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.console import pages
 from shared.party.origin.console.imports import ImportPages
-from shared.party.origin.console.use import OriginUse
 from shared.party.preservation.api import PreservationRoutes
 from shared.party.recipient.api import Serving
 from shared.party.webhooks import WebhookRoutes
@@ -86,7 +86,7 @@ def origin_door(
     authority: Authority,
     *,
     title: str,
-    use: OriginUse,
+    use: OriginApi,
     kind: SubjectKind,
     sources: Sequence[Source],
     folders: Sequence[str],

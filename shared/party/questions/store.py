@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.exchange.questions import BEFORE, Raised
-from shared.party.questions.ports import Between, NewQuestion, NotRaised, OpenQuestion, QuestionPage, ShownQuestion
+from shared.party.questions.domain import Between, NewQuestion, NotRaised, OpenQuestion, QuestionPage, ShownQuestion
 from shared.party.waiting import RANK_MAX, Place, Waiting, Waits, mend_of, next_act
 from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
@@ -127,11 +127,12 @@ ORDER BY q.since, q.question_id LIMIT $4
 
 @dataclass(frozen=True, slots=True)
 class PostgresQuestions:
-    """`Questions` within one transaction."""
+    """Questions and disputes within one transaction, limited to the parties that it is bound to."""
 
     driver: asyncpg.Connection
 
     async def raised(self, between: Collection[Between]) -> dict[Between, list[Raised]]:
+        """What was raised so far, by the order of its numbers; nothing where nothing was."""
         keys = sorted(between)
         columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[], [], [], []]
         found: dict[Between, list[Raised]] = {}
@@ -142,6 +143,7 @@ class PostgresQuestions:
         return found
 
     async def add(self, new: Sequence[NewQuestion]) -> None:
+        """Keep what is raised. One that is there already stays as it is."""
         for statement, own in ((_ADD_OWN, True), (_ADD_ASKED, False)):
             rows = [each for each in new if each.own is own]
             about = [[str(n) for n in each.about] for each in rows]
@@ -152,13 +154,16 @@ class PostgresQuestions:
     async def over(
         self, between: Between, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
     ) -> None:
+        """Keep what has become of one, where it may from where it stands; `said` is what was answered."""
         named = between._asdict() | {"number": number, "before": sorted(BEFORE[state])}
         await self.driver.execute(*_OVER.bind(**named, state=state.value, said=dict(said), at=at))
 
     async def sent(self, question_id: UUID, message_id: UUID) -> None:
+        """Keep by which message one goes to its origin."""
         await self.driver.execute(_SENT, question_id, message_id)
 
     async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> list[NotRaised]:
+        """Note as refused what these messages raise with one of the parties `by`; return it."""
         rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()), list(by))
         of = [Between(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
         return [
@@ -167,10 +172,12 @@ class PostgresQuestions:
         ]
 
     async def seen(self, between: Sequence[Between]) -> None:
+        """Of each: whoever has raised something goes on: what was answered so far needs nobody any more."""
         if between:
             await self.driver.execute(_SEEN, *(list(column) for column in zip(*between, strict=True)))
 
     async def find(self, party: str, referral_id: UUID, *, counterpart: str, number: int) -> OpenQuestion | None:
+        """One that is raised of a referral of the party, and its edge, both locked."""
         row = await self.driver.fetchrow(_FIND, party, referral_id, counterpart, number)
         if row is None:
             return None

@@ -42,7 +42,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.opened import tell_opened
-from shared.party.questions.ports import Between
+from shared.party.questions.domain import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
 from shared.routing.directory_index import DirectoryIndex

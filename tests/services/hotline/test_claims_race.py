@@ -19,7 +19,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED
 from shared.party.origin import bus
-from shared.party.origin.ports.transfers import Held
+from shared.party.origin.records import Held
 from shared.party.origin.store import transfers
 from shared.party.origin.store.transfers import PostgresTransfers
 from tests.services.hotline.origin import APPLYING, Origin, applied
@@ -127,7 +127,7 @@ class Meeting(PostgresTransfers):
 
     async def hand_over(self, held: Held, to: str, at: datetime) -> None:
         """Without the note that one alone can have."""
-        await self.driver.execute(transfers._HAND_OVER, held.referral_id)
+        await self._driver.execute(transfers._HAND_OVER, held.referral_id)
 
 
 async def test_with_the_lock_off_two_have_it(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,10 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import TransferStands
-from shared.party.origin.ports.transfers import Held
+from shared.party.origin.records import Held
 from shared.party.origin.store.attention import unclaimed_waits
-from shared.party.origin.use_cases.transfers import Letters
+from shared.party.origin.use_cases.acting import Letters
+from shared.party.origin.use_cases.transfers import told_again
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import WithdrawalReason
@@ -92,7 +93,7 @@ def test_whoever_has_it_is_told_so_anew(origin: Origin) -> None:
     letters = Letters(origin.world.documents.directory, "hotline", origin.world.at)
     held = Held(uuid7(), HOTLINE, "transferred", exercise=True, revision=1, offered=())
     stands = TransferStands(held.referral_id, ASIA, TransferReason.NO_MANDATE, uuid4(), gone=False)
-    drafts = letters.told_again(stands, held)
+    drafts = told_again(stands, held, letters)
     assert [each.message.name for each in drafts] == ["transfer_offered", "claim_granted"]
     assert {(each.subject, each.recipient) for each in drafts} == {(str(held.referral_id), ASIA)}
 

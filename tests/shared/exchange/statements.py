@@ -42,7 +42,7 @@ from shared.exchange.states import standings, states
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.origin.ports import AnswerAct, OpenEdge
+from shared.party.origin.records import AnswerAct, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.preservation.domain import Preservation, PreservationKey, begun
 from shared.party.preservation.use_cases import receive as receive_preservations

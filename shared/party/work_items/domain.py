@@ -1,9 +1,8 @@
-"""What is shown of work items, what is said of one, and what its use cases need."""
+"""What is shown of work items, and what is said of one."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Protocol
-from uuid import UUID
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -61,15 +60,3 @@ class WorkStatements(Contract):
 
 class WorkDisowning(OtherHost):
     """The provider does not host what lies at this location."""
-
-
-class WorkItems(Protocol):
-    """A party's open notices by where their items lie, within one transaction."""
-
-    async def page(self, party: str, *, cursor: str | None, limit: int) -> WorkItemPage:
-        """The work items that the newest open notices lead: of at most `limit` notices, from `cursor` on."""
-        ...
-
-    async def one(self, party: str, work_item: UUID) -> WorkItem:
-        """One work item. Raises `Refused("not_found")` where nothing is open there, or it is another's."""
-        ...

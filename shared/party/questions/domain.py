@@ -1,4 +1,4 @@
-"""Questions and disputes as a party has them: raised by it, or to be answered by it; and what its stores are to answer.
+"""Questions and disputes as a party has them: raised by it, or to be answered by it.
 
 A number is that of the act that raised it, in the track of who did; `told_by` is the id by which messages name the
 subject: of a notice its own, also at the origin, which knows the referral.
@@ -6,10 +6,10 @@ subject: of a notice its own, also at the origin, which knows the referral.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -19,7 +19,6 @@ from shared.contracts.base import Contract, ErrorCode, EventTime, Flag, Instant,
 from shared.contracts.items import ItemNumber
 from shared.contracts.questions import Contested, DecidedItem, RepliedItem
 from shared.contracts.referral import Revision
-from shared.exchange.questions import Raised
 from shared.vocabulary.questions import NeedsInfo, QuestionKind, QuestionState
 
 
@@ -78,44 +77,6 @@ class OpenQuestion:
     items: tuple[int, ...]
     revision: int
     of_notice: bool
-
-
-class Questions(Protocol):
-    """Questions and disputes within one transaction, limited to the parties that it is bound to."""
-
-    async def raised(self, between: Collection[Between]) -> Mapping[Between, Sequence[Raised]]:
-        """What was raised so far, by the order of its numbers; nothing where nothing was."""
-        ...
-
-    async def add(self, new: Sequence[NewQuestion]) -> None:
-        """Keep what is raised. One that is there already stays as it is."""
-        ...
-
-    async def over(
-        self, between: Between, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
-    ) -> None:
-        """Keep what has become of one, where it may from where it stands; `said` is what was answered."""
-        ...
-
-    async def sent(self, question_id: UUID, message_id: UUID) -> None:
-        """Keep by which message one goes to its origin."""
-        ...
-
-    async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> Sequence[NotRaised]:
-        """Note as refused what these messages raise with one of the parties `by`; return it."""
-        ...
-
-    async def seen(self, between: Sequence[Between]) -> None:
-        """Of each: whoever has raised something goes on: what was answered so far needs nobody any more."""
-        ...
-
-
-class OriginQuestions(Questions, Protocol):
-    """Questions, for an origin that answers."""
-
-    async def find(self, party: str, referral_id: UUID, *, counterpart: str, number: int) -> OpenQuestion | None:
-        """One that is raised of a referral of the party, and its edge, both locked."""
-        ...
 
 
 class ShownQuestion(Contract):
