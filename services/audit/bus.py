@@ -204,8 +204,8 @@ class _Work:
         by_place: dict[Coordinate, list[Record]] = {}
         for record in records:
             place = Coordinate(record.topic, record.partition)
-            if (life := self.following.followed.get(place)) is not None:
-                by_place.setdefault(place, []).append(intake.with_topic_id(record, life.topic_id))
+            if place in self.following.followed:
+                by_place.setdefault(place, []).append(record)
         batches = [self._verifiers[place].verify(of_place) for place, of_place in by_place.items()]
         if news := [batch for batch in batches if batch.arrived]:
             await intake.keep(news, entries=self._entries, reading=reading)
@@ -226,7 +226,10 @@ class _Work:
         for place, (offset, _) in found.items():
             pair = pair_of(place.topic)
             assert pair is not None
-            self._verifiers[place] = StreamVerifier(pair, Lane(place.partition), self._keys, next_offset=offset)
+            topic_id = begun[place].topic_id
+            self._verifiers[place] = StreamVerifier(
+                pair, Lane(place.partition), topic_id, self._keys, next_offset=offset
+            )
             self._ends[place], self._read_to[place] = bounds[place].end, offset
         # The proof of the next records may lie before this offset.
         starts = {place: max(bounds[place].first, offset - SEGMENT_RECORDS) for place, (offset, _) in found.items()}

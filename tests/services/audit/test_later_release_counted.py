@@ -15,7 +15,7 @@ from deploy.accounting import views
 from deploy.accounting.book import Book
 from deploy.accounting.books import unread
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.domain import decisions, reading
+from services.audit.domain import decisions
 from services.audit.domain.entries import UNREAD
 from shared.contracts import registry
 from shared.contracts.facts import RecordRevealedClear
@@ -178,7 +178,7 @@ def document_unknown(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("what", "fails"),
     [
-        ((reading, "read_decided"), code_unknown),
+        ((decisions, "read_decided"), code_unknown),
         ((decisions, "judged_edges"), engine_unknown),
         ((decisions, "judged_edges"), document_unknown),
     ],
