@@ -171,11 +171,3 @@ SELECT message_id, writer, reported_by, outcome, code, report_id, position, numb
 WHERE report_id = ANY ($1)
 """
 DOCUMENTS: Final = "SELECT body FROM document ORDER BY active_from"
-#: Each partition that audit reads or should read, the troubled first.
-TOPICS: Final = """
-SELECT p.topic, p.partition, p.state, p.since, r.next_offset, coalesce(r.hole_count, 0) AS holes,
-       (SELECT count(*) FROM entry AS e
-        WHERE e.kind = 'loss' AND e.topic = p.topic AND e.partition = p.partition) AS losses
-FROM partition_state AS p LEFT JOIN stream_read AS r USING (topic, partition)
-ORDER BY p.state = 'reading', p.topic, p.partition
-"""

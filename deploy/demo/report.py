@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deploy.accounting.report import print_accounts
+from deploy.accounting.cli import print_accounts
 
 
 def print_report(report: dict[str, Any]) -> None:

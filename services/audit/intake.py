@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from uuid import UUID
 from services.audit.domain.entries import DroppedMessage, Entry, Read
 from services.audit.domain.partitions import Beginning, Life, entry_of, find_beginning
 from services.audit.domain.reading import Observed, Reading, note_ack, read_records
-from services.audit.ports import Entries
+from services.audit.store.entries import PostgresEntries
 from shared.contracts.registry import BY_TYPE, WITHDRAWALS
 from shared.envelope.content_proof import SALT_BYTES
 from shared.envelope.headers import SALT, decode_headers
@@ -32,11 +32,11 @@ from shared.messaging.arrival import (
     Unreadable,
     Verified,
 )
-from shared.messaging.exceptions import MALFORMED, Named, Outcome, Taken
+from shared.messaging.exceptions import MALFORMED, Named
 from shared.messaging.placement import read_hex
-from shared.messaging.ports import Composer, MessagingTx, Subjects
+from shared.messaging.ports import Composer, Subjects
 from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
-from shared.messaging.scope import Scope
+from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
 from shared.messaging.streams import LANES, Incoming, Lane, Pair, Role
 from shared.messaging.upkeep import give_ack
@@ -45,6 +45,7 @@ from shared.runtime.kafka.bounds import Bounds, Coordinate
 #: Audit has no subjects and sends no numbered message.
 _SUBJECTS: Final = cast(Subjects, None)
 _COMPOSER: Final = cast(Composer, None)
+_INBOUND: Final = cast(Inbound, None)
 _UNNAMED: Final = Named(UUID(int=0), Role.FACT, MALFORMED)
 _TOPIC: Final = re.compile(re.escape(INBOXES) + r"([a-z][a-z0-9_-]{0,63})\.([a-z][a-z0-9_-]{0,63})\.v1")
 #: A segment with its proof record: within this distance before its position a reader finds the next records' proof.
@@ -174,62 +175,40 @@ def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrive
     return Arrived(placed.place, placed.digest, _UNNAMED, b"", is_p0)
 
 
-class _Observer:
-    """The inbound of one pair: it gathers the messages that are taken."""
-
-    def __init__(self, pair: Pair, records: Mapping[int, Record]) -> None:
-        self._pair = pair
-        self._records = records
-        self.observed: list[Observed] = []
-
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
-        """Gather messages. Audit answers none."""
-        self.observed += [
-            Observed(self._records[each.where.offset], self._pair, each.place, each.chain) for each in taken
-        ]
-        return []
-
-    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
-        """Audit has no exceptions."""
-        return b""
-
-    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Audit sends no message that has an outcome."""
-        return outcomes
-
-
-def _scope(tx: MessagingTx, inbound: _Observer, now: datetime) -> Scope:
-    return Scope(AUDIT, AUDIT, tx, _SUBJECTS, inbound, _COMPOSER, uuid7, now)
-
-
-async def keep(batches: Iterable[StreamBatch], *, entries: Entries, reading: Reading) -> None:
+async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, reading: Reading) -> None:
     """Keep batches of different partitions in one transaction. Nothing is skipped but messages that audit has.
 
     Records without a number have no proven writer. They are counted by the day instead
     (`domain.entries.folded_as`). Rows are locked in the order of pairs. Raises `Unavailable`.
     """
-    read, now = Read(), reading.clock.now()
+    read = Read()
     async with entries.transaction() as opened:
+        incoming: dict[Pair, Incoming] = {}
+        news = sorted(batches, key=lambda each: (each.pair, each.lane))
+        for pair in sorted({pair for batch in news for pair in (batch.pair, *batch.copies)}):
+            incoming[pair] = await opened.messaging.load_incoming(pair, lock=True)
         observed: list[Observed] = []
-        for batch in sorted(batches, key=lambda each: (each.pair, each.lane)):
-            found = await _observe(opened.messaging, batch, now)
+        for batch in news:
+            found = _observe(incoming, batch)
             read.dropped += _list_dropped(batch, found)
             observed += found
             for ack in batch.acks:
                 note_ack(ack, batch.pair, read)
+        read_of = {batch.pair for batch in news} | {each.pair for each in observed if each.place is not None}
+        for pair in incoming.keys() & read_of:
+            await opened.messaging.save_incoming(incoming[pair])
         read_records(observed, read, reading=reading)
         await opened.append(read)
 
 
-async def _observe(tx: MessagingTx, batch: StreamBatch, now: datetime) -> list[Observed]:
-    own = _Observer(batch.pair, batch.records)
-    await observe_batch(_scope(tx, own, now), batch.pair, batch.lane, records=batch.arrived)
-    observed = batch.unreadable + own.observed
+def _observe(incoming: Mapping[Pair, Incoming], batch: StreamBatch) -> list[Observed]:
+    """Take the messages of a batch, and of the copies in it; return all that audit keeps of it."""
+    taken = [(batch.pair, each) for each in observe_batch(incoming[batch.pair], batch.lane, batch.arrived)]
     for pair, copies in sorted(batch.copies.items()):
-        of_copies = _Observer(pair, batch.records)
-        await observe_copies(_scope(tx, of_copies, now), pair, copies)
-        observed += of_copies.observed
-    return observed
+        taken += [(pair, each) for each in observe_copies(incoming[pair], copies)]
+    return batch.unreadable + [
+        Observed(batch.records[each.where.offset], pair, each.place, each.chain) for pair, each in taken
+    ]
 
 
 def _list_dropped(batch: StreamBatch, observed: Iterable[Observed]) -> list[DroppedMessage]:
@@ -253,7 +232,7 @@ def _list_dropped(batch: StreamBatch, observed: Iterable[Observed]) -> list[Drop
 
 
 async def begin(
-    held: Mapping[Coordinate, tuple[UUID, Bounds]], *, entries: Entries, now: datetime
+    held: Mapping[Coordinate, tuple[UUID, Bounds]], *, entries: PostgresEntries, now: datetime
 ) -> dict[Coordinate, tuple[int, Beginning]]:
     """Return the next offset of each partition, and store the losses since the last read.
 
@@ -287,11 +266,12 @@ def _by_pair(places: Iterable[Coordinate]) -> dict[Pair, list[Coordinate]]:
     return by_pair
 
 
-async def acknowledge(pair: Pair, *, entries: Entries, now: datetime) -> tuple[Ack, Incoming] | None:
+async def acknowledge(pair: Pair, *, entries: PostgresEntries, now: datetime) -> tuple[Ack, Incoming] | None:
     """Return the acknowledgement that is due to the writer of a pair, with audit's positions in its streams.
 
     It is noted as given: a record of it that is lost is asked for again. Raises `Unavailable`.
     """
     async with entries.transaction() as opened:
-        ack = await give_ack(_scope(opened.messaging, _Observer(pair, {}), now), pair)
+        scope = Scope(AUDIT, AUDIT, opened.messaging, _SUBJECTS, _INBOUND, _COMPOSER, uuid7, now)
+        ack = await give_ack(scope, pair)
         return None if ack is None else (ack, await opened.messaging.load_incoming(pair, lock=False))

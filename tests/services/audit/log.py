@@ -12,11 +12,10 @@ from services.audit import intake, use_cases
 from services.audit.domain.entries import Acknowledgement, Entry, Read
 from services.audit.domain.partitions import Life
 from services.audit.domain.reading import Observed, Reading, read_records
+from services.audit.domain.shown import Look, Partition
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
-from services.audit.ports import Partition
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
-from services.audit.use_cases import Look
 from shared.contracts.registry import OUTCOME_REPORTED
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers
