@@ -165,12 +165,8 @@ class Books:
                 where = f"{stream} #{row['first']}-{row['last']}"
                 parties = stream.writer, stream.addressee
                 self.differences += [Difference("II", "taken by its recipient, lost to audit", where, parties)]
-            for row in await book.fetch(views.SAID):
-                self.notes.append(said(row))
-            for row in await book.fetch(views.UNREAD):
-                self.notes.append(unread(row))
-            for row in await book.fetch(views.NOBODYS):
-                self.notes.append(counted(row))
+            for notes in (views.SAID, views.UNREAD, views.NOBODYS):
+                self.notes += [row["note"] for row in await book.fetch(notes)]
             compared |= check.compared
         return compared
 
@@ -241,26 +237,6 @@ def _to_seal(
 async def _carried(book: Book, query: str, *arguments: object, name: str) -> AsyncIterator[Carrier]:
     async for row in book.rows(query, *arguments):
         yield Carrier._make((*row, book.name, name))
-
-
-def said(row: Mapping[str, object]) -> str:
-    """Return a row of `views.SAID` as text for a person."""
-    place = f"{row['topic']}/{row['partition']}/{row['offset']}"
-    if row["kind"] == "not_entitled":
-        return f"{place}: {row['sender']} had no right to say {row['type']}"
-    return f"{place}: {row['kind']} ({row['problem']})"
-
-
-def unread(row: Mapping[str, object]) -> str:
-    """Return a row of `views.UNREAD` as text for a person."""
-    place = f"{row['topic']}/{row['partition']}/{row['first']} to {row['last']}"
-    return f"{place}: {row['count']} of {row['type']} that audit could not read ({row['problem']})"
-
-
-def counted(row: Mapping[str, object]) -> str:
-    """Return a row of `views.NOBODYS` as text for a person."""
-    place = f"{row['topic']}/{row['partition']}/{row['first']} to {row['last']}"
-    return f"{place}: {row['count']} that nobody has proven to have written ({row['reason']})"
 
 
 def _kinds(endpoints: Endpoints) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from services.audit.domain.entries import UNREAD, EntryKind, KeptDecision, Link
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
@@ -21,6 +21,7 @@ from shared.contracts.base import Contract
 from shared.contracts.contacts import ContactSuggestedClear
 from shared.contracts.decision import DecisionRef
 from shared.contracts.facts import (
+    DECISIONS_MAX,
     DecidedReferral,
     RecordRevealedClear,
     ReferralDecidedClear,
@@ -35,8 +36,10 @@ from shared.contracts.registry import (
     REFERRAL_DECIDED,
     Family,
     MessageType,
+    name_of,
 )
 from shared.envelope.headers import Envelope
+from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
@@ -92,7 +95,10 @@ class Judge:
             message.edge or message.family is Family.FACT or message.clear is OutcomeReportedClear or message in _JUDGED
         ):
             return Said()
-        clear, sealed = read_body(message, self.envelope.body)
+        try:
+            clear, sealed = read_body(message, self.envelope.body)
+        except Refused as error:
+            return Said(problem=error.code, decisions=list_unread(self.envelope, error.code))
         if not self._may_state(clear, self.envelope.attributes.time):
             return Said(EntryKind.NOT_ENTITLED, _spoken_of_as_json(clear), STATEMENT_NOT_YOURS)
         if message in _JUDGED and (code := self._unlawful(clear)) is not None:
@@ -203,6 +209,18 @@ class Judge:
             policy = self.shelf.policies.get(made_by.policy, at)
             setting = self._settings[key] = Setting(directory, policy, self.envelope.attributes.exercise, at)
         return setting
+
+
+def list_unread(envelope: Envelope, problem: str) -> tuple[KeptDecision, ...]:
+    """Name the referrals of decisions whose clear part this release cannot read; none for any other message."""
+    if problem not in UNREAD or name_of(envelope.attributes.type) != REFERRAL_DECIDED.name:
+        return ()
+    try:
+        told = from_json(split_value(envelope.body)[0])["decisions"][:DECISIONS_MAX]
+        ids = [UUID(each["referral_id"]) for each in told]
+    except (Refused, ValueError, LookupError, TypeError, AttributeError):
+        return ()
+    return tuple(KeptDecision(each, to_json({"referral_id": each}).decode(), problem=problem) for each in ids)
 
 
 def _unread(told: DecidedReferral, problem: str) -> KeptDecision:

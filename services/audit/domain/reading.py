@@ -9,7 +9,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from services.audit.domain.decisions import Judge, Said
+from services.audit.domain.decisions import Judge, Said, list_unread
 from services.audit.domain.entries import (
     Acknowledgement,
     ClosedEnd,
@@ -121,7 +121,8 @@ def _read(observed: Observed, read: Read, *, reading: Reading, opener: GroupOpen
     elif envelope.attributes.type in ROLE_BY_TYPE:
         said = _tried(lambda: _note_body(observed, envelope, read))
     elif message is None:
-        said = Said(problem=unread_as(envelope.attributes.type))
+        code = unread_as(envelope.attributes.type)
+        said = Said(problem=code, decisions=list_unread(envelope, code))
     else:
         said = _tried(partial(Judge(record, envelope, directory, reading.shelf, opener).judge, message))
     return _entry(observed, said, envelope, is_verified=unproven in (None, STATEMENT_NOT_YOURS))
