@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.audit.acknowledgements import AckWriter
 from services.audit.api import flows_router
-from services.audit.bus import AuditDoor
+from services.audit.bus import AckWriter, AuditDoor
 from services.audit.console import pages
 from services.audit.domain.reading import Reading
 from services.audit.domain.scope import Within, within
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
-from services.audit.store.reconciliations import PostgresReconciliations
 from shared.exchange.topics import INBOXES
 from shared.messaging.kafka.log import KafkaLog
 from shared.runtime.console.drawing import folders_of
@@ -95,7 +93,6 @@ def _pages(
         frame,
         entries,
         partitions,
-        reconciliations=PostgresReconciliations(machinery.database),
         clock=machinery.clock,
         within=within,
         keys=reading.signing_keys,

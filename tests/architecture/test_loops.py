@@ -22,7 +22,7 @@ LOOPS: Final = {
     "services/audit/bus.py:AuditDoor._follow": (
         "tests/services/audit/test_flows.py::test_whatever_a_fact_says_it_is_kept_and_so_are_those_beside_it"
     ),
-    "services/audit/acknowledgements.py:AckWriter.run": (
+    "services/audit/bus.py:AckWriter.run": (
         "tests/services/audit/test_acknowledgements.py::test_a_writer_that_cannot_be_told_keeps_no_other_waiting"
     ),
     "shared/party/by_rule.py:look_for_ever": (

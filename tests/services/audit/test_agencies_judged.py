@@ -9,8 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.audit import use_cases
-from services.audit.ports import Sought
-from services.audit.use_cases import Look
+from services.audit.domain.shown import Look, Sought
 from shared.contracts.answers import CaseAcceptedClear
 from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
 from shared.contracts.passing import Contact, ContactSuggestedClear

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.audit.domain.entries import UNREAD, EntryKind
-from services.audit.ports import KeptEntry
+from services.audit.domain.shown import KeptEntry
 from shared.contracts.registry import (
     CLAIM_GRANTED,
     CONTACT_SUGGESTED,

@@ -1,20 +1,17 @@
-"""What audit's use cases need from outside."""
+"""What audit shows: flows, entries, topics, looks and reconciliations. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Final, NamedTuple, Protocol
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
 
-from services.audit.domain.accounts import Accounts
-from services.audit.domain.entries import Entry, EntryKind, Read
-from services.audit.domain.partitions import Life, PartitionStatus
-from services.audit.domain.proof import KeptProof, Place
+from services.audit.domain.entries import EntryKind
+from services.audit.domain.partitions import PartitionStatus
+from services.audit.domain.scope import Within
 from shared.contracts.base import (
     ActorId,
     Contract,
@@ -29,9 +26,8 @@ from shared.contracts.base import (
     Uuid,
 )
 from shared.contracts.facts import TopicName
+from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.messaging.ports import MessagingTx
-from shared.messaging.streams import Incoming
 from shared.vocabulary.answers import ReceiptOutcome
 
 #: What is looked for where no period is said.
@@ -47,6 +43,26 @@ class Partition:
     partition: int
     from_offset: int
     topic_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Who looks, in which role, at which of the two worlds, and why; `within` which scope, None for everything.
+
+    `actor` is the opaque name of the person or machine of the organisation.
+    """
+
+    auditor: str
+    role: Role
+    exercise: bool
+    purpose: str | None
+    within: Within | None = None
+    actor: str | None = None
+
+    @property
+    def parties(self) -> frozenset[str] | None:
+        """Those in scope; None for all."""
+        return None if self.within is None else self.within.parties
 
 
 class KeptEntry(Contract):
@@ -153,6 +169,78 @@ class NotedLooks(Contract):
     next: NextCursor
 
 
+class OriginAccount(Contract):
+    """What became of everything that one origin was asked to file (equation I). `exercise`: its world."""
+
+    party: PartyId
+    exercise: Flag
+    submitted: Count
+    refused: Count
+    routed: Count
+    unroutable: Count
+    orphaned: Count
+    unknown_code: Count
+
+
+class PairAccount(Contract):
+    """What became of all messages of one party to another (equation II); so many of them lie in sealed days."""
+
+    sender: PartyId
+    recipient: PartyId
+    exercise: Flag
+    numbered: Count
+    applied: Count
+    refused: Count
+    moved: Count
+    deferred: Count
+    waiting: Count
+    dead: Count
+    in_flight: Count
+    sealed: Count
+
+
+class AccountDifference(Contract):
+    """What does not add up, and where: by coordinates, ids and numbers. `parties` and their world where it is known."""
+
+    equation: str
+    what: str
+    where: str
+    parties: tuple[str, ...]
+    exercise: bool | None = None
+
+
+class Accounts(Contract):
+    """One reconciliation, as the operator's tool has made it of the books of all sides. Days before are sealed."""
+
+    compared_at: Instant
+    sealed_until: date | None = None
+    origins: tuple[OriginAccount, ...]
+    pairs: tuple[PairAccount, ...]
+    differences: tuple[AccountDifference, ...]
+
+
+def within_scope(accounts: Accounts, parties: frozenset[str] | None, *, exercise: bool) -> Accounts:
+    """Those of one world: origins in scope, pairs with a party in scope, and differences of such.
+
+    A difference that names no party may be anybody's, and is of either world: told to who sees everything.
+    """
+
+    def is_seen(*named: str) -> bool:
+        return parties is None or not parties.isdisjoint(named)
+
+    return accounts.model_copy(
+        update={
+            "origins": tuple(each for each in accounts.origins if each.exercise is exercise and is_seen(each.party)),
+            "pairs": tuple(
+                each for each in accounts.pairs if each.exercise is exercise and is_seen(each.sender, each.recipient)
+            ),
+            "differences": tuple(
+                each for each in accounts.differences if each.exercise in (exercise, None) and is_seen(*each.parties)
+            ),
+        }
+    )
+
+
 class AccountsPage(Contract):
     """The newest accounts, or those before the cursor, as far as they are one's to see; None where there are none."""
 
@@ -195,118 +283,3 @@ class FlowRead(NamedTuple):
 
     messages: list[KeptEntry]
     seen: frozenset[int]
-
-
-class EntryTransaction(Protocol):
-    """One transaction of the reader: the positions in all streams, and what is kept with them, whole or not at all."""
-
-    @property
-    def messaging(self) -> MessagingTx:
-        """The streams of all pairs, as audit has read them."""
-        ...
-
-    async def append(self, read: Read) -> None:
-        """Keep a batch. What is kept already stays, and is counted once.
-
-        Another record where one was kept is kept beside it, and an entry `conflict` names both.
-        """
-        ...
-
-    async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
-        """Keep losses, and the lives of topics that are read from now on."""
-        ...
-
-
-class Entries(Protocol):
-    """The entries, append-only. One process at a time appends: who holds the reader's lease."""
-
-    def transaction(self) -> AbstractAsyncContextManager[EntryTransaction]:
-        """Open a transaction of the reader."""
-        ...
-
-    async def incoming(self) -> list[Incoming]:
-        """How far the streams of every pair were read."""
-        ...
-
-    async def flow(self, referral_id: UUID, *, exercise: bool, parties: frozenset[str] | None = None) -> FlowRead:
-        """Everything that belongs to one referral of this world, in order of broker time."""
-        ...
-
-    async def proof(self, place: Place) -> KeptProof | None:
-        """The proof that a record came with; None where it had none."""
-        ...
-
-    async def find(
-        self,
-        sought: Sought,
-        *,
-        exercise: bool,
-        limit: int,
-        parties: frozenset[str] | None = None,
-        cursor: str | None = None,
-    ) -> FoundFlows:
-        """Referrals of this world, the newest first; with `parties`, by pairs with one of these and no others.
-
-        Raises `Refused("cursor_invalid")`.
-        """
-        ...
-
-    async def topic_ids(self, topic: str) -> list[UUID]:
-        """The ids of a topic's lives that were read, the newest last."""
-        ...
-
-    async def page(
-        self,
-        place: Partition,
-        topic_id: UUID,
-        *,
-        exercise: bool,
-        limit: int,
-        parties: frozenset[str] | None = None,
-    ) -> list[KeptEntry]:
-        """Entries of one partition, in order, without those of the other world; with `parties`, of or about these."""
-        ...
-
-    async def note_reading(self, auditor: str, purpose: str, what: str, *, actor: str | None = None) -> None:
-        """Keep who looked at what, and why: of whose organisation, and by which opaque name."""
-        ...
-
-    async def looks(
-        self,
-        auditor: str,
-        *,
-        exercise: bool,
-        cursor: str | None,
-        limit: int,
-        parties: frozenset[str] | None = None,
-    ) -> NotedLooks:
-        """What this auditor's organisation has looked at, newest first; with `parties`, what names no other flow."""
-        ...
-
-
-class Partitions(Protocol):
-    """What is known of the topics that audit reads, for those who ask."""
-
-    async def note(self, states: Mapping[tuple[str, int], PartitionStatus]) -> None:
-        """Keep how audit stands to each partition; `since` moves only where that is news. Others are forgotten."""
-        ...
-
-    async def states(self) -> list[TopicState]:
-        """All that were noted, the troubled first."""
-        ...
-
-    async def noted(self) -> Mapping[tuple[str, int], PartitionStatus]:
-        """How audit stood to each partition when that was noted last."""
-        ...
-
-    async def with_holes(self) -> frozenset[tuple[str, int]]:
-        """The partitions of whose stream audit misses numbers."""
-        ...
-
-
-class Reconciliations(Protocol):
-    """What the operator's tool has found and kept here. Audit adds nothing to it."""
-
-    async def page(self, cursor: str | None) -> AccountsPage:
-        """The newest, or the one before the cursor. Raises `Refused("cursor_invalid")`."""
-        ...
