@@ -70,7 +70,7 @@ LOOPS: Final = {
     "shared/runtime/instance/parts.py:_kept_running": (
         "tests/shared/runtime/instance/test_parts.py::test_a_part_that_ends_is_started_again_and_the_others_go_on"
     ),
-    "shared/runtime/instance/peer_watch.py:PeerWatch.run": (
+    "shared/runtime/instance/law.py:PeerWatch.run": (
         "tests/services/hotline/test_peers.py::"
         "test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses"
     ),
