@@ -20,7 +20,7 @@ from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.exchange.questions import BEFORE, Raised
 from shared.party.questions.domain import Between, NewQuestion, NotRaised, OpenQuestion, QuestionPage, ShownQuestion
-from shared.party.waiting import RANK_MAX, Place, Waiting, Waits, mend_of, next_act
+from shared.party.waiting import RANK_MAX, Place, Waits, next_act, waits_of
 from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.questions import QuestionKind, QuestionState
@@ -100,8 +100,8 @@ ORDER BY q.due LIMIT $3 FOR UPDATE OF q SKIP LOCKED
 """
 # What is conceded is the origin's to take back: until it has, or until its recipient is done with it.
 _ASKED: Final = """
-SELECT q.question_id, q.rank, q.since, q.subject, q.counterpart, q.kind, q.state,
-       q.told_by, r.external_ref, r.facts ->> 'priority' AS priority
+SELECT q.question_id AS id, q.rank, q.since, q.subject, q.counterpart AS party, q.kind, q.state,
+       nullif(q.told_by, q.subject) AS notice_id, r.external_ref, r.facts ->> 'priority' AS priority
 FROM question AS q JOIN referral AS r ON r.referral_id = q.subject
 WHERE q.party = $1 AND NOT q.own
   AND (q.state = 'open' OR (q.state = 'answered' AND q.said @@ '$.decided[*].verdict == "conceded"'))
@@ -116,7 +116,7 @@ ORDER BY q.rank, q.since, q.question_id LIMIT $6
 """
 #: What stands with whoever raised it: a dispute that is not answered, and what was answered or has lapsed since.
 _OWN: Final = """
-SELECT q.question_id, q.since, q.subject, q.counterpart, q.kind, q.state, q.said ->> 'code' AS code,
+SELECT q.question_id AS id, q.since, q.subject, q.counterpart AS party, q.kind, q.state, q.said ->> 'code' AS code,
        t.state AS shown, t.priority
 FROM question AS q JOIN received AS t ON t.subject = q.subject AND t.party = q.party
 WHERE q.party = $1 AND q.own AND NOT q.seen AND (q.state <> 'open' OR q.kind = 'dispute') AND t.state = ANY($5::text[])
@@ -234,7 +234,7 @@ async def asked_waits(
 ) -> list[Waits]:
     """What recipients have asked or contested of the party's referrals and it has not answered, or has conceded."""
     rows = await driver.fetch(_ASKED, party, *above, rank_max, limit, sorted(UNFINISHED))
-    return [_asked(row) for row in rows]
+    return [waits_of(row, _REASON_ASKED[row["kind"], row["state"]], kind=Subject.REFERRAL) for row in rows]
 
 
 async def raised_waits(
@@ -255,26 +255,10 @@ async def raised_waits(
     if rank_max < RANK_MAX:
         return []
     rows = await driver.fetch(_OWN, party, *above.of_last_rank(), limit, list(open_in))
-    return [_own(row, subject) for row in rows]
-
-
-def _asked(row: asyncpg.Record) -> Waits:
-    reasons = (_REASON_ASKED[row["kind"], row["state"]],)
-    told = {"kind": Subject.REFERRAL, "subject": row["subject"], "external_ref": row["external_ref"]}
-    told |= {"party": row["counterpart"], "priority": row["priority"], "reasons": reasons, "since": row["since"]}
-    if row["told_by"] != row["subject"]:
-        told["notice_id"] = row["told_by"]
-    waiting = Waiting.model_validate(told | {"mend": mend_of(reasons)})
-    return Waits(Place(row["rank"], row["since"], row["question_id"]), waiting)
-
-
-def _own(row: asyncpg.Record, subject: Subject) -> Waits:
-    reasons = (_REASON_OWN[row["kind"], row["state"]],)
-    told = {"kind": subject, "subject": row["subject"], "party": row["counterpart"], "priority": row["priority"]}
-    told |= {"code": row["code"]} if row["code"] is not None else {}
-    mend = next_act(subject, row["shown"])
-    waiting = Waiting.model_validate(told | {"reasons": reasons, "since": row["since"], "mend": mend})
-    return Waits(Place(RANK_MAX, row["since"], row["question_id"]), waiting)
+    return [
+        waits_of(row, _REASON_OWN[row["kind"], row["state"]], kind=subject, mend=next_act(subject, row["shown"]))
+        for row in rows
+    ]
 
 
 _REASON_ASKED: Final = {

@@ -22,7 +22,7 @@ from shared.party.origin.records import Hold, HoldAct, Issued, PlannedEdge, Stal
 from shared.party.origin.store.edges import ALL, PostgresEdges
 from shared.party.stores import PartyStore
 from shared.party.taking import Taking
-from shared.party.waiting import HOLD_EXPIRED, Place, Waiting, Waits, mend_of
+from shared.party.waiting import HOLD_EXPIRED, Place, Waits, waits_of
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.vocabulary.holds import HoldEnd
 
@@ -82,7 +82,8 @@ ON CONFLICT DO NOTHING
     rows=_HOLD,
 )
 _EXPIRED: Final = """
-SELECT h.hold_id, h.rank, h.ended_at, h.referral_id, h.agency, r.external_ref, r.facts ->> 'priority' AS priority
+SELECT h.hold_id AS id, h.rank, h.ended_at AS since, h.referral_id AS subject, h.agency AS party, r.external_ref,
+       r.facts ->> 'priority' AS priority
 FROM hold AS h JOIN referral AS r USING (referral_id)
 WHERE h.party = $1 AND h.state = 'expired' AND (h.rank, h.ended_at, h.hold_id) > ($2::smallint, $3, $4) AND h.rank <= $5
   AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = h.referral_id AND e.state = 'emitted'
@@ -209,15 +210,7 @@ async def expired_holds(
 ) -> list[Waits]:
     """Holds whose time was over: while a provider that was told then has not answered. Those behind `above`."""
     rows = await driver.fetch(_EXPIRED, party, *above, rank_max, limit)
-    return [_waits(row) for row in rows]
-
-
-def _waits(row: asyncpg.Record) -> Waits:
-    reasons = (HOLD_EXPIRED,)
-    told = {"kind": Subject.REFERRAL, "subject": row["referral_id"], "external_ref": row["external_ref"]}
-    told |= {"party": row["agency"], "priority": row["priority"], "reasons": reasons, "since": row["ended_at"]}
-    waiting = Waiting.model_validate(told | {"mend": mend_of(reasons)})
-    return Waits(Place(row["rank"], row["ended_at"], row["hold_id"]), waiting)
+    return [waits_of(row, HOLD_EXPIRED, kind=Subject.REFERRAL) for row in rows]
 
 
 class PostgresPlanned(PostgresHolds):
