@@ -77,7 +77,7 @@ ControlLetters = Callable[[str, Role, ControlBody], Letter]
 
 
 class SegmentComposer:
-    """Seals and proves messages for one instance (`ports.Composer`)."""
+    """Seals and proves messages for one instance."""
 
     def __init__(self, key: SigningKey, *, sealing_keys: SealingKeys, control_letters: ControlLetters) -> None:
         self._key = key

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from shared.messaging.exceptions import EXCEPTIONS_MAX, OutcomeKind
-from shared.messaging.segments import RecordBytes, Segment, Unplaced
+from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import Lane, Pair, Place, Role
 
 
@@ -215,14 +215,6 @@ class Draft(NamedTuple):
     subject: UUID | None
     body: object
     is_p0: bool = False
-
-
-class Composer(Protocol):
-    """Sealing and proving of messages."""
-
-    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
-        """Seal and prove the messages of one transaction to one instance. No lane in `lanes` is empty."""
-        ...
 
 
 class PlacedRecord(NamedTuple):

@@ -26,7 +26,7 @@ from shared.messaging.streams import LANES, Lane, Pair
 from shared.messaging.upkeep import give_ack, retry_exceptions
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.arriving import ArrivalReader
+from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.inbound import PartyInbound
 from shared.runtime.delivery.peers import find_sealing_keys
@@ -194,7 +194,7 @@ class Site:
                     raw.value,
                     topic_id=raw.topic_id,
                 )
-                content = ArrivalReader().read(record, found)
+                content = read_arrival(record, found)
             case StatedAck():
                 content = found.ack
             case _:

@@ -37,41 +37,31 @@ HEADERS_BYTES_MAX: Final = 16_384
 _NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
 
 
-class ArrivalReader:
-    """Reads the verified records of one partition."""
+def read_arrival(record: Record, placed: PlacedMessage) -> Arrived:
+    """Return a numbered message. `record`: its key and coordinates as Kafka holds them.
 
-    __slots__ = ("_bound",)
-
-    def __init__(self, *, is_bounded: bool = False) -> None:
-        """`is_bounded`: cut records above the bounds of a party's record. No recipient accepts such a record."""
-        self._bound = _cut if is_bounded else _keep
-
-    def read(self, record: Record, placed: PlacedMessage) -> Arrived:
-        """Return a numbered message. `record`: its key and coordinates as Kafka holds them."""
-        salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
-        headers = list_kept(record.headers)
-        kept = replace(
-            record,
-            headers=headers,
-            topic_id=placed.raw.topic_id,
-            writer=placed.proven.pair.writer,
-            wrap=placed.wrap,
-            proof=placed.proven.prove(placed.place.number, salt) if placed.is_signed else None,
-            salt=salt,
-            decoded=_decode(headers, record.value or b"", placed.digest),
-        )
-        named, clear = _name(kept, placed.digest)
-        body = None
-        if named.role in CONTROL_ROLES and clear is not None:
-            body = _read_control(kept, placed, named.role, clear=clear) if placed.is_signed else None
-            if body is None:
-                named = Named(named.message_id, Role.FACT, MALFORMED)
-        is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
-        return Arrived(placed.place, placed.digest, named, self._bound(kept), is_p0, body)
-
-
-def _keep(record: Record) -> Record:
-    return record
+    Of a record above the bounds of a party's record, which no recipient accepts, a part is kept.
+    """
+    salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
+    headers = list_kept(record.headers)
+    kept = replace(
+        record,
+        headers=headers,
+        topic_id=placed.raw.topic_id,
+        writer=placed.proven.pair.writer,
+        wrap=placed.wrap,
+        proof=placed.proven.prove(placed.place.number, salt) if placed.is_signed else None,
+        salt=salt,
+        decoded=_decode(headers, record.value or b"", placed.digest),
+    )
+    named, clear = _name(kept, placed.digest)
+    body = None
+    if named.role in CONTROL_ROLES and clear is not None:
+        body = _read_control(kept, placed, named.role, clear=clear) if placed.is_signed else None
+        if body is None:
+            named = Named(named.message_id, Role.FACT, MALFORMED)
+    is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
+    return Arrived(placed.place, placed.digest, named, _cut(kept), is_p0, body)
 
 
 def _cut(record: Record) -> Record:

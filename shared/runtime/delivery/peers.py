@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from shared.contracts.delivery import ReadsAnnouncedClear
+from shared.contracts.documents import ReadsAnnouncedClear
 from shared.contracts.registry import READS_ANNOUNCED
 from shared.envelope.keys import SealingKey
 from shared.exchange.compose import Addressing, compose

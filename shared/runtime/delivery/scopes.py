@@ -12,7 +12,8 @@ import asyncpg
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.ids import coarse_uuid7
-from shared.messaging.ports import Composer, Subjects
+from shared.messaging.composition import SegmentComposer
+from shared.messaging.ports import Subjects
 from shared.messaging.scope import Inbound, Scope
 from shared.messaging.store import PostgresMessagingTx
 from shared.runtime.database.transactions import Database, RowScope, Session, write_late
@@ -28,7 +29,7 @@ class ScopeFactory:
 
     instance: str
     database: Database
-    composer: Composer
+    composer: SegmentComposer
     subjects: Callable[[Session], Subjects]
     inbound: Callable[[Session], Inbound]
     row_scope: Callable[[], RowScope | None]
