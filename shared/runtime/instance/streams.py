@@ -29,10 +29,9 @@ from shared.runtime.delivery.gate import Gate
 from shared.runtime.delivery.inbound import PartyInbound
 from shared.runtime.delivery.kept_bytes import KeptBytesBound
 from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.delivery.peers import compose_reads, peers_of
+from shared.runtime.delivery.peers import compose_reads, find_sealing_keys, peers_of
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
 from shared.runtime.delivery.sending import NoInbound, StreamSending
 from shared.runtime.delivery.session_check import SessionCheck
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects, TrackItem
@@ -107,7 +106,7 @@ class InstanceStreams:
         """Return what seals and proves this instance's messages."""
         return SegmentComposer(
             self.keys.signing,
-            sealing_keys=DirectorySealingKeys(self.directory, self.clock),
+            sealing_keys=find_sealing_keys(self.directory, self.clock),
             control_letters=ControlLetterWriter(self.instance, self.clock),
         )
 
