@@ -16,7 +16,7 @@ from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
 from shared.exchange.items import Said
 from shared.exchange.message import Draft
-from shared.exchange.rows.changes import after_amendment
+from shared.exchange.words import after_amendment
 from shared.party.origin.domain import ShownRevision
 from shared.party.origin.ports import Told
 from shared.party.origin.store.days import PostgresDays
