@@ -26,7 +26,7 @@ from shared.contracts.facts import (
 )
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.sealing import is_sealable
+from shared.envelope.segment_sealing import is_sealable
 from shared.exchange.bound import check_facts
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft

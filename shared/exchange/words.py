@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from shared.contracts.transfers import ClaimGrantedClear, TransferOfferedClear, TransferWords
 from shared.exchange import findings, items
 from shared.exchange.items import Said
 from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold, YesNoUnknown
@@ -63,3 +64,12 @@ def _listed(words: Words, name: str) -> Sequence[object]:
 
 def _surer(before: object, said: object) -> object:
     return max(said, before, key=lambda word: _SURER.get(word if isinstance(word, str) else None, 0))
+
+
+def handed(clear: TransferOfferedClear | ClaimGrantedClear) -> dict[str, object]:
+    """The words in JSON, by the names that `TransferWords` has."""
+    if isinstance(clear, ClaimGrantedClear):
+        words = TransferWords(done=clear.done)
+    else:
+        words = TransferWords(transfer=clear.reason)
+    return words.model_dump(mode="json", exclude_none=True)

@@ -13,7 +13,7 @@ from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
-from shared.exchange.left import StaleEdge
+from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Again, Prepared
