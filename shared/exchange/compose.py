@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -22,6 +22,8 @@ from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import coarse_uuid7
 from shared.routing.directory_index import DirectoryIndex
 
+#: Of these types a value is JSON as it stands: most clear parts hold nothing else.
+_PLAIN: Final = frozenset({str, int})
 #: The clear part: as its contract, or as the JSON of it.
 Clear = Mapping[str, object] | Contract
 
@@ -91,9 +93,11 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
 
 def _stated(clear: Clear) -> dict[str, object]:
     """The clear part as plain JSON values: ids, times and codes as their texts."""
-    stated: dict[str, object] = (
-        from_json(to_json(clear)) if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
-    )
+    if isinstance(clear, Contract):
+        return clear.model_dump(mode="json", exclude_none=True)
+    if all(type(each) in _PLAIN for each in clear.values()):
+        return {**clear}
+    stated: dict[str, object] = from_json(to_json(clear))
     return stated
 
 

@@ -67,7 +67,8 @@ class ReadDecided(NamedTuple):
     edges: Sequence[StatedEdge]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True, kw_only=True)
 class Stated:
     """What a fact says of a decision. Times, documents and engine are in `decision`; `superseded` are ids of edges."""
 

@@ -77,7 +77,8 @@ class Planned(NamedTuple):
     issue_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True)
 class Letters:
     """The messages of one decision. `work_reason` is why a person has to look at the referral, None if nobody has."""
 
@@ -124,7 +125,8 @@ class Letters:
         return (*self.letters, fact)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True, kw_only=True)
 class Writing:
     """What all letters of one decision share: whose record they are cut from, who reads what, when, on whose trace."""
 
