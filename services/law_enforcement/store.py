@@ -61,7 +61,7 @@ from shared.runtime.database.columns import Bound
 
 #: The edges of cases besides those in their rows: `earlier` is a revision before the one that stands.
 _EDGES: Final = """
-SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.content, e.evidence, e.wrapped_key, e.received_at,
+SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.record, e.wrapped_key, e.received_at,
        e.purpose = t.purpose OR e.revision < max(e.revision) OVER purposes AS earlier
 FROM received_edge AS e JOIN received AS t ON t.subject = e.subject AND t.party = e.party
 WHERE e.subject = ANY($1::uuid[]) WINDOW purposes AS (PARTITION BY e.subject, e.party, e.purpose)

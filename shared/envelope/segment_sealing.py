@@ -98,8 +98,8 @@ _SUITES: Final[tuple[tuple[SuiteName, Suite], ...]] = (
     ("mlkem768-x25519", Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)),
 )
 _NAMES: Final = tuple(name for name, _ in _SUITES)
-_KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
 _BATCH_ID_BYTES: Final = 16
 
 
@@ -112,7 +112,7 @@ class GroupSealer:
     wrap: bytes
 
     def __init__(self, recipient_key: SealingKey) -> None:
-        self._data_key = os.urandom(_KEY_BYTES)
+        self._data_key = os.urandom(KEY_BYTES)
         batch_id = os.urandom(_BATCH_ID_BYTES)
         number = _NAMES.index(recipient_key.suite)
         key_id = recipient_key.key_id.encode()
@@ -123,9 +123,8 @@ class GroupSealer:
 
     def seal(self, plaintext: bytes, context: SealContext) -> bytes:
         """Seal one message. Its length tells the padding bucket only. Raises `Refused("sealed_too_large")`."""
-        nonce = os.urandom(_NONCE_BYTES)
-        cipher = AESGCM(derive_message_key(self._data_key, context.message_id))
-        return nonce + cipher.encrypt(nonce, pad_plaintext(plaintext), context.associated_data())
+        key = derive_message_key(self._data_key, context.message_id)
+        return seal_with_key(plaintext, key, context.associated_data(), nonce=os.urandom(NONCE_BYTES))
 
     def __repr__(self) -> str:
         return "GroupSealer(…)"
@@ -152,7 +151,12 @@ class GroupOpener:
 
     def open(self, sealed: bytes, wrap: bytes, context: SealContext) -> bytes:
         """Return the plaintext. Raises `Refused("sealed_unopenable")` for a wrong key, context, bit or padding."""
-        return open_with_key(sealed, self.message_key(wrap, context.message_id), context)
+        return self.open_part(sealed, wrap, context).plaintext
+
+    def open_part(self, sealed: bytes, wrap: bytes, context: SealContext) -> OpenedPart:
+        """Return the sealed part opened, with all that seals it again. Raises as `open`."""
+        key = self.message_key(wrap, context.message_id)
+        return OpenedPart(open_with_key(sealed, key, context), key, sealed[:NONCE_BYTES], context.associated_data())
 
     def _unwrap(self, wrap: bytes) -> bytes:
         parts = _Wrap.read(wrap)
@@ -165,7 +169,7 @@ class GroupOpener:
             data_key = _SUITES[parts.suite][1].decrypt(parts.sealed_key, key.key, info)
         except (InvalidTag, ValueError):
             raise _unopenable() from None
-        if len(data_key) != _KEY_BYTES:
+        if len(data_key) != KEY_BYTES:
             raise _unopenable()
         return data_key
 
@@ -173,9 +177,27 @@ class GroupOpener:
         return f"GroupOpener({', '.join(self._keys)})"
 
 
+class OpenedPart(NamedTuple):
+    """A sealed part, opened: with the plaintext and these values it is sealed again, to the same bytes."""
+
+    plaintext: bytes
+    key: bytes
+    nonce: bytes
+    associated: bytes
+
+    def seal_again(self) -> bytes:
+        """Return the sealed part as it came."""
+        return seal_with_key(self.plaintext, self.key, self.associated, nonce=self.nonce)
+
+
+def seal_with_key(plaintext: bytes, message_key: bytes, associated: bytes, *, nonce: bytes) -> bytes:
+    """Seal one message with its own key: the same values give the same bytes."""
+    return nonce + AESGCM(message_key).encrypt(nonce, pad_plaintext(plaintext), associated)
+
+
 def open_with_key(sealed: bytes, message_key: bytes, context: SealContext) -> bytes:
     """Open one message with its own key. Raises `Refused("sealed_unopenable")`."""
-    nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     try:
         padded = AESGCM(message_key).decrypt(nonce, ciphertext, context.associated_data())
     except (InvalidTag, ValueError):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
-from shared.contracts import answers, checks, holds, leases, offers, passing, preserving, questions, registry, transfers
+from shared.contracts import answers, holds, passing, preserving, questions, registry, transfers
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import ISSUED, OPEN, WORKED_ON, Act, Asked, Cause, Move, Offered, Subject, Track, any_of, stays
@@ -156,7 +156,7 @@ _ON_REFERRALS: Final = (
     _origin(_REFERRAL, "release", None, *_decided(Offered.UNRELEASED), cause=Cause.SECOND_PERSON),
     _origin(_REFERRAL, "drop", None, _to(Offered.DROPPED, Offered.UNRELEASED), cause=Cause.SECOND_PERSON),
     _origin(_REFERRAL, "withdraw", None, _to(Offered.WITHDRAWN, *Disposition, Offered.TRANSFERRED)),
-    _origin(_REFERRAL, "check", None, *stays(*ISSUED), takes=checks.ItemChecks),
+    _origin(_REFERRAL, "check", None, *stays(*ISSUED), takes=answers.ItemChecks),
 )
 _ON_OFFERS: Final = (
     _origin(_OFFER, "offer", registry.REFERRAL_OFFERED, _BEGINS),
@@ -169,7 +169,7 @@ _ON_OFFERS: Final = (
         "assess",
         registry.OFFER_ASSESSED,
         *_coded((AnswerState.ACCEPTED, AnswerState.IN_PART), *OfferFold),
-        takes=offers.OfferFindings,
+        takes=transfers.OfferFindings,
     ),
     _withdrawal_noted(_OFFER, registry.WITHDRAWAL_ACKNOWLEDGED),
 )
@@ -208,7 +208,7 @@ _ON_NOTICES: Final = (
         "reinstate",
         registry.NOTICE_REINSTATED,
         *_coded(_ACTED, ItemsFold.REAPPEARED),
-        takes=checks.Reinstatement,
+        takes=answers.Reinstatement,
     ),
     _withdrawal_noted(_NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
 )
@@ -300,8 +300,8 @@ _BESIDE_CASES: Final = (
         _origin(_REFERRAL, name, None, *stays(*Disposition), takes=takes, cause=Cause.SECOND_PERSON)
         for name, takes in (("propose_override", holds.Overriding), ("confirm_override", holds.Confirming))
     ),
-    _recipient(_CASE, "claim", None, *_WORKS, takes=leases.Claim),
-    _recipient(_CASE, "hand_over", None, *_WORKS, takes=leases.HandOver),
+    _recipient(_CASE, "claim", None, *_WORKS, takes=holds.Claim),
+    _recipient(_CASE, "hand_over", None, *_WORKS, takes=holds.HandOver),
     _recipient(
         _CASE, "refer", registry.CASE_REFERRED, _to(AnswerState.REFERRED, *WORKED_ON[_CASE]), takes=passing.Referring
     ),

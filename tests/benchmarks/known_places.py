@@ -27,10 +27,9 @@ from shared.contracts.referral import ReferralRecord
 from shared.exchange.locations import FORMS, locations
 from shared.party.apart import Apart
 from shared.party.origin.domain import Reply, Request
-from shared.party.origin.ports import Otherwise, ToFile
 from shared.party.origin.store import filing
 from shared.party.origin.store.edges import opened
-from shared.party.origin.store.filing import PostgresFiling
+from shared.party.origin.store.filing import Otherwise, PostgresFiling, ToFile
 from shared.party.origin.store.locations import Locations
 from shared.runtime.watch.aside import SetAside
 from tests.services.databases import migrated, running_postgres

@@ -260,7 +260,7 @@ async def remove_dedupe(exchange: Exchange, instance: str, writer: str) -> None:
     for statement in (
         "DELETE FROM receive_state WHERE writer = $1",
         "DELETE FROM incarnation WHERE writer = $1",
-        "UPDATE track SET acts = '{}', edges = '{}' WHERE peer = $1 AND side = 0",
+        "UPDATE track SET track_acts = '{}', track_edges = '{}' WHERE peer = $1 AND side = 0",
     ):
         await read_rows(exchange, instance, statement, writer)
 

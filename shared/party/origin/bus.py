@@ -17,8 +17,7 @@ from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart, apart_from_others
-from shared.party.origin.ports import Edges
-from shared.party.origin.ports.outcomes import Receipted
+from shared.party.origin.records import Receipted
 from shared.party.origin.store.contacts import PostgresContacts
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds
@@ -44,7 +43,7 @@ from shared.vocabulary.routing import PartyKind
 #: Does what it takes in the transaction of a session.
 InSession = Callable[[Session, Taking], Awaitable[None]]
 #: Issues edges above an id; the id to go on after.
-Issue = Callable[[Edges, UUID, Taking], Awaitable[UUID | None]]
+Issue = Callable[[PostgresEdges, UUID, Taking], Awaitable[UUID | None]]
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
 #: How soon a new directory is noticed, and how often what has moved is looked for by the same.

@@ -9,16 +9,24 @@ wrap, salt and proof, then the name and value of each header. The sealed part st
 
 An exception keeps this form, since no check may have passed its clear part. The row ends with the exception, and the
 data key with it.
+
+    message key · nonce · compressed: length (2) and bytes of the associated data · length (4) and plaintext · record
+
+A recipient keeps this of what it was sent, encrypted: the record without its sealed part, and that part opened. Padding
+and ciphertext cannot be compressed; sealed again with its own key, the part has the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
+from zlib import compress, decompress
+from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
 
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.datakeys import (
@@ -32,6 +40,10 @@ from shared.envelope.datakeys import (
     unwrap,
     wrap,
 )
+from shared.envelope.record_value import join_value, split_value
+from shared.envelope.segment_sealing import KEY_BYTES as MESSAGE_KEY_BYTES
+from shared.envelope.segment_sealing import NONCE_BYTES as SEALED_NONCE_BYTES
+from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect
 from shared.ledger.tree import HASH_BYTES
@@ -44,6 +56,8 @@ ENCRYPTED: Final = b"\x02"
 _KEY_END: Final = 1 + NONCE_BYTES + KEY_BYTES + 16
 _HEAD: Final = Struct(">BHqqB16s")
 _LENGTH: Final = Struct(">I")
+_OPENED: Final = Struct(">HI")
+_NONCE_END: Final = MESSAGE_KEY_BYTES + SEALED_NONCE_BYTES
 _ABSENT: Final = 0xFFFFFFFF
 _NONE: Final = _LENGTH.pack(_ABSENT)
 _TIME_STATED: Final = 1
@@ -107,6 +121,45 @@ def unpack(packed: bytes) -> Record:
         )
     except (StructError, ValueError):
         raise Defect("record_malformed") from None
+
+
+class OpenedRecord(NamedTuple):
+    """What `pack_opened` was given: a record without its sealed part, and that part opened."""
+
+    rest: Record
+    part: OpenedPart
+
+    @property
+    def record(self) -> Record:
+        """The record as it came."""
+        clear, _ = split_value(self.rest.value or b"")
+        return replace(self.rest, value=join_value(clear, self.part.seal_again()))
+
+
+def pack_opened(record: Record, part: OpenedPart) -> bytes:
+    """Return the bytes of a record whose sealed part was opened."""
+    clear, _ = split_value(record.value or b"")
+    sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
+    rest = pack(replace(record, value=join_value(clear, None)))
+    return part.key + part.nonce + compress(b"".join((sizes, part.associated, part.plaintext, rest)), 1)
+
+
+def unpack_opened(packed: bytes) -> OpenedRecord:
+    """Return what `pack_opened` was given. Raises `Defect("record_malformed")` for other bytes."""
+    try:
+        text = decompress(packed[_NONCE_END:])
+        associated_bytes, plaintext_bytes = _OPENED.unpack_from(text)
+    except (StructError, ZlibError):
+        raise Defect("record_malformed") from None
+    associated_end = _OPENED.size + associated_bytes
+    plaintext_end = associated_end + plaintext_bytes
+    part = OpenedPart(
+        text[associated_end:plaintext_end],
+        packed[:MESSAGE_KEY_BYTES],
+        packed[MESSAGE_KEY_BYTES:_NONCE_END],
+        text[_OPENED.size : associated_end],
+    )
+    return OpenedRecord(unpack(text[plaintext_end:]), part)
 
 
 def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:

@@ -80,8 +80,9 @@ async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
     forgotten = [each for each in gathered if isinstance(each, Forgotten)]
     gathered[:] = [each for each in gathered if not isinstance(each, Gathered)]
     if drafts:
-        # A transaction that adds edges with their places sends nothing else.
-        await note_tracks(driver, list_sent(drafts), are_new=Late.PLACED in driver.late)
+        # A transaction that adds edges with their places sends nothing else: they are the rows of their tracks.
+        if Late.PLACED not in driver.late:
+            await note_tracks(driver, list_sent(drafts))
         for draft in drafts:
             scope.send(draft_of(draft, scope.instance))
         MESSAGES.labels("emitted").inc(sum(each.message.family in BETWEEN_PARTIES for each in drafts))

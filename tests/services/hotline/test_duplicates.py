@@ -12,8 +12,7 @@ import pytest
 from shared.exchange import locations
 from shared.kernel.ids import uuid7
 from shared.party.apart import Apart
-from shared.party.origin.ports import ToFile
-from shared.party.origin.store.filing import PostgresFiling
+from shared.party.origin.store.filing import PostgresFiling, ToFile
 from shared.party.origin.store.locations import Locations
 from shared.runtime.watch.aside import SetAside
 from tests.services.doors import asking

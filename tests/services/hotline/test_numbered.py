@@ -9,8 +9,7 @@ from uuid import UUID
 from shared.exchange.events import Event
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.party.origin.ports import ToFile
-from shared.party.origin.store.filing import FILED, PostgresFiling
+from shared.party.origin.store.filing import FILED, PostgresFiling, ToFile
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, write_late
 from shared.vocabulary.referral import WithdrawalReason

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -39,12 +38,6 @@ def smallest(origin: Origin, at: datetime) -> Origin:
 @pytest.fixture
 async def origin(origin: Origin) -> Origin:
     return smallest(origin, next(_days))
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened:
-        yield opened
 
 
 def declared(origin: Origin, daily: Daily | None, *, at: datetime = AT) -> None:

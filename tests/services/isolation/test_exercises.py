@@ -14,8 +14,7 @@ from shared.exchange.prepare import Documents, prepare
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.messaging.composition import SegmentComposer
-from shared.party.origin.ports import ToFile
-from shared.party.origin.store.filing import PostgresFiling
+from shared.party.origin.store.filing import PostgresFiling, ToFile
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.control import ControlLetterWriter

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-import asyncpg
-
 from shared.party.origin.domain import Spent
+from shared.party.stores import PartyStore
 from shared.runtime.database.columns import Bound, Columns, Statement
 
 SPENT: Final = Columns[str]({"party": "text", "record": "bigint", "hashes": "bigint"})
@@ -26,11 +25,8 @@ RETURNING party, record, hashes
 _DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
 
 
-class PostgresDays:
-    """`Days` within one transaction."""
-
-    def __init__(self, driver: asyncpg.Connection) -> None:
-        self._driver = driver
+class PostgresDays(PartyStore):
+    """What parties have spent of their days."""
 
     async def debit(self, day: date, spent: Mapping[str, Spent]) -> Mapping[str, Spent]:
         rows = await self._driver.fetch(*_DEBIT.bind(day=day, spent=bind_spent(spent)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +24,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request, Spent
-from shared.party.origin.ports import Claimed, Otherwise, ToFile, Twin
+from shared.party.origin.records import Claimed, Twin
 from shared.party.origin.store.days import DEBIT, DEBIT_END, SPENT, PostgresDays, bind_spent
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, decided_at, gather_edges, unsent_rows
 from shared.routing.clocks import LawAt
@@ -122,8 +123,30 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 """
 
 
+class ToFile(NamedTuple):
+    """What is filed in one transaction: referrals, how many each party has submitted, and the debits to its day.
+
+    `rooms` are what the days of these parties have room for.
+    """
+
+    prepared: Sequence[Prepared]
+    submitted: Mapping[str, int]
+    day: date
+    debits: Mapping[str, Spent]
+    rooms: Mapping[str, Spent]
+
+
+class Otherwise(NamedTuple):
+    """Why not all is filed: claims that are not all new, or days with all debits that are more than their room, or
+    references that are taken, each by the referral whose id this is."""
+
+    claims: Sequence[Claimed] = ()
+    spent: Mapping[str, Spent] = {}
+    taken: Mapping[UUID, UUID] = {}
+
+
 class PostgresFiling(PostgresDays):
-    """`Filing` within one transaction. Content is kept under a data key per referral: deleting the key erases it."""
+    """What is filed in one transaction. Content is kept under a data key per referral: deleting the key erases it."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         super().__init__(driver)
@@ -164,7 +187,7 @@ class PostgresFiling(PostgresDays):
 
 
 class PostgresFilings:
-    """`Filings` over the database of an instance."""
+    """Where intake opens its transactions, on the database of an instance."""
 
     def __init__(self, database: Database, kek: KeyEncryptionKey) -> None:
         self._database = database

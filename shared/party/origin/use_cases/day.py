@@ -6,14 +6,16 @@ What is let through is debited in the transaction that makes it durable: process
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
+from shared.contracts.referral import ReferralContent
 from shared.exchange.prepare import Prepared
 from shared.guard import Charged
-from shared.party.origin.domain import Spent, day_of
-from shared.party.origin.ports import Days
+from shared.party.origin.domain import DaySpent, Spent, day_of
+from shared.party.origin.store.days import PostgresDays
+from shared.party.origin.use_cases.acting import Acting
 from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.referral import PriorityLevel
 
 
 class Debit(NamedTuple):
@@ -32,18 +34,19 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit(days: Days, each: Debit, *, directory: DirectoryIndex, at: datetime) -> bool:
-    """Debit a record to its party's day, if it fits. Whether it does."""
-    fits = await debit_whole(days, each, directory=directory, at=at)
-    if not fits:
-        await days.debit(day_of(at), {each.party: Spent().less(each.spent)})
-    return fits
+async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, acting: Acting) -> None:
+    """Debit one record. Raises `DaySpent` where the day has no room for it, but for a child at risk.
 
-
-async def debit_whole(days: Days, each: Debit, *, directory: DirectoryIndex, at: datetime) -> bool:
-    """Debit a record whether it fits or not: two have let it go, and it cannot wait. Whether it fits."""
-    spent = await days.debit(day_of(at), {each.party: each.spent})
-    return spent[each.party].within(rooms_of(spent, directory)[each.party])
+    That is debited whether it fits or not: it cannot wait.
+    """
+    each, day = Debit.of(acting.party, spent), day_of(acting.at)
+    after = await days.debit(day, {each.party: each.spent})
+    if after[each.party].within(rooms_of(after, acting.documents().directory)[each.party]):
+        return
+    acting.day_filled()
+    if content.priority.level is not PriorityLevel.P0_CHILD_AT_RISK:
+        await days.debit(day, {each.party: Spent().less(each.spent)})
+        raise DaySpent(acting.at)
 
 
 def fitting(debits: Sequence[Debit], spent: Mapping[str, Spent], rooms: Mapping[str, Spent]) -> list[bool]:

@@ -29,7 +29,8 @@ from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.party.beside import beside
 from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission, day_of
-from shared.party.origin.ports import Claimed, Filings, Otherwise, ToFile, Twin
+from shared.party.origin.records import Claimed, Twin
+from shared.party.origin.store.filing import Otherwise, PostgresFilings, ToFile
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.day import debit_of, fitting, rooms_of, sum_by_party
 from shared.party.origin.use_cases.ways import (
@@ -70,7 +71,7 @@ class Intake:
 
     def __init__(
         self,
-        filings: Filings,
+        filings: PostgresFilings,
         *,
         answering: AnswerWriter,
         authority: Authority,
