@@ -18,8 +18,7 @@ from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_di
 from shared.envelope.headers import SALT, TRACEPARENT
 from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.record_value import join_value
-from shared.envelope.sealing import SealContext
-from shared.envelope.segment_sealing import GroupSealer
+from shared.envelope.segment_sealing import GroupSealer, SealContext
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.contract import ControlBody

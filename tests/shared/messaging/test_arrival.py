@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.envelope.content_proof import pack_proof, unpack_proof
-from shared.envelope.keys import SigningKey
-from shared.envelope.operations import KEY_OPERATIONS
+from shared.envelope.keys import KEY_OPERATIONS, SigningKey
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.messaging.ack_record import build_ack_record

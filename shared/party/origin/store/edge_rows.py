@@ -19,7 +19,8 @@ from shared.runtime.database.transactions import gather_part, gather_placed, tak
 from shared.runtime.delivery.tracks import TrackSide
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True)
 class EdgeRow:
     """An edge as it is kept with its referral. One that waits or is planned has no message."""
 
