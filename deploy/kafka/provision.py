@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them without saying so
@@ -50,23 +50,19 @@ class TopicRule(BaseModel):
     config: dict[str, str]
 
 
-class Quota(BaseModel):
+class Quota(NamedTuple):
     """What one principal may take of each broker: bytes a second, and the time of request threads (100 is one)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    write_bytes_per_s: int
-    read_bytes_per_s: int
-    request_percent: int
+    producer_byte_rate: float
+    consumer_byte_rate: float
+    request_percentage: float
 
 
-class PrincipalRule(BaseModel):
+class PrincipalRule(NamedTuple):
     """All that one principal may do: topics that it writes and reads, by name or by what their names begin with.
 
     Without a quota it may take what there is.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     write: tuple[str, ...]
     read: tuple[str, ...]
@@ -168,18 +164,14 @@ def live_settings(admin: AdminClient, topics: Iterable[str]) -> dict[str, dict[s
 
 def _bindings(principal: str, rule: PrincipalRule) -> Iterable[AclBinding]:
     literal, prefixed = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
-    for topic in rule.write:
-        yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.WRITE)
-    for topic in rule.read:
-        yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.READ)
-    for begin in rule.read_under:
-        yield _allow(principal, ResourceType.TOPIC, begin, pattern=prefixed, operation=AclOperation.READ)
-
-
-def _allow(
-    principal: str, kind: ResourceType, name: str, *, pattern: ResourcePatternType, operation: AclOperation
-) -> AclBinding:
-    return AclBinding(kind, name, pattern, f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
+    for names, pattern, operation in (
+        (rule.write, literal, AclOperation.WRITE),
+        (rule.read, literal, AclOperation.READ),
+        (rule.read_under, prefixed, AclOperation.READ),
+    ):
+        for name in names:
+            allowed = (f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
+            yield AclBinding(ResourceType.TOPIC, name, pattern, *allowed)
 
 
 def _partitions_text(admin: AdminClient, manifest: Manifest, topics: Iterable[str]) -> str:
@@ -195,16 +187,9 @@ def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
 
     So an instance that has left the directory loses its rights, and a stranger's are named.
     """
-    # The library takes None for "any" here, and only that, but does not declare it.
-    everything = AclBindingFilter(
-        ResourceType.ANY,
-        None,  # type: ignore[arg-type]
-        ResourcePatternType.ANY,
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        AclOperation.ANY,
-        AclPermissionType.ANY,
-    )
+    every: Any = None  # the library takes it for "any" here, and only that, but does not declare it
+    named = (ResourceType.ANY, every, ResourcePatternType.ANY)
+    everything = AclBindingFilter(*named, every, every, AclOperation.ANY, AclPermissionType.ANY)
     ours = {f"User:{name}" for name in manifest.principals} | {"User:*"}
     return {
         binding
@@ -214,15 +199,8 @@ def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
 
 
 def _exactly(binding: AclBinding) -> AclBindingFilter:
-    return AclBindingFilter(
-        binding.restype,
-        binding.name,
-        binding.resource_pattern_type,
-        binding.principal,
-        binding.host,
-        binding.operation,
-        binding.permission_type,
-    )
+    named = (binding.restype, binding.name, binding.resource_pattern_type)
+    return AclBindingFilter(*named, binding.principal, binding.host, binding.operation, binding.permission_type)
 
 
 def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> dict[str, set[str]]:
