@@ -114,33 +114,35 @@ def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) 
     before = difference(admin, manifest, secured=bool(passwords))
     if before.partitions_differing:
         raise Refused("topic_partitions_differ", _partitions_text(admin, manifest, before.partitions_differing))
-    _each(admin.create_topics, [_new_topic(name, manifest.topics[name]) for name in sorted(before.topics_missing)])
+    missing = [(name, manifest.topics[name]) for name in sorted(before.topics_missing)]
+    _each(admin.create_topics, [NewTopic(name, rule.partitions, -1, config=rule.config) for name, rule in missing])
     _each(admin.incremental_alter_configs, [_resource(name, manifest.topics[name]) for name in before.topics_differing])
     # Rules before users: a principal that can log in is never without its limits.
     _each(admin.create_acls, list(before.bindings_missing))
     _each(admin.delete_acls, [_exactly(binding) for binding in before.bindings_extra])
     # Always, since a cluster does not tell whether it knows the same password.
     scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS)
-    users = [(name, password.encode()) for name, password in passwords.items() if name in manifest.principals]
-    _each(
-        admin.alter_user_scram_credentials,
-        [UserScramCredentialUpsertion(name, scram, password) for name, password in users],
-    )
+    users = [
+        UserScramCredentialUpsertion(name, scram, password.encode())
+        for name, password in passwords.items()
+        if name in manifest.principals
+    ]
+    _each(admin.alter_user_scram_credentials, users)
 
 
 def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) -> Difference:
     """Compare the cluster with the manifest. Access rules are compared only on a `secured` cluster."""
     live = _call(lambda: admin.list_topics(timeout=_CALL_S)).topics
-    present = [name for name in manifest.topics if name in live]
+    present = {name: rule for name, rule in manifest.topics.items() if name in live}
     bindings = manifest.bindings() if secured else set()
     found = _live_bindings(admin, manifest) if secured else set()
-    differing = _differing(admin, {name: manifest.topics[name] for name in present})
+    differing = _differing(admin, present)
     return Difference(
         topics_missing=frozenset(manifest.topics.keys() - live.keys()),
         topics_differing=frozenset(differing),
         topics_dated_by_sender=frozenset(name for name, settings in differing.items() if _DATED_BY in settings),
         partitions_differing=frozenset(
-            name for name in present if len(live[name].partitions) != manifest.topics[name].partitions
+            name for name, rule in present.items() if len(live[name].partitions) != rule.partitions
         ),
         bindings_missing=frozenset(bindings - found),
         bindings_extra=frozenset(found - bindings),
@@ -213,14 +215,9 @@ def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> dict[str,
     return found
 
 
-def _new_topic(name: str, rule: TopicRule) -> NewTopic:
-    return NewTopic(name, num_partitions=rule.partitions, replication_factor=-1, config=dict(rule.config))
-
-
 def _resource(name: str, rule: TopicRule) -> ConfigResource:
-    entries = [
-        ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in rule.config.items()
-    ]
+    kind = AlterConfigOpType.SET
+    entries = [ConfigEntry(key, value, incremental_operation=kind) for key, value in rule.config.items()]
     return ConfigResource("topic", name, incremental_configs=entries)
 
 

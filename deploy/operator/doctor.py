@@ -22,8 +22,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.kafka.provision import Manifest, copies, live_settings
-from deploy.operator.database import check_schemas
-from deploy.operator.topics import as_json, find_difference, wanted_manifest
+from deploy.operator.state import as_json, check_schemas, find_difference, wanted_manifest
 from deploy.site.access import accepts, admin_client, answers, connected, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, OwnedDatabase
 from deploy.site.findings import Finding, asked
@@ -94,7 +93,8 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
     asks = kafka.open or ADMIN in kafka.principals
     if asks and all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
         found += asked("topics and access rules", _topics, site)
-        found += asked("durability kafka", _copies, site)
+        own_broker = "kafka" in site.endpoints.pids
+        found += asked("durability kafka", lambda: examine_copies(kafka, wanted_manifest(site), own_broker=own_broker))
     for name, database in site.endpoints.databases.items():
         found += asked(f"database {name}", _reachable, name, database.service_url)
         found += asked(f"durability {name}", examine_commits, name, database.service_url)
@@ -157,11 +157,6 @@ def _topics(site: Site) -> Iterator[Finding]:
         yield Finding("topics and access rules", name, f"{mend}: {'; '.join(entries)}")
     if not differing:
         yield Finding(f"topics and access rules ({len(manifest.topics)} topics)")
-
-
-def _copies(site: Site) -> Iterator[Finding]:
-    endpoints = site.endpoints
-    yield from examine_copies(endpoints.kafka, wanted_manifest(site), own_broker="kafka" in endpoints.pids)
 
 
 def _reachable(name: str, url: str) -> Iterator[Finding]:

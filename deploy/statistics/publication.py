@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from deploy.statistics.figures import MEASURES, Figures, Measure, Month
-from deploy.statistics.merging import SMALL, GoneParty, Party, Row, gone_rows, merged
+from deploy.statistics.merging import SMALL, Party, Row, gone_rows, merged
 from deploy.statistics.page import Bar, Part, bars, page
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
@@ -73,7 +73,7 @@ def files_of(
         plots = {end: (what, list(_plotted(of, lines))) for end, (of, what) in _PLOTTED[kind].items()}
         add(name, name.capitalize(), _table(kind, lines), plots)
     gone = gone_rows(
-        GoneParty(party, _country(directory, party), (counted.gone, counted.gone_while_held))
+        Party(party, _country(directory, party), (counted.gone, counted.gone_while_held))
         for party, counted in _of_kind(PartyKind.INDUSTRY, figures, directory)
     )
     header = ["country", "parties", "already_gone", "gone_while_held"]
