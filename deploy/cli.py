@@ -73,7 +73,7 @@ app.command(stack_app)
 #: The module of each of the operator's verbs, which is loaded when it is called, and what help says of it.
 VERBS = {
     "audit": ("accounting.cli", "Check from outside what the exchange says of itself."),
-    "statistics": ("statistics.cli", "What the exchange came to, without anything that tells of few."),
+    "statistics": ("statistics.publication", "What the exchange came to, without anything that tells of few."),
     "status": ("operator.state", "How every instance is, as it says itself."),
     "dead-letters": ("operator.instance", "Messages that were taken and not applied: list, retry, discard."),
     "operator-list": ("operator.instance", "Lines that a person must look at: show, close."),

@@ -41,7 +41,6 @@ from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 LOGIN_S: Final = 5.0
 _ASK_S: Final = 0.5
 _PRIVATE_FILES: Final = ("passwords.json", "parties.json", "beat.key")
-_PARTITIONS: Final = "partitions_differing"
 #: What is lost where PostgreSQL's setting is off.
 _PROMISES: Final[Mapping[str, str]] = {
     "fsync": "a power failure may cost what was committed, or the whole database",
@@ -99,7 +98,8 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
         found += asked(f"database {name}", _reachable, name, database.service_url)
         found += asked(f"durability {name}", examine_commits, name, database.service_url)
         found += asked(f"schema {name}", _schema, name, site.endpoints.owned(name))
-        if _holds_keys(site, name):
+        # An instance's private keys need not lie where its operator sits; on a stack they do.
+        if site.endpoints.pids or Installation(site.state).keys_dir(name).is_dir():
             found += asked(f"keys {name}", _keys, site, name)
             found += asked(f"documents {name}", _documents, site, name)
     return found
@@ -128,11 +128,6 @@ def _addresses(site: Site) -> Iterator[Finding]:
             yield Finding(what, "port_silent", "nobody listens at this address: see the log of the instance")
 
 
-def _holds_keys(site: Site, name: str) -> bool:
-    """An instance's private keys need not lie where its operator sits; on a stack they do."""
-    return bool(site.endpoints.pids) or Installation(site.state).keys_dir(name).is_dir()
-
-
 def _keys(site: Site, name: str) -> Iterator[Finding]:
     """`load_keys` refuses a missing key file, and one that others may read."""
     load_keys(Installation(site.state).keys_dir(name))
@@ -153,7 +148,11 @@ def _topics(site: Site) -> Iterator[Finding]:
     found = as_json(find_difference(site.endpoints.kafka, manifest))
     differing = {name: entries for name, entries in found.items() if entries}
     for name, entries in differing.items():
-        mend = "delete the topics, then `causeway topics apply`" if name == _PARTITIONS else "`causeway topics apply`"
+        mend = (
+            "delete the topics, then `causeway topics apply`"
+            if name == "partitions_differing"
+            else "`causeway topics apply`"
+        )
         yield Finding("topics and access rules", name, f"{mend}: {'; '.join(entries)}")
     if not differing:
         yield Finding(f"topics and access rules ({len(manifest.topics)} topics)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -78,7 +79,8 @@ def review(*, file: Path | None = None, at: datetime | None = None, options: Opt
     body = file.read_bytes() if file else documents.document_in_force(state_directory(options), "policy")
     day = _day(at)
     found = reviewed(read_policy(body).document, day)
-    rows = [[_joined(getattr(each, name)) for name in _REVIEWED] for each in found]
+    told = attrgetter(*_REVIEWED)
+    rows = [[" ".join(value) if isinstance(value, tuple) else value for value in told(each)] for each in found]
     document = {"on": day, "instruments": [asdict(each) for each in found]}
     table = Listing([name.replace("_", " ") for name in _REVIEWED], rows)
     return Printed(document, [table], well=not any(each.reasons for each in found))
@@ -213,7 +215,3 @@ def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) ->
 
 def _day(at: datetime | None) -> date:
     return (zoned(at) or SystemClock().now()).date()
-
-
-def _joined(value: object) -> object:
-    return " ".join(value) if isinstance(value, tuple) else value

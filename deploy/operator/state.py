@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re-exported without saying so
@@ -69,15 +69,14 @@ async def status(*urls: str, options: Options = OPTIONS) -> Printed:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceStatus:
+class InstanceStatus(NamedTuple):
     """What one instance answered. One that did not has neither checks nor figures."""
 
     name: str
     answers: bool
     ready: bool = False
     checks: Sequence[Mapping[str, Any]] = ()
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float] = {}
 
     def as_json(self) -> dict[str, Any]:
         stated = {"instance": self.name, "answers": self.answers, "ready": self.ready}

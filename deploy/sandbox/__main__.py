@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, Valid
 
 from client.api import CausewayClient
 from deploy.sandbox.desks import LOOKS_AT_ONCE_MAX, Desk, Rounds, Tally, say, work_of
+from deploy.site.options import PLAIN, ending
 from shared.contracts.base import PartyId
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
@@ -75,13 +75,9 @@ def play(*, parties: ExistingFile, seed: str = "1") -> int:
     seed
         The same seed gives the same answers to the same ids.
     """
-    try:
-        played = read_parties(parties)
+    with ending(PLAIN):
         tally = Tally()
-        asyncio.run(_until_stopped(played, tally, seed=seed))
-    except Refused as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
-        return 1
+        asyncio.run(_until_stopped(read_parties(parties), tally, seed=seed))
     say("stopped", **tally.counts())
     return 0
 

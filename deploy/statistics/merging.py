@@ -103,14 +103,7 @@ def can_publish(together: Sequence[Party]) -> bool:
     if len(together) > 1 and not all(map(_hides_shares, zip(*counts, strict=True))):
         return False
     by_measure = zip(*(each.origins for each in together), strict=True)
-    return all(_hides_shares(_sum_by_origin(parts).values()) for parts in by_measure)
-
-
-def _sum_by_origin(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
-    total = Counter[str]()
-    for each in parts:
-        total.update(each)
-    return total
+    return all(_hides_shares(sum(map(Counter, parts), Counter[str]()).values()) for parts in by_measure)
 
 
 def _hides_shares(shares: Iterable[int]) -> bool:
