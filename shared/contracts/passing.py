@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from shared.contracts.answers import CaseWords, OnReferral, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
-from shared.contracts.referral import EdgeSealed, ReferralRecord, Revision
+from shared.contracts.referral import AboutReferral, EdgeSealed, ReferralRecord
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason
 from shared.vocabulary.contacts import ContactGround
@@ -77,11 +77,9 @@ class PassedAct(CaseWords):
     at: Instant
 
 
-class ReferralPassedOnClear(Contract):
+class ReferralPassedOnClear(AboutReferral):
     """An agency passes on what it was offered. `edge_id` is the edge on which whoever gets it answers its origin."""
 
-    referral_id: Uuid
-    revision: Revision
     act: Uuid
     edge_id: Uuid
 
@@ -103,11 +101,8 @@ class PassedOn(Contract):
     history: tuple[PassedAct, ...]
 
 
-class ContactSuggestedClear(Contract):
+class ContactSuggestedClear(AboutReferral):
     """The origin tells the agency of another one that has a case like this one."""
-
-    referral_id: Uuid
-    revision: Revision
 
 
 class Contact(Contract):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from shared.vocabulary.code import Code
 
-_CAUSEWAY = "Causeway"
-
 
 class ContactGround(Code):
     """Why two agencies may want to speak with each other: one referral, or one place that two referrals name."""
 
-    SAME_REFERRAL = "same_referral", _CAUSEWAY
-    SAME_LOCATION = "same_location", _CAUSEWAY
+    SAME_REFERRAL = "same_referral"
+    SAME_LOCATION = "same_location"
