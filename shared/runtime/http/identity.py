@@ -161,12 +161,7 @@ class ApiKeys:
     """Resolves `Authorization: Bearer` headers from the key table, without a database query."""
 
     def __init__(
-        self,
-        table: KeyTable,
-        *,
-        instance: str,
-        directory: Callable[[], DirectoryIndex],
-        kek: KeyEncryptionKey,
+        self, table: KeyTable, *, instance: str, directory: Callable[[], DirectoryIndex], kek: KeyEncryptionKey
     ) -> None:
         """`instance` is who asks: it answers for the parties that the directory has it serve, and for no others."""
         self._instance = instance

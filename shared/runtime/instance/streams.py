@@ -86,9 +86,7 @@ class InstanceStreams:
     def __post_init__(self) -> None:
         self._kept_bytes = KeptBytesBound(self.kept_bytes_max)
         self.session_check = SessionCheck(
-            session_number=lambda: self.database.session_number,
-            read_heads=self._read_heads,
-            peers=self.list_peers,
+            session_number=lambda: self.database.session_number, read_heads=self._read_heads, peers=self.list_peers
         )
 
     def directory(self) -> DirectoryIndex:
