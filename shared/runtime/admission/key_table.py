@@ -16,7 +16,7 @@ import asyncpg
 
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Defect, Unavailable
-from shared.runtime.admission.scope import scope_of
+from shared.runtime.admission.budgets import scope_of
 from shared.runtime.database.transactions import Database
 from shared.runtime.watch.cancellation import raise_if_cancelling
 from shared.runtime.watch.logs import log

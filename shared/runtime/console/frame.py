@@ -19,7 +19,7 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
-from shared.runtime.admission.principals import Principal, note_principal
+from shared.runtime.admission.budgets import Principal, note_principal
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import (
     Asked,

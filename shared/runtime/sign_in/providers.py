@@ -26,8 +26,7 @@ from shared.contracts.base import Contract, PartyId
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.admission.places import PlacePool, sign_in_places
-from shared.runtime.admission.principals import Principal
+from shared.runtime.admission.budgets import PlacePool, Principal, sign_in_places
 from shared.runtime.console.doorway import Coming, Proof
 from shared.runtime.console.people import Person
 from shared.runtime.sign_in import wire
