@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.accept import ReadingInstance
-from shared.exchange.message import Draft
 from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
 from shared.messaging.composition import SegmentComposer
@@ -166,7 +165,7 @@ class InstanceStreams:
             self.scopes(handler),
             self.database,
             peers=self.list_peers,
-            announcement=self._compose_reads,
+            announcement=lambda peer: compose_reads(self.instance, peer, self.directory(), at=self.clock.now()),
             law_state=self._law_state,
             clock=self.clock,
             wake=self.wake,
@@ -191,9 +190,6 @@ class InstanceStreams:
 
     async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
         return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())
-
-    def _compose_reads(self, peer: str) -> Draft:
-        return compose_reads(self.instance, peer, self.directory(), at=self.clock.now())
 
     def _law_state(self) -> Hashable:
         """Return what changes when documents arrive or take effect."""

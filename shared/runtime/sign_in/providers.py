@@ -221,12 +221,10 @@ class Providers:
         if not isinstance(token, str):
             raise refused()
         claims = await provider.claims(token, coming)
-        return Proof(self._person(client, str(claims["sub"])), _proven_at(client, claims, coming))
-
-    def _person(self, client: Client, subject: str) -> Person:
-        """By a name that says nothing without the instance's key: a subject may be an address of theirs."""
-        known = f"openid\n{client.issuer}\n{subject}".encode()
-        return Person(client.party, self.kek.actor_id(client.party, known))
+        # By a name that says nothing without the instance's key: a subject may be an address of theirs.
+        known = f"openid\n{client.issuer}\n{claims['sub']}".encode()
+        person = Person(client.party, self.kek.actor_id(client.party, known))
+        return Proof(person, _proven_at(client, claims, coming))
 
     def _provider(self, coming: Coming) -> Provider:
         provider = self._of.get(coming.party)
