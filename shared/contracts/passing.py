@@ -13,9 +13,8 @@ from pydantic import AfterValidator, Field
 from shared.contracts.answers import CaseWords, OnReferral, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
 from shared.contracts.referral import AboutReferral, EdgeSealed, ReferralRecord
-from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason
-from shared.vocabulary.contacts import ContactGround
 
 #: So many acts of a case are told, the newest.
 PASSED_ACTS_MAX: Final = 64

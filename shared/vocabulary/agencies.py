@@ -1,4 +1,4 @@
-"""Codes of work inside and between agencies: why one passes a case on to another, how long an officer has one."""
+"""Codes of work inside and between agencies: cases passed on, how long an officer has one, and what two cases share."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ class CaseReferReason(Code):
     VICTIM_ELSEWHERE = "victim_elsewhere", _FEEDBACK
     SPECIALISED_UNIT = "specialised_unit"
     CASE_ALREADY_OPEN = "case_already_open", _FEEDBACK
+
+
+class ContactGround(Code):
+    """Why two agencies may want to speak with each other: one referral, or one place that two referrals name."""
+
+    SAME_REFERRAL = "same_referral"
+    SAME_LOCATION = "same_location"

@@ -61,7 +61,7 @@ async def begin_anew(driver: asyncpg.Connection) -> None:
     await begin_epoch(driver)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class InstanceStreams:
     """The streams of one instance over its database, keys and documents. `wake` is called after each commit.
 
