@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.accept import ReadingInstance
-from shared.exchange.message import Draft
 from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
 from shared.messaging.composition import SegmentComposer
@@ -61,7 +60,7 @@ async def begin_anew(driver: asyncpg.Connection) -> None:
     await begin_epoch(driver)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class InstanceStreams:
     """The streams of one instance over its database, keys and documents. `wake` is called after each commit.
 
@@ -85,9 +84,7 @@ class InstanceStreams:
     def __post_init__(self) -> None:
         self._kept_bytes = KeptBytesBound(self.kept_bytes_max)
         self.session_check = SessionCheck(
-            session_number=lambda: self.database.session_number,
-            read_heads=self._read_heads,
-            peers=self.list_peers,
+            session_number=lambda: self.database.session_number, read_heads=self._read_heads, peers=self.list_peers
         )
 
     def directory(self) -> DirectoryIndex:
@@ -167,7 +164,7 @@ class InstanceStreams:
             self.scopes(handler),
             self.database,
             peers=self.list_peers,
-            announcement=self._compose_reads,
+            announcement=lambda peer: compose_reads(self.instance, peer, self.directory(), at=self.clock.now()),
             law_state=self._law_state,
             clock=self.clock,
             wake=self.wake,
@@ -192,9 +189,6 @@ class InstanceStreams:
 
     async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
         return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())
-
-    def _compose_reads(self, peer: str) -> Draft:
-        return compose_reads(self.instance, peer, self.directory(), at=self.clock.now())
 
     def _law_state(self) -> Hashable:
         """Return what changes when documents arrive or take effect."""

@@ -21,8 +21,7 @@ from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.contacts import ContactGround
+from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.support.builders import HOTLINE
