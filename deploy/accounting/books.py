@@ -150,9 +150,9 @@ class Books:
                 await reading_of(book, keys),
                 bool(keys),
                 datetime(self.over.year, self.over.month, self.over.day, tzinfo=UTC),
+                self.differences,
             )
-            async for each in check.differences(await reader.topic_ids(), self.sealed.log):
-                self.differences += [each]
+            await check.compare(await reader.topic_ids(), self.sealed.log)
             if not keys:
                 self.notes.append("what facts state under seal was not compared: the site has no key of audit's")
             self.notes += check.notes
