@@ -98,7 +98,7 @@ class LogCheck:
         ]
 
     async def _partition(self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Bounds) -> None:
-        verifier = StreamVerifier(pair, Lane(where.partition), life, self.reading.signing_keys)
+        verifier = StreamVerifier(pair, Lane(where.partition), self.reading.signing_keys, topic_id=life)
         read_to = self._read_to.get(where, (None, 0))
         folded = await self._folded(where, life, read_to=read_to[1] if read_to[0] == life else 0)
         following, strange = bounds.first, list[_Row]()

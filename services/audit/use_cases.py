@@ -41,7 +41,7 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: PostgresEntries) 
 
     Raises `Refused("not_found")` alike for a referral that is absent, of the other world, and out of scope.
     """
-    await _noted(look, "flow", f"flow/{referral_id}", entries)
+    await _noted(look, f"flow/{referral_id}", entries)
     read = await entries.flow(referral_id, look)
     # Judged by all of it, then cut: who may say what does not hang on who looks.
     shown = [each for each in judged(read.messages) if each.position in read.seen]
@@ -66,7 +66,7 @@ async def show_proof(
     if kept is None:
         raise not_found()
     writer, proof = kept
-    return entry, proof_of(entry, writer, proof, keys(writer, proof.key_id, entry.at))
+    return entry, proof_of(entry, writer, proof, key=keys(writer, proof.key_id, entry.at))
 
 
 async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cursor: str | None = None) -> FoundFlows:
@@ -75,14 +75,14 @@ async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cu
     last = sought.until - timedelta(microseconds=1)
     period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{last:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
-    await _noted(look, "flow", what, entries)
+    await _noted(look, what, entries)
     return await entries.find(sought, look, limit=FOUND_MAX, cursor=cursor)
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: PostgresEntries) -> EntryPage:
     """PostgresEntries of one partition, from an offset on, in one life of its topic; the look is noted first."""
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
-    await _noted(look, "entry", what, entries)
+    await _noted(look, what, entries, resource="entry")
     topic_ids = await entries.topic_ids(place.topic)
     chosen = place.topic_id or (topic_ids[-1] if topic_ids else None)
     items = await entries.page(place, chosen, look, limit=limit) if chosen else []
@@ -93,13 +93,13 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Pos
 
 async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: PostgresEntries) -> NotedLooks:
     """What the auditor's own organisation has looked at, and why, as far as it is in scope. Noted as any other."""
-    await _noted(look, "flow", "looks", entries)
+    await _noted(look, "looks", entries)
     return await entries.looks(look, cursor=cursor, limit=limit)
 
 
 async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntries) -> AccountsPage:
     """A reconciliation, of this world and as far as it is in scope; the look is noted first."""
-    await _noted(look, "flow", "accounts", entries)
+    await _noted(look, "accounts", entries)
     page = await entries.accounts(cursor)
     if page.accounts is None:
         return page
@@ -108,7 +108,7 @@ async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntr
 
 async def show_topics(look: Look, *, entries: PostgresEntries, partitions: PostgresPartitions) -> TopicStates:
     """How audit stands to every topic, or to those all of whose pairs are in scope; the look is noted first."""
-    await _noted(look, "topic", "topics", entries)
+    await _noted(look, "topics", entries, resource="topic")
     states, within = await partitions.states(), look.within
     return TopicStates(items=tuple(each for each in states if within is None or _is_within(each.topic, within)))
 
@@ -122,7 +122,7 @@ def _instances(topic: str) -> Sequence[str]:
     return topic.removeprefix(INBOXES).split(".")[:2]
 
 
-async def _noted(look: Look, resource: str, what: str, entries: PostgresEntries) -> None:
+async def _noted(look: Look, what: str, entries: PostgresEntries, *, resource: str = "flow") -> None:
     """Check that one may look, and note the look before it is answered."""
     AUTHORITY.require(resource, look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what, actor=look.actor)

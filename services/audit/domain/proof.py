@@ -47,7 +47,7 @@ class Proof(Contract):
     signature_is: SignatureIs
 
 
-def proof_of(entry: KeptEntry, writer: str, proof: MessageProof, key: VerifyKey | None) -> Proof:
+def proof_of(entry: KeptEntry, writer: str, proof: MessageProof, *, key: VerifyKey | None) -> Proof:
     """Return the proof, with its path and its signature checked anew by this key of the writer."""
     told = {name: getattr(entry, name) for name in ("topic", "topic_id", "partition", "offset", "at", "digest")}
     told |= {"salt": to_base64url(proof.salt), "signature_is": _signature(entry.digest, proof, key)}
