@@ -93,7 +93,7 @@ class StreamVerifier:
     Records below `next_offset` are verified for the proofs among them alone: they were kept before.
     """
 
-    def __init__(self, pair: Pair, lane: Lane, topic_id: UUID, keys: SigningKeys, *, next_offset: int = 0) -> None:
+    def __init__(self, pair: Pair, lane: Lane, keys: SigningKeys, *, topic_id: UUID, next_offset: int = 0) -> None:
         self._pair = pair
         self._lane = lane
         self._topic_id = topic_id
