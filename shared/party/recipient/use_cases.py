@@ -94,9 +94,10 @@ async def receive(
         row = (recipient.amending if amends else recipient.arriving)[message.message]
         now[key] = item
         events.append(happened(row, key[0], party=key[1], state=item.state))
+    # Before the items: a new one is stored with its deadline.
+    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, [*came.new, *came.further], now)))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, [*came.new, *came.further], now)))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events

@@ -30,7 +30,15 @@ from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import ItemAct, Page, ShownItem
 from shared.party.recipient.store.acting import Reference, move
-from shared.party.recipient.store.arriving import INSERT_EDGES, NEW, REPLACE, NewItem, new_items, open_record
+from shared.party.recipient.store.arriving import (
+    INSERT_EDGES,
+    NEW,
+    REPLACE,
+    NewItem,
+    new_items,
+    open_record,
+    with_deadline,
+)
 from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.recipient.store.listing import list_statement, read_page
 from shared.party.recipient.store.questions import acted, heard
@@ -42,7 +50,7 @@ from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import clock
+from shared.runtime.timers.steps import clock, take_begun
 
 #: Whether this database was restored once: an own stream had an earlier incarnation. One that was read here has ends.
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
@@ -106,8 +114,13 @@ class PostgresItems:
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            new = NEW.rows(new_items(messages, self._kek, kind=self.kind))
-            await self._driver.execute(*self._added(messages, new=new))
+            items = new_items(messages, self._kek, kind=self.kind)
+            begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items if each.edge_id is not None})
+            whole = [
+                with_deadline(each, begun[key]) if (key := (each.edge_id, each.party)) in begun else each
+                for each in items
+            ]
+            await self._driver.execute(*self._added(messages, new=NEW.rows(whole)))
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
         if messages:
