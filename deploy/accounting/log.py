@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
@@ -25,8 +25,7 @@ from deploy.accounting.differences import Difference
 from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.streams import Stream
 from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, KeptDecision, Read, ReportedOutcome
-from services.audit.domain.protocol import Observed
-from services.audit.domain.reading import Reading, read_records
+from services.audit.domain.reading import Observed, Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
 from shared.envelope.keys import OpeningKey
 from shared.kernel.clock import SystemClock
@@ -34,7 +33,6 @@ from shared.kernel.errors import Refused
 from shared.messaging.contract import CODE_UNKNOWN
 from shared.messaging.streams import Lane, Pair
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.runtime.delivery.kept_record import unpack
 from shared.runtime.kafka.bounds import Bounds, Coordinate
 from shared.runtime.kafka.documents import read_document
 from shared.runtime.kafka.reader import LogReader
@@ -101,14 +99,13 @@ class LogCheck:
     async def _partition(
         self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Bounds
     ) -> AsyncIterator[Difference]:
-        verifier = StreamVerifier(pair, Lane(where.partition), self.reading.signing_keys)
+        verifier = StreamVerifier(pair, Lane(where.partition), life, self.reading.signing_keys)
         read_to = self._read_to.get(where, (None, 0))
         folded = await self._folded(where, life, read_to=read_to[1] if read_to[0] == life else 0)
         following, strange = bounds.first, list[_Row]()
         if bounds.first < bounds.end:
             async with aclosing(self.reader.read_range(where, bounds.first, bounds.end)) as batches:
-                async for found in batches:
-                    records = [replace(record, topic_id=life) for record in found]
+                async for records in batches:
                     rows = await self._rows(where, life, first=following, last=records[-1].offset)
                     following = records[-1].offset + 1
                     batch = verifier.verify(records)
@@ -236,11 +233,10 @@ class _Numbered(NamedTuple):
 
 def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
     """The numbered messages of a batch and the copies of other pairs' messages, in the order of their offsets."""
-    for pair, _, message in batch.list_numbered():
+    for pair, message, record in batch.list_numbered():
         place = message.place
         stream = Stream(*pair, place.incarnation, int(place.lane))
-        observed = Observed(unpack(message.record), pair, place)
-        yield _Numbered(observed, stream, place.number, message.digest.hex())
+        yield _Numbered(Observed(record, pair, place), stream, place.number, message.digest.hex())
 
 
 def _by_offset(rows: Sequence[_Row]) -> dict[int, dict[str, _Row]]:

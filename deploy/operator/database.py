@@ -1,14 +1,20 @@
-"""Schemas of the instances' databases: whether they are what the newest revision makes, and bringing them there."""
+"""`causeway db`: whether the instances' databases are what the newest revision makes, and bringing them there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cyclopts import App
+
 from deploy.site.endpoints import OwnedDatabase
+from deploy.site.open import owned_databases
+from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
 from shared.kernel.errors import Refused
 from shared.runtime.database.catalogue import find_differences, refuse_stranger
 from shared.runtime.database.migrate import look_at_schema, newest_schema, upgrade
+
+db_app = App(name="db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,19 @@ class SchemaState:
     @property
     def current(self) -> bool:
         return self.at == self.heads and not self.differing
+
+
+@verb(db_app)
+def migrate(*names: str, options: Options = OPTIONS) -> Printed:
+    """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
+    return _printed(migrate_schemas(chosen_databases(options, names)), behind="migrated")
+
+
+@verb(db_app, "check")
+def check_databases(*names: str, options: Options = OPTIONS) -> Printed:
+    """Compare each database, object by object, with what the newest revision makes; exit code 1 if one differs."""
+    found = check_schemas(chosen_databases(options, names))
+    return _printed(found, behind="BEHIND")._replace(well=all(each.current for each in found))
 
 
 def check_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
@@ -49,17 +68,42 @@ def migrate_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]
     return before
 
 
-def chosen(databases: Mapping[str, OwnedDatabase], names: tuple[str, ...]) -> dict[str, OwnedDatabase]:
-    """The databases of these instances, of all if none is named. Raises `Refused("instance_unknown")`."""
+def chosen_databases(options: Options, names: Sequence[str]) -> dict[str, OwnedDatabase]:
+    """The databases of these instances of a site, of all if none is named. Raises `Refused("instance_unknown")`."""
+    databases = owned_databases(options)
     if not set(names) <= databases.keys():
         raise Refused("instance_unknown", f"one of {', '.join(databases)}", status=400)
     return {name: database for name, database in databases.items() if not names or name in names}
 
 
+def _printed(found: Sequence[SchemaState], *, behind: str) -> Printed:
+    """What is found of each; `behind` is the word for one that is, or was, of an earlier revision."""
+    rows = [
+        (
+            each.instance,
+            " ".join(each.at),
+            " ".join(each.heads),
+            "DIFFERS" if each.differing else "" if each.current else behind,
+        )
+        for each in found
+    ]
+    listed = [
+        {
+            "instance": each.instance,
+            "at": each.at,
+            "newest": each.heads,
+            "current": each.current,
+            "differing": each.differing,
+        }
+        for each in found
+    ]
+    differing = [f"{each.instance}: {what}" for each in found for what in each.differing]
+    return Printed({"databases": listed}, [Listing(("database", "at", "newest", ""), rows), *differing])
+
+
 def _check(instance: str, database: OwnedDatabase) -> SchemaState:
     found, newest = look_at_schema(database.owner_url), newest_schema(database.kind)
     refuse_stranger(found.catalogue, whose=instance)
-    if found.revisions != newest.revisions:
-        return SchemaState(instance, found.revisions, newest.revisions)
-    differing = tuple(find_differences(newest.catalogue, found.catalogue))
+    current = found.revisions == newest.revisions
+    differing = tuple(find_differences(newest.catalogue, found.catalogue)) if current else ()
     return SchemaState(instance, found.revisions, newest.revisions, differing)

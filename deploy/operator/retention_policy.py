@@ -7,10 +7,11 @@ they are reviewed as code is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from pydantic import TypeAdapter
 
 
 class Class(StrEnum):
@@ -28,9 +29,7 @@ class Way(StrEnum):
 
     MONTHS = "months"  # partitions of months that are past the period are dropped
     ROWS = "rows"  # rows past the period are deleted
-    RECORDS = (
-        "records"  # of what was finished for the period, the data key and what it opens are deleted; the row stays
-    )
+    RECORDS = "records"  # of what was finished for the period, the key and what it opens are deleted; the row stays
     ITSELF = "itself"  # whatever is done with a row ends it: nothing to apply
     STAYS = "stays"  # for ever, and the reason says why
 
@@ -53,21 +52,16 @@ class Kept(NamedTuple):
     holds: Class
     way: Way
     owner: Owner
-    days: int | None
     reason: str
+    days: int | None = None
     where: str = ""
 
 
 _TABLE: Final = json.loads(Path(__file__).with_name("retention_policy.json").read_text(encoding="utf-8"))
-
-
-def _kept(row: Mapping[str, Any]) -> Kept:
-    holds, way, owner = Class(row["holds"]), Way(row["way"]), Owner(row["owner"])
-    return Kept(row["table"], holds, way, owner, row.get("days"), row["reason"], row.get("where", ""))
-
-
 #: By kind of service: the rows of `retention_policy.json`, in the groups of tables that the kind has, and its own.
-POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
-    kind: tuple(_kept(each) for rows in (*map(_TABLE["groups"].get, of["groups"]), of["tables"]) for each in rows)
+POLICY: Final = {
+    kind: TypeAdapter(tuple[Kept, ...]).validate_python(
+        [each for rows in (*map(_TABLE["groups"].get, of["groups"]), of["tables"]) for each in rows]
+    )
     for kind, of in _TABLE["kinds"].items()
 }

@@ -1,4 +1,4 @@
-"""The status of every instance as it states it: readiness with reasons, messages that wait, exceptions, and lag."""
+"""`causeway status`: every instance as it states it: readiness with reasons, messages that wait, exceptions, lag."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
+from cyclopts import App
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.site.open import site
+from deploy.site.options import OPTIONS, Listing, Options, Printed, framed
+
+status_app = App(name="status")
 ASK_S: Final = 5.0
 #: Metric of an instance → what it is called here.
 FIGURES: Final[Mapping[str, str]] = {
@@ -23,6 +28,35 @@ FIGURES: Final[Mapping[str, str]] = {
     "causeway_operator_lines": "operator_lines",
     "causeway_bus_lag_records": "lag_records",
 }
+
+
+@status_app.default
+@framed
+async def status(*urls: str, options: Options = OPTIONS) -> Printed:
+    """Ask every instance; exit code 1 if one is not ready.
+
+    Parameters
+    ----------
+    urls
+        Base addresses of instances to ask instead of those of the stack; these show no figures.
+    """
+    endpoints = None if urls else site(options).endpoints
+    asked = {url: url for url in urls} if endpoints is None else endpoints.http
+    found = await ask_instances(asked, {} if endpoints is None else endpoints.metrics)
+    named = list(FIGURES.values())
+    rows = [
+        (
+            each.name,
+            "yes" if each.ready else "NO",
+            *(f"{each.figures[name]:g}" if name in each.figures else "" for name in named),
+        )
+        for each in found
+    ]
+    reasons = [f"{each.name}: {reason}" for each in found for reason in each.reasons()]
+    document = {"instances": [each.as_json() for each in found]}
+    return Printed(
+        document, [Listing(("instance", "ready", *named), rows), *reasons], well=all(each.ready for each in found)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Topics and access rules of a cluster against what a directory asks for: what differs, and making it equal."""
+"""`causeway topics`: how a cluster differs from what a directory asks for, and making it equal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re-exported without saying so
+from cyclopts import App
+from cyclopts.types import ExistingFile
 
 from deploy.kafka.derive import manifest_in
 from deploy.kafka.provision import Difference, Manifest, apply, difference
@@ -14,7 +16,37 @@ from deploy.kafka.quotas import apply_quotas, differing_quotas
 from deploy.operator.documents import document_in_force
 from deploy.site.access import access_to, admin_client, in_own_thread
 from deploy.site.endpoints import KafkaEndpoint
-from deploy.site.open import Site
+from deploy.site.open import Site, site
+from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+
+topics_app = App(name="topics")
+
+
+@verb(topics_app)
+def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
+    """Say how the cluster differs from what the directory's instances need; exit code 1 if it does.
+
+    Parameters
+    ----------
+    directory
+        A directory, as .json, instead of the one that was published last from the state directory.
+    """
+    here = site(options)
+    found = find_difference(here.endpoints.kafka, wanted_manifest(here, directory))
+    return _printed(found, well=not found)
+
+
+@verb(topics_app, "apply")
+def apply_topics(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
+    """Give the directory's instances their topics, passwords and rights, and print what differed. Partitions stay.
+
+    Parameters
+    ----------
+    directory
+        A directory, as .json, that is not published yet: so its instances find their topics when it takes effect.
+    """
+    here = site(options)
+    return _printed(apply_manifest(here.endpoints.kafka, wanted_manifest(here, directory)), well=True)
 
 
 def wanted_manifest(site: Site, directory: Path | None = None) -> Manifest:
@@ -48,13 +80,15 @@ def as_json(found: Difference) -> dict[str, list[str]]:
     return {name: sorted(_text(each) for each in differing) for name, differing in vars(found).items()}
 
 
-def _text(differing: Any) -> str:
+def _printed(found: Difference, *, well: bool) -> Printed:
+    listed = as_json(found)
+    rows = [(name, each) for name, differing in listed.items() for each in differing]
+    return Printed(listed, [Listing(("what", "which"), rows)], well)
+
+
+def _text(differing: object) -> str:
     if not isinstance(differing, AclBinding):
         return str(differing)
-    kind, pattern, operation = differing.restype, differing.resource_pattern_type, differing.operation
-    who = differing.principal.removeprefix("User:")
-    return f"{who} may {_word(operation)} {_word(kind)} {differing.name} ({_word(pattern)})"
-
-
-def _word(member: Any) -> str:
-    return str(member.name).lower()
+    members: Any = (differing.operation, differing.restype, differing.resource_pattern_type)
+    operation, kind, pattern = (member.name.lower() for member in members)
+    return f"{differing.principal.removeprefix('User:')} may {operation} {kind} {differing.name} ({pattern})"

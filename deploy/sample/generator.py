@@ -5,10 +5,12 @@ Which table feeds which fact: `tables/README.md`. What no published table gives 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from deploy.directory.build import ESTABLISHMENTS, served_places
@@ -76,6 +78,17 @@ def sample_referrals(*, start: date, end: date, count: int, seed: int, dirty: fl
         if label:
             _spoil(referral, DIRTY[label])
         yield SampledReferral(origin, label, {"external_ref": f"sample-{seed}-{index:06d}"} | referral)
+
+
+def write_jsonl(path: Path, sampled: Iterable[SampledReferral]) -> int:
+    """Write one object a line: `origin`, `label` (the dirty code put in, or null) and `referral`. Returns the rows."""
+    rows = 0
+    with path.open("w", encoding="utf-8") as file:
+        for each in sampled:
+            line = {"origin": each.origin, "label": each.label, "referral": each.referral}
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            rows += 1
+    return rows
 
 
 def _hotline_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, Any]]:

@@ -14,10 +14,8 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from client.api import CausewayClient
-from deploy.sandbox.desks import Desk, Work, agency_work, hotline_work, provider_work
+from deploy.sandbox.desks import LOOKS_AT_ONCE_MAX, Desk, Rounds, Tally, say, work_of
 from deploy.sandbox.parties import SandboxParty, read_parties
-from deploy.sandbox.rounds import LOOKS_AT_ONCE_MAX, Rounds
-from deploy.sandbox.tally import Tally, say
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
@@ -87,19 +85,9 @@ def _desks(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally
     for one in played:
         client = CausewayClient(one.url, one.key.get_secret_value(), http=http, attempts_max=2)
         others = [provider for provider in providers if provider != one.party]
-        desks[one.party] = Desk(client, one.party, _work(one, seed=seed, others=others), tally=tally)
+        work = work_of(one.kind, one.party, seed=seed, clock=SystemClock(), others=others)
+        desks[one.party] = Desk(client, one.party, work, tally=tally)
     return desks
-
-
-def _work(one: SandboxParty, *, seed: str, others: Sequence[str]) -> Work:
-    clock = SystemClock()
-    match one.kind:
-        case PartyKind.HOTLINE:
-            return hotline_work(one.party, seed=seed, clock=clock)
-        case PartyKind.LAW_ENFORCEMENT:
-            return agency_work(one.party, seed=seed, clock=clock)
-        case PartyKind.INDUSTRY:
-            return provider_work(one.party, seed=seed, clock=clock, others=others)
 
 
 if __name__ == "__main__":

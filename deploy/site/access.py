@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -65,9 +65,16 @@ def accepts(host: str, port: int) -> bool:
         return False
 
 
-async def _select_one(url: str) -> bool:
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database, closed in the end."""
     connection = await asyncpg.connect(url, timeout=CONNECT_S)
     try:
-        return bool(await connection.fetchval("SELECT 1") == 1)
+        yield connection
     finally:
         await connection.close()
+
+
+async def _select_one(url: str) -> bool:
+    async with connected(url) as connection:
+        return bool(await connection.fetchval("SELECT 1") == 1)

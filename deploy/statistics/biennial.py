@@ -8,22 +8,20 @@ was published of several countries together is a row without a country.
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from deploy.statistics.figures import MEASURES, Measure, Month
 from deploy.statistics.publication import csv_of
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
 
-_AGENCIES: Final = tuple(each.value for each in MEASURES[PartyKind.LAW_ENFORCEMENT])
 #: What of each month's tables can be summed. Medians cannot.
 SUMMED: Final[Mapping[str, Sequence[str]]] = {
-    "agencies": _AGENCIES,
-    "providers": tuple(each.value for each in MEASURES[PartyKind.INDUSTRY]),
+    "agencies": MEASURES[PartyKind.LAW_ENFORCEMENT],
+    "providers": MEASURES[PartyKind.INDUSTRY],
     "gone": ("already_gone", "gone_while_held"),
 }
 #: What Article 8(1) of Regulation (EU) 2021/1232 names, and where it comes from; None: nobody tells the exchange.
@@ -40,49 +38,41 @@ ARTICLE_8: Final[Mapping[str, Measure | None]] = {
 }
 
 
-@dataclass(slots=True)
-class Summed:
+class Summed(NamedTuple):
     """What the months of a year say of one country: in how many it stands, and the sums by column."""
 
-    months: set[str] = field(default_factory=set)
-    sums: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    year: int
+    country: str
+    months: int
+    sums: Mapping[str, int]
 
 
 def files_of(first: int, published: Path) -> dict[str, bytes]:
     """The tables of the year `first` and the one after it. Raises `Refused`: `month_unpublished`, `table_unknown`."""
     made, years = {}, f"{first}-{first + 1}"
     for table, columns in SUMMED.items():
-        rows = list(_rows(first, published, table))
-        header = ["year", "country", "months", *columns]
-        made[f"{years}-{table}.csv"] = csv_of(
-            header,
-            [[year, country, len(of.months), *(of.sums[each] for each in columns)] for year, country, of in rows],
-        ).encode()
+        rows = [row for year in (first, first + 1) for row in _rows(year, published, table)]
+        made[f"{years}-{table}.csv"] = _table(rows, dict(zip(columns, columns, strict=True)))
         if table == "agencies":
-            made[f"{years}-article-8.csv"] = csv_of(
-                ["year", "country", "months", *ARTICLE_8],
-                [[year, country, len(of.months), *_article_8(of)] for year, country, of in rows],
-            ).encode()
+            made[f"{years}-article-8.csv"] = _table(rows, ARTICLE_8)
     return made
 
 
-def _article_8(of: Summed) -> list[object]:
-    return ["" if measure is None else of.sums[measure] for measure in ARTICLE_8.values()]
+def _table(rows: Sequence[Summed], columns: Mapping[str, str | None]) -> bytes:
+    """The sums under other names; empty what nobody tells."""
+    named = ["year", "country", "months", *columns]
+    return csv_of(named, [[*row[:3], *(of and row.sums[of] for of in columns.values())] for row in rows])
 
 
-def _rows(first: int, published: Path, table: str) -> Iterator[tuple[int, str, Summed]]:
-    """By year and country, several countries last."""
-    for year in (first, first + 1):
-        found: dict[str, Summed] = defaultdict(Summed)
-        for number in range(1, 13):
-            month = Month(year, number)
-            for row in _read(published / f"{month}-{table}.csv", SUMMED[table]):
-                of = found[row["country"]]
-                of.months.add(str(month))
-                for column in SUMMED[table]:
-                    of.sums[column] += int(row[column])
-        for country in sorted(found, key=lambda each: (not each, each)):
-            yield year, country, found[country]
+def _rows(year: int, published: Path, table: str) -> Iterator[Summed]:
+    """By country, several countries last."""
+    months, sums = defaultdict[str, set[Month]](set), defaultdict[str, Counter[str]](Counter)
+    for month in (Month(year, number) for number in range(1, 13)):
+        for row in _read(published / f"{month}-{table}.csv", SUMMED[table]):
+            months[row["country"]].add(month)
+            sums[row["country"]].update({column: int(row[column]) for column in SUMMED[table]})
+    for country in sorted(months, key=lambda each: (not each, each)):
+        yield Summed(year, country, len(months[country]), sums[country])
 
 
 def _read(path: Path, columns: Sequence[str]) -> Sequence[Mapping[str, str]]:

@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from deploy.statistics.figures import MEASURES, Figures, Measure, Month
-from deploy.statistics.held import GoneParty, GoneRow, gone_rows
-from deploy.statistics.merging import SMALL, Party, Row, merged
-from deploy.statistics.page import Part, page
-from deploy.statistics.plots import Bar, bars
+from deploy.statistics.merging import SMALL, GoneParty, Party, Row, gone_rows, merged
+from deploy.statistics.page import Bar, Part, bars, page
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import PartyKind
@@ -37,9 +35,8 @@ _PLOTTED: Final = {
 }
 #: What has no median: from whom it was is the same as that it was sent.
 _UNTIMED: Final = {
-    (PartyKind.INDUSTRY, Measure.SENT),
-    (PartyKind.LAW_ENFORCEMENT, Measure.FROM_HOTLINES),
-    (PartyKind.LAW_ENFORCEMENT, Measure.FROM_PROVIDERS),
+    PartyKind.INDUSTRY: {Measure.SENT},
+    PartyKind.LAW_ENFORCEMENT: {Measure.FROM_HOTLINES, Measure.FROM_PROVIDERS},
 }
 
 
@@ -64,39 +61,27 @@ def files_of(
     named, title = (f"{month}-exercises", f"{month} (exercises)") if exercises else (f"{month}", f"{month}")
     made: dict[str, bytes] = {}
     parts: list[Part] = []
-    for kind in MEASURES:
-        lines, file = lines_of(kind, figures, directory), f"{named}-{_NAMES[kind]}"
-        made[f"{file}.csv"] = _table(kind, lines).encode()
-        plots = {f"{file}{end}.svg": (measure, f"{what}, {title}") for end, (measure, what) in _PLOTTED[kind].items()}
-        made |= {name: bars(what, list(_plotted(of, lines))).encode() for name, (of, what) in plots.items()}
-        shown = {name: what for name, (_, what) in plots.items()}
-        parts.append(Part(f"{file}.csv", _NAMES[kind].capitalize(), shown))
-    gone, what = gone_of(figures, directory), f"Items gone while held, {title}"
-    made[f"{named}-gone.csv"] = _gone_table(gone).encode()
+
+    def add(name: str, heading: str, table: bytes, plots: Mapping[str, tuple[str, Sequence[Bar]]]) -> None:
+        pictures = {f"{named}-{name}{end}.svg": (f"{what}, {title}", drawn) for end, (what, drawn) in plots.items()}
+        made[f"{named}-{name}.csv"] = table
+        made.update({file: bars(what, drawn).encode() for file, (what, drawn) in pictures.items()})
+        parts.append(Part(f"{named}-{name}.csv", heading, {file: what for file, (what, _) in pictures.items()}))
+
+    for kind, name in _NAMES.items():
+        lines = _lines(kind, figures, directory)
+        plots = {end: (what, list(_plotted(of, lines))) for end, (of, what) in _PLOTTED[kind].items()}
+        add(name, name.capitalize(), _table(kind, lines), plots)
+    gone = gone_rows(
+        GoneParty(party, _country(directory, party), (counted.gone, counted.gone_while_held))
+        for party, counted in _of_kind(PartyKind.INDUSTRY, figures, directory)
+    )
+    header = ["country", "parties", "already_gone", "gone_while_held"]
+    table = csv_of(header, [[row.country, len(row.parties), row.gone, row.held] for row in gone])
     held = [Bar(row.country or "several countries", float(row.held)) for row in gone]
-    made[f"{named}-gone.svg"] = bars(what, held).encode()
-    parts.append(Part(f"{named}-gone.csv", "What was gone already", {f"{named}-gone.svg": what}))
+    add("gone", "What was gone already", table, {"": ("Items gone while held", held)})
     made[f"{named}.html"] = page(f"What {title} came to", parts, made).encode()
     return made
-
-
-def lines_of(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[Line]:
-    """The rows of one kind of recipient."""
-    parties = [
-        Party(party, _country(directory, party), tuple(counted.origins.get(each, {}) for each in MEASURES[kind]))
-        for party, counted in figures.items()
-        if (known := directory.party(party)) is not None and known.kind == kind
-    ]
-    return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties)]
-
-
-def gone_of(figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[GoneRow]:
-    """The rows of what was gone."""
-    return gone_rows(
-        GoneParty(party, _country(directory, party), (counted.gone, counted.gone_while_held))
-        for party, counted in figures.items()
-        if (known := directory.party(party)) is not None and known.kind == PartyKind.INDUSTRY
-    )
 
 
 def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
@@ -108,9 +93,8 @@ def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
     for name, content in files.items():
         path = folder / name
         if path.exists() and path.read_bytes() != content:
-            raise Refused(
-                "already_published", f"{name} says otherwise, and stays: {hashlib.sha256(content).hexdigest()[:16]} now"
-            )
+            now = hashlib.sha256(content).hexdigest()[:16]
+            raise Refused("already_published", f"{name} says otherwise, and stays: {now} now")
     written = [folder / name for name in files if not (folder / name).exists()]
     for path in written:
         part = path.with_name(f".{path.name}")
@@ -119,42 +103,45 @@ def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
     return written
 
 
+def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as text (RFC 4180)."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows([header, *rows])
+    return text.getvalue().encode()
+
+
+def _of_kind(
+    kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex
+) -> Iterator[tuple[str, Figures]]:
+    for party, counted in figures.items():
+        if (known := directory.party(party)) is not None and known.kind == kind:
+            yield party, counted
+
+
+def _lines(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[Line]:
+    """The rows of one kind of recipient."""
+    parties = [
+        Party(party, _country(directory, party), tuple(counted.origins.get(each, {}) for each in MEASURES[kind]))
+        for party, counted in _of_kind(kind, figures, directory)
+    ]
+    return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties)]
+
+
 def _country(directory: DirectoryIndex, party: str) -> str:
     """Where it is established: the first place of its entry, without subdivision; several where it names none."""
     known = directory.party(party)
     return known.jurisdictions[0].split("-")[0] if known is not None and known.jurisdictions else ""
 
 
-def _table(kind: PartyKind, lines: Sequence[Line]) -> str:
+def _table(kind: PartyKind, lines: Sequence[Line]) -> bytes:
     measures = MEASURES[kind]
-    timed = [each for each in measures if (kind, each) not in _UNTIMED]
+    timed = [each for each in measures if each not in _UNTIMED[kind]]
     header = ["recipient", "country", "parties", *measures, *(f"{each}_median_h" for each in timed)]
-    return csv_of(
-        header,
-        [
-            [
-                line.row.name,
-                line.row.country,
-                len(line.row.parties),
-                *line.figures.counts(measures),
-                *(line.hours(each) for each in timed),
-            ]
-            for line in lines
-        ],
-    )
-
-
-def _gone_table(rows: Sequence[GoneRow]) -> str:
-    header = ["country", "parties", "already_gone", "gone_while_held"]
-    return csv_of(header, [[row.country, len(row.parties), row.gone, row.held] for row in rows])
-
-
-def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as text (RFC 4180)."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\r\n")
-    table.writerows([header, *rows])
-    return text.getvalue()
+    rows = [
+        [row.name, row.country, len(row.parties), *map(figures.count, measures), *map(Line(row, figures).hours, timed)]
+        for row, figures in lines
+    ]
+    return csv_of(header, rows)
 
 
 def _plotted(measure: Measure, lines: Sequence[Line]) -> Iterator[Bar]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Protocol, runtime_checkable
-from uuid import UUID
 
 from pydantic import StringConstraints
 
@@ -16,7 +15,7 @@ from shared.contracts.items import ItemNumber
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.act import NoticeState
 from shared.formats.dsa_notices import ReportedNotice
-from shared.party.preservation.ports import Preservations
+from shared.party.preservation.store.locations import ProviderPreservations
 from shared.party.recipient.ports import ShownItem
 
 
@@ -51,23 +50,12 @@ class NoticeMoved(Contract):
     state: NoticeState
 
 
-class MatchingPreservations(Preservations, Protocol):
-    """What agencies want kept, and of which items of notices that is."""
-
-    async def unanswered(self, notice_id: UUID, party: str, items: Collection[int]) -> list[UUID]:
-        """The requests that are not answered yet and want something kept at where these items lie.
-
-        Whoever asks for a place and whoever removes what lies there follow one another until their transactions end.
-        """
-        ...
-
-
 @runtime_checkable
 class BesidePreservations(Protocol):
     """The notices of a transaction, with what agencies want kept of the same places."""
 
     @property
-    def preservations(self) -> MatchingPreservations: ...
+    def preservations(self) -> ProviderPreservations: ...
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from shared.exchange.states import row
 from shared.formats.dsa_notices import ReportedNotice
 from shared.kernel.errors import Refused
 from shared.party.preservation import use_cases as preservation
-from shared.party.preservation.ports import Acting as Preserving
+from shared.party.preservation.use_cases import Acting as Preserving
 from shared.party.recipient.domain import require_role
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.use_cases import act

@@ -12,8 +12,7 @@ from uuid import UUID
 from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reason
 from shared.contracts.answers import Acceptance, OutcomeReport, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.contracts.holds import HoldExtension, HoldExtensionOf, HoldNamed, HoldRequest
-from shared.contracts.leases import Claim, HandOver
+from shared.contracts.holds import Claim, HandOver, HoldExtension, HoldExtensionOf, HoldNamed, HoldRequest
 from shared.contracts.passing import TIMES_MAX, CameBack, Passing, ReferralPassedOnClear, Referring
 from shared.contracts.questions import Dispute, Question
 from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON

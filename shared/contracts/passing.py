@@ -15,6 +15,7 @@ from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
 from shared.contracts.referral import EdgeSealed, ReferralRecord, Revision
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason
+from shared.vocabulary.contacts import ContactGround
 
 #: So many acts of a case are told, the newest.
 PASSED_ACTS_MAX: Final = 64
@@ -100,3 +101,24 @@ class PassedOn(Contract):
     reason: CaseReferReason
     at: Instant
     history: tuple[PassedAct, ...]
+
+
+class ContactSuggestedClear(Contract):
+    """The origin tells the agency of another one that has a case like this one."""
+
+    referral_id: Uuid
+    revision: Revision
+
+
+class Contact(Contract):
+    """Which agency that is, what the two cases have in common, and the referral that it has: its case, if they meet."""
+
+    agency: PartyId
+    ground: ContactGround
+    their_referral_id: Uuid
+
+
+class SuggestedContact(Contact):
+    """A contact as the agency was told of it, and when."""
+
+    at: Instant

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.contracts import fields
 from shared.contracts.base import (
     ActorId,
     Asn,
@@ -21,23 +22,6 @@ from shared.contracts.base import (
     Uuid,
 )
 from shared.contracts.decision import DecisionRef, Edge
-from shared.contracts.fields import (
-    AccountId,
-    CaseReference,
-    ExternalRef,
-    IpAddress,
-    Md5,
-    MessageLocator,
-    OnionUrl,
-    Pdq,
-    PeerId,
-    PhotoDna,
-    Port,
-    Sha1,
-    Sha256,
-    TmkPdqf,
-    Url,
-)
 from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, AnsweredSoFar, ItemNumber
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
@@ -54,27 +38,27 @@ CutRules = Annotated[
 
 class UrlLocator(Contract):
     kind: Literal["url"]
-    value: Url
+    value: fields.Url
 
 
 class OnionLocator(Contract):
     kind: Literal["onion"]
-    value: OnionUrl
+    value: fields.OnionUrl
 
 
 class AccountLocator(Contract):
     kind: Literal["account"]
-    value: AccountId
+    value: fields.AccountId
 
 
 class MessageLocatorItem(Contract):
     kind: Literal["message"]
-    value: MessageLocator
+    value: fields.MessageLocator
 
 
 class PeerLocator(Contract):
     kind: Literal["p2p"]
-    value: PeerId
+    value: fields.PeerId
 
 
 Locator = Annotated[
@@ -96,12 +80,12 @@ class Hosting(Contract):
 class Hashes(Contract):
     """Hashes of one file. All are class S3; PhotoDNA is partly invertible (Athalye 2021)."""
 
-    md5: Md5 | None = None
-    sha1: Sha1 | None = None
-    sha256: Sha256 | None = None
-    pdq: Pdq | None = None
-    photodna: PhotoDna | None = None
-    tmk_pdqf: TmkPdqf | None = None
+    md5: fields.Md5 | None = None
+    sha1: fields.Sha1 | None = None
+    sha256: fields.Sha256 | None = None
+    pdq: fields.Pdq | None = None
+    photodna: fields.PhotoDna | None = None
+    tmk_pdqf: fields.TmkPdqf | None = None
 
 
 class Classification(Contract):
@@ -190,8 +174,8 @@ class NumberedItem(Item):
 
 
 class NetworkObservation(Contract):
-    ip: IpAddress
-    port: Port | None = None
+    ip: fields.IpAddress
+    port: fields.Port | None = None
     at: EventTime
     kind: codes.NetworkEvent = codes.NetworkEvent.UNKNOWN
 
@@ -200,7 +184,7 @@ class SubjectAccount(Contract):
     """An account that was reported, at the provider `service`. Sealed, and for law enforcement only."""
 
     service: PartyId
-    account: AccountId
+    account: fields.AccountId
     events: Annotated[tuple[NetworkObservation, ...], Field(max_length=4)] = ()
 
 
@@ -222,7 +206,7 @@ class Actionable(Contract):
 
 class Correlation(Contract):
     system: codes.CorrelationSystem
-    ref: CaseReference
+    ref: fields.CaseReference
 
 
 class ReferralContent(Contract):
@@ -248,7 +232,7 @@ class ReferralSubmission(ReferralContent):
     `exercise` must agree with the sender's status in the directory: a sandbox party sends exercises only.
     """
 
-    external_ref: ExternalRef
+    external_ref: fields.ExternalRef
     exercise: Flag = True
 
 
@@ -256,7 +240,7 @@ class ReferralRecord(ReferralContent):
     """The sealed part of `ReferralOffered`: the content minimised for one edge."""
 
     items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
-    external_ref: ExternalRef | None = None
+    external_ref: fields.ExternalRef | None = None
 
 
 class EdgeClear(Contract):

@@ -22,7 +22,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 
-from shared.contracts.leaf_proof import LeafProof
+from shared.contracts.evidence import LeafProof
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Defect, EvidenceRejected, Refused

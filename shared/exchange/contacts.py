@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from shared.contracts.contacts import Contact
+from shared.contracts.passing import Contact
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.errors import Refused

@@ -7,14 +7,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear, OnReferral, WithdrawalAnswer
+from shared.contracts.answers import (
+    Answer,
+    Erasure,
+    NoticeAnsweredClear,
+    NoticeNotOursClear,
+    NoticeReinstatedClear,
+    OnReferral,
+    WithdrawalAnswer,
+)
 from shared.contracts.base import Contract
-from shared.contracts.checks import NoticeReinstatedClear
-from shared.contracts.erasures import Erasure
 from shared.contracts.items import AnsweredSoFar
-from shared.contracts.offers import OfferAssessedClear
 from shared.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
 from shared.contracts.registry import MessageType
+from shared.contracts.transfers import OfferAssessedClear
 from shared.exchange import findings, items
 from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
 from shared.exchange.acts import ACTS

@@ -43,7 +43,6 @@ class ByRule:
     instance: str
     directory: Callable[[], DirectoryIndex]
     clock: Clock
-    wake: Callable[[], None] = lambda: None
     aside: SetAside = field(default_factory=SetAside)
 
     @classmethod
@@ -56,7 +55,6 @@ class ByRule:
             instance=machinery.instance,
             directory=machinery.directory,
             clock=machinery.clock,
-            wake=machinery.wake,
             aside=machinery.aside,
         )
 
@@ -74,10 +72,7 @@ class ByRule:
             async with self.database.transaction(RowScope(of, Role.SERVICE, "apply")) as session:
                 await do(Ruling(self, session, self.items(session.driver, self.kek), directory, taking))
 
-        done = await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
-        if done:
-            self.wake()
-        return done
+        return await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
 
     def unheard(self) -> Sequence[str]:
         """The parties that are suspended: nobody hears what is said for them."""

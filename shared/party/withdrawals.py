@@ -13,8 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from shared.contracts.answers import WithdrawalAnswer
-from shared.contracts.erasures import Erasure
+from shared.contracts.answers import Erasure, WithdrawalAnswer
 from shared.exchange.act import Act
 from shared.exchange.keeping import reason_to_keep
 from shared.exchange.rows.erasures import ERASE

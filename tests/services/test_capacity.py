@@ -18,8 +18,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import Read
-from services.audit.domain.protocol import Observed
-from services.audit.domain.reading import Reading, read_records
+from services.audit.domain.reading import Observed, Reading, read_records
 from shared.contracts.registry import BY_TYPE
 from shared.envelope.headers import PLACE, SALT
 from shared.envelope.record_value import split_value

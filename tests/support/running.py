@@ -21,11 +21,10 @@ import httpx
 import pytest
 
 from client.api import CausewayClient
-from deploy.demo.steps import Key
 from deploy.devstack.process import Process
 from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
-from deploy.scenarios.stage import ISSUE_SLOT_S
+from deploy.scenarios.player import ISSUE_SLOT_S, Key
 from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import Installation, environment, install
 from deploy.site.kinds import AUDIT

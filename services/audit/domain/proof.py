@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple
+from typing import Final
 
-from pydantic import Field
-
+from services.audit.domain.shown import Count, KeptEntry
 from shared.contracts.base import Contract, Digest, Instant, Uuid
 from shared.envelope.base64url import to_base64url
 from shared.envelope.content_proof import TREE_SIZES, signed_bytes
@@ -16,7 +14,6 @@ from shared.envelope.keys import VerifyKey
 from shared.kernel.errors import EvidenceRejected, Refused
 from shared.ledger.tree import root_from_inclusion
 
-_Count = Annotated[int, Field(ge=0)]
 _HASH_BYTES: Final = 32
 
 
@@ -42,17 +39,6 @@ class KeptProof:
     salt: bytes
 
 
-class Place(NamedTuple):
-    """Where a record lies, and what it is: enough to find its one entry."""
-
-    topic: str
-    topic_id: Uuid
-    partition: int
-    offset: int
-    at: datetime
-    digest: str
-
-
 class Proof(Contract):
     """The proof of one message, and where its record lies.
 
@@ -64,30 +50,30 @@ class Proof(Contract):
 
     topic: str
     topic_id: Uuid
-    partition: _Count
-    offset: _Count
+    partition: Count
+    offset: Count
     at: Instant
     digest: Digest
     key_id: str
     signed_by: str | None
-    size: _Count
-    position: _Count
+    size: Count
+    position: Count
     path: tuple[Digest, ...]
     salt: str
     signature: str
     signature_is: SignatureIs
 
 
-def proof_of(place: Place, kept: KeptProof, key: VerifyKey | None) -> Proof:
+def proof_of(entry: KeptEntry, kept: KeptProof, key: VerifyKey | None) -> Proof:
     """Return the proof, with its path and its signature checked anew by this key of the writer."""
     path = tuple(kept.path[step : step + _HASH_BYTES] for step in range(0, len(kept.path), _HASH_BYTES))
     return Proof(
-        topic=place.topic,
-        topic_id=place.topic_id,
-        partition=place.partition,
-        offset=place.offset,
-        at=place.at,
-        digest=place.digest,
+        topic=entry.topic,
+        topic_id=entry.topic_id,
+        partition=entry.partition,
+        offset=entry.offset,
+        at=entry.at,
+        digest=entry.digest,
         key_id=kept.key_id,
         signed_by=kept.writer if key is not None else None,
         size=kept.size,
@@ -95,17 +81,17 @@ def proof_of(place: Place, kept: KeptProof, key: VerifyKey | None) -> Proof:
         path=tuple(step.hex() for step in path),
         salt=to_base64url(kept.salt),
         signature=to_base64url(kept.signature),
-        signature_is=_signature(place, kept, path=path, key=key),
+        signature_is=_signature(entry, kept, path=path, key=key),
     )
 
 
-def _signature(place: Place, kept: KeptProof, *, path: tuple[bytes, ...], key: VerifyKey | None) -> SignatureIs:
+def _signature(entry: KeptEntry, kept: KeptProof, *, path: tuple[bytes, ...], key: VerifyKey | None) -> SignatureIs:
     if key is None:
         return SignatureIs.OF_NO_KEY
     if kept.size not in TREE_SIZES:
         return SignatureIs.INVALID
     try:
-        head = root_from_inclusion(bytes.fromhex(place.digest), kept.position, kept.size, path=path)
+        head = root_from_inclusion(bytes.fromhex(entry.digest), kept.position, kept.size, path=path)
         key.verify(kept.signature, signed_bytes(head, kept.size))
     except (Refused, EvidenceRejected):
         return SignatureIs.INVALID

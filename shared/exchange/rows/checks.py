@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.contracts import checks, registry
+from shared.contracts import answers, registry
 from shared.exchange.act import ACTORS, ISSUED, OPEN, SERVICE, Act, Cause, Move, Offered, Subject, Track, any_of, stays
 from shared.vocabulary.answers import AnswerState, ItemsFold
 from shared.vocabulary.code import Code
@@ -24,7 +24,7 @@ ORIGINS: Final = (
         Cause.PERSON,
         ACTORS,
         stays(*ISSUED),
-        takes=checks.ItemChecks,
+        takes=answers.ItemChecks,
     ),
 )
 PROVIDERS: Final = (
@@ -46,6 +46,6 @@ PROVIDERS: Final = (
         _AGAIN,
         OPEN,
         registry.NOTICE_REINSTATED,
-        checks.Reinstatement,
+        answers.Reinstatement,
     ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.contracts import leases
+from shared.contracts import holds
 from shared.contracts.base import Contract
 from shared.exchange.act import ACTORS, OPEN, WORKED_ON, Act, Cause, Subject, Track, stays
 
@@ -19,4 +19,4 @@ def _of_lease(name: str, takes: type[Contract]) -> Act:
     return Act(name, Subject.CASE, Track.ANSWER, Cause.PERSON, ACTORS, _STAYS, OPEN, takes=takes)
 
 
-ROWS: Final[tuple[Act, ...]] = (_of_lease("claim", leases.Claim), _of_lease("hand_over", leases.HandOver))
+ROWS: Final[tuple[Act, ...]] = (_of_lease("claim", holds.Claim), _of_lease("hand_over", holds.HandOver))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.contracts import answers, offers, registry
+from shared.contracts import answers, registry, transfers
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import ACTORS, OPEN, Act, Cause, Move, Subject, Track, any_of
@@ -32,6 +32,6 @@ ROWS: Final = (
         "assess",
         tuple(Move(_ASSIGNED, fold.value, frozenset[Code]({fold})) for fold in OfferFold),
         message=registry.OFFER_ASSESSED,
-        takes=offers.OfferFindings,
+        takes=transfers.OfferFindings,
     ),
 )

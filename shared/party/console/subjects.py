@@ -23,7 +23,7 @@ from shared.party.console.reasons import read_reason
 from shared.party.finding import sought_in
 from shared.party.looks import looks_at
 from shared.party.opened import ShownLook
-from shared.party.questions.ports import ShownQuestion
+from shared.party.questions.domain import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.api import Serving
 from shared.party.recipient.domain import RecipientKind

@@ -8,14 +8,21 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements, WithdrawalAnswer
+from shared.contracts.answers import (
+    DisownedItems,
+    ItemAnswers,
+    ItemsCheckedClear,
+    NoticeDisowning,
+    NoticeStatements,
+    ReinstatedItems,
+    Reinstatement,
+    WithdrawalAnswer,
+)
 from shared.contracts.base import Contract
-from shared.contracts.checks import ItemsCheckedClear, ReinstatedItems, Reinstatement
 from shared.contracts.items import AnsweredSoFar
-from shared.contracts.offers import AssessedItems, OfferFindings
 from shared.contracts.referral import NoticeRecord, ReferralRecord
 from shared.contracts.registry import MessageType
-from shared.contracts.transfers import ClaimGrantedClear, TransferOfferedClear
+from shared.contracts.transfers import AssessedItems, ClaimGrantedClear, OfferFindings, TransferOfferedClear
 from shared.exchange import findings, items
 from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.items import Said

@@ -6,10 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.contracts.answers import NoticeStatements, WithdrawalAnswer
+from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.contracts.checks import ItemsCheckedClear
-from shared.contracts.erasures import Erasure
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.holds import HoldPlacedClear
@@ -44,7 +42,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.opened import tell_opened
-from shared.party.questions.ports import Between
+from shared.party.questions.domain import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
 from shared.routing.directory_index import DirectoryIndex

@@ -31,12 +31,10 @@ from shared.runtime.console.asked import (
     read_body,
     require_ours,
 )
-from shared.runtime.console.coming import PendingSession
+from shared.runtime.console.cookies import MINUTES, REST_COOKIE, PendingSession, Rest
 from shared.runtime.console.doorway import Doorway, Elsewhere
 from shared.runtime.console.drawing import environment
-from shared.runtime.console.people import SESSION_HOURS, Sessions, Signed, SignIn
-from shared.runtime.console.rest import COOKIE as REST
-from shared.runtime.console.rest import MINUTES, Rest
+from shared.runtime.console.people import SESSION_HOURS, LinkSignIn, Sessions, Signed
 from shared.runtime.http.identity import announced_bytes
 from shared.runtime.http.problems import RETRY_AFTER_S, status_of
 
@@ -75,7 +73,7 @@ class Gate:
     """
 
     sessions: Sessions
-    sign_in: SignIn
+    sign_in: LinkSignIn
     charge: Callable[[str, int], None]
     clock: Clock
     elsewhere: Elsewhere
@@ -309,13 +307,13 @@ class Frame:
         return answer
 
     def _rest(self, request: Request) -> Rest | None:
-        return Rest.read(request.cookies.get(REST))
+        return Rest.read(request.cookies.get(REST_COOKIE))
 
     def _keep_rest(self, answer: Response, request: Request, rest: Rest | None) -> None:
         if rest is None:
-            cookies.drop(answer, request, REST)
+            cookies.drop(answer, request, REST_COOKIE)
         else:
-            cookies.put(answer, request, REST, value=rest.kept, seconds=_YEAR_S)
+            cookies.put(answer, request, REST_COOKIE, value=rest.kept, seconds=_YEAR_S)
 
     async def _out(self, asked: Asked) -> Response:
         return await self._left_for(asked, "left")

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.delivery import ReadsAnnouncedClear
+from shared.contracts.documents import ReadsAnnouncedClear
 from shared.contracts.registry import Family
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.accept import ReadingInstance, accept_batch

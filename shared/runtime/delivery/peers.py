@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from shared.contracts.delivery import ReadsAnnouncedClear
+from shared.contracts.documents import ReadsAnnouncedClear
 from shared.contracts.registry import READS_ANNOUNCED
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.correspondents import pairs_of

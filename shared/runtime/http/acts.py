@@ -22,11 +22,10 @@ Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
 
 
 class Acts:
-    """Runs acts against one database and wakes the relay after each commit."""
+    """Runs acts against one database."""
 
-    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._wake = wake
 
     async def once(
         self,
@@ -76,8 +75,6 @@ class Acts:
             done = await act(session)
             answer = done.spelt() if isinstance(done, Contract) else encoded(done)
             await store_answer(session.driver, identity.party, key, status=status, answer=answer)
-        # Durable from here: the relay sends what the act put into the outbox.
-        self._wake()
         return status, answer
 
 

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.kernel.errors import Unavailable
-from shared.runtime.http.bodies import CONNECTION
 
+#: Where the scope of a request holds its connection, if the server is ours.
+CONNECTION: Final = "causeway.connection"
 HEAD_TIMEOUT_S: Final = 10.0
 
 #: Of a head, and of the trailers of a body: their bytes, and how many fields.
@@ -199,7 +200,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_head = False
         super().on_headers_complete()
         # The request's task runs later, so the application finds this in its scope.
-        self.scope[CONNECTION] = _Exchange(self, self.cycle)  # type: ignore[typeddict-unknown-key]
+        self.scope[CONNECTION] = RequestConnection(self, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         self._loose_bytes = 0
@@ -267,19 +268,22 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-class _Exchange(NamedTuple):
-    """`bodies.RequestConnection` of one request."""
+class RequestConnection(NamedTuple):
+    """The connection of a request, as the application sees it."""
 
     protocol: PatientProtocol
     cycle: RequestResponseCycle
 
     def has_body(self) -> bool:
+        """Whether the whole body has arrived already."""
         return not self.cycle.more_body
 
     def pause(self) -> None:
+        """Read nothing from the client until the application asks for the body."""
         self.protocol.flow.pause_reading()
 
     def rest(self) -> None:
+        """Read no further request for a second after the present answer."""
         self.protocol.rest()
 
 

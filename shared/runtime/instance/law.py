@@ -1,19 +1,23 @@
-"""The documents that an instance decides by: whether they may still be used, and alarms for what ages in them."""
+"""What an instance decides by: whether its documents may still be used, what ages in them, and what its peers read."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Final
 
 from shared.exchange.holds import Hours
 from shared.exchange.prepare import Documents
+from shared.exchange.reads import PeerReads
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.ageing import REASONS, aged
 from shared.routing.edition import Age, Edition
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.transactions import Database
+from shared.runtime.delivery.peers import load_peer_reads
 from shared.runtime.kafka.documents import DocumentFeed
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
@@ -93,3 +97,27 @@ class LawWatch:
         if age not in (Age.FRESH, self._ages.get(kind)):
             log("document_ages", kind=kind, code=age.value)
         self._ages[kind] = age
+
+
+PEERS_EVERY_S: Final = 5.0
+
+
+class PeerWatch:
+    """Whoever writes to a peer asks it what that reads; `reads` is another object after each change."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.reads = PeerReads()
+
+    async def look(self) -> None:
+        """Look once. Raises `Unavailable` if the database does not answer."""
+        found = await load_peer_reads(self._database)
+        if found != self.reads:
+            self.reads = found
+
+    async def run(self) -> None:
+        """Look for ever. While the database is away, what was known last holds."""
+        while True:
+            with suppress(Unavailable):  # whoever needs the database says so itself
+                await self.look()
+            await asyncio.sleep(PEERS_EVERY_S)

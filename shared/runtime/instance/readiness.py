@@ -54,7 +54,7 @@ class AtWork:
         return waiting if self.parts[part] else Check(part, False, "part_failed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Asks one instance's database, documents, relay, bus and stores."""
 

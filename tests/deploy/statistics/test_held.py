@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from deploy.statistics.held import GoneParty, GoneRow, gone_rows
-from deploy.statistics.merging import ELSEWHERE, SMALL, Party, merged
+from deploy.statistics.merging import ELSEWHERE, SMALL, GoneParty, GoneRow, Party, gone_rows, merged
 from tests.deploy.statistics.test_merging import spread, spread_party
 
 #: A notice has so many items at most.

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from services.audit import intake
-from services.audit.acknowledgements import AckWriter
+from services.audit.bus import AckWriter
 from services.audit.domain.partitions import PartitionStatus
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
@@ -212,7 +212,7 @@ async def test_acknowledgements_that_stand_still_are_no_readiness(log: Log, monk
         await stop.wait()
 
     monkeypatch.setattr(acks, "give_due", hangs)
-    monkeypatch.setattr("services.audit.acknowledgements.POLL_S", 0.0)
+    monkeypatch.setattr("services.audit.bus.POLL_S", 0.0)
     giving = asyncio.create_task(acks.run())
     await asyncio.sleep(0)
     assert (await acks.check()).ok

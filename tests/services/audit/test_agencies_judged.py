@@ -9,11 +9,10 @@ from uuid import UUID
 import pytest
 
 from services.audit import use_cases
-from services.audit.ports import Sought
-from services.audit.use_cases import Look
+from services.audit.domain.shown import Look, Sought
 from shared.contracts.answers import CaseAcceptedClear
-from shared.contracts.contacts import Contact, ContactSuggestedClear
 from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
+from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED, HOLD_ENDED, HOLD_PLACED, REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
 from shared.exchange.compose import Addressing, compose

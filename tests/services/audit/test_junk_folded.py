@@ -14,7 +14,6 @@ import pytest
 
 from deploy.accounting import views
 from deploy.accounting.book import Book
-from deploy.accounting.books import counted
 from deploy.accounting.log import LogCheck
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import EntryKind
@@ -99,7 +98,7 @@ async def reconciled(endpoint: DatabaseEndpoint, log: Log, broker: Broker) -> tu
         rows = []
         for topic_id in lives.values():
             rows += await book.fetch(views.NOBODYS.replace("GROUP", f"WHERE topic_id = '{topic_id}' GROUP"))
-    return found, [counted(row) for row in rows]
+    return found, [row["note"] for row in rows]
 
 
 async def counts(log: Log, topic: Topic) -> list[tuple[str, int, int, int]]:

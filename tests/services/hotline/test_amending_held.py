@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_amending import amended, client, filed
+from tests.services.hotline.test_amending import amended, filed
 from tests.services.hotline.test_holds import (
     SLOT,
     WINDOW,

@@ -20,7 +20,7 @@ from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.questions import NeedsInfo
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_amending import amended, client, filed
+from tests.services.hotline.test_amending import amended, filed
 from tests.services.hotline.test_asked import STATED, answer, waits
 from tests.services.hotline.test_attention import about
 from tests.services.hotline.test_holds import (

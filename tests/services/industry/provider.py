@@ -19,7 +19,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.party.origin.bus import OriginBus
-from shared.party.origin.ports import Edges
+from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
@@ -44,7 +44,7 @@ class DecidedAgain(DecideAgain):
     def __init__(self) -> None:
         self.given: list[UUID] = []
 
-    async def refused(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
+    async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
         self.given += message_ids
 
 

@@ -26,9 +26,8 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.preservation.ports import Acting
 from shared.party.preservation.store.locations import ProviderPreservations, tokens
-from shared.party.preservation.use_cases import act
+from shared.party.preservation.use_cases import Acting, act
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import SessionUnit
 from tests.services.databases import until_one_waits_for_a_lock

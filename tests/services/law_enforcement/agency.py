@@ -18,12 +18,13 @@ from shared.exchange.message import Received
 from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Acting
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import SessionUnit, Settlement
 from shared.vocabulary.jurisdiction import TREE
-from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory, offered
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import about, clear_parts
 
@@ -47,6 +48,12 @@ class Agencies:
         async with self._applying() as unit:
             refusals = await self._door().apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
+
+    async def offer(self, **changes: str) -> UUID:
+        """Receive a referral that is offered to an agency."""
+        referral_id = uuid7()
+        assert await self.receive(offered(referral_id, **changes)) == [None]
+        return referral_id
 
     async def receipted(self, *told: Settlement) -> None:
         """What the instances that it was sent to say of messages."""

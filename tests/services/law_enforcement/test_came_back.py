@@ -15,8 +15,7 @@ from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.answers import Acceptance
 from shared.contracts.base import Contract
-from shared.contracts.holds import HoldEndedClear, HoldRequest
-from shared.contracts.leases import Claim
+from shared.contracts.holds import Claim, HoldEndedClear, HoldRequest
 from shared.contracts.passing import Referring
 from shared.contracts.preserving import PreservationRecord
 from shared.contracts.registry import HOLD_ENDED

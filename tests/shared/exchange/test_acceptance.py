@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.acceptance import SignedAcceptance
+from shared.contracts.evidence import SignedAcceptance
 from shared.envelope.base64url import to_base64url
 from shared.envelope.content_proof import MessageProof, signed_bytes
 from shared.envelope.keys import SigningKey

@@ -22,10 +22,11 @@ from shared.contracts.answers import (
     NoticeDisowning,
     NoticeStatements,
     OutcomeReport,
+    Reinstatement,
+    ReinstateStatement,
 )
 from shared.contracts.base import Contract
-from shared.contracts.checks import Reinstatement, ReinstateStatement
-from shared.contracts.offers import FindingStatement, OfferFindings
+from shared.contracts.transfers import FindingStatement, OfferFindings
 from shared.exchange.act import Offered, Subject
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge

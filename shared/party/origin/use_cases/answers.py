@@ -28,7 +28,8 @@ from shared.exchange.rows.questions import STAYING
 from shared.exchange.states import rows_for, rows_of
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
-from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Referred, Taken
+from shared.party.origin.records import AnswerAct, Judged, OpenEdge, Referred, Taken
+from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.holds import Holding, of_agencies
 from shared.party.origin.use_cases.questions import Asked
 from shared.party.origin.use_cases.transfers import Claiming
@@ -49,7 +50,7 @@ class EdgeAnswers:
 
     def __init__(
         self,
-        edges: Edges,
+        edges: PostgresEdges,
         at: datetime,
         *,
         holding: Holding | None = None,

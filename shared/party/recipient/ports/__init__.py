@@ -16,7 +16,7 @@ from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import Role
-from shared.party.questions.ports import Questions
+from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.sought import EVERYTHING, Sought
 from shared.routing.directory_index import DirectoryIndex
@@ -61,7 +61,7 @@ class Items(Protocol):
     """The items within one transaction, limited to the parties that it is bound to."""
 
     @property
-    def questions(self) -> Questions:
+    def questions(self) -> PostgresQuestions:
         """What its parties have asked and contested, in the same transaction."""
         ...
 
