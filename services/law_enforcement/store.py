@@ -33,8 +33,7 @@ from shared.exchange.rows.passing import COME_BACK
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
-from shared.party.recipient.ports import ItemAct, Page
-from shared.party.recipient.ports.passings import PassedCase
+from shared.party.recipient.records import ItemAct, Page, PassedCase
 from shared.party.recipient.store.acting import Reference
 from shared.party.recipient.store.arriving import NewItem, insert_received
 from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.party.recipient.ports import ItemAct
+from shared.party.recipient.records import ItemAct
 from shared.runtime.database.columns import Columns, Json, Statement
 
 

@@ -28,7 +28,7 @@ from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.looks import note_look
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey
-from shared.party.recipient.ports import ItemAct, Page, ShownItem
+from shared.party.recipient.records import ItemAct, Page, ShownItem
 from shared.party.recipient.store.acting import Reference, move
 from shared.party.recipient.store.arriving import (
     INSERT_EDGES,
