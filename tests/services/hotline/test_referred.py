@@ -39,7 +39,7 @@ from tests.services.hotline.test_holds import (
 from tests.services.outgoing import clear_parts
 from tests.support.builders import HOTLINE, PROVIDER
 
-__all__ = ["client", "planned"]  # fixtures
+__all__ = ["planned"]  # fixtures
 
 OTHER = "police-de.example"
 NEWER = "policy_not_in_force"
