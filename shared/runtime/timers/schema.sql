@@ -5,7 +5,7 @@
 -- one of the tables. `told_by` is null in rows without a deadline.
 
 CREATE TABLE deadline (
-    edge_id uuid,
+    edge_id uuid NOT NULL,
     party text NOT NULL,
     -- The id by which this party knows the subject, and the id that messages carry. They differ for notices at the origin.
     subject uuid NOT NULL,
@@ -25,13 +25,13 @@ CREATE TABLE deadline (
     -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first. Null until the law has counted them once.
     timers jsonb,
     -- The time of the scheduler's next look: at once where the law has not counted, null while no notification is left.
-    due_at timestamptz DEFAULT '-infinity',
+    due_at timestamptz,
     -- The time at which the first open timer falls due or fell due. Null: no timer is open.
     overdue_at timestamptz,
     -- A code: the reason why deadlines cannot be counted. The scheduler tries again at `due_at`.
-    aside text
+    aside text,
+    PRIMARY KEY (edge_id, party)
 );
-CREATE UNIQUE INDEX deadline_key ON deadline (edge_id, party);
 CREATE INDEX deadline_told ON deadline (told_by, party);
 CREATE INDEX deadline_due ON deadline (due_at) WHERE due_at IS NOT NULL;
 -- A row is in one of the two: whether it has a timer that can become overdue, or only ends of preservations.
@@ -45,9 +45,7 @@ CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
 -- A deadline belongs to a subject of any resource: every act that the role may do sees it and adds its step. Only
 -- the owner removes one: retention.
-SELECT pg_temp.grant_service('SELECT, INSERT', 'deadline');
-SELECT pg_temp.grant_service(
-    'UPDATE (told_by, origin, recipient, rules, acknowledge_h, act_h, begun_at, steps, timers, due_at, overdue_at, aside)',
-    'deadline');
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE (told_by, origin, recipient, rules, acknowledge_h, act_h, begun_at,
+    steps, timers, due_at, overdue_at, aside)', 'deadline');
 SELECT pg_temp.isolate('deadline', NULL,
     added => 'submit release amend reroute apply', changed => 'acts', removed => 'apply');

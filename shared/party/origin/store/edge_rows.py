@@ -19,6 +19,9 @@ from shared.runtime.database.transactions import gather_part, gather_placed, tak
 from shared.runtime.delivery.tracks import TrackSide
 
 
+_NO_TRACK: Final = UUID(int=0)
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeRow:
     """An edge as it is kept with its referral. One that waits or is planned has no message."""
@@ -42,9 +45,9 @@ class EdgeRow:
     window_ends: datetime | None = None
     issue_at: datetime | None = None
     # The track, in the row of its first edge.
-    peer: str | None = None
-    side: int | None = None
-    track: UUID | None = None
+    peer: str = ""
+    side: int = TrackSide.OWN
+    track: UUID = _NO_TRACK
     subject: UUID | None = None
     owner: str | None = None
     other: str | None = None
@@ -170,7 +173,6 @@ def _with_tracks(edges: Iterable[EdgeRow]) -> list[EdgeRow]:
         replace(
             row,
             peer=row.instance,
-            side=TrackSide.OWN,
             track=key_of(row.party, other, subject=subject),
             subject=subject,
             owner=row.party,
