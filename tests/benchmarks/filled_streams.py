@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
-from shared.messaging.store import exceptions, incoming, segments
+from shared.messaging.store import exceptions, incoming, outgoing
 from shared.messaging.streams import Lane
 from shared.runtime.delivery import tracks
 from shared.runtime.delivery.tracks import TrackKey, TrackSide
@@ -87,8 +87,8 @@ def of_sender(rows: int) -> Iterator[_Asked]:
     """What the relay and readiness ask."""
     stream = SLOW, INCARNATION, int(Lane.ORDINARY)
     yield "readiness: how long the oldest waits", metrics._OLDEST, (), 16
-    yield "what is appended next", segments._LIST, (*stream, rows * 9 // 10, 500), 600
-    yield "the chain after a number", segments._CHAIN, (*stream, rows // 2), 4
+    yield "what is appended next", outgoing._LIST_SEGMENTS, (*stream, rows * 9 // 10, 500), 600
+    yield "the chain after a number", outgoing._CHAIN, (*stream, rows // 2), 4
 
 
 def of_recipient(one: UUID) -> Iterator[_Asked]:

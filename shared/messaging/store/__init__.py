@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from shared.messaging.store.exceptions import ExceptionTables
 from shared.messaging.store.incoming import IncomingTables
-from shared.messaging.store.outgoing import OutgoingTables
+from shared.messaging.store.outgoing import OutgoingTables, SegmentTables
 from shared.messaging.store.resync import ResyncTables
-from shared.messaging.store.segments import SegmentTables
 
 
 class PostgresMessagingTx(OutgoingTables, SegmentTables, IncomingTables, ExceptionTables, ResyncTables):

@@ -20,7 +20,7 @@ from shared.messaging.exceptions import (
     Taken,
 )
 from shared.messaging.ports import OpenOutcome
-from shared.messaging.store.session import Tables, list_assignments
+from shared.messaging.store.outgoing import Tables, list_assignments
 from shared.messaging.streams import Lane, Place, Role
 from shared.runtime.database.columns import Columns, insert
 

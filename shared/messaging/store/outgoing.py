@@ -1,21 +1,137 @@
-"""Own streams in PostgreSQL: a row a pair, and a row a lane that a send locks and moves."""
+"""Own streams in PostgreSQL: a row a pair, a row a lane that a send locks and moves, and a row a segment.
+
+Of segments there is one row a transaction and stream, and a partition a day.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+import asyncpg
 from pydantic import BaseModel, ConfigDict
 
-from shared.messaging.segments import Segment
-from shared.messaging.store.segments import SEGMENT, bind_segments
-from shared.messaging.store.session import Tables, list_assignments, superseded
-from shared.messaging.streams import LANES, Lane, Outgoing, OutgoingLane, Pair, Place, Probe, Reader, Source
-from shared.runtime.database.columns import Bound, Columns, Statement, insert, join
+from shared.kernel.errors import Unavailable
+from shared.messaging.segment_bytes import pack_messages, parse_messages, split_digests
+from shared.messaging.segments import PackedMessages, Segment
+from shared.messaging.streams import (
+    LANES,
+    Lane,
+    Outgoing,
+    OutgoingLane,
+    Pair,
+    Place,
+    Probe,
+    Reader,
+    Source,
+    extend_chain,
+)
+from shared.runtime.database.columns import Bound, Columns, Row, Statement, insert, join
 from shared.runtime.database.transactions import Session, take_parts
+
+
+class Tables:
+    """The open transaction of the instance `own`."""
+
+    def __init__(self, session: Session, own: str) -> None:
+        self.session = session
+        self._driver = session.driver
+        self.own = own
+        #: Writers whose pair is locked, and of whose messages none is an exception here.
+        self._without_exceptions: set[str] = set()
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        return self.session.savepoint(Exception)
+
+
+def list_assignments(columns: Columns[Row], source: str, *, without: Sequence[str]) -> str:
+    """Return the list of an `UPDATE … SET` from a relation with these columns."""
+    return ", ".join(f'"{name}" = {source}."{name}"' for name in columns.sql_types if name not in without)
+
+
+def superseded() -> Unavailable:
+    """Return the error for a row that another transaction has written since it was read."""
+    return Unavailable("messaging_superseded", "another transaction has written the same stream")
+
+
+#: What of a segment's columns is no field of it.
+_PACKED: Final = {"peer": "text", "count": "bigint", "message_ids": "bytea", "digests": "bytea", "content": "bytea"}
+SEGMENT: Final[Columns[Segment]] = Columns.of(
+    Segment, without=("pair", "messages", "packed"), lane="smallint", **_PACKED
+)
+
+#: The first row may begin below the number. At most one row a message is read: no row is empty.
+_LIST_SEGMENTS: Final = """
+SELECT * FROM (
+    SELECT s.*, sum(count) OVER (ORDER BY first) AS total FROM (
+        SELECT * FROM segment
+        WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first + count > $4::bigint + 1
+          AND first >= coalesce((
+            SELECT max(first) FROM segment
+            WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint + 1), 0)
+        ORDER BY first LIMIT $5
+    ) AS s
+) AS s WHERE total <= $5 OR total = count ORDER BY first
+"""
+#: The segment of the next number states its chain as well.
+_CHAIN: Final = """
+SELECT first, count, chain_before, substring(digests FOR (32 * ($4::bigint - first + 1))::integer) AS digests
+FROM segment WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint + 1
+ORDER BY first DESC LIMIT 1
+"""
+_DROP: Final = """
+DELETE FROM segment
+WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint AND first + count - 1 <= $4::bigint
+"""
+
+
+class SegmentTables(Tables):
+    """The segments of own streams."""
+
+    async def list_segments(
+        self, peer: str, incarnation: UUID, lane: Lane, *, above: int, messages_max: int
+    ) -> list[Segment]:
+        rows = await self._driver.fetch(_LIST_SEGMENTS, peer, incarnation, lane, above, messages_max)
+        return [_parse_segment(self.own, row) for row in rows]
+
+    async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, *, number: int) -> bytes | None:
+        row = await self._driver.fetchrow(_CHAIN, peer, incarnation, lane, number)
+        if row is None or row["first"] + row["count"] <= number:
+            return None
+        return extend_chain(row["chain_before"], split_digests(row["digests"]))
+
+    async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
+        await self._driver.execute(_DROP, peer, incarnation, lane, through)
+
+
+def bind_segments(segments: Sequence[Segment]) -> Bound[Segment]:
+    """Bind segments as the rows of an insert."""
+    packed = [segment.packed or pack_messages(segment.messages) for segment in segments]
+    return SEGMENT.rows(
+        segments,
+        peer=[segment.pair.addressee for segment in segments],
+        count=[len(segment.messages) for segment in segments],
+        message_ids=[each.message_ids for each in packed],
+        digests=[each.digests for each in packed],
+        content=[each.content for each in packed],
+    )
+
+
+def _parse_segment(own: str, row: asyncpg.Record) -> Segment:
+    return Segment(
+        pair=Pair(own, row["peer"]),
+        incarnation=row["incarnation"],
+        lane=Lane(row["lane"]),
+        first=row["first"],
+        chain_before=row["chain_before"],
+        messages=parse_messages(PackedMessages(row["message_ids"], row["digests"], row["content"])),
+        proof=row["proof"],
+        day=row["day"],
+    )
 
 
 class _State(BaseModel):

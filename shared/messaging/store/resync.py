@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.messaging.ports import LINES_MAX, OperatorKind, OperatorLine, PeerResync, bound_lines
-from shared.messaging.store.session import Tables, list_assignments
+from shared.messaging.store.outgoing import Tables, list_assignments
 from shared.runtime.database.columns import Columns, insert
 
 _RESYNC: Columns[PeerResync] = Columns.of(PeerResync)

@@ -10,15 +10,15 @@ from typing import Final
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.messaging.store import exceptions, incoming, outgoing, segments
+from shared.messaging.store import exceptions, incoming, outgoing
 from shared.runtime.database.transactions import Database
 from tests.support.messaging_stores import messaging_database, opened_database
 
 #: Each statement, and the key by which it must find rows.
 KEYED: Final = {
-    "list": (segments._LIST, "first >="),
-    "chain": (segments._CHAIN, "first <="),
-    "drop": (segments._DROP, "incarnation = $2"),
+    "list": (outgoing._LIST_SEGMENTS, "first >="),
+    "chain": (outgoing._CHAIN, "first <="),
+    "drop": (outgoing._DROP, "incarnation = $2"),
     "streams": (outgoing._LOAD_LOCKED, "peer = ANY"),
     "received": (incoming._LOAD_LOCKED, "writer = $1"),
     "exceptions": (exceptions._END, "message_id = ANY"),
