@@ -18,7 +18,6 @@ from shared.runtime.database.columns import Bound, Columns, Json, Statement
 from shared.runtime.database.transactions import gather_part, gather_placed, take_placed
 from shared.runtime.delivery.tracks import TrackSide
 
-
 _NO_TRACK: Final = UUID(int=0)
 
 
