@@ -41,7 +41,8 @@ _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(part.oid)), 0)::bigint AS bytes,
        coalesce(sum(greatest(part.reltuples, 0)), 0)::bigint AS rows
 FROM pg_class AS held JOIN pg_class AS part
-  ON part.oid = held.oid OR part.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = held.oid)
+  ON part.oid = held.oid
+     OR held.relkind = 'p' AND part.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = held.oid)
 WHERE held.oid = to_regclass($1::text)
 """
 #: Of so many bytes, ANALYZE reads every page, so that what it estimates is the count.

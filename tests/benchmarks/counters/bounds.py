@@ -66,11 +66,11 @@ class Verdict(NamedTuple):
 #: By load and figure, each a referral unless the figure says otherwise. A kilobyte has 1,000 bytes. One inserted row
 #: more a referral is too much. Updates of streams and cursors vary by more than that.
 BOUNDS: Final[Sequence[Bound]] = (
-    Bound(IN_BATCHES, "rows", 23.5, short=23.5, target=18.0),
-    Bound(IN_BATCHES, "rows inserted", 21.9, short=21.9, slack=0.8),
+    Bound(IN_BATCHES, "rows", 17.3, short=17.3, target=18.0),
+    Bound(IN_BATCHES, "rows inserted", 15.9, short=15.9, slack=0.8),
     Bound(IN_BATCHES, "statements", 2.9, short=2.9, target=2.5),
     Bound(IN_BATCHES, "round trips", 3.1, short=3.1),
-    Bound(IN_BATCHES, "WAL KB without page images", 42.5, short=42.5, target=29.0),
+    Bound(IN_BATCHES, "WAL KB without page images", 35.0, short=35.0, target=29.0),
     Bound(IN_BATCHES, "page images KB", 5.7, target=25.0),
     Bound(IN_BATCHES, "Kafka records", 2.2, short=2.2, target=2.3),
     Bound(IN_BATCHES, "Kafka KB", 8.2, short=8.2, target=9.0),
