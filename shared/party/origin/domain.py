@@ -110,7 +110,6 @@ class Spent(NamedTuple):
 
     @classmethod
     def whole(cls, purses: Purses) -> Spent:
-        """All that a day has room for."""
         return cls(purses.record * _UNITS, purses.hashes * _UNITS)
 
     def within(self, whole: Spent) -> bool:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from shared.contracts.referral import ReferralContent
 from shared.exchange.prepare import Prepared
 from shared.guard import Charged
-from shared.party.origin.domain import DaySpent, Spent, day_of
+from shared.kernel.errors import Refused
+from shared.party.origin.domain import DaySpent, Outcome, Spent, day_of
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.use_cases.acting import Acting
 from shared.routing.directory_index import DirectoryIndex
@@ -72,3 +73,13 @@ def sum_by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
     for each in debits:
         spent[each.party] = spent.get(each.party, Spent()).plus(each.spent)
     return spent
+
+
+def claiming(outcomes: Mapping[int, Sequence[Outcome]]) -> list[int]:
+    """The requests whose keys are claimed: not those of which nothing came, but may the next day."""
+    return [index for index, each in outcomes.items() if not _may_come_again(each)]
+
+
+def _may_come_again(outcomes: Sequence[Outcome]) -> bool:
+    """Whether nothing came of it, and for want of room in the party's day."""
+    return all(isinstance(each, Refused) for each in outcomes) and any(isinstance(each, DaySpent) for each in outcomes)

@@ -32,7 +32,7 @@ from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Rep
 from shared.party.origin.records import Claimed, Twin
 from shared.party.origin.store.filing import Otherwise, PostgresFilings, ToFile
 from shared.party.origin.use_cases.alarms import Alarms, Kind
-from shared.party.origin.use_cases.day import debit_of, fitting, rooms_of, sum_by_party
+from shared.party.origin.use_cases.day import claiming, debit_of, fitting, rooms_of, sum_by_party
 from shared.party.origin.use_cases.ways import (
     ANSWER_S_MAX,
     DENSE_WAITING_MAX,
@@ -189,7 +189,7 @@ class Intake:
                 await self._file(requests, became, answers, documents=documents, at=at)
                 break
             except _Otherwise as error:
-                known = self._learn(error.found, requests, outcomes, became, documents=documents, at=at)
+                known = self._learn(error.found, requests, outcomes, tried=became, documents=documents, at=at)
                 outcomes = {index: each for index, each in outcomes.items() if index not in known}
                 claims |= known
         for index, each in became.items() if outcomes else ():
@@ -207,9 +207,7 @@ class Intake:
     ) -> None:
         """File all of it in one transaction. Raises `_Otherwise` where that cannot be: then nothing has happened."""
         parties = sorted({each.party.id for request in requests for each in request.submissions})
-        asked = [
-            (requests[index], reply) for index in _claiming(outcomes) if isinstance(reply := answers[index], Reply)
-        ]
+        asked = [(requests[index], reply) for index in claiming(outcomes) if isinstance(reply := answers[index], Reply)]
         submitted = Counter(each.party.id for index in outcomes for each in requests[index].submissions)
         kept = [each for of_one in outcomes.values() for each in of_one if isinstance(each, Prepared)]
         debits = sum_by_party([debit_of(each) for each in kept if _is_sent(each)])
@@ -228,8 +226,8 @@ class Intake:
         found: Otherwise,
         requests: Sequence[Request],
         outcomes: Mapping[int, list[Outcome]],
-        tried: Mapping[int, Sequence[Outcome]],
         *,
+        tried: Mapping[int, Sequence[Outcome]],
         documents: Documents,
         at: datetime,
     ) -> dict[int, Claimed]:
@@ -238,7 +236,7 @@ class Intake:
         Return what keys that are not new say: nothing becomes of their requests.
         """
         if found.claims:
-            places = _claiming(tried)
+            places = claiming(tried)
             known = {index: claim for index, claim in zip(places, found.claims, strict=True) if claim is not None}
             return {index: Twin(places[of.of]) if isinstance(of, Twin) else of for index, of in known.items()}
         filed = [
@@ -360,11 +358,6 @@ def _without_repeats(outcomes: Mapping[int, Sequence[Outcome]]) -> dict[int, lis
     return {index: [outcome(each) for each in of_one] for index, of_one in outcomes.items()}
 
 
-def _claiming(outcomes: Mapping[int, Sequence[Outcome]]) -> list[int]:
-    """The requests whose keys are claimed: not those of which nothing came, but may the next day."""
-    return [index for index, each in outcomes.items() if not _may_come_again(each)]
-
-
 class _Otherwise(Exception):
     """Not all that a transaction was to file can be filed."""
 
@@ -387,11 +380,6 @@ def _filing(submission: Submission) -> Filing:
 def _is_sent(prepared: Prepared) -> bool:
     """Whether it goes its way: what waits for a second person is debited when it is let go."""
     return prepared.state != ReferralState.UNRELEASED
-
-
-def _may_come_again(outcomes: Sequence[Outcome]) -> bool:
-    """Whether nothing came of it, and for want of room in the party's day."""
-    return all(isinstance(each, Refused) for each in outcomes) and any(isinstance(each, DaySpent) for each in outcomes)
 
 
 def _work(request: Request, outcomes: Sequence[Outcome]) -> int:
