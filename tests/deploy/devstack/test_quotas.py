@@ -20,27 +20,27 @@ from tests.support.running import until
 MANIFEST = manifest_of(party_kinds({name: name for name in INSTANCES}))
 
 
-def with_quota_of(name: str, **changes: int | None) -> Manifest:
+def with_quota_of(name: str, **changes: float | None) -> Manifest:
     """The manifest with another quota for one principal; None takes it away."""
     rule = MANIFEST.principals[name]
     assert rule.quota is not None
-    quota = None if None in changes.values() else rule.quota.model_copy(update=changes)
-    return replace(MANIFEST, principals={**MANIFEST.principals, name: rule.model_copy(update={"quota": quota})})
+    quota = None if None in changes.values() else rule.quota._replace(**changes)
+    return replace(MANIFEST, principals={**MANIFEST.principals, name: rule._replace(quota=quota)})
 
 
 def test_every_principal_has_a_quota_and_audit_may_read_what_all_others_write() -> None:
     quotas = {name: rule.quota for name, rule in MANIFEST.principals.items()}
-    assert {each.write_bytes_per_s for each in quotas.values() if each} == {WRITE_BYTES_PER_S}
+    assert {each.producer_byte_rate for each in quotas.values() if each} == {WRITE_BYTES_PER_S}
     audit = quotas["audit"]
     assert audit is not None
-    assert audit.read_bytes_per_s >= WRITE_BYTES_PER_S * (len(MANIFEST.principals) - 1)
+    assert audit.consumer_byte_rate >= WRITE_BYTES_PER_S * (len(MANIFEST.principals) - 1)
 
 
 async def test_a_stack_that_is_up_holds_its_principals_to_them(stack: DevStack) -> None:
     access = access_to(stack.endpoints.kafka)
     assert await differing_quotas(access, MANIFEST) == frozenset()
     # Red where nothing was set: another manifest's are missed.
-    assert await differing_quotas(access, with_quota_of("industry", write_bytes_per_s=1)) == {"industry"}
+    assert await differing_quotas(access, with_quota_of("industry", producer_byte_rate=1)) == {"industry"}
 
 
 @pytest.mark.parametrize("changed", [7_000, None])
@@ -56,7 +56,7 @@ async def test_a_quota_that_was_changed_or_taken_away_by_hand_is_found_and_mende
         return not find_difference(kafka, MANIFEST)
 
     # The broker acts by it a moment after the controller has answered.
-    await apply_quotas(access, with_quota_of("industry", read_bytes_per_s=changed))
+    await apply_quotas(access, with_quota_of("industry", consumer_byte_rate=changed))
     await until(differs, seconds_max=60)
     await apply_quotas(access, MANIFEST)
     await until(is_mended, seconds_max=60)
@@ -64,5 +64,5 @@ async def test_a_quota_that_was_changed_or_taken_away_by_hand_is_found_and_mende
 
 async def test_no_instance_may_change_its_own(stack: DevStack) -> None:
     with pytest.raises(Unavailable):
-        await apply_quotas(kafka_access(stack.endpoints, "industry"), with_quota_of("industry", write_bytes_per_s=1))
+        await apply_quotas(kafka_access(stack.endpoints, "industry"), with_quota_of("industry", producer_byte_rate=1))
     assert await differing_quotas(access_to(stack.endpoints.kafka), MANIFEST) == frozenset()
