@@ -194,7 +194,7 @@ def error_locations(errors: list[Any]) -> list[dict[str, str]]:
     ]
 
 
-def _expected(context: Mapping[str, Any]) -> dict[str, str]:
+def _expected(context: Mapping[str, object]) -> dict[str, str]:
     for name, said in _EXPECTED.items():
         if isinstance(context.get(name), str | int | float):
             return {"expected": said.format(context[name])[:_EXPECTED_LENGTH_MAX]}

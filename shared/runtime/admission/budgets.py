@@ -24,6 +24,7 @@ from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
 from shared.kernel.errors import NotNow, Refused
 
+_Scope = MutableMapping[str, Any]
 #: Where a request's scope holds its principal, once its key or session is known.
 _PRINCIPAL: Final = "causeway.principal"
 #: An IPv6 client has a whole network of this prefix, so all its addresses are one principal.
@@ -37,18 +38,18 @@ class Principal(NamedTuple):
     holder: str
 
 
-def read_principal(scope: MutableMapping[str, Any]) -> Principal:
+def read_principal(scope: _Scope) -> Principal:
     """The principal of a request: its key or session if known, else the address of its socket."""
     known: Principal | None = scope.get(_PRINCIPAL)
     return known or read_address(scope)
 
 
-def note_principal(scope: MutableMapping[str, Any], principal: Principal) -> None:
+def note_principal(scope: _Scope, principal: Principal) -> None:
     """Charge the rest of a request to the key or session, and no longer to the address."""
     scope[_PRINCIPAL] = principal
 
 
-def read_address(scope: MutableMapping[str, Any]) -> Principal:
+def read_address(scope: _Scope) -> Principal:
     """The address that a request came from, as a principal; a network of 2**64 addresses for IPv6."""
     client = scope.get("client")
     try:

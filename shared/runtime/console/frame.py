@@ -21,17 +21,9 @@ from shared.kernel.clock import Clock
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.runtime.admission.budgets import Principal, note_principal
+from shared.runtime.console import asked as posted
 from shared.runtime.console import cookies
-from shared.runtime.console.asked import (
-    Asked,
-    csrf_of,
-    foreign,
-    is_of_person,
-    is_of_session,
-    parse_form,
-    read_body,
-    require_ours,
-)
+from shared.runtime.console.asked import Asked
 from shared.runtime.console.cookies import MINUTES, REST_COOKIE, PendingSession, Rest
 from shared.runtime.console.doorway import Doorway, Elsewhere
 from shared.runtime.console.drawing import environment
@@ -191,14 +183,14 @@ class Frame:
             identity = signed.identity
             note_principal(request.scope, Principal(identity.party, identity.actor))
             self._gate.charge(identity.party, announced_bytes(request))
-            asked = Asked(request, identity, csrf_of(session), {}, signed.proven_at, signed.name)
+            asked = Asked(request, identity, posted.csrf_of(session), {}, signed.proven_at, signed.name)
             if not form:
                 return await handler(asked)
-            body = await read_body(request)
-            answering = handler if is_of_session(body, session) else again
-            if answering is None or (answering is again and not is_of_person(body, identity.actor)):
-                raise foreign()
-            return await answering(replace(asked, form=await parse_form(body)))
+            body = await posted.read_body(request)
+            answering = handler if posted.is_of_session(body, session) else again
+            if answering is None or (answering is again and not posted.is_of_person(body, identity.actor)):
+                raise posted.foreign()
+            return await answering(replace(asked, form=await posted.parse_form(body)))
 
         return endpoint
 
@@ -231,7 +223,7 @@ class Frame:
         return self.plain("sign_in.html", 200, {"path": request.url.path, "party": person and person.party})
 
     async def _let_in(self, request: Request) -> Response:
-        require_ours(request)
+        posted.require_ours(request)
         person = await self._gate.sign_in.sign_in(request)
         if person is None or self._gate.elsewhere.has(person.party):
             return self.plain("stranger.html", 401)
@@ -250,8 +242,8 @@ class Frame:
         old = await self._gate.sessions.identify(session, seen=False)
         if session is None or old is None or (old.identity.party, old.name) == (new.identity.party, new.name):
             return self._entered(request, arrival)
-        asked = Asked(request, old.identity, csrf_of(session), {}, old.proven_at, old.name)
-        answer = self.page(asked, "switch.html", {"new": new.identity, "arrival": csrf_of(arrival.session)})
+        asked = Asked(request, old.identity, posted.csrf_of(session), {}, old.proven_at, old.name)
+        answer = self.page(asked, "switch.html", {"new": new.identity, "arrival": posted.csrf_of(arrival.session)})
         cookies.put_arrival(answer, request, arrival)
         return answer
 
@@ -262,7 +254,7 @@ class Frame:
         """
         arrival = cookies.read_arrival(asked.request)
         if arrival is not None and asked.said("choice") == "switch":
-            is_shown = hmac.compare_digest(asked.said("arrival").encode(), csrf_of(arrival.session).encode())
+            is_shown = hmac.compare_digest(asked.said("arrival").encode(), posted.csrf_of(arrival.session).encode())
             if not is_shown or await self._gate.sessions.identify(arrival.session, seen=False) is None:
                 return await self._admit(asked.request, arrival)
             await self._end(asked)

@@ -23,8 +23,10 @@ from starlette.responses import Response
 from shared.kernel.errors import Defect
 from shared.runtime.http.problems import PROBLEM_JSON, Problem, encoded
 
+#: What OpenAPI says of something: the arguments of a route's decorator, too.
+Described = dict[str, Any]
 #: The header that every request with an effect carries, as OpenAPI describes it; `read_key` reads it.
-IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
+IDEMPOTENCY_KEY: Final[Described] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
@@ -32,9 +34,7 @@ IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "it is spelt: it has one effect, and is answered again with the first answer.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
-_WORDS: Final[Mapping[str, Mapping[str, Any]]] = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
-#: The arguments of a route's decorator.
-Described = dict[str, Any]
+_WORDS: Final[Described] = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
 #: Where the schemas of the bodies that a route reads itself wait in its operation until `document` collects them.
 _BODIES: Final = "x-bodies"
 _SCHEMA: Final = "#/components/schemas/{model}"
@@ -44,14 +44,14 @@ def shows(
     answer: type[BaseModel],
     *,
     takes: Sequence[type[BaseModel]] = (),
-    headers: Sequence[Mapping[str, Any]] = (),
+    headers: Sequence[Mapping[str, object]] = (),
     conflict: type[Problem] | None = None,
-) -> dict[str, Any]:
+) -> Described:
     """The decorator's arguments for a route that changes nothing: its answer, the bodies and the headers it takes.
 
     `conflict` is the body of its 409, None where it has none.
     """
-    extra: dict[str, Any] = {"parameters": [dict(each) for each in headers]} if headers else {}
+    extra: Described = {"parameters": [dict(each) for each in headers]} if headers else {}
     if takes:
         bodies, defined = models_json_schema([(each, "validation") for each in takes], ref_template=_SCHEMA)
         schema = {"anyOf": list(bodies.values())} if len(takes) > 1 else bodies[takes[0], "validation"]
@@ -72,7 +72,7 @@ def does(
     status: int = 202,
     conflict: type[Problem] | None = Problem,
     location: bool = False,
-) -> dict[str, Any]:
+) -> Described:
     """The decorator's arguments for a route that acts, once per `Idempotency-Key`.
 
     `location` says that its answer names a new resource.
@@ -83,7 +83,7 @@ def does(
     return said
 
 
-def document(app: FastAPI) -> dict[str, Any]:
+def document(app: FastAPI) -> Described:
     """The OpenAPI document: FastAPI's, with the bodies that routes read themselves, refusals, headers and the keys."""
     found = get_openapi(title=app.title, version=app.version, routes=app.routes, separate_input_output_schemas=False)
     components = found.setdefault("components", {})  # none, where a door has no routes yet
@@ -132,7 +132,7 @@ def _encode(app: FastAPI) -> tuple[bytes, str]:
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-def _refusals(path: str, operation: Mapping[str, Any]) -> list[str]:
+def _refusals(path: str, operation: Described) -> list[str]:
     """The statuses that the edge may answer with, by what the operation asks for."""
     asked, takes = operation.get("parameters", ()), "requestBody" in operation
     reads = takes or IDEMPOTENCY_KEY in asked
@@ -140,12 +140,12 @@ def _refusals(path: str, operation: Mapping[str, Any]) -> list[str]:
     return possible + ["408", "413", "422"] * reads + ["415"] * takes + ["429", "503", "default"]
 
 
-def _refs(*names: str) -> dict[str, Any]:
+def _refs(*names: str) -> Described:
     """Return these headers, as an OpenAPI response names them."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _refused(meaning: str, *headers: str) -> dict[str, Any]:
+def _refused(meaning: str, *headers: str) -> Described:
     content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {"description": meaning, "content": content, "headers": _refs("Request-Id", *headers)}
 

@@ -117,6 +117,6 @@ def internal_error() -> Response:
     return problem(Defect("internal_error"))
 
 
-def encoded(value: Any) -> bytes:
+def encoded(value: object) -> bytes:
     """Compact JSON."""
     return to_json(value)

@@ -11,6 +11,8 @@ from shared.kernel.errors import Refused
 
 #: Floats and half characters have a spelling here, too: whether they may be sent is for others to say.
 _SPELT: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+#: What was read of an item, or why it was refused.
+_Read = dict[str, Any] | Refused
 
 
 def body_hash(route: str, body: bytes) -> bytes:
@@ -24,7 +26,7 @@ def body_hash(route: str, body: bytes) -> bytes:
     return same.value()
 
 
-def items_hash(route: str, items: Iterable[tuple[dict[str, Any] | Refused, bytes]]) -> bytes:
+def items_hash(route: str, items: Iterable[tuple[_Read, bytes]]) -> bytes:
     """`body_hash` of a body that is read already: what was read of each item, or its bytes where it was refused."""
     same = Sameness(route)
     for read, raw in items:
@@ -38,7 +40,7 @@ class Sameness:
     def __init__(self, route: str) -> None:
         self._hash = hashlib.sha256(route.encode())
 
-    def add_item(self, read: dict[str, Any] | Refused, raw: bytes) -> None:
+    def add_item(self, read: _Read, raw: bytes) -> None:
         self.add(raw if isinstance(read, Refused) else _SPELT(read).encode())
 
     def add(self, said: bytes) -> None:

@@ -73,6 +73,8 @@ _Error = Literal[
     "topic_lost_its_end",
     "webhook_paused",
 ]
+#: A line before it is written.
+_Line = MutableMapping[str, Any]
 EventName = _Info | _Warning | _Error
 
 
@@ -99,7 +101,7 @@ class Fields(TypedDict, total=False):
     topic: str
 
 
-_BY_LEVEL: Final[Mapping[Level, Any]] = {"info": _Info, "warning": _Warning, "error": _Error}
+_BY_LEVEL: Final[Mapping[Level, object]] = {"info": _Info, "warning": _Warning, "error": _Error}
 LEVELS: Final[Mapping[EventName, Level]] = {
     event: level for level, events in _BY_LEVEL.items() for event in get_args(events)
 }
@@ -178,7 +180,7 @@ class LibraryHandler(logging.Handler):
             log("library_spoke", **fields)
 
 
-def _closed(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _closed(_logger: object, _method: str, line: _Line) -> _Line:
     """Let through only listed events and fields, and only opaque values. The rest is counted, never written."""
     event = line.pop("event", None)
     kept = {name: value for name, value in line.items() if name in FIELDS and _is_opaque(value)}
@@ -190,7 +192,7 @@ def _closed(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mutab
     return {"event": event} | kept
 
 
-def _is_opaque(value: Any) -> bool:
+def _is_opaque(value: object) -> bool:
     if isinstance(value, str):
         return _OPAQUE.fullmatch(value) is not None
     return isinstance(value, int | float)
@@ -202,7 +204,7 @@ class _RepeatCounter:
     def __init__(self) -> None:
         self._later: dict[tuple[object, ...], Fields] = {}
 
-    def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def __call__(self, _logger: object, _method: str, line: _Line) -> _Line:
         event = line["event"]
         if event not in REPEATED:
             return line
@@ -230,7 +232,7 @@ class _Stamp:
         self._clock = clock
         self._trace_id = trace_id
 
-    def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def __call__(self, _logger: object, _method: str, line: _Line) -> _Line:
         line["at"] = rfc3339(self._clock.now())
         line["instance"] = self._instance
         line["level"] = "error" if line.get("fields_dropped") else LEVELS[line["event"]]

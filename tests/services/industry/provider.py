@@ -76,13 +76,7 @@ class Providers:
             yield PostgresNotices(session.driver, KEK)
 
     async def act(
-        self,
-        name: str,
-        said: Contract | None,
-        notice_id: UUID,
-        *,
-        party: str = PROVIDER,
-        role: Role = Role.ANALYST,
+        self, name: str, said: Contract | None, notice_id: UUID, *, party: str = PROVIDER, role: Role = Role.ANALYST
     ) -> str:
         """Do one act as the HTTP door does it."""
         async with self.notices(name, party=party, role=role) as notices:

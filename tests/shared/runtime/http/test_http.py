@@ -22,13 +22,7 @@ from shared.kernel.codes import ERRORS
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.http.bodies import BATCH_BODY_BYTES_MAX
-from shared.runtime.http.edge import (
-    SECURITY_HEADERS,
-    create_app,
-    metrics_app,
-    read_json,
-    read_model,
-)
+from shared.runtime.http.edge import SECURITY_HEADERS, create_app, metrics_app, read_json, read_model
 from shared.runtime.http.identity import Identity, identified
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.server import serve_http

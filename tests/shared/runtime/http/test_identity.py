@@ -15,14 +15,7 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.console.people import Person, end_person, permit
 from shared.runtime.database.transactions import Database
-from shared.runtime.http.identity import (
-    ApiKeys,
-    Identity,
-    issue_key,
-    keep_key,
-    key_hash,
-    revoke_key,
-)
+from shared.runtime.http.identity import ApiKeys, Identity, issue_key, keep_key, key_hash, revoke_key
 from tests.shared.routing.builders import directory_of, hotline, provider
 from tests.shared.runtime.builders import NOW
 
@@ -96,8 +89,7 @@ async def test_a_key_of_the_wrong_world_or_of_a_party_that_may_not_act_does_not_
 
 
 @pytest.mark.parametrize(
-    "header",
-    [None, "", "Bearer", "Bearer x", "Basic abc", "Bearer cw_test_" + "A" * 42, "Bearer cw_test_" + "A" * 43],
+    "header", [None, "", "Bearer", "Bearer x", "Basic abc", "Bearer cw_test_" + "A" * 42, "Bearer cw_test_" + "A" * 43]
 )
 async def test_absent_malformed_and_unknown_keys_are_answered_alike(keys: ApiKeys, header: str | None) -> None:
     assert await refused(keys, header) == ("unauthenticated", 401)
