@@ -17,11 +17,9 @@ from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import Frame
 from shared.runtime.database.lease import Lease
 from shared.runtime.http.edge import create_app
-from shared.runtime.http.identity import Identity, identified
+from shared.runtime.http.identity import Identity, identified, whoami_router
 from shared.runtime.http.server import serve_http
-from shared.runtime.http.whoami import whoami_router
-from shared.runtime.instance.app import App
-from shared.runtime.instance.gate import gate_of
+from shared.runtime.instance.app import App, gate_of
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.instance.settings import RuntimeSettings

@@ -117,7 +117,7 @@ class AckWriter:
             for pair in pairs:
                 due = await intake.acknowledge(pair, entries=self._entries, now=self._clock.now())
                 if due is not None:
-                    records.append(build_ack_record(*due, self._key))
+                    records.append(build_ack_record(due, self._key))
             if records:
                 await self._log.append_bytes(Pair(AUDIT, writer), Lane.URGENT, records)
             self._untold.discard(writer)

@@ -11,12 +11,12 @@ from shared.exchange.act import OfferState, Subject
 from shared.party.recipient.store.arriving import insert_received
 from shared.party.recipient.store.erasing import erase_statement
 from shared.party.recipient.store.items import PostgresItems, Views
-from shared.party.waiting import CLAIMABLE, HANDED_OVER, Place, Waiting, Waits, mend_of
+from shared.party.waiting import CLAIMABLE, HANDED_OVER, Place, Waits, waits_of
 from shared.vocabulary.referral import PriorityLevel, RelationKind
 
 _OF_TRANSFERS: Final = """
 SELECT * FROM (
-    SELECT subject, sender, priority, state, changed_at AS since,
+    SELECT subject AS id, subject, sender AS party, priority, state, changed_at AS since,
            CASE WHEN priority = $6 THEN 0 ELSE 1 END AS rank
     FROM received AS o
     WHERE party = $1 AND state IN ('claimable', 'transferred') AND (state = 'claimable' OR NOT EXISTS (
@@ -37,21 +37,11 @@ async def transfers_waiting(
     What may be claimed and has a child at risk stands among all open ones with a child at risk.
     """
     asked = party, *above, rank_max, PriorityLevel.P0_CHILD_AT_RISK.value, RelationKind.DERIVED_FROM.value, limit
-    return [_waits(row) for row in await driver.fetch(_OF_TRANSFERS, *asked)]
-
-
-def _waits(row: asyncpg.Record) -> Waits:
-    reasons = (CLAIMABLE if row["state"] == OfferState.CLAIMABLE else HANDED_OVER,)
-    waiting = Waiting(
-        kind=Subject.OFFER,
-        subject=row["subject"],
-        party=row["sender"],
-        priority=row["priority"] and PriorityLevel(row["priority"]),
-        reasons=reasons,
-        since=row["since"],
-        mend=mend_of(reasons),
-    )
-    return Waits(Place(row["rank"], row["since"], row["subject"]), waiting)
+    rows = await driver.fetch(_OF_TRANSFERS, *asked)
+    return [
+        waits_of(row, CLAIMABLE if row["state"] == OfferState.CLAIMABLE else HANDED_OVER, kind=Subject.OFFER)
+        for row in rows
+    ]
 
 
 class PostgresOffers(PostgresItems):

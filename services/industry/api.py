@@ -17,10 +17,10 @@ from shared.exchange.act import Act, NoticeState, Subject
 from shared.formats import dsa_notices
 from shared.party.bulk.api import Kind, add_batch
 from shared.party.finding import DAY, Finding, read_date
-from shared.party.origin.api.changes import Identified
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes
+from shared.party.origin.api.doing import OriginApi
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
-from shared.party.recipient.ports import Page
+from shared.party.recipient.records import Page
 from shared.party.work_items.api import work_items_router
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity

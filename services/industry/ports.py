@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
-from typing import Annotated, Protocol, runtime_checkable
-from uuid import UUID
+from typing import Annotated
 
 from pydantic import StringConstraints
 
@@ -15,9 +12,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.act import NoticeState
-from shared.formats.dsa_notices import ReportedNotice
-from shared.party.preservation.ports import Preservations
-from shared.party.recipient.ports import ShownItem
+from shared.party.recipient.records import ShownItem
 
 
 class ShownNotice(NoticeWords, ShownItem):
@@ -49,33 +44,3 @@ class NoticeMoved(Contract):
 
     notice_id: Uuid
     state: NoticeState
-
-
-class MatchingPreservations(Preservations, Protocol):
-    """What agencies want kept, and of which items of notices that is."""
-
-    async def unanswered(self, notice_id: UUID, party: str, items: Collection[int]) -> list[UUID]:
-        """The requests that are not answered yet and want something kept at where these items lie.
-
-        Whoever asks for a place and whoever removes what lies there follow one another until their transactions end.
-        """
-        ...
-
-
-@runtime_checkable
-class BesidePreservations(Protocol):
-    """The notices of a transaction, with what agencies want kept of the same places."""
-
-    @property
-    def preservations(self) -> MatchingPreservations: ...
-
-
-@runtime_checkable
-class ReportedNotices(Protocol):
-    """The notices of a transaction, as a provider reports of them."""
-
-    async def reported(
-        self, party: str, *, since: datetime, before: datetime, exercises: bool
-    ) -> Sequence[ReportedNotice]:
-        """Those under the DSA that came in a period, with what was done about them until now."""
-        ...

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from shared.contracts.answers import CaseWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
-from shared.contracts.contacts import SuggestedContact
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
-from shared.contracts.holds import HoldWords
-from shared.contracts.leases import Leased
-from shared.contracts.passing import PassedOn
+from shared.contracts.holds import HoldWords, Leased
+from shared.contracts.passing import PassedOn, SuggestedContact
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
-from shared.party.recipient.ports import ShownItem
-from shared.party.recipient.ports.holds import AlikeCase
+from shared.party.recipient.records import AlikeCase, ShownItem
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.routing import Purpose

@@ -26,21 +26,19 @@ from shared.contracts.questions import RaisedClear
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject
+from shared.exchange.acts import COME_BACK
 from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
-from shared.exchange.rows.passing import COME_BACK
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
-from shared.party.recipient.ports import ItemAct, Page
-from shared.party.recipient.ports.passings import PassedCase
-from shared.party.recipient.store.acting import Reference
+from shared.party.recipient.records import ItemAct, Page, PassedCase
 from shared.party.recipient.store.arriving import NewItem, insert_received
 from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
 from shared.party.recipient.store.erasing import erase_statement
 from shared.party.recipient.store.holds import AskedHolds
-from shared.party.recipient.store.items import PostgresItems
+from shared.party.recipient.store.items import PostgresItems, Reference
 from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
 from shared.party.recipient.store.listing import list_statement
 from shared.party.recipient.store.passing import (
@@ -61,7 +59,7 @@ from shared.runtime.database.columns import Bound
 
 #: The edges of cases besides those in their rows: `earlier` is a revision before the one that stands.
 _EDGES: Final = """
-SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.content, e.evidence, e.wrapped_key, e.received_at,
+SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.record, e.wrapped_key, e.received_at,
        e.purpose = t.purpose OR e.revision < max(e.revision) OVER purposes AS earlier
 FROM received_edge AS e JOIN received AS t ON t.subject = e.subject AND t.party = e.party
 WHERE e.subject = ANY($1::uuid[]) WINDOW purposes AS (PARTITION BY e.subject, e.party, e.purpose)

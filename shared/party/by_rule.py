@@ -17,8 +17,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
-from shared.party.recipient.ports import Acting, Items
-from shared.party.recipient.use_cases import carry_out
+from shared.party.recipient.store.items import PostgresItems
+from shared.party.recipient.use_cases import Acting, carry_out
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
@@ -29,7 +29,7 @@ from shared.runtime.watch.aside import SetAside
 BATCH: Final = 50
 LOOK_EVERY_S: Final = 5.0
 #: The items of one kind within a transaction.
-ItemsOf = Callable[[asyncpg.Connection, KeyEncryptionKey], Items]
+ItemsOf = Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,6 @@ class ByRule:
     instance: str
     directory: Callable[[], DirectoryIndex]
     clock: Clock
-    wake: Callable[[], None] = lambda: None
     aside: SetAside = field(default_factory=SetAside)
 
     @classmethod
@@ -56,7 +55,6 @@ class ByRule:
             instance=machinery.instance,
             directory=machinery.directory,
             clock=machinery.clock,
-            wake=machinery.wake,
             aside=machinery.aside,
         )
 
@@ -74,10 +72,7 @@ class ByRule:
             async with self.database.transaction(RowScope(of, Role.SERVICE, "apply")) as session:
                 await do(Ruling(self, session, self.items(session.driver, self.kek), directory, taking))
 
-        done = await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
-        if done:
-            self.wake()
-        return done
+        return await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
 
     def unheard(self) -> Sequence[str]:
         """The parties that are suspended: nobody hears what is said for them."""
@@ -91,7 +86,7 @@ class Ruling:
 
     rule: ByRule
     session: Session
-    items: Items
+    items: PostgresItems
     directory: DirectoryIndex
     taking: Taking
 

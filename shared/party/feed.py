@@ -11,7 +11,7 @@ from shared.party.due import due_router
 from shared.party.events import events_router
 from shared.party.recipient.api import Serving
 from shared.party.webhooks import webhooks_router
-from shared.runtime.http.whoami import whoami_router
+from shared.runtime.http.identity import whoami_router
 
 
 def feed_routers(serving: Serving, authority: Authority) -> Sequence[APIRouter]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple, cast
 from uuid import UUID
 
 from pydantic import Field
@@ -196,6 +196,17 @@ def mend_of(reasons: tuple[str, ...], *, suggested: bool = False) -> Mend:
     if reasons[0] == AnswerState.NOT_OURS and suggested:
         return Mend.REROUTE
     return _MENDS.get(reasons[0], Mend.REFILE)
+
+
+def waits_of(row: Mapping[str, object], *reasons: str, kind: Subject, mend: Mend | None = None) -> Waits:
+    """What a row says that waits: it has an `id`, a `rank` unless that is the last, and columns named as `Waiting` is.
+
+    `mend` is what helps an origin, if nothing else is said.
+    """
+    told = {name: row[name] for name in Waiting.model_fields if row.get(name) is not None}
+    said = {"kind": kind, "priority": row.get("priority"), "reasons": reasons, "mend": mend or mend_of(reasons)}
+    place = cast("int", row.get("rank", RANK_MAX)), cast("datetime", row["since"]), cast("UUID", row["id"])
+    return Waits(Place(*place), Waiting.model_validate(told | said))
 
 
 def next_act(subject: Subject, state: str) -> Mend:

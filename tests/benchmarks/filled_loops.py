@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from shared.exchange.locations import FORMS
+from shared.party.origin.domain import PAUSES
 from shared.party.origin.store import edges, locations
-from shared.party.origin.use_cases.again import DUE_MAX, PAUSES
+from shared.party.origin.use_cases.again import DUE_MAX
 from shared.runtime.timers import store, timers
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.exchange.locations import GROUPED_BY
-from shared.party.preservation.ports import MATCHED_MAX
+from shared.party.preservation.domain import MATCHED_MAX
 from shared.party.preservation.store import locations
 from shared.party.recipient.store import places
 from shared.party.work_items import store as work_items

@@ -18,7 +18,6 @@ from pydantic_core import from_json, to_json
 from services.audit.domain.entries import UNREAD, EntryKind, KeptDecision, Link
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.contracts.base import Contract
-from shared.contracts.contacts import ContactSuggestedClear
 from shared.contracts.decision import DecisionRef
 from shared.contracts.facts import (
     DECISIONS_MAX,
@@ -28,6 +27,7 @@ from shared.contracts.facts import (
     ReferralRefusedClear,
     ReferralReviewedClear,
 )
+from shared.contracts.passing import ContactSuggestedClear
 from shared.contracts.preservation import PreservationRequestedClear
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import (

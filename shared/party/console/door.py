@@ -17,15 +17,15 @@ from shared.party.console.preservations import PLACE, PreservationPages
 from shared.party.console.subjects import SubjectKind, SubjectPages
 from shared.party.due import DueList
 from shared.party.events import Events
+from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.console import pages
 from shared.party.origin.console.imports import ImportPages
-from shared.party.origin.console.use import OriginUse
 from shared.party.preservation.api import PreservationRoutes
 from shared.party.recipient.api import Serving
 from shared.party.webhooks import WebhookRoutes
 from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import ROOT, Entry, Frame
-from shared.runtime.instance.gate import gate_of
+from shared.runtime.instance.app import gate_of
 from shared.runtime.instance.machinery import Machinery
 
 _HERE: Final = __file__
@@ -86,7 +86,7 @@ def origin_door(
     authority: Authority,
     *,
     title: str,
-    use: OriginUse,
+    use: OriginApi,
     kind: SubjectKind,
     sources: Sequence[Source],
     folders: Sequence[str],

@@ -23,7 +23,7 @@ from shared.party.console.reasons import read_reason
 from shared.party.looks import looks_at
 from shared.party.opened import ShownLook
 from shared.party.preservation.api import PreservationRoutes, XmlResponse
-from shared.party.preservation.ports import (
+from shared.party.preservation.domain import (
     LookedPreservation,
     OpenedPreservation,
     PreservationAsk,

@@ -14,8 +14,8 @@ from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart
 from shared.party.origin.api.checking import AsideChecking
+from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.api.filed import answer_filed
-from shared.party.origin.api.routes import OriginApi
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
@@ -105,7 +105,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         documents=machinery.documents,
         instance=machinery.instance,
         clock=machinery.clock,
-        wake=machinery.wake,
         owe=machinery.budgets.owe,
         alarms=alarms,
     )
@@ -132,7 +131,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         kek=machinery.keys.kek,
         clock=machinery.clock,
         unreleased_days=machinery.settings.unreleased_days,
-        wake=machinery.wake,
         aside=machinery.aside,
     )
     return Origin(api, bus, intake, alarms, checking, _timers(machinery))
@@ -146,6 +144,5 @@ def _timers(machinery: Machinery) -> OriginTimers:
         kek=machinery.keys.kek,
         clock=machinery.clock,
         scope=machinery.speaking_scope,
-        wake=machinery.wake,
         aside=machinery.aside,
     )

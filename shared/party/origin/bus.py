@@ -17,8 +17,7 @@ from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart, apart_from_others
-from shared.party.origin.ports import Edges
-from shared.party.origin.ports.outcomes import Receipted
+from shared.party.origin.records import Receipted
 from shared.party.origin.store.contacts import PostgresContacts
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds
@@ -44,7 +43,7 @@ from shared.vocabulary.routing import PartyKind
 #: Does what it takes in the transaction of a session.
 InSession = Callable[[Session, Taking], Awaitable[None]]
 #: Issues edges above an id; the id to go on after.
-Issue = Callable[[Edges, UUID, Taking], Awaitable[UUID | None]]
+Issue = Callable[[PostgresEdges, UUID, Taking], Awaitable[UUID | None]]
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
 #: How soon a new directory is noticed, and how often what has moved is looked for by the same.
@@ -97,7 +96,6 @@ class OriginBus:
         kek: KeyEncryptionKey,
         clock: Clock,
         unreleased_days: int,
-        wake: Callable[[], None] = lambda: None,
         aside: SetAside | None = None,
     ) -> None:
         """`unreleased_days`: how long a referral waits for a second person. `aside`: what waits in this process."""
@@ -105,7 +103,6 @@ class OriginBus:
         self._unreleased_days = unreleased_days
         self._law = law
         self._instance = instance
-        self._wake = wake
         self._again = DecideAgain(law=law, instance=instance, clock=clock)
         self._kek = kek
         self._clock = clock
@@ -271,7 +268,6 @@ class OriginBus:
         """Batch after batch until nothing is left but what was set aside; how many rows that were."""
         count = 0
         while found := await self._batch(work, scope, act, limit=DUE_MAX, whole=whole):
-            self._wake()
             count += found
         return count
 

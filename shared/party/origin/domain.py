@@ -11,16 +11,16 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
+from shared.contracts.evidence import SignedAcceptance
 from shared.contracts.fields import CaseReference, ExternalRef
 from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
-from shared.contracts.offers import OfferWords
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
+from shared.contracts.transfers import OfferWords
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import WITHDRAWAL_NOTED
@@ -29,6 +29,7 @@ from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
+from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.referral import AmendmentCause, RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 from shared.vocabulary.transfers import TransferReason
@@ -89,6 +90,8 @@ class ExternalRefExists(Refused):
         self.referral_id = referral_id
 
 
+#: How long an edge waits before it is decided again for the first, second and third time.
+PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
 #: Purses are in bytes, costs in sixteenths of a bit.
 _UNITS: Final = 8 * 16
 
@@ -105,8 +108,13 @@ class Spent(NamedTuple):
     def less(self, other: Spent) -> Spent:
         return Spent(self.record - other.record, self.hashes - other.hashes)
 
-    def within(self, purses: Purses) -> bool:
-        return self.record <= purses.record * _UNITS and self.hashes <= purses.hashes * _UNITS
+    @classmethod
+    def whole(cls, purses: Purses) -> Spent:
+        """All that a day has room for."""
+        return cls(purses.record * _UNITS, purses.hashes * _UNITS)
+
+    def within(self, whole: Spent) -> bool:
+        return self.record <= whole.record and self.hashes <= whole.hashes
 
 
 class DaySpent(NotNow):
@@ -206,6 +214,22 @@ class AnsweredQuestion(Contract):
 
     referral_id: Uuid
     state: Literal["routed", "transferred"]
+
+
+class Overridden(Contract):
+    """What has become of a hold: `proposed` while a second person has not confirmed that it is overridden."""
+
+    referral_id: Uuid
+    hold: Uuid
+    state: Literal["proposed", HoldEnd.OVERRIDDEN]
+
+
+class TransferredReferral(Contract):
+    """Who may claim the referral from now on. It is yours until one of them has."""
+
+    referral_id: Uuid
+    state: str
+    offered: tuple[PartyId, ...]
 
 
 class WithdrawnReferral(Contract):

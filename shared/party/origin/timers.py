@@ -42,7 +42,6 @@ class OriginTimers:
         kek: KeyEncryptionKey,
         clock: Clock,
         scope: Callable[[], RowScope],
-        wake: Callable[[], None] = lambda: None,
         witness: Witness = database_time,
         aside: SetAside | None = None,
     ) -> None:
@@ -52,7 +51,6 @@ class OriginTimers:
         self._kek = kek
         self._clock = clock
         self._scope = scope
-        self._wake = wake
         self._witness = witness
         self._apart = Apart(aside or SetAside(), clock)
         self._again = DecideAgain(law=law, instance=instance, clock=clock)
@@ -68,10 +66,7 @@ class OriginTimers:
 
     async def look(self, limit: int = BATCH) -> int:
         """Look once at what is due, at most `limit` notices; how many that were. Raises `Unavailable`."""
-        looked = await self._apart.batch("issue_planned", limit, self._issue)
-        if looked:
-            self._wake()
-        return looked
+        return await self._apart.batch("issue_planned", limit, self._issue)
 
     async def _issue(self, taking: Taking) -> None:
         documents = self._law.now()

@@ -19,18 +19,17 @@ from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, personal
 from shared.kernel.authority import Authority
-from shared.party.preservation.ports import (
-    Acting,
-    Holds,
+from shared.party.preservation.domain import (
     OpenedPreservation,
     PreservationAsk,
     PreservationAsked,
     PreservationMoved,
     PreservationPage,
-    Preservations,
 )
-from shared.party.preservation.use_cases import act, ask, export, list_preservations, show_preservation
+from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.party.preservation.use_cases import Acting, act, ask, export, list_preservations, show_preservation
 from shared.party.recipient.api import Answering, Serving, viewed
+from shared.party.recipient.store.places import HeldPlaces
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
@@ -46,8 +45,8 @@ class PreservationRoutes:
     authority: Authority
     track: Track
     documents: Callable[[], Documents]
-    preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], Preservations]
-    holds: Callable[[asyncpg.Connection, KeyEncryptionKey], Holds] | None = None
+    preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresPreservations]
+    holds: Callable[[asyncpg.Connection, KeyEncryptionKey], HeldPlaces] | None = None
 
     async def page(self, identity: Identity, state: str | None, cursor: str | None, *, limit: int) -> Response:
         """The party's preservations, newest first: all that was there when it was asked for."""
@@ -79,9 +78,16 @@ class PreservationRoutes:
     async def asked(self, said: PreservationAsk, identity: Identity, session: Session) -> PreservationAsked:
         """One request, within a transaction. Raises `Refused` as `ask` does."""
         assert self.holds is not None
-        holds = _LookedAt(session, identity, self.holds(session.driver, self.serving.kek))
-        policy = self.documents().policy
-        return await ask(said, acting=self.acting(identity, session), policy=policy, holds=holds)
+        holds, policy = self.holds(session.driver, self.serving.kek), self.documents().policy
+
+        async def held(record: PreservationRecord) -> bool:
+            """Holds stand with cases: they are looked at as whoever asks may, and then the request goes on."""
+            await session.bind(RowScope([identity.party], identity.role, "read"))
+            found = await holds.stand(identity.party, record)
+            await session.bind(RowScope([identity.party], identity.role, ASK.name))
+            return found
+
+        return await ask(said, acting=self.acting(identity, session), policy=policy, held=held)
 
     async def act(self, row: Act, preservation_id: UUID, request: Request, *, identity: Identity) -> Response:
         """One act, once for its idempotency key."""
@@ -109,21 +115,6 @@ class PreservationRoutes:
             directory=self.serving.directory(),
             at=self.serving.clock.now(),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _LookedAt:
-    """The agency's holds, which stand with its cases: looked at as whoever asks may, and then the request goes on."""
-
-    session: Session
-    identity: Identity
-    holds: Holds
-
-    async def stand(self, party: str, record: PreservationRecord) -> bool:
-        await self.session.bind(RowScope([party], self.identity.role, "read"))
-        found = await self.holds.stand(party, record)
-        await self.session.bind(RowScope([party], self.identity.role, ASK.name))
-        return found
 
 
 def preservations_router(routes: PreservationRoutes) -> APIRouter:

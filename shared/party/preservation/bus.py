@@ -11,7 +11,7 @@ import asyncpg
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
 from shared.exchange.message import Received
-from shared.party.preservation.ports import Preservations
+from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.preservation.use_cases import receive
 from shared.runtime.delivery.unit import Unit
 
@@ -21,7 +21,7 @@ class PreservationDoor:
     """What a service's consumer hands its preservations to; `track` is the one that its own parties write."""
 
     track: Track
-    preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], Preservations]
+    preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresPreservations]
     kek: KeyEncryptionKey
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:

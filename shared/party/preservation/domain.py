@@ -1,16 +1,20 @@
-"""What a preservation is to either of its two parties, and what they may ask and say. Pure."""
+"""What a preservation is to either of its two parties, what they may ask and say, and what is shown of it. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Final
+from enum import StrEnum
+from typing import Annotated, Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer
-from shared.contracts.base import Contract
+from pydantic import Field
+
+from shared.contracts.answers import Answer, TrackNumber
+from shared.contracts.base import Contract, Day, ErrorCode, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
 from shared.contracts.preserving import PreservationRecord, PreservationTerms
-from shared.exchange.act import Act, Track
+from shared.exchange.act import Act, PreservationState, Track
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.message import Received
 from shared.exchange.preservation import (
@@ -198,3 +202,105 @@ def _jurisdiction(instrument: Instrument, policy: PolicyIndex, on: date) -> str:
         jurisdiction: str = entry["jurisdiction"]
         return jurisdiction
     raise Refused("instrument_unknown", "one that the policy lists, in force today", field="/instrument")
+
+
+#: Notices that one request may match, as they are shown.
+MATCHED_MAX = 100
+
+
+class Warned(StrEnum):
+    """What an officer is told beside the answer. `hold_stands`: asking betrays the interest that a hold keeps quiet."""
+
+    HOLD_STANDS = "hold_stands"
+
+
+class PreservationAsk(PreservationRecord, PreservationTerms):
+    """What an agency asks of which provider. Locations and the reference of the order reach the provider alone."""
+
+    provider: PartyId
+
+
+class PreservationMoved(Contract):
+    """The state that the act has led to. The other side will be told."""
+
+    preservation_id: Uuid
+    state: PreservationState
+
+
+class PreservationAsked(PreservationMoved):
+    """The request is durable here, and will be sent. `warnings` are for the officer to weigh."""
+
+    warnings: tuple[Warned, ...] = ()
+
+
+class ShownPreservation(Contract):
+    """One preservation: who asked whom for what, and where it stands.
+
+    `code` is why the other side's instance refused the newest of your acts that it has refused: it has not come there.
+    """
+
+    preservation_id: Uuid
+    counterpart: PartyId
+    exercise: Flag
+    state: PreservationState
+    kind: PreservationKind
+    instrument: Instrument
+    term: PreservationTerm | None
+    until: Day | None
+    asked_at: Instant
+    code: ErrorCode | None = None
+
+
+class PreservationPage(Contract):
+    """Preservations, newest first, without what is sealed."""
+
+    items: tuple[ShownPreservation, ...]
+    next: NextCursor
+
+
+class PreservationAct(Contract):
+    """One act as it was done, by whose track, with its own words and the state that it led to."""
+
+    by: PartyId
+    name: str
+    number: TrackNumber
+    state: PreservationState
+    said: JsonObject
+    at: Instant
+
+
+class MatchedItem(Contract):
+    """An item of a notice that lies at one of the locations."""
+
+    notice_id: Uuid
+    n: int
+
+
+class LookedPreservation(ShownPreservation):
+    """A preservation with each act, oldest first. What is sealed stays closed."""
+
+    timeline: tuple[PreservationAct, ...]
+
+
+class OpenedPreservation(ShownPreservation):
+    """A preservation with its locations, and each act, oldest first. `matches`: a provider's own notices there."""
+
+    record: PreservationRecord | None
+    timeline: tuple[PreservationAct, ...]
+    matches: Annotated[tuple[MatchedItem, ...], Field(max_length=MATCHED_MAX)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One act, as a timeline keeps it: `track` is its writer's, `said` its words in the clear, as JSON.
+
+    `message_id` is what tells it to the other side, of an act of the party's own.
+    """
+
+    of: Preservation
+    track: Track
+    name: str
+    number: int
+    said: Mapping[str, object]
+    at: datetime
+    message_id: UUID | None = None

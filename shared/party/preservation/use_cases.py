@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -20,37 +20,52 @@ from shared.exchange.preservation import ASK, check_day, row_of
 from shared.exchange.states import LOOKING
 from shared.formats import ts103120
 from shared.guard import inspect
+from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.party.opened import tell_opened
 from shared.party.preservation.domain import (
+    Done,
+    LookedPreservation,
+    OpenedPreservation,
     Preservation,
+    PreservationAsk,
+    PreservationAsked,
     PreservationKey,
+    PreservationPage,
+    Warned,
     begun,
     check_may_ask,
     one_spelling,
     received,
 )
-from shared.party.preservation.ports import (
-    Acting,
-    Done,
-    Holds,
-    LookedPreservation,
-    OpenedPreservation,
-    PreservationAsk,
-    PreservationAsked,
-    PreservationPage,
-    Preservations,
-    Warned,
-)
+from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.routing.directory_index import DirectoryIndex
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.preservation import PreservationAnswer, PreservationKind
 from shared.vocabulary.reveal import RevealReason
 
+#: Whether a hold of the agency's own stands on any of the locations.
+Held = Callable[[PreservationRecord], Awaitable[bool]]
 
-async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, holds: Holds) -> PreservationAsked:
-    """Ask a provider to keep what it has at some locations.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """Who acts, when, on what; `track` is the one that this service's parties write."""
+
+    party: str
+    role: Role
+    actor: str
+    track: Track
+    authority: Authority
+    preservations: PostgresPreservations
+    directory: DirectoryIndex
+    at: datetime
+
+
+async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, held: Held) -> PreservationAsked:
+    """Ask a provider to keep what it has at some locations. `held` says whether the agency holds any of them.
 
     Raises `Refused` as `check_may_ask`, `check_day` and the guard do.
     """
@@ -74,7 +89,7 @@ async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, hol
     await acting.preservations.add(asked, record, coarse(acting.at))
     await acting.preservations.clock([asked.clocked(Track.OFFER, acting.at)], ())
     await _tell(ASK, asked, terms, acting=acting, record=record)
-    warnings = (Warned.HOLD_STANDS,) if await holds.stand(acting.party, record) else ()
+    warnings = (Warned.HOLD_STANDS,) if await held(record) else ()
     return PreservationAsked(
         preservation_id=asked.preservation_id, state=PreservationState(asked.state), warnings=warnings
     )
@@ -103,7 +118,9 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
     return after.state
 
 
-async def receive(messages: Sequence[Received], preservations: Preservations, *, track: Track) -> dict[UUID, str]:
+async def receive(
+    messages: Sequence[Received], preservations: PostgresPreservations, *, track: Track
+) -> dict[UUID, str]:
     """Apply what the other sides say, in order. Returns message id → code for each that is refused."""
     sealed = [(each.recipient, each.sealed) for each in messages]
     await preservations.take_turns([(to, it) for to, it in sealed if isinstance(it, PreservationRecord)])

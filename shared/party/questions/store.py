@@ -19,8 +19,8 @@ from pydantic_core import to_json
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.exchange.questions import BEFORE, Raised
-from shared.party.questions.ports import Between, NewQuestion, NotRaised, OpenQuestion, QuestionPage, ShownQuestion
-from shared.party.waiting import RANK_MAX, Place, Waiting, Waits, mend_of, next_act
+from shared.party.questions.domain import Between, NewQuestion, NotRaised, OpenQuestion, QuestionPage, ShownQuestion
+from shared.party.waiting import RANK_MAX, Place, Waits, next_act, waits_of
 from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.questions import QuestionKind, QuestionState
@@ -100,8 +100,8 @@ ORDER BY q.due LIMIT $3 FOR UPDATE OF q SKIP LOCKED
 """
 # What is conceded is the origin's to take back: until it has, or until its recipient is done with it.
 _ASKED: Final = """
-SELECT q.question_id, q.rank, q.since, q.subject, q.counterpart, q.kind, q.state,
-       q.told_by, r.external_ref, r.facts ->> 'priority' AS priority
+SELECT q.question_id AS id, q.rank, q.since, q.subject, q.counterpart AS party, q.kind, q.state,
+       nullif(q.told_by, q.subject) AS notice_id, r.external_ref, r.facts ->> 'priority' AS priority
 FROM question AS q JOIN referral AS r ON r.referral_id = q.subject
 WHERE q.party = $1 AND NOT q.own
   AND (q.state = 'open' OR (q.state = 'answered' AND q.said @@ '$.decided[*].verdict == "conceded"'))
@@ -116,7 +116,7 @@ ORDER BY q.rank, q.since, q.question_id LIMIT $6
 """
 #: What stands with whoever raised it: a dispute that is not answered, and what was answered or has lapsed since.
 _OWN: Final = """
-SELECT q.question_id, q.since, q.subject, q.counterpart, q.kind, q.state, q.said ->> 'code' AS code,
+SELECT q.question_id AS id, q.since, q.subject, q.counterpart AS party, q.kind, q.state, q.said ->> 'code' AS code,
        t.state AS shown, t.priority
 FROM question AS q JOIN received AS t ON t.subject = q.subject AND t.party = q.party
 WHERE q.party = $1 AND q.own AND NOT q.seen AND (q.state <> 'open' OR q.kind = 'dispute') AND t.state = ANY($5::text[])
@@ -127,11 +127,12 @@ ORDER BY q.since, q.question_id LIMIT $4
 
 @dataclass(frozen=True, slots=True)
 class PostgresQuestions:
-    """`Questions` within one transaction."""
+    """Questions and disputes within one transaction, limited to the parties that it is bound to."""
 
     driver: asyncpg.Connection
 
     async def raised(self, between: Collection[Between]) -> dict[Between, list[Raised]]:
+        """What was raised so far, by the order of its numbers; nothing where nothing was."""
         keys = sorted(between)
         columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[], [], [], []]
         found: dict[Between, list[Raised]] = {}
@@ -142,6 +143,7 @@ class PostgresQuestions:
         return found
 
     async def add(self, new: Sequence[NewQuestion]) -> None:
+        """Keep what is raised. One that is there already stays as it is."""
         for statement, own in ((_ADD_OWN, True), (_ADD_ASKED, False)):
             rows = [each for each in new if each.own is own]
             about = [[str(n) for n in each.about] for each in rows]
@@ -152,13 +154,16 @@ class PostgresQuestions:
     async def over(
         self, between: Between, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
     ) -> None:
+        """Keep what has become of one, where it may from where it stands; `said` is what was answered."""
         named = between._asdict() | {"number": number, "before": sorted(BEFORE[state])}
         await self.driver.execute(*_OVER.bind(**named, state=state.value, said=dict(said), at=at))
 
     async def sent(self, question_id: UUID, message_id: UUID) -> None:
+        """Keep by which message one goes to its origin."""
         await self.driver.execute(_SENT, question_id, message_id)
 
     async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> list[NotRaised]:
+        """Note as refused what these messages raise with one of the parties `by`; return it."""
         rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()), list(by))
         of = [Between(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
         return [
@@ -167,10 +172,12 @@ class PostgresQuestions:
         ]
 
     async def seen(self, between: Sequence[Between]) -> None:
+        """Of each: whoever has raised something goes on: what was answered so far needs nobody any more."""
         if between:
             await self.driver.execute(_SEEN, *(list(column) for column in zip(*between, strict=True)))
 
     async def find(self, party: str, referral_id: UUID, *, counterpart: str, number: int) -> OpenQuestion | None:
+        """One that is raised of a referral of the party, and its edge, both locked."""
         row = await self.driver.fetchrow(_FIND, party, referral_id, counterpart, number)
         if row is None:
             return None
@@ -227,7 +234,7 @@ async def asked_waits(
 ) -> list[Waits]:
     """What recipients have asked or contested of the party's referrals and it has not answered, or has conceded."""
     rows = await driver.fetch(_ASKED, party, *above, rank_max, limit, sorted(UNFINISHED))
-    return [_asked(row) for row in rows]
+    return [waits_of(row, _REASON_ASKED[row["kind"], row["state"]], kind=Subject.REFERRAL) for row in rows]
 
 
 async def raised_waits(
@@ -248,26 +255,10 @@ async def raised_waits(
     if rank_max < RANK_MAX:
         return []
     rows = await driver.fetch(_OWN, party, *above.of_last_rank(), limit, list(open_in))
-    return [_own(row, subject) for row in rows]
-
-
-def _asked(row: asyncpg.Record) -> Waits:
-    reasons = (_REASON_ASKED[row["kind"], row["state"]],)
-    told = {"kind": Subject.REFERRAL, "subject": row["subject"], "external_ref": row["external_ref"]}
-    told |= {"party": row["counterpart"], "priority": row["priority"], "reasons": reasons, "since": row["since"]}
-    if row["told_by"] != row["subject"]:
-        told["notice_id"] = row["told_by"]
-    waiting = Waiting.model_validate(told | {"mend": mend_of(reasons)})
-    return Waits(Place(row["rank"], row["since"], row["question_id"]), waiting)
-
-
-def _own(row: asyncpg.Record, subject: Subject) -> Waits:
-    reasons = (_REASON_OWN[row["kind"], row["state"]],)
-    told = {"kind": subject, "subject": row["subject"], "party": row["counterpart"], "priority": row["priority"]}
-    told |= {"code": row["code"]} if row["code"] is not None else {}
-    mend = next_act(subject, row["shown"])
-    waiting = Waiting.model_validate(told | {"reasons": reasons, "since": row["since"], "mend": mend})
-    return Waits(Place(RANK_MAX, row["since"], row["question_id"]), waiting)
+    return [
+        waits_of(row, _REASON_OWN[row["kind"], row["state"]], kind=subject, mend=next_act(subject, row["shown"]))
+        for row in rows
+    ]
 
 
 _REASON_ASKED: Final = {

@@ -18,9 +18,9 @@ from shared.kernel.errors import Refused
 from shared.party.bulk.api import BatchTransaction
 from shared.party.bulk.use_cases import Outcome, act_on_many
 from shared.party.recipient.api import ItemRoutes, viewed
-from shared.party.work_items.ports import MEMBERS_MAX, WorkDisowning, WorkItem, WorkItemPage, WorkStatements
+from shared.party.work_items.domain import MEMBERS_MAX, WorkDisowning, WorkItem, WorkItemPage, WorkStatements
 from shared.party.work_items.store import PostgresWorkItems
-from shared.party.work_items.use_cases import lines_of, list_work, require_look
+from shared.party.work_items.use_cases import lines_of, require_look
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_json, read_model
@@ -95,10 +95,10 @@ class WorkRoutes:
         return self._routes.serving.acts
 
     async def page(self, identity: Identity, cursor: str | None, limit: int) -> WorkItemPage:
-        """The party's work items."""
+        """The party's work items. Whoever may look at a notice may."""
+        require_look(self._authority, identity.role)
         async with self._routes.serving.database.transaction(_reading(identity)) as session:
-            work = PostgresWorkItems(session.driver)
-            return await list_work(self._authority, identity, work, cursor=cursor, limit=limit)
+            return await PostgresWorkItems(session.driver).page(identity.party, cursor=cursor, limit=limit)
 
     async def show(self, identity: Identity, work_item: UUID) -> WorkItem:
         """One of them."""

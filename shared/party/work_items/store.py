@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
 from shared.exchange.act import Subject
 from shared.exchange.items import Said
 from shared.exchange.locations import FORMS, GROUPED_BY
 from shared.exchange.states import may_come_in, row
 from shared.kernel.errors import not_found
 from shared.party.recipient.store.listing import cursor_of, read_cursor
-from shared.party.work_items.ports import MEMBERS_MAX, OpenItem, WorkItem, WorkItemPage
+from shared.party.stores import PartyStore
+from shared.party.work_items.domain import MEMBERS_MAX, OpenItem, WorkItem, WorkItemPage
 
 #: As the index has it: in these states something is left to be said.
 _OPEN: Final = ", ".join(f"'{state}'" for state in sorted(may_come_in(row(Subject.NOTICE, "answer"))))
@@ -62,13 +61,11 @@ SELECT t.token, i.* FROM unnest($2::bytea[]) AS t (token) CROSS JOIN LATERAL (
 """
 
 
-class PostgresWorkItems:
+class PostgresWorkItems(PartyStore):
     """The work items of providers, within one transaction."""
 
-    def __init__(self, driver: asyncpg.Connection) -> None:
-        self._driver = driver
-
     async def page(self, party: str, *, cursor: str | None, limit: int) -> WorkItemPage:
+        """The work items that the newest open notices lead: of at most `limit` notices, from `cursor` on."""
         below, beside = (None, None) if cursor is None else read_cursor(cursor)
         leading = await self._driver.fetch(_LEADING, party, below, limit + 1, GROUPED_BY, beside)
         led = await self._driver.fetch(_LED, party, [each["subject"] for each in leading[:limit]], GROUPED_BY)
@@ -76,6 +73,7 @@ class PostgresWorkItems:
         return WorkItemPage(items=tuple(items), next=cursor_of(leading[limit - 1]) if len(leading) > limit else None)
 
     async def one(self, party: str, work_item: UUID) -> WorkItem:
+        """One work item. Raises `Refused("not_found")` where nothing is open there, or it is another's."""
         found = await self._items(party, [work_item.bytes], [*FORMS])
         if not found:
             raise not_found()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol
 from uuid import UUID
 
 from shared.contracts.answers import DisowningStatement, ItemStatement, NoticeDisowning, NoticeStatements
@@ -15,24 +14,7 @@ from shared.contracts.items import ItemOutcome
 from shared.exchange.act import Act, NoticeState, Subject
 from shared.kernel.authority import Authority, Role
 from shared.party.bulk.domain import Line
-from shared.party.work_items.ports import OpenItem, WorkDisowning, WorkItem, WorkItemPage, WorkItems, WorkStatements
-
-
-class Looking(Protocol):
-    """Who looks."""
-
-    @property
-    def party(self) -> str: ...
-    @property
-    def role(self) -> Role: ...
-
-
-async def list_work(
-    authority: Authority, who: Looking, work: WorkItems, *, cursor: str | None, limit: int
-) -> WorkItemPage:
-    """The party's work items. Whoever may look at a notice may."""
-    require_look(authority, who.role)
-    return await work.page(who.party, cursor=cursor, limit=limit)
+from shared.party.work_items.domain import OpenItem, WorkDisowning, WorkItem, WorkStatements
 
 
 def require_look(authority: Authority, role: Role) -> None:

@@ -11,8 +11,8 @@ import pytest
 from services.audit import use_cases
 from services.audit.domain.shown import Look, Sought
 from shared.contracts.answers import CaseAcceptedClear
-from shared.contracts.contacts import Contact, ContactSuggestedClear
 from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
+from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED, HOLD_ENDED, HOLD_PLACED, REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
 from shared.exchange.compose import Addressing, compose
@@ -21,8 +21,7 @@ from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.contacts import ContactGround
+from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.support.builders import HOTLINE

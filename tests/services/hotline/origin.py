@@ -17,7 +17,7 @@ from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acceptance import Acceptor
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
 from shared.guard import edition
 from shared.kernel.authority import Role
@@ -25,23 +25,23 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.origin.api.checking import Checked, Posted, check_posted
+from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.api.filed import answer_filed
-from shared.party.origin.api.routes import OriginApi
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
-from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import ERASE_AGAIN
 from shared.party.origin.use_cases import referrals as use_cases
+from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.unit import SessionUnit, Settlement
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.runtime.http.acts import Acts
+from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.doors import ACTOR, door, identified_as
@@ -72,7 +72,7 @@ class Origin:
         self.intake = self.intake_of()
         self.api = OriginApi(
             self.database,
-            Acts(self.database, lambda: None),
+            Acts(self.database),
             self.intake,
             checking=self._checked,
             owe=self.budgets.owe,
@@ -99,7 +99,6 @@ class Origin:
             documents=lambda: self._documents(),
             instance="hotline",
             clock=self.clock,
-            wake=lambda: None,
             owe=self.budgets.owe,
             alarms=self.alarms,
             **bounds,
@@ -128,12 +127,12 @@ class Origin:
         self, referral_id: UUID, reason: WithdrawalReason, *, party: str = HOTLINE, role: Role = Role.ANALYST
     ) -> None:
         async with self.database.transaction(RowScope([party], role, "withdraw")) as session:
-            await use_cases.withdraw_referral(referral_id, reason, self._acting(session, party, role))
+            await use_cases.withdraw_referral(referral_id, reason, self.acting(session, party, role))
 
     async def show(self, referral_id: UUID) -> dict[str, Any]:
         """The referral as its party is answered."""
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
-            shown = await use_cases.show_referral(referral_id, self._acting(session))
+            shown = await use_cases.show_referral(referral_id, self.acting(session))
         return shown.model_dump(mode="json", exclude_defaults=True)
 
     async def erase(self, referral_id: UUID) -> None:
@@ -144,7 +143,7 @@ class Origin:
     async def work(self, reason: str) -> list[UUID]:
         """The referrals on the work list for this reason, newest first."""
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
-            page = await use_cases.list_work(self._acting(session), reason=reason, cursor=None, limit=9)
+            page = await self.acting(session).referrals.work(HOTLINE, reason=reason, cursor=None, limit=9)
         return [item.referral_id for item in page.items]
 
     def law(self) -> Law:
@@ -169,7 +168,7 @@ class Origin:
     async def heard(self, *settlements: Settlement) -> None:
         """Outcomes of own messages come, at once."""
         async with self.database.transaction(APPLYING) as session:
-            await self.bus.settled(SessionUnit(session), settlements)
+            await self.bus.settled(Unit(session), settlements)
 
     async def relayed(self, *, taken: bool = True) -> None:
         """All messages so far were appended to Kafka, and their recipients' instances have `taken` them or not."""
@@ -194,15 +193,11 @@ class Origin:
         """Forget the messages that were sent so far."""
         forget_sent(self.database)
 
-    def _acting(self, session: Session, party: str = HOTLINE, role: Role = Role.ANALYST) -> Acting:
-        return Acting(
-            party,
-            role,
-            PostgresReferrals(session.driver, KEK),
-            authority=AUTHORITY,
-            directory=lambda: self._documents().directory,
-            at=self.clock.now(),
-        )
+    def acting(
+        self, session: Session, party: str = HOTLINE, role: Role = Role.ANALYST, *, actor: str = ACTOR
+    ) -> Acting:
+        """Who acts within this transaction."""
+        return self.api.acting(Identity(party, role, "hotline", exercise=True, actor=actor), session)
 
     async def _checked(self, posted: Posted) -> Checked:
         """As the process beside the event loop does it."""
@@ -210,3 +205,10 @@ class Origin:
 
     def _documents(self) -> Documents:
         return self.world.documents
+
+
+async def applied(origin: Origin, *messages: Received) -> list[str | None]:
+    """Apply one batch of answers; return the code of each refused message, None for the others."""
+    async with origin.database.transaction(APPLYING) as session:
+        refusals = await origin.bus.answers(Unit(session)).apply(messages)
+    return [refusals.get(message.message_id) for message in messages]

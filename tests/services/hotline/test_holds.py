@@ -11,7 +11,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.hotline.domain import AUTHORITY
 from shared.contracts.answers import CaseDeclinedClear
 from shared.contracts.base import Contract
 from shared.contracts.holds import (
@@ -34,18 +33,16 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
-from shared.party.origin.store.holds import PostgresHolds, expired_holds
+from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.timers import OriginTimers
 from shared.party.origin.use_cases import holds
-from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
-from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.services.hotline.origin import APPLYING, KEK, Origin, applied
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.windowed import windowed
 
@@ -94,14 +91,6 @@ def said(message: MessageType, clear: Contract, agency: str, at: datetime) -> Re
     subject = clear.referral_id  # type: ignore[attr-defined]
     made = received(message, clear, subject=subject, sender=agency, recipient=HOTLINE, instance="law_enforcement")
     return replace(made, sent_at=at)
-
-
-async def applied(origin: Origin, *messages: Received) -> list[str | None]:
-    """The codes of one batch of answers, None for those that are applied."""
-    async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
-        refusals = await origin.bus.answers(unit).apply(messages)
-    return [refusals.get(message.message_id) for message in messages]
 
 
 def on(referral_id: UUID, number: int) -> dict[str, Any]:
@@ -283,14 +272,12 @@ async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str
 
     async def override(act: str, actor: str, role: Role = Role.ANALYST) -> str:
         async with origin.database.transaction(RowScope([HOTLINE], role, act)) as session:
-            holding = Holding(
-                PostgresHolds(session.driver), lambda: origin.world.documents, "hotline", origin.clock.now()
-            )
-            doing = Override(HOTLINE, role, actor, AUTHORITY, holding)
+            acting = origin.acting(session, role=role, actor=actor)
             if act == "propose_override":
-                done = await doing.propose(referral_id, Overriding(hold=hold, basis=OverrideBasis.CHILD_AT_RISK))
+                said = Overriding(hold=hold, basis=OverrideBasis.CHILD_AT_RISK)
+                done = await holds.propose_override(referral_id, said, acting)
             else:
-                done = await doing.confirm(referral_id, Confirming(hold=hold))
+                done = await holds.confirm_override(referral_id, Confirming(hold=hold), acting)
             return done.state
 
     return referral_id, override

@@ -15,8 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.party.origin.ports import StaleReferral
-from shared.party.origin.ports.holds import Hold
+from shared.party.origin.records import Hold, StaleReferral
 from shared.party.origin.store.holds import PostgresPlanned
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_holds import (
@@ -47,7 +46,7 @@ class Interrupted(PostgresPlanned):
         """What happens meanwhile."""
 
     async def due(self, at: datetime, limit: int) -> list[StaleReferral]:
-        rows = await self.driver.fetch("SELECT DISTINCT referral_id FROM edge WHERE state = 'planned'")
+        rows = await self._driver.fetch("SELECT DISTINCT referral_id FROM edge WHERE state = 'planned'")
         object.__setattr__(self, "seen", await super().active([row["referral_id"] for row in rows]))
         await self.between()
         return await super().due(at, limit)

@@ -12,7 +12,7 @@ from shared.contracts.registry import NOTICE_ISSUED
 from shared.exchange.message import Draft
 from shared.kernel.errors import Unavailable
 from shared.party.origin import bus
-from shared.party.origin.use_cases.again import PAUSES
+from shared.party.origin.domain import PAUSES
 from shared.runtime.database.transactions import Database
 from shared.runtime.watch.aside import PAUSE_MAX
 from shared.vocabulary.answers import ReceiptOutcome

@@ -14,7 +14,7 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.ports import Page
+from shared.party.recipient.records import Page
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import list_items, show_item
 from shared.runtime.database.transactions import Database
@@ -54,7 +54,7 @@ async def test_a_record_that_were_not_encrypted_would_be_found(
     hotlines: Hotlines, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr(arriving, "seal_content", unencrypted)
+    monkeypatch.setattr(arriving, "seal_record", unencrypted)
     await hotlines.receive(an_offer(uuid7()))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_HOTLINE])
 

@@ -33,7 +33,7 @@ from shared.messaging.relay import AppendWatch, append, load_next, note_appended
 from shared.messaging.segments import RecordBytes
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Lane, Pair
-from shared.party.origin.use_cases.again import PAUSES
+from shared.party.origin.domain import PAUSES
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity

@@ -19,11 +19,11 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.party.origin.bus import OriginBus
-from shared.party.origin.ports import Edges
+from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
-from shared.party.recipient.ports import Acting
+from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, about, clear_parts
@@ -44,7 +44,7 @@ class DecidedAgain(DecideAgain):
     def __init__(self) -> None:
         self.given: list[UUID] = []
 
-    async def refused(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
+    async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
         self.given += message_ids
 
 
@@ -64,7 +64,7 @@ class Providers:
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
         async with self.database.transaction(APPLYING) as session:
-            refusals = await self.door.apply(SessionUnit(session), messages)
+            refusals = await self.door.apply(Unit(session), messages)
         return [refusals.get(message.message_id) for message in messages]
 
     @asynccontextmanager

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from deploy.artifacts.example_world import AGENCY as AGENCY_OF_EXAMPLES
-from deploy.artifacts.example_world import EDGE_IDS
+from deploy.artifacts.examples import AGENCY as AGENCY_OF_EXAMPLES
+from deploy.artifacts.examples import EDGE_IDS
 from services.hotline.domain import HOTLINE as AS_HOTLINE
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY
@@ -42,7 +42,7 @@ from shared.exchange.states import standings, states
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.origin.ports import AnswerAct, OpenEdge
+from shared.party.origin.records import AnswerAct, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.preservation.domain import Preservation, PreservationKey, begun
 from shared.party.preservation.use_cases import receive as receive_preservations

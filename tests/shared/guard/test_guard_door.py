@@ -16,9 +16,9 @@ from services.hotline.domain import AUTHORITY
 from shared.exchange.acceptance import Acceptor
 from shared.kernel.clock import ManualClock
 from shared.party.origin.api.checking import Checked, Posted, check_posted
+from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.api.filed import answer_filed
-from shared.party.origin.api.routes import OriginApi
-from shared.party.origin.ports import Filings
+from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.database.transactions import Database
@@ -42,13 +42,12 @@ def hotline() -> httpx.AsyncClient:
     clock = ManualClock(AT)
     alarms = Alarms(cast(Any, None), clock=clock, name_of=str)
     intake = Intake(
-        cast(Filings, None),
+        cast(PostgresFilings, None),
         answering=partial(answer_filed, acceptor=cast(Acceptor, None)),
         authority=AUTHORITY,
         documents=lambda: documents,
         instance="hotline",
         clock=clock,
-        wake=lambda: None,
         owe=lambda *_: None,
         alarms=alarms,
     )

@@ -24,7 +24,7 @@ from shared.exchange.origin import UNFINISHED, Answered, answered_so_far
 from shared.exchange.states import Standing, follow, row, shown
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.origin.ports import OpenEdge
+from shared.party.origin.records import OpenEdge
 from shared.party.origin.use_cases import answers
 from shared.party.recipient.domain import Item, applied, words_of, written
 from shared.vocabulary.answers import AnswerState

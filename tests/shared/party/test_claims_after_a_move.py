@@ -12,7 +12,7 @@ from shared.contracts.registry import OFFER_CLAIMED
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.origin.ports import OpenEdge
+from shared.party.origin.records import OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.vocabulary.answers import AnswerState
 from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, received

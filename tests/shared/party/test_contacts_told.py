@@ -10,7 +10,7 @@ import pytest
 
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid7
-from shared.party.origin.ports.contacts import Met
+from shared.party.origin.records import Met
 from shared.party.origin.use_cases.contacts import suggest_contacts
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex

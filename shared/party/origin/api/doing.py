@@ -1,154 +1,237 @@
-"""What an origin does with a referral that it has filed, within a transaction: whichever door asks for it."""
+"""What an origin does for whichever door asks: each use case within a transaction of whoever acts."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final, assert_never
 from uuid import UUID
 
+from fastapi import Request
+from starlette.responses import Response
+
+from shared.contracts.answers import ItemChecks
 from shared.contracts.base import Contract
-from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
-from shared.contracts.questions import Reply, Verdict
+from shared.contracts.questions import Reply as Answer
+from shared.contracts.questions import Verdict
+from shared.contracts.referral import ReferralSubmission
 from shared.contracts.transfers import Transferring
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.act import Act, Subject
+from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents
-from shared.exchange.states import row
+from shared.guard import parse_body
 from shared.kernel.authority import Authority
+from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
-from shared.party.origin.api.changes import Changed
-from shared.party.origin.domain import AnsweredQuestion, CheckedReferral, ReviewedReferral, WithdrawnReferral
+from shared.kernel.errors import Refused
+from shared.party.origin.api.checking import Checking, Posted, parsed
+from shared.party.origin.domain import (
+    AmendedReferral,
+    AnsweredQuestion,
+    CheckedReferral,
+    Reply,
+    ReviewedReferral,
+    Submission,
+    WithdrawnReferral,
+)
+from shared.party.origin.domain import Request as Filed
 from shared.party.origin.store.amendments import PostgresAmendments
 from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.alarms import Alarms, Kind
-from shared.party.origin.use_cases.amend import Changing
 from shared.party.origin.use_cases.checks import check_items
-from shared.party.origin.use_cases.holds import Holding, Override
+from shared.party.origin.use_cases.holds import confirm_override, propose_override
+from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.questions import answer_question
-from shared.party.origin.use_cases.referrals import Acting, Withdrawal, withdraw_referral
-from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
-from shared.party.origin.use_cases.transfers import Letters, Transferer
+from shared.party.origin.use_cases.referrals import Withdrawal, withdraw_referral
+from shared.party.origin.use_cases.reviews import DROP, RELEASE, drop_referral, release_referral
+from shared.party.origin.use_cases.transfers import transfer_referral
+from shared.party.posted import PostedBody, ReadList, read_list, refused_is_owed
 from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.transactions import Session
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.http.acts import Acts
+from shared.runtime.http.edge import read_json, read_key, read_model
 from shared.runtime.http.identity import Identity
+from shared.runtime.http.problems import PROBLEM_JSON
+from shared.runtime.http.sameness import items_hash
+from shared.runtime.watch.telemetry import current_traceparent
+from shared.vocabulary.routing import Disposition
 
-WITHDRAW: Final = row(Subject.REFERRAL, "withdraw")
 #: What an act does within its transaction.
 Doing = Callable[[Session], Awaitable[Contract]]
-#: What is said in an act of an origin. Nothing: a second person lets it go, or drops it.
-Words = Withdrawal | ItemChecks | Reply | Verdict | Overriding | Confirming | Transferring
+#: What is done within the transaction of a change.
+Changed = Callable[[Acting], Awaitable[AmendedReferral]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doings:
-    """Makes them. `then` are the documents of a time, as known now; `owe` charges a party for work."""
+@dataclass(frozen=True, slots=True)
+class OriginApi:
+    """What an origin's doors do with a request, whichever service it came in at.
 
+    `owe` charges a party for work. `then` are the documents of a time, as known now; those of now where nobody knows
+    others.
+    """
+
+    database: Database
+    acts: Acts
+    intake: Intake
+    _: KW_ONLY
+    checking: Checking
+    owe: Callable[[str, int], None]
     alarms: Alarms
     authority: Authority
     directory: Callable[[], DirectoryIndex]
     documents: Callable[[], Documents]
     kek: KeyEncryptionKey
     clock: Clock
-    then: Callable[[datetime], Documents]
     instance: str
-    owe: Callable[[str, int], None]
+    then: Callable[[datetime], Documents] | None = None
 
-    def acting(self, identity: Identity, session: Session) -> Acting:
-        """Who acts, on what, within a transaction."""
-        return Acting(
-            identity.party,
-            identity.role,
-            PostgresReferrals(session.driver, self.kek),
-            authority=self.authority,
-            directory=self.directory,
-            at=self.clock.now(),
-        )
+    async def file(self, request: Request, identity: Identity) -> Response:
+        """File what is posted: a list where the path says so, else one referral."""
+        key, headers = read_key(request.headers.get("idempotency-key")), request.headers
+        posted = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
+        answer = await self._filed(identity, posted, key=key, route=request.scope["path"])
+        located = {"Location": answer.location} if answer.location else None
+        kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
+        return Response(answer.body, status_code=answer.status, media_type=kind, headers=located)
+
+    async def file_spelt(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
+        """File what is spelt as JSON by another door than this: its `route` ends as that of a list where it is one."""
+        return await self._filed(identity, PostedBody(body, "application/json", None), key=key, route=route)
+
+    async def act(
+        self, act: Act, referral_id: UUID, request: Request, identity: Identity, *, takes: type[Contract] | None = None
+    ) -> Response:
+        """Do an act on a referral, once for the request's idempotency key.
+
+        With the words that are posted, which the row or `takes` names.
+        """
+        wanted = takes or act.takes
+        said = None if wanted is None else read_model(wanted, await read_json(request))
+        doing = self.doing(act, referral_id, said, identity=identity)
+        return await self.acts.once(request, identity, act.name, roles=act.roles, act=doing)
+
+    async def change(self, act: Act, request: Request, identity: Identity, *, wanted: Changed) -> Response:
+        """Change what the party has filed, once for the request's idempotency key."""
+        doing = self.changing(wanted, identity)
+        return await self.acts.once(request, identity, act.name, roles=act.roles, act=doing)
 
     def doing(self, act: Act, referral_id: UUID, said: Contract | None, *, identity: Identity) -> Doing:
-        """What does this act, with these words of it."""
-        if act in (RELEASE, DROP):
-            return self._reviewing(act, referral_id, identity)
-        assert isinstance(said, Words)
+        """What does this act within a transaction, with these words of it."""
 
         async def do(session: Session) -> Contract:
-            return await self._said(referral_id, said, identity, session=session)
+            return await _do(act, referral_id, said, self.acting(identity, session))
 
         return do
 
     def changing(self, wanted: Changed, identity: Identity) -> Doing:
-        """What changes the content of a referral."""
+        """What changes a referral within a transaction."""
 
         async def change(session: Session) -> Contract:
-            changing = Changing(
-                identity.party,
-                identity.role,
-                PostgresAmendments(session.driver, self.kek),
-                PostgresHolds(session.driver),
-                self.instance,
-                authority=self.authority,
-                documents=self.documents,
-                then=self.then,
-                at=self.clock.now(),
-                day_filled=partial(self.alarms.alarm, identity.party, Kind.DAY_FILLED),
-                owe=partial(self.owe, identity.party),
-            )
-            return await wanted(changing)
+            return await wanted(self.acting(identity, session))
 
         return change
 
-    async def _said(self, referral_id: UUID, said: Words, identity: Identity, *, session: Session) -> Contract:
-        acting = self.acting(identity, session)
-        match said:
-            case Withdrawal():
-                await withdraw_referral(referral_id, said.reason, acting)
-                return WithdrawnReferral(referral_id=referral_id, state="withdrawn")
-            case ItemChecks():
-                state = await check_items(referral_id, said, acting, edges=PostgresIssued(session.driver))
-                return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
-            case Reply() | Verdict():
-                state = await answer_question(referral_id, said, acting, store=PostgresQuestions(session.driver))
-                return AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
-            case Overriding() | Confirming():
-                holding = Holding(PostgresHolds(session.driver), self.documents, self.instance, acting.at)
-                override = Override(identity.party, identity.role, identity.actor, self.authority, holding)
-                if isinstance(said, Overriding):
-                    return await override.propose(referral_id, said)
-                return await override.confirm(referral_id, said)
-            case Transferring():
-                letters = Letters(self.directory(), self.instance, acting.at)
-                store = PostgresTransfers(session.driver)
-                transferer = Transferer(
-                    identity.party, identity.role, self.authority, store, letters, owe=partial(self.owe, identity.party)
-                )
-                return await transferer.transfer(referral_id, said)
-        assert_never(said)
+    async def check(self, request: Request, identity: Identity) -> Response:
+        """Say of what is posted, one or a list, what would become of it."""
+        kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
+        body = await self.checked(identity, await request.body(), kind, encoding=encoding)
+        return Response(body, media_type="application/json")
 
-    def _reviewing(self, act: Act, referral_id: UUID, identity: Identity) -> Doing:
-        """What lets a referral go, or drops it, as a second person."""
-        doing = {RELEASE: release_referral, DROP: drop_referral}[act]
+    async def checked(self, identity: Identity, body: bytes, kind: str | None, *, encoding: str | None = None) -> bytes:
+        """What would become of a body, by its type and encoding, whichever door it came in at: `CheckAnswer`, spelt."""
+        self.authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
+        posted = Posted(body, kind, encoding, identity.party, self.clock.now())
+        async with self.alarms.posted(identity.party, posted.body):
+            with refused_is_owed(body, partial(self.owe, identity.party)):
+                checked = await self.checking(posted)
+        self.alarms.judged(identity.party, checked.posted, checked.refused)
+        self.owe(identity.party, checked.work)
+        return checked.body
 
-        async def review(session: Session) -> ReviewedReferral:
-            reviewing = Reviewing(
-                identity.party,
-                identity.role,
-                identity.actor,
-                PostgresReviews(session.driver, self.kek),
-                authority=self.authority,
-                documents=self.documents,
-                at=self.clock.now(),
-                day_filled=partial(self.alarms.alarm, identity.party, Kind.DAY_FILLED),
-            )
-            state = await doing(referral_id, reviewing)
-            return ReviewedReferral(referral_id=referral_id, state=ReferralState(state))
+    @asynccontextmanager
+    async def reading(self, identity: Identity) -> AsyncIterator[Acting]:
+        """A transaction in which the party of `identity` looks at its referrals. Raises `Refused("forbidden")`."""
+        async with self.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            acting = self.acting(identity, session)
+            acting.require("read")
+            yield acting
 
-        return review
+    def acting(self, identity: Identity, session: Session) -> Acting:
+        """Who acts, on what, within a transaction."""
+        driver = session.driver
+        return Acting(
+            party=identity.party,
+            role=identity.role,
+            actor=identity.actor,
+            referrals=PostgresReferrals(driver, self.kek),
+            amendments=PostgresAmendments(driver, self.kek),
+            reviews=PostgresReviews(driver, self.kek),
+            issued=PostgresIssued(driver),
+            holds=PostgresHolds(driver),
+            transfers=PostgresTransfers(driver),
+            questions=PostgresQuestions(driver),
+            authority=self.authority,
+            directory=self.directory,
+            documents=self.documents,
+            then=self.then or (lambda _: self.documents()),
+            instance=self.instance,
+            at=self.clock.now(),
+            day_filled=partial(self.alarms.alarm, identity.party, Kind.DAY_FILLED),
+            owe=partial(self.owe, identity.party),
+        )
+
+    async def _filed(self, identity: Identity, posted: PostedBody, *, key: bytes, route: str) -> Reply:
+        is_list = route.endswith(":batch")
+        async with self.alarms.posted(identity.party, posted.body):
+            read = await self._read(posted, route, identity, is_list=is_list)
+        party, trace = self.intake.origin(identity.party), current_traceparent()
+        submissions = [
+            Submission(party, identity.role, content, trace, body_sha256=sha256, actor=identity.actor)
+            for content, sha256 in zip(read.made, read.hashes, strict=True)
+        ]
+        return await self.intake.submit(Filed(submissions, key, read.same, not is_list))
+
+    async def _read(
+        self, posted: PostedBody, route: str, identity: Identity, *, is_list: bool
+    ) -> ReadList[ReferralSubmission | Refused]:
+        """Each submission that is posted, or why it is none. Raises `Refused` for a body that is refused as a whole."""
+        owe = partial(self.owe, identity.party)
+        if is_list:
+            return await read_list(posted, "referrals", route, make=lambda _, value: parsed(value), owe=owe)
+        with refused_is_owed(posted.body, owe):
+            value = parse_body(posted.kind, posted.encoding, posted.body)
+        same = items_hash(route, [(value, posted.body)])
+        return ReadList([parsed(value)], [digest(posted.body)], same)
+
+
+async def _do(act: Act, referral_id: UUID, said: Contract | None, acting: Acting) -> Contract:
+    """Do it. Where nothing is said of it, a second person lets a referral go, or drops it."""
+    match said:
+        case Withdrawal():
+            await withdraw_referral(referral_id, said.reason, acting)
+            return WithdrawnReferral(referral_id=referral_id, state="withdrawn")
+        case ItemChecks():
+            state = await check_items(referral_id, said, acting)
+            return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
+        case Answer() | Verdict():
+            state = await answer_question(referral_id, said, acting)
+            return AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
+        case Overriding():
+            return await propose_override(referral_id, said, acting)
+        case Confirming():
+            return await confirm_override(referral_id, said, acting)
+        case Transferring():
+            return await transfer_referral(referral_id, said, acting)
+        case _:
+            review = {RELEASE: release_referral, DROP: drop_referral}[act]
+            return ReviewedReferral(referral_id=referral_id, state=ReferralState(await review(referral_id, acting)))

@@ -12,10 +12,10 @@ from shared.exchange.act import Act, Subject
 from shared.exchange.states import may_come_in, row
 from shared.kernel.authority import Role
 from shared.party.origin.domain import SentEdge, ShownReferral
-from shared.party.origin.ports.holds import ACTIVE
+from shared.party.origin.records import ACTIVE
+from shared.party.origin.use_cases.amend import Rerouting
 from shared.party.origin.use_cases.referrals import Withdrawal
-from shared.party.origin.use_cases.reroute import Rerouting
-from shared.party.questions.ports import ShownQuestion
+from shared.party.questions.domain import ShownQuestion
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of
 from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.routing import PartyKind

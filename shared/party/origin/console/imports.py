@@ -15,10 +15,10 @@ from starlette.responses import Response
 
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
+from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.console import importing
 from shared.party.origin.console.filing import LookedAt, ToldProblem
 from shared.party.origin.console.importing import LINES_MAX, FiledLines, Line, Result
-from shared.party.origin.console.use import OriginUse
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import problems_of
 from shared.runtime.console.frame import ROOT, Frame
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
 class ImportPages:
     """What the pages do."""
 
-    def __init__(self, frame: Frame, use: OriginUse, *, authority: Authority) -> None:
+    def __init__(self, frame: Frame, use: OriginApi, *, authority: Authority) -> None:
         self._frame = frame
         self._use = use
         self._authority = authority

@@ -19,15 +19,15 @@ from shared.party.compared import Comparison
 from shared.party.console.filters import filters_of
 from shared.party.console.reasons import read_reason
 from shared.party.finding import sought_in
+from shared.party.origin.api.doing import Doing, OriginApi
 from shared.party.origin.console import filing
 from shared.party.origin.console.acting import AMEND, FORMS, may_amend
 from shared.party.origin.console.acting import forms_of as acting_forms
 from shared.party.origin.console.amending import Amendment, amended
-from shared.party.origin.console.use import Doing, OriginUse
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
-from shared.party.origin.use_cases.amend import Changing, amend_in_part
-from shared.party.origin.use_cases.referrals import list_referrals, list_ticks, show_referral
-from shared.party.origin.use_cases.reroute import Rerouting, reroute_referral
+from shared.party.origin.use_cases.acting import Acting
+from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
+from shared.party.origin.use_cases.referrals import compare_revisions, show_referral
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of, labels_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
@@ -53,7 +53,7 @@ class ReferralPages:
     def __init__(
         self,
         frame: Frame,
-        use: OriginUse,
+        use: OriginApi,
         acts: Acts,
         *,
         authority: Authority,
@@ -81,8 +81,9 @@ class ReferralPages:
             raise not_found()
         sought, after = sought_in(asked.query), await self._last(asked.identity)
         async with self._use.reading(asked.identity) as acting:
-            page = await list_referrals(acting, sought, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)
-            ticks = await list_ticks(page, acting)
+            below = asked.query("cursor")
+            page = await acting.referrals.page(acting.party, sought, state=state, cursor=below, limit=ROWS_OF_A_PAGE)
+            ticks = await acting.referrals.ticked(page.items)
         views = {"listed": page, "ticks": ticks, "states": known, "state": state, "after": after}
         return self._frame.page(asked, "referrals.html", views | filters_of(asked))
 
@@ -94,7 +95,9 @@ class ReferralPages:
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
-        return await self._shown(asked, compared=await self._use.compared(asked.id(), asked.identity, reason=reason))
+        async with self._use.reading(asked.identity) as acting:
+            compared = await compare_revisions(asked.id(), acting, reason=reason)
+        return await self._shown(asked, compared=compared)
 
     async def _shown(
         self,
@@ -108,8 +111,8 @@ class ReferralPages:
         async with self._use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
             directory = acting.directory()
-        raised = await self._use.raised(asked.id(), asked.identity)
-        looks = await self._use.looks(asked.id(), asked.identity)
+            raised = await acting.questions.about(acting.party, asked.id())
+            looks = await acting.referrals.looks_at(acting.party, asked.id())
         kinds = {each.recipient: party.kind for each in found.edges if (party := directory.party(each.recipient))}
         forms = acting_forms(found, raised, asked.identity.role, kinds=kinds)
         refused = None if problem is None else asked.said("form")
@@ -150,8 +153,8 @@ class ReferralPages:
         if not isinstance(said, Rerouting):
             return self._use.doing(act, asked.id(), said, identity=asked.identity)
 
-        async def reroute(changing: Changing) -> AmendedReferral:
-            return await reroute_referral(asked.id(), said, changing, body_sha256=digest(said.spelt()))
+        async def reroute(acting: Acting) -> AmendedReferral:
+            return await reroute_referral(asked.id(), said, acting, body_sha256=digest(said.spelt()))
 
         return self._use.changing(reroute, asked.identity)
 
@@ -168,9 +171,9 @@ class ReferralPages:
         told: dict[str, JsonValue] = read_inputs(Amendment, asked.form)
         revision = asked.said("revision")
 
-        async def amend(changing: Changing) -> AmendedReferral:
+        async def amend(acting: Acting) -> AmendedReferral:
             follows = int(revision) if revision.isascii() and revision.isdecimal() and len(revision) < 5 else 0
-            return await amend_in_part(asked.id(), lambda stands: amended(stands, told), changing, revision=follows)
+            return await amend_in_part(asked.id(), lambda stands: amended(stands, told), acting, revision=follows)
 
         try:
             doing = self._use.changing(amend, asked.identity)

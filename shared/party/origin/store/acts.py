@@ -12,7 +12,7 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.envelope.datakeys import Place
-from shared.party.origin.ports import AnswerAct, Judged
+from shared.party.origin.records import AnswerAct, Judged
 from shared.runtime.database.columns import Columns, Json, insert
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import date
+from enum import StrEnum
+from typing import Final, NamedTuple
 
-from shared.party.origin.use_cases.alarms import Raised
 from shared.runtime.database.transactions import Database
 
 _KEEP: Final = """
 INSERT INTO alarm (party, kind, day, name) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING party
 """
+
+
+class Raised(NamedTuple):
+    """One alarm; `name` is opaque, the same for all of the party's at this instance."""
+
+    party: str
+    kind: StrEnum
+    day: date
+    name: str
 
 
 async def keep_alarm(database: Database, raised: Raised) -> bool:

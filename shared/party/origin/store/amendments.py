@@ -10,24 +10,17 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.amend import Amended, Standing
-from shared.exchange.clocks import Happened
-from shared.exchange.events import Event
 from shared.exchange.items import Said
-from shared.exchange.message import Draft
-from shared.exchange.rows.changes import after_amendment
+from shared.exchange.words import after_amendment
 from shared.party.origin.domain import ShownRevision
-from shared.party.origin.ports import Told
+from shared.party.origin.records import Amendable, DisownedItems, SaidRevision, Told
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, known_edge
 from shared.party.origin.store.filing import places
-from shared.party.origin.store.revisions import revision_place
-from shared.party.origin.use_cases.changing import Amendable, DisownedItems
+from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Statement
-from shared.runtime.database.feed import note_acts
-from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import note_steps
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.referral import AmendmentCause
 
@@ -97,16 +90,21 @@ SELECT revision, cause, at FROM referral_revision WHERE referral_id = $1
 UNION ALL SELECT revision, cause, coalesce(amended_at, accepted_at) FROM referral WHERE referral_id = $1
 ORDER BY revision
 """
+_SAID: Final = """
+SELECT v.revision, v.party, v.content, true AS before, r.wrapped_key
+FROM referral_revision AS v JOIN referral AS r USING (referral_id)
+WHERE v.referral_id = $1 AND r.wrapped_key IS NOT NULL
+UNION ALL SELECT revision, party, content, false, wrapped_key
+FROM referral WHERE referral_id = $1 AND wrapped_key IS NOT NULL
+ORDER BY revision
+"""
 
 
-class PostgresAmendments(PostgresDays):
-    """`Amendments` within one transaction."""
-
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        super().__init__(driver)
-        self._kek = kek
+class PostgresAmendments(PostgresDays, RecordStore):
+    """The acting party's referrals that are amended. Absent and foreign ones are not there."""
 
     async def find(self, referral_id: UUID) -> Amendable | None:
+        """One referral of the acting party, whatever its state; nobody else changes it until we have ended."""
         row = await self._driver.fetchrow(_FIND, referral_id)
         if row is None:
             return None
@@ -131,6 +129,7 @@ class PostgresAmendments(PostgresDays):
         )
 
     async def disowned(self, referral_id: UUID, notice_id: UUID) -> DisownedItems | None:
+        """What was disowned of one of its notices; None where it has no such notice that stands."""
         row = await self._driver.fetchrow(_DISOWNED, referral_id, notice_id)
         if row is None:
             return None
@@ -141,6 +140,7 @@ class PostgresAmendments(PostgresDays):
     async def amend(
         self, found: Amendable, amended: Amended, *, numbered: int, cause: AmendmentCause, at: datetime
     ) -> None:
+        """Have this stand and be sent, and keep what stood before."""
         again = amended.again
         row = await self._driver.fetchrow(_FIND, found.referral_id)
         key, place = self._key(row)
@@ -168,6 +168,7 @@ class PostgresAmendments(PostgresDays):
         await self._driver.execute(_RANK, found.referral_id)
 
     async def told(self, taken_back: Sequence[Standing]) -> list[Told]:
+        """Who was sent these edges, once for each instance that ever got one."""
         rows = await self._driver.fetch(
             "SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there FROM edge AS e, "
             "unnest(e.instances_before || e.instance) AS at (instance) WHERE e.edge_id = ANY($1::uuid[]) "
@@ -177,6 +178,7 @@ class PostgresAmendments(PostgresDays):
         return [Told(**dict(row)) for row in rows]
 
     async def take_back(self, taken_back: Sequence[Standing], by: Sequence[tuple[UUID, Told]]) -> None:
+        """Mark these edges as taken back, by these messages."""
         ids = {(told.recipient, told.notice_id): message_id for message_id, told in by}
         await self._driver.execute(_TAKE_BACK, [each.known.edge_id for each in taken_back])
         marked = {
@@ -186,14 +188,9 @@ class PostgresAmendments(PostgresDays):
         }
         await self._driver.execute(_MARK, list(marked), list(marked.values()))
 
-    async def clock(self, steps: Sequence[Happened]) -> None:
-        await note_steps(self._driver, steps)
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self._driver, drafts)
-
-    async def note(self, events: Sequence[Event]) -> None:
-        note_acts(self._driver, events)
+    async def said(self, referral_id: UUID) -> Sequence[SaidRevision]:
+        """Of each revision, the first first; none once the record was erased."""
+        return [_said(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]
 
     async def _answers(self, amended: Amended) -> None:
         """What was answered means to the content that stands now what it means where it was said."""
@@ -229,3 +226,14 @@ async def revisions(driver: asyncpg.Connection, referral_id: UUID) -> tuple[Show
 
 def _standing(row: asyncpg.Record) -> Standing:
     return Standing(row["recipient"], row["purpose"], row["decided_at"], known_edge(row), row["waits"], row["planned"])
+
+
+def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
+    """Where the content of a revision that stands no more belongs."""
+    return Place("referral_revision", f"{referral_id}.{revision}", party).column("content")
+
+
+def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> SaidRevision:
+    wrapped, stands = places(referral_id, row["party"])
+    place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else stands
+    return SaidRevision(row["revision"], reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place))

@@ -8,12 +8,12 @@ import asyncpg
 
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
-from shared.party.waiting import ANSWERED_NO, CAME_BACK, P0_OPEN, UNCLAIMED, Place, Waiting, Waits, mend_of
+from shared.party.waiting import ANSWERED_NO, CAME_BACK, P0_OPEN, UNCLAIMED, Place, Waits, mend_of, waits_of
 from shared.vocabulary.routing import WorkReason
 
 _REFERRALS: Final = """
-SELECT referral_id AS id, rank, accepted_at AS since, referral_id, external_ref, facts ->> 'priority' AS priority,
-       work_reason
+SELECT referral_id AS id, rank, accepted_at AS since, referral_id AS subject, external_ref,
+       facts ->> 'priority' AS priority, work_reason
 FROM referral
 WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
   AND work_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read')
@@ -23,8 +23,8 @@ ORDER BY rank, accepted_at, referral_id LIMIT $6
 #: An edge that moved is issued anew, and one that was refused as stale is decided again: as the column `attention`.
 _STUCK: Final = "e.receipt <> 'moved' AND coalesce(e.receipt_code, '') NOT IN ('decision_time_off', 'document_lapsed')"
 _EDGES: Final = f"""
-SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id, r.external_ref, e.recipient, e.notice_id,
-       r.facts ->> 'priority' AS priority, e.state, e.unread, e.answer,
+SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id AS subject, r.external_ref,
+       e.recipient AS party, e.notice_id, r.facts ->> 'priority' AS priority, e.state, e.unread, e.answer,
        CASE WHEN {_STUCK} THEN e.receipt END AS receipt,
        coalesce(CASE WHEN {_STUCK} THEN e.receipt_code END,
                 CASE e.answer WHEN 'declined' THEN e.answer_detail ->> 'reason' END) AS code,
@@ -37,8 +37,8 @@ ORDER BY e.rank, e.attention, e.edge_id LIMIT $6
 #: What an agency had passed on and has again, until it answers once more. As the index `edge_came_back` names it.
 _CAME_BACK: Final = """
 SELECT DISTINCT ON (r.rank, e.answered_at, e.referral_id, e.recipient)
-       e.referral_id AS id, r.rank, e.answered_at AS since, e.referral_id, r.external_ref, e.recipient,
-       r.facts ->> 'priority' AS priority, e.answer_detail ->> 'code' AS code
+       e.referral_id AS id, r.rank, e.answered_at AS since, e.referral_id AS subject, r.external_ref,
+       e.recipient AS party, r.facts ->> 'priority' AS priority, e.answer_detail ->> 'code' AS code
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.party = $1 AND e.answer_detail ? 'stands' AND e.state = 'emitted' AND NOT e.taken_back
   AND (r.rank, e.answered_at, e.referral_id) > ($2::smallint, $3, $4) AND r.rank <= $5
@@ -47,7 +47,8 @@ ORDER BY r.rank, e.answered_at, e.referral_id, e.recipient LIMIT $6
 
 #: Of a transfer that nobody has claimed the referral stands there, once.
 _UNCLAIMED: Final = """
-SELECT r.referral_id AS id, r.rank, t.since, r.referral_id, r.external_ref, r.facts ->> 'priority' AS priority
+SELECT r.referral_id AS id, r.rank, t.since, r.referral_id AS subject, r.external_ref,
+       r.facts ->> 'priority' AS priority
 FROM (
     SELECT referral_id, min(offered_at) AS since FROM transfer WHERE party = $1 AND claimed_at IS NULL
     GROUP BY referral_id
@@ -62,7 +63,8 @@ async def unclaimed_waits(
     driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
 ) -> list[Waits]:
     """What the party lets others claim, and nobody has claimed: the first `limit` behind `above`."""
-    return [_waits(row, (UNCLAIMED,)) for row in await driver.fetch(_UNCLAIMED, party, *above, rank_max, limit)]
+    rows = await driver.fetch(_UNCLAIMED, party, *above, rank_max, limit)
+    return [waits_of(row, UNCLAIMED, kind=Subject.REFERRAL) for row in rows]
 
 
 async def origin_waits(
@@ -70,24 +72,15 @@ async def origin_waits(
 ) -> list[Waits]:
     """The first `limit` that stand behind `above`. Outcomes of single messages count for their edges."""
     asked = party, *above, rank_max, limit
-    whole = [_whole(row) for row in await driver.fetch(_REFERRALS, *asked)]
+    whole = [waits_of(row, row["work_reason"], kind=Subject.REFERRAL) for row in await driver.fetch(_REFERRALS, *asked)]
     edges = [_edge(row) for row in await driver.fetch(_EDGES, *asked)]
-    back = [_came_back(row) for row in await driver.fetch(_CAME_BACK, *asked)]
+    back = [waits_of(row, CAME_BACK, kind=Subject.REFERRAL) for row in await driver.fetch(_CAME_BACK, *asked)]
     return sorted([*whole, *edges, *back], key=lambda waits: waits.place)[:limit]
 
 
-def _whole(row: asyncpg.Record) -> Waits:
-    return _waits(row, (row["work_reason"],))
-
-
-def _came_back(row: asyncpg.Record) -> Waits:
-    return _waits(row, (CAME_BACK,), party=row["recipient"], code=row["code"])
-
-
 def _edge(row: asyncpg.Record) -> Waits:
-    more = {name: row[name] for name in ("notice_id", "code") if row[name] is not None}
     reasons = _reasons(row)
-    return _waits(row, reasons, party=row["recipient"], mend=mend_of(reasons, suggested=bool(row["suggested"])), **more)
+    return waits_of(row, *reasons, kind=Subject.REFERRAL, mend=mend_of(reasons, suggested=bool(row["suggested"])))
 
 
 def _reasons(row: asyncpg.Record) -> tuple[str, ...]:
@@ -97,9 +90,3 @@ def _reasons(row: asyncpg.Record) -> tuple[str, ...]:
     first = WorkReason.RECIPIENT_CANNOT_READ if waits else row["receipt"] or answered
     p0 = row["rank"] == 0 and row["answer"] in UNFINISHED
     return tuple(reason for reason in (first, P0_OPEN if p0 else None) if reason is not None)
-
-
-def _waits(row: asyncpg.Record, reasons: tuple[str, ...], **more: object) -> Waits:
-    told = {"kind": Subject.REFERRAL, "subject": row["referral_id"], "external_ref": row["external_ref"]}
-    told |= {"priority": row["priority"], "reasons": reasons, "since": row["since"], "mend": mend_of(reasons)}
-    return Waits(Place(row["rank"], row["since"], row["id"]), Waiting.model_validate(told | more))

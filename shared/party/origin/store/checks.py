@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
 from shared.exchange.origin import Answered
-from shared.party.origin.use_cases.checks import IssuedEdge, Look
+from shared.party.origin.records import IssuedEdge, Look
+from shared.party.stores import PartyStore
 from shared.vocabulary.answers import AnswerState
 
 _ISSUED: Final = """
@@ -22,13 +21,11 @@ WHERE edge_id = $1
 _LOOKED: Final = "INSERT INTO answer_act (subject, sender, act, said, at) VALUES ($1, $2, $3, $4::jsonb, $5)"
 
 
-class PostgresIssued:
-    """`IssuedEdges` within one transaction."""
-
-    def __init__(self, driver: asyncpg.Connection) -> None:
-        self._driver = driver
+class PostgresIssued(PartyStore):
+    """The notices of the acting party's referrals."""
 
     async def issued(self, referral_id: UUID) -> list[IssuedEdge]:
+        """Those that stand, locked."""
         rows = await self._driver.fetch(_ISSUED, referral_id)
         return [
             IssuedEdge(
@@ -44,5 +41,6 @@ class PostgresIssued:
         ]
 
     async def found(self, edge: IssuedEdge, look: Look, answer: Answered) -> None:
+        """Keep what was found, and the answer that it has led to."""
         await self._driver.execute(_FOUND, edge.edge_id, answer.state.value, dict(answer.detail), look.at)
         await self._driver.execute(_LOOKED, edge.notice_id, look.party, look.act, look.found.words(), look.at)

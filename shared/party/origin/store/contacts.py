@@ -7,17 +7,14 @@ told of follows from edges and links: to invent one takes those, too.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from shared.exchange.message import Draft
-from shared.party.origin.ports import Judged
-from shared.party.origin.ports.contacts import Met
+from shared.party.origin.records import Judged, Met
+from shared.party.stores import PartyStore
 from shared.party.taking import Taking
-from shared.runtime.delivery.sending import send
 from shared.vocabulary.answers import AnswerState
 
 #: What an agency has answered that has a case of it.
@@ -103,19 +100,15 @@ async def meet_again(driver: asyncpg.Connection, cases: Collection[tuple[UUID, s
         await driver.execute(_AGAIN, *map(list, zip(*sorted(cases), strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresContacts:
-    """`Contacts` within one transaction."""
-
-    driver: asyncpg.Connection
+class PostgresContacts(PartyStore):
+    """Which agencies are to be told of each other, and which were."""
 
     async def due(self, taking: Taking) -> Sequence[UUID]:
-        rows = await self.driver.fetch(_DUE, taking.limit, taking.passed_over)
+        """Referrals that an agency has accepted since, or that were found to name a known place; each taken once."""
+        rows = await self._driver.fetch(_DUE, taking.limit, taking.passed_over)
         return list({row["referral_id"] for row in taking.take(rows)})
 
     async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> Sequence[Met]:
-        rows = await self.driver.fetch(_MET, list(referral_ids), sorted(among), _HAS_A_CASE, LIKE_MAX)
+        """Whom to tell of whom, of the agencies `among`; kept, so that each case is told of each other agency once."""
+        rows = await self._driver.fetch(_MET, list(referral_ids), sorted(among), _HAS_A_CASE, LIKE_MAX)
         return [Met(*row) for row in rows]
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self.driver, drafts)

@@ -16,20 +16,27 @@ from pydantic_core import to_json
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, protect, reveal, unwrap
 from shared.exchange.clocks import Happened
-from shared.exchange.left import StaleEdge
-from shared.exchange.letters import KnownEdge
+from shared.exchange.letters import KnownEdge, StaleEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
-from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Referred, StaleReferral, Taken, Try
-from shared.party.origin.ports.outcomes import FINAL, Receipted
+from shared.party.origin.domain import PAUSES
+from shared.party.origin.records import (
+    FINAL,
+    AnswerAct,
+    Judged,
+    OpenEdge,
+    Receipted,
+    StaleReferral,
+    Taken,
+    Try,
+)
 from shared.party.origin.store.acts import keep_acts, reference_place
 from shared.party.origin.store.contacts import meet_again, note_accepted
 from shared.party.origin.store.edge_rows import EDGE, edge_rows
 from shared.party.origin.store.filing import clocked_of, places
-from shared.party.origin.store.referring import exist, refer, unrefer
+from shared.party.origin.store.referring import PassedOn
 from shared.party.origin.store.transfers import TransfersTold
-from shared.party.origin.use_cases.again import PAUSES
 from shared.party.taking import Taking
 from shared.runtime.database.columns import Statement
 from shared.runtime.delivery.sending import send
@@ -199,8 +206,8 @@ WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason IN ('deferred', 'waiting
 """
 
 
-class PostgresEdges(TransfersTold):
-    """`Edges` within one transaction."""
+class PostgresEdges(TransfersTold, PassedOn):
+    """The edges of the parties that the instance serves, for the instance itself."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         self._driver = driver
@@ -250,15 +257,6 @@ class PostgresEdges(TransfersTold):
             )
             if stay:
                 await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
-
-    async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
-        return await exist(self._driver, edge_ids)
-
-    async def refer(self, referred: Referred) -> None:
-        await refer(self._driver, referred)
-
-    async def unrefer(self, edge: UUID, referral_id: UUID, *, agency: str) -> None:
-        await unrefer(self._driver, edge, referral_id, agency=agency)
 
     async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
         await meet_again(self._driver, cases)

@@ -18,16 +18,12 @@ import asyncpg
 
 from shared.contracts.holds import ShownHold
 from shared.exchange.act import Subject
-from shared.exchange.events import Event
-from shared.exchange.message import Draft
-from shared.party.origin.ports import StaleReferral
-from shared.party.origin.ports.holds import Hold, HoldAct, Issued, PlannedEdge
+from shared.party.origin.records import Hold, HoldAct, Issued, PlannedEdge, StaleReferral
 from shared.party.origin.store.edges import ALL, PostgresEdges
+from shared.party.stores import PartyStore
 from shared.party.taking import Taking
-from shared.party.waiting import HOLD_EXPIRED, Place, Waiting, Waits, mend_of
+from shared.party.waiting import HOLD_EXPIRED, Place, Waits, waits_of
 from shared.runtime.database.columns import Columns, Statement, insert
-from shared.runtime.database.feed import note_acts
-from shared.runtime.delivery.sending import send
 from shared.vocabulary.holds import HoldEnd
 
 #: A restored origin has forgotten the last holds. Agencies tell it them again; until then it issues nothing that an
@@ -86,7 +82,8 @@ ON CONFLICT DO NOTHING
     rows=_HOLD,
 )
 _EXPIRED: Final = """
-SELECT h.hold_id, h.rank, h.ended_at, h.referral_id, h.agency, r.external_ref, r.facts ->> 'priority' AS priority
+SELECT h.hold_id AS id, h.rank, h.ended_at AS since, h.referral_id AS subject, h.agency AS party, r.external_ref,
+       r.facts ->> 'priority' AS priority
 FROM hold AS h JOIN referral AS r USING (referral_id)
 WHERE h.party = $1 AND h.state = 'expired' AND (h.rank, h.ended_at, h.hold_id) > ($2::smallint, $3, $4) AND h.rank <= $5
   AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = h.referral_id AND e.state = 'emitted'
@@ -131,79 +128,81 @@ _ACT: Final = Columns.of(_ActRow)
 _ADD_ACT: Final = insert("hold_act", _ACT)
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresHolds:
-    """`Holds` within one transaction."""
-
-    driver: asyncpg.Connection
+class PostgresHolds(PartyStore):
+    """Holds and planned notices. Whoever decides about either locks the notices first."""
 
     async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[PlannedEdge]]:
+        """The planned notices of these referrals, by referral, locked in the order of their ids."""
         found: dict[UUID, list[PlannedEdge]] = {}
-        for row in await self.driver.fetch(_LOCK, list(referral_ids)):
+        for row in await self._driver.fetch(_LOCK, list(referral_ids)):
             found.setdefault(row["referral_id"], []).append(PlannedEdge(*row))
         return found
 
     async def issued(self, referral_id: UUID) -> Issued:
-        return Issued(*await self.driver.fetchrow(_ISSUED, referral_id))
+        return Issued(*await self._driver.fetchrow(_ISSUED, referral_id))
 
     async def active(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Hold]]:
+        """The holds in force, by referral: all that were committed before this is asked."""
         found: dict[UUID, list[Hold]] = {}
-        for row in await self.driver.fetch(_ACTIVE, list(referral_ids)):
+        for row in await self._driver.fetch(_ACTIVE, list(referral_ids)):
             found.setdefault(row["referral_id"], []).append(Hold(**dict(row)))
         return found
 
     async def find(self, referral_id: UUID, hold_id: UUID) -> Hold | None:
-        row = await self.driver.fetchrow(_FIND, referral_id, hold_id)
+        """One hold of a referral, whatever has become of it."""
+        row = await self._driver.fetchrow(_FIND, referral_id, hold_id)
         return None if row is None else Hold(**dict(row))
 
     async def shown(self, referral_id: UUID) -> list[ShownHold]:
         """The holds of a referral as its party is shown them, oldest first."""
-        return [ShownHold.model_validate(dict(row)) for row in await self.driver.fetch(_SHOWN, referral_id)]
+        return [ShownHold.model_validate(dict(row)) for row in await self._driver.fetch(_SHOWN, referral_id)]
 
     async def told(self, referral_id: UUID) -> Mapping[str, str]:
-        return {row["recipient"]: row["answer"] for row in await self.driver.fetch(_TOLD, referral_id)}
+        """Whom the referral itself was sent to, or waits for, and what each has answered so far."""
+        return {row["recipient"]: row["answer"] for row in await self._driver.fetch(_TOLD, referral_id)}
 
     async def unobjecting(self, referral_id: UUID) -> Collection[str]:
-        return {row["agency"] for row in await self.driver.fetch(_UNOBJECTING, referral_id)}
+        """The agencies that have said that they do not hold it."""
+        return {row["agency"] for row in await self._driver.fetch(_UNOBJECTING, referral_id)}
 
     async def object(self, referral_id: UUID, agency: str, party: str, *, at: datetime | None) -> None:
+        """Note that the agency does not hold it, since `at`; None: that it does, after all."""
         if at is None:
-            await self.driver.execute(_OBJECTION, referral_id, agency, party)
+            await self._driver.execute(_OBJECTION, referral_id, agency, party)
         else:
-            await self.driver.execute(_NO_OBJECTION, referral_id, agency, party, at)
+            await self._driver.execute(_NO_OBJECTION, referral_id, agency, party, at)
 
     async def place(self, hold: Hold) -> None:
-        await self.driver.execute(*_PLACE.bind(rows=_HOLD.rows([hold])))
+        """Keep a hold. One that is there already stays as it is."""
+        await self._driver.execute(*_PLACE.bind(rows=_HOLD.rows([hold])))
 
     async def extend(self, hold: Hold, not_after: datetime) -> None:
-        await self.driver.execute(_EXTEND, *_key(hold), not_after)
+        await self._driver.execute(_EXTEND, *_key(hold), not_after)
 
     async def leave_to(self, window_ends: Mapping[UUID, datetime]) -> None:
-        await self.driver.execute(_LEAVE, list(window_ends), list(window_ends.values()))
+        """Have the windows of planned notices end then, by the ids of their edges."""
+        await self._driver.execute(_LEAVE, list(window_ends), list(window_ends.values()))
 
     async def end(self, holds: Collection[Hold], end: HoldEnd, at: datetime) -> None:
         keys = [_key(hold) for hold in holds]
         columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], []]
-        await self.driver.execute(_END, *columns, end.value, at)
+        await self._driver.execute(_END, *columns, end.value, at)
 
     async def note_act(self, hold: Hold, act: HoldAct) -> None:
+        """Add to the acts of a hold."""
         row = _ActRow(
             *_key(hold), hold.party, act.act, act.at, not_after=act.not_after, basis=act.basis, actor=act.actor
         )
-        await self.driver.execute(*_ADD_ACT.bind(rows=_ACT.rows([row])))
+        await self._driver.execute(*_ADD_ACT.bind(rows=_ACT.rows([row])))
 
     async def proposed_by(self, hold: Hold) -> frozenset[str]:
-        return frozenset(row["actor"] for row in await self.driver.fetch(_PROPOSED, *_key(hold)))
+        """The actors who have proposed to override it."""
+        return frozenset(row["actor"] for row in await self._driver.fetch(_PROPOSED, *_key(hold)))
 
     async def plan(self, issue_at: Mapping[UUID, datetime]) -> None:
+        """Set in which slot notices are issued, by the ids of their edges."""
         if issue_at:
-            await self.driver.execute(_PLAN, list(issue_at), list(issue_at.values()))
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self.driver, drafts)
-
-    async def note(self, events: Sequence[Event]) -> None:
-        note_acts(self.driver, events)
+            await self._driver.execute(_PLAN, list(issue_at), list(issue_at.values()))
 
 
 async def expired_holds(
@@ -211,29 +210,24 @@ async def expired_holds(
 ) -> list[Waits]:
     """Holds whose time was over: while a provider that was told then has not answered. Those behind `above`."""
     rows = await driver.fetch(_EXPIRED, party, *above, rank_max, limit)
-    return [_waits(row) for row in rows]
+    return [waits_of(row, HOLD_EXPIRED, kind=Subject.REFERRAL) for row in rows]
 
 
-def _waits(row: asyncpg.Record) -> Waits:
-    reasons = (HOLD_EXPIRED,)
-    told = {"kind": Subject.REFERRAL, "subject": row["referral_id"], "external_ref": row["external_ref"]}
-    told |= {"party": row["agency"], "priority": row["priority"], "reasons": reasons, "since": row["ended_at"]}
-    waiting = Waiting.model_validate(told | {"mend": mend_of(reasons)})
-    return Waits(Place(row["rank"], row["ended_at"], row["hold_id"]), waiting)
-
-
-@dataclass(frozen=True, slots=True)
 class PostgresPlanned(PostgresHolds):
-    """`Planned` within one transaction; `edges` are those of the same."""
+    """Holds and planned notices, for whoever issues what is due; `edges` are those of the same transaction."""
 
-    edges: PostgresEdges
+    def __init__(self, driver: asyncpg.Connection, edges: PostgresEdges) -> None:
+        super().__init__(driver)
+        self._edges = edges
 
     async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
-        rows = await self.driver.fetch(_DUE, at, taking.limit, taking.passed_over)
-        return self.edges.stale_of_all(taking.take(rows))
+        """Referrals some of whose planned notices are due, the longest first, both locked; none that others are at."""
+        rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over)
+        return self._edges.stale_of_all(taking.take(rows))
 
     async def over(self, before: datetime, at: datetime, taking: Taking) -> list[Hold]:
-        rows = await self.driver.fetch(_HELD_ON, at, before, taking.limit, taking.passed_over)
+        """Holds in force that end at `before` or earlier, of notices that are not due, locked, for others hold them."""
+        rows = await self._driver.fetch(_HELD_ON, at, before, taking.limit, taking.passed_over)
         active = await self.active({row["referral_id"] for row in taking.take(rows)})
         return [hold for holds in active.values() for hold in holds if hold.not_after <= before]
 

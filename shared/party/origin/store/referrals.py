@@ -9,10 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
-from shared.exchange.clocks import Happened
-from shared.exchange.events import Event
-from shared.exchange.message import Draft
+from shared.envelope.datakeys import reveal, unwrap
 from shared.exchange.origin import ReferralState
 from shared.party.origin.domain import (
     ListedReferral,
@@ -24,17 +21,15 @@ from shared.party.origin.domain import (
     WorkPage,
     ticks,
 )
-from shared.party.origin.ports import Filed, Told
+from shared.party.origin.records import Filed, Told
 from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.amendments import revisions
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.finding import find_page
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.sought import Sought
-from shared.runtime.database.feed import note_acts
+from shared.party.stores import RecordStore
 from shared.runtime.database.pages import next_cursor, read_cursor
-from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import note_steps
 from shared.vocabulary.referral import WithdrawalReason
 
 _ONE = """
@@ -107,21 +102,19 @@ WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred')
 """
 
 
-class PostgresReferrals:
-    """`Referrals` within one transaction, which is bound to the acting party."""
-
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        self._driver = driver
-        self._kek = kek
+class PostgresReferrals(RecordStore):
+    """The referrals of the acting party. Absent and foreign ones are both simply not there."""
 
     async def page(
         self, party: str, sought: Sought, *, state: str | None, cursor: str | None, limit: int
     ) -> ReferralPage:
+        """The party's referrals, newest first. Of those that a party was sent a page may be short, and more follow."""
         rows, following = await find_page(self._driver, party, sought, state=state, cursor=cursor, limit=limit)
         items = tuple(ListedReferral.model_validate(_listed(row)) for row in rows)
         return ReferralPage(items=items, next=following)
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:
+        """One referral with its ticks and edges."""
         row = await self._driver.fetchrow(_ONE, referral_id)
         if row is None:
             return None
@@ -142,12 +135,14 @@ class PostgresReferrals:
         return ShownReferral.model_validate(dict(row) | further)
 
     async def ticked(self, listed: Sequence[ListedReferral]) -> dict[UUID, Ticks]:
+        """The ticks of each of a page."""
         stood: dict[UUID, list[_Stood]] = {each.referral_id: [] for each in listed}
         for row in await self._driver.fetch(_STOOD, list(stood)):
             stood[row["referral_id"]].append(_Stood(row["delivery"], row["withdrawal"], row["answer"]))
         return {each.referral_id: ticks(each.state, stood[each.referral_id]) for each in listed}
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
+        """The work list: referrals that went nowhere, each with the named reason."""
         rows = await self._driver.fetch(_WORK, party, reason, read_cursor(cursor), limit + 1)
         items = tuple(ListedWork.model_validate(_listed(row)) for row in rows[:limit])
         return WorkPage(items=items, next=next_cursor(rows, limit))
@@ -157,16 +152,16 @@ class PostgresReferrals:
         return None if row is None else Filed(row["state"], row["exercise"], row["traceparent"])
 
     async def withdraw(self, referral_id: UUID, reason: WithdrawalReason, at: datetime) -> bool:
+        """Mark it withdrawn; False if it was before, or by somebody else while we waited for the row."""
         return await self._driver.fetchval(_WITHDRAW, referral_id, at, reason.value) is not None
 
     async def told(self, referral_id: UUID) -> list[Told]:
+        """Who was sent the referral and counts on it still, once for each instance that ever got it."""
         rows = await self._driver.fetch(_TOLD, referral_id)
         return [Told(**dict(row)) for row in rows]
 
-    async def clock(self, steps: Sequence[Happened]) -> None:
-        await note_steps(self._driver, steps)
-
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
+        """Note on each edge the message that takes it back."""
         await self._driver.execute(
             _MARK,
             referral_id,
@@ -174,12 +169,6 @@ class PostgresReferrals:
             [told.recipient for _, told in by],
             [told.notice_id for _, told in by],
         )
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self._driver, drafts)
-
-    async def note(self, events: Sequence[Event]) -> None:
-        note_acts(self._driver, events)
 
     def _edge(self, referral_id: UUID, row: asyncpg.Record, told: Sequence[asyncpg.Record]) -> SentEdge:
         timeline = [dict(each["said"] or {}) | {"answer": each["answer"], "at": each["at"]} for each in told]

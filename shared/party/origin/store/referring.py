@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.party.origin.ports import Referred
+from shared.party.origin.records import Referred
 from shared.runtime.timers.steps import begin_like, end
 
 # Who has been sent the referral by us answers on that edge. What was withdrawn meanwhile it is told of (`missing`).
@@ -29,19 +29,25 @@ WHERE edge_id = $1 AND referral_id = $2 AND recipient = $3 AND state = 'referred
 """
 
 
-async def exist(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> frozenset[UUID]:
-    """Which of these edges there are."""
-    return frozenset(row["edge_id"] for row in await driver.fetch(_EXIST, list(edge_ids)))
+class PassedOn:
+    """The edges on which agencies answer that a case was passed on to."""
 
+    _driver: asyncpg.Connection
 
-async def refer(driver: asyncpg.Connection, referred: Referred) -> None:
-    """Have another agency answer, on an edge like that of the first, whose clocks begin now."""
-    of = referred.of, referred.edge, referred.agency
-    if await driver.fetchval(_REFER, *of, referred.instance):  # of what was withdrawn nothing is owed
-        await begin_like(driver, referred.of, referred.edge, recipient=referred.agency, at=referred.at)
+    async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
+        """Which of these edges there are, whosever they are and whatever has become of them."""
+        return frozenset(row["edge_id"] for row in await self._driver.fetch(_EXIST, list(edge_ids)))
 
+    async def refer(self, referred: Referred) -> None:
+        """Have another agency answer, on an edge like that of the first, whose clocks begin now.
 
-async def unrefer(driver: asyncpg.Connection, edge: UUID, referral_id: UUID, *, agency: str) -> None:
-    """End the edge of an agency that could not take what was passed on to it: nothing is owed on it."""
-    if await driver.fetchval(_UNREFER, edge, referral_id, agency):
-        await end(driver, [edge])
+        Whoever has the referral already answers as before.
+        """
+        of = referred.of, referred.edge, referred.agency
+        if await self._driver.fetchval(_REFER, *of, referred.instance):  # of what was withdrawn nothing is owed
+            await begin_like(self._driver, referred.of, referred.edge, recipient=referred.agency, at=referred.at)
+
+    async def unrefer(self, edge: UUID, referral_id: UUID, *, agency: str) -> None:
+        """End the edge of an agency that could not take what was passed on to it: nothing is owed on it."""
+        if await self._driver.fetchval(_UNREFER, edge, referral_id, agency):
+            await end(self._driver, [edge])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,17 +9,14 @@ from uuid import UUID
 import asyncpg
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.events import Event
-from shared.exchange.message import Draft
 from shared.exchange.prepare import Again
-from shared.party.origin.ports import Unreleased
+from shared.party.origin.records import Unreleased
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, opened
+from shared.party.stores import RecordStore
 from shared.party.taking import Taking
-from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
-from shared.runtime.delivery.sending import send
 
 _FIND: Final = """
 SELECT referral_id, party, exercise, state, filed_by, body_sha256, traceparent, content, wrapped_key
@@ -53,18 +49,16 @@ WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT N
 """
 
 
-class PostgresReviews(PostgresDays):
-    """`Reviews` within one transaction."""
-
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        super().__init__(driver)
-        self._kek = kek
+class PostgresReviews(PostgresDays, RecordStore):
+    """The referrals that wait for a second person, and what comes of them. Absent and foreign ones are not there."""
 
     async def find(self, referral_id: UUID) -> Unreleased | None:
+        """One referral of the acting party, whatever its state."""
         row = await self._driver.fetchrow(_FIND, referral_id)
         return None if row is None else _unreleased(row, self._kek if row["wrapped_key"] is not None else None)
 
     async def release(self, by: str, again: Again) -> bool:
+        """Let it go as it was decided again; False if somebody else has let it go or dropped it meanwhile."""
         if await self._driver.fetchval(_RELEASE, again.referral_id, again.disposition, by) is None:
             return False
         await PostgresEdges(self._driver, self._kek).replace((), (), [again])
@@ -72,6 +66,7 @@ class PostgresReviews(PostgresDays):
         return True
 
     async def drop(self, referral_id: UUID, by: str) -> bool:
+        """Erase it; False as for `release`."""
         party = await self._driver.fetchval(_DROP, referral_id, by)
         if party is None:
             return False
@@ -79,15 +74,10 @@ class PostgresReviews(PostgresDays):
         return True
 
     async def expire(self, before: datetime, taking: Taking) -> list[Unreleased]:
+        """Erase referrals of the bound parties that have waited since before then, the longest first."""
         rows = taking.take(await self._driver.fetch(_EXPIRE, before, taking.limit, taking.passed_over))
         gather(self._driver, [Erased(ERASED, row["referral_id"], row["party"]) for row in rows])
         return [_unreleased(row, None) for row in rows]
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self._driver, drafts)
-
-    async def note(self, events: Sequence[Event]) -> None:
-        note_acts(self._driver, events)
 
 
 def _unreleased(row: asyncpg.Record, kek: KeyEncryptionKey | None) -> Unreleased:

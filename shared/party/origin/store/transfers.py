@@ -6,8 +6,7 @@ Whoever has claimed it was told so in a numbered message that audit keeps: nobod
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -15,12 +14,9 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.transfers import DoneSoFar
-from shared.exchange.events import Event
-from shared.exchange.message import Draft
 from shared.party.origin.domain import TransferStands
-from shared.party.origin.ports.transfers import Held, Offered
-from shared.runtime.database.feed import note_acts
-from shared.runtime.delivery.sending import send
+from shared.party.origin.records import Held, Offered
+from shared.party.stores import PartyStore
 from shared.runtime.timers.steps import end
 from shared.vocabulary.transfers import TransferReason
 
@@ -74,43 +70,40 @@ class TransfersTold:
     _driver: asyncpg.Connection
 
     async def transfers(self, referral_ids: Collection[UUID]) -> list[TransferStands]:
+        """What hotlines were told of transfers of these referrals."""
         rows = await self._driver.fetch(_TOLD, list(referral_ids)) if referral_ids else []
         return [TransferStands(**dict(row) | {"reason": TransferReason(row["reason"])}) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresTransfers:
-    """`Transfers` within one transaction."""
-
-    driver: asyncpg.Connection
+class PostgresTransfers(PartyStore):
+    """Who may claim a referral, and who has."""
 
     async def stands(self, referral_id: UUID) -> str | None:
-        state: str | None = await self.driver.fetchval(_STANDS, referral_id)
+        """The state of a referral of the bound parties; absent and foreign ones are not there."""
+        state: str | None = await self._driver.fetchval(_STANDS, referral_id)
         return state
 
     async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Held]:
-        rows = await self.driver.fetch(_LOCK, list(referral_ids)) if referral_ids else []
+        """Referrals by their ids, locked in the order of these."""
+        rows = await self._driver.fetch(_LOCK, list(referral_ids)) if referral_ids else []
         offered: dict[UUID, list[Offered]] = {row["referral_id"]: [] for row in rows}
         # Asked once they are locked: what another transaction has made of them is seen.
-        for row in await self.driver.fetch(_OFFERED, list(offered)) if rows else []:
+        for row in await self._driver.fetch(_OFFERED, list(offered)) if rows else []:
             referral_id, *each = row
             offered[referral_id].append(Offered(*each))
         return {row["referral_id"]: Held(**dict(row), offered=tuple(offered[row["referral_id"]])) for row in rows}
 
     async def offer(self, held: Held, to: Collection[str], *, reason: TransferReason, at: datetime) -> None:
-        await self.driver.execute(_OFFER, held.referral_id, list(to), held.party, reason.value, at)
+        """Keep that these may claim the referral."""
+        await self._driver.execute(_OFFER, held.referral_id, list(to), held.party, reason.value, at)
 
     async def hand_over(self, held: Held, to: str, at: datetime) -> None:
-        await self.driver.execute(_HAND_OVER, held.referral_id)
-        await self.driver.execute(_CLAIMED, held.referral_id, to, at)
-        await end(self.driver, [row["edge_id"] for row in await self.driver.fetch(_DROP, held.referral_id)])
+        """Keep that the referral has been transferred. What is planned of it is issued no more."""
+        await self._driver.execute(_HAND_OVER, held.referral_id)
+        await self._driver.execute(_CLAIMED, held.referral_id, to, at)
+        await end(self._driver, [row["edge_id"] for row in await self._driver.fetch(_DROP, held.referral_id)])
 
     async def done(self, referral_id: UUID, recipient: str) -> tuple[DoneSoFar, ...]:
-        rows = await self.driver.fetch(_DONE, referral_id, recipient)
+        """What was done about the items that a recipient has: of each how many notices, and how many actioned."""
+        rows = await self._driver.fetch(_DONE, referral_id, recipient)
         return tuple(DoneSoFar(**dict(row)) for row in rows)
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self.driver, drafts)
-
-    async def note(self, events: Sequence[Event]) -> None:
-        note_acts(self.driver, events)

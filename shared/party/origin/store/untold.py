@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
 from shared.exchange.message import Draft
-from shared.party.origin.ports import Filed, Told
-from shared.party.origin.use_cases.unknown import TakenBack
+from shared.party.origin.records import Filed, TakenBack, Told
+from shared.party.stores import PartyStore
 from shared.party.taking import Taking
 from shared.runtime.delivery.sending import send
 from shared.vocabulary.referral import WithdrawalReason
@@ -33,13 +31,11 @@ FROM unnest($1::uuid[], $2::uuid[]) AS t (edge_id, message_id) WHERE e.edge_id =
 """
 
 
-class PostgresMissing:
-    """`Missing` within one transaction."""
-
-    def __init__(self, driver: asyncpg.Connection) -> None:
-        self._driver = driver
+class PostgresMissing(PartyStore):
+    """Withdrawals that an instance of their recipient does not know, for the instance itself."""
 
     async def taken_back(self, taking: Taking) -> list[TakenBack]:
+        """Of edges, locked, each place that does not know."""
         rows = await self._driver.fetch(_TAKEN_BACK, taking.limit, taking.passed_over)
         return [
             TakenBack(
@@ -54,6 +50,7 @@ class PostgresMissing:
         ]
 
     async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
+        """Send these withdrawals; None: nobody is left to be told, so it is let be."""
         by: dict[UUID, UUID | None] = {each.edge_id: None for each, _ in told}
         by |= {each.edge_id: draft.message_id for each, draft in told if draft is not None and each.told.there}
         send(self._driver, [draft for _, draft in told if draft is not None])

@@ -20,28 +20,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from shared.exchange.decided import Stated, decided_fact
-from shared.exchange.left import StaleEdge
+from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.origin.ports import Edges, StaleReferral, Try
-from shared.party.origin.ports.transfers import Held
-from shared.party.origin.use_cases.referrals import reachable, tombstone
-from shared.party.origin.use_cases.transfers import Letters
-from shared.party.origin.use_cases.unknown import Missing, TakenBack
+from shared.party.origin.domain import PAUSES
+from shared.party.origin.records import Held, StaleReferral, TakenBack, Try
+from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.untold import PostgresMissing
+from shared.party.origin.use_cases.acting import Letters, reachable, tombstone
+from shared.party.origin.use_cases.transfers import told_again
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import WorkReason
 
-#: How long an edge waits before it is decided again for the first, second and third time.
-PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
 #: So many edges are taken in one transaction.
 DUE_MAX: Final = 100
 
@@ -65,11 +64,11 @@ class DecideAgain:
         self._instance = instance
         self._clock = clock
 
-    async def refused(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
+    async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
         """Recipients refused these as stale: count that, and note when each is decided again, or given up."""
         await edges.note_tries([self._try(edge) for edge in await edges.refused(message_ids)])
 
-    async def due(self, edges: Edges, taking: Taking) -> None:
+    async def due(self, edges: PostgresEdges, taking: Taking) -> None:
         """Decide again what has waited for it long enough. Without documents it all waits on."""
         await self._replace(edges, await edges.due(self._clock.now(), taking))
 
@@ -83,7 +82,7 @@ class DecideAgain:
         tried = edge.tried + counts
         return Try(edge.edge_id, tried, at if tried > len(PAUSES) else at + PAUSES[max(tried - 1, 0)])
 
-    async def _replace(self, edges: Edges, stale: Sequence[StaleReferral]) -> None:
+    async def _replace(self, edges: PostgresEdges, stale: Sequence[StaleReferral]) -> None:
         again = [decided for each in stale if not each.withdrawn for decided in self._decided(each)]
         dropped = {edge.edge_id for each in again for edge in each.dropped}
         dropped |= {edge.edge_id for each in stale if each.withdrawn for edge in each.stale.values()}
@@ -95,7 +94,7 @@ class DecideAgain:
         if dropped:
             log("edges_dropped", count=len(dropped))
 
-    async def issue(self, edges: Edges, after: UUID, taking: Taking) -> UUID | None:
+    async def issue(self, edges: PostgresEdges, after: UUID, taking: Taking) -> UUID | None:
         """Decide edges that wait, above the id `after`, within the caller's transaction; send those that can be read.
 
         Returns the id to go on after, None behind the last. One that still cannot be read stays as it is.
@@ -116,27 +115,27 @@ class DecideAgain:
             log("edges_issued", count=len(replaced))
         return _last(found) if taking.full else None
 
-    async def issue_anew(self, edges: Edges, after: UUID, taking: Taking) -> UUID | None:
+    async def issue_anew(self, edges: PostgresEdges, after: UUID, taking: Taking) -> UUID | None:
         """As `issue`, of edges that were to be issued anew and could not be read by their recipient."""
         found = await edges.unread(after, taking)
         await self._anew(edges, found, waited=True)
         return _last(found) if taking.full else None
 
-    async def left_behind(self, edges: Edges, taking: Taking, *, recipient: str, instance: str) -> None:
+    async def left_behind(self, edges: PostgresEdges, taking: Taking, *, recipient: str, instance: str) -> None:
         """Issue anew open edges that lie at an instance their recipient has left, within the caller's transaction."""
         await self._anew(edges, await edges.left_behind(recipient, instance, taking))
 
-    async def missing(self, edges: Edges, taking: Taking) -> None:
+    async def missing(self, edges: PostgresEdges, taking: Taking) -> None:
         """Issue anew what the instance where it lies does not know."""
         await self._anew(edges, await edges.missing(taking))
 
-    async def untold(self, missing: Missing, taking: Taking) -> None:
+    async def untold(self, missing: PostgresMissing, taking: Taking) -> None:
         """Tell again withdrawals that an instance of their recipient does not know of."""
         directory, at = self._law.now().directory, self._clock.now()
         withdrawn = await missing.taken_back(taking)
         await missing.tell_again([(each, _told_again(each, directory, at)) for each in withdrawn])
 
-    async def _anew(self, edges: Edges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
+    async def _anew(self, edges: PostgresEdges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
         # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
         # Of what `waited` and waits on nothing is written, and nobody told.
         again = [self.decide(each, self._law.now()) for each in found]
@@ -155,7 +154,7 @@ class DecideAgain:
             log("edges_dropped", count=len(dropped))
 
     async def _transfers_told(
-        self, edges: Edges, found: Sequence[StaleReferral], again: Sequence[Again]
+        self, edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Again]
     ) -> list[Again]:
         """Decisions made again, and behind each edge what its hotline was told of a transfer."""
         anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
@@ -164,7 +163,7 @@ class DecideAgain:
         held = {each.referral_id: _held(each) for each in found}
         drafts = {each.referral_id: [*each.drafts] for each in again}
         for each in told:
-            drafts[each.referral_id] += letters.told_again(each, held[each.referral_id])
+            drafts[each.referral_id] += told_again(each, held[each.referral_id], letters)
         return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
 
     def _decided(self, referral: StaleReferral) -> list[Again]:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from shared.guard import Charged, trips, trips_by_part
 from shared.guard.charge import BYTE
@@ -21,6 +21,7 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.party.beside import beside_each
+from shared.party.origin.store.alarms import Raised
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
 
@@ -46,15 +47,6 @@ LONG_SHARE: Final = 20
 LATELY, USUALLY, KNOWN_MIN = 50, 1_000, 200
 #: How long is waited where the database does not answer, and for what is left at the end; seconds.
 AGAIN_S, END_S = 5.0, 2.0
-
-
-class Raised(NamedTuple):
-    """One alarm; `name` is opaque, the same for all of the party's at this instance."""
-
-    party: str
-    kind: Kind
-    day: date
-    name: str
 
 
 @dataclass(slots=True)

@@ -2,81 +2,57 @@
 
 Decided afresh by the law in force, held against what was sent, and durable in one transaction: the new revision, the
 messages that tell of it, withdrawals where nothing is left to be told, and the fact for audit.
+
+Rerouting is an amendment, caused by an answer: what a provider does not host is sent to the one that does. To each item
+that was disowned a hosting observation is appended. What was observed before stays, but that it names who has disowned
+it: of these items the first provider is told no more, and the other is told as if it had been first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date
 from typing import Final
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from shared.contracts.referral import ReferralContent, ReferralRecord, ReferralSubmission
+from shared.contracts.base import Contract, PartyId, Uuid
+from shared.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
 from shared.exchange.act import Act, Subject
 from shared.exchange.amend import Amended, Amending, Json, Revision, Standing, prepare_amended, renumbered
-from shared.exchange.clocks import Happened, taken_back
 from shared.exchange.events import happened
 from shared.exchange.facts import check_stated
-from shared.exchange.message import Draft
 from shared.exchange.minimise import whole_record
-from shared.exchange.prepare import Documents, Filing, as_filed
+from shared.exchange.prepare import Filing, as_filed
 from shared.exchange.states import row
 from shared.guard import ADDED, as_kept, check_budget, cuts
-from shared.kernel.authority import Authority, Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
-from shared.party.origin.domain import AmendedReferral, Cut, DaySpent
-from shared.party.origin.ports import Filed, Told
-from shared.party.origin.ports.holds import Holds
-from shared.party.origin.use_cases.changing import Amendable, Amendments
-from shared.party.origin.use_cases.day import Debit, debit, debit_whole
+from shared.party.origin.domain import AmendedReferral, Cut
+from shared.party.origin.records import Amendable, DisownedItems, Filed
+from shared.party.origin.use_cases.acting import Acting, tell_taken_back
+from shared.party.origin.use_cases.day import debit_one
 from shared.party.origin.use_cases.holds import Holding
-from shared.party.origin.use_cases.referrals import reachable, tombstone
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
-from shared.vocabulary.referral import AmendmentCause, PriorityLevel, WithdrawalReason
-from shared.vocabulary.routing import Disposition
+from shared.vocabulary.referral import AmendmentCause, HostingMethod, WithdrawalReason
+from shared.vocabulary.routing import PartyKind
 
 AMEND: Final = row(Subject.REFERRAL, "amend")
 REROUTE: Final = row(Subject.REFERRAL, "reroute")
 
 
-@dataclass(frozen=True, slots=True)
-class Changing:
-    """Who changes what the party has filed, when, and by which permits and documents.
+#: An item has so many hosting observations: an older one makes room.
+HOSTING_MAX: Final = 4
 
-    `then` are the documents of a time, as known now; `day_filled` raises the alarm that the party wanted more than its
-    day has; `owe` charges it for work. `holds` are those of the same transaction, at this `instance`.
-    """
 
-    party: str
-    role: Role
-    amendments: Amendments
-    holds: Holds
-    instance: str
-    authority: Authority
-    documents: Callable[[], Documents]
-    then: Callable[[datetime], Documents]
-    at: datetime
-    day_filled: Callable[[], None]
-    owe: Callable[[int], None]
+class Rerouting(Contract):
+    """Whose answer it is that sends items elsewhere, and where; whom that answer names, if nobody is said."""
 
-    async def found(self, referral_id: UUID, act: Act) -> Amendable:
-        """Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
-        self.authority.require("referral", self.role, action=act.name, state=Disposition.ROUTED)
-        found = await self.amendments.find(referral_id)
-        if found is None:
-            raise not_found()
-        self.authority.require("referral", self.role, action=act.name, state=found.state)
-        if found.content is None:
-            raise Refused("record_erased", "its record was erased: file another", status=410)
-        return found
-
-    def holding(self) -> Holding:
-        """Who holds what is planned of it."""
-        return Holding(self.holds, self.documents, self.instance, self.at)
+    notice_id: Uuid
+    provider: PartyId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +66,28 @@ class Change:
     cut: tuple[Cut, ...] = ()
 
 
+async def find_amendable(referral_id: UUID, act: Act, acting: Acting) -> Amendable:
+    """Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
+    acting.require(act.name)
+    found = await acting.amendments.find(referral_id)
+    if found is None:
+        raise not_found()
+    acting.require(act.name, found.state)
+    if found.content is None:
+        raise Refused("record_erased", "its record was erased: file another", status=410)
+    return found
+
+
 async def amend_referral(
-    referral_id: UUID, submission: ReferralSubmission, changing: Changing, *, revision: int, body_sha256: str
+    referral_id: UUID, submission: ReferralSubmission, acting: Acting, *, revision: int, body_sha256: str
 ) -> AmendedReferral:
     """Have this stand in the place of `revision`. What is the same changes nothing, and tells nobody.
 
-    It counts against the party's day as a filing does. Raises `Refused`: as `Changing.found`, `revision_changed` where
+    It counts against the party's day as a filing does. Raises `Refused`: as `find_amendable`, `revision_changed` where
     another one stands, `external_ref_differs`, and whatever filing and `prepare_amended` refuse.
     """
-    documents = changing.documents()
-    found = await changing.found(referral_id, AMEND)
+    documents = acting.documents()
+    found = await find_amendable(referral_id, AMEND, acting)
     if found.revision != revision:
         raise Refused("revision_changed", "another revision stands: look, and amend that", status=412)
     if submission.external_ref != found.external_ref:
@@ -107,11 +95,11 @@ async def amend_referral(
     origin = documents.directory.party(found.party)
     if origin is None:
         raise not_found()
-    content, spent = as_filed(Filing(submission, origin, body_sha256=body_sha256), documents.directory, at=changing.at)
+    content, spent = as_filed(Filing(submission, origin, body_sha256=body_sha256), documents.directory, at=acting.at)
     check_budget(spent, added=ADDED)  # what only a second person may let go is filed anew
-    await _debit(Debit.of(found.party, spent), changing, urgent=_is_urgent(content))
+    await debit_one(acting.amendments, content, spent, acting)
     cut = tuple(Cut(n=each.n, rules=each.rules) for each in cuts(content))
-    return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), changing)
+    return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), acting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,25 +112,50 @@ class Stands:
 
 
 async def amend_in_part(
-    referral_id: UUID, edit: Callable[[Stands], ReferralSubmission], changing: Changing, *, revision: int
+    referral_id: UUID, edit: Callable[[Stands], ReferralSubmission], acting: Acting, *, revision: int
 ) -> AmendedReferral:
     """Have what `edit` makes of the record that stands follow `revision`: whoever edits need not say all of it.
 
     Raises `Refused` as `amend_referral`, and whatever `edit` refuses.
     """
-    found = await changing.found(referral_id, AMEND)
+    found = await find_amendable(referral_id, AMEND, acting)
     assert found.content is not None
     submission = edit(Stands(found.external_ref, found.exercise, found.content))
     posted = digest(submission.model_dump_json(exclude_unset=True).encode())
-    return await amend_referral(referral_id, submission, changing, revision=revision, body_sha256=posted)
+    return await amend_referral(referral_id, submission, acting, revision=revision, body_sha256=posted)
 
 
-async def change(found: Amendable, wanted: Change, changing: Changing) -> AmendedReferral:
+async def reroute_referral(
+    referral_id: UUID, wanted: Rerouting, acting: Acting, *, body_sha256: str
+) -> AmendedReferral:
+    """Send what a notice's provider has disowned to the one that hosts it.
+
+    Raises `Refused`: as `find_amendable`, `notice_unknown`, `nothing_disowned`, `provider_needed` where the answer
+    names nobody, `provider_unknown`, and whatever `change` refuses.
+    """
+    directory = acting.documents().directory
+    found = await find_amendable(referral_id, REROUTE, acting)
+    disowned = await acting.amendments.disowned(referral_id, wanted.notice_id)
+    if disowned is None:
+        raise Refused("notice_unknown", "the referral has no such notice", field="/notice_id")
+    hosts = _hosts(disowned, wanted.provider, directory)
+    assert found.content is not None
+    record = as_kept(ReferralRecord.model_validate_json(found.content))
+    on = acting.at.astimezone(UTC).date()
+    items = tuple(
+        each if each.n not in hosts else _moved(each, disowned.recipient, hosts[each.n], directory=directory, on=on)
+        for each in record.items
+    )
+    content = record.model_copy(update={"items": items})
+    return await change(found, Change(REROUTE, AmendmentCause.REROUTED, content, body_sha256), acting)
+
+
+async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedReferral:
     """Have this content stand, and tell whom it concerns.
 
     The party owes the work as for a filing: the items that are looked at, and the messages that are sent.
     """
-    documents, at = changing.documents(), changing.at
+    documents, at = acting.documents(), acting.at
     assert found.content is not None
     origin = documents.directory.party(found.party)
     if origin is None:
@@ -151,7 +164,7 @@ async def change(found: Amendable, wanted: Change, changing: Changing) -> Amende
     numbered = max([found.numbered or 0, *(item["n"] for item in before.record["items"])])
     record, numbered = renumbered(whole_record(wanted.content), before.record, numbered=numbered)
     record = _of_record(record)
-    changing.owe(1 + len(record["items"]))
+    acting.owe(1 + len(record["items"]))
     check_stated(record["items"], before.record["items"])
     if record == before.record:
         return _answer(found, None, revision=found.revision, cut=wanted.cut)
@@ -167,49 +180,34 @@ async def change(found: Amendable, wanted: Change, changing: Changing) -> Amende
         body_sha256=wanted.body_sha256,
         traceparent=found.traceparent,
     )
-    amended = prepare_amended(amending, documents=documents, then=changing.then, at=at)
-    changing.owe(len(amended.again.emitted) + len(amended.taken_back))
+    amended = prepare_amended(amending, documents=documents, then=acting.then, at=at)
+    acting.owe(len(amended.again.emitted) + len(amended.taken_back))
     _check_somebody_left(found, amended)
-    store = changing.amendments
+    store = acting.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)
-    await _take_back(found, amended.taken_back, changing)
-    await changing.holding().follow(found.referral_id)
+    await _take_back(found, amended.taken_back, acting)
+    await Holding.of(acting).follow(found.referral_id)
     await store.note([happened(wanted.act, found.referral_id, party=found.party, state=amended.again.disposition)])
     log("referral_amended", count=len(amended.again.emitted))
     return _answer(found, amended, revision=found.revision + 1, cut=wanted.cut)
 
 
-async def _take_back(found: Amendable, edges: Sequence[Standing], changing: Changing) -> None:
+async def _take_back(found: Amendable, edges: Sequence[Standing], acting: Acting) -> None:
     """Tell whom it does not concern any more, wherever they ever had it. Who has left the directory is not told."""
     if not edges:
         return
-    store, directory = changing.amendments, changing.documents().directory
-    filed = Filed(found.state, found.exercise, found.traceparent)
-    told = await store.told(edges)
-    drafts: list[tuple[Draft, Told]] = [
-        (
-            tombstone(
-                found.referral_id,
-                each,
-                filed,
-                reason=WithdrawalReason.OTHER,
-                sender=found.party,
-                directory=directory,
-                at=changing.at,
-            ),
-            each,
-        )
-        for each in told
-        if reachable(each, directory)
-    ]
-    await store.send([draft for draft, _ in drafts])
-    await store.take_back(edges, [(draft.message_id, each) for draft, each in drafts if each.there])
-    over = [
-        Happened.by(found.party, each.notice_id or found.referral_id, each.recipient, step=step)
-        for each in told
-        for step in taken_back(changing.at)
-    ]
-    await store.clock(over)
+    store = acting.amendments
+    there = await tell_taken_back(
+        found.referral_id,
+        await store.told(edges),
+        Filed(found.state, found.exercise, found.traceparent),
+        store=store,
+        reason=WithdrawalReason.OTHER,
+        party=found.party,
+        directory=acting.documents().directory,
+        at=acting.at,
+    )
+    await store.take_back(edges, there)
 
 
 def _check_somebody_left(found: Amendable, amended: Amended) -> None:
@@ -217,22 +215,6 @@ def _check_somebody_left(found: Amendable, amended: Amended) -> None:
     again, stay = amended.again, (*amended.unchanged, *amended.replaced, *amended.planned)
     if found.edges and not (stay or again.emitted or again.waiting or again.planned):
         raise Refused("nobody_left", "nobody would have it any more: mend what is named, or withdraw it", status=409)
-
-
-async def _debit(spent: Debit, changing: Changing, *, urgent: bool) -> None:
-    directory, days, at = changing.documents().directory, changing.amendments, changing.at
-    if urgent:
-        fits = await debit_whole(days, spent, directory=directory, at=at)
-    else:
-        fits = all(await debit(days, [spent], directory=directory, at=at))
-    if not fits:
-        changing.day_filled()
-    if not fits and not urgent:
-        raise DaySpent(at)
-
-
-def _is_urgent(content: ReferralContent) -> bool:
-    return content.priority.level is PriorityLevel.P0_CHILD_AT_RISK
 
 
 def _before(content: bytes) -> Revision:
@@ -272,3 +254,40 @@ def _answer(found: Amendable, amended: Amended | None, *, revision: int, cut: tu
 
 def _parties(edges: Iterable[Standing]) -> tuple[str, ...]:
     return tuple(sorted({each.recipient for each in edges}))
+
+
+def _hosts(disowned: DisownedItems, provider: str | None, directory: DirectoryIndex) -> Mapping[int, str]:
+    """Who hosts each item instead, by the item's number."""
+    hosts = {n: provider or suggested for n, suggested in disowned.items.items()}
+    if not hosts:
+        raise Refused("nothing_disowned", "its provider has disowned nothing that is still asked of it", status=409)
+    found = {}
+    for n, host in hosts.items():
+        if host is None:
+            raise Refused("provider_needed", "the answer names nobody: say who hosts it", field="/provider")
+        party = directory.party(host)
+        if party is None or party.kind != PartyKind.INDUSTRY or party.id == disowned.recipient:
+            raise Refused("provider_unknown", "no other provider of the directory", field="/provider")
+        found[n] = party.id
+    return found
+
+
+def _moved(item: NumberedItem, before: str, host: str, *, directory: DirectoryIndex, on: date) -> NumberedItem:
+    """The item as it is hosted: where it was observed stays, without who has disowned it."""
+    kept = [
+        each
+        for each in (_without(each, before, directory=directory, on=on) for each in item.hosting)
+        if each is not None
+    ]
+    observed = Hosting(provider=host, method=HostingMethod.PROVIDER, observed_on=on)
+    return item.model_copy(update={"hosting": (*kept[1 - HOSTING_MAX :], observed)})
+
+
+def _without(hosting: Hosting, provider: str, *, directory: DirectoryIndex, on: date) -> Hosting | None:
+    """The observation without this provider; nothing where it says nothing else."""
+    stated = None if hosting.provider is None else directory.party_by_alias(hosting.provider, on) or hosting.provider
+    by_asn = None if hosting.asn is None else directory.provider_by_asn(hosting.asn, on)
+    if provider not in (stated, by_asn):
+        return hosting
+    left = hosting.model_copy(update={"provider": None, "asn": None})
+    return None if left.jurisdiction is None else left

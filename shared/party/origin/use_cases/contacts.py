@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft
-from shared.party.origin.ports.contacts import Contacts, Met
+from shared.party.origin.records import Met
+from shared.party.origin.store.contacts import PostgresContacts
+from shared.party.origin.use_cases.acting import Letters
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 
 
 async def suggest_contacts(
-    contacts: Contacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
+    contacts: PostgresContacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
 ) -> None:
     """Tell the agencies of one batch. `instance` serves the origins."""
     due = await contacts.due(taking)
     among = [each for each in directory.contactable if _can_be_told(each, directory, at)]
     if due and among:
         met = await contacts.met(due, among)
-        await contacts.send([each for one in met for each in _letters(one, directory, instance=instance, at=at)])
+        await contacts.send([each for one in met for each in _letters(one, Letters(directory, instance, at))])
 
 
 def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
@@ -35,20 +36,16 @@ def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
     return instance is not None and directory.sealing_key(instance.id, at) is not None
 
 
-def _letters(met: Met, directory: DirectoryIndex, *, instance: str, at: datetime) -> Sequence[Draft]:
+def _letters(met: Met, letters: Letters) -> Sequence[Draft]:
     """One message; none where its origin is served elsewhere now."""
-    if not directory.serves(instance, met.party):
-        return ()
-    addressing = Addressing(
-        subject=met.referral_id,
-        sender=met.party,
-        recipient=met.agency,
-        directory=directory,
-        exercise=met.exercise,
-        at=at,
-    )
     clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
-    other = Contact.model_validate(
-        {"agency": met.other, "ground": met.ground, "their_referral_id": met.their_referral_id}
+    told = {"agency": met.other, "ground": met.ground, "their_referral_id": met.their_referral_id}
+    return letters.tell(
+        CONTACT_SUGGESTED,
+        clear,
+        of=met.referral_id,
+        sender=met.party,
+        to=met.agency,
+        exercise=met.exercise,
+        sealed=Contact.model_validate(told).model_dump_json().encode(),
     )
-    return [compose(CONTACT_SUGGESTED, clear, addressing, sealed=other.model_dump_json().encode())]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
 from shared.contracts.base import Contract
@@ -27,19 +27,21 @@ from shared.contracts.holds import (
 )
 from shared.contracts.passing import CaseCameBackClear
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
-from shared.exchange.act import Subject
-from shared.exchange.compose import Addressing, compose
+from shared.exchange.act import Act, Subject
 from shared.exchange.events import Event, event_type
 from shared.exchange.holds import MAY_HOLD, TOLERANCE, check_bound, cleared, hold_max
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
 from shared.exchange.states import row
-from shared.kernel.authority import Authority, Role, require_another
+from shared.kernel.authority import require_another
 from shared.kernel.errors import Refused, not_found
-from shared.party.origin.ports.holds import ACTIVE, TOO_LATE, Hold, HoldAct, Holds, Overridden, PlannedEdge
+from shared.party.origin.domain import Overridden
+from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, PlannedEdge
+from shared.party.origin.store.holds import PostgresHolds
+from shared.party.origin.use_cases.acting import Acting, Letters
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.holds import HoldEnd
-from shared.vocabulary.routing import Disposition, PartyKind
+from shared.vocabulary.routing import PartyKind
 
 _REVISION: Final = 1
 PROPOSE: Final = row(Subject.REFERRAL, "propose_override")
@@ -51,10 +53,15 @@ _ENDED: Final = event_type(Subject.CASE, "hold_ended")
 class Holding:
     """What it takes to answer holds at one instance, by the documents of now."""
 
-    holds: Holds
+    holds: PostgresHolds
     documents: Callable[[], Documents]
     instance: str
     at: datetime
+
+    @classmethod
+    def of(cls, acting: Acting) -> Self:
+        """By whoever acts."""
+        return cls(acting.holds, acting.documents, acting.instance, acting.at)
 
     def check(self, message: Received) -> None:
         """Raises `Refused` where a hold would end later than the policy lets it."""
@@ -204,65 +211,48 @@ class Holding:
         return party is not None and party.kind == PartyKind.LAW_ENFORCEMENT
 
     def _tell(self, message: MessageType, said: Contract, hold: Hold) -> list[Draft]:
-        """One message to an agency; none where it has left, or where the origin is served elsewhere now."""
-        directory = self.documents().directory
-        if not directory.serves(self.instance, hold.party) or directory.instance_of(hold.agency) is None:
-            return []
-        addressing = Addressing(
-            subject=hold.referral_id,
-            sender=hold.party,
-            recipient=hold.agency,
-            directory=directory,
-            exercise=hold.exercise,
-            at=self.at,
+        letters = Letters(self.documents().directory, self.instance, self.at)
+        return letters.tell(
+            message, said, of=hold.referral_id, sender=hold.party, to=hold.agency, exercise=hold.exercise
         )
-        return [compose(message, said, addressing)]
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """Who of the origin overrides a hold. `actor` is opaque."""
+async def propose_override(referral_id: UUID, said: Overriding, acting: Acting) -> Overridden:
+    """Say that a hold should end, and why; a second person confirms it. Raises as `confirm_override`."""
+    hold, _ = await _found(referral_id, said.hold, PROPOSE, acting)
+    act = HoldAct("override_proposed", acting.at, basis=said.basis.value, actor=acting.actor)
+    await acting.holds.note_act(hold, act)
+    return Overridden(referral_id=referral_id, hold=hold.hold_id, state="proposed")
 
-    party: str
-    role: Role
-    actor: str
-    authority: Authority
-    holding: Holding
 
-    async def propose(self, referral_id: UUID, said: Overriding) -> Overridden:
-        """Say that a hold should end, and why; a second person confirms it. Raises as `confirm`."""
-        hold, _ = await self._found(referral_id, said.hold, "propose_override")
-        act = HoldAct("override_proposed", self.holding.at, basis=said.basis.value, actor=self.actor)
-        await self.holding.holds.note_act(hold, act)
-        return Overridden(referral_id=referral_id, hold=hold.hold_id, state="proposed")
+async def confirm_override(referral_id: UUID, said: Confirming, acting: Acting) -> Overridden:
+    """End a hold that another person has proposed to override.
 
-    async def confirm(self, referral_id: UUID, said: Confirming) -> Overridden:
-        """End a hold that another person has proposed to override.
+    Raises `Refused`: `forbidden`, `not_found`, `hold_not_active`, `override_not_proposed`, and
+    `second_person_needed` for whoever proposed it.
+    """
+    hold, planned = await _found(referral_id, said.hold, CONFIRM, acting)
+    proposed = await acting.holds.proposed_by(hold)
+    if not proposed:
+        raise Refused("override_not_proposed", "another person proposes it first", status=409)
+    require_another(acting.actor, proposed)
+    holding = Holding.of(acting)
+    await holding.end([hold], HoldEnd.OVERRIDDEN, by=acting.actor)
+    # Whoever overrides has looked: of what nobody else holds, the rest of the window is not waited for.
+    await acting.holds.object(referral_id, hold.agency, acting.party, at=acting.at)
+    await holding.plan(referral_id, planned)
+    return Overridden(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
 
-        Raises `Refused`: `forbidden`, `not_found`, `hold_not_active`, `override_not_proposed`, and
-        `second_person_needed` for whoever proposed it.
-        """
-        hold, planned = await self._found(referral_id, said.hold, "confirm_override")
-        proposed = await self.holding.holds.proposed_by(hold)
-        if not proposed:
-            raise Refused("override_not_proposed", "another person proposes it first", status=409)
-        require_another(self.actor, proposed)
-        await self.holding.end([hold], HoldEnd.OVERRIDDEN, by=self.actor)
-        # Whoever overrides has looked: of what nobody else holds, the rest of the window is not waited for.
-        await self.holding.holds.object(referral_id, hold.agency, self.party, at=self.holding.at)
-        await self.holding.plan(referral_id, planned)
-        return Overridden(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
 
-    async def _found(self, referral_id: UUID, hold_id: UUID, act: str) -> tuple[Hold, Sequence[PlannedEdge]]:
-        self.authority.require("referral", self.role, action=act, state=Disposition.ROUTED)
-        holds = self.holding.holds
-        planned = (await holds.lock([referral_id])).get(referral_id, ())
-        known = await holds.find(referral_id, hold_id)
-        if known is None:
-            raise not_found()
-        if known.state != ACTIVE:
-            raise Refused("hold_not_active", "it has ended, or came too late", status=409)
-        return known, planned
+async def _found(referral_id: UUID, hold_id: UUID, act: Act, acting: Acting) -> tuple[Hold, Sequence[PlannedEdge]]:
+    acting.require(act.name)
+    planned = (await acting.holds.lock([referral_id])).get(referral_id, ())
+    known = await acting.holds.find(referral_id, hold_id)
+    if known is None:
+        raise not_found()
+    if known.state != ACTIVE:
+        raise Refused("hold_not_active", "it has ended, or came too late", status=409)
+    return known, planned
 
 
 def of_agencies(messages: Iterable[Received]) -> list[Received]:

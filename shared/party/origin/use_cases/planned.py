@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.exchange.prepare import Again
-from shared.party.origin.ports import Edges, StaleReferral
-from shared.party.origin.ports.holds import Hold, Planned
+from shared.party.origin.records import Hold, StaleReferral
+from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.holds import PostgresPlanned
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.taking import Taking
@@ -47,8 +48,8 @@ def hold_check(due: Sequence[StaleReferral], active: Mapping[UUID, Sequence[Hold
 class IssuePlanned:
     """Issues one batch within the caller's transaction."""
 
-    planned: Planned
-    edges: Edges
+    planned: PostgresPlanned
+    edges: PostgresEdges
     again: DecideAgain
     holding: Holding
 

@@ -34,17 +34,17 @@ from shared.contracts.registry import (
 from shared.exchange import questions
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, event_type
 from shared.exchange.message import Received
 from shared.exchange.origin import ReferralState
 from shared.exchange.questions import Raised
 from shared.kernel.authority import state_forbids
-from shared.kernel.errors import Refused, not_found
+from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
-from shared.party.origin.ports import Filed, OpenEdge
-from shared.party.origin.use_cases.referrals import Acting
-from shared.party.questions.ports import Between, NewQuestion, OpenQuestion, OriginQuestions, Questions
+from shared.party.origin.records import Filed, OpenEdge
+from shared.party.origin.use_cases.acting import Acting
+from shared.party.questions.domain import Between, NewQuestion, OpenQuestion
+from shared.party.questions.store import PostgresQuestions
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
 #: What tells the answer, by what was raised and of which kind of subject.
@@ -59,7 +59,7 @@ _TOLD: Final[Mapping[tuple[QuestionKind, bool], MessageType]] = {
 class Asked:
     """What recipients raise in one batch, in its transaction; `at` is when it is applied."""
 
-    def __init__(self, store: Questions, at: datetime) -> None:
+    def __init__(self, store: PostgresQuestions, at: datetime) -> None:
         self._store = store
         self._at = at
         self._known: dict[Between, list[Raised]] = {}
@@ -123,21 +123,18 @@ class Asked:
         )
 
 
-async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acting, *, store: OriginQuestions) -> str:
+async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acting) -> str:
     """Answer what a recipient has raised, once, and tell it; the state of the referral, which stays.
 
     Raises `Refused`: `not_found` for absent and foreign referrals alike, `state_forbids`, `question_unknown`,
     `question_answered`, `question_lapsed`, and as `questions.replied` and `decided`.
     """
     name = "reply" if isinstance(said, Reply) else "uphold"
-    acting.require(name)
-    filed = await acting.referrals.find(referral_id)
-    if filed is None:
-        raise not_found()
+    filed = await acting.filed(referral_id, name)
     if filed.state not in (ReferralState.ROUTED, ReferralState.TRANSFERRED):
         raise state_forbids()
     number = said.question if isinstance(said, Reply) else said.dispute
-    found = await store.find(acting.party, referral_id, counterpart=said.party, number=number)
+    found = await acting.questions.find(acting.party, referral_id, counterpart=said.party, number=number)
     wanted = QuestionKind.QUESTION if isinstance(said, Reply) else QuestionKind.DISPUTE
     if found is None or found.kind is not wanted:
         raise Refused("question_unknown", "that party has raised none of this number", field=f"/{wanted.value}")
@@ -150,7 +147,7 @@ async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acti
     dumped: list[JsonValue] = [each.model_dump(mode="json") for each in answers]
     word = "replied" if isinstance(said, Reply) else "decided"
     between = Between(acting.party, found.told_by, said.party, own=False)
-    await store.over(between, number, QuestionState.ANSWERED, said={word: dumped}, at=acting.at)
+    await acting.questions.over(between, number, QuestionState.ANSWERED, said={word: dumped}, at=acting.at)
     await _tell(referral_id, found, acting, to=said.party, filed=filed, words={wanted.value: number, word: dumped})
     await acting.referrals.note([Event(acting.party, event_type(Subject.REFERRAL, name), referral_id, filed.state)])
     return filed.state
@@ -167,26 +164,14 @@ async def _tell(
     referral_id: UUID, found: OpenQuestion, acting: Acting, *, to: str, filed: Filed, words: Mapping[str, object]
 ) -> None:
     """The steps of its clocks, and the message, unless nobody is there to be told any more."""
-    message, directory = _TOLD[found.kind, found.of_notice], acting.directory()
+    message = _TOLD[found.kind, found.of_notice]
     named: dict[str, object] = {"referral_id": referral_id, "revision": found.revision}
     if found.of_notice:
         named = {"notice_id": found.told_by}
     clear = message.clear.model_validate(named | {"act": uuid4()} | _by_notice(words, found))
     steps = questions.steps(clear, 0, acting.at)
-    await acting.referrals.clock([Happened.by(acting.party, found.told_by, to, step=step) for step in steps])
-    if directory.party(to) is None or directory.instance(found.instance) is None:
-        return
-    addressing = Addressing(
-        subject=found.told_by,
-        sender=acting.party,
-        recipient=to,
-        directory=directory,
-        exercise=filed.exercise,
-        at=acting.at,
-        traceparent=filed.traceparent,
-        place=found.instance,
-    )
-    await acting.referrals.send([compose(message, clear, addressing)])
+    await acting.referrals.clock((), [Happened.by(acting.party, found.told_by, to, step=step) for step in steps])
+    await acting.tell(message, clear, filed, subject=found.told_by, to=to, place=found.instance)
 
 
 def _by_notice(words: Mapping[str, object], found: OpenQuestion) -> dict[str, object]:

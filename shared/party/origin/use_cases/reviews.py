@@ -6,31 +6,30 @@ and by whom, is kept by audit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from shared.contracts.facts import ReferralReviewedClear
-from shared.contracts.referral import ReferralRecord
+from shared.contracts.registry import REFERRAL_REVIEWED
 from shared.exchange.act import Act, Subject
+from shared.exchange.compose import compose_fact
 from shared.exchange.events import happened
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, prepare_again
-from shared.exchange.released import Released, compose_reviewed
+from shared.exchange.released import Released
 from shared.exchange.states import row
 from shared.guard import cost
-from shared.kernel.authority import Authority, Role, require_another, state_forbids
+from shared.kernel.authority import require_another, state_forbids
 from shared.kernel.errors import not_found
-from shared.party.origin.domain import DaySpent
-from shared.party.origin.ports import Reviews, Unreleased
-from shared.party.origin.use_cases.day import Debit, debit, debit_whole
+from shared.party.origin.records import Unreleased
+from shared.party.origin.store.reviews import PostgresReviews
+from shared.party.origin.use_cases.acting import Acting
+from shared.party.origin.use_cases.day import debit_one
 from shared.party.taking import Taking
-from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
-from shared.vocabulary.referral import PriorityLevel, ReviewOutcome
+from shared.vocabulary.referral import ReviewOutcome
 
 RELEASE: Final = row(Subject.REFERRAL, "release")
 DROP: Final = row(Subject.REFERRAL, "drop")
@@ -38,34 +37,18 @@ DROP: Final = row(Subject.REFERRAL, "drop")
 EXPIRED_MAX: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewing:
-    """Who looks at what another has filed, when, and by which permits and documents. `actor` is opaque."""
-
-    party: str
-    role: Role
-    actor: str
-    reviews: Reviews
-    authority: Authority
-    documents: Callable[[], Documents]
-    at: datetime
-    #: Raises the alarm that the party wanted more than its day has.
-    day_filled: Callable[[], None]
-
-
-async def release_referral(referral_id: UUID, reviewing: Reviewing) -> str:
+async def release_referral(referral_id: UUID, acting: Acting) -> str:
     """Let a referral go that somebody else has filed; the state it has come to.
 
     It counts against the party's day: raises `DaySpent` where that has no room, but for a child at risk. Raises
     `Refused`: `not_found`, `forbidden`, `state_forbids`, and `second_person_needed` for whoever filed it.
     """
-    documents, at = reviewing.documents(), reviewing.at
-    found = await _found(referral_id, RELEASE, reviewing)
+    documents, at = acting.documents(), acting.at
+    found = await _found(referral_id, RELEASE, acting)
     origin, filed_by, content = documents.directory.party(found.party), found.filed_by, found.content
     if origin is None or filed_by is None or content is None:
         raise not_found()
-    spent = Debit.of(found.party, cost(content))
-    await _debit(spent, reviewing, directory=documents.directory, urgent=_is_urgent(content))
+    await debit_one(acting.reviews, content, cost(content), acting)
     again = prepare_again(
         content,
         referral_id=referral_id,
@@ -76,40 +59,25 @@ async def release_referral(referral_id: UUID, reviewing: Reviewing) -> str:
         only=None,
         body_sha256=found.body_sha256,
         traceparent=found.traceparent,
-        released=Released(filed_by, reviewing.actor),
+        released=Released(filed_by, acting.actor),
     )
-    if not await reviewing.reviews.release(reviewing.actor, again):
+    if not await acting.reviews.release(acting.actor, again):
         raise state_forbids()
-    await _told(found, RELEASE, ReviewOutcome.RELEASED, state=again.disposition, reviewing=reviewing)
+    await _told(found, RELEASE, ReviewOutcome.RELEASED, state=again.disposition, acting=acting)
     return again.disposition
 
 
-async def _debit(spent: Debit, reviewing: Reviewing, *, directory: DirectoryIndex, urgent: bool) -> None:
-    if urgent:
-        fits = await debit_whole(reviewing.reviews, spent, directory=directory, at=reviewing.at)
-    else:
-        fits = all(await debit(reviewing.reviews, [spent], directory=directory, at=reviewing.at))
-    if not fits:
-        reviewing.day_filled()
-    if not fits and not urgent:
-        raise DaySpent(reviewing.at)
-
-
-def _is_urgent(content: ReferralRecord) -> bool:
-    return content.priority.level is PriorityLevel.P0_CHILD_AT_RISK
-
-
-async def drop_referral(referral_id: UUID, reviewing: Reviewing) -> str:
+async def drop_referral(referral_id: UUID, acting: Acting) -> str:
     """Erase a referral that somebody else has filed; the state it has come to. Raises as `release_referral`."""
-    found = await _found(referral_id, DROP, reviewing)
-    if not await reviewing.reviews.drop(referral_id, reviewing.actor):
+    found = await _found(referral_id, DROP, acting)
+    if not await acting.reviews.drop(referral_id, acting.actor):
         raise state_forbids()
-    await _told(found, DROP, ReviewOutcome.DROPPED, state=ReferralState.DROPPED, reviewing=reviewing)
+    await _told(found, DROP, ReviewOutcome.DROPPED, state=ReferralState.DROPPED, acting=acting)
     return ReferralState.DROPPED
 
 
 async def expire_referrals(
-    reviews: Reviews, taking: Taking, documents: Documents, *, instance: str, days: int, at: datetime
+    reviews: PostgresReviews, taking: Taking, documents: Documents, *, instance: str, days: int, at: datetime
 ) -> None:
     """Erase what has waited for a second person for so many days."""
     expired = await reviews.expire(at - timedelta(days=days), taking)
@@ -121,23 +89,23 @@ async def expire_referrals(
         log("referrals_expired", count=len(expired))
 
 
-async def _found(referral_id: UUID, act: Act, reviewing: Reviewing) -> Unreleased:
-    found = await reviewing.reviews.find(referral_id)
+async def _found(referral_id: UUID, act: Act, acting: Acting) -> Unreleased:
+    found = await acting.reviews.find(referral_id)
     if found is None:
         raise not_found()
-    reviewing.authority.require("referral", reviewing.role, action=act.name, state=found.state)
-    require_another(reviewing.actor, {found.filed_by})
+    acting.require(act.name, found.state)
+    require_another(acting.actor, {found.filed_by})
     return found
 
 
-async def _told(found: Unreleased, act: Act, outcome: ReviewOutcome, *, state: str, reviewing: Reviewing) -> None:
+async def _told(found: Unreleased, act: Act, outcome: ReviewOutcome, *, state: str, acting: Acting) -> None:
     """Audit who did what, and the party that it was done."""
-    documents = reviewing.documents()
+    documents = acting.documents()
     instance = documents.directory.instance_of(found.party)
     assert instance is not None
-    fact = _fact(found, outcome, reviewing.actor, instance=instance.id, documents=documents, at=reviewing.at)
-    await reviewing.reviews.send([fact])
-    await reviewing.reviews.note([happened(act, found.referral_id, party=found.party, state=state)])
+    fact = _fact(found, outcome, acting.actor, instance=instance.id, documents=documents, at=acting.at)
+    await acting.reviews.send([fact])
+    await acting.reviews.note([happened(act, found.referral_id, party=found.party, state=state)])
 
 
 def _fact(
@@ -150,9 +118,10 @@ def _fact(
     at: datetime,
 ) -> Draft:
     assert found.filed_by is not None
-    return compose_reviewed(
-        found.referral_id,
+    return compose_fact(
+        REFERRAL_REVIEWED,
         ReferralReviewedClear(origin=found.party, outcome=outcome, filed_by=found.filed_by, by=by),
+        subject=found.referral_id,
         instance=instance,
         directory=documents.directory,
         exercise=found.exercise,

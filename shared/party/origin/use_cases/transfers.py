@@ -18,116 +18,84 @@ from shared.contracts.base import Contract
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, OFFER_CLAIMED, TRANSFER_OFFERED, MessageType
 from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.exchange.act import Offered, Subject
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, event_type, happened
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
 from shared.exchange.states import follow, may_come_in, row
-from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.origin.domain import TransferStands
-from shared.party.origin.ports.transfers import Held, TransferredReferral, Transfers
+from shared.party.origin.domain import TransferredReferral, TransferStands
+from shared.party.origin.records import Held
+from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.origin.use_cases.acting import Acting, Letters
 from shared.party.origin.use_cases.holds import Holding
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.holds import HoldEnd
-from shared.vocabulary.routing import Disposition, PartyKind
+from shared.vocabulary.routing import PartyKind
 
 TRANSFER: Final = row(Subject.REFERRAL, "transfer")
 HAND_OVER: Final = row(Subject.REFERRAL, "hand_over")
 _HANDED_OVER: Final = event_type(Subject.REFERRAL, HAND_OVER.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Letters:
-    """What it takes to tell hotlines of transfers at one instance, by the directory of now."""
-
-    directory: DirectoryIndex
-    instance: str
-    at: datetime
-
-    def tell(self, message: MessageType, said: Contract, held: Held, *, to: str) -> list[Draft]:
-        """One message to a hotline; none where it has left, or where the origin is served elsewhere now."""
-        directory = self.directory
-        if not directory.serves(self.instance, held.party) or directory.instance_of(to) is None:
-            return []
-        addressing = Addressing(
-            subject=held.referral_id,
-            sender=held.party,
-            recipient=to,
-            directory=directory,
-            exercise=held.exercise,
-            at=self.at,
-        )
-        return [compose(message, said, addressing)]
-
-    def told_again(self, stands: TransferStands, held: Held) -> list[Draft]:
-        """All that a hotline was told of a transfer, where it is now: its new place has heard of nothing."""
-        named = {"referral_id": held.referral_id, "revision": held.revision}
-        offered = TransferOfferedClear(**named, act=uuid4(), reason=stands.reason)
-        drafts = self.tell(TRANSFER_OFFERED, offered, held, to=stands.recipient)
-        if stands.claim is not None:
-            granted = ClaimGrantedClear(**named, claim=stands.claim)
-            drafts += self.tell(CLAIM_GRANTED, granted, held, to=stands.recipient)
-        elif stands.gone:
-            drafts += self.tell(CLAIM_GONE, ClaimGoneClear(**named), held, to=stands.recipient)
-        return drafts
+def told_again(stands: TransferStands, held: Held, letters: Letters) -> list[Draft]:
+    """All that a hotline was told of a transfer, where it is now: its new place has heard of nothing."""
+    named = {"referral_id": held.referral_id, "revision": held.revision}
+    offered = TransferOfferedClear(**named, act=uuid4(), reason=stands.reason)
+    drafts = _tell(TRANSFER_OFFERED, offered, held, letters, to=stands.recipient)
+    if stands.claim is not None:
+        granted = ClaimGrantedClear(**named, claim=stands.claim)
+        drafts += _tell(CLAIM_GRANTED, granted, held, letters, to=stands.recipient)
+    elif stands.gone:
+        drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters, to=stands.recipient)
+    return drafts
 
 
-@dataclass(frozen=True, slots=True)
-class Transferer:
-    """Who transfers a referral of the party's, by which permits. `owe` charges the party for work."""
+def _tell(message: MessageType, said: Contract, held: Held, letters: Letters, *, to: str) -> list[Draft]:
+    return letters.tell(message, said, of=held.referral_id, sender=held.party, to=to, exercise=held.exercise)
 
-    party: str
-    role: Role
-    authority: Authority
-    transfers: Transfers
-    letters: Letters
-    owe: Callable[[int], None]
 
-    async def transfer(self, referral_id: UUID, said: Transferring) -> TransferredReferral:
-        """Let hotlines that have the referral claim it: one, or whoever has it by an orphan's mandate.
+async def transfer_referral(referral_id: UUID, said: Transferring, acting: Acting) -> TransferredReferral:
+    """Let hotlines that have the referral claim it: one, or whoever has it by an orphan's mandate.
 
-        Asked again it is told again. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, and
-        `transfer_not_entitled` where no rule has sent it to such a hotline.
-        """
-        self.authority.require("referral", self.role, action=TRANSFER.name, state=Disposition.ROUTED)
-        state = await self.transfers.stands(referral_id)
-        if state is None:
-            raise not_found()
-        follow(TRANSFER, state)
-        held = (await self.transfers.lock([referral_id])).get(referral_id)
-        following = follow(TRANSFER, "" if held is None else held.state)
-        assert held is not None
-        to = self._entitled(held, said.to)
-        if not to:
-            raise Refused("transfer_not_entitled", "no rule has sent it to such a hotline", field="/to", status=409)
-        await self.transfers.offer(held, to, reason=said.reason, at=self.letters.at)
-        named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
-        drafts = list[Draft]()
-        for hotline in to:
-            offered = TransferOfferedClear(**named, act=uuid4())
-            drafts += self.letters.tell(TRANSFER_OFFERED, offered, held, to=hotline)
-        self.owe(1 + len(drafts))
-        await self.transfers.send(drafts)
-        await self.transfers.note([happened(TRANSFER, referral_id, party=self.party, state=following)])
-        return TransferredReferral(referral_id=referral_id, state=following, offered=tuple(to))
+    Asked again it is told again. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, and
+    `transfer_not_entitled` where no rule has sent it to such a hotline.
+    """
+    acting.require(TRANSFER.name)
+    transfers, directory = acting.transfers, acting.directory()
+    state = await transfers.stands(referral_id)
+    if state is None:
+        raise not_found()
+    follow(TRANSFER, state)
+    held = (await transfers.lock([referral_id])).get(referral_id)
+    following = follow(TRANSFER, "" if held is None else held.state)
+    assert held is not None
+    to = _entitled(held, said.to, directory)
+    if not to:
+        raise Refused("transfer_not_entitled", "no rule has sent it to such a hotline", field="/to", status=409)
+    await transfers.offer(held, to, reason=said.reason, at=acting.at)
+    named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
+    letters, drafts = Letters(directory, acting.instance, acting.at), list[Draft]()
+    for hotline in to:
+        drafts += _tell(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, letters, to=hotline)
+    acting.owe(1 + len(drafts))
+    await transfers.send(drafts)
+    await transfers.note([happened(TRANSFER, referral_id, party=acting.party, state=following)])
+    return TransferredReferral(referral_id=referral_id, state=following, offered=tuple(to))
 
-    def _entitled(self, held: Held, to: str | None) -> list[str]:
-        stands = [each for each in held.offered if each.stands]
-        found = {each.recipient for each in stands if (each.orphan if to is None else each.recipient == to)}
-        return sorted(each for each in found if self._is_hotline(each))
 
-    def _is_hotline(self, name: str) -> bool:
-        party = self.letters.directory.party(name)
-        return party is not None and party.kind == PartyKind.HOTLINE
+def _entitled(held: Held, to: str | None, directory: DirectoryIndex) -> list[str]:
+    stands = [each for each in held.offered if each.stands]
+    found = {each.recipient for each in stands if (each.orphan if to is None else each.recipient == to)}
+    hotlines = ((each, directory.party(each)) for each in sorted(found))
+    return [each for each, party in hotlines if party is not None and party.kind == PartyKind.HOTLINE]
 
 
 @dataclass(slots=True)
 class Claiming:
     """Grants claims within the transaction of a batch of answers."""
 
-    transfers: Transfers
+    transfers: PostgresTransfers
     documents: Callable[[], Documents]
     instance: str
     at: datetime
@@ -169,9 +137,9 @@ class Claiming:
         named = {"referral_id": referral_id, "revision": held.revision}
         done = await self.transfers.done(referral_id, winner)
         granted = ClaimGrantedClear(**named, claim=message.clear.act, done=done)
-        drafts = letters.tell(CLAIM_GRANTED, granted, held, to=winner)
+        drafts = _tell(CLAIM_GRANTED, granted, held, letters, to=winner)
         for other in sorted(held.claimants - {winner}):
-            drafts += letters.tell(CLAIM_GONE, ClaimGoneClear(**named), held, to=other)
+            drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters, to=other)
         await self.transfers.send(drafts)
 
     async def _lapse(self, referral_id: UUID) -> None:

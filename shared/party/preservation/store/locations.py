@@ -17,8 +17,7 @@ from shared.contracts.referral import Locator
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.locations import FORMS, in_form
 from shared.guard import kept_locator
-from shared.party.preservation.domain import Preservation
-from shared.party.preservation.ports import MATCHED_MAX, MatchedItem
+from shared.party.preservation.domain import MATCHED_MAX, MatchedItem, Preservation
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.runtime.database.columns import Columns, insert
 

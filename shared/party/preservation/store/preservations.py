@@ -15,33 +15,28 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.preserving import PreservationRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject, Track
-from shared.exchange.clocks import Clocked, Happened
-from shared.exchange.events import Event, event_type
-from shared.exchange.message import Draft
+from shared.exchange.events import event_type
 from shared.exchange.states import Standing
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import not_found
-from shared.party.looks import note_look
-from shared.party.preservation.domain import Preservation, PreservationKey
-from shared.party.preservation.ports import (
+from shared.party.preservation.domain import (
     Done,
     LookedPreservation,
     MatchedItem,
     OpenedPreservation,
+    Preservation,
     PreservationAct,
+    PreservationKey,
     PreservationPage,
     ShownPreservation,
 )
 from shared.party.said import Said
+from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Columns, Json, insert
-from shared.runtime.database.feed import note_acts
 from shared.runtime.database.pages import place_cursor, read_place
-from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import clock
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
 from shared.vocabulary.routing import Instrument
 
@@ -130,26 +125,26 @@ async def preservation_words(driver: asyncpg.Connection, party: str, preservatio
     return [Said(row["by"], row["state"], row["said"], [event_type(Subject.PRESERVATION, row["name"])]) for row in rows]
 
 
-class PostgresPreservations:
+class PostgresPreservations(RecordStore):
     """The preservations of a party, within one transaction."""
-
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        self._driver = driver
-        self._kek = kek
 
     async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
         """Nobody removes anything here: there is nobody to wait for."""
 
     async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> None:
+        """Note acts as refused that these messages tell one of the parties `by`, with the codes."""
         await self._driver.execute(_REFUSED, list(codes), list(codes.values()), list(by))
 
     async def find(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+        """What there is; absent and foreign ones are both simply not there."""
         return await self._known(_FIND, ids)
 
     async def lock(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+        """What there is, locked until this transaction has ended. For the instance itself only."""
         return await self._known(_LOCK, ids)
 
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
+        """Keep a fresh one, what is sealed under a data key of its own."""
         content, wrapped = protected_record(
             preservation.preservation_id, preservation.party, record=record, kek=self._kek
         )
@@ -174,25 +169,15 @@ class PostgresPreservations:
         await self._driver.execute(*_ADD.bind(rows=_NEW.rows([row])))
 
     async def move(self, before: Preservation, after: Preservation) -> None:
+        """Raises `Refused("state_forbids")` if it is no longer as it was."""
         known = before.preservation_id, before.party, [before.acts, before.told]
         moved = await self._driver.fetchval(_MOVE, *known, after.state, *after.standing, after.acts, after.told)
         if moved is None:
             raise state_forbids()
 
     async def keep(self, done: Sequence[Done]) -> None:
+        """Append acts to timelines."""
         await self._driver.execute(*_KEEP.bind(rows=_ACT.rows([_kept(each) for each in done])))
-
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
-        await clock(self._driver, begun, steps)
-
-    async def note(self, events: Sequence[Event]) -> None:
-        note_acts(self._driver, events)
-
-    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
-        await note_look(self._driver, subject, opened, at=at)
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self._driver, drafts)
 
     async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> PreservationPage:
         above = (None, None) if cursor is None else read_place(cursor)[1:]
@@ -202,6 +187,7 @@ class PostgresPreservations:
         return PreservationPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
 
     async def look(self, preservation_id: UUID) -> LookedPreservation:
+        """One without what is sealed. Raises `Refused("not_found")` for absent and foreign ids alike."""
         row, timeline = await self._one(preservation_id)
         shown = _shown(row)
         return LookedPreservation(
@@ -209,6 +195,7 @@ class PostgresPreservations:
         )
 
     async def show(self, preservation_id: UUID) -> OpenedPreservation:
+        """One with what is sealed. Raises `Refused("not_found")` for absent and foreign ids alike."""
         row, timeline = await self._one(preservation_id)
         shown = _shown(row)
         return OpenedPreservation(

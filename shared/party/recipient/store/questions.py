@@ -15,13 +15,14 @@ from shared.contracts.questions import (
 )
 from shared.exchange.message import Received
 from shared.exchange.questions import about
-from shared.party.questions.ports import Between, NewQuestion, Questions
+from shared.party.questions.domain import Between, NewQuestion
+from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item
-from shared.party.recipient.ports import ItemAct
+from shared.party.recipient.records import ItemAct
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
 
-async def acted(questions: Questions, acts: Sequence[ItemAct], at: datetime) -> None:
+async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datetime) -> None:
     """Keep what acts raise, or that it lapses. Whatever they were, what had been answered before is seen."""
     await questions.seen([_between(each.item) for each in acts if not isinstance(each.clear, LapsedClear)])
     for each in acts:
@@ -36,7 +37,7 @@ def _between(item: Item) -> Between:
     return Between(item.party, item.subject_id, item.sender, own=True)
 
 
-async def heard(questions: Questions, messages: Sequence[Received]) -> None:
+async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> None:
     """Keep what origins have answered."""
     for message in messages:
         if not isinstance(message.clear, AnsweredClear):
