@@ -229,7 +229,7 @@ class _Numbered(NamedTuple):
 
 def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
     """The numbered messages of a batch and the copies of other pairs' messages, in the order of their offsets."""
-    for pair, message, record in batch.list_numbered():
+    for pair, message, record in batch.numbered:
         place = message.place
         stream = Stream(*pair, place.incarnation, int(place.lane))
         yield _Numbered(Observed(record, pair, place), stream, place.number, message.digest.hex())

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from services.audit import use_cases
-from services.audit.domain.scope import Within
-from services.audit.domain.shown import EntryPage, Flow, FoundFlows, Look, Partition, Sought, TopicStates
+from services.audit.domain.shown import EntryPage, Flow, FoundFlows, Look, Partition, Sought, TopicStates, Within
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
 from shared.contracts.base import Contract

@@ -8,7 +8,7 @@ from services.audit.api import flows_router
 from services.audit.bus import AckWriter, AuditDoor
 from services.audit.console import pages
 from services.audit.domain.reading import Reading
-from services.audit.domain.scope import Within, within
+from services.audit.domain.shown import Within, within
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
 from shared.exchange.topics import INBOXES

@@ -65,26 +65,17 @@ def pair_of(topic: str) -> Pair | None:
 class StreamBatch:
     """Verified records of one partition, in the order of their offsets.
 
-    `records`: the numbered messages by offset, copies of other pairs' messages included. `copies`: those, by pair.
+    `numbered`: its numbered messages with their pairs. `copies`: messages of other pairs among them, by pair.
     `unreadable`: records without effect, with the code of each.
     """
 
     pair: Pair
     lane: Lane
     arrived: list[ArrivedRecord] = field(default_factory=list)
-    records: dict[int, Record] = field(default_factory=dict)
+    numbered: list[tuple[Pair, Arrived, Record]] = field(default_factory=list)
     copies: dict[Pair, list[ArrivedRecord]] = field(default_factory=dict)
     unreadable: list[Observed] = field(default_factory=list)
     acks: list[StatedAck] = field(default_factory=list)
-
-    def list_numbered(self) -> list[tuple[Pair, Arrived, Record]]:
-        """Return the numbered messages with their pairs, copies included, in the order of their offsets."""
-        found = [(self.pair, each) for each in self.arrived]
-        found += [(pair, each) for pair, copies in self.copies.items() for each in copies]
-        found.sort(key=lambda each: each[1].offset)
-        return [
-            (pair, each.content, self.records[each.offset]) for pair, each in found if isinstance(each.content, Arrived)
-        ]
 
 
 class StreamVerifier:
@@ -162,7 +153,7 @@ def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrive
     envelope = None
     with suppress(Refused):  # audit's entry then says what is wrong with its headers
         envelope = decode_headers(record.headers, record.value or b"")
-    batch.records[record.offset] = replace(
+    known = replace(
         record,
         topic_id=placed.raw.topic_id,
         writer=placed.proven.pair.writer,
@@ -173,7 +164,9 @@ def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrive
     )
     message = None if envelope is None else BY_TYPE.get(envelope.attributes.type)
     is_p0 = placed.place.lane is Lane.URGENT and message is not None and message not in WITHDRAWALS
-    return Arrived(placed.place, placed.digest, _UNNAMED, b"", is_p0)
+    arrived = Arrived(placed.place, placed.digest, _UNNAMED, b"", is_p0)
+    batch.numbered.append((placed.proven.pair, arrived, known))
+    return arrived
 
 
 async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, reading: Reading) -> None:
@@ -204,11 +197,12 @@ async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, read
 
 def _observe(incoming: Mapping[Pair, Incoming], batch: StreamBatch) -> list[Observed]:
     """Take the messages of a batch, and of the copies in it; return all that audit keeps of it."""
+    records = {record.offset: record for _, _, record in batch.numbered}
     taken = [(batch.pair, each) for each in observe_batch(incoming[batch.pair], batch.lane, batch.arrived)]
     for pair, copies in sorted(batch.copies.items()):
         taken += [(pair, each) for each in observe_copies(incoming[pair], copies)]
     return batch.unreadable + [
-        Observed(batch.records[each.where.offset], pair, each.place, each.chain) for pair, each in taken
+        Observed(records[each.where.offset], pair, each.place, each.chain) for pair, each in taken
     ]
 
 
@@ -227,7 +221,7 @@ def _list_dropped(batch: StreamBatch, observed: Iterable[Observed]) -> list[Drop
             record.offset,
             record.broker_time,
         )
-        for pair, arrived, record in batch.list_numbered()
+        for pair, arrived, record in batch.numbered
         if record.offset not in taken
     ]
 

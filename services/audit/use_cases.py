@@ -11,7 +11,6 @@ from uuid import UUID
 from services.audit.domain.entitled import judged
 from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Proof, proof_of
-from services.audit.domain.scope import Within
 from services.audit.domain.shown import (
     AccountsPage,
     EntryPage,
@@ -23,6 +22,7 @@ from services.audit.domain.shown import (
     Partition,
     Sought,
     TopicStates,
+    Within,
     within_scope,
 )
 from services.audit.store.entries import PostgresEntries

@@ -14,8 +14,7 @@ from starlette.responses import Response
 from services.audit import use_cases
 from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Proof
-from services.audit.domain.scope import Within
-from services.audit.domain.shown import Accounts, KeptEntry, Look, PairAccount, Sought
+from services.audit.domain.shown import Accounts, KeptEntry, Look, PairAccount, Sought, Within
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
 from shared.contracts.base import PartyId

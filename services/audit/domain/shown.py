@@ -11,7 +11,6 @@ from pydantic import Field
 
 from services.audit.domain.entries import EntryKind
 from services.audit.domain.partitions import PartitionStatus
-from services.audit.domain.scope import Within
 from shared.contracts.base import (
     ActorId,
     Contract,
@@ -26,8 +25,10 @@ from shared.contracts.base import (
     Uuid,
 )
 from shared.contracts.facts import TopicName
-from shared.kernel.authority import Role
+from shared.exchange.topics import AUDIT
+from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import ReceiptOutcome
 
 #: What is looked for where no period is said.
@@ -43,6 +44,42 @@ class Partition:
     partition: int
     from_offset: int
     topic_id: UUID | None
+
+
+class Within(NamedTuple):
+    """`parties` are those in scope; of `instances` all parties are, so that a topic of theirs has no other pair.
+
+    Audit is none of these, whoever it serves: in its topics lies what every instance states. `places` serve a party in
+    scope, or have served it.
+    """
+
+    parties: frozenset[str]
+    instances: frozenset[str]
+    places: frozenset[str] = frozenset()
+
+
+def within(auditor: str, scope: Scope | None, directory: DirectoryIndex, *, on: date) -> Within | None:
+    """What the scope of one's role leaves of what the organisation `auditor` looks at; None for everything.
+
+    An organisation with jurisdictions in the directory looks at parties below these, one without at all of them.
+    """
+    organisation = directory.party(auditor)
+    places = frozenset(organisation.jurisdictions if organisation is not None else ())
+    if not places and scope is None:
+        return None
+    seen = []
+    for entry in directory.document["parties"]:
+        party = directory.party(entry["id"])
+        assert party is not None
+        nodes = directory.nodes(party.jurisdictions, on)
+        named = scope is None or party.id in scope.parties or not nodes.isdisjoint(scope.jurisdictions)
+        if named and (not places or not nodes.isdisjoint(places)):
+            seen.append(party.id)
+    parties = frozenset(seen)
+    served = {name: directory.parties_of(name) for name in directory.kinds() if name != AUDIT}
+    instances = frozenset(name for name, all_of in served.items() if all_of and parties.issuperset(all_of))
+    places = frozenset(place for each in parties for place in directory.places_of(each) if place != AUDIT)
+    return Within(parties, instances, places)
 
 
 @dataclass(frozen=True, slots=True)

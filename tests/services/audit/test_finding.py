@@ -12,8 +12,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
-from services.audit.domain.scope import Within
-from services.audit.domain.shown import FoundFlows, Look, Sought
+from services.audit.domain.shown import FoundFlows, Look, Sought, Within
 from services.audit.store import finding
 from shared.envelope.headers import decode_headers
 from shared.kernel.authority import Role

@@ -11,8 +11,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
 from services.audit.domain.proof import Proof, SignatureIs
-from services.audit.domain.scope import Within
-from services.audit.domain.shown import Look
+from services.audit.domain.shown import Look, Within
 from shared.envelope.base64url import from_base64url
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.keys import VerifyKey

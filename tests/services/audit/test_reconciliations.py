@@ -15,8 +15,7 @@ from deploy.accounting.run import accounts_of
 from deploy.accounting.streams import TERMS
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
-from services.audit.domain.scope import Within
-from services.audit.domain.shown import Accounts, Look
+from services.audit.domain.shown import Accounts, Look, Within
 from services.audit.store.entries import PostgresEntries
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
