@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli.verb_table import table
+from client.cli.verbs import table
 from client.cli.wrong_call import hidden
 from deploy import __version__
 from deploy.devstack.cli import dev_app
@@ -54,7 +54,7 @@ def site_last(words: list[str]) -> list[str]:
 
 
 def _children(endpoints: Endpoints) -> Sequence[Child]:
-    from deploy.devstack.settings import DevStackSettings
+    from deploy.devstack.state import DevStackSettings
     from deploy.stack_children import instance_children
 
     return instance_children(DevStackSettings().causeway_dev_state_dir, endpoints, migrated=True)
@@ -67,7 +67,7 @@ def _migrate(endpoints: Endpoints) -> None:
 
 
 def _around(site: Site) -> list[Finding]:
-    from deploy.devstack.checks import examine_stack
+    from deploy.devstack.stack import examine_stack
 
     return examine_stack(site)
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from client import address
+from client import transport as address
 from client.api import CausewayClient
 from client.problem import ApiProblem
 from shared.kernel.errors import Refused

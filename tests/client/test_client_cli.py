@@ -307,12 +307,15 @@ def test_a_flow_is_listed_with_its_purpose(run: Run, service: FakeService) -> No
         "detail": {"not_sent": [{"recipient": "q.example", "purpose": "takedown", "rules": ["no"]}]},
     }
     opened = {"offset": 5, "detail": {"party": "p.example", "role": "analyst"}}
-    messages = [message | offer, message | decision, message | opened]
+    later = ({"not_sent": [{"recipient": "q.example"}], "party": "p.example", "role": 7}, {"not_sent": "all"}, None)
+    odd = [message | {"offset": 6, "detail": each} for each in later]
+    messages = [message | offer, message | decision, message | opened, *odd]
     service.canned[f"/v1/flows/{ID}"] = (200, {"referral_id": ID, "messages": messages})
     shown = run("flow", ID, "--purpose", "yearly audit").out
     assert "t/0/3\th.example\tp.example\tcauseway.referral_offered.v1\tone\t" in shown
     assert "t/0/4: not sent to q.example for takedown: no\n" in shown
     assert "t/0/5: opened for p.example as analyst\n" in shown
+    assert "t/0/6:" not in shown
     assert service.requests[-1][3]["purpose"] == "yearly audit"
     assert run("flow", ID).code == 2
 
