@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,45 +50,10 @@ class ActColumns:
     words: bool = False
 
 
-_WITHDRAWAL: Final = ActColumns({"fate": "fate"} | _KEPT)
-_ITEM: Final = {"item": "n"}
 #: Of each subject: the column of its id, the act that a line is where it names none, and what each act takes.
 SUBJECTS: Final[Mapping[Subject, tuple[str, str | None, Mapping[str, ActColumns]]]] = {
-    Subject.NOTICE: (
-        "notice_id",
-        "answer",
-        {
-            "answer": ActColumns(
-                _ITEM | {"round": "round", "reason": "reason", "effective_at": "effective_at"}, "items", words=True
-            ),
-            "not_ours": ActColumns(_ITEM | {"suggested": "suggested"}, "disowned"),
-            "reinstate": ActColumns(_ITEM | {"reason": "reason"}, "reinstated"),
-            "acknowledge": ActColumns({}),
-            "acknowledge_withdrawal": _WITHDRAWAL,
-        },
-    ),
-    Subject.OFFER: (
-        "referral_id",
-        "assess",
-        {
-            "assess": ActColumns(_ITEM | {"reason": "reason"}, "assessed", words=True),
-            "accept": ActColumns({}),
-            "decline": ActColumns({"reason": "reason"}),
-            "acknowledge_withdrawal": _WITHDRAWAL,
-        },
-    ),
-    Subject.CASE: (
-        "referral_id",
-        None,
-        {
-            "accept": ActColumns({"case_reference": "case_reference"}),
-            "decline": ActColumns({"reason": "reason"}),
-            "outcome": ActColumns(
-                {name: name for name in ("outcome", "close_reason", "child_identified", "child_safeguarded")}
-            ),
-            "acknowledge_withdrawal": _WITHDRAWAL,
-        },
-    ),
+    Subject(name): (each["id"], each["act"], {act: ActColumns(**takes) for act, takes in each["acts"].items()})
+    for name, each in json.loads(Path(__file__).with_name("answer_columns.json").read_text(encoding="utf-8")).items()
 }
 
 
@@ -120,7 +86,7 @@ def answer(subject: Subject, cells: Cells) -> Answer:
     subject_id = _id(cells, named)
     said = {field: _value(column, field, cells[column]) for column, field in known.cells.items() if column in cells}
     if known.listed is None:
-        return Answer(subject_id, act, None, (_kept(said) if known is _WITHDRAWAL else said,))
+        return Answer(subject_id, act, None, (_kept(said) if act == "acknowledge_withdrawal" else said,))
     if not known.words:
         return Answer(subject_id, act, known.listed, (said,))
     words = tuple(word.strip() for word in cells.get(ANSWER, "").split(";") if word.strip())
