@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from functools import partialmethod
 from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
@@ -107,29 +108,17 @@ class CausewayClient:
 
     # -- acts -----------------------------------------------------------------------------------------------
 
-    async def act_on_case(
-        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
-    ) -> views.ReferralState:
-        """Do any act on a case by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self.post(_path(Subject.CASE, name, referral_id), _said(said), key, view=views.ReferralState)
+    async def act(
+        self, subject: Subject, name: str, subject_id: UUID, said: Contract | None = None, *, key: str | None = None
+    ) -> views.SubjectState:
+        """Do any act on a subject by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
+        body = {} if said is None else said.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        return await self.post(_path(subject, name, subject_id), body, key, view=views.SubjectState)
 
-    async def act_on_offer(
-        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
-    ) -> views.ReferralState:
-        """Do any act on an offer by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self.post(_path(Subject.OFFER, name, referral_id), _said(said), key, view=views.ReferralState)
-
-    async def act_on_notice(
-        self, name: str, notice_id: UUID, said: Contract | None = None, *, key: str | None = None
-    ) -> views.NoticeState:
-        """Do any act on a notice by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self.post(_path(Subject.NOTICE, name, notice_id), _said(said), key, view=views.NoticeState)
-
-    async def act_on_referral(
-        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
-    ) -> views.ReferralState:
-        """Do any act on an own referral by the name of its row (`shared.exchange.acts`)."""
-        return await self.post(_path(Subject.REFERRAL, name, referral_id), _said(said), key, view=views.ReferralState)
+    act_on_case = partialmethod(act, Subject.CASE)
+    act_on_offer = partialmethod(act, Subject.OFFER)
+    act_on_notice = partialmethod(act, Subject.NOTICE)
+    act_on_referral = partialmethod(act, Subject.REFERRAL)
 
     async def answer_many(
         self, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None
@@ -175,14 +164,14 @@ class CausewayClient:
 
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None
-    ) -> views.ReferralState:
+    ) -> views.SubjectState:
         """Take a referral back. Recipients are told and acknowledge; a second withdrawal changes nothing."""
         path = f"/v1/referrals/{referral_id}:withdraw"
-        return await self.post(path, {"reason": reason}, key, view=views.ReferralState)
+        return await self.post(path, {"reason": reason}, key, view=views.SubjectState)
 
     async def override(
         self, referral_id: UUID, said: Overriding | Confirming, *, key: str | None = None
-    ) -> views.ReferralState:
+    ) -> views.SubjectState:
         """Propose that a hold should end, or confirm what another person of the party has proposed."""
         act = "propose_override" if isinstance(said, Overriding) else "confirm_override"
         return await self.act_on_referral(act, referral_id, said, key=key)
@@ -317,10 +306,6 @@ def _path(subject: Subject, name: str, subject_id: UUID) -> str:
     if not found:
         raise Refused("act_unknown", f"one of {', '.join(each.name for each in personal(subject))}", status=400)
     return f"/v1/{collection(found[0])}/{subject_id}:{name.replace('_', '-')}"
-
-
-def _said(said: Contract | None) -> dict[str, JsonValue]:
-    return {} if said is None else said.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
 def _as_json(referral: Submission) -> Mapping[str, JsonValue]:

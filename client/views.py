@@ -209,17 +209,9 @@ class NoticeView(View):
     record: dict[str, JsonValue] | None = None
 
 
-class ReferralState(View):
-    """Where a referral or case stands after an act."""
+class SubjectState(View):
+    """The state of a referral, offer, case or notice after an act; its id is a member named by its kind."""
 
-    referral_id: UUID
-    state: str
-
-
-class NoticeState(View):
-    """Where a notice stands after an act."""
-
-    notice_id: UUID
     state: str
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli.verbs import table
+from client.cli.verb_table import table
 from client.cli.wrong_call import hidden
 from deploy import __version__
 from deploy.devstack.cli import dev_app

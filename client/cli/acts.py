@@ -19,7 +19,7 @@ from shared.vocabulary.preservation import PreservationKind
 if TYPE_CHECKING:
     from client.api import CausewayClient
     from client.cli.answer_file import AnswerFile, Ended
-    from client.views import ReferralState
+    from client.views import SubjectState
     from shared.contracts.holds import HoldRequest
 
 _OPTIONS = Options()
@@ -107,7 +107,7 @@ async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldReques
     return output.DONE if all(each.problem is None for each in results) else output.FAILED
 
 
-def _print(state: ReferralState, options: Options) -> None:
+def _print(state: SubjectState, options: Options) -> None:
     from client.cli.shown import show_state
 
     show_state(state.model_dump(mode="json"), options)

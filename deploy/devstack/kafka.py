@@ -122,12 +122,12 @@ class KafkaNode(Server):
         file = self._folder / "format.args"
         write_private(file, "\n".join(f'"{argument}"' for argument in arguments))
         try:
-            run_once([java, f"@{file}"], code="kafka_not_formatted")
-        except Unavailable:
-            shutil.rmtree(self._data, ignore_errors=True)
-            raise
+            failure = run_once([java, f"@{file}"])
         finally:
             file.unlink()
+        if failure is not None:
+            shutil.rmtree(self._data, ignore_errors=True)
+            raise Unavailable("kafka_not_formatted", failure)
 
     def _properties(self) -> str:
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"

@@ -61,9 +61,11 @@ class PostgresServer(Server):
         options.append("--no-sync")
         command = [str(self._binaries / "initdb"), *options, f"--pgdata={draft}"]
         try:
-            run_once(_as_nobody_special(command), code="postgres_not_initialised")
+            failure = run_once(_as_nobody_special(command))
         finally:
             password.unlink()
+        if failure is not None:
+            raise Unavailable("postgres_not_initialised", failure)
         # Whole or not at all: an interrupted run leaves a draft, which the next one deletes.
         draft.rename(self._data)
 

@@ -218,11 +218,10 @@ class Server(ABC):
             raise Unavailable("port_in_use", f"a process outside took the port of {self._process.name}: end it")
 
 
-def run_once(command: Sequence[str], *, code: str) -> None:
-    """Run a command to its end. Raises `Unavailable(code)` with the end of its output if it fails."""
+def run_once(command: Sequence[str]) -> str | None:
+    """Run a command to its end; return the end of its output if it fails, else None."""
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Unavailable(code, "\n".join((done.stdout + done.stderr).splitlines()[-5:]))
+    return "\n".join((done.stdout + done.stderr).splitlines()[-5:]) if done.returncode != 0 else None
 
 
 def fill_template(name: str, **values: object) -> str:

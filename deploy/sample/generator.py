@@ -163,7 +163,7 @@ def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, 
         item = {"locator": {"kind": kind, "value": value}, "hosting": [_own(provider)], "hashes": _hashes(draw)}
     if draw.chance(0.5):
         country = ESTABLISHMENTS[provider.rank - 1][:2]
-        item["assessments"] = [_stated_assessment(draw, "esp_industry", country, observed_at)]
+        item["assessments"] = [_stated_assessment(draw, "esp_industry", country, observed_at=observed_at)]
     referral["items"] = [item]
     referral["actionable"] = {"status": draw.weighted(shares("actionability_2023", "status", "reports"))}
     referral["user_jurisdictions"] = _user_place(draw)
@@ -221,10 +221,10 @@ def _hashes(draw: Draw) -> dict[str, str]:
 
 
 def _assessment(draw: Draw, country: str, observed_at: datetime) -> dict[str, Any]:
-    return _stated_assessment(draw, "iwf" if country == "GB" else "interpol_baseline", country, observed_at)
+    return _stated_assessment(draw, "iwf" if country == "GB" else "interpol_baseline", country, observed_at=observed_at)
 
 
-def _stated_assessment(draw: Draw, scheme: str, country: str, observed_at: datetime) -> dict[str, Any]:
+def _stated_assessment(draw: Draw, scheme: str, country: str, *, observed_at: datetime) -> dict[str, Any]:
     value = draw.weighted(assumed(scheme))
     return {
         "scheme": scheme,

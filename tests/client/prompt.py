@@ -14,7 +14,8 @@ from typing import Any
 import uvicorn
 from cyclopts import App
 
-from client.cli.verbs import group, table
+from client.cli.verb_table import table
+from client.cli.verbs import group
 from client.cli.wrong_call import hidden
 from tests.client.fake_service import FakeService
 
