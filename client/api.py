@@ -109,16 +109,16 @@ class CausewayClient:
     # -- acts -----------------------------------------------------------------------------------------------
 
     async def act(
-        self, subject: Subject, name: str, subject_id: UUID, said: Contract | None = None, *, key: str | None = None
+        self, name: str, subject_id: UUID, said: Contract | None = None, *, subject: Subject, key: str | None = None
     ) -> views.SubjectState:
         """Do any act on a subject by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
         body = {} if said is None else said.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         return await self.post(_path(subject, name, subject_id), body, key, view=views.SubjectState)
 
-    act_on_case = partialmethod(act, Subject.CASE)
-    act_on_offer = partialmethod(act, Subject.OFFER)
-    act_on_notice = partialmethod(act, Subject.NOTICE)
-    act_on_referral = partialmethod(act, Subject.REFERRAL)
+    act_on_case = partialmethod(act, subject=Subject.CASE)
+    act_on_offer = partialmethod(act, subject=Subject.OFFER)
+    act_on_notice = partialmethod(act, subject=Subject.NOTICE)
+    act_on_referral = partialmethod(act, subject=Subject.REFERRAL)
 
     async def answer_many(
         self, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None
