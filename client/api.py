@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from functools import partialmethod
 from http import HTTPStatus
-from typing import Final, TypeVar
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar, Unpack
 from uuid import UUID
 
-from pydantic import JsonValue
+import httpx
+from pydantic import JsonValue, ValidationError
 
 from client import views
-from client.calls import PAGE_MAX, Calls, read_as, stated
 from client.problem import ApiProblem
-from client.views import Page
+from client.transport import Said, Transport
+from client.views import Page, View
 from shared.contracts.base import Contract
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
 from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
 from shared.vocabulary.referral import WithdrawalReason
 
-BATCH_MAX: Final = 100
-#: Where many are answered at once.
-_BATCHES: Final[Mapping[Subject, str]] = {
-    Subject.NOTICE: "/v1/notices:batch",
-    Subject.OFFER: "/v1/inbox:batch",
-    Subject.CASE: "/v1/cases:batch",
-}
-#: The collections in which a party may have the subject of a timeline.
-_COLLECTIONS: Final = ("referrals", "inbox", "notices", "preservations")
-Submission = ReferralSubmission | Mapping[str, JsonValue]
-IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
+#: So many a page of a list has at most.
+PAGE_MAX: Final = 200
+_PURPOSE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
+_IDEMPOTENCY_KEY: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+ViewT = TypeVar("ViewT", bound=View)
 
 
-class CausewayClient(Calls):
+class CausewayClient:
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
@@ -42,31 +44,81 @@ class CausewayClient(Calls):
     when nothing answered: then the act may or may not have happened, and the same key tells which.
     """
 
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        http: httpx.AsyncClient | None = None,
+        ca_file: Path | None = None,
+        attempts_max: int = 6,
+    ) -> None:
+        """`base_url` is https, or http to this very machine; anything else is refused, and no redirect is followed.
+
+        `ca_file` (PEM) names the authorities that are trusted instead of the public ones. `http` brings its own trust.
+        """
+        self._transport = Transport(base_url, api_key, http=http, ca_file=ca_file, attempts_max=attempts_max)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.aclose()
+
+    async def call(self, method: str, path: str, **said: Unpack[Said]) -> dict[str, JsonValue]:
+        """Make one call. A POST is made under an idempotency key: a new one where none is given."""
+        if method == "POST":
+            said["key"] = key_or_new(said.get("key"))
+        return await self._transport.call(method, path, **said)
+
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        key: str | None,
+        *,
+        view: type[ViewT],
+        headers: Mapping[str, str] | None = None,
+    ) -> ViewT:
+        """Do one act, under an idempotency key: one of its own where none is given."""
+        return read_as(view, await self.call("POST", path, body=body, key=key, headers=headers))
+
+    async def read(self, path: str, view: type[ViewT], **query: str) -> ViewT:
+        """One look at what a path shows."""
+        return read_as(view, await self.call("GET", path, query=query))
+
+    async def raw(self, path: str, accept: str, query: Mapping[str, str] | None = None) -> bytes:
+        """One look at what is no JSON, in the media type `accept`."""
+        return await self._transport.raw(path, accept, query)
+
+    async def pages(
+        self, path: str, page: type[Page[ViewT]], cursor: str | None, *, limit: int, **filters: object
+    ) -> AsyncIterator[Page[ViewT]]:
+        """A list from `cursor` on, `limit` a page. A filter that is None is none."""
+        chosen = {name: str(value) for name, value in filters.items() if value is not None}
+        while True:
+            query = {**chosen, "limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+            read = await self.read(path, page, **query)
+            yield read
+            cursor = read.next
+            if cursor is None:
+                return
+
     # -- acts -----------------------------------------------------------------------------------------------
 
-    async def act_on_case(
-        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
-    ) -> views.ReferralState:
-        """Do any act on a case by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self.post(_path(Subject.CASE, name, referral_id), _said(said), key, view=views.ReferralState)
+    async def act(
+        self, name: str, subject_id: UUID, said: Contract | None = None, *, subject: Subject, key: str | None = None
+    ) -> views.SubjectState:
+        """Do any act on a subject by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
+        body = {} if said is None else said.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        return await self.post(_path(subject, name, subject_id), body, key, view=views.SubjectState)
 
-    async def act_on_offer(
-        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
-    ) -> views.ReferralState:
-        """Do any act on an offer by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self.post(_path(Subject.OFFER, name, referral_id), _said(said), key, view=views.ReferralState)
-
-    async def act_on_notice(
-        self, name: str, notice_id: UUID, said: Contract | None = None, *, key: str | None = None
-    ) -> views.NoticeState:
-        """Do any act on a notice by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self.post(_path(Subject.NOTICE, name, notice_id), _said(said), key, view=views.NoticeState)
-
-    async def act_on_referral(
-        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
-    ) -> views.ReferralState:
-        """Do any act on an own referral by the name of its row (`shared.exchange.acts`)."""
-        return await self.post(_path(Subject.REFERRAL, name, referral_id), _said(said), key, view=views.ReferralState)
+    act_on_case = partialmethod(act, subject=Subject.CASE)
+    act_on_offer = partialmethod(act, subject=Subject.OFFER)
+    act_on_notice = partialmethod(act, subject=Subject.NOTICE)
+    act_on_referral = partialmethod(act, subject=Subject.REFERRAL)
 
     async def answer_many(
         self, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None
@@ -112,14 +164,14 @@ class CausewayClient(Calls):
 
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None
-    ) -> views.ReferralState:
+    ) -> views.SubjectState:
         """Take a referral back. Recipients are told and acknowledge; a second withdrawal changes nothing."""
         path = f"/v1/referrals/{referral_id}:withdraw"
-        return await self.post(path, {"reason": reason}, key, view=views.ReferralState)
+        return await self.post(path, {"reason": reason}, key, view=views.SubjectState)
 
     async def override(
         self, referral_id: UUID, said: Overriding | Confirming, *, key: str | None = None
-    ) -> views.ReferralState:
+    ) -> views.SubjectState:
         """Propose that a hold should end, or confirm what another person of the party has proposed."""
         act = "propose_override" if isinstance(said, Overriding) else "confirm_override"
         return await self.act_on_referral(act, referral_id, said, key=key)
@@ -199,9 +251,54 @@ class CausewayClient(Calls):
 
     # -- auditors -------------------------------------------------------------------------------------------
 
-    async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:
-        """The messages of one referral. The query and its purpose are themselves logged."""
-        return read_as(views.Flow, await self.call("GET", f"/v1/flows/{referral_id}", headers=stated(purpose)))
+    async def flow(self, referral_id: UUID, *, purpose: str) -> dict[str, JsonValue]:
+        """The messages of one referral, oldest first. The query and its purpose are themselves logged."""
+        return await self.call("GET", f"/v1/flows/{referral_id}", headers=stated(purpose))
+
+
+def key_or_new(given: str | None) -> str:
+    """An idempotency key. Raises `Refused("idempotency_key_malformed")`."""
+    if given is None:
+        return str(uuid7())
+    if not _IDEMPOTENCY_KEY.fullmatch(given):
+        raise Refused("idempotency_key_malformed", "1 to 64 of A-Z a-z 0-9 . _ -", status=400)
+    return given
+
+
+def stated(purpose: str) -> dict[str, str]:
+    """The header that states a purpose to audit. Raises `Refused("purpose_malformed")`."""
+    if not _PURPOSE.fullmatch(purpose):
+        raise Refused("purpose_malformed", "8 to 64 letters, digits, spaces and hyphens", status=400)
+    return {"Purpose": purpose}
+
+
+def read_as(view: type[ViewT], answer: JsonValue) -> ViewT:
+    """What was answered, read. Raises `ApiProblem("unexpected_answer")` where it is something else."""
+    try:
+        return view.model_validate(answer)
+    except ValidationError:
+        raise ApiProblem("unexpected_answer", status=200) from None
+
+
+BATCH_MAX: Final = 100
+#: Where many are answered at once.
+_BATCHES: Final[Mapping[Subject, str]] = {
+    Subject.NOTICE: "/v1/notices:batch",
+    Subject.OFFER: "/v1/inbox:batch",
+    Subject.CASE: "/v1/cases:batch",
+}
+#: The collections in which a party may have the subject of a timeline.
+_COLLECTIONS: Final = ("referrals", "inbox", "notices", "preservations")
+ItemT = TypeVar("ItemT")
+Submission = ReferralSubmission | Mapping[str, JsonValue]
+IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
+
+
+def in_batches(items: Iterable[ItemT]) -> Iterator[list[ItemT]]:
+    """The items in lists of at most 100. The same items give the same lists each time."""
+    left = iter(items)
+    while batch := list(islice(left, BATCH_MAX)):
+        yield batch
 
 
 def _path(subject: Subject, name: str, subject_id: UUID) -> str:
@@ -209,10 +306,6 @@ def _path(subject: Subject, name: str, subject_id: UUID) -> str:
     if not found:
         raise Refused("act_unknown", f"one of {', '.join(each.name for each in personal(subject))}", status=400)
     return f"/v1/{collection(found[0])}/{subject_id}:{name.replace('_', '-')}"
-
-
-def _said(said: Contract | None) -> dict[str, JsonValue]:
-    return {} if said is None else said.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
 def _as_json(referral: Submission) -> Mapping[str, JsonValue]:

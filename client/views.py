@@ -209,17 +209,9 @@ class NoticeView(View):
     record: dict[str, JsonValue] | None = None
 
 
-class ReferralState(View):
-    """Where a referral or case stands after an act."""
+class SubjectState(View):
+    """The state of a referral, offer, case or notice after an act; its id is a member named by its kind."""
 
-    referral_id: UUID
-    state: str
-
-
-class NoticeState(View):
-    """Where a notice stands after an act."""
-
-    notice_id: UUID
     state: str
 
 
@@ -253,61 +245,6 @@ class EventPage(View):
     epoch: UUID
     last: int
     items: tuple[Event, ...]
-
-
-class NotSent(View):
-    """Whom a decision kept out, for what, and by which rules."""
-
-    recipient: str
-    purpose: str
-    rules: tuple[str, ...] = ()
-
-
-class Opened(View):
-    """For whom a record was opened."""
-
-    party: str
-    role: str
-
-
-class FlowMessage(View):
-    """One message of a flow, as the log holds it: identifiers, codes and digests, no record.
-
-    `type` and `sender` are None for a record that audit could not read. `detail` is what a fact states, such as a
-    decision with its facts and the parties that it was not sent to.
-    """
-
-    at: Instant
-    topic: str
-    partition: int
-    offset: int
-    type: str | None = None
-    sender: str | None = None
-    recipient: str | None = None
-    rules: tuple[str, ...] = ()
-    outcome: str | None = None
-    code: str | None = None
-    detail: dict[str, JsonValue] | None = None
-    digest: str
-
-    @property
-    def not_sent(self) -> tuple[NotSent, ...]:
-        """Whom the decision that it states kept out."""
-        listed = (self.detail or {}).get("not_sent")
-        found = [read_in(NotSent, each) for each in listed] if isinstance(listed, list) else []
-        return tuple(each for each in found if each is not None)
-
-    @property
-    def opened(self) -> Opened | None:
-        """The opening that it states."""
-        return read_in(Opened, self.detail)
-
-
-class Flow(View):
-    """The messages of one referral, oldest first."""
-
-    referral_id: UUID
-    messages: tuple[FlowMessage, ...]
 
 
 class Due(View):

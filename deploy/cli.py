@@ -50,7 +50,7 @@ def site_last(words: list[str]) -> list[str]:
 
 
 def _children(endpoints: Endpoints) -> Sequence[Child]:
-    from deploy.devstack.settings import DevStackSettings
+    from deploy.devstack.state import DevStackSettings
     from deploy.stack_children import instance_children
 
     return instance_children(DevStackSettings().causeway_dev_state_dir, endpoints, migrated=True)
@@ -98,7 +98,7 @@ for named, group in table()["groups"].items():
 @verb(app)
 def doctor(*, options: Options = OPTIONS) -> Printed:
     """Check files, ports, Java, logins, topics, rights, durability, schemas, documents; 1 if anything is wrong."""
-    from deploy.devstack.checks import examine_stack
+    from deploy.devstack.stack import examine_stack
     from deploy.operator.doctor import examine
     from deploy.site.open import site
 

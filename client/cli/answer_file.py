@@ -1,7 +1,8 @@
-"""A table of answers, sent in batches: what its lines say of one subject by one act is one act, taken or refused whole.
+"""A table of answers: its columns, and its acts, sent in batches. `docs/bulk.md` describes them.
 
-Each act has a key that the file and its lines make: the same file sent again does nothing twice, and what was refused
-is tried again.
+The lines about one subject by one act are one act, taken or refused whole. Each act has a key that the file and its
+lines make: the same file sent again does nothing twice, and what was refused is tried again. What the values mean is
+judged by the service, not here.
 """
 
 from __future__ import annotations
@@ -9,18 +10,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic import JsonValue
 
-from client.api import BATCH_MAX, CausewayClient
-from client.cli.answer_columns import SUBJECTS, Answer, answer, column_at, columns
+from client.api import CausewayClient, in_batches
+from client.cli.private_file import keep_private
 from client.problem import ApiProblem
 from client.views import BatchResult
 from shared.exchange.act import Subject
@@ -28,6 +28,116 @@ from shared.formats.referral_table import Table
 from shared.kernel.canonical import canonical_json
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, Refused, Unavailable
+from shared.vocabulary.answers import HotlineAssessment, NoticeAction
+
+Cells = Mapping[str, str]
+#: The column that names the act, and the one whose words are said of an item.
+ACT: Final = "act"
+ANSWER: Final = "answer"
+_NUMBERS: Final = frozenset({"n", "round"})
+_KEPT: Final = {"kept_class": "retention", "kept_basis": "basis", "kept_until": "until"}
+
+
+@dataclass(frozen=True, slots=True)
+class ActColumns:
+    """What one act takes: `listed` is the list to which each line adds, None where a line says the whole.
+
+    `cells` are its columns, by the field that each becomes; with `words`, the column `answer` has the words.
+    """
+
+    cells: Mapping[str, str]
+    listed: str | None = None
+    words: bool = False
+
+
+#: Of each subject: the column of its id, the act that a line is where it names none, and what each act takes.
+SUBJECTS: Final[Mapping[Subject, tuple[str, str | None, Mapping[str, ActColumns]]]] = {
+    Subject(name): (each["id"], each["act"], {act: ActColumns(**takes) for act, takes in each["acts"].items()})
+    for name, each in json.loads(Path(__file__).with_name("answer_columns.json").read_text(encoding="utf-8")).items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one line says: of which subject, by which act, and either statements of items or the whole."""
+
+    subject_id: UUID
+    act: str
+    listed: str | None
+    said: tuple[dict[str, JsonValue], ...]
+
+
+def columns(subject: Subject) -> frozenset[str]:
+    """The columns that a table of answers to such subjects may have."""
+    named, _, acts = SUBJECTS[subject]
+    return frozenset({named, ACT, ANSWER}).union(*(act.cells for act in acts.values()))
+
+
+def answer(subject: Subject, cells: Cells) -> Answer:
+    """What a line says. Raises `Refused` naming the column: `cell_missing`, `cell_not_id`, `cell_not_of_act` …"""
+    named, usual, acts = SUBJECTS[subject]
+    act = cells.get(ACT, usual)
+    if act is None or act not in acts:
+        raise Refused("act_unknown", f"one of {', '.join(acts)}", field=f"/{ACT}")
+    known = acts[act]
+    for column in cells:
+        if column not in {named, ACT, *known.cells} and not (known.words and column == ANSWER):
+            raise Refused("cell_not_of_act", "leave it empty where the act does not take it", field=f"/{column}")
+    subject_id = _id(cells, named)
+    said = {field: _value(column, field, cells[column]) for column, field in known.cells.items() if column in cells}
+    if known.listed is None:
+        return Answer(subject_id, act, None, (_kept(said) if act == "acknowledge_withdrawal" else said,))
+    if not known.words:
+        return Answer(subject_id, act, known.listed, (said,))
+    words = tuple(word.strip() for word in cells.get(ANSWER, "").split(";") if word.strip())
+    if not words:
+        raise Refused("cell_missing", "say at least one word", field=f"/{ANSWER}")
+    return Answer(subject_id, act, known.listed, tuple(said | _word(subject, word) for word in words))
+
+
+def column_at(subject: Subject, act: str, pointer: str | None) -> str | None:
+    """The column that a pointer of a problem leads to: of a list, whatever its place there is."""
+    known = SUBJECTS[subject][2][act]
+    parts = [part for part in (pointer or "").split("/") if part]
+    if known.listed is not None and parts[:1] == [known.listed]:
+        parts = parts[2:]
+    fields = {field: column for column, field in known.cells.items()} | _words_of(known)
+    return next((fields[part] for part in parts if part in fields), ANSWER if known.words else None)
+
+
+def _words_of(known: ActColumns) -> dict[str, str]:
+    return dict.fromkeys(("action", "rejection", "assessment"), ANSWER) if known.words else {}
+
+
+def _word(subject: Subject, word: str) -> dict[str, JsonValue]:
+    if subject is Subject.OFFER:
+        return {"assessment" if word in set(HotlineAssessment) else "action": word}
+    return {"action" if word in set(NoticeAction) else "rejection": word}
+
+
+def _id(cells: Cells, named: str) -> UUID:
+    if named not in cells:
+        raise Refused("cell_missing", "each line names what it is about", field=f"/{named}")
+    try:
+        return UUID(cells[named])
+    except ValueError:
+        raise Refused("cell_not_id", "an id as causeway inbox lists it", field=f"/{named}") from None
+
+
+def _value(column: str, field: str, cell: str) -> JsonValue:
+    if field not in _NUMBERS:
+        return cell
+    if not (cell.isascii() and cell.isdigit() and len(cell) <= 4):
+        raise Refused("cell_not_integer", "digits only", field=f"/{column}")
+    return int(cell)
+
+
+def _kept(said: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What became of what was withdrawn: erased, unless a line says why it is kept."""
+    kept: dict[str, JsonValue] = {field: said[field] for field in _KEPT.values() if field in said}
+    fate = said.get("fate", "kept" if kept else "erased")
+    return {"fate": fate} | ({"kept": kept} if kept else {})
+
 
 #: Told after each batch: how many acts are done with, and how many lines were refused so far.
 OnProgress = Callable[[int, int], None]
@@ -122,24 +232,16 @@ class AnswerFile:
 
     def keep_refused(self, refused: frozenset[int]) -> Path | None:
         """Write the lines that were refused, as they stand, under the first line; None, and no file, without any."""
-        path = self.path.with_name(f"{self.path.name}.refused.csv")
-        if not refused:
-            path.unlink(missing_ok=True)
-            return None
         lines = [self._lines[0], *(self._lines[number - 1] for number in sorted(refused))]
-        return _written(path, b"".join(line.removesuffix(b"\r") + b"\n" for line in lines))
+        data = b"".join(line.removesuffix(b"\r") + b"\n" for line in lines)
+        return keep_private(self.path.with_name(f"{self.path.name}.refused.csv"), data if refused else None)
 
     def keep_errors(self, errors: Sequence[LineError]) -> Path | None:
         """Write why lines were refused; None, and no file, where none was."""
-        path = self.path.with_name(f"{self.path.name}.errors.csv")
-        if not errors:
-            path.unlink(missing_ok=True)
-            return None
         text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(LineError._fields)
-        table.writerows(errors)
-        return _written(path, text.getvalue().encode())
+        csv.writer(text, lineterminator="\n").writerows([LineError._fields, *errors])
+        path = self.path.with_name(f"{self.path.name}.errors.csv")
+        return keep_private(path, text.getvalue().encode() if errors else None)
 
     def _answer(self, line: bytes) -> Answer:
         return answer(self.subject, self._table.cells(_text(line)))
@@ -156,7 +258,7 @@ async def answer_file(file: AnswerFile, client: CausewayClient, *, on_progress: 
     """Send every act of a file, 100 at a time."""
     entries, errors, count = file.entries()
     named, done = SUBJECTS[file.subject][0], 0
-    for batch in _in_batches(entries):
+    for batch in in_batches(entries):
         bodies = [entry.body(named) for entry in batch]
         keyed = [body | {"key": _key(file.sha256, body)} for body in bodies]
         try:
@@ -200,12 +302,6 @@ def _add(entries: dict[_ActKey, Entry], number: int, read: Answer) -> None:
     entry.lines += [number] * len(read.said)
 
 
-def _in_batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    left = iter(entries)
-    while batch := list(islice(left, BATCH_MAX)):
-        yield batch
-
-
 def _error(line: int, column: str | None, code: str, *, rule: str | None = None) -> LineError:
     return LineError(line, column, code, rule or None, find_remedy(code))
 
@@ -219,11 +315,3 @@ def _text(line: bytes) -> str:
         return line.removesuffix(b"\r").decode()
     except UnicodeDecodeError:
         raise Refused("not_utf8", "save the file as UTF-8") from None
-
-
-def _written(path: Path, data: bytes) -> Path:
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(data)
-    part.replace(path)
-    return path

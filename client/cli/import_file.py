@@ -1,19 +1,128 @@
-"""An import or a check of a whole file: every row gets its result, and an import that was cut short goes on."""
+"""An import or a check of a whole file: rows in batches, and each row with a result of its own.
+
+An import that was cut short continues.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.api import CausewayClient
-from client.cli.acceptances import AcceptanceFile
-from client.cli.batches import RowResult, Send, checking, in_batches, results_of, submitting
+from pydantic import JsonValue
+
+from client import views
+from client.api import CausewayClient, in_batches
 from client.cli.import_state import ImportState
-from client.cli.rows import RowError, RowFile
-from client.problem import ApiProblem
+from client.cli.rows import Row, RowError, RowFile, RowResult
+from client.problem import ApiProblem, referral_in
+from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import CausewayError, Unavailable
+
+#: Refusals of a whole body that one of its rows may have caused; any other is nobody's row and stops the run.
+_MAY_BE_ONE_ROW = frozenset({400, 413, 422})
+_EXISTS = "external_ref_exists"
+#: What a service answers for a row that it could not deal with now: no verdict on the row.
+_PASSING = frozenset({429, 500, 502, 503, 504})
+
+
+Send = Callable[[Sequence[Row]], Awaitable[list[RowResult]]]
+
+
+async def results_of(batch: Sequence[Row], send: Send) -> list[RowResult]:
+    """One result for each row, in order. Rows that could not be read are not sent.
+
+    Raises `ApiProblem` or `Unavailable` where the fault is not a row's: then nothing is known of the whole batch.
+    """
+    readable = [row for row in batch if row.error is None]
+    sent = await _in_halves(readable, send) if readable else []
+    unread = [RowResult(row.number, errors=(row.error,)) for row in batch if row.error is not None]
+    return sorted(sent + unread, key=lambda result: result.row)
+
+
+def submitting(client: CausewayClient, run: str) -> Send:
+    """Posts rows. The idempotency key comes from the run and the bytes: a rerun repeats it and creates nothing new."""
+
+    async def send(rows: Sequence[Row]) -> list[RowResult]:
+        bodies = [row.referral or {} for row in rows]
+        results = await client.submit_batch(bodies, key=_key(run, rows[0].number, rows[-1].number, bodies=bodies))
+        return [_submitted(row.number, result) for row, result in zip(rows, results, strict=True)]
+
+    return send
+
+
+def checking(client: CausewayClient) -> Send:
+    """Asks what would become of rows. Stores nothing."""
+
+    async def send(rows: Sequence[Row]) -> list[RowResult]:
+        results = await client.check([row.referral or {} for row in rows])
+        return [_checked(row.number, result) for row, result in zip(rows, results, strict=True)]
+
+    return send
+
+
+async def _in_halves(rows: Sequence[Row], send: Send) -> list[RowResult]:
+    """Send; if the whole body is refused, send its halves, until the row that caused it stands alone."""
+    try:
+        return await send(rows)
+    except ApiProblem as problem:
+        if problem.status not in _MAY_BE_ONE_ROW:
+            raise
+        if len(rows) == 1:
+            return [RowResult(rows[0].number, errors=_row_errors(rows[0].number, problem))]
+    middle = len(rows) // 2
+    return await _in_halves(rows[:middle], send) + await _in_halves(rows[middle:], send)
+
+
+def _key(run: str, first: int, last: int, *, bodies: list[dict[str, JsonValue]]) -> str:
+    text = canonical_json({"run": run, "rows": [first, last], "referrals": bodies})
+    return "import-" + hashlib.sha256(text).hexdigest()[:48]
+
+
+def _submitted(row: int, result: views.BatchResult) -> RowResult:
+    if result.problem is None and result.referral_id is not None:
+        return RowResult(row, result.state, result.referral_id, acceptance=result.acceptance)
+    if result.problem is not None and result.problem.code == _EXISTS:
+        earlier = result.referral_id or referral_in(result.problem.referral)
+        return RowResult(row, result.state, earlier, existing=True)
+    errors = _item_errors(row, result.problem, result.status)
+    return RowResult(row, errors=errors, passing=result.status in _PASSING)
+
+
+def _checked(row: int, result: views.CheckResult) -> RowResult:
+    if result.ok:
+        return RowResult(
+            row, result.state, work_reason=result.work_reason, recipients=result.recipients, cut=result.cut
+        )
+    return RowResult(row, errors=_item_errors(row, result.problem, 422))
+
+
+def _item_errors(row: int, problem: views.ItemProblem | None, status: int) -> tuple[RowError, ...]:
+    if problem is None:
+        return (RowError(row, "unexpected_answer"),)
+    # Read like any problem, so that only codes, pointers and rules get through.
+    body = problem.model_dump(mode="json")
+    return _row_errors(row, ApiProblem.from_body(status, {**body, "errors": body["errors"] or [body]}))
+
+
+def _row_errors(row: int, problem: ApiProblem) -> tuple[RowError, ...]:
+    """One error for each field and rule that the problem names, else one with the code alone."""
+    if not problem.errors:
+        return (RowError(row, problem.code, _in_row(problem.field or "")),)
+    named = zip(problem.errors, problem.expected, strict=True)
+    return tuple(RowError(row, problem.code, _in_row(field), rule, wanted) for (field, rule), wanted in named)
+
+
+def _in_row(pointer: str) -> str | None:
+    """A pointer into a row instead of into the batch that carried it."""
+    parts = pointer.split("/")
+    in_batch = len(parts) > 3 and parts[1] == "referrals" and parts[2].isdigit()
+    return "/" + "/".join(parts[3:]) if in_batch else pointer or None
+
 
 #: Told after each batch: the line of the file that is done, and how many rows were refused so far.
 OnProgress = Callable[[int, int], None]
@@ -41,7 +150,7 @@ class Summary:
     @property
     def states(self) -> dict[str, int]:
         """Rows by the state they reached (in a check: would reach), without those that were there before."""
-        reached = (result.state or "accepted" for result in self.results if _reached_now(result))
+        reached = [each.state or "accepted" for each in self.results if not (each.errors or each.existing)]
         return dict(sorted(Counter(reached).items()))
 
     @property
@@ -53,33 +162,11 @@ class Summary:
         return self.stopped is None and not self.errors
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What an import holds already, and how it keeps more."""
-
-    state: ImportState
-    keep: Callable[[Sequence[RowResult]], None]
-
-
 async def import_file(
-    file: RowFile,
-    client: CausewayClient,
-    state: ImportState,
-    *,
-    acceptances: AcceptanceFile,
-    origin: str | None,
-    on_progress: OnProgress,
+    file: RowFile, client: CausewayClient, state: ImportState, *, origin: str | None, on_progress: OnProgress
 ) -> Summary:
     """Post every row that `state` does not hold yet, and keep each batch's results before the next is sent."""
-
-    def keep(done: Sequence[RowResult]) -> None:
-        # Acceptances first: a batch that `state` holds is not sent again, and nobody gives its acceptances twice.
-        acceptances.keep(result.acceptance for result in done if result.acceptance is not None)
-        if lasting := [result for result in done if not result.passing]:
-            state.add(lasting)
-
-    known = _Known(state, keep)
-    return await _run(file, submitting(client, state.run), known, origin=origin, on_progress=on_progress)
+    return await _run(file, submitting(client, state.run), state, origin=origin, on_progress=on_progress)
 
 
 async def check_file(file: RowFile, client: CausewayClient, *, origin: str | None, on_progress: OnProgress) -> Summary:
@@ -93,36 +180,64 @@ def state_path(file: Path) -> Path:
 
 
 async def _run(
-    file: RowFile, send: Send, known: _Known | None, *, origin: str | None, on_progress: OnProgress
+    file: RowFile, send: Send, state: ImportState | None, *, origin: str | None, on_progress: OnProgress
 ) -> Summary:
-    results: dict[int, RowResult] = {}
-    if known is not None:
-        results.update((result.row, result) for result in known.state.results())
+    results = {result.row: result for result in ([] if state is None else state.results())}
     refused = _refused(results.values())
+    stopped: CausewayError | None = None
     for batch in in_batches(file.rows(origin)):
         # Batches are cut before the finished rows are left out: a batch that was cut short keeps its key.
-        left = [row for row in batch if known is None or row.number not in known.state]
+        left = [row for row in batch if state is None or row.number not in state]
         try:
             done = await results_of(left, send) if left else []
         except (ApiProblem, Unavailable) as error:
-            return _summary(results, file.left_out, error)
-        if known is not None and done:
-            known.keep(done)
+            stopped = error
+            break
+        if state is not None and done:
+            state.add(done)
         results.update((result.row, result) for result in done)
         refused += _refused(done)
         on_progress(batch[-1].number, refused)
-    # The last lines may be blank, or rows of another origin.
-    on_progress(file.lines, refused)
-    return _summary(results, file.left_out)
-
-
-def _summary(results: dict[int, RowResult], left_out: int, stopped: CausewayError | None = None) -> Summary:
-    return Summary(tuple(results[row] for row in sorted(results)), left_out, stopped)
+    else:
+        # The last lines may be blank, or rows of another origin.
+        on_progress(file.lines, refused)
+    return Summary(tuple(results[row] for row in sorted(results)), file.left_out, stopped)
 
 
 def _refused(results: Iterable[RowResult]) -> int:
     return sum(bool(result.errors) for result in results)
 
 
-def _reached_now(result: RowResult) -> bool:
-    return not (result.errors or result.existing)
+_LINES_MAX = 20
+
+
+@contextmanager
+def progress(verb: str, lines_total: int) -> Iterator[OnProgress]:
+    """Yields what is to be told after each batch. At most about 20 plain lines, however long the file."""
+    if not sys.stderr.isatty():
+        yield _plain(verb, lines_total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(verb, total=lines_total)
+
+        def told(lines_done: int, refused: int) -> None:
+            bar.update(task, completed=lines_done, description=f"{verb}, {refused} refused")
+
+        yield told
+
+
+def _plain(verb: str, lines_total: int) -> OnProgress:
+    said = 0
+
+    def told(lines_done: int, refused: int) -> None:
+        nonlocal said
+        step = lines_done * _LINES_MAX // max(lines_total, 1)
+        if step > said:
+            said = step
+            print(f"{verb}: line {lines_done} of {lines_total}, {refused} refused", file=sys.stderr, flush=True)
+
+    return told

@@ -8,8 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from client.cli import output
-from client.cli.kept_login import KeptLogin, keep
-from client.cli.settings import Access, Options, access, given, login_file
+from client.cli.settings import Access, Options, access, given, keep, login_file
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
@@ -30,10 +29,11 @@ def login(*, options: Options = _OPTIONS) -> int:
         found = given(options)
         if not found.url:
             raise Refused("url_missing", "name your service with --url", status=400)
-        wanted = KeptLogin(found.url, found.key or _asked(), found.ca_file and found.ca_file.resolve())
+        ca_file = found.ca_file and found.ca_file.resolve()
+        wanted = Access(found.url, found.key or _asked(), ca_file, told_by="causeway login")
         Transport(wanted.url, wanted.key, http=None, ca_file=wanted.ca_file, attempts_max=1)  # refuses what cannot be
         keep(login_file(), wanted)
-        return _said(Access(*wanted, told_by="causeway login"), options)
+        return _said(wanted, options)
 
 
 def logout(*, options: Options = _OPTIONS) -> int:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
+from client.cli.private_file import write_private
 from client.cli.settings import Options, access
 from client.problem import ApiProblem, OptionsRefused
 from shared.kernel import codes
@@ -49,20 +50,9 @@ def document(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def written(path: Path, value: object) -> None:
-    """Write one JSON document to a file that only its owner can read, in one step; then say where it is."""
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        json.dump(value, file, indent=2, ensure_ascii=False)
-    part.replace(path)
-    line(str(path))
-
-
 def kept(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read; then say where it is."""
-    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-    line(str(path))
+    """Write a file that only its owner can read, in one step; then say where it is."""
+    line(str(write_private(path, content)))
 
 
 def line(text: str) -> None:

@@ -12,8 +12,10 @@ from client.cli import output
 from client.cli.settings import Options, access
 
 if TYPE_CHECKING:
-    from client.cli.batches import RowResult
+    from pydantic import JsonValue
+
     from client.cli.import_file import Summary
+    from client.cli.rows import RowResult
 
 _OPTIONS = Options()
 
@@ -31,8 +33,7 @@ async def check(file: ExistingFile, /, *, origin: str | None = None, options: Op
         Leave out the rows that name another party as their origin.
     """
     async with output.service(options) as client:
-        from client.cli.import_file import check_file
-        from client.cli.progress import progress
+        from client.cli.import_file import check_file, progress
         from client.cli.rows import RowFile
 
         rows = RowFile(file)
@@ -68,18 +69,11 @@ async def submit(
         File to which the acceptance is added; FILE.acceptances.jsonl if none is named.
     """
     async with output.service(options) as client:
-        from client.cli.acceptances import AcceptanceFile
-        from client.cli.rows import RowFile
-        from shared.kernel.errors import Refused
+        from client.cli.import_state import AcceptanceFile
 
-        rows = [*RowFile(file).rows()]
-        if len(rows) != 1:
-            raise Refused("one_referral_expected", "use import for a file of several", status=400)
-        error = rows[0].error
-        if error is not None:
-            raise Refused(error.code, error.rule or "", field=error.field)
+        referral = _only_referral(file, "use import for a file of several")
         kept = AcceptanceFile.beside(file, acceptances)
-        accepted = await client.submit(rows[0].referral or {}, key=idempotency_key)
+        accepted = await client.submit(referral, key=idempotency_key)
         kept.keep([] if accepted.acceptance is None else [accepted.acceptance])
         if options.json:
             output.document(accepted.model_dump(mode="json"))
@@ -121,11 +115,8 @@ async def import_(
         File to which the acceptances are added instead of FILE.acceptances.jsonl.
     """
     async with output.service(options) as client:
-        from client.cli.acceptances import AcceptanceFile
-        from client.cli.error_report import write_report
-        from client.cli.import_file import check_file, import_file, state_path
-        from client.cli.import_state import ImportState
-        from client.cli.progress import progress
+        from client.cli.import_file import check_file, import_file, progress, state_path
+        from client.cli.import_state import AcceptanceFile, ImportState, write_report
         from client.cli.rows import RowFile
 
         rows = RowFile(file)
@@ -135,12 +126,10 @@ async def import_(
             if dry_run:
                 summary = await check_file(rows, client, origin=origin, on_progress=on_progress)
             else:
-                path = state_path(file)
-                state = ImportState.read(path, file_sha256=rows.sha256, origin=origin, url=found.url, key=found.key)
                 kept = AcceptanceFile.beside(file, acceptances)
-                summary = await import_file(
-                    rows, client, state, acceptances=kept, origin=origin, on_progress=on_progress
-                )
+                run = {"file_sha256": rows.sha256, "url": found.url, "key": found.key}
+                state = ImportState(state_path(file), kept, origin=origin, **run)
+                summary = await import_file(rows, client, state, origin=origin, on_progress=on_progress)
         _print_ended(summary, write_report(file, rows.format, summary.errors), dry_run=dry_run, options=options)
         return output.DONE if summary.succeeded else output.FAILED
 
@@ -158,20 +147,26 @@ async def amend(
         The revision that it follows, as `causeway referral show` has it; the one that stands, if none is said.
     """
     async with output.service(options) as client:
-        from client.cli.rows import RowFile
         from client.cli.shown import show_amended
-        from shared.kernel.errors import Refused
 
-        rows = [*RowFile(file).rows()]
-        if len(rows) != 1:
-            raise Refused("one_referral_expected", "a referral is amended by one", status=400)
-        error = rows[0].error
-        if error is not None:
-            raise Refused(error.code, error.rule or "", field=error.field)
+        referral = _only_referral(file, "a referral is amended by one")
         follows = revision or (await client.show(referral_id)).revision
-        amended = await client.amend(referral_id, rows[0].referral or {}, revision=follows)
+        amended = await client.amend(referral_id, referral, revision=follows)
         show_amended(amended.model_dump(mode="json"), options)
         return output.DONE
+
+
+def _only_referral(file: Path, else_say: str) -> dict[str, JsonValue]:
+    """The one referral of a file. Raises `Refused` for several, and for one that cannot be read."""
+    from client.cli.rows import RowFile
+    from shared.kernel.errors import Refused
+
+    rows = [*RowFile(file).rows()]
+    if len(rows) != 1:
+        raise Refused("one_referral_expected", else_say, status=400)
+    if (error := rows[0].error) is not None:
+        raise Refused(error.code, error.rule or "", field=error.field)
+    return rows[0].referral or {}
 
 
 def _print_ended(summary: Summary, report: Path | None, *, dry_run: bool, options: Options) -> None:
@@ -231,23 +226,18 @@ def _print_checked(summary: Summary) -> None:
 
 def _print_errors(summary: Summary) -> None:
     if summary.errors:
-        rows = [(error.row, error.field, error.code, error.rule, error.remedy) for error in summary.errors]
+        rows = [(error.row, *error.told().values()) for error in summary.errors]
         output.table(("row", "field", "code", "rule", "remedy"), rows)
 
 
 def _checked_row(result: RowResult) -> dict[str, object]:
     if result.errors:
-        errors = [
-            {"field": error.field, "code": error.code, "rule": error.rule, "remedy": error.remedy}
-            for error in result.errors
-        ]
-        return {"row": result.row, "ok": False, "errors": errors}
-    recipients = [recipient.model_dump(mode="json") for recipient in result.recipients]
+        return {"row": result.row, "ok": False, "errors": [error.told() for error in result.errors]}
     return {
         "row": result.row,
         "ok": True,
         "state": result.state,
         "work_reason": result.work_reason,
-        "recipients": recipients,
+        "recipients": [each.model_dump(mode="json") for each in result.recipients],
         "cut": [each.model_dump(mode="json") for each in result.cut],
     }

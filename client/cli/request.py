@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import JsonValue, ValidationError
 from pydantic_core import to_jsonable_python
 
-from client.api import CausewayClient
-from client.calls import stated
+from client.api import CausewayClient, stated
 from client.cli import output
 from client.cli.settings import zoned
 from client.cli.verb_table import OWN, Row, Statements, parameters, vocabulary

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from uuid import UUID
 
 from pydantic import JsonValue
 
+from client import views
 from shared.formats.referral_table import Table, submission
 from shared.guard import parse_body
 from shared.kernel.codes import RULES, find_remedy
@@ -43,6 +45,10 @@ class RowError:
         """What its owner does about it: what the schema expects, else what the rule says, else what the code does."""
         return self.expected or RULES.get(self.rule or "") or find_remedy(self.code)
 
+    def told(self) -> dict[str, str | None]:
+        """The error as reports have it, beside its row."""
+        return {"field": self.field, "code": self.code, "rule": self.rule, "remedy": self.remedy}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -56,6 +62,27 @@ class Row:
     def refused(self, code: str, rule: str) -> Row:
         """This row, refused."""
         return replace(self, referral=None, error=RowError(self.number, code, rule=rule))
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What became of one row: a state, or the errors for which it is refused.
+
+    `existing` rows were referred before, under their reference. A `passing` error is the service's, not the row's.
+    `acceptance` is the signed one.
+    A check alone knows `work_reason`, why a row would go nowhere, `recipients`, and what would be `cut`.
+    """
+
+    row: int
+    state: str | None = None
+    referral_id: UUID | None = None
+    existing: bool = False
+    passing: bool = False
+    work_reason: str | None = None
+    recipients: tuple[views.Recipient, ...] = ()
+    cut: tuple[views.CutView, ...] = ()
+    acceptance: dict[str, JsonValue] | None = None
+    errors: tuple[RowError, ...] = ()
 
 
 class RowFile:

@@ -1,17 +1,63 @@
-"""Where the service is and with which key, from the options or the environment. The only reader of it here."""
+"""The service and the key for it, from the options, the environment or the file that `causeway login` writes.
+
+No other module here reads the environment. The file is its owner's alone (mode 0600). Whoever can read it can act as
+the party; whoever can write it can send the verbs to another service.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from cyclopts import Parameter
 
-from client.cli.kept_login import kept
+from client.cli.private_file import write_private
 from shared.kernel.errors import Refused
+
+
+class Access(NamedTuple):
+    """A service, the key for it, whose certificates are trusted there, and who says so. `repr` leaves the key out."""
+
+    url: str
+    key: str
+    ca_file: Path | None
+    told_by: str = "options and environment"
+
+    def __repr__(self) -> str:
+        return "Access(…)"
+
+
+def keep(path: Path, login: Access) -> None:
+    """Write it in one step; nobody else can read it at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = {"url": login.url, "key": login.key, "ca_file": login.ca_file and str(login.ca_file)}
+    write_private(path, json.dumps(kept).encode())
+
+
+def kept(path: Path) -> Access | None:
+    """What is kept there, if anything is.
+
+    Raises `Refused`: `login_file_exposed` where others can read it, `login_file_malformed` where it is none.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_IMODE(mode) & 0o077:
+        raise Refused("login_file_exposed", "others can read it: chmod 600, and have the key revoked", status=400)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        url, key, ca_file = found["url"], found["key"], found["ca_file"]
+        return Access(str(url), str(key), None if ca_file is None else Path(ca_file), told_by="causeway login")
+    except (ValueError, LookupError, TypeError):
+        malformed = Refused("login_file_malformed", "not a file that `causeway login` wrote: login again", status=400)
+    raise malformed
+
 
 URL_VARIABLE = "CAUSEWAY_URL"
 KEY_VARIABLE = "CAUSEWAY_API_KEY"
@@ -35,19 +81,6 @@ class Options:
     """Print one JSON document instead of text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A service, the key for it, whose certificates are trusted there, and who says so. `repr` leaves the key out."""
-
-    url: str
-    key: str
-    ca_file: Path | None
-    told_by: str = "options and environment"
-
-    def __repr__(self) -> str:
-        return "Access(…)"
-
-
 def given(options: Options) -> Access:
     """What the options say, else the environment; empty where neither does."""
     environment = os.environ  # noqa: TID251 - this is the settings module
@@ -65,7 +98,7 @@ def access(options: Options) -> Access:
     """
     found = given(options)
     if not found.url and not found.key and (login := kept(login_file())) is not None:
-        return Access(login.url, login.key, found.ca_file or login.ca_file, told_by="causeway login")
+        return login._replace(ca_file=found.ca_file or login.ca_file)
     if not found.url:
         raise Refused("url_missing", f"causeway login, give --url or set {URL_VARIABLE}", status=400)
     if not found.key:

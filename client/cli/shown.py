@@ -40,7 +40,7 @@ def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
     name = verb.get("shows", "listed" if "columns" in verb else "state")
     _check(verb, name, answer)
     if name == "file":
-        output.written(Path(str(said["out"])), answer)
+        output.kept(Path(str(said["out"])), json.dumps(answer, indent=2, ensure_ascii=False).encode())
     elif name == "draft":
         output.document(answer | ({} if said["reference"] is None else {"external_ref": said["reference"]}))
     elif name == "state":
@@ -126,6 +126,26 @@ def _show_list(verb: Row, answer: Item, _: Options) -> None:
         output.aside(f"there are more: --cursor {answer['next']}")
 
 
+def _show_flow(verb: Row, answer: Item, options: Options) -> None:
+    """Print each message, as paragraphs at a terminal; then the parties that facts name beyond their lines."""
+    messages = items(answer, "messages")
+    if output.at_a_terminal():
+        for each in messages:
+            for line in verb["lines"]:
+                output.line(filled(line, each).rstrip())
+    else:
+        _show_list({**verb, "lines": ()}, answer, options)
+    for each in messages:
+        detail = each.get("detail")
+        told: dict[str, JsonValue] = detail if isinstance(detail, dict) else {}
+        place: dict[str, JsonValue] = {"place": filled("{topic}/{partition}/{offset}", each)}
+        for kept_out in _objects(told.get("not_sent")):
+            if _has_texts(kept_out, "recipient", "purpose"):
+                output.line(filled("{place}: not sent to {recipient} for {purpose}: {rules:spaced}", kept_out | place))
+        if _has_texts(told, "party", "role"):
+            output.line(filled("{place}: opened for {party} as {role}", told | place))
+
+
 def _show_results(_: Row, answer: Item, __: Options) -> None:
     for each in items(answer, "results"):
         problem = each.get("problem")
@@ -148,6 +168,7 @@ def _broken(value: object, name: str = "") -> object:
 
 _PRINTERS: Final[Mapping[str, Callable[[Row, Item, Options], None]]] = {
     "amended": lambda _, answer, options: show_amended(answer, options),
+    "flow": _show_flow,
     "opened": lambda _, answer, __: output.line(json.dumps(_broken(answer), indent=2)),
     "results": _show_results,
 }
@@ -164,13 +185,17 @@ class _Filler(string.Formatter):
         return found, field_name
 
     def format_field(self, value: object, format_spec: str) -> str:
-        if value is None and format_spec != "revision":
-            return ""
+        if value is None:
+            return _NONE.get(format_spec, "")
         return _FORMATS[format_spec](value) if format_spec else str(value)
 
 
 def _texts(value: object) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list | tuple) else []
+
+
+def _has_texts(item: Item, *names: str) -> bool:
+    return all(isinstance(item.get(name), str) for name in names)
 
 
 def _objects(value: object) -> list[dict[str, JsonValue]]:
@@ -235,6 +260,8 @@ def _deadlines(edge: object) -> str:
     return ", ".join(f"{verb} within {value} h" for verb, value in told.items() if isinstance(value, int))
 
 
+#: The text of a field that is missing, where that is not empty.
+_NONE: Final = {"revision": "1", "unknown": "?", "unreadable": "unreadable"}
 _FORMATS: Final[Mapping[str, Callable[[object], str]]] = {
     "answer": _answer,
     "bracketed": lambda value: f" ({value})",
@@ -248,8 +275,11 @@ _FORMATS: Final[Mapping[str, Callable[[object], str]]] = {
     "notice_count": lambda value: str(len({each.get("notice_id") for each in _objects(value)})),
     "notifiers": lambda value: " ".join(sorted({str(each.get("notifier")) for each in _objects(value)})),
     "question": _question,
-    "revision": lambda value: str(value or 1),
+    "revision": str,
+    "short": lambda value: str(value)[:12],
     "spaced": lambda value: " ".join(_texts(value)),
     "ticks": _ticks,
     "time": _at(""),
+    "unknown": str,
+    "unreadable": str,
 }

@@ -1,22 +1,22 @@
-"""`causeway verify …`: checks what a party has kept, offline, with the directory alone."""
+"""`causeway verify …`, `webhook verify`: check what a party has kept or received, offline."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
 from cyclopts.types import ExistingFile
 
 from client.cli import output
-from client.cli.settings import Options, zoned
+from client.cli.settings import Options, webhook_secret, zoned
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from client.cli.audited import Audited
-    from client.cli.verdicts import Verdict
+    from client.cli.verdicts import Audited, Verdict
     from shared.contracts.evidence import Evidence
 
 _OPTIONS = Options()
@@ -53,8 +53,7 @@ async def acceptance(
         Judge dates and the merge delay as of this time; now if no time is given. UTC if it names no zone.
     """
     with output.ending(options):
-        from client.cli.audited import read_entries
-        from client.cli.verdicts import bodies_of, verdicts
+        from client.cli.verdicts import bodies_of, read_entries, verdicts
         from shared.routing.shelf import read_directory
 
         known = read_directory(directory.read_bytes())
@@ -99,7 +98,7 @@ def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options
 
 async def _asked(found: Sequence[Verdict], purpose: str, options: Options) -> Audited:
     """What audit answers of each referral whose acceptance holds."""
-    from client.cli.audited import ask, check_world
+    from client.cli.verdicts import ask, check_world
 
     check_world((each.exercise for each in found), options)
     held = [each.acceptance.referral_id for each in found if each.acceptance is not None and each.code is None]
@@ -128,3 +127,44 @@ def _print_evidence(evidence: Evidence) -> None:
     output.line(f"arrived: {arrived} in {statement.topic}, as {statement.instance} states")
     output.line(f"proven: {' '.join(statement.proven)}")
     output.line(f"not proven: {' '.join(statement.not_proven)}")
+
+
+async def verify(
+    body: ExistingFile,
+    /,
+    *,
+    message_id: Annotated[str, Parameter(name="--id")],
+    timestamp: str,
+    signature: str,
+    secret: Annotated[str | None, Parameter(show_default=False)] = None,
+    at: datetime | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Check a message that came, offline. Ends with 1 if it does not hold.
+
+    Parameters
+    ----------
+    body
+        The body, byte for byte.
+    message_id
+        The header webhook-id.
+    timestamp
+        The header webhook-timestamp.
+    signature
+        The header webhook-signature.
+    secret
+        The secret of the address. Without it, CAUSEWAY_WEBHOOK_SECRET, which other users of the machine cannot see.
+    at
+        Judge its time as of this one; now if none is given. UTC if it names no zone.
+    """
+    with output.ending(options):
+        from shared.envelope.webhooks import verify_webhook
+
+        headers = {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": signature}
+        judged_at = zoned(at) or SystemClock().now()
+        found = verify_webhook(webhook_secret(secret), headers, body.read_bytes(), at=judged_at)
+        if options.json:
+            output.document({"message_id": found, "verified": True})
+        else:
+            output.line(f"{found}: signed under this secret")
+        return output.DONE

@@ -34,28 +34,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from shared.guard import charge
 from shared.guard.canonical import canonical
-from shared.guard.charge import (
-    ALPHABET,
-    BIT,
-    END,
-    MODELS_SHA256,
-    NUMBER,
-    ONE,
-    OPAQUE,
-    ORDER,
-    STARTS,
-    SYMBOLS,
-    Model,
-    coded,
-    read,
-    share,
-    symbols,
-)
 from shared.vocabulary.judgement import ASSESSMENT_VALUES
 
 _ROOT: Final = Path(__file__).parents[2]
-_MODEL: Final = _ROOT / "shared" / "guard" / "data" / f"charge-{NUMBER}.model"
+_MODEL: Final = _ROOT / "shared" / "guard" / "data" / f"charge-{charge.NUMBER}.model"
 #: Entries that the model may have, and which share of them each order gets at most.
 _ENTRIES_MAX: Final = 64_000
 _SHARES: Final = (0.0, 0.10, 0.40, 0.50)
@@ -90,7 +74,7 @@ class Draft:
 
         Raises `KeyError` for a symbol that has no cost after the empty context.
         """
-        context, spent = context[-ORDER:], 0
+        context, spent = context[-charge.ORDER :], 0
         while (cost := self.costs.get(context + symbol)) is None:
             if not context:
                 raise KeyError(symbol)
@@ -101,7 +85,7 @@ class Draft:
     def costs_after(self, context: str, below: Sequence[int]) -> list[int]:
         """The cost of each symbol of `ALPHABET` after `context`, if it is `below` after one symbol less."""
         get, escape = self.costs.get, self.escapes[context]
-        return [get(context + symbol, escape + cost) for symbol, cost in zip(ALPHABET, below, strict=True)]
+        return [get(context + symbol, escape + cost) for symbol, cost in zip(charge.ALPHABET, below, strict=True)]
 
 
 def addresses(folder: Path, *, most_of_a_host: int | None = 40) -> Iterator[str]:
@@ -167,31 +151,34 @@ def texts(sources: Path) -> Texts:
 
 def _can_be_coded(text: str) -> bool:
     try:
-        symbols(text)
+        charge.symbols(text)
     except KeyError:
         return False
     return True
 
 
-def _learnt(kind: str, text: str, model: Model | None) -> str:
+def _learnt(kind: str, text: str, model: charge.Model | None) -> str:
     """The symbols from which a text is learnt, runs that read like nothing as `OPAQUE`."""
-    learnt = _UNREAD.sub(OPAQUE, symbols(text)) if model is None else coded(text, kind or "url", model).symbols
-    return f"{STARTS.get(kind, '')}{learnt}{END if kind else ''}"
+    if model is None:
+        learnt = _UNREAD.sub(charge.OPAQUE, charge.symbols(text))
+    else:
+        learnt = charge.coded(text, kind or "url", model).symbols
+    return f"{charge.STARTS.get(kind, '')}{learnt}{charge.END if kind else ''}"
 
 
-def counted(found: Texts, model: Model | None) -> Counts:
+def counted(found: Texts, model: charge.Model | None) -> Counts:
     """How often each symbol came after each context, by the length of the context."""
-    counts: Counts = [defaultdict(Counter) for _ in range(ORDER + 1)]
+    counts: Counts = [defaultdict(Counter) for _ in range(charge.ORDER + 1)]
     for kind, text, weight in found:
         text = _learnt(kind, text, model)
         for at in range(1, len(text)):
-            for order in range(min(ORDER, at) + 1):
+            for order in range(min(charge.ORDER, at) + 1):
                 counts[order][text[at - order : at]][text[at]] += weight
     return counts
 
 
 def _cost(probability: float) -> int:
-    return min(_COST_MAX, max(1, math.ceil(-math.log2(min(probability, 1.0) * _MARGIN) * BIT)))
+    return min(_COST_MAX, max(1, math.ceil(-math.log2(min(probability, 1.0) * _MARGIN) * charge.BIT)))
 
 
 def trained(counts: Counts) -> Draft:
@@ -199,9 +186,9 @@ def trained(counts: Counts) -> Draft:
     first = counts[0][""]
     total = sum(first.values())
     model = Draft({}, {"": 0})
-    for symbol in ALPHABET:
-        model.costs[symbol] = _cost(0.97 * first.get(symbol, 0) / total + 0.03 / len(ALPHABET))
-    for order in range(1, ORDER + 1):
+    for symbol in charge.ALPHABET:
+        model.costs[symbol] = _cost(0.97 * first.get(symbol, 0) / total + 0.03 / len(charge.ALPHABET))
+    for order in range(1, charge.ORDER + 1):
         room = int(_SHARES[order] * _ENTRIES_MAX)
         offers = [offer for context, after in counts[order].items() if (offer := _offer(model, context, after))]
         offers.sort(key=lambda offer: (-offer[0], offer[1]))
@@ -223,10 +210,10 @@ def _offer(model: Draft, context: str, after: Counter[str]) -> tuple[float, str,
     costs, gain = {}, 0.0
     for symbol, count in sorted(after.items()):
         if count > 1 or total <= 4:
-            costs[symbol] = _cost((count + unseen * 2 ** (-lower[symbol] / BIT)) / (total + unseen))
+            costs[symbol] = _cost((count + unseen * 2 ** (-lower[symbol] / charge.BIT)) / (total + unseen))
             gain += count * (lower[symbol] - costs[symbol])
-    left = 1 - sum(2 ** (-cost / BIT) for cost in costs.values())
-    below = 1 - sum(2 ** (-lower[symbol] / BIT) for symbol in costs)
+    left = 1 - sum(2 ** (-cost / charge.BIT) for cost in costs.values())
+    below = 1 - sum(2 ** (-lower[symbol] / charge.BIT) for symbol in costs)
     escape = _cost(min(1.0, max(left, 1e-6) / max(below, 1e-6)))
     gain -= escape * sum(count for symbol, count in after.items() if symbol not in costs)
     return (gain / (len(costs) + 2), context, costs, escape) if costs and gain > 0 else None
@@ -234,24 +221,24 @@ def _offer(model: Draft, context: str, after: Counter[str]) -> tuple[float, str,
 
 def bounded(model: Draft) -> Draft:
     """A model with costs raised until every context obeys Kraft's inequality: shorter contexts first."""
-    after = {"": [_COST_MAX] * len(ALPHABET)}
+    after = {"": [_COST_MAX] * len(charge.ALPHABET)}
     for context in sorted(model.escapes, key=lambda context: (len(context), context)):
-        below = after[next((context[at:] for at in range(1, ORDER) if context[at:] in after), "")]
-        while sum(map(share, costs := model.costs_after(context, below))) > ONE:
+        below = after[next((context[at:] for at in range(1, charge.ORDER) if context[at:] in after), "")]
+        while sum(map(charge.share, costs := model.costs_after(context, below))) > charge.ONE:
             if context and model.escapes[context] < _COST_MAX:
                 model.escapes[context] += 1
             else:
-                for symbol in ALPHABET:
+                for symbol in charge.ALPHABET:
                     if context + symbol in model.costs:
                         model.costs[context + symbol] = min(_COST_MAX, model.costs[context + symbol] + 1)
-        if len(context) < ORDER:
+        if len(context) < charge.ORDER:
             after[context] = costs
     return model
 
 
 def written(model: Draft) -> bytes:
     """The model as its file has it (`shared.guard.charge.read`)."""
-    code = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+    code = {symbol: number for number, symbol in enumerate(charge.SYMBOLS)}
     entries: dict[str, list[tuple[int, int]]] = {context: [] for context in model.escapes}
     for key, cost in model.costs.items():
         entries[key[:-1]].append((code[key[-1]], cost))
@@ -265,7 +252,7 @@ def written(model: Draft) -> bytes:
 def learnt(found: Texts) -> Draft:
     """The model, in two rounds: the first decides, by a quarter of the texts, which runs are opaque."""
     first = bounded(trained(counted(found[::4], None)))
-    return bounded(trained(counted(found, read(written(first)))))
+    return bounded(trained(counted(found, charge.read(written(first)))))
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
@@ -278,7 +265,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     _MODEL.write_bytes(data := written(model))
     digest = hashlib.sha256(data).hexdigest()
     sys.stdout.write(f"{len(found):,} texts, {len(model.costs):,} entries, {len(data):,} bytes\n{digest}\n")
-    return 0 if digest == MODELS_SHA256.get(NUMBER) else 1
+    return 0 if digest == charge.MODELS_SHA256.get(charge.NUMBER) else 1
 
 
 if __name__ == "__main__":

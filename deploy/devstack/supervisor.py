@@ -16,7 +16,7 @@ from types import FrameType
 
 import httpx
 
-from deploy.devstack.process import Process
+from deploy.devstack.process import ForkServer, Process
 from deploy.devstack.stack import DevStack
 from deploy.devstack.state import StateDirectory
 from deploy.site.endpoints import Endpoints
@@ -75,7 +75,7 @@ class Supervisor:
                     on_ready()
                     return self._watch()
                 finally:
-                    self._stop_services()
+                    _stop(self._services)
         except _StopRequested:
             # A child whose start was cut short is not in our books, but it ends with this process all the same.
             return 0
@@ -83,33 +83,24 @@ class Supervisor:
     def _start_services(self) -> None:
         state = self._stack.state
         for child in self._children(self._stack.endpoints):
-            log = state.begin_log(child.name)
-            process = Process(
-                child.name,
-                log=log,
-                death_signal=signal.SIGTERM,
-                lock=state.children_lock,
-                forks=self._stack.forks,
-            )
-            self._services.append(_Service(child, process))
+            self._services.append(_Service(child, state, self._stack.forks))
         for needs_others in (False, True):
             chosen = [service for service in self._services if service.child.needs_others is needs_others]
             for service in chosen:
                 self._say(f"starting {service.child.name}")
-                service.start()
+                service.begin()
             for service in chosen:
-                service.wait_ready()
+                service.wait_until(lambda url=service.child.ready_url: answers_ready(url), seconds=_READY_S_MAX)  # type: ignore[misc]
         self._save_pids()
 
     @contextmanager
     def resting(self, name_begins: str) -> Iterator[None]:
         """Keeps the services whose names begin so stopped, and starts them again, unless the stack ends meanwhile."""
         resting = [service for service in self._services if service.child.name.startswith(name_begins)]
-        with ThreadPoolExecutor(max_workers=max(1, len(resting))) as threads:
-            list(threads.map(_Service.stop, resting))
+        _stop(resting)
         yield
         for service in resting:
-            service.start()
+            service.begin()
 
     def _watch(self) -> int:
         while (ended := self._stack.ended()) is None:
@@ -120,38 +111,31 @@ class Supervisor:
         self._say(f"{ended} ended by itself: stopping the stack; see `causeway dev logs {ended}`")
         return 1
 
-    def _stop_services(self) -> None:
-        with ThreadPoolExecutor(max_workers=max(1, len(self._services))) as threads:
-            list(threads.map(_Service.stop, self._services))
-
     def _save_pids(self) -> None:
         endpoints = self._stack.endpoints
-        pids = {service.child.name: service.process.pid for service in self._services}
-        running = {name: pid for name, pid in pids.items() if pid is not None}
+        running = {each.child.name: each.pid for each in self._services if each.pid is not None}
         endpoints.model_copy(update={"pids": endpoints.pids | running}).save(self._stack.state.path)
 
 
-class _Service:
-    """One child, with what is needed to start it again."""
+class _Service(Process):
+    """The process of one child, with what is needed to start it again."""
 
-    def __init__(self, child: Child, process: Process) -> None:
+    def __init__(self, child: Child, state: StateDirectory, forks: ForkServer | None) -> None:
+        log, lock = state.begin_log(child.name), state.children_lock
+        super().__init__(child.name, log=log, death_signal=signal.SIGTERM, lock=lock, forks=forks)
         self.child = child
-        self.process = process
         self._back_off_s = 1.0
         self._started_at = 0.0
         self._due_at: float | None = None
 
-    def start(self) -> None:
-        self._started_at = time.monotonic()
-        self._due_at = None
-        self.process.start(self.child.argv, inherited_environment() | dict(self.child.env))
-
-    def wait_ready(self) -> None:
-        self.process.wait_until(lambda: answers_ready(self.child.ready_url), seconds=_READY_S_MAX)
+    def begin(self) -> None:
+        """Start it, without waiting until it is ready."""
+        self._started_at, self._due_at = time.monotonic(), None
+        self.start(self.child.argv, inherited_environment() | dict(self.child.env))
 
     def restart_if_due(self, say: Callable[[str], None]) -> bool:
         """Start it again if it ended long enough ago; True if it was started."""
-        if self.process.running():
+        if self.running():
             return False
         now = time.monotonic()
         if self._due_at is None:
@@ -163,11 +147,13 @@ class _Service:
             self._back_off_s = min(2 * self._back_off_s, _BACK_OFF_S_MAX)
         if now < self._due_at:
             return False
-        self.start()
+        self.begin()
         return True
 
-    def stop(self) -> None:
-        self.process.stop(signal.SIGTERM, seconds=_STOP_S_MAX)
+
+def _stop(services: Sequence[_Service]) -> None:
+    with ThreadPoolExecutor(max_workers=max(1, len(services))) as threads:
+        list(threads.map(lambda each: each.stop(signal.SIGTERM, seconds=_STOP_S_MAX), services))
 
 
 def answers_ready(url: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from deploy.directory.build import establishment, served_places
 from deploy.sample import published
 from deploy.sample.draw import Draw
-from deploy.sample.published import ProviderRow, Share, shares
+from deploy.sample.published import ProviderRow, Share, assumed, shares
 from shared.kernel.clock import rfc3339
 
 #: How many referrals the demo files.
@@ -26,23 +26,10 @@ DIRTY = {"europe": "Europe", "netherlands_antilles": "AN", "no_country": "No Cou
 
 # Stated assumptions: no published table gives these. Shares of 1.
 _HOTLINE_FILINGS = 0.5
-#: Users and hosts in GB, by the census of 2021: England and Wales, Scotland, Northern Ireland.
-_GB_PARTS = (Share("GB-EAW", 0.89), Share("GB-SCT", 0.08), Share("GB-NIR", 0.03))
 #: Hosting outside the countries that the IWF table lists (INHOPE counted 86 hosting countries in 2024).
 _OTHER_HOSTS = 0.05
 _HOST_UNKNOWN, _HOST_PROVIDER_NAMED, _HOST_CDN, _MORE_ITEMS = 0.03, 0.4, 0.1, 0.15
 _ACCOUNTS_OF_HOTLINES, _HOTLINE_KNOWS_USER, _HOTLINE_KNOWS_VICTIM, _UNASSESSED = 0.06, 0.2, 0.03, 0.1
-_PRIORITIES = (
-    *(Share("p0_child_at_risk", 0.02), Share("p1_urgent", 0.08)),
-    *(Share("p2_normal", 0.8), Share("p3_informational", 0.1)),
-)
-_BASELINE = (Share("baseline", 0.65), Share("national", 0.25), Share("doubtful", 0.1))
-_IWF = (Share("A", 0.3), Share("B", 0.2), Share("C", 0.5))
-_INDUSTRY = (Share("A1", 0.35), Share("A2", 0.15), Share("B1", 0.3), Share("B2", 0.2))
-_INDUSTRY_LOCATORS = (Share("message", 0.55), Share("account", 0.25), Share("url", 0.2))
-_INDUSTRY_VIEWED = (Share("automated_only", 0.5), Share("human", 0.4), Share("nobody", 0.1))
-_COMMERCIALITY = (Share("non_commercial", 0.6), Share("not_determined", 0.3), Share("commercial", 0.1))
-
 _PRIORITY_BASIS = {"p0_child_at_risk": ["imminent_harm"], "p1_urgent": ["new_material"]}
 
 
@@ -100,7 +87,7 @@ def _hotline_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, A
     else:
         items = _hosted_items(draw, observed_at)
     for item in items:
-        item["commerciality"] = draw.weighted(_COMMERCIALITY)
+        item["commerciality"] = draw.weighted(assumed("commerciality"))
         item["site_type"] = draw.weighted(shares("site_types_2023", "site_type", "share_pct"))
         if not draw.chance(_UNASSESSED):
             item["assessments"] = [_assessment(draw, country, observed_at)]
@@ -162,13 +149,13 @@ def _host_country(draw: Draw) -> str:
     if draw.chance(_OTHER_HOSTS):
         return draw.one_of(_other_hosts())
     country = draw.weighted(published.hosting_countries())
-    return draw.weighted(_GB_PARTS) if country == "GB" else country
+    return draw.weighted(assumed("uk_part")) if country == "GB" else country
 
 
 def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, Any]]:
     provider = _filing_provider(draw)
-    referral = _what(draw, observed_at, viewed_by=draw.weighted(_INDUSTRY_VIEWED))
-    kind = draw.weighted(_INDUSTRY_LOCATORS)
+    referral = _what(draw, observed_at, viewed_by=draw.weighted(assumed("industry_viewed_by")))
+    kind = draw.weighted(assumed("industry_locator"))
     if kind == "account":
         item = _account_item(draw, provider)
     else:
@@ -176,9 +163,7 @@ def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, 
         item = {"locator": {"kind": kind, "value": value}, "hosting": [_own(provider)], "hashes": _hashes(draw)}
     if draw.chance(0.5):
         country = establishment(provider.party)[:2]
-        item["assessments"] = [
-            _stated_assessment("esp_industry", draw.weighted(_INDUSTRY), country, observed_at=observed_at)
-        ]
+        item["assessments"] = [_stated_assessment(draw, "esp_industry", country, observed_at=observed_at)]
     referral["items"] = [item]
     referral["actionable"] = {"status": draw.weighted(shares("actionability_2023", "status", "reports"))}
     referral["user_jurisdictions"] = _user_place(draw)
@@ -206,7 +191,7 @@ def _provider_shares() -> tuple[Share, ...]:
 
 
 def _what(draw: Draw, observed_at: datetime, *, viewed_by: str) -> dict[str, Any]:
-    level = draw.weighted(_PRIORITIES)
+    level = draw.weighted(assumed("priority"))
     return {
         "exercise": True,
         "incident_kind": draw.weighted(shares("incident_kinds_2023", "incident_kind", "reports")),
@@ -236,11 +221,11 @@ def _hashes(draw: Draw) -> dict[str, str]:
 
 
 def _assessment(draw: Draw, country: str, observed_at: datetime) -> dict[str, Any]:
-    scheme, values = ("iwf", _IWF) if country == "GB" else ("interpol_baseline", _BASELINE)
-    return _stated_assessment(scheme, draw.weighted(values), country, observed_at=observed_at)
+    return _stated_assessment(draw, "iwf" if country == "GB" else "interpol_baseline", country, observed_at=observed_at)
 
 
-def _stated_assessment(scheme: str, value: str, country: str, *, observed_at: datetime) -> dict[str, Any]:
+def _stated_assessment(draw: Draw, scheme: str, country: str, *, observed_at: datetime) -> dict[str, Any]:
+    value = draw.weighted(assumed(scheme))
     return {
         "scheme": scheme,
         "value": value,
@@ -260,7 +245,7 @@ def _user_place(draw: Draw) -> list[str]:
     if country == "US":
         return [draw.weighted(published.us_states())]
     if country == "GB":
-        return [draw.weighted(_GB_PARTS)]
+        return [draw.weighted(assumed("uk_part"))]
     return [country] if country else []
 
 

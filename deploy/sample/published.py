@@ -71,6 +71,12 @@ def shares(table: str, value: str, count: str) -> tuple[Share, ...]:
     return tuple(Share(row[value], float(row[count])) for row in _rows(table))
 
 
+@cache
+def assumed(table: str) -> tuple[Share, ...]:
+    """Return a table that was not published: the stated assumptions of `assumed.csv`, as shares of 1."""
+    return tuple(Share(row["value"], float(row["share"])) for row in _rows("assumed") if row["table"] == table)
+
+
 def _rows(table: str) -> list[dict[str, str]]:
     with (_TABLES / f"{table}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

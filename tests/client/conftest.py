@@ -27,11 +27,7 @@ def service(served: tuple[FakeService, str]) -> FakeService:
 
 @pytest.fixture
 def run(
-    served: tuple[FakeService, str],
-    service: FakeService,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: Any,
-    tmp_path: Path,
+    served: tuple[FakeService, str], service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> Run:
     """Runs `causeway ARGUMENTS` in this process, with the address and the key in the environment."""
     monkeypatch.setenv("CAUSEWAY_URL", served[1])

@@ -11,7 +11,6 @@ import pytest
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
-from client.views import FlowMessage
 from shared.contracts.answers import Declination, DisowningStatement, NoticeDisowning
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Act as Row
@@ -132,16 +131,6 @@ async def test_fields_of_a_later_version_are_kept() -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as http:
         shown = await CausewayClient(BASE_URL, KEY, http=http).show(ID)
     assert shown.model_dump(mode="json")["new_field"] == [1]
-
-
-def test_what_a_later_version_states_otherwise_is_kept_and_left_out_of_what_is_read() -> None:
-    later = {"not_sent": [{"recipient": "q.example"}, {"recipient": "p.example", "purpose": "takedown"}], "role": 7}
-    entry = {"position": 1, "at": "2026-03-15T12:00:00Z", "topic": "t", "partition": 0, "offset": 3, "digest": "ab"}
-    message = FlowMessage.model_validate(entry | {"detail": later})
-    assert [kept_out.recipient for kept_out in message.not_sent] == ["p.example"]
-    assert (message.opened, message.detail) == (None, later)
-    for odd in ({"not_sent": "all"}, {}, None):
-        assert FlowMessage.model_validate(entry | {"detail": odd}).not_sent == ()
 
 
 async def test_a_flow_is_asked_for_with_its_purpose() -> None:

@@ -15,8 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from client.api import CausewayClient
-from client.cli.answer_columns import SUBJECTS, columns
-from client.cli.answer_file import AnswerFile, Ended, answer_file
+from client.cli.answer_file import SUBJECTS, AnswerFile, Ended, answer_file, columns
 from shared.exchange.act import Subject
 from shared.exchange.states import personal
 from shared.kernel.errors import Refused, Unavailable

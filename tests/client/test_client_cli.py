@@ -213,23 +213,10 @@ def test_a_refusal_names_the_fields_for_people_and_for_programs(run: Run, servic
 
 
 def test_a_referral_is_shown_with_its_edges(run: Run, service: FakeService) -> None:
-    edge = {
-        "recipient": "p.example",
-        "purpose": "takedown",
-        "reason": "r",
-        "rules": ["one", "two"],
-        "delivery": "applied",
-    }
-    service.canned[f"/v1/referrals/{ID}"] = (
-        200,
-        {
-            "referral_id": ID,
-            "external_ref": "CASE-1",
-            "state": "unroutable",
-            "work_reason": "no_route",
-            "edges": [edge],
-        },
-    )
+    edge = {"recipient": "p.example", "purpose": "takedown", "reason": "r", "rules": ["one", "two"]}
+    shown = {"referral_id": ID, "external_ref": "CASE-1", "state": "unroutable", "work_reason": "no_route"}
+    shown |= {"edges": [edge | {"delivery": "applied"}]}
+    service.canned[f"/v1/referrals/{ID}"] = (200, shown)
     ended = run("referral", "show", ID)
     assert ended.code == 0
     assert "unroutable (no_route)" in ended.out
@@ -293,52 +280,36 @@ def test_the_inbox_lists_what_was_offered_and_what_was_issued(run: Run, service:
 
 
 def test_a_flow_is_listed_with_its_purpose(run: Run, service: FakeService) -> None:
-    message = {
-        "position": 1,
-        "at": "2026-03-15T12:00:00Z",
-        "topic": "t",
-        "partition": 0,
-        "offset": 3,
-        "digest": "ab" * 32,
-    }
+    message = {"at": "2026-03-15T12:00:00Z", "topic": "t", "partition": 0, "offset": 3, "digest": "ab" * 32}
     offer = {"type": "causeway.referral_offered.v1", "sender": "h.example", "recipient": "p.example", "rules": ["one"]}
-    decision = {
-        "offset": 4,
-        "detail": {"not_sent": [{"recipient": "q.example", "purpose": "takedown", "rules": ["no"]}]},
-    }
+    kept_out = {"recipient": "q.example", "purpose": "takedown", "rules": ["no"]}
+    decision = {"offset": 4, "detail": {"not_sent": [kept_out]}}
     opened = {"offset": 5, "detail": {"party": "p.example", "role": "analyst"}}
-    messages = [message | offer, message | decision, message | opened]
+    later = ({"not_sent": [{"recipient": "q.example"}], "party": "p.example", "role": 7}, {"not_sent": "all"}, None)
+    odd = [message | {"offset": 6, "detail": each} for each in later]
+    messages = [message | offer, message | decision, message | opened, *odd]
     service.canned[f"/v1/flows/{ID}"] = (200, {"referral_id": ID, "messages": messages})
     shown = run("flow", ID, "--purpose", "yearly audit").out
     assert "t/0/3\th.example\tp.example\tcauseway.referral_offered.v1\tone\t" in shown
     assert "t/0/4: not sent to q.example for takedown: no\n" in shown
     assert "t/0/5: opened for p.example as analyst\n" in shown
+    assert "t/0/6:" not in shown
     assert service.requests[-1][3]["purpose"] == "yearly audit"
     assert run("flow", ID).code == 2
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["referral", "import", "/nowhere/a.csv"],
-        ["referral", "show", "no-uuid"],
-        ["referral", "list", "--limit", "0"],
-        ["referral", "list", "--url", "http://hotline.example"],
-        ["referral", "list", "--url", "http://localhost.example"],
-        ["referral", "list", "--url", "http://localhost@hotline.example"],
-        ["referral", "list", "--key", "cw_test_short"],
-        ["flow", ID, "--purpose", "no"],
-        ["inbox", "--frequency", "daily"],
-        ["notice", "answer", ID],
-        ["notice", "answer", ID, "archived"],
-        ["notice", "answer", ID, "x=removed"],
-        ["notice", "answer", ID, "0=removed"],
-        ["notice", "acknowledge-withdrawal", ID, "--kept-class", "us_1y"],
-        ["case", "decline", ID, "--reason", "because"],
-    ],
+WRONG_CALLS = (
+    *("referral import /nowhere/a.csv", "referral show no-uuid", "referral list --limit 0"),
+    *(f"referral list --url http://{host}.example" for host in ("hotline", "localhost", "localhost@hotline")),
+    *("referral list --key cw_test_short", f"flow {ID} --purpose no", "inbox --frequency daily"),
+    *(f"notice answer {ID} {words}" for words in ("", "archived", "x=removed", "0=removed")),
+    *(f"notice acknowledge-withdrawal {ID} --kept-class us_1y", f"case decline {ID} --reason because"),
 )
-def test_a_wrong_call_ends_with_2_and_asks_nothing(run: Run, service: FakeService, arguments: list[str]) -> None:
-    assert run(*arguments).code == 2
+
+
+@pytest.mark.parametrize("call", WRONG_CALLS)
+def test_a_wrong_call_ends_with_2_and_asks_nothing(run: Run, service: FakeService, call: str) -> None:
+    assert run(*call.split()).code == 2
     assert service.requests == []
 
 
@@ -352,12 +323,8 @@ def test_a_missing_address_or_key_is_named(run: Run, monkeypatch: pytest.MonkeyP
 
 def test_no_verb_ever_shows_the_key(run: Run, service: FakeService, tmp_path: Path) -> None:
     service.canned["/v1/inbox"] = (500, {"detail": "unreadable"})
-    shown = [
-        run("inbox"),
-        run("inbox", "--json"),
-        run("referral", "list", "--url", "https://[bad"),
-        run("inbox", "--help"),
-    ]
+    calls = ("inbox", "inbox --json", "referral list --url https://[bad", "inbox --help")
+    shown = [run(*call.split()) for call in calls]
     assert all(KEY not in ended.out + ended.err for ended in shown)
 
 

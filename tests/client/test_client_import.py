@@ -14,10 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.api import CausewayClient
-from client.cli.acceptances import AcceptanceFile
-from client.cli.error_report import write_report
 from client.cli.import_file import Summary, check_file, import_file, state_path
-from client.cli.import_state import ImportState
+from client.cli.import_state import AcceptanceFile, ImportState, write_report
 from client.cli.rows import RowFile
 from shared.kernel.errors import Refused
 from tests.client.fake_service import BASE_URL, KEY, FakeService, Refusal, referral
@@ -53,11 +51,11 @@ def jsonl(path: Path, *submissions: dict[str, Any] | str) -> Path:
 async def imported(path: Path, wire: Wire, *, key: str = KEY, origin: str | None = None) -> Summary:
     """One run of the import, as the verb makes it."""
     rows = RowFile(path)
-    state = ImportState.read(state_path(path), file_sha256=rows.sha256, origin=origin, url=BASE_URL, key=key)
+    kept = AcceptanceFile.beside(path)
+    state = ImportState(state_path(path), kept, file_sha256=rows.sha256, origin=origin, url=BASE_URL, key=key)
     async with httpx.AsyncClient(transport=wire) as http:
         client = CausewayClient(BASE_URL, key, http=http, attempts_max=1)
-        kept = AcceptanceFile.beside(path)
-        return await import_file(rows, client, state, acceptances=kept, origin=origin, on_progress=lambda _, __: None)
+        return await import_file(rows, client, state, origin=origin, on_progress=lambda _, __: None)
 
 
 async def checked(path: Path, service: FakeService) -> Summary:

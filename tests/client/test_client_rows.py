@@ -33,44 +33,19 @@ def codes(found: list[Row]) -> list[tuple[int, str | None]]:
 
 
 def test_a_full_csv_row_is_a_valid_submission(tmp_path: Path) -> None:
-    cells = {
-        "external_ref": "CASE-1",
-        "exercise": "TRUE",
-        "incident_kind": "csam",
-        "incident_flags": "viral; spam",
-        "observed_at": "2026-03-15T12:00:00Z",
-        "media_kind": "image",
-        "viewed_by": "human",
-        "priority": "p1_urgent",
-        "priority_basis": "new_material",
-        "actionable": "incomplete",
-        "missing": "hash;time",
-        "locator_kind": "url",
-        "locator": "https://provider-007.example/a,b",
-        "uncut": "true",
-        "site_type": "forum",
-        "commerciality": "commercial",
-        "hosting_jurisdiction": "NL",
-        "hosting_asn": "64496",
-        "hosting_provider": "provider-007.example",
-        "hosting_is_cdn": "false",
-        "hosting_method": "stated",
-        "hosting_observed_on": "2026-03-15",
-        "md5": "0" * 32,
-        "sha1": "1" * 40,
-        "sha256": "2" * 64,
-        "pdq": "3" * 64,
-        "photodna": "A" * 192,
-        "tmk_pdqf": "4" * 64,
-        "assessment_scheme": "iwf",
-        "assessment_value": "A",
-        "assessment_jurisdiction": "GB",
-        "assessment_status": "final",
-        "user_jurisdictions": "NL;US-CA",
-        "victim_jurisdictions": "DE",
-        "correlation_system": "iwf",
-        "correlation_ref": "R-1",
-    }
+    said = (
+        "external_ref=CASE-1|exercise=TRUE|incident_kind=csam|incident_flags=viral; spam|"
+        "observed_at=2026-03-15T12:00:00Z|media_kind=image|viewed_by=human|priority=p1_urgent|"
+        "priority_basis=new_material|actionable=incomplete|missing=hash;time|locator_kind=url|"
+        "locator=https://provider-007.example/a,b|uncut=true|site_type=forum|commerciality=commercial|"
+        "hosting_jurisdiction=NL|hosting_asn=64496|hosting_provider=provider-007.example|hosting_is_cdn=false|"
+        "hosting_method=stated|hosting_observed_on=2026-03-15|"
+        "assessment_scheme=iwf|assessment_value=A|assessment_jurisdiction=GB|assessment_status=final|"
+        "user_jurisdictions=NL;US-CA|victim_jurisdictions=DE|correlation_system=iwf|correlation_ref=R-1|"
+    )
+    cells = dict(cell.split("=") for cell in said.rstrip("|").split("|"))
+    cells |= {"md5": "0" * 32, "sha1": "1" * 40, "sha256": "2" * 64, "pdq": "3" * 64, "photodna": "A" * 192}
+    cells["tmk_pdqf"] = "4" * 64
     assert cells.keys() == COLUMNS.keys()
     text = io.StringIO()
     writer = csv.DictWriter(text, list(cells))

@@ -7,11 +7,10 @@ import sys
 import pytest
 
 from client.cli import output
-from client.cli.flow import written
-from client.cli.progress import progress
+from client.cli.import_file import progress
 from client.cli.shown import filled
+from client.cli.verb_table import table
 from client.problem import ApiProblem
-from client.views import FlowMessage
 
 
 def test_a_terminal_gets_a_table_in_which_cells_are_text_and_never_markup(
@@ -36,12 +35,13 @@ def test_an_id_is_copied_whole_from_a_narrow_terminal(
     assert max(map(len, shown.splitlines()[1:])) <= 80
 
 
-def test_a_flow_is_read_at_eighty_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flow_is_read_at_eighty_columns() -> None:
     place = {"topic": "causeway.inbox.law_enforcement.hotline.v1", "partition": 11, "offset": 123_456_789}
     digest = {"position": 1, "at": "2026-03-15T12:00:00Z", "digest": "ab" * 32}
     said = {"type": "causeway.referral_offered.v1", "sender": "hotline-nl.example", "recipient": "agency-nl.example"}
-    offer = FlowMessage.model_validate(place | digest | said | {"rules": ["nl-one"], "outcome": "applied"})
-    lines = list(written(offer)) + list(written(FlowMessage.model_validate(place | digest)))
+    messages = [place | digest | said | {"rules": ["nl-one"], "outcome": "applied"}, place | digest]
+    templates = table()["groups"]["flow"]["verbs"][""]["lines"]
+    lines = [filled(each, message).rstrip() for message in messages for each in templates]
     assert lines == [
         "2026-03-15T12:00:00.000Z  causeway.referral_offered.v1  applied",
         "  hotline-nl.example → agency-nl.example  nl-one",

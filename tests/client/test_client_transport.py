@@ -128,43 +128,15 @@ def test_a_key_that_cannot_be_one_is_refused_without_being_shown(key: str) -> No
     assert key.strip() not in str(raised.value) or not key
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "h.example",
-        "ftp://h.example",
-        "https://",
-        "https://user:word@h.example",
-        "https://h.example/?a=1",
-        "http://[b",
-    ],
-)
-def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
-    with pytest.raises(Refused, match=r"^url_malformed"):
-        CausewayClient(url, KEY)
+REDIRECT = httpx.Response(302, headers={"Location": "https://elsewhere.example"})
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx.Response(200, text="<html>"),
-        httpx.Response(200, json=[1]),
-        httpx.Response(302, headers={"Location": "https://elsewhere.example"}),
-    ],
-)
+@pytest.mark.parametrize("answer", [httpx.Response(200, text="<html>"), httpx.Response(200, json=[1]), REDIRECT])
 async def test_an_answer_that_is_none_is_named_so_and_not_followed(answer: httpx.Response) -> None:
     handle, seen = answering(answer)
     with pytest.raises(ApiProblem, match="unexpected_answer"):
         await transport(handle).call("GET", "/v1/referrals")
     assert len(seen) == 1
-
-
-async def test_the_key_is_sent_to_the_service_and_to_no_address_it_names() -> None:
-    handle, seen = answering(httpx.Response(307, headers={"Location": "https://elsewhere.example/v1/referrals"}))
-    with pytest.raises(ApiProblem):
-        await transport(handle).call("GET", "/v1/referrals")
-    assert {request.url.host for request in seen} == {"hotline.example"}
 
 
 @settings(deadline=None)
@@ -190,13 +162,8 @@ def test_nothing_but_codes_pointers_and_rules_is_taken_from_a_problem(body: dict
 
 async def test_a_title_that_repeats_a_value_goes_nowhere() -> None:
     canary = "https://canary.example/never"
-    body = {
-        "code": "schema",
-        "title": canary,
-        "detail": canary,
-        "field": canary,
-        "errors": [{"field": canary, "rule": canary}],
-    }
+    told = dict.fromkeys(("title", "detail", "field"), canary)
+    body = {"code": "schema", **told, "errors": [{"field": canary, "rule": canary}]}
     problem = ApiProblem.from_body(422, body)
     assert "canary" not in f"{problem} {problem.field} {problem.errors} {problem.args} {problem.detail}"
 

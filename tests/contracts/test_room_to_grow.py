@@ -16,14 +16,7 @@ from deploy.artifacts.schemas import models
 from shared.contracts.answers import NoticeWords
 from shared.contracts.base import Contract
 from shared.contracts.documents import ReadsAnnouncedClear
-from shared.contracts.items import (
-    ASSESSED_MAX,
-    CHECKS_MAX,
-    ITEM_ANSWERS_MAX,
-    ITEMS_EVER_MAX,
-    ITEMS_MAX,
-    ROUNDS_MAX,
-)
+from shared.contracts.items import ASSESSED_MAX, CHECKS_MAX, ITEM_ANSWERS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX
 from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.contracts.transfers import OfferWords
 from shared.vocabulary.answers import (
@@ -142,9 +135,7 @@ def _found_of_offers() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("view", "said"),
-    [(NoticeWords, _said_of_notices()), (OfferWords, _found_of_offers())],
-    ids=["notice", "offer"],
+    ("view", "said"), [(NoticeWords, _said_of_notices()), (OfferWords, _found_of_offers())], ids=["notice", "offer"]
 )
 def test_what_was_said_of_items_of_all_revisions_is_kept_and_shown(view: type[Contract], said: dict[str, Any]) -> None:
     """Of each item there ever was: bounds that are one revision's would leave nobody an answer, nor the list a page."""

@@ -14,13 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Event
 
-from deploy.devstack.certificates import make_certificates
 from deploy.devstack.jars import ensure_jars
-from deploy.devstack.java import KafkaRuntime, find_java
-from deploy.devstack.kafka import KafkaNode, answers_metadata
+from deploy.devstack.kafka import KafkaNode, KafkaRuntime, answers_metadata, find_java, make_certificates
 from deploy.devstack.postgres import PostgresServer
-from deploy.devstack.settings import DevStackSettings
-from deploy.devstack.state import StateDirectory
+from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.kafka.provision import Manifest
 from deploy.site.endpoints import ADMIN, write_private
 from shared.kernel.clock import SystemClock

@@ -17,9 +17,8 @@ from typing import Any, Final
 
 import pytest
 
-from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.stack import DevStack
-from deploy.devstack.state import StateDirectory
+from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.site.settings import inherited_environment
 from shared.runtime.database.migrate import upgrade
 from tests.support.day import machine_time, move_databases

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from deploy.devstack.checks import examine_stack
+from deploy.devstack.stack import examine_stack
 from deploy.devstack.state import StateDirectory
 from deploy.site.endpoints import Endpoints
 from deploy.site.open import Site

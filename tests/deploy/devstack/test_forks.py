@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 
 from deploy.cli import __version__
-from deploy.devstack import forks
+from deploy.devstack import process as forks
 from deploy.devstack.fork_server import PROGRAMS
-from deploy.devstack.forks import ForkServer
-from deploy.devstack.process import Process
+from deploy.devstack.process import ForkServer, Process
 from deploy.site.settings import inherited_environment
 from shared.kernel.errors import Unavailable
 from tests.deploy.devstack.test_process import eventually, is_alive
@@ -28,7 +27,7 @@ ARGV = [sys.executable, "-m", NAME, "one", "two"]
 SUPERVISOR = """
 import os, sys, time
 from pathlib import Path
-from deploy.devstack import forks
+from deploy.devstack import process as forks
 from deploy.devstack.process import Process
 from tests.support.fork_sample import NAME
 import signal

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.java import Java, KafkaRuntime
-from deploy.devstack.kafka import KafkaNode
+from deploy.devstack.kafka import Java, KafkaNode, KafkaRuntime
 from deploy.devstack.state import StateDirectory
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.devstack.settings import DevStackSettings
+from deploy.devstack.state import DevStackSettings
 from shared.kernel.errors import Refused
 
 

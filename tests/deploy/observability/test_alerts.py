@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import promql_parser as promql
@@ -17,19 +18,10 @@ from deploy.artifacts.__main__ import ROOT, RULES
 from shared.messaging.exceptions import EXCEPTION_BYTES_MAX, EXCEPTIONS_MAX
 from shared.runtime.watch.metrics import REGISTRY
 
-
-class Alert(NamedTuple):
-    """One rule. `holds` is PromQL that has a value while something is wrong, `for_m` for how many minutes on end."""
-
-    name: str
-    holds: str
-    for_m: int
-    severity: str
-    says: str
-    first: str
-
-
-ALERTS = [Alert(**each) for each in json.loads((ROOT / "deploy/observability/alerts.json").read_text(encoding="utf-8"))]
+ALERTS = [
+    SimpleNamespace(**each)
+    for each in json.loads((ROOT / "deploy/observability/alerts.json").read_text(encoding="utf-8"))
+]
 BOARDS = [
     json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "deploy/observability").glob("causeway-*.json")
 ]
@@ -113,7 +105,7 @@ def broken(alert: str) -> list[Sample]:
     ]
 
 
-def fires(alert: Alert, samples: Sequence[Sample]) -> bool:
+def fires(alert: SimpleNamespace, samples: Sequence[Sample]) -> bool:
     tree = promql.parse(alert.holds)
     assert isinstance(tree, promql.BinaryExpr)
     limit = tree.rhs.val
@@ -159,7 +151,7 @@ def known_names() -> set[str]:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
-def test_an_alert_is_silent_while_all_is_well_and_fires_for_its_own_fault_alone(alert: Alert) -> None:
+def test_an_alert_is_silent_while_all_is_well_and_fires_for_its_own_fault_alone(alert: SimpleNamespace) -> None:
     assert not fires(alert, well())
     assert [name for name in BROKEN if fires(alert, broken(name))] == [alert.name]
 
@@ -181,10 +173,7 @@ def test_prometheus_reads_the_rules_as_they_stand_here() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "said",
-    [alert.holds for alert in ALERTS] + SHOWN,
-)
+@pytest.mark.parametrize("said", [alert.holds for alert in ALERTS] + SHOWN)
 def test_every_metric_that_is_named_exists(said: str) -> None:
     promql.parse(said)
     assert set(re.findall(r"causeway_[a-z_]+", said)) <= known_names()

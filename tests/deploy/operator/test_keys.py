@@ -117,7 +117,7 @@ async def test_the_keys_of_an_instance_are_rotated_as_the_runbook_says(
     await exchange.until_audited()
     async with exchange.client("auditor.example") as auditor:
         flow = await auditor.flow(filed.referral_id, purpose="a test of the rotation")
-    assert all(message.model_extra and message.model_extra["verified"] for message in flow.messages)
+    assert all(message["verified"] for message in flow["messages"])
 
 
 async def restarted(exchange: Exchange) -> None:

@@ -26,10 +26,7 @@ def refreshed() -> DocumentShelf:
 
 @pytest.mark.parametrize(
     ("rule_id", "last_day", "holiday"),
-    [
-        ("eu-2021-1232-user-agency", date(2026, 4, 3), True),
-        ("eu-2026-1881-user-agency", date(2028, 4, 3), False),
-    ],
+    [("eu-2021-1232-user-agency", date(2026, 4, 3), True), ("eu-2026-1881-user-agency", date(2028, 4, 3), False)],
 )
 def test_a_fixed_last_day_is_included_and_its_reason_is_shown(rule_id: str, last_day: date, holiday: bool) -> None:
     """Good Friday 2026 does not move the last day: Art. 4(1) of Regulation 1182/71 excludes its Art. 3(4)."""

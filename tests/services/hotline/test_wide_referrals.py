@@ -17,9 +17,8 @@ import pytest
 from fastapi import Request
 
 from client.api import CausewayClient
-from client.cli.acceptances import AcceptanceFile
 from client.cli.import_file import check_file, import_file, state_path
-from client.cli.import_state import ImportState
+from client.cli.import_state import AcceptanceFile, ImportState
 from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from shared.contracts.directory import Directory
@@ -130,9 +129,9 @@ async def test_an_import_of_a_thousand_rows_with_a_wide_one_and_a_wider_one_answ
     file = RowFile(path)
     client = CausewayClient(url, KEY, http=http)
     checked = await check_file(file, client, origin=None, on_progress=lambda _, __: None)
-    state = ImportState.read(state_path(path), file_sha256=file.sha256, origin=None, url=url, key=KEY)
     kept = AcceptanceFile.beside(path)
-    summary = await import_file(file, client, state, acceptances=kept, origin=None, on_progress=lambda _, __: None)
+    state = ImportState(state_path(path), kept, file_sha256=file.sha256, origin=None, url=url, key=KEY)
+    summary = await import_file(file, client, state, origin=None, on_progress=lambda _, __: None)
     assert (summary.stopped, len(summary.results), [*summary.errors]) == (None, 1_000, [])
     assert [each.state for each in summary.results] == [each.state for each in checked.results]
     assert summary.states == {"routed": 999, "unroutable": 1}

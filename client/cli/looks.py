@@ -1,9 +1,10 @@
-"""`causeway listen`: what happened, as it comes."""
+"""`causeway timeline`, `listen`: what has happened, and what happens as it comes."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
@@ -13,6 +14,7 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from client.cli import output
+from client.cli.private_file import write_private
 from client.cli.settings import Options
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
@@ -24,6 +26,38 @@ if TYPE_CHECKING:
     from client.views import Event, EventPage
 
 _OPTIONS = Options()
+
+
+_COLUMNS = ("when", "what", "state", "by", "said")
+
+
+async def timeline(subject: UUID, /, *, options: Options = _OPTIONS) -> int:
+    """List each act on it in the order in which you learned of it: when (UTC), what, by whom, and the codes it said.
+
+    Parameters
+    ----------
+    subject
+        The id under which you know it: of a referral or a notice.
+    """
+    async with output.service(options) as client:
+        found = await client.timeline(subject)
+        if options.json:
+            output.document([each.model_dump(mode="json", exclude_none=True) for each in found])
+        else:
+            output.table(
+                _COLUMNS,
+                [
+                    (f"{each.at:%Y-%m-%d %H:%M:%S}", each.type, each.state or "", each.by or "", _codes(each.said))
+                    for each in found
+                ],
+            )
+        return output.DONE
+
+
+def _codes(said: Mapping[str, object] | None) -> str:
+    return " ".join(f"{name}={value}" for name, value in (said or {}).items() if isinstance(value, str))
+
+
 #: Shorter than what lies between cuts a silent connection.
 _WAIT_S = 20
 #: Between two looks that both came back at once with nothing.
@@ -51,9 +85,7 @@ class Place:
 
     def write(self, path: Path) -> None:
         """Note the place, in one step."""
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps({"epoch": str(self.epoch), "number": self.number}) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_private(path, json.dumps({"epoch": str(self.epoch), "number": self.number}).encode() + b"\n")
 
 
 async def listen(

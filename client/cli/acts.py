@@ -1,0 +1,218 @@
+"""`causeway hold place`, `override`, `preservation ask`, `answer-many`: verbs that no row of `verbs.json` describes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from cyclopts.types import ExistingFile
+
+from client.cli import output
+from client.cli.settings import Options
+from shared.kernel.clock import parse_rfc3339
+from shared.kernel.errors import Refused
+from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
+from shared.vocabulary.preservation import PreservationKind
+
+if TYPE_CHECKING:
+    from client.api import CausewayClient
+    from client.cli.answer_file import AnswerFile, Ended
+    from client.views import SubjectState
+    from shared.contracts.holds import HoldRequest
+
+_OPTIONS = Options()
+
+
+async def place(
+    referral_id: UUID,
+    /,
+    *,
+    scope: HoldScope,
+    basis: HoldBasis,
+    until: str,
+    alike: bool = False,
+    options: Options = _OPTIONS,
+) -> int:
+    """Ask the origin of a case not to issue its notices yet. What it says of that is in `causeway hold list`.
+
+    Parameters
+    ----------
+    scope
+        What is not to happen yet.
+    basis
+        Why.
+    until
+        The latest end (RFC 3339, as 2026-05-11T12:00:00Z); it can be extended.
+    alike
+        Also of your other open cases at the same place, whoever has offered them, in one act. Opens the case's record.
+    """
+    async with output.service(options) as client:
+        from shared.contracts.holds import HoldRequest
+
+        try:
+            said = HoldRequest(scope=scope, basis=basis, not_after=parse_rfc3339(until))
+        except ValueError:
+            raise Refused("instant_form", "an RFC 3339 time with its offset", field="--until", status=400) from None
+        if alike:
+            return await _place_all(client, referral_id, said, options=options)
+        _print(await client.act_on_case("place_hold", referral_id, said), options)
+        return output.DONE
+
+
+async def override(
+    referral_id: UUID,
+    hold: UUID,
+    /,
+    *,
+    basis: OverrideBasis | None = None,
+    confirm: bool = False,
+    options: Options = _OPTIONS,
+) -> int:
+    """Propose that a hold of your referral should end, or confirm what another person has proposed.
+
+    Parameters
+    ----------
+    hold
+        Its id, as `causeway referral show` has it.
+    basis
+        What wins over it.
+    confirm
+        Confirm, as a second person; without a basis.
+    """
+    async with output.service(options) as client:
+        from shared.contracts.holds import Confirming, Overriding
+
+        if confirm == (basis is not None):
+            raise Refused("override_unclear", "give either --basis or --confirm", status=400)
+        said = Overriding(hold=hold, basis=basis) if basis is not None else Confirming(hold=hold)
+        _print(await client.override(referral_id, said), options)
+        return output.DONE
+
+
+async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldRequest, *, options: Options) -> int:
+    """Hold a case and those at its place that are not held yet; each origin is asked, and each may be refused."""
+    from shared.exchange.act import Subject
+
+    others = [each.referral_id for each in (await client.inbox_item(referral_id)).alike if not each.held]
+    asked = {"act": "place_hold", **said.model_dump(mode="json")}
+    lines = [{"referral_id": str(each), **asked} for each in (referral_id, *others)]
+    results = await client.answer_many(Subject.CASE, lines)
+    if options.json:
+        output.document([each.model_dump(mode="json", exclude_none=True) for each in results])
+    else:
+        states = [each.state if each.problem is None else each.problem.code for each in results]
+        output.table(("referral", "state"), [*zip((referral_id, *others), states, strict=True)])
+    return output.DONE if all(each.problem is None for each in results) else output.FAILED
+
+
+def _print(state: SubjectState, options: Options) -> None:
+    from client.cli.shown import show_state
+
+    show_state(state.model_dump(mode="json"), options)
+
+
+async def ask(
+    provider: str,
+    locations: Sequence[str],
+    /,
+    *,
+    instrument: str,
+    kind: PreservationKind = PreservationKind.PRESERVE,
+    term: str | None = None,
+    until: date | None = None,
+    order_reference: str | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Ask a provider to keep what it has. Locations and your reference of the order reach it alone, sealed.
+
+    Parameters
+    ----------
+    provider
+        By its id in the directory.
+    locations
+        Each as KIND=VALUE, for example url=https://images.example/17; of a kind alone, url.
+    instrument
+        Under which instrument of the policy, for example eu_2023_1543.
+    kind
+        preserve, or produce: that is tracked alone, the order stays on its own channel.
+    term
+        For how long, by class: eu_60d, us_1y, ca_21d, ca_1y; or say --until, and not both.
+    until
+        Until which day.
+    order_reference
+        Your own.
+    """
+    async with output.service(options) as client:
+        from client.cli.shown import show_state
+        from shared.contracts.preserving import PreservationRecord, PreservationTerms
+
+        ordered = {"kind": kind, "instrument": instrument, "term": term, "until": until}
+        terms = PreservationTerms.model_validate(ordered)
+        record = PreservationRecord.model_validate(
+            {"locations": [_location(each) for each in locations], "order_reference": order_reference}
+        )
+        parts = [each.model_dump(mode="json", exclude_none=True) for each in (terms, record)]
+        body = {"provider": provider} | parts[0] | parts[1]
+        show_state(await client.call("POST", "/v1/preservations", body=body), options)
+        return output.DONE
+
+
+def _location(text: str) -> dict[str, str]:
+    kind, named, value = text.partition("=")
+    return {"kind": kind, "value": value} if named else {"kind": "url", "value": text}
+
+
+_SHOWN_MAX: Final = 20
+
+
+def _verb_of(subject: str) -> object:
+    """The verb for one kind of subject."""
+
+    async def answer_many(file: ExistingFile, /, *, options: Options = _OPTIONS) -> int:
+        """Send a table of answers. A refused line stops no other; the same command again does nothing twice.
+
+        Why lines were refused is kept in FILE.errors.csv, the lines themselves in FILE.refused.csv: mend them there,
+        and send that file.
+
+        Parameters
+        ----------
+        file
+            Answers as .csv: docs/bulk.md has the columns.
+        """
+        async with output.service(options) as client:
+            from client.cli.answer_file import AnswerFile, answer_file
+            from client.cli.import_file import progress
+            from shared.exchange.act import Subject
+
+            answers = AnswerFile(file, Subject(subject))
+            again = "the same command again does nothing twice"
+            with output.interrupted(again), progress("answered", answers.lines) as on_progress:
+                ended = await answer_file(answers, client, on_progress=on_progress)
+            _print_answered(answers, ended, options)
+            return output.DONE if ended.stopped is None and not ended.errors else output.FAILED
+
+    return answer_many
+
+
+notice, offer, case = map(_verb_of, ("notice", "offer", "case"))
+
+
+def _print_answered(file: AnswerFile, ended: Ended, options: Options) -> None:
+    report, refused = file.keep_errors(ended.errors), file.keep_refused(ended.refused)
+    taken = None if ended.stopped else ended.lines - len(ended.refused)
+    if options.json:
+        told: dict[str, object] = {"lines": ended.lines, "taken": taken, "refused": len(ended.refused)}
+        told |= {"errors": [error._asdict() for error in ended.errors], "report": report, "refused_lines": refused}
+        output.document(told | ({} if ended.stopped is None else {"stopped": ended.stopped.code}))
+        return
+    if ended.stopped is not None:
+        output.failure(ended.stopped, as_json=False)
+        output.line("what was sent is done: the same command again goes on, and does nothing twice")
+        return
+    output.line(f"{ended.lines} lines: {taken} taken, {len(ended.refused)} refused")
+    if ended.errors:
+        shown = ended.errors[:_SHOWN_MAX]
+        output.table(("line", "column", "code", "rule", "remedy"), shown)
+        output.line(f"why: {report}; the lines themselves: {refused}")
