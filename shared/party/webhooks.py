@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -17,6 +17,8 @@ from shared.contracts.base import Contract, Instant, Uuid
 from shared.exchange.act import ACTORS
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority
+from shared.party.due import due_router
+from shared.party.events import events_router
 from shared.party.recipient.api import Serving, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
 from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made
@@ -25,6 +27,7 @@ from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import BIGINT_MAX, Limit
+from shared.runtime.http.whoami import whoami_router
 
 _ID: Final = "019b2d3c-4400-7000-8000-000000000003"
 _WEBHOOK: Final[dict[str, JsonValue]] = {
@@ -299,3 +302,9 @@ def _shown(one: Endpoint) -> ShownWebhook:
 
 def _shown_delivery(one: Delivery) -> ShownDelivery:
     return ShownDelivery(**{name: value for name, value in one._asdict().items() if value is not None})
+
+
+def feed_routers(serving: Serving, authority: Authority) -> Sequence[APIRouter]:
+    """The routes under /v1/events, /v1/due and /v1/webhooks, and /v1/whoami."""
+    feeds = events_router(serving, authority), due_router(serving, authority), webhooks_router(serving, authority)
+    return *feeds, whoami_router(serving.identified)

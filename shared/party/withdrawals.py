@@ -1,7 +1,8 @@
-"""Every withdrawal is answered and every keeping ends: what a recipient's service does where no person has.
+"""What a recipient's service does where no person has: withdrawals are answered, keepings end, questions lapse.
 
     taken back   unanswered for so many hours: kept where a rule says so (`shared.exchange.keeping`), else erased
     kept until   the day is over: erased, and its origin told
+    asked        nobody has answered in its time: it lapses
 
 The same messages as a person's, in a transaction that also moves the item. Any number of processes may look.
 """
@@ -15,11 +16,15 @@ from typing import Final
 
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.erasures import Erasure
+from shared.contracts.questions import LapsedQuestion
 from shared.exchange.act import Act
 from shared.exchange.keeping import reason_to_keep
 from shared.exchange.rows.erasures import ERASE
-from shared.exchange.states import row
+from shared.exchange.rows.questions import LAPSE
+from shared.exchange.states import may_come_in, row
+from shared.party.attention import Source
 from shared.party.by_rule import ByRule, ItemsOf, Ruling, look_for_ever
+from shared.party.questions.store import PostgresQuestions, raised_waits
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.runtime.instance.app import App
 from shared.runtime.watch.logs import log
@@ -88,3 +93,50 @@ def with_withdrawals(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
     rule = ByRule.at(app.machinery, recipient, items)
     withdrawals = Withdrawals(rule, answer_h=app.machinery.settings.withdrawal_answer_h)
     return replace(app, parts=app.parts | {"withdrawals": withdrawals.run})
+
+
+class Lapses:
+    """What parties of one instance have asked and nobody has answered in its time."""
+
+    def __init__(self, rule: ByRule) -> None:
+        self._rule = rule
+        self._act = row(rule.recipient.subject, LAPSE)
+        self._open_in = sorted(may_come_in(self._act))
+
+    async def run(self) -> None:
+        """Look for ever."""
+        await look_for_ever(self.look, lambda code: log("question_waits", code=code))
+
+    async def look(self) -> int:
+        """Say of a batch that it lapsed; how many questions that were. Raises `Unavailable`."""
+        return await self._rule.batch(self._act.name, self._lapse_due)
+
+    async def _lapse_due(self, ruling: Ruling) -> None:
+        taking = ruling.taking
+        due = await PostgresQuestions(ruling.session.driver).lapsed(
+            self._rule.clock.now(),
+            open_in=self._open_in,
+            limit=taking.limit,
+            but=taking.but,
+        )
+        taking.note([(subject, party) for party, subject, _ in due])
+        for party, subject, number in due:
+            await self._lapse(ruling, (subject, party), number)
+
+    async def _lapse(self, ruling: Ruling, key: ItemKey, number: int) -> None:
+        lapsed = LapsedQuestion(question=number)
+        await ruling.act(self._act, [key], lambda _: lapsed)
+
+
+def with_lapses(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
+    """The service with one part more, by which questions lapse."""
+    lapses = Lapses(ByRule.at(app.machinery, recipient, items))
+    return replace(app, parts=app.parts | {"lapses": lapses.run})
+
+
+def own_questions(recipient: RecipientKind) -> Source:
+    """What stands on the lists of those who have raised it."""
+    subject = recipient.subject
+    open_in = sorted(may_come_in(row(subject, LAPSE)))
+    look = partial(raised_waits, subject=subject, open_in=open_in)
+    return Source(subject.value, recipient.first, look)

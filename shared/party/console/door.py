@@ -117,6 +117,6 @@ def origin_door(
         places={Subject.REFERRAL: "referrals"},
         preservations=preservations,
     )
-    pages.ReferralPages(door.frame, use, serving.acts, authority=authority, last=door.live.last)
+    pages.ReferralPages(door.frame, use, authority=authority, last=door.live.last)
     ImportPages(door.frame, use, authority=authority)
     return door

@@ -10,15 +10,15 @@ from starlette.responses import Response
 from shared.contracts.base import Contract
 from shared.exchange.act import ACTORS
 from shared.kernel.errors import Refused
+from shared.party.console.forms import done_once
 from shared.party.webhooks import Doing, Registration, Replay, WebhookMoved, WebhookRoutes, WebhookSecret, sealed
-from shared.runtime.console.asked import ONCE, Asked
+from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import inputs_of, problems_of, read_inputs
 from shared.runtime.console.frame import ROOT, Frame, turned_to
 from shared.runtime.courier.addresses import read_url
 from shared.runtime.courier.endpoints import Endpoints
-from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.edge import read_model
 from shared.runtime.http.paging import BIGINT_MAX
-from shared.runtime.http.sameness import body_hash
 
 PATH: Final = f"{ROOT}/webhooks"
 _ATTEMPTS: Final = 50
@@ -116,13 +116,5 @@ class HookPages:
 
     async def _done(self, asked: Asked, action: str, body: bytes, *, doing: Doing) -> bytes:
         """An act, once for the form that it was sent from; what is stored of its answer."""
-        key, acts = read_key(asked.said(ONCE)), self._routes.serving.acts
-        _, answer = await acts.done(
-            asked.identity,
-            action,
-            roles=ACTORS,
-            key=key,
-            wanted=body_hash(asked.path, body),
-            act=self._routes.done(asked.identity, doing),
-        )
-        return answer
+        done = self._routes.done(asked.identity, doing)
+        return await done_once(asked, self._routes.serving.acts, action, done, roles=ACTORS, body=body)

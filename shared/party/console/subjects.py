@@ -17,25 +17,29 @@ from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
 from shared.party.compared import Comparison
-from shared.party.console.filters import filters_of
+from shared.party.console.forms import (
+    chosen_act,
+    chosen_state,
+    done_once,
+    filters_of,
+    read_reason,
+    read_said,
+    spelt,
+)
 from shared.party.console.live import Live
-from shared.party.console.reasons import read_reason
 from shared.party.finding import sought_in
-from shared.party.looks import looks_at
-from shared.party.opened import ShownLook
+from shared.party.opened import ShownLook, looks_at
 from shared.party.questions.domain import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.api import Serving
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Acting, ActOn, Items, Page, ShownItem
 from shared.party.recipient.use_cases import list_items, look_at_item, show_evidence, show_item
-from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of, read_inputs
+from shared.runtime.console.asked import Asked
+from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import RowScope, Session
-from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
-from shared.runtime.http.sameness import body_hash
 from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.reveal import RevealReason
 
@@ -105,10 +109,9 @@ class SubjectPages:
             frame.post(f"/{kind.path}/bulk/confirmed", self._in_bulk)
 
     async def _list(self, asked: Asked) -> Response:
-        state, mine = asked.query("state"), asked.query("claimed") == "mine"
+        mine = asked.query("claimed") == "mine"
         known = sorted(states(self._kind.recipient.subject))
-        if state is not None and state not in known:
-            raise not_found()
+        state = chosen_state(asked, known)
         claimed_by = asked.identity.actor if mine and self._kind.claimed else None
         page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
         after = await self._live.last(asked.identity)
@@ -193,7 +196,7 @@ class SubjectPages:
     async def _in_bulk(self, asked: Asked) -> Response:
         """Each alone: one that is refused holds up no other."""
         row, ids = self._chosen(asked)
-        said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+        said = read_said(row.takes, asked)
         self._serving.owe(asked.identity.party, len(ids))
         results: list[tuple[UUID, Refused | None]] = []
         for each in ids:
@@ -206,12 +209,10 @@ class SubjectPages:
 
     async def _act(self, asked: Asked) -> Response:
         """One act, once for the form that it was sent from."""
-        row = self._acts.get(asked.request.path_params["act"])
-        if row is None or asked.identity.role not in row.roles:
-            raise not_found()
+        row = chosen_act(asked, self._acts)
         subject_id, here = asked.id(), f"{ROOT}/{self._kind.path}/{asked.id()}"
         try:
-            said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+            said = read_said(row.takes, asked)
             await self._done(asked, row, subject_id, said=said)
         except Refused as error:
             if error.status in (403, 404):
@@ -224,11 +225,8 @@ class SubjectPages:
             state = await self._kind.act_on(row, subject_id, said=said, acting=self._acting(asked.identity, session))
             return {"state": state}
 
-        # The form's own key; of a form about several, one for each.
-        key = read_key(f"{asked.said(ONCE)}{beside}")
-        wanted = body_hash(asked.path, b"" if said is None else said.spelt())
         acts = self._serving.acts
-        await acts.done(asked.identity, row.name, roles=row.roles, key=key, wanted=wanted, act=move)
+        await done_once(asked, acts, row.name, move, roles=row.roles, body=spelt(said), beside=beside)
 
     async def _refused(self, asked: Asked, row: Act, error: Refused) -> Response:
         async with self._reading(asked.identity) as session:

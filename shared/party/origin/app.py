@@ -13,11 +13,11 @@ from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart
+from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.doing import OriginApi
-from shared.party.origin.api.filed import answer_filed
 from shared.party.origin.bus import OriginBus
-from shared.party.origin.store.alarms import keep_alarm
+from shared.party.origin.store.attention import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.locations import Locations
 from shared.party.origin.timers import OriginTimers

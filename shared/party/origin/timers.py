@@ -14,9 +14,8 @@ from shared.kernel.clock import Clock
 from shared.party.apart import Apart, apart_from_others
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresPlanned
-from shared.party.origin.use_cases.again import DecideAgain, Law
+from shared.party.origin.use_cases.again import BATCH, DecideAgain, IssuePlanned, Law
 from shared.party.origin.use_cases.holds import Holding
-from shared.party.origin.use_cases.planned import BATCH, IssuePlanned
 from shared.party.taking import Taking
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.timers.timers import CLOCK_TOLERANCE, Witness, database_time

@@ -39,18 +39,17 @@ from shared.party.origin.domain import (
     WithdrawnReferral,
 )
 from shared.party.origin.domain import Request as Filed
+from shared.party.origin.store.acts import PostgresIssued
 from shared.party.origin.store.amendments import PostgresAmendments
-from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.alarms import Alarms, Kind
-from shared.party.origin.use_cases.checks import check_items
 from shared.party.origin.use_cases.holds import confirm_override, propose_override
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.questions import answer_question
+from shared.party.origin.use_cases.questions import answer_question, check_items
 from shared.party.origin.use_cases.referrals import Withdrawal, withdraw_referral
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, drop_referral, release_referral
 from shared.party.origin.use_cases.transfers import transfer_referral

@@ -16,14 +16,13 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.compared import Comparison
-from shared.party.console.filters import filters_of
-from shared.party.console.reasons import read_reason
+from shared.party.console.forms import chosen_act, chosen_state, done_once, filters_of, read_reason, read_said, spelt
 from shared.party.finding import sought_in
 from shared.party.origin.api.doing import Doing, OriginApi
 from shared.party.origin.console import filing
 from shared.party.origin.console.acting import AMEND, FORMS, may_amend
 from shared.party.origin.console.acting import forms_of as acting_forms
-from shared.party.origin.console.amending import Amendment, amended
+from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
 from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
@@ -32,11 +31,9 @@ from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of, labels_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
 from shared.runtime.console.frame import ROOT, Frame, turned_to
-from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import InvalidFields, problem_body
-from shared.runtime.http.sameness import body_hash
 from shared.vocabulary.reveal import RevealReason
 from shared.vocabulary.routing import Disposition
 
@@ -54,14 +51,12 @@ class ReferralPages:
         self,
         frame: Frame,
         use: OriginApi,
-        acts: Acts,
         *,
         authority: Authority,
         last: Callable[[Identity], Awaitable[int | None]],
     ) -> None:
         self._frame = frame
         self._use = use
-        self._acts = acts
         self._authority = authority
         self._last = last
         frame.get("/referrals", self._list)
@@ -75,10 +70,8 @@ class ReferralPages:
         frame.post("/new/preview", self._preview)
 
     async def _list(self, asked: Asked) -> Response:
-        state = asked.query("state")
         known = [each.value for each in ReferralState]
-        if state is not None and state not in known:
-            raise not_found()
+        state = chosen_state(asked, known)
         sought, after = sought_in(asked.query), await self._last(asked.identity)
         async with self._use.reading(asked.identity) as acting:
             below = asked.query("cursor")
@@ -136,13 +129,10 @@ class ReferralPages:
 
     async def _act(self, asked: Asked) -> Response:
         """One act, once for the form that it was sent from."""
-        act = next((each for each in FORMS if each.name == asked.request.path_params["act"]), None)
-        if act is None or asked.identity.role not in act.roles:
-            raise not_found()
+        act = chosen_act(asked, {each.name: each for each in FORMS})
         try:
-            takes = FORMS[act]
-            said = None if takes is None else read_model(takes, read_inputs(takes, asked.form))
-            await self._do(asked, act, self._doing(act, asked, said), said=said)
+            said = read_said(FORMS[act], asked)
+            await self._do(asked, act, self._doing(act, asked, said), body=spelt(said))
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise
@@ -158,10 +148,8 @@ class ReferralPages:
 
         return self._use.changing(reroute, asked.identity)
 
-    async def _do(self, asked: Asked, act: Act, doing: Doing, *, said: Contract | None = None, also: str = "") -> None:
-        body = also.encode() if said is None else said.spelt()
-        key, wanted = read_key(asked.said(ONCE)), body_hash(asked.path, body)
-        await self._acts.done(asked.identity, act.name, roles=act.roles, key=key, wanted=wanted, act=doing)
+    async def _do(self, asked: Asked, act: Act, doing: Doing, *, body: bytes) -> None:
+        await done_once(asked, self._use.acts, act.name, doing, roles=act.roles, body=body)
 
     async def _amending(self, asked: Asked) -> Response:
         return await self._amendment(asked)
@@ -177,7 +165,7 @@ class ReferralPages:
 
         try:
             doing = self._use.changing(amend, asked.identity)
-            await self._do(asked, AMEND, doing, also=f"{revision}\n{to_json(told).decode()}")
+            await self._do(asked, AMEND, doing, body=f"{revision}\n{to_json(told).decode()}".encode())
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise

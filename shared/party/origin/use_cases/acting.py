@@ -17,8 +17,8 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import not_found
 from shared.kernel.ids import uuid4
 from shared.party.origin.records import Filed, Told
+from shared.party.origin.store.acts import PostgresIssued
 from shared.party.origin.store.amendments import PostgresAmendments
-from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews

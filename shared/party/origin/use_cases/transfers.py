@@ -1,8 +1,8 @@
-"""Transferring a referral, and granting the one claim: at the origin, which holds it until then.
+"""Who may claim a referral, who has it, and which agencies are told of each other.
 
-A referral is locked before anything about a claim of it is looked at; whoever locks it first grants, and everybody who
-may claim is told in the same transaction: the one that it has it, all others that it is gone. A claim that comes later
-has crossed that on its way, and is answered already.
+A claim is granted in the transaction of its answer: the first that may, and nobody else. Contact is suggested in a step
+of its own, after the answers and the links that it goes by: each of them leaves word in its own transaction, so
+whichever was last is looked at when all are there. It says nothing to who has not opted in, and nothing of who has not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from uuid import UUID
 
 from shared.contracts.answers import Answer
 from shared.contracts.base import Contract
-from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, OFFER_CLAIMED, TRANSFER_OFFERED, MessageType
+from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.registry import (
+    CLAIM_GONE,
+    CLAIM_GRANTED,
+    CONTACT_SUGGESTED,
+    OFFER_CLAIMED,
+    TRANSFER_OFFERED,
+    MessageType,
+)
 from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.exchange.act import Offered, Subject
 from shared.exchange.events import Event, event_type, happened
@@ -25,10 +33,11 @@ from shared.exchange.states import follow, may_come_in, row
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.origin.domain import TransferredReferral, TransferStands
-from shared.party.origin.records import Held
-from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.origin.records import Held, Met
+from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
 from shared.party.origin.use_cases.acting import Acting, Letters
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import PartyKind
@@ -148,3 +157,35 @@ class Claiming:
         if planned:
             active = await self.holding.holds.active([referral_id])
             await self.holding.end(active.get(referral_id, ()), HoldEnd.LAPSED)
+
+
+async def suggest_contacts(
+    contacts: PostgresContacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
+) -> None:
+    """Tell the agencies of one batch. `instance` serves the origins."""
+    due = await contacts.due(taking)
+    among = [each for each in directory.contactable if _can_be_told(each, directory, at)]
+    if due and among:
+        met = await contacts.met(due, among)
+        await contacts.send([each for one in met for each in _suggested(one, Letters(directory, instance, at))])
+
+
+def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
+    """Whether there is a key to seal for it: else one agency would hold up what is told all others."""
+    instance = directory.instance_of(agency)
+    return instance is not None and directory.sealing_key(instance.id, at) is not None
+
+
+def _suggested(met: Met, letters: Letters) -> Sequence[Draft]:
+    """One message; none where its origin is served elsewhere now."""
+    clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
+    told = {"agency": met.other, "ground": met.ground, "their_referral_id": met.their_referral_id}
+    return letters.tell(
+        CONTACT_SUGGESTED,
+        clear,
+        of=met.referral_id,
+        sender=met.party,
+        to=met.agency,
+        exercise=met.exercise,
+        sealed=Contact.model_validate(told).model_dump_json().encode(),
+    )

@@ -35,6 +35,8 @@ from shared.party.preservation.domain import (
 )
 from shared.party.said import Said
 from shared.party.stores import RecordStore
+from shared.party.waiting import PRESERVATION_REFUSED, PRESERVATION_UNANSWERED, RANK_MAX, Mend, Waits, waits_of
+from shared.party.waiting import Place as Above
 from shared.runtime.database.columns import Columns, Json, insert
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
@@ -275,3 +277,36 @@ def opened_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> PreservationRec
 
 def _place(preservation_id: UUID, party: str) -> Place:
     return Place(TABLE, str(preservation_id), party)
+
+
+_UNANSWERED: Final = """
+SELECT preservation_id AS id, preservation_id AS subject, counterpart AS party, asked_at AS since FROM preservation
+WHERE party = $1 AND state = 'requested' AND (asked_at, preservation_id) > ($2::timestamptz, $3)
+ORDER BY asked_at, preservation_id LIMIT $4
+"""
+#: Once it is over nobody waits for it. What a provider has answered may be corrected still, so for it that is not over.
+_NOT_TAKEN: Final = """
+SELECT preservation_id AS id, preservation_id AS subject, counterpart AS party, code, refused_at AS since
+FROM preservation
+WHERE party = $1 AND refused_at IS NOT NULL AND (refused_at, preservation_id) > ($2::timestamptz, $3)
+  AND state NOT IN ('ended', 'withdrawn', 'withdrawal_acknowledged')
+  AND NOT (asks AND state IN ('refused', 'not_possible', 'too_late'))
+ORDER BY refused_at, preservation_id LIMIT $4
+"""
+
+
+async def unanswered_waits(
+    driver: asyncpg.Connection, party: str, above: Above, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """The requests without an answer, the oldest first: the first `limit` behind `above`."""
+    # No request says that a child is at risk: they stand among the rest.
+    rows = await driver.fetch(_UNANSWERED, party, *above.of_last_rank(), limit) if rank_max == RANK_MAX else []
+    return [waits_of(row, PRESERVATION_UNANSWERED, kind=Subject.PRESERVATION, mend=Mend.ANSWER) for row in rows]
+
+
+async def refused_waits(
+    driver: asyncpg.Connection, party: str, above: Above, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """What the other side's instance has refused of the party's own acts, and is not over: the oldest first."""
+    rows = await driver.fetch(_NOT_TAKEN, party, *above.of_last_rank(), limit) if rank_max == RANK_MAX else []
+    return [waits_of(row, PRESERVATION_REFUSED, kind=Subject.PRESERVATION, mend=Mend.REFILE) for row in rows]

@@ -25,7 +25,7 @@ from shared.exchange.message import Draft, Received, Record
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
-from shared.party.looks import note_look
+from shared.party.opened import note_look
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import ItemAct, Page, ShownItem
