@@ -196,6 +196,40 @@ class WebhookRoutes:
 
         return act
 
+    def registering(self, said: Registration) -> Doing:
+        """Have events sent to an address. Raises `Refused` for one that may not be called."""
+        read_url(said.url, self.serving.address_rules)
+
+        async def register(mine: Endpoints) -> Contract:
+            return sealed(await mine.register(said.url, after=said.after, at=self.serving.clock.now()))
+
+        return register
+
+    def rotating(self, webhook_id: UUID) -> Doing:
+        """Another secret."""
+
+        async def rotate(mine: Endpoints) -> Contract:
+            return sealed(await mine.rotate(webhook_id, at=self.serving.clock.now()))
+
+        return rotate
+
+    def replaying(self, webhook_id: UUID, said: Replay) -> Doing:
+        """Send again from a number on."""
+
+        async def replay(mine: Endpoints) -> Contract:
+            number = await mine.replay(webhook_id, said.number)
+            return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
+
+        return replay
+
+    def triggering(self, webhook_id: UUID) -> Doing:
+        """Put an event that means nothing into the feed."""
+
+        async def trigger(mine: Endpoints) -> Contract:
+            return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
+
+        return trigger
+
     async def remove(self, identity: Identity, webhook_id: UUID) -> WebhookMoved:
         self.authority.require("webhook", identity.role, action="remove", state=WebhookState.ACTIVE)
         scope = RowScope([identity.party], identity.role, "remove")
@@ -222,41 +256,23 @@ def webhooks_router(serving: Serving, authority: Authority) -> APIRouter:
     async def register(request: Request, identity: Identity = who) -> Response:
         """Have the party's events sent to an address, each signed with the secret that is answered here."""
         said = read_model(Registration, await read_json(request))
-        read_url(said.url, serving.address_rules)
-
-        async def doing(mine: Endpoints) -> Contract:
-            return sealed(await mine.register(said.url, after=said.after, at=serving.clock.now()))
-
-        return await routes.make(request, identity, "submit", doing=doing)
+        return await routes.make(request, identity, "submit", doing=routes.registering(said))
 
     @router.post("/{webhook_id}:rotate", **does(WebhookSecret))
     async def rotate(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Another secret. The one before signs beside it for a day."""
-
-        async def doing(mine: Endpoints) -> Contract:
-            return sealed(await mine.rotate(webhook_id, at=serving.clock.now()))
-
-        return await routes.make(request, identity, "rotate", doing=doing)
+        return await routes.make(request, identity, "rotate", doing=routes.rotating(webhook_id))
 
     @router.post("/{webhook_id}:replay", **does(WebhookMoved, takes=[Replay]))
     async def replay(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Send again from a number on, in order and under the same ids; and begin again where it was paused."""
         said = read_model(Replay, await read_json(request))
-
-        async def doing(mine: Endpoints) -> Contract:
-            number = await mine.replay(webhook_id, said.number)
-            return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
-
-        return await routes.act(request, identity, "replay", doing=doing)
+        return await routes.act(request, identity, "replay", doing=routes.replaying(webhook_id, said))
 
     @router.post("/{webhook_id}:trigger", **does(WebhookMoved))
     async def trigger(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Put an event that means nothing into the party's feed, to see it arrive."""
-
-        async def doing(mine: Endpoints) -> Contract:
-            return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
-
-        return await routes.act(request, identity, "trigger", doing=doing)
+        return await routes.act(request, identity, "trigger", doing=routes.triggering(webhook_id))
 
     return router
 

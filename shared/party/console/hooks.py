@@ -7,16 +7,13 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
 from shared.exchange.act import ACTORS
 from shared.kernel.errors import Refused
 from shared.party.console.forms import done_once
-from shared.party.webhooks import Doing, Registration, Replay, WebhookMoved, WebhookRoutes, WebhookSecret, sealed
+from shared.party.webhooks import Doing, Registration, Replay, WebhookRoutes, WebhookSecret
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import inputs_of, problems_of, read_inputs
 from shared.runtime.console.frame import ROOT, Frame, turned_to
-from shared.runtime.courier.addresses import read_url
-from shared.runtime.courier.endpoints import Endpoints
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.paging import BIGINT_MAX
 
@@ -44,12 +41,7 @@ class HookPages:
     async def _register(self, asked: Asked) -> Response:
         try:
             said = read_model(Registration, read_inputs(Registration, asked.form))
-            read_url(said.url, self._routes.serving.address_rules)
-
-            async def doing(mine: Endpoints) -> Contract:
-                return sealed(await mine.register(said.url, after=said.after, at=self._routes.serving.clock.now()))
-
-            answer = await self._done(asked, "submit", said.spelt(), doing=doing)
+            answer = await self._done(asked, "submit", said.spelt(), doing=self._routes.registering(said))
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -88,26 +80,15 @@ class HookPages:
 
     async def _replay(self, asked: Asked) -> Response:
         said = read_model(Replay, read_inputs(Replay, asked.form))
-
-        async def doing(mine: Endpoints) -> Contract:
-            number = await mine.replay(asked.id(), said.number)
-            return WebhookMoved(webhook_id=asked.id(), state=(await mine.show(asked.id())).state, number=number)
-
-        await self._done(asked, "replay", said.spelt(), doing=doing)
+        await self._done(asked, "replay", said.spelt(), doing=self._routes.replaying(asked.id(), said))
         return turned_to(f"{PATH}/{asked.id()}?done=replay")
 
     async def _trigger(self, asked: Asked) -> Response:
-        async def doing(mine: Endpoints) -> Contract:
-            return WebhookMoved(webhook_id=asked.id(), state=await mine.trigger(asked.id()))
-
-        await self._done(asked, "trigger", b"", doing=doing)
+        await self._done(asked, "trigger", b"", doing=self._routes.triggering(asked.id()))
         return turned_to(f"{PATH}/{asked.id()}?done=test")
 
     async def _rotate(self, asked: Asked) -> Response:
-        async def doing(mine: Endpoints) -> Contract:
-            return sealed(await mine.rotate(asked.id(), at=self._routes.serving.clock.now()))
-
-        answer = await self._done(asked, "rotate", b"", doing=doing)
+        answer = await self._done(asked, "rotate", b"", doing=self._routes.rotating(asked.id()))
         return await self._shown(asked, asked.id(), secret=await self._routes.shown(asked.identity, answer))
 
     async def _remove(self, asked: Asked) -> Response:

@@ -88,13 +88,9 @@ class PostgresIssued(PartyStore):
         rows = await self._driver.fetch(_ISSUED, referral_id)
         return [
             IssuedEdge(
-                row["edge_id"],
-                row["notice_id"],
-                row["recipient"],
-                row["instance"],
-                tuple(row["items"]),
-                frozenset(row["gone"]),
-                Answered(AnswerState(row["answer"]), row["answer_detail"] or {}, row["acts"]),
+                **{name: row[name] for name in ("edge_id", "notice_id", "recipient", "instance", "items")},
+                gone=frozenset(row["gone"]),
+                answer=Answered(AnswerState(row["answer"]), row["answer_detail"] or {}, row["acts"]),
             )
             for row in rows
         ]

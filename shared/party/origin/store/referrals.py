@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +18,7 @@ from shared.party.origin.domain import (
     ReferralPage,
     SentEdge,
     ShownReferral,
+    Stood,
     Ticks,
     WorkPage,
     ticks,
@@ -139,9 +140,9 @@ class PostgresReferrals(RecordStore):
 
     async def ticked(self, listed: Sequence[ListedReferral]) -> dict[UUID, Ticks]:
         """The ticks of each of a page."""
-        stood: dict[UUID, list[_Stood]] = {each.referral_id: [] for each in listed}
+        stood: dict[UUID, list[Stood]] = {each.referral_id: [] for each in listed}
         for row in await self._driver.fetch(_STOOD, list(stood)):
-            stood[row["referral_id"]].append(_Stood(row["delivery"], row["withdrawal"], row["answer"]))
+            stood[row["referral_id"]].append(Stood(row["delivery"], row["withdrawal"], row["answer"]))
         return {each.referral_id: ticks(each.state, stood[each.referral_id]) for each in listed}
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
@@ -182,14 +183,6 @@ class PostgresReferrals(RecordStore):
     def _reference(self, told: asyncpg.Record, referral_id: UUID) -> str:
         key = unwrap(told["wrapped_key"], self._kek, places(referral_id, told["party"])[0])
         return reveal(told["case_reference"], key, reference_place(told["act"], told["party"])).decode()
-
-
-class _Stood(NamedTuple):
-    """How an edge stands, as the ticks count it."""
-
-    delivery: str
-    withdrawal: str | None
-    answer: str
 
 
 def _answers(told: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -77,29 +77,17 @@ WHERE p.preservation_id = $1 AND p.party = $2 ORDER BY a.kept
 """
 
 
-class _New(NamedTuple):
-    """A row of a fresh one, as it is written."""
-
-    preservation_id: UUID
-    party: str
-    counterpart: str
-    exercise: bool
-    state: str
-    offered: str
-    answer: str
-    kind: str
-    instrument: str
-    term: str | None
-    until: date | None
-    acts: int
-    told: int
-    asks: bool
-    content: bytes
-    wrapped_key: bytes
-    asked_at: datetime
-
-
-_NEW: Final = Columns.of(_New)
+_NEW: Final = Columns.of(
+    Preservation,
+    without=("standing", "erased"),
+    state="text",
+    offered="text",
+    answer="text",
+    asks="bool",
+    content="bytea",
+    wrapped_key="bytea",
+    asked_at="timestamptz",
+)
 _ADD: Final = insert(TABLE, _NEW)
 
 
@@ -150,25 +138,16 @@ class PostgresPreservations(RecordStore):
         content, wrapped = protected_record(
             preservation.preservation_id, preservation.party, record=record, kek=self._kek
         )
-        row = _New(
-            preservation.preservation_id,
-            preservation.party,
-            preservation.counterpart,
-            preservation.exercise,
-            preservation.state,
-            *preservation.standing,
-            preservation.kind.value,
-            preservation.instrument.value,
-            None if preservation.term is None else preservation.term.value,
-            preservation.until,
-            preservation.acts,
-            preservation.told,
-            preservation.acts > 0,  # the request is an act of whoever asks
-            content,
-            wrapped,
-            at,
+        rows = _NEW.rows(
+            [preservation],
+            offered=[preservation.standing.offered],
+            answer=[preservation.standing.answer],
+            asks=[preservation.acts > 0],  # the request is an act of whoever asks
+            content=[content],
+            wrapped_key=[wrapped],
+            asked_at=[at],
         )
-        await self._driver.execute(*_ADD.bind(rows=_NEW.rows([row])))
+        await self._driver.execute(*_ADD.bind(rows=rows))
 
     async def move(self, before: Preservation, after: Preservation) -> None:
         """Raises `Refused("state_forbids")` if it is no longer as it was."""
@@ -223,19 +202,13 @@ class PostgresPreservations(RecordStore):
 
 
 def _preservation(row: asyncpg.Record) -> Preservation:
+    same = ("preservation_id", "party", "counterpart", "exercise", "until", "acts", "told", "erased")
     return Preservation(
-        preservation_id=row["preservation_id"],
-        party=row["party"],
-        counterpart=row["counterpart"],
-        exercise=row["exercise"],
+        **{name: row[name] for name in same},
         standing=Standing(row["offered"], row["answer"]),
         kind=PreservationKind(row["kind"]),
         instrument=Instrument(row["instrument"]),
         term=None if row["term"] is None else PreservationTerm(row["term"]),
-        until=row["until"],
-        acts=row["acts"],
-        told=row["told"],
-        erased=row["erased"],
     )
 
 
