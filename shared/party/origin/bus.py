@@ -19,11 +19,11 @@ from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart, apart_from_others
 from shared.party.origin.records import Receipted
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.store.holds import PostgresHolds
+from shared.party.origin.store.holds import PostgresHolds, PostgresPlanned
 from shared.party.origin.store.referrals import PostgresMissing
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
-from shared.party.origin.use_cases.again import DUE_MAX, DecideAgain, Law
+from shared.party.origin.use_cases.again import BATCH, DUE_MAX, DecideAgain, IssuePlanned, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.questions import Asked
@@ -34,6 +34,7 @@ from shared.party.taking import Key, Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import Settlement, Unit
+from shared.runtime.timers.timers import CLOCK_TOLERANCE, Witness, database_time
 from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import PartyKind
@@ -44,6 +45,8 @@ InSession = Callable[[Session, Taking], Awaitable[None]]
 Issue = Callable[[PostgresEdges, UUID, Taking], Awaitable[UUID | None]]
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
+#: How often one looks whether a slot has come.
+SLOTS_EVERY_S: Final = 2.0
 #: How soon a new directory is noticed, and how often what has moved is looked for by the same.
 NOTICED_S: Final = 0.5
 FOLLOWED: Final = timedelta(minutes=1)
@@ -278,3 +281,45 @@ class OriginBus:
                 await act(session, taking)
 
         return await self._apart.batch(work, limit, in_transaction, whole=whole)
+
+
+class OriginTimers:
+    """Issues planned notices in their slots, of the parties that `scope` has then, by any number of workers.
+
+    Nothing is issued by a clock that the database's contradicts: then all of it waits.
+    """
+
+    #: A test takes another one, and shows what that breaks.
+    store: type[PostgresPlanned] = PostgresPlanned
+
+    def __init__(self, bus: OriginBus, scope: Callable[[], RowScope], *, witness: Witness = database_time) -> None:
+        self._bus = bus
+        self._scope = scope
+        self._witness = witness
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            looked = 0
+            async with apart_from_others("slots", lambda code: log("decision_waits", code=code)):
+                looked = await self.look()
+            if not looked:
+                await asyncio.sleep(SLOTS_EVERY_S)
+
+    async def look(self, limit: int = BATCH) -> int:
+        """Look once at what is due, at most `limit` notices; how many that were. Raises `Unavailable`."""
+        bus = self._bus
+        looked = await bus._batch("issue_planned", self._scope(), self._issue, limit=limit)
+        if looked:
+            bus._wake()
+        return looked
+
+    async def _issue(self, session: Session, taking: Taking) -> None:
+        bus, now = self._bus, self._bus._clock.now()
+        documents = bus._law.now()
+        if abs(now - await self._witness(session.driver)) > CLOCK_TOLERANCE:
+            return
+        edges = PostgresEdges(session.driver, bus._kek)
+        planned = self.store(session.driver, edges)
+        holding = Holding(planned, lambda: documents, bus._instance, now)
+        await IssuePlanned(planned, edges, bus._again, holding).issue(taking)
