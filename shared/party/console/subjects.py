@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import asyncpg
@@ -90,6 +90,15 @@ class SubjectKind:
     amended: Callable[[ShownItem], Sequence[Comparison]] = lambda _: ()
 
 
+class _Found(NamedTuple):
+    """One subject, what the party has raised of it and who has opened it, and the acts that it permits not now."""
+
+    it: ShownItem
+    raised: Sequence[ShownQuestion]
+    looks: Sequence[ShownLook]
+    closed: frozenset[str]
+
+
 class SubjectPages:
     """What the pages do. Views are what the use cases return."""
 
@@ -136,25 +145,28 @@ class SubjectPages:
 
     async def _one(self, asked: Asked) -> Response:
         after = await self._live.last(asked.identity)
-        async with self._reading(asked.identity) as session:
-            acting = self._acting(asked.identity, session)
-            found = await look_at_item(self._kind.recipient, asked.id(), acting)
-            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
-            closed = await self._closed(found, raised, acting)
-        return self._shown(asked, found, raised, closed=closed, looks=looks, after=after)
+        return self._shown(asked, await self._found(asked), after=after)
 
     async def _reveal(self, asked: Asked) -> Response:
         """The record, for a reason that audit is told."""
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{ROOT}/{self._kind.path}/{asked.id()}")) is not None:
             return unproven
+        found = await self._found(asked, reason)
+        return self._shown(asked, found, opened=found.it, compared=self._kind.amended(found.it))
+
+    async def _found(self, asked: Asked, reason: RevealReason | None = None) -> _Found:
+        """What is shown of one; with a `reason` its record is opened."""
+        recipient, subject_id, party = self._kind.recipient, asked.id(), asked.identity.party
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
-            found = await show_item(self._kind.recipient, asked.id(), acting, reason=reason)
-            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
-            closed = await self._closed(found, raised, acting)
-        compared = self._kind.amended(found)
-        return self._shown(asked, found, raised, closed=closed, looks=looks, opened=found, compared=compared)
+            if reason is None:
+                found = await look_at_item(recipient, subject_id, acting)
+            else:
+                found = await show_item(recipient, subject_id, acting, reason=reason)
+            raised = await PostgresQuestions(session.driver).about(party, subject_id)
+            looks = await looks_at(session.driver, self._serving.kek, party=party, subject=subject_id)
+            return _Found(found, raised, looks, await self._closed(found, raised, acting))
 
     async def _evidence(self, asked: Asked) -> Response:
         async with self._reading(asked.identity) as session:
@@ -229,16 +241,11 @@ class SubjectPages:
         await done_once(asked, acts, row.name, move, roles=row.roles, body=spelt(said), beside=beside)
 
     async def _refused(self, asked: Asked, row: Act, error: Refused) -> Response:
-        async with self._reading(asked.identity) as session:
-            acting = self._acting(asked.identity, session)
-            found = await look_at_item(self._kind.recipient, asked.id(), acting)
-            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
-            closed = await self._closed(found, raised, acting)
-        inputs = inputs_of(row.takes, rows=self._kind.numbers(found))
+        found = await self._found(asked)
+        inputs = inputs_of(row.takes, rows=self._kind.numbers(found.it))
         wrong: dict[str, object] = {"problems": problems_of(error, inputs), "labels": labels_of(inputs)}
-        here = closed - {row.name}
-        said = {"refused": row.name, "looks": looks, **wrong}
-        return self._shown(asked, found, raised, closed=here, status=error.status, **said)
+        here = found._replace(closed=found.closed - {row.name})
+        return self._shown(asked, here, status=error.status, refused=row.name, **wrong)
 
     async def _closed(self, found: ShownItem, raised: Sequence[ShownQuestion], acting: Acting) -> frozenset[str]:
         """The acts that its state permits, and what stands beside it does not."""
@@ -250,36 +257,20 @@ class SubjectPages:
         """Whether the act can be done to it as it stands."""
         return _state(found) in may_come_in(row) and row.name not in await self._closed(found, (), acting)
 
-    async def _looks(self, asked: Asked, session: Session) -> Sequence[ShownLook]:
-        """Who of the party has opened it."""
-        return await looks_at(session.driver, self._serving.kek, party=asked.identity.party, subject=asked.id())
-
-    async def _raised(self, asked: Asked, session: Session) -> Sequence[ShownQuestion]:
-        """What the party has asked or contested of it."""
-        return await PostgresQuestions(session.driver).about(asked.identity.party, asked.id())
-
-    def _shown(
-        self,
-        asked: Asked,
-        found: ShownItem,
-        raised: Sequence[ShownQuestion],
-        *,
-        closed: frozenset[str],
-        status: int = 200,
-        **more: object,
-    ) -> Response:
-        numbers, state = self._kind.numbers(found), _state(found)
+    def _shown(self, asked: Asked, found: _Found, *, status: int = 200, **more: object) -> Response:
+        numbers, state = self._kind.numbers(found.it), _state(found.it)
         open_acts = [
             (row, inputs_of(row.takes, rows=numbers))
             for row in self._acts.values()
-            if asked.identity.role in row.roles and state in may_come_in(row) and row.name not in closed
+            if asked.identity.role in row.roles and state in may_come_in(row) and row.name not in found.closed
         ]
         done = asked.query("done")
         views: dict[str, object] = {
             "kind": self._kind,
-            "it": found,
+            "it": found.it,
             "id": asked.id(),
-            "raised": raised,
+            "raised": found.raised,
+            "looks": found.looks,
             "acts": open_acts,
             "reasons": list(RevealReason),
             "done": done if done in self._acts else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel, JsonValue
@@ -44,21 +45,17 @@ _ROUTE: Final = "/console/referrals"
 _JSON: Final = "application/json"
 
 
+@dataclass(eq=False)
 class ReferralPages:
     """What the pages do. `last` is where a page begins to listen for news."""
 
-    def __init__(
-        self,
-        frame: Frame,
-        use: OriginApi,
-        *,
-        authority: Authority,
-        last: Callable[[Identity], Awaitable[int | None]],
-    ) -> None:
-        self._frame = frame
-        self._use = use
-        self._authority = authority
-        self._last = last
+    frame: Frame
+    use: OriginApi
+    authority: Authority
+    last: Callable[[Identity], Awaitable[int | None]]
+
+    def __post_init__(self) -> None:
+        frame = self.frame
         frame.get("/referrals", self._list)
         frame.get("/referrals/{id}", self._one)
         frame.post("/referrals/{id}/act/{act}", self._act)
@@ -72,13 +69,13 @@ class ReferralPages:
     async def _list(self, asked: Asked) -> Response:
         known = [each.value for each in ReferralState]
         state = chosen_state(asked, known)
-        sought, after = sought_in(asked.query), await self._last(asked.identity)
-        async with self._use.reading(asked.identity) as acting:
+        sought, after = sought_in(asked.query), await self.last(asked.identity)
+        async with self.use.reading(asked.identity) as acting:
             below = asked.query("cursor")
             page = await acting.referrals.page(acting.party, sought, state=state, cursor=below, limit=ROWS_OF_A_PAGE)
             ticks = await acting.referrals.ticked(page.items)
         views = {"listed": page, "ticks": ticks, "states": known, "state": state, "after": after}
-        return self._frame.page(asked, "referrals.html", views | filters_of(asked))
+        return self.frame.page(asked, "referrals.html", views | filters_of(asked))
 
     async def _one(self, asked: Asked) -> Response:
         return await self._shown(asked)
@@ -86,9 +83,9 @@ class ReferralPages:
     async def _reveal(self, asked: Asked) -> Response:
         """What amendments have changed, for a reason that audit is told."""
         reason = read_reason(asked)
-        if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
+        if (unproven := self.frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
-        async with self._use.reading(asked.identity) as acting:
+        async with self.use.reading(asked.identity) as acting:
             compared = await compare_revisions(asked.id(), acting, reason=reason)
         return await self._shown(asked, compared=compared)
 
@@ -100,8 +97,8 @@ class ReferralPages:
         problem: Refused | None = None,
         compared: Sequence[Comparison] | None = None,
     ) -> Response:
-        after = await self._last(asked.identity)
-        async with self._use.reading(asked.identity) as acting:
+        after = await self.last(asked.identity)
+        async with self.use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
             directory = acting.directory()
             raised = await acting.questions.about(acting.party, asked.id())
@@ -125,7 +122,7 @@ class ReferralPages:
             "looks": looks,
             "reasons": list(RevealReason),
         }
-        return self._frame.page(asked, "referral.html", views, status=status)
+        return self.frame.page(asked, "referral.html", views, status=status)
 
     async def _act(self, asked: Asked) -> Response:
         """One act, once for the form that it was sent from."""
@@ -141,15 +138,15 @@ class ReferralPages:
 
     def _doing(self, act: Act, asked: Asked, said: Contract | None) -> Doing:
         if not isinstance(said, Rerouting):
-            return self._use.doing(act, asked.id(), said, identity=asked.identity)
+            return self.use.doing(act, asked.id(), said, identity=asked.identity)
 
         async def reroute(acting: Acting) -> AmendedReferral:
             return await reroute_referral(asked.id(), said, acting, body_sha256=digest(said.spelt()))
 
-        return self._use.changing(reroute, asked.identity)
+        return self.use.changing(reroute, asked.identity)
 
     async def _do(self, asked: Asked, act: Act, doing: Doing, *, body: bytes) -> None:
-        await done_once(asked, self._use.acts, act.name, doing, roles=act.roles, body=body)
+        await done_once(asked, self.use.acts, act.name, doing, roles=act.roles, body=body)
 
     async def _amending(self, asked: Asked) -> Response:
         return await self._amendment(asked)
@@ -164,7 +161,7 @@ class ReferralPages:
             return await amend_in_part(asked.id(), lambda stands: amended(stands, told), acting, revision=follows)
 
         try:
-            doing = self._use.changing(amend, asked.identity)
+            doing = self.use.changing(amend, asked.identity)
             await self._do(asked, AMEND, doing, body=f"{revision}\n{to_json(told).decode()}".encode())
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
@@ -178,17 +175,17 @@ class ReferralPages:
     async def _amendment(
         self, asked: Asked, *, status: int = 200, problem: Refused | None = None, again: bool = False
     ) -> Response:
-        async with self._use.reading(asked.identity) as acting:
+        async with self.use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
         if not may_amend(found, asked.identity.role):
             raise not_found()
         problems = [] if problem is None else _of_amendment(problem)
         inputs = _inputs(Amendment)
         views = {"it": found, "inputs": inputs, "labels": labels_of(inputs), "problems": problems, "again": again}
-        return self._frame.page(asked, "amend.html", views, status=status)
+        return self.frame.page(asked, "amend.html", views, status=status)
 
     def _require_filing(self, role: Role) -> None:
-        self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
+        self.authority.require("referral", role, action="submit", state=Disposition.ROUTED)
 
     async def _new(self, asked: Asked) -> Response:
         self._require_filing(asked.identity.role)
@@ -199,7 +196,7 @@ class ReferralPages:
         looked = await self._looked(asked)
         if asked.wants_part:
             views = {"looked": looked, "problems": _problems(looked), "labels": labels_of(_inputs(filing.NewReferral))}
-            return self._frame.page(asked, "preview.html", views)
+            return self.frame.page(asked, "preview.html", views)
         return self._form(asked, looked=looked)
 
     async def _file(self, asked: Asked) -> Response:
@@ -208,7 +205,7 @@ class ReferralPages:
             return await self._preview(asked)
         key = read_key(asked.said(ONCE))
         try:
-            reply = await self._use.file_spelt(asked.identity, self._body(asked), key=key, route=_ROUTE)
+            reply = await self.use.file_spelt(asked.identity, self._body(asked), key=key, route=_ROUTE)
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -224,7 +221,7 @@ class ReferralPages:
         return self._form(asked, status=409, again=True)
 
     async def _looked(self, asked: Asked) -> filing.Looked:
-        answer = await self._use.checked(asked.identity, self._body(asked), _JSON)
+        answer = await self.use.checked(asked.identity, self._body(asked), _JSON)
         return filing.LookedAt.model_validate_json(answer).results[0]
 
     def _body(self, asked: Asked) -> bytes:
@@ -244,7 +241,7 @@ class ReferralPages:
         found = problems or []
         inputs = _inputs(filing.NewReferral)
         views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found, "again": again}
-        return self._frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
+        return self.frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
 
 
 def _inputs(model: type[BaseModel]) -> tuple[Input | Group, ...]:

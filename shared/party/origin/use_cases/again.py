@@ -59,13 +59,13 @@ class Law:
     at: Callable[[datetime], Documents]
 
 
+@dataclass(frozen=True, slots=True)
 class DecideAgain:
     """Replaces refused messages in one transaction: old edges retire, new ones are enqueued, audit is told."""
 
-    def __init__(self, *, law: Law, instance: str, clock: Clock) -> None:
-        self._law = law
-        self._instance = instance
-        self._clock = clock
+    law: Law
+    instance: str
+    clock: Clock
 
     async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
         """Recipients refused these as stale: count that, and note when each is decided again, or given up."""
@@ -73,13 +73,13 @@ class DecideAgain:
 
     async def due(self, edges: PostgresEdges, taking: Taking) -> None:
         """Decide again what has waited for it long enough. Without documents it all waits on."""
-        await self._replace(edges, await edges.due(self._clock.now(), taking))
+        await self._replace(edges, await edges.due(self.clock.now(), taking))
 
     def _try(self, edge: StaleEdge) -> Try:
-        at = self._clock.now()
+        at = self.clock.now()
         try:
-            counts = self._law.at(edge.decided_at).law == edge.law
-            self._law.now()
+            counts = self.law.at(edge.decided_at).law == edge.law
+            self.law.now()
         except Unavailable:
             return Try(edge.edge_id, edge.tried, at)
         tried = edge.tried + counts
@@ -104,7 +104,7 @@ class DecideAgain:
         """
         found = await edges.waiting(after, taking)
         wanted = [each for each in found if not each.withdrawn]
-        again = [self.decide(each, self._law.now()) for each in wanted]
+        again = [self.decide(each, self.law.now()) for each in wanted]
         replaced = {
             each.stale[edge.recipient, edge.purpose].edge_id
             for each, decided in zip(wanted, again, strict=True)
@@ -134,14 +134,14 @@ class DecideAgain:
 
     async def untold(self, missing: PostgresMissing, taking: Taking) -> None:
         """Tell again withdrawals that an instance of their recipient does not know of."""
-        directory, at = self._law.now().directory, self._clock.now()
+        directory, at = self.law.now().directory, self.clock.now()
         withdrawn = await missing.taken_back(taking)
         await missing.tell_again([(each, _told_again(each, directory, at)) for each in withdrawn])
 
     async def _anew(self, edges: PostgresEdges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
         # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
         # Of what `waited` and waits on nothing is written, and nobody told.
-        again = [self.decide(each, self._law.now()) for each in found]
+        again = [self.decide(each, self.law.now()) for each in found]
         changed = [each for each in again if each.emitted or each.dropped or not waited]
         ids = {each.referral_id for each in changed}
         issued = {edge.edge_id for each in found if each.referral_id in ids for edge in each.stale.values()}
@@ -162,7 +162,7 @@ class DecideAgain:
         """Decisions made again, and behind each edge what its hotline was told of a transfer."""
         anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
         told = [each for each in await edges.transfers({referral for referral, _ in anew}) if each[:2] in anew]
-        letters = Letters(self._law.now().directory, self._instance, self._clock.now())
+        letters = Letters(self.law.now().directory, self.instance, self.clock.now())
         held = {each.referral_id: _held(each) for each in found}
         drafts = {each.referral_id: [*each.drafts] for each in again}
         for each in told:
@@ -171,7 +171,7 @@ class DecideAgain:
 
     def _decided(self, referral: StaleReferral) -> list[Again]:
         """What becomes of a referral's edges: those that were tried often enough are given up, the others decided."""
-        documents = self._law.now()
+        documents = self.law.now()
         tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
         others = {key: edge for key, edge in referral.stale.items() if key not in tired}
         found = [self._given_up(replace(referral, stale=tired), documents)] if tired else []
@@ -180,7 +180,7 @@ class DecideAgain:
     def decide(self, referral: StaleReferral, documents: Documents) -> Again:
         """What becomes of these edges of a referral by these documents: what cannot be decided is given up."""
         origin = documents.directory.party(referral.party)
-        if origin is None or origin.instance != self._instance or referral.content is None:
+        if origin is None or origin.instance != self.instance or referral.content is None:
             return self._given_up(referral, documents)
         try:
             return prepare_again(
@@ -189,7 +189,7 @@ class DecideAgain:
                 origin=origin,
                 exercise=referral.exercise,
                 documents=documents,
-                at=self._clock.now(),
+                at=self.clock.now(),
                 only=referral.stale,
                 body_sha256=referral.body_sha256,
                 traceparent=referral.traceparent,
@@ -217,10 +217,10 @@ class DecideAgain:
             work_reason=WorkReason.UNDELIVERABLE,
             revision=referral.revision,
         )
-        at = self._clock.now()
+        at = self.clock.now()
         fact = decided_fact(
             stated,
-            instance=self._instance,
+            instance=self.instance,
             directory=documents.directory,
             exercise=referral.exercise,
             at=at,
