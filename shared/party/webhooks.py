@@ -17,8 +17,7 @@ from shared.contracts.base import Contract, Instant, Uuid
 from shared.exchange.act import ACTORS
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority
-from shared.party.due import due_router
-from shared.party.events import events_router
+from shared.party.events import due_router, events_router
 from shared.party.recipient.api import Serving, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
 from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made

@@ -33,10 +33,10 @@ from shared.party.origin.store.attention import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.reviews import ERASE_AGAIN
 from shared.party.origin.use_cases import referrals as use_cases
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import SessionUnit, Settlement

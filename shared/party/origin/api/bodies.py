@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 from pydantic_core import to_json
 
-from shared.contracts.base import Contract
+from shared.contracts.base import Contract, JsonObject
 from shared.contracts.decision import NotSent
 from shared.contracts.fields import Url
 from shared.contracts.referral import ReferralSubmission
@@ -21,6 +21,7 @@ from shared.kernel.errors import Refused
 from shared.party.origin.domain import AcceptedReferral, Cut, ExternalRefExists, FiledState, Outcome, Recipient, Reply
 from shared.party.origin.domain import Request as Filed
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
+from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import Problem, problem_body
 from shared.vocabulary.routing import WorkReason
 
@@ -99,6 +100,16 @@ class CheckAnswer(Contract):
 
 #: JSON objects: the signed acceptances of one transaction, by referral.
 _Acceptances = Mapping[UUID, Mapping[str, object]]
+
+
+def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
+    """A submission, or why it is none."""
+    if isinstance(value, Refused):
+        return value
+    try:
+        return read_model(ReferralSubmission, value)
+    except Refused as error:
+        return error
 
 
 def answer_filed(

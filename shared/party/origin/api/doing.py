@@ -28,7 +28,8 @@ from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
-from shared.party.origin.api.checking import Checking, Posted, parsed
+from shared.party.origin.api.bodies import parsed
+from shared.party.origin.api.checking import Checking, Posted
 from shared.party.origin.domain import (
     AmendedReferral,
     AnsweredQuestion,
@@ -45,12 +46,11 @@ from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.transfers import PostgresTransfers
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.holds import confirm_override, propose_override
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.questions import answer_question, check_items
-from shared.party.origin.use_cases.referrals import Withdrawal, withdraw_referral
+from shared.party.origin.use_cases.referrals import Acting, Withdrawal, withdraw_referral
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, drop_referral, release_referral
 from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.posted import PostedBody, ReadList, read_list, refused_is_owed

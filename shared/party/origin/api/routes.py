@@ -26,7 +26,7 @@ from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.party.finding import Finding
 from shared.party.origin.api import bodies
-from shared.party.origin.api.checking import parsed
+from shared.party.origin.api.bodies import parsed
 from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.domain import (
     AcceptedReferral,
@@ -42,10 +42,9 @@ from shared.party.origin.domain import (
     WithdrawnReferral,
     WorkPage,
 )
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.amend import AMEND, REROUTE, Rerouting, amend_referral, reroute_referral
 from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE
-from shared.party.origin.use_cases.referrals import Withdrawal, show_referral
+from shared.party.origin.use_cases.referrals import Acting, Withdrawal, show_referral
 from shared.party.origin.use_cases.reviews import DROP, RELEASE
 from shared.party.origin.use_cases.transfers import TRANSFER
 from shared.runtime.http.edge import read_json, read_model

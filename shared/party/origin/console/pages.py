@@ -25,9 +25,8 @@ from shared.party.origin.console.acting import AMEND, FORMS, may_amend
 from shared.party.origin.console.acting import forms_of as acting_forms
 from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
-from shared.party.origin.use_cases.referrals import compare_revisions, show_referral
+from shared.party.origin.use_cases.referrals import Acting, compare_revisions, show_referral
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of, labels_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken

@@ -35,8 +35,8 @@ from shared.party.origin.records import Held, Hold, StaleReferral, TakenBack, Tr
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresPlanned
 from shared.party.origin.store.referrals import PostgresMissing
-from shared.party.origin.use_cases.acting import Letters, reachable, tombstone
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.origin.use_cases.referrals import Letters, reachable, tombstone
 from shared.party.origin.use_cases.transfers import told_again
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
@@ -87,8 +87,7 @@ class DecideAgain:
 
     async def _replace(self, edges: PostgresEdges, stale: Sequence[StaleReferral]) -> None:
         again = [decided for each in stale if not each.withdrawn for decided in self._decided(each)]
-        dropped = {edge.edge_id for each in again for edge in each.dropped}
-        dropped |= {edge.edge_id for each in stale if each.withdrawn for edge in each.stale.values()}
+        dropped = _dropped(stale, again)
         replaced = {edge.edge_id for each in stale for edge in each.stale.values()} - dropped
         if not replaced and not dropped:
             return
@@ -103,19 +102,8 @@ class DecideAgain:
         Returns the id to go on after, None behind the last. One that still cannot be read stays as it is.
         """
         found = await edges.waiting(after, taking)
-        wanted = [each for each in found if not each.withdrawn]
-        again = [self.decide(each, self.law.now()) for each in wanted]
-        replaced = {
-            each.stale[edge.recipient, edge.purpose].edge_id
-            for each, decided in zip(wanted, again, strict=True)
-            for edge in decided.emitted
-        }
-        dropped = {edge.edge_id for each in again for edge in each.dropped}
-        dropped |= {edge.edge_id for each in found if each.withdrawn for edge in each.stale.values()}
-        changed = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
-        if replaced or dropped:
-            await edges.replace(replaced, dropped, changed)
-            log("edges_issued", count=len(replaced))
+        again = [self.decide(each, self.law.now()) for each in found if not each.withdrawn]
+        await _send_readable(edges, found, again)
         return _last(found) if taking.full else None
 
     async def issue_anew(self, edges: PostgresEdges, after: UUID, taking: Taking) -> UUID | None:
@@ -322,17 +310,7 @@ class IssuePlanned:
         await self.holding.end(over, HoldEnd.EXPIRED)
 
     async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> None:
-        emitted = {(each.referral_id, edge.recipient, edge.purpose) for each in again for edge in each.emitted}
-        replaced = {
-            stale.edge_id for each in free for key, stale in each.stale.items() if (each.referral_id, *key) in emitted
-        }
-        dropped = {edge.edge_id for each in again for edge in each.dropped}
-        dropped |= {edge_id for each in free if each.withdrawn for edge_id in _ids(each)}
-        if replaced or dropped:
-            changed = [_listed(each) for each in again if each.emitted or each.dropped]
-            await self.edges.replace(replaced, dropped, changed)
-            log("edges_issued", count=len(replaced))
-        if dropped:
+        if dropped := await _send_readable(self.edges, free, [_listed(each) for each in again]):
             log("edges_dropped", count=len(dropped))
 
     def _unread(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> list[UUID]:
@@ -355,9 +333,28 @@ class IssuePlanned:
 
 
 def _listed(again: Again) -> Again:
-    """What is decided again, without what waits on; a notice that the law permits no more needs a person."""
-    reason = again.work_reason or (WorkReason.NO_BASIS if again.dropped else None)
-    return replace(again, waiting=(), work_reason=reason)
+    """What is decided again; a notice that the law permits no more needs a person."""
+    return replace(again, work_reason=again.work_reason or (WorkReason.NO_BASIS if again.dropped else None))
+
+
+async def _send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Again]) -> set[UUID]:
+    """Send what was decided of these and can be read; what waits on stays as it is. The edges that are dropped."""
+    stale = {each.referral_id: each.stale for each in found}
+    replaced = {
+        stale[each.referral_id][edge.recipient, edge.purpose].edge_id for each in again for edge in each.emitted
+    }
+    dropped = _dropped(found, again)
+    if replaced or dropped:
+        changed = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
+        await edges.replace(replaced, dropped, changed)
+        log("edges_issued", count=len(replaced))
+    return dropped
+
+
+def _dropped(found: Sequence[StaleReferral], again: Sequence[Again]) -> set[UUID]:
+    """The edges that are sent no more: what cannot be decided, and what was withdrawn."""
+    withdrawn = (edge_id for each in found if each.withdrawn for edge_id in _ids(each))
+    return {*(edge.edge_id for each in again for edge in each.dropped), *withdrawn}
 
 
 def _ids(referral: StaleReferral) -> list[UUID]:

@@ -14,7 +14,7 @@ from shared.exchange.prepare import Prepared
 from shared.guard import Charged
 from shared.party.origin.domain import DaySpent, Spent, day_of
 from shared.party.origin.store.days import PostgresDays
-from shared.party.origin.use_cases.acting import Acting
+from shared.party.origin.use_cases.referrals import Acting
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.referral import PriorityLevel
 

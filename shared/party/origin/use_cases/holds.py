@@ -38,7 +38,7 @@ from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import Overridden
 from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, PlannedEdge
 from shared.party.origin.store.holds import PostgresHolds
-from shared.party.origin.use_cases.acting import Acting, Letters
+from shared.party.origin.use_cases.referrals import Acting, Letters
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import PartyKind

@@ -47,7 +47,7 @@ from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
 from shared.party.origin.records import Filed, IssuedEdge, Look, OpenEdge
-from shared.party.origin.use_cases.acting import Acting
+from shared.party.origin.use_cases.referrals import Acting
 from shared.party.questions.domain import Between, NewQuestion, OpenQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.vocabulary.answers import AnswerState, ItemFound

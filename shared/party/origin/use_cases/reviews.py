@@ -23,8 +23,8 @@ from shared.kernel.authority import require_another, state_forbids
 from shared.kernel.errors import not_found
 from shared.party.origin.records import Unreleased
 from shared.party.origin.store.reviews import PostgresReviews
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.day import debit_one
+from shared.party.origin.use_cases.referrals import Acting
 from shared.party.taking import Taking
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import ReviewOutcome

@@ -35,8 +35,8 @@ from shared.kernel.ids import uuid4
 from shared.party.origin.domain import TransferredReferral, TransferStands
 from shared.party.origin.records import Held, Met
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
-from shared.party.origin.use_cases.acting import Acting, Letters
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.origin.use_cases.referrals import Acting, Letters
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.holds import HoldEnd
