@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -27,6 +28,8 @@ _BATCHES: Final[Mapping[Subject, str]] = {
     Subject.OFFER: "/v1/inbox:batch",
     Subject.CASE: "/v1/cases:batch",
 }
+#: The collections in which a party may have the subject of a timeline.
+_COLLECTIONS: Final = ("referrals", "inbox", "notices", "preservations")
 Submission = ReferralSubmission | Mapping[str, JsonValue]
 IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
 
@@ -172,6 +175,27 @@ class CausewayClient(Calls):
         query = {"after": str(after), "limit": str(limit), "wait": str(wait_s)}
         query |= {} if epoch is None else {"epoch": str(epoch)}
         return await self.read("/v1/events", views.EventPage, **query)
+
+    async def timeline(self, subject: UUID) -> Sequence[views.Entry]:
+        """All that has happened to a referral, offer, case, notice or preservation, by the party's own id of it.
+
+        Raises `ApiProblem("not_found")` where the party knows none of it.
+        """
+        for name in _COLLECTIONS:
+            found: list[views.Entry] = []
+            after: int | None = 0
+            try:
+                while after is not None:
+                    path = f"/v1/{name}/{subject}/timeline"
+                    page = await self.read(path, views.Timeline, after=str(after), limit=str(PAGE_MAX))
+                    found += page.items
+                    after = page.next
+            except ApiProblem as problem:
+                if problem.status != HTTPStatus.NOT_FOUND:
+                    raise
+            else:
+                return found
+        raise ApiProblem("not_found", status=HTTPStatus.NOT_FOUND)
 
     # -- auditors -------------------------------------------------------------------------------------------
 

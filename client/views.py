@@ -234,6 +234,19 @@ class Event(View):
     by: str | None = None
 
 
+class Entry(Event):
+    """An act on the subject, and the codes it said, where they are kept act by act."""
+
+    said: dict[str, JsonValue] | None = None
+
+
+class Timeline(View):
+    """One page of what has happened to a subject; `next` is the number to ask on after."""
+
+    items: tuple[Entry, ...]
+    next: int | None = None
+
+
 class EventPage(View):
     """The party's events above a number, in their order. `last` is the highest number in this epoch."""
 

@@ -15,16 +15,12 @@ from client.cli.verb_table import table
 from client.cli.wrong_call import hidden
 from deploy import __version__
 from deploy.devstack.cli import dev_app
-from deploy.operator.doctor_cli import doctor_app
-from deploy.operator.people_cli import login_end, login_link
-from deploy.site.options import Options, ending
+from deploy.site.options import OPTIONS, Listing, Options, Printed, ending, verb
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from deploy.devstack.supervisor import Child
     from deploy.site.endpoints import Endpoints
-    from deploy.site.findings import Finding
-    from deploy.site.open import Site
 
 app = App(
     name="causeway",
@@ -37,7 +33,7 @@ app = App(
 def main() -> None:
     """Run the program: exit code 0 done, 1 refused or failed, 2 wrong usage."""
     words = site_last(sys.argv[1:])
-    with ending(Options()):
+    with ending(OPTIONS):
         try:
             code = app(words)
         finally:
@@ -66,44 +62,50 @@ def _migrate(endpoints: Endpoints) -> None:
     migrate_databases(endpoints)
 
 
-def _around(site: Site) -> list[Finding]:
-    from deploy.devstack.checks import examine_stack
-
-    return examine_stack(site)
-
-
 app.register_install_completion_command()
 stack_app = dev_app(_children, _migrate)
-for verb in (login_link, login_end):
-    stack_app.command(verb)
+for named, what in {
+    "login-link": "Print a link that signs somebody of a party in to its console: once, within ten minutes.",
+    "login-end": "End what somebody of a party may do in its console: their next request is a stranger's.",
+}.items():
+    stack_app.command(f"deploy.operator.people:{named.replace('-', '_')}_verb", name=named, help=what)
 app.command(stack_app)
-app.command(doctor_app(_around))
 #: The module of each of the operator's verbs, which is loaded when it is called, and what help says of it.
 VERBS = {
     "audit": ("accounting.cli", "Check from outside what the exchange says of itself."),
-    "statistics": ("statistics.cli", "What the exchange came to, without anything that tells of few."),
-    "status": ("operator.cli", "How every instance is, as it says itself."),
-    "dead-letters": ("operator.dead_letters_cli", "Messages that were taken and not applied: list, retry, discard."),
-    "operator-list": ("operator.operator_list_cli", "Lines that a person must look at: show, close."),
-    "topics": ("operator.cli", "Topics, users and access rules of the Kafka cluster."),
-    "db": ("operator.cli", "Schemas of the instances' databases."),
-    "retention": ("operator.retention_cli", "How long each table keeps what, and ending what is past its period."),
-    "route": ("operator.route_cli", "Routing questions that send nothing."),
-    "policy": ("operator.cli", "The routing policy."),
-    "directory": ("operator.cli", "The directory of parties, instances and their public keys."),
-    "key": ("operator.keys_cli", "API keys of parties, and new keys of instances and approvers."),
-    "person": ("operator.people_cli", "What people of a party may do in its console."),
-    "document": ("operator.document_cli", "A directory or policy, signed by two approvers, each alone."),
-    "install": (
-        "operator.install_cli",
-        "An installation of your own: a folder for each instance, one for the exchange.",
-    ),
-    "timers": ("operator.timers_cli", "The deadlines of an instance."),
+    "statistics": ("statistics.publication", "What the exchange came to, without anything that tells of few."),
+    "status": ("operator.state", "How every instance is, as it says itself."),
+    "dead-letters": ("operator.instance", "Messages that were taken and not applied: list, retry, discard."),
+    "operator-list": ("operator.instance", "Lines that a person must look at: show, close."),
+    "topics": ("operator.state", "Topics, users and access rules of the Kafka cluster."),
+    "db": ("operator.state", "Schemas of the instances' databases."),
+    "retention": ("operator.retention", "How long each table keeps what, and ending what is past its period."),
+    "route": ("operator.routes", "Routing questions that send nothing."),
+    "policy": ("operator.law", "The routing policy."),
+    "directory": ("operator.law", "The directory of parties, instances and their public keys."),
+    "key": ("operator.keys", "API keys of parties, and new keys of instances and approvers."),
+    "person": ("operator.people", "What people of a party may do in its console."),
+    "document": ("operator.drafts", "A directory or policy, signed by two approvers, each alone."),
+    "install": ("operator.install", "An installation of your own: a folder for each instance, one for the exchange."),
+    "timers": ("operator.instance", "The deadlines of an instance."),
 }
 for named, (where, described) in VERBS.items():
     app.command(f"deploy.{where}:{named.replace('-', '_')}_app", name=named, help=described)
 for named, group in table()["groups"].items():
     app.command(f"client.cli.verbs:{named}", name=named, help=group["help"])
+
+
+@verb(app)
+def doctor(*, options: Options = OPTIONS) -> Printed:
+    """Check files, ports, Java, logins, topics, rights, durability, schemas, documents; 1 if anything is wrong."""
+    from deploy.devstack.checks import examine_stack
+    from deploy.operator.doctor import examine
+    from deploy.site.open import site
+
+    found = examine(site(options), examine_stack)
+    rows = [(each.what, each.code or "well", each.advice) for each in found]
+    document = {"findings": [each.as_json() for each in found]}
+    return Printed(document, [Listing(("what", "found", "what to do"), rows)], well=all(each.well for each in found))
 
 
 @app.command
@@ -123,7 +125,7 @@ def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -
     """
     from deploy.serve import serve as run
 
-    with ending(Options()):
+    with ending(OPTIONS):
         return run(kind, instance or kind, [part for listed in only for part in listed.split(",")])
 
 
@@ -146,10 +148,9 @@ def sample(
     out
         File to write; standard output if there is none.
     """
-    from deploy.sample.files import write_jsonl
-    from deploy.sample.generator import sample_referrals
+    from deploy.sample.generator import sample_referrals, write_jsonl
 
-    with ending(Options()):
+    with ending(OPTIONS):
         share = _share(dirty)
         if count < 0:
             raise Refused("count_malformed", "0 or more", field="--count", status=400)

@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError, model_validator
 from client.cli.settings import Options, access
 from client.problem import ApiProblem
 from client.views import View, read_in
-from shared.contracts.acceptance import SignedAcceptance
+from shared.contracts.evidence import SignedAcceptance
 from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:

@@ -21,9 +21,7 @@ async def timeline(subject: UUID, /, *, options: Options = _OPTIONS) -> int:
         The id under which you know it: of a referral or a notice.
     """
     async with output.service(options) as client:
-        from client.timeline import timeline_of
-
-        found = await timeline_of(client, subject)
+        found = await client.timeline(subject)
         if options.json:
             output.document([each.model_dump(mode="json", exclude_none=True) for each in found])
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 from client.cli.audited import Audited
 from client.cli.rows import RowFile, RowFormat
 from client.transport import spelt
-from shared.contracts.acceptance import SignedAcceptance
+from shared.contracts.evidence import SignedAcceptance
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance, check_body, read_acceptance
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex

@@ -14,12 +14,10 @@ import asyncpg
 from deploy.accounting import edges, views
 from deploy.accounting.book import Book, grouped, opened
 from deploy.accounting.differences import Difference, Found, Reconciliation
-from deploy.accounting.edges import Carrier, Edges
+from deploy.accounting.edges import Carrier, Edges, Referrals
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
-from deploy.accounting.referrals import Referrals
 from deploy.accounting.sealed import Sealed, id_at, sealable
-from deploy.accounting.sides import read_sides
-from deploy.accounting.streams import AuditEntry, Sides, Stream, StreamCheck, Streams
+from deploy.accounting.streams import AuditEntry, End, HeldMessage, Sent, Sides, Stream, StreamCheck, Streams
 from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
@@ -28,6 +26,7 @@ from shared.contracts.registry import ALL
 from shared.exchange.topics import INBOXES
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
+from shared.messaging.streams import Lane
 from shared.routing.shelf import read_directory
 from shared.runtime.kafka.reader import LogReader
 
@@ -63,7 +62,7 @@ class Books:
 
     async def streams(self) -> Streams:
         """Compare all streams (II)."""
-        account = Streams(await read_sides(self.services, self.audits))
+        account = Streams(await _read_sides(self.services, self.audits))
         audited = {Stream(*row): book for book in self.audits for row in await book.fetch(views.AUDITED_STREAMS)}
         for stream in account.every(tuple(audited)):
             check = StreamCheck(
@@ -151,9 +150,9 @@ class Books:
                 await reading_of(book, keys),
                 bool(keys),
                 datetime(self.over.year, self.over.month, self.over.day, tzinfo=UTC),
+                self.differences,
             )
-            async for each in check.differences(await reader.topic_ids(), self.sealed.log):
-                self.differences += [each]
+            await check.compare(await reader.topic_ids(), self.sealed.log)
             if not keys:
                 self.notes.append("what facts state under seal was not compared: the site has no key of audit's")
             self.notes += check.notes
@@ -165,12 +164,8 @@ class Books:
                 where = f"{stream} #{row['first']}-{row['last']}"
                 parties = stream.writer, stream.addressee
                 self.differences += [Difference("II", "taken by its recipient, lost to audit", where, parties)]
-            for row in await book.fetch(views.SAID):
-                self.notes.append(said(row))
-            for row in await book.fetch(views.UNREAD):
-                self.notes.append(unread(row))
-            for row in await book.fetch(views.NOBODYS):
-                self.notes.append(counted(row))
+            for notes in (views.SAID, views.UNREAD, views.NOBODYS):
+                self.notes += [row["note"] for row in await book.fetch(notes)]
             compared |= check.compared
         return compared
 
@@ -243,26 +238,6 @@ async def _carried(book: Book, query: str, *arguments: object, name: str) -> Asy
         yield Carrier._make((*row, book.name, name))
 
 
-def said(row: Mapping[str, object]) -> str:
-    """Return a row of `views.SAID` as text for a person."""
-    place = f"{row['topic']}/{row['partition']}/{row['offset']}"
-    if row["kind"] == "not_entitled":
-        return f"{place}: {row['sender']} had no right to say {row['type']}"
-    return f"{place}: {row['kind']} ({row['problem']})"
-
-
-def unread(row: Mapping[str, object]) -> str:
-    """Return a row of `views.UNREAD` as text for a person."""
-    place = f"{row['topic']}/{row['partition']}/{row['first']} to {row['last']}"
-    return f"{place}: {row['count']} of {row['type']} that audit could not read ({row['problem']})"
-
-
-def counted(row: Mapping[str, object]) -> str:
-    """Return a row of `views.NOBODYS` as text for a person."""
-    place = f"{row['topic']}/{row['partition']}/{row['first']} to {row['last']}"
-    return f"{place}: {row['count']} that nobody has proven to have written ({row['reason']})"
-
-
 def _kinds(endpoints: Endpoints) -> dict[str, str]:
     """Return the kind of every instance that is compared, by its name."""
     directory = read_directory(document_in_force(endpoints.state or Path(), "directory"))
@@ -272,3 +247,55 @@ def _kinds(endpoints: Endpoints) -> dict[str, str]:
             raise Refused("instance_of_another_kind", f"`{instance}` is {kind} by the directory", status=400)
         endpoints.database(instance)
     return known | {name: endpoints.kind(name) for name in endpoints.databases}
+
+
+async def _read_sides(services: Sequence[Book], audits: Sequence[Book]) -> Sides:
+    """Read all accounts of streams. Tables grow with the peers and the open exceptions, not with the messages."""
+    sides = Sides()
+    taken = dict[str, dict[Stream, End]]()
+    for book in (*services, *audits):
+        taken[book.name] = {
+            Stream(row["writer"], row["addressee"], row["incarnation"], row["lane"]): End(row["taken"], row["chain"])
+            for row in await book.fetch(views.TAKEN)
+        }
+        sides.taken |= {stream: end for stream, end in taken[book.name].items() if stream.addressee == book.name}
+        for row in await book.fetch(views.SENT):
+            stream = Stream(book.name, row["peer"], row["incarnation"], row["lane"])
+            sides.sent[stream] = Sent(row["numbered"], row["chain"], row["taken"])
+        for row in await book.fetch(views.HELD):
+            stream = Stream(row["writer"], book.name, row["incarnation"], row["lane"])
+            held = HeldMessage(stream, row["number"], row["message_id"], row["outcome"])
+            sides.held[stream.writer, book.name, held.message_id] = held
+        for row in await book.fetch(views.TOLD_OPEN):
+            sides.told_open[book.name, row["peer"], row["message_id"]] = row["outcome"]
+    for book in audits:
+        sides.read |= taken[book.name]
+    for stream, sent in sides.sent.items():
+        if stream.addressee not in taken:
+            sides.taken[stream] = End(sent.acked, None)
+    _note_reports(sides, services, taken)
+    return sides
+
+
+def _note_reports(sides: Sides, services: Sequence[Book], taken: dict[str, dict[Stream, End]]) -> None:
+    """Note the pairs whose recipient's outcomes were read to the end: by audit, and by the writer.
+
+    A recipient reports outcomes in the urgent lane of its own stream to the writer, and audit has none to report.
+    """
+    for writer in (book.name for book in services):
+        sides.reported.add((writer, AUDIT))
+        sides.heard.add((writer, AUDIT))
+        for addressee in (book.name for book in services):
+            reports = [
+                (stream, sent.number)
+                for stream, sent in sides.sent.items()
+                if (stream.writer, stream.addressee, stream.lane) == (addressee, writer, Lane.URGENT)
+            ]
+            if all(_through(sides.read, stream) >= last for stream, last in reports):
+                sides.reported.add((writer, addressee))
+            if all(_through(taken[writer], stream) >= last for stream, last in reports):
+                sides.heard.add((writer, addressee))
+
+
+def _through(read: dict[Stream, End], stream: Stream) -> int:
+    return read[stream].number if stream in read else 0

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
 from client.cli import output
 from deploy.site.options import Options, ending
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 audit_app = App(name="audit", help="Check from outside what the exchange says of itself.")
 _OPTIONS = Options()
+_DIFFERENCES_SHOWN_MAX: Final = 20
+_TOPIC: Final = ("topic", "partition", "state", "since", "next offset", "losses", "holes")
 
 
 @audit_app.command
@@ -33,9 +38,7 @@ def reconcile(
 
         from rich.console import Console
 
-        from deploy.accounting.kept import keep
-        from deploy.accounting.report import print_accounts
-        from deploy.accounting.run import reconciled
+        from deploy.accounting.run import keep, reconciled
         from deploy.site.open import site
         from shared.kernel.clock import SystemClock
 
@@ -60,13 +63,32 @@ def topics(*, options: Options = _OPTIONS) -> int:
     with ending(options):
         import asyncio
 
-        from deploy.accounting.report import print_topics
-        from deploy.accounting.topics import topic_states
+        from deploy.accounting.run import topic_states
         from deploy.site.open import site
 
         states = asyncio.run(topic_states(site(options).endpoints))
         if options.json:
-            output.document([each._asdict() for each in states])
+            output.document(states)
         else:
-            print_topics(states)
-        return output.DONE if all(each.state == "reading" for each in states) else output.FAILED
+            output.table(_TOPIC, [tuple(each.values()) for each in states])
+        return output.DONE if all(each["state"] == "reading" for each in states) else output.FAILED
+
+
+def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
+    """Print a reconciliation (`Reconciliation.as_json`): each equation, then each difference with its coordinates."""
+    from rich.table import Table
+
+    table = Table(title="Accounting", title_justify="left")
+    for column in ("equation", "terms", "difference"):
+        table.add_column(column)
+    for name in ("I", "II", "III"):
+        terms = {key: value for key, value in accounts[name].items() if key != "difference"}
+        listed = ", ".join(f"{key} {value}" for key, value in terms.items())
+        table.add_row(name, listed, str(accounts[name]["difference"]))
+    console.print(table)
+    for note in accounts["notes"]:
+        console.print(f"  note: {note}", soft_wrap=True)
+    for each in accounts["differences"][:_DIFFERENCES_SHOWN_MAX]:
+        console.print(f"  {each['equation']}: {each['what']}: {each['where']}", soft_wrap=True)
+    if (more := len(accounts["differences"]) - _DIFFERENCES_SHOWN_MAX) > 0:
+        console.print(f"  and {more} more: --json lists them all")

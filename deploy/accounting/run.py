@@ -1,15 +1,28 @@
-"""Reconciling until the result is sure: a difference counts only if a second reading confirms it."""
+"""Reconciling until the result is sure, and its delivery to audit; how audit reads each partition."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+import asyncpg
+
+from deploy.accounting.book import CONNECT_S_MAX, opened
 from deploy.accounting.books import read_books
 from deploy.accounting.differences import Reconciliation
 from deploy.accounting.sealed import Sealed, read_sealed, write_sealed
+from deploy.operator.documents import document_in_force
 from deploy.site.endpoints import Endpoints
+from deploy.site.kinds import AUDIT
+from services.audit.domain.shown import AccountDifference, Accounts, OriginAccount, PairAccount
+from services.audit.store.partitions import STATES
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Unavailable
+from shared.routing.shelf import read_directory
+from shared.vocabulary.routing import PartyStatus
 
 
 async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s: float = 1.0) -> Reconciliation:
@@ -28,14 +41,81 @@ async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s:
         second.result = replace(second.result, differences=tuple(sorted(lasting)))
         found = second
     if not found.result.differences:
-        sealed = _seal(endpoints.state, found.sealed)
+        sealed = found.sealed
+        if endpoints.state is not None:
+            write_sealed(endpoints.state, sealed)
     counts = sealed.counts()
     pairs = tuple(each._replace(sealed=counts[each.parties]) for each in found.result.pairs)
     return replace(found.result, pairs=pairs, sealed_until=sealed.until)
 
 
-def _seal(folder: Path | None, now: Sealed) -> Sealed:
-    """Store and return the seals."""
-    if folder is not None:
-        write_sealed(folder, now)
-    return now
+async def keep(endpoints: Endpoints, found: Reconciliation, *, at: datetime) -> None:
+    """Store the reconciliation at every audit instance: it shows each auditor the part in their scope.
+
+    Raises `Unavailable`.
+    """
+    directory = read_directory(document_in_force(endpoints.state or Path(), "directory"))
+    parties = (directory.party(each["id"]) for each in directory.document["parties"])
+    worlds = {each.id: each.status == PartyStatus.SANDBOX for each in parties if each is not None}
+    text = accounts_of(found, worlds, at=at).spelt().decode()
+    for url in _audits(endpoints):
+        try:
+            connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
+            try:
+                # The role reads by default.
+                await connection.execute("SET default_transaction_read_only = off")
+                await connection.execute("INSERT INTO reconciliation (told) VALUES ($1::jsonb)", text)
+            finally:
+                await connection.close()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            raise Unavailable("database_unavailable") from None
+
+
+def accounts_of(found: Reconciliation, worlds: Mapping[str, bool], *, at: datetime) -> Accounts:
+    """Return the accounts by party.
+
+    `worlds`: whether all traffic of a party is exercise. A party that has left the directory counts as live.
+    """
+    fields = OriginAccount.model_fields
+    return Accounts(
+        compared_at=at,
+        sealed_until=found.sealed_until,
+        origins=tuple(
+            OriginAccount(
+                party=party, exercise=worlds.get(party, False), **{n: c for n, c in terms.items() if n in fields}
+            )
+            for (party,), terms, _ in found.origins
+        ),
+        pairs=tuple(
+            PairAccount(sender=sender, recipient=recipient, exercise=worlds.get(sender, False), sealed=sealed, **terms)
+            for (sender, recipient), terms, sealed in found.pairs
+        ),
+        differences=tuple(
+            AccountDifference(
+                equation=each.equation,
+                what=each.what,
+                where=each.where,
+                parties=each.parties,
+                exercise=next((worlds[party] for party in each.parties if party in worlds), None),
+            )
+            for each in found.differences
+        ),
+    )
+
+
+async def topic_states(endpoints: Endpoints) -> list[dict[str, object]]:
+    """Return how audit reads every partition, the troubled first. Raises `Unavailable`."""
+    found: list[dict[str, object]] = []
+    for url in _audits(endpoints):
+        async with opened(url, kind=AUDIT) as book:
+            rows = [dict(row) for row in await book.fetch(STATES)]
+        columns = ("topic", "partition", "state", "since", "next_offset", "losses", "holes")
+        rows = [row | {"since": rfc3339(row["since"]), "next_offset": row["next_offset"] or 0} for row in rows]
+        found += [{name: row[name] for name in columns} for row in rows]
+    return found
+
+
+def _audits(endpoints: Endpoints) -> list[str]:
+    """Return the databases of audit, as its accountant opens them."""
+    audits = [name for name in endpoints.databases if endpoints.kind(name) == AUDIT]
+    return [endpoints.database(name).accountant_url for name in audits]

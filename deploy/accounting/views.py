@@ -85,26 +85,32 @@ WHERE (e.verified AND (e.number IS NULL OR e.message_id IS NULL))
    OR NOT EXISTS (SELECT FROM topic_life AS t WHERE t.topic = e.topic AND t.topic_id = e.topic_id)
 ORDER BY 1, 2, 3 LIMIT 1000
 """
-#: Losses of topics, conflicts, and statements of instances that had no right to make them. Notes, no differences.
+#: Losses of topics, conflicts, and statements of instances that had no right to make them, as notes: no differences.
 SAID: Final = """
-SELECT topic, partition, "offset", kind, sender, type, problem FROM entry
-WHERE kind IN ('loss', 'conflict', 'not_entitled')
-UNION ALL
-SELECT e.topic, e.partition, e."offset", 'not_entitled', e.sender, e.type, d.problem
-FROM decision AS d JOIN entry AS e USING (message_id, digest) WHERE NOT d.entitled ORDER BY 1, 2, 3 LIMIT 1000
+SELECT topic || '/' || partition || '/' || "offset" || ': ' || CASE kind
+           WHEN 'not_entitled' THEN coalesce(sender, 'None') || ' had no right to say ' || coalesce(type, 'None')
+           ELSE kind || ' (' || problem || ')' END AS note FROM (
+    SELECT topic, partition, "offset", kind, sender, type, problem FROM entry
+    WHERE kind IN ('loss', 'conflict', 'not_entitled')
+    UNION ALL
+    SELECT e.topic, e.partition, e."offset", 'not_entitled', e.sender, e.type, d.problem
+    FROM decision AS d JOIN entry AS e USING (message_id, digest) WHERE NOT d.entitled ORDER BY 1, 2, 3 LIMIT 1000
+) AS odd
 """
 #: Numbers that a recipient took and audit never had, in incarnations that are closed.
 LOSSES: Final = "SELECT writer, addressee, incarnation, lane, first, last FROM loss ORDER BY 1, 2, 3, 4 LIMIT 1000"
-#: Messages of a later release than audit's. Notes, no differences.
+#: Messages of a later release than audit's, as notes.
 UNREAD: Final = """
-SELECT topic, partition, type, problem, count(*) AS count, min("offset") AS first, max("offset") AS last FROM entry
-WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
-GROUP BY topic, topic_id, partition, type, problem ORDER BY 1, 2, 3, 4 LIMIT 1000
+SELECT topic || '/' || partition || '/' || min("offset") || ' to ' || max("offset") || ': ' || count(*) || ' of '
+       || type || ' that audit could not read (' || problem || ')' AS note
+FROM entry WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
+GROUP BY topic, topic_id, partition, type, problem ORDER BY topic, partition, type, problem LIMIT 1000
 """
-#: Records without a proven writer. Notes, no differences.
+#: Records without a proven writer, as notes.
 NOBODYS: Final = """
-SELECT topic, partition, reason, sum(count)::bigint AS count, min(first_offset) AS first, max(last_offset) AS last
-FROM folded_record GROUP BY topic, topic_id, partition, reason ORDER BY 1, 2, 3 LIMIT 1000
+SELECT topic || '/' || partition || '/' || min(first_offset) || ' to ' || max(last_offset) || ': ' || sum(count)
+       || ' that nobody has proven to have written (' || reason || ')' AS note
+FROM folded_record GROUP BY topic, topic_id, partition, reason ORDER BY topic, partition, reason LIMIT 1000
 """
 INTAKE: Final = "SELECT party, submitted, accepted, refused FROM intake_count"
 REFERRALS: Final = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
@@ -123,14 +129,19 @@ SELECT detail->>'origin' AS origin, count(DISTINCT message_id) AS n FROM entry W
 #: Statements on filings that audit could not read: their referrals, and whether a decision of each was read. A refusal
 #: names no referral.
 UNREAD_FILINGS: Final = r"""
-SELECT sender, type LIKE 'causeway.referral\_refused.%' AS refused, subject, bool_or(EXISTS (
-    SELECT FROM decision AS d WHERE d.referral_id = e.subject::uuid AND d.origin IS NOT NULL)) AS told,
+SELECT sender, refused, subject, bool_or(EXISTS (
+    SELECT FROM decision AS d WHERE d.referral_id = subject::uuid AND d.origin IS NOT NULL)) AS told,
     count(DISTINCT message_id) AS n
-FROM statement AS e
-WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
-  AND type SIMILAR TO 'causeway.referral\_(decided|refused).%' AND origin IS NULL
-  AND subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-GROUP BY sender, type, subject
+FROM (
+    SELECT e.sender, e.type LIKE 'causeway.referral\_refused.%' AS refused, e.message_id,
+           coalesce(d.referral_id::text, e.subject) AS subject
+    FROM entry AS e LEFT JOIN decision AS d ON e.verified AND (d.message_id, d.digest) = (e.message_id, e.digest)
+    WHERE e.problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
+      AND e.type SIMILAR TO 'causeway.referral\_(decided|refused).%' AND d.origin IS NULL
+      AND (d.problem IS NULL OR d.problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown'))
+) AS unread
+WHERE subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+GROUP BY sender, refused, subject
 """
 #: Those of the referrals ($1) that an origin has, by disposition; those of the edges ($1) that belong to them ($2).
 REFERRALS_OF: Final = """
@@ -171,11 +182,3 @@ SELECT message_id, writer, reported_by, outcome, code, report_id, position, numb
 WHERE report_id = ANY ($1)
 """
 DOCUMENTS: Final = "SELECT body FROM document ORDER BY active_from"
-#: Each partition that audit reads or should read, the troubled first.
-TOPICS: Final = """
-SELECT p.topic, p.partition, p.state, p.since, r.next_offset, coalesce(r.hole_count, 0) AS holes,
-       (SELECT count(*) FROM entry AS e
-        WHERE e.kind = 'loss' AND e.topic = p.topic AND e.partition = p.partition) AS losses
-FROM partition_state AS p LEFT JOIN stream_read AS r USING (topic, partition)
-ORDER BY p.state = 'reading', p.topic, p.partition
-"""

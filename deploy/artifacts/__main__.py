@@ -1,14 +1,58 @@
-"""`python -m deploy.artifacts`: write every generated file again, and say which changed."""
+"""`python -m deploy.artifacts`: write every generated file again, and print the names of those that changed."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from deploy.artifacts.files import ROOT, committed, generated
+from deploy.artifacts.examples import examples
+from deploy.artifacts.openapi import ASSEMBLE, openapi
+from deploy.artifacts.pages import ROOT, SHOWN_BY, write_page, write_states
+from deploy.artifacts.schemas import models, schema_of
+
+SCHEMAS = "shared/contracts/schemas"
+EXAMPLES = "shared/contracts/examples"
+API = "docs/api"
+RULES = "deploy/observability/alerts.yaml"
+#: The pages, and the rules of Prometheus, by their templates.
+WRITTEN = {
+    **{f"{name}.md": f"docs/{name}.md" for name in ("messages", "states", "law", "errors")},
+    "alerts.md": "docs/operations/alerts.md",
+    "alerts.yaml": RULES,
+}
+#: Pages of which a part is written.
+PAGES = {service: f"services/{service}/README.md" for service in SHOWN_BY}
+
+
+def generated() -> Mapping[str, bytes]:
+    """Return every generated file by its path from the root of the repository."""
+    files = {f"{SCHEMAS}/{name}.json": readable(schema_of(name)) for name in models()}
+    files |= {f"{EXAMPLES}/{each.schema}/{each.file}": readable(each.content) for each in examples()}
+    files |= {f"{API}/openapi-{instance}.json": readable(openapi(instance)) for instance in ASSEMBLE}
+    files |= {path: write_page(template).encode() for template, path in WRITTEN.items()}
+    for service, page in PAGES.items():
+        files[page] = write_states((ROOT / page).read_text(encoding="utf-8"), service).encode()
+    return files | {f"{API}/asyncapi.json": readable(json.loads(write_page("asyncapi.json")))}
+
+
+def committed(root: Path = ROOT) -> Mapping[str, bytes]:
+    """Return the files at those places now, also those that are no longer generated."""
+    folders = (root / SCHEMAS, root / EXAMPLES, root / API)
+    paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    paths += [path for path in map(root.joinpath, (*WRITTEN.values(), *PAGES.values())) if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
+
+
+def readable(value: Any) -> bytes:
+    """Return one JSON text for one value, for people to read and compare: names sorted, two spaces, ASCII."""
+    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 
 
 def main() -> int:
-    """0 always: a change is what this is for. The tests say when it was forgotten."""
+    """Return 0 always. The tests fail if this was not run after a change."""
     wanted, present = generated(), committed()
     for name in sorted(present.keys() - wanted.keys()):
         (ROOT / name).unlink()

@@ -7,10 +7,10 @@ service; topics are those of default instances, whose ids are the names of their
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
+from deploy.artifacts.schemas import OF_DIRECTORY, message_name
 from deploy.kafka.derive import manifest_of
 from deploy.kafka.provision import TopicRule
 from shared.contracts import registry
@@ -18,18 +18,20 @@ from shared.contracts.registry import MessageType
 from shared.exchange.authority import cells_of
 from shared.exchange.correspondents import Pair, pairs_of
 from shared.exchange.topics import AUDIT
+from shared.runtime.delivery.control import CONTROL_TYPES
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from shared.vocabulary.routing import PartyKind
 
-_INSTANCES = ("hotline", "law_enforcement", "industry")
 #: The default instances, by id with their kind.
-KINDS: Final[Mapping[str, str]] = {name: name for name in _INSTANCES} | {AUDIT: PartyKind.AUDITOR}
-#: The service of each kind of party.
-_SERVICES: Final[Mapping[str, str]] = {kind: name for name, kind in KINDS.items()}
+KINDS: Final[Mapping[str, str]] = {
+    **{name: name for name in ("hotline", "law_enforcement", "industry")},
+    AUDIT: PartyKind.AUDITOR,
+}
+#: The messages of delivery itself, by the name of their CloudEvents type without `causeway.`.
+CONTROL: Final = tuple(sorted(type_text.removeprefix("causeway.") for type_text in CONTROL_TYPES.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """The kinds of service that send a message and those that receive it."""
 
     senders: tuple[str, ...]
@@ -39,10 +41,11 @@ class Route:
 def _route(message: MessageType) -> Route:
     """Who may say it to whom, in the order in which the kinds stand on every page."""
     cells = cells_of(message)
-    senders = {_SERVICES[cell.sender] for cell in cells}
-    recipients = {_SERVICES[cell.recipient] for cell in cells}
-    order = _SERVICES.values()
-    return Route(tuple(name for name in order if name in senders), tuple(name for name in order if name in recipients))
+    senders, recipients = {cell.sender for cell in cells}, {cell.recipient for cell in cells}
+    return Route(
+        tuple(name for name, kind in KINDS.items() if kind in senders),
+        tuple(name for name, kind in KINDS.items() if kind in recipients),
+    )
 
 
 ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for message in registry.ALL}
@@ -65,6 +68,20 @@ def messages_on(topic: str) -> tuple[MessageType, ...]:
     if pair is None:
         return ()
     return tuple(each for each, route in ROUTES.items() if pair.sender in route.senders and pair.to in route.recipients)
+
+
+def names_on(topic: str) -> list[str]:
+    """Return the names of all records that a topic may hold; none for a topic that is not of this installation.
+
+    Of the records of delivery itself audit writes acknowledgements alone, and none of its messages is sent to audit.
+    """
+    if topic == DIRECTORY_TOPIC:
+        return [*OF_DIRECTORY]
+    if (pair := pairs().get(topic)) is None:
+        return []
+    proofs = [] if pair.sender == AUDIT else ["proof_record.v1"]
+    control = () if AUDIT in (pair.sender, pair.to) else CONTROL
+    return [*map(message_name, messages_on(topic)), *proofs, "acknowledgement.v1", *control]
 
 
 def readers_of(topic: str) -> tuple[str, ...]:

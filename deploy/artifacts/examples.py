@@ -1,25 +1,58 @@
-"""Examples of every schema: values that are accepted, and values that are refused, each with the code it is refused by.
+"""Examples of every schema: accepted values, and refused values, each with the code of its refusal.
 
 `examples.json` has them. A refused value is an accepted one with one thing changed, so that it shows one rule. A value
-that is `made` comes from `example_world`; `but` replaces some of its members, or of what it has `at` a pointer.
+that is `made` comes from the world below; `but` replaces some of its members, or of what it has `at` a pointer.
+
+The world has five invented parties, three rules, one referral, and the edges that follow from it. It is computed by the
+same code that runs, from fixed ids, keys and times: directory and policy are valid documents, and each edge can be
+derived again from them.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
 
-from deploy.artifacts.example_world import DATA, WORLD
+from deploy.artifacts.correspondents import KINDS
 from deploy.artifacts.schemas import LENIENT, models
+from deploy.directory.approval import approve_document, document_body, sign_beat
+from shared.contracts.directory import Directory, DocumentActivated
+from shared.contracts.documents import Beat
+from shared.contracts.policy import Policy
+from shared.contracts.referral import ReferralSubmission
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.exchange.decided import Stated, clear_of_decided, edge_salt, sealed_of_decided
+from shared.exchange.facts import ReadFacts, read_facts
+from shared.exchange.letters import clear_of, sealed_of
+from shared.exchange.minimise import notice_record, referral_record, whole_record
+from shared.kernel.canonical import digest
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Defect
+from shared.routing.engine import Judged, PlannedEdge, Setting, judge
+from shared.routing.shelf import read_directory, read_policy
+from shared.vocabulary.routing import PartyKind
 
+#: The usual code of a body whose refusal names the field, and the codes of documents that are refused whole.
+_NAMED: Final = {
+    "referral_submission.v1": "fields_invalid",
+    **dict.fromkeys(("directory.v1", "policy.v1"), "document_invalid"),
+}
+_WHOLE: Final = {
+    "signed_beat.v1": "beat_malformed",
+    **dict.fromkeys(("document_activated.v1", "published_document.v1"), "document_malformed"),
+}
 #: Takes the value away.
 GONE: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """An accepted example with the value at `pointer` replaced, or taken away. `code` and `field` answer it.
 
     `by` is the published schema; the model, for what no schema can say of several fields together; the guard; or the
@@ -35,8 +68,7 @@ class Refusal:
     of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """One example file: `accepted-….json` is the value alone, `refused-….json` the value and what to expect."""
 
     schema: str
@@ -51,34 +83,34 @@ class Example:
 
 def examples() -> Iterator[Example]:
     """All examples, in the order of the schemas."""
-    accepted = {schema: _accepted(schema) for schema in models()}
-    for schema, values in accepted.items():
+    for schema in models():
+        stated = DATA["schemas"][schema]
+        values = {slug: _plain(_value(value)) for slug, value in stated["accepted"].items()}
         for slug, value in values.items():
             yield Example(schema, f"accepted-{slug}.json", value, None)
-        for refusal in (*_closed(values, lenient=schema in LENIENT), *_refused(schema)):
+        refusals = [
+            Refusal(slug, **{name: _value(value) for name, value in each.items()})
+            for slug, each in stated.get("refused", {}).items()
+        ]
+        for refusal in (*_closed(values, lenient=schema in LENIENT), *refusals):
             base = values[refusal.of or next(iter(values))]
             yield Example(schema, f"refused-{refusal.slug}.json", _changed(base, refusal), _expected(schema, refusal))
-
-
-def _accepted(schema: str) -> dict[str, Any]:
-    return {slug: _plain(_value(value)) for slug, value in DATA["schemas"][schema]["accepted"].items()}
-
-
-def _refused(schema: str) -> Iterator[Refusal]:
-    for slug, stated in DATA["schemas"][schema].get("refused", {}).items():
-        yield Refusal(slug, **{name: _value(value) for name, value in stated.items()})
 
 
 def _value(stated: Any) -> Any:
     """A value as it is stated, or as the world of the examples makes it."""
     if not isinstance(stated, dict) or "made" not in stated:
         return stated
-    made = place = _plain(WORLD[stated["made"]]())
-    for part in stated.get("at", "").split("/")[1:]:
-        place = place[int(part) if isinstance(place, list) else part]
+    made = _plain(WORLD[stated["made"]]())
     if "but" in stated:
-        place.update(stated["but"])
+        _at(made, stated.get("at", "").split("/")[1:]).update(stated["but"])
     return made
+
+
+def _at(value: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        value = value[int(part) if isinstance(value, list) else part]
+    return value
 
 
 def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:
@@ -93,28 +125,20 @@ def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:
 
 def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:
     """Messages are refused whole, without a field; bodies over HTTP and documents name the field."""
-    field = {"field": refusal.pointer if refusal.field is None else refusal.field}
-    match schema:
-        case "referral_submission.v1" if refusal.slug == "unknown-name":
-            return {"by": refusal.by, "code": "fields_invalid", "field": ""}  # the name came from outside
-        case "referral_submission.v1":
-            return {"by": refusal.by, "code": refusal.code or "fields_invalid"} | field
-        case "signed_beat.v1":
-            return {"by": refusal.by, "code": "beat_malformed"}
-        case "document_activated.v1" | "published_document.v1":
-            return {"by": refusal.by, "code": "document_malformed"}
-        case "directory.v1" | "policy.v1":
-            return {"by": refusal.by, "code": refusal.code or "document_invalid"} | field
-        case _:
-            return {"by": refusal.by, "code": "guard_refused" if schema.endswith(".sealed") else "body_invalid"}
+    named = _NAMED.get(schema)
+    if named is None:
+        code = _WHOLE.get(schema, "guard_refused" if schema.endswith(".sealed") else "body_invalid")
+        return {"by": refusal.by, "code": code}
+    field = refusal.pointer if refusal.field is None else refusal.field
+    # An unknown name in a referral came from outside, so it is not repeated.
+    from_outside = schema == "referral_submission.v1" and refusal.slug == "unknown-name"
+    return {"by": refusal.by, "code": refusal.code or named, "field": "" if from_outside else field}
 
 
 def _changed(value: Any, refusal: Refusal) -> Any:
     changed = copy.deepcopy(value)
     *above, last = refusal.pointer.split("/")[1:]
-    place = changed
-    for part in above:
-        place = place[int(part) if isinstance(place, list) else part]
+    place = _at(changed, above)
     if refusal.value is GONE:
         del place[last]
     else:
@@ -129,3 +153,160 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(member) for member in value]
     return str(value) if isinstance(value, str) else value
+
+
+#: What is invented: the values of the examples, and the documents and the referral of their world.
+DATA: Final[Mapping[str, Any]] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
+AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+ORIGIN, AGENCY, PROVIDER = "hotline-nl.example", "police-nl.example", "files.example"
+REFERRAL_ID = UUID("019b2d3c-4400-7000-8000-000000000001")
+NOTICE_ID = UUID("019b2d3c-4400-7000-8000-000000000002")
+EDGE_IDS = {
+    AGENCY: UUID("3f0c1d52-77f2-4b1e-9d53-6a0b9c1e2f01"),
+    PROVIDER: UUID("9a4e7b60-15c8-4d2f-8e71-2b3c4d5e6f02"),
+}
+#: From it comes the salt of each edge's commitment; random in life.
+SALT = "5a" * 32
+APPROVERS = {
+    "approver-one.example": SigningKey(bytes([101]) * 32),
+    "approver-two.example": SigningKey(bytes([102]) * 32),
+}
+#: Says which documents are newest.
+BEAT = SigningKey(bytes([103]) * 32)
+_SINCE = {"valid_from": "2026-01-01T00:00:00.000Z"}
+
+
+def directory() -> dict[str, Any]:
+    """A directory of five parties on four instances."""
+    instances = [_instance(number, *each) for number, each in enumerate(KINDS.items(), start=1)]
+    return _invented("directory") | {"beat_keys": [_signing(BEAT)], "instances": instances}
+
+
+def policy() -> dict[str, Any]:
+    """Return a policy of two permits and one prohibition."""
+    return _invented("policy")
+
+
+def beat() -> dict[str, Any]:
+    """A beat that names the two documents, signed by the directory's beat key."""
+    newest = {kind: (1, digest(_body(kind))) for kind in ("directory", "policy")}
+    return sign_beat(Beat.model_validate({"at": AT, **newest}), BEAT).model_dump(mode="json")
+
+
+def activated(kind: str) -> dict[str, Any]:
+    """The activation of one of the two documents, with two approvals that verify."""
+    stated: DocumentActivated = approve_document(kind, _body(kind), active_from=AT, approvers=APPROVERS)
+    return stated.model_dump(mode="json")
+
+
+@cache
+def _outcome() -> tuple[ReadFacts, Judged]:
+    """Return the facts of the referral, as only origin and audit see them, and the decision of the engine."""
+    setting = Setting(read_directory(_body("directory")), read_policy(_body("policy")), True, AT)
+    origin = setting.directory.party(ORIGIN)
+    if origin is None:
+        raise Defect("example_without_origin")
+    read = read_facts(ReferralSubmission.model_validate(_invented("submission")), origin, setting.directory)
+    return read, judge(read.facts, setting, salt=SALT, unknown=read.unknown)
+
+
+def _edge_to(recipient: str) -> PlannedEdge:
+    return next(edge for edge in _outcome()[1].edges if edge.recipient == recipient)
+
+
+def clear_to(recipient: str) -> dict[str, Any]:
+    """The clear part of the message that carries the edge to `recipient`."""
+    named: dict[str, Any] = {"referral_id": str(REFERRAL_ID), "revision": 1}
+    if recipient == PROVIDER:
+        named = {"notice_id": str(NOTICE_ID)}
+    edge_id = EDGE_IDS[recipient]
+    return named | clear_of(_edge_to(recipient), edge_id=edge_id, salt=edge_salt(SALT, edge_id), at=AT)
+
+
+def sealed_to(recipient: str) -> dict[str, Any]:
+    """The sealed part of the message that carries the edge to `recipient`, opened."""
+    edge, record = _edge_to(recipient), whole_record(ReferralSubmission.model_validate(_invented("submission")))
+    withheld, hash_kinds = edge.terms.withheld, edge.terms.hash_kinds
+    if recipient == PROVIDER:
+        sent = notice_record(record, edge.items, withheld=withheld, hash_kinds=hash_kinds)
+    else:
+        kind = PartyKind.LAW_ENFORCEMENT
+        sent = referral_record(record, kind, edge.items, withheld=withheld, hash_kinds=hash_kinds)
+    return sealed_of(edge, _outcome()[1], record=sent, salt=edge_salt(SALT, EDGE_IDS[recipient]))
+
+
+def decided() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The clear part of the fact that tells audit of the decision, and the sealed one, opened."""
+    read, judged = _outcome()
+    stated = Stated(
+        referral_id=REFERRAL_ID,
+        origin=ORIGIN,
+        body_sha256="2d" * 32,
+        disposition=judged.disposition.value,
+        decision=judged.ref,
+        salt=SALT,
+        facts=read.facts,
+        edges=[(EDGE_IDS[edge.recipient], edge.recipient, edge.terms.purpose, edge.digest) for edge in judged.edges],
+        not_sent=judged.not_sent,
+    )
+    return clear_of_decided(stated), sealed_of_decided(stated)
+
+
+def passed_on() -> dict[str, Any]:
+    """The sealed part of the message that passes the case on, with what the first agency has made of it."""
+    first = sealed_to(AGENCY)
+    history = [{"number": 1, "answer": "accepted", "at": rfc3339(AT)}]
+    told = {"reason": "suspect_elsewhere", "history": history}
+    return {"decision": first["decision"], **told, **{name: first[name] for name in ("edge", "salt", "record")}}
+
+
+@cache
+def _body(kind: str) -> bytes:
+    document = Directory.model_validate(directory()) if kind == "directory" else Policy.model_validate(policy())
+    return document_body(document)
+
+
+def _published(kind: str) -> dict[str, Any]:
+    """Return the record of the directory topic that carries one of the two documents."""
+    return {"activated": activated(kind), "body": b64encode(_body(kind)).decode()}
+
+
+def _signing(key: SigningKey) -> dict[str, Any]:
+    public = key.verify_key
+    return {"key_id": public.key_id, "use": "sign", "suite": "ed25519", "public": public.text()} | _SINCE
+
+
+def _invented(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = copy.deepcopy(DATA["world"][name])
+    return found
+
+
+def _instance(number: int, name: str, kind: str) -> dict[str, Any]:
+    """Keys whose private halves are all the same byte: everybody knows them, nobody may use them."""
+    opening = OpeningKey(bytes([number]) * 32).sealing_key
+    keys = [
+        _signing(SigningKey(bytes([number]) * 32)),
+        {"key_id": opening.key_id, "use": "seal", "suite": opening.suite, "public": opening.text()} | _SINCE,
+    ]
+    return {"id": name, "kind": str(kind), "keys": keys}
+
+
+#: What examples take from this world, by the names that they have for it.
+WORLD: Final[Mapping[str, Callable[[], Any]]] = {
+    "clear_to_agency": partial(clear_to, AGENCY),
+    "clear_to_provider": partial(clear_to, PROVIDER),
+    "sealed_to_agency": partial(sealed_to, AGENCY),
+    "sealed_to_provider": partial(sealed_to, PROVIDER),
+    "passed_on": passed_on,
+    "decided": lambda: decided()[0],
+    "decided_sealed": lambda: decided()[1],
+    "submission": partial(_invented, "submission"),
+    "eleven_items": lambda: _invented("submission")["items"] * 11,
+    "directory": directory,
+    "policy": policy,
+    "directory_activated": partial(activated, "directory"),
+    "policy_activated": partial(activated, "policy"),
+    "one_approval": lambda: activated("policy")["approvals"][:1],
+    **{f"{kind}_published": partial(_published, kind) for kind in ("directory", "policy")},
+    "beat": beat,
+}

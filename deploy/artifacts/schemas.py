@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core.core_schema import CoreSchema
 
 from shared.contracts.base import Contract
@@ -18,16 +18,16 @@ from shared.runtime.kafka.documents import PublishedDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Bodies that are not messages: what an origin submits, and what is published on the directory topic.
+OF_DIRECTORY: dict[str, type[Contract]] = {"published_document.v1": PublishedDocument, "signed_beat.v1": SignedBeat}
 DOCUMENTS: dict[str, type[Contract]] = {
     "referral_submission.v1": ReferralSubmission,
     "directory.v1": Directory,
     "policy.v1": Policy,
     "document_activated.v1": DocumentActivated,
-    "published_document.v1": PublishedDocument,
-    "signed_beat.v1": SignedBeat,
+    **OF_DIRECTORY,
 }
 #: Read leniently: a member that the schema does not list is ignored (`shared.contracts.documents`).
-LENIENT = frozenset({"directory.v1", "policy.v1", "document_activated.v1", "published_document.v1", "signed_beat.v1"})
+LENIENT = DOCUMENTS.keys() - {"referral_submission.v1"}
 #: What stays closed within them: it is signed as its members are spelt.
 _SIGNED = Beat.__name__
 
@@ -66,6 +66,16 @@ def schema_of(name: str) -> dict[str, Any]:
     if name in LENIENT:
         open_schema(schema)
     return {"$schema": DIALECT, "$id": schema_uri(name)} | schema | _described(name)
+
+
+def schemas_of_messages() -> dict[str, Any]:
+    """Return the schema of each clear part and record of the directory topic, as AsyncAPI refers to them."""
+    listed = [(model, "validation") for model in (*dict.fromkeys(each.clear for each in ALL), *OF_DIRECTORY.values())]
+    _, found = models_json_schema(listed, ref_template="#/components/schemas/{model}", schema_generator=PlainSchema)  # type: ignore[arg-type]
+    schemas: dict[str, Any] = found["$defs"]
+    for around in ("PublishedDocument", "SignedBeat", "DocumentActivated", "Approval"):
+        open_schema(schemas[around])
+    return schemas
 
 
 def _described(name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Running the demo: everything set up, the steps taken, the result printed and written."""
+"""Runs the demo: starts the exchange, takes the steps, plays the stories, prints and writes the report."""
 
 from __future__ import annotations
 
@@ -7,35 +7,42 @@ import json
 import shlex
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+
+from deploy.accounting.cli import print_accounts
 from deploy.accounting.run import reconciled
-from deploy.demo import steps
-from deploy.demo.links import login_links
-from deploy.demo.lists import feedback, lists_of_parties
-from deploy.demo.report import print_report
-from deploy.demo.stories import play_stories, print_stories
-from deploy.demo.ticks import ticks
+from deploy.demo.steps import begin_steps
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.stack import DevStack, say_on_stderr
 from deploy.devstack.state import StateDirectory
-from deploy.devstack.supervisor import Child, Supervisor
-from deploy.sample.files import write_jsonl
-from deploy.sample.generator import demo_referrals
-from deploy.scenarios.stage import ISSUE_SLOT_S
-from deploy.site.endpoints import Endpoints
+from deploy.devstack.supervisor import Supervisor
+from deploy.operator.people import login_link
+from deploy.sample.generator import demo_referrals, write_jsonl
+from deploy.scenarios.player import ISSUE_SLOT_S, Key, over_http, play
+from deploy.scenarios.story import stories
+from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import migrate_databases
+from deploy.site.open import Site
 from deploy.site.settings import PROJECT_ROOT
 from deploy.stack_children import instance_children, sandbox_children
+from shared.kernel.clock import SystemClock
 from shared.vocabulary.routing import PartyKind
 
-STATE = PROJECT_ROOT / ".state" / "demo"
+STATE: Final = PROJECT_ROOT / ".state" / "demo"
+#: The parties whose consoles links are printed for, one of each service: they have much to look at in the demo.
+SHOWN: Final = ("hotline-nl.example", "police-nl.example", "provider-012.example", "auditor.example")
 
 
 class _Done(BaseException):
-    """Ends the supervisor's loop when nobody is there to press Ctrl-C; carries the exit code."""
+    """Ends the supervisor's loop if there is no terminal on which to press Ctrl-C; carries the exit code."""
 
     def __init__(self, code: int) -> None:
         self.code = code
@@ -50,28 +57,34 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
     _begin_anew(state)
     settings = DevStackSettings().model_copy(update={"causeway_dev_state_dir": state})
     stack = DevStack(state, settings, forking=True, fill_databases=migrate_databases)
-    supervisor = Supervisor(stack, lambda endpoints: _children(state, endpoints), say_on_stderr)
+    slot = {"ISSUE_SLOT_S": ISSUE_SLOT_S}
+    supervisor = Supervisor(
+        stack,
+        lambda at: [*instance_children(state, at, slot, migrated=True), *sandbox_children(state, at)],
+        say_on_stderr,
+    )
 
     def on_ready() -> None:
         say_on_stderr(f"ready after {monotonic() - started:.1f} s")
         stays = sys.stdout.isatty()
         until = "until Ctrl-C" if stays else "as long as this demo, which ends with its report"
         say_on_stderr(f"its consoles are open {until}; each of these links lets one in once")
-        _say_links(stack.endpoints, state)
+        asyncio.run(_say_links(stack.endpoints, state))
         report = asyncio.run(_demonstrate(state, stack.endpoints, count, started=started))
-        print_report(report)
+        print(text_of("report", report))
+        print_accounts(Console(width=None if Console().is_terminal else 200), report["accounting"])
         # Sample parties answer whatever comes: in a story each does what the story says.
         with supervisor.resting("sandbox-"):
-            report["stories"] = asyncio.run(play_stories(state, say_on_stderr))
+            report["stories"] = asyncio.run(_play_stories(state))
             report["seconds"]["stories"] = round(monotonic() - started, 1)
-            print_stories(report["stories"])
+            print(text_of("stories", report))
             if report_file is not None:
                 report_file.write_text(json.dumps(report, indent=2))
             told_otherwise = [each for story in report["stories"] for each in story["differences"]]
             if not stays:
                 say_on_stderr(f"the exchange stops here: at a terminal it stays up. What it did is in {state}")
                 raise _Done(1 if report["accounting"]["differences"] or told_otherwise else 0)
-        _say_links(stack.endpoints, state)
+        asyncio.run(_say_links(stack.endpoints, state))
         more = f"causeway dev login-link PARTY --state {shlex.quote(str(state))}"
         say_on_stderr(f"the exchange stays up: Ctrl-C stops it; `{more}` makes more links")
 
@@ -81,14 +94,35 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
         return done.code
 
 
-def _say_links(endpoints: Endpoints, state: Path) -> None:
-    for link in asyncio.run(login_links(endpoints, state)):
+def text_of(template: str, report: Mapping[str, Any]) -> str:
+    """Return a part of the report as a person reads it: `report`, `flow` or `stories`."""
+    texts = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(),  # pages of HTML alone; there is none
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = texts.get_template(f"{template}.txt.j2").render(report, Counter=Counter)
+    return "\n".join(map(str.rstrip, text.splitlines()))
+
+
+async def _say_links(endpoints: Endpoints, state: Path) -> None:
+    """Print a link for each party that is shown; each opens once."""
+    site = Site(state / STACK_FILE, state, endpoints)
+    for party in SHOWN:
+        link = await login_link(site, party, at=SystemClock().now())
         say_on_stderr(f"{link.party}, once within ten minutes: {link.url}")
 
 
-def _children(state: Path, endpoints: Endpoints) -> list[Child]:
-    settings = {"ISSUE_SLOT_S": ISSUE_SLOT_S}
-    return [*instance_children(state, endpoints, settings, migrated=True), *sandbox_children(state, endpoints)]
+async def _play_stories(state: Path) -> Sequence[dict[str, Any]]:
+    """Play all stories that need no hours, at the same time, with the sample parties' own keys; return them as JSON."""
+    wanted = [story for story in stories() if not story.hours]
+    say_on_stderr(f"playing {', '.join(story.name for story in wanted)}")
+    async with over_http({party["party"]: Key(party["url"], party["key"]) for party in _parties(state)}) as stage:
+        played = await asyncio.gather(*(play(story, stage) for story in wanted))
+    found: list[dict[str, Any]] = to_jsonable_python(played, exclude_none=True)
+    return found
 
 
 def _begin_anew(state: Path) -> None:
@@ -105,45 +139,46 @@ def _begin_anew(state: Path) -> None:
         directory.release()
 
 
+def _parties(state: Path) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads((state / "parties.json").read_text())
+    return found
+
+
 async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started: float) -> dict[str, Any]:
-    parties = json.loads((state / "parties.json").read_text())
-    keys = {party["party"]: steps.Key(party["url"], party["key"]) for party in parties}
+    parties, seconds = _parties(state), dict[str, float]()
+    keys = {party["party"]: Key(party["url"], party["key"]) for party in parties}
     of = {kind: [party["party"] for party in parties if party["kind"] == kind] for kind in PartyKind}
     sampled = list(demo_referrals())[:count]
     write_jsonl(state / "sample.jsonl", sampled)
+
+    def note(name: str, at: float) -> None:
+        seconds[name] = round(at - started, 1)
+
     say_on_stderr(f"filing {len(sampled)} sampled referrals over HTTP")
-    async with steps.accountants(endpoints) as books:
-        answered = asyncio.create_task(steps.until_answered(books))
-        states = await steps.import_referrals(sampled, keys, say_on_stderr)
-        filed_s = monotonic() - started
-        first_answer_s = await answered - started
+    async with begin_steps(endpoints, keys) as steps:
+        answered = asyncio.create_task(steps.until_answered())
+        states = await steps.import_referrals(sampled, say_on_stderr)
+        note("filed", monotonic())
+        note("first_answer", await answered)
         say_on_stderr("waiting for the parties to answer")
-        await steps.until_settled(books)
-        settled_s = monotonic() - started
-        referral_id = await steps.withdraw_one(books, keys)
-        return {
+        await steps.until_settled()
+        note("settled", monotonic())
+        referral_id = await steps.withdraw_one()
+        report = {
             "filed": {"count": len(sampled), "states": states},
-            "recipients": await steps.recipients(books),
-            "answers": await steps.answers(books),
-            "ticks": await ticks(books, keys, of[PartyKind.HOTLINE]),
-            "work_lists": await steps.work_lists(books),
-            "lists": await lists_of_parties(books, keys),
-            "feedback": await feedback(books, of[PartyKind.LAW_ENFORCEMENT]),
-            "flow": {
-                "referral_id": str(referral_id),
-                "messages": await steps.flow_of(endpoints, keys, referral_id),
-            },
+            "recipients": await steps.recipients(),
+            "answers": await steps.answers(),
+            "ticks": await steps.ticks(of[PartyKind.HOTLINE]),
+            "work_lists": await steps.work_lists(),
+            "lists": await steps.lists_of_parties(),
+            "feedback": await steps.feedback(of[PartyKind.LAW_ENFORCEMENT]),
+            "flow": {"referral_id": str(referral_id), "messages": await steps.flow_of(referral_id)},
             "accounting": (await reconciled(endpoints)).as_json(),
             "urls": endpoints.http,
-            "seconds": {
-                "first_answer": round(first_answer_s, 1),
-                "filed": round(filed_s, 1),
-                "settled": round(settled_s, 1),
-                "end": round(monotonic() - started, 1),
-            },
             "input": {
                 "sample": str(state / "sample.jsonl"),
-                "directory": str(state / "directory.json"),
-                "policy": str(state / "policy.json"),
+                **{name: str(state / f"{name}.json") for name in ("directory", "policy")},
             },
         }
+    note("end", monotonic())
+    return report | {"seconds": seconds}

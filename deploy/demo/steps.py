@@ -1,10 +1,11 @@
-"""The steps of the demo, over HTTP as any party takes them; what HTTP does not tell is read as an accountant."""
+"""The steps of the demo, over HTTP as any party takes them. What HTTP does not show is read as an accountant."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -15,18 +16,24 @@ import asyncpg
 import httpx
 
 from client.api import BATCH_MAX, CausewayClient
+from client.calls import stated
+from client.problem import ApiProblem
+from client.views import Due
 from deploy.sample.generator import SampledReferral
+from deploy.scenarios.player import Key
 from deploy.site.endpoints import Endpoints
 from deploy.site.kinds import AUDIT, KINDS, keeps_referrals
 from shared.kernel.canonical import canonical_json
 from shared.vocabulary.referral import WithdrawalReason
+from shared.vocabulary.routing import PartyKind
 
-#: Parties that file at the same time; each sends its own referrals in batches.
-FILING_AT_ONCE: Final = 8
-FILING_S_MAX: Final = 30.0
+#: Parties that file or look at the same time; each sends its own referrals in batches.
+AT_ONCE: Final = 8
 #: Sample parties hear of what comes at once and gather it for a second.
 QUIET_S: Final = 3.0
 SETTLED_S_MAX: Final = 240.0
+#: The number of fully answered referrals whose ticks are looked up as their origins see them.
+SHOWN_MAX: Final = 20
 
 _IN_FLIGHT = "SELECT coalesce(sum(in_flight), 0)::bigint AS n FROM stream_account"
 _ANSWERS = "SELECT answer, count(*) AS n FROM edge WHERE state = 'emitted' GROUP BY answer"
@@ -43,162 +50,216 @@ ORDER BY bool_or(answer = 'actioned') AND bool_or(answer IN ('closed', 'outcome'
          bool_or(purpose = 'takedown') AND bool_or(purpose = 'investigation') DESC,
          bool_or(answer = 'actioned') DESC, count(*) DESC, referral_id LIMIT 1
 """
+_FEEDBACK: Final = """
+SELECT recipient, count(*) FILTER (WHERE answer <> 'accepted') AS told, count(*) AS accepted FROM edge
+WHERE state = 'emitted' AND answer IN ('accepted', 'ongoing', 'closed') AND recipient = ANY($1) GROUP BY recipient
+"""
+_ANSWERED = """
+SELECT referral_id, party, count(*) AS edges, count(*) FILTER (WHERE answer <> 'none') AS answered,
+       count(*) FILTER (WHERE recipient = ANY($1)) AS to_hotlines,
+       count(*) FILTER (WHERE recipient = ANY($1) AND answer <> 'none') AS by_hotlines
+FROM edge JOIN referral USING (referral_id, party)
+WHERE referral.state <> 'withdrawn' AND edge.state IN ('emitted', 'referred', 'waiting', 'planned')
+GROUP BY referral_id, party ORDER BY referral_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """A sample party's way in."""
+class Steps:
+    """A running exchange: the parties' keys, and its databases as their accountants see them.
 
-    url: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Accountants:
-    """The instances' databases as their accountants see them; logged in once, since that costs more than a look."""
+    One HTTP client serves all parties, because each would read all certificate authorities of this system. The
+    connections stay open, because a login costs more than a query.
+    """
 
     endpoints: Endpoints
+    keys: Mapping[str, Key]
+    http: httpx.AsyncClient
     connections: Mapping[str, asyncpg.Connection]
 
-    async def read(self, instances: Sequence[str], query: str, *arguments: object) -> list[asyncpg.Record]:
-        """The rows of a query of each of these instances."""
-        return [row for instance in instances for row in await self.connections[instance].fetch(query, *arguments)]
+    async def read(self, query: str, *arguments: object, kinds: Sequence[str] = ()) -> list[asyncpg.Record]:
+        """Return the rows of a query of each instance of these kinds; of the origins if none is given."""
+        named = self.endpoints.of_kind(*(kinds or filter(keeps_referrals, KINDS)))
+        return [row for instance in named for row in await self.connections[instance].fetch(query, *arguments)]
+
+    def client(self, party: str) -> CausewayClient:
+        """Return a client with the key of a party."""
+        return CausewayClient(*self.keys[party], http=self.http)
+
+    def instances_of(self, kind: str) -> set[str]:
+        """Return the addresses of the instances of a kind."""
+        return {self.endpoints.address(instance) for instance in self.endpoints.of_kind(kind)}
+
+    async def import_referrals(self, sampled: Sequence[SampledReferral], say: Callable[[str], None]) -> dict[str, int]:
+        """File every referral as its origin, in batches; return how many ended in which state."""
+        by_origin: dict[str, list[dict[str, Any]]] = {}
+        for each in sampled:
+            by_origin.setdefault(each.origin, []).append(each.referral)
+        states, turn = Counter[str](), asyncio.Semaphore(AT_ONCE)
+
+        async def file(party: str, referrals: list[dict[str, Any]]) -> None:
+            async with turn:
+                for start in range(0, len(referrals), BATCH_MAX):
+                    batch = referrals[start : start + BATCH_MAX]
+                    key = hashlib.sha256(canonical_json(batch)).hexdigest()
+                    results, before = await self.client(party).submit_batch(batch, key=key), states.total()
+                    states.update(result.state or "refused" for result in results)
+                    if states.total() // 500 > before // 500:
+                        say(f"  {states.total()} of {len(sampled)} filed")
+
+        async with asyncio.TaskGroup() as group:
+            for party, referrals in by_origin.items():
+                group.create_task(file(party, referrals))
+        return dict(states)
+
+    async def until_answered(self) -> float:
+        """Wait for the first answer of any recipient; return `monotonic` seconds when it was seen."""
+
+        async def is_answered() -> bool:
+            return bool((await self.answers()).keys() - {"none"})
+
+        await _until(is_answered, pause_s=0.1)
+        return monotonic()
+
+    async def until_settled(self) -> None:
+        """Wait until all is sent and answered and nothing has moved for a while, or the time limit."""
+        before, quiet_since = None, monotonic()
+        senders = [kind for kind in KINDS if kind != AUDIT]
+
+        async def is_quiet() -> bool:
+            nonlocal before, quiet_since
+            in_flight = sum(row["n"] for row in await self.read(_IN_FLIGHT, kinds=senders))
+            now = (await self.answers(), in_flight)
+            if now != before:
+                before, quiet_since = now, monotonic()
+            return in_flight == 0 and monotonic() - quiet_since > QUIET_S
+
+        await _until(is_quiet)
+
+    async def withdraw_one(self) -> UUID:
+        """Withdraw the referral whose flow is shown, as its origin, and wait until every recipient has acknowledged."""
+        shown = (await self.read(_SHOWCASE, kinds=["hotline"]))[0]
+        referral_id, client = UUID(str(shown["referral_id"])), self.client(shown["party"])
+        await client.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+
+        async def is_acknowledged() -> bool:
+            return all(edge.answer == "withdrawal_acknowledged" for edge in (await client.show(referral_id)).edges)
+
+        await _until(is_acknowledged)
+        return referral_id
+
+    async def flow_of(self, referral_id: UUID) -> list[Any]:
+        """Return the flow as an auditor reads it, once audit has caught up with the last acknowledgement."""
+        auditor = next(party for party, key in self.keys.items() if key.url in self.instances_of(AUDIT))
+        messages: list[Any] = []
+
+        async def is_whole() -> bool:
+            nonlocal messages
+            before = len(messages)
+            try:
+                purpose = stated("demonstration of one flow")
+                found = await self.client(auditor).call("GET", f"/v1/flows/{referral_id}", headers=purpose)
+            except ApiProblem:
+                found = {}
+            listed = found.get("messages")
+            messages = listed if isinstance(listed, list) else []
+            return 0 < len(messages) == before
+
+        await _until(is_whole)
+        return messages
+
+    async def answers(self) -> dict[str, int]:
+        """Return how many edges of all origins have which answer; `none` is silence."""
+        return {answer: count for (answer,), count in (await self._sums(_ANSWERS)).items()}
+
+    async def recipients(self) -> list[dict[str, Any]]:
+        """Return how many referrals each recipient was sent for which purpose."""
+        found = sorted((await self._sums(_RECIPIENTS)).items())
+        return [{"recipient": to, "purpose": purpose, "count": count} for (to, purpose), count in found]
+
+    async def work_lists(self) -> list[dict[str, Any]]:
+        """Return how many referrals are on which work list, and why."""
+        found = sorted((await self._sums(_WORK)).items())
+        return [{"list": name, "reason": reason, "count": count} for (name, reason), count in found]
+
+    async def _sums(self, query: str) -> Counter[tuple[str, ...]]:
+        """Return the counts of all origins, by the columns before the count."""
+        sums = Counter[tuple[str, ...]]()
+        for row in await self.read(query):
+            *named, count = row
+            sums[tuple(named)] += count
+        return sums
+
+    async def ticks(self, hotlines: Sequence[str]) -> dict[str, Any]:
+        """Return how many referrals all recipients answered, the answers of hotlines, and the ticks of the first."""
+        rows = await self.read(_ANSWERED, hotlines)
+        full = [row for row in rows if row["answered"] == row["edges"]]
+        shown = []
+        for row in full[:SHOWN_MAX]:
+            view = await self.client(row["party"]).show(row["referral_id"])
+            ticked = {} if view.ticks is None else view.ticks.model_dump(mode="json")
+            shown.append({"referral_id": str(row["referral_id"]), "edges": row["edges"], **ticked})
+        return {
+            "referrals": len(rows),
+            "answered_by_all": len(full),
+            "to_hotlines": sum(row["to_hotlines"] for row in rows),
+            "by_hotlines": sum(row["by_hotlines"] for row in rows),
+            "shown": shown,
+        }
+
+    async def lists_of_parties(self) -> dict[str, Any]:
+        """Return the attention list and the due feedback of each party but auditors, as its own service shows them."""
+        agencies, auditing = self.instances_of(PartyKind.LAW_ENFORCEMENT), self.instances_of(AUDIT)
+        turn, found = asyncio.Semaphore(AT_ONCE), dict[str, Any]()
+
+        async def look(party: str, url: str) -> None:
+            async with turn:
+                client = self.client(party)
+                waiting = [row async for page in client.attention() for row in page.items]
+                due = await _feedback_due(client) if url in agencies else []
+            found[party] = {
+                "attention": [row.model_dump(mode="json", exclude_none=True) for row in waiting],
+                "feedback_due": [row.model_dump(mode="json") for row in due if row.owed_by == party],
+            }
+
+        async with asyncio.TaskGroup() as group:
+            for party, key in self.keys.items():
+                if key.url not in auditing:
+                    group.create_task(look(party, key.url))
+        return found
+
+    async def feedback(self, agencies: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Return the number of cases that each agency accepted, and of those with feedback."""
+        counts: dict[str, Counter[str]] = {}
+        for row in await self.read(_FEEDBACK, agencies):
+            counts.setdefault(row["recipient"], Counter()).update(accepted=row["accepted"], told=row["told"])
+        return {agency: dict(found) for agency, found in sorted(counts.items())}
 
 
 @asynccontextmanager
-async def accountants(endpoints: Endpoints) -> AsyncIterator[Accountants]:
+async def begin_steps(endpoints: Endpoints, keys: Mapping[str, Key]) -> AsyncIterator[Steps]:
+    """Open the connections of a demo."""
     async with AsyncExitStack() as opened:
+        http = await opened.enter_async_context(httpx.AsyncClient(timeout=30.0, trust_env=False))
         connections: dict[str, asyncpg.Connection] = {}
         for instance in endpoints.instances:
             connections[instance] = await asyncpg.connect(endpoints.database(instance).accountant_url)
             opened.push_async_callback(connections[instance].close)
-        yield Accountants(endpoints, connections)
+        yield Steps(endpoints, keys, http, connections)
 
 
-async def import_referrals(
-    sampled: Sequence[SampledReferral], keys: dict[str, Key], say: Callable[[str], None]
-) -> dict[str, int]:
-    """File every referral as its origin, in batches; return how many ended in which state."""
-    by_origin: dict[str, list[dict[str, Any]]] = {}
-    for each in sampled:
-        by_origin.setdefault(each.origin, []).append(each.referral)
-    states: dict[str, int] = {}
-    done = 0
-    turn = asyncio.Semaphore(FILING_AT_ONCE)
-
-    async def file(party: str, referrals: list[dict[str, Any]]) -> None:
-        nonlocal done
-        async with turn, CausewayClient(keys[party].url, keys[party].key, http=http) as client:
-            for start in range(0, len(referrals), BATCH_MAX):
-                batch = referrals[start : start + BATCH_MAX]
-                results = await client.submit_batch(batch, key=hashlib.sha256(canonical_json(batch)).hexdigest())
-                for result in results:
-                    state = result.state or "refused"
-                    states[state] = states.get(state, 0) + 1
-                if (done + len(batch)) // 500 > done // 500:
-                    say(f"  {done + len(batch)} of {len(sampled)} filed")
-                done += len(batch)
-
-    # One for all parties: each would read all the authorities of this system.
-    async with httpx.AsyncClient(timeout=FILING_S_MAX, trust_env=False) as http, asyncio.TaskGroup() as group:
-        for party, referrals in by_origin.items():
-            group.create_task(file(party, referrals))
-    return states
+async def _feedback_due(client: CausewayClient) -> list[Due]:
+    """List the feedback that is due on each subject of an agency, also where another act is due before it."""
+    first = [row async for page in client.due() for row in page.items]
+    others = {row.subject for row in first if row.due != "feedback"}
+    later = [row for subject in others async for page in client.due(subject=subject) for row in page.items]
+    return [row for row in (*first, *later) if row.due == "feedback"]
 
 
-async def until_answered(books: Accountants) -> float:
-    """Wait for the first answer of any recipient; return `monotonic` seconds when it was seen."""
+async def _until(holds: Callable[[], Awaitable[bool]], pause_s: float = 0.5) -> None:
+    """Ask until the answer is yes, or until the time limit: the demo then shows how far it is."""
     deadline = monotonic() + SETTLED_S_MAX
     while monotonic() < deadline:
-        if sum(n for answer, n in (await answers(books)).items() if answer != "none"):
+        if await holds():
             break
-        await asyncio.sleep(0.1)
-    return monotonic()
-
-
-async def until_settled(books: Accountants) -> None:
-    """Wait until all is sent and answered and nothing has moved for a while, or patience ends."""
-    deadline = monotonic() + SETTLED_S_MAX
-    before, quiet_since = None, monotonic()
-    while monotonic() < deadline:
-        now = (await answers(books), await messages_in_flight(books))
-        if now != before:
-            before, quiet_since = now, monotonic()
-        if now[1] == 0 and monotonic() - quiet_since > QUIET_S:
-            return
-        await asyncio.sleep(0.5)
-
-
-async def withdraw_one(books: Accountants, keys: dict[str, Key]) -> UUID:
-    """Withdraw the referral whose flow is shown, as its origin, and wait until every recipient has acknowledged."""
-    rows = await books.read(books.endpoints.of_kind("hotline"), _SHOWCASE)
-    referral_id, party = rows[0]["referral_id"], rows[0]["party"]
-    async with CausewayClient(keys[party].url, keys[party].key) as client:
-        await client.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
-        deadline = monotonic() + SETTLED_S_MAX
-        while monotonic() < deadline:
-            shown = await client.show(referral_id)
-            if all(edge.answer == "withdrawal_acknowledged" for edge in shown.edges):
-                break
-            await asyncio.sleep(0.5)
-    return UUID(str(referral_id))
-
-
-async def flow_of(endpoints: Endpoints, keys: dict[str, Key], referral_id: UUID) -> list[dict[str, Any]]:
-    """The flow as an auditor reads it, once audit has caught up with the last acknowledgement."""
-    addresses = [endpoints.address(instance) for instance in endpoints.of_kind(AUDIT)]
-    auditor = next(key for key in keys.values() if key.url in addresses)
-    headers = {"Authorization": f"Bearer {auditor.key}", "Purpose": "demonstration of one flow"}
-    url = f"{auditor.url}/v1/flows/{referral_id}"
-    async with httpx.AsyncClient(headers=headers, trust_env=False) as http:
-        messages: list[dict[str, Any]] = []
-        deadline = monotonic() + SETTLED_S_MAX
-        while monotonic() < deadline:
-            answer = await http.get(url)
-            found = answer.json()["messages"] if answer.status_code == httpx.codes.OK else []
-            if found and len(found) == len(messages):
-                break
-            messages = found
-            await asyncio.sleep(0.5)
-    return messages
-
-
-async def answers(books: Accountants) -> dict[str, int]:
-    """How many edges of all origins have which answer; `none` is silence."""
-    return _summed(await books.read(origins(books.endpoints), _ANSWERS), "answer")
-
-
-async def recipients(books: Accountants) -> list[dict[str, Any]]:
-    """How many referrals each recipient was sent for which purpose."""
-    counts: dict[tuple[str, str], int] = {}
-    for row in await books.read(origins(books.endpoints), _RECIPIENTS):
-        key = (row["recipient"], row["purpose"])
-        counts[key] = counts.get(key, 0) + row["n"]
-    return [{"recipient": r, "purpose": p, "count": n} for (r, p), n in sorted(counts.items())]
-
-
-async def work_lists(books: Accountants) -> list[dict[str, Any]]:
-    """How many referrals are on which work list, and why."""
-    counts: dict[tuple[str, str], int] = {}
-    for row in await books.read(origins(books.endpoints), _WORK):
-        key = (row["disposition"], row["work_reason"])
-        counts[key] = counts.get(key, 0) + row["n"]
-    return [{"list": name, "reason": reason, "count": n} for (name, reason), n in sorted(counts.items())]
-
-
-async def messages_in_flight(books: Accountants) -> int:
-    """How many messages of all instances their recipients' instances have not taken."""
-    sending = books.endpoints.of_kind(*(kind for kind in KINDS if kind != AUDIT))
-    return sum(row["n"] for row in await books.read(sending, _IN_FLIGHT))
-
-
-def origins(endpoints: Endpoints) -> Sequence[str]:
-    """The instances whose parties file referrals."""
-    return endpoints.of_kind(*(kind for kind in KINDS if keeps_referrals(kind)))
-
-
-def _summed(rows: Sequence[asyncpg.Record], column: str) -> dict[str, int]:
-    sums: dict[str, int] = {}
-    for row in rows:
-        sums[row[column]] = sums.get(row[column], 0) + row["n"]
-    return sums
+        await asyncio.sleep(pause_s)

@@ -1,24 +1,36 @@
-"""`causeway doctor`: everything that must be so before an installation works, looked at from outside."""
+"""`causeway doctor`: everything that must be so before an installation works, looked at from outside.
+
+Durability after a power failure is of it. A 202 promises that PostgreSQL has the message on its disk. Kafka may lose
+acknowledged records: their writers keep them until the recipient and audit have acknowledged them, and append them
+again. Such records arrive late. So a record is on two brokers before Kafka acknowledges it (every producer asks for
+`acks=all`), or on the disk of the only one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from deploy.operator.database import check_schemas
-from deploy.operator.durability import examine_commits, examine_copies
-from deploy.operator.kafka_login import Login, try_login
-from deploy.operator.topics import as_json, find_difference, wanted_manifest
-from deploy.site.access import accepts, answers, kafka_access
+import asyncpg
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from deploy.kafka.provision import Manifest, copies, live_settings
+from deploy.operator.state import as_json, check_schemas, find_difference, wanted_manifest
+from deploy.site.access import accepts, admin_client, answers, connected, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, OwnedDatabase
 from deploy.site.findings import Finding, asked
 from deploy.site.installation import Installation
 from deploy.site.kinds import party_kind
 from deploy.site.open import Site
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.migrate import name_differences
@@ -26,8 +38,34 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.instance.keys import load_keys
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 
+LOGIN_S: Final = 5.0
+_ASK_S: Final = 0.5
 _PRIVATE_FILES: Final = ("passwords.json", "parties.json", "beat.key")
-_PARTITIONS: Final = "partitions_differing"
+#: What is lost where PostgreSQL's setting is off.
+_PROMISES: Final[Mapping[str, str]] = {
+    "fsync": "a power failure may cost what was committed, or the whole database",
+    "full_page_writes": "a power failure may leave half a page that no recovery mends",
+    "synchronous_commit": "a crash costs what was answered with 202 in the last moment",
+}
+#: With the source of each: settings of a role or of a database win over the server's.
+_SETTINGS: Final = "SELECT name, source FROM pg_settings WHERE name = ANY($1::text[]) AND setting = 'off'"
+_MIN_INSYNC: Final = "min.insync.replicas"
+_FLUSH: Final = "flush.messages"
+_COPIES: Final = 2
+
+
+class Login(StrEnum):
+    """How a login ended. `broker_silent`: something accepts connections there and does not speak Kafka in time;
+    `broker_untrusted`: it has no certificate that this site trusts under the name by which it is reached."""
+
+    DONE = "done"
+    BROKER_DOWN = "broker_down"
+    BROKER_SILENT = "broker_silent"
+    BROKER_UNTRUSTED = "broker_untrusted"
+    PASSWORD_WRONG = "password_wrong"  # noqa: S105 - the name of an outcome
+
+
+_REASONS: Final = {KafkaError._AUTHENTICATION: Login.PASSWORD_WRONG, KafkaError._SSL: Login.BROKER_UNTRUSTED}
 _LOGIN_ADVICE: Final[Mapping[Login, str]] = {
     Login.BROKER_DOWN: "nothing accepts connections there: start the broker, or mend the address",
     Login.BROKER_SILENT: "something listens there and does not answer as Kafka does: address, protocol or load",
@@ -54,12 +92,14 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
     asks = kafka.open or ADMIN in kafka.principals
     if asks and all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
         found += asked("topics and access rules", _topics, site)
-        found += asked("durability kafka", _copies, site)
+        own_broker = "kafka" in site.endpoints.pids
+        found += asked("durability kafka", lambda: examine_copies(kafka, wanted_manifest(site), own_broker=own_broker))
     for name, database in site.endpoints.databases.items():
         found += asked(f"database {name}", _reachable, name, database.service_url)
         found += asked(f"durability {name}", examine_commits, name, database.service_url)
         found += asked(f"schema {name}", _schema, name, site.endpoints.owned(name))
-        if _holds_keys(site, name):
+        # An instance's private keys need not lie where its operator sits; on a stack they do.
+        if site.endpoints.pids or Installation(site.state).keys_dir(name).is_dir():
             found += asked(f"keys {name}", _keys, site, name)
             found += asked(f"documents {name}", _documents, site, name)
     return found
@@ -88,11 +128,6 @@ def _addresses(site: Site) -> Iterator[Finding]:
             yield Finding(what, "port_silent", "nobody listens at this address: see the log of the instance")
 
 
-def _holds_keys(site: Site, name: str) -> bool:
-    """An instance's private keys need not lie where its operator sits; on a stack they do."""
-    return bool(site.endpoints.pids) or Installation(site.state).keys_dir(name).is_dir()
-
-
 def _keys(site: Site, name: str) -> Iterator[Finding]:
     """`load_keys` refuses a missing key file, and one that others may read."""
     load_keys(Installation(site.state).keys_dir(name))
@@ -113,15 +148,14 @@ def _topics(site: Site) -> Iterator[Finding]:
     found = as_json(find_difference(site.endpoints.kafka, manifest))
     differing = {name: entries for name, entries in found.items() if entries}
     for name, entries in differing.items():
-        mend = "delete the topics, then `causeway topics apply`" if name == _PARTITIONS else "`causeway topics apply`"
+        mend = (
+            "delete the topics, then `causeway topics apply`"
+            if name == "partitions_differing"
+            else "`causeway topics apply`"
+        )
         yield Finding("topics and access rules", name, f"{mend}: {'; '.join(entries)}")
     if not differing:
         yield Finding(f"topics and access rules ({len(manifest.topics)} topics)")
-
-
-def _copies(site: Site) -> Iterator[Finding]:
-    endpoints = site.endpoints
-    yield from examine_copies(endpoints.kafka, wanted_manifest(site), own_broker="kafka" in endpoints.pids)
 
 
 def _reachable(name: str, url: str) -> Iterator[Finding]:
@@ -169,3 +203,78 @@ async def _directory_in_force(site: Site, name: str) -> DirectoryIndex:
         return shelf.directories.active(clock.now())
     finally:
         await database.close()
+
+
+def examine_commits(name: str, service_url: str) -> Iterator[Finding]:
+    """Whether a commit of the service's role is on the disk when it returns. Raises `Unavailable`."""
+    off, what = in_own_thread(_off(service_url)), f"durability {name}"
+    for setting, source in off.items():
+        yield Finding(what, f"{setting}_off", f"{_PROMISES[setting]}: set `{setting} = on` (it is off by: {source})")
+    if not off:
+        yield Finding(what)
+
+
+def examine_copies(endpoint: KafkaEndpoint, manifest: Manifest, *, own_broker: bool) -> Iterator[Finding]:
+    """Whether a record that Kafka has acknowledged is in two places. Raises `Unavailable`.
+
+    `own_broker`: it is the one broker of a development stack, where one place is enough.
+    """
+    admin = admin_client(endpoint)
+    replicas = copies(admin, manifest.topics)
+    found: dict[tuple[str, str], list[str]] = {}
+    for topic, settings in live_settings(admin, replicas).items():
+        insync, flushed = int(settings[_MIN_INSYNC] or 1), settings[_FLUSH] == "1"
+        if wrong := judged(replicas[topic], insync, flushed=flushed or own_broker):
+            found.setdefault(wrong, []).append(topic)
+    for (code, mend), topics in found.items():
+        yield Finding("durability kafka", code, f"{mend}: {'; '.join(sorted(topics))}")
+    if not found:
+        yield Finding("durability kafka")
+
+
+def judged(replicas: int, min_insync: int, *, flushed: bool) -> tuple[str, str] | None:
+    """What is wrong with a topic, as a code, and what mends it. `flushed`: each record is on the disk at once.
+
+    Where more copies are asked for than there are replicas, the broker is content with all that there are.
+    """
+    if replicas < _COPIES:
+        return None if flushed else ("one_copy", f"replicate the topic, or set `{_FLUSH}=1` on a cluster of one broker")
+    return None if min_insync >= _COPIES else ("one_copy_acknowledged", f"set `{_MIN_INSYNC}={_COPIES}`")
+
+
+async def _off(url: str) -> dict[str, str]:
+    """The settings that are off for this role, with where that was set."""
+    with suppress(OSError, asyncpg.PostgresError, TimeoutError):
+        async with connected(url) as connection:
+            rows = await connection.fetch(_SETTINGS, list(_PROMISES))
+            return {row["name"]: row["source"] for row in rows}
+    raise Unavailable("database_unavailable")
+
+
+def try_login(endpoint: KafkaEndpoint, principal: str) -> Login:
+    """Log in once as `principal` and ask for metadata. Blocks for a few seconds at most."""
+    if not any(_accepts(server) for server in endpoint.bootstrap_servers.split(",")):
+        return Login.BROKER_DOWN
+    said: list[int] = []
+    reported: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: said.append(error.code())}
+    client = AdminClient(endpoint.librdkafka_options(principal) | reported)
+    deadline = time.monotonic() + LOGIN_S
+    while not _reasons(said) and time.monotonic() < deadline:
+        try:
+            client.list_topics(timeout=_ASK_S)
+        except KafkaException as error:
+            said.append(error.args[0].code())
+            client.poll(0)  # the reason, where there is one, comes to the callback
+        else:
+            return Login.DONE
+    return next(iter(_reasons(said)), Login.BROKER_SILENT)
+
+
+def _reasons(said: Sequence[int]) -> list[Login]:
+    """What the client could tell, which tries again by itself and says only that time ran out."""
+    return [_REASONS[code] for code in said if code in _REASONS]
+
+
+def _accepts(server: str) -> bool:
+    host, _, port = server.strip().rpartition(":")
+    return port.isdecimal() and accepts(host.strip("[]"), int(port))

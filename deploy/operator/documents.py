@@ -4,32 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from deploy.directory.approval import document_body, sign_beat
-from deploy.directory.move import moved
+from pydantic import TypeAdapter, ValidationError
+
+from deploy.directory.approval import document_body, sign_beat, valid_until
 from deploy.operator.desk import check_directory, check_policy
-from deploy.site.access import admin_access
-from deploy.site.endpoints import write_private
+from deploy.operator.folder import BEAT_CARD, admitted
+from deploy.site.access import access_to, in_own_thread, kafka_access
+from deploy.site.endpoints import ADMIN, Endpoints, write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
-from deploy.site.published import newest_version
-from shared.contracts.directory import DocumentActivated
+from shared.contracts.base import error_locations
+from shared.contracts.directory import FORMER_MAX, Directory, DocumentActivated, Party, PublicKey
 from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
-from shared.kernel.canonical import digest
-from shared.kernel.clock import Clock, SystemClock
+from shared.exchange.message import Record
+from shared.kernel.canonical import canonical_json, digest
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
+from shared.routing.documents import verify_document
 from shared.routing.shelf import read_directory, read_policy
-from shared.runtime.kafka.documents import publish_beats
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats, read_approver_keys, read_document
+from shared.runtime.kafka.reader import LogReader
 
 BEAT_EVERY_S: Final = 10.0
 #: The folder of what was published and takes effect later, by kind and time.
 COMING: Final = "coming"
+
+
+def checked(kind: str, body: bytes) -> Directory | Policy:
+    """The document in `body`. Raises `Refused`, with the field, where the desk objects."""
+    return check_directory(body) if kind == "directory" else check_policy(body)
 
 
 def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | None = None) -> DocumentActivated:
@@ -40,38 +52,74 @@ def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | 
     above that of every document of its kind that was published: none comes back by itself. `active_from_past` for a
     time that is over: what was decided since by the documents of that time would have been decided by none.
     """
-    document = check_directory(body) if kind == "directory" else check_policy(body)
-    now = SystemClock().now()
-    if active_from is not None and active_from < now - TOLERANCE:
-        raise Refused("active_from_past")
-    newest = newest_version(site.endpoints, kind, approver_keys_file=Installation(site.state).approver_keys_file)
-    if document.version <= newest:
-        raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
+    document, now = checked(kind, body), SystemClock().now()
+    refuse_past(active_from or now)
+    refuse_version(site, kind, document.version)
     activated = publish_document(site.state, site.endpoints, document, active_from=active_from or SystemClock().now())
     keep_published(site.state, kind, document_body(document), active_from=activated.active_from)
     return activated
 
 
+def refuse_past(active_from: datetime) -> None:
+    """Raises `Refused("active_from_past")`."""
+    if active_from < SystemClock().now() - TOLERANCE:
+        raise Refused("active_from_past")
+
+
+def refuse_version(site: Site, kind: str, version: int) -> int:
+    """The newest version that was published of a kind, 0 for none. Raises `Refused("document_version_not_above")`."""
+    newest = newest_version(site.endpoints, kind, approver_keys_file=Installation(site.state).approver_keys_file)
+    if version <= newest:
+        raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
+    return newest
+
+
+def newest_version(endpoints: Endpoints, kind: str, *, approver_keys_file: Path) -> int:
+    """The highest version of an approved document of this kind, also of one that takes effect later; 0 for none.
+
+    Blocks. What is in the topic without its two approvals counts for nothing. Raises `Unavailable`.
+    """
+    found = published_documents(endpoints, ADMIN, approver_keys_file=approver_keys_file)
+    return max((int(json.loads(body)["version"]) for activated, body in found if activated.kind == kind), default=0)
+
+
+def published_documents(
+    endpoints: Endpoints, principal: str, *, approver_keys_file: Path
+) -> list[tuple[DocumentActivated, bytes]]:
+    """Every document that was published with its approvals, in the order of the topic, read as `principal`.
+
+    Blocks. Raises `Unavailable`.
+    """
+    keys = read_approver_keys(approver_keys_file)
+    found = []
+    for record in in_own_thread(_published(endpoints, principal)):
+        try:
+            activated, body = read_document(record.value or b"")
+            verify_document(activated, body, keys)
+        except Refused:
+            continue
+        found.append((activated, body))
+    return found
+
+
+async def _published(endpoints: Endpoints, principal: str) -> list[Record]:
+    reader = LogReader(kafka_access(endpoints, principal), [DIRECTORY_TOPIC], client_id="causeway-published")
+    found: list[Record] = []
+    for where, bounds in (await reader.bounds()).items():
+        if bounds.first < bounds.end:
+            async with aclosing(reader.read_range(where, bounds.first, bounds.end)) as batches:
+                async for batch in batches:
+                    found += batch
+    return found
+
+
 def keep_published(state: Path, kind: str, body: bytes, *, active_from: datetime) -> None:
     """Keep what was published where `document_in_force` finds it: in a file of its own until it takes effect."""
-    due = active_from <= SystemClock().now()
-    if due:
+    if active_from <= SystemClock().now():
         write_private(state / f"{kind}.json", body.decode())
         return
     (state / COMING).mkdir(mode=0o700, exist_ok=True)
     write_private(state / COMING / f"{kind}.{_stamp(active_from)}.json", body.decode())
-
-
-def next_directory(site: Site, party: str, instance: str) -> bytes:
-    """The directory that would follow the one in force, with `party` at `instance` (`deploy.directory.move`).
-
-    Raises `Refused` where the directory does not have it so, or where the site cannot reach the instance.
-    """
-    present = document_in_force(site.state, "directory")
-    following = moved(present, party, instance, issued_on=SystemClock().now().date())
-    site.endpoints.address(instance)
-    read_directory(following)
-    return following
 
 
 def document_in_force(state: Path, kind: str, at: datetime | None = None) -> bytes:
@@ -93,18 +141,85 @@ def _stamp(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def send_beats(site: Site, *, count: int | None = None, clock: Clock | None = None) -> None:
-    """Say every 10 s which documents are newest: `count` times, or until interrupted. Blocks.
+def assembled(site: Site, parties: bytes, *, issued_on: date) -> bytes:
+    """The next directory of an exchange, of what its operator holds: the admitted instances, and a list of parties.
+
+    One version above the one that was published last from here, the first if none was; valid as long as any. Raises
+    `Refused`: `parties_malformed` with the field, and what the desk objects to.
+    """
+    last = site.state / "directory.json"
+    version = int(json.loads(last.read_bytes())["version"]) + 1 if last.exists() else 1
+    beat = site.state / BEAT_CARD
+    directory = Directory(
+        version=version,
+        issued_on=issued_on,
+        valid_until=valid_until(issued_on),
+        beat_keys=(PublicKey.model_validate_json(beat.read_bytes()),) if beat.exists() else (),
+        instances=tuple(admitted(site.state)),
+        parties=tuple(sorted(_parties(parties), key=lambda party: party.id)),
+    )
+    body = document_body(directory)
+    check_directory(body)
+    return body
+
+
+def _parties(text: bytes) -> Sequence[Party]:
+    try:
+        return TypeAdapter(list[Party]).validate_json(text)
+    except ValidationError as error:
+        where = error_locations(error.errors(include_url=False, include_context=False, include_input=False))[0]
+    raise Refused("parties_malformed", where["rule"], field=where["field"], status=400)
+
+
+def moved_directory(site: Site, party: str, instance: str) -> bytes:
+    """The directory that would follow the one in force, with `party` at `instance`.
+
+    Raises `Refused` where the directory does not have it so, or where the site cannot reach the instance.
+    """
+    present = document_in_force(site.state, "directory")
+    following = moved(present, party, instance, issued_on=SystemClock().now().date())
+    site.endpoints.address(instance)
+    read_directory(following)
+    return following
+
+
+def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> bytes:
+    """The next directory: one version on, issued on that day, valid as long as any, with `party` at `instance`.
+
+    Where it was before stays with it: what was sent to it there can still be answered from there. Nothing else differs,
+    also of what this release does not know. `directory` is a whole document. Raises `Refused`:
+    `party_unknown`, `instance_unknown`, `instance_of_another_kind` or `party_there_already`.
+    """
+    document: dict[str, Any] = json.loads(directory)
+    found = next((each for each in document["parties"] if each["id"] == party), None)
+    if found is None:
+        raise Refused("party_unknown", "the directory has no such party", status=400)
+    kinds, kind, left = {each["id"]: each["kind"] for each in document["instances"]}, found["kind"], found["instance"]
+    fit = ", ".join(name for name in kinds if kinds[name] == kind)
+    if instance not in kinds:
+        raise Refused("instance_unknown", f"for {kind} the directory has: {fit}", status=400)
+    if kinds[instance] != kind:
+        what = f"`{instance}` is for {kinds[instance]}; for {kind}: {fit}"
+        raise Refused("instance_of_another_kind", what, status=400)
+    if left == instance:
+        raise Refused("party_there_already", f"`{instance}` serves it now", status=400)
+    before = [each for each in found.get("instances_before") or () if each["instance"] not in (instance, left)]
+    before.append({"instance": left, "until": issued_on.isoformat()})
+    found |= {"instance": instance, "instances_before": before[-FORMER_MAX:]}
+    edition = {"issued_on": issued_on.isoformat(), "valid_until": valid_until(issued_on).isoformat()}
+    return canonical_json(document | edition | {"version": document["version"] + 1})
+
+
+async def send_beats(site: Site, *, once: bool) -> None:
+    """Say every 10 s which documents are newest: once, or until interrupted.
 
     Several may do so at a time. Raises `Unavailable`, and `Refused` where this state directory has no beat key.
     """
     path = Installation(site.state).beat_key_file
     if not path.exists():
         raise Refused("beat_key_missing", "`beat.key` of the state directory, named in the directory's `beat_keys`")
-    key = SigningKey.load(path.read_text())
-    asyncio.run(
-        publish_beats(admin_access(site.endpoints), _beats(site.state, key, count=count, clock=clock or SystemClock()))
-    )
+    beats = _beats(site.state, SigningKey.load(path.read_text()), once=once)
+    await publish_beats(access_to(site.endpoints.kafka), beats)
 
 
 def signed_beat(state: Path, key: SigningKey, at: datetime) -> SignedBeat:
@@ -117,11 +232,8 @@ def signed_beat(state: Path, key: SigningKey, at: datetime) -> SignedBeat:
     return sign_beat(Beat.model_validate({"at": at} | named), key)
 
 
-async def _beats(state: Path, key: SigningKey, *, count: int | None, clock: Clock) -> AsyncIterator[SignedBeat]:
-    sent = 0
-    while True:
-        yield signed_beat(state, key, clock.now())
-        sent += 1
-        if sent == count:
-            return
+async def _beats(state: Path, key: SigningKey, *, once: bool) -> AsyncIterator[SignedBeat]:
+    yield signed_beat(state, key, SystemClock().now())
+    while not once:
         await asyncio.sleep(BEAT_EVERY_S)
+        yield signed_beat(state, key, SystemClock().now())

@@ -1,4 +1,4 @@
-"""A directory or a policy on its way to two approvers, who need not sit at one desk or trust whoever carries it.
+"""`causeway document`: a directory or a policy on its way to two approvers, who need not sit at one desk.
 
     draft ──▶ each approver alone: reads it, signs ──▶ approval ─┐
       └──────────────────────────────────────────────────────────┴─▶ publish
@@ -15,52 +15,167 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import Annotated, Literal
 
+from cyclopts import App, Parameter
+from cyclopts.types import ExistingFile
 from pydantic import JsonValue, ValidationError
 
+from client.cli.settings import zoned
 from deploy.directory.approval import document_body, sign_approval, valid_until
-from deploy.operator.cards import read_approver_card
-from deploy.operator.desk import check_directory, check_policy
-from deploy.operator.documents import keep_published
-from deploy.site.access import admin_access
+from deploy.operator.documents import checked, keep_published, published_documents, refuse_past, refuse_version
+from deploy.operator.folder import read_approver_card, read_contract
+from deploy.operator.law import show_published
+from deploy.site.access import access_to
 from deploy.site.endpoints import ADMIN
 from deploy.site.installation import Installation
-from deploy.site.open import Site
-from deploy.site.published import newest_version, published_documents
-from shared.contracts.base import Contract, Digest, Instant, JsonObject, error_locations
-from shared.contracts.directory import Approval, Directory, DocumentActivated
-from shared.contracts.policy import Policy
+from deploy.site.open import Site, site
+from deploy.site.options import OPTIONS, PLAIN, Listing, Options, PlainOptions, Printed, verb
+from shared.contracts.base import Contract, Digest, Instant, JsonObject
+from shared.contracts.directory import Approval, DocumentActivated
 from shared.envelope.keys import SigningKey
-from shared.kernel.canonical import digest
+from shared.kernel.canonical import digest as digest_of
 from shared.kernel.clock import SystemClock
-from shared.kernel.errors import Refused
-from shared.routing.derive import TOLERANCE
+from shared.kernel.errors import Refused, Unavailable
 from shared.routing.documents import approval_message, verify_document
 from shared.runtime.instance.keys import read_key_file
 from shared.runtime.kafka.documents import publish_documents, read_approver_keys
+
+document_app = App(name="document")
 
 
 class Draft(Contract):
     """A document that is to be signed, and what is signed of it."""
 
-    kind: str
+    kind: Literal["directory", "policy"]
     digest: Digest
     active_from: Instant
     document: JsonObject
 
-    def text(self) -> str:
-        """As its file has it."""
-        return self.model_dump_json(indent=2) + "\n"
+    def printed(self, path: Path) -> Printed:
+        """What a person compares by voice."""
+        signed = self.model_dump(mode="json", exclude={"document"})
+        until = f"version {self.document['version']}, valid until {self.document['valid_until']}"
+        text = [
+            f"{path}: {self.kind}, {until}, in force from {signed['active_from']}",
+            f"digest {self.digest}: compare it by voice",
+        ]
+        return Printed({"file": str(path)} | signed, text)
 
 
-def draft(kind: str, body: bytes, *, active_from: datetime, issued_on: date | None = None) -> Draft:
-    """What is to be signed of a document; with `issued_on`, of the same one issued again on that day.
+@verb(document_app)
+def draft(
+    kind: Literal["directory", "policy"],
+    file: ExistingFile,
+    /,
+    *,
+    at: datetime | None = None,
+    renew: Annotated[bool, Parameter(negative="")] = False,
+    out: Path | None = None,
+    options: PlainOptions = PLAIN,
+) -> Printed:
+    """Check a document and write what its approvers are to sign.
 
-    Raises `Refused`, with the field, where the desk objects.
+    Parameters
+    ----------
+    kind
+        What it is.
+    file
+        The whole document, as .json.
+    at
+        When it takes effect: give the approvers time. Now if no time is given. UTC if it names no zone.
+    renew
+        Issue it today, valid as long as any.
+    out
+        File to write; KIND.draft.json if none is named.
     """
-    document = _checked(kind, body if issued_on is None else _issued(body, issued_on))
-    canonical = document_body(document)
-    return Draft(kind=kind, digest=digest(canonical), active_from=active_from, document=json.loads(canonical))
+    now, body = SystemClock().now(), file.read_bytes()
+    canonical = document_body(checked(kind, _issued(body, now.date()) if renew else body))
+    document = json.loads(canonical)
+    made = Draft(kind=kind, digest=digest_of(canonical), active_from=zoned(at) or now, document=document)
+    path = out or Path(f"{kind}.draft.json")
+    path.write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return made.printed(path)
+
+
+@verb(document_app)
+def show(file: ExistingFile, /, *, against: ExistingFile | None = None, options: PlainOptions = PLAIN) -> Printed:
+    """Say what would be signed, and each place in which it differs from another document.
+
+    Parameters
+    ----------
+    file
+        The draft.
+    against
+        The document in force, as .json: directory.json or policy.json of a state directory.
+    """
+    read, _ = read_draft(file)
+    found = list(changes(json.loads(against.read_bytes()), read.document)) if against else []
+    listed = {"changes": [{"at": place, "is": what} for place, what in found]}
+    tables = [Listing(("at", "is"), found)] if found else []
+    return Printed(read.model_dump(mode="json", exclude={"document"}) | listed, [*read.printed(file).text, *tables])
+
+
+@verb(document_app)
+def sign(
+    file: ExistingFile, /, *, key: ExistingFile, digest: str, out: Path | None = None, options: PlainOptions = PLAIN
+) -> Printed:
+    """Approve a draft, after reading it: at your own machine, with your own key.
+
+    Parameters
+    ----------
+    file
+        The draft.
+    key
+        Your key, as `causeway key make NAME approve` wrote it; its card lies beside it.
+    digest
+        What you sign, as `causeway document show` said it and you have compared it by voice.
+    out
+        File to write; beside the draft, called by it and by you, if none is named.
+    """
+    read, _ = read_draft(file)
+    if read.digest != digest:
+        raise Refused("draft_of_another_digest", status=400)
+    signing, card = SigningKey.load(read_key_file(key)), read_approver_card(key.with_suffix(".json"))
+    if card.key_id != signing.key_id:
+        raise Refused("card_of_another_key", status=400)
+    signed = sign_approval(card.approver, signing, approval_message(read.kind, read.digest, read.active_from))
+    path = out or file.with_name(f"{read.kind}.{signed.approver}.approval.json")
+    path.write_text(signed.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return read.printed(path)
+
+
+@verb(document_app, "publish")
+def publish_draft(file: ExistingFile, *approvals: ExistingFile, options: Options = OPTIONS) -> Printed:
+    """Publish an approved draft to every instance.
+
+    Parameters
+    ----------
+    file
+        The draft.
+    approvals
+        What the approvers have written: two, or more.
+    """
+    return show_published(publish(site(options), file, approvals))
+
+
+@verb(document_app)
+def fetch(*, options: Options = OPTIONS) -> Printed:
+    """Read what is published, check its approvals, and keep it where the site's other verbs look."""
+    here = site(options)
+    principals = here.endpoints.kafka.principals
+    # With the password of `admin`, or of the first instance whose the site knows.
+    principal = ADMIN if ADMIN in principals or not principals else principals[0]
+    keys_file = Installation(here.state).approver_keys_file
+    found = published_documents(here.endpoints, principal, approver_keys_file=keys_file)
+    if not found:
+        raise Unavailable("documents_missing", "nothing that is approved was published yet")
+    found.sort(key=lambda each: int(json.loads(each[1])["version"]))
+    for activated, body in found:
+        keep_published(here.state, activated.kind, body, active_from=activated.active_from)
+    rows = [(each.digest, each.kind, each.active_from) for each, _ in found]
+    document = {"documents": [each.model_dump(mode="json") for each, _ in found]}
+    return Printed(document, [Listing(("digest", "kind", "in force from"), rows)])
 
 
 def read_draft(file: Path) -> tuple[Draft, bytes]:
@@ -69,32 +184,11 @@ def read_draft(file: Path) -> tuple[Draft, bytes]:
     Raises `Refused`: `draft_malformed`, `draft_altered` where its digest is not that of its document, and what the desk
     objects to.
     """
-    try:
-        read = Draft.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        where = error_locations(error.errors(include_url=False, include_context=False, include_input=False))[0]
-    except OSError:
-        raise Refused("file_unusable", "the file of a draft", status=400) from None
-    else:
-        body = document_body(_checked(read.kind, json.dumps(read.document).encode()))
-        if digest(body) != read.digest:
-            raise Refused("draft_altered", status=400)
-        return read, body
-    raise Refused("draft_malformed", where["rule"], field=where["field"], status=400)
-
-
-def approve(read: Draft, key_file: Path, *, digest: str) -> Approval:
-    """Sign a draft as it was read with an approver's key, whose card lies beside it. `digest`: as its approver has it.
-
-    Raises `Refused`: `draft_of_another_digest`, `card_of_another_key`, and as `read_key_file` does.
-    """
-    if read.digest != digest:
-        raise Refused("draft_of_another_digest", status=400)
-    key = SigningKey.load(read_key_file(key_file))
-    card = read_approver_card(key_file.with_suffix(".json"))
-    if card.key_id != key.key_id:
-        raise Refused("card_of_another_key", status=400)
-    return sign_approval(card.approver, key, approval_message(read.kind, read.digest, read.active_from))
+    read = read_contract(Draft, file, lambda rule, field: Refused("draft_malformed", rule, field=field, status=400))
+    body = document_body(checked(read.kind, json.dumps(read.document).encode()))
+    if digest_of(body) != read.digest:
+        raise Refused("draft_altered", status=400)
+    return read, body
 
 
 def publish(site: Site, file: Path, approvals: Sequence[Path]) -> DocumentActivated:
@@ -105,36 +199,17 @@ def publish(site: Site, file: Path, approvals: Sequence[Path]) -> DocumentActiva
     would pass it over), `approval_invalid`, `document_version_not_above`, `active_from_past`.
     """
     read, body = read_draft(file)
-    keys_file = Installation(site.state).approver_keys_file
     activated = _activated(read, [_approval(each) for each in approvals])
-    keys = read_approver_keys(keys_file)
+    keys = read_approver_keys(Installation(site.state).approver_keys_file)
     for position, each in enumerate(activated.approvals):
         if each.key_id not in keys:
             raise Refused("approver_unknown", field=f"/approvals/{position}")
     verify_document(activated, body, keys)
-    newest = newest_version(site.endpoints, read.kind, approver_keys_file=keys_file)
-    if int(json.loads(body)["version"]) <= newest:
-        raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
-    if newest and read.active_from < SystemClock().now() - TOLERANCE:
-        raise Refused("active_from_past")
-    asyncio.run(publish_documents(admin_access(site.endpoints), [(activated, body)]))
+    if refuse_version(site, read.kind, int(json.loads(body)["version"])):
+        refuse_past(read.active_from)
+    asyncio.run(publish_documents(access_to(site.endpoints.kafka), [(activated, body)]))
     keep_published(site.state, read.kind, body, active_from=activated.active_from)
     return activated
-
-
-def fetch(site: Site) -> list[DocumentActivated]:
-    """Keep, in the state directory, what was published and approved; what was found, the oldest first. Blocks.
-
-    Read with the password of `admin`, or of the first instance whose the site knows. Raises `Unavailable`.
-    """
-    principals = site.endpoints.kafka.principals
-    principal = ADMIN if ADMIN in principals or not principals else principals[0]
-    keys_file = Installation(site.state).approver_keys_file
-    found = published_documents(site.endpoints, principal, approver_keys_file=keys_file)
-    found.sort(key=lambda each: int(json.loads(each[1])["version"]))
-    for activated, body in found:
-        keep_published(site.state, activated.kind, body, active_from=activated.active_from)
-    return [activated for activated, _ in found]
 
 
 def changes(before: JsonValue, after: JsonValue, at: str = "") -> Iterator[tuple[str, str]]:
@@ -153,11 +228,9 @@ def changes(before: JsonValue, after: JsonValue, at: str = "") -> Iterator[tuple
 
 
 def _members(value: JsonValue) -> dict[str, JsonValue] | None:
-    if isinstance(value, dict):
-        return value
     if isinstance(value, list):
         return {_name(each, number): each for number, each in enumerate(value)}
-    return None
+    return value if isinstance(value, dict) else None
 
 
 def _name(member: JsonValue, number: int) -> str:
@@ -165,20 +238,14 @@ def _name(member: JsonValue, number: int) -> str:
     return named if isinstance(named, str) else str(number)
 
 
-def _checked(kind: str, body: bytes) -> Directory | Policy:
-    if kind not in ("directory", "policy"):
-        raise Refused("draft_malformed", "directory or policy", field="/kind", status=400)
-    return check_directory(body) if kind == "directory" else check_policy(body)
-
-
 def _issued(body: bytes, on: date) -> bytes:
     """A document issued on that day, before anybody judges it: what was reviewed since its own day is no objection."""
     try:
         stated = json.loads(body)
     except ValueError:
-        return body  # the desk says what it is
+        stated = None
     if not isinstance(stated, dict):
-        return body
+        return body  # the desk says what it is
     days = {"issued_on": on.isoformat(), "valid_until": valid_until(on).isoformat()}
     return json.dumps(stated | days).encode()
 

@@ -11,6 +11,9 @@
 
 Mode 0700, files 0600. Nothing that is there is written over. Whoever can read a folder acts as its instance; of the
 exchange's, as the administrator of Kafka, who still puts no document in force.
+
+A card is what an instance or an approver hands over about itself. It holds no secret. Whoever can exchange a card on
+its way can put their own key in place of another's: key ids are compared by voice.
 """
 
 from __future__ import annotations
@@ -18,38 +21,69 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import ValidationError
+from pydantic import StringConstraints, ValidationError
 
-from deploy.operator.cards import ADDRESS, ApproverCard, Card, read_approver_card, read_card
-from deploy.operator.settings_file import settings_text
 from deploy.site.databases import prepare_databases
-from deploy.site.endpoints import ADMIN, Endpoints, KafkaEndpoint, read_site, write_private
-from deploy.site.installation import ERASURES, Installation
-from deploy.site.key_files import make_instance_keys, new_signing_key, public_keys, signing_entry
-from deploy.site.kinds import AUDIT, party_kind
+from deploy.site.endpoints import ADMIN, Endpoints, read_site, write_private
+from deploy.site.installation import (
+    Installation,
+    environment,
+    make_instance_keys,
+    new_signing_key,
+    public_keys,
+    signing_entry,
+)
+from deploy.site.kinds import AUDIT, kind_serving, party_kind
+from shared.contracts.base import Contract, error_locations
 from shared.contracts.directory import Instance
 from shared.envelope.keys import SigningKey
 from shared.kernel.errors import Refused
 from shared.routing.documents import APPROVERS_MIN
+from shared.runtime.instance.settings import RuntimeSettings, prefix_of
+from shared.runtime.kafka.documents import ApproverKeyText
 
 SITE: Final = "site.json"
 SETTINGS: Final = "settings.env"
 CARD: Final = "public.json"
 BEAT_CARD: Final = "beat.json"
 INSTANCES: Final = "instances"
+#: What the settings say beside them, for the command that starts the instance.
+KIND: Final = "CAUSEWAY_KIND"
+#: An address for parties: https, or plain http where it is on this machine.
+ADDRESS: Final = r"(https://[A-Za-z0-9.-]{1,253}|http://(127\.[0-9.]{5,11}|localhost|\[::1\]))(:[0-9]{1,5})?"
+Address = Annotated[str, StringConstraints(pattern=f"^{ADDRESS}$", max_length=270)]
 _DATABASE_CA: Final = "database-ca.pem"
 _KAFKA_CA: Final = "kafka-ca.pem"
+_APPROVERS: Final = "approver_keys.json"
+_PASSWORD: Final = "secrets/kafka"  # noqa: S105 - the name of a file
 #: As the directory has it.
 _NAME: Final = r"[a-z][a-z0-9_]{0,31}"
 _SERVERS: Final = r"[A-Za-z0-9.\[\]-][A-Za-z0-9.,:\[\]-]{0,500}:[0-9]{1,5}"
-_PASSWORD: Final = Path("secrets") / "kafka"
+_Card = TypeVar("_Card", bound=Contract)
+
+
+class Card(Contract):
+    """An instance as its operator states it: its entry for the directory, and its address for parties."""
+
+    instance: Instance
+    url: Address
+
+    def renewed(self, later: Card) -> Self:
+        """With the address and the kind of a later card, and its keys beside those that were known."""
+        held = {key.key_id: key for key in (*self.instance.keys, *later.instance.keys)}
+        instance = later.instance.model_copy(update={"keys": tuple(held.values())})
+        return self.model_copy(update={"instance": instance, "url": later.url})
+
+    def text(self) -> str:
+        """As its file has it."""
+        return self.model_dump_json(exclude_none=True, indent=2) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,50 +114,44 @@ def make_instance_folder(
     Raises `Refused`: `folder_in_use`, `kind_unknown`, `instance_name_unfit`, `address_unfit`,
     `approvers_too_few`, `ca_file_unusable`, `file_unusable`, `site_invalid`.
     """
-    kind = party_kind(place.kind)
+    kind, name = party_kind(place.kind), place.instance
     _refuse_unfit(place, servers)
-    believed = _believed(approvers)
-    authorities = {_KAFKA_CA: _certificates(servers.kafka_ca), _DATABASE_CA: _certificates(servers.database_ca)}
+    files = {_APPROVERS: _believed(approvers)}
+    files |= {_KAFKA_CA: _certificates(servers.kafka_ca), _DATABASE_CA: _certificates(servers.database_ca)}
     folder = _emptied(folder)
-    urls = _database_urls(place.instance, servers.database, folder / _DATABASE_CA)
-    site = _checked(
-        {
-            "kafka": _kafka(servers.kafka, {place.instance: str(_PASSWORD)}),
-            "databases": {place.instance: urls},
-            "http": {place.instance: place.url},
-            "kinds": {place.instance: place.kind},
-        }
-    )
+    urls = _database_urls(name, servers.database, folder / _DATABASE_CA)
+    site = {"databases": {name: urls}, "http": {name: place.url}, "kinds": {name: place.kind}}
+    files[SITE] = _site_text({"kafka": _kafka(servers.kafka, {name: _PASSWORD})} | site)
     for part in ("keys", "secrets", "journal"):
         (folder / part).mkdir(mode=0o700)
-    keys = Installation(folder).keys_dir(place.instance)
+    keys = Installation(folder).keys_dir(name)
     make_instance_keys(keys)
-    card = Card(instance=Instance(id=place.instance, kind=kind, keys=public_keys(keys, valid_from=at)), url=place.url)
-    password = secrets.token_urlsafe(24)
-    write_private(folder / _PASSWORD, password)
-    settings = _settings(folder, place, servers, database_url=urls["service_url"], password=password)
-    _write(folder, authorities, {"approver_keys.json": believed, SITE: site})
-    write_private(folder / CARD, card.text())
-    write_private(folder / SETTINGS, settings_text(place.instance, place.kind, settings))
+    card = Card(instance=Instance(id=name, kind=kind, keys=public_keys(keys, valid_from=at)), url=place.url)
+    _write(folder, files | {_PASSWORD: secrets.token_urlsafe(24), CARD: card.text()})
+    write_private(folder / SETTINGS, _settings_text(folder, place))
     return card
 
 
-def _settings(
-    folder: Path, place: Place, servers: Servers, *, database_url: str, password: str
-) -> dict[str, str | int | Path]:
-    """What the instance is told that it would not know by itself, by the names of its settings."""
-    return {
-        "DATABASE_URL": database_url,
-        "KAFKA_BOOTSTRAP_SERVERS": servers.kafka,
-        "KAFKA_USERNAME": place.instance,
-        "KAFKA_PASSWORD": password,
-        "KAFKA_TLS": "true",
-        "KAFKA_CA_FILE": folder / _KAFKA_CA,
-        "APPROVER_KEYS_FILE": Installation(folder).approver_keys_file,
-        "KEYS_DIR": Installation(folder).keys_dir(place.instance),
-        "ERASURES_FILE": Installation(folder).journal_dir / ERASURES,
-        "HTTP_PORT": place.port,
+def _settings_text(folder: Path, place: Place) -> str:
+    """A file of `NAME='value'` lines, for a shell, a systemd unit and a container alike: every setting that there is.
+
+    Those of the folder's site stand in single quotes, which all three readers take; what we write holds none. Of the
+    others the file states what holds without the line.
+    """
+    prefix = prefix_of(place.instance)
+    given = environment(Installation(folder), read_site(folder / SITE), place.instance)
+    given[f"{prefix}HTTP_PORT"] = str(place.port)
+    defaults = {
+        prefix + name.upper(): "" if field.is_required() or field.default is None else field.default
+        for name, field in RuntimeSettings.model_fields.items()
     }
+    lines = [
+        f"# Settings of the instance {place.instance}. docs/operations/settings.md says what each means.",
+        "# A line that begins with # states what is in force without it.",
+        *(f"{name}='{value}'" for name, value in ({KIND: place.kind} | given).items()),
+        *(f"#{name}={value}" for name, value in defaults.items() if name not in given),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _refuse_unfit(place: Place, servers: Servers) -> None:
@@ -131,31 +159,32 @@ def _refuse_unfit(place: Place, servers: Servers) -> None:
     named_right = re.fullmatch(_NAME, place.instance) and (place.kind == AUDIT) == (place.instance == AUDIT)
     if not named_right:
         raise Refused("instance_name_unfit", f"letters a-z, digits, _; `{AUDIT}` for audit and no other", status=400)
-    if not re.fullmatch(ADDRESS, place.url):
-        raise Refused("address_unfit", "https://host, or http:// on this machine", field="--url", status=400)
-    if not 1 <= place.port <= 65_535:
-        raise Refused("address_unfit", "1 to 65535", field="--port", status=400)
-    for option, value in (("--kafka", servers.kafka), ("--database", servers.database)):
-        if not re.fullmatch(_SERVERS, value):
-            raise Refused("address_unfit", "host:port", field=option, status=400)
+    for option, fits, what in (
+        ("--url", re.fullmatch(ADDRESS, place.url), "https://host, or http:// on this machine"),
+        ("--port", 1 <= place.port <= 65_535, "1 to 65535"),
+        ("--kafka", re.fullmatch(_SERVERS, servers.kafka), "host:port"),
+        ("--database", re.fullmatch(_SERVERS, servers.database), "host:port"),
+    ):
+        if not fits:
+            raise Refused("address_unfit", what, field=option, status=400)
 
 
 def make_exchange_folder(
     folder: Path, kafka: str, *, kafka_ca: Path, admin_password: Path, approvers: Sequence[Path], at: datetime
 ) -> None:
     """Make the folder of whoever runs the exchange's Kafka. Raises as `make_instance_folder` does."""
-    believed, authority = _believed(approvers), _certificates(kafka_ca)
+    files = {_APPROVERS: _believed(approvers), _KAFKA_CA: _certificates(kafka_ca)}
     password = _text(admin_password, "the file with Kafka's password of its administrator").strip()
     folder = _emptied(folder)
+    site = {"kafka": _kafka(kafka, {ADMIN: f"secrets/{ADMIN}"}), "databases": {}, "http": {}}
+    files[SITE] = _site_text(site)
     for part in ("secrets", INSTANCES):
         (folder / part).mkdir(mode=0o700)
-    write_private(folder / "secrets" / ADMIN, password)
     beat = new_signing_key()
-    write_private(Installation(folder).beat_key_file, beat)
     entry = signing_entry(SigningKey.load(beat).verify_key, valid_from=at)
-    site = _checked({"kafka": _kafka(kafka, {ADMIN: f"secrets/{ADMIN}"}), "databases": {}, "http": {}})
-    _write(folder, {_KAFKA_CA: authority}, {"approver_keys.json": believed, SITE: site})
-    write_private(folder / BEAT_CARD, entry.model_dump_json(exclude_none=True, indent=2))
+    card = entry.model_dump_json(exclude_none=True, indent=2)
+    beat_file = Installation(folder).beat_key_file.name
+    _write(folder, files | {f"secrets/{ADMIN}": password, beat_file: beat, BEAT_CARD: card})
 
 
 def admit(folder: Path, card_file: Path, *, password: Path | None) -> Card:
@@ -165,22 +194,20 @@ def admit(folder: Path, card_file: Path, *, password: Path | None) -> Card:
     stays where none is given. Raises `Refused`: `card_malformed`, `password_file_unreadable`, `site_invalid`.
     """
     card = read_card(card_file)
-    name, site_file = card.instance.id, folder / SITE
-    site: dict[str, Any] = json.loads(_text(site_file, "the exchange's site file"))
+    name = card.instance.id
+    site: dict[str, Any] = json.loads(_text(folder / SITE, "the exchange's site file"))
     if password is not None:
         secret = _text(password, "the file with the instance's password at Kafka").strip()
         write_private(folder / "secrets" / name, secret)
         site["kafka"]["password_files"][name] = f"secrets/{name}"
     elif name not in site["kafka"]["password_files"]:
         raise Refused("password_file_unreadable", "a new instance comes with its password at Kafka: --password")
-    known = folder / INSTANCES / f"{name}.json"
-    if known.exists():
-        card = read_card(known).renewed(card)
+    known = f"{INSTANCES}/{name}.json"
+    if (folder / known).exists():
+        card = read_card(folder / known).renewed(card)
     site["http"][name] = card.url
-    site.setdefault("kinds", {})[name] = card.service
-    text = _site_text(_checked(site))
-    write_private(known, card.text())
-    write_private(site_file, text)
+    site.setdefault("kinds", {})[name] = kind_serving(card.instance.kind)
+    _write(folder, {SITE: _site_text(site), known: card.text()})
     return card
 
 
@@ -195,15 +222,37 @@ def make_database(folder: Path, admin_url: Path) -> str:
     Blocks. Raises `Unavailable("database_admin_failed")`, `Refused("site_missing")` and its like.
     """
     endpoints = read_site(folder / SITE)
-    (instance,) = endpoints.databases
-    urls = endpoints.database(instance)
-    passwords = {
-        parts.username or "": unquote(parts.password or "")
-        for parts in map(urlsplit, (urls.service_url, urls.owner_url, urls.accountant_url))
-    }
+    [(instance, urls)] = endpoints.databases.items()
+    parts = [urlsplit(url) for url in (urls.service_url, urls.owner_url, urls.accountant_url)]
+    passwords = {each.username or "": unquote(each.password or "") for each in parts}
     address = _text(admin_url, "the file with the administrator's address of PostgreSQL").strip()
     prepare_databases(address, [instance], passwords.__getitem__, alone=False)
     return instance
+
+
+def read_card(file: Path) -> Card:
+    """Raises `Refused("card_malformed")`, with the field."""
+    return read_contract(Card, file, _malformed_card)
+
+
+def read_approver_card(file: Path) -> ApproverKeyText:
+    """Raises `Refused("card_malformed")`, with the field."""
+    return read_contract(ApproverKeyText, file, _malformed_card)
+
+
+def read_contract(contract: type[_Card], file: Path, malformed: Callable[[str, str], Refused]) -> _Card:
+    """What somebody else has written. Raises `Refused("file_unusable")`, and what is `malformed` by rule and field."""
+    try:
+        return contract.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        where = error_locations(error.errors(include_url=False, include_context=False, include_input=False))[0]
+    except OSError:
+        raise Refused("file_unusable", "the file of a card or draft", status=400) from None
+    raise malformed(where["rule"], where["field"])
+
+
+def _malformed_card(rule: str, field: str) -> Refused:
+    return Refused("card_malformed", rule, field=field, status=400)
 
 
 def _emptied(folder: Path) -> Path:
@@ -216,53 +265,44 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _believed(files: Sequence[Path]) -> list[ApproverCard]:
+def _believed(files: Sequence[Path]) -> str:
+    """The file of the approvers' keys, of their cards. Raises `Refused("approvers_too_few")`."""
     cards = [read_approver_card(file) for file in files]
     if min(len({card.approver for card in cards}), len({card.public for card in cards})) < APPROVERS_MIN:
         raise Refused("approvers_too_few", "name the card of each of two approvers or more: --approver", status=400)
-    return cards
+    return _json_text([card.model_dump(mode="json") for card in cards])
 
 
-def _kafka(servers: str, password_files: dict[str, str]) -> dict[str, Any]:
-    return {
-        "bootstrap_servers": servers,
-        "security_protocol": "SASL_SSL",
-        "ca_file": _KAFKA_CA,
-        "password_files": password_files,
-    }
+def _kafka(servers: str, password_files: Mapping[str, str]) -> dict[str, object]:
+    protocol = {"bootstrap_servers": servers, "security_protocol": "SASL_SSL", "ca_file": _KAFKA_CA}
+    return protocol | {"password_files": password_files}
 
 
 def _database_urls(instance: str, place: str, authority: Path) -> dict[str, str]:
     """The addresses of the three roles, each with a password of its own; the server is verified, and its name."""
     name = f"causeway_{instance}"
     roles = {"service_url": name, "owner_url": f"{name}_owner", "accountant_url": f"{name}_accountant"}
-    trust = f"sslmode=verify-full&sslrootcert={authority}"
-    return {
-        field: f"postgresql://{role}:{secrets.token_urlsafe(24)}@{place}/{name}?{trust}"
-        for field, role in roles.items()
-    }
+    end = f"{place}/{name}?sslmode=verify-full&sslrootcert={authority}"
+    return {field: f"postgresql://{role}:{secrets.token_urlsafe(24)}@{end}" for field, role in roles.items()}
 
 
-def _checked(site: dict[str, Any]) -> dict[str, Any]:
+def _site_text(site: Mapping[str, object]) -> str:
+    """A site file. Raises `Refused("site_invalid")`, with the field."""
     try:
         Endpoints.model_validate(site)
-        KafkaEndpoint.model_validate(site["kafka"])
     except ValidationError as error:
         where = "/".join(map(str, error.errors(include_url=False, include_input=False)[0]["loc"]))
         raise Refused("site_invalid", "what was given makes no site file", field=f"/{where}", status=400) from None
-    return site
+    return _json_text(site)
 
 
-def _site_text(value: object) -> str:
+def _json_text(value: object) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def _write(folder: Path, authorities: dict[str, str], documents: dict[str, Any]) -> None:
-    for name, text in authorities.items():
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
         write_private(folder / name, text)
-    for name, value in documents.items():
-        plain = value if isinstance(value, dict) else [each.model_dump(mode="json") for each in value]
-        write_private(folder / name, _site_text(plain))
 
 
 def _certificates(file: Path) -> str:

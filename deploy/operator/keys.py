@@ -1,32 +1,45 @@
-"""API keys of parties, which the operator hands out."""
+"""`causeway key`: API keys of parties, and new private keys of instances and approvers, made one at a time.
+
+A public half is printed for whoever puts the directory together; an instance's card, where there is one, has it too.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Final, Literal
 
 import asyncpg
+from cyclopts import App
 
+from client.cli.settings import zoned
 from deploy.operator.documents import document_in_force
-from deploy.site.installation import Installation
-from deploy.site.open import Site
-from shared.kernel.authority import Role, Scope
+from deploy.operator.folder import CARD, read_card
+from deploy.site.endpoints import write_private
+from deploy.site.installation import KEK, OPENING, SIGNING, Installation, new_kek, sealing_entry, signing_entry
+from deploy.site.open import Site, site
+from deploy.site.options import OPTIONS, Options, Printed, verb
+from shared.contracts.directory import PublicKey
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.kernel.authority import GivenRole, Role, Scope
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.shelf import read_directory
 from shared.runtime.console.people import Person, require_actor, role_of
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key, keep_key, revoke_key
+from shared.runtime.kafka.documents import ApproverKeyText
 from shared.vocabulary.routing import PartyKind, PartyStatus
 
+key_app = App(name="key")
 #: What people and machines of auditors may be, and of all other parties.
 _AUDITING: Final = frozenset({Role.AUDITOR, Role.VIEWER})
 _ACTING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
-
 _HELD = "SELECT key_hash FROM api_key WHERE party = $1 AND revoked_at IS NULL"
 
 
@@ -37,11 +50,92 @@ class IssuedKey:
     party: str
     role: str
     url: str
-    key: str
+    key: str = field(repr=False)
     key_id: str
 
-    def __repr__(self) -> str:
-        return f"IssuedKey({self.party}, {self.key_id})"
+
+@verb(key_app, "issue")
+async def print_new_key(
+    party: str,
+    /,
+    *,
+    role: GivenRole | None = None,
+    person: str | None = None,
+    jurisdiction: tuple[str, ...] = (),
+    sees: tuple[str, ...] = (),
+    options: Options = OPTIONS,
+) -> Printed:
+    """Issue an API key to a party. It is shown once and kept nowhere.
+
+    Parameters
+    ----------
+    role
+        What it may act as; machine if none is named, auditor for an auditor.
+    person
+        Whose it is, by their opaque name: it acts as what they are in the console, and ends with them.
+    jurisdiction
+        An auditor's scope: parties below it. Said again for more; without it and the next one, everything.
+    sees
+        An auditor's scope: a party. Said again for more.
+    """
+    here = site(options)
+    scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
+    found = await issue(here, party, role=role, scope=scope, person=person)
+    return Printed(asdict(found), [f"{found.key}\nkey id {found.key_id}: {found.role} of {found.party} at {found.url}"])
+
+
+@verb(key_app, "revoke")
+async def end_keys(party: str, /, *, keep: str | None = None, options: Options = OPTIONS) -> Printed:
+    """End the API keys of a party; within seconds none of them opens anything.
+
+    Parameters
+    ----------
+    keep
+        Id of the one key that stays.
+    """
+    found = await revoke(site(options), party, keep=keep, at=SystemClock().now())
+    return Printed({"revoked": found}, [f"{len(found)} keys of {party} have ended"])
+
+
+@verb(key_app)
+def make(
+    name: str,
+    use: Literal["sign", "seal", "kek", "approve"],
+    /,
+    *,
+    valid_from: datetime | None = None,
+    into: Path | None = None,
+    options: Options = OPTIONS,
+) -> Printed:
+    """Make a new private key, and print the entry of its public half, as JSON.
+
+    Parameters
+    ----------
+    name
+        An instance, by its name in the directory; to approve, an approver.
+    use
+        What it is for. The key that wraps data keys (kek) is made once, and has no public half.
+    valid_from
+        From when on it counts; now if no time is given. UTC if it names no zone. Of sign and seal.
+    into
+        Of approve: the approver's own folder; the present one if none is named. No site is needed.
+    """
+    if use == "approve":
+        path, entry = _make_approver_key(into or Path(), name)
+    else:
+        path, entry = _make_instance_key(site(options), name, use, valid_from=zoned(valid_from) or SystemClock().now())
+    document = {"file": str(path)} | ({"entry": entry} if entry else {})
+    return Printed(document, [json.dumps(document, indent=2)])
+
+
+@verb(key_app)
+def sample(party: str, /, *, options: Options = OPTIONS) -> Printed:
+    """Print the address and the key of a sample party, as lines for a shell."""
+    for entry in json.loads(Installation(site(options).state).parties_file.read_text(encoding="utf-8")):
+        if entry["party"] == party:
+            url, key = entry["url"], entry["key"]
+            return Printed({"url": url, "key": key}, [f"export CAUSEWAY_URL={url} CAUSEWAY_API_KEY={key}"])
+    raise Refused("party_unknown", "no sample party has this name", status=400)
 
 
 async def issue(
@@ -84,15 +178,6 @@ async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> l
     return sorted(ending)
 
 
-def sample_key(site: Site, party: str) -> tuple[str, str]:
-    """Address and API key of a sample party, as `parties.json` of the state directory has them."""
-    entries: list[dict[str, Any]] = json.loads(Installation(site.state).parties_file.read_text(encoding="utf-8"))
-    for entry in entries:
-        if entry["party"] == party:
-            return entry["url"], entry["key"]
-    raise Refused("party_unknown", "no sample party has this name", status=400)
-
-
 def key_id(hashed: bytes) -> str:
     """The first 16 hexadecimal digits of an API key's hash: enough to name it, useless for acting."""
     return hashed.hex()[:16]
@@ -123,6 +208,20 @@ def party_of(site: Site, party: str) -> PartyEntry:
     return entry
 
 
+def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str], *, at: datetime) -> Scope | None:
+    """Of whom an auditor is to see anything; nothing said is everything.
+
+    Raises `Refused`: `jurisdiction_unknown`, `party_unknown`.
+    """
+    directory = directory_of(site)
+    for code in jurisdictions:
+        if not directory.tree.known(code, at.date()):
+            raise Refused("jurisdiction_unknown", "the tree has no such code today", field="/jurisdiction")
+    for named in parties:
+        party_of(site, named)
+    return Scope(tuple(jurisdictions), tuple(parties)) if jurisdictions or parties else None
+
+
 @asynccontextmanager
 async def transaction_at(site: Site, entry: PartyEntry) -> AsyncIterator[asyncpg.Connection]:
     """A transaction in the database of the instance that serves a party."""
@@ -132,3 +231,61 @@ async def transaction_at(site: Site, entry: PartyEntry) -> AsyncIterator[asyncpg
             yield session.driver
     finally:
         await database.close()
+
+
+def _make_instance_key(
+    site: Site, instance: str, use: Literal["sign", "seal", "kek"], *, valid_from: datetime
+) -> tuple[Path, object]:
+    """Make a key of an instance; the file that holds it, and its entry for the directory, of `kek` none.
+
+    A signing key lies beside the one in use until it is put in its place; an opening key is used from the next start
+    on, with those that are there. Another `kek` would leave what the database holds unreadable: `key_there`.
+    """
+    folder = Installation(site.state).keys_dir(instance)
+    if not folder.is_dir():
+        raise Refused("instance_unknown", "it has no keys in this state directory", status=400)
+    if use == "kek":
+        return _write_new(folder / KEK, new_kek()), None
+    if use == "sign":
+        signing = SigningKey.generate()
+        path, secret = folder / (f"{SIGNING}.next" if (folder / SIGNING).exists() else SIGNING), signing.secret_text()
+        public = signing_entry(signing.verify_key, valid_from=valid_from)
+    else:
+        opening = OpeningKey.generate()
+        seal = opening.sealing_key
+        beside = f"opening-{seal.key_id[-12:]}.key" if (folder / OPENING).exists() else OPENING
+        path, secret = folder / beside, opening.secret_text()
+        public = sealing_entry(seal, valid_from=valid_from)
+    if path.exists():
+        raise Refused("key_waits", "put the key that was made before into its place first", status=400)
+    write_private(path, secret)
+    _tell_card(site, instance, public)
+    return path, public.model_dump(mode="json", exclude_none=True)
+
+
+def _make_approver_key(folder: Path, approver: str) -> tuple[Path, object]:
+    """Make an approver's key and card in a folder of theirs; the key's file, and the card."""
+    key = SigningKey.generate()
+    try:
+        card = ApproverKeyText(approver=approver, key_id=key.key_id, public=key.verify_key.text())
+    except ValueError:
+        raise Refused("approver_name_unfit", "as a party is called: approver-one.example", status=400) from None
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = _write_new(folder / f"{approver}.key", key.secret_text())
+    path.with_suffix(".json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return path, card.model_dump(mode="json")
+
+
+def _write_new(path: Path, secret: str) -> Path:
+    if path.exists():
+        raise Refused("key_there", status=400)
+    write_private(path, secret)
+    return path
+
+
+def _tell_card(site: Site, instance: str, public: PublicKey) -> None:
+    """The card says it too, for `install admit`."""
+    file = site.state / CARD
+    if file.exists() and (card := read_card(file)).instance.id == instance:
+        entry = card.instance.model_copy(update={"keys": (*card.instance.keys, public)})
+        write_private(file, card.model_copy(update={"instance": entry}).text())

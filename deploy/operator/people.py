@@ -1,20 +1,22 @@
-"""What people of a party may do in its console, and links that sign them in where they have no other way."""
+"""`causeway person`: what people may do in a console; `causeway dev login-link`, `login-end`: ways in to a stack's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from deploy.operator.keys import directory_of, party_of, role_at, transaction_at
-from deploy.site.open import Site
-from shared.kernel.authority import Role, Scope
-from shared.kernel.errors import Refused
-from shared.routing.directory_index import PartyEntry
+from cyclopts import App
+
+from deploy.operator.keys import party_of, role_at, scope_said, transaction_at
+from deploy.site.open import Site, site
+from deploy.site.options import OPTIONS, Options, Printed, framed, verb
+from shared.kernel.authority import GivenRole, Role, Scope
+from shared.kernel.clock import SystemClock
 from shared.runtime.console.frame import ROOT
 from shared.runtime.console.people import Person, end_person, is_name, make_link, opaque_actor, permit
 
+person_app = App(name="person")
 #: Whose link it is where nobody is named.
 SOMEBODY = "somebody"
 
@@ -25,11 +27,82 @@ class LoginLink:
 
     party: str
     role: str
-    person: str
-    url: str
+    person: str = field(repr=False)
+    url: str = field(repr=False)
 
-    def __repr__(self) -> str:
-        return f"LoginLink({self.party}, {self.role})"
+
+class Given(NamedTuple):
+    """The role that somebody has now, and whether nobody of that name has ever had one."""
+
+    role: Role
+    new: bool
+
+
+@framed
+async def login_link_verb(
+    party: str, /, *, role: GivenRole | None = None, person: str = SOMEBODY, options: Options = OPTIONS
+) -> Printed:
+    """Print a link that signs somebody of a party in to its console: once, within ten minutes.
+
+    Parameters
+    ----------
+    role
+        What they may act as; analyst if none is named, auditor for an auditor.
+    person
+        Tells the people of a party apart, and is what the others of it are shown: a second person needs another name.
+    """
+    link = await login_link(site(options), party, at=SystemClock().now(), role=role, person=person)
+    return Printed(asdict(link), [link.url])
+
+
+@framed
+async def login_end_verb(party: str, /, *, person: str = SOMEBODY, options: Options = OPTIONS) -> Printed:
+    """End what somebody of a party may do in its console: their next request is a stranger's."""
+    await end_role(site(options), party, opaque_actor(party, person), at=SystemClock().now())
+    return Printed({"ended": party}, [f"{person} of {party} is signed out"])
+
+
+@verb(person_app, "permit")
+async def permit_person(
+    party: str,
+    actor: str,
+    /,
+    *,
+    role: GivenRole | None = None,
+    jurisdiction: tuple[str, ...] = (),
+    sees: tuple[str, ...] = (),
+    called: str | None = None,
+    options: Options = OPTIONS,
+) -> Printed:
+    """Let somebody of a party act in its console, as one role and no other: from their next request on.
+
+    Parameters
+    ----------
+    actor
+        The opaque name that their sign-in, or their page of settings, shows for whoever gives roles.
+    role
+        What they may act as; analyst if none is named, auditor for an auditor.
+    jurisdiction
+        An auditor's scope: parties below it. Said again for more; without it and the next one, everything.
+    sees
+        An auditor's scope: a party. Said again for more.
+    called
+        What the others of the party are shown where this person has opened a record, and nobody else is; empty takes it
+        away. Auditors are called nothing.
+    """
+    here = site(options)
+    scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
+    given = await give_role(here, party, actor, role=role, scope=scope, called=called)
+    unheard = ["nobody of that name has had a role there before"] if given.new else []
+    document = {"party": party, "actor": actor, "role": given.role.value, "new": given.new}
+    return Printed(document, [f"{actor} is {given.role.value} of {party}", *unheard])
+
+
+@verb(person_app, "end")
+async def end_permission(party: str, actor: str, /, *, options: Options = OPTIONS) -> Printed:
+    """End what somebody of a party may do in its console: their next request is a stranger's."""
+    await end_role(site(options), party, actor, at=SystemClock().now())
+    return Printed({"ended": actor, "party": party}, [f"{actor} may do nothing more for {party}"])
 
 
 async def login_link(
@@ -46,23 +119,9 @@ async def login_link(
     address = site.endpoints.address(entry.instance)
     async with transaction_at(site, entry) as driver:
         called = person if is_name(person) and role is not Role.AUDITOR else None
-        text = await make_link(driver, _person(entry, person), role=role, at=at, called=called)
+        somebody = Person(entry.id, opaque_actor(entry.id, person))
+        text = await make_link(driver, somebody, role=role, at=at, called=called)
     return LoginLink(entry.id, role.value, person, f"{address}{ROOT}/in/{text}")
-
-
-async def end_login(site: Site, party: str, *, at: datetime, person: str = SOMEBODY) -> None:
-    """End what a person who came by a link may do in the console: their next request is a stranger's.
-
-    Raises `Refused`: `party_unknown`, `person_unknown`.
-    """
-    await end_role(site, party, opaque_actor(party, person), at=at)
-
-
-class Given(NamedTuple):
-    """The role that somebody has now, and whether nobody of that name has ever had one."""
-
-    role: Role
-    new: bool
 
 
 async def give_role(
@@ -83,22 +142,7 @@ async def give_role(
     entry = party_of(site, party)
     role = role_at(entry, role, usual=Role.ANALYST)
     async with transaction_at(site, entry) as driver:
-        new = await permit(driver, Person(entry.id, actor), role, scope=scope, called=called)
-    return Given(role, new)
-
-
-def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str], *, at: datetime) -> Scope | None:
-    """Of whom an auditor is to see anything; nothing said is everything.
-
-    Raises `Refused`: `jurisdiction_unknown`, `party_unknown`.
-    """
-    directory = directory_of(site)
-    for code in jurisdictions:
-        if not directory.tree.known(code, at.date()):
-            raise Refused("jurisdiction_unknown", "the tree has no such code today", field="/jurisdiction")
-    for named in parties:
-        party_of(site, named)
-    return Scope(tuple(jurisdictions), tuple(parties)) if jurisdictions or parties else None
+        return Given(role, await permit(driver, Person(entry.id, actor), role, scope=scope, called=called))
 
 
 async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:
@@ -109,7 +153,3 @@ async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:
     entry = party_of(site, party)
     async with transaction_at(site, entry) as driver:
         await end_person(driver, Person(entry.id, actor), at)
-
-
-def _person(entry: PartyEntry, person: str) -> Person:
-    return Person(entry.id, opaque_actor(entry.id, person))

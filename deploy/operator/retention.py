@@ -1,4 +1,4 @@
-"""Retention: what each table keeps for how long, how much that is, and ending what is past its period.
+"""`causeway retention`: what each table keeps for how long, how much that is, and ending what is past its period.
 
 Run as the databases' owner. Each step is a transaction of its own, so that it can be interrupted and done again.
 Trust: whoever runs this can erase records early by changing the periods; the events say so to each party.
@@ -6,27 +6,31 @@ Trust: whoever runs this can erase records early by changing the periods; the ev
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+from cyclopts import App
 
 from deploy.operator.retention_policy import POLICY, Kept, Way
+from deploy.operator.state import chosen_databases
+from deploy.site.access import connected
 from deploy.site.endpoints import OwnedDatabase
+from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
 from shared.exchange.act import Subject
 from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
-from shared.kernel.clock import EPOCH
+from shared.kernel.clock import EPOCH, SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import first_uuid7
 from shared.runtime.database.feed import numbering
 from shared.runtime.database.partitions import drop_month, make_months, months_before
 from shared.vocabulary.judgement import KEPT_DAYS
 
-CONNECT_S_MAX: Final = 5.0
+retention_app = App(name="retention")
 #: So many rows end in one transaction.
 ROWS_MAX: Final = 20_000
 #: So many records: services wait for what they lock.
@@ -68,8 +72,8 @@ deadlines AS (
 #: Peers are told nothing of a subject that was erased here.
 _TRACKS: Final = """
 tracks AS (
-    UPDATE track AS t SET acts = '{{}}', is_erased = true FROM ended
-    WHERE t.item = ended.subject AND ended.party IN (t.owner, t.other) AND NOT t.is_erased{where}
+    UPDATE track AS t SET track_acts = '{{}}', is_erased = true FROM ended
+    WHERE t.subject = ended.subject AND ended.party IN (t.owner, t.other) AND NOT t.is_erased{where}
 )"""
 _OF_REFERRAL: Final = """ended JOIN edge AS e ON e.referral_id = ended.subject
     WHERE (k.edge_id, k.party) = (e.edge_id, ended.party)"""
@@ -135,20 +139,6 @@ class TableSize:
     bytes: int
     each: int | None
 
-    def as_json(self) -> dict[str, object]:
-        kept = self.kept
-        return {
-            "table": kept.table,
-            "class": kept.holds,
-            "way": kept.way,
-            "days": kept.days,
-            "owner": kept.owner,
-            "reason": kept.reason,
-            "rows": self.rows,
-            "bytes": self.bytes,
-            "each": self.each,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -158,8 +148,49 @@ class Ended:
     way: Way
     count: int
 
-    def as_json(self) -> dict[str, object]:
-        return {"table": self.table, "way": self.way, "ended": self.count}
+
+@verb(retention_app, "show")
+async def show_tables(*names: str, options: Options = OPTIONS) -> Printed:
+    """Say of each table how long it keeps what, who decides on that, and how much there is now.
+
+    `each` is bytes for each referral of a hotline, case, notice, or edge that audit was told of. What has no days stays
+    for ever, or ends by itself: the reason says which.
+
+    Parameters
+    ----------
+    names
+        Instances, by their names in the directory; all of the site's if none is named.
+    """
+    stated = ("table", "class", "way", "owner", "reason", "days", "rows", "bytes", "each")
+    databases = chosen_databases(options, names)
+    found = {
+        name: [dict(zip(stated, (*each.kept[:6], *astuple(each)[1:]), strict=True)) for each in await show(database)]
+        for name, database in databases.items()
+    }
+    return _printed(found, ("table", "class", "way", "days", "owner", "rows", "bytes", "each", "reason"))
+
+
+@verb(retention_app, "apply")
+async def apply_periods(*names: str, options: Options = OPTIONS) -> Printed:
+    """End what is past its period: drop months, delete rows, erase records by their keys. Run it every day.
+
+    Parameters
+    ----------
+    names
+        Instances, by their names in the directory; all of the site's if none is named.
+    """
+    now, databases = SystemClock().now(), chosen_databases(options, names)
+    columns = ("table", "way", "ended")
+    found = {
+        name: [dict(zip(columns, astuple(each), strict=True)) for each in await apply(database, now)]
+        for name, database in databases.items()
+    }
+    return _printed(found, columns)
+
+
+def _printed(found: Mapping[str, Sequence[Mapping[str, object]]], columns: Sequence[str]) -> Printed:
+    rows = [(name, *(each[column] for column in columns)) for name, listed in found.items() for each in listed]
+    return Printed(found, [Listing(("instance", *columns), rows)])
 
 
 async def show(database: OwnedDatabase) -> list[TableSize]:
@@ -259,14 +290,21 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
 
 
 def _records(table: str) -> str:
-    """Erases those of a page of records of one class in `received` or `received_edge` that were finished before $1."""
-    last = "".join(
-        f""" AND NOT EXISTS (
+    """Erases those of a page of records of one class in `received` or `received_edge` that were finished before $1.
+
+    A row of `received` is also one of `track`: each row is changed once.
+    """
+    last = " AND ".join(
+        f"""NOT EXISTS (
         SELECT FROM {other} AS o WHERE (o.subject, o.party) = (ended.subject, ended.party) AND o.wrapped_key IS NOT NULL
           AND NOT (o.tableoid, o.ctid) IN (SELECT e.held, e.row FROM ended AS e)
     )"""
         for other in ("received", "received_edge")
     )
+    tracks, own = f" AND {last}", ""
+    if table == "received":
+        tracks += " AND t.tableoid <> 'received'::regclass"
+        own = f", is_erased = is_erased OR ({last}), track_acts = CASE WHEN {last} THEN '{{}}' ELSE track_acts END"
     return f"""
 WITH page AS MATERIALIZED (
     SELECT ctid AS row, subject, party, received_at AS place FROM {table}
@@ -281,8 +319,8 @@ WITH page AS MATERIALIZED (
       AND (i.state <> 'withdrawal_acknowledged' OR i.said ->> 'fate' IS DISTINCT FROM 'kept')
     ORDER BY subject, party FOR UPDATE OF c
 ), records AS (
-    UPDATE {table} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
-), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}
+    UPDATE {table} AS c SET wrapped_key = NULL, record = ''{own} FROM ended WHERE c.ctid = ended.row
+), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=tracks)}
 {_PAGE_ENDED}
 """
 
@@ -345,17 +383,9 @@ async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime) -
 @asynccontextmanager
 async def _opened(database: OwnedDatabase) -> AsyncIterator[asyncpg.Connection]:
     try:
-        owner = await asyncpg.connect(database.owner_url, timeout=CONNECT_S_MAX)
-        try:
+        async with connected(database.owner_url) as owner:
             yield owner
-        finally:
-            await owner.close()
     except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
         raise Unavailable("database_unavailable", type(error).__name__) from None
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
         raise Unavailable("table_in_use", "somebody uses it for long: once more, later") from None
-
-
-def unlisted(tables: Sequence[str], kind: str) -> set[str]:
-    """Tables of a kind of service that the policy does not have, and rows of the policy without a table."""
-    return set(tables) ^ {kept.table for kept in POLICY[kind]}

@@ -7,20 +7,11 @@ they are reviewed as code is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-
-class Class(StrEnum):
-    """The highest protection class of what a table holds (docs/glossary.md); keys have one of their own."""
-
-    S0 = "S0"
-    S1 = "S1"
-    S2 = "S2"
-    S3 = "S3"
-    KEY = "key"
+from pydantic import TypeAdapter
 
 
 class Way(StrEnum):
@@ -28,46 +19,35 @@ class Way(StrEnum):
 
     MONTHS = "months"  # partitions of months that are past the period are dropped
     ROWS = "rows"  # rows past the period are deleted
-    RECORDS = (
-        "records"  # of what was finished for the period, the data key and what it opens are deleted; the row stays
-    )
+    RECORDS = "records"  # of what was finished for the period, the key and what it opens are deleted; the row stays
     ITSELF = "itself"  # whatever is done with a row ends it: nothing to apply
     STAYS = "stays"  # for ever, and the reason says why
 
 
-class Owner(StrEnum):
-    """Who may decide on the period."""
-
-    OPERATOR = "operator"
-    PARTY = "party"  # the controller of the records
-    PROTOCOL = "protocol"  # another period would break a promise of the exchange
-
-
 class Kept(NamedTuple):
-    """One table's row. `days` is None where nothing is applied. `where` is the column by which `ROWS` are past it.
+    """One table's row. `holds` is the highest protection class of what is in it (docs/glossary.md).
+
+    `owner` may decide on the period: the operator, the party that is the controller of the records, or nobody, where
+    another period would break a promise of the exchange (`protocol`). `days` is None where nothing is applied. `where`
+    is the column by which `ROWS` are past it.
 
     Of records that others sent, the class of the edge says less: `KEPT_DAYS`.
     """
 
     table: str
-    holds: Class
+    holds: Literal["S0", "S1", "S2", "S3", "key"]
     way: Way
-    owner: Owner
-    days: int | None
+    owner: Literal["operator", "party", "protocol"]
     reason: str
+    days: int | None = None
     where: str = ""
 
 
 _TABLE: Final = json.loads(Path(__file__).with_name("retention_policy.json").read_text(encoding="utf-8"))
-
-
-def _kept(row: Mapping[str, Any]) -> Kept:
-    holds, way, owner = Class(row["holds"]), Way(row["way"]), Owner(row["owner"])
-    return Kept(row["table"], holds, way, owner, row.get("days"), row["reason"], row.get("where", ""))
-
-
 #: By kind of service: the rows of `retention_policy.json`, in the groups of tables that the kind has, and its own.
-POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
-    kind: tuple(_kept(each) for rows in (*map(_TABLE["groups"].get, of["groups"]), of["tables"]) for each in rows)
+POLICY: Final = {
+    kind: TypeAdapter(tuple[Kept, ...]).validate_python(
+        [each for rows in (*map(_TABLE["groups"].get, of["groups"]), of["tables"]) for each in rows]
+    )
     for kind, of in _TABLE["kinds"].items()
 }

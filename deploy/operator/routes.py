@@ -1,4 +1,4 @@
-"""Routing questions that send nothing: referrals of a file against the documents of an installation."""
+"""`causeway route`: where referrals of a file would go, and why, by the documents of an installation. Sends nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from cyclopts import App
+from cyclopts.types import ExistingFile
 from pydantic import ValidationError
 
+from client.cli.settings import zoned
 from deploy.operator.documents import document_in_force
+from deploy.site.open import state_directory
+from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
 from shared.contracts.base import error_locations
 from shared.contracts.decision import Facts
 from shared.contracts.referral import ReferralSubmission
@@ -18,11 +23,16 @@ from shared.exchange.facts import read_facts
 from shared.exchange.prepare import Documents, check
 from shared.guard import parse_body
 from shared.kernel.canonical import canonical_json
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
+from shared.routing.explain import explanation_text
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.routing.whatif import Comparison, DecidedReferral, compare, preview, replay
+from shared.routing.whatif import DecidedReferral, compare
+from shared.routing.whatif import preview as previewed
+from shared.routing.whatif import replay as replayed
 
+route_app = App(name="route")
 _WRAPPER = frozenset({"origin", "label", "referral"})
 
 
@@ -31,98 +41,160 @@ class Routed:
     """Row `number` of a file (from 1): its explanation (`shared.routing.explain`), or why it would be refused."""
 
     number: int
-    explanation: dict[str, Any] | None = None
-    refusal: Refused | None = None
+    found: dict[str, Any] | Refused
 
     def as_json(self) -> dict[str, Any]:
-        if self.refusal is not None:
-            return {"row": self.number, "refused": {"code": self.refusal.code, "field": self.refusal.field}}
-        return {"row": self.number} | (self.explanation or {})
+        if isinstance(self.found, Refused):
+            return {"row": self.number, "refused": {"code": self.found.code, "field": self.found.field}}
+        return {"row": self.number} | self.found
+
+    def text(self) -> str:
+        refused = isinstance(self.found, Refused)
+        return f"row {self.number}: " + (f"refused: {self.found}" if refused else explanation_text(self.as_json()))
+
+
+@verb(route_app)
+def preview(file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS) -> Printed:
+    """Say where each referral of a file would go if it were filed now.
+
+    Parameters
+    ----------
+    file
+        Referrals as .jsonl or .json.
+    origin
+        The party that files the rows which do not name one.
+    """
+    found = _routed(file, options, origin)
+    rows = [row for each in found for row in _edge_rows(each)]
+    return _printed(found, [Listing(("row", "disposition", "recipient", "purpose", "reason"), rows)])
+
+
+@verb(route_app)
+def explain(file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS) -> Printed:
+    """Say what every rule did to each referral of a file, as of now. Arguments as for preview."""
+    found = _routed(file, options, origin)
+    return _printed(found, [each.text() for each in found])
+
+
+@verb(route_app)
+def replay(
+    file: ExistingFile,
+    /,
+    *,
+    at: datetime,
+    observed_on: date | None = None,
+    origin: str | None = None,
+    options: Options = OPTIONS,
+) -> Printed:
+    """Say what every rule would have done on another day, with the law of that day. Other arguments as for preview.
+
+    Parameters
+    ----------
+    at
+        A day, or a time; UTC if it names no zone.
+    observed_on
+        As if it had been observed on that day: some law is judged by it, and deciding later does not move that.
+    """
+    found = _routed(file, options, origin, at=zoned(at), observed_on=observed_on)
+    return _printed(found, [each.text() for each in found])
+
+
+@verb(route_app, "dry-run")
+def dry_run(
+    policy: ExistingFile, file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS
+) -> Printed:
+    """Say what another policy would change for the referrals of a file. Rows that would be refused are left out.
+
+    Parameters
+    ----------
+    policy
+        The other policy, as .json.
+    """
+    router = Router(options)
+    decided = [each for _, each in router.decided(file, origin) if isinstance(each, DecidedReferral)]
+    here = router.documents
+    found = compare(decided, directory=here.directory, old=here.policy, new=read_policy(policy.read_bytes()))
+    edges = {
+        name: [{"recipient": recipient, "purpose": purpose, "count": n} for (recipient, purpose), n in sorted(counted)]
+        for name, counted in (
+            ("gained", found.gained.items()),
+            ("lost", found.lost.items()),
+            ("altered", found.altered.items()),
+        )
+    }
+    turned = [{"before": old, "after": new, "count": n} for (old, new), n in sorted(found.dispositions.items())]
+    rules = [{"rule": rule, "direction": way, "count": n} for (rule, way), n in sorted(found.rules.items())]
+    document = {"referrals": found.referrals, "changed": found.changed, **edges, "dispositions": turned, "rules": rules}
+    rows = [(name, *each.values()) for name, listed in edges.items() for each in listed]
+    text: list[str | Listing] = [
+        f"{found.changed} of {found.referrals} referrals would be routed otherwise",
+        Listing(("edge", "recipient", "purpose", "count"), rows),
+        Listing.of(("rule", "direction", "count"), rules),
+    ]
+    return Printed(document, text)
 
 
 class Router:
-    """Decides as the instances do, by the directory and the policy that `state` holds (`causeway policy publish`)."""
+    """Decides at `now` as the instances do, by the directory and the policy that a state directory holds."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, options: Options) -> None:
         """Raises `Unavailable("documents_missing")` where nothing was installed."""
+        state, self.now = state_directory(options), SystemClock().now()
         directory, policy = document_in_force(state, "directory"), document_in_force(state, "policy")
-        self._documents = Documents(read_directory(directory), read_policy(policy))
+        self.documents = Documents(read_directory(directory), read_policy(policy))
 
-    def explain(
-        self,
-        file: Path,
-        *,
-        now: datetime,
-        at: datetime | None = None,
-        observed_on: date | None = None,
-        origin: str | None = None,
-    ) -> Iterator[Routed]:
-        """Each referral decided as of `now`; with `at`, by the law and the tree of that time, and with `observed_on` as
-        if it had been observed then.
-        """
-        shelf = self._shelf(since=min(now, at or now))
-        for number, decided in self._decided(file, now, origin):
-            if isinstance(decided, Refused):
-                yield Routed(number, refusal=decided)
-            else:
-                again = replay(decided, shelf, at=at or now, observed_on=observed_on)
-                yield Routed(number, preview(decided, shelf) if at is None else again)
-
-    def dry_run(self, policy: bytes, file: Path, *, now: datetime, origin: str | None = None) -> Comparison:
-        """What `policy` would change for the referrals of the file that are not refused. Raises `Refused` for it."""
-        decided = [each for _, each in self._decided(file, now, origin) if isinstance(each, DecidedReferral)]
-        old, directory = self._documents.policy, self._documents.directory
-        return compare(decided, directory=directory, old=old, new=read_policy(policy))
-
-    def _shelf(self, since: datetime) -> DocumentShelf:
-        shelf = DocumentShelf()
-        shelf.directories.place(self._documents.directory, since)
-        shelf.policies.place(self._documents.policy, since)
-        return shelf
-
-    def _decided(self, file: Path, at: datetime, origin: str | None) -> Iterator[tuple[int, DecidedReferral | Refused]]:
+    def decided(self, file: Path, origin: str | None) -> Iterator[tuple[int, DecidedReferral | Refused]]:
+        """Each row of a file, decided, or why it would be refused."""
         for number, line in _lines(file):
             try:
                 named, submission = _submission(line)
-                yield number, self._one(submission, self._party(named or origin), at)
+                yield number, self._one(submission, self._party(named or origin))
             except Refused as refusal:
                 yield number, refusal
 
-    def _one(self, submission: ReferralSubmission, party: PartyEntry, at: datetime) -> DecidedReferral:
-        check(submission, origin=party, documents=self._documents, at=at)  # refuses what the guard would refuse
-        read = read_facts(submission, party, self._documents.directory)
+    def _one(self, submission: ReferralSubmission, party: PartyEntry) -> DecidedReferral:
+        check(submission, origin=party, documents=self.documents, at=self.now)  # refuses what the guard would refuse
+        read = read_facts(submission, party, self.documents.directory)
         facts = Facts.model_validate_json(canonical_json(read.facts))
-        return DecidedReferral(facts, submission.exercise, at, read.unknown)
+        return DecidedReferral(facts, submission.exercise, self.now, read.unknown)
 
     def _party(self, name: str | None) -> PartyEntry:
         if name is None:
             raise Refused("origin_missing", "name it with --origin, or in each row", status=400)
-        entry = self._documents.directory.party(name)
+        entry = self.documents.directory.party(name)
         if entry is None:
             raise Refused("origin_unknown", "the directory has no such party", field="/origin")
         return entry
 
 
-def comparison_json(found: Comparison) -> dict[str, Any]:
-    """Counts of what would change, by recipient and purpose, and by rule and direction."""
-    edges = {
-        name: [{"recipient": recipient, "purpose": purpose, "count": count} for (recipient, purpose), count in rows]
-        for name, rows in (
-            ("gained", sorted(found.gained.items())),
-            ("lost", sorted(found.lost.items())),
-            ("altered", sorted(found.altered.items())),
-        )
-    }
-    dispositions = [
-        {"before": before, "after": after, "count": count}
-        for (before, after), count in sorted(found.dispositions.items())
-    ]
-    rules = [{"rule": rule, "direction": way, "count": count} for (rule, way), count in sorted(found.rules.items())]
-    return (
-        {"referrals": found.referrals, "changed": found.changed}
-        | edges
-        | {"dispositions": dispositions, "rules": rules}
-    )
+def _routed(
+    file: Path, options: Options, origin: str | None, *, at: datetime | None = None, observed_on: date | None = None
+) -> list[Routed]:
+    """Each referral as of now; with `at`, by the law and the tree of then, and as if observed on `observed_on`."""
+    router, shelf = Router(options), DocumentShelf()
+    since = min(router.now, at or router.now)
+    shelf.directories.place(router.documents.directory, since)
+    shelf.policies.place(router.documents.policy, since)
+
+    def found(decided: DecidedReferral | Refused) -> dict[str, Any] | Refused:
+        if isinstance(decided, Refused):
+            return decided
+        return replayed(decided, shelf, at=at, observed_on=observed_on) if at else previewed(decided, shelf)
+
+    return [Routed(number, found(decided)) for number, decided in router.decided(file, origin)]
+
+
+def _printed(found: Sequence[Routed], text: Sequence[str | Listing]) -> Printed:
+    document = {"referrals": [each.as_json() for each in found]}
+    return Printed(document, text, well=not any(isinstance(each.found, Refused) for each in found))
+
+
+def _edge_rows(each: Routed) -> list[tuple[object, ...]]:
+    said = each.found
+    if isinstance(said, Refused):
+        return [(each.number, "refused", "", "", said)]
+    edges = said["edges"] or [{"recipient": "", "purpose": "", "reason": said["work_reason"]}]
+    return [(each.number, said["disposition"], edge["recipient"], edge["purpose"], edge["reason"]) for edge in edges]
 
 
 def _lines(file: Path) -> Sequence[tuple[int, bytes]]:

@@ -5,13 +5,15 @@ Which table feeds which fact: `tables/README.md`. What no published table gives 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
-from deploy.directory.build import ESTABLISHMENTS, served_places
+from deploy.directory.build import establishment, served_places
 from deploy.sample import published
 from deploy.sample.draw import Draw
 from deploy.sample.published import ProviderRow, Share, shares
@@ -76,6 +78,17 @@ def sample_referrals(*, start: date, end: date, count: int, seed: int, dirty: fl
         if label:
             _spoil(referral, DIRTY[label])
         yield SampledReferral(origin, label, {"external_ref": f"sample-{seed}-{index:06d}"} | referral)
+
+
+def write_jsonl(path: Path, sampled: Iterable[SampledReferral]) -> int:
+    """Write one object a line: `origin`, `label` (the dirty code put in, or null) and `referral`. Returns the rows."""
+    rows = 0
+    with path.open("w", encoding="utf-8") as file:
+        for each in sampled:
+            line = {"origin": each.origin, "label": each.label, "referral": each.referral}
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            rows += 1
+    return rows
 
 
 def _hotline_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, Any]]:
@@ -162,7 +175,7 @@ def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, 
         value = draw.url(provider.party) if kind == "url" else f"channel-{draw.number(8)}/{draw.number(10)}"
         item = {"locator": {"kind": kind, "value": value}, "hosting": [_own(provider)], "hashes": _hashes(draw)}
     if draw.chance(0.5):
-        country = ESTABLISHMENTS[provider.rank - 1][:2]
+        country = establishment(provider.party)[:2]
         item["assessments"] = [
             _stated_assessment("esp_industry", draw.weighted(_INDUSTRY), country, observed_at=observed_at)
         ]

@@ -1,169 +1,40 @@
 """What a sample party does with what it is sent: drawn from the seed, the party and the id, never from a clock.
 
-The proportions are invented so that every answer occurs; README.md says where they differ from published figures.
+The proportions in `shares.json` are invented so that every answer occurs; README.md says where they differ from
+published figures. An act is a line of a batch: the name of its row, and what is said by it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from datetime import date, datetime
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
+from pydantic import JsonValue
+
+from shared.contracts.answers import Keeping, WithdrawalAnswer
+from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect
-from shared.vocabulary.answers import (
-    ActionReason,
-    CaseDeclineReason,
-    CaseOutcome,
-    CloseReason,
-    HotlineAction,
-    HotlineAssessment,
-    NoticeAction,
-    NoticeRejection,
-    YesNoUnknown,
-)
+from shared.vocabulary.answers import HotlineAssessment, KeptBasis, WithdrawalFate
+from shared.vocabulary.judgement import RetentionClass
 
 ChoiceT = TypeVar("ChoiceT")
-
-#: Percentages; each table adds up to 100.
-AGENCY = {"accept": 40, "decline": 25, "silent": 35}
-DECLINE = {
-    CaseDeclineReason.NOT_OUR_JURISDICTION: 20,
-    CaseDeclineReason.INSUFFICIENT_INFORMATION: 35,
-    CaseDeclineReason.STALE_INFORMATION: 15,
-    CaseDeclineReason.NO_CRIME: 10,
-    CaseDeclineReason.ALREADY_KNOWN: 10,
-    CaseDeclineReason.NO_CAPACITY: 10,
-}
-FIRST_OUTCOME: dict[CaseOutcome | None, int] = {
-    CaseOutcome.ONGOING_INVESTIGATION: 40,
-    CaseOutcome.REFERRED: 15,
-    CaseOutcome.ARREST: 5,
-    None: 40,
-}
-LAST_OUTCOME: dict[CaseOutcome | None, int] = {CaseOutcome.CLOSED: 45, CaseOutcome.CONVICTION: 5, None: 50}
-CLOSE = {
-    CloseReason.SUBJECT_NOT_LOCATED: 25,
-    CloseReason.ESP_RESPONSE_LACKS_INFORMATION: 25,
-    CloseReason.NO_CRIME: 10,
-    CloseReason.NO_PROSECUTORIAL_MERIT: 10,
-    CloseReason.ALLEGED_CHILD_IS_ADULT: 10,
-    CloseReason.AGE_NOT_DETERMINED: 10,
-    CloseReason.UNFOUNDED: 5,
-    CloseReason.OTHER: 5,
-}
-
-#: Every hotline answers: what is offered to one waits for nobody else.
-HOTLINE = {"assess": 60, "accept": 20, "decline": 20}
-FINDINGS: dict[tuple[HotlineAssessment | HotlineAction, ...], int] = {
-    (HotlineAssessment.BASELINE, HotlineAction.REMOVED): 35,
-    (HotlineAssessment.BASELINE, HotlineAction.REPORTED_TO_POLICE): 20,
-    (HotlineAssessment.NATIONAL, HotlineAction.REMOVED): 15,
-    (HotlineAction.UNAVAILABLE,): 20,
-    (HotlineAssessment.NOT_ILLEGAL,): 10,
-}
-#: What they need a reason for, and which there are.
-REASONS: Mapping[HotlineAssessment | HotlineAction, Sequence[ActionReason]] = {
-    HotlineAction.UNAVAILABLE: (
-        ActionReason.CONTENT_NOT_FOUND,
-        ActionReason.ERROR_404,
-        ActionReason.REMOVED_BEFORE_ASSESSMENT,
-    ),
-    HotlineAssessment.NOT_ILLEGAL: (
-        ActionReason.AGE_OVER_NATIONAL_THRESHOLD,
-        ActionReason.BELOW_THRESHOLD,
-        ActionReason.VIRTUAL_MATERIAL,
-    ),
-}
-CHILD_IDENTIFIED = {YesNoUnknown.YES: 20, YesNoUnknown.NO: 50, YesNoUnknown.UNKNOWN: 30}
-CHILD_SAFEGUARDED = {YesNoUnknown.YES: 60, YesNoUnknown.NO: 20, YesNoUnknown.UNKNOWN: 20}
-
-PROVIDER = {
-    "acknowledge then action": 35,
-    "action": 25,
-    "acknowledge": 10,
-    "reject": 8,
-    "not ours": 7,
-    "silent": 15,
-}
-ACTIONS: dict[tuple[NoticeAction, ...], int] = {
-    (NoticeAction.REMOVED,): 60,
-    (NoticeAction.REMOVED, NoticeAction.PRESERVED): 10,
-    (NoticeAction.REMOVED, NoticeAction.ACCOUNT_SUSPENDED): 8,
-    (NoticeAction.GEO_DISABLED,): 7,
-    (NoticeAction.ALREADY_GONE,): 15,
-}
-REJECT = {
-    NoticeRejection.NOT_FOUND: 40,
-    NoticeRejection.INSUFFICIENT_DETAIL: 25,
-    NoticeRejection.DISPUTED_LEGALITY: 10,
-    NoticeRejection.JURISDICTION: 10,
-    NoticeRejection.TECHNICAL: 10,
-    NoticeRejection.AUTHENTICATION_FAILED: 5,
-}
+_DRAWN: Final = json.loads(Path(__file__).with_name("shares.json").read_bytes())
+#: By what is drawn: each choice with its percentage. Every hotline answers, for what is offered waits for nobody else.
+SHARES: Final[Mapping[str, Mapping[str, int]]] = _DRAWN["shares"]
+#: The findings that need a reason, and which there are.
+REASONS: Final[Mapping[str, Sequence[str]]] = _DRAWN["reasons"]
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """Take a case up, under the agency's own reference."""
+class Deed(NamedTuple):
+    """One act: the name of its row, and what it takes."""
 
-    case_reference: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decline:
-    reason: CaseDeclineReason
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Report an outcome; the last one closes the case."""
-
-    outcome: CaseOutcome
-    child_identified: YesNoUnknown
-    child_safeguarded: YesNoUnknown
-    close_reason: CloseReason | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TakeUp:
-    """Take an offer up: whoever has done that assesses it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assess:
-    """What a hotline finds every item to be, and what it did; `reason` goes with words that need one."""
-
-    words: tuple[HotlineAssessment | HotlineAction, ...]
-    reason: ActionReason | None
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledge:
-    """Have a notice in hand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    actions: tuple[NoticeAction, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    reason: NoticeRejection
-
-
-@dataclass(frozen=True, slots=True)
-class NotOurs:
-    """Somebody else hosts it: perhaps this party."""
-
-    suggested: str | None
-
-
-OfferAct = TakeUp | Assess | Decline
-CaseAct = Accept | Decline | Report
-NoticeAct = Acknowledge | Action | Reject | NotOurs
+    act: str
+    said: Mapping[str, JsonValue]
 
 
 class Draw:
@@ -172,10 +43,10 @@ class Draw:
     def __init__(self, seed: str, party: str, subject: UUID) -> None:
         self._drawn_from = f"{seed}/{party}/{subject}"
 
-    def one_of(self, what: str, shares: Mapping[ChoiceT, int]) -> ChoiceT:
+    def one_of(self, what: str) -> str:
         """One of the choices, each in its share of 100."""
         left = self._number(what) % 100
-        for choice, share in shares.items():
+        for choice, share in SHARES[what].items():
             left -= share
             if left < 0:
                 return choice
@@ -193,58 +64,90 @@ class Draw:
         return int.from_bytes(hashlib.sha256(f"{self._drawn_from}/{what}".encode()).digest()[:8], "big")
 
 
-def hotline_acts(draw: Draw) -> tuple[OfferAct, ...]:
+def hotline_acts(draw: Draw) -> Sequence[Deed]:
     """What a hotline does with what is offered to it, in order. It never stays silent."""
-    match draw.one_of("hotline", HOTLINE):
-        case "assess":
-            words = draw.one_of("findings", FINDINGS)
-            reasons = next((REASONS[word] for word in words if word in REASONS), ())
-            return (TakeUp(), Assess(words, draw.among("reason", reasons)))
-        case "accept":
-            return (TakeUp(),)
-        case _:
-            return (Decline(draw.one_of("decline", DECLINE)),)
+    drawn = draw.one_of("hotline")
+    if drawn == "decline":
+        return [_decline(draw)]
+    return [Deed("accept", {}), *([_assess(draw)] if drawn == "assess" else [])]
 
 
-def agency_acts(draw: Draw) -> tuple[CaseAct, ...]:
+def agency_acts(draw: Draw) -> Sequence[Deed]:
     """What an agency does with a referral, in order; nothing if it stays silent."""
-    match draw.one_of("agency", AGENCY):
+    match draw.one_of("agency"):
         case "accept":
-            return (Accept(draw.reference()), *_reports(draw))
+            return [Deed("accept", {"case_reference": draw.reference()}), *_reports(draw)]
         case "decline":
-            return (Decline(draw.one_of("decline", DECLINE)),)
+            return [_decline(draw)]
         case _:
-            return ()
+            return []
 
 
-def provider_acts(draw: Draw, others: Sequence[str]) -> tuple[NoticeAct, ...]:
-    """What a provider does with a notice, in order; nothing if it stays silent. `others` are providers to point to."""
-    match draw.one_of("provider", PROVIDER):
+def provider_acts(draw: Draw, others: Sequence[str], at: datetime) -> Sequence[Deed]:
+    """What a provider does with a notice, in order; nothing if it stays silent.
+
+    `others` are providers to point to, `at` is when what it did took effect.
+    """
+    match draw.one_of("provider"):
         case "acknowledge then action":
-            return (Acknowledge(), Action(draw.one_of("actions", ACTIONS)))
+            return [Deed("acknowledge", {}), _action(draw, at)]
         case "action":
-            return (Action(draw.one_of("actions", ACTIONS)),)
+            return [_action(draw, at)]
         case "acknowledge":
-            return (Acknowledge(),)
+            return [Deed("acknowledge", {})]
         case "reject":
-            return (Reject(draw.one_of("reject", REJECT)),)
+            return [Deed("answer", {"items": [{"rejection": draw.one_of("reject")}]})]
         case "not ours":
-            return (NotOurs(draw.among("suggested", others)),)
+            suggested = draw.among("suggested", others)
+            return [Deed("not_ours", {"disowned": [{} if suggested is None else {"suggested": suggested}]})]
         case _:
-            return ()
+            return []
 
 
-def _reports(draw: Draw) -> tuple[Report, ...]:
-    first = draw.one_of("first", FIRST_OUTCOME)
-    if first is None:
-        return ()
-    identified = draw.one_of("identified", CHILD_IDENTIFIED)
-    safeguarded = (
-        draw.one_of("safeguarded", CHILD_SAFEGUARDED) if identified is YesNoUnknown.YES else YesNoUnknown.UNKNOWN
-    )
-    reports = (Report(first, YesNoUnknown.UNKNOWN, YesNoUnknown.UNKNOWN),)
-    last = draw.one_of("last", LAST_OUTCOME)
-    if last is None:
-        return reports
-    close_reason = draw.one_of("close", CLOSE) if last is CaseOutcome.CLOSED else None
-    return (*reports, Report(last, identified, safeguarded, close_reason))
+def _decline(draw: Draw) -> Deed:
+    return Deed("decline", {"reason": draw.one_of("decline")})
+
+
+def _assess(draw: Draw) -> Deed:
+    """What a hotline finds every item to be, and what it did; a reason goes with words that need one."""
+    words = draw.one_of("findings").split(" + ")
+    reason = draw.among("reason", next((REASONS[word] for word in words if word in REASONS), ()))
+    why: dict[str, JsonValue] = {} if reason is None else {"reason": reason}
+    judged = set(map(str, HotlineAssessment))
+    return Deed("assess", {"assessed": [{"assessment" if each in judged else "action": each, **why} for each in words]})
+
+
+def _action(draw: Draw, at: datetime) -> Deed:
+    actions = draw.one_of("actions").split(" + ")
+    return Deed("answer", {"items": [{"action": each, "effective_at": rfc3339(at)} for each in actions]})
+
+
+def _reports(draw: Draw) -> Sequence[Deed]:
+    """The outcomes that an agency reports of a case; the last one may close it."""
+    first, last = draw.one_of("first"), draw.one_of("last")
+    identified = draw.one_of("identified")
+    safeguarded = draw.one_of("safeguarded") if identified == "yes" else "unknown"
+    reason: dict[str, JsonValue] = {"close_reason": draw.one_of("close")} if last == "closed" else {}
+    reports = [_report(first, "unknown", "unknown"), _report(last, identified, safeguarded, **reason)]
+    return reports[: 0 if first == "none" else 1 if last == "none" else 2]
+
+
+def _report(outcome: str, identified: str, safeguarded: str, **reason: JsonValue) -> Deed:
+    children = {"child_identified": identified, "child_safeguarded": safeguarded}
+    return Deed("outcome", {"outcome": outcome, **children, **reason})
+
+
+def _acknowledged(kept: KeptBasis | None) -> Deed:
+    fate = WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT
+    keeping = kept and Keeping(retention=RetentionClass.MINIMAL, basis=kept, until=date(2099, 1, 1))
+    said = WithdrawalAnswer(fate=fate, kept=keeping or None)
+    return Deed("acknowledge_withdrawal", said.model_dump(mode="json", exclude_none=True))
+
+
+#: What was taken back is erased, as long as its service allows that.
+ERASED: Final = _acknowledged(None)
+#: Why it does not, and how a sample party keeps it then: a case that was taken up, what a provider has acted on.
+KEPT: Final[Mapping[str, Deed]] = {
+    "case_is_kept": _acknowledged(KeptBasis.ACCEPTED_CASE),
+    "notice_is_kept": _acknowledged(KeptBasis.OPEN_COMPLAINT),
+}

@@ -1,9 +1,16 @@
-"""A sample party at work: it looks at what it was sent and does what its behaviour says, through the client alone."""
+"""Sample parties at work, many in one process: each waits at its feed, looks in when something has come, and answers.
+
+They know nothing but the client. What a process did and what it met are JSON lines on standard output: parties and
+codes only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -11,20 +18,56 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client.api import BATCH_MAX, CausewayClient
+from client.problem import ApiProblem
 from client.views import InboxItem, NoticeView, Page
-from deploy.sandbox.acts import ERASED, KEPT, Deed, deed
-from deploy.sandbox.behaviour import Draw, agency_acts, hotline_acts, provider_acts
-from deploy.sandbox.tally import Tally
+from deploy.sandbox.behaviour import ERASED, KEPT, Deed, Draw, agency_acts, hotline_acts, provider_acts
 from shared.exchange.act import Subject, Track
 from shared.exchange.states import rows_of
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
+from shared.vocabulary.routing import PartyKind
 
-_Pages = AsyncIterator[Page[InboxItem]] | AsyncIterator[Page[NoticeView]]
+#: What comes within a pause is dealt with at once, many in one request.
+PAUSE_S: Final = 1.0
+WAIT_S: Final = 20
+#: After what went wrong a party waits longer each time.
+PAUSE_S_MAX: Final = 10.0
+LOOKS_AT_ONCE_MAX: Final = 16
+#: Every so many looks one is thorough, the first included; and whoever heard of nothing for so many waits looks, too.
+THOROUGH_EVERY: Final = 10
 _WITHDRAWN: Final = "withdrawn"
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Tally:
+    """Counts acts and problems. Each party's first problem of a code is told at once."""
+
+    def __init__(self) -> None:
+        self._acts: Counter[str] = Counter()
+        self._problems: Counter[tuple[str, str]] = Counter()
+
+    def did(self, act: str) -> None:
+        self._acts[act] += 1
+
+    def met(self, party: str, code: str) -> None:
+        self._problems[party, code] += 1
+        if self._problems[party, code] == 1:
+            say("problem", party=party, code=code)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Acts by name, problems by code."""
+        problems: Counter[str] = Counter()
+        for (_, code), count in self._problems.items():
+            problems[code] += count
+        return {"acts": dict(sorted(self._acts.items())), "problems": dict(sorted(problems.items()))}
+
+
+def say(event: str, **fields: object) -> None:
+    """One line, at once."""
+    sys.stdout.write(json.dumps({"event": event, **fields}, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+class Work(NamedTuple):
     """What a kind of party does: with what subjects, new in which state, and what it does with each, in order.
 
     `half_way`: states in which a cut may have left one, and how many of its acts are done then.
@@ -36,31 +79,22 @@ class Work:
     acts: Callable[[UUID], Sequence[Deed]]
 
 
-def hotline_work(party: str, *, seed: str, clock: Clock) -> Work:
-    """A hotline that declines, takes up, or assesses as well."""
+def work_of(kind: PartyKind, party: str, *, seed: str, clock: Clock, others: Sequence[str] = ()) -> Work:
+    """The work of a party of this kind. A provider points to one of the `others` where something is not its own."""
 
-    def acts(subject: UUID) -> Sequence[Deed]:
-        return [deed(act, at=clock.now()) for act in hotline_acts(Draw(seed, party, subject))]
+    def drawn(subject: UUID) -> Draw:
+        return Draw(seed, party, subject)
 
-    return Work(Subject.OFFER, "offered", {"accepted": 1}, acts)
-
-
-def agency_work(party: str, *, seed: str, clock: Clock) -> Work:
-    """An agency that accepts, declines or says nothing, and reports outcomes of what it accepted."""
-
-    def acts(subject: UUID) -> Sequence[Deed]:
-        return [deed(act, at=clock.now()) for act in agency_acts(Draw(seed, party, subject))]
-
-    return Work(Subject.CASE, "offered", {"ongoing": 2, "accepted": 1}, acts)
-
-
-def provider_work(party: str, *, seed: str, clock: Clock, others: Sequence[str]) -> Work:
-    """A provider that acknowledges, acts, rejects, points to another of these providers, or says nothing."""
-
-    def acts(subject: UUID) -> Sequence[Deed]:
-        return [deed(act, at=clock.now()) for act in provider_acts(Draw(seed, party, subject), others)]
-
-    return Work(Subject.NOTICE, "issued", {"acknowledged": 1}, acts)
+    match kind:
+        case PartyKind.HOTLINE:
+            return Work(Subject.OFFER, "offered", {"accepted": 1}, lambda each: hotline_acts(drawn(each)))
+        case PartyKind.LAW_ENFORCEMENT:
+            return Work(Subject.CASE, "offered", {"ongoing": 2, "accepted": 1}, lambda each: agency_acts(drawn(each)))
+        case _:
+            half_way = {"acknowledged": 1}
+            return Work(
+                Subject.NOTICE, "issued", half_way, lambda each: provider_acts(drawn(each), others, clock.now())
+            )
 
 
 class _Line(NamedTuple):
@@ -128,7 +162,7 @@ class Desk:
                 break
         return found
 
-    def _pages(self, state: str) -> _Pages:
+    def _pages(self, state: str) -> AsyncIterator[Page[InboxItem]] | AsyncIterator[Page[NoticeView]]:
         if self._work.subject is Subject.NOTICE:
             return self._client.notices(state=state)
         return self._client.inbox(state=state)
@@ -181,3 +215,36 @@ def _in_turn(acts: Mapping[UUID, Sequence[Deed]], done: int) -> Iterator[_Line]:
 
 def _id(item: InboxItem | NoticeView) -> UUID:
     return item.referral_id if isinstance(item, InboxItem) else item.notice_id
+
+
+class Rounds:
+    """When each party looks in. At most 16 look at a time; all may wait."""
+
+    def __init__(self, tally: Tally, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._tally = tally
+        self._sleep = sleep
+        self._at_once = asyncio.Semaphore(LOOKS_AT_ONCE_MAX)
+
+    async def attend(self, desks: Mapping[str, Desk]) -> None:
+        """Attend all desks until cancelled. An act that is cut off by the end is done, or repeated, by the next run."""
+        async with asyncio.TaskGroup() as group:
+            for number, (party, desk) in enumerate(desks.items()):
+                # Spread over the first pause, so that two hundred parties do not come in one burst.
+                group.create_task(self._attend(party, desk, first_pause_s=PAUSE_S * number / len(desks)))
+
+    async def _attend(self, party: str, desk: Desk, *, first_pause_s: float) -> None:
+        pause_s, looks, waits = first_pause_s, 0, 0
+        while True:
+            await self._sleep(pause_s)
+            try:
+                waits += 1
+                came = await desk.comes(WAIT_S)
+                if came or waits >= THOROUGH_EVERY:
+                    async with self._at_once:
+                        await desk.look(thoroughly=not came or looks % THOROUGH_EVERY == 0)
+                    looks, waits = looks + 1, 0
+                pause_s = PAUSE_S
+            except (ApiProblem, Unavailable) as error:
+                self._tally.met(party, error.code)
+                desk.begin_anew()
+                pause_s, looks = min(max(pause_s, PAUSE_S) * 1.5, PAUSE_S_MAX), 0

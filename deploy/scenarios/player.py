@@ -1,7 +1,7 @@
-"""Plays stories over the parties' own doors, and says where what comes out is not what the story says.
+"""Plays stories over the parties' own doors, and reports each difference from the file of the story.
 
-A step waits until its party has what it acts on, and after it until those whom it reaches have learnt of it: so
-timelines have one order, on any machine.
+A step waits until its party has its subject, and after it until the parties that it reaches know of it. So timelines
+have one order, on any machine.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
+import httpx
 from pydantic import JsonValue
 
-from client.timeline import Entry
-from deploy.scenarios.lines import line
-from deploy.scenarios.stage import Answer, Stage
+from client.api import CausewayClient
+from client.problem import ApiProblem
+from client.views import EdgeView, Entry
 from deploy.scenarios.story import Deed, Grouped, Shows, Story, Until, filled, referral_like
 from shared.exchange.act import Track
 from shared.exchange.states import collection
@@ -37,6 +38,9 @@ _POLL_S: Final = 0.2
 _CLOCK: Final = "clock."
 #: An edge that nothing was sent of has no notice yet.
 _UNSENT: Final = frozenset({"planned", "recipient_cannot_read"})
+#: Seconds of an issue slot where stories are played: a notice that nothing holds any more is sent at once.
+ISSUE_SLOT_S: Final = "1"
+_TIME_OR_ID: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T|[0-9a-f]{8}-[0-9a-f]{4}-")
 _WHEN: Final = re.compile(r"now(?:\+([0-9]{1,5})s)?")
 
 
@@ -48,6 +52,69 @@ class _Names(dict[str, str]):
         if when is None:
             raise KeyError(name)
         return rfc3339(SystemClock().now() + timedelta(seconds=int(when[1] or 0)))
+
+
+class Answer(NamedTuple):
+    """What an act was answered with: `code` of a refusal, else the body."""
+
+    status: int
+    code: str | None
+    body: Mapping[str, JsonValue]
+
+
+class Key(NamedTuple):
+    """The address of a party's service, and its key."""
+
+    url: str
+    key: str
+
+
+@asynccontextmanager
+async def over_http(access: Mapping[str, Key]) -> AsyncIterator[Stage]:
+    """Open the stage of an exchange that runs, with the keys of its parties."""
+    async with httpx.AsyncClient(trust_env=False, timeout=30.0) as http:
+        yield Stage(access, http)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An exchange that runs, and the ways in of its parties."""
+
+    access: Mapping[str, Key]
+    #: One for all parties: each would read all the authorities of this system.
+    http: httpx.AsyncClient
+
+    async def post(self, party: str, path: str, body: JsonValue, *, revision: int | None = None) -> Answer:
+        access = self.access[party]
+        headers = {"Authorization": f"Bearer {access.key}", "Idempotency-Key": secrets.token_hex(16)}
+        if revision is not None:
+            headers["If-Match"] = f'"{revision}"'
+        answer = await self.http.post(access.url + path, json=body, headers=headers)
+        found = answer.json()
+        return Answer(answer.status_code, found.get("code") if answer.is_error else None, found)
+
+    async def edges(self, origin: str, referral_id: UUID) -> Sequence[EdgeView]:
+        return (await self._client(origin).show(referral_id)).edges
+
+    async def timeline(self, party: str, subject: UUID) -> Sequence[Entry]:
+        try:
+            return await self._client(party).timeline(subject)
+        except ApiProblem as problem:
+            if problem.code != "not_found":
+                raise
+            return ()
+
+    async def work(self, party: str) -> Mapping[UUID, Sequence[tuple[UUID, int]]]:
+        found = [each async for page in self._client(party).work_items() for each in page.items]
+        return {each.work_item: [(item.notice_id, item.n) for item in each.items] for each in found}
+
+    async def listed(self, party: str, subject: UUID) -> Sequence[str]:
+        rows = [row async for page in self._client(party).attention() for row in page.items if row.subject == subject]
+        return sorted(" ".join(filter(None, (*row.reasons, row.code, row.clock, row.mend))) for row in rows)
+
+    def _client(self, party: str) -> CausewayClient:
+        access = self.access[party]
+        return CausewayClient(access.url, access.key, http=self.http)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +144,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a story. `differences` are sentences; none where it went as it is told."""
+    """The result of a story. `differences` are sentences; none if it went as it is told."""
 
-    story: Story
-    seen: Sequence[Seen]
+    name: str
+    title: str
+    tells: str
+    timelines: Sequence[Seen]
     differences: Sequence[str]
-    groups: Sequence[Group] = ()
+    groups: Sequence[Group]
 
 
 async def play(story: Story, stage: Stage, *, patience_s: float = PATIENCE_S) -> Played:
@@ -107,45 +176,52 @@ class _Play:
 
     async def whole(self) -> Played:
         for number, step in enumerate(self.story.step, 1):
+            problem = None
             try:
-                problem = await self._step(step)
+                match step:
+                    case Deed():
+                        problem = await self._do(step)
+                    case Until():
+                        await self._wait(step)
+                    case Grouped():
+                        await self._group(step)
             except TimeoutError:
                 problem = "what it waits for does not come"
             if problem is not None:
-                return Played(self.story, (), [f"step {number}: {problem}"])
+                return self._played((), f"step {number}: {problem}")
         seen = [await self._seen(shows) for shows in self.story.timeline]
-        wrong = [
+        wrong = (
             f"{each.wanted.at} of {each.wanted.of}: {[*each.lines, *each.listed]}" for each in seen if not each.as_told
-        ]
-        return Played(self.story, seen, wrong, self.groups)
+        )
+        return self._played(seen, *wrong)
 
-    async def _step(self, step: Deed | Until | Grouped) -> str | None:
-        match step:
-            case Deed():
-                return await self._do(step)
-            case Until():
-                return await self._wait(step)
-            case Grouped():
-                await self._group(step)
-                return None
+    def _played(self, seen: Sequence[Seen], *differences: str) -> Played:
+        return Played(self.story.name, self.story.title, self.story.tells, seen, differences, self.groups)
 
     async def _do(self, deed: Deed) -> str | None:
-        """What went wrong with it, if anything did."""
+        """Do an act; return what is wrong with its answer, if anything is."""
         path, body = await self._asked(deed)
         before = await self._reached(deed)
         answer = await self.stage.post(self.story.parties[deed.by], path, body, revision=deed.revision)
         if (answer.status, answer.code) != (deed.status, deed.code):
             return f"{deed.by} {deed.does}: {answer.status} {answer.code or ''}"
-        self._name(deed, answer)
-        if answer.code is None:
-            await self._until_told(deed, before)
+        filed = deed.does == "referral.submit" and answer.code is None
+        self.ids |= {name: UUID(str(answer.body[member])) for name, member in deed.names.items()}
+        if filed:
+            self.ids[deed.of], self.origins[deed.of] = UUID(str(answer.body["referral_id"])), deed.by
+        self.names.update({name: str(each) for name, each in self.ids.items()})
+        told = dict.fromkeys(self._readers(deed), 0) if filed else before
+        for name, count in told.items() if answer.code is None else ():
+            await self._until(lambda name=name, count=count: self._more(name, deed.of, count))  # type: ignore[misc]
         return None
 
     async def _asked(self, deed: Deed) -> tuple[str, JsonValue]:
         """Path and body of an act. It waits until a recipient has what it acts on."""
         if deed.does == "referral.submit":
-            return "/v1/referrals", self._referral(deed.files or deed.of)
-        body = filled(deed.said, self.names) if deed.files is None else self._referral(deed.files)
+            return "/v1/referrals", referral_like(self.story.filed[deed.files or deed.of], names=self.names)
+        body = filled(deed.said, self.names)
+        if deed.files is not None:
+            body = referral_like(self.story.filed[deed.files], names=self.names)
         if deed.path is not None:
             return deed.path.format_map(self.names), body
         row = deed.row
@@ -155,17 +231,6 @@ class _Play:
             await self._until(lambda: self._acts(deed.by, deed.of))
         subject = await self._subject(deed.by, deed.of)
         return f"/v1/{collection(row)}/{subject}:{row.name.replace('_', '-')}", body
-
-    def _referral(self, name: str) -> JsonValue:
-        return referral_like(self.story.filed[name], names=self.names)
-
-    def _name(self, deed: Deed, answer: Answer) -> None:
-        if answer.code is None and deed.does == "referral.submit":
-            self.ids[deed.of] = UUID(str(answer.body["referral_id"]))
-            self.origins[deed.of] = deed.by
-        for name, member in deed.names.items():
-            self.ids[name] = UUID(str(answer.body[member]))
-        self.names.update({name: str(each) for name, each in self.ids.items()})
 
     # -- who learns of it -----------------------------------------------------------------------------------
 
@@ -181,15 +246,10 @@ class _Play:
         origin = self.origins.get(deed.of, deed.by)
         return [origin] if deed.by != origin else sorted(set(self.story.reached(deed.of)) - {deed.by})
 
-    async def _until_told(self, deed: Deed, before: Mapping[str, int]) -> None:
-        told = before if deed.does != "referral.submit" else dict.fromkeys(self._readers(deed), 0)
-        for name, count in told.items():
-            await self._until(lambda name=name, count=count: self._more(name, deed.of, count))  # type: ignore[misc]
-
     async def _more(self, name: str, of: str, count: int) -> bool:
         return len(await self._acts(name, of)) > count
 
-    async def _wait(self, step: Until) -> str | None:
+    async def _wait(self, step: Until) -> None:
         called = self._called()
 
         async def there() -> bool:
@@ -200,7 +260,6 @@ class _Play:
             return told >= step.count and (step.listed is None or step.listed in listed)
 
         await self._until(there)
-        return None
 
     async def _group(self, step: Grouped) -> None:
         party = self.story.parties[step.at]
@@ -269,3 +328,32 @@ class _Play:
             if monotonic() > deadline:
                 raise TimeoutError
             await asyncio.sleep(_POLL_S)
+
+
+def line(entry: Entry, called: Mapping[str, str]) -> str:
+    """`TYPE STATE by WHOM word=code …`, without times and ids. `called`: party → its name in the story."""
+    said = [entry.type]
+    if entry.state is not None:
+        said.append(entry.state)
+    if entry.by is not None:
+        said.append(f"by {called.get(entry.by, entry.by)}")
+    return " ".join([*said, *_words(entry.said or {}, called)])
+
+
+def _words(said: Mapping[str, JsonValue], called: Mapping[str, str]) -> Iterator[str]:
+    for name, value in sorted(said.items()):
+        match value:
+            case list():
+                yield from (each for item in value if isinstance(item, dict) for each in _item(item, called))
+                yield from (f"{name}={item}" for item in value if isinstance(item, str) and not _TIME_OR_ID.match(item))
+            case dict():
+                yield from _words(value, called)
+            case str() if not _TIME_OR_ID.match(value):
+                yield f"{name}={called.get(value, value)}"
+
+
+def _item(item: Mapping[str, JsonValue], called: Mapping[str, str]) -> Iterator[str]:
+    number = item.get("n")
+    for name, value in sorted(item.items()):
+        if isinstance(value, str) and not _TIME_OR_ID.match(value):
+            yield f"{'' if number is None else f'{number}:'}{name}={called.get(value, value)}"

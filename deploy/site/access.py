@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -26,16 +26,11 @@ def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
 
 
 def access_to(kafka: KafkaEndpoint, principal: str = ADMIN) -> KafkaAccess:
-    """Kafka as one principal, where the cluster alone is known."""
+    """Kafka as one principal: as the operator, who alone may publish documents, if none is named."""
     if kafka.open:
         return KafkaAccess(kafka.bootstrap_servers)
     username, password = kafka.username(principal), kafka.password(principal)
     return KafkaAccess(kafka.bootstrap_servers, username, password, tls=kafka.tls, ca_file=kafka.ca_file)
-
-
-def admin_access(endpoints: Endpoints) -> KafkaAccess:
-    """Kafka as the operator, who alone may publish documents."""
-    return kafka_access(endpoints, ADMIN)
 
 
 def admin_client(endpoint: KafkaEndpoint, principal: str = ADMIN) -> AdminClient:
@@ -65,9 +60,16 @@ def accepts(host: str, port: int) -> bool:
         return False
 
 
-async def _select_one(url: str) -> bool:
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database, closed in the end."""
     connection = await asyncpg.connect(url, timeout=CONNECT_S)
     try:
-        return bool(await connection.fetchval("SELECT 1") == 1)
+        yield connection
     finally:
         await connection.close()
+
+
+async def _select_one(url: str) -> bool:
+    async with connected(url) as connection:
+        return bool(await connection.fetchval("SELECT 1") == 1)

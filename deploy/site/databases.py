@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 
-from deploy.site.access import CONNECT_S, in_own_thread
+from deploy.site.access import connected, in_own_thread
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.errors import Unavailable
 
@@ -58,19 +58,15 @@ async def _prepare(
     admin_url: str, instances: list[str], password: Callable[[str], str], *, alone: bool
 ) -> dict[str, DatabaseEndpoint]:
     try:
-        connection = await asyncpg.connect(admin_url, timeout=CONNECT_S)
-        try:
+        async with connected(admin_url) as connection:
             made = {name: await _prepare_one(connection, admin_url, name, password=password) for name in instances}
             if alone:
                 await _close_the_servers_own(connection)
             return made
-        finally:
-            await connection.close()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         code = getattr(error, "sqlstate", None) or type(error).__name__
-        raise Unavailable(
-            "database_admin_failed", f"the admin URL does not serve to make the databases: {code}"
-        ) from None
+        what = f"the admin URL does not serve to make the databases: {code}"
+        raise Unavailable("database_admin_failed", what) from None
 
 
 async def _close_the_servers_own(connection: asyncpg.Connection) -> None:
@@ -107,10 +103,8 @@ async def _prepare_one(
     if await connection.fetchval("SELECT current_setting('is_superuser')::boolean"):
         await _forbid_large_objects(urlsplit(admin_url)._replace(path=f"/{database}").geturl())
 
-    def url(role: str) -> str:
-        return _url(admin_url, role, password(role), database=database)
-
-    return DatabaseEndpoint(service_url=url(service), owner_url=url(owner), accountant_url=url(accountant))
+    urls = (_url(admin_url, role, password(role), database=database) for role in (service, owner, accountant))
+    return DatabaseEndpoint(**dict(zip(("service_url", "owner_url", "accountant_url"), urls, strict=True)))
 
 
 async def _limit(connection: asyncpg.Connection, service: str, accountant: str) -> None:
@@ -123,12 +117,9 @@ async def _limit(connection: asyncpg.Connection, service: str, accountant: str) 
 
 async def _forbid_large_objects(url: str) -> None:
     """Let no role but superusers store large objects, which no grant and no retention of ours covers."""
-    connection = await asyncpg.connect(url, timeout=CONNECT_S)
-    try:
+    async with connected(url) as connection:
         for function in _STORE_LARGE_OBJECTS:
             await connection.execute(f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM PUBLIC")
-    finally:
-        await connection.close()
 
 
 def scram_verifier(password: str) -> str:

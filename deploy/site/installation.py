@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import secrets
+from base64 import b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,13 +24,12 @@ from urllib.parse import urlsplit
 
 from deploy.directory.approval import approve_document, document_body, renewed
 from deploy.directory.build import sample_directory
-from deploy.site.access import admin_access
+from deploy.site.access import access_to
 from deploy.site.endpoints import Endpoints, write_private
-from deploy.site.key_files import make_instance_keys, make_once, new_signing_key, public_keys, signing_entry
 from deploy.site.kinds import AUDIT
 from shared.contracts.directory import Directory, DocumentActivated, PublicKey
 from shared.contracts.policy import Policy
-from shared.envelope.keys import SigningKey
+from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
@@ -41,6 +42,9 @@ from shared.vocabulary.routing import PartyStatus
 
 APPROVERS = ("approver-one.example", "approver-two.example")
 POLICY = Path(__file__).parents[1] / "policy" / "sample.json"
+SIGNING: Final = "signing.key"
+OPENING: Final = "opening.key"
+KEK: Final = "kek.key"
 #: The journal of erasures.
 ERASURES: Final = "erasures.jsonl"
 #: The documents take effect at once; a little earlier, so that no clock is behind them.
@@ -113,6 +117,41 @@ def _refuse_newcomers(installation: Installation, endpoints: Endpoints) -> None:
         )
 
 
+def new_signing_key() -> str:
+    """The text of a new Ed25519 key."""
+    return SigningKey.generate().secret_text()
+
+
+def new_kek() -> str:
+    """The text of 256 new bits to wrap data keys with."""
+    return b64encode(secrets.token_bytes(32)).decode()
+
+
+def make_instance_keys(folder: Path) -> None:
+    """Make the folder, and whichever of an instance's three keys it lacks."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_once(folder / SIGNING, new_signing_key)
+    _make_once(folder / OPENING, lambda: OpeningKey.generate().secret_text())
+    _make_once(folder / KEK, new_kek)
+
+
+def public_keys(folder: Path, *, valid_from: datetime) -> tuple[PublicKey, PublicKey]:
+    """The public halves of an instance's signing key and of its first opening key, as a directory names them."""
+    signing = SigningKey.load((folder / SIGNING).read_text(encoding="ascii")).verify_key
+    sealing = OpeningKey.load((folder / OPENING).read_text(encoding="ascii")).sealing_key
+    return signing_entry(signing, valid_from=valid_from), sealing_entry(sealing, valid_from=valid_from)
+
+
+def signing_entry(key: VerifyKey, *, valid_from: datetime) -> PublicKey:
+    """A key to verify by, as a directory names it."""
+    return PublicKey(key_id=key.key_id, use="sign", suite="ed25519", public=key.text(), valid_from=valid_from)
+
+
+def sealing_entry(key: SealingKey, *, valid_from: datetime) -> PublicKey:
+    """A key to seal for, as a directory names it."""
+    return PublicKey(key_id=key.key_id, use="seal", suite=key.suite, public=key.text(), valid_from=valid_from)
+
+
 def publish_document(
     state: Path, endpoints: Endpoints, document: Directory | Policy, *, active_from: datetime
 ) -> DocumentActivated:
@@ -120,7 +159,7 @@ def publish_document(
     body = document_body(document)
     kind = "directory" if isinstance(document, Directory) else "policy"
     activated = _approved(Installation(state), kind, body, active_from=active_from)
-    asyncio.run(publish_documents(admin_access(endpoints), [(activated, body)]))
+    asyncio.run(publish_documents(access_to(endpoints.kafka), [(activated, body)]))
     return activated
 
 
@@ -156,29 +195,34 @@ def _port(url: str) -> int:
 def _make_keys(installation: Installation, instances: Sequence[str]) -> None:
     for instance in instances:
         make_instance_keys(installation.keys_dir(instance))
-    make_once(installation.beat_key_file, new_signing_key)
-    approvers = installation.state / "approvers"
-    approvers.mkdir(exist_ok=True, mode=0o700)
+    _make_once(installation.beat_key_file, new_signing_key)
+    (installation.state / "approvers").mkdir(exist_ok=True, mode=0o700)
     for party in APPROVERS:
-        make_once(approvers / f"{party}.key", new_signing_key)
-    keys = {party: SigningKey.load((approvers / f"{party}.key").read_text()).verify_key for party in APPROVERS}
+        _make_once(installation.state / "approvers" / f"{party}.key", new_signing_key)
+    keys = {party: key.verify_key for party, key in _approvers(installation).items()}
     entries = [{"approver": party, "key_id": key.key_id, "public": key.text()} for party, key in keys.items()]
     write_private(installation.approver_keys_file, json.dumps(entries, indent=2))
 
 
+def _make_once(path: Path, secret: Callable[[], str]) -> None:
+    if not path.exists():
+        write_private(path, secret())
+
+
+def _approvers(installation: Installation) -> dict[str, SigningKey]:
+    folder = installation.state / "approvers"
+    return {party: SigningKey.load((folder / f"{party}.key").read_text()) for party in APPROVERS}
+
+
 def _directory(installation: Installation, endpoints: Endpoints) -> Directory:
     since = SystemClock().now() - timedelta(days=1)
-    keys: dict[str, tuple[PublicKey, ...]] = {
-        instance: public_keys(installation.keys_dir(instance), valid_from=since) for instance in endpoints.instances
-    }
+    keys = {name: public_keys(installation.keys_dir(name), valid_from=since) for name in endpoints.instances}
     beat = SigningKey.load(installation.beat_key_file.read_text()).verify_key
     return sample_directory(keys, kinds=endpoints.kinds, beat_keys=(signing_entry(beat, valid_from=since),))
 
 
 def _approved(installation: Installation, kind: str, body: bytes, *, active_from: datetime) -> DocumentActivated:
-    folder = installation.state / "approvers"
-    approvers = {party: SigningKey.load((folder / f"{party}.key").read_text()) for party in APPROVERS}
-    return approve_document(kind, body, active_from=active_from, approvers=approvers)
+    return approve_document(kind, body, active_from=active_from, approvers=_approvers(installation))
 
 
 async def _publish(installation: Installation, endpoints: Endpoints, policy: bytes) -> None:
@@ -188,13 +232,11 @@ async def _publish(installation: Installation, endpoints: Endpoints, policy: byt
     sample = Policy.model_validate_json(policy)
     law = document_body(renewed(sample, on=today, version=sample.version))
     active_from = SystemClock().now() - _HEAD_START
-    documents = [
-        (_approved(installation, "directory", directory, active_from=active_from), directory),
-        (_approved(installation, "policy", law, active_from=active_from), law),
-    ]
-    await publish_documents(admin_access(endpoints), documents)
-    write_private(installation.state / "directory.json", directory.decode())
-    write_private(installation.state / "policy.json", law.decode())
+    bodies = {"directory": directory, "policy": law}
+    documents = [(_approved(installation, kind, body, active_from=active_from), body) for kind, body in bodies.items()]
+    await publish_documents(access_to(endpoints.kafka), documents)
+    for kind, body in bodies.items():
+        write_private(installation.state / f"{kind}.json", body.decode())
 
 
 async def _issue_api_keys(installation: Installation, endpoints: Endpoints) -> None:

@@ -1,28 +1,90 @@
-"""What every verb that acts on a site takes, and how it ends: 0 well or done, 1 not so, 2 wrong call."""
+"""The frame of an operator's verb: its options, what it prints, and how it ends: 0 well, 1 not so, 2 wrong call."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from client.cli import output
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class Options:
+class PlainOptions:
     """What every verb takes."""
+
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    """Print one JSON document instead of text."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Options(PlainOptions):
+    """What every verb that acts on a site takes."""
 
     site: Path | None = None
     """Site file of the installation. Without it, CAUSEWAY_SITE."""
     state: Path | None = None
     """State directory of a development stack, instead of a site file. Without either, CAUSEWAY_DEV_STATE_DIR."""
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
-    """Print one JSON document instead of text."""
 
 
+OPTIONS: Final = Options()
+PLAIN: Final = PlainOptions()
 #: Turns a coded failure inside it into a message and an exit code.
 ending = output.coded
+
+
+class Listing(NamedTuple):
+    """Rows for a person, under the names of their columns."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    @classmethod
+    def of(cls, columns: Sequence[str], found: Sequence[Mapping[str, object]]) -> Listing:
+        """These members of documents."""
+        return cls(columns, [[each[column] for column in columns] for each in found])
+
+
+class Printed(NamedTuple):
+    """What a verb prints: a document for a program, if any, lines and tables for a person, and whether all is well."""
+
+    document: object
+    text: Sequence[str | Listing] = ()
+    well: bool = True
+
+
+Verb = Callable[..., Printed | Coroutine[object, object, Printed]]
+
+
+def framed(act: Verb) -> Callable[..., int]:
+    """Have a verb print what it returns, in the form of its `options`, and end with an exit code."""
+
+    @wraps(act)
+    def ended(*words: object, options: PlainOptions = OPTIONS, **named: object) -> int:
+        with ending(options):
+            made = act(*words, options=options, **named)
+            printed = made if isinstance(made, Printed) else asyncio.run(made)
+            if options.json and printed.document is not None:
+                output.document(printed.document)
+            for each in () if options.json else printed.text:
+                output.line(each) if isinstance(each, str) else output.table(*each)
+            return output.DONE if printed.well else output.FAILED
+
+    return ended
+
+
+def verb(app: App, name: str | None = None) -> Callable[[Verb], Verb]:
+    """Make a function a verb of this program, under its own name or another."""
+
+    def registered(act: Verb) -> Verb:
+        app.command(framed(act), name=name)
+        return act
+
+    return registered

@@ -44,29 +44,16 @@ class Measure(StrEnum):
     SAFEGUARDED = "safeguarded"
 
 
+def _measured(names: str) -> tuple[Measure, ...]:
+    return tuple(map(Measure, names.split()))
+
+
 #: What is counted of whom, in the order in which it is published. An agency's feedback is any outcome it reported. What
 #: a provider says that it removed is confirmed where whoever notified it has looked again since, and found it gone.
 MEASURES: Final[Mapping[PartyKind, tuple[Measure, ...]]] = {
-    PartyKind.INDUSTRY: (
-        Measure.SENT,
-        Measure.ANSWERED,
-        Measure.ACTIONED,
-        Measure.REMOVED,
-        Measure.CONFIRMED,
-        Measure.REAPPEARED,
-        Measure.REJECTED,
-        Measure.NOT_OURS,
-    ),
-    PartyKind.LAW_ENFORCEMENT: (
-        Measure.SENT,
-        Measure.FROM_HOTLINES,
-        Measure.FROM_PROVIDERS,
-        Measure.ACCEPTED,
-        Measure.DECLINED,
-        Measure.FED_BACK,
-        Measure.CLOSED,
-        Measure.IDENTIFIED,
-        Measure.SAFEGUARDED,
+    PartyKind.INDUSTRY: _measured("sent answered actioned removed confirmed reappeared rejected not_ours"),
+    PartyKind.LAW_ENFORCEMENT: _measured(
+        "sent from_hotlines from_providers accepted declined fed_back closed identified safeguarded"
     ),
 }
 
@@ -189,9 +176,6 @@ class Figures:
 
     def count(self, measure: Measure) -> int:
         return self.origins.get(measure, Counter()).total()
-
-    def counts(self, measures: Iterable[Measure]) -> tuple[int, ...]:
-        return tuple(self.count(measure) for measure in measures)
 
     def median_minutes(self, measure: Measure) -> int | None:
         """The lower median; None of nothing."""

@@ -7,6 +7,10 @@ Each number is zero, or it has at least three contributors, none of them with mo
 contributor, at least five remain. So a contributor that subtracts its own share learns no small number of another.
 Contributors are the origins that sent, and the parties of the row if it has several. Two that share their numbers
 can learn more: the rule is against one.
+
+What was gone before its notice came is published with how much of it while an agency had the notice wait. No provider
+may learn that a notice of its own was held. So no provider stands alone there, and of no row is more held than what is
+left without the one that had most: whoever subtracts its own can have it all have been of others.
 """
 
 from __future__ import annotations
@@ -99,14 +103,7 @@ def can_publish(together: Sequence[Party]) -> bool:
     if len(together) > 1 and not all(map(_hides_shares, zip(*counts, strict=True))):
         return False
     by_measure = zip(*(each.origins for each in together), strict=True)
-    return all(_hides_shares(_sum_by_origin(parts).values()) for parts in by_measure)
-
-
-def _sum_by_origin(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
-    total = Counter[str]()
-    for each in parts:
-        total.update(each)
-    return total
+    return all(_hides_shares(sum(map(Counter, parts), Counter[str]()).values()) for parts in by_measure)
 
 
 def _hides_shares(shares: Iterable[int]) -> bool:
@@ -123,3 +120,43 @@ def _size(together: Iterable[Party]) -> int:
 
 def _names(together: Iterable[Party]) -> tuple[str, ...]:
     return tuple(sorted(each.party for each in together))
+
+
+class GoneRow(NamedTuple):
+    """What is published together: a country, or several where it is empty; `parties` had anything gone at all.
+
+    They have two measures of their items: those that were gone already, and those of them that were held.
+    """
+
+    country: str
+    parties: tuple[Party, ...]
+
+    @property
+    def gone(self) -> int:
+        return sum(each.counts[0] for each in self.parties)
+
+    @property
+    def held(self) -> int:
+        return sum(each.counts[1] for each in self.parties)
+
+    @property
+    def tells(self) -> bool:
+        """Whether a contributor learns a small number, or one of its parties that something of its own was held."""
+        most = max((each.counts[0] for each in self.parties), default=0)
+        return not can_publish(self.parties) or self.held > self.gone - most
+
+
+def gone_rows(parties: Iterable[Party]) -> tuple[GoneRow, ...]:
+    """The rows by country, several last. What tells is taken together with the least others until it does not."""
+    by_country: dict[str, list[Party]] = {}
+    for party in sorted(parties):
+        if party.counts[0]:
+            by_country.setdefault(party.country, []).append(party)
+    countries = [GoneRow(country, tuple(members)) for country, members in by_country.items()]
+    alone = sorted((row for row in countries if not row.tells), key=lambda row: (row.gone, row.country), reverse=True)
+    several = GoneRow(ELSEWHERE, tuple(party for row in countries if row.tells for party in row.parties))
+    while several.parties and several.tells and alone:
+        several = GoneRow(ELSEWHERE, several.parties + alone.pop().parties)
+    if several.tells:
+        return ()
+    return (*sorted(alone), *([several] if several.parties else ()))

@@ -1,4 +1,4 @@
-"""A month as it is published: a CSV file for each kind of recipient, plots beside it, a page of all, and once.
+"""`causeway statistics`: a month as it is published: tables, plots, a page of all, and once; and two years of months.
 
     recipient, country, parties, MEASURE …, MEASURE_median_h …
     country, parties, already_gone, gone_while_held
@@ -6,6 +6,11 @@
 How long notices waited before they were sent is left out: a provider could tell from it that agencies held them.
 `recipient` is empty where parties stand together, `country` where they are of several; `parties` says how many they
 are. A median is of no fewer than five, in hours to one place, else empty.
+
+Two years are summed, as a country reports of them, from the tables of their months as they were published. Nothing is
+counted anew: whoever has the months has all of it, so nothing small can follow from it that did not before. A country's
+numbers are of the months in which it was published by itself, and no more than that is said of it; what was published
+of several countries together is a row without a country.
 """
 
 from __future__ import annotations
@@ -13,19 +18,26 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from deploy.statistics.figures import MEASURES, Figures, Measure, Month
-from deploy.statistics.held import GoneParty, GoneRow, gone_rows
-from deploy.statistics.merging import SMALL, Party, Row, merged
-from deploy.statistics.page import Part, page
-from deploy.statistics.plots import Bar, bars
+from cyclopts import App, Parameter
+
+from deploy.operator.documents import document_in_force
+from deploy.site.open import site
+from deploy.site.options import OPTIONS, Options, Printed, verb
+from deploy.statistics.figures import MEASURES, Figures, Measure, Month, read_figures
+from deploy.statistics.merging import SMALL, Party, Row, gone_rows, merged
+from deploy.statistics.page import Bar, Part, bars, page
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.shelf import read_directory
 from shared.vocabulary.routing import PartyKind
 
+statistics_app = App(name="statistics", help="What the exchange came to, without anything that tells of few.")
 _NAMES: Final = {PartyKind.INDUSTRY: "providers", PartyKind.LAW_ENFORCEMENT: "agencies"}
 #: Of what plots show the median, by the end of the file's name.
 _PLOTTED: Final = {
@@ -37,10 +49,80 @@ _PLOTTED: Final = {
 }
 #: What has no median: from whom it was is the same as that it was sent.
 _UNTIMED: Final = {
-    (PartyKind.INDUSTRY, Measure.SENT),
-    (PartyKind.LAW_ENFORCEMENT, Measure.FROM_HOTLINES),
-    (PartyKind.LAW_ENFORCEMENT, Measure.FROM_PROVIDERS),
+    PartyKind.INDUSTRY: {Measure.SENT},
+    PartyKind.LAW_ENFORCEMENT: {Measure.FROM_HOTLINES, Measure.FROM_PROVIDERS},
 }
+#: What of each month's tables can be summed. Medians cannot.
+SUMMED: Final[Mapping[str, Sequence[str]]] = {
+    "agencies": MEASURES[PartyKind.LAW_ENFORCEMENT],
+    "providers": MEASURES[PartyKind.INDUSTRY],
+    "gone": ("already_gone", "gone_while_held"),
+}
+#: What Article 8(1) of Regulation (EU) 2021/1232 names, and where it comes from; None: nobody tells the exchange.
+ARTICLE_8: Final[Mapping[str, Measure | None]] = {
+    "reports": Measure.SENT,
+    "reports_from_providers": Measure.FROM_PROVIDERS,
+    "reports_from_organisations": Measure.FROM_HOTLINES,
+    "reported_several_times": None,
+    "by_type_of_provider": None,
+    "cases_with_child_identified": Measure.IDENTIFIED,
+    "children_identified_female": None,
+    "children_identified_male": None,
+    "perpetrators_convicted": None,
+}
+
+
+@verb(statistics_app, "publish")
+async def publish_month(
+    month: str,
+    /,
+    *,
+    into: Path,
+    exercises: Annotated[bool, Parameter(negative="")] = False,
+    options: Options = OPTIONS,
+) -> Printed:
+    """Write the tables and plots of a month that is over, once: figures that were published stay as they are.
+
+    Each origin's database is read as its accountant. Parties are counted together until each number other than zero
+    has three contributors, none with more than 70 percent, and without any one of them at least five.
+
+    Parameters
+    ----------
+    month
+        As YYYY-MM, in UTC.
+    into
+        The folder of what is published; made if it is not there.
+    exercises
+        Count exercises, and nothing else. They are never counted among the rest.
+    """
+    asked = Month.read(month)
+    asked.require_over(SystemClock().now())
+    here = site(options)
+    figures = await read_figures(here.endpoints, asked, exercises=exercises)
+    directory = read_directory(document_in_force(here.state, "directory"))
+    files = files_of(asked, figures, directory, exercises=exercises)
+    return _printed(publish(files, into))
+
+
+@verb(statistics_app, "biennial")
+def publish_years(first: int, /, *, published: Path, into: Path, options: Options = OPTIONS) -> Printed:
+    """Sum two years of published months by country: what a country reports of them. Nothing is counted anew.
+
+    Parameters
+    ----------
+    first
+        The first of the two years.
+    published
+        The folder with the tables of all 24 months.
+    into
+        The folder of what is written; made if it is not there. What is there and says otherwise stays.
+    """
+    return _printed(publish(years_of(first, published), into))
+
+
+def _printed(written: Sequence[Path]) -> Printed:
+    names = [path.name for path in written]
+    return Printed(names, names or ["nothing new: it was published before"])
 
 
 class Line(NamedTuple):
@@ -64,39 +146,28 @@ def files_of(
     named, title = (f"{month}-exercises", f"{month} (exercises)") if exercises else (f"{month}", f"{month}")
     made: dict[str, bytes] = {}
     parts: list[Part] = []
-    for kind in MEASURES:
-        lines, file = lines_of(kind, figures, directory), f"{named}-{_NAMES[kind]}"
-        made[f"{file}.csv"] = _table(kind, lines).encode()
-        plots = {f"{file}{end}.svg": (measure, f"{what}, {title}") for end, (measure, what) in _PLOTTED[kind].items()}
-        made |= {name: bars(what, list(_plotted(of, lines))).encode() for name, (of, what) in plots.items()}
-        shown = {name: what for name, (_, what) in plots.items()}
-        parts.append(Part(f"{file}.csv", _NAMES[kind].capitalize(), shown))
-    gone, what = gone_of(figures, directory), f"Items gone while held, {title}"
-    made[f"{named}-gone.csv"] = _gone_table(gone).encode()
+
+    def add(name: str, heading: str, table: bytes, plots: Mapping[str, tuple[str, Sequence[Bar]]]) -> None:
+        pictures = {f"{named}-{name}{end}.svg": (f"{what}, {title}", drawn) for end, (what, drawn) in plots.items()}
+        made[f"{named}-{name}.csv"] = table
+        made.update({file: bars(what, drawn).encode() for file, (what, drawn) in pictures.items()})
+        parts.append(Part(f"{named}-{name}.csv", heading, {file: what for file, (what, _) in pictures.items()}))
+
+    for kind, name in _NAMES.items():
+        lines = _lines(kind, figures, directory)
+        plots = {end: (what, _plotted(of, lines)) for end, (of, what) in _PLOTTED[kind].items()}
+        add(name, name.capitalize(), _table(kind, lines), plots)
+    gone = gone_rows(
+        Party(party, _country(directory, party), (counted.gone, counted.gone_while_held))
+        for party, counted in _of_kind(PartyKind.INDUSTRY, figures, directory)
+    )
+    table = csv_of(
+        ("country", "parties", *SUMMED["gone"]), [[row.country, len(row.parties), row.gone, row.held] for row in gone]
+    )
     held = [Bar(row.country or "several countries", float(row.held)) for row in gone]
-    made[f"{named}-gone.svg"] = bars(what, held).encode()
-    parts.append(Part(f"{named}-gone.csv", "What was gone already", {f"{named}-gone.svg": what}))
+    add("gone", "What was gone already", table, {"": ("Items gone while held", held)})
     made[f"{named}.html"] = page(f"What {title} came to", parts, made).encode()
     return made
-
-
-def lines_of(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[Line]:
-    """The rows of one kind of recipient."""
-    parties = [
-        Party(party, _country(directory, party), tuple(counted.origins.get(each, {}) for each in MEASURES[kind]))
-        for party, counted in figures.items()
-        if (known := directory.party(party)) is not None and known.kind == kind
-    ]
-    return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties)]
-
-
-def gone_of(figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[GoneRow]:
-    """The rows of what was gone."""
-    return gone_rows(
-        GoneParty(party, _country(directory, party), (counted.gone, counted.gone_while_held))
-        for party, counted in figures.items()
-        if (known := directory.party(party)) is not None and known.kind == PartyKind.INDUSTRY
-    )
 
 
 def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
@@ -108,9 +179,8 @@ def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
     for name, content in files.items():
         path = folder / name
         if path.exists() and path.read_bytes() != content:
-            raise Refused(
-                "already_published", f"{name} says otherwise, and stays: {hashlib.sha256(content).hexdigest()[:16]} now"
-            )
+            now = hashlib.sha256(content).hexdigest()[:16]
+            raise Refused("already_published", f"{name} says otherwise, and stays: {now} now")
     written = [folder / name for name in files if not (folder / name).exists()]
     for path in written:
         part = path.with_name(f".{path.name}")
@@ -119,45 +189,96 @@ def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
     return written
 
 
+def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as text (RFC 4180)."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows([header, *rows])
+    return text.getvalue().encode()
+
+
+def _of_kind(
+    kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex
+) -> Iterator[tuple[str, Figures]]:
+    for party, counted in figures.items():
+        if (known := directory.party(party)) is not None and known.kind == kind:
+            yield party, counted
+
+
+def _lines(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[Line]:
+    """The rows of one kind of recipient."""
+    parties = [
+        Party(party, _country(directory, party), tuple(counted.origins.get(each, {}) for each in MEASURES[kind]))
+        for party, counted in _of_kind(kind, figures, directory)
+    ]
+    return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties)]
+
+
 def _country(directory: DirectoryIndex, party: str) -> str:
     """Where it is established: the first place of its entry, without subdivision; several where it names none."""
     known = directory.party(party)
     return known.jurisdictions[0].split("-")[0] if known is not None and known.jurisdictions else ""
 
 
-def _table(kind: PartyKind, lines: Sequence[Line]) -> str:
+def _table(kind: PartyKind, lines: Sequence[Line]) -> bytes:
     measures = MEASURES[kind]
-    timed = [each for each in measures if (kind, each) not in _UNTIMED]
+    timed = [each for each in measures if each not in _UNTIMED[kind]]
     header = ["recipient", "country", "parties", *measures, *(f"{each}_median_h" for each in timed)]
-    return csv_of(
-        header,
-        [
-            [
-                line.row.name,
-                line.row.country,
-                len(line.row.parties),
-                *line.figures.counts(measures),
-                *(line.hours(each) for each in timed),
-            ]
-            for line in lines
-        ],
-    )
+    rows = [
+        [row.name, row.country, len(row.parties), *map(figures.count, measures), *map(Line(row, figures).hours, timed)]
+        for row, figures in lines
+    ]
+    return csv_of(header, rows)
 
 
-def _gone_table(rows: Sequence[GoneRow]) -> str:
-    header = ["country", "parties", "already_gone", "gone_while_held"]
-    return csv_of(header, [[row.country, len(row.parties), row.gone, row.held] for row in rows])
+def _plotted(measure: Measure, lines: Sequence[Line]) -> Sequence[Bar]:
+    named = [row.name or f"{len(row.parties)} others {row.country}".strip() for row, _ in lines]
+    hours = [line.hours(measure) for line in lines]
+    return [Bar(name, float(said)) for name, said in zip(named, hours, strict=True) if said]
 
 
-def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as text (RFC 4180)."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\r\n")
-    table.writerows([header, *rows])
-    return text.getvalue()
+class Summed(NamedTuple):
+    """What the months of a year say of one country: in how many it stands, and the sums by column."""
+
+    year: int
+    country: str
+    months: int
+    sums: Mapping[str, int]
 
 
-def _plotted(measure: Measure, lines: Sequence[Line]) -> Iterator[Bar]:
-    for line in lines:
-        if hours := line.hours(measure):
-            yield Bar(line.row.name or f"{len(line.row.parties)} others {line.row.country}".strip(), float(hours))
+def years_of(first: int, published: Path) -> dict[str, bytes]:
+    """The tables of the year `first` and the one after it. Raises `Refused`: `month_unpublished`, `table_unknown`."""
+    made, years = {}, f"{first}-{first + 1}"
+    for table, columns in SUMMED.items():
+        rows = [row for year in (first, first + 1) for row in _summed_rows(year, published, table)]
+        made[f"{years}-{table}.csv"] = _summed_table(rows, dict(zip(columns, columns, strict=True)))
+        if table == "agencies":
+            made[f"{years}-article-8.csv"] = _summed_table(rows, ARTICLE_8)
+    return made
+
+
+def _summed_table(rows: Sequence[Summed], columns: Mapping[str, str | None]) -> bytes:
+    """The sums under other names; empty what nobody tells."""
+    named = ["year", "country", "months", *columns]
+    return csv_of(named, [[*row[:3], *(of and row.sums[of] for of in columns.values())] for row in rows])
+
+
+def _summed_rows(year: int, published: Path, table: str) -> Iterator[Summed]:
+    """By country, several countries last."""
+    months, sums = defaultdict[str, set[Month]](set), defaultdict[str, Counter[str]](Counter)
+    for month in (Month(year, number) for number in range(1, 13)):
+        for row in _read(published / f"{month}-{table}.csv", SUMMED[table]):
+            months[row["country"]].add(month)
+            sums[row["country"]].update({column: int(row[column]) for column in SUMMED[table]})
+    for country in sorted(months, key=lambda each: (not each, each)):
+        yield Summed(year, country, len(months[country]), sums[country])
+
+
+def _read(path: Path, columns: Sequence[str]) -> Sequence[Mapping[str, str]]:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise Refused("month_unpublished", f"{path.name} is not there") from None
+    table = csv.DictReader(text.splitlines())
+    if not {"country", *columns} <= set(table.fieldnames or ()):
+        raise Refused("table_unknown", f"{path.name} has other columns")
+    return list(table)

@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from services.audit import use_cases
 from services.audit.domain.scope import Within
-from services.audit.ports import EntryPage, Flow, FoundFlows, Partition, Partitions, Sought, TopicStates
+from services.audit.domain.shown import EntryPage, Flow, FoundFlows, Look, Partition, Sought, TopicStates
 from services.audit.store.entries import PostgresEntries
-from services.audit.use_cases import Look
+from services.audit.store.partitions import PostgresPartitions
 from shared.contracts.base import Contract
 from shared.contracts.facts import TopicName
 from shared.kernel.clock import Clock
@@ -55,7 +55,7 @@ Finding = Annotated[Callable[[datetime], Sought], Depends(_sought)]
 
 def flows_router(
     entries: PostgresEntries,
-    partitions: Partitions,
+    partitions: PostgresPartitions,
     identified: Callable[[Request], Awaitable[Identity]],
     *,
     clock: Clock,

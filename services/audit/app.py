@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.audit.acknowledgements import AckWriter
 from services.audit.api import flows_router
-from services.audit.bus import AuditDoor
+from services.audit.bus import AckWriter, AuditDoor
 from services.audit.console import pages
 from services.audit.domain.reading import Reading
 from services.audit.domain.scope import Within, within
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
-from services.audit.store.reconciliations import PostgresReconciliations
 from shared.exchange.topics import INBOXES
 from shared.messaging.kafka.log import KafkaLog
 from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import Frame
 from shared.runtime.database.lease import Lease
 from shared.runtime.http.edge import create_app
-from shared.runtime.http.identity import Identity, identified
+from shared.runtime.http.identity import Identity, identified, whoami_router
 from shared.runtime.http.server import serve_http
-from shared.runtime.http.whoami import whoami_router
-from shared.runtime.instance.app import App
-from shared.runtime.instance.gate import gate_of
+from shared.runtime.instance.app import App, gate_of
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.instance.settings import RuntimeSettings
@@ -95,7 +91,6 @@ def _pages(
         frame,
         entries,
         partitions,
-        reconciliations=PostgresReconciliations(machinery.database),
         clock=machinery.clock,
         within=within,
         keys=reading.signing_keys,

@@ -1,4 +1,4 @@
-"""Audit's Kafka reader: it stores every message of both partitions of every topic.
+"""Audit's Kafka reader: it stores every message of both partitions of every topic, and acknowledges them.
 
 It uses no consumer group: positions are those of the streams (`receive_state`). Each partition is read by itself. A
 partition may be missing, forbidden or recreated, or may have lost records that audit has not read. Its own state then
@@ -11,27 +11,32 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Final
+from typing import Final, Unpack
 
 from services.audit import intake
-from services.audit.acknowledgements import AckWriter
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.reading import Reading
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
-from services.audit.ports import Entries, Partitions
+from services.audit.store.entries import PostgresEntries
+from services.audit.store.partitions import PostgresPartitions
+from shared.envelope.keys import SigningKey
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Record
 from shared.exchange.senders import SigningKeys
+from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.messaging.streams import LANES, Lane
+from shared.messaging.ack_record import build_ack_record
+from shared.messaging.acks import find_ack_turn
+from shared.messaging.kafka.log import KafkaLog
+from shared.messaging.streams import LANES, Lane, Pair
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.lease import Lease
 from shared.runtime.instance.parts import first_of
 from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.follower import Following, LogFollower, Refusal, Seen
 from shared.runtime.watch.health import Check
-from shared.runtime.watch.logs import log
+from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.metrics import AUDIT_PARTITIONS
 from shared.runtime.watch.telemetry import span, traceparents
 
@@ -44,11 +49,89 @@ WAIT_S_MAX: Final = 2.0
 #: After a batch of fewer than `GATHERED_RECORDS` records, the next one is read `GATHER_S` seconds later. No person
 #: waits for it, and each batch has a cost here, at the database and at the broker.
 GATHERED_RECORDS: Final = 300
-GATHER_S: Final = 0.2
+GATHER_S: Final = 0.5
 #: The pause before a partition is read again that was left because its log had changed.
 AGAIN_S: Final = 0.2
 BACK_OFF_S: Final = 0.5
+#: The pause between two queries for acknowledgements that are due.
+POLL_S: Final = 1.0
+#: Without a turn for this time no writer is acknowledged, and each keeps all messages that it sends.
+TURN_S_MAX: Final = 60.0
 _LOST: Final = frozenset({PartitionStatus.GAP, PartitionStatus.TRUNCATED})
+
+
+class AckWriter:
+    """Gives the acknowledgements that are due, while this process holds the reader's lease."""
+
+    def __init__(self, entries: PostgresEntries, log: KafkaLog, *, key: SigningKey, clock: Clock) -> None:
+        self._entries = entries
+        self._log = log
+        self._key = key
+        self._clock = clock
+        self._untold: set[str] = set()
+        #: The last time at which all pairs were checked; None: this process gives no acknowledgements.
+        self._last_turn: datetime | None = None
+
+    async def run(self) -> None:
+        """Give acknowledgements until cancelled. Raises `Unavailable` if the database is unavailable."""
+        self._last_turn = self._clock.now()
+        try:
+            while True:
+                # First: a reader that cannot begin yet ends this again at once, and a connection is not cut off.
+                await asyncio.sleep(POLL_S)
+                await self.give_due()
+                self._last_turn = self._clock.now()
+        finally:
+            self._last_turn = None
+            await self._log.close()
+
+    async def check(self) -> Check:
+        """Not ready if the turns stop. An unreachable writer is no failure: it keeps its sent messages."""
+        age_s = None if self._last_turn is None else (self._clock.now() - self._last_turn).total_seconds()
+        if age_s is not None and age_s > TURN_S_MAX:
+            return Check("acks", False, "acks_stand_still", age_s)
+        return Check("acks", True, "acks_untold" if self._untold else "")
+
+    async def give_due(self) -> None:
+        """Give every acknowledgement that is due, once. An unreachable writer does not delay the others.
+
+        Raises `Unavailable` if the database is unavailable, and a defect if it prevents all acknowledgements.
+        """
+        now = self._clock.now()
+        by_writer: dict[str, list[Pair]] = {}
+        for incoming in await self._entries.incoming():
+            if find_ack_turn(incoming, None, now) is not None:
+                by_writer.setdefault(incoming.pair.writer, []).append(incoming.pair)
+        told = await asyncio.gather(*(self._tell(writer, pairs) for writer, pairs in by_writer.items()))
+        defects = [each for each in told if each is not None]
+        if defects and len(defects) == len(told):
+            raise defects[0]
+
+    async def _tell(self, writer: str, pairs: Sequence[Pair]) -> Exception | None:
+        """Acknowledge the streams of one writer; return the defect that prevented it.
+
+        An acknowledgement that is lost is asked for again.
+        """
+        try:
+            records = []
+            for pair in pairs:
+                due = await intake.acknowledge(pair, entries=self._entries, now=self._clock.now())
+                if due is not None:
+                    records.append(build_ack_record(due, self._key))
+            if records:
+                await self._log.append_bytes(Pair(AUDIT, writer), Lane.URGENT, records)
+            self._untold.discard(writer)
+        except Unavailable as error:
+            self._not_told(writer, topic=writer, code=error.code)
+        except Exception as error:  # a fault in one writer's streams does not stop the others
+            self._not_told(writer, topic=writer, code="acks_defect", error=type(error).__name__)
+            return error
+        return None
+
+    def _not_told(self, writer: str, **why: Unpack[Fields]) -> None:
+        if writer not in self._untold:
+            log("broker_waits", **why)
+        self._untold.add(writer)
 
 
 class AuditDoor:
@@ -57,8 +140,8 @@ class AuditDoor:
     def __init__(
         self,
         follower: LogFollower,
-        entries: Entries,
-        partitions: Partitions,
+        entries: PostgresEntries,
+        partitions: PostgresPartitions,
         *,
         reading: Reading,
         acks: AckWriter,
@@ -187,7 +270,7 @@ class AuditDoor:
 class _Work:
     """The reading of one connection: each partition's verifier, and the offset up to which it was read."""
 
-    def __init__(self, following: Following, entries: Entries, keys: SigningKeys) -> None:
+    def __init__(self, following: Following, entries: PostgresEntries, keys: SigningKeys) -> None:
         self.following = following
         self._entries = entries
         self._keys = keys
@@ -204,8 +287,8 @@ class _Work:
         by_place: dict[Coordinate, list[Record]] = {}
         for record in records:
             place = Coordinate(record.topic, record.partition)
-            if (life := self.following.followed.get(place)) is not None:
-                by_place.setdefault(place, []).append(intake.with_topic_id(record, life.topic_id))
+            if place in self.following.followed:
+                by_place.setdefault(place, []).append(record)
         batches = [self._verifiers[place].verify(of_place) for place, of_place in by_place.items()]
         if news := [batch for batch in batches if batch.arrived]:
             await intake.keep(news, entries=self._entries, reading=reading)
@@ -226,7 +309,9 @@ class _Work:
         for place, (offset, _) in found.items():
             pair = pair_of(place.topic)
             assert pair is not None
-            self._verifiers[place] = StreamVerifier(pair, Lane(place.partition), self._keys, next_offset=offset)
+            lane, topic_id = Lane(place.partition), begun[place].topic_id
+            verifier = StreamVerifier(pair, lane, self._keys, topic_id=topic_id, next_offset=offset)
+            self._verifiers[place] = verifier
             self._ends[place], self._read_to[place] = bounds[place].end, offset
         # The proof of the next records may lie before this offset.
         starts = {place: max(bounds[place].first, offset - SEGMENT_RECORDS) for place, (offset, _) in found.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, cast
@@ -11,12 +12,15 @@ from uuid import UUID
 
 from services.audit.domain.entries import DroppedMessage, Entry, Read
 from services.audit.domain.partitions import Beginning, Life, entry_of, find_beginning
-from services.audit.domain.protocol import Observed, note_ack
-from services.audit.domain.reading import Reading, read_records
-from services.audit.ports import Entries
-from shared.exchange.message import Record
+from services.audit.domain.reading import Observed, Reading, note_ack, read_records
+from services.audit.store.entries import PostgresEntries
+from shared.contracts.registry import BY_TYPE, WITHDRAWALS
+from shared.envelope.content_proof import SALT_BYTES
+from shared.envelope.headers import SALT, decode_headers
+from shared.exchange.message import DecodedHeaders, Record
 from shared.exchange.senders import SigningKeys
 from shared.exchange.topics import AUDIT, INBOXES, inbox_topic
+from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.acks import Ack
 from shared.messaging.arrival import (
@@ -28,20 +32,22 @@ from shared.messaging.arrival import (
     Unreadable,
     Verified,
 )
-from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import Composer, MessagingTx, Subjects
+from shared.messaging.composition import SegmentComposer
+from shared.messaging.exceptions import MALFORMED, Named
+from shared.messaging.placement import read_hex
+from shared.messaging.ports import Subjects
 from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
-from shared.messaging.scope import Scope
+from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
-from shared.messaging.streams import LANES, Incoming, Lane, Pair
+from shared.messaging.streams import LANES, Incoming, Lane, Pair, Role
 from shared.messaging.upkeep import give_ack
-from shared.runtime.delivery.arriving import ArrivalReader
-from shared.runtime.delivery.kept_record import unpack
 from shared.runtime.kafka.bounds import Bounds, Coordinate
 
 #: Audit has no subjects and sends no numbered message.
 _SUBJECTS: Final = cast(Subjects, None)
-_COMPOSER: Final = cast(Composer, None)
+_COMPOSER: Final = cast(SegmentComposer, None)
+_INBOUND: Final = cast(Inbound, None)
+_UNNAMED: Final = Named(UUID(int=0), Role.FACT, MALFORMED)
 _TOPIC: Final = re.compile(re.escape(INBOXES) + r"([a-z][a-z0-9_-]{0,63})\.([a-z][a-z0-9_-]{0,63})\.v1")
 #: A segment with its proof record: within this distance before its position a reader finds the next records' proof.
 SEGMENT_RECORDS: Final = SEGMENT_MESSAGES_MAX + 1
@@ -59,22 +65,26 @@ def pair_of(topic: str) -> Pair | None:
 class StreamBatch:
     """Verified records of one partition, in the order of their offsets.
 
-    `copies`: messages of other pairs, by pair. `unreadable`: records without effect, with the code of each.
+    `records`: the numbered messages by offset, copies of other pairs' messages included. `copies`: those, by pair.
+    `unreadable`: records without effect, with the code of each.
     """
 
     pair: Pair
     lane: Lane
     arrived: list[ArrivedRecord] = field(default_factory=list)
+    records: dict[int, Record] = field(default_factory=dict)
     copies: dict[Pair, list[ArrivedRecord]] = field(default_factory=dict)
     unreadable: list[Observed] = field(default_factory=list)
     acks: list[StatedAck] = field(default_factory=list)
 
-    def list_numbered(self) -> list[tuple[Pair, ArrivedRecord, Arrived]]:
+    def list_numbered(self) -> list[tuple[Pair, Arrived, Record]]:
         """Return the numbered messages with their pairs, copies included, in the order of their offsets."""
         found = [(self.pair, each) for each in self.arrived]
         found += [(pair, each) for pair, copies in self.copies.items() for each in copies]
         found.sort(key=lambda each: each[1].offset)
-        return [(pair, each, each.content) for pair, each in found if isinstance(each.content, Arrived)]
+        return [
+            (pair, each.content, self.records[each.offset]) for pair, each in found if isinstance(each.content, Arrived)
+        ]
 
 
 class StreamVerifier:
@@ -83,26 +93,21 @@ class StreamVerifier:
     Records below `next_offset` are verified for the proofs among them alone: they were kept before.
     """
 
-    def __init__(self, pair: Pair, lane: Lane, keys: SigningKeys, *, next_offset: int = 0) -> None:
+    def __init__(self, pair: Pair, lane: Lane, keys: SigningKeys, *, topic_id: UUID, next_offset: int = 0) -> None:
         self._pair = pair
         self._lane = lane
+        self._topic_id = topic_id
         self._next_offset = next_offset
         self._own = PartitionVerifier(pair, lane, keys)
         self._copies = CopyVerifier(pair.writer, keys) if pair.addressee == AUDIT else None
-        self._reader, self._copy_reader = ArrivalReader(), ArrivalReader()
         #: The last message of the segment whose records come now.
         self._number = 0
 
     def verify(self, records: Iterable[Record]) -> StreamBatch:
-        """Return the records as a batch. Each has the id of its topic."""
-        batch = StreamBatch(self._pair, self._lane)
+        """Return the records as a batch."""
+        batch, before = (StreamBatch(self._pair, self._lane) for _ in range(2))
         for record in records:
-            assert record.topic_id is not None
-            raw = RawRecord(record.topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
-            if record.offset < self._next_offset:
-                self._add(StreamBatch(self._pair, self._lane), record, raw)
-            else:
-                self._add(batch, record, raw)
+            self._add(before if record.offset < self._next_offset else batch, record)
         return batch
 
     def resume_offset(self, next_offset: int) -> int:
@@ -114,7 +119,8 @@ class StreamVerifier:
         is_inside = proven is not None and self._number < proven.first + len(proven.digests) - 1
         return self._own.proof_offset if is_inside else next_offset
 
-    def _add(self, batch: StreamBatch, record: Record, raw: RawRecord) -> None:
+    def _add(self, batch: StreamBatch, record: Record) -> None:
+        raw = RawRecord(self._topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
         proven = self._own.proven
         verified: Verified = Unreadable(raw, "broker_time_stated")
         if not record.time_stated:
@@ -123,7 +129,7 @@ class StreamVerifier:
             self._number = 0
         content: Arrived | Ack | None = None
         if isinstance(verified, PlacedMessage):
-            content = self._reader.read(record, verified)
+            content = _arrive(batch, record, verified)
             self._number = verified.place.number
         elif isinstance(verified, StatedAck):
             content = verified.ack
@@ -131,12 +137,12 @@ class StreamVerifier:
         else:
             verified = self._as_copy(raw, verified)
             if isinstance(verified, PlacedMessage):
-                copy = self._copy_reader.read(record, verified)
-                copies = batch.copies.setdefault(verified.proven.pair, [])
-                copies.append(ArrivedRecord(raw.topic_id, raw.offset, raw.broker_time, copy))
+                copy = ArrivedRecord(*raw[:3], _arrive(batch, record, verified))
+                batch.copies.setdefault(verified.proven.pair, []).append(copy)
             elif not isinstance(verified, StatedAck) and verified.code is not None:
-                batch.unreadable.append(Observed(record, self._pair, code=verified.code))
-        batch.arrived.append(ArrivedRecord(raw.topic_id, raw.offset, raw.broker_time, content))
+                known = replace(record, topic_id=self._topic_id)
+                batch.unreadable.append(Observed(known, self._pair, code=verified.code))
+        batch.arrived.append(ArrivedRecord(*raw[:3], content))
 
     def _as_copy(self, raw: RawRecord, verified: Verified) -> Verified:
         """Verify a record that is not of this pair as a copy."""
@@ -150,75 +156,84 @@ class StreamVerifier:
         return copy
 
 
-class _Observer:
-    """The inbound of one pair: it gathers the messages that are taken."""
-
-    def __init__(self, pair: Pair) -> None:
-        self._pair = pair
-        self.observed: list[Observed] = []
-
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
-        """Gather messages. Audit answers none."""
-        self.observed += [Observed(unpack(each.record), self._pair, each.place, each.chain) for each in taken]
-        return []
-
-    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
-        """Audit has no exceptions."""
-        return b""
-
-    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Audit sends no message that has an outcome."""
-        return outcomes
-
-
-def _scope(tx: MessagingTx, inbound: _Observer, now: datetime) -> Scope:
-    return Scope(AUDIT, AUDIT, tx, _SUBJECTS, inbound, _COMPOSER, uuid7, now)
+def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrived:
+    """Add a numbered message to a batch with what was proven of it. Audit names none: it answers none."""
+    salt = read_hex(dict(record.headers)[SALT], SALT_BYTES) or b""
+    envelope = None
+    with suppress(Refused):  # audit's entry then says what is wrong with its headers
+        envelope = decode_headers(record.headers, record.value or b"")
+    batch.records[record.offset] = replace(
+        record,
+        topic_id=placed.raw.topic_id,
+        writer=placed.proven.pair.writer,
+        wrap=placed.wrap,
+        proof=placed.proven.prove(placed.place.number, salt) if placed.is_signed else None,
+        salt=salt,
+        decoded=None if envelope is None else DecodedHeaders(envelope, placed.digest.hex()),
+    )
+    message = None if envelope is None else BY_TYPE.get(envelope.attributes.type)
+    is_p0 = placed.place.lane is Lane.URGENT and message is not None and message not in WITHDRAWALS
+    return Arrived(placed.place, placed.digest, _UNNAMED, b"", is_p0)
 
 
-async def keep(batches: Iterable[StreamBatch], *, entries: Entries, reading: Reading) -> None:
+async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, reading: Reading) -> None:
     """Keep batches of different partitions in one transaction. Nothing is skipped but messages that audit has.
 
     Records without a number have no proven writer. They are counted by the day instead
     (`domain.entries.folded_as`). Rows are locked in the order of pairs. Raises `Unavailable`.
     """
-    read, now = Read(), reading.clock.now()
+    read = Read()
     async with entries.transaction() as opened:
+        incoming: dict[Pair, Incoming] = {}
+        news = sorted(batches, key=lambda each: (each.pair, each.lane))
+        for pair in sorted({pair for batch in news for pair in (batch.pair, *batch.copies)}):
+            incoming[pair] = await opened.messaging.load_incoming(pair, lock=True)
         observed: list[Observed] = []
-        for batch in sorted(batches, key=lambda each: (each.pair, each.lane)):
-            found = await _observe(opened.messaging, batch, now)
+        for batch in news:
+            found = _observe(incoming, batch)
             read.dropped += _list_dropped(batch, found)
             observed += found
             for ack in batch.acks:
                 note_ack(ack, batch.pair, read)
+        read_of = {batch.pair for batch in news} | {each.pair for each in observed if each.place is not None}
+        for pair in incoming.keys() & read_of:
+            await opened.messaging.save_incoming(incoming[pair])
         read_records(observed, read, reading=reading)
         await opened.append(read)
 
 
-async def _observe(tx: MessagingTx, batch: StreamBatch, now: datetime) -> list[Observed]:
-    own = _Observer(batch.pair)
-    await observe_batch(_scope(tx, own, now), batch.pair, batch.lane, records=batch.arrived)
-    observed = batch.unreadable + own.observed
+def _observe(incoming: Mapping[Pair, Incoming], batch: StreamBatch) -> list[Observed]:
+    """Take the messages of a batch, and of the copies in it; return all that audit keeps of it."""
+    taken = [(batch.pair, each) for each in observe_batch(incoming[batch.pair], batch.lane, batch.arrived)]
     for pair, copies in sorted(batch.copies.items()):
-        of_copies = _Observer(pair)
-        await observe_copies(_scope(tx, of_copies, now), pair, copies)
-        observed += of_copies.observed
-    return observed
+        taken += [(pair, each) for each in observe_copies(incoming[pair], copies)]
+    return batch.unreadable + [
+        Observed(batch.records[each.where.offset], pair, each.place, each.chain) for pair, each in taken
+    ]
 
 
 def _list_dropped(batch: StreamBatch, observed: Iterable[Observed]) -> list[DroppedMessage]:
     """Return the numbered messages of a batch that audit did not take, copies included."""
     taken = {each.record.offset for each in observed if each.place is not None}
-    topic, partition = inbox_topic(batch.pair.addressee, batch.pair.writer), int(batch.lane)
     return [
-        DroppedMessage(*pair, incarnation, int(lane), number, arrived.digest.hex(), topic, partition, offset, at)
-        for pair, (_, offset, at, _), arrived in batch.list_numbered()
-        for incarnation, lane, number in [arrived.place]
-        if offset not in taken
+        DroppedMessage(
+            *pair,
+            arrived.place.incarnation,
+            int(arrived.place.lane),
+            arrived.place.number,
+            arrived.digest.hex(),
+            record.topic,
+            record.partition,
+            record.offset,
+            record.broker_time,
+        )
+        for pair, arrived, record in batch.list_numbered()
+        if record.offset not in taken
     ]
 
 
 async def begin(
-    held: Mapping[Coordinate, tuple[UUID, Bounds]], *, entries: Entries, now: datetime
+    held: Mapping[Coordinate, tuple[UUID, Bounds]], *, entries: PostgresEntries, now: datetime
 ) -> dict[Coordinate, tuple[int, Beginning]]:
     """Return the next offset of each partition, and store the losses since the last read.
 
@@ -252,16 +267,11 @@ def _by_pair(places: Iterable[Coordinate]) -> dict[Pair, list[Coordinate]]:
     return by_pair
 
 
-async def acknowledge(pair: Pair, *, entries: Entries, now: datetime) -> tuple[Ack, Incoming] | None:
-    """Return the acknowledgement that is due to the writer of a pair, with audit's positions in its streams.
+async def acknowledge(pair: Pair, *, entries: PostgresEntries, now: datetime) -> Ack | None:
+    """Return the acknowledgement that is due to the writer of a pair.
 
     It is noted as given: a record of it that is lost is asked for again. Raises `Unavailable`.
     """
     async with entries.transaction() as opened:
-        ack = await give_ack(_scope(opened.messaging, _Observer(pair), now), pair)
-        return None if ack is None else (ack, await opened.messaging.load_incoming(pair, lock=False))
-
-
-def with_topic_id(record: Record, topic_id: UUID) -> Record:
-    """Return a record with the id of its topic."""
-    return replace(record, topic_id=topic_id)
+        scope = Scope(AUDIT, AUDIT, opened.messaging, _SUBJECTS, _INBOUND, _COMPOSER, uuid7, now)
+        return await give_ack(scope, pair)

@@ -4,69 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from services.audit.domain.accounts import within_scope
+from services.audit.domain.entitled import judged
 from services.audit.domain.entries import AUTHORITY
-from services.audit.domain.proof import Place, Proof, proof_of
+from services.audit.domain.proof import Proof, proof_of
 from services.audit.domain.scope import Within
-from services.audit.entitled import judged
-from services.audit.ports import (
+from services.audit.domain.shown import (
     AccountsPage,
-    Entries,
     EntryPage,
     Flow,
     FoundFlows,
     KeptEntry,
+    Look,
     NotedLooks,
     Partition,
-    Partitions,
-    Reconciliations,
     Sought,
     TopicStates,
+    within_scope,
 )
+from services.audit.store.entries import PostgresEntries
+from services.audit.store.partitions import PostgresPartitions
 from shared.exchange.topics import INBOXES
-from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.messaging.placement import PlaceKeys
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Who looks, in which role, at which of the two worlds, and why; `within` which scope, None for everything.
-
-    `actor` is the opaque name of the person or machine of the organisation.
-    """
-
-    auditor: str
-    role: Role
-    exercise: bool
-    purpose: str | None
-    within: Within | None = None
-    actor: str | None = None
-
-    @property
-    def parties(self) -> frozenset[str] | None:
-        """Those in scope; None for all."""
-        return None if self.within is None else self.within.parties
-
 
 #: So many flows one page of a search shows.
 FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 
-async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
+async def show_flow(referral_id: UUID, look: Look, *, entries: PostgresEntries) -> Flow:
     """All messages of one referral. The look itself is noted first: no answer without a trace of it.
 
     Raises `Refused("not_found")` alike for a referral that is absent, of the other world, and out of scope.
     """
-    AUTHORITY.require("flow", look.role, action="read", state="any")
     await _noted(look, f"flow/{referral_id}", entries)
-    read = await entries.flow(referral_id, exercise=look.exercise, parties=look.parties)
+    read = await entries.flow(referral_id, look)
     # Judged by all of it, then cut: who may say what does not hang on who looks.
     shown = [each for each in judged(read.messages) if each.position in read.seen]
     if not shown:
@@ -76,7 +52,7 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
 
 
 async def show_proof(
-    referral_id: UUID, digest: str, look: Look, *, entries: Entries, keys: PlaceKeys
+    referral_id: UUID, digest: str, look: Look, *, entries: PostgresEntries, keys: PlaceKeys
 ) -> tuple[KeptEntry, Proof]:
     """One message of a flow that is seen, by its digest, and the proof that it came with; noted as a look at the flow.
 
@@ -86,61 +62,53 @@ async def show_proof(
     entry = next((each for each in flow.messages if each.digest == digest), None)
     if entry is None:
         raise not_found()
-    place = Place(entry.topic, entry.topic_id, entry.partition, entry.offset, entry.at, digest)
-    kept = await entries.proof(place)
+    kept = await entries.proof(entry)
     if kept is None:
         raise not_found()
-    return entry, proof_of(place, kept, keys(kept.writer, kept.key_id, entry.at))
+    writer, proof = kept
+    return entry, proof_of(entry, writer, proof, key=keys(writer, proof.key_id, entry.at))
 
 
-async def find_flows(sought: Sought, look: Look, *, entries: Entries, cursor: str | None = None) -> FoundFlows:
+async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cursor: str | None = None) -> FoundFlows:
     """Referrals by party and period, page by page, or by an id; the look is noted first, with what was looked for."""
-    AUTHORITY.require("flow", look.role, action="read", state="any")
     # `until` is the moment after: noted is the last day that was asked for.
     last = sought.until - timedelta(microseconds=1)
     period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{last:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
     await _noted(look, what, entries)
-    return await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX, cursor=cursor)
+    return await entries.find(sought, look, limit=FOUND_MAX, cursor=cursor)
 
 
-async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> EntryPage:
-    """Entries of one partition, from an offset on, in one life of its topic; the look is noted first."""
-    AUTHORITY.require("entry", look.role, action="read", state="any")
+async def show_entries(place: Partition, look: Look, *, limit: int, entries: PostgresEntries) -> EntryPage:
+    """PostgresEntries of one partition, from an offset on, in one life of its topic; the look is noted first."""
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
-    await _noted(look, what, entries)
+    await _noted(look, what, entries, resource="entry")
     topic_ids = await entries.topic_ids(place.topic)
     chosen = place.topic_id or (topic_ids[-1] if topic_ids else None)
-    asked = entries.page(place, chosen, exercise=look.exercise, parties=look.parties, limit=limit) if chosen else None
-    items = [] if asked is None else await asked
+    items = await entries.page(place, chosen, look, limit=limit) if chosen else []
     # Of a topic in which nothing can be of theirs not even that it is there is said.
     told = items or look.within is None or not look.within.places.isdisjoint(_instances(place.topic))
     return EntryPage(topic_ids=tuple(topic_ids) if told else (), items=tuple(items))
 
 
-async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: Entries) -> NotedLooks:
+async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: PostgresEntries) -> NotedLooks:
     """What the auditor's own organisation has looked at, and why, as far as it is in scope. Noted as any other."""
-    AUTHORITY.require("flow", look.role, action="read", state="any")
     await _noted(look, "looks", entries)
-    return await entries.looks(look.auditor, exercise=look.exercise, parties=look.parties, cursor=cursor, limit=limit)
+    return await entries.looks(look, cursor=cursor, limit=limit)
 
 
-async def show_accounts(
-    look: Look, *, cursor: str | None, entries: Entries, reconciliations: Reconciliations
-) -> AccountsPage:
+async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntries) -> AccountsPage:
     """A reconciliation, of this world and as far as it is in scope; the look is noted first."""
-    AUTHORITY.require("flow", look.role, action="read", state="any")
     await _noted(look, "accounts", entries)
-    page = await reconciliations.page(cursor)
+    page = await entries.accounts(cursor)
     if page.accounts is None:
         return page
     return page.model_copy(update={"accounts": within_scope(page.accounts, look.parties, exercise=look.exercise)})
 
 
-async def show_topics(look: Look, *, entries: Entries, partitions: Partitions) -> TopicStates:
+async def show_topics(look: Look, *, entries: PostgresEntries, partitions: PostgresPartitions) -> TopicStates:
     """How audit stands to every topic, or to those all of whose pairs are in scope; the look is noted first."""
-    AUTHORITY.require("topic", look.role, action="read", state="any")
-    await _noted(look, "topics", entries)
+    await _noted(look, "topics", entries, resource="topic")
     states, within = await partitions.states(), look.within
     return TopicStates(items=tuple(each for each in states if within is None or _is_within(each.topic, within)))
 
@@ -154,7 +122,9 @@ def _instances(topic: str) -> Sequence[str]:
     return topic.removeprefix(INBOXES).split(".")[:2]
 
 
-async def _noted(look: Look, what: str, entries: Entries) -> None:
+async def _noted(look: Look, what: str, entries: PostgresEntries, *, resource: str = "flow") -> None:
+    """Check that one may look, and note the look before it is answered."""
+    AUTHORITY.require(resource, look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what, actor=look.actor)
 
 

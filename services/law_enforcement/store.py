@@ -26,10 +26,10 @@ from shared.contracts.questions import RaisedClear
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject
+from shared.exchange.acts import COME_BACK
 from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
-from shared.exchange.rows.passing import COME_BACK
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
@@ -61,7 +61,7 @@ from shared.runtime.database.columns import Bound
 
 #: The edges of cases besides those in their rows: `earlier` is a revision before the one that stands.
 _EDGES: Final = """
-SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.content, e.evidence, e.wrapped_key, e.received_at,
+SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.record, e.wrapped_key, e.received_at,
        e.purpose = t.purpose OR e.revision < max(e.revision) OVER purposes AS earlier
 FROM received_edge AS e JOIN received AS t ON t.subject = e.subject AND t.party = e.party
 WHERE e.subject = ANY($1::uuid[]) WINDOW purposes AS (PARTITION BY e.subject, e.party, e.purpose)

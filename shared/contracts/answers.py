@@ -6,46 +6,22 @@ stated once. Each answer is an act: it has an id of its own, and a number in the
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from shared.contracts import items as item
 from shared.contracts.base import Contract, Day, EventTime, Uuid
 from shared.contracts.fields import CaseReference
-from shared.contracts.items import (
-    CHECKS_MAX,
-    ITEM_ANSWERS_MAX,
-    ITEMS_EVER_MAX,
-    ITEMS_MAX,
-    NUMBERED_ONCE,
-    ROUNDS_MAX,
-    TRACK_NUMBER_MAX,
-    Disowned,
-    ItemAnswer,
-    ItemCheck,
-    ItemNumber,
-    ItemOutcome,
-    OtherHost,
-    Reinstated,
-    Round,
-    over_all_revisions,
-)
 from shared.contracts.preserving import SAID_BESIDE_MAX, PreservationBeside
 from shared.contracts.referral import Revision
-from shared.vocabulary.answers import (
-    CaseDeclineReason,
-    CaseOutcome,
-    CloseReason,
-    KeptBasis,
-    WithdrawalFate,
-    YesNoUnknown,
-)
+from shared.vocabulary import answers as codes
 from shared.vocabulary.judgement import RetentionClass
 
 #: Of an act in its track.
-TrackNumber = Annotated[int, Field(strict=True, ge=1, le=TRACK_NUMBER_MAX)]
+TrackNumber = Annotated[int, Field(strict=True, ge=1, le=item.TRACK_NUMBER_MAX)]
 #: What a provider may come to have said of items of a notice, over all its revisions.
-_ANSWERS_EVER_MAX = over_all_revisions(ITEM_ANSWERS_MAX * ROUNDS_MAX)
+_ANSWERS_EVER_MAX = item.over_all_revisions(item.ITEM_ANSWERS_MAX * item.ROUNDS_MAX)
 
 
 class Answer(Contract):
@@ -74,24 +50,24 @@ class OnReferral(Answer):
     revision: Revision
 
 
-class ItemStatement(ItemOutcome):
+class ItemStatement(item.ItemOutcome):
     """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before.
 
     `round` is the one that the item is in; it may be left out.
     """
 
-    n: ItemNumber | None = None
-    round: Round | None = None
+    n: item.ItemNumber | None = None
+    round: item.Round | None = None
 
 
-class DisowningStatement(OtherHost):
+class DisowningStatement(item.OtherHost):
     """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before."""
 
-    n: ItemNumber | None = None
+    n: item.ItemNumber | None = None
 
 
-_ItemAnswers = Annotated[tuple[ItemAnswer, ...], Field(min_length=1, max_length=ITEM_ANSWERS_MAX)]
-_Disowned = Annotated[tuple[Disowned, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
+_ItemAnswers = Annotated[tuple[item.ItemAnswer, ...], Field(min_length=1, max_length=item.ITEM_ANSWERS_MAX)]
+_Disowned = Annotated[tuple[item.Disowned, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE]
 
 
 class NoticeAcknowledgedClear(OnNotice):
@@ -101,7 +77,7 @@ class NoticeAcknowledgedClear(OnNotice):
 class NoticeStatements(Contract):
     """What became of the items. Each action once per item and round; none that was also rejected."""
 
-    items: Annotated[tuple[ItemStatement, ...], Field(min_length=1, max_length=ITEM_ANSWERS_MAX)]
+    items: Annotated[tuple[ItemStatement, ...], Field(min_length=1, max_length=item.ITEM_ANSWERS_MAX)]
     #: Said beside it to agencies that have asked to keep these items; the notifier is told nothing of it.
     preservations: Annotated[tuple[PreservationBeside, ...], Field(max_length=SAID_BESIDE_MAX)] = ()
 
@@ -119,7 +95,7 @@ class NoticeAnsweredClear(ItemAnswers, OnNotice):
 class NoticeDisowning(Contract):
     """The items that the provider does not host, each once."""
 
-    disowned: Annotated[tuple[DisowningStatement, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+    disowned: Annotated[tuple[DisowningStatement, ...], Field(min_length=1, max_length=item.ITEMS_MAX)]
 
 
 class DisownedItems(Contract):
@@ -151,7 +127,7 @@ class Acceptance(Contract):
 class Declination(Contract):
     """Why the agency does not take the referral up."""
 
-    reason: CaseDeclineReason
+    reason: codes.CaseDeclineReason
 
 
 class CaseDeclinedClear(Declination, OnReferral):
@@ -161,10 +137,10 @@ class CaseDeclinedClear(Declination, OnReferral):
 class OutcomeReport(Contract):
     """What has come of the case. `close_reason` goes with `closed`, and with nothing else."""
 
-    outcome: CaseOutcome
-    close_reason: CloseReason | None = None
-    child_identified: YesNoUnknown
-    child_safeguarded: YesNoUnknown
+    outcome: codes.CaseOutcome
+    close_reason: codes.CloseReason | None = None
+    child_identified: codes.YesNoUnknown
+    child_safeguarded: codes.YesNoUnknown
 
 
 class OutcomeReportedClear(OutcomeReport, OnReferral):
@@ -172,7 +148,7 @@ class OutcomeReportedClear(OutcomeReport, OnReferral):
 
     @model_validator(mode="after")
     def _close_reason_goes_with_closed(self) -> Self:
-        if (self.close_reason is not None) != (self.outcome is CaseOutcome.CLOSED):
+        if (self.close_reason is not None) != (self.outcome is codes.CaseOutcome.CLOSED):
             raise ValueError("close_reason_needs_closed")
         return self
 
@@ -181,19 +157,19 @@ class Keeping(Contract):
     """Why a record is kept although it was taken back: its retention class, what entitles to it, until which day."""
 
     retention: RetentionClass
-    basis: KeptBasis
+    basis: codes.KeptBasis
     until: Day
 
 
 class WithdrawalAnswer(Contract):
     """What became of the record of what was taken back. `kept` goes with `kept`, and with nothing else."""
 
-    fate: WithdrawalFate
+    fate: codes.WithdrawalFate
     kept: Keeping | None = None
 
     @model_validator(mode="after")
     def _kept_says_why(self) -> Self:
-        if (self.kept is not None) != (self.fate is WithdrawalFate.KEPT):
+        if (self.kept is not None) != (self.fate is codes.WithdrawalFate.KEPT):
             raise ValueError("kept_needs_reason")
         return self
 
@@ -209,23 +185,89 @@ class NoticeWithdrawalAcknowledgedClear(WithdrawalAnswer, OnNotice):
 class WithdrawalWords(Contract):
     """What a recipient has said of a withdrawal."""
 
-    fate: WithdrawalFate | None = None
+    fate: codes.WithdrawalFate | None = None
     kept: Keeping | None = None
 
 
 class NoticeWords(WithdrawalWords):
     """What was said of a notice so far: by its provider, and of its items by their origin. A new word is added here."""
 
-    items: Annotated[tuple[ItemAnswer, ...], Field(max_length=_ANSWERS_EVER_MAX)] | None = None
-    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_EVER_MAX)] | None = None
-    checked: Annotated[tuple[ItemCheck, ...], Field(max_length=over_all_revisions(CHECKS_MAX))] | None = None
-    reinstated: Annotated[tuple[Reinstated, ...], Field(max_length=ITEMS_EVER_MAX * ROUNDS_MAX)] | None = None
+    items: Annotated[tuple[item.ItemAnswer, ...], Field(max_length=_ANSWERS_EVER_MAX)] | None = None
+    disowned: Annotated[tuple[item.Disowned, ...], Field(max_length=item.ITEMS_EVER_MAX)] | None = None
+    checked: (
+        Annotated[tuple[item.ItemCheck, ...], Field(max_length=item.over_all_revisions(item.CHECKS_MAX))] | None
+    ) = None
+    reinstated: (
+        Annotated[tuple[item.Reinstated, ...], Field(max_length=item.ITEMS_EVER_MAX * item.ROUNDS_MAX)] | None
+    ) = None
 
 
 class CaseWords(WithdrawalWords):
     """What an agency has said of a case so far, its reason apart. A new word of an act is added here."""
 
-    outcome: CaseOutcome | None = None
-    close_reason: CloseReason | None = None
-    child_identified: YesNoUnknown | None = None
-    child_safeguarded: YesNoUnknown | None = None
+    outcome: codes.CaseOutcome | None = None
+    close_reason: codes.CloseReason | None = None
+    child_identified: codes.YesNoUnknown | None = None
+    child_safeguarded: codes.YesNoUnknown | None = None
+
+
+class CheckStatement(Contract):
+    """What was found of item `n` of a referral, by its own number. `at`: now, if no time is given."""
+
+    n: item.ItemNumber
+    found: codes.ItemFound
+    by: codes.CheckedBy = codes.CheckedBy.PERSON
+    at: EventTime | None = None
+
+
+class ItemChecks(Contract):
+    """What was found of items that notices were issued about. What was said removed and is up has reappeared."""
+
+    checked: Annotated[tuple[CheckStatement, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE]
+
+
+class ItemsCheckedClear(Contract):
+    """Whoever issued the notice has looked at its items again. What reappeared is to be answered once more."""
+
+    notice_id: Uuid
+    act: Uuid
+    checked: Annotated[tuple[item.ItemCheck, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE]
+
+
+class ReinstateStatement(Contract):
+    """Item `n` is available again, for this reason; without `n`, every item that was acted on."""
+
+    n: item.ItemNumber | None = None
+    reason: codes.ReinstateReason
+
+
+class Reinstatement(Contract):
+    """The items that are available again, each once."""
+
+    reinstated: Annotated[tuple[ReinstateStatement, ...], Field(min_length=1, max_length=item.ITEMS_MAX)]
+
+
+class ReinstatedItems(Contract):
+    """The items that are available again, one by one."""
+
+    reinstated: Annotated[
+        tuple[item.Reinstated, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE
+    ]
+
+
+class NoticeReinstatedClear(ReinstatedItems, OnNotice):
+    """The provider has made items available again that it had acted on, and says why: each has a new round."""
+
+
+class Erasure(Contract):
+    """The record is erased: its key is deleted, and no backup brings it back into service."""
+
+    fate: Literal[codes.WithdrawalFate.ERASED]
+
+
+class RecordErasedClear(Erasure, OnReferral):
+    """The record of a withdrawn referral was kept, and its end has come: it is erased."""
+
+
+class NoticeRecordErasedClear(Erasure, OnNotice):
+    """The record of a withdrawn notice was kept, and its end has come: it is erased."""

@@ -8,15 +8,7 @@ from pydantic import Field
 
 from shared.contracts.base import Contract, Day, Digest, Instant, Jurisdiction, PartyId, RuleId
 from shared.contracts.policy import Deadlines, FactValue, Handling, LegalBasis
-from shared.vocabulary.referral import (
-    Actionability,
-    IncidentFlag,
-    IncidentKind,
-    LocatorKind,
-    MediaKind,
-    PriorityLevel,
-    ViewedBy,
-)
+from shared.vocabulary import referral as codes
 from shared.vocabulary.routing import Disposition, PartyKind, Purpose, Reason, WithheldField, WorkReason
 
 _Jurisdictions = Annotated[tuple[Jurisdiction, ...], Field(max_length=40)]
@@ -33,7 +25,7 @@ class ItemFacts(Contract):
     `provider_establishment` are those that lead to its recipient.
     """
 
-    locator_kinds: Annotated[tuple[LocatorKind, ...], Field(max_length=16)] | None = None
+    locator_kinds: Annotated[tuple[codes.LocatorKind, ...], Field(max_length=16)] | None = None
     assessments: Annotated[tuple[FactValue, ...], Field(max_length=40)] | None = None
     hosting: _Jurisdictions | None = None
     provider_establishment: _Jurisdictions | None = None
@@ -50,12 +42,12 @@ class Facts(Contract):
     origin: PartyId | None = None
     origin_kind: PartyKind | None = None
     reporter: _Jurisdictions | None = None
-    incident_kind: IncidentKind | None = None
-    incident_flags: Annotated[tuple[IncidentFlag, ...], Field(max_length=32)] | None = None
-    media_kind: MediaKind | None = None
-    viewed_by: ViewedBy | None = None
-    priority: PriorityLevel | None = None
-    actionable: Actionability | None = None
+    incident_kind: codes.IncidentKind | None = None
+    incident_flags: Annotated[tuple[codes.IncidentFlag, ...], Field(max_length=32)] | None = None
+    media_kind: codes.MediaKind | None = None
+    viewed_by: codes.ViewedBy | None = None
+    priority: codes.PriorityLevel | None = None
+    actionable: codes.Actionability | None = None
     user: _Jurisdictions | None = None
     victim: _Jurisdictions | None = None
     observed_on: Day | None = None

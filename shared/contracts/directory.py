@@ -9,20 +9,8 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import (
-    Asn,
-    Contract,
-    Day,
-    Digest,
-    Flag,
-    InstanceId,
-    Instant,
-    Jurisdiction,
-    KeyId,
-    PartyId,
-)
-from shared.contracts.delivery import ReadsAnnouncedClear
-from shared.contracts.documents import SignedDocument
+from shared.contracts.base import Asn, Contract, Day, Digest, Flag, InstanceId, Instant, Jurisdiction, KeyId, PartyId
+from shared.contracts.documents import ReadsAnnouncedClear, SignedDocument
 from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
 

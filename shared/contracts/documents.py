@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from inspect import isclass
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 from pydantic_core import from_json
 
-from shared.contracts.base import Contract, Day, Digest, Instant, KeyId, SignatureText, error_locations
+from shared.contracts.base import Contract, Day, Digest, GuardEdition, Instant, KeyId, SignatureText, error_locations
 from shared.kernel.errors import Refused
 
 Version = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -98,3 +98,34 @@ def _contracts_in(annotation: Any) -> Iterator[type[Contract]]:
         yield annotation
     for argument in get_args(annotation):
         yield from _contracts_in(argument)
+
+
+#: A message's name without its version (`shared.contracts.registry`).
+MessageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,47}$", max_length=48)]
+
+
+class ReadMessage(Contract):
+    """A message and the highest version of it that is read; every lower one is read as well."""
+
+    name: MessageName
+    version: Annotated[int, Field(strict=True, ge=1, le=99)]
+
+
+class ReadsAnnouncedClear(Contract):
+    """What an instance reads, told to every peer and to audit at every start. The newest by the broker's time counts.
+
+    `vocabulary` and `guards` name editions by their digests. The directory says the same of who has not spoken yet.
+    """
+
+    messages: Annotated[tuple[ReadMessage, ...], Field(min_length=1, max_length=500)]
+    engines: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=1, le=1000)], ...], Field(min_length=1, max_length=64)
+    ]
+    vocabulary: Digest
+    guards: Annotated[tuple[GuardEdition, ...], Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _each_message_once(self) -> Self:
+        if len({each.name for each in self.messages}) != len(self.messages):
+            raise ValueError("message_twice")
+        return self

@@ -1,4 +1,4 @@
-"""Evidence: a message as it came, its proof, and the statement of the recipient's instance on its arrival."""
+"""Evidence: a message as it came, its proof, and what instances state of its arrival and of the acceptance."""
 
 from __future__ import annotations
 
@@ -6,10 +6,59 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract, Digest, FormVersion, InstanceId, Instant, KeyId, PartyId, SignatureText
+from shared.contracts.base import (
+    Contract,
+    Digest,
+    FormVersion,
+    GuardEdition,
+    InstanceId,
+    Instant,
+    KeyId,
+    PartyId,
+    SignatureText,
+    Uuid,
+)
 from shared.contracts.facts import TopicName
-from shared.contracts.leaf_proof import LeafProof, SaltText
 from shared.vocabulary.proofs import NotProven, Proven
+
+#: The salt of a leaf, 16 bytes in hexadecimal.
+SaltText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
+
+
+class LeafProof(Contract):
+    """The signature over a tree, and the path from one of its leaves to the root.
+
+    `position` is the position of the leaf in a tree of `size` leaves. `path` has the sibling hashes, lowest first.
+    """
+
+    key_id: KeyId
+    signature: SignatureText
+    size: Annotated[int, Field(strict=True, ge=1, le=256)]
+    position: Annotated[int, Field(strict=True, ge=0, le=255)]
+    path: Annotated[tuple[Digest, ...], Field(max_length=8)]
+
+
+class SignedAcceptance(Contract):
+    """`instance` has accepted a referral of `party`. The leaf of `proof` covers all members but `salt` and `proof`.
+
+    The acceptances of one transaction share a tree and its signature. The signature also covers `instance` and
+    `accepted_at`. `body_sha256` is the hash of the posted bytes; of an item of a list, of the item's own bytes.
+    `guard` is the edition that passed the referral. Audit has the decided fact of the referral at most `merge_delay_s`
+    after `accepted_at`, or the instance has broken its statement. An instance sets this delay itself, up to a week.
+    `version`: the form of this document.
+    """
+
+    version: FormVersion
+    instance: InstanceId
+    party: PartyId
+    referral_id: Uuid
+    body_sha256: Digest
+    guard: GuardEdition
+    accepted_at: Instant
+    merge_delay_s: Annotated[int, Field(strict=True, ge=1, le=604_800)]
+    salt: SaltText
+    proof: LeafProof
+
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^(ce_[a-z0-9]{1,30}|content-type)$", max_length=33)]
 #: The longest is that of an extension (`shared.envelope.spelling`).

@@ -6,11 +6,14 @@ of the act that placed it.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from shared.contracts.answers import OnReferral
-from shared.contracts.base import Contract, Count, EventTime, Instant, PartyId, Uuid
-from shared.contracts.referral import Revision
+from shared.contracts.base import ActorId, Contract, Count, EventTime, Instant, PartyId, Uuid
+from shared.contracts.referral import AboutReferral
+from shared.vocabulary.agencies import LEASE_H, LEASE_H_MAX
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope, OverrideBasis
 
 
@@ -68,11 +71,9 @@ class HoldWords(Contract):
     not_after: EventTime | None = None
 
 
-class HoldAnswer(Contract):
+class HoldAnswer(AboutReferral):
     """What the origin says of a hold that was placed with it."""
 
-    referral_id: Uuid
-    revision: Revision
     hold: Uuid
 
 
@@ -130,3 +131,26 @@ class ShownHold(Contract):
     state: Literal["active", "too_late"] | HoldEnd
     ended_at: Instant | None
     gone: Count
+
+
+_Hours = Annotated[int, Field(strict=True, ge=1, le=LEASE_H_MAX)]
+
+
+class Claim(Contract):
+    """For how many hours whoever claims the case has it alone. Then it is anybody's of the agency again."""
+
+    hours: _Hours = LEASE_H
+
+
+class HandOver(Contract):
+    """Who has the case next, and for how many hours; it is anybody's where nobody is named."""
+
+    to: ActorId | None = None
+    hours: _Hours = LEASE_H
+
+
+class Leased(Contract):
+    """Who has claimed the case last, opaque, and until when: once that has passed it is anybody's again."""
+
+    claimed_by: ActorId | None
+    claimed_until: Instant | None

@@ -7,17 +7,7 @@ from typing import Annotated, Protocol, Self, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from shared.contracts.base import Contract, EventTime, Flag, PartyId
-from shared.vocabulary.answers import (
-    ActionReason,
-    AnswerState,
-    CheckedBy,
-    HotlineAction,
-    HotlineAssessment,
-    ItemFound,
-    NoticeAction,
-    NoticeRejection,
-    ReinstateReason,
-)
+from shared.vocabulary import answers as codes
 
 #: Items of a referral or notice.
 ITEMS_MAX = 10
@@ -57,9 +47,9 @@ NUMBERED_ONCE = AfterValidator(_once_each)
 class ItemOutcome(Contract):
     """What was done about one item, and when that took effect (DSA Article 9(5)), or why nothing was done."""
 
-    action: NoticeAction | None = None
-    rejection: NoticeRejection | None = None
-    reason: ActionReason | None = None
+    action: codes.NoticeAction | None = None
+    rejection: codes.NoticeRejection | None = None
+    reason: codes.ActionReason | None = None
     effective_at: EventTime | None = None
 
     @model_validator(mode="after")
@@ -83,8 +73,8 @@ class ItemCheck(Contract):
 
     n: ItemNumber
     round: Round
-    found: ItemFound
-    by: CheckedBy
+    found: codes.ItemFound
+    by: codes.CheckedBy
     at: EventTime
 
 
@@ -93,7 +83,7 @@ class Reinstated(Contract):
 
     n: ItemNumber
     round: Round
-    reason: ReinstateReason
+    reason: codes.ReinstateReason
 
 
 class OtherHost(Contract):
@@ -122,14 +112,14 @@ def over_all_revisions(words_max: int) -> int:
 class ItemFinding(Contract):
     """What a hotline finds an item to be, or what it did. `not_illegal` and `unavailable` need a reason."""
 
-    assessment: HotlineAssessment | None = None
-    action: HotlineAction | None = None
-    reason: ActionReason | None = None
+    assessment: codes.HotlineAssessment | None = None
+    action: codes.HotlineAction | None = None
+    reason: codes.ActionReason | None = None
 
     @property
     def reasoned(self) -> bool:
         """Whether it is one of those that need a reason: no other may have one."""
-        return self.assessment is HotlineAssessment.NOT_ILLEGAL or self.action is HotlineAction.UNAVAILABLE
+        return self.assessment is codes.HotlineAssessment.NOT_ILLEGAL or self.action is codes.HotlineAction.UNAVAILABLE
 
 
 class AssessedItem(ItemFinding):
@@ -157,7 +147,7 @@ class AnsweredSoFar(Contract):
 
     moved: Flag = False
     restored: Flag = False
-    answer: AnswerState
+    answer: codes.AnswerState
     number: Annotated[int, Field(strict=True, ge=0, le=TRACK_NUMBER_MAX)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
     disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
@@ -167,6 +157,8 @@ class AnsweredSoFar(Contract):
 
     @model_validator(mode="after")
     def _nothing_said_without_an_answer(self) -> Self:
-        if self.number == 0 and (self.answer is not AnswerState.NONE or self.items or self.disowned or self.assessed):
+        if self.number == 0 and (
+            self.answer is not codes.AnswerState.NONE or self.items or self.disowned or self.assessed
+        ):
             raise ValueError("answer_needs_number")
         return self

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field
 
 from shared.contracts.answers import CaseWords, OnReferral, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
-from shared.contracts.referral import EdgeSealed, ReferralRecord, Revision
-from shared.vocabulary.agencies import CaseReferReason
+from shared.contracts.referral import AboutReferral, EdgeSealed, ReferralRecord
+from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason
 
 #: So many acts of a case are told, the newest.
@@ -76,11 +76,9 @@ class PassedAct(CaseWords):
     at: Instant
 
 
-class ReferralPassedOnClear(Contract):
+class ReferralPassedOnClear(AboutReferral):
     """An agency passes on what it was offered. `edge_id` is the edge on which whoever gets it answers its origin."""
 
-    referral_id: Uuid
-    revision: Revision
     act: Uuid
     edge_id: Uuid
 
@@ -100,3 +98,21 @@ class PassedOn(Contract):
     reason: CaseReferReason
     at: Instant
     history: tuple[PassedAct, ...]
+
+
+class ContactSuggestedClear(AboutReferral):
+    """The origin tells the agency of another one that has a case like this one."""
+
+
+class Contact(Contract):
+    """Which agency that is, what the two cases have in common, and the referral that it has: its case, if they meet."""
+
+    agency: PartyId
+    ground: ContactGround
+    their_referral_id: Uuid
+
+
+class SuggestedContact(Contact):
+    """A contact as the agency was told of it, and when."""
+
+    at: Instant

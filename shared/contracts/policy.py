@@ -15,17 +15,8 @@ from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract, Day, Flag, Jurisdiction, PartyId, RuleId
 from shared.contracts.documents import SignedDocument
+from shared.vocabulary import law
 from shared.vocabulary.judgement import RetentionClass, SienaCode, Tlp
-from shared.vocabulary.law import (
-    ArticleReading,
-    ClockConsequence,
-    ClockDue,
-    ClockEvent,
-    Confirmation,
-    Promptness,
-    ReviewerRole,
-    StopCause,
-)
 from shared.vocabulary.referral import HashKind
 from shared.vocabulary.routing import Fact, Instrument, Mandate, PartyKind, Purpose, Reason, WithheldField
 
@@ -126,7 +117,7 @@ class Rule(Contract):
     purpose: Purpose | None = None
     reason: Reason | None = None
     basis: LegalBasis
-    reading: ArticleReading = ArticleReading.UNREAD
+    reading: law.ArticleReading = law.ArticleReading.UNREAD
     handling: Handling | None = None
     withheld: Annotated[tuple[WithheldField, ...], Field(max_length=16)] = ()
     hash_kinds: Annotated[tuple[HashKind, ...], Field(max_length=16)] = ()
@@ -147,8 +138,8 @@ class Reviewed(Contract):
 
     source: Words
     reviewed_on: Day
-    reviewer_role: ReviewerRole
-    reading: ArticleReading
+    reviewer_role: law.ReviewerRole
+    reading: law.ArticleReading
     known_from: Day
 
 
@@ -165,7 +156,7 @@ class InstrumentEntry(Reviewed):
     id: Instrument
     title: Words
     jurisdiction: Jurisdiction
-    confirmation: Confirmation
+    confirmation: law.Confirmation
     valid_from: Day | None = None
     valid_to: Day | None = None
     end_note: Words | None = None
@@ -182,13 +173,13 @@ class Clock(Reviewed):
 
     id: RuleId
     basis: LegalBasis
-    starts: ClockEvent
+    starts: law.ClockEvent
     duration_h: Annotated[int, Field(strict=True, ge=1, le=24 * 366 * 10)] | None = None
     working_days: Annotated[int, Field(strict=True, ge=1, le=366)] | None = None
-    promptness: Promptness | None = None
-    stopped_by: Annotated[tuple[StopCause, ...], Field(max_length=8)] = ()
-    due: ClockDue
-    then: ClockConsequence
+    promptness: law.Promptness | None = None
+    stopped_by: Annotated[tuple[law.StopCause, ...], Field(max_length=8)] = ()
+    due: law.ClockDue
+    then: law.ClockConsequence
     repeats: Flag = False
     valid_from: Day
     valid_to: Day | None = None

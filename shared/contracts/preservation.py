@@ -5,16 +5,9 @@ The exchange tells nobody else of it. Each party numbers its own acts, from 1: t
 
 from __future__ import annotations
 
+from shared.contracts import preserving
 from shared.contracts.answers import Answer
 from shared.contracts.base import Uuid
-from shared.contracts.preserving import (
-    ExtensionAnswering,
-    ExtensionTerms,
-    PreservationAnswering,
-    PreservationEnding,
-    PreservationTerms,
-    PreservationWithdrawing,
-)
 
 
 class OnPreservation(Answer):
@@ -23,31 +16,31 @@ class OnPreservation(Answer):
     preservation_id: Uuid
 
 
-class PreservationRequestedClear(PreservationTerms, OnPreservation):
+class PreservationRequestedClear(preserving.PreservationTerms, OnPreservation):
     """An agency asks a provider to keep what it has at some locations. What and for which order is sealed."""
 
 
-class PreservationExtensionRequestedClear(ExtensionTerms, OnPreservation):
+class PreservationExtensionRequestedClear(preserving.ExtensionTerms, OnPreservation):
     """The agency asks the provider to keep it longer."""
 
 
-class PreservationWithdrawnClear(PreservationWithdrawing, OnPreservation):
+class PreservationWithdrawnClear(preserving.PreservationWithdrawing, OnPreservation):
     """The agency takes its request back."""
 
 
-class PreservationAnsweredClear(PreservationAnswering, OnPreservation):
+class PreservationAnsweredClear(preserving.PreservationAnswering, OnPreservation):
     """The provider keeps what it was asked to keep, or says why not."""
 
 
-class PreservationCorrectedClear(PreservationAnswering, OnPreservation):
+class PreservationCorrectedClear(preserving.PreservationAnswering, OnPreservation):
     """What the provider has answered was a mistake: this is its answer, from now on."""
 
 
-class PreservationExtensionAnsweredClear(ExtensionAnswering, OnPreservation):
+class PreservationExtensionAnsweredClear(preserving.ExtensionAnswering, OnPreservation):
     """The provider keeps it longer, or says why not."""
 
 
-class PreservationEndedClear(PreservationEnding, OnPreservation):
+class PreservationEndedClear(preserving.PreservationEnding, OnPreservation):
     """The provider keeps it no longer."""
 
 

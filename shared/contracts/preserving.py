@@ -12,15 +12,7 @@ from pydantic import Field, model_validator
 from shared.contracts.base import Contract, Day, EventTime, Uuid
 from shared.contracts.fields import CaseReference
 from shared.contracts.referral import Locator
-from shared.vocabulary.preservation import (
-    Impossibility,
-    PreservationAnswer,
-    PreservationEnd,
-    PreservationKind,
-    PreservationRefusal,
-    PreservationTerm,
-    PreservationWithdrawal,
-)
+from shared.vocabulary import preservation as codes
 from shared.vocabulary.routing import Instrument
 
 #: Locations of one request.
@@ -32,9 +24,9 @@ SAID_BESIDE_MAX = 50
 class PreservationTerms(Contract):
     """What is ordered, under which instrument of the policy, and until when: a class of the law or a day, just one."""
 
-    kind: PreservationKind
+    kind: codes.PreservationKind
     instrument: Instrument
-    term: PreservationTerm | None = None
+    term: codes.PreservationTerm | None = None
     until: Day | None = None
 
     @model_validator(mode="after")
@@ -60,7 +52,7 @@ class ExtensionTerms(Contract):
 class PreservationWithdrawing(Contract):
     """Why the request is taken back. It stays open until the provider confirms that."""
 
-    reason: PreservationWithdrawal
+    reason: codes.PreservationWithdrawal
 
 
 class PreservationAnswering(Contract):
@@ -70,19 +62,19 @@ class PreservationAnswering(Contract):
     `too_late`, and with nothing else.
     """
 
-    answer: PreservationAnswer
+    answer: codes.PreservationAnswer
     until: Day | None = None
-    reason: PreservationRefusal | None = None
-    impossible: Impossibility | None = None
+    reason: codes.PreservationRefusal | None = None
+    impossible: codes.Impossibility | None = None
     removed_at: EventTime | None = None
 
     @model_validator(mode="after")
     def _says_what_its_answer_needs(self) -> Self:
         needed = {
-            PreservationAnswer.PRESERVED: "until",
-            PreservationAnswer.REFUSED: "reason",
-            PreservationAnswer.NOT_POSSIBLE: "impossible",
-            PreservationAnswer.TOO_LATE: "removed_at",
+            codes.PreservationAnswer.PRESERVED: "until",
+            codes.PreservationAnswer.REFUSED: "reason",
+            codes.PreservationAnswer.NOT_POSSIBLE: "impossible",
+            codes.PreservationAnswer.TOO_LATE: "removed_at",
         }
         if self.answer not in needed:
             raise ValueError("no_first_answer")
@@ -99,7 +91,7 @@ class PreservationBeside(PreservationAnswering):
 
     @model_validator(mode="after")
     def _kept_or_not_possible(self) -> Self:
-        if self.answer not in (PreservationAnswer.PRESERVED, PreservationAnswer.NOT_POSSIBLE):
+        if self.answer not in (codes.PreservationAnswer.PRESERVED, codes.PreservationAnswer.NOT_POSSIBLE):
             raise ValueError("preserved_or_not_possible")
         return self
 
@@ -107,14 +99,14 @@ class PreservationBeside(PreservationAnswering):
 class ExtensionAnswering(Contract):
     """Whether it is kept on until the day that was asked for. `reason` goes with `extension_refused`."""
 
-    answer: PreservationAnswer
-    reason: PreservationRefusal | None = None
+    answer: codes.PreservationAnswer
+    reason: codes.PreservationRefusal | None = None
 
     @model_validator(mode="after")
     def _extended_or_refused(self) -> Self:
-        if self.answer not in (PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED):
+        if self.answer not in (codes.PreservationAnswer.EXTENDED, codes.PreservationAnswer.EXTENSION_REFUSED):
             raise ValueError("extended_or_refused")
-        if (self.reason is not None) != (self.answer is PreservationAnswer.EXTENSION_REFUSED):
+        if (self.reason is not None) != (self.answer is codes.PreservationAnswer.EXTENSION_REFUSED):
             raise ValueError("answer_needs_its_own_word")
         return self
 
@@ -122,4 +114,4 @@ class ExtensionAnswering(Contract):
 class PreservationEnding(Contract):
     """Why nothing is kept any more."""
 
-    reason: PreservationEnd
+    reason: codes.PreservationEnd

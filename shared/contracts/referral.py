@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.contracts import fields
 from shared.contracts.base import (
     ActorId,
     Asn,
@@ -21,23 +22,6 @@ from shared.contracts.base import (
     Uuid,
 )
 from shared.contracts.decision import DecisionRef, Edge
-from shared.contracts.fields import (
-    AccountId,
-    CaseReference,
-    ExternalRef,
-    IpAddress,
-    Md5,
-    MessageLocator,
-    OnionUrl,
-    Pdq,
-    PeerId,
-    PhotoDna,
-    Port,
-    Sha1,
-    Sha256,
-    TmkPdqf,
-    Url,
-)
 from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, AnsweredSoFar, ItemNumber
 from shared.vocabulary import judgement
 from shared.vocabulary import referral as codes
@@ -54,27 +38,27 @@ CutRules = Annotated[
 
 class UrlLocator(Contract):
     kind: Literal["url"]
-    value: Url
+    value: fields.Url
 
 
 class OnionLocator(Contract):
     kind: Literal["onion"]
-    value: OnionUrl
+    value: fields.OnionUrl
 
 
 class AccountLocator(Contract):
     kind: Literal["account"]
-    value: AccountId
+    value: fields.AccountId
 
 
 class MessageLocatorItem(Contract):
     kind: Literal["message"]
-    value: MessageLocator
+    value: fields.MessageLocator
 
 
 class PeerLocator(Contract):
     kind: Literal["p2p"]
-    value: PeerId
+    value: fields.PeerId
 
 
 Locator = Annotated[
@@ -96,12 +80,12 @@ class Hosting(Contract):
 class Hashes(Contract):
     """Hashes of one file. All are class S3; PhotoDNA is partly invertible (Athalye 2021)."""
 
-    md5: Md5 | None = None
-    sha1: Sha1 | None = None
-    sha256: Sha256 | None = None
-    pdq: Pdq | None = None
-    photodna: PhotoDna | None = None
-    tmk_pdqf: TmkPdqf | None = None
+    md5: fields.Md5 | None = None
+    sha1: fields.Sha1 | None = None
+    sha256: fields.Sha256 | None = None
+    pdq: fields.Pdq | None = None
+    photodna: fields.PhotoDna | None = None
+    tmk_pdqf: fields.TmkPdqf | None = None
 
 
 class Classification(Contract):
@@ -120,20 +104,10 @@ class Classification(Contract):
         return self
 
 
-def _listed(told: ClassificationT) -> ClassificationT:
-    """Raises where the value is not of its scheme's list: what travels is closed."""
-    if told.value not in (known := judgement.ASSESSMENT_VALUES[told.scheme]) and told.value != judgement.UNKNOWN_VALUE:
-        raise _not_in(known)
-    return told
-
-
 def _not_in(known: frozenset[str]) -> PydanticCustomError:
     """A value that its scheme's list does not have: as of any code, an edition to come may have it."""
     expected = ", ".join(f"'{each}'" for each in sorted(known | {judgement.UNKNOWN_VALUE}))
     return PydanticCustomError("enum", "assessment_value_not_in_scheme", {"expected": expected})
-
-
-ClassificationT = TypeVar("ClassificationT", bound=Classification)
 
 
 class Assessment(Classification):
@@ -143,12 +117,18 @@ class Assessment(Classification):
     assessed_on: Day | None = None
 
 
-class ListedAssessment(Assessment):
-    """An assessment as it travels: its value is one of its scheme's list, or `unknown`."""
-
+class _Listed(Classification):
     @model_validator(mode="after")
     def _value_is_listed(self) -> Self:
-        return _listed(self)
+        """Refuse a value that is not of its scheme's list: what travels is closed."""
+        known = judgement.ASSESSMENT_VALUES[self.scheme]
+        if self.value not in known and self.value != judgement.UNKNOWN_VALUE:
+            raise _not_in(known)
+        return self
+
+
+class ListedAssessment(Assessment, _Listed):
+    """An assessment as it travels: its value is one of its scheme's list, or `unknown`."""
 
 
 class Item(Contract):
@@ -190,8 +170,8 @@ class NumberedItem(Item):
 
 
 class NetworkObservation(Contract):
-    ip: IpAddress
-    port: Port | None = None
+    ip: fields.IpAddress
+    port: fields.Port | None = None
     at: EventTime
     kind: codes.NetworkEvent = codes.NetworkEvent.UNKNOWN
 
@@ -200,7 +180,7 @@ class SubjectAccount(Contract):
     """An account that was reported, at the provider `service`. Sealed, and for law enforcement only."""
 
     service: PartyId
-    account: AccountId
+    account: fields.AccountId
     events: Annotated[tuple[NetworkObservation, ...], Field(max_length=4)] = ()
 
 
@@ -222,7 +202,7 @@ class Actionable(Contract):
 
 class Correlation(Contract):
     system: codes.CorrelationSystem
-    ref: CaseReference
+    ref: fields.CaseReference
 
 
 class ReferralContent(Contract):
@@ -248,7 +228,7 @@ class ReferralSubmission(ReferralContent):
     `exercise` must agree with the sender's status in the directory: a sandbox party sends exercises only.
     """
 
-    external_ref: ExternalRef
+    external_ref: fields.ExternalRef
     exercise: Flag = True
 
 
@@ -256,7 +236,7 @@ class ReferralRecord(ReferralContent):
     """The sealed part of `ReferralOffered`: the content minimised for one edge."""
 
     items: Annotated[tuple[NumberedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
-    external_ref: ExternalRef | None = None
+    external_ref: fields.ExternalRef | None = None
 
 
 class EdgeClear(Contract):
@@ -287,6 +267,13 @@ class EdgeSealed(Contract):
     released_by: Annotated[tuple[ActorId, ...], Field(min_length=2, max_length=2)] | None = None
 
 
+class AboutReferral(Contract):
+    """What an origin's message about a referral names: the referral, and its revision."""
+
+    referral_id: Uuid
+    revision: Revision
+
+
 class ReferralOfferedClear(EdgeClear):
     """A referral is offered to one recipient for one purpose. Success of delivery obliges nobody yet."""
 
@@ -300,24 +287,18 @@ class ReferralOfferedSealed(EdgeSealed):
     record: ReferralRecord
 
 
-class ReferralWithdrawnClear(Contract):
+class ReferralWithdrawnClear(AboutReferral):
     """The origin takes a referral back: recipients stop acting on it, erase what they may, and say so.
 
     It ends whatever waits, so it has no number in its track: it is never behind anything.
     """
 
-    referral_id: Uuid
-    revision: Revision
     act: Uuid
     reason: codes.WithdrawalReason
 
 
-class NoticeAssessment(Classification):
+class NoticeAssessment(_Listed):
     """A classification as a provider is told it: who made it, and when, would name others and earlier times."""
-
-    @model_validator(mode="after")
-    def _value_is_listed(self) -> Self:
-        return _listed(self)
 
 
 class NoticeItem(Contract):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -9,13 +10,9 @@ from typing import Final
 
 from shared.contracts import (
     answers,
-    checks,
-    contacts,
-    delivery,
-    erasures,
+    documents,
     facts,
     holds,
-    offers,
     passing,
     preservation,
     preserving,
@@ -73,155 +70,81 @@ class MessageType:
         return is_edge or (self.sealed is not None and self.family is Family.FACT)
 
 
-REFERRAL_OFFERED = MessageType(
-    "referral_offered", 1, Family.REFERRAL, referral.ReferralOfferedClear, referral.ReferralOfferedSealed, edge=True
-)
-REFERRAL_WITHDRAWN = MessageType("referral_withdrawn", 1, Family.REFERRAL, referral.ReferralWithdrawnClear)
-WITHDRAWAL_ACKNOWLEDGED = MessageType(
-    "withdrawal_acknowledged", 1, Family.REFERRAL, answers.WithdrawalAcknowledgedClear
-)
-RECORD_ERASED = MessageType("record_erased", 1, Family.REFERRAL, erasures.RecordErasedClear)
-NOTICE_ISSUED = MessageType(
-    "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True
-)
-ITEMS_CHECKED = MessageType("items_checked", 1, Family.NOTICE, checks.ItemsCheckedClear)
-NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Family.NOTICE, referral.NoticeWithdrawnClear)
-NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
-    "notice_withdrawal_acknowledged", 1, Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear
-)
-NOTICE_RECORD_ERASED = MessageType("notice_record_erased", 1, Family.NOTICE, erasures.NoticeRecordErasedClear)
-NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Family.NOTICE, answers.NoticeAcknowledgedClear)
-NOTICE_ANSWERED = MessageType("notice_answered", 1, Family.NOTICE, answers.NoticeAnsweredClear)
-NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.NoticeNotOursClear)
-NOTICE_REINSTATED = MessageType("notice_reinstated", 1, Family.NOTICE, checks.NoticeReinstatedClear)
-CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
-CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
-OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
-CASE_REFERRED = MessageType("case_referred", 1, Family.REFERRAL, passing.CaseReferredClear)
-CASE_CAME_BACK = MessageType("case_came_back", 1, Family.REFERRAL, passing.CaseCameBackClear)
-REFERRAL_PASSED_ON = MessageType(
-    "referral_passed_on", 1, Family.REFERRAL, passing.ReferralPassedOnClear, passing.ReferralPassedOnSealed
-)
-PRESERVATION_REQUESTED = MessageType(
-    "preservation_requested",
-    1,
-    Family.PRESERVATION,
-    preservation.PreservationRequestedClear,
-    preserving.PreservationRecord,
-)
-PRESERVATION_EXTENSION_REQUESTED = MessageType(
-    "preservation_extension_requested", 1, Family.PRESERVATION, preservation.PreservationExtensionRequestedClear
-)
-PRESERVATION_WITHDRAWN = MessageType(
-    "preservation_withdrawn", 1, Family.PRESERVATION, preservation.PreservationWithdrawnClear
-)
-PRESERVATION_ANSWERED = MessageType(
-    "preservation_answered", 1, Family.PRESERVATION, preservation.PreservationAnsweredClear
-)
-PRESERVATION_CORRECTED = MessageType(
-    "preservation_corrected", 1, Family.PRESERVATION, preservation.PreservationCorrectedClear
-)
-PRESERVATION_EXTENSION_ANSWERED = MessageType(
-    "preservation_extension_answered", 1, Family.PRESERVATION, preservation.PreservationExtensionAnsweredClear
-)
-PRESERVATION_ENDED = MessageType("preservation_ended", 1, Family.PRESERVATION, preservation.PreservationEndedClear)
-PRESERVATION_WITHDRAWAL_ACKNOWLEDGED = MessageType(
-    "preservation_withdrawal_acknowledged", 1, Family.PRESERVATION, preservation.PreservationWithdrawalAcknowledgedClear
-)
-CONTACT_SUGGESTED = MessageType(
-    "contact_suggested", 1, Family.REFERRAL, contacts.ContactSuggestedClear, contacts.Contact
-)
-HOLD_PLACED = MessageType("hold_placed", 1, Family.REFERRAL, holds.HoldPlacedClear)
-HOLD_EXTENDED = MessageType("hold_extended", 1, Family.REFERRAL, holds.HoldExtendedClear)
-HOLD_RELEASED = MessageType("hold_released", 1, Family.REFERRAL, holds.HoldReleasedClear)
-NO_OBJECTION = MessageType("no_objection", 1, Family.REFERRAL, holds.NoObjectionClear)
-HOLD_ACTIVATED = MessageType("hold_activated", 1, Family.REFERRAL, holds.HoldActivatedClear)
-HOLD_TOO_LATE = MessageType("hold_too_late", 1, Family.REFERRAL, holds.HoldTooLateClear)
-HOLD_ENDED = MessageType("hold_ended", 1, Family.REFERRAL, holds.HoldEndedClear)
-OFFER_ACCEPTED = MessageType("offer_accepted", 1, Family.REFERRAL, offers.OfferAcceptedClear)
-OFFER_DECLINED = MessageType("offer_declined", 1, Family.REFERRAL, offers.OfferDeclinedClear)
-OFFER_ASSESSED = MessageType("offer_assessed", 1, Family.REFERRAL, offers.OfferAssessedClear)
-TRANSFER_OFFERED = MessageType("transfer_offered", 1, Family.REFERRAL, transfers.TransferOfferedClear)
-OFFER_CLAIMED = MessageType("offer_claimed", 1, Family.REFERRAL, transfers.OfferClaimedClear)
-CLAIM_GRANTED = MessageType("claim_granted", 1, Family.REFERRAL, transfers.ClaimGrantedClear)
-CLAIM_GONE = MessageType("claim_gone", 1, Family.REFERRAL, transfers.ClaimGoneClear)
-QUESTION_ASKED = MessageType("question_asked", 1, Family.REFERRAL, questions.QuestionAskedClear)
-QUESTION_LAPSED = MessageType("question_lapsed", 1, Family.REFERRAL, questions.QuestionLapsedClear)
-QUESTION_REPLIED = MessageType("question_replied", 1, Family.REFERRAL, questions.QuestionRepliedClear)
-DISPUTE_RAISED = MessageType("dispute_raised", 1, Family.REFERRAL, questions.DisputeRaisedClear)
-DISPUTE_ANSWERED = MessageType("dispute_answered", 1, Family.REFERRAL, questions.DisputeAnsweredClear)
-NOTICE_QUESTION_ASKED = MessageType("notice_question_asked", 1, Family.NOTICE, questions.NoticeQuestionAskedClear)
-NOTICE_QUESTION_LAPSED = MessageType("notice_question_lapsed", 1, Family.NOTICE, questions.NoticeQuestionLapsedClear)
-NOTICE_QUESTION_REPLIED = MessageType("notice_question_replied", 1, Family.NOTICE, questions.NoticeQuestionRepliedClear)
-NOTICE_DISPUTE_RAISED = MessageType("notice_dispute_raised", 1, Family.NOTICE, questions.NoticeDisputeRaisedClear)
-NOTICE_DISPUTE_ANSWERED = MessageType("notice_dispute_answered", 1, Family.NOTICE, questions.NoticeDisputeAnsweredClear)
-READS_ANNOUNCED = MessageType("reads_announced", 1, Family.FACT, delivery.ReadsAnnouncedClear)
-REFERRAL_DECIDED = MessageType(
-    "referral_decided", 1, Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed
-)
-REFERRAL_REFUSED = MessageType("referral_refused", 1, Family.FACT, facts.ReferralRefusedClear)
-REFERRAL_REVIEWED = MessageType("referral_reviewed", 1, Family.FACT, facts.ReferralReviewedClear)
-RECORD_REVEALED = MessageType("record_revealed", 1, Family.FACT, facts.RecordRevealedClear)
+_ALL: list[MessageType] = []
 
-ALL: tuple[MessageType, ...] = (
-    REFERRAL_OFFERED,
-    REFERRAL_WITHDRAWN,
-    WITHDRAWAL_ACKNOWLEDGED,
-    NOTICE_ISSUED,
-    ITEMS_CHECKED,
-    NOTICE_WITHDRAWN,
-    NOTICE_WITHDRAWAL_ACKNOWLEDGED,
-    NOTICE_ACKNOWLEDGED,
-    NOTICE_ANSWERED,
-    NOTICE_NOT_OURS,
-    NOTICE_REINSTATED,
-    CASE_ACCEPTED,
-    CASE_DECLINED,
-    OUTCOME_REPORTED,
-    CASE_REFERRED,
-    CASE_CAME_BACK,
-    REFERRAL_PASSED_ON,
-    CONTACT_SUGGESTED,
-    OFFER_ACCEPTED,
-    OFFER_DECLINED,
-    OFFER_ASSESSED,
-    RECORD_ERASED,
-    NOTICE_RECORD_ERASED,
-    PRESERVATION_REQUESTED,
-    PRESERVATION_EXTENSION_REQUESTED,
-    PRESERVATION_WITHDRAWN,
-    PRESERVATION_ANSWERED,
-    PRESERVATION_CORRECTED,
-    PRESERVATION_EXTENSION_ANSWERED,
-    PRESERVATION_ENDED,
-    PRESERVATION_WITHDRAWAL_ACKNOWLEDGED,
-    HOLD_PLACED,
-    HOLD_EXTENDED,
-    HOLD_RELEASED,
-    NO_OBJECTION,
-    HOLD_ACTIVATED,
-    HOLD_TOO_LATE,
-    HOLD_ENDED,
-    TRANSFER_OFFERED,
-    OFFER_CLAIMED,
-    CLAIM_GRANTED,
-    CLAIM_GONE,
-    QUESTION_ASKED,
-    QUESTION_LAPSED,
-    QUESTION_REPLIED,
-    DISPUTE_RAISED,
-    DISPUTE_ANSWERED,
-    NOTICE_QUESTION_ASKED,
-    NOTICE_QUESTION_LAPSED,
-    NOTICE_QUESTION_REPLIED,
-    NOTICE_DISPUTE_RAISED,
-    NOTICE_DISPUTE_ANSWERED,
-    READS_ANNOUNCED,
-    REFERRAL_DECIDED,
-    REFERRAL_REFUSED,
-    REFERRAL_REVIEWED,
-    RECORD_REVEALED,
+
+def _message(
+    family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False, version: int = 1
+) -> MessageType:
+    """List a message. It is called as the class of its clear part: `referral_offered` of `ReferralOfferedClear`."""
+    name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
+    _ALL.append(MessageType(name, version, family, clear, sealed, edge))
+    return _ALL[-1]
+
+
+REFERRAL_OFFERED = _message(Family.REFERRAL, referral.ReferralOfferedClear, referral.ReferralOfferedSealed, edge=True)
+REFERRAL_WITHDRAWN = _message(Family.REFERRAL, referral.ReferralWithdrawnClear)
+WITHDRAWAL_ACKNOWLEDGED = _message(Family.REFERRAL, answers.WithdrawalAcknowledgedClear)
+NOTICE_ISSUED = _message(Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True)
+ITEMS_CHECKED = _message(Family.NOTICE, answers.ItemsCheckedClear)
+NOTICE_WITHDRAWN = _message(Family.NOTICE, referral.NoticeWithdrawnClear)
+NOTICE_WITHDRAWAL_ACKNOWLEDGED = _message(Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear)
+NOTICE_ACKNOWLEDGED = _message(Family.NOTICE, answers.NoticeAcknowledgedClear)
+NOTICE_ANSWERED = _message(Family.NOTICE, answers.NoticeAnsweredClear)
+NOTICE_NOT_OURS = _message(Family.NOTICE, answers.NoticeNotOursClear)
+NOTICE_REINSTATED = _message(Family.NOTICE, answers.NoticeReinstatedClear)
+CASE_ACCEPTED = _message(Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
+CASE_DECLINED = _message(Family.REFERRAL, answers.CaseDeclinedClear)
+OUTCOME_REPORTED = _message(Family.REFERRAL, answers.OutcomeReportedClear)
+CASE_REFERRED = _message(Family.REFERRAL, passing.CaseReferredClear)
+CASE_CAME_BACK = _message(Family.REFERRAL, passing.CaseCameBackClear)
+REFERRAL_PASSED_ON = _message(Family.REFERRAL, passing.ReferralPassedOnClear, passing.ReferralPassedOnSealed)
+CONTACT_SUGGESTED = _message(Family.REFERRAL, passing.ContactSuggestedClear, passing.Contact)
+OFFER_ACCEPTED = _message(Family.REFERRAL, transfers.OfferAcceptedClear)
+OFFER_DECLINED = _message(Family.REFERRAL, transfers.OfferDeclinedClear)
+OFFER_ASSESSED = _message(Family.REFERRAL, transfers.OfferAssessedClear)
+RECORD_ERASED = _message(Family.REFERRAL, answers.RecordErasedClear)
+NOTICE_RECORD_ERASED = _message(Family.NOTICE, answers.NoticeRecordErasedClear)
+PRESERVATION_REQUESTED = _message(
+    Family.PRESERVATION, preservation.PreservationRequestedClear, preserving.PreservationRecord
 )
+PRESERVATION_EXTENSION_REQUESTED = _message(Family.PRESERVATION, preservation.PreservationExtensionRequestedClear)
+PRESERVATION_WITHDRAWN = _message(Family.PRESERVATION, preservation.PreservationWithdrawnClear)
+PRESERVATION_ANSWERED = _message(Family.PRESERVATION, preservation.PreservationAnsweredClear)
+PRESERVATION_CORRECTED = _message(Family.PRESERVATION, preservation.PreservationCorrectedClear)
+PRESERVATION_EXTENSION_ANSWERED = _message(Family.PRESERVATION, preservation.PreservationExtensionAnsweredClear)
+PRESERVATION_ENDED = _message(Family.PRESERVATION, preservation.PreservationEndedClear)
+PRESERVATION_WITHDRAWAL_ACKNOWLEDGED = _message(
+    Family.PRESERVATION, preservation.PreservationWithdrawalAcknowledgedClear
+)
+HOLD_PLACED = _message(Family.REFERRAL, holds.HoldPlacedClear)
+HOLD_EXTENDED = _message(Family.REFERRAL, holds.HoldExtendedClear)
+HOLD_RELEASED = _message(Family.REFERRAL, holds.HoldReleasedClear)
+NO_OBJECTION = _message(Family.REFERRAL, holds.NoObjectionClear)
+HOLD_ACTIVATED = _message(Family.REFERRAL, holds.HoldActivatedClear)
+HOLD_TOO_LATE = _message(Family.REFERRAL, holds.HoldTooLateClear)
+HOLD_ENDED = _message(Family.REFERRAL, holds.HoldEndedClear)
+TRANSFER_OFFERED = _message(Family.REFERRAL, transfers.TransferOfferedClear)
+OFFER_CLAIMED = _message(Family.REFERRAL, transfers.OfferClaimedClear)
+CLAIM_GRANTED = _message(Family.REFERRAL, transfers.ClaimGrantedClear)
+CLAIM_GONE = _message(Family.REFERRAL, transfers.ClaimGoneClear)
+QUESTION_ASKED = _message(Family.REFERRAL, questions.QuestionAskedClear)
+QUESTION_LAPSED = _message(Family.REFERRAL, questions.QuestionLapsedClear)
+QUESTION_REPLIED = _message(Family.REFERRAL, questions.QuestionRepliedClear)
+DISPUTE_RAISED = _message(Family.REFERRAL, questions.DisputeRaisedClear)
+DISPUTE_ANSWERED = _message(Family.REFERRAL, questions.DisputeAnsweredClear)
+NOTICE_QUESTION_ASKED = _message(Family.NOTICE, questions.NoticeQuestionAskedClear)
+NOTICE_QUESTION_LAPSED = _message(Family.NOTICE, questions.NoticeQuestionLapsedClear)
+NOTICE_QUESTION_REPLIED = _message(Family.NOTICE, questions.NoticeQuestionRepliedClear)
+NOTICE_DISPUTE_RAISED = _message(Family.NOTICE, questions.NoticeDisputeRaisedClear)
+NOTICE_DISPUTE_ANSWERED = _message(Family.NOTICE, questions.NoticeDisputeAnsweredClear)
+READS_ANNOUNCED = _message(Family.FACT, documents.ReadsAnnouncedClear)
+REFERRAL_DECIDED = _message(Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed)
+REFERRAL_REFUSED = _message(Family.FACT, facts.ReferralRefusedClear)
+REFERRAL_REVIEWED = _message(Family.FACT, facts.ReferralReviewedClear)
+RECORD_REVEALED = _message(Family.FACT, facts.RecordRevealedClear)
+
+ALL: Final = tuple(_ALL)
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: What takes back what was sent. Neither format nor codes of it grow: they are never deferred and wait for nothing.
 WITHDRAWALS: Final = frozenset({REFERRAL_WITHDRAWN, NOTICE_WITHDRAWN})

@@ -22,7 +22,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 
-from shared.contracts.leaf_proof import LeafProof
+from shared.contracts.evidence import LeafProof
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Defect, EvidenceRejected, Refused
@@ -40,9 +40,6 @@ LEAVES_MAX: Final = 1_024
 
 #: Signatures whose check is remembered: both lanes state the same group, and so does each append of a segment.
 VERIFIED_MAX: Final = 1_024
-
-#: (sender, key id) → the key, or None unless that sender may sign with that key now.
-KeyLookup = Callable[[str, str], VerifyKey | None]
 
 _VERSION: Final = 1
 _HEAD, _COUNT, _ENTRY = Struct(">BH"), Struct(">H"), Struct(f">HB{HASH_BYTES}s")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -21,18 +22,84 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from shared.envelope.keys import OpeningKey, SealingKey, SuiteName
-from shared.envelope.operations import KEY_OPERATIONS
-from shared.envelope.sealing import SealContext, pad_plaintext, unpad_plaintext
+from shared.envelope.keys import KEY_OPERATIONS, OpeningKey, SealingKey, SuiteName
 from shared.kernel.errors import Refused
+
+BUCKET_BYTES_MIN = 512
+#: The largest bucket is no power of two: what a value of 64 KiB still holds.
+BUCKET_BYTES_MAX = 46 * 1024
+LENGTH_BYTES = 4
+
+
+# Not frozen: each message has one, and a frozen one costs three times as much.
+@dataclass(slots=True, kw_only=True)
+class SealContext:
+    """The message that a sealed part belongs to: six values, the same at its sender and its recipient.
+
+    None of them holds a line feed: they are ids, and stand in headers.
+    """
+
+    schema: str
+    message_id: UUID
+    subject: str
+    revision: int
+    sender: str
+    recipient: str
+
+    def associated_data(self) -> bytes:
+        """The bytes that a sealed part is bound to, a line feed after each value."""
+        return (
+            f"causeway-seal/v3\n{self.schema}\n{self.message_id}\n{self.subject}\n{self.revision}\n"
+            f"{self.sender}\n{self.recipient}\n"
+        ).encode()
+
+
+def is_sealable(length: int) -> bool:
+    """Return whether the largest bucket holds a plaintext of so many bytes."""
+    return _bucket(length) <= BUCKET_BYTES_MAX
+
+
+def check_sealable(plaintext: bytes) -> None:
+    """Raises `Refused("sealed_too_large")` for more bytes than the largest bucket holds."""
+    if not is_sealable(len(plaintext)):
+        raise Refused("sealed_too_large", f"at most {BUCKET_BYTES_MAX - LENGTH_BYTES} bytes")
+
+
+def _unopenable() -> Refused:
+    return Refused("sealed_unopenable", field="/sealed")
+
+
+def pad_plaintext(plaintext: bytes) -> bytes:
+    """Length (4 bytes, big-endian) ‖ plaintext ‖ zeros, up to the smallest bucket that holds it.
+
+    Raises `Refused("sealed_too_large")`.
+    """
+    check_sealable(plaintext)
+    return (len(plaintext).to_bytes(LENGTH_BYTES, "big") + plaintext).ljust(_bucket(len(plaintext)), b"\x00")
+
+
+def unpad_plaintext(padded: bytes) -> bytes:
+    """Return the plaintext. Anything that `pad_plaintext` would not write is refused: padding carries no bytes."""
+    length = int.from_bytes(padded[:LENGTH_BYTES], "big")
+    end = LENGTH_BYTES + length
+    if len(padded) > BUCKET_BYTES_MAX or len(padded) != _bucket(length) or padded.count(0, end) != len(padded) - end:
+        raise _unopenable()
+    return padded[LENGTH_BYTES:end]
+
+
+def _bucket(length: int) -> int:
+    """The smallest power of two from 512 bytes on, or the bound, that holds the length prefix and `length` bytes."""
+    bucket = max(BUCKET_BYTES_MIN, 1 << (LENGTH_BYTES + length - 1).bit_length())
+    return BUCKET_BYTES_MAX if bucket > BUCKET_BYTES_MAX >= LENGTH_BYTES + length else bucket
+
 
 _SUITES: Final[tuple[tuple[SuiteName, Suite], ...]] = (
     ("x25519", Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)),
     ("mlkem768-x25519", Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)),
 )
 _NAMES: Final = tuple(name for name, _ in _SUITES)
-_KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
 _BATCH_ID_BYTES: Final = 16
 
 
@@ -45,7 +112,7 @@ class GroupSealer:
     wrap: bytes
 
     def __init__(self, recipient_key: SealingKey) -> None:
-        self._data_key = os.urandom(_KEY_BYTES)
+        self._data_key = os.urandom(KEY_BYTES)
         batch_id = os.urandom(_BATCH_ID_BYTES)
         number = _NAMES.index(recipient_key.suite)
         key_id = recipient_key.key_id.encode()
@@ -56,9 +123,8 @@ class GroupSealer:
 
     def seal(self, plaintext: bytes, context: SealContext) -> bytes:
         """Seal one message. Its length tells the padding bucket only. Raises `Refused("sealed_too_large")`."""
-        nonce = os.urandom(_NONCE_BYTES)
-        cipher = AESGCM(derive_message_key(self._data_key, context.message_id))
-        return nonce + cipher.encrypt(nonce, pad_plaintext(plaintext), context.associated_data())
+        key = derive_message_key(self._data_key, context.message_id)
+        return seal_with_key(plaintext, key, context.associated_data(), nonce=os.urandom(NONCE_BYTES))
 
     def __repr__(self) -> str:
         return "GroupSealer(…)"
@@ -85,7 +151,12 @@ class GroupOpener:
 
     def open(self, sealed: bytes, wrap: bytes, context: SealContext) -> bytes:
         """Return the plaintext. Raises `Refused("sealed_unopenable")` for a wrong key, context, bit or padding."""
-        return open_with_key(sealed, self.message_key(wrap, context.message_id), context)
+        return self.open_part(sealed, wrap, context).plaintext
+
+    def open_part(self, sealed: bytes, wrap: bytes, context: SealContext) -> OpenedPart:
+        """Return the sealed part opened, with all that seals it again. Raises as `open`."""
+        key = self.message_key(wrap, context.message_id)
+        return OpenedPart(open_with_key(sealed, key, context), key, sealed[:NONCE_BYTES], context.associated_data())
 
     def _unwrap(self, wrap: bytes) -> bytes:
         parts = _Wrap.read(wrap)
@@ -98,7 +169,7 @@ class GroupOpener:
             data_key = _SUITES[parts.suite][1].decrypt(parts.sealed_key, key.key, info)
         except (InvalidTag, ValueError):
             raise _unopenable() from None
-        if len(data_key) != _KEY_BYTES:
+        if len(data_key) != KEY_BYTES:
             raise _unopenable()
         return data_key
 
@@ -106,9 +177,27 @@ class GroupOpener:
         return f"GroupOpener({', '.join(self._keys)})"
 
 
+class OpenedPart(NamedTuple):
+    """A sealed part, opened: with the plaintext and these values it is sealed again, to the same bytes."""
+
+    plaintext: bytes
+    key: bytes
+    nonce: bytes
+    associated: bytes
+
+    def seal_again(self) -> bytes:
+        """Return the sealed part as it came."""
+        return seal_with_key(self.plaintext, self.key, self.associated, nonce=self.nonce)
+
+
+def seal_with_key(plaintext: bytes, message_key: bytes, associated: bytes, *, nonce: bytes) -> bytes:
+    """Seal one message with its own key: the same values give the same bytes."""
+    return nonce + AESGCM(message_key).encrypt(nonce, pad_plaintext(plaintext), associated)
+
+
 def open_with_key(sealed: bytes, message_key: bytes, context: SealContext) -> bytes:
     """Open one message with its own key. Raises `Refused("sealed_unopenable")`."""
-    nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     try:
         padded = AESGCM(message_key).decrypt(nonce, ciphertext, context.associated_data())
     except (InvalidTag, ValueError):
@@ -138,7 +227,3 @@ class _Wrap(NamedTuple):
 
 def _info(key: SealingKey, batch_id: bytes) -> bytes:
     return f"causeway-wrap/v3\n{key.suite}\n{key.key_id}\n{batch_id.hex()}\n".encode()
-
-
-def _unopenable() -> Refused:
-    return Refused("sealed_unopenable", field="/sealed")

@@ -22,18 +22,33 @@ from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, name_
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
-from shared.envelope.segment_sealing import GroupOpener
+from shared.envelope.segment_sealing import GroupOpener, OpenedPart
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
-from shared.exchange.guarded import check_edition, check_sealed, unguarded
 from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import check_passed_on
-from shared.exchange.record_body import code_unknown, only_codes_unknown, read_body
+from shared.exchange.record_body import (
+    check_edition,
+    check_sealed,
+    code_unknown,
+    only_codes_unknown,
+    read_body,
+    unguarded,
+)
 from shared.exchange.released import limits_of
-from shared.exchange.senders import check_broker_time, check_said_at, check_stated_by, verify_sender
-from shared.exchange.served import Served, check_served, check_status, check_told_of, served_here
+from shared.exchange.senders import (
+    Served,
+    check_broker_time,
+    check_said_at,
+    check_served,
+    check_stated_by,
+    check_status,
+    check_told_of,
+    served_here,
+    verify_sender,
+)
 from shared.exchange.spelt import Spelt, check_spelt, is_plain, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, parse_body
@@ -113,7 +128,7 @@ class _Reading:
 
     __slots__ = (
         "batch", "carried", "clear", "digest", "directory", "envelope", "error", "message",
-        "plaintext", "record", "sealed", "sealed_bytes", "served", "spelt", "stated", "states",
+        "opened", "record", "sealed", "sealed_bytes", "served", "spelt", "stated", "states",
     )  # fmt: skip
 
     directory: DirectoryIndex
@@ -124,7 +139,7 @@ class _Reading:
     message: MessageType
     clear: Contract
     sealed_bytes: bytes | None
-    plaintext: bytes | None
+    opened: OpenedPart | None
     #: The edge and what came with it, where the message carries one; and the edge as JSON.
     carried: EdgeSealed | None
     spelt: Spelt | None
@@ -175,7 +190,7 @@ def _received(reading: _Reading) -> Received:
         moved=reading.served is Served.BEFORE_IT_MOVED,
         spelt=reading.spelt,
         carried=reading.carried,
-        plaintext=reading.plaintext,
+        opened=reading.opened,
     )
 
 
@@ -265,7 +280,7 @@ def _check_lane(message: MessageType, reading: _Reading) -> None:
 
 
 def _open(reading: _Reading, reader: ReadingInstance) -> None:
-    reading.plaintext = None
+    reading.opened = None
     if reading.sealed_bytes is None:
         return
     attributes = reading.envelope.attributes
@@ -277,27 +292,28 @@ def _open(reading: _Reading, reader: ReadingInstance) -> None:
         sender=attributes.sender,
         recipient=attributes.recipient,
     )
-    reading.plaintext = reading.batch.opener.open(reading.sealed_bytes, reading.record.wrap, context)
+    reading.opened = reading.batch.opener.open_part(reading.sealed_bytes, reading.record.wrap, context)
 
 
 def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
-    if reading.plaintext is None or reading.message.sealed is None:
+    if reading.opened is None or reading.message.sealed is None:
         return
+    plaintext = reading.opened.plaintext
     try:
-        sealed = reading.message.sealed.model_validate_json(reading.plaintext, strict=True)
+        sealed = reading.message.sealed.model_validate_json(plaintext, strict=True)
         if (latest := newest(reading.message.name)) is not reading.message and latest.sealed is not None:
-            sealed = latest.sealed.model_validate_json(reading.plaintext, strict=True)
+            sealed = latest.sealed.model_validate_json(plaintext, strict=True)
     except ValidationError as error:
-        _parse_sealed(reading.plaintext)
+        _parse_sealed(plaintext)
         if only_codes_unknown(error):
             raise code_unknown("/sealed") from None
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
-    tree = from_json(reading.plaintext, cache_strings="none")  # a cache would keep values of class S3
-    if not is_plain(reading.plaintext, tree):
-        tree = _parse_sealed(reading.plaintext)
-        check_spelt(reading.plaintext, tree)
+    tree = from_json(plaintext, cache_strings="none")  # a cache would keep values of class S3
+    if not is_plain(plaintext, tree):
+        tree = _parse_sealed(plaintext)
+        check_spelt(plaintext, tree)
     if isinstance(sealed, EdgeSealed):
-        reading.spelt = spelt_parts(reading.plaintext, sealed.salt)
+        reading.spelt = spelt_parts(plaintext, sealed.salt)
         reading.carried, reading.sealed = sealed, sealed.record  # type: ignore[attr-defined]
         reading.stated = tree["edge"]
     else:

@@ -17,8 +17,8 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.base import of_later_release
+from shared.contracts.evidence import SignedAcceptance
 from shared.envelope.content_proof import GROUP_MESSAGES_MAX, MessageProof, draw_salt, fill_tree, leaf_digest
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.canonical import canonical_json, digest, signed_statement

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from shared.contracts.base import Contract
 from shared.contracts.items import AssessedItem
-from shared.contracts.offers import FindingStatement
+from shared.contracts.transfers import FindingStatement
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import HotlineAction, HotlineAssessment, OfferFold
 

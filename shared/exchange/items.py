@@ -12,9 +12,8 @@ from typing import Final, Self, TypeVar
 
 from pydantic import TypeAdapter
 
-from shared.contracts.answers import DisowningStatement, ItemStatement
+from shared.contracts.answers import CheckStatement, DisowningStatement, ItemStatement, ReinstateStatement
 from shared.contracts.base import Contract
-from shared.contracts.checks import CheckStatement, ReinstateStatement
 from shared.contracts.items import (
     CHECKS_MAX,
     ROUNDS_MAX,

@@ -16,7 +16,7 @@ from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import MessageType
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.headers import Envelope
-from shared.envelope.sealing import SealContext
+from shared.envelope.segment_sealing import OpenedPart, SealContext
 from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
 
@@ -93,7 +93,7 @@ class Received:
     """A message that passed every check of `accept`. `sealed` is opened and guarded.
 
     `digest` is the hexadecimal form of its leaf, as chains, audit and evidence have it.
-    `plaintext` is the sealed part as it came. Where the message carries an edge, `edge` is that, derived again, and
+    `opened` is the sealed part as it came. Where the message carries an edge, `edge` is that, derived again, and
     `sealed` the record that came with it; `spelt` is both as they came, and `again` what was answered so far, where the
     edge was sent before to where its recipient was then. `moved`: the recipient is served elsewhere by now.
     """
@@ -116,7 +116,7 @@ class Received:
     moved: bool = False
     spelt: Spelt | None = None
     carried: EdgeSealed | None = None
-    plaintext: bytes | None = None
+    opened: OpenedPart | None = None
 
     @property
     def filed_by(self) -> str:

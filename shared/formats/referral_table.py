@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
@@ -18,56 +19,23 @@ _Step = str | int
 _SEPARATORS = (",", ";", "\t")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Where a cell goes in a submission, and what is made of its text."""
+class Column(NamedTuple):
+    """Where a cell goes in a submission, as a JSON pointer, and what is made of its text: a key of `_READ`."""
 
-    path: tuple[_Step, ...]
-    read: Literal["text", "list", "integer", "boolean"] = "text"
+    pointer: str
+    read: str
 
     @property
-    def pointer(self) -> str:
-        return "/" + "/".join(str(step) for step in self.path)
+    def path(self) -> Sequence[_Step]:
+        return [int(step) if step.isdecimal() else step for step in self.pointer[1:].split("/")]
 
 
-_ITEM: tuple[_Step, ...] = ("items", 0)
-_HOSTING: tuple[_Step, ...] = (*_ITEM, "hosting", 0)
-_ASSESSMENT: tuple[_Step, ...] = (*_ITEM, "assessments", 0)
-_CORRELATION: tuple[_Step, ...] = ("correlations", 0)
+def _read_columns() -> dict[str, Column]:
+    _, *rows = Path(__file__).with_suffix(".tsv").read_text(encoding="utf-8").splitlines()
+    return {name: Column(pointer, read) for name, pointer, read in (row.split("	") for row in rows)}
 
-COLUMNS: dict[str, Column] = {
-    "external_ref": Column(("external_ref",)),
-    "exercise": Column(("exercise",), "boolean"),
-    "incident_kind": Column(("incident_kind",)),
-    "incident_flags": Column(("incident_flags",), "list"),
-    "observed_at": Column(("observed_at",)),
-    "media_kind": Column(("media_kind",)),
-    "viewed_by": Column(("viewed_by",)),
-    "priority": Column(("priority", "level")),
-    "priority_basis": Column(("priority", "basis"), "list"),
-    "actionable": Column(("actionable", "status")),
-    "missing": Column(("actionable", "missing"), "list"),
-    "locator_kind": Column((*_ITEM, "locator", "kind")),
-    "locator": Column((*_ITEM, "locator", "value")),
-    "uncut": Column((*_ITEM, "uncut"), "boolean"),
-    "site_type": Column((*_ITEM, "site_type")),
-    "commerciality": Column((*_ITEM, "commerciality")),
-    "hosting_jurisdiction": Column((*_HOSTING, "jurisdiction")),
-    "hosting_asn": Column((*_HOSTING, "asn"), "integer"),
-    "hosting_provider": Column((*_HOSTING, "provider")),
-    "hosting_is_cdn": Column((*_HOSTING, "is_cdn"), "boolean"),
-    "hosting_method": Column((*_HOSTING, "method")),
-    "hosting_observed_on": Column((*_HOSTING, "observed_on")),
-    **{name: Column((*_ITEM, "hashes", name)) for name in ("md5", "sha1", "sha256", "pdq", "photodna", "tmk_pdqf")},
-    "assessment_scheme": Column((*_ASSESSMENT, "scheme")),
-    "assessment_value": Column((*_ASSESSMENT, "value")),
-    "assessment_jurisdiction": Column((*_ASSESSMENT, "jurisdiction")),
-    "assessment_status": Column((*_ASSESSMENT, "status")),
-    "user_jurisdictions": Column(("user_jurisdictions",), "list"),
-    "victim_jurisdictions": Column(("victim_jurisdictions",), "list"),
-    "correlation_system": Column((*_CORRELATION, "system")),
-    "correlation_ref": Column((*_CORRELATION, "ref")),
-}
+
+COLUMNS: Final = _read_columns()
 #: Columns about the row itself, not part of the submission.
 ASIDE = frozenset({"origin", "label"})
 KNOWN = frozenset({*COLUMNS, *ASIDE})

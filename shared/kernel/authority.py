@@ -1,4 +1,4 @@
-"""Authorisation: one deny-by-default table, role × relation × action × state. What no row permits is refused."""
+"""Authorisation: one deny-by-default table, role × action × state of one's own row. What no row permits is refused."""
 
 from __future__ import annotations
 
@@ -31,13 +31,6 @@ class Scope(NamedTuple):
     parties: tuple[str, ...] = ()
 
 
-class Relation(StrEnum):
-    """How the acting party stands to a row: `foreign` rows are answered exactly like absent ones."""
-
-    OWN = "own"
-    FOREIGN = "foreign"
-
-
 @dataclass(frozen=True, slots=True)
 class Permit:
     """`roles` may do `action` on their own rows of `resource` that are in one of `states`."""
@@ -58,10 +51,6 @@ class Authority:
             for role in permit.roles
             for state in permit.states
         )
-
-    def permits(self, resource: str, role: Role, relation: Relation, *, action: str, state: str) -> bool:
-        """Whether the cell is permitted. Foreign rows never are, whatever the role."""
-        return relation is Relation.OWN and (resource, role, action, state) in self._cells
 
     def require(self, resource: str, role: Role, *, action: str, state: str) -> None:
         """Let pass or raise: `forbidden` (403) if the role never may, `state_forbids` (409) if not in this state."""

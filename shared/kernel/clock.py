@@ -43,14 +43,6 @@ def coarse(instant: datetime) -> datetime:
     return instant.replace(second=instant.second // COARSE_S * COARSE_S, microsecond=0)
 
 
-def rested(noted: datetime | None, now: datetime, pause: timedelta) -> bool:
-    """Whether a pause is over that began when this was noted.
-
-    What was noted further ahead than that was noted by a clock that has been set right since.
-    """
-    return noted is None or abs(now - noted) >= pause
-
-
 @lru_cache(4096)  # the same few are written again and again; equal instants have one text
 def rfc3339(instant: datetime) -> str:
     """Write `instant` as RFC 3339 UTC with milliseconds and `Z`: fixed width, sorts as text.

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import (
@@ -30,9 +31,8 @@ from shared.messaging.exceptions import (
     bound_name,
 )
 from shared.messaging.ports import OperatorKind, OperatorLine
-from shared.messaging.reactions import apply_outcomes
 from shared.messaging.resync import Holdings, ResyncRequest
-from shared.messaging.resync_steps import take_holdings, take_request
+from shared.messaging.resync_steps import apply_outcomes, take_holdings, take_request
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.streams import (
@@ -56,7 +56,7 @@ class Arrived(NamedTuple):
     place: Place
     digest: bytes
     named: Named
-    record: bytes
+    record: bytes | Record
     is_p0: bool = False
     body: OutcomeList | ResyncRequest | Holdings | None = None
 
@@ -281,28 +281,24 @@ def _hear_ack(scope: Scope, incoming: Incoming, ack: Ack) -> None:
         scope.acks.append((ack.pair.addressee, Reader.AUDIT, ack))
 
 
-async def observe_batch(scope: Scope, pair: Pair, lane: Lane, *, records: Sequence[ArrivedRecord]) -> int:
+def observe_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord]) -> list[Taken]:
     """Take one batch as audit, which reads the streams of others by the same rules and answers no message.
 
-    Return how many records were read.
+    Return the messages that are taken. The caller loads and saves the receive state.
     """
-    incoming = await scope.tx.load_incoming(pair, lock=True)
     plan = plan_batch(incoming, lane, records, room=len(records) + 1)
     for ack in plan.acks:
         # The writer of the streams asks both readers with one record, in its topic.
-        if ack.reader == pair.writer and ack.nonce is not None:
+        if ack.reader == incoming.pair.writer and ack.nonce is not None:
             incoming.owes_ack, incoming.echo = True, ack.nonce
-    await scope.inbound.apply(scope, [taken for taken, _ in plan.taken])
-    await scope.tx.save_incoming(incoming)
-    return plan.read_count
+    return [taken for taken, _ in plan.taken]
 
 
-async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecord]) -> None:
+def observe_copies(incoming: Incoming, copies: Sequence[ArrivedRecord]) -> list[Taken]:
     """Take copies of one pair's messages as audit. They are in another topic, so no position moves.
 
     A copy never enters an incarnation: audit enters those that the addressee can read, and only from the same topic.
     """
-    incoming = await scope.tx.load_incoming(pair, lock=True)
     taken = []
     for record in copies:
         arrived = record.content
@@ -310,6 +306,4 @@ async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecor
             fit = incoming.fit(arrived.place, record.broker_time)
             if fit is Fit.TAKE:
                 taken.append(_take(incoming, fit, record, arrived=arrived))
-    if taken:
-        await scope.inbound.apply(scope, taken)
-        await scope.tx.save_incoming(incoming)
+    return taken

@@ -55,7 +55,11 @@ def track_of(message: MessageType, sender: str, recipient: str, *, subject: UUID
     role = role_of(message)
     if role is Role.FACT:
         return None
-    owner, other = parties_of(role, sender, recipient)
+    return key_of(*parties_of(role, sender, recipient), subject=subject)
+
+
+def key_of(owner: str, other: str, *, subject: UUID) -> UUID:
+    """Return the key of the track of a subject of `owner` with another party."""
     named = _TRACK_CONTEXT + f"{owner}\n{other}\n{subject}\n".encode()
     return _form(subject.int >> 80, sha256(named).digest())
 
@@ -73,11 +77,14 @@ def act_of(message_id: UUID, clear: Mapping[str, object]) -> UUID:
     if (act := clear.get("act")) is not None:
         return UUID(str(act))
     if (edge_id := clear.get("edge_id")) is not None:
-        revision = clear.get("revision") or 1
-        named = _EDGE_CONTEXT + f"{UUID(str(edge_id))}\n{revision}\n".encode()
-        digest = sha256(named).digest()
-        return _form(int.from_bytes(digest[10:16]), digest)
+        return edge_act(UUID(str(edge_id)), clear.get("revision") or 1)
     return message_id
+
+
+def edge_act(edge_id: UUID, revision: object) -> UUID:
+    """Return the act that an edge in one revision is."""
+    digest = sha256(_EDGE_CONTEXT + f"{edge_id}\n{revision}\n".encode()).digest()
+    return _form(int.from_bytes(digest[10:16]), digest)
 
 
 def named_of(

@@ -17,15 +17,13 @@ from typing import Final, Self
 
 import asyncpg
 
-from shared.contracts.answers import WithdrawalAnswer
+from shared.contracts.answers import Erasure, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.contracts.erasures import Erasure
 from shared.contracts.questions import LapsedQuestion
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
+from shared.exchange.acts import ERASE, LAPSE
 from shared.exchange.keeping import reason_to_keep
-from shared.exchange.rows.erasures import ERASE
-from shared.exchange.rows.questions import LAPSE
 from shared.exchange.states import may_come_in, row
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
@@ -64,7 +62,6 @@ class ByRule:
     instance: str
     directory: Callable[[], DirectoryIndex]
     clock: Clock
-    wake: Callable[[], None] = lambda: None
     aside: SetAside = field(default_factory=SetAside)
 
     @classmethod
@@ -77,7 +74,6 @@ class ByRule:
             instance=machinery.instance,
             directory=machinery.directory,
             clock=machinery.clock,
-            wake=machinery.wake,
             aside=machinery.aside,
         )
 
@@ -95,10 +91,7 @@ class ByRule:
             async with self.database.transaction(RowScope(of, Role.SERVICE, "apply")) as session:
                 await do(Ruling(self, session, self.items(session.driver, self.kek), directory, taking))
 
-        done = await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
-        if done:
-            self.wake()
-        return done
+        return await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
 
     def unheard(self) -> Sequence[str]:
         """The parties that are suspended: nobody hears what is said for them."""

@@ -11,8 +11,8 @@ import asyncpg
 
 from shared.contracts.facts import RecordRevealedClear
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.compose import compose_revealed
 from shared.exchange.message import Draft
-from shared.exchange.revealed import compose_revealed
 from shared.routing.directory_index import DirectoryIndex
 
 

@@ -23,10 +23,9 @@ from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
 from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import Identity
+from shared.runtime.http.identity import Identity, whoami_router
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import BIGINT_MAX, Limit
-from shared.runtime.http.whoami import whoami_router
 
 _ID: Final = "019b2d3c-4400-7000-8000-000000000003"
 _WEBHOOK: Final[dict[str, JsonValue]] = {

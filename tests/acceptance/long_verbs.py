@@ -25,6 +25,9 @@ HOUR_S: Final = 3600.0
 LOOP_AIMS: Final = {"single": (500, 3.0), "batch": (1_000, 1.7)}
 #: From acceptance to the recipient's commit, 99th percentile in milliseconds, by posts a second.
 DELIVERY_AIMS: Final = {"100": 60.0, "200": 100.0}
+#: What each outage of a topic prints of others and of itself.
+UNWRITABLE: Final = [f"{how}: {what}" for how in How for what in ("others' delivery", "delivered")]
+SERVICES: Final = "hotline", "law_enforcement", "industry", "audit"
 
 
 class Missed(AssertionError):
@@ -36,113 +39,6 @@ class Program(NamedTuple):
 
     text: str
     code: int
-
-
-def the_simulation(folder: Path) -> str:
-    return said(printed(folder, "tests.simulation.streams", "10000"), "{'")
-
-
-def the_rules_taken_away(folder: Path) -> str:
-    return said(printed(folder, "tests.simulation.streams", "400", "--controls"), f"{len(CONTROLS)} controls, ")
-
-
-def the_simulation_over_postgresql(folder: Path) -> str:
-    return said(printed(folder, "tests.simulation.streams", "200", "--sql"), "200 of 200 seeds ")
-
-
-def the_outage(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.outage"), "posted while", "answer: ", "unacknowledged when", "posted ")
-
-
-def the_stopped_servers(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.stopped"), "database away", "broker away")
-
-
-def the_lost_records(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.lost_records"), "lost to topics", "posted ")
-
-
-def the_unwritable_topic(folder: Path) -> str:
-    text = printed(folder, "tests.failures.unwritable")
-    return said(text, *(f"{how}: {what}" for how in How for what in ("others' delivery", "delivered")))
-
-
-def the_recipient_down(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.recipient_down"), "200000 unacknowledged", "copies while")
-
-
-def the_pollers(folder: Path) -> str:
-    return said(printed(folder, "tests.services.law_enforcement.pollers"), "polled: ")
-
-
-def the_timers(folder: Path) -> str:
-    return said(printed(folder, "tests.shared.runtime.timers.long_run"), "timers ")
-
-
-def the_poison(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.poison"), "poison: ", "rows of poison")
-
-
-def the_exhaustion(folder: Path) -> str:
-    text = printed(folder, "tests.failures.exhaustion")
-    return said(text, "dearest_bodies: ", "refused_bodies: ", "idle_sockets: ", "endless_trailers: ")
-
-
-def the_budgets(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.budgets"), "greedy party", "others: ", "others' p99", "memory of")
-
-
-def the_idle_exchange(folder: Path) -> str:
-    return said(printed(folder, "tests.benchmarks.idle"), "idle: ", "audit over ")
-
-
-def the_flat_looks(folder: Path) -> str:
-    return said(printed(folder, "tests.benchmarks.flat"), "hotline: ", "industry: ", "law_enforcement: ", "audit: ")
-
-
-def the_fuzzed_services(folder: Path) -> str:
-    services = ("hotline: ", "law_enforcement: ", "industry: ", "audit: ")
-    return said(printed(folder, "tests.contracts.fuzzed"), *services)
-
-
-def the_rendered_pages(folder: Path) -> str:
-    return said(printed(folder, "tests.benchmarks.rendering"), "pages: ", "rows: ")
-
-
-def the_known_places(folder: Path) -> str:
-    return said(printed(folder, "tests.benchmarks.known_places"), "known and new places: ", "with the look before")
-
-
-def the_filled_accounts(folder: Path) -> str:
-    printed_text = printed(folder, "tests.benchmarks.filled_accounts")
-    return said(printed_text, "whole: ", "the last day: ", "retention: ", "whole after retention: ")
-
-
-def the_cost_of_filled_stores(folder: Path) -> str:
-    return said(printed(folder, "tests.benchmarks.filled_cost"), "cost of a referral: ")
-
-
-def the_soak(folder: Path) -> str:
-    text = printed(folder, "tests.failures.soak")
-    return said(text, "50 kills, 10 freezes", "ends lost ", "restored ", "requests ", "answered after", "posted ")
-
-
-def the_life(folder: Path) -> str:
-    text = printed(folder, "tests.failures.life", "--seconds", "1200")
-    return said(text, "lived: ", "events sent ", "told of clocks", "posted ")
-
-
-def the_moved_provider(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.moves", "--count", "500"), "moved: ")
-
-
-def the_restored(folder: Path) -> str:
-    text = printed(folder, "tests.failures.restores", "--count", "1000")
-    return said(text, "restored audit", "restored law_enforcement", "restored hotline")
-
-
-def the_steady_tests(folder: Path) -> str:
-    return said(printed(folder, "tests.acceptance.steady"), "steady: ")
 
 
 def the_guard_report(folder: Path) -> str:
@@ -192,39 +88,9 @@ def _as_aimed(report: Mapping[str, Any]) -> bool:
     return fast and all(report["open_loop"][rate]["to_recipient_ms"]["p99"] < ms for rate, ms in DELIVERY_AIMS.items())
 
 
-LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
-    verb.__name__: verb
-    for verb in (
-        the_simulation,
-        the_rules_taken_away,
-        the_simulation_over_postgresql,
-        the_outage,
-        the_stopped_servers,
-        the_lost_records,
-        the_unwritable_topic,
-        the_recipient_down,
-        the_pollers,
-        the_timers,
-        the_poison,
-        the_exhaustion,
-        the_budgets,
-        the_bench,
-        the_counters,
-        the_idle_exchange,
-        the_flat_looks,
-        the_fuzzed_services,
-        the_rendered_pages,
-        the_known_places,
-        the_filled_accounts,
-        the_cost_of_filled_stores,
-        the_guard_report,
-        the_soak,
-        the_life,
-        the_moved_provider,
-        the_restored,
-        the_steady_tests,
-    )
-}
+def shown_by(command: str, *beginnings: str) -> Callable[[Path], str]:
+    """Return a verb that runs this command of `tests` and returns its last line with each beginning."""
+    return lambda folder: said(printed(folder, *command.split()), *beginnings)
 
 
 def printed(folder: Path, module: str, *arguments: str) -> Program:
@@ -266,3 +132,49 @@ def _of_the_guard(figure: Mapping[str, Any]) -> str:
 def _latencies(found: Mapping[str, Mapping[str, float]]) -> str:
     """p50 and p99 of each span of time."""
     return ", ".join(f"{name.removesuffix('_ms')} {each['p50']:g} / {each['p99']:g} ms" for name, each in found.items())
+
+
+LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
+    "the_simulation": shown_by("tests.simulation.streams 10000", "{'"),
+    "the_rules_taken_away": shown_by("tests.simulation.streams 400 --controls", f"{len(CONTROLS)} controls, "),
+    "the_simulation_over_postgresql": shown_by("tests.simulation.streams 200 --sql", "200 of 200 seeds "),
+    "the_outage": shown_by("tests.failures.outage", "posted while", "answer: ", "unacknowledged when", "posted "),
+    "the_stopped_servers": shown_by("tests.failures.stopped", "database away", "broker away"),
+    "the_lost_records": shown_by("tests.failures.lost_records", "lost to topics", "posted "),
+    "the_unwritable_topic": shown_by("tests.failures.unwritable", *UNWRITABLE),
+    "the_recipient_down": shown_by("tests.failures.recipient_down", "200000 unacknowledged", "copies while"),
+    "the_pollers": shown_by("tests.services.law_enforcement.pollers", "polled: "),
+    "the_timers": shown_by("tests.shared.runtime.timers.long_run", "timers "),
+    "the_poison": shown_by("tests.failures.poison", "poison: ", "rows of poison"),
+    "the_exhaustion": shown_by(
+        "tests.failures.exhaustion", "dearest_bodies: ", "refused_bodies: ", "idle_sockets: ", "endless_trailers: "
+    ),
+    "the_budgets": shown_by("tests.failures.budgets", "greedy party", "others: ", "others' p99", "memory of"),
+    "the_bench": the_bench,
+    "the_counters": the_counters,
+    "the_idle_exchange": shown_by("tests.benchmarks.idle", "idle: ", "audit over "),
+    "the_flat_looks": shown_by("tests.benchmarks.flat", "hotline: ", "industry: ", "law_enforcement: ", "audit: "),
+    "the_fuzzed_services": shown_by("tests.contracts.fuzzed", *(f"{service}: " for service in SERVICES)),
+    "the_rendered_pages": shown_by("tests.benchmarks.rendering", "pages: ", "rows: "),
+    "the_known_places": shown_by("tests.benchmarks.known_places", "known and new places: ", "with the look before"),
+    "the_filled_accounts": shown_by(
+        "tests.benchmarks.filled_accounts", "whole: ", "the last day: ", "retention: ", "whole after retention: "
+    ),
+    "the_cost_of_filled_stores": shown_by("tests.benchmarks.filled_cost", "cost of a referral: "),
+    "the_guard_report": the_guard_report,
+    "the_soak": shown_by(
+        "tests.failures.soak",
+        "50 kills, 10 freezes",
+        "ends lost ",
+        "restored ",
+        "requests ",
+        "answered after",
+        "posted ",
+    ),
+    "the_life": shown_by("tests.failures.life --seconds 1200", "lived: ", "events sent ", "told of clocks", "posted "),
+    "the_moved_provider": shown_by("tests.failures.moves --count 500", "moved: "),
+    "the_restored": shown_by(
+        "tests.failures.restores --count 1000", "restored audit", "restored law_enforcement", "restored hotline"
+    ),
+    "the_steady_tests": shown_by("tests.acceptance.steady", "steady: "),
+}

@@ -240,8 +240,8 @@ async def test_no_accountant_can_read_what_was_reported(settled: Exchange) -> No
         ("hotline", "SELECT content FROM referral"),
         ("hotline", "SELECT content FROM segment"),
         ("hotline", "SELECT record FROM exception"),
-        ("law_enforcement", "SELECT content FROM received"),
-        ("industry", "SELECT content FROM received"),
+        ("law_enforcement", "SELECT record FROM received"),
+        ("industry", "SELECT record FROM received"),
         ("hotline", "SELECT wrapped_key FROM referral"),
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

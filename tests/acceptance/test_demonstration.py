@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.links import SHOWN
+from deploy.demo.run import SHOWN
 from deploy.scenarios.story import stories
 from tests.acceptance.demonstration import (
     Demonstration,

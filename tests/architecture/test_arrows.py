@@ -20,7 +20,7 @@ PLANTS = [
     ("top", "shared/runtime/http/edge.py", "import client.transport"),
     ("top", "services/hotline/domain.py", "import client.problem"),
     ("top", "client/problem.py", "import services.hotline.domain"),
-    ("top", "services/audit/app.py", "import deploy.parties"),
+    ("top", "services/audit/app.py", "import deploy.serve"),
     ("services", "services/hotline/domain.py", "import services.industry.domain"),
     ("service", "services/hotline/domain.py", "import services.hotline.ports"),
     ("service", "services/industry/ports.py", "import services.industry.use_cases"),
@@ -30,6 +30,9 @@ PLANTS = [
     ("service", "services/hotline/api.py", "import services.hotline.bus"),
     ("service", "services/hotline/bus.py", "import services.hotline.app"),
     ("service", "services/hotline/extras.py", ""),
+    ("audit", "services/audit/store/entries.py", "import services.audit.use_cases"),
+    ("audit", "services/audit/domain/reading.py", "import services.audit.intake"),
+    ("audit", "services/audit/extras.py", ""),
     ("shared", "shared/kernel/clock.py", "import shared.vocabulary.code"),
     ("shared", "shared/ledger/tree.py", "import shared.vocabulary.code"),
     ("shared", "shared/vocabulary/code.py", "import shared.contracts.base"),
@@ -80,8 +83,7 @@ PLANTS = [
     ("stores", "shared/party/origin/store/filing.py", "import starlette"),
     ("purity", "shared/party/origin/domain.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),
-    ("purity", "services/audit/ports.py", "import asyncpg"),
-    ("purity", "services/audit/use_cases.py", "import shared.messaging.store.outgoing"),  # reaches asyncpg indirectly
+    ("purity", "services/audit/domain/shown.py", "import asyncpg"),
     ("party-drivers", "services/industry/use_cases.py", "import asyncpg"),
     ("purity", "shared/exchange/accept.py", "import opentelemetry"),
     ("purity", "shared/routing/engine.py", "import faststream"),
@@ -93,7 +95,7 @@ PLANTS = [
     ("purity", "shared/kernel/clock.py", "import opentelemetry"),
     ("client", "client/transport.py", "import asyncpg"),
     ("client", "deploy/sandbox/desks.py", "import shared.runtime.database.transactions"),
-    ("site", "deploy/operator/topics.py", "import deploy.devstack.kafka"),
+    ("site", "deploy/operator/state.py", "import deploy.devstack.kafka"),
     ("site", "deploy/operator/doctor.py", "import deploy.stack_children"),  # reaches the dev stack indirectly
     ("site", "deploy/accounting/books.py", "import deploy.devstack.state"),
     ("site", "deploy/site/endpoints.py", "import deploy.devstack.state"),

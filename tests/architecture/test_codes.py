@@ -41,8 +41,6 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ): frozenset(),
     ("shared/exchange/accept.py", "unread_as(type_text)"): frozenset({"type_unknown", "version_unknown"}),
     ("shared/runtime/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
-    # The code with which messaging left a record unread: those of `shared.messaging.arrival`.
-    ("services/audit/domain/reading.py", "observed.code"): frozenset(),
     ("client/cli/referral.py", "error.code"): frozenset(),
     ("client/problem.py", "code"): frozenset(),
     ("deploy/operator/desk.py", "objection.code"): frozenset(),

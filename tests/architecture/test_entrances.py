@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import pytest
 from fastapi import FastAPI
@@ -13,13 +15,68 @@ from starlette.routing import BaseRoute, Route
 
 from deploy.artifacts.openapi import ASSEMBLE, offline
 from shared.runtime.admission.budgets import BUDGETS
-from shared.runtime.admission.entrances import CLASSES, POOLS, ChargedPrincipal, Entrance, read_entrances
 from shared.runtime.http.identity import identified
 from tests.architecture.source import PRODUCT, Module, modules, parse
 
 #: The dependency by which a route charges a key.
 CHARGES = f"{identified.__name__}.<locals>.identity_of"
-OF_KEYS = {ChargedPrincipal.KEY, ChargedPrincipal.KEY_OR_SESSION}
+OF_KEYS = {"key", "key_or_session"}
+#: Each bounded pool, and the constant that bounds it.
+POOLS: Final[Mapping[str, str]] = {
+    "connections": "shared.runtime.http.server:CONNECTIONS_MAX",
+    "connections_at_rest": "shared.runtime.http.server:RESTING_MAX",
+    "bodies": "shared.runtime.http.bodies:BODIES",
+    "sign_in": "shared.runtime.admission.budgets:SIGN_IN",
+    "api_keys": "shared.runtime.admission.key_table:KEYS_MAX",
+    "long_polls": "shared.runtime.database.feed_reading:PLACES_MAX",
+    "intake": "shared.party.origin.use_cases.ways:WAITING_MAX",
+    "checks": "shared.runtime.http.aside:WAITING_MAX",
+    "webhooks": "shared.runtime.courier.endpoints:ENDPOINTS_MAX",
+    "webhook_sending": "shared.runtime.courier.courier:ADDRESSES_MAX",
+}
+
+
+class EntranceClass(NamedTuple):
+    """The principal, budgets and pools of a class of requests. A few bytes are charged to nobody."""
+
+    charged: str
+    budgets: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+
+
+_ASKING: Final = ("requests", "bytes")
+_WORKING: Final = (*_ASKING, "work")
+
+CLASSES: Final = {
+    "probe": EntranceClass("nobody"),
+    "document": EntranceClass("nobody"),
+    "sign_in": EntranceClass("address", (), ("sign_in",)),
+    "read": EntranceClass("key", _ASKING),
+    "page": EntranceClass("session", _ASKING),
+    "export": EntranceClass("key_or_session", _ASKING),
+    "long_poll": EntranceClass("key_or_session", _ASKING, ("long_polls",)),
+    "act": EntranceClass("key", _ASKING, ("bodies",)),
+    "form": EntranceClass("session", _ASKING, ("bodies",)),
+    "change": EntranceClass("key", _WORKING, ("bodies",)),
+    "change_form": EntranceClass("session", _WORKING, ("bodies",)),
+    "bulk": EntranceClass("key", _WORKING, ("bodies",)),
+    "bulk_form": EntranceClass("session", _WORKING, ("bodies",)),
+    "file": EntranceClass("key_or_session", _WORKING, ("bodies", "intake")),
+    "check": EntranceClass("key_or_session", _WORKING, ("bodies", "checks")),
+}
+
+
+class Entrance(NamedTuple):
+    """One route: its methods but for HEAD, separated by commas, and its path as the router has it."""
+
+    methods: str
+    path: str
+
+
+def read_entrances() -> dict[Entrance, str]:
+    """Read `entrances.tsv`: the class of each route of the services."""
+    _, *rows = Path(__file__).with_name("entrances.tsv").read_text(encoding="utf-8").splitlines()
+    return {Entrance(methods, path): name for methods, path, name in (row.split("\t") for row in rows)}
 
 
 def routes_of(routes: Sequence[BaseRoute]) -> Iterator[Route | APIRoute]:
@@ -57,7 +114,7 @@ def test_a_route_below_v1_is_charged_to_a_key_and_no_other_says_so(name: str) ->
             charges = CHARGES in {each.call.__qualname__ for each in route.dependant.dependencies if each.call}
             assert charges == (charged in OF_KEYS), entrance
         else:
-            assert charged is not ChargedPrincipal.KEY, entrance
+            assert charged != "key", entrance
 
 
 def test_a_new_route_without_a_row_is_found() -> None:

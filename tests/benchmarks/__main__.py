@@ -164,7 +164,7 @@ async def _sealed_bytes(running: Stage) -> int:
     admin = running.endpoints.database_admin_url
     assert admin is not None
     connection = await asyncpg.connect(admin.rpartition("/")[0] + "/causeway_hotline")
-    sealed = await connection.fetchval("SELECT avg(octet_length(content))::int FROM received")
+    sealed = await connection.fetchval("SELECT avg(octet_length(record))::int FROM received")
     await connection.close()
     return int(sealed)
 

@@ -31,8 +31,8 @@ def sent(*, ago: str) -> Sequence[str]:
     """Fills the streams to one recipient: `{rows}` messages, segments of ten."""
     return (
         f"""
-INSERT INTO stream_pair (peer, incarnation, is_audited, probe_pause_s, is_limited, source_count)
-VALUES ('{SLOW}', '{INCARNATION}', true, 60, false, 0)
+INSERT INTO stream_pair (peer, incarnation, state)
+VALUES ('{SLOW}', '{INCARNATION}', '{{{{"is_audited":true,"probe_pause_s":60}}}}')
 """,
         f"""
 INSERT INTO stream (peer, lane, incarnation, last, chain, sent, moved_at, acked, audit_acked, kept_above, kept_chain,
@@ -56,7 +56,7 @@ def received(*, id_: str, party: str, ago: str) -> Sequence[str]:
     """Fills what is held of one writer: tracks with their edges, its streams, and messages that wait."""
     return (
         f"""
-INSERT INTO track (peer, side, subject, item, owner, other, acts, edges)
+INSERT INTO track (peer, side, track, subject, owner, other, track_acts, track_edges)
 SELECT '{WRITER}', 0, {id_}, {id_}, {party}, 'us.example', ARRAY[gen_random_uuid()],
        jsonb_build_object({id_}, jsonb_build_array(1, repeat('ab', 32)))
 FROM generate_series(1, {{rows}}) AS i

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -172,7 +173,7 @@ async def _sizes(owned: OwnedDatabase) -> dict[str, int]:
 async def _applied(owned: OwnedDatabase, now: datetime) -> tuple[float, list[dict[str, object]]]:
     """How long retention took, and what it ended."""
     began = time.perf_counter()
-    ended = [each.as_json() for each in await apply(owned, now)]
+    ended = [asdict(each) for each in await apply(owned, now)]
     return time.perf_counter() - began, ended
 
 

@@ -14,7 +14,7 @@ import asyncio
 import random
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
 from pathlib import Path
@@ -22,15 +22,14 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Final
 from unittest.mock import patch
-from uuid import UUID
 
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.locations import FORMS, locations
-from shared.exchange.prepare import Prepared
 from shared.party.apart import Apart
+from shared.party.origin.domain import Reply, Request
 from shared.party.origin.store import filing
 from shared.party.origin.store.edges import opened
-from shared.party.origin.store.filing import PostgresFiling
+from shared.party.origin.store.filing import Otherwise, PostgresFiling, ToFile
 from shared.party.origin.store.locations import Locations
 from shared.runtime.watch.aside import SetAside
 from tests.services.databases import migrated, running_postgres
@@ -73,14 +72,14 @@ class Difference:
 class LookingFiling(PostgresFiling):
     """What an intake must not do: it looks for the place, and opens what names it, before it answers."""
 
-    async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
-        for each in prepared:
+    async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
+        for each in filing.prepared:
             record = ReferralRecord.model_validate_json(each.content)
             for place in locations(record.items, max(FORMS)):
                 token = self._kek.location_token(each.origin, max(FORMS), place.form)
                 for row in await self._driver.fetch(_NAMED, each.origin, max(FORMS), token):
                     opened(row, self._kek)
-        return await super().file(prepared, submitted)
+        return await super().file(asked, filing)
 
 
 def signed_ranks(differences: Sequence[float]) -> float:

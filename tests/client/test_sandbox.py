@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -17,26 +18,28 @@ from hypothesis import strategies as st
 
 import deploy.sandbox
 from client.api import CausewayClient
-from deploy.sandbox import behaviour
-from deploy.sandbox.acts import deed
-from deploy.sandbox.behaviour import Accept, Draw, NotOurs, Report, agency_acts, hotline_acts, provider_acts
-from deploy.sandbox.desks import Desk, Work, agency_work, hotline_work, provider_work
-from deploy.sandbox.tally import Tally
+from deploy.sandbox.behaviour import SHARES, Draw, agency_acts, hotline_acts, provider_acts
+from deploy.sandbox.desks import Desk, Tally, Work, work_of
 from shared.contracts.answers import OutcomeReportedClear
 from shared.contracts.fields import CaseReference
-from shared.contracts.offers import AssessedItems, OfferFindings
+from shared.contracts.transfers import AssessedItems, OfferFindings
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
-from shared.vocabulary.answers import CaseOutcome
+from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
+from shared.vocabulary.routing import PartyKind
 from tests.client.fake_recipients import FakeRecipients, Item
 from tests.client.fake_service import BASE_URL, KEY
 
 SPACE = UUID("019ab0e5-1111-7111-8111-111111111111")
 OTHERS = ("provider-002.example", "provider-003.example")
-TABLES: dict[str, Mapping[Any, int]] = {
-    name: table
-    for name, table in vars(behaviour).items()
-    if name.isupper() and isinstance(table, dict) and all(isinstance(share, int) for share in table.values())
+#: What the vocabularies have that is drawn.
+DRAWN: dict[str, type[StrEnum]] = {
+    "decline": CaseDeclineReason,
+    "first": CaseOutcome,
+    "last": CaseOutcome,
+    "close": CloseReason,
+    "actions": NoticeAction,
+    "reject": NoticeRejection,
 }
 
 
@@ -46,9 +49,9 @@ def ids(count: int, start: int = 0) -> list[UUID]:
 
 CLOCK = ManualClock(datetime(2026, 4, 1, tzinfo=UTC))
 WORK: dict[str, Work] = {
-    "hotline": hotline_work("hotline-nl.example", seed="1", clock=CLOCK),
-    "agency": agency_work("police-nl.example", seed="1", clock=CLOCK),
-    "provider": provider_work("provider-001.example", seed="1", clock=CLOCK, others=OTHERS),
+    "hotline": work_of(PartyKind.HOTLINE, "hotline-nl.example", seed="1", clock=CLOCK),
+    "agency": work_of(PartyKind.LAW_ENFORCEMENT, "police-nl.example", seed="1", clock=CLOCK),
+    "provider": work_of(PartyKind.INDUSTRY, "provider-001.example", seed="1", clock=CLOCK, others=OTHERS),
 }
 #: In which state something is new to it.
 NEW = {kind: work.new for kind, work in WORK.items()}
@@ -66,22 +69,19 @@ def offered(count: int, state: str = "offered") -> FakeRecipients:
 # -- behaviour ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
-def test_every_table_of_shares_adds_up_to_100(name: str) -> None:
-    assert sum(TABLES[name].values()) == 100
+@pytest.mark.parametrize("name", sorted(SHARES))
+def test_every_table_of_shares_adds_up_to_100_and_has_words_of_its_vocabulary(name: str) -> None:
+    assert sum(SHARES[name].values()) == 100
+    words = {word for choice in SHARES[name] for word in choice.split(" + ")} - {"none"}
+    assert name not in DRAWN or words <= {*DRAWN[name]}
 
 
 def test_the_readme_states_the_shares_that_the_code_draws_from() -> None:
     text = Path(deploy.sandbox.__file__).with_name("README.md").read_text()
     stated = {cell: int(share) for cell, share in re.findall(r"^\| `([^`]+)` +\| +(\d+) % +\|", text, re.MULTILINE)}
-    drawn = {f"agency: {name}": share for name, share in behaviour.AGENCY.items()}
-    drawn |= {f"provider: {name}": share for name, share in behaviour.PROVIDER.items()}
-    drawn |= {f"hotline: {name}": share for name, share in behaviour.HOTLINE.items()}
-    drawn |= {f"findings: {' + '.join(words)}": share for words, share in behaviour.FINDINGS.items()}
-    drawn |= {f"first outcome: {name or 'none'}": share for name, share in behaviour.FIRST_OUTCOME.items()}
-    drawn |= {f"last outcome: {name or 'none'}": share for name, share in behaviour.LAST_OUTCOME.items()}
-    drawn |= {f"actions: {' + '.join(actions)}": share for actions, share in behaviour.ACTIONS.items()}
-    assert stated == drawn
+    told = {name: name for name in ("agency", "provider", "hotline", "findings", "actions")}
+    told |= {"first": "first outcome", "last": "last outcome"}
+    assert stated == {f"{told[name]}: {each}": share for name in told for each, share in SHARES[name].items()}
 
 
 @settings(deadline=None)
@@ -89,28 +89,20 @@ def test_the_readme_states_the_shares_that_the_code_draws_from() -> None:
 def test_the_same_seed_party_and_id_always_act_alike_and_within_the_contracts(seed: str, subject: UUID) -> None:
     acts = agency_acts(Draw(seed, "police-nl.example", subject))
     assert acts == agency_acts(Draw(seed, "police-nl.example", subject))
-    reports = [act for act in acts if isinstance(act, Report)]
+    reports = [act.said for act in acts if act.act == "outcome"]
     assert len(reports) <= 2
-    assert not reports or isinstance(acts[0], Accept)
+    assert not reports or acts[0].act == "accept"
+    act = {"referral_id": subject, "revision": 1, "act": subject, "number": 2}
     for report in reports:
-        OutcomeReportedClear(
-            referral_id=subject,
-            revision=1,
-            act=subject,
-            number=2,
-            outcome=report.outcome,
-            close_reason=report.close_reason,
-            child_identified=report.child_identified,
-            child_safeguarded=report.child_safeguarded,
-        )
-    assert [report.outcome in (CaseOutcome.CLOSED, CaseOutcome.CONVICTION) for report in reports[:1]] in ([], [False])
+        OutcomeReportedClear.model_validate(act | report)
+    assert not {CaseOutcome.CLOSED, CaseOutcome.CONVICTION} & {report["outcome"] for report in reports[:1]}
     pattern = CaseReference.__metadata__[0].pattern  # type: ignore[attr-defined]
-    assert all(re.fullmatch(pattern, act.case_reference) for act in acts if isinstance(act, Accept))
+    assert all(re.fullmatch(pattern, act.said["case_reference"]) for act in acts if act.act == "accept")
 
 
 @given(st.text(), st.uuids())
 def test_a_hotline_never_stays_silent_and_keeps_to_the_rules_of_assessments(seed: str, subject: UUID) -> None:
-    first, *others = (deed(act, at=CLOCK.now()) for act in hotline_acts(Draw(seed, "hotline-nl.example", subject)))
+    first, *others = hotline_acts(Draw(seed, "hotline-nl.example", subject))
     assert first.act in ("accept", "decline")
     for assessed in others:
         findings = OfferFindings.model_validate(assessed.said)
@@ -120,8 +112,8 @@ def test_a_hotline_never_stays_silent_and_keeps_to_the_rules_of_assessments(seed
 
 def test_answers_come_in_the_stated_shares() -> None:
     count = 10_000
-    drawn = Counter(Draw("1", "police-nl.example", one).one_of("agency", behaviour.AGENCY) for one in ids(count))
-    assert all(abs(drawn[name] / count - share / 100) < 0.02 for name, share in behaviour.AGENCY.items())
+    drawn = Counter(Draw("1", "police-nl.example", one).one_of("agency") for one in ids(count))
+    assert all(abs(drawn[name] / count - share / 100) < 0.02 for name, share in SHARES["agency"].items())
 
 
 def test_another_seed_and_another_party_act_otherwise() -> None:
@@ -134,12 +126,12 @@ def test_another_seed_and_another_party_act_otherwise() -> None:
 
 
 def test_a_provider_points_to_another_and_never_to_itself_or_to_nobody_known() -> None:
-    pointed = [
-        act for one in ids(500) for act in provider_acts(Draw("1", "p", one), OTHERS) if isinstance(act, NotOurs)
-    ]
-    assert {act.suggested for act in pointed} == set(OTHERS)
-    alone = [act for one in ids(500) for act in provider_acts(Draw("1", "p", one), ()) if isinstance(act, NotOurs)]
-    assert {act.suggested for act in alone} == {None}
+    def pointed(others: Sequence[str]) -> set[str | None]:
+        acts = [act for one in ids(500) for act in provider_acts(Draw("1", "p", one), others, CLOCK.now())]
+        return {act.said["disowned"][0].get("suggested") for act in acts if act.act == "not_ours"}
+
+    assert pointed(OTHERS) == set(OTHERS)
+    assert pointed(()) == {None}
 
 
 # -- desks --------------------------------------------------------------------------------------------------
@@ -152,7 +144,7 @@ async def test_an_agency_leaves_every_case_in_the_state_its_behaviour_leads_to()
     expected: Counter[str] = Counter()
     for one in ids(200):
         acts = agency_acts(Draw("1", "police-nl.example", one))
-        expected[{0: "offered", 2: "ongoing", 3: "closed"}.get(len(acts)) or f"{type(acts[0]).__name__.lower()}"] += 1
+        expected[{0: "offered", 2: "ongoing", 3: "closed"}.get(len(acts)) or acts[0].act] += 1
     found = service.states(KEY)
     assert found == Counter({{"accept": "accepted", "decline": "declined"}.get(k, k): v for k, v in expected.items()})
     assert set(found) == {"offered", "accepted", "declined", "ongoing", "closed"}

@@ -7,9 +7,8 @@ import asyncio
 import pytest
 
 from client.problem import ApiProblem
-from deploy.sandbox import rounds
-from deploy.sandbox.rounds import Rounds
-from deploy.sandbox.tally import Tally
+from deploy.sandbox import desks as rounds
+from deploy.sandbox.desks import Rounds, Tally
 from shared.kernel.errors import Unavailable
 
 

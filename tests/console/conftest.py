@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser
 
-from deploy.accounting.kept import keep
-from deploy.accounting.run import reconciled
+from deploy.accounting.run import keep, reconciled
 from shared.kernel.clock import SystemClock
 from tests.console.browser import chromium
 from tests.console.interaction import at_risk, posted

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 from playwright.async_api import Page, expect
 
 from shared.kernel.ids import uuid7
-from tests.console.pages import Subjects
-from tests.support.running import HOTLINE, PROVIDER, Exchange, referral
+from tests.console.pages import AUDITOR, Subjects
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 #: An Australian hotline's, which its own police may hold for a window.
@@ -51,6 +51,11 @@ def _orphan() -> dict[str, Any]:
 HOSTED: Final = Filed(HOTLINE, at_risk)
 HELD: Final = Filed(WINDOWED, _windowed)
 ORPHAN: Final = Filed(HOTLINE, _orphan)
+#: A party, and where at its console it acts on a subject.
+REFERRAL: Final = HOTLINE, "referrals/{referral}"
+CASE: Final = AGENCY, "inbox/{referral}"
+NOTICE: Final = PROVIDER, "notices/{notice}"
+FLOW: Final = AUDITOR, "flows/{referral}"
 
 
 class Interaction(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Final
 
 from playwright.async_api import Page, expect
 
-from tests.console.interaction import Interaction, act
+from tests.console.interaction import CASE, FLOW, NOTICE, REFERRAL, Interaction, act
 from tests.console.interactions_of_agencies import OF_AGENCIES
 from tests.console.interactions_of_amendments import OF_AMENDMENTS
 from tests.console.interactions_of_origins import OF_ORIGINS
@@ -247,8 +247,7 @@ INTERACTIONS: Final = (
     Interaction("a hotline is told what is wrong, and keeps its text", HOTLINE, "new", is_told_what_is_wrong),
     Interaction(
         "a hotline withdraws a referral",
-        HOTLINE,
-        "referrals/{referral}",
+        *REFERRAL,
         act("Withdraw", "Withdraw", "Done: withdrawn", chosen={"Reason": "filed_in_error"}),
     ),
     Interaction("a hotline filters what needs a person", HOTLINE, "attention", filters),
@@ -259,52 +258,37 @@ INTERACTIONS: Final = (
     Interaction("an agency filters by state", AGENCY, "inbox", by_state),
     Interaction("an agency finds what somebody sent", AGENCY, "inbox", finds_by_sender),
     Interaction("a hotline finds a referral by its reference", HOTLINE, "referrals", finds_by_reference),
-    Interaction("an agency opens a record for a reason", AGENCY, "inbox/{referral}", reveals),
-    Interaction("an agency opens no record for nothing", AGENCY, "inbox/{referral}", reveals_for_nothing),
+    Interaction("an agency opens a record for a reason", *CASE, reveals),
+    Interaction("an agency opens no record for nothing", *CASE, reveals_for_nothing),
+    Interaction("an agency accepts", *CASE, act("Accept", "Accept", "Done: accept", said={"Case reference": "OWN-17"})),
     Interaction(
-        "an agency accepts",
-        AGENCY,
-        "inbox/{referral}",
-        act("Accept", "Accept", "Done: accept", said={"Case reference": "OWN-17"}),
+        "an agency declines", *CASE, act("Decline", "Decline", "Done: decline", chosen={"Reason": "no_capacity"})
     ),
-    Interaction(
-        "an agency declines",
-        AGENCY,
-        "inbox/{referral}",
-        act("Decline", "Decline", "Done: decline", chosen={"Reason": "no_capacity"}),
-    ),
-    Interaction("an agency keeps the evidence", AGENCY, "inbox/{referral}", keeps_evidence),
+    Interaction("an agency keeps the evidence", *CASE, keeps_evidence),
     Interaction("a provider opens a notice", PROVIDER, "notices", opens_the_first),
-    Interaction(
-        "a provider acknowledges",
-        PROVIDER,
-        "notices/{notice}",
-        act("Acknowledge", "Acknowledge", "Done: acknowledge"),
-    ),
+    Interaction("a provider acknowledges", *NOTICE, act("Acknowledge", "Acknowledge", "Done: acknowledge")),
     Interaction(
         "a provider answers item by item",
-        PROVIDER,
-        "notices/{notice}",
+        *NOTICE,
         act("Answer", "Answer", "Done: answer", chosen={"Action": "removed"}),
     ),
     Interaction(
         "a provider says that it is not theirs",
-        PROVIDER,
-        "notices/{notice}",
+        *NOTICE,
         act("Not ours", "Not ours", "Done: not ours", said={"Suggested": "provider-001.example"}),
     ),
     Interaction("a provider acknowledges in bulk, after a look at the list", PROVIDER, "notices", in_bulk, alone=True),
     Interaction("a provider who ticks nothing does nothing", PROVIDER, "notices", chooses_nothing),
-    Interaction("a provider opens the record of a notice", PROVIDER, "notices/{notice}", reveals),
-    Interaction("a provider keeps the evidence", PROVIDER, "notices/{notice}", keeps_evidence),
+    Interaction("a provider opens the record of a notice", *NOTICE, reveals),
+    Interaction("a provider keeps the evidence", *NOTICE, keeps_evidence),
     Interaction("a provider has events sent to an address", PROVIDER, "webhooks", adds_an_address),
     Interaction("a provider is refused an address", PROVIDER, "webhooks", is_refused_an_address),
     Interaction("a hotline has events sent again", HOTLINE, "webhooks/{webhook}", sends_again),
     Interaction("a hotline sends a test event", HOTLINE, "webhooks/{webhook}", sends_a_test),
-    Interaction("an auditor says why and sees a flow", AUDITOR, "flows/{referral}", says_why),
+    Interaction("an auditor says why and sees a flow", *FLOW, says_why),
     Interaction("an auditor finds a flow by party and by id", AUDITOR, "flows", finds, alone=True),
     Interaction("an auditor without a purpose is told so", AUDITOR, "flows", is_told_that_a_purpose_is_missing),
-    Interaction("an auditor keeps the proof of a message", AUDITOR, "flows/{referral}", keeps_a_proof),
+    Interaction("an auditor keeps the proof of a message", *FLOW, keeps_a_proof),
     Interaction("an auditor sees whether the counts add up", AUDITOR, "reconciliation", sees_that_the_counts_add_up),
     Interaction("an auditor sees what was looked at", AUDITOR, "looks", sees_who_has_looked),
     *OF_ORIGINS,

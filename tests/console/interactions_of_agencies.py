@@ -8,7 +8,7 @@ from typing import Final
 from playwright.async_api import Page, expect
 
 from shared.kernel.clock import SystemClock
-from tests.console.interaction import HELD, Interaction, act, post, posted, refused
+from tests.console.interaction import CASE, HELD, Interaction, act, post, posted, refused
 from tests.console.pages import Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange
 
@@ -117,40 +117,26 @@ async def sees_the_answer(page: Page, own: Subjects) -> None:
 
 
 OF_AGENCIES: Final = (
-    Interaction("an agency claims a case", AGENCY, "inbox/{referral}", act("Claim", "Claim", "Done: claim")),
+    Interaction("an agency claims a case", *CASE, act("Claim", "Claim", "Done: claim")),
     Interaction(
         "an officer is told that another one has the case",
-        AGENCY,
-        "inbox/{referral}",
+        *CASE,
         refused("Accept", "Accept", "case_claimed"),
         ready=[posted(AGENCY, "/v1/cases/{referral}:claim", {"hours": 8})],
     ),
-    Interaction(
-        "an officer hands over at the end of a shift", AGENCY, "inbox/{referral}", hands_over_at_the_end_of_a_shift
-    ),
-    Interaction("an officer takes a break and keeps the case", AGENCY, "inbox/{referral}", takes_a_break),
+    Interaction("an officer hands over at the end of a shift", *CASE, hands_over_at_the_end_of_a_shift),
+    Interaction("an officer takes a break and keeps the case", *CASE, takes_a_break),
     Interaction(
         "an agency refers a case to another one",
-        AGENCY,
-        "inbox/{referral}",
-        act(
-            "Refer",
-            "Refer",
-            "Done: refer",
-            chosen={"Reason": "suspect_elsewhere"},
-            said={"Agency": OTHER_AGENCY},
-        ),
+        *CASE,
+        act("Refer", "Refer", "Done: refer", chosen={"Reason": "suspect_elsewhere"}, said={"Agency": OTHER_AGENCY}),
     ),
     Interaction(
-        "an agency asks its origin",
-        AGENCY,
-        "inbox/{referral}",
-        act("Ask", "Ask", "Done: ask", said={"About": "1"}, ticked=["why illegal"]),
+        "an agency asks its origin", *CASE, act("Ask", "Ask", "Done: ask", said={"About": "1"}, ticked=["why illegal"])
     ),
     Interaction(
         "an agency sees what its origin answers",
-        AGENCY,
-        "inbox/{referral}",
+        *CASE,
         sees_the_answer,
         ready=[
             posted(AGENCY, "/v1/cases/{referral}:ask", {"about": [1], "needs": ["why_illegal"]}),
@@ -163,8 +149,7 @@ OF_AGENCIES: Final = (
     ),
     Interaction(
         "an agency contests what it was sent",
-        AGENCY,
-        "inbox/{referral}",
+        *CASE,
         act("Dispute", "Dispute", "Done: dispute", chosen={"Reason": "duplicate"}, said={"Item number": "1"}),
     ),
     Interaction("an agency holds and lets go", "police-au.example", "inbox/{referral}", holds_and_lets_go, filed=HELD),

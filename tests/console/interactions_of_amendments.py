@@ -7,7 +7,7 @@ from typing import Final
 from playwright.async_api import Page, expect
 
 from shared.kernel.ids import uuid7
-from tests.console.interaction import Interaction, at_risk, posted
+from tests.console.interaction import CASE, NOTICE, REFERRAL, Interaction, at_risk, posted
 from tests.console.pages import Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange
 
@@ -72,28 +72,13 @@ async def is_asked_for_a_reason(page: Page, own: Subjects) -> None:
 
 _ACCEPTED: Final = posted(AGENCY, "/v1/cases/{referral}:accept", {})
 OF_AMENDMENTS: Final = (
-    Interaction(
-        "a hotline compares what it has amended", HOTLINE, "referrals/{referral}", compares_its_own, ready=[amended]
-    ),
-    Interaction(
-        "a hotline that gives no reason compares nothing",
-        HOTLINE,
-        "referrals/{referral}",
-        is_asked_for_a_reason,
-        ready=[amended],
-    ),
+    Interaction("a hotline compares what it has amended", *REFERRAL, compares_its_own, ready=[amended]),
+    Interaction("a hotline that gives no reason compares nothing", *REFERRAL, is_asked_for_a_reason, ready=[amended]),
     Interaction(
         "an agency compares what was amended of a case that it has accepted",
-        AGENCY,
-        "inbox/{referral}",
+        *CASE,
         compares_a_case,
         ready=[_ACCEPTED, amended],
     ),
-    Interaction(
-        "a provider sees what stands of an amended notice",
-        PROVIDER,
-        "notices/{notice}",
-        has_what_stands,
-        ready=[amended],
-    ),
+    Interaction("a provider sees what stands of an amended notice", *NOTICE, has_what_stands, ready=[amended]),
 )

@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
-from tests.console.interaction import HELD, ORPHAN, WINDOWED, Interaction, act, fill, post, posted, refused
+from tests.console.interaction import HELD, ORPHAN, REFERRAL, WINDOWED, Interaction, act, fill, post, posted, refused
 from tests.console.pages import Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange
 
@@ -108,38 +108,33 @@ OF_ORIGINS: Final = (
     Interaction("a hotline is told what is wrong with a table", HOTLINE, "import", imports_no_table),
     Interaction(
         "a hotline answers what is asked",
-        HOTLINE,
-        "referrals/{referral}",
+        *REFERRAL,
         act("Answer question 1", "Reply", "Done: answered", chosen={"Reply": "still_there"}),
         ready=[posted(PROVIDER, "/v1/notices/{notice}:ask", ASKED)],
     ),
     Interaction(
         "a hotline stands by what is contested",
-        HOTLINE,
-        "referrals/{referral}",
+        *REFERRAL,
         act("Answer dispute 1", "Uphold", "Done: answered", chosen={"Verdict": "upheld"}),
         ready=[posted(PROVIDER, "/v1/notices/{notice}:dispute", DISPUTED)],
     ),
     Interaction(
         "a hotline that says nothing of an item is told so",
-        HOTLINE,
-        "referrals/{referral}",
+        *REFERRAL,
         refused("Answer question 1", "Reply", "There is a problem"),
         ready=[posted(AGENCY, "/v1/cases/{referral}:ask", ASKED)],
     ),
-    Interaction("a hotline amends what it has filed, and sees none of it", HOTLINE, "referrals/{referral}", amends),
+    Interaction("a hotline amends what it has filed, and sees none of it", *REFERRAL, amends),
     Interaction("a hotline that amends nothing is told so", HOTLINE, "referrals/{referral}/amend", amends_nothing),
     Interaction(
         "a hotline reroutes what is not its provider's",
-        HOTLINE,
-        "referrals/{referral}",
+        *REFERRAL,
         act("Reroute what", "Reroute", "Done: rerouted"),
         ready=[posted(PROVIDER, "/v1/notices/{notice}:not-ours", {"disowned": [{"suggested": SUGGESTED}]})],
     ),
     Interaction(
         "a hotline says that an item is there again",
-        HOTLINE,
-        "referrals/{referral}",
+        *REFERRAL,
         act("Say what you found", "Check", "Done: kept", chosen={"Found": "up"}, said={"Item number": "1"}),
         ready=[
             posted(
@@ -151,8 +146,7 @@ OF_ORIGINS: Final = (
     ),
     Interaction(
         "a hotline lets whoever has the mandate claim an orphan",
-        HOTLINE,
-        "referrals/{referral}",
+        *REFERRAL,
         act("Transfer", "Transfer", "Done: offered", chosen={"Reason": "no_mandate"}),
         filed=ORPHAN,
     ),

@@ -8,7 +8,7 @@ from typing import Final
 from playwright.async_api import Page, expect
 
 from shared.kernel.clock import SystemClock
-from tests.console.interaction import Interaction, act, at_risk, posted, refused
+from tests.console.interaction import NOTICE, Interaction, act, at_risk, posted, refused
 from tests.console.pages import Subjects
 from tests.support.running import HOTLINE, PROVIDER, Exchange
 
@@ -75,26 +75,18 @@ OF_PROVIDERS: Final = (
     ),
     Interaction(
         "a provider asks what it must know",
-        PROVIDER,
-        "notices/{notice}",
+        *NOTICE,
         act("Ask", "Ask", "Done: ask", said={"About": "1"}, ticked=["why illegal"]),
     ),
-    Interaction(
-        "a provider that asks nothing is told so",
-        PROVIDER,
-        "notices/{notice}",
-        refused("Ask", "Ask", "There is a problem"),
-    ),
+    Interaction("a provider that asks nothing is told so", *NOTICE, refused("Ask", "Ask", "There is a problem")),
     Interaction(
         "a provider contests an item",
-        PROVIDER,
-        "notices/{notice}",
+        *NOTICE,
         act("Dispute", "Dispute", "Done: dispute", chosen={"Reason": "content_lawful", "Basis": "adult_pornography"}),
     ),
     Interaction(
         "a provider sees what its notifier makes of that",
-        PROVIDER,
-        "notices/{notice}",
+        *NOTICE,
         sees_the_verdict,
         ready=[
             posted(PROVIDER, "/v1/notices/{notice}:dispute", DISPUTED),

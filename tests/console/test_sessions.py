@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from deploy.operator.keys import issue
-from deploy.operator.people import end_login, end_role, give_role
+from deploy.operator.people import end_role, give_role
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
-from shared.runtime.console.people import IDLE_MINUTES, LINK_MINUTES, SESSION_HOURS
+from shared.runtime.console.people import IDLE_MINUTES, LINK_MINUTES, SESSION_HOURS, opaque_actor
 from tests.console.people import link, signed_in
 from tests.support.running import AGENCY, HOTLINE, Exchange
 
@@ -70,7 +70,7 @@ async def test_a_person_who_is_ended_opens_nothing_from_the_next_request_on(exch
     site = Site(exchange.state / STACK_FILE, exchange.state, exchange.endpoints)
     async with signed_in(exchange, AGENCY, person="leaving") as client, signed_in(exchange, AGENCY) as other:
         assert (await client.get("/console/inbox")).status_code == 200
-        await end_login(site, AGENCY, at=NOW.now(), person="leaving")
+        await end_role(site, AGENCY, opaque_actor(AGENCY, "leaving"), at=NOW.now())
         assert (await client.get("/console/inbox")).status_code == 401
         assert (await other.get("/console/inbox")).status_code == 200
 
@@ -98,7 +98,7 @@ async def test_what_was_ended_with_a_person_stays_so_when_they_are_let_in_again(
     unused = await link(exchange, AGENCY, person="back")
     async with signed_in(exchange, AGENCY, person="back") as stolen:
         assert (await stolen.get("/console/inbox")).status_code == 200
-        await end_login(site, AGENCY, at=NOW.now(), person="back")
+        await end_role(site, AGENCY, opaque_actor(AGENCY, "back"), at=NOW.now())
         async with signed_in(exchange, AGENCY, person="back") as client:
             assert (await client.get("/console/inbox")).status_code == 200
             assert (await stolen.get("/console/inbox")).status_code == 401

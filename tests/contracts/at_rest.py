@@ -15,6 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import UUID
 
+from pydantic_core import from_json
+
 from services.audit.domain.partitions import Life, Loss, LossReason, entry_of
 from services.audit.domain.reading import record_digest
 from services.law_enforcement.store import case_reference, protected_reference
@@ -28,17 +30,17 @@ from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record
 from shared.exchange.released import Released
 from shared.guard import kept_locator
-from shared.messaging.segment_bytes import PackedMessages, pack_messages, parse_messages
-from shared.messaging.segments import OutgoingMessage, RecordBytes
+from shared.messaging.segment_bytes import pack_messages, parse_messages
+from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, track_of
 from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.amendments import revision_place
 from shared.party.origin.store.filing import places
 from shared.party.preservation.store.preservations import opened_record, protected_record
-from shared.party.recipient.store.arriving import content_place, seal_content
+from shared.party.recipient.store.arriving import open_record, seal_record
 from shared.runtime.console.people import link_hash, opaque_actor
-from shared.runtime.courier.secrets import Safe
+from shared.runtime.courier.leases import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import pack, unpack
@@ -88,7 +90,7 @@ def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
     for name, (wrapped, content) in ORIGINS.items():
         key = DataKey.generate()
         keys[name] = [_text(wrap(key, KEK, wrapped)), _text(protect(TEXT.encode(), key, content))]
-    item = seal_content(received, KEK)
+    item = seal_record(received, KEK)
     return {
         "item": [_text(each) for each in item],
         "origin": keys,
@@ -104,18 +106,18 @@ def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
 
 def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> dict[str, Any]:
     """What that reads as, whichever release has stored it: `expected`. Raises `Defect` for what does not open."""
-    content, evidence, wrapped = map(b64decode, kept["item"])
+    record, wrapped = map(b64decode, kept["item"])
     received = _received(here, records[0])
-    place = _item_place(received)
-    key = unwrap(wrapped, KEK, place.column("wrapped_key"))
+    item = open_record(_item_row(received, record, wrapped), KEK)
+    assert item is not None
     at_origin = {
         name: reveal(b64decode(text), unwrap(b64decode(under), KEK, ORIGINS[name][0]), ORIGINS[name][1]).decode()
         for name, (under, text) in kept["origin"].items()
     }
     under, url = map(b64decode, kept["address"])
     return {
-        "content": ReferralRecord.model_validate_json(reveal(content, key, place.column("content"))),
-        "evidence": unpack(reveal(evidence, key, place.column("evidence"))),
+        "content": ReferralRecord.model_validate(from_json(item.part.plaintext)["record"]),
+        "evidence": item.record,
         "origin": at_origin,
         "preservation": opened_record(_row(kept["preservation"], "content", "wrapped_key"), KEK),
         "case": case_reference(_row(kept["case"], "case_reference", "reference_key"), KEK),
@@ -180,9 +182,10 @@ def _received(here: World, record: Record) -> Received:
     return accept(record, here.reader(record.topic.split(".")[2]))
 
 
-def _item_place(received: Received) -> Any:
+def _item_row(received: Received, record: bytes, wrapped: bytes) -> Any:
     assert received.edge is not None
-    return content_place(UUID(received.subject), party=received.recipient, purpose=received.edge.purpose.value)
+    of = {"subject": UUID(received.subject), "party": received.recipient, "purpose": received.edge.purpose.value}
+    return of | {"record": record, "wrapped_key": wrapped}
 
 
 def _track(received: Received) -> UUID | None:

@@ -28,8 +28,7 @@ from deploy.directory.approval import approve_document, document_body, sign_beat
 from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
 from services.audit.domain.entries import Read
-from services.audit.domain.protocol import Observed
-from services.audit.domain.reading import Reading, read_records
+from services.audit.domain.reading import Observed, Reading, read_records
 from shared.contracts.directory import Directory
 from shared.contracts.documents import Beat
 from shared.contracts.policy import Policy

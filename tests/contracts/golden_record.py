@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.audit.domain.protocol import Observed
+from services.audit.domain.reading import Observed
 from shared.exchange.message import Record
 from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from deploy.artifacts.schemas import models
 from shared.contracts.answers import NoticeWords
 from shared.contracts.base import Contract
-from shared.contracts.delivery import ReadsAnnouncedClear
+from shared.contracts.documents import ReadsAnnouncedClear
 from shared.contracts.items import (
     ASSESSED_MAX,
     CHECKS_MAX,
@@ -24,8 +24,8 @@ from shared.contracts.items import (
     ITEMS_MAX,
     ROUNDS_MAX,
 )
-from shared.contracts.offers import OfferWords
 from shared.contracts.registry import ALL, WITHDRAWALS
+from shared.contracts.transfers import OfferWords
 from shared.vocabulary.answers import (
     ActionReason,
     CheckedBy,

@@ -13,8 +13,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, RootModel, ValidationError
 
-from deploy.artifacts import example_world as world
-from deploy.artifacts.files import committed, generated
+from deploy.artifacts.__main__ import committed, generated
+from deploy.artifacts.examples import APPROVERS
 from deploy.artifacts.schemas import DOCUMENTS, LENIENT, message_name, models
 from deploy.directory.approval import document_body
 from deploy.operator.desk import check_directory, check_policy
@@ -182,7 +182,7 @@ def test_the_example_documents_are_approved_as_they_say(kind: str) -> None:
     document: Any = MODELS[f"{kind}.v1"].model_validate(read(FIRST[f"{kind}.v1"]))
     published = json.dumps(read(CONTRACTS / f"examples/published_document.v1/accepted-{kind}.json")).encode()
     assert read_document(published) == (stated, document_body(document))
-    keys = {key.key_id: ApproverKey(party, b64decode(key.verify_key.text())) for party, key in world.APPROVERS.items()}
+    keys = {key.key_id: ApproverKey(party, b64decode(key.verify_key.text())) for party, key in APPROVERS.items()}
     verify_document(stated, document_body(document), keys)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deploy.artifacts.correspondents import ROUTES
-from deploy.artifacts.states_page import TELLS, told
+from deploy.artifacts.pages import TELLS, told
 from shared.exchange.act import Act, Cause, Subject
 from shared.exchange.acts import ACTS
 from shared.exchange.states import row, rows_of

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
-
-from rich.console import Console
-
-from deploy.demo.report import print_flow
+from deploy.demo.run import text_of
 
 
 def test_a_flow_is_told_with_whole_names_at_a_hundred_columns() -> None:
@@ -22,9 +18,8 @@ def test_a_flow_is_told_with_whole_names_at_a_hundred_columns() -> None:
         "offset": 17,
         "outcome": "applied",
     }
-    shown = io.StringIO()
-    print_flow(Console(file=shown, width=100), {"referral_id": "r", "messages": [message]})
-    assert shown.getvalue().splitlines()[1:] == [
+    shown = text_of("flow", {"flow": {"referral_id": "r", "messages": [message]}})
+    assert shown.splitlines()[1:] == [
         "1  12:00:00Z  referral_offered.v1  applied",
         "  hotline-nl.example → police-nl.example  nl-law-enforcement, europol-victim",
         "  inbox.law_enforcement.hotline.v1/11/17",

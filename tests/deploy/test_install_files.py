@@ -14,8 +14,7 @@ import yaml
 from deploy.cli import app
 from deploy.install.locks import DERIVED, DEV, derive_lock, lock_entries
 from deploy.install.locks import FOLDER as LOCKS
-from deploy.operator.folder import SETTINGS, SITE
-from deploy.operator.settings_file import KIND
+from deploy.operator.folder import KIND, SETTINGS, SITE
 from tests.architecture.source import ROOT
 from tests.client.test_client_tls import verbs
 

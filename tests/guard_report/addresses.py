@@ -360,36 +360,8 @@ def _query_words(r: Random) -> str:
     return f"https://search.example/search?q={asked}&hl={language}&page={r.randint(1, 30)}"
 
 
-URL_SHAPES: list[Callable[[Random], str]] = [
-    plain,
-    plain,
-    plain,
-    _aws,
-    _signed_cdn,
-    _meta_cdn,
-    _short_video,
-    _video_playback,
-    _tracking,
-    _forum,
-    _forum,
-    _cloud_drive,
-    _peer_web,
-    _invite,
-    _discord_like,
-    _shared_access,
-    _storage_signed,
-    _state,
-    _unusual_host,
-    _query_words,
-]
+URL_SHAPES: list[Callable[[Random], str]] = [plain] * 3 + [_aws, _signed_cdn, _meta_cdn, _short_video, _video_playback]
+URL_SHAPES += [_tracking, _forum, _forum, _cloud_drive, _peer_web, _invite, _discord_like, _shared_access]
+URL_SHAPES += [_storage_signed, _state, _unusual_host, _query_words]
 #: What most reports are about: plain pages and files, boards, forums, file hosts, invitations.
-TYPICAL_SHAPES: list[Callable[[Random], str]] = [
-    plain,
-    plain,
-    plain,
-    _forum,
-    _forum,
-    _cloud_drive,
-    _invite,
-    _unusual_host,
-]
+TYPICAL_SHAPES: list[Callable[[Random], str]] = [plain] * 3 + [_forum] * 2 + [_cloud_drive, _invite, _unusual_host]

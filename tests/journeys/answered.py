@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 
 from client.api import CausewayClient
-from shared.contracts.leases import Claim, HandOver
+from shared.contracts.holds import Claim, HandOver
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.scenarios.player import play
-from deploy.scenarios.stage import Access, over_http
+from deploy.scenarios.player import over_http, play
 from deploy.scenarios.story import Story, stories
 from tests.support.running import Exchange, running_exchange
 
@@ -26,7 +25,6 @@ def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 async def test_it_comes_out_as_it_is_told(hurried: Exchange, story: Story) -> None:
-    access = {party: Access(key.url, key.key) for party, key in hurried.parties.items()}
-    async with over_http(access) as stage:
+    async with over_http(hurried.parties) as stage:
         played = await play(story, stage, patience_s=story.hours + PATIENCE_S)
     assert not played.differences, "\n".join(played.differences)

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.scenarios.player import Seen, play
-from deploy.scenarios.stage import Access, over_http
+from deploy.scenarios.player import Seen, over_http, play
 from deploy.scenarios.story import Story, stories
 from tests.journeys.parties import Party
 from tests.support.running import Exchange
@@ -24,12 +23,11 @@ def told(exchange: Exchange, seen: Seen) -> list[tuple[int, str]]:
 async def test_a_story_comes_out_as_it_is_told(
     exchange: Exchange, story: Story, record_property: Callable[[str, object], None]
 ) -> None:
-    access = {party: Access(key.url, key.key) for party, key in exchange.parties.items()}
-    async with over_http(access) as stage:
+    async with over_http(exchange.parties) as stage:
         played = await play(story, stage)
-    record_property("timelines", len(played.seen))
-    shown = [told(exchange, each) for each in played.seen[:1]]
-    assert shown == [[(entry.number, entry.type) for entry in each.entries] for each in played.seen[:1]]
+    record_property("timelines", len(played.timelines))
+    shown = [told(exchange, each) for each in played.timelines[:1]]
+    assert shown == [[(entry.number, entry.type) for entry in each.entries] for each in played.timelines[:1]]
     assert not played.differences, "\n".join(played.differences)
 
 
@@ -39,8 +37,7 @@ async def test_a_story_that_comes_out_otherwise_is_noticed(exchange: Exchange) -
     first, *others = declined.timeline
     wrong = first.model_copy(update={"shows": (first.shows[0], first.shows[1].replace("no_capacity", "no_crime"))})
     refused = [each.model_copy(update={"code": "not_found"}) for each in declined.step]
-    access = {party: Access(key.url, key.key) for party, key in exchange.parties.items()}
-    async with over_http(access) as stage:
+    async with over_http(exchange.parties) as stage:
         edited = await play(declined.model_copy(update={"timeline": (wrong, *others)}), stage, patience_s=60)
         otherwise = await play(declined.model_copy(update={"step": tuple(refused)}), stage, patience_s=60)
     (difference,) = edited.differences

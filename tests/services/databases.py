@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import pytest
 
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
@@ -65,6 +67,17 @@ async def migrated(endpoint: DatabaseEndpoint, service: str) -> AsyncIterator[Da
     await database.close()
 
 
+def endpoint_fixture(instance: str, *, name: str = "endpoint") -> Callable[..., Any]:
+    """Make the fixture of one instance's empty database on a server of its own."""
+
+    @pytest.fixture(scope="session", name=name)
+    def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
+        with running_postgres(tmp_path_factory.mktemp(instance), instance) as made:
+            yield made
+
+    return running
+
+
 async def until_one_waits_for_a_lock(database: Database) -> None:
     """Return once a transaction of the database waits for another."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -94,7 +107,7 @@ async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
     return "\n".join(rows)
 
 
-def unencrypted(message: Received, _kek: object) -> tuple[bytes, bytes, bytes | None]:
-    """What `seal_content` would give if it did not encrypt: for negative controls."""
+def unencrypted(message: Received, _kek: object) -> tuple[bytes, bytes | None]:
+    """What `seal_record` would give if it did not encrypt: for negative controls."""
     assert message.sealed is not None
-    return message.sealed.model_dump_json().encode(), b"", None
+    return message.sealed.model_dump_json().encode(), None

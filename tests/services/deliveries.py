@@ -26,6 +26,7 @@ from shared.contracts.registry import (
     MessageType,
 )
 from shared.envelope.keys import OpeningKey
+from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.message import Received, Record
 from shared.exchange.spelt import Spelt
 from shared.kernel.ids import uuid4, uuid7
@@ -199,8 +200,11 @@ def received(
     instance: str | None = None,
 ) -> Received:
     """What `accept` makes of a record, as far as a service looks at it."""
+    spelt = _spelt(edge, sealed) if edge and sealed else None
+    opened = None if spelt is None else OpenedPart(_plaintext(spelt), bytes(32), bytes(12), b"")
+    value = b"{}\n" + (b"" if opened is None else opened.seal_again())
     return Received(
-        record=Record("causeway.inbox.hotline.sample.v1", 0, 0, AT, str(subject).encode(), (), b""),
+        record=Record("causeway.inbox.hotline.sample.v1", 0, 0, AT, str(subject).encode(), (), value),
         message_id=uuid7(),
         message=message,
         subject=str(subject),
@@ -215,7 +219,8 @@ def received(
         traceparent=None,
         edge=edge,
         again=again,
-        spelt=_spelt(edge, sealed) if edge and sealed else None,
+        spelt=spelt,
+        opened=opened,
     )
 
 
@@ -227,6 +232,10 @@ def instance_of(party: str) -> str:
 def _spelt(edge: Edge, record: Contract) -> Spelt:
     record_json = record.model_dump_json(exclude_none=True, exclude_defaults=True)
     return Spelt(edge.model_dump_json(exclude_none=True).encode(), record_json.encode())
+
+
+def _plaintext(spelt: Spelt) -> bytes:
+    return b'{"decision":{},"edge":%s,"salt":"","record":%s}' % spelt
 
 
 def numbered(number: int = 1) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def serving(
     """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
     return Serving(
         database=database,
-        acts=Acts(database, lambda: None),
+        acts=Acts(database),
         identified=identified_as(kind),
         kek=kek,
         directory=lambda: directory,

@@ -14,29 +14,26 @@ import pytest
 
 from client.cli.verb_table import table
 from client.cli.verbs import group
-from deploy.artifacts.example_world import AGENCY as CASE_OF
-from deploy.artifacts.example_world import EDGE_IDS
+from deploy.artifacts.examples import AGENCY as CASE_OF
+from deploy.artifacts.examples import EDGE_IDS
 from services.hotline.domain import HOTLINE as HOTLINES
 from services.hotline.ports import OpenedOffer
 from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import CaseAct, OpenedCase
-from shared.contracts.answers import DisownedItems, ItemAnswers
+from shared.contracts.answers import DisownedItems, ItemAnswers, ReinstatedItems
 from shared.contracts.base import Contract
-from shared.contracts.checks import ReinstatedItems
 from shared.contracts.holds import ShownHold
 from shared.contracts.items import ItemAnswer
-from shared.contracts.offers import AssessedItems
+from shared.contracts.transfers import AssessedItems
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offered, Subject, Track
-from shared.exchange.acts import ACTS
+from shared.exchange.acts import ACTS, RAISING, STAYING
 from shared.exchange.clocks import Happened
 from shared.exchange.findings import fold_offer
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
-from shared.exchange.rows.holds import STAYING
-from shared.exchange.rows.questions import RAISING
 from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -12,13 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from services.audit import use_cases
-from services.audit.console.sequence import MESSAGES_MAX, Arrow, sequence
-from services.audit.domain.accounts import Accounts, PairAccount
 from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Proof
 from services.audit.domain.scope import Within
-from services.audit.ports import Entries, KeptEntry, Partitions, Reconciliations, Sought
-from services.audit.use_cases import Look
+from services.audit.domain.shown import Accounts, KeptEntry, Look, PairAccount, Sought
+from services.audit.store.entries import PostgresEntries
+from services.audit.store.partitions import PostgresPartitions
 from shared.contracts.base import PartyId
 from shared.contracts.registry import NAMES, name_of
 from shared.kernel.authority import Role
@@ -42,7 +41,18 @@ _ROWS_OF_A_PAGE: Final = 50
 #: So many pairs, and so many differences, one page lists.
 ROWS_MAX: Final = 200
 TERMS: Final = tuple(name for name in PairAccount.model_fields if name not in ("sender", "recipient", "exercise"))
+#: What a picture shows of a long flow; the table has all of it.
+MESSAGES_MAX: Final = 200
 _PARTY: Final = TypeAdapter[str](PartyId)
+
+
+class Arrow(NamedTuple):
+    """One message in a picture: its number in the table, from whom to whom, and what it is called."""
+
+    number: int
+    sender: str
+    recipient: str
+    name: str
 
 
 class FlowPages:
@@ -51,10 +61,9 @@ class FlowPages:
     def __init__(
         self,
         frame: Frame,
-        entries: Entries,
-        partitions: Partitions,
+        entries: PostgresEntries,
+        partitions: PostgresPartitions,
         *,
-        reconciliations: Reconciliations,
         clock: Clock,
         within: Callable[[Identity], Within | None],
         keys: PlaceKeys,
@@ -64,15 +73,25 @@ class FlowPages:
         self._frame = frame
         self._entries = entries
         self._partitions = partitions
-        self._reconciliations = reconciliations
         self._clock = clock
         frame.get("/flows", self._find)
-        frame.get("/flows/{id}", self._flow)
-        frame.get("/flows/{id}/{digest}", self._proof)
         frame.get("/flows/{id}/{digest}/proof", self._kept_proof)
-        frame.get("/looks", self._looks)
-        frame.get("/reconciliation", self._reconciliation)
-        frame.get("/topics", self._topics)
+        self._get("/flows/{id}", "flow", self._flow)
+        self._get("/flows/{id}/{digest}", "flow", self._proof)
+        self._get("/looks", "flow", self._looks)
+        self._get("/reconciliation", "flow", self._reconciliation)
+        self._get("/topics", "topic", self._topics)
+
+    def _get(self, path: str, resource: str, shown: Callable[[Asked], Awaitable[Response]]) -> None:
+        """Serve a page to auditors, behind the question for their purpose."""
+
+        async def answer(asked: Asked) -> Response:
+            AUTHORITY.require(resource, asked.identity.role, action="read", state="any")
+            if asked.query("purpose") is None:
+                return self._frame.page(asked, "purpose.html", {"path": asked.path})
+            return await shown(asked)
+
+        self._frame.get(path, answer)
 
     async def _find(self, asked: Asked) -> Response:
         AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
@@ -110,15 +129,14 @@ class FlowPages:
         return Sought.of(_party(asked), known, **days, now=self._clock.now())
 
     async def _flow(self, asked: Asked) -> Response:
-        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
-        if asked.query("purpose") is None:
-            return self._frame.page(asked, "purpose.html", {"path": asked.path})
         flow = await use_cases.show_flow(asked.id(), self._look(asked), entries=self._entries)
         arrows = [_arrow(each) for each in flow.messages]
+        parties = (party for arrow in arrows[:MESSAGES_MAX] for party in (arrow.sender, arrow.recipient))
         views = {
             "flow": flow,
             "names": {each.number: each.name for each in arrows},
-            "picture": sequence(arrows),
+            "arrows": arrows[:MESSAGES_MAX],
+            "lives": {party: 200 * place + 100 for place, party in enumerate(dict.fromkeys(parties))},
             "cut": max(0, len(arrows) - MESSAGES_MAX),
             "keep": _kept_purpose(asked),
         }
@@ -126,9 +144,6 @@ class FlowPages:
 
     async def _proof(self, asked: Asked) -> Response:
         """What one message of a flow came with, as far as it is kept."""
-        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
-        if asked.query("purpose") is None:
-            return self._frame.page(asked, "purpose.html", {"path": asked.path})
         entry, proof = await self._proven(asked)
         views = {"entry": entry, "proof": proof, "name": _arrow(entry).name, "flow": asked.id()}
         return self._frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
@@ -146,29 +161,18 @@ class FlowPages:
 
     async def _looks(self, asked: Asked) -> Response:
         """What one's own organisation has looked at; who opened a record, and why, stands in its flow."""
-        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
-        if asked.query("purpose") is None:
-            return self._frame.page(asked, "purpose.html", {"path": asked.path})
         look, cursor = self._look(asked), asked.query("cursor")
         found = await use_cases.show_looks(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self._entries)
         return self._frame.page(asked, "looks.html", {"listed": found, "keep": _kept_purpose(asked)})
 
     async def _reconciliation(self, asked: Asked) -> Response:
         """What the operator has found of the books of all sides: of pairs in scope, the troubled first."""
-        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
-        if asked.query("purpose") is None:
-            return self._frame.page(asked, "purpose.html", {"path": asked.path})
         look, cursor = self._look(asked), asked.query("cursor")
-        shown = await use_cases.show_accounts(
-            look, cursor=cursor, entries=self._entries, reconciliations=self._reconciliations
-        )
+        shown = await use_cases.show_accounts(look, cursor=cursor, entries=self._entries)
         views = {"listed": shown, "most": ROWS_MAX, "keep": _kept_purpose(asked), "terms": TERMS}
         return self._frame.page(asked, "reconciliation.html", views | {"sums": _sums(shown.accounts)})
 
     async def _topics(self, asked: Asked) -> Response:
-        AUTHORITY.require("topic", asked.identity.role, action="read", state="any")
-        if asked.query("purpose") is None:
-            return self._frame.page(asked, "purpose.html", {"path": asked.path})
         found = await use_cases.show_topics(self._look(asked), entries=self._entries, partitions=self._partitions)
         return self._frame.page(asked, "topics.html", {"listed": found})
 

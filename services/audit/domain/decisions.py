@@ -1,60 +1,203 @@
-"""The decisions of one message: each is derived again from its own facts, and kept with the code of its fault. Pure."""
+"""What proven messages state: who may say it, whether it is lawful, and each decision derived again. Pure.
+
+Audit judges by the rules that the parties' own instances judge by. It sees what travels in the clear: of a contact who
+is told, not of whom; of a preservation agency, provider and instrument.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
+from uuid import UUID
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
-from services.audit.domain.entries import KeptDecision, Link
+from services.audit.domain.entries import UNREAD, EntryKind, KeptDecision, Link
+from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
+from shared.contracts.base import Contract
 from shared.contracts.decision import DecisionRef
-from shared.contracts.facts import DecidedReferral, SealedDecision
-from shared.envelope.headers import Attributes
-from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.decided import ReadDecided, commitment, edge_salt, judged_edges
-from shared.exchange.record_body import only_codes_unknown
+from shared.contracts.facts import (
+    DECISIONS_MAX,
+    DecidedReferral,
+    RecordRevealedClear,
+    ReferralDecidedClear,
+    ReferralRefusedClear,
+    ReferralReviewedClear,
+)
+from shared.contracts.passing import ContactSuggestedClear
+from shared.contracts.preservation import PreservationRequestedClear
+from shared.contracts.referral import EdgeClear
+from shared.contracts.registry import (
+    CONTACT_SUGGESTED,
+    PRESERVATION_REQUESTED,
+    REFERRAL_DECIDED,
+    Family,
+    MessageType,
+    name_of,
+)
+from shared.envelope.headers import Envelope
+from shared.envelope.record_value import split_value
+from shared.envelope.segment_sealing import GroupOpener
+from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
+from shared.exchange.compose import seal_context
+from shared.exchange.decided import ReadDecided, commitment, edge_salt, judged_edges, read_decided
+from shared.exchange.message import Record
+from shared.exchange.record_body import only_codes_unknown, read_body
 from shared.kernel.errors import Refused, Unavailable
+from shared.party.preservation.domain import check_may_ask
+from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting
 from shared.routing.shelf import DocumentShelf
 
 #: Members of a decision that are kept as its links.
 _LINKED: Final = frozenset({"edges", "recipients"})
+#: What the documents in force may forbid.
+_JUDGED: Final = frozenset({CONTACT_SUGGESTED, PRESERVATION_REQUESTED})
+#: Of a reported outcome the codes: each report is an entry of its own, and none replaces another.
+_OUTCOME: Final = {*OutcomeReport.model_fields, "number"}
+#: Facts of which all that is in the clear is kept.
+_KINDS: Final[Mapping[type[Contract], EntryKind]] = {
+    ReferralRefusedClear: EntryKind.REFUSAL,
+    ReferralReviewedClear: EntryKind.REVIEWED,
+    RecordRevealedClear: EntryKind.REVEALED,
+}
 
 
-class DecisionJudge:
-    """Judges the decisions of one message. Most of them have the same documents and the same time."""
+class Said(NamedTuple):
+    """What a record states, as its entry keeps it."""
 
-    def __init__(
-        self, attributes: Attributes, shelf: DocumentShelf, may_state: Callable[[SealedDecision], bool]
-    ) -> None:
-        """`may_state`: whether the sender may speak for the origin of a decision."""
-        self._attributes = attributes
-        self._shelf = shelf
-        self._may_state = may_state
-        self._settings: dict[tuple[str, str, datetime], Setting] = {}
+    kind: EntryKind = EntryKind.RECORD
+    detail: str | None = None
+    problem: str | None = None
+    edge_id: UUID | None = None
+    commitment: str | None = None
+    decisions: tuple[KeptDecision, ...] = ()
 
-    def judge(self, told: DecidedReferral, decided: ReadDecided | ValueError) -> KeptDecision:
+
+@dataclass(slots=True)
+class Judge:
+    """Judges what one proven message states, by the directory of its broker time and the documents it names."""
+
+    record: Record
+    envelope: Envelope
+    directory: DirectoryIndex
+    shelf: DocumentShelf
+    opener: GroupOpener
+    #: Most decisions of a message have the same documents and the same time.
+    _settings: dict[tuple[str, str, datetime], Setting] = field(default_factory=dict)
+
+    def judge(self, message: MessageType) -> Said:
+        """Return what the message states. Raises `Refused` for a body that cannot be read."""
+        if not (
+            message.edge or message.family is Family.FACT or message.clear is OutcomeReportedClear or message in _JUDGED
+        ):
+            return Said()
+        try:
+            clear, sealed = read_body(message, self.envelope.body)
+        except Refused as error:
+            return Said(problem=error.code, decisions=list_unread(self.envelope, error.code))
+        if not self._may_state(clear, self.envelope.attributes.time):
+            return Said(EntryKind.NOT_ENTITLED, _spoken_of_as_json(clear), STATEMENT_NOT_YOURS)
+        if message in _JUDGED and (code := self._unlawful(clear)) is not None:
+            return Said(EntryKind.NOT_ENTITLED, problem=code)
+        match clear:
+            case EdgeClear():
+                return Said(edge_id=clear.edge_id, commitment=clear.commitment)
+            case ReferralDecidedClear():
+                return self._decided(clear.decisions, sealed or b"")
+            case OutcomeReportedClear():
+                return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
+            case _ if (kind := _KINDS.get(type(clear))) is not None:
+                return Said(kind, clear.model_dump_json(exclude_none=True))
+            case _:
+                return Said()
+
+    def _may_state(self, fact: Contract, at: datetime) -> bool:
+        """Whether its sender may state it: by the directory of the record's time, or of the time that it speaks of.
+
+        The second only of a party that has moved from the sender since: what it stated before may come late.
+        """
+        sender, subject = self.envelope.attributes.sender, self.envelope.attributes.subject
+        if may_state(fact, sender, subject=subject, directory=self.directory):
+            return True
+        party = _spoken_of(fact)
+        if party is None or not self.directory.served_before(sender, party):
+            return False
+        try:
+            return may_state(fact, sender, subject=subject, directory=self.shelf.directories.active(at))
+        except Unavailable:
+            return False
+
+    def _unlawful(self, said: Contract) -> str | None:
+        """Which rule forbids its sender to say this to its recipient, as a code; None where none does.
+
+        By the documents in force when the broker took it, and by those of when it was said: so nobody is named whose
+        message was on its way as they changed.
+        """
+        codes = [self._broken(said, when) for when in (self.record.broker_time, self.envelope.attributes.time)]
+        return None if None in codes else codes[0]
+
+    def _broken(self, said: Contract, when: datetime) -> str | None:
+        sender, recipient = self.envelope.attributes.sender, self.envelope.attributes.recipient
+        try:
+            directory = self.shelf.directories.active(when)
+            if isinstance(said, ContactSuggestedClear):
+                return None if recipient in directory.contactable else "contact_not_agreed"
+            if isinstance(said, PreservationRequestedClear):
+                policy = self.shelf.policies.active(when)
+                check_may_ask(sender, recipient, said, directory=directory, policy=policy, on=when.date())
+        except Unavailable:
+            return None  # nothing was in force that could forbid it
+        except Refused as error:
+            return error.code
+        return None
+
+    def _decided(self, told: tuple[DecidedReferral, ...], sealed: bytes) -> Said:
+        """Open the fact, and derive each of its decisions again."""
+        attributes = self.envelope.attributes
+        where = REFERRAL_DECIDED, attributes.id, attributes.subject
+        context = seal_context(*where, clear={}, sender=attributes.sender, recipient=attributes.recipient)
+        try:
+            found = read_decided(self.opener.open(sealed, self.record.wrap, context), len(told))
+        except (Refused, ValueError) as error:
+            code = _broken_as(error)
+            return Said(EntryKind.DECISION, problem=code, decisions=tuple(_unread(each, code) for each in told))
+        decisions = tuple(map(self._derived, told, found))
+        problem = next((each.problem for each in decisions if each.problem in UNREAD), None)
+        return Said(EntryKind.DECISION, problem=problem, decisions=decisions)
+
+    def _derived(self, told: DecidedReferral, decided: ReadDecided | ValueError) -> KeptDecision:
         """Return one decision as audit keeps it. One that is not derived has a problem."""
         if isinstance(decided, ValueError):
-            return unread(told, broken_as(decided))
+            return _unread(told, _broken_as(decided))
         fact = decided.fact
-        if not self._may_state(fact):
-            spoken_of = to_json({"spoken_of": fact.origin}).decode()
+        if not self._may_state(fact, fact.decision.decided_at):
+            spoken_of = _spoken_of_as_json(fact) or ""
             return KeptDecision(told.referral_id, spoken_of, entitled=False, problem=STATEMENT_NOT_YOURS)
         problem, rules = None, dict[tuple[str, str], str]()
         try:
-            judged = judged_edges(told, decided, self._setting(fact.decision), told_at=self._attributes.time)
+            at = self.envelope.attributes.time
+            judged = judged_edges(told, decided, self._setting(fact.decision), told_at=at)
             rules = {key: ",".join(edge.terms.rules) for key, edge in judged.items()}
         except (Refused, Unavailable) as error:
             problem = error.code
         except Exception:  # any defect: this decision is kept, and so are the others
             problem = "accept_defect"
         stated = {name: value for name, value in decided.stated.items() if name not in _LINKED}
-        detail = to_json(_as_told(told) | stated).decode()
-        return KeptDecision(told.referral_id, detail, fact.origin, problem=problem, links=_links(decided, rules))
+        links = tuple(
+            Link(
+                edge.edge_id,
+                edge.recipient,
+                edge.purpose,
+                rules.get((edge.recipient, edge.purpose), ""),
+                commitment(edge_salt(fact.salt, edge.edge_id), edge.digest),
+            )
+            for edge in decided.edges
+        )
+        return KeptDecision(told.referral_id, _as_told(told, stated), fact.origin, problem=problem, links=links)
 
     def _setting(self, made_by: DecisionRef) -> Setting:
         """Return the documents of a decision at its time. Raises `Refused` for one that is not known."""
@@ -62,32 +205,47 @@ class DecisionJudge:
         key = made_by.directory, made_by.policy, at
         setting = self._settings.get(key)
         if setting is None:
-            directory = self._shelf.directories.get(made_by.directory, at)
-            policy = self._shelf.policies.get(made_by.policy, at)
-            setting = self._settings[key] = Setting(directory, policy, self._attributes.exercise, at)
+            directory = self.shelf.directories.get(made_by.directory, at)
+            policy = self.shelf.policies.get(made_by.policy, at)
+            setting = self._settings[key] = Setting(directory, policy, self.envelope.attributes.exercise, at)
         return setting
 
 
-def unread(told: DecidedReferral, problem: str) -> KeptDecision:
+def list_unread(envelope: Envelope, problem: str) -> tuple[KeptDecision, ...]:
+    """Name the referrals of decisions whose clear part this release cannot read; none for any other message."""
+    if problem not in UNREAD or name_of(envelope.attributes.type) != REFERRAL_DECIDED.name:
+        return ()
+    try:
+        told = from_json(split_value(envelope.body)[0])["decisions"][:DECISIONS_MAX]
+        ids = [UUID(each["referral_id"]) for each in told]
+    except (Refused, ValueError, LookupError, TypeError, AttributeError):
+        return ()
+    return tuple(KeptDecision(each, to_json({"referral_id": each}).decode(), problem=problem) for each in ids)
+
+
+def _unread(told: DecidedReferral, problem: str) -> KeptDecision:
     """Return a decision of which nothing but the clear part could be read."""
-    return KeptDecision(told.referral_id, to_json(_as_told(told)).decode(), problem=problem)
+    return KeptDecision(told.referral_id, _as_told(told, {}), problem=problem)
 
 
-def broken_as(error: Refused | ValueError) -> str:
+def _as_told(told: DecidedReferral, stated: dict[str, object]) -> str:
+    clear = {"referral_id": told.referral_id, "revision": told.revision, "disposition": told.disposition}
+    return to_json(clear | stated).decode()
+
+
+def _broken_as(error: Refused | ValueError) -> str:
     """Return the code of a sealed part that cannot be opened, or does not match its contract."""
     if isinstance(error, Refused):
         return error.code
     return "code_unknown" if isinstance(error, ValidationError) and only_codes_unknown(error) else "body_invalid"
 
 
-def _as_told(told: DecidedReferral) -> dict[str, object]:
-    return {"referral_id": told.referral_id, "revision": told.revision, "disposition": told.disposition}
+def _spoken_of(stated: Contract) -> str | None:
+    party = getattr(stated, "origin", None) or getattr(stated, "party", None)
+    return party if isinstance(party, str) else None
 
 
-def _links(decided: ReadDecided, rules: Mapping[tuple[str, str], str]) -> tuple[Link, ...]:
-    links: list[Link] = []
-    for edge in decided.edges:
-        bound = commitment(edge_salt(decided.fact.salt, edge.edge_id), edge.digest)
-        by = rules.get((edge.recipient, edge.purpose), "")
-        links.append(Link(edge.edge_id, edge.recipient, edge.purpose, by, bound))
-    return tuple(links)
+def _spoken_of_as_json(stated: Contract) -> str | None:
+    """Of a statement that is not its sender's to make only whom it speaks of is kept."""
+    party = _spoken_of(stated)
+    return None if party is None else to_json({"spoken_of": party}).decode()

@@ -3,49 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import Final, NamedTuple
-from uuid import UUID
 
-from pydantic_core import to_json
-
-from services.audit.domain.decisions import DecisionJudge, broken_as, unread
-from services.audit.domain.entries import UNREAD, Entry, EntryKind, KeptDecision, Read
-from services.audit.domain.lawful import JUDGED, unlawful
-from services.audit.domain.protocol import Observed, note_body
-from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
-from shared.contracts.base import Contract
-from shared.contracts.facts import (
-    RecordRevealedClear,
-    ReferralDecidedClear,
-    ReferralRefusedClear,
-    ReferralReviewedClear,
-    SealedDecision,
+from services.audit.domain.decisions import Judge, Said, list_unread
+from services.audit.domain.entries import (
+    Acknowledgement,
+    ClosedEnd,
+    Entry,
+    EntryKind,
+    Read,
+    ReportedOutcome,
+    StreamEnd,
 )
-from shared.contracts.referral import EdgeClear
-from shared.contracts.registry import BY_TYPE, REFERRAL_DECIDED, Family, MessageType
+from shared.contracts.registry import BY_TYPE, MessageType
 from shared.envelope.content_proof import leaf_digest
-from shared.envelope.headers import Attributes, Envelope, decode_headers
+from shared.envelope.headers import Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
+from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.accept import unread_as
-from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
-from shared.exchange.compose import seal_context
-from shared.exchange.decided import read_decided
+from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.message import Record
-from shared.exchange.record_body import read_body
 from shared.exchange.senders import SigningKeys, check_broker_time, check_stated_by, verify_sender
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
+from shared.messaging.arrival import StatedAck
+from shared.messaging.contract import decode_control
+from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import covered_bytes
+from shared.messaging.resync import Holdings
+from shared.messaging.streams import LANES, Pair, Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 
 #: The problems of a record whose sender has not proven to have written it.
 _OF_NOBODY: Final = frozenset({"sender_unknown", "signature_invalid"})
+_CLAIMS: Final = attrgetter("id", "type", "subject", "sender", "recipient", "exercise")
 _RECORD_CONTEXT: Final = b"causeway-record/v1\n"
 
 
@@ -62,28 +60,29 @@ class Reading:
         """The keys that prove records."""
         return SigningKeys(self.shelf.directories, self.clock)
 
-    def directory_at(self, at: datetime) -> DirectoryIndex | None:
-        """The directory in force at that time, None before the first."""
-        try:
-            return self.shelf.directories.active(at)
-        except Unavailable:
-            return None
+
+class Observed(NamedTuple):
+    """A record that audit keeps: a message that was taken, or one without effect.
+
+    `pair`: the streams that the message is of. `place` and `chain` (32 bytes, after it) are None for a record without
+    effect; then `code` says why. `record` has its topic's id.
+    """
+
+    record: Record
+    pair: Pair
+    place: Place | None = None
+    chain: bytes | None = None
+    code: str | None = None
 
 
 def read_records(observed: Sequence[Observed], read: Read, *, reading: Reading) -> None:
     """Add what records say, each judged by the directory at its own broker time, which is not ahead of our clock.
 
     Total: what cannot be read still gets an entry, with the problem's code; the entries are in the order of the
-    records. What a fact states that is not its sender's to state goes no further than its entry. Each stage goes over
-    all of them before the next begins, as in `accept_batch`, for the same reason.
+    records. What a fact states that is not its sender's to state goes no further than its entry.
     """
     opener = GroupOpener(reading.opening_keys)
-    looks = [_looked_at(each, reading) for each in observed]
-    for look in looks:
-        if isinstance(look, _Look):
-            look.said = _said(look, read, reading=reading, opener=opener)
-    for each, look in zip(observed, looks, strict=True):
-        read.entries.append(_unreadable(each, look.code) if isinstance(look, Refused) else _entry(look))
+    read.entries += [_read(each, read, reading=reading, opener=opener) for each in observed]
 
 
 def record_digest(record: Record) -> str:
@@ -99,251 +98,143 @@ def record_digest(record: Record) -> str:
     return known.hexdigest()
 
 
-@dataclass(slots=True)
-class _Look:
-    """A record whose headers could be read: who proved it, or the code of what is wrong with it, and what it says."""
-
-    observed: Observed
-    envelope: Envelope
-    message: MessageType | None
-    directory: DirectoryIndex | None
-    unproven: str | None
-    #: Whether nobody's proof holds.
-    nobodys: bool
-    said: Said = field(init=False)
-
-    @property
-    def verified(self) -> bool:
-        return self.unproven in (None, STATEMENT_NOT_YOURS)
-
-
-def _looked_at(observed: Observed, reading: Reading) -> _Look | Refused:
+def _read(observed: Observed, read: Read, *, reading: Reading, opener: GroupOpener) -> Entry:
     record = observed.record
     try:
-        envelope = decode_headers(record.headers, record.value or b"")
+        envelope = record.decoded.envelope if record.decoded else decode_headers(record.headers, record.value or b"")
     except Refused as error:
-        return Refused(observed.code) if observed.code is not None else error
-    directory = reading.directory_at(record.broker_time)
+        return _entry(observed, Said(EntryKind.UNREADABLE, problem=observed.code or error.code))
     message = BY_TYPE.get(envelope.attributes.type)
-    if observed.code is not None:
-        return _Look(observed, envelope, message, directory, observed.code, nobodys=True)
-    unproven = _problem(observed, envelope, message, directory=directory, reading=reading)
-    return _Look(observed, envelope, message, directory, unproven, nobodys=unproven in _OF_NOBODY)
+    directory, unproven = None, observed.code
+    if unproven is None:
+        try:
+            directory = reading.shelf.directories.active(record.broker_time)
+            _check_sender(observed, envelope, message, directory=directory, reading=reading)
+        except (Refused, Unavailable) as error:
+            unproven = error.code
+    if observed.code is not None or unproven in _OF_NOBODY:
+        said = Said(EntryKind.UNPROVEN, problem=unproven)
+    elif unproven == STATEMENT_NOT_YOURS:
+        said = Said(EntryKind.NOT_ENTITLED, problem=unproven)
+    elif directory is None or unproven is not None:
+        said = Said(problem=unproven)
+    elif envelope.attributes.type in ROLE_BY_TYPE:
+        said = _tried(lambda: _note_body(observed, envelope, read))
+    elif message is None:
+        code = unread_as(envelope.attributes.type)
+        said = Said(problem=code, decisions=list_unread(envelope, code))
+    else:
+        said = _tried(partial(Judge(record, envelope, directory, reading.shelf, opener).judge, message))
+    return _entry(observed, said, envelope, is_verified=unproven in (None, STATEMENT_NOT_YOURS))
 
 
-def _said(look: _Look, read: Read, *, reading: Reading, opener: GroupOpener) -> Said:
-    proven = look.unproven is None
+def _tried(read: Callable[[], Said]) -> Said:
+    """What a proven record says. Whatever breaks, the record is kept, and those beside it."""
     try:
-        if proven and look.envelope.attributes.type in ROLE_BY_TYPE:
-            is_outcomes = note_body(look.observed, look.envelope, read)
-            return Said(EntryKind.OUTCOMES if is_outcomes else EntryKind.RECORD)
-        if proven and look.message is None:
-            return Said(problem=unread_as(look.envelope.attributes.type))
-        if proven and look.directory is not None and look.message is not None and _states(look.message):
-            return _stated(look, look.message, reading=reading, opener=opener)
+        return read()
     except Refused as error:
         return Said(problem=error.code)
-    except Exception:  # whatever broke, the record is kept, and those beside it
+    except Exception:
         return Said(problem="accept_defect")
-    if look.nobodys:
-        return Said(EntryKind.UNPROVEN, problem=look.unproven)
-    not_entitled = look.unproven == STATEMENT_NOT_YOURS
-    return Said(EntryKind.NOT_ENTITLED if not_entitled else EntryKind.RECORD, problem=look.unproven)
 
 
-def _entry(look: _Look) -> Entry:
-    said, attributes = look.said, look.envelope.attributes
-    return _placed(look.observed, said.kind)._replace(
-        verified=look.verified,
-        problem=said.problem,
-        message_id=attributes.id,
-        type=attributes.type,
-        subject=attributes.subject,
-        sender=attributes.sender,
-        recipient=attributes.recipient,
-        exercise=attributes.exercise,
-        detail=said.detail,
-        edge_id=said.edge_id,
-        commitment=said.commitment,
-        decisions=said.decisions,
-    )
-
-
-def _unreadable(observed: Observed, code: str) -> Entry:
-    return _placed(observed, EntryKind.UNREADABLE)._replace(problem=code)
-
-
-def _placed(observed: Observed, kind: EntryKind) -> Entry:
-    """The entry of a record without what it claims."""
-    record, place = observed.record, observed.place
-    assert record.topic_id is not None
-    if place is None:
-        digest = record_digest(record)
-    else:
-        digest = leaf_digest(record.salt, covered_bytes(record.headers, record.value or b"")).hex()
-    entry = Entry(
-        topic=record.topic,
-        topic_id=record.topic_id,
-        partition=record.partition,
-        offset=record.offset,
-        broker_time=record.broker_time,
-        kind=kind,
-        digest=digest,
-        verified=False,
-    )
-    if place is None:
-        return entry
-    entry = entry._replace(
-        writer=observed.pair.writer,
-        addressee=observed.pair.addressee,
-        incarnation=place.incarnation,
-        lane=int(place.lane),
-        number=place.number,
-        chain=observed.chain,
-    )
-    proof = record.proof
-    if proof is None:
-        return entry
-    return entry._replace(
-        key_id=proof.key_id,
-        signature=proof.signature,
-        tree_size=proof.size,
-        leaf_position=proof.position,
-        path=b"".join(proof.path),
-        salt=proof.salt,
-    )
-
-
-def _problem(
+def _check_sender(
     observed: Observed,
     envelope: Envelope,
     message: MessageType | None,
     *,
-    directory: DirectoryIndex | None,
+    directory: DirectoryIndex,
     reading: Reading,
-) -> str | None:
-    """What is wrong with who says it."""
+) -> None:
+    """Check who says it. Raises `Refused`, and `Unavailable` without a directory in force."""
     record, now, attributes = observed.record, reading.clock.now(), envelope.attributes
-    in_force = reading.directory_at(now)
-    if directory is None or in_force is None:
-        return "document_unknown"
-    writer = observed.pair.writer
-    try:
-        check_broker_time(record, now)
-        if record.proof is None:
-            raise Refused("signature_invalid")
-        verify_sender(attributes, directory, writer=writer, in_force=in_force)
-        if attributes.type in ROLE_BY_TYPE:
-            # The protocol's messages go from instance to instance.
-            if (attributes.sender, attributes.recipient) != observed.pair:
-                raise Refused("sender_unknown", field="ce_sender")
-        elif message is not None:
-            check_stated_by(message, attributes, writer, directory=directory)
-    except Refused as error:
-        return error.code
-    return None
+    in_force = reading.shelf.directories.active(now)
+    check_broker_time(record, now)
+    if record.proof is None:
+        raise Refused("signature_invalid")
+    verify_sender(attributes, directory, writer=observed.pair.writer, in_force=in_force)
+    if attributes.type in ROLE_BY_TYPE:
+        # The protocol's messages go from instance to instance.
+        if (attributes.sender, attributes.recipient) != observed.pair:
+            raise Refused("sender_unknown", field="ce_sender")
+    elif message is not None:
+        check_stated_by(message, attributes, observed.pair.writer, directory=directory)
 
 
-class Said(NamedTuple):
-    """What a proven record states, as its entry keeps it."""
-
-    kind: EntryKind = EntryKind.RECORD
-    detail: str | None = None
-    problem: str | None = None
-    edge_id: UUID | None = None
-    commitment: str | None = None
-    decisions: tuple[KeptDecision, ...] = ()
-
-
-def _states(message: MessageType) -> bool:
-    """Whether audit keeps something of what the message says, beside that it was said."""
-    stated = message.edge or message.family is Family.FACT
-    return stated or message.clear is OutcomeReportedClear or message in JUDGED
-
-
-def _stated(look: _Look, message: MessageType, *, reading: Reading, opener: GroupOpener) -> Said:
-    """What a proven message states. Raises `Refused` for a body that cannot be read."""
-    envelope, directory = look.envelope, look.directory
-    assert directory is not None
-    attributes = envelope.attributes
-    body = read_body(message, envelope.body)
-    clear = body.clear
-    if not _may_state(clear, attributes, attributes.time, directory=directory, reading=reading):
-        return _not_entitled(clear)
-    if (code := unlawful(clear, attributes, shelf=reading.shelf, at=look.observed.record.broker_time)) is not None:
-        return Said(EntryKind.NOT_ENTITLED, problem=code)
-    match clear:
-        case EdgeClear():
-            return Said(edge_id=clear.edge_id, commitment=clear.commitment)
-        case ReferralDecidedClear():
-            return _decided(look, clear, body.sealed or b"", reading=reading, opener=opener)
-        case OutcomeReportedClear():
-            return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
-        case _ if (kind := _KINDS.get(type(clear))) is not None:
-            return Said(kind, clear.model_dump_json(exclude_none=True))
-        case _:
-            return Said()
-
-
-#: Of a reported outcome the codes: each report is an entry of its own, and none replaces another.
-_OUTCOME: Final = {*OutcomeReport.model_fields, "number"}
-#: Facts of which all that is in the clear is kept.
-_KINDS: Final[Mapping[type[Contract], EntryKind]] = {
-    ReferralRefusedClear: EntryKind.REFUSAL,
-    ReferralReviewedClear: EntryKind.REVIEWED,
-    RecordRevealedClear: EntryKind.REVEALED,
-}
-
-
-def _may_state(
-    fact: Contract, attributes: Attributes, at: datetime, *, directory: DirectoryIndex, reading: Reading
-) -> bool:
-    """Whether its sender may state it: by the directory of the record's time, or of the time that it speaks of, `at`.
-
-    The second only of a party that has moved from the sender since: what it stated before may come late.
-    """
-    if may_state(fact, attributes.sender, subject=attributes.subject, directory=directory):
-        return True
-    party, then = _spoken_of(fact), reading.directory_at(at)
-    if party is None or then is None or not directory.served_before(attributes.sender, party):
-        return False
-    return may_state(fact, attributes.sender, subject=attributes.subject, directory=then)
-
-
-def _spoken_of(stated: Contract) -> str | None:
-    party = getattr(stated, "origin", None) or getattr(stated, "party", None)
-    return party if isinstance(party, str) else None
-
-
-def _not_entitled(stated: Contract) -> Said:
-    """Of a statement that is not its sender's to make only whom it speaks of is kept."""
-    party = _spoken_of(stated)
-    detail = None if party is None else to_json({"spoken_of": party}).decode()
-    return Said(EntryKind.NOT_ENTITLED, detail, STATEMENT_NOT_YOURS)
-
-
-def _decided(look: _Look, clear: ReferralDecidedClear, sealed: bytes, *, reading: Reading, opener: GroupOpener) -> Said:
-    """Open the fact, and derive each of its decisions again."""
-    attributes, directory, told = look.envelope.attributes, look.directory, clear.decisions
-    assert directory is not None
-    context = seal_context(
-        REFERRAL_DECIDED,
-        attributes.id,
-        attributes.subject,
-        clear={},
-        sender=attributes.sender,
-        recipient=attributes.recipient,
+def _entry(observed: Observed, said: Said, envelope: Envelope | None = None, *, is_verified: bool = False) -> Entry:
+    """The entry of a record: its place and proof, what it claims in its headers, and what it states."""
+    record, pair, place, chain, _ = observed
+    assert record.topic_id is not None
+    if place is None:
+        digest = record_digest(record)
+    elif record.decoded is not None:
+        digest = record.decoded.digest
+    else:
+        digest = leaf_digest(record.salt, covered_bytes(record.headers, record.value or b"")).hex()
+    attributes = None if envelope is None else envelope.attributes
+    proof = None if place is None else record.proof
+    return Entry._make(
+        (
+            *(record.topic, record.topic_id, record.partition, record.offset, record.broker_time),
+            *(said.kind, digest, is_verified, said.problem),
+            *((None,) * 6 if place is None else (*pair, place.incarnation, int(place.lane), place.number, chain)),
+            *((None,) * 6 if attributes is None else _CLAIMS(attributes)),
+            *(said.detail, said.edge_id, said.commitment),
+            *((None,) * 6 if proof is None else (*proof[:4], b"".join(proof.path), proof.salt)),
+            said.decisions,
+        )
     )
 
-    def may_state_it(fact: SealedDecision) -> bool:
-        return _may_state(fact, attributes, fact.decision.decided_at, directory=directory, reading=reading)
 
-    try:
-        found = read_decided(opener.open(sealed, look.observed.record.wrap, context), len(told))
-    except (Refused, ValueError) as error:
-        code = broken_as(error)
-        return Said(EntryKind.DECISION, problem=code, decisions=tuple(unread(each, code) for each in told))
-    judge = DecisionJudge(attributes, reading.shelf, may_state_it)
-    decisions = tuple(map(judge.judge, told, found))
-    problem = next((each.problem for each in decisions if each.problem in UNREAD), None)
-    return Said(EntryKind.DECISION, problem=problem, decisions=decisions)
+def _note_body(observed: Observed, envelope: Envelope, read: Read) -> Said:
+    """Add the outcomes or closed incarnations that a proven message of the protocol states.
+
+    Raises `Refused("body_invalid")`.
+    """
+    body = decode_control(ROLE_BY_TYPE[envelope.attributes.type], split_value(envelope.body)[0])
+    place, at, (by, to) = observed.place, observed.record.broker_time, observed.pair
+    assert place is not None
+    if isinstance(body, OutcomeList):
+        read.outcomes += [
+            ReportedOutcome(
+                outcome.named.message_id,
+                to,
+                by,
+                outcome.kind.value,
+                outcome.code,
+                envelope.attributes.id,
+                position,
+                place.number,
+                at,
+            )
+            for position, outcome in enumerate(body.outcomes)
+        ]
+        return Said(EntryKind.OUTCOMES)
+    if isinstance(body, Holdings):
+        # The instance that states holdings has left these incarnations of the other instance's streams.
+        read.closed_ends += [
+            ClosedEnd(to, by, closed.incarnation, int(lane), end.number, end.chain, at)
+            for closed in body.closed
+            for lane, end in zip(LANES, closed.lanes, strict=True)
+            if end.number
+        ]
+    return Said()
+
+
+def note_ack(stated: StatedAck, pair: Pair, read: Read) -> None:
+    """Note the statements of an acknowledgement in the topic of this pair.
+
+    The writer of the topic states the numbers that it took of the other instance's streams, and the ends of its own.
+    The broker's time orders statements, so a writer's fast clock cannot make its statement the latest.
+    """
+    ack, at = stated.ack, stated.raw.broker_time
+    if ack.reader != pair.writer or ack.pair != (pair.addressee, pair.writer):
+        return
+    if ack.incarnation is not None:
+        read.acknowledgements += [
+            Acknowledgement(*ack.pair, ack.incarnation, int(lane), said.through, said.chain, at)
+            for lane, said in zip(LANES, ack.lanes, strict=True)
+        ]
+    if ack.own_incarnation is not None and ack.heads is not None:
+        urgent, ordinary = (end.number for end in ack.heads)
+        read.stream_ends.append(StreamEnd(*pair, ack.own_incarnation, urgent, ordinary, at))

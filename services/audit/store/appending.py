@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import compress
 from typing import Final
 
 from services.audit.domain.entries import (
@@ -44,16 +43,6 @@ _DECISION = Columns.of(
     **{name: sql_type for name, (sql_type, _) in _LINKS.items()},
 )
 _DROPPED = Columns.of(DroppedMessage, digest="bytea")
-_FOLDED = Columns.of(
-    Entry,
-    without=[
-        name
-        for name in Entry._fields
-        if name not in ("topic", "topic_id", "partition", "offset", "broker_time", "digest")
-    ],
-    digest="bytea",
-    reason="text",
-)
 _REASON = Columns[str | None]({"reason": "text"})
 _OUTCOME = Columns.of(ReportedOutcome)
 _ACKNOWLEDGEMENT = Columns.of(Acknowledgement)
@@ -69,14 +58,17 @@ _LIFE = Columns.of(Life)
 # The last number at which an earlier acknowledgement had audit's chain stays: a later one may be ahead of audit.
 _APPEND = Statement(
     """
-WITH fresh AS MATERIALIZED (
-    SELECT topic, topic_id, partition, (broker_time AT TIME ZONE 'UTC')::date AS day, reason, "offset", broker_time,
-           digest
-    FROM {folded}
+WITH entries AS MATERIALIZED (
+    SELECT * FROM {entries.ordered} JOIN {reasons.ordered} USING (position)
+), folded AS (
+    SELECT *, (broker_time AT TIME ZONE 'UTC')::date AS day FROM entries WHERE reason IS NOT NULL
+), fresh AS MATERIALIZED (
+    SELECT topic, topic_id, partition, day, reason, "offset", broker_time, digest
+    FROM folded
     WHERE "offset" > coalesce((
         SELECT max(last_offset) FROM folded_record AS f
         WHERE (f.topic, f.topic_id, f.partition) = (folded.topic, folded.topic_id, folded.partition)
-          AND f.day = (folded.broker_time AT TIME ZONE 'UTC')::date), -1)
+          AND f.day = folded.day), -1)
       AND NOT EXISTS (
         SELECT FROM entry AS e
         WHERE (e.topic, e.topic_id, e.partition) = (folded.topic, folded.topic_id, folded.partition)
@@ -91,7 +83,7 @@ WITH fresh AS MATERIALIZED (
 ), new_entry AS (
     INSERT INTO entry ({entries.names})
     SELECT {entries.values}
-    FROM {entries.ordered} JOIN {reasons.ordered} USING (position)
+    FROM entries
     WHERE reason IS NULL OR (topic, topic_id, partition, "offset") IN (TABLE firsts)
     ON CONFLICT DO NOTHING
     RETURNING topic, topic_id, partition, "offset", broker_time, digest
@@ -101,7 +93,7 @@ WITH fresh AS MATERIALIZED (
            sha256(e.digest || n.digest), false, 'place_taken',
            jsonb_build_object('kept', encode(e.digest, 'hex'), 'found', encode(n.digest, 'hex'))
     FROM (SELECT * FROM new_entry
-          UNION ALL SELECT topic, topic_id, partition, "offset", broker_time, digest FROM {folded}) AS n
+          UNION ALL SELECT topic, topic_id, partition, "offset", broker_time, digest FROM folded) AS n
          JOIN entry AS e USING (topic, topic_id, partition, "offset")
     WHERE e.digest <> n.digest AND e.kind NOT IN ('loss', 'conflict')
     ON CONFLICT DO NOTHING
@@ -115,7 +107,7 @@ WITH fresh AS MATERIALIZED (
         SELECT e.topic, e.topic_id, e.partition, e."offset", e.digest FROM entry AS e
         WHERE (e.writer, e.addressee, e.incarnation, e.lane, e.number)
             = (dropped.writer, dropped.addressee, dropped.incarnation, dropped.lane, dropped.number)
-        UNION ALL SELECT topic, topic_id, partition, "offset", digest FROM {entries}
+        UNION ALL SELECT topic, topic_id, partition, "offset", digest FROM entries
         WHERE (entries.writer, entries.addressee, entries.incarnation, entries.lane, entries.number)
             = (dropped.writer, dropped.addressee, dropped.incarnation, dropped.lane, dropped.number)
     ) AS known
@@ -162,7 +154,6 @@ WHERE a.acked_at <= excluded.acked_at
     dropped=_DROPPED,
     number_taken="text",
     reasons=_REASON,
-    folded=_FOLDED,
     outcomes=_OUTCOME,
     closed=_CLOSED_END,
     ends=_STREAM_END,
@@ -183,14 +174,12 @@ INSERT INTO topic_life (topic, topic_id) SELECT DISTINCT topic, topic_id FROM {l
 async def append(session: Session, read: Read) -> None:
     """See `EntryTransaction.append`."""
     reasons = [folded_as(each) for each in read.entries]
-    folded = [reason is not None for reason in reasons]
     bound = _APPEND.bind(
         entries=_entry_rows(read.entries),
         decisions=_decision_rows(read.entries),
         dropped=_DROPPED.rows(read.dropped, digest=[bytes.fromhex(each.digest) for each in read.dropped]),
         number_taken=NUMBER_TAKEN,
         reasons=_REASON.rows(reasons, reason=reasons),
-        folded=_folded_rows(list(compress(read.entries, folded)), list(compress(reasons, folded))),
         outcomes=_OUTCOME.rows(read.outcomes),
         closed=_CLOSED_END.rows(read.closed_ends),
         ends=_STREAM_END.rows(read.stream_ends),
@@ -225,7 +214,3 @@ def _decision_rows(entries: Sequence[Entry]) -> Bound[KeptDecision]:
         broker_time=[entry.broker_time for entry, _, _ in of],
         **links,
     )
-
-
-def _folded_rows(entries: Sequence[Entry], reasons: Sequence[str | None]) -> Bound[Entry]:
-    return _FOLDED.rows(entries, digest=[bytes.fromhex(each.digest) for each in entries], reason=reasons)

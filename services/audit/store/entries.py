@@ -11,12 +11,23 @@ import asyncpg
 
 from services.audit.domain.entries import NOBODYS, Entry, Read
 from services.audit.domain.partitions import Life
-from services.audit.domain.proof import KeptProof, Place
-from services.audit.ports import FlowRead, FoundFlows, KeptEntry, NotedLook, NotedLooks, Partition, Sought
+from services.audit.domain.shown import (
+    Accounts,
+    AccountsPage,
+    FlowRead,
+    FoundFlows,
+    KeptEntry,
+    Look,
+    NotedLook,
+    NotedLooks,
+    Partition,
+    Sought,
+)
 from services.audit.store import appending, finding
+from shared.envelope.content_proof import MessageProof
 from shared.exchange.topics import AUDIT
+from shared.ledger.tree import HASH_BYTES
 from shared.messaging.exceptions import OutcomeKind
-from shared.messaging.ports import MessagingTx
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
 from shared.runtime.database.pages import next_cursor, read_cursor
@@ -103,6 +114,9 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
 ) AS taken ON true
 ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.ordinal
 """
+_ACCOUNTS = """
+SELECT id AS arrival, told FROM reconciliation WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT 2
+"""
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
 SELECT writer, key_id, signature, tree_size, leaf_position, path, salt FROM entry
@@ -137,131 +151,114 @@ _OUTCOMES: Final = {OutcomeKind.DEAD.value: ReceiptOutcome.PARKED.value}
 
 
 class EntryTables:
-    """`EntryTransaction` over one open transaction."""
+    """One transaction of the reader: the positions in all streams, and what is kept with them, whole or not at all."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._messaging = PostgresMessagingTx(session, AUDIT)
-
-    @property
-    def messaging(self) -> MessagingTx:
-        return self._messaging
+        self.messaging = PostgresMessagingTx(session, AUDIT)
 
     async def append(self, read: Read) -> None:
+        """Keep a batch. What is kept already stays, and is counted once.
+
+        Another record where one was kept is kept beside it, and an entry `conflict` names both.
+        """
         await appending.append(self._session, read)
 
     async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
+        """Keep losses, and the lives of topics that are read from now on."""
         await appending.begin(self._session, losses, lives)
 
 
 class PostgresEntries:
-    """`Entries` over audit's database."""
+    """The entries, append-only. One process at a time appends: who holds the reader's lease."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[EntryTables]:
+        """Open a transaction of the reader."""
         async with self._database.transaction(keeps_plans=True) as session:
             yield EntryTables(session)
 
     async def incoming(self) -> list[Incoming]:
+        """Return how far the streams of every pair were read."""
         async with self._database.transaction() as session:
             return await PostgresMessagingTx(session, AUDIT).list_incoming()
 
-    async def flow(self, referral_id: UUID, *, exercise: bool, parties: frozenset[str] | None = None) -> FlowRead:
+    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_FLOW, referral_id, exercise, _listed(parties))
+            rows: list[asyncpg.Record] = await session.driver.fetch(query, *arguments)
+            return rows
+
+    async def flow(self, referral_id: UUID, look: Look) -> FlowRead:
+        """Return everything that belongs to one referral of this world, in order of broker time."""
+        rows = await self._fetch(_FLOW, referral_id, look.exercise, _listed(look))
         kept = [_kept(position, row) for position, row in enumerate(rows, start=1)]
         return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
 
-    async def proof(self, place: Place) -> KeptProof | None:
-        where = place.topic, place.topic_id, place.partition, place.offset, bytes.fromhex(place.digest)
-        async with self._database.transaction() as session:
-            row = await session.driver.fetchrow(_PROOF, *where)
-        return None if row is None else KeptProof(*row)
+    async def proof(self, of: KeptEntry) -> tuple[str, MessageProof] | None:
+        """Return the writer of a record and the proof that it came with; None where it had none."""
+        where = of.topic, of.topic_id, of.partition, of.offset, bytes.fromhex(of.digest)
+        for writer, *proof, path, salt in await self._fetch(_PROOF, *where):
+            hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
+            return writer, MessageProof._make((*proof, hashes, salt))
+        return None
 
-    async def find(
-        self,
-        sought: Sought,
-        *,
-        exercise: bool,
-        limit: int,
-        parties: frozenset[str] | None = None,
-        cursor: str | None = None,
-    ) -> FoundFlows:
-        listed = _listed(parties)
+    async def find(self, sought: Sought, look: Look, *, limit: int, cursor: str | None = None) -> FoundFlows:
+        """Return referrals of this world, the newest first; within a scope, by pairs with a party in it and no others.
+
+        Raises `Refused("cursor_invalid")`.
+        """
         async with self._database.transaction() as session:
-            return await finding.find(session, sought, exercise=exercise, parties=listed, limit=limit, cursor=cursor)
+            return await finding.find(
+                session, sought, exercise=look.exercise, parties=_listed(look), limit=limit, cursor=cursor
+            )
 
     async def note_reading(self, auditor: str, purpose: str, what: str, *, actor: str | None = None) -> None:
+        """Keep who looked at what, and why: of whose organisation, and by which opaque name."""
         values = auditor, purpose, what, actor
         async with self._database.transaction() as session:
             await session.driver.execute(
                 "INSERT INTO reading (auditor, purpose, what, actor) VALUES ($1, $2, $3, $4)", *values
             )
 
-    async def looks(
-        self,
-        auditor: str,
-        *,
-        exercise: bool,
-        cursor: str | None,
-        limit: int,
-        parties: frozenset[str] | None = None,
-    ) -> NotedLooks:
-        where = auditor, read_cursor(cursor), limit + 1
-        async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_LOOKS, *where, _listed(parties), exercise)
+    async def looks(self, look: Look, *, cursor: str | None, limit: int) -> NotedLooks:
+        """Return what the auditor's organisation has looked at, newest first; within a scope, what names no other."""
+        where = look.auditor, read_cursor(cursor), limit + 1
+        rows = await self._fetch(_LOOKS, *where, _listed(look), look.exercise)
         items = [NotedLook(**{name: each[name] for name in NotedLook.model_fields}) for each in rows[:limit]]
         return NotedLooks(items=tuple(items), next=next_cursor(rows, limit))
 
-    async def topic_ids(self, topic: str) -> list[UUID]:
-        async with self._database.transaction() as session:
-            return [row["topic_id"] for row in await session.driver.fetch(_TOPIC_IDS, topic)]
+    async def accounts(self, cursor: str | None) -> AccountsPage:
+        """Return the newest reconciliation, or the one before the cursor. Raises `Refused("cursor_invalid")`."""
+        rows = await self._fetch(_ACCOUNTS, read_cursor(cursor))
+        told = Accounts.model_validate(rows[0]["told"]) if rows else None
+        return AccountsPage(accounts=told, next=next_cursor(rows, 1))
 
-    async def page(
-        self,
-        place: Partition,
-        topic_id: UUID,
-        *,
-        exercise: bool,
-        limit: int,
-        parties: frozenset[str] | None = None,
-    ) -> list[KeptEntry]:
-        where = (place.topic, topic_id, place.partition, place.from_offset)
-        async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_PAGE, *where, exercise, limit, _listed(parties), sorted(NOBODYS))
+    async def topic_ids(self, topic: str) -> list[UUID]:
+        """Return the ids of a topic's lives that were read, the newest last."""
+        return [row["topic_id"] for row in await self._fetch(_TOPIC_IDS, topic)]
+
+    async def page(self, place: Partition, topic_id: UUID, look: Look, *, limit: int) -> list[KeptEntry]:
+        """Return entries of one partition, in order, without those of the other world and of others than in scope."""
+        where = place.topic, topic_id, place.partition, place.from_offset
+        rows = await self._fetch(_PAGE, *where, look.exercise, limit, _listed(look), sorted(NOBODYS))
         return [_kept(position, row) for position, row in enumerate(rows, start=1)]
 
 
-def _listed(parties: frozenset[str] | None) -> list[str] | None:
-    return None if parties is None else sorted(parties)
+def _listed(look: Look) -> list[str] | None:
+    return None if look.parties is None else sorted(look.parties)
 
 
 def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
-    return KeptEntry(
-        position=position,
-        at=row["broker_time"],
-        topic=row["topic"],
-        topic_id=row["topic_id"],
-        partition=row["partition"],
-        offset=row["offset"],
-        kind=row["kind"],
-        type=row["type"],
-        subject=row["subject"],
-        sender=row["sender"],
-        recipient=row["recipient"],
-        incarnation=row["incarnation"],
-        lane=row["lane"],
-        number=row["number"],
-        message_id=row["message_id"],
-        digest=row["digest"].hex(),
-        verified=row["verified"],
-        problem=row["problem"] or ("edge_not_committed" if row["committed"] is False else None),
-        exercise=row["exercise"],
-        detail=row["detail"] or row.get("counted"),
-        rules=tuple(row["rules"].split(",")) if row["rules"] else (),
-        outcome=_OUTCOMES.get(row["outcome"], row["outcome"]),
-        code=row["code"],
-    )
+    made = {
+        "position": position,
+        "at": row["broker_time"],
+        "digest": row["digest"].hex(),
+        "problem": row["problem"] or ("edge_not_committed" if row["committed"] is False else None),
+        "detail": row["detail"] or row.get("counted"),
+        "rules": tuple(row["rules"].split(",")) if row["rules"] else (),
+        "outcome": _OUTCOMES.get(row["outcome"], row["outcome"]),
+    }
+    return KeptEntry.model_validate(made | {name: row[name] for name in KeptEntry.model_fields.keys() - made.keys()})

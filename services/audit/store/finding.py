@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.audit.ports import FoundFlow, FoundFlows, Sought
+from services.audit.domain.shown import FoundFlow, FoundFlows, Sought
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import Session
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.audit.domain.partitions import PartitionStatus
-from services.audit.ports import TopicState
+from services.audit.domain.shown import TopicState
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import Database
 
@@ -23,7 +23,7 @@ WHERE partition_state.state <> excluded.state
 """,
     states=_NOTED,
 )
-_STATES: Final = """
+STATES: Final = """
 SELECT p.topic, p.partition, p.state, p.since, t.topic_id,
        CASE WHEN t.topic_id IS NOT NULL THEN t.next_offset END AS next_offset,
        (SELECT count(*) FROM entry AS e
@@ -36,12 +36,13 @@ _HOLES: Final = "SELECT topic, partition FROM stream_read WHERE hole_count > 0"
 
 
 class PostgresPartitions:
-    """`Partitions` over audit's database."""
+    """What is known of the topics that audit reads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def note(self, states: Mapping[tuple[str, int], PartitionStatus]) -> None:
+        """Keep how audit stands to each partition; `since` moves only where that is news. Others are forgotten."""
         places = list(states)
         bound = _NOTED.rows(
             places,
@@ -53,11 +54,14 @@ class PostgresPartitions:
             await session.driver.execute(*_NOTE.bind(states=bound))
 
     async def states(self) -> list[TopicState]:
-        return [TopicState.model_validate(dict(row)) for row in await self._database.fetch(_STATES)]
+        """Return all that were noted, the troubled first."""
+        return [TopicState.model_validate(dict(row)) for row in await self._database.fetch(STATES)]
 
     async def noted(self) -> Mapping[tuple[str, int], PartitionStatus]:
+        """Return how audit stood to each partition when that was noted last."""
         rows = await self._database.fetch("SELECT topic, partition, state FROM partition_state")
         return {(row["topic"], row["partition"]): PartitionStatus(row["state"]) for row in rows}
 
     async def with_holes(self) -> frozenset[tuple[str, int]]:
+        """Return the partitions of whose stream audit misses numbers."""
         return frozenset((row["topic"], row["partition"]) for row in await self._database.fetch(_HOLES))

@@ -24,7 +24,7 @@ from shared.party.recipient.api import Serving
 from shared.party.webhooks import WebhookRoutes
 from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import ROOT, Entry, Frame
-from shared.runtime.instance.gate import gate_of
+from shared.runtime.instance.app import gate_of
 from shared.runtime.instance.machinery import Machinery
 
 _HERE: Final = __file__

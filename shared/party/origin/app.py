@@ -104,7 +104,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         documents=machinery.documents,
         instance=machinery.instance,
         clock=machinery.clock,
-        wake=machinery.wake,
         owe=machinery.budgets.owe,
         alarms=alarms,
     )
@@ -131,7 +130,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         kek=machinery.keys.kek,
         clock=machinery.clock,
         unreleased_days=machinery.settings.unreleased_days,
-        wake=machinery.wake,
         aside=machinery.aside,
     )
     return Origin(api, bus, intake, alarms, checking, OriginTimers(bus, machinery.speaking_scope))

@@ -98,7 +98,6 @@ class OriginBus:
     kek: KeyEncryptionKey
     clock: Clock
     unreleased_days: int
-    wake: Callable[[], None] = lambda: None
     aside: SetAside = field(default_factory=SetAside)
 
     def __post_init__(self) -> None:
@@ -265,7 +264,6 @@ class OriginBus:
         """Batch after batch until nothing is left but what was set aside; how many rows that were."""
         count = 0
         while found := await self._batch(work, scope, act, limit=DUE_MAX, whole=whole):
-            self.wake()
             count += found
         return count
 
@@ -302,11 +300,7 @@ class OriginTimers:
 
     async def look(self, limit: int = BATCH) -> int:
         """Look once at what is due, at most `limit` notices; how many that were. Raises `Unavailable`."""
-        bus = self._bus
-        looked = await bus._batch("issue_planned", self._scope(), self._issue, limit=limit)
-        if looked:
-            bus.wake()
-        return looked
+        return await self._bus._batch("issue_planned", self._scope(), self._issue, limit=limit)
 
     async def _issue(self, session: Session, taking: Taking) -> None:
         bus, now = self._bus, self._bus.clock.now()

@@ -11,16 +11,16 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
+from shared.contracts.evidence import SignedAcceptance
 from shared.contracts.fields import CaseReference, ExternalRef
 from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
-from shared.contracts.offers import OfferWords
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
+from shared.contracts.transfers import OfferWords
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import WITHDRAWAL_NOTED
@@ -108,8 +108,13 @@ class Spent(NamedTuple):
     def less(self, other: Spent) -> Spent:
         return Spent(self.record - other.record, self.hashes - other.hashes)
 
-    def within(self, purses: Purses) -> bool:
-        return self.record <= purses.record * _UNITS and self.hashes <= purses.hashes * _UNITS
+    @classmethod
+    def whole(cls, purses: Purses) -> Spent:
+        """All that a day has room for."""
+        return cls(purses.record * _UNITS, purses.hashes * _UNITS)
+
+    def within(self, whole: Spent) -> bool:
+        return self.record <= whole.record and self.hashes <= whole.hashes
 
 
 class DaySpent(NotNow):

@@ -123,6 +123,7 @@ CREATE TABLE referral_revision (
 ) WITH (toast_tuple_target = 512);
 ALTER TABLE referral_revision ALTER COLUMN content SET STORAGE EXTERNAL;
 
+-- The first edge of a subject and recipient is also the row of their track (shared/runtime/delivery/tracks.sql).
 CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
     -- The message that carries it. None while it waits or is planned; none of a case that one agency has passed on to
@@ -202,7 +203,9 @@ CREATE TABLE edge (
     CONSTRAINT edge_waiting CHECK ((state IN ('waiting', 'planned')) <= (message_id IS NULL)),
     CONSTRAINT edge_referred CHECK ((state = 'referred') <= (message_id IS NULL)),
     CONSTRAINT edge_planned CHECK ((state = 'planned') <= (window_ends IS NOT NULL AND issue_at IS NOT NULL))
-);
+) INHERITS (track);
+CREATE UNIQUE INDEX edge_track ON edge (peer, side, track) WHERE peer IS NOT NULL;
+CREATE INDEX edge_subject ON edge (subject) WHERE subject IS NOT NULL;
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
 -- What moves with its recipient: all else stays where it lies.

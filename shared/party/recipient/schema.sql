@@ -1,6 +1,7 @@
 -- What other parties sent, one row for each subject and recipient party: offers to hotlines, notices to providers, cases
 -- of agencies. A column of one kind is null in rows of the others. Whoever can write this table can hide a row from its
 -- party or misstate its progress here; the sender and audit still show that it was sent, taken and answered.
+-- A row is also that of the track on which its subject came (shared/runtime/delivery/tracks.sql).
 CREATE TABLE received (
     subject uuid NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -36,9 +37,8 @@ CREATE TABLE received (
     -- Of a notice, by which a provider's own report counts it: no record is opened for that.
     language text,
     incident_kind text,
-    -- Of a case, by which it can be passed on: the id of its edge, the decision and its salt.
+    -- Of a case, by which it can be passed on.
     edge_id uuid,
-    salt text,
     -- The agency's own reference of a case, under a key of its own, and a keyed token by which it is found. Rows tell
     -- which cases the agency calls alike, and not how.
     case_reference bytea,
@@ -49,23 +49,20 @@ CREATE TABLE received (
     said jsonb NOT NULL DEFAULT '{}',
     -- Byte for byte as it came.
     edge json NOT NULL,
-    decision json,
-    content bytea NOT NULL,
-    -- The message as it came, under the same key: erasing the record erases its proof.
-    evidence bytea NOT NULL,
+    -- The message as it came: the record is read from it, and is its own proof. Erasing it erases both.
+    record bytea NOT NULL,
     PRIMARY KEY (subject, party),
     CONSTRAINT received_kind CHECK (kind IN ('offer', 'notice', 'case')),
     CONSTRAINT received_said_bound CHECK (octet_length(said::text) <= CASE kind WHEN 'case' THEN 4096 ELSE 1048576 END),
-    CONSTRAINT received_content_bound CHECK (octet_length(content) <= 33000),
-    CONSTRAINT received_evidence_bound CHECK (octet_length(evidence) <= 131072),
+    CONSTRAINT received_record_bound CHECK (octet_length(record) <= 131072),
     CONSTRAINT received_reference_bound CHECK (octet_length(case_reference) <= 128),
     CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
-) WITH (toast_tuple_target = 640);
+) INHERITS (track) WITH (toast_tuple_target = 640);
+CREATE UNIQUE INDEX received_track ON received (peer, side, track) WHERE peer IS NOT NULL;
 -- An act updates the row and must not write its ciphertext and its edge again. Compressing them only costs CPU time.
 ALTER TABLE received
     ALTER COLUMN edge SET STORAGE EXTERNAL,
-    ALTER COLUMN content SET STORAGE EXTERNAL,
-    ALTER COLUMN evidence SET STORAGE EXTERNAL;
+    ALTER COLUMN record SET STORAGE EXTERNAL;
 -- The list of a party: all rows, those in a state, those of a sender, those with a child at risk.
 CREATE INDEX received_by_place ON received (party, place, subject);
 CREATE INDEX received_by_state ON received (party, state, place, subject);
@@ -94,15 +91,11 @@ CREATE TABLE received_edge (
     party text NOT NULL,
     purpose text NOT NULL,
     retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
-    salt text,
     wrapped_key bytea,
     edge json NOT NULL,
-    decision json,
-    content bytea NOT NULL,
-    evidence bytea NOT NULL,
+    record bytea NOT NULL,
     PRIMARY KEY (subject, party, purpose, revision),
-    CONSTRAINT received_edge_content_bound CHECK (octet_length(content) <= 33000),
-    CONSTRAINT received_edge_evidence_bound CHECK (octet_length(evidence) <= 131072)
+    CONSTRAINT received_edge_record_bound CHECK (octet_length(record) <= 131072)
     -- Rows that hold ciphertext stay whole up to a page.
 ) WITH (toast_tuple_target = 8160);
 CREATE INDEX received_edge_kept ON received_edge (retention, received_at) WHERE wrapped_key IS NOT NULL;

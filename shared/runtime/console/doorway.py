@@ -3,23 +3,33 @@
 Out by a link, since `form-action 'self'` would stop a form whose answer leads elsewhere. Back to a page that leads on
 by itself: the cookie of a session is `Strict`, so the request that comes from the provider is without it. Only the
 next request, which comes from this site, can see whether the browser has another session already.
+
+The browser keeps the attempt, and we keep nothing: a stranger's click costs no row. The three values of OpenID Connect
+are hashes of all of it, each with a word of its own: who does not have the cookie knows none of them, and nothing in it
+can be changed without changing them.
 """
 
 from __future__ import annotations
 
+import hmac
+import re
+import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from shared.envelope.base64url import to_base64url
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, not_found
-from shared.runtime.admission.principals import Principal, read_address
+from shared.runtime.admission.budgets import Principal, read_address
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import Asked, is_loopback
-from shared.runtime.console.coming import COMING_MINUTES, Coming, PendingSession
+from shared.runtime.console.cookies import COMING_MINUTES, PATH, PendingSession
 from shared.runtime.console.people import Person, Sessions
 
 COOKIE: Final = "causeway-coming"
@@ -27,6 +37,59 @@ COOKIE: Final = "causeway-coming"
 RECENT_MINUTES: Final = 15
 #: A provider's clock may go so much before ours.
 _AHEAD: Final = timedelta(minutes=1)
+_KEPT = re.compile(
+    r"(?P<secret>[A-Za-z0-9_-]{43})[.](?P<began>[0-9]{1,10})[.](?P<anew>[01])[.](?P<party>[a-z0-9.-]+)!"
+    rf"(?P<to>{PATH})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """One attempt to sign in as of `party`, on the way `to` a page; `anew` where they are to prove it again."""
+
+    secret: str
+    began: datetime
+    party: str
+    to: str
+    anew: bool
+
+    @classmethod
+    def begin(cls, party: str, *, to: str, anew: bool, at: datetime) -> Coming:
+        return cls(secrets.token_urlsafe(32), at, party, to if re.fullmatch(PATH, to) else "/console", anew)
+
+    @classmethod
+    def read(cls, text: str | None, *, state: str, at: datetime) -> Coming:
+        """Of the cookie, where it belongs to this `state`. Raises `Refused("sign_in_expired")`."""
+        found = _KEPT.fullmatch(text or "")
+        if found is None:
+            raise expired()
+        began = datetime.fromtimestamp(int(found["began"]), UTC)
+        coming = cls(found["secret"], began, found["party"], found["to"], found["anew"] == "1")
+        in_time = timedelta(0) <= at - began + timedelta(seconds=1) <= timedelta(minutes=COMING_MINUTES)
+        if not in_time or not hmac.compare_digest(coming.state.encode(), state.encode()):
+            raise expired()
+        return coming
+
+    @property
+    def kept(self) -> str:
+        """What stands in the cookie."""
+        return f"{self.secret}.{int(self.began.timestamp())}.{int(self.anew)}.{self.party}!{self.to}"
+
+    @property
+    def state(self) -> str:
+        return self._named("state")
+
+    @property
+    def nonce(self) -> str:
+        return self._named("nonce")
+
+    @property
+    def verifier(self) -> str:
+        """Of PKCE (RFC 7636): 43 characters."""
+        return self._named("verifier")
+
+    def _named(self, word: str) -> str:
+        return to_base64url(sha256(f"sign-in {word}\n{self.kept}".encode()).digest())
 
 
 class Proof(NamedTuple):
@@ -118,3 +181,8 @@ class Doorway:
     def _back(self, request: Request) -> str:
         scheme = "http" if is_loopback(request) else "https"
         return f"{scheme}://{request.url.netloc}{self._root}/signed-in"
+
+
+def expired() -> Refused:
+    """The answer of a provider that fits nothing this browser has begun."""
+    return Refused("sign_in_expired", "this sign-in was not begun here, or too long ago", status=400)

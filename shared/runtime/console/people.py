@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import asyncpg
 from starlette.requests import Request
@@ -24,10 +24,8 @@ from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.admission.budgets import PlacePool, columns_of, read_address, scope_of, sign_in_places
 from shared.runtime.admission.key_table import NOTIFY
-from shared.runtime.admission.places import PlacePool, sign_in_places
-from shared.runtime.admission.principals import read_address
-from shared.runtime.admission.scope import columns_of, scope_of
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import KEY_ROLES, Identity
 from shared.vocabulary.routing import PartyStatus
@@ -148,18 +146,6 @@ class Signed(NamedTuple):
     name: str
 
 
-class SignIn(Protocol):
-    """How one request proves who somebody is. What takes two, over a provider, is the `Doorway`."""
-
-    async def sign_in(self, request: Request) -> Person | None:
-        """Who asks, proven by this request; None where it proves nobody."""
-        ...
-
-    async def invited(self, request: Request) -> Person | None:
-        """Who would be, and nothing is used up by that."""
-        ...
-
-
 def link_hash(text: str) -> bytes:
     """What is stored of a link, or of a session: 32 bytes."""
     return hashlib.sha256(text.encode()).digest()
@@ -255,16 +241,18 @@ def _unknown() -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class LinkSignIn:
-    """`SignIn` by a link that was made beforehand, and is used up by this."""
+    """Proves who somebody is by a link that was made beforehand. What takes two requests is the `Doorway`."""
 
     database: Database
     clock: Clock
     places: PlacePool = field(default_factory=sign_in_places)
 
     async def sign_in(self, request: Request) -> Person | None:
+        """Who asks, which uses the link up; None where it proves nobody."""
         return await self._found(_USE_LINK, request)
 
     async def invited(self, request: Request) -> Person | None:
+        """Who would be, and nothing is used up by that."""
         return await self._found(_INVITED, request)
 
     async def _found(self, statement: str, request: Request) -> Person | None:

@@ -7,19 +7,28 @@ Trust: whoever can write this table can have a request's effect left out, or don
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import asyncpg
 
-_CLAIM = """
-INSERT INTO idempotency (party, key_hash, body_hash, status, answer)
-SELECT p, k, b, s, a FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::int[], $5::bytea[]) AS c(p, k, b, s, a)
-ORDER BY p, k
-ON CONFLICT DO NOTHING
-RETURNING party, key_hash
+from shared.runtime.database.columns import Bound, Columns, Statement
+
+#: The party of a request, the hash of its key, and that of its body.
+KeyUse = tuple[str, bytes, bytes]
+
+CLAIM: Final = Columns[str](
+    {"party": "text", "key_hash": "bytea", "body_hash": "bytea", "status": "integer", "answer": "bytea"}
+)
+#: Claims the keys of the rows `claims`, in one order by everyone: batches that share keys wait for each other, never in
+#: a circle. A statement that takes it along does not see what a holder has committed meanwhile.
+CLAIM_KEYS: Final = """
+INSERT INTO idempotency ({claims.names}) SELECT {claims.values} FROM {claims}
+ORDER BY claims.party, claims.key_hash ON CONFLICT DO NOTHING RETURNING party, key_hash
 """
+_CLAIM: Final = Statement(CLAIM_KEYS, claims=CLAIM)
 
 _HELD = """
 SELECT party, key_hash, body_hash, status, answer FROM idempotency
@@ -63,25 +72,26 @@ async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, *, body
     return (await claim_many(driver, [(party, key_hash, body_hash)]))[0]
 
 
-async def claim_many(
-    driver: asyncpg.Connection,
-    requests: Sequence[tuple[str, bytes, bytes]],
-    answers: Sequence[tuple[int, bytes]] | None = None,
-) -> list[Claim]:
-    """Claim (party, key hash, body hash) for each request of a batch, within the caller's transaction.
+async def claim_many(driver: asyncpg.Connection, requests: Sequence[KeyUse]) -> list[Claim]:
+    """Claim the keys of a batch within the caller's transaction.
 
-    `answers`, as (status, exact answer), are kept with the claims that are `NEW`: where the caller knows already what
-    it will answer, nothing is left to store. Needs READ COMMITTED: what a concurrent holder has committed while we
-    waited must be visible.
+    Needs READ COMMITTED: what a concurrent holder has committed while we waited must be visible.
     """
-    kept = answers if answers is not None else [(None, None)] * len(requests)
-    firsts: dict[tuple[str, bytes], int] = {}
-    for index, (party, key_hash, _) in enumerate(requests):
-        firsts.setdefault((party, key_hash), index)
-    wanted = [(*requests[index], *kept[index]) for index in firsts.values()]
-    # Inserted in one order by everyone: two batches that share keys wait for each other, never in a circle.
-    claimed = await driver.fetch(_CLAIM, *(list(column) for column in zip(*wanted, strict=True)))
-    new = {(row["party"], row["key_hash"]) for row in claimed}
+    claimed = await driver.fetch(*_CLAIM.bind(claims=bind_claims(requests, [(None, None)] * len(requests))))
+    return await read_claims(driver, requests, {(row["party"], row["key_hash"]) for row in claimed})
+
+
+def bind_claims(requests: Sequence[KeyUse], answers: Sequence[tuple[int | None, bytes | None]]) -> Bound[str]:
+    """Bind the rows of `CLAIM_KEYS`, one for each key. `answers`, (status, exact answer), are kept with new claims."""
+    rows = [(*requests[at], *answers[at]) for at in _firsts(requests).values()]
+    return Bound(CLAIM, [list(column) for column in zip(*rows, strict=True)] or [[]] * len(CLAIM.sql_types))
+
+
+async def read_claims(
+    driver: asyncpg.Connection, requests: Sequence[KeyUse], new: Collection[tuple[str, bytes]]
+) -> list[Claim]:
+    """Return the claim of each request of a batch, of whose keys `new` were claimed just now."""
+    firsts = _firsts(requests)
     held: dict[tuple[str, bytes], asyncpg.Record] = {}
     if others := [key for key in firsts if key not in new]:
         rows = await driver.fetch(_HELD, [party for party, _ in others], [key_hash for _, key_hash in others])
@@ -98,6 +108,14 @@ async def claim_many(
         else:
             claims.append(Claim(ClaimKind.REUSED))
     return claims
+
+
+def _firsts(requests: Sequence[KeyUse]) -> dict[tuple[str, bytes], int]:
+    """Return the keys of a batch, each with the place of the first request that has it."""
+    firsts: dict[tuple[str, bytes], int] = {}
+    for index, (party, key_hash, _) in enumerate(requests):
+        firsts.setdefault((party, key_hash), index)
+    return firsts
 
 
 async def store_answer(driver: asyncpg.Connection, party: str, key_hash: bytes, *, status: int, answer: bytes) -> None:

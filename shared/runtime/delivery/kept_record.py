@@ -1,4 +1,4 @@
-"""A verified record as bytes: the same form in `Taken.record` and for evidence. An exception keeps it encrypted.
+"""A verified record as bytes: for exceptions, which keep it encrypted, and for evidence.
 
     version · partition · offset · broker time in µs · topic id · parts
 
@@ -9,16 +9,24 @@ wrap, salt and proof, then the name and value of each header. The sealed part st
 
 An exception keeps this form, since no check may have passed its clear part. The row ends with the exception, and the
 data key with it.
+
+    message key · nonce · compressed: length (2) and bytes of the associated data · length (4) and plaintext · record
+
+A recipient keeps this of what it was sent, encrypted: the record without its sealed part, and that part opened. Padding
+and ciphertext cannot be compressed; sealed again with its own key, the part has the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
+from zlib import compress, decompress
+from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
 
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.datakeys import (
@@ -32,6 +40,10 @@ from shared.envelope.datakeys import (
     unwrap,
     wrap,
 )
+from shared.envelope.record_value import join_value, split_value
+from shared.envelope.segment_sealing import KEY_BYTES as MESSAGE_KEY_BYTES
+from shared.envelope.segment_sealing import NONCE_BYTES as SEALED_NONCE_BYTES
+from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect
 from shared.ledger.tree import HASH_BYTES
@@ -44,6 +56,8 @@ ENCRYPTED: Final = b"\x02"
 _KEY_END: Final = 1 + NONCE_BYTES + KEY_BYTES + 16
 _HEAD: Final = Struct(">BHqqB16s")
 _LENGTH: Final = Struct(">I")
+_OPENED: Final = Struct(">HI")
+_NONCE_END: Final = MESSAGE_KEY_BYTES + SEALED_NONCE_BYTES
 _ABSENT: Final = 0xFFFFFFFF
 _NONE: Final = _LENGTH.pack(_ABSENT)
 _TIME_STATED: Final = 1
@@ -51,19 +65,6 @@ _HAS_TOPIC_ID: Final = 2
 _PROOF: Final = Struct(">HHB")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-
-
-class PackedRecord(bytes):
-    """The bytes of a record that has just come, and the record itself."""
-
-    record: Record
-
-
-def pack_arrived(record: Record) -> PackedRecord:
-    """Return the bytes of a record, from which `unpack` returns this very record."""
-    packed = PackedRecord(pack(record))
-    packed.record = record
-    return packed
 
 
 def pack(record: Record) -> bytes:
@@ -81,10 +82,10 @@ def pack(record: Record) -> bytes:
     return b"".join(packed)
 
 
-def unpack(packed: bytes) -> Record:
-    """Return the record that `pack` was given. Raises `Defect("record_malformed")` for other bytes."""
-    if isinstance(packed, PackedRecord):
-        return packed.record
+def unpack(packed: bytes | Record) -> Record:
+    """Return the record that `pack` was given, or one that has just come. Raises `Defect("record_malformed")`."""
+    if isinstance(packed, Record):
+        return packed
     try:
         version, partition, offset, broker_time, flags, topic_id = _HEAD.unpack_from(packed)
         if version != _VERSION:
@@ -109,22 +110,63 @@ def unpack(packed: bytes) -> Record:
         raise Defect("record_malformed") from None
 
 
+class OpenedRecord(NamedTuple):
+    """What `pack_opened` was given: a record without its sealed part, and that part opened."""
+
+    rest: Record
+    part: OpenedPart
+
+    @property
+    def record(self) -> Record:
+        """The record as it came."""
+        clear, _ = split_value(self.rest.value or b"")
+        return replace(self.rest, value=join_value(clear, self.part.seal_again()))
+
+
+def pack_opened(record: Record, part: OpenedPart) -> bytes:
+    """Return the bytes of a record whose sealed part was opened."""
+    clear, _ = split_value(record.value or b"")
+    sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
+    rest = pack(replace(record, value=join_value(clear, None)))
+    return part.key + part.nonce + compress(b"".join((sizes, part.associated, part.plaintext, rest)), 1)
+
+
+def unpack_opened(packed: bytes) -> OpenedRecord:
+    """Return what `pack_opened` was given. Raises `Defect("record_malformed")` for other bytes."""
+    try:
+        text = decompress(packed[_NONCE_END:])
+        associated_bytes, plaintext_bytes = _OPENED.unpack_from(text)
+    except (StructError, ZlibError):
+        raise Defect("record_malformed") from None
+    associated_end = _OPENED.size + associated_bytes
+    plaintext_end = associated_end + plaintext_bytes
+    part = OpenedPart(
+        text[associated_end:plaintext_end],
+        packed[:MESSAGE_KEY_BYTES],
+        packed[MESSAGE_KEY_BYTES:_NONCE_END],
+        text[_OPENED.size : associated_end],
+    )
+    return OpenedRecord(unpack(text[plaintext_end:]), part)
+
+
 def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
     """Return the record of a message as its exception keeps it: under a data key of its own."""
-    if taken.record.startswith(ENCRYPTED):
-        return taken.record
+    packed = pack(taken.record) if isinstance(taken.record, Record) else taken.record
+    if packed.startswith(ENCRYPTED):
+        return packed
     place, key = _place_of(taken), DataKey.generate()
     wrapped = wrap(key, kek, place.column("key"))
-    return ENCRYPTED + wrapped + protect(taken.record, key, place.column("record"))
+    return ENCRYPTED + wrapped + protect(packed, key, place.column("record"))
 
 
-def decrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
-    """Return the packed record of a message, whether it has just come or was kept. Raises `Defect`."""
+def open_kept(taken: Taken, kek: KeyEncryptionKey) -> Record:
+    """Return the record of a message, whether it has just come or was kept. Raises `Defect`."""
     kept = taken.record
-    if not kept.startswith(ENCRYPTED):
-        return kept
-    place = _place_of(taken)
-    return reveal(kept[_KEY_END:], unwrap(kept[1:_KEY_END], kek, place.column("key")), place.column("record"))
+    if isinstance(kept, bytes) and kept.startswith(ENCRYPTED):
+        place = _place_of(taken)
+        key = unwrap(kept[1:_KEY_END], kek, place.column("key"))
+        kept = reveal(kept[_KEY_END:], key, place.column("record"))
+    return unpack(kept)
 
 
 def _place_of(taken: Taken) -> Place:

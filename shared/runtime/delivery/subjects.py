@@ -32,39 +32,39 @@ _WITH_FLAGS: Final = """
 SELECT t.*, coalesce(f.is_withdrawn, false) AS other_withdrawn, coalesce(f.is_erased, false) AS other_erased
 FROM {rows} LEFT JOIN LATERAL (
     SELECT is_withdrawn, is_erased FROM track AS f
-    WHERE (f.peer, f.side, f.subject) = (t.peer, $3::smallint, t.subject) OFFSET 0
-) AS f ON true ORDER BY t.subject
+    WHERE (f.peer, f.side, f.track) = (t.peer, $3::smallint, t.track) OFFSET 0
+) AS f ON true ORDER BY t.track
 """
 _PAGE: Final = _WITH_FLAGS.format(
     rows="""(
-    SELECT * FROM track WHERE peer = $1 AND side = $2 AND subject > $4 ORDER BY subject LIMIT $5
+    SELECT * FROM track WHERE peer = $1 AND side = $2 AND track > $4 ORDER BY track LIMIT $5
 ) AS t"""
 )
 _OF_DAYS: Final = _WITH_FLAGS.format(
     rows="""unnest($4::uuid[], $5::uuid[]) AS days (first, next) CROSS JOIN LATERAL (
     SELECT * FROM track AS t
-    WHERE t.peer = $1 AND t.side = $2 AND t.subject >= days.first AND t.subject < days.next OFFSET 0
+    WHERE t.peer = $1 AND t.side = $2 AND t.track >= days.first AND t.track < days.next OFFSET 0
 ) AS t"""
 )
 _OF_SUBJECTS: Final = _WITH_FLAGS.format(
     rows="""unnest($4::uuid[]) AS asked (subject) CROSS JOIN LATERAL (
-    SELECT * FROM track AS t WHERE t.peer = $1 AND t.side = $2 AND t.subject = asked.subject OFFSET 0
+    SELECT * FROM track AS t WHERE t.peer = $1 AND t.side = $2 AND t.track = asked.subject OFFSET 0
 ) AS t"""
 )
 _AT_ANY_PEER: Final = """
 SELECT t.* FROM unnest($3::text[]) AS peers (peer) CROSS JOIN LATERAL (
-    SELECT * FROM track AS t WHERE t.peer = peers.peer AND t.side = $1 AND t.subject = $2 OFFSET 0
+    SELECT * FROM track AS t WHERE t.peer = peers.peer AND t.side = $1 AND t.track = $2 OFFSET 0
 ) AS t
 """
 _PEERS: Final = "SELECT peer FROM stream_pair"
 _WITHDRAW: Final = """
-UPDATE track SET is_withdrawn = true WHERE peer = $1 AND side = $2 AND subject = ANY($3::uuid[])
+UPDATE track SET is_withdrawn = true WHERE peer = $1 AND side = $2 AND track = ANY($3::uuid[])
 """
 _NOTE_ERASED: Final = """
-UPDATE track SET is_erased = true, acts = '{}' WHERE peer = $1 AND side = $2 AND subject = ANY($3::uuid[])
+UPDATE track SET is_erased = true, track_acts = '{}' WHERE peer = $1 AND side = $2 AND track = ANY($3::uuid[])
 """
 _ERASED: Final = """
-SELECT subject FROM track WHERE peer = $1 AND side = ANY($2::smallint[]) AND subject = ANY($3::uuid[]) AND is_erased
+SELECT track FROM track WHERE peer = $1 AND side = ANY($2::smallint[]) AND track = ANY($3::uuid[]) AND is_erased
 """
 
 #: The subject of a track's messages, and the party that shares the track with its owner.
@@ -211,7 +211,7 @@ class PartySubjects:
             return frozenset()
         sides = [TrackSide.HELD, TrackSide.OWN]
         rows = await self._driver.fetch(_ERASED, peer, sides, list(subjects))
-        return frozenset({row["subject"] for row in rows} | {each for each in subjects if self.is_day_closed(each)})
+        return frozenset({row["track"] for row in rows} | {each for each in subjects if self.is_day_closed(each)})
 
     # Rows.
     async def _digest(
@@ -239,7 +239,7 @@ class PartySubjects:
                 yield each
             if len(rows) < ROWS_MAX:
                 return
-            after = rows[-1]["subject"]
+            after = rows[-1]["track"]
 
     async def _list_days(self, side: TrackSide, peer: str, days: Collection[date]) -> list[_Track]:
         firsts = [_first_of(day) for day in days]

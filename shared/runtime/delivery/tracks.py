@@ -40,7 +40,7 @@ _OF_OWNERS: Final = [TrackSide.OWN, TrackSide.ANSWERS]
 
 
 class TrackKey(NamedTuple):
-    """The key of a row."""
+    """The key of a row. `subject`: the track's, as messaging names it."""
 
     peer: str
     side: TrackSide
@@ -86,79 +86,113 @@ class TrackChange:
     edges: dict[UUID, EdgeRevision] = field(default_factory=dict)
     is_withdrawn: bool = False
 
+    @property
+    def is_arrival(self) -> bool:
+        """Whether it is one message that brings one edge."""
+        return len(self.acts) == len(self.edges) == 1 and not self.is_withdrawn
+
 
 class _Change(NamedTuple):
     peer: str
     side: int
+    track: UUID
     subject: UUID
-    item: UUID
     owner: str
     other: str
-    acts: tuple[str, ...]
-    edges: Json
+    track_acts: tuple[str, ...]
+    track_edges: Json
     is_withdrawn: bool
 
 
 class _Act(NamedTuple):
     peer: str
     side: int
-    subject: UUID
+    track: UUID
     act: UUID
 
 
-_CHANGE: Columns[_Change] = Columns.of(_Change, side="smallint", acts="uuid[]")
+_CHANGE: Columns[_Change] = Columns.of(_Change, side="smallint", track_acts="uuid[]")
 _ACT: Columns[_Act] = Columns.of(_Act, side="smallint")
 _KEY: Columns[TrackKey] = Columns.of(TrackKey, side="smallint")
 
+#: The acts of a row `t` with those of a change. A tombstone and an erased row have none.
+_MERGED: Final = """CASE WHEN t.is_erased OR t.side = 0 AND (t.is_withdrawn OR {withdrawn}) THEN '{{{{}}}}'::uuid[]
+           ELSE t.track_acts || ARRAY(SELECT new FROM unnest({acts}) AS new WHERE new <> ALL (t.track_acts)) END"""
+#: Inserts the rows that no table of subjects has.
+_ADD: Final = f"""
+INSERT INTO track AS t ({{changes.names}}) SELECT {{changes.values}} FROM {{changes.ordered}}
+WHERE NOT EXISTS (
+    SELECT FROM track AS o WHERE (o.peer, o.side, o.track) = (changes.peer, changes.side, changes.track) OFFSET 0
+) ORDER BY changes.position
+ON CONFLICT (peer, side, track) DO UPDATE SET
+    is_withdrawn = t.is_withdrawn OR excluded.is_withdrawn, track_edges = t.track_edges || excluded.track_edges,
+    track_acts = {_MERGED.format(withdrawn="excluded.is_withdrawn", acts="excluded.track_acts")}
+"""  # noqa: S608 - our own constant
+_ADD_NEW: Final = Statement(_ADD, changes=_CHANGE)
+#: `OFFSET 0` has each key looked up. The rows are locked in the order of their keys.
 _NOTE: Final = Statement(
-    """
-INSERT INTO track AS t ({changes.names}) SELECT {changes.values} FROM {changes.ordered} ORDER BY changes.position
-ON CONFLICT (peer, side, subject) DO UPDATE SET
-    is_withdrawn = t.is_withdrawn OR excluded.is_withdrawn, edges = t.edges || excluded.edges,
-    acts = CASE WHEN t.is_erased OR t.side = {held} AND (t.is_withdrawn OR excluded.is_withdrawn) THEN '{{}}'::uuid[]
-           ELSE t.acts || ARRAY(SELECT new FROM unnest(excluded.acts) AS new WHERE new <> ALL (t.acts)) END
-""",
-    changes=_CHANGE,
-    held="smallint",
+    f"""
+WITH found AS MATERIALIZED (
+    SELECT t.*, c.acts, c.edges, c.withdrawn FROM (
+        SELECT peer, side, track, string_to_array(track_acts, chr(31))::uuid[] AS acts, track_edges::jsonb AS edges,
+               is_withdrawn AS withdrawn FROM {{changes.ordered}} ORDER BY position
+    ) AS c CROSS JOIN LATERAL (
+        SELECT * FROM track AS t WHERE (t.peer, t.side, t.track) = (c.peer, c.side, c.track) OFFSET 0 FOR UPDATE
+    ) AS t
+), merged AS MATERIALIZED (
+    SELECT peer, side, track, is_withdrawn OR withdrawn AS withdrawn, track_edges || edges AS edges,
+           {_MERGED.format(withdrawn="withdrawn", acts="acts")} AS acts
+    FROM found AS t
+), changed AS (
+    UPDATE track AS t SET is_withdrawn = m.withdrawn, track_edges = m.edges, track_acts = m.acts FROM merged AS m
+    WHERE t.track = ANY({{tracks}}) AND (t.peer, t.side, t.track) = (m.peer, m.side, m.track)
+      AND (t.is_withdrawn, t.track_edges, t.track_acts) IS DISTINCT FROM (m.withdrawn, m.edges, m.acts)
 )
-#: `OFFSET 0` has each key looked up.
+{_ADD.strip()}
+""",  # noqa: S608 - our own constants
+    changes=_CHANGE,
+    tracks="uuid[]",
+)
 _LOAD: Final = Statement(
     """
 SELECT t.* FROM {keys} CROSS JOIN LATERAL (
-    SELECT * FROM track AS t WHERE (t.peer, t.side, t.subject) = (keys.peer, keys.side, keys.subject) OFFSET 0
+    SELECT * FROM track AS t WHERE (t.peer, t.side, t.track) = (keys.peer, keys.side, keys.subject) OFFSET 0
 ) AS t
 """,
     keys=_KEY,
 )
 _FORGET: Final = Statement(
     """
-UPDATE track AS t SET acts = ARRAY(SELECT act FROM unnest(t.acts) AS act WHERE act <> ALL (gone.acts))
-FROM (SELECT peer, side, subject, array_agg(act) AS acts FROM {acts} GROUP BY peer, side, subject) AS gone
-WHERE (t.peer, t.side, t.subject) = (gone.peer, gone.side, gone.subject)
+UPDATE track AS t SET track_acts = ARRAY(SELECT act FROM unnest(t.track_acts) AS act WHERE act <> ALL (gone.acts))
+FROM (SELECT peer, side, track, array_agg(act) AS acts FROM {acts} GROUP BY peer, side, track) AS gone
+WHERE t.track = ANY({tracks}) AND (t.peer, t.side, t.track) = (gone.peer, gone.side, gone.track)
 """,
     acts=_ACT,
+    tracks="uuid[]",
 )
 _ERASE: Final = """
-UPDATE track AS t SET acts = '{}', is_erased = true
-FROM unnest($1::uuid[], $2::text[]) AS erased (item, party)
-WHERE t.item = erased.item AND NOT t.is_erased
+UPDATE track AS t SET track_acts = '{}', is_erased = true
+FROM unnest($1::uuid[], $2::text[]) AS erased (subject, party)
+WHERE t.subject = ANY($1::uuid[]) AND t.subject = erased.subject AND NOT t.is_erased
   AND (erased.party = t.other AND t.side = ANY($3::smallint[])
        OR erased.party = t.owner AND t.side = ANY($4::smallint[]))
-RETURNING t.subject
+RETURNING t.track
 """
 
 
 async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange], *, are_new: bool = False) -> None:
-    """Add acts, edges and withdrawals to tracks, in one statement. Rows are locked in the order of their keys.
+    """Add acts, edges and withdrawals to tracks, in one statement.
 
+    A track whose row is that of its subject is there already, with all that its first message says.
     `are_new`: no other transaction has a row of these subjects. A later statement takes this one along.
     """
-    rows = [_change(each) for each in sorted(changes, key=lambda each: each.key)]
-    if rows:
-        part = _NOTE.part(changes=_CHANGE.rows(rows), held=TrackSide.HELD)
-        gather_part(driver, part)
-        if not are_new:
-            await write_parts(driver)
+    ordered = sorted(changes, key=lambda each: each.key)
+    rows = _CHANGE.rows([_change(each) for each in ordered])
+    if ordered and are_new and all(each.is_arrival for each in ordered):
+        gather_part(driver, _ADD_NEW.part(changes=rows))
+    elif ordered:
+        await write_parts(driver)
+        await driver.execute(*_NOTE.bind(changes=rows, tracks=[each.key.subject for each in ordered]))
 
 
 async def load_tracks(driver: asyncpg.Connection, keys: Collection[TrackKey]) -> dict[TrackKey, TrackRow]:
@@ -174,7 +208,7 @@ async def forget_acts(driver: asyncpg.Connection, acts: Mapping[TrackKey, Collec
     """Remove acts from tracks because the peer has refused them."""
     rows = [_Act(*key, act) for key, of in sorted(acts.items(), key=lambda each: each[0]) for act in of]
     if rows:
-        await driver.execute(*_FORGET.bind(acts=_ACT.rows(rows)))
+        await driver.execute(*_FORGET.bind(acts=_ACT.rows(rows), tracks=[key.subject for key in acts]))
 
 
 async def erase_tracks(driver: asyncpg.Connection, items: Sequence[tuple[UUID, str]]) -> list[UUID]:
@@ -182,7 +216,7 @@ async def erase_tracks(driver: asyncpg.Connection, items: Sequence[tuple[UUID, s
     await write_parts(driver)
     columns = [item for item, _ in items], [party for _, party in items]
     rows = await driver.fetch(_ERASE, *columns, _OF_OTHERS, _OF_OWNERS) if items else []
-    return sorted({row["subject"] for row in rows})
+    return sorted({row["track"] for row in rows})
 
 
 def list_sent(drafts: Iterable[Draft]) -> list[TrackChange]:
@@ -214,12 +248,12 @@ def read_row(row: asyncpg.Record) -> tuple[TrackKey, TrackRow]:
     found = TrackRow(
         peer=row["peer"],
         side=side,
-        subject=row["subject"],
-        item=row["item"],
+        subject=row["track"],
+        item=row["subject"],
         owner=row["owner"],
         other=row["other"],
-        acts=tuple(row["acts"]),
-        edges=row["edges"],
+        acts=tuple(row["track_acts"]),
+        edges=row["track_edges"],
         is_withdrawn=row["is_withdrawn"],
         is_erased=row["is_erased"],
     )
@@ -230,5 +264,10 @@ def _change(each: TrackChange) -> _Change:
     """Return the row of a change. A tombstone has no acts; the owner keeps those of a withdrawn subject."""
     is_tombstone = each.is_withdrawn and each.key.side is TrackSide.HELD
     acts = () if is_tombstone else tuple(map(str, each.acts))
-    edges = dumps({str(edge_id): (edge.revision, edge.content) for edge_id, edge in each.edges.items()})
+    edges = spell_edges(each.edges.values())
     return _Change(*each.key, each.item, each.owner, each.other, acts, edges, each.is_withdrawn)
+
+
+def spell_edges(edges: Iterable[EdgeRevision]) -> str:
+    """Return edges as the column holds them: by id, revision and digest."""
+    return dumps({str(edge.edge_id): (edge.revision, edge.content) for edge in edges})

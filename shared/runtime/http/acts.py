@@ -22,11 +22,10 @@ Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
 
 
 class Acts:
-    """Runs acts against one database and wakes the relay after each commit."""
+    """Runs acts against one database."""
 
-    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._wake = wake
 
     async def once(
         self,
@@ -50,8 +49,8 @@ class Acts:
             raise Refused("forbidden", "the role may not do this", status=403)
         key = read_key(request.headers.get("idempotency-key"))
         wanted = wanted or body_hash(request.url.path, await request.body())
-        done = await self.done(identity, action, roles=roles, key=key, wanted=wanted, act=act, status=status)
-        return _json(*done)
+        status, body = await self.done(identity, action, roles=roles, key=key, wanted=wanted, act=act, status=status)
+        return Response(body, status_code=status, media_type="application/json")
 
     async def done(
         self,
@@ -76,10 +75,4 @@ class Acts:
             done = await act(session)
             answer = done.spelt() if isinstance(done, Contract) else encoded(done)
             await store_answer(session.driver, identity.party, key, status=status, answer=answer)
-        # Durable from here: the relay sends what the act put into the outbox.
-        self._wake()
         return status, answer
-
-
-def _json(status: int, body: bytes) -> Response:
-    return Response(body, status_code=status, media_type="application/json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import CausewayError, Refused
-from shared.runtime.admission.places import PlacePool, Shares
-from shared.runtime.admission.principals import read_principal
+from shared.runtime.admission.budgets import PlacePool, Shares, read_principal
 from shared.runtime.http.problems import problem
+from shared.runtime.http.server import CONNECTION, RequestConnection
 
 BATCH_ITEMS_MAX: Final = 100
 BATCH_BODY_BYTES_MAX: Final = BATCH_ITEMS_MAX * BODY_BYTES_MAX
@@ -31,25 +31,6 @@ BYTES_PER_S_MIN: Final = 256
 BODIES_OF_KEY: Final = 8
 BODIES_OF_PARTY: Final = 32
 BODIES: Final = Shares(BODIES_OF_KEY, BODIES_OF_PARTY, of_instance=256, waiting=120, wait_s=1.0)
-
-#: Where the scope of a request holds its connection, if the server is ours.
-CONNECTION: Final = "causeway.connection"
-
-
-class RequestConnection(Protocol):
-    """The connection of a request, as the server shows it to the application."""
-
-    def has_body(self) -> bool:
-        """Whether the whole body has arrived already."""
-        ...
-
-    def pause(self) -> None:
-        """Read nothing from the client until the application asks for the body."""
-        ...
-
-    def rest(self) -> None:
-        """Read no further request for a second after the present answer."""
-        ...
 
 
 def body_places() -> PlacePool:

@@ -16,7 +16,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -26,30 +25,25 @@ from shared.guard import parse_body
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
-from shared.runtime.admission.places import PlacePool
-from shared.runtime.http.bodies import CONNECTION, IDLE_S, BodyBound, body_places, closing
+from shared.runtime.admission.budgets import PlacePool
+from shared.runtime.http import problems
+from shared.runtime.http.bodies import IDLE_S, BodyBound, body_places, closing
 from shared.runtime.http.openapi import document, serve_document
-from shared.runtime.http.problems import (
-    InvalidFields,
-    Problem,
-    broken_places,
-    encoded,
-    internal_error,
-    invalid_fields,
-    problem,
-)
+from shared.runtime.http.problems import InvalidFields, encoded, problem
+from shared.runtime.http.server import CONNECTION
 from shared.runtime.watch import metrics
 from shared.runtime.watch.health import Probe, ReadinessChecks
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.telemetry import span
 
-SECURITY_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000",
-    "X-Content-Type-Options": "nosniff",
-}
+#: What each answer carries, unless it says otherwise itself.
+SECURITY_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=31536000"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 _AUTHORITY: Final = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -80,7 +74,7 @@ def create_app(
     `bodies` are the places of bodies that have not arrived yet; by default those of `BODIES`.
     """
     # What any request may be answered with; it also keeps FastAPI from describing an answer of its own to wrong ones.
-    failure: dict[int | str, dict[str, Any]] = {"default": {"model": Problem}}
+    failure: dict[int | str, dict[str, Any]] = {"default": {"model": problems.Problem}}
     app = FastAPI(title=title, version="1", openapi_url=None, redirect_slashes=False, responses=failure)
     for router in routers:
         app.include_router(router)
@@ -126,7 +120,7 @@ def read_model(model: type[_Model], value: Any) -> _Model:
         # As JSON: strict there means no coercion, but codes, times and ids may still be text.
         return model.model_validate_json(to_json(value), strict=True)
     except ValidationError as error:
-        refusal = invalid_fields(error)
+        refusal = problems.invalid_fields(error)
     raise refusal
 
 
@@ -160,18 +154,15 @@ class RequestFrame:
                 status = message["status"]
                 if status == HTTPStatus.TOO_MANY_REQUESTS and (connection := scope.get(CONNECTION)) is not None:
                     connection.rest()
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                headers["Request-Id"] = request_id
+                said = {name for name, _ in message["headers"]}
+                ours = (each for each in SECURITY_HEADERS if each[0] not in said)
+                message["headers"] = [*message["headers"], *ours, (b"request-id", request_id.encode())]
             await send(message)
 
         # A trace of our own that links to the caller's: what the caller chose stands in no message.
-        headers = Headers(scope=scope)
-        came_with = headers.getlist("traceparent")[:1]
-        with span("http.request", links=came_with) as notes:
+        with span("http.request", links=_values(scope, b"traceparent")[:1]) as notes:
             try:
-                if (refusal := _malformed_header(headers)) is not None:
+                if (refusal := _malformed_header(scope)) is not None:
                     await closing(refusal)(scope, receive, send_with_headers)
                 else:
                     await self._app(scope, receive, send_with_headers)
@@ -181,7 +172,7 @@ class RequestFrame:
                 log("request_failed", request_id=request_id, error=type(error).__name__, route=_route(scope))
                 if status:
                     raise
-                await internal_error()(scope, receive, send_with_headers)
+                await problems.internal_error()(scope, receive, send_with_headers)
             finally:
                 route, method = _route(scope), _method(scope)
                 notes.add({"http.route": route, "http.request.method": method, "http.response.status_code": status})
@@ -222,7 +213,9 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    refusal = InvalidFields(broken_places(error.errors()), code="parameter_invalid", what="parameters", status=400)
+    refusal = InvalidFields(
+        problems.broken_places(error.errors()), code="parameter_invalid", what="parameters", status=400
+    )
     return problem(refusal)
 
 
@@ -234,14 +227,20 @@ async def _on_http(_request: Request, error: Exception) -> Response:
     return problem(refusal, error.headers)
 
 
-def _malformed_header(headers: Headers) -> Refused | None:
+def _values(scope: Scope, name: bytes) -> list[str]:
+    """Return the values of a header. The server has written its name in lower case."""
+    return [value.decode("latin-1") for each, value in scope["headers"] if each == name]
+
+
+def _malformed_header(scope: Scope) -> Refused | None:
     """Return the refusal of a `Host` or `Origin` header that does not parse; None if both do.
 
     A request without `Host` passes: a probe over HTTP/1.0 has none.
     """
-    if not all(map(_is_authority, headers.getlist("host"))) or len(headers.getlist("host")) > 1:
+    hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
+    if len(hosts) > 1 or not all(map(_is_authority, hosts)):
         return Refused("host_malformed", "the Host header is no host name with an optional port", status=400)
-    if not all(map(_is_origin, headers.getlist("origin"))) or len(headers.getlist("origin")) > 1:
+    if len(origins) > 1 or not all(map(_is_origin, origins)):
         return Refused("origin_malformed", "the Origin header is neither null nor scheme://host", status=400)
     return None
 

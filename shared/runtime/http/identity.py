@@ -9,24 +9,70 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import asyncpg
-from starlette.requests import Request
+from fastapi import APIRouter, Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+from starlette.responses import Response
 
+from shared.contracts.base import Contract, Flag, Jurisdiction, PartyId
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.admission.budgets import Budgets
+from shared.runtime.admission.budgets import Budgets, Principal, columns_of, note_principal, read_address
 from shared.runtime.admission.key_table import KEYS_MAX, NOTIFY, KeyTable
-from shared.runtime.admission.principals import Principal, note_principal, read_address
-from shared.runtime.admission.scope import columns_of
-from shared.runtime.http.parameters import refuse_unknown
-from shared.vocabulary.routing import PartyStatus
+from shared.runtime.http.openapi import shows
+from shared.runtime.http.problems import InvalidFields
+from shared.vocabulary.routing import PartyKind, PartyStatus
+
+#: What a parameter's name looks like. Anything else came from elsewhere than a misspelling, and is not said again.
+_NAME: Final = re.compile(r"[a-z][a-z_]{0,31}")
+
+
+def refuse_unknown(request: Request) -> None:
+    """Raises `InvalidFields` (`parameter_invalid`) for the first parameter that the request's route does not have.
+
+    A filter that is misspelt would else be no filter, and its caller would take everything for what it asked for.
+    """
+    route = request.scope.get("route")
+    if not request.query_params or not isinstance(route, APIRoute):
+        return
+    known = sorted(names(route))
+    for name in request.query_params:
+        if name not in known:
+            field = f"/query/{name}" if _NAME.fullmatch(name) else "/query"
+            expected = f"one of {', '.join(known)}" if known else "no parameter"
+            raise InvalidFields(
+                [{"field": field, "rule": "unknown_parameter", "expected": expected}],
+                code="parameter_invalid",
+                what="parameters",
+                status=400,
+            )
+
+
+def names(route: APIRoute) -> frozenset[str]:
+    """The query parameters of a route; those of a model are its fields."""
+    return frozenset(_of(route.dependant))
+
+
+def _of(dependant: Dependant) -> Iterator[str]:
+    for each in dependant.query_params:
+        model = each.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            yield from model.model_fields
+        else:
+            yield each.alias
+    for below in dependant.dependencies:
+        yield from _of(below)
+
 
 #: Roles that a key can be issued for; `service` is the instance itself and has none.
 KEY_ROLES: Final = frozenset(Role) - {Role.SERVICE}
@@ -113,12 +159,7 @@ class ApiKeys:
     """Resolves `Authorization: Bearer` headers from the key table, without a database query."""
 
     def __init__(
-        self,
-        table: KeyTable,
-        *,
-        instance: str,
-        directory: Callable[[], DirectoryIndex],
-        kek: KeyEncryptionKey,
+        self, table: KeyTable, *, instance: str, directory: Callable[[], DirectoryIndex], kek: KeyEncryptionKey
     ) -> None:
         """`instance` is who asks: it answers for the parties that the directory has it serve, and for no others."""
         self._instance = instance
@@ -189,3 +230,46 @@ def announced_bytes(request: Request) -> int:
         return 0
     bound: int = request.scope["body_bytes_max"]
     return min(int(announced), bound) if announced is not None and announced.isdecimal() else bound
+
+
+_EXAMPLE: JsonDict = {"party": "police-nl.example", "kind": "law_enforcement", "roles": ["analyst"], "exercise": True}
+
+
+class ShownScope(Contract):
+    """Of whom an auditor sees anything: parties below these jurisdictions, and these parties."""
+
+    jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=1000)]
+    parties: Annotated[tuple[PartyId, ...], Field(max_length=1000)]
+
+
+class WhoAsks(Contract):
+    """The party that a key acts for, and as what. `scope` is left out where all is in it, and for who is no auditor."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    party: PartyId
+    kind: PartyKind
+    roles: Annotated[tuple[Role, ...], Field(min_length=1, max_length=1)]
+    exercise: Flag
+    scope: ShownScope | None = None
+
+
+def whoami_router(identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
+    """The route."""
+    router = APIRouter(prefix="/v1")
+    who = Depends(identified)
+
+    @router.get("/whoami", tags=["identity"], **shows(WhoAsks))
+    async def whoami(identity: Identity = who) -> Response:
+        """Whose this key is: its party and roles, and of an auditor the scope. Whoever has a key may ask."""
+        scope = None if identity.scope is None else ShownScope(**identity.scope._asdict())
+        asked = WhoAsks(
+            party=identity.party,
+            kind=PartyKind(identity.kind),
+            roles=(identity.role,),
+            exercise=identity.exercise,
+            scope=scope,
+        )
+        return Response(asked.model_dump_json(exclude_none=True), media_type="application/json")
+
+    return router

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -19,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.kernel.errors import Defect
-from shared.runtime.http.problems import HEADERS, PROBLEM_JSON, REFUSALS, Problem, encoded, header_refs
+from shared.runtime.http.problems import PROBLEM_JSON, Problem, encoded
 
 #: The header that every request with an effect carries, as OpenAPI describes it; `read_key` reads it.
 IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
@@ -30,6 +32,7 @@ IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "it is spelt: it has one effect, and is answered again with the first answer.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
+_WORDS: Final[Mapping[str, Mapping[str, Any]]] = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
 #: The arguments of a route's decorator.
 Described = dict[str, Any]
 #: Where the schemas of the bodies that a route reads itself wait in its operation until `document` collects them.
@@ -56,7 +59,7 @@ def shows(
         extra[_BODIES] = defined["$defs"]
     responses: dict[int, Any] = {}
     if conflict is not None:
-        meaning = REFUSALS["409"]["description"] if conflict is Problem else _meaning(conflict)
+        meaning = _WORDS["refusals"]["409"][0] if conflict is Problem else _meaning(conflict)
         responses[409] = {"model": conflict, "description": meaning}
     said = {"response_model": answer, "response_description": _meaning(answer)}
     return said | {"responses": responses, "openapi_extra": extra}
@@ -76,7 +79,7 @@ def does(
     """
     said = shows(answer, takes=takes, headers=[IDEMPOTENCY_KEY], conflict=conflict) | {"status_code": status}
     if location:
-        said["responses"][status] = {"headers": header_refs("Location")}
+        said["responses"][status] = {"headers": _refs("Location")}
     return said
 
 
@@ -90,23 +93,23 @@ def document(app: FastAPI) -> dict[str, Any]:
                 if components["schemas"].setdefault(name, schema) != schema:
                     raise Defect("schema_name_taken", "two models of one door have the same name")
             for status, said in operation["responses"].items():
-                said["headers"] = said.get("headers", {}) | header_refs("Request-Id")
+                said["headers"] = said.get("headers", {}) | _refs("Request-Id")
                 if status >= "4":
                     (of_problem,) = said["content"].values()
                     said["content"] = {PROBLEM_JSON: of_problem}
             operation["responses"] |= {
                 status: {"$ref": f"#/components/responses/{status}"} for status in _refusals(path, operation)
             }
-    refusals = {status: said for status, said in REFUSALS.items() if status != "409"}
+    refusals = {status: _refused(*said) for status, said in _WORDS["refusals"].items() if status != "409"}
     keys = {"key": {"type": "http", "scheme": "bearer"}}
-    components |= {"headers": HEADERS, "responses": refusals, "securitySchemes": keys}
+    components |= {"headers": _WORDS["headers"], "responses": refusals, "securitySchemes": keys}
     return found | {"security": [{"key": []}]}
 
 
 def serve_document(app: FastAPI) -> None:
     """Add `GET /openapi.json` to `app`. Every client gets the same bytes, or 304 if its ETag is current."""
     turn = asyncio.Lock()
-    kept: _Encoded | None = None
+    kept: tuple[bytes, str] | None = None
 
     async def answer(request: Request) -> Response:
         nonlocal kept
@@ -114,25 +117,19 @@ def serve_document(app: FastAPI) -> None:
             if kept is None:
                 # Building takes seconds of CPU. A thread lets other requests run meanwhile.
                 kept = await asyncio.to_thread(_encode, app)
-            found = kept
-        headers = {"ETag": found.etag, "Cache-Control": "no-cache"}
-        if request.headers.get("if-none-match") == found.etag:
+            body, etag = kept
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)
-        return Response(found.body, media_type="application/json", headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
 
     app.add_route("/openapi.json", answer, include_in_schema=False)
 
 
-class _Encoded(NamedTuple):
-    """A document as bytes, with the entity tag of these bytes."""
-
-    body: bytes
-    etag: str
-
-
-def _encode(app: FastAPI) -> _Encoded:
+def _encode(app: FastAPI) -> tuple[bytes, str]:
+    """Return the document as bytes, with the entity tag of these bytes."""
     body = encoded(app.openapi())
-    return _Encoded(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def _refusals(path: str, operation: Mapping[str, Any]) -> list[str]:
@@ -141,6 +138,16 @@ def _refusals(path: str, operation: Mapping[str, Any]) -> list[str]:
     reads = takes or IDEMPOTENCY_KEY in asked
     possible = ["400"] * bool(asked) + ["401", "403"] + ["404"] * ("{" in path)
     return possible + ["408", "413", "422"] * reads + ["415"] * takes + ["429", "503", "default"]
+
+
+def _refs(*names: str) -> dict[str, Any]:
+    """Return these headers, as an OpenAPI response names them."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _refused(meaning: str, *headers: str) -> dict[str, Any]:
+    content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": meaning, "content": content, "headers": _refs("Request-Id", *headers)}
 
 
 def _meaning(model: type[BaseModel]) -> str:

@@ -17,67 +17,6 @@ PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 2
 ERRORS_MAX: Final = 20
 
-_SECONDS: Final = {"type": "string", "pattern": "^[0-9]+$"}
-#: The headers of answers, as OpenAPI describes them.
-HEADERS: Final[Mapping[str, Any]] = {
-    "Location": {
-        "description": "The path of what was made.",
-        "required": True,
-        "schema": {"type": "string", "pattern": "^/v1/"},
-    },
-    "RateLimit-Limit": {"description": "Requests of one burst.", "required": True, "schema": _SECONDS},
-    "RateLimit-Policy": {
-        "description": "The name of the budget that is used up.",
-        "required": True,
-        "schema": {"type": "string", "pattern": '^"[a-z_]+";q=[0-9]+$'},
-    },
-    "RateLimit-Remaining": {"description": "Requests left now.", "required": True, "schema": _SECONDS},
-    "RateLimit-Reset": {"description": "Seconds until one is granted.", "required": True, "schema": _SECONDS},
-    "Request-Id": {
-        "description": "Names this request in the service's log lines.",
-        "required": True,
-        "schema": {"type": "string", "format": "uuid"},
-    },
-    "Retry-After": {"description": "Seconds to wait before asking again.", "required": True, "schema": _SECONDS},
-    "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
-}
-
-
-def header_refs(*names: str) -> dict[str, Any]:
-    """These headers, as an OpenAPI response names them."""
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-
-
-def _refused(meaning: str, *headers: str) -> dict[str, Any]:
-    content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {"description": meaning, "content": content, "headers": header_refs("Request-Id", *headers)}
-
-
-#: What each status of a refusal means and carries, as OpenAPI describes it.
-REFUSALS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "400": _refused("A parameter or header breaks a rule."),
-    "401": _refused("No API key, or none that opens: one answer for all of these.", "WWW-Authenticate"),
-    "403": _refused("The role of the key may not do this."),
-    "404": _refused("There is no such resource for you: absent and foreign are answered alike."),
-    "408": _refused("The body came too slowly."),
-    "409": _refused("The act does not fit the present state."),
-    "413": _refused("The body is too large."),
-    "415": _refused("The body is of another type than application/json, or has a content encoding."),
-    "422": _refused("The body breaks a rule, or the idempotency key was used with another body."),
-    "429": _refused(
-        "A budget of the party, its key, session or address is used up.",
-        "RateLimit-Limit",
-        "RateLimit-Policy",
-        "RateLimit-Remaining",
-        "RateLimit-Reset",
-        "Retry-After",
-    ),
-    "503": _refused(
-        "Something needed is not there now. The same request, under the same key, may be sent again.", "Retry-After"
-    ),
-    "default": _refused("The service failed; nothing of the request has taken effect."),
-}
-
 
 class FieldError(Contract):
     """One broken rule: JSON pointer (RFC 6901), the name of the rule, and what the schema says would be right."""

@@ -10,15 +10,17 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.kernel.errors import Unavailable
-from shared.runtime.http.bodies import CONNECTION
 
+#: Where the scope of a request holds its connection, if the server is ours.
+CONNECTION: Final = "causeway.connection"
 HEAD_TIMEOUT_S: Final = 10.0
 
 #: Of a head, and of the trailers of a body: their bytes, and how many fields.
@@ -55,7 +57,7 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
     server = _Server(
         uvicorn.Config(
             app,
-            http=_bounded(Resting()),
+            http=cast(Any, partial(PatientProtocol, Resting())),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -128,15 +130,6 @@ class Resting:
             self._by_address.pop(connection.address, None)
 
 
-def _bounded(resting: Resting) -> Any:
-    """The protocol of one server. uvicorn makes one for each connection, by keywords of its own."""
-
-    def protocol(**of_uvicorn: Any) -> PatientProtocol:
-        return PatientProtocol(resting, **of_uvicorn)
-
-    return protocol
-
-
 class PatientProtocol(HttpToolsProtocol):
     """uvicorn's protocol with bounds for what a client sends besides a body: its size, its fields, its time.
 
@@ -199,7 +192,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_head = False
         super().on_headers_complete()
         # The request's task runs later, so the application finds this in its scope.
-        self.scope[CONNECTION] = _Exchange(self, self.cycle)  # type: ignore[typeddict-unknown-key]
+        self.scope[CONNECTION] = RequestConnection(self, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         self._loose_bytes = 0
@@ -267,19 +260,22 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-class _Exchange(NamedTuple):
-    """`bodies.RequestConnection` of one request."""
+class RequestConnection(NamedTuple):
+    """The connection of a request, as the application sees it."""
 
     protocol: PatientProtocol
     cycle: RequestResponseCycle
 
     def has_body(self) -> bool:
+        """Whether the whole body has arrived already."""
         return not self.cycle.more_body
 
     def pause(self) -> None:
+        """Read nothing from the client until the application asks for the body."""
         self.protocol.flow.pause_reading()
 
     def rest(self) -> None:
+        """Read no further request for a second after the present answer."""
         self.protocol.rest()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -41,10 +42,8 @@ from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.endings import hold, keep_journalling
 from shared.runtime.instance.keys import InstanceKeys, load_keys, measure_key_operations
-from shared.runtime.instance.law import LawWatch
 from shared.runtime.instance.parts import Part, first_of, until
-from shared.runtime.instance.peer_watch import PeerWatch
-from shared.runtime.instance.readiness import AtWork, Readiness
+from shared.runtime.instance.readiness import AtWork, LawWatch, PeerWatch, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.instance.streams import InstanceStreams, NoTracks
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
@@ -80,13 +79,7 @@ class Machinery:
     def __post_init__(self) -> None:
         self.database.law_at = self.law_at
         self.streams = InstanceStreams(
-            instance=self.instance,
-            access=self.settings.kafka_access,
-            database=self.database,
-            keys=self.keys,
-            shelf=self.shelf,
-            clock=self.clock,
-            tracks=self.tracks,
+            *(self.instance, self.settings.kafka_access, self.database, self.keys, self.shelf, self.clock, self.tracks),
             lateness=lambda: self.feed.beat.lateness(),
             wake=self.wake,
             kept_bytes_max=self.settings.kept_bytes_max,
@@ -124,7 +117,7 @@ class Machinery:
             self._at_work.relay.hand_over(segments)
 
     def acts(self) -> Acts:
-        return Acts(self.database, self.wake)
+        return Acts(self.database)
 
     async def run_documents(self) -> None:
         await wait_for_database(self.database)
@@ -141,11 +134,8 @@ class Machinery:
         await first_of(self._serve(http), self.listener.run(), self._check_sessions())
 
     async def _serve(self, http: ASGIApp) -> None:
-        try:
+        with suppress(Unavailable):  # the instance cannot accept anything yet; its probes say so
             self.require_listed()
-        except Unavailable:
-            pass  # the instance cannot accept anything yet; its probes say so
-        else:
             await self.streams.session_check.wait(READ_S_MAX + 1)
         await serve_http(http, self.settings.http_host, self.settings.http_port)
 
@@ -161,20 +151,25 @@ class Machinery:
 
     async def run_courier(self) -> None:
         """Send parties' events to the addresses that they have registered, once the own topics are compared."""
-        self.streams.session_check.require()
-        await until(self.require_listed)
-        await first_of(self._run_courier(), self._check_sessions())
-
-    async def _run_courier(self) -> None:
-        await self.streams.session_check.wait()
         leases = Leases(self.database, self.keys.kek, lambda: self.directory().parties_of(self.instance))
-        await Courier(
+        courier = Courier(
             leases,
             Sender(self.address_rules()),
             clock=self.clock,
             name_of=lambda party: self.keys.kek.actor_id(party, b""),
             suspended=lambda party: self.directory().is_suspended(party),
-        ).run()
+        )
+        await self._once_compared(courier.run)
+
+    async def _once_compared(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this work once the own topics are compared, and compare them at each database session meanwhile."""
+        self.streams.session_check.require()
+
+        async def begin() -> None:
+            await self.streams.session_check.wait()
+            await work()
+
+        await first_of(begin(), self._check_sessions())
 
     def timers(self) -> Timers:
         """What falls due for the parties of this instance."""
@@ -186,14 +181,12 @@ class Machinery:
         Raises `Unavailable` before there is law.
         """
         self.require_listed()
-        self.streams.session_check.require()
         looked = list[int]()
 
         async def rebuild() -> None:
-            await self.streams.session_check.wait()
             looked.append(await self.timers().rebuild())
 
-        await first_of(rebuild(), self._check_sessions())
+        await self._once_compared(rebuild)
         return sum(looked)
 
     async def run_timers(self) -> None:
@@ -205,10 +198,9 @@ class Machinery:
         with self._at_work.running("timers"):
             await wait_for_database(self.database)
             await until(lambda: self.law_at(self.clock.now()))
-            await first_of(self._run_timers(), self._check_sessions())
+            await self._once_compared(self._run_timers)
 
     async def _run_timers(self) -> None:
-        await self.streams.session_check.wait()
         timers = self._at_work.timers = self.timers()
         try:
             await timers.run()
@@ -281,13 +273,7 @@ class Machinery:
     @property
     def readiness(self) -> Readiness:
         """What says whether this instance is ready."""
-        return Readiness(
-            database=self.database,
-            feed=self.feed,
-            settings=self.settings,
-            clock=self.clock,
-            at_work=self._at_work,
-        )
+        return Readiness(self.database, self.feed, self.settings, self.clock, self._at_work)
 
     def probes(self) -> Sequence[Probe]:
         return (*self.readiness.probes(), self.law.check, self.aside.check)

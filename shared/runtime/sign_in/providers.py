@@ -1,6 +1,9 @@
 """`Elsewhere` by OpenID Connect Core 1.0: code flow, PKCE (RFC 7636), nonce, state, issuer in the answer (RFC 9207).
 
 Of what a provider says of a person only issuer and subject are looked at, and no more kept than a keyed hash of both.
+What an instance is at each provider stands in a file of its operator's, which others cannot read:
+
+[{"party": "police-nl.example", "issuer": "https://login.police.example", "client_id": "...", "client_secret": "..."}]
 """
 
 from __future__ import annotations
@@ -8,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-from urllib.parse import quote_plus
+from typing import Annotated, Any, Final
+from urllib.parse import quote_plus, urlsplit
 
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -17,17 +20,16 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, TypeAdapter, ValidationError
 
+from shared.contracts.base import Contract, PartyId
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.admission.places import PlacePool, sign_in_places
-from shared.runtime.admission.principals import Principal
-from shared.runtime.console.coming import Coming
-from shared.runtime.console.doorway import Proof
+from shared.runtime.admission.budgets import PlacePool, Principal, sign_in_places
+from shared.runtime.console.doorway import Coming, Proof
 from shared.runtime.console.people import Person
 from shared.runtime.sign_in import wire
-from shared.runtime.sign_in.clients import Client, checked_address, is_here
 
 #: How long a provider's own documents are believed; its keys are asked for again where none of them fits.
 BELIEVED: Final = timedelta(minutes=10)
@@ -35,6 +37,56 @@ KEYS_AGAIN: Final = timedelta(seconds=30)
 #: A provider's clock may go so much before or after ours.
 LEEWAY_S: Final = 60
 ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
+
+
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+def checked_address(text: str) -> str:
+    """An https address without user, query or fragment; http at this machine alone. Raises `ValueError`."""
+    parts = urlsplit(text)
+    schemes = ("http", "https") if parts.hostname in _LOOPBACK else ("https",)
+    if parts.scheme not in schemes or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("an https address")
+    return text
+
+
+def is_here(address: str) -> bool:
+    """Whether an address is one of this machine."""
+    return urlsplit(address).hostname in _LOOPBACK
+
+
+Word = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
+Address = Annotated[str, StringConstraints(max_length=255), AfterValidator(checked_address)]
+
+
+class Client(Contract):
+    """What this instance is at the provider of one party.
+
+    Without `client_secret` it proves itself by PKCE alone. With `acr` a record is opened to those alone who have proven
+    who they are in that way (OpenID Connect Core, §2).
+    """
+
+    party: PartyId
+    issuer: Address
+    client_id: Word
+    client_secret: SecretStr | None = None
+    acr: Word | None = None
+
+
+_CLIENTS = TypeAdapter(Annotated[tuple[Client, ...], Field(max_length=1000)])
+
+
+def read_clients(text: str) -> tuple[Client, ...]:
+    """Raises `Refused("sign_in_file_malformed")`, naming the first member that breaks a rule; for a party twice too."""
+    try:
+        clients = _CLIENTS.validate_json(text)
+    except ValidationError as error:
+        pointer = "/" + "/".join(str(each) for each in error.errors()[0]["loc"])
+        raise Refused("sign_in_file_malformed", "see docs/sign-in.md", field=pointer) from None
+    if len({each.party for each in clients}) < len(clients):
+        raise Refused("sign_in_file_malformed", "a party stands twice", field="/party")
+    return clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +221,10 @@ class Providers:
         if not isinstance(token, str):
             raise refused()
         claims = await provider.claims(token, coming)
-        return Proof(self._person(client, str(claims["sub"])), _proven_at(client, claims, coming))
-
-    def _person(self, client: Client, subject: str) -> Person:
-        """By a name that says nothing without the instance's key: a subject may be an address of theirs."""
-        known = f"openid\n{client.issuer}\n{subject}".encode()
-        return Person(client.party, self.kek.actor_id(client.party, known))
+        # By a name that says nothing without the instance's key: a subject may be an address of theirs.
+        known = f"openid\n{client.issuer}\n{claims['sub']}".encode()
+        person = Person(client.party, self.kek.actor_id(client.party, known))
+        return Proof(person, _proven_at(client, claims, coming))
 
     def _provider(self, coming: Coming) -> Provider:
         provider = self._of.get(coming.party)

@@ -12,93 +12,60 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 REGISTRY: Final = CollectorRegistry()
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(f"causeway_{name}", meaning, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+    return Gauge(f"causeway_{name}", meaning, labels, registry=REGISTRY)
+
+
 #: `fate` is emitted (numbered in a transaction of this process), or the outcome of a message that this process took:
 #: applied, refused, moved, deferred, waiting or dead.
-MESSAGES: Final = Counter("causeway_messages", "Messages by what became of them.", ["fate"], registry=REGISTRY)
-REFUSALS: Final = Counter("causeway_refusals", "Submissions refused at intake, by code.", ["code"], registry=REGISTRY)
+MESSAGES: Final = _counter("messages", "Messages by what became of them.", "fate")
+REFUSALS: Final = _counter("refusals", "Submissions refused at intake, by code.", "code")
 #: `kind` as in `shared/party/origin/use_cases/alarms.py`. Which party, the log's opaque name and the table say.
-ALARMS: Final = Counter(
-    "causeway_alarms", "Alarms about parties that this process was first to raise.", ["kind"], registry=REGISTRY
-)
+ALARMS: Final = _counter("alarms", "Alarms about parties that this process was first to raise.", "kind")
 #: `reason` is over_budget or over_day: the second only of a child at risk.
-UNRELEASED: Final = Counter(
-    "causeway_unreleased", "Referrals that wait for a second person, by reason.", ["reason"], registry=REGISTRY
-)
-HTTP_REQUESTS: Final = Counter(
-    "causeway_http_requests", "Answered requests.", ["method", "route", "status"], registry=REGISTRY
-)
+UNRELEASED: Final = _counter("unreleased", "Referrals that wait for a second person, by reason.", "reason")
+HTTP_REQUESTS: Final = _counter("http_requests", "Answered requests.", "method", "route", "status")
 INTAKE_SECONDS: Final = Histogram(
     "causeway_intake_seconds",
     "From handing over to intake until it is durable.",
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
-OUTBOX_ROWS: Final = Gauge("causeway_outbox_rows", "Messages that wait to be appended.", registry=REGISTRY)
-SUBJECTS_ASIDE: Final = Gauge(
-    "causeway_subjects_aside", "Subjects of which a rule could not be applied: set aside.", registry=REGISTRY
+OUTBOX_ROWS: Final = _gauge("outbox_rows", "Messages that wait to be appended.")
+SUBJECTS_ASIDE: Final = _gauge("subjects_aside", "Subjects of which a rule could not be applied: set aside.")
+OUTBOX_AGE_SECONDS: Final = _gauge("outbox_age_seconds", "Age of the oldest message that waits to be appended.")
+UNACKED_AGE_SECONDS: Final = _gauge(
+    "unacked_age_seconds", "Age of the oldest message that was appended and not acknowledged by its recipient."
 )
-OUTBOX_AGE_SECONDS: Final = Gauge(
-    "causeway_outbox_age_seconds", "Age of the oldest message that waits to be appended.", registry=REGISTRY
-)
-UNACKED_AGE_SECONDS: Final = Gauge(
-    "causeway_unacked_age_seconds",
-    "Age of the oldest message that was appended and not acknowledged by its recipient.",
-    registry=REGISTRY,
-)
-DEAD_LETTER_RECORDS: Final = Gauge(
-    "causeway_dead_letter_records", "Dead letters: messages that only a person can end.", registry=REGISTRY
-)
+DEAD_LETTER_RECORDS: Final = _gauge("dead_letter_records", "Dead letters: messages that only a person can end.")
 #: Reading of a stream stops at `EXCEPTIONS_MAX`.
-EXCEPTION_RECORDS: Final = Gauge(
-    "causeway_exception_records", "Exceptions of the stream that has the most.", registry=REGISTRY
-)
+EXCEPTION_RECORDS: Final = _gauge("exception_records", "Exceptions of the stream that has the most.")
 #: Reading of a stream stops at `EXCEPTION_BYTES_MAX`, too.
-EXCEPTION_BYTES: Final = Gauge(
-    "causeway_exception_bytes", "Bytes of the exceptions of the stream that has the most.", registry=REGISTRY
-)
-KEPT_BYTES: Final = Gauge(
-    "causeway_kept_bytes", "Bytes of own messages that are kept until all readers have them.", registry=REGISTRY
-)
-OPERATOR_LINES: Final = Gauge(
-    "causeway_operator_lines", "Lines on the operator's list that nobody has closed.", registry=REGISTRY
-)
-BUS_LAG_RECORDS: Final = Gauge(
-    "causeway_bus_lag_records", "Records of the inbox topics that were not read yet.", registry=REGISTRY
-)
+EXCEPTION_BYTES: Final = _gauge("exception_bytes", "Bytes of the exceptions of the stream that has the most.")
+KEPT_BYTES: Final = _gauge("kept_bytes", "Bytes of own messages that are kept until all readers have them.")
+OPERATOR_LINES: Final = _gauge("operator_lines", "Lines on the operator's list that nobody has closed.")
+BUS_LAG_RECORDS: Final = _gauge("bus_lag_records", "Records of the inbox topics that were not read yet.")
 #: `state` is new, reading, gap, truncated or forbidden: how audit stands to the partitions it should read.
-AUDIT_PARTITIONS: Final = Gauge(
-    "causeway_audit_partitions", "Partitions of inbox topics by how audit reads them.", ["state"], registry=REGISTRY
-)
-CLOCKS_ASIDE: Final = Gauge(
-    "causeway_clocks_aside_rows", "Edges whose clocks cannot be reckoned and were set aside.", registry=REGISTRY
-)
+AUDIT_PARTITIONS: Final = _gauge("audit_partitions", "Partitions of inbox topics by how audit reads them.", "state")
+CLOCKS_ASIDE: Final = _gauge("clocks_aside_rows", "Edges whose clocks cannot be reckoned and were set aside.")
 #: `reason` is clock_off or beat_late: what /readyz says of the relay.
-EDGES_WAIT: Final = Gauge(
-    "causeway_edges_wait", "1 while edges may not leave, by why they may not.", ["reason"], registry=REGISTRY
-)
+EDGES_WAIT: Final = _gauge("edges_wait", "1 while edges may not leave, by why they may not.", "reason")
 #: `kind` is directory or policy. Negative after the end.
-DOCUMENT_DAYS_LEFT: Final = Gauge(
-    "causeway_document_days_left", "Days until the document in force should be replaced.", ["kind"], registry=REGISTRY
-)
-BEAT_AGE_SECONDS: Final = Gauge(
-    "causeway_beat_age_seconds", "Age of the newest word on which documents are newest.", registry=REGISTRY
-)
+DOCUMENT_DAYS_LEFT: Final = _gauge("document_days_left", "Days until the document in force should be replaced.", "kind")
+BEAT_AGE_SECONDS: Final = _gauge("beat_age_seconds", "Age of the newest word on which documents are newest.")
 #: `reason` is ended, succeeded, unreviewed, ending or beginning.
-LAW_AGED: Final = Gauge(
-    "causeway_law_aged", "Instruments of the policy in force that a person must look at.", ["reason"], registry=REGISTRY
-)
+LAW_AGED: Final = _gauge("law_aged", "Instruments of the policy in force that a person must look at.", "reason")
 #: `fate` is delivered or failed: attempts at addresses that parties have registered.
-WEBHOOK_DELIVERIES: Final = Counter(
-    "causeway_webhook_deliveries", "Attempts to send an event, by what became of them.", ["fate"], registry=REGISTRY
-)
-WEBHOOKS_PAUSED: Final = Gauge(
-    "causeway_webhooks_paused", "Addresses to which nothing is sent until their party begins again.", registry=REGISTRY
-)
+WEBHOOK_DELIVERIES: Final = _counter("webhook_deliveries", "Attempts to send an event, by what became of them.", "fate")
+WEBHOOKS_PAUSED: Final = _gauge("webhooks_paused", "Addresses to which nothing is sent until their party begins again.")
 
 #: `kind` is sign, verify, encapsulate or decapsulate.
-KEY_OPERATIONS: Final = Gauge(
-    "causeway_key_operations", "Uses of signing and sealing keys since the process began.", ["kind"], registry=REGISTRY
-)
+KEY_OPERATIONS: Final = _gauge("key_operations", "Uses of signing and sealing keys since the process began.", "kind")
 
 _COUNTS = """
 SELECT (SELECT coalesce(sum(last - sent), 0)::bigint FROM stream) AS rows,
@@ -147,15 +114,11 @@ async def load_ages(driver: asyncpg.Connection, now: datetime) -> Ages:
 
 async def measure_stores(driver: asyncpg.Connection, now: datetime) -> None:
     """Set the gauges of the tables of messaging."""
-    row, ages = await driver.fetchrow(_COUNTS), await load_ages(driver, now)
-    OUTBOX_ROWS.set(row["rows"])
-    OUTBOX_AGE_SECONDS.set(ages.unsent_s)
-    UNACKED_AGE_SECONDS.set(ages.unacked_s)
-    DEAD_LETTER_RECORDS.set(row["dead"])
-    EXCEPTION_RECORDS.set(row["exceptions"])
-    EXCEPTION_BYTES.set(row["exception_bytes"])
-    KEPT_BYTES.set(row["kept_bytes"])
-    OPERATOR_LINES.set(row["lines"])
+    counts = await driver.fetchrow(_COUNTS)
+    gauges = OUTBOX_ROWS, DEAD_LETTER_RECORDS, EXCEPTION_RECORDS, EXCEPTION_BYTES, KEPT_BYTES, OPERATOR_LINES
+    ages = OUTBOX_AGE_SECONDS, UNACKED_AGE_SECONDS
+    for gauge, value in zip((*gauges, *ages), (*counts, *await load_ages(driver, now)), strict=True):
+        gauge.set(value)
 
 
 def exposition() -> bytes:

@@ -13,7 +13,7 @@ from deploy.cli import app
 from deploy.directory.approval import document_body
 from deploy.directory.build import sample_directory
 from deploy.directory.instances import SAMPLE_INSTANCES
-from deploy.directory.move import moved
+from deploy.operator.documents import moved
 from shared.contracts.directory import FORMER_MAX
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.errors import Refused

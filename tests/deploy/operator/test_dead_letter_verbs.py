@@ -15,16 +15,17 @@ import pytest
 from deploy.accounting.book import opened
 from deploy.accounting.log import reading_of
 from deploy.site.access import kafka_access
-from services.audit.intake import StreamVerifier
 from shared.exchange.senders import SigningKeys
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.exceptions import Coordinates, OpenException, Outcome, OutcomeKind, Taken
 from shared.messaging.reception import Arrived
 from shared.messaging.store.exceptions import ExceptionTables
 from shared.messaging.streams import Lane, Pair
 from shared.runtime.database.transactions import Database
+from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.reader import LogReader
@@ -160,24 +161,24 @@ async def _applied(exchange: Exchange) -> Message:
     reader = LogReader(kafka_access(exchange.endpoints, INSTANCE), [where.topic], client_id="causeway-tests")
     topic_id = (await reader.topic_ids())[where.topic]
     bounds = (await reader.bounds())[where]
-    verifier = StreamVerifier(Pair(WRITER, INSTANCE), LANE, SigningKeys(reading.shelf.directories, SystemClock()))
+    keys = SigningKeys(reading.shelf.directories, SystemClock())
+    verifier = PartitionVerifier(Pair(WRITER, INSTANCE), LANE, keys)
     found: list[Message] = []
     async with aclosing(reader.read_range(where, bounds.first, bounds.end)) as batches:
         async for batch in batches:
-            arrived = verifier.verify([replace(record, topic_id=topic_id) for record in batch]).arrived
-            found += [
-                Message(each.content, Coordinates(topic_id, each.offset, each.broker_time))
-                for each in arrived
-                if isinstance(each.content, Arrived) and each.content.named.kind == "referral_offered"
-            ]
-    return found[-1]
+            for record in batch:
+                where = Coordinates(topic_id, record.offset, record.broker_time)
+                (verified,) = verifier.verify([RawRecord(*where, tuple(record.headers), record.value)])
+                if isinstance(verified, PlacedMessage):
+                    found.append(Message(read_arrival(record, verified), where))
+    return [each for each in found if each.arrived.named.kind == "referral_offered"][-1]
 
 
 async def _keep(exchange: Exchange, message: Message, *, kind: OutcomeKind, is_signed: bool = True) -> UUID:
     arrived = message.arrived
     named = replace(arrived.named, message_id=uuid7())
     record = unpack(arrived.record)
-    packed = arrived.record if is_signed else pack(replace(record, proof=None))
+    packed = pack(record if is_signed else replace(record, proof=None))
     taken = Taken(WRITER, arrived.place, bytes(32), named, packed, message.where)
     row = OpenException(taken, Outcome(named, kind, "handler_defect"), NOW)
     database = Database(exchange.endpoints.database(INSTANCE).service_url, pool_size=1)

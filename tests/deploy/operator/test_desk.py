@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.artifacts import example_world
+from deploy.artifacts import examples as example_world
 from deploy.directory.approval import renewed, valid_until
 from deploy.operator.desk import check_directory, check_policy, objections
 from deploy.operator.documents import keep_published, publish_file, signed_beat

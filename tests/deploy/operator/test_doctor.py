@@ -13,9 +13,8 @@ import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
 from deploy.kafka.derive import manifest_in
-from deploy.operator.database import check_schemas, migrate_schemas
-from deploy.operator.kafka_login import Login, try_login
-from deploy.operator.topics import apply_manifest, find_difference
+from deploy.operator.doctor import Login, try_login
+from deploy.operator.state import apply_manifest, check_schemas, find_difference, migrate_schemas
 from deploy.site.access import admin_client
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
@@ -28,7 +27,7 @@ from tests.support.running import Exchange
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A login that takes long on a busy machine is one all the same."""
-    monkeypatch.setattr("deploy.operator.kafka_login.LOGIN_S", 60.0)
+    monkeypatch.setattr("deploy.operator.doctor.LOGIN_S", 60.0)
 
 
 def illnesses(run: Run, exchange: Exchange) -> dict[str, str]:
@@ -140,7 +139,7 @@ def test_a_wrong_password_is_told_from_a_broker_that_is_down(exchange: Exchange)
 def test_a_port_that_does_not_speak_kafka_is_told_from_both(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.operator.kafka_login.LOGIN_S", 0.5)
+    monkeypatch.setattr("deploy.operator.doctor.LOGIN_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         silent = f"127.0.0.1:{listening.getsockname()[1]}"
         endpoint = exchange.endpoints.kafka.model_copy(update={"bootstrap_servers": silent})

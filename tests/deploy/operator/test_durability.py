@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from deploy.kafka.derive import manifest_in
-from deploy.operator.durability import examine_copies, judged
+from deploy.operator.doctor import examine_copies, judged
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange, rows_of, until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.devstack.certificates import make_certificates
-from deploy.operator.cards import read_card
 from deploy.operator.doctor import examine
+from deploy.operator.folder import read_card
 from deploy.site.endpoints import read_site
 from deploy.site.open import Site
 from shared.kernel.clock import SystemClock

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from deploy.directory.approval import approve_document, document_body, renewed
+from deploy.operator.documents import newest_version
 from deploy.policy import sample_policy
-from deploy.site.published import newest_version
 from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
@@ -98,7 +98,7 @@ def test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_tak
     async def topic(*_: object) -> list[Record]:
         return [published(4, days=9000), published(2), published(9, by=strangers), replace(published(1), value=b"{}")]
 
-    monkeypatch.setattr("deploy.site.published._published", topic)
+    monkeypatch.setattr("deploy.operator.documents._published", topic)
     endpoints: Any = None
     assert newest_version(endpoints, "policy", approver_keys_file=keys_file) == 4
     assert newest_version(endpoints, "directory", approver_keys_file=keys_file) == 0

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from client.api import CausewayClient
 from deploy.devstack.certificates import make_certificates
-from deploy.operator.kafka_login import Login, try_login
+from deploy.operator.doctor import Login, try_login
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site
 from shared.kernel.clock import SystemClock

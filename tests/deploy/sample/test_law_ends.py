@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from deploy.artifacts.law_page import law_page
+from deploy.artifacts.pages import write_page
 from deploy.policy import sample_policy
 from shared.routing.ageing import aged
 from shared.routing.explain import explanation_text
@@ -45,7 +45,7 @@ def test_a_fixed_last_day_is_included_and_its_reason_is_shown(rule_id: str, last
     (line,) = [each for each in explanation_text(explained).splitlines() if each.startswith(f"  rule {rule_id}:")]
     assert f"until the end of {last_day}" in line
     assert "Art. 4(3)" in line
-    assert f"until the end of {last_day} (Regulation (EEC, Euratom) 1182/71" in law_page()
+    assert f"until the end of {last_day} (Regulation (EEC, Euratom) 1182/71" in write_page("law.md")
 
 
 @pytest.mark.parametrize(

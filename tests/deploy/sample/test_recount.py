@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deploy.sample.files import write_jsonl
+from deploy.sample.generator import write_jsonl
 from tests.deploy.sample.samples import (
     DECIDED_AT,
     TREE_DATA,

@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deploy.artifacts.law_page import law_page
+from deploy.artifacts.pages import write_page
 from deploy.policy import sample_policy
-from deploy.sample.files import write_jsonl
-from deploy.sample.generator import SampledReferral, sample_referrals
+from deploy.sample.generator import SampledReferral, sample_referrals, write_jsonl
 from shared.contracts.decision import Facts
 from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy
 from shared.contracts.referral import ReferralSubmission
@@ -339,7 +338,7 @@ def test_every_entry_has_source_and_review_and_one_without_is_refused() -> None:
 
 
 def test_the_page_says_which_texts_were_read_and_that_it_is_no_advice() -> None:
-    page = law_page()
+    page = write_page("law.md")
     assert "Sample wording, not legal\nadvice" in page
     policy = sample_policy()
     for entry in (*policy.instruments, *policy.clocks):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from client.timeline import Entry
-from deploy.scenarios.lines import line
+from client.views import Entry
+from deploy.scenarios.player import line
 from deploy.scenarios.story import Deed, Story, filled, referral_like, stories
 from shared.exchange.states import personal
 from shared.kernel.ids import uuid7

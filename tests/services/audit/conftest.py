@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.runtime.database.transactions import Database
-from tests.services.databases import migrated, running_postgres
+from tests.services.databases import endpoint_fixture, migrated
 
-
-@pytest.fixture(scope="session")
-def audit_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
-    with running_postgres(tmp_path_factory.mktemp("audit"), "audit") as running:
-        yield running
+audit_endpoint = endpoint_fixture("audit", name="audit_endpoint")
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,11 @@ from uuid import UUID
 from services.audit import intake, use_cases
 from services.audit.domain.entries import Acknowledgement, Entry, Read
 from services.audit.domain.partitions import Life
-from services.audit.domain.protocol import Observed
-from services.audit.domain.reading import Reading, read_records
+from services.audit.domain.reading import Observed, Reading, read_records
+from services.audit.domain.shown import Look, Partition
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
-from services.audit.ports import Partition
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
-from services.audit.use_cases import Look
 from shared.contracts.registry import OUTCOME_REPORTED
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers
@@ -111,13 +109,12 @@ class Log:
         for place, (offset, _) in begun.items():
             pair = pair_of(place.topic)
             assert pair is not None
-            verifier = StreamVerifier(pair, Lane(place.partition), keys, next_offset=offset)
             topic_id, bounds = held[place]
+            verifier = StreamVerifier(pair, Lane(place.partition), keys, topic_id=topic_id, next_offset=offset)
             start = max(bounds.first, offset - SEGMENT_RECORDS)
             async for found in broker.read_range(place, start, bounds.end):
                 for first in range(0, len(found), records_max):
-                    part = [intake.with_topic_id(each, topic_id) for each in found[first : first + records_max]]
-                    if (batch := verifier.verify(part)).arrived:
+                    if (batch := verifier.verify(found[first : first + records_max])).arrived:
                         await intake.keep([batch], entries=self.entries, reading=self.reading)
 
     async def file(self, prepared: Prepared) -> list[Record]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from services.audit import intake
-from services.audit.acknowledgements import AckWriter
+from services.audit.bus import AckWriter
 from services.audit.domain.partitions import PartitionStatus
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
@@ -148,7 +148,7 @@ def stated(
     ack = build_ack(by, incoming, None, turn=AckTurn(False), nonce=uuid7(), now=log.world.at)
     ends = None if heads is None else tuple(LaneEnd(number, bytes(32)) for number in heads[1:])
     ack = replace(ack, nonce=nonce, own_incarnation=None if heads is None else heads[0], heads=ends)  # type: ignore[arg-type]
-    return Written(Pair(by, to), Lane.URGENT, build_ack_record(ack, incoming, log.world.keys[by].signing))
+    return Written(Pair(by, to), Lane.URGENT, build_ack_record(ack, log.world.keys[by].signing))
 
 
 async def test_a_probe_is_answered_with_its_nonce(log: Log) -> None:
@@ -212,7 +212,7 @@ async def test_acknowledgements_that_stand_still_are_no_readiness(log: Log, monk
         await stop.wait()
 
     monkeypatch.setattr(acks, "give_due", hangs)
-    monkeypatch.setattr("services.audit.acknowledgements.POLL_S", 0.0)
+    monkeypatch.setattr("services.audit.bus.POLL_S", 0.0)
     giving = asyncio.create_task(acks.run())
     await asyncio.sleep(0)
     assert (await acks.check()).ok

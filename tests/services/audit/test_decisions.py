@@ -12,7 +12,7 @@ import pytest
 
 from services.audit import use_cases
 from services.audit.domain import decisions as judged
-from services.audit.ports import Partition, Sought
+from services.audit.domain.shown import Look, Partition, Sought
 from shared.contracts.facts import DecidedReferral
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.exchange.decided import join_decided
@@ -117,9 +117,10 @@ async def test_a_referral_that_is_stated_more_often_than_a_page_is_long_is_liste
     await kept(log, second)
     at = log.world.at
     sought = Sought(party, at - timedelta(days=1), at + timedelta(days=1))
+    look = Look(AUDITOR, Role.AUDITOR, True, PURPOSE)
     listed, cursor = [], None
     while True:
-        page = await log.entries.find(sought, exercise=True, limit=3, cursor=cursor)
+        page = await log.entries.find(sought, look, limit=3, cursor=cursor)
         listed += [each.referral_id for each in page.items]
         if (cursor := page.next) is None:
             break

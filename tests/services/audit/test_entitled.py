@@ -270,7 +270,7 @@ async def test_a_time_that_is_not_the_brokers_own_or_is_ahead_of_ours_makes_no_s
 async def test_with_the_check_off_each_of_these_would_have_stood_as_the_truth(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.audit.domain.reading.may_state", lambda *_, **__: True)
+    monkeypatch.setattr("services.audit.domain.decisions.may_state", lambda *_, **__: True)
     monkeypatch.setattr("services.audit.use_cases.judged", tuple)
     filed = log.world.prepared()
     await log.file(filed)

@@ -13,9 +13,8 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
 from services.audit.domain.scope import Within
-from services.audit.ports import FoundFlows, Sought
+from services.audit.domain.shown import FoundFlows, Look, Sought
 from services.audit.store import finding
-from services.audit.use_cases import Look
 from shared.envelope.headers import decode_headers
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused

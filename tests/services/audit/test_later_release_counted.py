@@ -13,9 +13,8 @@ from pydantic import create_model
 
 from deploy.accounting import views
 from deploy.accounting.book import Book
-from deploy.accounting.books import unread
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.domain import decisions, reading
+from services.audit.domain import decisions
 from services.audit.domain.entries import UNREAD
 from shared.contracts import registry
 from shared.contracts.facts import RecordRevealedClear
@@ -106,7 +105,7 @@ async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
     [*ids] = [str(topic.topic_id) for topic in broker.topics.values()]
     query = views.UNREAD.replace("WHERE", f"WHERE topic_id::text = ANY ('{{{','.join(ids)}}}') AND")
     async with accountant(endpoint) as connection:
-        return [unread(row) for row in await Book(connection, kind="audit").fetch(query)]
+        return [row["note"] for row in await Book(connection, kind="audit").fetch(query)]
 
 
 @pytest.mark.parametrize("make", [look, offer, decision], ids=lambda make: make.__name__)
@@ -178,7 +177,7 @@ def document_unknown(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("what", "fails"),
     [
-        ((reading, "read_decided"), code_unknown),
+        ((decisions, "read_decided"), code_unknown),
         ((decisions, "judged_edges"), engine_unknown),
         ((decisions, "judged_edges"), document_unknown),
     ],

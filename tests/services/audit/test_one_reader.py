@@ -10,8 +10,7 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.acknowledgements import AckWriter
-from services.audit.bus import BACK_OFF_S, AuditDoor
+from services.audit.bus import BACK_OFF_S, AckWriter, AuditDoor
 from services.audit.domain.reading import Reading
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.audit.console.pages import FlowPages
-from services.audit.ports import FoundFlows, Sought
+from services.audit.domain.shown import FoundFlows
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.runtime.console.asked import Asked
@@ -45,7 +45,7 @@ class Kept:
     async def note_reading(self, _: str, __: str, what: str, *, actor: str | None = None) -> None:
         self.looks.append(what)
 
-    async def find(self, _: Sought, *, cursor: str | None, **__: object) -> FoundFlows:
+    async def find(self, *_: object, cursor: str | None, **__: object) -> FoundFlows:
         self.cursors.append(cursor)
         return FoundFlows(items=(), next="behind")
 
@@ -56,7 +56,6 @@ async def found(**said: str) -> tuple[int, list[str], Pages]:
         pages,  # type: ignore[arg-type]
         kept,  # type: ignore[arg-type]
         kept,  # type: ignore[arg-type]
-        reconciliations=kept,  # type: ignore[arg-type]
         clock=SystemClock(),
         within=lambda _: None,
         keys=lambda *_: None,

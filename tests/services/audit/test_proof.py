@@ -12,7 +12,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
 from services.audit.domain.proof import Proof, SignatureIs
 from services.audit.domain.scope import Within
-from services.audit.use_cases import Look
+from services.audit.domain.shown import Look
 from shared.envelope.base64url import from_base64url
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.keys import VerifyKey

@@ -10,16 +10,14 @@ import asyncpg
 import pytest
 
 from deploy.accounting.differences import Difference, Reconciliation, Terms
-from deploy.accounting.kept import accounts_of
-from deploy.accounting.referrals import TERMS as OF_ORIGINS
+from deploy.accounting.edges import OF_ORIGINS
+from deploy.accounting.run import accounts_of
 from deploy.accounting.streams import TERMS
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
-from services.audit.domain.accounts import Accounts
 from services.audit.domain.scope import Within
+from services.audit.domain.shown import Accounts, Look
 from services.audit.store.entries import PostgresEntries
-from services.audit.store.reconciliations import PostgresReconciliations
-from services.audit.use_cases import Look
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.runtime.database.transactions import Database
@@ -54,12 +52,7 @@ def look(*parties: str, exercise: bool = True) -> Look:
 
 
 async def shown(database: Database, seen: Look, cursor: str | None = None) -> Accounts:
-    page = await use_cases.show_accounts(
-        seen,
-        cursor=cursor,
-        entries=PostgresEntries(database),
-        reconciliations=PostgresReconciliations(database),
-    )
+    page = await use_cases.show_accounts(seen, cursor=cursor, entries=PostgresEntries(database))
     assert page.accounts is not None
     return page.accounts
 
@@ -103,7 +96,7 @@ async def test_the_newest_is_shown_first_and_the_ones_before_it_behind_it(
 ) -> None:
     for day in (1, 2):
         await kept(audit_endpoint, accounts_of(found(), WORLDS, at=AT.replace(day=day)))
-    page = await PostgresReconciliations(database).page(None)
+    page = await PostgresEntries(database).accounts(None)
     assert page.accounts is not None
     assert page.accounts.compared_at.day == 2
     assert (await shown(database, look(), page.next)).compared_at.day == 1

@@ -12,8 +12,7 @@ import pytest
 from services.audit import use_cases
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.scope import Within, within
-from services.audit.ports import Flow, FoundFlow, FoundFlows, Partition, Sought
-from services.audit.use_cases import Look
+from services.audit.domain.shown import Flow, FoundFlow, FoundFlows, Look, Partition, Sought
 from shared.contracts.registry import BY_TYPE
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused

@@ -13,11 +13,13 @@ from deploy.accounting.book import Book
 from deploy.accounting.books import Books
 from deploy.accounting.sealed import Sealed
 from deploy.accounting.streams import Sides
+from shared.exchange.decided import join_decided
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log
-from tests.services.audit.test_later_release import decision, later, refusal
+from tests.services.audit.test_later_release import NOT_INVENTED, decision, later, refusal
 from tests.support.builders import HOTLINE
+from tests.support.exchange_world import decisions
 
 ORIGIN: Final = "hotline"
 REFERRAL, EDGE, MESSAGE = uuid7(), uuid7(), uuid7()
@@ -105,3 +107,15 @@ async def test_audit_says_of_which_referral_it_could_not_read_a_decision(databas
     await log.keep(refused)
     subject = (refused.key or b"").decode()
     assert await filings(database, subject) == [(ORIGIN, True, subject, False, 1)]
+
+
+@pytest.mark.parametrize("is_later", [True, False], ids=["version", "code"])
+async def test_each_referral_of_decisions_that_audit_cannot_read_is_named(database: Database, is_later: bool) -> None:
+    log = Log(database)
+    drafts = [log.world.prepared().drafts[-1] for _ in range(2)]
+    [record] = log.world.records(join_decided(drafts))
+    told = [each for draft in drafts for each in decisions(draft.clear)]
+    unknown = log.world.resigned(record, clear={"decisions": [each | {"disposition": NOT_INVENTED} for each in told]})
+    await log.keep(later(log, record) if is_later else unknown)
+    for draft in drafts:
+        assert await filings(database, draft.subject) == [(ORIGIN, False, draft.subject, False, 1)]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.runtime.database.transactions import Database
-from tests.services.databases import migrated, running_postgres
+from tests.services.databases import endpoint_fixture, migrated
 from tests.services.hotline.origin import Origin
 from tests.support.exchange_world import world
 
-
-@pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
-    with running_postgres(tmp_path_factory.mktemp("hotline"), "hotline") as running:
-        yield running
+endpoint = endpoint_fixture("hotline")
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +27,9 @@ async def origin(database: Database) -> Origin:
     made = Origin(database, world())
     await made.forget()
     return made
+
+
+@pytest.fixture
+async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    async with origin.intake.running(), origin.door() as opened:
+        yield opened

@@ -17,7 +17,7 @@ from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acceptance import Acceptor
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
 from shared.guard import edition
 from shared.kernel.authority import Role
@@ -39,7 +39,7 @@ from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.unit import SessionUnit, Settlement
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import ReceiptOutcome
@@ -72,7 +72,7 @@ class Origin:
         self.intake = self.intake_of()
         self.api = OriginApi(
             self.database,
-            Acts(self.database, lambda: None),
+            Acts(self.database),
             self.intake,
             checking=self._checked,
             owe=self.budgets.owe,
@@ -99,7 +99,6 @@ class Origin:
             documents=lambda: self._documents(),
             instance="hotline",
             clock=self.clock,
-            wake=lambda: None,
             owe=self.budgets.owe,
             alarms=self.alarms,
             **bounds,
@@ -169,7 +168,7 @@ class Origin:
     async def heard(self, *settlements: Settlement) -> None:
         """Outcomes of own messages come, at once."""
         async with self.database.transaction(APPLYING) as session:
-            await self.bus.settled(SessionUnit(session), settlements)
+            await self.bus.settled(Unit(session), settlements)
 
     async def relayed(self, *, taken: bool = True) -> None:
         """All messages so far were appended to Kafka, and their recipients' instances have `taken` them or not."""
@@ -206,3 +205,10 @@ class Origin:
 
     def _documents(self) -> Documents:
         return self.world.documents
+
+
+async def applied(origin: Origin, *messages: Received) -> list[str | None]:
+    """Apply one batch of answers; return the code of each refused message, None for the others."""
+    async with origin.database.transaction(APPLYING) as session:
+        refusals = await origin.bus.answers(Unit(session)).apply(messages)
+    return [refusals.get(message.message_id) for message in messages]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,7 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.contracts.acceptance import SignedAcceptance
+from shared.contracts.evidence import SignedAcceptance
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
@@ -41,12 +40,6 @@ ERASED = (
     "DELETE FROM idempotency WHERE created_at > now() - interval '1 minute' AND $1::uuid IS NOT NULL",
     "UPDATE intake_count SET submitted = submitted - 1, accepted = accepted - 1 WHERE $1::uuid IS NOT NULL",
 )
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened:
-        yield opened
 
 
 def written(**changes: Any) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +15,6 @@ from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import SUBMISSION, told_to_audit
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened_door:
-        yield opened_door
 
 
 async def filed(client: httpx.AsyncClient, **changes: Any) -> tuple[UUID, dict[str, Any]]:

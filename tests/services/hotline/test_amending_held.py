@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_amending import amended, client, filed
+from tests.services.hotline.test_amending import amended, filed
 from tests.services.hotline.test_holds import (
     SLOT,
     WINDOW,
@@ -25,7 +25,7 @@ from tests.services.hotline.test_holds import (
 )
 from tests.support.builders import PROVIDER
 
-__all__ = ["client", "planned"]  # fixtures
+__all__ = ["planned"]  # fixtures
 
 
 async def notices(origin: Origin, referral_id: UUID) -> list[dict[str, Any]]:

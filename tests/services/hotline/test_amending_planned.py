@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
-import pytest
 
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_amending import amended, filed, read, sent
@@ -17,12 +15,6 @@ from tests.services.hotline.test_holds import planned as planned  # every notice
 from tests.support.builders import PROVIDER
 
 OTHER_PROVIDER = "provider-003.example"
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened_door:
-        yield opened_door
 
 
 async def notices(origin: Origin, referral_id: UUID, provider: str = PROVIDER) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.answers import ItemAnswer, NoticeAnsweredClear
+from shared.contracts.answers import NoticeAnsweredClear
+from shared.contracts.items import ItemAnswer
 from shared.contracts.registry import NOTICE_ANSWERED
 from shared.exchange.message import Received
 from shared.kernel.authority import Role

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -30,13 +29,12 @@ from shared.kernel.ids import uuid4, uuid7
 from shared.party.questions.store import PostgresQuestions, asked_waits
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.answers import ActionReason
 from shared.vocabulary.questions import DisputeReason, NeedsInfo
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
 from tests.services.doors import asking
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.origin import Origin, applied
 from tests.services.hotline.test_answers_kept import ITEMS
 from tests.services.outgoing import clear_parts
 from tests.support.builders import HOTLINE, PROVIDER
@@ -44,12 +42,6 @@ from tests.support.builders import HOTLINE, PROVIDER
 STRANGER = "hotline-nl.example"
 BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 STATED = [{"reply": "as_stated"}]
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened:
-        yield opened
 
 
 async def a_referral(origin: Origin) -> tuple[UUID, UUID]:
@@ -78,13 +70,6 @@ def lapsed(notice_id: UUID, number: int, of: int) -> Received:
 
 def of_notice(message: Any, clear: Any, notice_id: UUID, *, sender: str = PROVIDER) -> Received:
     return received(message, clear, subject=notice_id, sender=sender, recipient=HOTLINE)
-
-
-async def applied(origin: Origin, *messages: Received) -> list[str | None]:
-    async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
-        refusals = await origin.bus.answers(unit).apply(messages)
-    return [refusals.get(message.message_id) for message in messages]
 
 
 async def listed(origin: Origin, of: UUID, party: str = HOTLINE) -> list[dict[str, Any]]:

@@ -13,10 +13,9 @@ import pytest
 from services.hotline.domain import AUTHORITY
 from shared.contracts.answers import (
     CaseDeclinedClear,
-    Disowned,
     NoticeNotOursClear,
 )
-from shared.contracts.items import ItemAnswer
+from shared.contracts.items import Disowned, ItemAnswer
 from shared.contracts.registry import CASE_DECLINED, NOTICE_NOT_OURS
 from shared.exchange.message import Received
 from shared.kernel.authority import Role

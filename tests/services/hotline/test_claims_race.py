@@ -22,8 +22,8 @@ from shared.party.origin import bus
 from shared.party.origin.records import Held
 from shared.party.origin.store import transfers
 from shared.party.origin.store.transfers import PostgresTransfers
-from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.transferring import answer, claim, claim_at_once, mandated, orphan, told, transfer
+from tests.services.hotline.origin import APPLYING, Origin, applied
+from tests.services.hotline.transferring import claim, claim_at_once, mandated, orphan, told, transfer
 from tests.services.outgoing import placed
 
 RACERS, PROCESSES = 50, 3
@@ -110,7 +110,7 @@ async def test_a_worker_that_is_killed_in_the_middle_of_a_grant_has_granted_noth
     await process.wait()
     assert (await origin.show(referral_id))["state"] == "orphaned"
     # Its message is read again, behind one that another worker has taken meanwhile.
-    assert await answer(origin, claim(referral_id, other), claim(referral_id, one)) == [None, None]
+    assert await applied(origin, claim(referral_id, other), claim(referral_id, one)) == [None, None]
     assert await told(origin, "claim_granted") == [other]
     assert len(await told(origin, "claim_gone")) == RACERS - 1
 
@@ -135,5 +135,5 @@ async def test_with_the_lock_off_two_have_it(origin: Origin, monkeypatch: pytest
     referral_id, (one, other, *_) = await transferred(origin)
     monkeypatch.setattr(transfers, "_LOCK", transfers._LOCK.replace("FOR UPDATE", ""))
     monkeypatch.setattr(bus, "PostgresTransfers", type("Two", (Meeting,), {"met": asyncio.Barrier(2)}))
-    await asyncio.gather(answer(origin, claim(referral_id, one)), answer(origin, claim(referral_id, other)))
+    await asyncio.gather(applied(origin, claim(referral_id, one)), applied(origin, claim(referral_id, other)))
     assert await told(origin, "claim_granted") == sorted((one, other))

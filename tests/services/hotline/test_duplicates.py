@@ -12,7 +12,7 @@ import pytest
 from shared.exchange import locations
 from shared.kernel.ids import uuid7
 from shared.party.apart import Apart
-from shared.party.origin.store.filing import PostgresFiling
+from shared.party.origin.store.filing import PostgresFiling, ToFile
 from shared.party.origin.store.locations import Locations
 from shared.runtime.watch.aside import SetAside
 from tests.services.doors import asking
@@ -166,10 +166,10 @@ async def test_an_intake_that_looks_first_would_be_noticed(origin: Origin, monke
     """Negative control: the switch that has tokens made with the referral."""
     file: Callable[..., Awaitable[Any]] = PostgresFiling.file
 
-    async def looking(self: PostgresFiling, prepared: Any, submitted: Any) -> Any:
-        for each in prepared:
+    async def looking(self: PostgresFiling, asked: Any, filing: ToFile) -> Any:
+        for each in filing.prepared:
             self._kek.location_token(each.origin, 1, "looked up")
-        return await file(self, prepared, submitted)
+        return await file(self, asked, filing)
 
     monkeypatch.setattr(PostgresFiling, "file", looking)
     assert await statements_while_filing(origin, monkeypatch, lambda: origin.file(**at(spellings("o")[0]))) == 1

@@ -179,8 +179,8 @@ async def test_an_edge_whose_message_is_not_sent_fails_the_filing(
     assert await everything(origin) == before
 
 
-async def test_a_filing_takes_seven_round_trips(origin: Origin) -> None:
-    """Transaction, key, day, filing, locked streams, all that is sent, commit."""
+async def test_a_filing_takes_five_round_trips(origin: Origin) -> None:
+    """Transaction, filing with its key and day, locked streams, all that is sent, commit."""
     await origin.file()
     done: list[str] = []
     async with origin.database.transaction() as session:
@@ -190,4 +190,4 @@ async def test_a_filing_takes_seven_round_trips(origin: Origin) -> None:
         session.driver.remove_query_logger(note)
     began, *_ = [at for at, text in enumerate(done) if "'submit'" in text]
     trips = done[began : done.index("COMMIT", began) + 1]
-    assert len(trips) == 7, trips
+    assert len(trips) == 5, trips

@@ -12,7 +12,8 @@ import pytest
 from deploy.accounting.book import opened
 from deploy.site.endpoints import DatabaseEndpoint
 from deploy.statistics.figures import Figures, Month, count_book
-from shared.contracts.answers import ItemAnswer, NoticeAnsweredClear
+from shared.contracts.answers import NoticeAnsweredClear
+from shared.contracts.items import ItemAnswer
 from shared.contracts.registry import NOTICE_ANSWERED
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4

@@ -38,12 +38,11 @@ from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.use_cases import holds
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.origin import APPLYING, Origin, applied
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.windowed import windowed
 
@@ -84,14 +83,6 @@ def said(message: MessageType, clear: Contract, agency: str, at: datetime) -> Re
     subject = clear.referral_id  # type: ignore[attr-defined]
     made = received(message, clear, subject=subject, sender=agency, recipient=HOTLINE, instance="law_enforcement")
     return replace(made, sent_at=at)
-
-
-async def applied(origin: Origin, *messages: Received) -> list[str | None]:
-    """The codes of one batch of answers, None for those that are applied."""
-    async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
-        refusals = await origin.bus.answers(unit).apply(messages)
-    return [refusals.get(message.message_id) for message in messages]
 
 
 def on(referral_id: UUID, number: int) -> dict[str, Any]:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 import httpx
-import pytest
 
 from shared.contracts.answers import NoticeNotOursClear
 from shared.contracts.items import ITEMS_MAX, Disowned
 from shared.contracts.registry import NOTICE_NOT_OURS
 from shared.kernel.ids import uuid4
 from tests.services.deliveries import received
-from tests.services.hotline.origin import Origin
+from tests.services.hotline.origin import Origin, applied
 from tests.services.hotline.test_amending import amended, filed, read, sent
-from tests.services.hotline.transferring import EUROPE, answer, claim, items, transfer
+from tests.services.hotline.transferring import EUROPE, claim, items, transfer
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import SUBMISSION, move
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened_door:
-        yield opened_door
 
 
 def hosted(*places: int) -> list[dict[str, Any]]:
@@ -37,7 +30,7 @@ async def disown(origin: Origin, notice_id: UUID, numbers: Collection[int], *, n
     said = tuple(Disowned(n=n) for n in numbers)
     clear = NoticeNotOursClear(notice_id=notice_id, disowned=said, act=uuid4(), number=number)
     message = received(NOTICE_NOT_OURS, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
-    assert await answer(origin, message) == [None]
+    assert await applied(origin, message) == [None]
 
 
 async def notice(origin: Origin, referral_id: UUID) -> dict[str, Any]:
@@ -70,7 +63,7 @@ async def test_whoever_claims_what_has_had_many_items_is_told_what_was_done_abou
     referral_id, body = await filed(client, items=places[:ITEMS_MAX])
     await amended(client, referral_id, body | {"items": places[ITEMS_MAX:]})
     assert (await transfer(origin, referral_id))[0] == 202
-    assert await answer(origin, claim(referral_id, EUROPE)) == [None]
+    assert await applied(origin, claim(referral_id, EUROPE)) == [None]
     granted = (await sent(origin))[EUROPE]
     assert granted.message.name == "claim_granted"
     done = granted.clear["done"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -25,12 +24,6 @@ from tests.support.builders import HOTLINE
 STRANGER = "hotline-nl.example"
 UP = {"checked": [{"n": 1, "found": "up", "by": "tool"}]}
 GONE = {"checked": [{"n": 1, "found": "gone"}]}
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened:
-        yield opened
 
 
 async def check(

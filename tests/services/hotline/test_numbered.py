@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from uuid import UUID
 
 from shared.exchange.events import Event
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.party.origin.store.filing import FILED, PostgresFiling
+from shared.party.origin.store.filing import FILED, PostgresFiling, ToFile
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, write_late
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.hotline.origin import KEK, Origin
-from tests.support.builders import HOTLINE
+from tests.services.hotline.test_filing import filed
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import submission
 
 
-async def filed(database: Database, *prepared: Prepared) -> dict[UUID, UUID]:
-    """File these in one transaction; return those whose reference is taken."""
+def to_file(*prepared: Prepared) -> ToFile:
+    return ToFile(prepared, {HOTLINE: len(prepared)}, AT.date(), {}, {})
+
+
+async def taken(database: Database, *prepared: Prepared) -> Mapping[UUID, UUID]:
+    """File these in a transaction that does not commit; return those whose reference is taken."""
     async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit"), keeps_plans=True) as session:
-        filing = PostgresFiling(session.driver, KEK)
-        taken = await filing.file(prepared, {HOTLINE: len(prepared)})
-        await filing.send([draft for each in prepared if each.referral_id not in taken for draft in each.drafts])
-    return taken
+        found = await PostgresFiling(session.driver, KEK).file([], to_file(*prepared))
+        await session.driver.execute("ROLLBACK; BEGIN")
+    return found.taken if found else {}
 
 
 async def journal(database: Database, above: int) -> list[tuple[int, UUID]]:
@@ -46,27 +52,26 @@ async def test_filings_that_race_for_a_reference_leave_no_gap(origin: Origin) ->
     other = origin.world.prepared(external_ref="not-raced-for")
     async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit"), keeps_plans=True) as session:
         filing = PostgresFiling(session.driver, KEK)
-        assert await filing.file([first], {HOTLINE: 1}) == {}
+        assert await filing.file([], to_file(first)) is None
         await filing.send(first.drafts)
-        racing = asyncio.create_task(filed(database, rival, other))
+        racing = asyncio.create_task(taken(database, rival, other))
         await until_one_waits_for_a_lock(database)
     assert await racing == {rival.referral_id: first.referral_id}
-    numbered = [(before + 1, first.referral_id), (before + 2, other.referral_id)]
-    assert await journal(database, before) == numbered
-    assert await last_number(database) == before + 2
-    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
-        rows = await session.driver.fetch(
-            "SELECT arrival, referral_id FROM referral WHERE arrival > $1 ORDER BY arrival", before
-        )
-    assert [tuple(row) for row in rows] == numbered
+    assert await journal(database, before) == [(before + 1, first.referral_id)]
+    assert await last_number(database) == before + 1
 
 
-async def test_a_reference_that_comes_twice_in_a_filing_is_numbered_once(origin: Origin) -> None:
+async def test_a_reference_that_comes_twice_is_numbered_once(origin: Origin) -> None:
     before = await last_number(origin.database)
-    first, second = (origin.world.prepared(external_ref="given-twice") for _ in range(2))
-    assert await filed(origin.database, first, second) == {second.referral_id: first.referral_id}
-    assert await journal(origin.database, before) == [(before + 1, first.referral_id)]
-    assert await last_number(origin.database) == before + 1
+    twice, other = submission(external_ref="given-twice"), submission(external_ref="given-once")
+    _, results = await filed(origin, twice, other, twice)
+    numbered = await journal(origin.database, before)
+    assert [number for number, _ in numbered] == [before + 1, before + 2]
+    assert {str(subject) for _, subject in numbered} == {each["referral_id"] for each in results[:2]}
+    assert await last_number(origin.database) == before + 2
+    statement = "SELECT arrival, referral_id FROM referral WHERE arrival > $1 ORDER BY arrival"
+    async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
+        assert [tuple(row) for row in await session.driver.fetch(statement, before)] == numbered
 
 
 async def test_an_act_that_sends_waits_for_its_feed_without_a_stream(origin: Origin) -> None:

@@ -54,7 +54,7 @@ async def test_a_record_that_were_not_encrypted_would_be_found(
     hotlines: Hotlines, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr(arriving, "seal_content", unencrypted)
+    monkeypatch.setattr(arriving, "seal_record", unencrypted)
     await hotlines.receive(an_offer(uuid7()))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_HOTLINE])
 

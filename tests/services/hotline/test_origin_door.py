@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -22,12 +21,6 @@ from tests.support.exchange_world import SUBMISSION, submission
 
 STRANGER = "hotline-nl.example"
 LOOKING = ["/v1/referrals", "/v1/referrals/{referral_id}", "/v1/work"]
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened:
-        yield opened
 
 
 def body(**changes: Any) -> dict[str, Any]:

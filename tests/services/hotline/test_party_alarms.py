@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -22,12 +21,6 @@ _days = (AT.replace(hour=12) + timedelta(days=n) for n in range(400, 500))
 @pytest.fixture
 async def origin(origin: Origin) -> Origin:
     return smallest(origin, next(_days))
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened:
-        yield opened
 
 
 async def raised(origin: Origin) -> list[str]:

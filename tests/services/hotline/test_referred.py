@@ -20,7 +20,7 @@ from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.questions import NeedsInfo
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.test_amending import amended, client, filed
+from tests.services.hotline.test_amending import amended, filed
 from tests.services.hotline.test_asked import STATED, answer, waits
 from tests.services.hotline.test_attention import about
 from tests.services.hotline.test_holds import (
@@ -39,7 +39,7 @@ from tests.services.hotline.test_holds import (
 from tests.services.outgoing import clear_parts
 from tests.support.builders import HOTLINE, PROVIDER
 
-__all__ = ["client", "planned"]  # fixtures
+__all__ = ["planned"]  # fixtures
 
 OTHER = "police-de.example"
 NEWER = "policy_not_in_force"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import httpx
@@ -27,12 +26,6 @@ from tests.services.hotline.test_looking_again import GONE, UP, check, notice_of
 from tests.support.builders import AT, HOTLINE
 
 _COUNTED = (Measure.REMOVED, Measure.CONFIRMED, Measure.REAPPEARED)
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened_door:
-        yield opened_door
 
 
 async def answered(origin: Origin, referral_id: UUID, action: NoticeAction, *, again: int = 1) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -36,12 +36,6 @@ def over_budget(size: int = 350, **changes: Any) -> dict[str, Any]:
     first, *others = SUBMISSION["items"]
     items = [first | {"locator": {"kind": "url", "value": location}}, *others]
     return SUBMISSION | {"external_ref": f"over-{uuid7().hex[:24]}", "items": items} | changes
-
-
-@pytest.fixture
-async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
-    async with origin.intake.running(), origin.door() as opened_door:
-        yield opened_door
 
 
 async def filed(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:

@@ -18,8 +18,8 @@ from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.transfers import TransferReason
-from tests.services.hotline.origin import APPLYING, Origin
-from tests.services.hotline.transferring import ASIA, EUROPE, answer, claim, orphan, told, transfer
+from tests.services.hotline.origin import APPLYING, Origin, applied
+from tests.services.hotline.transferring import ASIA, EUROPE, claim, orphan, told, transfer
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import move
 
@@ -34,11 +34,11 @@ async def test_an_orphan_is_transferred_and_the_first_that_claims_it_has_it(orig
     status, body = await transfer(origin, referral_id)
     assert (status, body["state"], body["offered"]) == (202, "orphaned", [EUROPE, ASIA])
     assert await told(origin, "transfer_offered") == [EUROPE, ASIA]
-    assert await answer(origin, claim(referral_id, ASIA)) == [None]
+    assert await applied(origin, claim(referral_id, ASIA)) == [None]
     assert await state(origin, referral_id) == "transferred"
     assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
     # What comes later has crossed the answer that it was given already.
-    assert await answer(origin, claim(referral_id, EUROPE)) == [None]
+    assert await applied(origin, claim(referral_id, EUROPE)) == [None]
     assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
 
 
@@ -57,7 +57,7 @@ async def test_what_nobody_has_claimed_stands_on_its_origins_list_once(origin: O
     await transfer(origin, referral_id)
     assert (await listed(origin))[referral_id] == (("unclaimed",), "call")
     if end == "claimed":
-        await answer(origin, claim(referral_id, ASIA))
+        await applied(origin, claim(referral_id, ASIA))
     else:
         await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     assert referral_id not in await listed(origin)
@@ -81,7 +81,7 @@ async def test_a_hotline_that_has_moved_is_told_anew_what_may_be_claimed_and_wha
     referral_id = await orphan(origin)
     await transfer(origin, referral_id)
     if claimed:
-        await answer(origin, claim(referral_id, ASIA))
+        await applied(origin, claim(referral_id, ASIA))
     assert await told_anew(origin, referral_id) == [
         "referral_offered",
         "transfer_offered",
@@ -106,7 +106,7 @@ async def test_what_was_not_transferred_is_not_told_anew_to_a_hotline_that_has_m
 async def test_of_two_claims_in_one_batch_the_first_is_granted(origin: Origin) -> None:
     referral_id = await orphan(origin)
     await transfer(origin, referral_id)
-    assert await answer(origin, claim(referral_id, EUROPE), claim(referral_id, ASIA)) == [None, None]
+    assert await applied(origin, claim(referral_id, EUROPE), claim(referral_id, ASIA)) == [None, None]
     assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([EUROPE], [ASIA])
 
 
@@ -114,16 +114,16 @@ async def test_the_same_claim_that_comes_again_changes_nothing(origin: Origin) -
     referral_id = await orphan(origin)
     await transfer(origin, referral_id)
     first = claim(referral_id, EUROPE)
-    assert await answer(origin, first) == [None]
-    assert await answer(origin, first) == [None]
+    assert await applied(origin, first) == [None]
+    assert await applied(origin, first) == [None]
     assert await told(origin, "claim_granted") == [EUROPE]
 
 
 async def test_what_was_not_transferred_is_claimed_by_nobody(origin: Origin) -> None:
     referral_id = await orphan(origin)
-    assert await answer(origin, claim(referral_id, EUROPE)) == ["claim_not_offered"]
+    assert await applied(origin, claim(referral_id, EUROPE)) == ["claim_not_offered"]
     await transfer(origin, referral_id, to=ASIA)
-    assert await answer(origin, claim(referral_id, EUROPE)) == ["claim_not_offered"]
+    assert await applied(origin, claim(referral_id, EUROPE)) == ["claim_not_offered"]
     assert await state(origin, referral_id) == "orphaned"
     assert await told(origin, "claim_granted") == []
 
@@ -137,7 +137,7 @@ async def test_it_is_transferred_to_a_hotline_that_a_rule_has_sent_it_to(origin:
     )
     status, body = await transfer(origin, referral_id, to=hotline, reason="not_our_jurisdiction")
     assert (status, body["state"], body["offered"]) == (202, "routed", [hotline])
-    assert await answer(origin, claim(referral_id, hotline)) == [None]
+    assert await applied(origin, claim(referral_id, hotline)) == [None]
     assert await state(origin, referral_id) == "transferred"
 
 
@@ -168,7 +168,7 @@ async def test_a_claim_that_crosses_a_withdrawal_is_kept_and_grants_nothing(orig
     referral_id = await orphan(origin)
     await transfer(origin, referral_id)
     await origin.withdraw(referral_id, WithdrawalReason.DUPLICATE)
-    assert await answer(origin, claim(referral_id, EUROPE)) == [None]
+    assert await applied(origin, claim(referral_id, EUROPE)) == [None]
     assert await state(origin, referral_id) == "withdrawn"
     assert await told(origin, "claim_granted") == []
 
@@ -176,7 +176,7 @@ async def test_a_claim_that_crosses_a_withdrawal_is_kept_and_grants_nothing(orig
 async def test_what_was_transferred_can_be_withdrawn(origin: Origin) -> None:
     referral_id = await orphan(origin)
     await transfer(origin, referral_id)
-    await answer(origin, claim(referral_id, EUROPE))
+    await applied(origin, claim(referral_id, EUROPE))
     await origin.withdraw(referral_id, WithdrawalReason.DUPLICATE)
     assert await state(origin, referral_id) == "withdrawn"
     assert EUROPE in await told(origin, "referral_withdrawn")
@@ -190,7 +190,7 @@ async def test_the_history_travels_with_it_by_numbers_alone(origin: Origin) -> N
         if edge["recipient"].startswith("hotline")
     )
     await transfer(origin, referral_id, to=hotline)
-    await answer(origin, claim(referral_id, hotline))
+    await applied(origin, claim(referral_id, hotline))
     (granted,) = [each for each in await origin.waiting() if each.message.name == "claim_granted"]
     assert granted.clear["done"][0] == {"n": 1, "issued": 1, "actioned": 0}
     (record,) = origin.world.records([granted])
@@ -208,7 +208,7 @@ async def test_what_is_planned_is_issued_no_more(origin: Origin, *, hands_over: 
         )
     await transfer(origin, referral_id)
     if hands_over:
-        await answer(origin, claim(referral_id, EUROPE))
+        await applied(origin, claim(referral_id, EUROPE))
     async with origin.database.transaction(APPLYING) as session:
         left = await session.driver.fetchval(
             "SELECT count(*) FROM edge WHERE referral_id = $1 AND state = 'planned'", referral_id

@@ -7,8 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import Keeping, WithdrawalAcknowledgedClear
-from shared.contracts.erasures import RecordErasedClear
+from shared.contracts.answers import Keeping, RecordErasedClear, WithdrawalAcknowledgedClear
 from shared.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
 from shared.party.origin.store.edges import PostgresEdges

@@ -12,11 +12,10 @@ from shared.contracts.transfers import OfferClaimedClear
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.routing import Mandate
 from tests.services.deliveries import received
 from tests.services.doors import asking
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.origin import Origin, applied
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import World
 
@@ -72,19 +71,11 @@ def claim(referral_id: UUID, by: str, number: int = 1) -> Received:
     return received(OFFER_CLAIMED, clear, subject=referral_id, sender=by, recipient=HOTLINE, instance="hotline")
 
 
-async def answer(origin: Origin, *messages: Received) -> list[str | None]:
-    """The codes of one batch of answers, None for those that are applied."""
-    async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
-        refusals = await origin.bus.answers(unit).apply(messages)
-    return [refusals.get(message.message_id) for message in messages]
-
-
 async def claim_at_once(origin: Origin, referral_id: UUID, racers: Sequence[str]) -> list[str | None]:
     """Claims of all of them, each in a transaction of its own, as many at a time as there are connections."""
 
     async def work(some: Sequence[str]) -> list[str | None]:
-        return [code for racer in some for code in await answer(origin, claim(referral_id, racer))]
+        return [code for racer in some for code in await applied(origin, claim(referral_id, racer))]
 
     found = await asyncio.gather(*(work(racers[start::WORKERS]) for start in range(WORKERS)))
     return [code for each in found for code in each]

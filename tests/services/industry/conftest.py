@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from tests.services.databases import migrated, running_postgres
-from tests.services.industry.provider import Providers
+from services.industry.api import notices_router, work_router
+from tests.services.databases import endpoint_fixture, migrated
+from tests.services.doors import door, serving
+from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.withdrawing import World
 
-
-@pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
-    with running_postgres(tmp_path_factory.mktemp("industry"), "industry") as running:
-        yield running
+endpoint = endpoint_fixture("industry")
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +41,10 @@ async def began_anew(world: World) -> None:
     owner = await world.owner()
     await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
     await owner.close()
+
+
+@pytest.fixture
+async def client(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
+    on = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
+    async with door(notices_router(on), work_router(on)) as opened:
+        yield opened

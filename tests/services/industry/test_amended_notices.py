@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.checks import Reinstatement, ReinstateStatement
+from shared.contracts.answers import Reinstatement, ReinstateStatement
 from shared.contracts.items import CHECKS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX
 from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Page

@@ -7,9 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import ItemStatement, NoticeStatements
+from shared.contracts.answers import (
+    ItemsCheckedClear,
+    ItemStatement,
+    NoticeStatements,
+    Reinstatement,
+    ReinstateStatement,
+)
 from shared.contracts.base import Contract
-from shared.contracts.checks import ItemsCheckedClear, Reinstatement, ReinstateStatement
 from shared.contracts.items import ItemCheck
 from shared.contracts.registry import ITEMS_CHECKED
 from shared.exchange.message import Received

@@ -3,7 +3,6 @@ of another form, so requests go on matching notices and a location is one work i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,7 +10,6 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.industry.api import notices_router, work_router
 from shared.contracts.referral import UrlLocator
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.locations import FORMS
@@ -20,20 +18,13 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.preservation.store.locations import ProviderPreservations, tokens
 from tests.services.deliveries import OTHER_HOTLINE, PROVIDER, issued
-from tests.services.doors import asking, door, serving
+from tests.services.doors import asking
 from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_preservation_before_removal import asked, removing
 from tests.support.editions import with_later
 from tests.support.location_forms import knowing
 
 BEFORE, BETWEEN, AFTER = (1,), (1, 2), (2,)
-
-
-@pytest.fixture
-async def client(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
-    on = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
-    async with door(notices_router(on), work_router(on)) as opened:
-        yield opened
 
 
 @pytest.fixture

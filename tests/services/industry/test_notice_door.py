@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
-from services.industry.api import notices_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from tests.services.deliveries import LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
-from tests.services.doors import ACTOR, asking, door, serving
-from tests.services.industry.provider import KEK, Providers
-
-
-@pytest.fixture
-async def client(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
-    router = notices_router(serving(providers.database, "industry", kek=KEK, directory=providers.directory))
-    async with door(router) as opened:
-        yield opened
+from tests.services.doors import ACTOR, asking
+from tests.services.industry.provider import Providers
 
 
 async def issue(providers: Providers) -> str:

@@ -30,7 +30,7 @@ from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Acting, Page
 from shared.party.recipient.store import arriving
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
 from shared.vocabulary.judgement import RetentionClass
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
@@ -96,7 +96,7 @@ async def test_a_record_that_were_not_encrypted_would_be_found(
     providers: Providers, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above: the same search with the encryption switched off."""
-    monkeypatch.setattr(arriving, "seal_content", unencrypted)
+    monkeypatch.setattr(arriving, "seal_record", unencrypted)
     await providers.receive(issued(uuid7(), to=OTHER_PROVIDER))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_PROVIDER])
 
@@ -330,7 +330,7 @@ async def test_what_was_withdrawn_is_erased_when_its_provider_says_so(providers:
     assert (await providers.show(erased))["record"] is None
     assert (await providers.show(told))["record"] is not None
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
-        row = await session.driver.fetchrow("SELECT wrapped_key, content FROM received WHERE subject = $1", erased)
+        row = await session.driver.fetchrow("SELECT wrapped_key, record FROM received WHERE subject = $1", erased)
     assert tuple(row) == (None, b"")
 
 
@@ -367,7 +367,7 @@ async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers
         settlement(applied, ReceiptOutcome.APPLIED),
     ]
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
-        await providers.door.settled(SessionUnit(session), settlements)
+        await providers.door.settled(Unit(session), settlements)
     assert providers.again.given == [stale]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,24 +11,16 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.industry.api import notices_router, work_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
-from tests.services.doors import asking, door, serving
-from tests.services.industry.provider import KEK, Providers
+from tests.services.doors import asking
+from tests.services.industry.provider import Providers
 from tests.services.industry.test_notices_in_bulk import statements
 from tests.services.industry.test_preservation_before_removal import asked
 from tests.services.outgoing import clear_parts
 
 REMOVED = {"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}
-
-
-@pytest.fixture
-async def client(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
-    on = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
-    async with door(notices_router(on), work_router(on)) as opened:
-        yield opened
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from deploy.devstack.stack import DevStack
 from deploy.site.databases import prepare_databases
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
-from tests.services.isolation.matrix import AUTHORITIES, EACH_ADDED
+from tests.services.isolation.matrix import EACH_ADDED
+from tests.services.isolation.tables import AUTHORITIES
 
 
 @dataclass(frozen=True, slots=True)

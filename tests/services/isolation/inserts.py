@@ -6,9 +6,8 @@ from __future__ import annotations
 def insert_received(kind: str) -> str:
     """The statement that adds a row of a kind to `received`."""
     return f"""
-INSERT INTO received (subject, party, kind, sender, purpose, exercise, state, revision, edge_revision, edge, content,
-                      evidence)
-VALUES ($1, $2, '{kind}', 'sender.example', 'assessment', true, $3, 1, 1, '{{}}', '', '')
+INSERT INTO received (subject, party, kind, sender, purpose, exercise, state, revision, edge_revision, edge, record)
+VALUES ($1, $2, '{kind}', 'sender.example', 'assessment', true, $3, 1, 1, '{{}}', '')
 """
 
 

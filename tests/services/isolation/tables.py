@@ -13,7 +13,7 @@ from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
 from shared.exchange.act import CaseState, NoticeState, OfferState, PreservationState
 from shared.exchange.origin import ReferralState
 from shared.exchange.webhooks import WebhookState
-from shared.kernel.authority import Authority, Relation, Role
+from shared.kernel.authority import Authority, Role
 from tests.services.isolation.inserts import (
     NOTICE_LOCATION,
     PRESERVATION_LOCATION,
@@ -23,16 +23,25 @@ from tests.services.isolation.inserts import (
     insert_received,
 )
 
+
+class Relation(StrEnum):
+    """Whose a row is, seen from the acting party."""
+
+    OWN = "own"
+    FOREIGN = "foreign"
+
+
 AUTHORITIES: dict[str, Authority] = {
     "hotline": HOTLINE,
     "law_enforcement": LAW_ENFORCEMENT,
     "industry": INDUSTRY,
     "audit": AUDIT,
 }
+CELLS = {service: {*table.cells()} for service, table in AUTHORITIES.items()}
 PARTIES = {Relation.OWN: "own.example", Relation.FOREIGN: "foreign.example"}
 #: Every role, and one that no table knows; every action of any service, and one of none.
 ROLES = (*(role.value for role in Role), "stranger")
-ACTIONS = (*sorted({action for table in AUTHORITIES.values() for _, _, action, _ in table.cells()}), "erase")
+ACTIONS = (*sorted({action for cells in CELLS.values() for _, _, action, _ in cells}), "erase")
 ADDS, CHANGES, REMOVES, SEES = "adds", "changes", "removes", "sees"
 #: Every resource of a service.
 ANY = "any"
@@ -79,8 +88,8 @@ INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha
 SELECT $1::uuid, 1, $2, 'filed', now(), '', '{}', '{}', '' WHERE $3 <> ''
 """
 _CASE_EDGE = """
-INSERT INTO received_edge (subject, party, purpose, revision, edge, content, evidence)
-SELECT $1, $2, 'investigation', 1, '{}', '', '' WHERE $3 <> ''
+INSERT INTO received_edge (subject, party, purpose, revision, edge, record)
+SELECT $1, $2, 'investigation', 1, '{}', '' WHERE $3 <> ''
 """
 _CASE_ACT = """
 INSERT INTO case_act (referral_id, party, number, state, said, at) SELECT $1, $2, 1, $3, '{}', now()

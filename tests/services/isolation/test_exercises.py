@@ -14,11 +14,11 @@ from shared.exchange.prepare import Documents, prepare
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.messaging.composition import SegmentComposer
-from shared.party.origin.store.filing import PostgresFiling
+from shared.party.origin.store.filing import PostgresFiling, ToFile
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
+from shared.runtime.delivery.peers import find_sealing_keys
 from shared.runtime.delivery.sending import StreamSending
 from shared.runtime.instance.keys import load_keys
 from tests.services.outgoing import subjects_of
@@ -59,13 +59,13 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
     directory, clock = documents.directory, SystemClock()
     composer = SegmentComposer(
         keys.signing,
-        sealing_keys=DirectorySealingKeys(lambda: directory, clock),
+        sealing_keys=find_sealing_keys(lambda: directory, clock),
         control_letters=ControlLetterWriter("hotline", clock),
     )
     database.last_step = StreamSending("hotline", composer, subjects_of("hotline", clock), clock=clock)
     async with database.transaction(RowScope([LIVE_HOTLINE], Role.MACHINE, "submit")) as session:
         filing = PostgresFiling(session.driver, keys.kek)
-        await filing.file([prepared], {LIVE_HOTLINE: 1})
+        await filing.file([], ToFile([prepared], {LIVE_HOTLINE: 1}, clock.now().date(), {}, {}))
         await filing.send([*map(change, offers), fact])
     await database.close()
     return prepared.referral_id

@@ -10,13 +10,13 @@ import asyncpg
 import pytest
 
 from shared.exchange.act import NoticeState, OfferState
-from shared.kernel.authority import Relation, Role
+from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
 from tests.services.isolation.inserts import insert_received
 from tests.services.isolation.matrix import Cell, Disagreement, disagreements, fill
-from tests.services.isolation.tables import AUTHORITIES, DEADLINES, PARTIES, TABLES, Isolated
+from tests.services.isolation.tables import AUTHORITIES, DEADLINES, PARTIES, TABLES, Isolated, Relation
 
 Record = Callable[[str, object], None]
 OFFER = next(held for held in TABLES if (held.service, held.table) == ("hotline", "received"))

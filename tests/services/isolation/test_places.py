@@ -43,8 +43,8 @@ Held = tuple[bytes, bytes, Callable[[bytes, bytes], object]]
 def opener(store: type[PostgresItems], item: NewItem) -> Callable[[bytes, bytes], object]:
     row = {"subject": item.subject, "party": item.party, "purpose": item.purpose}
 
-    def opened(content: bytes, key: bytes) -> object:
-        held: Any = row | {"content": content, "wrapped_key": key}
+    def opened(record: bytes, key: bytes) -> object:
+        held: Any = row | {"record": record, "wrapped_key": key}
         return store(None, KEK)._opened(held)  # type: ignore[arg-type]
 
     return opened
@@ -61,7 +61,7 @@ def received(subject: UUID) -> Mapping[str, Held]:
         ],
     }
     return {
-        f"received {item.party} {item.purpose}": (item.content, item.wrapped_key, opener(store, item))
+        f"received {item.party} {item.purpose}": (item.record, item.wrapped_key, opener(store, item))
         for store, sent in messages.items()
         for item in new_items(sent, KEK, kind=store.kind)
     }
@@ -132,5 +132,5 @@ def test_with_the_subject_alone_as_its_place_a_withheld_value_opened_at_another_
     """The control: as it was, all rows of one subject were one place."""
     monkeypatch.setattr("shared.envelope.datakeys.Place.column", lambda place, _: place.row.partition(".")[0].encode())
     held = everything(uuid7())
-    content, key, _ = held[f"referral {HOTLINE}"]
+    content, key, _ = held[f"received {HOTLINE} assessment"]
     assert opens(content, key, held[f"received {OTHER_HOTLINE} assessment"][2])

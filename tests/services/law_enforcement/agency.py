@@ -18,12 +18,13 @@ from shared.exchange.message import Received
 from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Acting
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import SessionUnit, Settlement
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.jurisdiction import TREE
-from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory, offered
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import about, clear_parts
 
@@ -48,6 +49,12 @@ class Agencies:
             refusals = await self._door().apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
 
+    async def offer(self, **changes: str) -> UUID:
+        """Receive a referral that is offered to an agency."""
+        referral_id = uuid7()
+        assert await self.receive(offered(referral_id, **changes)) == [None]
+        return referral_id
+
     async def receipted(self, *told: Settlement) -> None:
         """What the instances that it was sent to say of messages."""
         async with self._applying() as unit:
@@ -60,7 +67,7 @@ class Agencies:
     async def _applying(self) -> AsyncIterator[Any]:
         scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
-            yield SessionUnit(session)
+            yield Unit(session)
 
     @asynccontextmanager
     async def cases(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from tests.services.databases import migrated, running_postgres
-from tests.services.law_enforcement.agency import Agencies
+from services.law_enforcement.api import cases_router
+from tests.services.databases import endpoint_fixture, migrated
+from tests.services.doors import door, serving
+from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.hooks import Party, party
 
-
-@pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
-    with running_postgres(tmp_path_factory.mktemp("law_enforcement"), "law_enforcement") as running:
-        yield running
+endpoint = endpoint_fixture("law_enforcement")
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +28,10 @@ async def mine(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[
     """A party's webhooks."""
     async with party(endpoint) as one:
         yield one
+
+
+@pytest.fixture
+async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
+    router = cases_router(serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory))
+    async with door(router) as opened:
+        yield opened

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import httpx
 import pytest
 
-from services.law_enforcement.api import cases_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from tests.services.deliveries import AGENCY, LOCATION, OTHER_AGENCY, offered, withdrawn
-from tests.services.doors import ACTOR, asking, door, serving
-from tests.services.law_enforcement.agency import KEK, Agencies
-
-
-@pytest.fixture
-async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
-    router = cases_router(serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory))
-    async with door(router) as opened:
-        yield opened
+from tests.services.doors import ACTOR, asking
+from tests.services.law_enforcement.agency import Agencies
 
 
 async def offer(agencies: Agencies) -> str:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
-    return str(referral_id)
+    return str(await agencies.offer())
 
 
 async def test_the_inbox_lists_offers_without_their_records(agencies: Agencies, client: httpx.AsyncClient) -> None:

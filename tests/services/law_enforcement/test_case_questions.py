@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from uuid import UUID
 
 import pytest
 
 from shared.contracts.base import Contract
 from shared.contracts.questions import Dispute, DisputeStatement, Question
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.questions import DisputeReason, NeedsInfo
-from tests.services.deliveries import HOTLINE, offered
+from tests.services.deliveries import HOTLINE
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.outgoing import about
 from tests.support.builders import settlement
-
-
-async def case(agencies: Agencies) -> UUID:
-    """A case of one item."""
-    message = offered(uuid7())
-    assert await agencies.receive(message) == [None]
-    return UUID(message.subject)
 
 
 def asking(*about: int) -> Question:
@@ -42,7 +33,7 @@ def contesting(*numbers: int) -> Dispute:
 async def test_an_item_that_there_is_not_is_refused_before_anything_is_kept(
     agencies: Agencies, act: str, said: Contract, field: str
 ) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     with pytest.raises(Refused) as refused:
         await agencies.act(act, said, referral_id)
     assert (refused.value.code, refused.value.field) == ("item_unknown", field)
@@ -56,7 +47,7 @@ async def test_an_item_that_there_is_not_is_refused_before_anything_is_kept(
 async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
     agencies: Agencies, act: str, said: Contract
 ) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     await agencies.act(act, said, referral_id)
     (first,) = await about(agencies.database, referral_id)
     for _ in range(2):  # a receipt that comes twice says nothing of the one that follows

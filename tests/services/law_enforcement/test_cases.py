@@ -100,7 +100,7 @@ async def test_a_record_that_were_not_encrypted_would_be_found(
     agencies: Agencies, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above: the same search with the encryption switched off."""
-    monkeypatch.setattr(arriving, "seal_content", unencrypted)
+    monkeypatch.setattr(arriving, "seal_record", unencrypted)
     await agencies.receive(offered(uuid7(), to=OTHER_AGENCY))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_AGENCY])
 
@@ -247,9 +247,9 @@ async def test_what_was_withdrawn_is_erased_for_every_purpose(agencies: Agencies
     assert (shown["record"], shown["further"][0]["record"], shown["fate"]) == (None, None, "erased")
     async with agencies.database.transaction(RowScope([AGENCY], Role.SERVICE, "apply")) as session:
         left = await session.driver.fetchval(
-            "SELECT count(*) FROM (SELECT subject, wrapped_key, content FROM received UNION ALL "
-            "SELECT subject, wrapped_key, content FROM received_edge) AS r "
-            "WHERE subject = $1 AND (wrapped_key IS NOT NULL OR content <> '')",
+            "SELECT count(*) FROM (SELECT subject, wrapped_key, record FROM received UNION ALL "
+            "SELECT subject, wrapped_key, record FROM received_edge) AS r "
+            "WHERE subject = $1 AND (wrapped_key IS NOT NULL OR record <> '')",
             referral_id,
         )
     assert left == 0

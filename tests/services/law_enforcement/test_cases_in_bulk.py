@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import httpx
-import pytest
 
-from services.law_enforcement.api import cases_router
 from shared.kernel.ids import uuid7
-from tests.services.deliveries import AGENCY, offered
-from tests.services.doors import asking, door, serving
-from tests.services.law_enforcement.agency import KEK, Agencies
-
-
-@pytest.fixture
-async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
-    router = cases_router(serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory))
-    async with door(router) as opened:
-        yield opened
+from tests.services.deliveries import AGENCY
+from tests.services.doors import asking
+from tests.services.law_enforcement.agency import Agencies
 
 
 async def post(client: httpx.AsyncClient, *lines: dict[str, Any]) -> list[dict[str, Any]]:
@@ -32,10 +22,7 @@ async def post(client: httpx.AsyncClient, *lines: dict[str, Any]) -> list[dict[s
 
 
 async def offers(agencies: Agencies, count: int) -> list[str]:
-    ids = [uuid7() for _ in range(count)]
-    for each in ids:
-        await agencies.receive(offered(each))
-    return [str(each) for each in ids]
+    return [str(await agencies.offer()) for _ in range(count)]
 
 
 async def test_cases_are_taken_up_with_their_references_and_declined_in_one_request(

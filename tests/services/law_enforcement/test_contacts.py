@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.answers import Acceptance, OutcomeReport
-from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
@@ -16,9 +16,9 @@ from shared.kernel.ids import uuid7
 from shared.party.recipient.store.contacts import contacts_waiting
 from shared.party.waiting import Place, Waits
 from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.agencies import ContactGround
 from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
-from shared.vocabulary.contacts import ContactGround
-from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, offered, received, withdrawn
+from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, received, withdrawn
 from tests.services.law_enforcement.agency import Agencies
 
 BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
@@ -39,9 +39,7 @@ def suggested(
 
 async def case(agencies: Agencies) -> UUID:
     """A case that was accepted."""
-    message = offered(uuid7())
-    assert await agencies.receive(message) == [None]
-    referral_id = UUID(message.subject)
+    referral_id = await agencies.offer()
     assert await agencies.act("accept", Acceptance(case_reference=None), referral_id) == "accepted"
     return referral_id
 

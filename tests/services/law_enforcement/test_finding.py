@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,6 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.law_enforcement.api import cases_router
 from shared.contracts.answers import Acceptance, Declination
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
@@ -18,17 +16,10 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason
 from tests.services.deliveries import AGENCY, OTHER_AGENCY, OTHER_HOTLINE, offered
-from tests.services.doors import asking, door, serving
+from tests.services.doors import asking
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 P0 = "p0_child_at_risk"
-
-
-@pytest.fixture
-async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
-    router = cases_router(serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory))
-    async with door(router) as opened:
-        yield opened
 
 
 async def found(client: httpx.AsyncClient, asks: str = AGENCY, **asked: Any) -> list[UUID]:

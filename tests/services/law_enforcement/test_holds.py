@@ -24,7 +24,7 @@ from shared.party.recipient.store.holds import ended_holds
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
-from tests.services.deliveries import AGENCY, AT, HOTLINE, directory, offered, received
+from tests.services.deliveries import AGENCY, AT, HOTLINE, directory, received
 from tests.services.law_enforcement.agency import Agencies
 
 HOUR = timedelta(hours=1)
@@ -33,12 +33,6 @@ OPEN = HoldBasis.INVESTIGATION_OPEN
 
 def asked(hours: int = 8) -> HoldRequest:
     return HoldRequest(scope=HoldScope.REMOVAL, basis=OPEN, not_after=AT + hours * HOUR)
-
-
-async def case(agencies: Agencies) -> UUID:
-    message = offered(uuid7())
-    assert await agencies.receive(message) == [None]
-    return UUID(message.subject)
 
 
 async def holds(agencies: Agencies, referral_id: UUID) -> list[Any]:
@@ -78,7 +72,7 @@ async def attention(agencies: Agencies, referral_id: UUID) -> list[tuple[str, st
 
 
 async def test_it_asks_and_the_case_stays_where_it_is(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     assert await agencies.act("place_hold", asked(), referral_id) == "offered"
     (hold,) = await holds(agencies, referral_id)
     assert (hold.state, hold.not_after, hold.asked_until) == ("asked", None, AT + 8 * HOUR)
@@ -95,7 +89,7 @@ async def test_it_asks_and_the_case_stays_where_it_is(agencies: Agencies) -> Non
 
 @pytest.mark.parametrize(("hours", "code"), [(337, "hold_beyond_bound"), (0, "hold_over")])
 async def test_its_end_is_bounded(agencies: Agencies, hours: int, code: str) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     with pytest.raises(Refused, match=code) as refused:
         await agencies.act("place_hold", asked(hours), referral_id)
     assert refused.value.field == "/not_after"
@@ -105,7 +99,7 @@ async def test_its_end_is_bounded(agencies: Agencies, hours: int, code: str) -> 
 
 
 async def test_one_is_open_at_a_time_and_can_be_extended_and_released(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     for act in ("extend_hold", "release_hold"):
         said = HoldExtension(basis=OPEN, not_after=AT + HOUR) if act == "extend_hold" else None
         with pytest.raises(Refused, match="no_hold_open"):
@@ -127,7 +121,7 @@ async def test_one_is_open_at_a_time_and_can_be_extended_and_released(agencies: 
 
 
 async def test_no_hold_is_asked_of_one_that_has_left(agencies: Agencies, monkeypatch: pytest.MonkeyPatch) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     monkeypatch.setattr(agencies, "directory", directory(HOTLINE))
     with pytest.raises(Refused, match="recipient_unknown"):
         await agencies.act("place_hold", asked(), referral_id)
@@ -136,7 +130,7 @@ async def test_no_hold_is_asked_of_one_that_has_left(agencies: Agencies, monkeyp
 
 @pytest.mark.parametrize("end", [HoldEnd.EXPIRED, HoldEnd.OVERRIDDEN, HoldEnd.LAPSED])
 async def test_what_has_ended_stays_so_whatever_overtakes_what(agencies: Agencies, end: HoldEnd) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     await agencies.act("place_hold", asked(), referral_id)
     hold = await hold_id(agencies, referral_id)
     assert await hear(agencies, HOLD_ENDED, HoldEndedClear(**named(referral_id, hold), end=end)) is None
@@ -148,7 +142,7 @@ async def test_what_has_ended_stays_so_whatever_overtakes_what(agencies: Agencie
 
 
 async def test_too_late_says_since_when(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     await agencies.act("place_hold", asked(), referral_id)
     late = HoldTooLateClear(**named(referral_id, await hold_id(agencies, referral_id)), issued_at=AT - HOUR)
     assert await hear(agencies, HOLD_TOO_LATE, late) is None
@@ -158,7 +152,7 @@ async def test_too_late_says_since_when(agencies: Agencies) -> None:
 
 async def test_a_hold_that_a_restored_agency_has_forgotten_is_as_its_origin_says(agencies: Agencies) -> None:
     """It reads again what it was told since its backup: the hold is its own again, and can be released."""
-    referral_id, hold = await case(agencies), uuid7()
+    referral_id, hold = await agencies.offer(), uuid7()
     words = {"scope": HoldScope.REMOVAL, "basis": OPEN, "not_after": AT + 8 * HOUR, "held": 1, "issued": 0}
     assert await hear(agencies, HOLD_ACTIVATED, HoldActivatedClear(**named(referral_id, hold), **words)) is None
     assert [(each.hold, each.state) for each in await holds(agencies, referral_id)] == [(hold, "active")]
@@ -173,7 +167,7 @@ async def test_a_hold_that_a_restored_agency_has_forgotten_is_as_its_origin_says
 
 
 async def test_that_a_forgotten_hold_came_too_late_leaves_nothing_to_hold(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     late = HoldTooLateClear(**named(referral_id, uuid7()), issued_at=AT - HOUR)
     assert await hear(agencies, HOLD_TOO_LATE, late) is None
     assert await holds(agencies, referral_id) == []

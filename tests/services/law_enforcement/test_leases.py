@@ -9,13 +9,12 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.answers import Acceptance
-from shared.contracts.leases import Claim, HandOver
+from shared.contracts.holds import Claim, HandOver
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
 from shared.runtime.console.people import Person, end_person, permit
 from shared.runtime.http.identity import keep_key, key_hash, revoke_key
-from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, offered
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 PEOPLE = ("1" * 32, "2" * 32, "3" * 32)
@@ -30,19 +29,13 @@ async def officers(agencies: Agencies) -> None:
             await permit(session.driver, Person(AGENCY, each), Role.ANALYST)
 
 
-async def case(agencies: Agencies) -> UUID:
-    message = offered(uuid7())
-    assert await agencies.receive(message) == [None]
-    return UUID(message.subject)
-
-
 async def held(agencies: Agencies, referral_id: UUID) -> tuple[object, object]:
     shown = await agencies.show(referral_id)
     return shown["claimed_by"], shown["claimed_until"]
 
 
 async def test_a_lease_lapses_and_a_second_officer_takes_over(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     assert await held(agencies, referral_id) == (None, None)
     assert await agencies.act("claim", Claim(hours=2), referral_id, actor=FIRST) == "offered"
     assert (await held(agencies, referral_id))[0] == FIRST
@@ -59,13 +52,13 @@ async def test_a_lease_lapses_and_a_second_officer_takes_over(agencies: Agencies
 
 
 async def test_whoever_may_acts_once_it_has_lapsed_without_claiming(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     await agencies.act("claim", Claim(hours=1), referral_id, actor=FIRST)
     assert await agencies.act("accept", Acceptance(), referral_id, actor=SECOND, at=AT + HOUR) == "accepted"
 
 
 async def test_it_is_handed_over_at_the_end_of_a_shift(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     with pytest.raises(Refused, match="case_not_claimed"):
         await agencies.act("hand_over", HandOver(to=SECOND), referral_id, actor=FIRST)
     await agencies.act("claim", Claim(hours=8), referral_id, actor=FIRST)
@@ -81,10 +74,10 @@ async def test_it_is_handed_over_at_the_end_of_a_shift(agencies: Agencies) -> No
 
 
 async def test_whoever_has_it_claims_it_for_longer_and_a_case_that_is_over_is_not_claimed(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     for hour in range(0, 24, 6):
         await agencies.act("claim", Claim(hours=8), referral_id, actor=FIRST, at=AT + hour * HOUR)
-    other = await case(agencies)
+    other = await agencies.offer()
     with pytest.raises(Refused, match="not_found"):
         await agencies.act("claim", Claim(), other, party=OTHER_AGENCY)
     with pytest.raises(Refused, match="not_found"):
@@ -92,7 +85,7 @@ async def test_whoever_has_it_claims_it_for_longer_and_a_case_that_is_over_is_no
 
 
 async def test_of_two_who_claim_at_once_one_has_it(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     claims = [agencies.act("claim", Claim(), referral_id, actor=each) for each in (FIRST, SECOND, THIRD)]
     ended = await asyncio.gather(*claims, return_exceptions=True)
     refused = [each for each in ended if isinstance(each, Refused)]
@@ -100,7 +93,7 @@ async def test_of_two_who_claim_at_once_one_has_it(agencies: Agencies) -> None:
 
 
 async def test_it_is_handed_over_to_who_acts_for_the_agency_now_and_to_nobody_else(agencies: Agencies) -> None:
-    referral_id = await case(agencies)
+    referral_id = await agencies.offer()
     await agencies.act("claim", Claim(), referral_id, actor=FIRST)
     looking, gone, abroad, key, revoked = ("4" * 32, "5" * 32, "6" * 32, key_hash("a"), key_hash("b"))
     async with agencies.database.transaction() as session:

@@ -13,11 +13,10 @@ import pytest
 from services.law_enforcement.domain import AUTHORITY
 from shared.contracts.answers import Acceptance, Declination
 from shared.contracts.base import Contract
-from shared.contracts.leases import Claim, HandOver
+from shared.contracts.holds import Claim, HandOver
 from shared.exchange.act import CaseState
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.kernel.ids import uuid7
 from shared.party.attention import Attention, Source
 from shared.party.recipient.store.leases import cases_waiting
 from shared.party.waiting import Waiting
@@ -26,7 +25,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import CaseDeclineReason
-from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, offered
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
 from tests.services.doors import ACTOR
 from tests.services.law_enforcement.agency import Agencies
 from tests.shared.routing.test_clocks import SAMPLE_LAW
@@ -41,9 +40,7 @@ SELECT count(*) FROM (
 
 
 async def case(agencies: Agencies, priority: str = P0) -> UUID:
-    message = offered(uuid7(), priority=priority)
-    assert await agencies.receive(message) == [None]
-    return UUID(message.subject)
+    return await agencies.offer(priority=priority)
 
 
 async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from deploy.artifacts.example_world import AGENCY as AGENCY_OF_EXAMPLES
-from deploy.artifacts.example_world import EDGE_IDS
+from deploy.artifacts.examples import AGENCY as AGENCY_OF_EXAMPLES
+from deploy.artifacts.examples import EDGE_IDS
 from services.hotline.domain import HOTLINE as AS_HOTLINE
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY

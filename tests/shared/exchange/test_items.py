@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.contracts.answers import (
-    Disowned,
     DisowningStatement,
-    ItemAnswer,
     ItemStatement,
     NoticeAnsweredClear,
     NoticeNotOursClear,
     NoticeWithdrawalAcknowledgedClear,
 )
+from shared.contracts.items import Disowned, ItemAnswer
 from shared.contracts.registry import NOTICE_ANSWERED, NOTICE_NOT_OURS, NOTICE_WITHDRAWAL_ACKNOWLEDGED
 from shared.exchange.items import Said, answered, check, check_times, disowned, fold, renumbered
 from shared.exchange.origin import Answered, answer_edge

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.contracts.answers import ItemStatement
-from shared.contracts.checks import CheckStatement, ReinstateStatement
+from shared.contracts.answers import CheckStatement, ItemStatement, ReinstateStatement
 from shared.contracts.items import CHECKS_MAX, ROUNDS_MAX, ItemCheck
 from shared.exchange.act import Subject
 from shared.exchange.clocks import answered as clocks_of

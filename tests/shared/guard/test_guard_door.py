@@ -48,7 +48,6 @@ def hotline() -> httpx.AsyncClient:
         documents=lambda: documents,
         instance="hotline",
         clock=clock,
-        wake=lambda: None,
         owe=lambda *_: None,
         alarms=alarms,
     )

@@ -55,7 +55,9 @@ class Auditor:
             if not records:
                 return False
             plain = [each._replace(content=None) if isinstance(each.content, Copy) else each for each in records]
-            drive(reception.observe_batch(scope, pair, lane, records=plain))
+            incoming = drive(scope.tx.load_incoming(pair, lock=True))
+            drive(scope.inbound.apply(scope, reception.observe_batch(incoming, lane, plain)))
+            drive(scope.tx.save_incoming(incoming))
             self._read_copies(scope, records)
         return True
 
@@ -66,7 +68,10 @@ class Auditor:
             if isinstance(each.content, Copy):
                 by_pair.setdefault(each.content.pair, []).append(each._replace(content=each.content.arrived))
         for pair, copies in by_pair.items():
-            drive(reception.observe_copies(scope, pair, copies))
+            incoming = drive(scope.tx.load_incoming(pair, lock=True))
+            if taken := reception.observe_copies(incoming, copies):
+                drive(scope.inbound.apply(scope, taken))
+                drive(scope.tx.save_incoming(incoming))
 
     def ack(self, pair: Pair) -> None:
         with self.transaction() as scope:

@@ -23,6 +23,15 @@ def new_world() -> World:
     return world
 
 
+def settled() -> tuple[World, Node, Node, UUID]:
+    """A world at rest, its writer, its reader, and the one subject that both hold."""
+    world = new_world()
+    home, reader = world.nodes["H"], world.nodes["R"]
+    subject = file(home)
+    world.drain(is_healing=True)
+    return world, home, reader, subject
+
+
 def relay(node: Node, peer: str) -> None:
     for lane in LANES:
         while node.relay(peer, lane):
@@ -115,10 +124,7 @@ def forgotten_withdrawal() -> set[object]:
 
 def silent_restore() -> set[object]:
     """The writer is restored to a moment when all was acknowledged. Kafka is empty and no party acts."""
-    world = new_world()
-    home = world.nodes["H"]
-    file(home)
-    world.drain(is_healing=True)
+    world, home, _, _ = settled()
     dump = home.db.snapshot()
     file(home)
     world.drain(is_healing=True)
@@ -131,10 +137,7 @@ def silent_restore() -> set[object]:
 
 def erased_withdrawal() -> set[object]:
     """R erases a withdrawn subject; then H and R are restored to before the withdrawal, and Kafka is empty."""
-    world = new_world()
-    home, reader = world.nodes["H"], world.nodes["R"]
-    subject = file(home)
-    world.drain(is_healing=True)
+    world, home, reader, subject = settled()
     dumps = home.db.snapshot(), reader.db.snapshot()
     withdraw(home, subject)
     world.drain(is_healing=True)
@@ -148,16 +151,8 @@ def erased_withdrawal() -> set[object]:
     return names_after_settling(world)
 
 
-def dropped_numbers() -> set[object]:
-    """The writer is restored and the log has everything: a new message must not get a number that readers drop."""
-    world = new_world()
-    home, reader = world.nodes["H"], world.nodes["R"]
-    file(home)
-    world.drain(is_healing=True)
-    dump = home.db.snapshot()
-    file(home)
-    file(home)
-    world.drain(is_healing=True)
+def accepted_after_restore(home: Node, reader: Node, dump: Any) -> set[object]:
+    """Restore the writer, and return a violation if the reader does not hold its next message."""
     restore(home, dump)
     home.start_session()
     subject = file(home)
@@ -166,12 +161,19 @@ def dropped_numbers() -> set[object]:
     return set() if holds(reader, subject) else {"accepted under dropped numbers"}
 
 
-def dropped_numbers_behind_an_ack() -> set[object]:
-    """As before, but the last record of the partition is an acknowledgement, and the other one is empty."""
-    world = new_world()
-    home, reader = world.nodes["H"], world.nodes["R"]
+def dropped_numbers() -> set[object]:
+    """The writer is restored and the log has everything: a new message must not get a number that readers drop."""
+    world, home, reader, _ = settled()
+    dump = home.db.snapshot()
+    file(home)
     file(home)
     world.drain(is_healing=True)
+    return accepted_after_restore(home, reader, dump)
+
+
+def dropped_numbers_behind_an_ack() -> set[object]:
+    """As before, but the last record of the partition is an acknowledgement, and the other one is empty."""
+    world, home, reader, _ = settled()
     dump = home.db.snapshot()
     file(home)
     file(home)
@@ -180,12 +182,7 @@ def dropped_numbers_behind_an_ack() -> set[object]:
     world.drain(is_healing=True)
     partition = world.partitions[Pair("H", "R"), Lane.ORDINARY]
     partition.expire(len(partition.records))
-    restore(home, dump)
-    home.start_session()
-    subject = file(home)
-    relay(home, "R")
-    read(reader)
-    return set() if holds(reader, subject) else {"accepted under dropped numbers"}
+    return accepted_after_restore(home, reader, dump)
 
 
 def copies_for_audit() -> set[object]:
@@ -234,20 +231,15 @@ def poison(node: Node, subject: UUID) -> None:
 
 def discarded_revision() -> set[object]:
     """A person at R discards a poisoned revision, and no resync follows."""
-    world = new_world()
-    subject = file(world.nodes["H"])
-    world.drain(is_healing=True)
-    poison(world.nodes["H"], subject)
+    world, home, _, subject = settled()
+    poison(home, subject)
     world.drain(is_healing=False)
     return names_after_settling(world)
 
 
 def restored_reader() -> set[object]:
     """The reader alone is restored and starts. Kafka has nothing more, and both readers had acknowledged all."""
-    world = new_world()
-    home, reader = world.nodes["H"], world.nodes["R"]
-    file(home)
-    world.drain(is_healing=True)
+    world, home, reader, _ = settled()
     dump = reader.db.snapshot()
     file(home)
     world.drain(is_healing=True)
@@ -261,10 +253,7 @@ def lost_outcome() -> set[object]:
 
     H reads the outcome and acknowledges it, and is restored to before. R has deleted it, and opens an incarnation.
     """
-    world = new_world()
-    home, reader = world.nodes["H"], world.nodes["R"]
-    subject = file(home)
-    world.drain(is_healing=True)
+    world, home, reader, subject = settled()
     poison(home, subject)
     world.drain(is_healing=False)
     dump = home.db.snapshot()
@@ -300,10 +289,7 @@ def left_incarnation() -> set[object]:
 
 def erased_exception() -> set[object]:
     """A poisoned revision of a held subject lies at R; R erases the subject."""
-    world = new_world()
-    home, reader = world.nodes["H"], world.nodes["R"]
-    subject = file(home)
-    world.drain(is_healing=True)
+    world, home, reader, subject = settled()
     poison(home, subject)
     world.drain(is_healing=False)
     assert reader.db.tables["exceptions"]
@@ -314,10 +300,7 @@ def erased_exception() -> set[object]:
 
 def hole() -> set[object]:
     """Ten records are lost in the middle, and more come: R has all of them within 45 s."""
-    world = new_world()
-    home, reader = world.nodes["H"], world.nodes["R"]
-    file(home)
-    world.drain(is_healing=True)
+    world, home, reader, _ = settled()
     for _ in range(10):
         file(home)
     relay(home, "R")
@@ -331,10 +314,7 @@ def hole() -> set[object]:
 
 def lost_tail_below_kept() -> set[object]:
     """A restored reader states a low number, and then the writer's partition is renewed under the relay."""
-    world = new_world()
-    home, reader = world.nodes["H"], world.nodes["R"]
-    file(home)
-    world.drain(is_healing=True)
+    world, home, reader, _ = settled()
     dump = reader.db.snapshot()
     for _ in range(3):
         file(home)

@@ -257,7 +257,7 @@ CREATE TABLE reading (
     actor text
 );
 
--- What the operator's tool has found of the books of all sides (services.audit.ports.Accounts). It adds, as the
+-- What the operator's tool has found of the books of all sides (services.audit.domain.shown.Accounts). It adds, as the
 -- accountant, and changes nothing; the service reads.
 CREATE TABLE reconciliation (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -13,8 +13,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from shared.contracts.answers import ItemChecks
 from shared.contracts.base import Contract
-from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.questions import Reply, Verdict
 from shared.contracts.referral import ReferralSubmission

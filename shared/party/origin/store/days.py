@@ -8,25 +8,32 @@ from typing import Final
 
 from shared.party.origin.domain import Spent
 from shared.party.stores import PartyStore
+from shared.runtime.database.columns import Bound, Columns, Statement
 
-#: Locked in the order of parties, by everyone, and until the commit: nobody grants what another has granted.
-_DEBIT: Final = """
+SPENT: Final = Columns[str]({"party": "text", "record": "bigint", "hashes": "bigint"})
+#: Adds what is `spent` to a day. A condition may stand between its two parts.
+DEBIT: Final = """
 INSERT INTO party_day AS d (party, day, record, hashes)
-SELECT s.party, $1, s.record, s.hashes FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS s(party, record, hashes)
-ORDER BY s.party
+SELECT spent.party, {day}, spent.record, spent.hashes FROM {spent}
+"""
+#: Locked in the order of parties, by everyone, and until the commit: nobody grants what another has granted.
+DEBIT_END: Final = """
+ORDER BY spent.party
 ON CONFLICT (party, day) DO UPDATE SET record = d.record + excluded.record, hashes = d.hashes + excluded.hashes
 RETURNING party, record, hashes
 """
+_DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
 
 
 class PostgresDays(PartyStore):
     """What parties have spent of their days."""
 
     async def debit(self, day: date, spent: Mapping[str, Spent]) -> Mapping[str, Spent]:
-        """Add this to what each party has spent of `day`, and say how much that is now.
-
-        Until the transaction ends nobody else does. What is given back is negative.
-        """
-        records, hashes = [each.record for each in spent.values()], [each.hashes for each in spent.values()]
-        rows = await self._driver.fetch(_DEBIT, day, list(spent), records, hashes)
+        rows = await self._driver.fetch(*_DEBIT.bind(day=day, spent=bind_spent(spent)))
         return {row["party"]: Spent(row["record"], row["hashes"]) for row in rows}
+
+
+def bind_spent(spent: Mapping[str, Spent]) -> Bound[str]:
+    """Bind what parties spend, or may spend, as rows of `SPENT`."""
+    records, hashes = [each.record for each in spent.values()], [each.hashes for each in spent.values()]
+    return Bound(SPENT, [list(spent), records, hashes])

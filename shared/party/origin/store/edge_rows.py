@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -13,11 +13,14 @@ import asyncpg
 from shared.exchange.prepare import Again, Prepared, law_of
 from shared.kernel.errors import Defect
 from shared.messaging.streams import Place
-from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.messaging.tracks import edge_act, key_of
+from shared.runtime.database.columns import Bound, Columns, Json, Statement
 from shared.runtime.database.transactions import gather_part, gather_placed, take_placed
+from shared.runtime.delivery.tracks import TrackSide
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True)
 class EdgeRow:
     """An edge as it is kept with its referral. One that waits or is planned has no message."""
 
@@ -39,9 +42,20 @@ class EdgeRow:
     revision: int = 1
     window_ends: datetime | None = None
     issue_at: datetime | None = None
+    # The track, in the row of its first edge.
+    peer: str | None = None
+    side: int | None = None
+    track: UUID | None = None
+    subject: UUID | None = None
+    owner: str | None = None
+    other: str | None = None
+    track_acts: Sequence[str] | None = None
+    track_edges: Json | None = None
 
 
-EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]")
+_TRACK: Final = ("peer", "side", "track", "subject", "owner", "other", "track_acts", "track_edges")
+EDGE = Columns.of(EdgeRow, without=_TRACK, items="smallint[]", gone="smallint[]")
+_SENT_EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]", side="smallint", track_acts="uuid[]")
 
 
 class PlacedMessage(NamedTuple):
@@ -56,7 +70,14 @@ class PlacedMessage(NamedTuple):
 
 PLACE: Final = Columns.of(PlacedMessage, lane="smallint")
 _PLACED_EDGE: Final = Columns.of(
-    EdgeRow, items="smallint[]", gone="smallint[]", incarnation="uuid", lane="smallint", number="bigint"
+    EdgeRow,
+    items="smallint[]",
+    gone="smallint[]",
+    side="smallint",
+    track_acts="uuid[]",
+    incarnation="uuid",
+    lane="smallint",
+    number="bigint",
 )
 # A row without its referral has no rank, and fails: a plain join would leave it out.
 _INSERT: Final = Statement(
@@ -86,9 +107,9 @@ def unsent_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
 
 
 def bind_sent(decided: Sequence[Prepared | Again]) -> UnplacedEdges:
-    """Bind the edges of these decisions that are sent."""
-    message_ids = [emitted.message_id for each in decided for emitted in each.emitted]
-    return UnplacedEdges(message_ids, EDGE.rows([row for each in decided for row in _list_sent(each)]))
+    """Bind the edges of these decisions that are sent: the first ones of their referrals, so that no track is there."""
+    rows = [row for each in decided for row in _with_tracks(_list_sent(each))]
+    return UnplacedEdges([row.message_id for row in rows if row.message_id is not None], _SENT_EDGE.rows(rows))
 
 
 def gather_edges(driver: asyncpg.Connection, edges: UnplacedEdges) -> None:
@@ -139,6 +160,30 @@ def _list_sent(decided: Prepared | Again) -> Iterator[EdgeRow]:
             gone=[str(n) for n in emitted.gone],
             revision=emitted.revision,
         )
+
+
+def _with_tracks(edges: Iterable[EdgeRow]) -> list[EdgeRow]:
+    """Have the first edge of each subject and recipient be the row of their track."""
+    tracks: dict[tuple[UUID, str], list[EdgeRow]] = {}
+    for row in edges:
+        tracks.setdefault((row.notice_id or row.referral_id, row.recipient), []).append(row)
+    return [
+        replace(
+            row,
+            peer=row.instance,
+            side=TrackSide.OWN,
+            track=key_of(row.party, other, subject=subject),
+            subject=subject,
+            owner=row.party,
+            other=other,
+            track_acts=[str(edge_act(each.edge_id, each.revision)) for each in rows],
+            track_edges="{}",
+        )
+        if row is rows[0]
+        else row
+        for (subject, other), rows in tracks.items()
+        for row in rows
+    ]
 
 
 def _list_unsent(decided: Prepared | Again) -> Iterator[EdgeRow]:

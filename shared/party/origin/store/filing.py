@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -22,13 +23,21 @@ from shared.exchange.prepare import Again, Prepared
 from shared.kernel.authority import Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import Reply, Request
+from shared.party.origin.domain import Reply, Request, Spent
 from shared.party.origin.records import Claimed, Twin
-from shared.party.origin.store.days import PostgresDays
+from shared.party.origin.store.days import DEBIT, DEBIT_END, SPENT, PostgresDays, bind_spent
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, decided_at, gather_edges, unsent_rows
+from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
-from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
+from shared.runtime.database.idempotency import (
+    CLAIM,
+    CLAIM_KEYS,
+    Claim,
+    ClaimKind,
+    bind_claims,
+    read_claims,
+)
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import find_law, new_rows
@@ -49,38 +58,56 @@ _REFERRAL = Columns.of(
     wrapped_key="bytea",
 )
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
-# One statement, since each costs a round trip. It locks the feeds of its parties first: so a referral has its number as
-# it is inserted, and a reference that is free stays free. A referral whose reference is taken is not filed: it gets no
-# edge and no act, and is counted as refused.
+# One statement, since each costs a round trip. Each part does something only where those before it took all: keys are
+# claimed, then days debited, then feeds locked by party. So a referral has its number as it is inserted, and a free
+# reference stays free.
 _FILE = Statement(
-    f"WITH {BEGIN_ELSEWHERE}, "
-    """numbered AS MATERIALIZED (
-    SELECT filing, number FROM number_filings({ids}, {parties}, {references})
+    f"""WITH {BEGIN_ELSEWHERE}, claimed AS ({CLAIM_KEYS}), debited AS (
+    {DEBIT} WHERE (SELECT count(*) FROM claimed) = {{keys}} {DEBIT_END}
+), fitting AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM claimed) = {{keys}} AND NOT EXISTS (
+        SELECT FROM debited JOIN {{rooms}} USING (party)
+        WHERE debited.record > rooms.record OR debited.hashes > rooms.hashes
+    ) AS all_fit
+), numbered AS MATERIALIZED (
+    SELECT filing, number FROM number_filings(
+        {{ids}}, CASE WHEN (SELECT all_fit FROM fitting) THEN {{parties}} ELSE '{{{{}}}}' END, {{references}}
+    )
+), free AS MATERIALIZED (
+    SELECT all_fit AND (SELECT count(*) FROM numbered) = cardinality({{ids}}) AS all_free FROM fitting
 ), filed AS (
-    INSERT INTO referral ({referrals.names}, revision, arrival)
-    SELECT {referrals.values}, 1, numbered.number
-    FROM {referrals} JOIN numbered ON numbered.filing = referrals.referral_id
+    INSERT INTO referral ({{referrals.names}}, revision, arrival)
+    SELECT {{referrals.values}}, 1, numbered.number
+    FROM {{referrals}} JOIN numbered ON numbered.filing = referrals.referral_id WHERE (SELECT all_free FROM free)
     RETURNING referral_id, party, state, rank, arrival
 ), journal AS (
     INSERT INTO act (party, number, type, subject, at, detail)
-    SELECT party, arrival, {filed}, referral_id, now(), jsonb_build_object('state', state) FROM filed
+    SELECT party, arrival, {{filed}}, referral_id, now(), jsonb_build_object('state', state) FROM filed
 ), edged AS (
-    INSERT INTO edge ({edges.names}, rank)
-    SELECT {edges.values}, filed.rank FROM {edges} JOIN filed USING (referral_id)
+    INSERT INTO edge ({{edges.names}}, rank)
+    SELECT {{edges.values}}, filed.rank FROM {{edges}} JOIN filed USING (referral_id)
 ), begun AS (
-    INSERT INTO deadline ({deadlines.names}) SELECT {deadlines.values} FROM {deadlines}
+    INSERT INTO deadline ({{deadlines.names}}) SELECT {{deadlines.values}} FROM {{deadlines}}
     JOIN filed ON filed.referral_id = deadlines.subject
 ), counted AS (
     INSERT INTO intake_count AS c (party, submitted, accepted, refused)
     SELECT counts.party, submitted, accepted, submitted - accepted
-    FROM {counts}
+    FROM {{counts}}
     CROSS JOIN LATERAL (SELECT count(*) AS accepted FROM filed WHERE filed.party = counts.party) AS a
     ORDER BY counts.party
     ON CONFLICT (party) DO UPDATE SET submitted = c.submitted + excluded.submitted,
         accepted = c.accepted + excluded.accepted, refused = c.refused + excluded.refused
 )
-SELECT referral_id, party, arrival FROM filed
+SELECT party, key_hash, NULL::bigint AS record, NULL::bigint AS hashes, NULL::uuid AS filing, NULL::bigint AS number
+FROM claimed
+UNION ALL SELECT party, NULL, record, hashes, NULL, NULL FROM debited
+UNION ALL SELECT NULL, NULL, NULL, NULL, filing, number FROM numbered
 """,
+    claims=CLAIM,
+    keys="bigint",
+    day="date",
+    spent=SPENT,
+    rooms=SPENT,
     ids="uuid[]",
     parties="text[]",
     references="text[]",
@@ -96,6 +123,28 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 """
 
 
+class ToFile(NamedTuple):
+    """What is filed in one transaction: referrals, how many each party has submitted, and the debits to its day.
+
+    `rooms` are what the days of these parties have room for.
+    """
+
+    prepared: Sequence[Prepared]
+    submitted: Mapping[str, int]
+    day: date
+    debits: Mapping[str, Spent]
+    rooms: Mapping[str, Spent]
+
+
+class Otherwise(NamedTuple):
+    """Why not all is filed: claims that are not all new, or days with all debits that are more than their room, or
+    references that are taken, each by the referral whose id this is."""
+
+    claims: Sequence[Claimed] = ()
+    spent: Mapping[str, Spent] = {}
+    taken: Mapping[UUID, UUID] = {}
+
+
 class PostgresFiling(PostgresDays):
     """What is filed in one transaction. Content is kept under a data key per referral: deleting the key erases it."""
 
@@ -103,61 +152,26 @@ class PostgresFiling(PostgresDays):
         super().__init__(driver)
         self._kek = kek
 
-    async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
-        wanted = [(*_key(request), request.body_hash) for request in requests]
-        claims = await claim_many(self._driver, wanted, [(each.status, _stored(each)) for each in expected])
-        return [_claimed(claim) for claim in claims]
-
-    async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
-        binding = partial(self._bound, prepared, submitted)
-        many = sum(len(each.emitted) for each in prepared) > MANY
-        text, arguments, sent = await asyncio.to_thread(binding) if many else binding()
-        filed = await self._driver.fetch(text, *arguments)
-        note_filing(self._driver, [(row["party"], row["arrival"]) for row in filed])
-        if len(filed) == len(prepared):
-            gather_edges(self._driver, sent)
-            return {}
-        new = {row["referral_id"] for row in filed}
-        gather_edges(self._driver, bind_sent([each for each in prepared if each.referral_id in new]))
-        return await self._taken([each for each in prepared if each.referral_id not in new])
-
-    def _bound(
-        self, prepared: Sequence[Prepared], submitted: Mapping[str, int]
-    ) -> tuple[str, Sequence[object], UnplacedEdges]:
-        """Return the statement that files with its arguments, and the edges that the last step inserts."""
-        keys = [DataKey.generate() for _ in prepared]
-        at = [places(each.referral_id, each.origin) for each in prepared]
-        contents = zip(prepared, keys, at, strict=True)
-        sealed = [protect(each.content, key, content) for each, key, (_, content) in contents]
-        wrapped = [wrap(key, self._kek, place) for key, (place, _) in zip(keys, at, strict=True)]
-        referrals = _REFERRAL.rows(
-            prepared,
-            party=[each.origin for each in prepared],
-            facts=[to_json(each.facts).decode() for each in prepared],
-            decision=[to_json(each.decision).decode() for each in prepared],
-            content=sealed,
-            wrapped_key=wrapped,
-        )
-        deadlines = new_rows(clocked_of(prepared), find_law(self._driver))
-        counts = _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values()))
-        text, *arguments = _FILE.bind(
-            ids=[each.referral_id for each in prepared],
-            parties=[each.origin for each in prepared],
-            references=[each.external_ref for each in prepared],
-            referrals=referrals,
-            edges=EDGE.rows(unsent_rows(prepared)),
-            deadlines=bind_rows(deadlines),
-            counts=counts,
-            filed=FILED,
-        )
-        return text, arguments, bind_sent(prepared)
-
-    async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
-        stored = [(*_key(request), reply.status, _stored(reply)) for request, reply in answers]
-        await store_many(self._driver, stored)
-
-    async def forget(self, requests: Sequence[Request]) -> None:
-        await forget_many(self._driver, [_key(request) for request in requests])
+    async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
+        keys = [(*_key(request), request.body_hash) for request, _ in asked]
+        claims = bind_claims(keys, [(reply.status, _stored(reply)) for _, reply in asked])
+        binding = partial(_bind, filing, self._kek, find_law(self._driver))
+        many = sum(len(each.emitted) for each in filing.prepared) > MANY
+        values, sent = await asyncio.to_thread(binding) if many else binding()
+        count = len({key[:2] for key in keys})
+        rows = await self._driver.fetch(*_FILE.bind(claims=claims, keys=count, **values))
+        new = {(row["party"], row["key_hash"]) for row in rows if row["key_hash"] is not None}
+        if len(new) < len(keys):
+            return Otherwise(claims=[_claimed(claim) for claim in await read_claims(self._driver, keys, new)])
+        spent = {row["party"]: Spent(row["record"], row["hashes"]) for row in rows if row["record"] is not None}
+        if not all(each.within(filing.rooms[party]) for party, each in spent.items()):
+            return Otherwise(spent=spent)
+        numbers = {row["filing"]: row["number"] for row in rows if row["filing"] is not None}
+        if others := [each for each in filing.prepared if each.referral_id not in numbers]:
+            return Otherwise(taken=await self._taken(others))
+        note_filing(self._driver, [(each.origin, numbers[each.referral_id]) for each in filing.prepared])
+        gather_edges(self._driver, sent)
+        return None
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         send(self._driver, drafts)
@@ -183,6 +197,37 @@ class PostgresFilings:
     async def open(self, parties: Sequence[str], role: Role) -> AsyncIterator[PostgresFiling]:
         async with self._database.transaction(RowScope(parties, role, "submit"), keeps_plans=True) as session:
             yield PostgresFiling(session.driver, self._kek)
+
+
+def _bind(filing: ToFile, kek: KeyEncryptionKey, law_at: LawAt | None) -> tuple[dict[str, object], UnplacedEdges]:
+    """Return values of `_FILE`, and the edges that the last step inserts."""
+    prepared, submitted = filing.prepared, filing.submitted
+    keys = [DataKey.generate() for _ in prepared]
+    at = [places(each.referral_id, each.origin) for each in prepared]
+    contents = zip(prepared, keys, at, strict=True)
+    parties = [each.origin for each in prepared]
+    referrals = _REFERRAL.rows(
+        prepared,
+        party=parties,
+        facts=[to_json(each.facts).decode() for each in prepared],
+        decision=[to_json(each.decision).decode() for each in prepared],
+        content=[protect(each.content, key, content) for each, key, (_, content) in contents],
+        wrapped_key=[wrap(key, kek, place) for key, (place, _) in zip(keys, at, strict=True)],
+    )
+    values: dict[str, object] = {
+        "day": filing.day,
+        "spent": bind_spent(filing.debits),
+        "rooms": bind_spent(filing.rooms),
+        "ids": [each.referral_id for each in prepared],
+        "parties": parties,
+        "references": [each.external_ref for each in prepared],
+        "referrals": referrals,
+        "edges": EDGE.rows(unsent_rows(prepared)),
+        "deadlines": bind_rows(new_rows(clocked_of(prepared), law_at)),
+        "counts": _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values())),
+        "filed": FILED,
+    }
+    return values, bind_sent(prepared)
 
 
 def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:

@@ -5,8 +5,7 @@ What is let through is debited in the transaction that makes it durable: process
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.contracts.referral import ReferralContent
@@ -35,52 +34,40 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit(days: PostgresDays, debits: Sequence[Debit], *, directory: DirectoryIndex, at: datetime) -> list[bool]:
-    """Debit records to their parties' days, in order, and say of each whether it fits. What does not is not debited."""
-    asked = _by_party(debits)
-    if not asked:
-        return []
-    spent = dict(await days.debit(day_of(at), asked))
-    purses = {party: directory.purses(party) for party in asked}
-    if all(spent[party].within(purses[party]) for party in asked):
-        return [True] * len(debits)
-    spent = {party: spent[party].less(asked[party]) for party in asked}
-    fits = []
-    for each in debits:
-        after = spent[each.party].plus(each.spent)
-        fits.append(after.within(purses[each.party]))
-        if fits[-1]:
-            spent[each.party] = after
-    await give_back(days, [each for each, fit in zip(debits, fits, strict=True) if not fit], at=at)
-    return fits
-
-
-async def give_back(days: PostgresDays, debits: Sequence[Debit], *, at: datetime) -> None:
-    """Undo debits, in the transaction that made them: nothing comes of these records."""
-    back = {party: Spent().less(spent) for party, spent in _by_party(debits).items()}
-    if back:
-        await days.debit(day_of(at), back)
-
-
 async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, acting: Acting) -> None:
     """Debit one record. Raises `DaySpent` where the day has no room for it, but for a child at risk.
 
     That is debited whether it fits or not: it cannot wait.
     """
-    each, directory = Debit.of(acting.party, spent), acting.documents().directory
-    urgent = content.priority.level is PriorityLevel.P0_CHILD_AT_RISK
-    if urgent:
-        after = await days.debit(day_of(acting.at), {each.party: each.spent})
-        fits = after[each.party].within(directory.purses(each.party))
-    else:
-        (fits,) = await debit(days, [each], directory=directory, at=acting.at)
-    if not fits:
-        acting.day_filled()
-    if not fits and not urgent:
+    each, day = Debit.of(acting.party, spent), day_of(acting.at)
+    after = await days.debit(day, {each.party: each.spent})
+    if after[each.party].within(rooms_of(after, acting.documents().directory)[each.party]):
+        return
+    acting.day_filled()
+    if content.priority.level is not PriorityLevel.P0_CHILD_AT_RISK:
+        await days.debit(day, {each.party: Spent().less(each.spent)})
         raise DaySpent(acting.at)
 
 
-def _by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
+def fitting(debits: Sequence[Debit], spent: Mapping[str, Spent], rooms: Mapping[str, Spent]) -> list[bool]:
+    """Say of each record whether it fits into its party's day behind those before it. `spent` is after all of them."""
+    before = {party: spent[party].less(own) for party, own in sum_by_party(debits).items()}
+    fits = []
+    for each in debits:
+        after = before[each.party].plus(each.spent)
+        fits.append(after.within(rooms[each.party]))
+        if fits[-1]:
+            before[each.party] = after
+    return fits
+
+
+def rooms_of(parties: Iterable[str], directory: DirectoryIndex) -> dict[str, Spent]:
+    """All that a day of each party has room for."""
+    return {party: Spent.whole(directory.purses(party)) for party in parties}
+
+
+def sum_by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
+    """Add debits up for each party."""
     spent: dict[str, Spent] = {}
     for each in debits:
         spent[each.party] = spent.get(each.party, Spent()).plus(each.spent)

@@ -28,11 +28,11 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.party.beside import beside
-from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission
+from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission, day_of
 from shared.party.origin.records import Claimed, Twin
-from shared.party.origin.store.filing import PostgresFiling, PostgresFilings
+from shared.party.origin.store.filing import Otherwise, PostgresFilings, ToFile
 from shared.party.origin.use_cases.alarms import Alarms, Kind
-from shared.party.origin.use_cases.day import debit, debit_of, give_back
+from shared.party.origin.use_cases.day import debit_of, fitting, rooms_of, sum_by_party
 from shared.party.origin.use_cases.ways import (
     ANSWER_S_MAX,
     DENSE_WAITING_MAX,
@@ -78,7 +78,6 @@ class Intake:
         documents: Callable[[], Documents],
         instance: str,
         clock: Clock,
-        wake: Callable[[], None],
         owe: Callable[[str, int], None],
         alarms: Alarms,
         submissions_max: int = TOGETHER_MAX,
@@ -97,7 +96,6 @@ class Intake:
         self._documents = documents
         self._instance = instance
         self._clock = clock
-        self._wake = wake
         self._submissions_max = submissions_max
         self._answer_s_max = answer_s_max
         self._owe = owe
@@ -179,35 +177,85 @@ class Intake:
     async def _commit(self, requests: Sequence[Request]) -> list[Reply | Refused]:
         documents, at = self._documents(), self._clock.now()
         prepared = await self._prepare(requests, documents, at)
-        for request, became in zip(requests, prepared, strict=True):
-            self._owe(request.submissions[0].party.id, _work(request, became))
-        # What will be answered is known before the transaction, unless a day or a reference turns out to be taken.
-        expected = self._answering(requests, prepared, at=at)
-        decided = [list(each) for each in prepared]  # `_debit` changes the lists in `prepared`
+        for request, of_one in zip(requests, prepared, strict=True):
+            self._owe(request.submissions[0].party.id, _work(request, of_one))
+        outcomes, claims = dict(enumerate(prepared)), dict[int, Claimed]()
+        answers, became = dict[int, Reply | Refused](), dict[int, list[Outcome]]()
+        while outcomes:
+            # What is answered is known before the transaction, unless a key, a day or a reference is taken.
+            became = _without_repeats(outcomes)
+            answers = self._answer({index: requests[index] for index in became}, became, at)
+            try:
+                await self._file(requests, became, answers, documents=documents, at=at)
+                break
+            except _Otherwise as error:
+                known = self._learn(error.found, requests, outcomes, became, documents=documents, at=at)
+                outcomes = {index: each for index, each in outcomes.items() if index not in known}
+                claims |= known
+        for index, each in became.items() if outcomes else ():
+            self._watch(requests[index].submissions[0].party.id, each)
+        return [_answer_of(index, claims, answers) for index in range(len(requests))]
+
+    async def _file(
+        self,
+        requests: Sequence[Request],
+        outcomes: Mapping[int, Sequence[Outcome]],
+        answers: Mapping[int, Reply | Refused],
+        *,
+        documents: Documents,
+        at: datetime,
+    ) -> None:
+        """File all of it in one transaction. Raises `_Otherwise` where that cannot be: then nothing has happened."""
         parties = sorted({each.party.id for request in requests for each in request.submissions})
-        async with self._filings.open(parties, requests[0].submissions[0].role) as filing:
-            claims = await filing.claim(requests, expected)
-            new = [index for index, claim in enumerate(claims) if claim is None]
-            beyond = await self._debit(filing, [(requests[i], prepared[i]) for i in new], documents, at=at)
-            kept = [each for index in new for each in prepared[index] if isinstance(each, Prepared)]
-            kept.sort(key=lambda each: (each.origin, each.external_ref))
-            submitted = Counter(each.party.id for index in new for each in requests[index].submissions)
-            taken = await filing.file(kept, submitted)
-            outcomes = {index: [_outcome(each, taken) for each in prepared[index]] for index in new}
-            answers: dict[int, Reply | Refused] = {index: expected[index] for index in new}
-            if taken or beyond:
-                unfiled = [each for each in kept if each.referral_id in taken and _is_sent(each)]
-                await give_back(filing, [debit_of(each) for each in unfiled], at=at)
-                changed = {index: requests[index] for index in new if outcomes[index] != decided[index]}
-                answers |= self._answer(changed, outcomes, at)
-                await self._correct(filing, requests, outcomes, answers=answers, expected=expected)
-            drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
-            await filing.send(list(chain.from_iterable(drafts)))
-        # From here the referrals are durable: after a crash the relay sends their segments.
-        self._wake()
-        for index, became in outcomes.items():
-            self._watch(requests[index].submissions[0].party.id, became)
-        return [_answer_of(index, claim, answers) for index, claim in enumerate(claims)]
+        asked = [
+            (requests[index], reply) for index in _claiming(outcomes) if isinstance(reply := answers[index], Reply)
+        ]
+        submitted = Counter(each.party.id for index in outcomes for each in requests[index].submissions)
+        kept = [each for of_one in outcomes.values() for each in of_one if isinstance(each, Prepared)]
+        debits = sum_by_party([debit_of(each) for each in kept if _is_sent(each)])
+        rooms = rooms_of(debits, documents.directory)
+        kept.sort(key=lambda each: (each.origin, each.external_ref))
+        drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
+        async with self._filings.open(parties, requests[0].submissions[0].role) as transaction:
+            found = await transaction.file(asked, ToFile(kept, submitted, day_of(at), debits, rooms))
+            if found is not None:
+                raise _Otherwise(found)
+            # From the commit on the referrals are durable: after a crash the relay sends their segments.
+            await transaction.send(list(chain.from_iterable(drafts)))
+
+    def _learn(
+        self,
+        found: Otherwise,
+        requests: Sequence[Request],
+        outcomes: Mapping[int, list[Outcome]],
+        tried: Mapping[int, Sequence[Outcome]],
+        *,
+        documents: Documents,
+        at: datetime,
+    ) -> dict[int, Claimed]:
+        """Change the outcomes by what the transaction that tried these has found: each time less is filed.
+
+        Return what keys that are not new say: nothing becomes of their requests.
+        """
+        if found.claims:
+            places = _claiming(tried)
+            known = {index: claim for index, claim in zip(places, found.claims, strict=True) if claim is not None}
+            return {index: Twin(places[of.of]) if isinstance(of, Twin) else of for index, of in known.items()}
+        filed = [
+            (index, place, each)
+            for index, of_one in tried.items()
+            for place, each in enumerate(of_one)
+            if isinstance(each, Prepared)
+        ]
+        sent = [(index, place, each) for index, place, each in filed if found.spent and _is_sent(each)]
+        fits = fitting([debit_of(each) for _, _, each in sent], found.spent, rooms_of(found.spent, documents.directory))
+        for (index, place, each), fit in zip(sent, fits, strict=True):
+            if not fit:
+                outcomes[index][place] = self._beyond(requests[index].submissions[place], each, documents, at=at)
+        for index, place, each in filed:
+            if each.referral_id in found.taken:
+                outcomes[index][place] = ExternalRefExists(found.taken[each.referral_id])
+        return {}
 
     def _watch(self, party: str, outcomes: Sequence[Outcome]) -> None:
         """Count what became of a request, and raise what a person should see."""
@@ -231,31 +279,6 @@ class Intake:
             self._alarms.alarm(party, Kind.DAY_FILLED)
             self._alarms.alarm(party, Kind.URGENT_WAITS)
 
-    async def _debit(
-        self,
-        filing: PostgresFiling,
-        filed: Sequence[tuple[Request, list[Outcome]]],
-        documents: Documents,
-        *,
-        at: datetime,
-    ) -> bool:
-        """Debit what is sent to its party's day; what finds no room there becomes a refusal, or waits for a person.
-
-        Whether there is any such.
-        """
-        debited = [
-            (outcomes, place, each, request.submissions[place])
-            for request, outcomes in filed
-            for place, each in enumerate(outcomes)
-            if isinstance(each, Prepared) and _is_sent(each)
-        ]
-        debits = [debit_of(each) for _, _, each, _ in debited]
-        fits = await debit(filing, debits, directory=documents.directory, at=at)
-        for (outcomes, place, each, submission), fit in zip(debited, fits, strict=True):
-            if not fit:
-                outcomes[place] = self._beyond(submission, each, documents, at=at)
-        return not all(fits)
-
     def _beyond(self, submission: Submission, prepared: Prepared, documents: Documents, *, at: datetime) -> Outcome:
         """Beyond its party's day: a child at risk cannot wait for the next one, a second person is asked at once."""
         if prepared.facts["priority"] != PriorityLevel.P0_CHILD_AT_RISK:
@@ -274,26 +297,6 @@ class Intake:
             index: of_one[0] if len(of_one) == 1 and isinstance(of_one[0], DaySpent) else reply
             for index, of_one, reply in zip(requests, became, replies, strict=True)
         }
-
-    async def _correct(
-        self,
-        filing: PostgresFiling,
-        requests: Sequence[Request],
-        outcomes: Mapping[int, Sequence[Outcome]],
-        *,
-        answers: Mapping[int, Reply | Refused],
-        expected: Sequence[Reply],
-    ) -> None:
-        """Keep what is answered; nothing where nothing came of a request and the next day something may."""
-        forgotten = {index for index, each in outcomes.items() if _may_come_again(each)}
-        corrected = [
-            (requests[index], each)
-            for index, each in answers.items()
-            if index not in forgotten and isinstance(each, Reply) and each != expected[index]
-        ]
-        await filing.correct(corrected)
-        if forgotten:
-            await filing.forget([requests[index] for index in forgotten])
 
     async def _prepare(self, requests: Sequence[Request], documents: Documents, at: datetime) -> list[list[Outcome]]:
         """For each request, what becomes of each of its submissions; those of all requests are prepared together."""
@@ -344,6 +347,32 @@ class Intake:
         self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
 
 
+def _without_repeats(outcomes: Mapping[int, Sequence[Outcome]]) -> dict[int, list[Outcome]]:
+    """The outcomes where of several referrals with one reference only the first is filed."""
+    firsts: dict[tuple[str, str], UUID] = {}
+
+    def outcome(each: Outcome) -> Outcome:
+        if isinstance(each, Refused):
+            return each
+        first = firsts.setdefault((each.origin, each.external_ref), each.referral_id)
+        return each if first == each.referral_id else ExternalRefExists(first)
+
+    return {index: [outcome(each) for each in of_one] for index, of_one in outcomes.items()}
+
+
+def _claiming(outcomes: Mapping[int, Sequence[Outcome]]) -> list[int]:
+    """The requests whose keys are claimed: not those of which nothing came, but may the next day."""
+    return [index for index, each in outcomes.items() if not _may_come_again(each)]
+
+
+class _Otherwise(Exception):
+    """Not all that a transaction was to file can be filed."""
+
+    def __init__(self, found: Otherwise) -> None:
+        super().__init__()
+        self.found = found
+
+
 def _filing(submission: Submission) -> Filing:
     assert not isinstance(submission.content, Refused)
     return Filing(
@@ -371,18 +400,11 @@ def _work(request: Request, outcomes: Sequence[Outcome]) -> int:
     return len(request.submissions) + items_of(request) + edges
 
 
-def _outcome(each: Outcome, taken: Mapping[UUID, UUID]) -> Outcome:
-    """`taken`: referral id → the one that has its sender's reference already."""
-    if isinstance(each, Prepared) and each.referral_id in taken:
-        return ExternalRefExists(taken[each.referral_id])
-    return each
-
-
-def _answer_of(index: int, claim: Claimed, answers: Mapping[int, Reply | Refused]) -> Reply | Refused:
-    match claim:
+def _answer_of(index: int, claims: Mapping[int, Claimed], answers: Mapping[int, Reply | Refused]) -> Reply | Refused:
+    match claims.get(index):
         case None:
             return answers[index]
-        case Twin():
-            return answers[claim.of]
-        case _:
-            return claim
+        case Twin(first):
+            return _answer_of(first, claims, answers)
+        case known:
+            return known

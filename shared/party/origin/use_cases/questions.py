@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from shared.contracts.checks import ItemChecks, ItemsCheckedClear
+from shared.contracts.answers import ItemChecks, ItemsCheckedClear
 from shared.contracts.questions import (
     AskedClear,
     DecidedItem,

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from shared.contracts.answers import Answer
 from shared.contracts.base import Contract
-from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import (
     CLAIM_GONE,
     CLAIM_GRANTED,

@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
+import asyncpg
+
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.referral import NoticeRecord, ReferralRecord
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Offered, Subject
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, shown
 from shared.kernel.errors import Defect
+from shared.messaging.tracks import act_of, track_of
 from shared.party.recipient.domain import item_numbers, revision_of
-from shared.runtime.database.columns import Columns, Statement
-from shared.runtime.delivery.kept_record import pack
+from shared.runtime.database.columns import Columns, Json, Statement
+from shared.runtime.delivery.judgement import read_edge
+from shared.runtime.delivery.kept_record import OpenedRecord, pack_opened, unpack_opened
+from shared.runtime.delivery.tracks import TrackSide, spell_edges
 
 RowT = TypeVar("RowT")
 
@@ -38,18 +43,22 @@ class NewItem(NamedTuple):
     language: str | None
     incident_kind: str | None
     edge_id: UUID | None
-    salt: str | None
     edge: str
-    decision: str | None
-    content: bytes
-    evidence: bytes
+    record: bytes
     wrapped_key: bytes
+    peer: str
+    side: int
+    track: UUID | None
+    owner: str
+    other: str
+    track_acts: Sequence[str]
+    track_edges: Json
 
 
 _FIRST: Final = {
     kind: shown(kind, Standing(Offered.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
 }
-NEW: Final = Columns.of(NewItem, numbers="smallint[]")
+NEW: Final = Columns.of(NewItem, numbers="smallint[]", side="smallint", track_acts="uuid[]")
 #: Whether a record was erased before a restore: one look into an index for each row, whatever the plan.
 _IS_ERASED: Final = """(
     SELECT true FROM erased_record AS r WHERE r.subject = {row}.{subject} AND r.party = {row}.party) IS TRUE"""
@@ -57,17 +66,18 @@ _IS_ERASED: Final = """(
 _ARRIVED: Final = f"""
 arrived AS MATERIALIZED (
     SELECT subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision,
-           string_to_array(numbers, chr(31))::smallint[] AS numbers, language, incident_kind, edge_id, salt,
-           edge::json AS edge, decision::json AS decision, CASE WHEN is_erased THEN '' ELSE content END AS content,
-           CASE WHEN is_erased THEN '' ELSE evidence END AS evidence,
-           CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key
+           string_to_array(numbers, chr(31))::smallint[] AS numbers, language, incident_kind, edge_id,
+           edge::json AS edge, CASE WHEN is_erased THEN '' ELSE record END AS record,
+           CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key,
+           peer, side, track, owner, other, string_to_array(track_acts, chr(31))::uuid[] AS track_acts,
+           track_edges::jsonb AS track_edges
     FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
 )"""
-_OF_EDGE: Final = "edge_id, salt, edge, decision, content, evidence, wrapped_key"
+_OF_EDGE: Final = "edge_id, edge, record, wrapped_key"
 _OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", "))
 _OF_ITEM: Final = f"""
 subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, numbers, language, incident_kind,
-{_OF_EDGE}"""
+peer, side, track, owner, other, track_acts, track_edges, {_OF_EDGE}"""
 
 
 def insert_locations(tokens: str, located: Columns[RowT]) -> Statement:
@@ -108,7 +118,7 @@ SELECT subject, party, purpose, revision, {_OF_EDGE} FROM arrived
 """,
     new=NEW,
 )
-_REPLACED: Final = "edge_id = a.edge_id, salt = a.salt, edge = a.edge, decision = a.decision, content = a.content, "
+_REPLACED: Final = "edge_id = a.edge_id, edge = a.edge, record = a.record, wrapped_key = a.wrapped_key"
 #: Replaces one record by the next revision of its edge. What an accepted case had before stays as a row beside it.
 REPLACE: Final = Statement(
     f"""
@@ -124,7 +134,7 @@ WITH {_ARRIVED}, item AS MATERIALIZED (
     SELECT a.subject, a.party, a.purpose, a.revision, {_OF_ARRIVED_EDGE}
     FROM arrived AS a JOIN item AS t ON t.is_kept AND t.purpose <> a.purpose
 ), replaced AS (
-    UPDATE received_edge AS e SET revision = a.revision, {_REPLACED} evidence = a.evidence, wrapped_key = a.wrapped_key
+    UPDATE received_edge AS e SET revision = a.revision, {_REPLACED}
     FROM arrived AS a JOIN item AS t ON NOT t.is_kept
     WHERE e.subject = a.subject AND e.party = a.party AND e.purpose = a.purpose
 ), raised AS (
@@ -132,8 +142,7 @@ WITH {_ARRIVED}, item AS MATERIALIZED (
     FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpose <> a.purpose
 )
 UPDATE received AS t SET edge_revision = a.revision, amended_at = now(), priority = a.priority, numbers = a.numbers,
-    language = a.language, incident_kind = a.incident_kind, {_REPLACED} evidence = a.evidence,
-    wrapped_key = a.wrapped_key
+    language = a.language, incident_kind = a.incident_kind, {_REPLACED}
 FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpose = a.purpose
 """,
     new=NEW,
@@ -146,11 +155,11 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, kind: Subj
 
 
 def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_case: bool) -> NewItem:
-    edge, spelt, record, carried = message.edge, message.spelt, message.sealed, message.carried
+    edge, spelt, record = message.edge, message.spelt, message.sealed
     if edge is None or spelt is None:
         raise Defect("sealed_part_missing")
-    notice, bound = record if isinstance(record, NoticeRecord) else None, carried if is_case else None
-    content, evidence, wrapped_key = seal_content(message, kek)
+    notice = record if isinstance(record, NoticeRecord) else None
+    protected, wrapped_key = seal_record(message, kek)
     return NewItem(
         subject=UUID(message.subject),
         party=message.recipient,
@@ -165,14 +174,23 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         numbers=() if is_case else item_numbers(message),
         language=None if notice is None else notice.language,
         incident_kind=None if notice is None else notice.incident_kind.value,
-        edge_id=None if bound is None else message.clear.edge_id,  # type: ignore[attr-defined]
-        salt=None if bound is None else bound.salt,
+        edge_id=message.clear.edge_id if is_case and message.carried else None,  # type: ignore[attr-defined]
         edge=spelt.edge.decode(),
-        decision=None if bound is None else bound.decision.model_dump_json(),
-        content=content,
-        evidence=evidence,
+        record=protected,
         wrapped_key=wrapped_key,
+        peer=message.sender_instance,
+        side=TrackSide.HELD,
+        track=track_of(message.message, message.sender, message.recipient, subject=UUID(message.subject)),
+        owner=message.sender,
+        other=message.recipient,
+        track_acts=[str(_act(message))],
+        track_edges=spell_edges(edge_revision for edge_revision in (read_edge(message),) if edge_revision),
     )
+
+
+def _act(message: Received) -> UUID:
+    named = {name: getattr(message.clear, name, None) for name in ("act", "edge_id", "revision")}
+    return act_of(message.message_id, named)
 
 
 def _priority(record: Contract | None, edge: Edge) -> str | None:
@@ -182,20 +200,25 @@ def _priority(record: Contract | None, edge: Edge) -> str | None:
     return edge.facts.priority.value if edge.facts.priority is not None else None
 
 
-def content_place(subject: UUID, *, party: str, purpose: str) -> Place:
+def record_place(subject: UUID, *, party: str, purpose: str) -> Place:
     """Return the place to which a record is bound: one for each subject, party and purpose."""
     return Place("received", f"{subject}.{purpose}", party)
 
 
-def seal_content(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes, bytes]:
-    """Return protected content, protected evidence and wrapped key of a message, bound to its place.
-
-    The content is the opened record, the evidence is the message: both as they came.
-    """
-    if message.spelt is None or message.edge is None:
+def seal_record(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
+    """Return a message as it came, protected, and its wrapped key, both bound to its place."""
+    if message.opened is None or message.edge is None:
         raise Defect("sealed_part_missing")
     key = DataKey.generate()
-    place = content_place(UUID(message.subject), party=message.recipient, purpose=message.edge.purpose.value)
-    content = protect(message.spelt.record, key, place.column("content"))
-    evidence = protect(pack(message.record), key, place.column("evidence"))
-    return content, evidence, wrap(key, kek, place.column("wrapped_key"))
+    place = record_place(UUID(message.subject), party=message.recipient, purpose=message.edge.purpose.value)
+    protected = protect(pack_opened(message.record, message.opened), key, place.column("record"))
+    return protected, wrap(key, kek, place.column("wrapped_key"))
+
+
+def open_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> OpenedRecord | None:
+    """Return the message of a row as it came; None once it was erased."""
+    if row["wrapped_key"] is None:
+        return None
+    place = record_place(row["subject"], party=row["party"], purpose=row["purpose"])
+    key = unwrap(row["wrapped_key"], kek, place.column("wrapped_key"))
+    return unpack_opened(reveal(row["record"], key, place.column("record")))

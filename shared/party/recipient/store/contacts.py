@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.contacts import Contact, SuggestedContact
+from shared.contracts.passing import Contact, SuggestedContact
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.states import finished

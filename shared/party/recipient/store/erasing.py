@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 _GIVEN: Final = "unnest($1::uuid[], $2::text[]) AS e (subject, party)"
-_EMPTY: Final = "SET wrapped_key = NULL, content = '', evidence = ''"
+_EMPTY: Final = "SET wrapped_key = NULL, record = ''"
 #: What the journal of erasures calls these records.
 ERASED_RECEIVED: Final = "received"
 

@@ -17,7 +17,7 @@ import asyncpg
 from shared.contracts.base import Contract
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.questions import RaisedClear
-from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
@@ -30,7 +30,7 @@ from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import ItemAct, Page, ShownItem
 from shared.party.recipient.store.acting import Reference, move
-from shared.party.recipient.store.arriving import INSERT_EDGES, NEW, REPLACE, NewItem, content_place, new_items
+from shared.party.recipient.store.arriving import INSERT_EDGES, NEW, REPLACE, NewItem, new_items, open_record
 from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.recipient.store.listing import list_statement, read_page
 from shared.party.recipient.store.questions import acted, heard
@@ -41,7 +41,6 @@ from shared.runtime.database.columns import Bound, Statement, pairs
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
-from shared.runtime.delivery.kept_record import unpack
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock
 
@@ -248,17 +247,14 @@ class PostgresItems:
 
     def _opened(self, row: asyncpg.Record) -> object:
         """Return the record of a row as JSON; None once it was erased."""
-        return None if row["wrapped_key"] is None else json.loads(self._revealed(row, "content"))
+        opened = open_record(row, self._kek)
+        return None if opened is None else json.loads(opened.part.plaintext)["record"]
 
     def _evidence(self, row: asyncpg.Record) -> Record:
-        if row["wrapped_key"] is None:
+        opened = open_record(row, self._kek)
+        if opened is None:
             raise Refused("evidence_erased", "it was erased with the record", status=410)
-        return unpack(self._revealed(row, "evidence"))
-
-    def _revealed(self, row: asyncpg.Record, column: str) -> bytes:
-        place = content_place(row["subject"], party=row["party"], purpose=row["purpose"])
-        key = unwrap(row["wrapped_key"], self._kek, place.column("wrapped_key"))
-        return reveal(row[column], key, place.column(column))
+        return opened.record
 
 
 def _item(row: asyncpg.Record) -> Item:

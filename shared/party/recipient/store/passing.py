@@ -7,25 +7,26 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json
 
 from shared.contracts.answers import CaseWords
 from shared.contracts.passing import PassedAct, PassedOn, ReferralPassedOnSealed
 from shared.contracts.registry import REFERRAL_PASSED_ON
-from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.passed import Passable
-from shared.exchange.spelt import Spelt
+from shared.exchange.spelt import spelt_parts
 from shared.exchange.states import answer_of
 from shared.party.recipient.ports.passings import PassedCase
-from shared.party.recipient.store.arriving import content_place
+from shared.party.recipient.store.arriving import open_record
 from shared.party.waiting import CAME_BACK, Mend, Place, Waiting, Waits
 from shared.vocabulary.answers import AnswerState
 
 _TAKEN_BACK: Final = """
 SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (message_id, item, owner, other)
 WHERE EXISTS (
-    SELECT FROM track AS t WHERE t.item = k.item AND t.side = 0 AND t.is_withdrawn
+    SELECT FROM track AS t WHERE t.subject = k.item AND t.side = 0 AND t.is_withdrawn
       AND (t.owner, t.other) = (k.owner, k.other))
 """
 _CAME: Final = """
@@ -34,10 +35,10 @@ VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT DO NOTHING
 """
 _PASSABLE: Final = """
 SELECT * FROM (
-    SELECT purpose, party, edge_revision AS revision, received_at, content, wrapped_key, edge_id, decision, salt,
-           edge::text AS spelt FROM received WHERE subject = $1
+    SELECT subject, purpose, party, edge_revision AS revision, received_at, record, wrapped_key, edge_id
+    FROM received WHERE subject = $1
     UNION ALL
-    SELECT purpose, party, revision, received_at, content, wrapped_key, edge_id, decision, salt, edge::text
+    SELECT subject, purpose, party, revision, received_at, record, wrapped_key, edge_id
     FROM received_edge WHERE subject = $1
 ) AS edges WHERE wrapped_key IS NOT NULL AND edge_id IS NOT NULL ORDER BY revision DESC, received_at
 """
@@ -109,10 +110,11 @@ async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryp
     history = [PassedAct.model_validate(each) for each in _told(await driver.fetch(_ACTS, referral_id))]
     found = []
     for row in await driver.fetch(_PASSABLE, referral_id):
-        place = content_place(referral_id, party=row["party"], purpose=row["purpose"])
-        key = unwrap(row["wrapped_key"], kek, place.column("wrapped_key"))
-        spelt = Spelt(row["spelt"].encode(), reveal(row["content"], key, place.column("content")))
-        found.append(Passable(row["edge_id"], row["decision"], row["salt"], spelt, row["revision"], history))
+        opened = open_record(row, kek)
+        assert opened is not None
+        said = from_json(opened.part.plaintext)
+        spelt = spelt_parts(opened.part.plaintext, said["salt"])
+        found.append(Passable(row["edge_id"], said["decision"], said["salt"], spelt, row["revision"], history))
     return found
 
 

@@ -24,8 +24,7 @@ from shared.runtime.console.people import Person, end_person, permit
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import identity
 from shared.runtime.http.edge import create_app
-from shared.runtime.http.identity import ApiKeys, identified, issue_key, keep_key, key_hash, revoke_key
-from shared.runtime.http.whoami import whoami_router
+from shared.runtime.http.identity import ApiKeys, identified, issue_key, keep_key, key_hash, revoke_key, whoami_router
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
 from tests.shared.runtime.http.test_http import served

@@ -15,9 +15,8 @@ from starlette.requests import Request
 
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.runtime.admission.principals import Principal
-from shared.runtime.console.coming import Coming
-from shared.runtime.console.doorway import Proof
+from shared.runtime.admission.budgets import Principal
+from shared.runtime.console.doorway import Coming, Proof
 from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.console.people import Person, Signed
 from shared.runtime.http.edge import create_app

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.envelope.content_proof import MessageProof
+from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.runtime.delivery.kept_record import pack, unpack
+from shared.runtime.delivery.kept_record import pack, pack_opened, unpack, unpack_opened
 from tests.shared.runtime.builders import NOW
 
 PROOF = MessageProof("ed25519-1", b"s" * 64, 16, 5, (b"a" * 32, b"b" * 32), b"x" * 16)
@@ -43,6 +44,14 @@ RECORD = Record(
 )
 def test_a_record_comes_back_as_it_was(record: Record) -> None:
     assert unpack(pack(record)) == record
+
+
+@given(st.binary(max_size=3000))
+def test_an_opened_record_comes_back_as_it_was(plaintext: bytes) -> None:
+    part = OpenedPart(plaintext, b"k" * 32, b"n" * 12, b"context")
+    record = replace(RECORD, value=b'{"clear":1}\n' + part.seal_again())
+    kept = unpack_opened(pack_opened(record, part))
+    assert (kept.record, kept.part) == (record, part)
 
 
 @given(st.integers(0, len(pack(RECORD)) - 1))

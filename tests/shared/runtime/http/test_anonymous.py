@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 
 from shared.kernel.clock import ManualClock
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
-from shared.runtime.console.coming import Coming
+from shared.runtime.console.doorway import Coming
 from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.http import openapi
 from shared.runtime.http.edge import create_app

@@ -252,7 +252,7 @@ async def test_what_is_unavailable_is_a_503_with_retry_after() -> None:
 async def test_every_answer_has_the_security_headers_and_an_id_of_its_own(path: str) -> None:
     async with client_of(app_of()) as client:
         first, second = await client.get(path), await client.get(path)
-    assert all(first.headers[name] == value for name, value in SECURITY_HEADERS.items())
+    assert all(first.headers[name.decode()] == value.decode() for name, value in SECURITY_HEADERS)
     assert first.headers["request-id"] != second.headers["request-id"]
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from shared.kernel.errors import Refused
-from shared.runtime.sign_in.clients import read_clients
+from shared.runtime.sign_in.providers import read_clients
 
 GOOD = {"party": "police-nl.example", "issuer": "https://login.police.example", "client_id": "causeway"}
 

@@ -13,13 +13,11 @@ from joserfc.jwk import OctKey, RSAKey
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.admission.places import SIGN_IN
-from shared.runtime.admission.principals import Principal
-from shared.runtime.console.coming import COMING_MINUTES, Coming
-from shared.runtime.console.doorway import Proof
+from shared.runtime.admission.budgets import SIGN_IN, Principal
+from shared.runtime.console.cookies import COMING_MINUTES
+from shared.runtime.console.doorway import Coming, Proof
 from shared.runtime.sign_in import wire
-from shared.runtime.sign_in.clients import Client
-from shared.runtime.sign_in.providers import Providers
+from shared.runtime.sign_in.providers import Client, Providers
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 ISSUER, BACK = "https://login.police.example", "https://console.police.example/console/signed-in"

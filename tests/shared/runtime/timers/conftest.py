@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.runtime.database.transactions import Database
-from tests.services.databases import migrated, running_postgres
+from tests.services.databases import endpoint_fixture, migrated
 
-
-@pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
-    with running_postgres(tmp_path_factory.mktemp("timers"), "industry") as running:
-        yield running
+endpoint = endpoint_fixture("industry")
 
 
 @pytest.fixture(scope="session")

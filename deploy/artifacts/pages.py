@@ -1,0 +1,143 @@
+"""The pages and the rule file that are written from tables of the code: each is a template in `templates`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from deploy.artifacts import correspondents, schemas
+from deploy.policy import sample_policy
+from shared.envelope import attributes, content_proof, headers, spelling
+from shared.exchange import authority, record_table, states, topics
+from shared.exchange.act import Act, Cause, Subject, Track
+from shared.exchange.acts import ACTS
+from shared.kernel import codes
+from shared.messaging import ack_record, placement
+from shared.routing.ageing import state_of
+
+ROOT: Final = Path(__file__).parents[2]
+#: The subjects whose states the page of a service shows.
+SHOWN_BY: Final = {
+    "hotline": (Subject.REFERRAL, Subject.OFFER),
+    "law_enforcement": (Subject.CASE, Subject.PRESERVATION),
+    "industry": (Subject.REFERRAL, Subject.NOTICE, Subject.PRESERVATION),
+}
+#: The modules from which templates take what they say, by their last names.
+_MODULES: Final = (
+    *(ack_record, attributes, authority, codes, content_proof, correspondents, headers),
+    *(placement, record_table, schemas, spelling, states, topics),
+)
+#: At most so many states are left out by their names.
+_FEW: Final = 4
+#: The acts of an origin that its recipients are told by messages of other acts: the names of these.
+TELLS: Final[Mapping[str, Collection[str]]] = {
+    "submit": ("offer", "issue"),
+    "release": ("offer", "issue"),
+    "amend": ("offer", "issue", "withdraw", "hold_ended"),
+    "reroute": ("offer", "issue", "withdraw", "hold_ended"),
+    "hand_over": ("claim_granted", "claim_gone", "hold_ended"),
+    "confirm_override": ("hold_ended",),
+}
+
+
+def write_page(template: str) -> str:
+    """Return the text of `templates/TEMPLATE.j2`, filled in: `messages.md`, `law.md`, `asyncapi.json` …"""
+    return _environment().get_template(f"{template}.j2").render()
+
+
+def write_states(page: str, service: str) -> str:
+    """Return the page of a service with its states written anew; its own words stay.
+
+    Raises `ValueError` if a mark is missing.
+    """
+    template: Any = _environment().get_template("states.md.j2").module
+    before, _, rest = page.partition(template.begin)
+    _, found, after = rest.partition(template.end)
+    if not found:
+        raise ValueError(f"services/{service}/README.md has no place for its states")
+    return f"{before}{template.of_service(SHOWN_BY[service])}{after}"
+
+
+def told(row: Act) -> Iterable[Act]:
+    """Return the rows whose messages tell of an act. An act at an origin is told to its recipients by other rows."""
+    if row.message or row.subject is not Subject.REFERRAL:
+        return [row]
+    names = TELLS.get(row.name, (row.name,))
+    return [each for each in ACTS if each.name in names and each.cause is Cause.ACT and _is_told(each)]
+
+
+@cache
+def _environment() -> Environment:
+    policy = sample_policy()
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=select_autoescape(),  # pages of HTML alone; there is none
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["quoted"] = json.dumps
+    made.globals.update({module.__name__.rpartition(".")[2]: module for module in _MODULES})
+    made.globals.update(
+        alerts=json.loads((ROOT / "deploy/observability/alerts.json").read_text(encoding="utf-8")),
+        arrows=_arrows,
+        calendars=[
+            [*group]
+            for _, group in groupby(policy.calendars, lambda each: (each.source, each.reviewed_on, each.reviewer_role))
+        ],
+        day=timedelta(days=1),
+        is_told=_is_told,
+        moves=_moves,
+        policy=policy,
+        state_of=lambda entry: state_of(entry.model_dump(mode="json"), policy.issued_on),
+        subjects=Subject,
+    )
+    return made
+
+
+def _arrows(subject: Subject) -> Mapping[tuple[str, str], list[str]]:
+    """Return the acts of each arrow, by the states that it joins."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for row in filter(states.begins, states.rows_of(subject)):
+        for state in sorted(states.may_come_in(row)):
+            named.setdefault(("[*]", state), []).append(row.name)
+    for before in sorted(states.states(subject)):
+        for row in states.rows_of(subject):
+            for move, after in states.steps(row, before):
+                said = f" ({', '.join(sorted(move.codes))})" if move.codes else ""
+                named.setdefault((before, after), []).append(f"{row.name}{said}")
+    return named
+
+
+def _moves(row: Act) -> tuple[str, str, str]:
+    """Return the states in which an act may come, those that it leads to, and the messages that tell of it."""
+    every, before = states.states(row.subject), states.may_come_in(row)
+    leads = {"*stays*" if after == state else after for state in before for _, after in states.steps(row, state)}
+    messages = {f"`{each.message.name}`" for each in told(row) if each.message}
+    where = "nothing yet" if states.begins(row) else _among(before, every)
+    return where, _listed(leads or before), _listed(messages)
+
+
+def _is_told(row: Act) -> bool:
+    """Say whether it is the sender's act, as its recipient's service applies it."""
+    return row.track is Track.OFFER and row.message is not None
+
+
+def _among(some: Collection[str], every: Collection[str]) -> str:
+    """List some of all states, by those that are not among them where these are fewer."""
+    others = set(every) - set(some)
+    if not others:
+        return "any"
+    return f"any but {_listed(others)}" if len(others) < len(some) and len(others) <= _FEW else _listed(some)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,131 @@
+"""`causeway install`: the folders of an installation without a development stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclopts import App, Parameter
+
+from deploy.operator import folder as folders
+from deploy.site.options import PLAIN, Listing, PlainOptions, Printed, verb
+from shared.kernel.clock import SystemClock
+
+install_app = App(name="install", default_parameter=Parameter(negative=""))
+
+
+@verb(install_app)
+def init(
+    folder: Path,
+    /,
+    *,
+    kind: str,
+    instance: str | None = None,
+    url: str,
+    port: int,
+    database: str,
+    database_ca: Path,
+    kafka: str,
+    kafka_ca: Path,
+    approver: Sequence[Path],
+    options: PlainOptions = PLAIN,
+) -> Printed:
+    """Make the folder of an instance: its settings, its keys, its passwords, and the card that others need of it.
+
+    Parameters
+    ----------
+    folder
+        A new folder, where the instance will find it.
+    kind
+        Which service it is: hotline, law_enforcement, industry or audit.
+    instance
+        Its name in the directory; that of its kind if none is given.
+    url
+        Its address for parties.
+    port
+        The port that it listens on, on this machine; TLS ends before it.
+    database
+        PostgreSQL, as host:port.
+    database_ca
+        Certificates of the authority by which PostgreSQL is verified.
+    kafka
+        Kafka, as host:port, several separated by commas.
+    kafka_ca
+        Certificates of the authority by which Kafka is verified.
+    approver
+        Card of an approver; once for each, two at least. Compare key ids with theirs by voice.
+    """
+    place = folders.Place(kind, instance or kind, url, port)
+    servers = folders.Servers(kafka, kafka_ca, database, database_ca)
+    card = folders.make_instance_folder(folder, place, servers, approvers=approver, at=SystemClock().now())
+    return _printed(card, f"{folder}: hand public.json and secrets/kafka to whoever runs the exchange's Kafka")
+
+
+@verb(install_app)
+def exchange(
+    folder: Path,
+    /,
+    *,
+    kafka: str,
+    kafka_ca: Path,
+    admin_password: Path,
+    approver: Sequence[Path],
+    options: PlainOptions = PLAIN,
+) -> Printed:
+    """Make the folder of whoever runs the exchange's Kafka: who provisions it, publishes documents and sends the beat.
+
+    Parameters
+    ----------
+    folder
+        A new folder.
+    kafka
+        Kafka, as host:port, several separated by commas.
+    kafka_ca
+        Certificates of the authority by which Kafka is verified.
+    admin_password
+        File with the password of `admin`, the super user of Kafka.
+    approver
+        Card of an approver; once for each, two at least. Compare key ids with theirs by voice.
+    """
+    at = SystemClock().now()
+    folders.make_exchange_folder(
+        folder, kafka, kafka_ca=kafka_ca, admin_password=admin_password, approvers=approver, at=at
+    )
+    return Printed({"folder": str(folder)}, [f"{folder}: `causeway install admit` takes each instance in"])
+
+
+@verb(install_app)
+def admit(folder: Path, card: Path, /, *, password: Path | None = None, options: PlainOptions = PLAIN) -> Printed:
+    """Take an instance into the exchange's folder. The directory names it once `directory assemble` was published.
+
+    Parameters
+    ----------
+    folder
+        The folder of the exchange.
+    card
+        The instance's public.json. Compare its key ids with its operator by voice.
+    password
+        Its secrets/kafka; not needed again for an instance that was admitted before.
+    """
+    return _printed(folders.admit(folder, card, password=password))
+
+
+@verb(install_app)
+def database(folder: Path, /, *, admin_url: Path, options: PlainOptions = PLAIN) -> Printed:
+    """Make the database of a folder's instance, and its three roles. Doing it again sets their passwords.
+
+    Parameters
+    ----------
+    folder
+        The folder of the instance.
+    admin_url
+        File with the postgresql:// address of a role with CREATEDB and CREATEROLE.
+    """
+    name = folders.make_database(folder, admin_url)
+    text = f"causeway_{name} is there; `causeway db migrate --site {folder}/site.json` makes its tables"
+    return Printed({"instance": name}, [text])
+
+
+def _printed(card: folders.Card, *text: str) -> Printed:
+    keys = Listing(("key id", "for"), [(key.key_id, key.use) for key in card.instance.keys])
+    return Printed(card.model_dump(mode="json", exclude_none=True), [keys, *text])

@@ -1,0 +1,217 @@
+"""`causeway policy` and `causeway directory`: what is checked, put together, published and said to be newest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date, datetime
+from operator import attrgetter
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+from cyclopts.types import ExistingFile
+
+from client.cli.settings import zoned
+from deploy.operator import documents
+from deploy.operator.desk import check_policy, objections
+from deploy.policy import SAMPLE
+from deploy.site.open import site, state_directory
+from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+from shared.contracts.directory import DocumentActivated
+from shared.contracts.documents import read_leniently
+from shared.contracts.policy import Policy
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
+from shared.routing.ageing import AHEAD, aged
+from shared.routing.ageing import review as reviewed
+from shared.routing.shelf import read_policy
+
+policy_app = App(name="policy")
+directory_app = App(name="directory")
+_REVIEWED: Final = (
+    *("instrument", "review_by", "reviewer_role", "reading", "state", "confirmation", "valid_to", "succeeded_by"),
+    *("cited_by", "reasons"),
+)
+
+
+@verb(policy_app)
+def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
+    """List every reason against publishing a policy, and its law that needs review; exit code 1 if there is one.
+
+    An end or a beginning within 90 days is listed too, with exit code 0.
+
+    Parameters
+    ----------
+    file
+        The policy, as .json.
+    at
+        As of another day; UTC if it names no zone.
+    """
+    body, reasons, law = file.read_bytes(), list[tuple[str, str]](), list[tuple[str, str]]()
+    try:
+        check_policy(body)
+        law = aged(read_policy(body).document, _day(at))
+    except Refused as refused:
+        found = objections(read_leniently(Policy, body)) if refused.code != "document_invalid" else ()
+        reasons = [(each.code, each.field) for each in found] or [(refused.code, refused.field or "")]
+    document = {
+        "objections": [{"code": code, "field": field} for code, field in reasons],
+        "law": [{"instrument": instrument, "reason": why} for instrument, why in law],
+    }
+    against = Listing(("objection", "at"), reasons) if reasons else "nothing stands against it"
+    text = [against, Listing(("instrument", "needs review"), law)] if law else [against]
+    return Printed(document, text, well=not reasons and all(why in AHEAD for _, why in law))
+
+
+@verb(policy_app)
+def review(*, file: Path | None = None, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
+    """List the instruments of the policy in force, the next to be reviewed first; exit code 1 if one is aged.
+
+    A review is a new version of the policy with a later `reviewed_on`: two approve it like any other.
+
+    Parameters
+    ----------
+    file
+        Another policy, as .json.
+    at
+        As of another day; UTC if it names no zone.
+    """
+    body = file.read_bytes() if file else documents.document_in_force(state_directory(options), "policy")
+    day = _day(at)
+    found = reviewed(read_policy(body).document, day)
+    told = attrgetter(*_REVIEWED)
+    rows = [[" ".join(value) if isinstance(value, tuple) else value for value in told(each)] for each in found]
+    document = {"on": day, "instruments": [asdict(each) for each in found]}
+    table = Listing([name.replace("_", " ") for name in _REVIEWED], rows)
+    return Printed(document, [table], well=not any(each.reasons for each in found))
+
+
+@verb(policy_app)
+def sample(*, out: Path = Path("policy.json"), options: Options = OPTIONS) -> Printed:
+    """Write the sample policy to a file, to begin from. Real instruments, sample wording: no legal advice.
+
+    Parameters
+    ----------
+    out
+        File to write.
+    """
+    if out.exists():
+        raise Refused("folder_in_use", "a file of this name is there", status=400)
+    out.write_bytes(SAMPLE.read_bytes())
+    return Printed({"file": str(out)}, [str(out)])
+
+
+@verb(policy_app, "publish")
+def publish_policy(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
+    """Check a policy, approve it with the approvers' keys of the state directory, and publish it to every instance.
+
+    Parameters
+    ----------
+    file
+        The policy, as .json.
+    at
+        When it takes effect; now if no time is given. UTC if it names no zone.
+    """
+    return _publish("policy", file, at, options=options)
+
+
+@verb(directory_app, "publish")
+def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
+    """Check a directory, approve it with the approvers' keys of the state directory, and publish it to every instance.
+
+    Parameters
+    ----------
+    file
+        The directory, as .json; the one in force is directory.json of the state directory.
+    at
+        When it takes effect; now if no time is given. UTC if it names no zone.
+    """
+    return _publish("directory", file, at, options=options)
+
+
+@verb(directory_app)
+def assemble(
+    parties: ExistingFile,
+    /,
+    *,
+    out: Path = Path("directory.json"),
+    at: datetime | None = None,
+    options: Options = OPTIONS,
+) -> Printed:
+    """Put the next directory together, of a list of parties and of the instances that were admitted.
+
+    Parameters
+    ----------
+    parties
+        The parties, as a list in .json, each as a directory has it.
+    out
+        File to write, for `document draft directory` and `topics apply --directory`.
+    at
+        The day on which it is issued; today if none is given.
+    """
+    out.write_bytes(documents.assembled(site(options), parties.read_bytes(), issued_on=_day(at)))
+    return Printed({"file": str(out)}, [str(out)])
+
+
+@verb(directory_app)
+async def beat(*, once: bool = False, options: Options = OPTIONS) -> Printed:
+    """Say every 10 s which documents are newest, until interrupted, with `beat.key` of the state directory.
+
+    Parameters
+    ----------
+    once
+        Say it once, and end.
+    """
+    await documents.send_beats(site(options), once=once)
+    return Printed(None)
+
+
+@verb(directory_app)
+def move(
+    party: str,
+    instance: str,
+    /,
+    *,
+    out: Path = Path("next-directory.json"),
+    publish: Annotated[bool, Parameter(negative="")] = False,
+    at: datetime | None = None,
+    options: Options = OPTIONS,
+) -> Printed:
+    """Write the next directory, in which another instance serves a party, for `directory publish`.
+
+    The party moves when that takes effect. Its API keys do not move with it: `causeway key issue`, afterwards.
+
+    Parameters
+    ----------
+    party
+        The party, of the kind that the instance serves.
+    instance
+        The instance that is to serve it.
+    out
+        File to write.
+    publish
+        Approve it with the approvers' keys of the state directory, and publish it, as `directory publish` does.
+    at
+        With --publish: when it takes effect; now if no time is given. UTC if it names no zone.
+    """
+    if at is not None and not publish:
+        raise Refused("time_without_publishing", "--at goes with --publish", status=400)
+    out.write_bytes(documents.moved_directory(site(options), party, instance))
+    if publish:
+        return _publish("directory", out, at, options=options)
+    document = {"file": str(out), "party": party, "instance": instance}
+    return Printed(document, [f"{out}: `causeway directory publish {out}` moves {party} to {instance}"])
+
+
+def show_published(activated: DocumentActivated) -> Printed:
+    """What was published, and from when on it is in force."""
+    text = f"published {activated.digest}, in force from {activated.active_from.isoformat()}"
+    return Printed(activated.model_dump(mode="json"), [text])
+
+
+def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) -> Printed:
+    return show_published(documents.publish_file(site(options), kind, file.read_bytes(), active_from=zoned(at)))
+
+
+def _day(at: datetime | None) -> date:
+    return (zoned(at) or SystemClock().now()).date()
