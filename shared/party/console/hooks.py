@@ -98,4 +98,4 @@ class HookPages:
     async def _done(self, asked: Asked, action: str, body: bytes, *, doing: Doing) -> bytes:
         """An act, once for the form that it was sent from; what is stored of its answer."""
         done = self._routes.done(asked.identity, doing)
-        return await done_once(asked, self._routes.serving.acts, action, done, roles=ACTORS, body=body)
+        return await done_once(asked, self._routes.serving.acts, action, doing=done, roles=ACTORS, body=body)

@@ -185,7 +185,7 @@ class PreservationPages:
 
     async def _done(self, asked: Asked, row: Act, doing: Doing, *, body: bytes) -> bytes:
         """An act, once for the form that it was sent from; its answer."""
-        return await done_once(asked, self._routes.serving.acts, row.name, doing, roles=row.roles, body=body)
+        return await done_once(asked, self._routes.serving.acts, row.name, doing=doing, roles=row.roles, body=body)
 
     def _shown(
         self, asked: Asked, found: LookedPreservation | OpenedPreservation, *, status: int = 200, **more: object

@@ -238,7 +238,7 @@ class SubjectPages:
             return {"state": state}
 
         acts = self._serving.acts
-        await done_once(asked, acts, row.name, move, roles=row.roles, body=spelt(said), beside=beside)
+        await done_once(asked, acts, row.name, doing=move, roles=row.roles, body=spelt(said), beside=beside)
 
     async def _refused(self, asked: Asked, row: Act, error: Refused) -> Response:
         found = await self._found(asked)

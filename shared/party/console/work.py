@@ -65,5 +65,5 @@ class WorkPages:
     async def _done(self, asked: Asked, row: Act) -> WorkAnswered:
         said = read_model(TAKES[row], read_inputs(TAKES[row], asked.form))
         doing, acts = self._routes.doing(row, asked.id(), said, identity=asked.identity), self._routes.acts
-        answer = await done_once(asked, acts, row.name, doing, roles=row.roles, body=said.spelt(), status=200)
+        answer = await done_once(asked, acts, row.name, doing=doing, roles=row.roles, body=said.spelt(), status=200)
         return WorkAnswered.model_validate_json(answer)

@@ -108,7 +108,7 @@ class OriginApi:
         return await self._filed(identity, PostedBody(body, "application/json", None), key=key, route=route)
 
     async def act(
-        self, act: Act, referral_id: UUID, request: Request, identity: Identity, *, takes: type[Contract] | None = None
+        self, act: Act, referral_id: UUID, request: Request, *, identity: Identity, takes: type[Contract] | None = None
     ) -> Response:
         """Do an act on a referral, once for the request's idempotency key.
 
@@ -128,7 +128,7 @@ class OriginApi:
         """What does this act within a transaction, with these words of it."""
 
         async def do(session: Session) -> Contract:
-            return await _do(act, referral_id, said, self.acting(identity, session))
+            return await _do(act, referral_id, said, acting=self.acting(identity, session))
 
         return do
 
@@ -213,7 +213,7 @@ class OriginApi:
         return ReadList([parsed(value)], [digest(posted.body)], same)
 
 
-async def _do(act: Act, referral_id: UUID, said: Contract | None, acting: Acting) -> Contract:
+async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Acting) -> Contract:
     """Do it. Where nothing is said of it, a second person lets a referral go, or drops it."""
     match said:
         case Withdrawal():

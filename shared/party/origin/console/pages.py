@@ -145,7 +145,7 @@ class ReferralPages:
         return self.use.changing(reroute, asked.identity)
 
     async def _do(self, asked: Asked, act: Act, doing: Doing, *, body: bytes) -> None:
-        await done_once(asked, self.use.acts, act.name, doing, roles=act.roles, body=body)
+        await done_once(asked, self.use.acts, act.name, doing=doing, roles=act.roles, body=body)
 
     async def _amending(self, asked: Asked) -> Response:
         return await self._amendment(asked)

@@ -34,7 +34,7 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, acting: Acting) -> None:
+async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, *, acting: Acting) -> None:
     """Debit one record. Raises `DaySpent` where the day has no room for it, but for a child at risk.
 
     That is debited whether it fits or not: it cannot wait.

@@ -48,7 +48,7 @@ async def release_referral(referral_id: UUID, acting: Acting) -> str:
     origin, filed_by, content = documents.directory.party(found.party), found.filed_by, found.content
     if origin is None or filed_by is None or content is None:
         raise not_found()
-    await debit_one(acting.reviews, content, cost(content), acting)
+    await debit_one(acting.reviews, content, cost(content), acting=acting)
     again = prepare_again(
         content,
         referral_id=referral_id,

@@ -51,16 +51,16 @@ def told_again(stands: TransferStands, held: Held, letters: Letters) -> list[Dra
     """All that a hotline was told of a transfer, where it is now: its new place has heard of nothing."""
     named = {"referral_id": held.referral_id, "revision": held.revision}
     offered = TransferOfferedClear(**named, act=uuid4(), reason=stands.reason)
-    drafts = _tell(TRANSFER_OFFERED, offered, held, letters, to=stands.recipient)
+    drafts = _tell(TRANSFER_OFFERED, offered, held, letters=letters, to=stands.recipient)
     if stands.claim is not None:
         granted = ClaimGrantedClear(**named, claim=stands.claim)
-        drafts += _tell(CLAIM_GRANTED, granted, held, letters, to=stands.recipient)
+        drafts += _tell(CLAIM_GRANTED, granted, held, letters=letters, to=stands.recipient)
     elif stands.gone:
-        drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters, to=stands.recipient)
+        drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=stands.recipient)
     return drafts
 
 
-def _tell(message: MessageType, said: Contract, held: Held, letters: Letters, *, to: str) -> list[Draft]:
+def _tell(message: MessageType, said: Contract, held: Held, *, letters: Letters, to: str) -> list[Draft]:
     return letters.tell(message, said, of=held.referral_id, sender=held.party, to=to, exercise=held.exercise)
 
 
@@ -86,7 +86,7 @@ async def transfer_referral(referral_id: UUID, said: Transferring, acting: Actin
     named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
     letters, drafts = Letters(directory, acting.instance, acting.at), list[Draft]()
     for hotline in to:
-        drafts += _tell(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, letters, to=hotline)
+        drafts += _tell(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, letters=letters, to=hotline)
     acting.owe(1 + len(drafts))
     await transfers.send(drafts)
     await transfers.note([happened(TRANSFER, referral_id, party=acting.party, state=following)])
@@ -146,9 +146,9 @@ class Claiming:
         named = {"referral_id": referral_id, "revision": held.revision}
         done = await self.transfers.done(referral_id, winner)
         granted = ClaimGrantedClear(**named, claim=message.clear.act, done=done)
-        drafts = _tell(CLAIM_GRANTED, granted, held, letters, to=winner)
+        drafts = _tell(CLAIM_GRANTED, granted, held, letters=letters, to=winner)
         for other in sorted(held.claimants - {winner}):
-            drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters, to=other)
+            drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=other)
         await self.transfers.send(drafts)
 
     async def _lapse(self, referral_id: UUID) -> None:
