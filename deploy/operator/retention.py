@@ -67,7 +67,7 @@ SELECT count(*) FROM numbered
 # A deadline ends with the record that its edge carried: `of` finds these edges as `k`.
 _CLOCKS: Final = """
 deadlines AS (
-    DELETE FROM deadline AS k USING {of}
+    DELETE FROM ONLY deadline AS k USING {of}
 )"""
 #: Peers are told nothing of a subject that was erased here.
 _TRACKS: Final = """
@@ -292,7 +292,7 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
 def _records(table: str) -> str:
     """Erases those of a page of records of one class in `received` or `received_edge` that were finished before $1.
 
-    A row of `received` is also one of `track`: each row is changed once.
+    A row of `received` is also one of `track` and of `deadline`: each row is changed once.
     """
     last = " AND ".join(
         f"""NOT EXISTS (
@@ -304,7 +304,8 @@ def _records(table: str) -> str:
     tracks, own = f" AND {last}", ""
     if table == "received":
         tracks += " AND t.tableoid <> 'received'::regclass"
-        own = f", is_erased = is_erased OR ({last}), track_acts = CASE WHEN {last} THEN '{{}}' ELSE track_acts END"
+        own = f""", is_erased = is_erased OR ({last}), track_acts = CASE WHEN {last} THEN '{{}}' ELSE track_acts END,
+        told_by = NULL, steps = '[]', timers = NULL, due_at = NULL, overdue_at = NULL, aside = NULL"""
     return f"""
 WITH page AS MATERIALIZED (
     SELECT ctid AS row, subject, party, received_at AS place FROM {table}

@@ -12,8 +12,7 @@ from shared.exchange.act import OfferState
 from shared.exchange.derived import draft
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
-from shared.party.recipient.ports import Acting
-from shared.party.recipient.use_cases import look_at_item, show_item
+from shared.party.recipient.use_cases import Acting, look_at_item, show_item
 
 
 async def draft_handed_over(referral_id: UUID, acting: Acting) -> ReferralSubmission:

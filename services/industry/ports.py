@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated
 
 from pydantic import StringConstraints
 
@@ -14,9 +12,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.act import NoticeState
-from shared.formats.dsa_notices import ReportedNotice
-from shared.party.preservation.store.locations import ProviderPreservations
-from shared.party.recipient.ports import ShownItem
+from shared.party.recipient.records import ShownItem
 
 
 class ShownNotice(NoticeWords, ShownItem):
@@ -48,22 +44,3 @@ class NoticeMoved(Contract):
 
     notice_id: Uuid
     state: NoticeState
-
-
-@runtime_checkable
-class BesidePreservations(Protocol):
-    """The notices of a transaction, with what agencies want kept of the same places."""
-
-    @property
-    def preservations(self) -> ProviderPreservations: ...
-
-
-@runtime_checkable
-class ReportedNotices(Protocol):
-    """The notices of a transaction, as a provider reports of them."""
-
-    async def reported(
-        self, party: str, *, since: datetime, before: datetime, exercises: bool
-    ) -> Sequence[ReportedNotice]:
-        """Those under the DSA that came in a period, with what was done about them until now."""
-        ...

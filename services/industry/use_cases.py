@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 from uuid import UUID
 
 from services.industry.domain import AUTHORITY, PROVIDER, Period, check_suggested, removed_by
-from services.industry.ports import BesidePreservations, ReportedNotices
+from services.industry.store import PostgresNotices
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.preserving import PreservationAnswering
@@ -19,8 +20,7 @@ from shared.kernel.errors import Refused
 from shared.party.preservation import use_cases as preservation
 from shared.party.preservation.use_cases import Acting as Preserving
 from shared.party.recipient.domain import require_role
-from shared.party.recipient.ports import Acting
-from shared.party.recipient.use_cases import act
+from shared.party.recipient.use_cases import Acting, act
 from shared.vocabulary.answers import WithdrawalFate
 
 
@@ -42,8 +42,8 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
 async def reported_notices(period: Period, acting: Acting, *, exercises: bool) -> Sequence[ReportedNotice]:
     """What a provider reports of the notices of a period, for whoever may look at notices."""
     AUTHORITY.require(Subject.NOTICE, acting.role, action="read", state=NoticeState.WITHDRAWN)
-    assert isinstance(acting.items, ReportedNotices)
-    return await acting.items.reported(acting.party, since=period.begins, before=period.ends, exercises=exercises)
+    notices = cast("PostgresNotices", acting.items)
+    return await notices.reported(acting.party, since=period.begins, before=period.ends, exercises=exercises)
 
 
 async def _check_nothing_to_keep(notice_id: UUID, acting: Acting) -> None:
@@ -65,8 +65,7 @@ async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting:
     if notice is None:
         return  # whoever looks for it next says so
     AUTHORITY.require(Subject.NOTICE, acting.role, action="answer", state=notice.state)
-    assert isinstance(acting.items, BesidePreservations)
-    preservations = acting.items.preservations
+    preservations = cast("PostgresNotices", acting.items).preservations
     answered = {each.preservation_id for each in said.preservations}
     if removed := removed_by(said, notice):
         waiting = await preservations.unanswered(notice_id, acting.party, removed)

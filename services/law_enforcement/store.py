@@ -33,14 +33,12 @@ from shared.exchange.passed import Passable
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
-from shared.party.recipient.ports import ItemAct, Page
-from shared.party.recipient.ports.passings import PassedCase
-from shared.party.recipient.store.acting import Reference
+from shared.party.recipient.records import ItemAct, Page, PassedCase
 from shared.party.recipient.store.arriving import NewItem, insert_received
 from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
 from shared.party.recipient.store.erasing import erase_statement
 from shared.party.recipient.store.holds import AskedHolds
-from shared.party.recipient.store.items import PostgresItems
+from shared.party.recipient.store.items import PostgresItems, Reference
 from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
 from shared.party.recipient.store.listing import list_statement
 from shared.party.recipient.store.passing import (

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reason
+from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance, OutcomeReport, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.holds import Claim, HandOver, HoldExtension, HoldExtensionOf, HoldNamed, HoldRequest
@@ -33,11 +34,8 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.recipient.domain import Item, ItemKey, require_role, revision_of
-from shared.party.recipient.ports import Acting, Items
-from shared.party.recipient.ports.holds import Cases, Holds, OpenHold
-from shared.party.recipient.ports.leases import Lease, Leases, Leasing, claimed
-from shared.party.recipient.ports.passings import PassedCase, Passings
-from shared.party.recipient.use_cases import act, carry_out
+from shared.party.recipient.records import Lease, OpenHold, PassedCase, claimed
+from shared.party.recipient.use_cases import Acting, act, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
 
@@ -83,7 +81,7 @@ async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting:
     if case is None:
         raise not_found()
     AUTHORITY.require(Subject.CASE, acting.role, action=row.name, state=case.state)
-    leases, at = _leases(acting), acting.at
+    leases, at = _cases(acting).leases, acting.at
     before = await leases.newest(referral_id, acting.party)
     if before.keeps(acting.actor, at):
         raise claimed()
@@ -112,7 +110,7 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
     Raises `Refused`: as `use_cases.act`, `check_onward` and the guard do; `passed_on_before` for a case that came from
     another agency, `record_erased` for one of which there is nothing left to be passed on.
     """
-    found = await _passing(acting).passable(referral_id)
+    found = await _cases(acting).passable(referral_id)
     if found is None:
         raise not_found()
     if not found:
@@ -126,14 +124,14 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
     told = Passing(agency=said.agency, reason=said.reason, from_edge_id=passed.edge_id, edge_id=uuid4())
     state = await act(AGENCY, row, referral_id, said=told, acting=acting)
     # From here on nobody amends it: what has come meanwhile goes along.
-    now = await _passing(acting).passable(referral_id) or ()
+    now = await _cases(acting).passable(referral_id) or ()
     newest = replace(next((each for each in now if each.edge_id == told.from_edge_id), passed), history=passed.history)
     draft = _passed_on(case, newest, told, directory=documents.directory, at=acting.at)
     await acting.items.send([draft])
     answer = answer_of(Subject.CASE, case.state)
     assert answer is not None
     gone = PassedCase(draft.message_id, referral_id, acting.party, told.edge_id, answer.value)
-    await _passing(acting).note_passing(gone)
+    await _cases(acting).note_passing(gone)
     return state
 
 
@@ -144,13 +142,12 @@ class Refusals(NamedTuple):
     by: Collection[str]
 
 
-async def come_back(stated: Refusals, cases: Items, *, directory: DirectoryIndex, at: datetime) -> int:
+async def come_back(stated: Refusals, cases: PostgresCases, *, directory: DirectoryIndex, at: datetime) -> int:
     """Have cases again, as they stood, that an agency's instance has refused, and tell their origin; return how many.
 
     What was withdrawn meanwhile is over, and only the agency that a case went to can refuse it. Of what went by several
     messages, amended, the other has the newest that it took: it comes back once each was refused.
     """
-    assert isinstance(cases, Passings)
     passed = await cases.passings(stated.codes)
     found, count = await cases.lock([each.referral_id for each in passed]), 0
     passings = {each.message_id: _find_passing(each, found) for each in passed}
@@ -170,13 +167,15 @@ async def come_back(stated: Refusals, cases: Items, *, directory: DirectoryIndex
 
 async def _await_claim(case: Item, times: int, acting: Acting) -> None:
     """Have somebody be woken for a case that has come back so often, unless an officer has it still."""
-    if not (await _leases(acting).newest(case.subject_id, case.party)).stands(acting.at):
+    if not (await _cases(acting).leases.newest(case.subject_id, case.party)).stands(acting.at):
         of = case.party, case.subject_id, case.sender
         steps = awaits_claim(acting.at, again=times)
         await acting.items.clock((), [Happened.by(*of, step=step) for step in steps])
 
 
-async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: Callable[[], Documents]) -> None:
+async def pass_on_amended(
+    amended: Sequence[Received], cases: PostgresCases, documents: Callable[[], Documents]
+) -> None:
     """Pass on what origins have amended of cases that were passed on, to who has them, on the edges they answer on.
 
     Of the edge that was passed on, and as far as the law in force lets that agency be told: what it forbids stays here.
@@ -196,12 +195,7 @@ async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: 
             draft = _passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)
             await cases.send([draft])
             more = PassedCase(draft.message_id, case.subject_id, case.party, told.edge_id, case.state)
-            await _note_amended(more, cases)
-
-
-async def _note_amended(passed: PassedCase, cases: Items) -> None:
-    assert isinstance(cases, Passings)
-    await cases.note_amended(passed)
+            await cases.note_amended(more)
 
 
 def _find_passing(passed: PassedCase, cases: Mapping[ItemKey, Item]) -> Passing | None:
@@ -236,7 +230,7 @@ def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: Direct
 
 async def _check_not_kept(referral_id: UUID, acting: Acting) -> None:
     """Whoever else of the agency has the case is not worked against, as long as the lease lasts."""
-    if (await _leases(acting).newest(referral_id, acting.party)).keeps(acting.actor, acting.at):
+    if (await _cases(acting).leases.newest(referral_id, acting.party)).keeps(acting.actor, acting.at):
         raise claimed()
 
 
@@ -255,7 +249,7 @@ async def _check_items(referral_id: UUID, said: Question | Dispute, acting: Acti
 
 
 async def _check_none_open(referral_id: UUID, acting: Acting) -> None:
-    if await _holds(acting).open(referral_id, acting.party) is not None:
+    if await _cases(acting).holds.open(referral_id, acting.party) is not None:
         raise Refused("hold_open", "one is open already: extend or release it", status=409)
 
 
@@ -267,7 +261,7 @@ async def _extension(referral_id: UUID, said: HoldExtension, acting: Acting) -> 
 
 
 async def _open_hold(referral_id: UUID, acting: Acting) -> OpenHold:
-    hold = await _holds(acting).open(referral_id, acting.party)
+    hold = await _cases(acting).holds.open(referral_id, acting.party)
     if hold is None:
         if (referral_id, acting.party) not in await acting.items.find([referral_id]):
             raise not_found()
@@ -275,23 +269,6 @@ async def _open_hold(referral_id: UUID, acting: Acting) -> OpenHold:
     return hold
 
 
-def _passing(acting: Acting) -> Passings:
-    """An agency's items are cases, and cases can be passed on."""
-    assert isinstance(acting.items, Passings)
-    return acting.items
-
-
-def _leases(acting: Acting) -> Leases:
-    """An agency's items are cases, and cases have leases."""
-    assert isinstance(acting.items, Leasing)
-    return acting.items.leases
-
-
-def _holds(acting: Acting) -> Holds:
-    return _cases(acting).holds
-
-
-def _cases(acting: Acting) -> Cases:
-    """An agency's items are cases, and cases have holds."""
-    assert isinstance(acting.items, Cases)
-    return acting.items
+def _cases(acting: Acting) -> PostgresCases:
+    """Return an agency's items, which are cases."""
+    return cast("PostgresCases", acting.items)

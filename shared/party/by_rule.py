@@ -32,8 +32,8 @@ from shared.party.apart import Apart
 from shared.party.attention import Source
 from shared.party.questions.store import PostgresQuestions, raised_waits
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
-from shared.party.recipient.ports import Acting, Items
-from shared.party.recipient.use_cases import carry_out
+from shared.party.recipient.store.items import PostgresItems
+from shared.party.recipient.use_cases import Acting, carry_out
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
@@ -48,7 +48,7 @@ from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 BATCH: Final = 50
 LOOK_EVERY_S: Final = 5.0
 #: The items of one kind within a transaction.
-ItemsOf = Callable[[asyncpg.Connection, KeyEncryptionKey], Items]
+ItemsOf = Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class Ruling:
 
     rule: ByRule
     session: Session
-    items: Items
+    items: PostgresItems
     directory: DirectoryIndex
     taking: Taking
 

@@ -24,7 +24,7 @@ PLANTS = [
     ("services", "services/hotline/domain.py", "import services.industry.domain"),
     ("service", "services/hotline/domain.py", "import services.hotline.ports"),
     ("service", "services/industry/ports.py", "import services.industry.use_cases"),
-    ("service", "services/industry/use_cases.py", "import services.industry.store"),
+    ("service", "services/industry/store.py", "import services.industry.use_cases"),
     ("service", "services/industry/settings.py", "import services.industry.store"),
     ("service", "services/hotline/store.py", "import services.hotline.api"),
     ("service", "services/hotline/api.py", "import services.hotline.bus"),

@@ -115,9 +115,9 @@ WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
 _STATE = "CASE WHEN i % 500 IN (0, 7) OR i <= 50 THEN '{begun}' ELSE '{done}' END"
 _ITEM = f"""
 INSERT INTO received (subject, party, kind, sender, exercise, state, received_at, changed_at, purpose, revision,
-                      edge_revision, numbers, edge, record, wrapped_key, priority)
+                      edge_revision, numbers, edge, record, wrapped_key, priority, edge_id, peer, side, track)
 SELECT {_ID}, {_PARTY}, '{{kind}}', {SENDER}, false, {_STATE}, {_AGO}, {_AGO}, 'p1', 1, 1, '{{{{1}}}}',
-       '{{{{"a": 1}}}}', {_PROOF}, decode(repeat('ef', 60), 'hex'), {PRIORITY}
+       '{{{{"a": 1}}}}', {_PROOF}, decode(repeat('ef', 60), 'hex'), {PRIORITY}, uuidv4(), '', 0, uuidv4()
 FROM generate_series(1, {{rows}}) AS i
 """
 _DEADLINES, _PLACES = filled_loops.deadlines(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)

@@ -24,7 +24,7 @@ WHERE peer = $1 AND lane = $2
 #: The comparison with the peer's holdings would bring the messages back: their tracks are forgotten, too.
 _FORGET = (
     "DELETE FROM segment WHERE peer = $1 AND lane = $2 AND first <= $3",
-    "UPDATE track SET peer = NULL WHERE peer = $1 AND side = 2 AND track = ANY($2::uuid[])",
+    "UPDATE track SET peer = '' WHERE peer = $1 AND side = 2 AND track = ANY($2::uuid[])",
 )
 
 

@@ -21,7 +21,7 @@ from shared.party.bulk.store import KeyedLine, LineKeys
 from shared.party.bulk.use_cases import act_on_many
 from shared.party.posted import PostedBody, read_list
 from shared.party.recipient.api import ItemRoutes
-from shared.party.recipient.ports import Acting
+from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.batches import LIST, AnswerRefused, batched
 from shared.runtime.http.edge import read_key, read_model

@@ -19,7 +19,9 @@ from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
 from shared.party.bulk.domain import Line, groups
 from shared.party.recipient.domain import Item, ItemKey
-from shared.party.recipient.ports import Acting, ActOn, ItemAct, Items
+from shared.party.recipient.records import ItemAct
+from shared.party.recipient.store.items import PostgresItems
+from shared.party.recipient.use_cases import Acting, ActOn
 
 #: What became of a line: the state that its act has led to, or why it was refused.
 Outcome = str | Refused
@@ -39,7 +41,7 @@ class Batch(Protocol):
 
 @runtime_checkable
 class Removable(Protocol):
-    """Items that lie where others may ask to keep what is there."""
+    """PostgresItems that lie where others may ask to keep what is there."""
 
     async def before_removing(self, party: str, subjects: Sequence[UUID]) -> None:
         """Wait until nobody asks for what lies where these do; who asks waits until this transaction has ended."""
@@ -49,7 +51,7 @@ class Removable(Protocol):
 class GatheredItems:
     """The items of one line: what its act would write is gathered. All else is as the items that it stands for."""
 
-    def __init__(self, items: Items, found: Mapping[ItemKey, Item]) -> None:
+    def __init__(self, items: PostgresItems, found: Mapping[ItemKey, Item]) -> None:
         self._items = items
         self._found = found
         self.acts: list[ItemAct] = []
@@ -134,7 +136,7 @@ async def _together(group: Sequence[Line], act_on: ActOn, acting: Acting) -> dic
     return outcomes
 
 
-async def _write(gathered: Sequence[GatheredItems], items: Items) -> None:
+async def _write(gathered: Sequence[GatheredItems], items: PostgresItems) -> None:
     for item in (each for own in gathered for each in own.erased):
         await items.erase(item)
     for item in (each for own in gathered for each in own.kept):
@@ -145,5 +147,5 @@ async def _write(gathered: Sequence[GatheredItems], items: Items) -> None:
 
 
 def _by(acting: Acting, own: GatheredItems) -> Acting:
-    items = cast("Items", own)
+    items = cast("PostgresItems", own)
     return Acting(acting.party, acting.role, acting.actor, items, acting.directory, acting.at)

@@ -33,8 +33,9 @@ from shared.party.questions.domain import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.api import Serving
 from shared.party.recipient.domain import RecipientKind
-from shared.party.recipient.ports import Acting, ActOn, Items, Page, ShownItem
-from shared.party.recipient.use_cases import list_items, look_at_item, show_evidence, show_item
+from shared.party.recipient.records import Page, ShownItem
+from shared.party.recipient.store.items import PostgresItems
+from shared.party.recipient.use_cases import Acting, ActOn, list_items, look_at_item, show_evidence, show_item
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
@@ -77,7 +78,7 @@ class SubjectKind:
     title: str
     one: str
     recipient: RecipientKind
-    items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items]
+    items: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems]
     act_on: ActOn
     numbers: Callable[[ShownItem], Sequence[int]]
     rows: str

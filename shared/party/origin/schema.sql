@@ -204,7 +204,9 @@ CREATE TABLE edge (
     CONSTRAINT edge_referred CHECK ((state = 'referred') <= (message_id IS NULL)),
     CONSTRAINT edge_planned CHECK ((state = 'planned') <= (window_ends IS NOT NULL AND issue_at IS NOT NULL))
 ) INHERITS (track);
-CREATE UNIQUE INDEX edge_track ON edge (peer, side, track) WHERE peer IS NOT NULL;
+ALTER TABLE edge ALTER peer SET DEFAULT '', ALTER side SET DEFAULT 2,
+    ALTER track SET DEFAULT '00000000-0000-0000-0000-000000000000';
+CREATE INDEX edge_track ON edge (peer, side, track);
 CREATE INDEX edge_subject ON edge (subject) WHERE subject IS NOT NULL;
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;

@@ -17,8 +17,9 @@ from shared.exchange.evidence import Witness
 from shared.exchange.states import personal
 from shared.kernel.clock import Clock
 from shared.party.recipient.domain import RecipientKind
-from shared.party.recipient.ports import Acting, ActOn, Items, Page
-from shared.party.recipient.use_cases import list_items, show_evidence, show_item
+from shared.party.recipient.records import Page
+from shared.party.recipient.store.items import PostgresItems
+from shared.party.recipient.use_cases import Acting, ActOn, list_items, show_evidence, show_item
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.database.feed_reading import FeedListener
@@ -58,7 +59,7 @@ class ItemRoutes:
     serving: Serving
     recipient: RecipientKind
     moved: Callable[[UUID, str], Contract]
-    items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items]
+    items: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems]
     act_on: ActOn
 
     async def page(self, identity: Identity, page: Page) -> Response:
@@ -102,7 +103,7 @@ class ItemRoutes:
             at=serving.clock.now(),
         )
 
-    def _items(self, session: Session) -> Items:
+    def _items(self, session: Session) -> PostgresItems:
         return self.items(session.driver, self.serving.kek)
 
 

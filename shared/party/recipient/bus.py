@@ -13,8 +13,8 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import RecipientKind
-from shared.party.recipient.ports import Items, OwnEdges
-from shared.party.recipient.use_cases import not_raised, receive
+from shared.party.recipient.store.items import PostgresItems
+from shared.party.recipient.use_cases import OwnEdges, not_raised, receive
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -42,7 +42,7 @@ class RecipientDoor:
         self,
         recipient: RecipientKind,
         *,
-        items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items],
+        items: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems],
         kek: KeyEncryptionKey,
         origin: OriginSide | None = None,
         asked: AskedSide | None = None,

@@ -1,9 +1,9 @@
 -- What other parties sent, one row for each subject and recipient party: offers to hotlines, notices to providers, cases
 -- of agencies. A column of one kind is null in rows of the others. Whoever can write this table can hide a row from its
 -- party or misstate its progress here; the sender and audit still show that it was sent, taken and answered.
--- A row is also that of the track on which its subject came (shared/runtime/delivery/tracks.sql).
+-- A row is also that of the track on which its subject came (shared/runtime/delivery/tracks.sql), and that of the
+-- deadline of its edge (shared/runtime/timers/schema.sql): its subject, party, edge and purpose are columns of these.
 CREATE TABLE received (
-    subject uuid NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     changed_at timestamptz NOT NULL DEFAULT now(),
     -- When the record that stands came, if it replaced an earlier one.
@@ -21,13 +21,11 @@ CREATE TABLE received (
     -- Of these, those that its sender told of: done elsewhere, before the party moved here.
     told integer NOT NULL DEFAULT 0,
     exercise boolean NOT NULL,
-    party text NOT NULL,
     kind text NOT NULL,
     sender text NOT NULL,
     -- The party that passed it on, if that is not the sender.
     passed_by text,
     state text NOT NULL,
-    purpose text NOT NULL,
     -- As its sender says; null where a provider is not told.
     priority text,
     -- The class of its edge; empty where it names none.
@@ -37,8 +35,6 @@ CREATE TABLE received (
     -- Of a notice, by which a provider's own report counts it: no record is opened for that.
     language text,
     incident_kind text,
-    -- Of a case, by which it can be passed on.
-    edge_id uuid,
     -- The agency's own reference of a case, under a key of its own, and a keyed token by which it is found. Rows tell
     -- which cases the agency calls alike, and not how.
     case_reference bytea,
@@ -57,12 +53,19 @@ CREATE TABLE received (
     CONSTRAINT received_record_bound CHECK (octet_length(record) <= 131072),
     CONSTRAINT received_reference_bound CHECK (octet_length(case_reference) <= 128),
     CONSTRAINT received_token_bound CHECK (octet_length(reference_token) = 16)
-) INHERITS (track) WITH (toast_tuple_target = 640);
-CREATE UNIQUE INDEX received_track ON received (peer, side, track) WHERE peer IS NOT NULL;
--- An act updates the row and must not write its ciphertext and its edge again. Compressing them only costs CPU time.
-ALTER TABLE received
-    ALTER COLUMN edge SET STORAGE EXTERNAL,
-    ALTER COLUMN record SET STORAGE EXTERNAL;
+) INHERITS (track, deadline) WITH (toast_tuple_target = 1600);
+CREATE UNIQUE INDEX received_track ON received (peer, side, track);
+-- The deadline of its edge, as shared/runtime/timers/schema.sql finds it.
+CREATE INDEX received_deadline ON received (edge_id, party);
+CREATE INDEX received_told ON received (told_by, party) WHERE told_by IS NOT NULL;
+CREATE INDEX received_due ON received (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)
+    WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+CREATE INDEX received_ending ON received (party, overdue_at, edge_id)
+    WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+CREATE INDEX received_aside ON received (edge_id) WHERE aside IS NOT NULL;
+-- An act updates the row and must not write its ciphertext and its edge again. Ciphertext cannot be compressed.
+ALTER TABLE received ALTER COLUMN record SET STORAGE EXTERNAL;
 -- The list of a party: all rows, those in a state, those of a sender, those with a child at risk.
 CREATE INDEX received_by_place ON received (party, place, subject);
 CREATE INDEX received_by_state ON received (party, state, place, subject);

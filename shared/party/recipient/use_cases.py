@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, WithdrawalAnswer
@@ -44,7 +46,8 @@ from shared.kernel.ids import uuid4
 from shared.party.opened import tell_opened
 from shared.party.questions.domain import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
-from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
+from shared.party.recipient.records import Page, ShownItem
+from shared.party.recipient.store.items import PostgresItems
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
@@ -52,11 +55,40 @@ from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.reveal import RevealReason
 
 
+class OwnEdges(Protocol):
+    """The edges of an originating party's own referrals within one transaction."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What the answers that were applied mean to their parties."""
+
+    async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
+        """Apply answers in order; message id → code for each that the state machine refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who acts, when, on what: everything that all acts on items need. `actor` is opaque, for audit."""
+
+    party: str
+    role: Role
+    actor: str
+    items: PostgresItems
+    directory: DirectoryIndex
+    at: datetime
+
+
+class ActOn(Protocol):
+    """A service's use case for its own acts: what it checks itself, then `use_cases.act`. Returns the new state."""
+
+    async def __call__(self, row: Act, subject_id: UUID, /, *, said: Contract | None, acting: Acting) -> str: ...
+
+
 async def receive(
     recipient: RecipientKind,
     messages: Sequence[Received],
     *,
-    items: Items,
+    items: PostgresItems,
     edges: OwnEdges | None = None,
 ) -> dict[UUID, str]:
     """Apply a batch in order: what others send and take back and, where the service is an origin too, their answers.
@@ -92,9 +124,10 @@ async def receive(
         row = (recipient.amending if amends else recipient.arriving)[message.message]
         now[key] = item
         events.append(happened(row, key[0], party=key[1], state=item.state))
+    # Before the items: a new one is stored with its deadline.
+    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, [*came.new, *came.further], now)))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, [*came.new, *came.further], now)))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -131,7 +164,9 @@ class _Came:
         return False
 
 
-async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKey, Item], *, items: Items) -> None:
+async def _keep(
+    came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKey, Item], *, items: PostgresItems
+) -> None:
     amended = {key for key in before if now[key].revision != before[key].revision}
     amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
     brought = came.resumed | came.heard | amended
@@ -292,7 +327,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     return following
 
 
-async def not_raised(codes: Mapping[UUID, str], items: Items, *, by: Collection[str]) -> None:
+async def not_raised(codes: Mapping[UUID, str], items: PostgresItems, *, by: Collection[str]) -> None:
     """Note questions and disputes as refused, with the codes of their messages. `by`: the parties of that instance."""
     for each in await items.questions.refused(codes, by):
         of = each.between.party, each.between.told_by, each.between.counterpart

@@ -125,7 +125,8 @@ SELECT 'table ' || relname AS object, concat_ws(', ',
     'kind ' || relkind::text, 'persistence ' || relpersistence::text, 'owner ' || owner,
     CASE WHEN relrowsecurity THEN 'row security on' END, CASE WHEN relforcerowsecurity THEN 'forced on its owner' END,
     'with ' || array_to_string(reloptions, ' '),
-    'inherits ' || (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = oid),
+    'inherits ' || (SELECT string_agg(inhparent::regclass::text, ' ' ORDER BY inhseqno) FROM pg_inherits
+                    WHERE inhrelid = oid),
     CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid) END) AS definition
 FROM held
 UNION ALL

@@ -4,20 +4,20 @@
 -- `track_edges` of side 0: by id, the highest revision and the digest of its content. Other content needs a higher
 -- revision.
 -- Tables of subjects inherit these columns: the first edge of a track, and what was received, are rows of theirs. A key
--- is in one of them. `peer` is null in rows of theirs that are no track.
+-- is in one of them. `peer` is empty in rows of theirs that are no track.
 CREATE TABLE track (
-    peer text,
-    side smallint,
-    track uuid,
+    peer text NOT NULL,
+    side smallint NOT NULL,
+    track uuid NOT NULL,
     subject uuid,
     owner text,
     other text,
     track_acts uuid[],
     track_edges jsonb,
     is_withdrawn boolean NOT NULL DEFAULT false,
-    is_erased boolean NOT NULL DEFAULT false
+    is_erased boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (peer, side, track)
 ) WITH (fillfactor = 70);
-CREATE UNIQUE INDEX track_key ON track (peer, side, track);
 CREATE INDEX track_subject ON track (subject);
 COMMENT ON TABLE track IS 'Retention: 3,653 days from the day of its subject; after an erasure without its acts.';
 

@@ -1,29 +1,31 @@
 -- Deadlines: an edge as one of its parties knows it, the steps that both parties know, and what follows from these and
 -- the published law. Timers and times can be emptied and counted again. A person who can write this table can keep a
 -- party from hearing that something is due, and can end a preservation early or late. Records and answers stay visible.
+-- `received` inherits these columns: of the edge in its row, a recipient's deadline is that row. An edge of a party is in
+-- one of the tables. `told_by` is null in rows without a deadline.
 
 CREATE TABLE deadline (
     edge_id uuid NOT NULL,
     party text NOT NULL,
     -- The id by which this party knows the subject, and the id that messages carry. They differ for notices at the origin.
     subject uuid NOT NULL,
-    told_by uuid NOT NULL,
-    origin text NOT NULL,
-    recipient text NOT NULL,
+    told_by uuid,
+    origin text,
+    recipient text,
     purpose text NOT NULL,
-    rules text[] NOT NULL,
+    rules text[],
     -- Set for preservations only: the legal instrument, and the clock event of the request. Both are empty otherwise.
     instrument text NOT NULL DEFAULT '',
     begins text NOT NULL DEFAULT '',
     acknowledge_h integer,
     act_h integer,
-    begun_at timestamptz NOT NULL,
+    begun_at timestamptz,
     -- [at, did, code, of] in order, each once. `at` is in microseconds since 1970.
     steps jsonb NOT NULL DEFAULT '[]',
     -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first. Null until the law has counted them once.
     timers jsonb,
     -- The time of the scheduler's next look: at once where the law has not counted, null while no notification is left.
-    due_at timestamptz DEFAULT '-infinity',
+    due_at timestamptz,
     -- The time at which the first open timer falls due or fell due. Null: no timer is open.
     overdue_at timestamptz,
     -- A code: the reason why deadlines cannot be counted. The scheduler tries again at `due_at`.
@@ -42,7 +44,8 @@ CREATE INDEX deadline_subject ON deadline (subject, party) WHERE subject <> told
 CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
 -- A deadline belongs to a subject of any resource: every act that the role may do sees it and adds its step. Only
--- `apply` removes one.
-SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'deadline');
+-- the owner removes one: retention.
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE (told_by, origin, recipient, rules, acknowledge_h, act_h, begun_at,
+    steps, timers, due_at, overdue_at, aside)', 'deadline');
 SELECT pg_temp.isolate('deadline', NULL,
     added => 'submit release amend reroute apply', changed => 'acts', removed => 'apply');

@@ -67,6 +67,23 @@ def new_rows(edges: Sequence[Clocked], law_at: LawAt | None) -> list[Deadline]:
     return [count_at_act(Deadline(edge), law_at) for edge in edges]
 
 
+def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], Deadline]:
+    """Take the deadlines that the transaction begins for these edges and parties. The caller inserts them."""
+    noted: list[_Noted] = driver.late.get(Late.STEPS, [])
+    named, taken = _by_name(step for each in noted for step in each.steps), dict[tuple[UUID, str], Deadline]()
+    for at, each in enumerate(noted):
+        rest = []
+        for edge in each.begun:
+            key = (edge.edge_id, edge.party)
+            if key not in keys or key in taken:
+                rest.append(edge)
+                continue
+            row = new_rows([edge], find_law(driver))[0]
+            taken[key] = add_steps(row, _of(row, named), find_law(driver))
+        noted[at] = each._replace(begun=rest)
+    return taken
+
+
 def find_law(driver: asyncpg.Connection) -> LawAt | None:
     """Return the law by which the transactions of this connection count; None while there is none."""
     law_at: LawAt | None = driver.database.law_at

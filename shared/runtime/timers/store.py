@@ -33,7 +33,26 @@ _COUNTED: Final = Columns[Deadline](
     }
 )
 _EDGE_FIELDS: Final = tuple(field.name for field in fields(Clocked))
-_BEGIN: Final = insert("deadline", DEADLINE, end="ON CONFLICT DO NOTHING")
+#: A row that another table has, and that has no deadline, gets this one.
+_BEGIN_THERE: Final = Statement(
+    """
+UPDATE deadline AS d SET told_by = rows.told_by, origin = rows.origin, recipient = rows.recipient,
+    rules = string_to_array(rows.rules, chr(31)), acknowledge_h = rows.acknowledge_h, act_h = rows.act_h,
+    begun_at = rows.begun_at, steps = rows.steps::jsonb, timers = rows.timers::jsonb, due_at = rows.due_at,
+    overdue_at = rows.overdue_at, aside = rows.aside
+FROM {rows} WHERE d.edge_id = ANY({edge_ids}) AND (d.edge_id, d.party) = (rows.edge_id, rows.party)
+  AND d.told_by IS NULL
+""",
+    rows=DEADLINE,
+    edge_ids="uuid[]",
+)
+_BEGIN: Final = insert(
+    "deadline",
+    DEADLINE,
+    end="""WHERE NOT EXISTS (
+    SELECT FROM deadline AS d WHERE (d.edge_id, d.party) = (rows.edge_id, rows.party) OFFSET 0
+) ON CONFLICT DO NOTHING""",
+)
 # Rows are named by plain columns as well: for a join alone the planner may read all rows of the party.
 _LOCK_NAMED: Final = """
 SELECT d.* FROM deadline AS d
@@ -42,9 +61,10 @@ JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (told_by, party, counterpar
 WHERE d.told_by = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE OF d
 """
 _LOCK_EDGES: Final = """
-SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE
+SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) AND d.told_by IS NOT NULL
+ORDER BY d.edge_id, d.party FOR UPDATE
 """
-_READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1"
+_READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1 AND told_by IS NOT NULL"
 # Row-level security lets an index find the rows by CASE; with COALESCE the statement would read all rows.
 _TAKE_DUE: Final = """
 SELECT d.* FROM deadline AS d
@@ -62,7 +82,7 @@ WHERE d.edge_id = ANY({edge_ids}) AND d.edge_id = counted.edge_id AND d.party = 
     edge_ids="uuid[]",
 )
 _SET_ASIDE: Final = "UPDATE deadline SET due_at = $3, aside = $4 WHERE edge_id = $1 AND party = $2"
-_COUNT_ALL_AGAIN: Final = "UPDATE deadline SET due_at = '-infinity'"
+_COUNT_ALL_AGAIN: Final = "UPDATE deadline SET due_at = '-infinity' WHERE told_by IS NOT NULL"
 _COUNT_ASIDE: Final = """
 SELECT count(*) AS count, count(*) FILTER (WHERE due_at > $1) AS ahead FROM deadline WHERE aside IS NOT NULL
 """
@@ -146,7 +166,9 @@ def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
 
 def gather_rows(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
     """Have rows added with the next statement of the last step. A row that exists stays as it is."""
-    gather_part(driver, _BEGIN.part(rows=bind_rows(rows)))
+    bound = bind_rows(rows)
+    gather_part(driver, _BEGIN_THERE.part(rows=bound, edge_ids=[each.edge.edge_id for each in rows]))
+    gather_part(driver, _BEGIN.part(rows=bound))
 
 
 async def lock_named(driver: asyncpg.Connection, names: Collection[tuple[UUID, str, str]]) -> list[Deadline]:
@@ -244,10 +266,15 @@ def to_row(row: asyncpg.Record) -> Deadline:
     )
 
 
+def spell(row: Deadline) -> tuple[str, str | None]:
+    """Return steps and timers as their columns hold them."""
+    return to_json(row.steps).decode(), None if row.timers is None else to_json(row.timers).decode()
+
+
 def _counted(rows: Sequence[Deadline]) -> dict[str, Sequence[Any]]:
     return {
-        "steps": [to_json(each.steps).decode() for each in rows],
-        "timers": [None if each.timers is None else to_json(each.timers).decode() for each in rows],
+        "steps": [spell(each)[0] for each in rows],
+        "timers": [spell(each)[1] for each in rows],
         "due_at": [each.due_at for each in rows],
         "overdue_at": [each.overdue_at for each in rows],
         "aside": [each.aside for each in rows],

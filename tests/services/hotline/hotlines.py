@@ -18,8 +18,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.party.origin.bus import OriginBus
-from shared.party.recipient.ports import Acting
-from shared.party.recipient.use_cases import act
+from shared.party.recipient.use_cases import Acting, act
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory

@@ -21,7 +21,7 @@ from shared.kernel.clock import ManualClock
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
-from shared.party.recipient.ports import Acting
+from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory

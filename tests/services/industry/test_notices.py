@@ -27,8 +27,9 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.ports import Acting, Page
+from shared.party.recipient.records import Page
 from shared.party.recipient.store import arriving
+from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate

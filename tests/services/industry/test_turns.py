@@ -22,7 +22,7 @@ from shared.kernel.ids import uuid7
 from shared.party.bulk.domain import Line
 from shared.party.bulk.use_cases import act_on_many
 from shared.party.preservation.store.locations import ProviderPreservations
-from shared.party.recipient.ports import Acting
+from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.catalogue import find_differences, read_catalogue
 from shared.runtime.database.transactions import RowScope, Session
 from tests.services.deliveries import AT, LOCATION, PROVIDER, issued

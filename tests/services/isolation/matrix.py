@@ -137,7 +137,10 @@ async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: Row
     effects: Effects = {(relation, state): set() for relation in Relation for state in held.states}
     statements = {
         SEES: f"SELECT {held.key} FROM {held.table}",
-        CHANGES: f"UPDATE {held.table} SET party = party RETURNING {held.key}",
+        # Of a deadline the service changes no party.
+        CHANGES: f"UPDATE {held.table} SET {{0}} = {{0}} RETURNING {held.key}".format(
+            "due_at" if held.table == "deadline" else "party"
+        ),
         REMOVES: f"DELETE FROM {held.table} RETURNING {held.key}",
     }
     try:

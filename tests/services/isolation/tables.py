@@ -124,7 +124,7 @@ def _of_edges(action: str) -> set[str]:
         "release": {ADDS, CHANGES},
         "amend": {ADDS, CHANGES},
         "reroute": {ADDS, CHANGES},
-        "apply": {ADDS, CHANGES, REMOVES},
+        "apply": {ADDS, CHANGES},
     }.get(action, {CHANGES})
 
 
@@ -303,7 +303,7 @@ def _of_noticed(action: str) -> set[str]:
 
 
 def _deadlines(service: str) -> Isolated:
-    """Any act of a party may write the deadlines of its edges. The service alone removes them."""
+    """Any act of a party may write the deadlines of its edges. Retention alone removes them."""
     return Isolated(service, "deadline", ANY, Kept, "edge_id", _DEADLINE, has_state=False, allows=_of_edges)
 
 

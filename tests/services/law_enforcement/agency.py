@@ -19,7 +19,7 @@ from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.recipient.ports import Acting
+from shared.party.recipient.use_cases import Acting
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Settlement, Unit

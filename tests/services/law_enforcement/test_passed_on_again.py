@@ -15,7 +15,7 @@ from shared.exchange.message import Draft, Received
 from shared.exchange.passed import bound
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, applied
-from shared.party.recipient.ports.passings import PassedCase
+from shared.party.recipient.records import PassedCase
 from shared.vocabulary.agencies import CaseReferReason
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World, world

@@ -18,6 +18,8 @@ from shared.runtime.database.columns import Bound, Columns, Json, Statement
 from shared.runtime.database.transactions import gather_part, gather_placed, take_placed
 from shared.runtime.delivery.tracks import TrackSide
 
+_NO_TRACK: Final = UUID(int=0)
+
 
 # Not frozen, as a draft is not.
 @dataclass(slots=True)
@@ -43,9 +45,9 @@ class EdgeRow:
     window_ends: datetime | None = None
     issue_at: datetime | None = None
     # The track, in the row of its first edge.
-    peer: str | None = None
-    side: int | None = None
-    track: UUID | None = None
+    peer: str = ""
+    side: int = TrackSide.OWN
+    track: UUID = _NO_TRACK
     subject: UUID | None = None
     owner: str | None = None
     other: str | None = None
@@ -171,7 +173,6 @@ def _with_tracks(edges: Iterable[EdgeRow]) -> list[EdgeRow]:
         replace(
             row,
             peer=row.instance,
-            side=TrackSide.OWN,
             track=key_of(row.party, other, subject=subject),
             subject=subject,
             owner=row.party,

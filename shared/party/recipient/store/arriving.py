@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, 
 from shared.exchange.act import Offered, Subject
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, shown
+from shared.exchange.timers import Deadline
 from shared.kernel.errors import Defect
 from shared.messaging.tracks import act_of, track_of
 from shared.party.recipient.domain import item_numbers, revision_of
@@ -22,6 +24,7 @@ from shared.runtime.database.columns import Columns, Json, Statement
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import OpenedRecord, pack_opened, unpack_opened
 from shared.runtime.delivery.tracks import TrackSide, spell_edges
+from shared.runtime.timers.store import spell
 
 RowT = TypeVar("RowT")
 
@@ -53,6 +56,17 @@ class NewItem(NamedTuple):
     other: str
     track_acts: Sequence[str]
     track_edges: Json
+    told_by: UUID | None = None
+    origin: str | None = None
+    recipient: str | None = None
+    rules: Sequence[str] | None = None
+    acknowledge_h: int | None = None
+    act_h: int | None = None
+    begun_at: datetime | None = None
+    steps: Json = "[]"
+    timers: Json | None = None
+    due_at: datetime | None = None
+    overdue_at: datetime | None = None
 
 
 _FIRST: Final = {
@@ -70,14 +84,16 @@ arrived AS MATERIALIZED (
            edge::json AS edge, CASE WHEN is_erased THEN '' ELSE record END AS record,
            CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key,
            peer, side, track, owner, other, string_to_array(track_acts, chr(31))::uuid[] AS track_acts,
-           track_edges::jsonb AS track_edges
+           track_edges::jsonb AS track_edges, told_by, origin, recipient, string_to_array(rules, chr(31)) AS rules,
+           acknowledge_h, act_h, begun_at, steps::jsonb AS steps, timers::jsonb AS timers, due_at, overdue_at
     FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
 )"""
 _OF_EDGE: Final = "edge_id, edge, record, wrapped_key"
 _OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", "))
 _OF_ITEM: Final = f"""
 subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, numbers, language, incident_kind,
-peer, side, track, owner, other, track_acts, track_edges, {_OF_EDGE}"""
+peer, side, track, owner, other, track_acts, track_edges, told_by, origin, recipient, rules, acknowledge_h, act_h,
+begun_at, steps, timers, due_at, overdue_at, {_OF_EDGE}"""
 
 
 def insert_locations(tokens: str, located: Columns[RowT]) -> Statement:
@@ -154,6 +170,24 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, kind: Subj
     return [_new_item(each, kek, kind=kind, is_case=kind is Subject.CASE) for each in messages]
 
 
+def with_deadline(item: NewItem, begun: Deadline) -> NewItem:
+    """Return a row that is also that of a deadline."""
+    edge, (steps, timers) = begun.edge, spell(begun)
+    return item._replace(
+        told_by=edge.told_by,
+        origin=edge.origin,
+        recipient=edge.recipient,
+        rules=edge.rules,
+        acknowledge_h=edge.acknowledge_h,
+        act_h=edge.act_h,
+        begun_at=edge.begun_at,
+        steps=steps,
+        timers=timers,
+        due_at=begun.due_at,
+        overdue_at=begun.overdue_at,
+    )
+
+
 def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_case: bool) -> NewItem:
     edge, spelt, record = message.edge, message.spelt, message.sealed
     if edge is None or spelt is None:
@@ -174,7 +208,7 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         numbers=() if is_case else item_numbers(message),
         language=None if notice is None else notice.language,
         incident_kind=None if notice is None else notice.incident_kind.value,
-        edge_id=message.clear.edge_id if is_case and message.carried else None,  # type: ignore[attr-defined]
+        edge_id=getattr(message.clear, "edge_id", None),
         edge=spelt.edge.decode(),
         record=protected,
         wrapped_key=wrapped_key,

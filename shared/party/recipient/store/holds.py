@@ -21,7 +21,7 @@ from shared.contracts.holds import (
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.party.recipient.domain import Item
-from shared.party.recipient.ports.holds import AskedHold, HoldPage, OpenHold
+from shared.party.recipient.records import AskedHold, HoldPage, OpenHold
 from shared.party.waiting import RANK_MAX, Place, Waiting, Waits, next_act
 from shared.runtime.database.pages import place_cursor, read_place
 

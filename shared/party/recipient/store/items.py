@@ -9,41 +9,59 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from shared.contracts.base import Contract
-from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.questions import RaisedClear
-from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Clocked, Happened
-from shared.exchange.events import Event
-from shared.exchange.message import Draft, Received, Record
+from shared.exchange.message import Received, Record
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
-from shared.party.opened import note_look
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey
-from shared.party.recipient.ports import ItemAct, Page, ShownItem
-from shared.party.recipient.store.acting import Reference, move
-from shared.party.recipient.store.arriving import INSERT_EDGES, NEW, REPLACE, NewItem, new_items, open_record
+from shared.party.recipient.records import ItemAct, Page, ShownItem
+from shared.party.recipient.store.arriving import (
+    INSERT_EDGES,
+    NEW,
+    REPLACE,
+    NewItem,
+    new_items,
+    open_record,
+    with_deadline,
+)
 from shared.party.recipient.store.erasing import ERASED_RECEIVED
 from shared.party.recipient.store.listing import list_statement, read_page
 from shared.party.recipient.store.questions import acted, heard
 from shared.party.recipient.store.views import view, words
-from shared.party.recipient.store.withdrawn import KEPT_UNTIL, UNANSWERED
 from shared.party.sought import Sought
-from shared.runtime.database.columns import Bound, Statement, pairs
-from shared.runtime.database.feed import note_acts
+from shared.party.stores import RecordStore
+from shared.runtime.database.columns import Bound, Columns, Json, Statement, pairs
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
-from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import clock
+from shared.runtime.timers.steps import take_begun
 
+_OTHERS: Final = """NOT EXISTS (
+    SELECT FROM unnest($3::uuid[], $4::text[]) AS b (subject, party)
+    WHERE b.subject = t.subject AND b.party = t.party)"""
+#: Withdrawn at least $1 seconds ago and unanswered, at most $2, except the subjects and parties of $3 and $4.
+UNANSWERED: Final = f"""
+SELECT subject, party, ARRAY(
+    SELECT t.retention UNION
+    SELECT c.retention FROM received_edge AS c WHERE c.subject = t.subject AND c.party = t.party) AS classes
+FROM received AS t WHERE state = 'withdrawn' AND changed_at <= now() - make_interval(secs => $1) AND {_OTHERS}
+ORDER BY changed_at LIMIT $2 FOR UPDATE OF t SKIP LOCKED
+"""
+#: Kept until a day before $1, likewise. With $5, only records that are not erased yet.
+KEPT_UNTIL: Final = f"""
+SELECT subject, party FROM received AS t WHERE state = 'withdrawal_acknowledged'
+  AND said #>> '{{fate}}' = 'kept' AND said #>> '{{kept,until}}' < $1 AND {_OTHERS}
+  AND NOT ($5 AND EXISTS (SELECT FROM erased_record AS r WHERE r.subject = t.subject AND r.party = t.party))
+ORDER BY said #>> '{{kept,until}}' LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
 #: Whether this database was restored once: an own stream had an earlier incarnation. One that was read here has ends.
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 _FIND: Final = """
@@ -75,6 +93,72 @@ UPDATE received SET state = $3, revision = $4, changed_at = now() WHERE subject 
 _NAMES: Final = "subject AS referral_id, subject AS notice_id, sender AS origin, sender AS notifier"
 
 
+class Reference(NamedTuple):
+    """The agency's own reference of a case: protected, its wrapped key, and the token by which it is found."""
+
+    protected: bytes | None = None
+    key: bytes | None = None
+    token: bytes | None = None
+
+
+class _Move(NamedTuple):
+    """A row as an act found it, and as the act leaves it."""
+
+    subject: UUID
+    party: str
+    present: str
+    following: str
+    acts: int
+    revision: int
+    said: Json
+    case_reference: bytes | None
+    reference_key: bytes | None
+    reference_token: bytes | None
+
+
+_MOVES: Final = Columns.of(_Move)
+_MOVE: Final = Statement(
+    """
+WITH a AS MATERIALIZED (SELECT * FROM {moves}), held AS MATERIALIZED (
+    SELECT t.subject, t.party FROM received AS t JOIN a USING (subject, party)
+    WHERE t.state = a.present AND t.acts = a.acts AND t.revision = a.revision
+    ORDER BY t.subject, t.party FOR UPDATE OF t
+)
+UPDATE received AS t
+SET state = a.following, changed_at = now(), acts = t.acts + 1, said = a.said::jsonb,
+    case_reference = coalesce(a.case_reference, t.case_reference),
+    reference_key = coalesce(a.reference_key, t.reference_key),
+    reference_token = coalesce(a.reference_token, t.reference_token)
+FROM a JOIN held USING (subject, party)
+WHERE t.subject = a.subject AND t.party = a.party RETURNING t.subject
+""",
+    moves=_MOVES,
+)
+
+
+async def move(
+    driver: asyncpg.Connection,
+    acts: Sequence[ItemAct],
+    *,
+    said: Sequence[Mapping[str, object]],
+    references: Sequence[Reference],
+) -> frozenset[UUID]:
+    """Store the state and the words after each act; return the subjects of the rows that were moved.
+
+    A row that another transaction has acted on or amended since it was found is not moved. All transactions lock rows
+    in one order.
+    """
+    moves = [
+        _Move(
+            item.subject_id, item.party, item.state, act.following, item.acts, item.revision, json.dumps(words), *named
+        )
+        for act, words, named in zip(acts, said, references, strict=True)
+        for item in (act.item,)
+    ]
+    rows = await driver.fetch(*_MOVE.bind(moves=_MOVES.rows(moves)))
+    return frozenset(row["subject"] for row in rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
     """The views of an item: in a list, as a page of them, and opened."""
@@ -84,7 +168,7 @@ class Views:
     opened: type[ShownItem]
 
 
-class PostgresItems:
+class PostgresItems(RecordStore):
     """`Items` of one kind. `more` are further columns of a view; `adds`, `erases` and `lists` are its statements."""
 
     kind: Subject
@@ -94,10 +178,6 @@ class PostgresItems:
     more: str = ""
     lists: Statement = list_statement()
 
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
-        self._driver = driver
-        self._kek = kek
-
     async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         return await self._items(_FIND, subjects)
 
@@ -106,8 +186,13 @@ class PostgresItems:
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            new = NEW.rows(new_items(messages, self._kek, kind=self.kind))
-            await self._driver.execute(*self._added(messages, new=new))
+            items = new_items(messages, self._kek, kind=self.kind)
+            begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items if each.edge_id is not None})
+            whole = [
+                with_deadline(each, begun[key]) if (key := (each.edge_id, each.party)) in begun else each
+                for each in items
+            ]
+            await self._driver.execute(*self._added(messages, new=NEW.rows(whole)))
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
         if messages:
@@ -191,18 +276,6 @@ class PostgresItems:
     ) -> list[ItemKey]:
         rows = await self._driver.fetch(KEPT_UNTIL, before.isoformat(), limit, *pairs(but), there)
         return [(row["subject"], row["party"]) for row in rows]
-
-    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
-        await note_look(self._driver, subject, opened, at=at)
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        send(self._driver, drafts)
-
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
-        await clock(self._driver, begun, steps)
-
-    async def note(self, events: Sequence[Event]) -> None:
-        note_acts(self._driver, events)
 
     async def page(self, party: str, page: Page) -> Contract:
         rows, following = await self._page(party, page)

@@ -13,7 +13,7 @@ import asyncpg
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
-from shared.party.recipient.ports.leases import UNCLAIMED, Lease
+from shared.party.recipient.records import UNCLAIMED, Lease
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.waiting import P0_UNCLAIMED, Mend, Place, Waits
 

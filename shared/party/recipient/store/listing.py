@@ -14,7 +14,7 @@ import asyncpg
 
 from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
-from shared.party.recipient.ports import Page
+from shared.party.recipient.records import Page
 from shared.runtime.database.columns import Statement
 
 #: An open row with a child at risk has this and its time for its place, so it stands above all others.

@@ -18,7 +18,7 @@ from shared.exchange.message import Received
 from shared.exchange.passed import Passable
 from shared.exchange.spelt import spelt_parts
 from shared.exchange.states import answer_of
-from shared.party.recipient.ports.passings import PassedCase
+from shared.party.recipient.records import PassedCase
 from shared.party.recipient.store.arriving import open_record
 from shared.party.waiting import CAME_BACK, Mend, Place, Waiting, Waits
 from shared.vocabulary.answers import AnswerState

@@ -19,7 +19,7 @@ from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.party.preservation.store.locations import Token, tokens
-from shared.party.recipient.ports.holds import AlikeCase
+from shared.party.recipient.records import AlikeCase
 from shared.party.recipient.store.arriving import insert_locations
 from shared.runtime.database.columns import Bound, Columns, Statement
 

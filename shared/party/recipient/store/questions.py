@@ -18,7 +18,7 @@ from shared.exchange.questions import about
 from shared.party.questions.domain import Between, NewQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item
-from shared.party.recipient.ports import ItemAct
+from shared.party.recipient.records import ItemAct
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
 
