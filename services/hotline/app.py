@@ -11,22 +11,19 @@ from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.exchange.act import OfferState, Subject
-from shared.party.asking import own_questions, with_lapses
-from shared.party.attention import Source, attention_router
+from shared.party.attention import ORIGIN_WAITS, Source, attention_router, overdue
+from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
 from shared.party.console.door import origin_door
-from shared.party.feed import feed_routers
-from shared.party.filed import ORIGIN_WAITS
+from shared.party.events import no_words, timelines_router
 from shared.party.origin.app import assemble_origin
+from shared.party.origin.store.acts import referral_words
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
-from shared.party.origin.store.timeline import referral_words
 from shared.party.origin.store.tracks import OriginTracks
-from shared.party.overdue import overdue
 from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.recipient.store.erasing import ERASED_RECEIVED
-from shared.party.timeline import no_words, timelines_router
-from shared.party.withdrawals import with_withdrawals
+from shared.party.webhooks import feed_routers
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery

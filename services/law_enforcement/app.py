@@ -15,15 +15,13 @@ from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
-from shared.party.asking import own_questions, with_lapses
-from shared.party.attention import Source, attention_router
+from shared.party.attention import Source, attention_router, overdue
+from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
 from shared.party.console.door import around, entry, party_door
 from shared.party.console.preservations import PLACE
-from shared.party.feed import feed_routers
-from shared.party.overdue import overdue
+from shared.party.events import timelines_router
 from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.attention import refused_waits
-from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words
+from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words, refused_waits
 from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
@@ -34,9 +32,8 @@ from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.leases import cases_waiting
 from shared.party.recipient.store.passing import cases_back
 from shared.party.recipient.store.places import HeldPlaces
-from shared.party.timeline import timelines_router
 from shared.party.tracks import ListedTracks
-from shared.party.withdrawals import with_withdrawals
+from shared.party.webhooks import feed_routers
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery

@@ -1,9 +1,14 @@
-"""The HTTP door at which a party learns what needs a person of it: one list, whatever it does in the exchange."""
+"""The HTTP door at which a party learns what needs a person of it: one list, whatever it does in the exchange.
+
+Of overdue edges a row is one edge, in the order of the first due time: one walk along an index. It names the clock that
+ran out last: the highest rung so far. Edges with a child at risk come first in the list, as `p0_open`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
@@ -11,15 +16,22 @@ import asyncpg
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from shared.exchange.act import Subject
+from shared.exchange.events import NUMBERED, PERMIT
+from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority
-from shared.kernel.clock import EPOCH
+from shared.kernel.clock import EPOCH, Clock
+from shared.party.origin.store.attention import origin_waits, unclaimed_waits
+from shared.party.origin.store.holds import expired_holds
+from shared.party.questions.store import asked_waits
 from shared.party.recipient.api import Serving, viewed
-from shared.party.waiting import RANK_MAX, AttentionPage, Place, Waits
+from shared.party.waiting import OVERDUE, RANK_MAX, AttentionPage, Mend, Place, Waiting, Waits, owed_act
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
+from shared.runtime.timers.store import DueAfter, OverdueEdge, read_overdue
 
 _BEGINNING: Final = Place(-1, EPOCH, UUID(int=0))
 
@@ -77,3 +89,50 @@ def attention_router(serving: Serving, authority: Authority, *sources: Source) -
         return viewed(await attention.page(identity, cursor, rank_max=rank_max, limit=limit))
 
     return router
+
+
+def overdue(clock: Clock, received: Subject) -> Source:
+    """Build the source of overdue edges. `received` is the kind of subject that parties of this service receive."""
+    return Source(PERMIT.resource, NUMBERED, _Overdue(clock.now, received))
+
+
+class _Overdue:
+    def __init__(self, now: Callable[[], datetime], received: Subject) -> None:
+        self._now = now
+        self._received = received
+
+    async def __call__(
+        self, driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+    ) -> list[Waits]:
+        """Return the first `limit` entries after `above`, oldest first."""
+        if rank_max < RANK_MAX:
+            return []
+        after = DueAfter(*above.of_last_rank())
+        return [
+            self._waits(edge) for edge in await read_overdue(driver, party, after=after, now=self._now(), limit=limit)
+        ]
+
+    def _waits(self, edge: OverdueEdge) -> Waits:
+        kind = Subject.REFERRAL if edge.is_own else self._received
+        kind = Subject.PRESERVATION if edge.is_preservation else kind
+        latest = edge.latest
+        waiting = Waiting(
+            kind=kind,
+            subject=latest.subject,
+            party=latest.counterpart,
+            priority=None,
+            reasons=(OVERDUE,),
+            clock=latest.clock,
+            since=edge.since,
+            mend=owed_act(kind, latest.due) if latest.owed_by == latest.party else Mend.CALL,
+        )
+        return Waits(Place(RANK_MAX, *edge.place), waiting)
+
+
+#: What needs a person of those that a party has filed itself, at whichever service originates.
+ORIGIN_WAITS: Final = (
+    Source("referral", ReferralState.ROUTED, origin_waits),
+    Source("referral", ReferralState.ROUTED, unclaimed_waits),
+    Source("referral", ReferralState.ROUTED, expired_holds),
+    Source("referral", ReferralState.ROUTED, asked_waits),
+)

@@ -1,28 +1,42 @@
-"""The HTTP door at which a party learns what happened: its events, in one order, from a number on."""
+"""The HTTP doors at which a party learns what happened, what falls due, and what has happened to one subject.
+
+Its events stand in one order, from a number on. A deadline is the first open timer of each edge, or all of one subject.
+A timeline is the party's own feed, of one subject alone and in the same order, and beside each act the codes it has
+said, where its service keeps them. Nothing is kept for it, and so nothing of it can be overwritten.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Final
+from datetime import datetime
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+import asyncpg
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, Instant, PartyId, Uuid
+from shared.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, RuleId, Uuid
+from shared.exchange.act import Subject
 from shared.exchange.events import NUMBERED, PERMIT
 from shared.kernel.authority import Authority
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, not_found
 from shared.party.recipient.api import Serving, viewed
-from shared.runtime.database.feed_reading import Numbered, read_feed
+from shared.party.said import Said, with_words
+from shared.runtime.database.feed_reading import Numbered, read_feed, read_subject
+from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import BIGINT_MAX, Limit
+from shared.runtime.http.paging import BIGINT_MAX, Cursor, Limit
 from shared.runtime.http.problems import Problem
+from shared.runtime.timers.store import DueAfter, OpenTimer, read_due
+from shared.vocabulary.law import ClockConsequence, ClockDue
+from shared.vocabulary.routing import Purpose
 
 #: A request waits so long at most: shorter than what lies between cuts a silent connection.
 WAIT_S_MAX: Final = 30
@@ -144,3 +158,219 @@ def events_router(serving: Serving, authority: Authority) -> APIRouter:
 
 def _shown(event: Numbered) -> ShownEvent:
     return ShownEvent(**{name: value for name, value in event._asdict().items() if value is not None})
+
+
+_EXAMPLE_DUE: Final[dict[str, JsonValue]] = {
+    "items": [
+        {
+            "due_at": "2026-05-05T12:00:00.000Z",
+            "overdue": False,
+            "due": "acknowledgement",
+            "then": "alert",
+            "subject": "019b2d3c-4400-7000-8000-000000000002",
+            "counterpart": "hotline-nl.example",
+            "owed_by": "provider-001.example",
+            "purpose": "takedown",
+            "clock": "acknowledge-by",
+            "run": 1,
+            "rung": 0,
+        }
+    ],
+    "next": None,
+}
+
+
+class ShownTimer(Contract):
+    """An act that is due, its subject, its debtor, and the clock of the policy or deadline of the edge.
+
+    `then` is the consequence if the act is not done. `rung` is the place on a ladder, from 1; 0 without a ladder.
+    Preservations have no `purpose`.
+    """
+
+    due_at: Instant
+    overdue: Flag
+    due: ClockDue
+    then: ClockConsequence
+    subject: Uuid
+    counterpart: PartyId
+    owed_by: PartyId
+    purpose: Purpose | None
+    clock: RuleId
+    run: Annotated[int, Field(ge=1)]
+    rung: Annotated[int, Field(ge=0)]
+
+
+class DuePage(Contract):
+    """The deadlines of the party, soonest first. Overdue deadlines come first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_DUE]})
+
+    items: tuple[ShownTimer, ...]
+    next: NextCursor
+
+
+@dataclass(frozen=True, slots=True)
+class DueList:
+    """The service behind the route."""
+
+    serving: Serving
+    authority: Authority
+
+    async def page(self, identity: Identity, cursor: str | None, limit: int, *, subject: UUID | None = None) -> DuePage:
+        """Return one page, of one subject or of all. Raises `Refused`: `forbidden`, `cursor_invalid`."""
+        self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
+        after = None if cursor is None else DueAfter(*read_place(cursor)[1:])
+        scope = RowScope([identity.party], identity.role, PERMIT.action)
+        async with self.serving.database.transaction(scope) as session:
+            rows = await read_due(session.driver, identity.party, after=after, limit=limit + 1, subject=subject)
+        now = self.serving.clock.now()
+        following = place_cursor((0, *rows[limit - 1].place)) if len(rows) > limit else None
+        return DuePage(items=tuple(_shown_timer(row, now) for row in rows[:limit]), next=following)
+
+
+def due_router(serving: Serving, authority: Authority) -> APIRouter:
+    """Build the route of deadlines."""
+    router = APIRouter(prefix="/v1")
+    who = Depends(serving.identified)
+    listed = DueList(serving, authority)
+
+    @router.get("/due", tags=["events"], **shows(DuePage))
+    async def page(
+        identity: Identity = who, cursor: Cursor = None, limit: Limit = 50, *, subject: UUID | None = None
+    ) -> Response:
+        """List the deadlines of the party and of its counterparts, soonest first.
+
+        Without `subject`, each edge has one entry: its first open deadline. With `subject`, all of its deadlines.
+        """
+        return viewed(await listed.page(identity, cursor, limit, subject=subject))
+
+    return router
+
+
+def _shown_timer(row: OpenTimer, now: datetime) -> ShownTimer:
+    return ShownTimer(
+        due_at=row.due_at,
+        overdue=row.due_at <= now,
+        due=ClockDue(row.due),
+        then=ClockConsequence(row.consequence),
+        subject=row.subject,
+        counterpart=row.counterpart,
+        owed_by=row.owed_by,
+        purpose=Purpose(row.purpose) if row.purpose else None,
+        clock=row.clock,
+        run=row.run,
+        rung=row.rung,
+    )
+
+
+#: What names a subject in the path of its collection; of all others its referral does.
+_KEYS: Final = {"notices": "notice_id", "preservations": "preservation_id"}
+_PRESERVATIONS: Final = "preservations"
+#: What falls due of whatever subject.
+_CLOCK: Final = "clock"
+_EXAMPLE_TIMELINE: Final[dict[str, JsonValue]] = {
+    "subject": "019b2d3c-4400-7000-8000-000000000002",
+    "items": [
+        {
+            "number": 1041,
+            "type": "case.decline",
+            "subject": "019b2d3c-4400-7000-8000-000000000002",
+            "at": "2026-05-04T12:00:00.000Z",
+            "state": "declined",
+            "by": "police-nl.example",
+            "said": {"reason": "no_capacity"},
+        }
+    ],
+    "next": None,
+}
+
+
+#: Reads what the acts on a subject have said, in the order in which they were done.
+Words = Callable[[asyncpg.Connection, str, UUID], Awaitable[Sequence[Said]]]
+
+
+class ShownAct(ShownEvent):
+    """An event of the party's feed, and what the act has said: codes and times, where they are kept act by act."""
+
+    said: dict[str, JsonValue] | None = None
+
+
+class Timeline(Contract):
+    """What has happened to one subject, in the order in which the party learned of it. `next`: ask on after it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_TIMELINE]})
+
+    subject: Uuid
+    items: tuple[ShownAct, ...]
+    next: Annotated[int, Field(ge=1)] | None
+
+
+async def no_words(driver: asyncpg.Connection, party: str, subject: UUID) -> Sequence[Said]:
+    """Of a service that keeps what was said for the whole subject alone."""
+    return ()
+
+
+class Collection(NamedTuple):
+    """A collection, and what reads the words of the acts on its subjects."""
+
+    collection: str
+    words: Words
+
+    def has(self, event: Numbered) -> bool:
+        """Whether an event may be of one of its subjects: what is to be kept has a collection of its own."""
+        kind = event.type.partition(".")[0]
+        return kind == _CLOCK or (kind == Subject.PRESERVATION) is (self.collection == _PRESERVATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Timelines:
+    """What the routes do."""
+
+    serving: Serving
+    authority: Authority
+
+    async def read(self, identity: Identity, subject: UUID, listed: Collection, *, after: int, limit: int) -> Timeline:
+        """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
+        self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
+        async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            driver = session.driver
+            found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)
+            said = await listed.words(driver, identity.party, subject) if found else ()
+        if (not found and after == 0) or not all(listed.has(event) for event in found):
+            raise not_found()
+        shown = found[:limit]
+        return Timeline(
+            subject=subject,
+            items=tuple(_shown_act(event, words) for event, words in with_words(shown, said)),
+            next=shown[-1].number if len(found) > limit else None,
+        )
+
+
+def timelines_router(serving: Serving, authority: Authority, collections: Mapping[str, Words]) -> APIRouter:
+    """The routes /v1/COLLECTION/ID/timeline, each with what reads the words of the acts on its subjects."""
+    router, timelines = APIRouter(prefix="/v1"), Timelines(serving, authority)
+    who = Depends(serving.identified)
+
+    def add(listed: Collection) -> None:
+        collection = listed.collection
+        key = _KEYS.get(collection, "referral_id")
+        named = Path(alias=key)
+
+        @router.get(f"/{collection}/{{{key}}}/timeline", tags=[collection], name="timeline", **shows(Timeline))
+        async def timeline(
+            subject: UUID = named,
+            identity: Identity = who,
+            after: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="The last number that you have.")] = 0,
+            limit: Limit = 50,
+        ) -> Response:
+            """What has happened to it: each act, by whom, to which state, and the codes that it said."""
+            return viewed(await timelines.read(identity, subject, listed, after=after, limit=limit))
+
+    for collection, words in collections.items():
+        add(Collection(collection, words))
+    return router
+
+
+def _shown_act(event: Numbered, words: dict[str, JsonValue] | None) -> ShownAct:
+    found = event._asdict() | {"said": words}
+    return ShownAct(**{name: value for name, value in found.items() if value is not None})

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
-
-class Happening(Protocol):
-    """An event, as far as it tells whose act it was, and which."""
-
-    @property
-    def type(self) -> str: ...
-    @property
-    def by(self) -> str | None: ...
-    @property
-    def state(self) -> str | None: ...
+from shared.runtime.database.feed_reading import Numbered
 
 
 class Said(NamedTuple):
@@ -30,18 +21,15 @@ class Said(NamedTuple):
     words: dict[str, JsonValue]
     types: Collection[str] | None = None
 
-    def belongs_to(self, event: Happening) -> bool:
+    def belongs_to(self, event: Numbered) -> bool:
         if self.types is not None and event.type not in self.types:
             return False
         return (self.by, self.state) == (event.by, event.state)
 
 
-HappeningT = TypeVar("HappeningT", bound=Happening)
-
-
 def with_words(
-    events: Iterable[HappeningT], said: Iterable[Said]
-) -> Iterator[tuple[HappeningT, dict[str, JsonValue] | None]]:
+    events: Iterable[Numbered], said: Iterable[Said]
+) -> Iterator[tuple[Numbered, dict[str, JsonValue] | None]]:
     """Each event with the words of its act: of one party's acts that led to one state, the first to the first."""
     waiting = list(said)
     for event in events:

@@ -13,8 +13,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
-from shared.party.looks import looks_at, note_look
-from shared.party.opened import ShownLook
+from shared.party.opened import ShownLook, looks_at, note_look
 from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock

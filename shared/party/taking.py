@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
 from uuid import UUID
+
+import asyncpg
 
 #: A subject and its party.
 Key = tuple[UUID, str]
-
-
-class _Named(Protocol):
-    """A row, by its columns."""
-
-    def __getitem__(self, column: str, /) -> object: ...
-
-
-Row = TypeVar("Row", bound=_Named)
 
 
 @dataclass(slots=True)
@@ -43,7 +35,7 @@ class Taking:
         """Whether there may be more."""
         return self.rows >= self.limit
 
-    def take(self, rows: Sequence[Row]) -> Sequence[Row]:
+    def take(self, rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
         """Note which rows are looked at, each with its `referral_id` and `party`, and hand them on."""
         self.note([(UUID(str(row["referral_id"])), str(row["party"])) for row in rows])
         return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -17,12 +17,13 @@ from shared.contracts.base import Contract, Instant, Uuid
 from shared.exchange.act import ACTORS
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority
+from shared.party.events import due_router, events_router
 from shared.party.recipient.api import Serving, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
 from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import Identity
+from shared.runtime.http.identity import Identity, whoami_router
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import BIGINT_MAX, Limit
 
@@ -193,6 +194,40 @@ class WebhookRoutes:
 
         return act
 
+    def registering(self, said: Registration) -> Doing:
+        """Have events sent to an address. Raises `Refused` for one that may not be called."""
+        read_url(said.url, self.serving.address_rules)
+
+        async def register(mine: Endpoints) -> Contract:
+            return sealed(await mine.register(said.url, after=said.after, at=self.serving.clock.now()))
+
+        return register
+
+    def rotating(self, webhook_id: UUID) -> Doing:
+        """Another secret."""
+
+        async def rotate(mine: Endpoints) -> Contract:
+            return sealed(await mine.rotate(webhook_id, at=self.serving.clock.now()))
+
+        return rotate
+
+    def replaying(self, webhook_id: UUID, said: Replay) -> Doing:
+        """Send again from a number on."""
+
+        async def replay(mine: Endpoints) -> Contract:
+            number = await mine.replay(webhook_id, said.number)
+            return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
+
+        return replay
+
+    def triggering(self, webhook_id: UUID) -> Doing:
+        """Put an event that means nothing into the feed."""
+
+        async def trigger(mine: Endpoints) -> Contract:
+            return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
+
+        return trigger
+
     async def remove(self, identity: Identity, webhook_id: UUID) -> WebhookMoved:
         self.authority.require("webhook", identity.role, action="remove", state=WebhookState.ACTIVE)
         scope = RowScope([identity.party], identity.role, "remove")
@@ -219,41 +254,23 @@ def webhooks_router(serving: Serving, authority: Authority) -> APIRouter:
     async def register(request: Request, identity: Identity = who) -> Response:
         """Have the party's events sent to an address, each signed with the secret that is answered here."""
         said = read_model(Registration, await read_json(request))
-        read_url(said.url, serving.address_rules)
-
-        async def doing(mine: Endpoints) -> Contract:
-            return sealed(await mine.register(said.url, after=said.after, at=serving.clock.now()))
-
-        return await routes.make(request, identity, "submit", doing=doing)
+        return await routes.make(request, identity, "submit", doing=routes.registering(said))
 
     @router.post("/{webhook_id}:rotate", **does(WebhookSecret))
     async def rotate(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Another secret. The one before signs beside it for a day."""
-
-        async def doing(mine: Endpoints) -> Contract:
-            return sealed(await mine.rotate(webhook_id, at=serving.clock.now()))
-
-        return await routes.make(request, identity, "rotate", doing=doing)
+        return await routes.make(request, identity, "rotate", doing=routes.rotating(webhook_id))
 
     @router.post("/{webhook_id}:replay", **does(WebhookMoved, takes=[Replay]))
     async def replay(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Send again from a number on, in order and under the same ids; and begin again where it was paused."""
         said = read_model(Replay, await read_json(request))
-
-        async def doing(mine: Endpoints) -> Contract:
-            number = await mine.replay(webhook_id, said.number)
-            return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
-
-        return await routes.act(request, identity, "replay", doing=doing)
+        return await routes.act(request, identity, "replay", doing=routes.replaying(webhook_id, said))
 
     @router.post("/{webhook_id}:trigger", **does(WebhookMoved))
     async def trigger(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Put an event that means nothing into the party's feed, to see it arrive."""
-
-        async def doing(mine: Endpoints) -> Contract:
-            return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
-
-        return await routes.act(request, identity, "trigger", doing=doing)
+        return await routes.act(request, identity, "trigger", doing=routes.triggering(webhook_id))
 
     return router
 
@@ -299,3 +316,9 @@ def _shown(one: Endpoint) -> ShownWebhook:
 
 def _shown_delivery(one: Delivery) -> ShownDelivery:
     return ShownDelivery(**{name: value for name, value in one._asdict().items() if value is not None})
+
+
+def feed_routers(serving: Serving, authority: Authority) -> Sequence[APIRouter]:
+    """The routes under /v1/events, /v1/due and /v1/webhooks, and /v1/whoami."""
+    feeds = events_router(serving, authority), due_router(serving, authority), webhooks_router(serving, authority)
+    return *feeds, whoami_router(serving.identified)

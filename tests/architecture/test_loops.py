@@ -32,7 +32,7 @@ LOOPS: Final = {
     "shared/party/origin/bus.py:OriginBus.issue_waiting": _APART,
     "shared/party/origin/bus.py:OriginBus.run": _APART,
     "shared/party/origin/store/locations.py:Locations.run": _APART,
-    "shared/party/origin/timers.py:OriginTimers.run": _APART,
+    "shared/party/origin/bus.py:OriginTimers.run": _APART,
     "shared/party/origin/use_cases/alarms.py:Alarms.run": (
         "tests/shared/party/test_alarms.py::test_one_that_cannot_be_kept_stops_no_other"
     ),

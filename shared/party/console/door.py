@@ -15,8 +15,7 @@ from shared.party.console.lists import ListPages
 from shared.party.console.live import Live
 from shared.party.console.preservations import PLACE, PreservationPages
 from shared.party.console.subjects import SubjectKind, SubjectPages
-from shared.party.due import DueList
-from shared.party.events import Events
+from shared.party.events import DueList, Events
 from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.console import pages
 from shared.party.origin.console.imports import ImportPages
@@ -117,6 +116,6 @@ def origin_door(
         places={Subject.REFERRAL: "referrals"},
         preservations=preservations,
     )
-    pages.ReferralPages(door.frame, use, serving.acts, authority=authority, last=door.live.last)
+    pages.ReferralPages(door.frame, use, authority=authority, last=door.live.last)
     ImportPages(door.frame, use, authority=authority)
     return door

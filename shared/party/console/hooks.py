@@ -7,18 +7,15 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
 from shared.exchange.act import ACTORS
 from shared.kernel.errors import Refused
-from shared.party.webhooks import Doing, Registration, Replay, WebhookMoved, WebhookRoutes, WebhookSecret, sealed
-from shared.runtime.console.asked import ONCE, Asked
+from shared.party.console.forms import done_once
+from shared.party.webhooks import Doing, Registration, Replay, WebhookRoutes, WebhookSecret
+from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import inputs_of, problems_of, read_inputs
 from shared.runtime.console.frame import ROOT, Frame, turned_to
-from shared.runtime.courier.addresses import read_url
-from shared.runtime.courier.endpoints import Endpoints
-from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.edge import read_model
 from shared.runtime.http.paging import BIGINT_MAX
-from shared.runtime.http.sameness import body_hash
 
 PATH: Final = f"{ROOT}/webhooks"
 _ATTEMPTS: Final = 50
@@ -44,12 +41,7 @@ class HookPages:
     async def _register(self, asked: Asked) -> Response:
         try:
             said = read_model(Registration, read_inputs(Registration, asked.form))
-            read_url(said.url, self._routes.serving.address_rules)
-
-            async def doing(mine: Endpoints) -> Contract:
-                return sealed(await mine.register(said.url, after=said.after, at=self._routes.serving.clock.now()))
-
-            answer = await self._done(asked, "submit", said.spelt(), doing=doing)
+            answer = await self._done(asked, "submit", said.spelt(), doing=self._routes.registering(said))
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -88,26 +80,15 @@ class HookPages:
 
     async def _replay(self, asked: Asked) -> Response:
         said = read_model(Replay, read_inputs(Replay, asked.form))
-
-        async def doing(mine: Endpoints) -> Contract:
-            number = await mine.replay(asked.id(), said.number)
-            return WebhookMoved(webhook_id=asked.id(), state=(await mine.show(asked.id())).state, number=number)
-
-        await self._done(asked, "replay", said.spelt(), doing=doing)
+        await self._done(asked, "replay", said.spelt(), doing=self._routes.replaying(asked.id(), said))
         return turned_to(f"{PATH}/{asked.id()}?done=replay")
 
     async def _trigger(self, asked: Asked) -> Response:
-        async def doing(mine: Endpoints) -> Contract:
-            return WebhookMoved(webhook_id=asked.id(), state=await mine.trigger(asked.id()))
-
-        await self._done(asked, "trigger", b"", doing=doing)
+        await self._done(asked, "trigger", b"", doing=self._routes.triggering(asked.id()))
         return turned_to(f"{PATH}/{asked.id()}?done=test")
 
     async def _rotate(self, asked: Asked) -> Response:
-        async def doing(mine: Endpoints) -> Contract:
-            return sealed(await mine.rotate(asked.id(), at=self._routes.serving.clock.now()))
-
-        answer = await self._done(asked, "rotate", b"", doing=doing)
+        answer = await self._done(asked, "rotate", b"", doing=self._routes.rotating(asked.id()))
         return await self._shown(asked, asked.id(), secret=await self._routes.shown(asked.identity, answer))
 
     async def _remove(self, asked: Asked) -> Response:
@@ -116,13 +97,5 @@ class HookPages:
 
     async def _done(self, asked: Asked, action: str, body: bytes, *, doing: Doing) -> bytes:
         """An act, once for the form that it was sent from; what is stored of its answer."""
-        key, acts = read_key(asked.said(ONCE)), self._routes.serving.acts
-        _, answer = await acts.done(
-            asked.identity,
-            action,
-            roles=ACTORS,
-            key=key,
-            wanted=body_hash(asked.path, body),
-            act=self._routes.done(asked.identity, doing),
-        )
-        return answer
+        done = self._routes.done(asked.identity, doing)
+        return await done_once(asked, self._routes.serving.acts, action, doing=done, roles=ACTORS, body=body)

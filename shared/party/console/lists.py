@@ -10,7 +10,7 @@ from starlette.responses import Response
 from shared.exchange.act import Subject
 from shared.party.attention import Attention
 from shared.party.console.live import Live
-from shared.party.due import DueList
+from shared.party.events import DueList
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.frame import ROOT, Frame
 

@@ -18,10 +18,9 @@ from shared.exchange.act import Act, PreservationState, Subject
 from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
+from shared.party.console.forms import chosen_act, chosen_state, done_once, read_reason, read_said, spelt
 from shared.party.console.live import Live
-from shared.party.console.reasons import read_reason
-from shared.party.looks import looks_at
-from shared.party.opened import ShownLook
+from shared.party.opened import ShownLook, looks_at
 from shared.party.preservation.api import PreservationRoutes, XmlResponse
 from shared.party.preservation.domain import (
     LookedPreservation,
@@ -37,12 +36,11 @@ from shared.party.preservation.use_cases import (
     look_at_preservation,
     show_preservation,
 )
-from shared.runtime.console.asked import ONCE, Asked
+from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import Session
-from shared.runtime.http.edge import read_key, read_model
-from shared.runtime.http.sameness import body_hash
+from shared.runtime.http.edge import read_model
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
 from shared.vocabulary.referral import LocatorKind
 from shared.vocabulary.reveal import RevealReason
@@ -90,10 +88,8 @@ class PreservationPages:
         frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
 
     async def _list(self, asked: Asked) -> Response:
-        state = asked.query("state")
         known = sorted(states(Subject.PRESERVATION))
-        if state is not None and state not in known:
-            raise not_found()
+        state = chosen_state(asked, known)
         after = await self._live.last(asked.identity)
         async with self._routes.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
@@ -171,18 +167,16 @@ class PreservationPages:
         return XmlResponse(found, headers=headers)
 
     async def _act(self, asked: Asked) -> Response:
-        row = self._acts.get(asked.request.path_params["act"])
-        if row is None or asked.identity.role not in row.roles:
-            raise not_found()
+        row = chosen_act(asked, self._acts)
         try:
-            said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+            said = read_said(row.takes, asked)
 
             async def move(session: Session) -> Contract:
                 acting = self._routes.acting(asked.identity, session)
                 state = await act(row, asked.id(), said=said, acting=acting)
                 return PreservationMoved(preservation_id=asked.id(), state=PreservationState(state))
 
-            await self._done(asked, row, move, body=b"" if said is None else said.spelt())
+            await self._done(asked, row, move, body=spelt(said))
         except Refused as error:
             if error.status in (403, 404):
                 raise
@@ -191,10 +185,7 @@ class PreservationPages:
 
     async def _done(self, asked: Asked, row: Act, doing: Doing, *, body: bytes) -> bytes:
         """An act, once for the form that it was sent from; its answer."""
-        key, wanted = read_key(asked.said(ONCE)), body_hash(asked.path, body)
-        acts = self._routes.serving.acts
-        _, answer = await acts.done(asked.identity, row.name, roles=row.roles, key=key, wanted=wanted, act=doing)
-        return answer
+        return await done_once(asked, self._routes.serving.acts, row.name, doing=doing, roles=row.roles, body=body)
 
     def _shown(
         self, asked: Asked, found: LookedPreservation | OpenedPreservation, *, status: int = 200, **more: object

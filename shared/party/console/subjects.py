@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import asyncpg
@@ -17,12 +17,18 @@ from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
 from shared.party.compared import Comparison
-from shared.party.console.filters import filters_of
+from shared.party.console.forms import (
+    chosen_act,
+    chosen_state,
+    done_once,
+    filters_of,
+    read_reason,
+    read_said,
+    spelt,
+)
 from shared.party.console.live import Live
-from shared.party.console.reasons import read_reason
 from shared.party.finding import sought_in
-from shared.party.looks import looks_at
-from shared.party.opened import ShownLook
+from shared.party.opened import ShownLook, looks_at
 from shared.party.questions.domain import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.api import Serving
@@ -30,13 +36,11 @@ from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.records import Page, ShownItem
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import Acting, ActOn, list_items, look_at_item, show_evidence, show_item
-from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of, read_inputs
+from shared.runtime.console.asked import Asked
+from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import RowScope, Session
-from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
-from shared.runtime.http.sameness import body_hash
 from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.reveal import RevealReason
 
@@ -87,6 +91,15 @@ class SubjectKind:
     amended: Callable[[ShownItem], Sequence[Comparison]] = lambda _: ()
 
 
+class _Found(NamedTuple):
+    """One subject, what the party has raised of it and who has opened it, and the acts that it permits not now."""
+
+    it: ShownItem
+    raised: Sequence[ShownQuestion]
+    looks: Sequence[ShownLook]
+    closed: frozenset[str]
+
+
 class SubjectPages:
     """What the pages do. Views are what the use cases return."""
 
@@ -106,10 +119,9 @@ class SubjectPages:
             frame.post(f"/{kind.path}/bulk/confirmed", self._in_bulk)
 
     async def _list(self, asked: Asked) -> Response:
-        state, mine = asked.query("state"), asked.query("claimed") == "mine"
+        mine = asked.query("claimed") == "mine"
         known = sorted(states(self._kind.recipient.subject))
-        if state is not None and state not in known:
-            raise not_found()
+        state = chosen_state(asked, known)
         claimed_by = asked.identity.actor if mine and self._kind.claimed else None
         page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
         after = await self._live.last(asked.identity)
@@ -134,25 +146,28 @@ class SubjectPages:
 
     async def _one(self, asked: Asked) -> Response:
         after = await self._live.last(asked.identity)
-        async with self._reading(asked.identity) as session:
-            acting = self._acting(asked.identity, session)
-            found = await look_at_item(self._kind.recipient, asked.id(), acting)
-            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
-            closed = await self._closed(found, raised, acting)
-        return self._shown(asked, found, raised, closed=closed, looks=looks, after=after)
+        return self._shown(asked, await self._found(asked), after=after)
 
     async def _reveal(self, asked: Asked) -> Response:
         """The record, for a reason that audit is told."""
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{ROOT}/{self._kind.path}/{asked.id()}")) is not None:
             return unproven
+        found = await self._found(asked, reason)
+        return self._shown(asked, found, opened=found.it, compared=self._kind.amended(found.it))
+
+    async def _found(self, asked: Asked, reason: RevealReason | None = None) -> _Found:
+        """What is shown of one; with a `reason` its record is opened."""
+        recipient, subject_id, party = self._kind.recipient, asked.id(), asked.identity.party
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
-            found = await show_item(self._kind.recipient, asked.id(), acting, reason=reason)
-            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
-            closed = await self._closed(found, raised, acting)
-        compared = self._kind.amended(found)
-        return self._shown(asked, found, raised, closed=closed, looks=looks, opened=found, compared=compared)
+            if reason is None:
+                found = await look_at_item(recipient, subject_id, acting)
+            else:
+                found = await show_item(recipient, subject_id, acting, reason=reason)
+            raised = await PostgresQuestions(session.driver).about(party, subject_id)
+            looks = await looks_at(session.driver, self._serving.kek, party=party, subject=subject_id)
+            return _Found(found, raised, looks, await self._closed(found, raised, acting))
 
     async def _evidence(self, asked: Asked) -> Response:
         async with self._reading(asked.identity) as session:
@@ -194,7 +209,7 @@ class SubjectPages:
     async def _in_bulk(self, asked: Asked) -> Response:
         """Each alone: one that is refused holds up no other."""
         row, ids = self._chosen(asked)
-        said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+        said = read_said(row.takes, asked)
         self._serving.owe(asked.identity.party, len(ids))
         results: list[tuple[UUID, Refused | None]] = []
         for each in ids:
@@ -207,12 +222,10 @@ class SubjectPages:
 
     async def _act(self, asked: Asked) -> Response:
         """One act, once for the form that it was sent from."""
-        row = self._acts.get(asked.request.path_params["act"])
-        if row is None or asked.identity.role not in row.roles:
-            raise not_found()
+        row = chosen_act(asked, self._acts)
         subject_id, here = asked.id(), f"{ROOT}/{self._kind.path}/{asked.id()}"
         try:
-            said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+            said = read_said(row.takes, asked)
             await self._done(asked, row, subject_id, said=said)
         except Refused as error:
             if error.status in (403, 404):
@@ -225,23 +238,15 @@ class SubjectPages:
             state = await self._kind.act_on(row, subject_id, said=said, acting=self._acting(asked.identity, session))
             return {"state": state}
 
-        # The form's own key; of a form about several, one for each.
-        key = read_key(f"{asked.said(ONCE)}{beside}")
-        wanted = body_hash(asked.path, b"" if said is None else said.spelt())
         acts = self._serving.acts
-        await acts.done(asked.identity, row.name, roles=row.roles, key=key, wanted=wanted, act=move)
+        await done_once(asked, acts, row.name, doing=move, roles=row.roles, body=spelt(said), beside=beside)
 
     async def _refused(self, asked: Asked, row: Act, error: Refused) -> Response:
-        async with self._reading(asked.identity) as session:
-            acting = self._acting(asked.identity, session)
-            found = await look_at_item(self._kind.recipient, asked.id(), acting)
-            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
-            closed = await self._closed(found, raised, acting)
-        inputs = inputs_of(row.takes, rows=self._kind.numbers(found))
+        found = await self._found(asked)
+        inputs = inputs_of(row.takes, rows=self._kind.numbers(found.it))
         wrong: dict[str, object] = {"problems": problems_of(error, inputs), "labels": labels_of(inputs)}
-        here = closed - {row.name}
-        said = {"refused": row.name, "looks": looks, **wrong}
-        return self._shown(asked, found, raised, closed=here, status=error.status, **said)
+        here = found._replace(closed=found.closed - {row.name})
+        return self._shown(asked, here, status=error.status, refused=row.name, **wrong)
 
     async def _closed(self, found: ShownItem, raised: Sequence[ShownQuestion], acting: Acting) -> frozenset[str]:
         """The acts that its state permits, and what stands beside it does not."""
@@ -253,36 +258,20 @@ class SubjectPages:
         """Whether the act can be done to it as it stands."""
         return _state(found) in may_come_in(row) and row.name not in await self._closed(found, (), acting)
 
-    async def _looks(self, asked: Asked, session: Session) -> Sequence[ShownLook]:
-        """Who of the party has opened it."""
-        return await looks_at(session.driver, self._serving.kek, party=asked.identity.party, subject=asked.id())
-
-    async def _raised(self, asked: Asked, session: Session) -> Sequence[ShownQuestion]:
-        """What the party has asked or contested of it."""
-        return await PostgresQuestions(session.driver).about(asked.identity.party, asked.id())
-
-    def _shown(
-        self,
-        asked: Asked,
-        found: ShownItem,
-        raised: Sequence[ShownQuestion],
-        *,
-        closed: frozenset[str],
-        status: int = 200,
-        **more: object,
-    ) -> Response:
-        numbers, state = self._kind.numbers(found), _state(found)
+    def _shown(self, asked: Asked, found: _Found, *, status: int = 200, **more: object) -> Response:
+        numbers, state = self._kind.numbers(found.it), _state(found.it)
         open_acts = [
             (row, inputs_of(row.takes, rows=numbers))
             for row in self._acts.values()
-            if asked.identity.role in row.roles and state in may_come_in(row) and row.name not in closed
+            if asked.identity.role in row.roles and state in may_come_in(row) and row.name not in found.closed
         ]
         done = asked.query("done")
         views: dict[str, object] = {
             "kind": self._kind,
-            "it": found,
+            "it": found.it,
             "id": asked.id(),
-            "raised": raised,
+            "raised": found.raised,
+            "looks": found.looks,
             "acts": open_acts,
             "reasons": list(RevealReason),
             "done": done if done in self._acts else None,

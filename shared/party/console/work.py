@@ -8,14 +8,14 @@ from typing import Final
 from starlette.responses import Response
 
 from shared.exchange.act import Act
-from shared.kernel.errors import Refused, not_found
+from shared.kernel.errors import Refused
+from shared.party.console.forms import chosen_act, done_once
 from shared.party.work_items.api import TAKES, WorkAnswered, WorkRoutes
-from shared.runtime.console.asked import ONCE, Asked
+from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import Frame
-from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.edge import read_model
 from shared.runtime.http.identity import Identity
-from shared.runtime.http.sameness import body_hash
 
 PLACE: Final = "work-items"
 ROWS_OF_A_PAGE: Final = 25
@@ -53,9 +53,7 @@ class WorkPages:
 
     async def _act(self, asked: Asked) -> Response:
         """Each notice alone: one that is refused holds up no other."""
-        row = self._acts.get(asked.request.path_params["act"])
-        if row is None or asked.identity.role not in row.roles:
-            raise not_found()
+        row = chosen_act(asked, self._acts)
         try:
             answered = await self._done(asked, row)
         except Refused as error:
@@ -66,8 +64,6 @@ class WorkPages:
 
     async def _done(self, asked: Asked, row: Act) -> WorkAnswered:
         said = read_model(TAKES[row], read_inputs(TAKES[row], asked.form))
-        key, wanted = read_key(asked.said(ONCE)), body_hash(asked.path, said.spelt())
-        doing = self._routes.doing(row, asked.id(), said, identity=asked.identity)
-        identity, acts = asked.identity, self._routes.acts
-        _, answer = await acts.done(identity, row.name, roles=row.roles, key=key, wanted=wanted, act=doing, status=200)
+        doing, acts = self._routes.doing(row, asked.id(), said, identity=asked.identity), self._routes.acts
+        answer = await done_once(asked, acts, row.name, doing=doing, roles=row.roles, body=said.spelt(), status=200)
         return WorkAnswered.model_validate_json(answer)

@@ -13,14 +13,13 @@ from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart
+from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.doing import OriginApi
-from shared.party.origin.api.filed import answer_filed
-from shared.party.origin.bus import OriginBus
-from shared.party.origin.store.alarms import keep_alarm
+from shared.party.origin.bus import OriginBus, OriginTimers
+from shared.party.origin.store.attention import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.locations import Locations
-from shared.party.origin.timers import OriginTimers
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
@@ -133,16 +132,4 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         unreleased_days=machinery.settings.unreleased_days,
         aside=machinery.aside,
     )
-    return Origin(api, bus, intake, alarms, checking, _timers(machinery))
-
-
-def _timers(machinery: Machinery) -> OriginTimers:
-    return OriginTimers(
-        machinery.database,
-        law=Law(machinery.documents, machinery.law.documents_at),
-        instance=machinery.instance,
-        kek=machinery.keys.kek,
-        clock=machinery.clock,
-        scope=machinery.speaking_scope,
-        aside=machinery.aside,
-    )
+    return Origin(api, bus, intake, alarms, checking, OriginTimers(bus, machinery.speaking_scope))

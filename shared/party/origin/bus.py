@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -18,24 +18,23 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart, apart_from_others
 from shared.party.origin.records import Receipted
-from shared.party.origin.store.contacts import PostgresContacts
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.store.holds import PostgresHolds
+from shared.party.origin.store.holds import PostgresHolds, PostgresPlanned
+from shared.party.origin.store.referrals import PostgresMissing
 from shared.party.origin.store.reviews import PostgresReviews
-from shared.party.origin.store.transfers import PostgresTransfers
-from shared.party.origin.store.untold import PostgresMissing
-from shared.party.origin.use_cases.again import DUE_MAX, DecideAgain, Law
+from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
+from shared.party.origin.use_cases.again import BATCH, DUE_MAX, DecideAgain, IssuePlanned, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.origin.use_cases.contacts import suggest_contacts
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.questions import Asked
 from shared.party.origin.use_cases.reviews import EXPIRED_MAX, expire_referrals
-from shared.party.origin.use_cases.transfers import Claiming
+from shared.party.origin.use_cases.transfers import Claiming, suggest_contacts
 from shared.party.questions.store import PostgresQuestions
 from shared.party.taking import Key, Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import Settlement, Unit
+from shared.runtime.timers.timers import CLOCK_TOLERANCE, Witness, database_time
 from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import PartyKind
@@ -46,6 +45,8 @@ InSession = Callable[[Session, Taking], Awaitable[None]]
 Issue = Callable[[PostgresEdges, UUID, Taking], Awaitable[UUID | None]]
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
+#: How often one looks whether a slot has come.
+SLOTS_EVERY_S: Final = 2.0
 #: How soon a new directory is noticed, and how often what has moved is looked for by the same.
 NOTICED_S: Final = 0.5
 FOLLOWED: Final = timedelta(minutes=1)
@@ -84,37 +85,32 @@ class Looked:
         return cls(documents.law, documents.reads, at, twice)
 
 
+@dataclass(eq=False)
 class OriginBus:
-    """What a service that originates hands answers and settlements to."""
+    """What a service that originates hands answers and settlements to.
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        law: Law,
-        instance: str,
-        kek: KeyEncryptionKey,
-        clock: Clock,
-        unreleased_days: int,
-        aside: SetAside | None = None,
-    ) -> None:
-        """`unreleased_days`: how long a referral waits for a second person. `aside`: what waits in this process."""
-        self._database = database
-        self._unreleased_days = unreleased_days
-        self._law = law
-        self._instance = instance
-        self._again = DecideAgain(law=law, instance=instance, clock=clock)
-        self._kek = kek
-        self._clock = clock
-        self._apart = Apart(aside or SetAside(), clock)
+    `unreleased_days`: how long a referral waits for a second person. `aside`: what waits in this process.
+    """
+
+    database: Database
+    law: Law
+    instance: str
+    kek: KeyEncryptionKey
+    clock: Clock
+    unreleased_days: int
+    aside: SetAside = field(default_factory=SetAside)
+
+    def __post_init__(self) -> None:
+        self._again = DecideAgain(law=self.law, instance=self.instance, clock=self.clock)
+        self._apart = Apart(self.aside, self.clock)
 
     def answers(self, unit: Unit) -> EdgeAnswers:
         """The edges that answers move, within the batch's transaction."""
-        driver, now = unit.connection.driver, self._clock.now()
-        holding = Holding(PostgresHolds(driver), lambda: self._law.at(now), self._instance, now)
-        claiming = Claiming(PostgresTransfers(driver), lambda: self._law.at(now), self._instance, now, holding)
+        driver, now = unit.connection.driver, self.clock.now()
+        holding = Holding(PostgresHolds(driver), lambda: self.law.at(now), self.instance, now)
+        claiming = Claiming(PostgresTransfers(driver), lambda: self.law.at(now), self.instance, now, holding)
         return EdgeAnswers(
-            PostgresEdges(driver, self._kek),
+            PostgresEdges(driver, self.kek),
             now,
             holding=holding,
             claiming=claiming,
@@ -124,14 +120,14 @@ class OriginBus:
 
     def _agency(self, party: str, at: datetime) -> str | None:
         """The instance that serves an agency; None for anybody else."""
-        found = self._law.at(at).directory.party(party)
+        found = self.law.at(at).directory.party(party)
         return found.instance if found is not None and found.kind == PartyKind.LAW_ENFORCEMENT else None
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Note outcomes on edges. An edge that was refused as stale is decided again, now or later."""
-        edges = PostgresEdges(unit.connection.driver, self._kek)
+        edges = PostgresEdges(unit.connection.driver, self.kek)
         outcomes = {each.message_id: Receipted(each.outcome, each.code, each.by) for each in settlements}
-        heard = await edges.note_outcomes(outcomes, self._clock.now())
+        heard = await edges.note_outcomes(outcomes, self.clock.now())
         stale = [message_id for message_id in heard if outcomes[message_id].code in DECIDE_AGAIN]
         if stale:
             await self._again.refused(edges, stale)
@@ -142,11 +138,11 @@ class OriginBus:
         And again and again by the same: what was filed by the directory before may only now have been committed, and
         what was set aside may be tried once more.
         """
-        followed, at = "", self._clock.now()
+        followed, at = "", self.clock.now()
         while True:
             pause = NOTICED_S
             try:
-                directory, now = self._law.now().directory, self._clock.now()
+                directory, now = self.law.now().directory, self.clock.now()
                 if followed != directory.digest or not timedelta(0) <= now - at < FOLLOWED:
                     await self.follow(directory)
                     followed, at = directory.digest, now
@@ -160,8 +156,8 @@ class OriginBus:
         For who is suspended it waits: the directory that listens to it again is another one.
         """
         aside, tried = self._apart.aside, set[Key]()
-        again = aside.again("follow", self._clock.now())
-        scope = RowScope(directory.heard_of(directory.parties_of(self._instance)), "service", "apply")
+        again = aside.again("follow", self.clock.now())
+        scope = RowScope(directory.heard_of(directory.parties_of(self.instance)), "service", "apply")
         for party in directory.moved:
             for instance in party.instances_before:
                 left = partial(self._left_behind, recipient=party.id, instance=instance, tried=tried)
@@ -173,7 +169,7 @@ class OriginBus:
     async def _left_behind(
         self, session: Session, taking: Taking, *, recipient: str, instance: str, tried: set[Key]
     ) -> None:
-        edges = PostgresEdges(session.driver, self._kek)
+        edges = PostgresEdges(session.driver, self.kek)
         try:
             await self._again.left_behind(edges, taking, recipient=recipient, instance=instance)
         finally:
@@ -187,7 +183,7 @@ class OriginBus:
         looked: Looked | None = None
         while True:
             async with apart_from_others("issue_waiting"):
-                documents, now = self._law.now(), self._clock.now()
+                documents, now = self.law.now(), self.clock.now()
                 if looked is None or looked.due(documents, now):
                     await self.issue(scope())
                     looked = Looked.now(documents, now, looked)
@@ -200,8 +196,8 @@ class OriginBus:
 
             async def of_these(taking: Taking, issue: Issue = issue) -> None:
                 nonlocal after
-                async with self._database.transaction(scope) as session:
-                    last = await issue(PostgresEdges(session.driver, self._kek), after or UUID(int=0), taking)
+                async with self.database.transaction(scope) as session:
+                    last = await issue(PostgresEdges(session.driver, self.kek), after or UUID(int=0), taking)
                 after = last  # committed: what is undone at the end is taken again
 
             while after is not None:
@@ -212,7 +208,7 @@ class OriginBus:
         """Decide again what has waited for it, and tell late answers on; how many edges. Raises `Unavailable`."""
 
         async def decide(session: Session, taking: Taking) -> None:
-            await self._again.due(PostgresEdges(session.driver, self._kek), taking)
+            await self._again.due(PostgresEdges(session.driver, self.kek), taking)
 
         return await self._all("decide_again", scope, decide)
 
@@ -223,7 +219,7 @@ class OriginBus:
             await self._again.untold(PostgresMissing(session.driver), taking)
 
         async def missing(session: Session, taking: Taking) -> None:
-            await self._again.missing(PostgresEdges(session.driver, self._kek), taking)
+            await self._again.missing(PostgresEdges(session.driver, self.kek), taking)
 
         return await self._all("withdraw_again", scope, untold) + await self._all("issue_missing", scope, missing)
 
@@ -231,8 +227,8 @@ class OriginBus:
         """Tell agencies of each other that have accepted the same; how many were looked at. Raises `Unavailable`."""
 
         async def suggest(session: Session, taking: Taking) -> None:
-            contacts, directory = PostgresContacts(session.driver), self._law.now().directory
-            await suggest_contacts(contacts, taking, directory, instance=self._instance, at=self._clock.now())
+            contacts, directory = PostgresContacts(session.driver), self.law.now().directory
+            await suggest_contacts(contacts, taking, directory, instance=self.instance, at=self.clock.now())
 
         return await self._all("suggest_contact", scope, suggest)
 
@@ -241,12 +237,12 @@ class OriginBus:
 
         async def expire(session: Session, taking: Taking) -> None:
             await expire_referrals(
-                PostgresReviews(session.driver, self._kek),
+                PostgresReviews(session.driver, self.kek),
                 taking,
-                self._law.now(),
-                instance=self._instance,
-                days=self._unreleased_days,
-                at=self._clock.now(),
+                self.law.now(),
+                instance=self.instance,
+                days=self.unreleased_days,
+                at=self.clock.now(),
             )
 
         return await self._batch("expire", scope, expire, limit=EXPIRED_MAX)
@@ -273,7 +269,45 @@ class OriginBus:
 
     async def _batch(self, work: str, scope: RowScope, act: InSession, *, limit: int, whole: bool = True) -> int:
         async def in_transaction(taking: Taking) -> None:
-            async with self._database.transaction(scope) as session:
+            async with self.database.transaction(scope) as session:
                 await act(session, taking)
 
         return await self._apart.batch(work, limit, in_transaction, whole=whole)
+
+
+class OriginTimers:
+    """Issues planned notices in their slots, of the parties that `scope` has then, by any number of workers.
+
+    Nothing is issued by a clock that the database's contradicts: then all of it waits.
+    """
+
+    #: A test takes another one, and shows what that breaks.
+    store: type[PostgresPlanned] = PostgresPlanned
+
+    def __init__(self, bus: OriginBus, scope: Callable[[], RowScope], *, witness: Witness = database_time) -> None:
+        self._bus = bus
+        self._scope = scope
+        self._witness = witness
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            looked = 0
+            async with apart_from_others("slots", lambda code: log("decision_waits", code=code)):
+                looked = await self.look()
+            if not looked:
+                await asyncio.sleep(SLOTS_EVERY_S)
+
+    async def look(self, limit: int = BATCH) -> int:
+        """Look once at what is due, at most `limit` notices; how many that were. Raises `Unavailable`."""
+        return await self._bus._batch("issue_planned", self._scope(), self._issue, limit=limit)
+
+    async def _issue(self, session: Session, taking: Taking) -> None:
+        bus, now = self._bus, self._bus.clock.now()
+        documents = bus.law.now()
+        if abs(now - await self._witness(session.driver)) > CLOCK_TOLERANCE:
+            return
+        edges = PostgresEdges(session.driver, bus.kek)
+        planned = self.store(session.driver, edges)
+        holding = Holding(planned, lambda: documents, bus.instance, now)
+        await IssuePlanned(planned, edges, bus._again, holding).issue(taking)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Final, Literal, NamedTuple, Protocol
+from typing import Annotated, Final, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
@@ -375,20 +375,15 @@ class WorkPage(Contract):
     next: NextCursor
 
 
-class Stands(Protocol):
-    """What the ticks count of an edge."""
+class Stood(NamedTuple):
+    """How an edge stands, as the ticks count it."""
 
-    @property
-    def delivery(self) -> str: ...
-
-    @property
-    def withdrawal(self) -> str | None: ...
-
-    @property
-    def answer(self) -> str: ...
+    delivery: str
+    withdrawal: str | None
+    answer: str
 
 
-def ticks(state: ReferralState, edges: Sequence[Stands]) -> Ticks:
+def ticks(state: ReferralState, edges: Sequence[SentEdge] | Sequence[Stood]) -> Ticks:
     """The ticks of a referral. Of a withdrawn one they count who was told of that, and who has acknowledged it."""
     if state is ReferralState.WITHDRAWN:
         delivered = sum(edge.withdrawal == ReceiptOutcome.APPLIED for edge in edges)

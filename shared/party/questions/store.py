@@ -181,18 +181,8 @@ class PostgresQuestions:
         row = await self.driver.fetchrow(_FIND, party, referral_id, counterpart, number)
         if row is None:
             return None
-        return OpenQuestion(
-            row["question_id"],
-            row["told_by"],
-            QuestionKind(row["kind"]),
-            QuestionState(row["state"]),
-            tuple(row["about"]),
-            row["asked_revision"],
-            row["instance"],
-            tuple(row["items"]),
-            row["revision"],
-            row["of_notice"],
-        )
+        kind, state = QuestionKind(row["kind"]), QuestionState(row["state"])
+        return OpenQuestion(**dict(row) | {"kind": kind, "state": state})
 
     async def lapsed(
         self,

@@ -18,9 +18,16 @@ from shared.kernel.errors import Refused
 from shared.party.bulk.api import BatchTransaction
 from shared.party.bulk.use_cases import Outcome, act_on_many
 from shared.party.recipient.api import ItemRoutes, viewed
-from shared.party.work_items.domain import MEMBERS_MAX, WorkDisowning, WorkItem, WorkItemPage, WorkStatements
+from shared.party.work_items.domain import (
+    MEMBERS_MAX,
+    WorkDisowning,
+    WorkItem,
+    WorkItemPage,
+    WorkStatements,
+    lines_of,
+    require_look,
+)
 from shared.party.work_items.store import PostgresWorkItems
-from shared.party.work_items.use_cases import lines_of, require_look
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_json, read_model

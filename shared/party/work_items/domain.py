@@ -1,15 +1,23 @@
-"""What is shown of work items, and what is said of one."""
+"""What is shown of work items, what is said of one, and what that says of each notice of it by itself. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Annotated, Final
+from uuid import UUID
 
 from pydantic import Field
 
+from shared.contracts.answers import DisowningStatement, ItemStatement, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.items import ItemNumber, ItemOutcome, OtherHost, Round
 from shared.contracts.preserving import SAID_BESIDE_MAX, PreservationBeside
-from shared.exchange.act import NoticeState
+from shared.exchange.act import Act, NoticeState, Subject
+from shared.kernel.authority import Authority, Role
+from shared.party.bulk.domain import Line
 from shared.vocabulary.referral import PriorityLevel
 
 #: So many open items of notices are shown of one location, and answered at once.
@@ -60,3 +68,49 @@ class WorkStatements(Contract):
 
 class WorkDisowning(OtherHost):
     """The provider does not host what lies at this location."""
+
+
+def require_look(authority: Authority, role: Role) -> None:
+    """Raises `Refused("forbidden")` for whoever may look at no notice."""
+    authority.require(Subject.NOTICE, role, action="read", state=NoticeState.ISSUED)
+
+
+def lines_of(item: WorkItem, row: Act, said: WorkStatements | WorkDisowning) -> list[Line]:
+    """One act for each notice, about its open items that lie there: what would be said of it, were there no other."""
+    lines: list[Line] = []
+    for _, own in groupby(sorted(item.items, key=_by_notice), key=attrgetter("notice_id")):
+        items = list(own)
+        told = _disowned(items, said) if isinstance(said, WorkDisowning) else _answered(items, said, first=not lines)
+        lines.append(Line(len(lines), row, items[0].notice_id, told))
+    return lines
+
+
+def _by_notice(item: OpenItem) -> tuple[datetime, UUID, int]:
+    return item.received_at, item.notice_id, item.n
+
+
+def _answered(items: Sequence[OpenItem], said: WorkStatements, *, first: bool) -> Contract:
+    """What agencies want kept is answered once, with the first notice; no notifier is told of it."""
+    stated = [
+        ItemStatement(n=each.n, round=each.round, **_outcome(outcome, each.received_at))
+        for each in items
+        for outcome in said.outcomes
+    ]
+    return NoticeStatements(items=tuple(stated), preservations=said.preservations if first else ())
+
+
+def _outcome(said: ItemOutcome, received_at: datetime) -> dict[str, object]:
+    """The words of an outcome. A time before the notice would tell its notifier that another one was there before."""
+    words = {name: getattr(said, name) for name in ItemOutcome.model_fields}
+    if said.effective_at is not None and said.effective_at < received_at:
+        words["effective_at"] = _next_second(received_at)
+    return words
+
+
+def _next_second(at: datetime) -> datetime:
+    """Times of what happened are to the second, and this one is not to come before."""
+    return at.replace(microsecond=0) + timedelta(seconds=1 if at.microsecond else 0)
+
+
+def _disowned(items: Sequence[OpenItem], said: WorkDisowning) -> Contract:
+    return NoticeDisowning(disowned=tuple(DisowningStatement(n=each.n, suggested=said.suggested) for each in items))

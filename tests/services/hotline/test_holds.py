@@ -33,8 +33,8 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
+from shared.party.origin.bus import OriginTimers
 from shared.party.origin.store.holds import expired_holds
-from shared.party.origin.timers import OriginTimers
 from shared.party.origin.use_cases import holds
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
@@ -42,7 +42,7 @@ from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
-from tests.services.hotline.origin import APPLYING, KEK, Origin, applied
+from tests.services.hotline.origin import APPLYING, Origin, applied
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.windowed import windowed
 
@@ -69,15 +69,7 @@ def timers(origin: Origin) -> OriginTimers:
     async def borne_out(_: asyncpg.Connection) -> datetime:
         return origin.clock.now()
 
-    return OriginTimers(
-        origin.database,
-        law=origin.law(),
-        instance="hotline",
-        kek=KEK,
-        clock=origin.clock,
-        scope=lambda: APPLYING,
-        witness=borne_out,
-    )
+    return OriginTimers(origin.bus, lambda: APPLYING, witness=borne_out)
 
 
 async def agencies_of(origin: Origin, referral_id: UUID) -> list[str]:

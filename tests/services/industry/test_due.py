@@ -14,7 +14,7 @@ from shared.exchange.timers import to_time
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.party.feed import feed_routers
+from shared.party.webhooks import feed_routers
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.timers.store import read_due

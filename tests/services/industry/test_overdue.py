@@ -14,8 +14,7 @@ from shared.exchange.act import Subject
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock, rfc3339
 from shared.kernel.ids import uuid7
-from shared.party.attention import Attention
-from shared.party.overdue import overdue
+from shared.party.attention import Attention, overdue
 from shared.routing.clocks import Law
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import RowScope

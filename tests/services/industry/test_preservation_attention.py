@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.preservation.store.attention import unanswered_waits
+from shared.party.preservation.store.preservations import unanswered_waits
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER

@@ -23,8 +23,7 @@ from shared.exchange.preservation import check_told_day
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.preservation.store.attention import refused_waits
-from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.party.preservation.store.preservations import PostgresPreservations, refused_waits
 from shared.party.preservation.use_cases import receive
 from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, LOCATION, PROVIDER, issued, received

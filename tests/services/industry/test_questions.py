@@ -27,8 +27,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock, rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.asking import Lapses, own_questions
-from shared.party.by_rule import ByRule
+from shared.party.by_rule import ByRule, Lapses, own_questions
 from shared.party.questions.store import PostgresQuestions
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope

@@ -14,8 +14,7 @@ from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.party.by_rule import ByRule
-from shared.party.withdrawals import Withdrawals
+from shared.party.by_rule import ByRule, Withdrawals
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Journal
 from shared.runtime.watch.aside import SetAside

@@ -18,7 +18,7 @@ from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.feed import feed_routers
+from shared.party.webhooks import feed_routers
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases, SendingPlaces

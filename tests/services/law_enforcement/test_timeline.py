@@ -10,7 +10,7 @@ from services.law_enforcement.store import case_words
 from shared.contracts.answers import Acceptance
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.timeline import timelines_router
+from shared.party.events import timelines_router
 from tests.contracts.described import Described
 from tests.services.deliveries import AGENCY, OTHER_AGENCY, offered
 from tests.services.doors import asking, door, serving

@@ -17,9 +17,8 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.by_rule import ByRule
+from shared.party.by_rule import ByRule, Withdrawals
 from shared.party.recipient.store.erasing import ERASED_RECEIVED
-from shared.party.withdrawals import Withdrawals
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Erased, Journal
 from shared.runtime.database.transactions import RowScope

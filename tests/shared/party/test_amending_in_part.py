@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.kernel.errors import Refused
-from shared.party.origin.console.amending import Amendment, amended
+from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.use_cases.amend import Stands
 from shared.runtime.console.forms import read_inputs
 

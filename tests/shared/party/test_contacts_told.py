@@ -11,7 +11,7 @@ import pytest
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid7
 from shared.party.origin.records import Met
-from shared.party.origin.use_cases.contacts import suggest_contacts
+from shared.party.origin.use_cases.transfers import suggest_contacts
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from tests.support.builders import AT, HOTLINE

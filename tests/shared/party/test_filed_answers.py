@@ -12,8 +12,7 @@ from shared.guard import edition
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.origin.api.bodies import BatchAccepted, BatchAnswer, BatchRefused
-from shared.party.origin.api.filed import answer_filed
+from shared.party.origin.api.bodies import BatchAccepted, BatchAnswer, BatchRefused, answer_filed
 from shared.party.origin.domain import AcceptedReferral, ExternalRefExists, Outcome, Request, Submission
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission, world

@@ -15,7 +15,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.console import imports
 from shared.party.origin.console.filing import Looked
-from shared.party.origin.console.importing import LINES_MAX, TABLE_LINES_MAX, as_rows, lines_of, looked
+from shared.party.origin.console.imports import LINES_MAX, TABLE_LINES_MAX, as_rows, lines_of, looked
 from shared.party.origin.domain import Reply
 from shared.runtime.console.asked import Asked
 from shared.runtime.http.identity import Identity

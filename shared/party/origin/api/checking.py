@@ -31,7 +31,6 @@ from shared.routing.policy_index import PolicyIndex
 from shared.runtime.admission.budgets import work_of
 from shared.runtime.http.aside import Aside, serve_questions
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
-from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import problem_body
 from shared.vocabulary.jurisdiction import TREE
 from shared.vocabulary.routing import Purpose, Reason
@@ -66,7 +65,7 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
     if origin is None:
         raise not_found()
     values, refused_bytes = _one_or_many(posted)
-    submissions = [parsed(value) for value in values]
+    submissions = [bodies.parsed(value) for value in values]
     outcomes = [_outcome(each, origin, documents, at=posted.at) for each in submissions]
     results = tuple(_result(index, each) for index, each in enumerate(outcomes))
     items = sum(len(each.items) for each in submissions if not isinstance(each, Refused))
@@ -74,16 +73,6 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
     refused = sum(isinstance(each, Refused) for each in outcomes)
     work = len(submissions) + items + edges + work_of(refused_bytes)
     return Checked(bodies.CheckAnswer(results=results).spelt(), work, len(submissions), refused)
-
-
-def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
-    """A submission, or why it is none."""
-    if isinstance(value, Refused):
-        return value
-    try:
-        return read_model(ReferralSubmission, value)
-    except Refused as error:
-        return error
 
 
 class AsideChecking:

@@ -28,7 +28,8 @@ from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
-from shared.party.origin.api.checking import Checking, Posted, parsed
+from shared.party.origin.api.bodies import parsed
+from shared.party.origin.api.checking import Checking, Posted
 from shared.party.origin.domain import (
     AmendedReferral,
     AnsweredQuestion,
@@ -39,19 +40,17 @@ from shared.party.origin.domain import (
     WithdrawnReferral,
 )
 from shared.party.origin.domain import Request as Filed
+from shared.party.origin.store.acts import PostgresIssued
 from shared.party.origin.store.amendments import PostgresAmendments
-from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.transfers import PostgresTransfers
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.alarms import Alarms, Kind
-from shared.party.origin.use_cases.checks import check_items
 from shared.party.origin.use_cases.holds import confirm_override, propose_override
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.questions import answer_question
-from shared.party.origin.use_cases.referrals import Withdrawal, withdraw_referral
+from shared.party.origin.use_cases.questions import answer_question, check_items
+from shared.party.origin.use_cases.referrals import Acting, Withdrawal, withdraw_referral
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, drop_referral, release_referral
 from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.posted import PostedBody, ReadList, read_list, refused_is_owed
@@ -109,7 +108,7 @@ class OriginApi:
         return await self._filed(identity, PostedBody(body, "application/json", None), key=key, route=route)
 
     async def act(
-        self, act: Act, referral_id: UUID, request: Request, identity: Identity, *, takes: type[Contract] | None = None
+        self, act: Act, referral_id: UUID, request: Request, *, identity: Identity, takes: type[Contract] | None = None
     ) -> Response:
         """Do an act on a referral, once for the request's idempotency key.
 
@@ -129,7 +128,7 @@ class OriginApi:
         """What does this act within a transaction, with these words of it."""
 
         async def do(session: Session) -> Contract:
-            return await _do(act, referral_id, said, self.acting(identity, session))
+            return await _do(act, referral_id, said, acting=self.acting(identity, session))
 
         return do
 
@@ -214,7 +213,7 @@ class OriginApi:
         return ReadList([parsed(value)], [digest(posted.body)], same)
 
 
-async def _do(act: Act, referral_id: UUID, said: Contract | None, acting: Acting) -> Contract:
+async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Acting) -> Contract:
     """Do it. Where nothing is said of it, a second person lets a referral go, or drops it."""
     match said:
         case Withdrawal():

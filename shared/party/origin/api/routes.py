@@ -26,7 +26,7 @@ from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.party.finding import Finding
 from shared.party.origin.api import bodies
-from shared.party.origin.api.checking import parsed
+from shared.party.origin.api.bodies import parsed
 from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.domain import (
     AcceptedReferral,
@@ -42,10 +42,9 @@ from shared.party.origin.domain import (
     WithdrawnReferral,
     WorkPage,
 )
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.amend import AMEND, REROUTE, Rerouting, amend_referral, reroute_referral
 from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE
-from shared.party.origin.use_cases.referrals import Withdrawal, show_referral
+from shared.party.origin.use_cases.referrals import Acting, Withdrawal, show_referral
 from shared.party.origin.use_cases.reviews import DROP, RELEASE
 from shared.party.origin.use_cases.transfers import TRANSFER
 from shared.runtime.http.edge import read_json, read_model
@@ -128,7 +127,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
     async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
         act = row(Subject.REFERRAL, "withdraw")
-        return await origin.act(act, referral_id, request, identity, takes=Withdrawal)
+        return await origin.act(act, referral_id, request, identity=identity, takes=Withdrawal)
 
     _add_reviews(router, origin, who)
     _add_changes(router, origin, who)
@@ -141,12 +140,12 @@ def _add_reviews(router: APIRouter, origin: OriginApi, who: Identity) -> None:
     @router.post("/referrals/{referral_id}:release", **does(ReviewedReferral))
     async def release(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Let a referral of somebody else's go that is over its budget, or beyond the party's day."""
-        return await origin.act(RELEASE, referral_id, request, identity)
+        return await origin.act(RELEASE, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:drop", **does(ReviewedReferral))
     async def drop(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Erase a referral of somebody else's instead of letting it go."""
-        return await origin.act(DROP, referral_id, request, identity)
+        return await origin.act(DROP, referral_id, request, identity=identity)
 
 
 def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
@@ -155,32 +154,32 @@ def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
     @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
     async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say what was found of items that notices were issued about: what was said removed may be there again."""
-        return await origin.act(row(Subject.REFERRAL, "check"), referral_id, request, identity)
+        return await origin.act(row(Subject.REFERRAL, "check"), referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:propose-override", **does(Overridden, takes=[Overriding]))
     async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say that a hold of the referral should end, and what wins over it. Nothing happens until another confirms."""
-        return await origin.act(PROPOSE, referral_id, request, identity)
+        return await origin.act(PROPOSE, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:confirm-override", **does(Overridden, takes=[Confirming]))
     async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """End a hold that somebody else has proposed to override."""
-        return await origin.act(CONFIRM, referral_id, request, identity)
+        return await origin.act(CONFIRM, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:transfer", **does(TransferredReferral, takes=[Transferring]))
     async def transfer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Let a hotline that has the referral claim it, or whoever has it by an orphan's mandate: one will have it."""
-        return await origin.act(TRANSFER, referral_id, request, identity)
+        return await origin.act(TRANSFER, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:reply", **does(AnsweredQuestion, takes=[Reply]))
     async def reply(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Answer what a recipient asks about items, once: by codes, by an amendment, or that it cannot be said."""
-        return await origin.act(row(Subject.REFERRAL, "reply"), referral_id, request, identity)
+        return await origin.act(row(Subject.REFERRAL, "reply"), referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:uphold", **does(AnsweredQuestion, takes=[Verdict]))
     async def uphold(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say of each item that a recipient contests whether what was sent stands, or is conceded."""
-        return await origin.act(row(Subject.REFERRAL, "uphold"), referral_id, request, identity)
+        return await origin.act(row(Subject.REFERRAL, "uphold"), referral_id, request, identity=identity)
 
 
 def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:

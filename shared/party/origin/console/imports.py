@@ -7,20 +7,22 @@ again, in whatever way an import was cut short, files nothing twice.
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
+from uuid import UUID
 
+from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from shared.formats.referral_table import Table, column_at, submission
 from shared.kernel.authority import Authority
+from shared.kernel.codes import find_remedy
 from shared.kernel.errors import Refused
 from shared.party.origin.api.doing import OriginApi
-from shared.party.origin.console import importing
-from shared.party.origin.console.filing import LookedAt, ToldProblem
-from shared.party.origin.console.importing import LINES_MAX, FiledLines, Line, Result
+from shared.party.origin.console.filing import Looked, LookedAt, ToldProblem
 from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import problems_of
+from shared.runtime.console.forms import problems_of, said_of
 from shared.runtime.console.frame import ROOT, Frame
 from shared.runtime.http.edge import read_key
 from shared.vocabulary.routing import Disposition
@@ -64,7 +66,7 @@ class ImportPages:
         try:
             identity = asked.identity
             # Beside the loop: of a long table that takes a while.
-            lines = await to_thread(importing.lines_of, _table(asked), identity.party, exercise=identity.exercise)
+            lines = await to_thread(lines_of, _table(asked), identity.party, exercise=identity.exercise)
             left = [each for each in lines if each.number > _number(asked, "upto")]
             results = await self._results(asked, left[:LINES_MAX], look=look) if left else []
         except Refused as error:
@@ -79,17 +81,17 @@ class ImportPages:
     async def _results(self, asked: Asked, lines: Sequence[Line], *, look: bool) -> list[Result]:
         body = to_json({"referrals": [dict(each.body) for each in lines if each.refused is None]})
         if all(each.refused is not None for each in lines):
-            return importing.looked(lines, ())
+            return looked(lines, ())
         if look:
             answer = await self._use.checked(asked.identity, body, "application/json")
-            return importing.looked(lines, LookedAt.model_validate_json(answer).results)
+            return looked(lines, LookedAt.model_validate_json(answer).results)
         # A part of the file is one act: sending its form twice files it once.
         key = read_key(f"{asked.said(ONCE)}.{lines[0].number}")
         reply = await self._use.file_spelt(asked.identity, body, key=key, route=asked.path)
         if reply.status >= 400:
             problem = ToldProblem.model_validate_json(reply.body)
             raise Refused(problem.code, problem.title, status=reply.status)
-        return importing.filed(lines, FiledLines.model_validate_json(reply.body).results)
+        return filed(lines, FiledLines.model_validate_json(reply.body).results)
 
     def _require(self, asked: Asked) -> None:
         self._authority.require("referral", asked.identity.role, action="submit", state=Disposition.ROUTED)
@@ -123,7 +125,7 @@ def _progress(asked: Asked, results: Sequence[Result], left: Sequence[Line], *, 
     }
     filed, existing, refused = (counted[name] + _number(asked, name) for name in _COUNTS)
     upto = results[-1].line if results else _number(asked, "upto")
-    report = [each for each in asked.said("report").splitlines() if each] + list(importing.as_rows(results))
+    report = [each for each in asked.said("report").splitlines() if each] + list(as_rows(results))
     return Progress(of - len(left) + len(results), of, upto, filed, existing, refused, "\n".join(report))
 
 
@@ -135,3 +137,135 @@ def _number(asked: Asked, name: str) -> int:
     """A number that our own form carries on; 0 where there is none."""
     said = asked.said(name)
     return int(said) if said.isascii() and said.isdecimal() and len(said) < 8 else 0
+
+
+#: So many lines are looked at or filed by one press of a button; the next goes on from there.
+LINES_MAX: Final = 100
+#: So many a table has. Each part that is done reads all of it again.
+TABLE_LINES_MAX: Final = 5_000
+_EXISTS: Final = "external_ref_exists"
+
+
+class Line(NamedTuple):
+    """One line of the table, by its number from 1: what it stands for, or why it stands for nothing."""
+
+    number: int
+    body: Mapping[str, JsonValue] = {}
+    refused: Refused | None = None
+
+
+class FiledLine(BaseModel):
+    """What the intake says of one of a list."""
+
+    status: int
+    referral_id: UUID | None = None
+    state: str | None = None
+    problem: ToldProblem | None = None
+
+
+class FiledLines(BaseModel):
+    """The answer to a list."""
+
+    results: tuple[FiledLine, ...]
+
+
+class Result(NamedTuple):
+    """What became of a line, or would: `said` is its state, or what is wrong with it as a whole.
+
+    `wrong` are the columns that are wrong, each with its rule and remedy.
+    """
+
+    line: int
+    ok: bool
+    said: str = ""
+    wrong: Sequence[tuple[str, str]] = ()
+    code: str = ""
+    referral_id: UUID | None = None
+    recipients: Sequence[str] = ()
+    existing: bool = False
+
+
+def lines_of(text: str, party: str, *, exercise: bool) -> list[Line]:
+    """The lines that are this party's; the first names the columns. Raises `Refused` where it does not."""
+    lines = text.lstrip("\ufeff").splitlines()
+    if not any(each.strip() for each in lines):
+        raise Refused("file_empty", "a table with a referral in it", field="/table")
+    if len(lines) > TABLE_LINES_MAX + 1:
+        raise Refused("table_too_long", f"at most {TABLE_LINES_MAX} lines below the first", field="/table", status=413)
+    table = Table.from_first_line(lines[0])
+    seen: set[JsonValue] = set()
+    return [
+        line
+        for number, each in enumerate(lines[1:], 2)
+        if each.strip() and (line := _line(number, each, table, party=party, exercise=exercise, seen=seen)) is not None
+    ]
+
+
+def _line(number: int, text: str, table: Table, *, party: str, exercise: bool, seen: set[JsonValue]) -> Line | None:
+    try:
+        cells = table.cells(text)
+        if cells.get("origin", party) != party:
+            return None
+        body = {"exercise": exercise} | submission(cells)
+    except Refused as error:
+        return Line(number, refused=error)
+    reference = body.get("external_ref")
+    if reference in seen:
+        return Line(number, refused=Refused("external_ref_repeated", "an earlier line has the same reference"))
+    seen |= {reference} - {None}
+    return Line(number, body)
+
+
+def looked(lines: Sequence[Line], results: Sequence[Looked]) -> list[Result]:
+    """What would become of each, by what a check says of those that can be read."""
+    told = iter(results)
+    return [_unread(each) if each.refused is not None else _looked(each, next(told)) for each in lines]
+
+
+def filed(lines: Sequence[Line], results: Sequence[FiledLine]) -> list[Result]:
+    """What became of each, by what the intake says of those that can be read."""
+    told = iter(results)
+    return [_unread(each) if each.refused is not None else _filed(each, next(told)) for each in lines]
+
+
+def _looked(line: Line, told: Looked) -> Result:
+    if told.problem is not None:
+        return _refused(line.number, told.problem)
+    recipients = [each.recipient for each in told.recipients]
+    return Result(line.number, True, told.state or "", recipients=recipients)
+
+
+def _filed(line: Line, told: FiledLine) -> Result:
+    if told.problem is not None and told.problem.code == _EXISTS:
+        return Result(line.number, True, "filed before", existing=True)
+    if told.problem is not None:
+        return _refused(line.number, told.problem)
+    return Result(line.number, True, told.state or "", referral_id=told.referral_id)
+
+
+def _refused(number: int, problem: ToldProblem) -> Result:
+    """By every broken rule: never by the value."""
+    wrong = [(column_at(each.field) or "", said_of(each.rule, each.expected)) for each in problem.errors]
+    return _wrong(
+        number, problem.code, wrong or [(column_at(problem.field) or "", _helped(problem.code, problem.title))]
+    )
+
+
+def _wrong(number: int, code: str, wrong: Sequence[tuple[str, str]]) -> Result:
+    return Result(number, False, wrong=tuple(dict.fromkeys(wrong)), code=code)
+
+
+def _helped(code: str, detail: str) -> str:
+    remedy = find_remedy(code)
+    return f"{detail}: {remedy}" if remedy else detail
+
+
+def _unread(line: Line) -> Result:
+    assert line.refused is not None
+    said = _helped(line.refused.code, line.refused.detail)
+    return _wrong(line.number, line.refused.code, [(column_at(line.refused.field) or "", said)])
+
+
+def as_rows(results: Sequence[Result]) -> Iterator[str]:
+    """Those that are refused, as the lines of a table of their own, one for each column: line, code, column."""
+    yield from (f"{each.line},{each.code},{at}" for each in results if not each.ok for at, _ in each.wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel, JsonValue
@@ -16,27 +17,23 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.compared import Comparison
-from shared.party.console.filters import filters_of
-from shared.party.console.reasons import read_reason
+from shared.party.console.forms import chosen_act, chosen_state, done_once, filters_of, read_reason, read_said, spelt
 from shared.party.finding import sought_in
 from shared.party.origin.api.doing import Doing, OriginApi
 from shared.party.origin.console import filing
 from shared.party.origin.console.acting import AMEND, FORMS, may_amend
 from shared.party.origin.console.acting import forms_of as acting_forms
-from shared.party.origin.console.amending import Amendment, amended
+from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
-from shared.party.origin.use_cases.referrals import compare_revisions, show_referral
+from shared.party.origin.use_cases.referrals import Acting, compare_revisions, show_referral
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of, labels_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
 from shared.runtime.console.frame import ROOT, Frame, turned_to
-from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import InvalidFields, problem_body
-from shared.runtime.http.sameness import body_hash
 from shared.vocabulary.reveal import RevealReason
 from shared.vocabulary.routing import Disposition
 
@@ -47,23 +44,17 @@ _ROUTE: Final = "/console/referrals"
 _JSON: Final = "application/json"
 
 
+@dataclass(eq=False)
 class ReferralPages:
     """What the pages do. `last` is where a page begins to listen for news."""
 
-    def __init__(
-        self,
-        frame: Frame,
-        use: OriginApi,
-        acts: Acts,
-        *,
-        authority: Authority,
-        last: Callable[[Identity], Awaitable[int | None]],
-    ) -> None:
-        self._frame = frame
-        self._use = use
-        self._acts = acts
-        self._authority = authority
-        self._last = last
+    frame: Frame
+    use: OriginApi
+    authority: Authority
+    last: Callable[[Identity], Awaitable[int | None]]
+
+    def __post_init__(self) -> None:
+        frame = self.frame
         frame.get("/referrals", self._list)
         frame.get("/referrals/{id}", self._one)
         frame.post("/referrals/{id}/act/{act}", self._act)
@@ -75,17 +66,15 @@ class ReferralPages:
         frame.post("/new/preview", self._preview)
 
     async def _list(self, asked: Asked) -> Response:
-        state = asked.query("state")
         known = [each.value for each in ReferralState]
-        if state is not None and state not in known:
-            raise not_found()
-        sought, after = sought_in(asked.query), await self._last(asked.identity)
-        async with self._use.reading(asked.identity) as acting:
+        state = chosen_state(asked, known)
+        sought, after = sought_in(asked.query), await self.last(asked.identity)
+        async with self.use.reading(asked.identity) as acting:
             below = asked.query("cursor")
             page = await acting.referrals.page(acting.party, sought, state=state, cursor=below, limit=ROWS_OF_A_PAGE)
             ticks = await acting.referrals.ticked(page.items)
         views = {"listed": page, "ticks": ticks, "states": known, "state": state, "after": after}
-        return self._frame.page(asked, "referrals.html", views | filters_of(asked))
+        return self.frame.page(asked, "referrals.html", views | filters_of(asked))
 
     async def _one(self, asked: Asked) -> Response:
         return await self._shown(asked)
@@ -93,9 +82,9 @@ class ReferralPages:
     async def _reveal(self, asked: Asked) -> Response:
         """What amendments have changed, for a reason that audit is told."""
         reason = read_reason(asked)
-        if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
+        if (unproven := self.frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
-        async with self._use.reading(asked.identity) as acting:
+        async with self.use.reading(asked.identity) as acting:
             compared = await compare_revisions(asked.id(), acting, reason=reason)
         return await self._shown(asked, compared=compared)
 
@@ -107,8 +96,8 @@ class ReferralPages:
         problem: Refused | None = None,
         compared: Sequence[Comparison] | None = None,
     ) -> Response:
-        after = await self._last(asked.identity)
-        async with self._use.reading(asked.identity) as acting:
+        after = await self.last(asked.identity)
+        async with self.use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
             directory = acting.directory()
             raised = await acting.questions.about(acting.party, asked.id())
@@ -132,17 +121,14 @@ class ReferralPages:
             "looks": looks,
             "reasons": list(RevealReason),
         }
-        return self._frame.page(asked, "referral.html", views, status=status)
+        return self.frame.page(asked, "referral.html", views, status=status)
 
     async def _act(self, asked: Asked) -> Response:
         """One act, once for the form that it was sent from."""
-        act = next((each for each in FORMS if each.name == asked.request.path_params["act"]), None)
-        if act is None or asked.identity.role not in act.roles:
-            raise not_found()
+        act = chosen_act(asked, {each.name: each for each in FORMS})
         try:
-            takes = FORMS[act]
-            said = None if takes is None else read_model(takes, read_inputs(takes, asked.form))
-            await self._do(asked, act, self._doing(act, asked, said), said=said)
+            said = read_said(FORMS[act], asked)
+            await self._do(asked, act, self._doing(act, asked, said), body=spelt(said))
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise
@@ -151,17 +137,15 @@ class ReferralPages:
 
     def _doing(self, act: Act, asked: Asked, said: Contract | None) -> Doing:
         if not isinstance(said, Rerouting):
-            return self._use.doing(act, asked.id(), said, identity=asked.identity)
+            return self.use.doing(act, asked.id(), said, identity=asked.identity)
 
         async def reroute(acting: Acting) -> AmendedReferral:
             return await reroute_referral(asked.id(), said, acting, body_sha256=digest(said.spelt()))
 
-        return self._use.changing(reroute, asked.identity)
+        return self.use.changing(reroute, asked.identity)
 
-    async def _do(self, asked: Asked, act: Act, doing: Doing, *, said: Contract | None = None, also: str = "") -> None:
-        body = also.encode() if said is None else said.spelt()
-        key, wanted = read_key(asked.said(ONCE)), body_hash(asked.path, body)
-        await self._acts.done(asked.identity, act.name, roles=act.roles, key=key, wanted=wanted, act=doing)
+    async def _do(self, asked: Asked, act: Act, doing: Doing, *, body: bytes) -> None:
+        await done_once(asked, self.use.acts, act.name, doing=doing, roles=act.roles, body=body)
 
     async def _amending(self, asked: Asked) -> Response:
         return await self._amendment(asked)
@@ -176,8 +160,8 @@ class ReferralPages:
             return await amend_in_part(asked.id(), lambda stands: amended(stands, told), acting, revision=follows)
 
         try:
-            doing = self._use.changing(amend, asked.identity)
-            await self._do(asked, AMEND, doing, also=f"{revision}\n{to_json(told).decode()}")
+            doing = self.use.changing(amend, asked.identity)
+            await self._do(asked, AMEND, doing, body=f"{revision}\n{to_json(told).decode()}".encode())
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise
@@ -190,17 +174,17 @@ class ReferralPages:
     async def _amendment(
         self, asked: Asked, *, status: int = 200, problem: Refused | None = None, again: bool = False
     ) -> Response:
-        async with self._use.reading(asked.identity) as acting:
+        async with self.use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
         if not may_amend(found, asked.identity.role):
             raise not_found()
         problems = [] if problem is None else _of_amendment(problem)
         inputs = _inputs(Amendment)
         views = {"it": found, "inputs": inputs, "labels": labels_of(inputs), "problems": problems, "again": again}
-        return self._frame.page(asked, "amend.html", views, status=status)
+        return self.frame.page(asked, "amend.html", views, status=status)
 
     def _require_filing(self, role: Role) -> None:
-        self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
+        self.authority.require("referral", role, action="submit", state=Disposition.ROUTED)
 
     async def _new(self, asked: Asked) -> Response:
         self._require_filing(asked.identity.role)
@@ -211,7 +195,7 @@ class ReferralPages:
         looked = await self._looked(asked)
         if asked.wants_part:
             views = {"looked": looked, "problems": _problems(looked), "labels": labels_of(_inputs(filing.NewReferral))}
-            return self._frame.page(asked, "preview.html", views)
+            return self.frame.page(asked, "preview.html", views)
         return self._form(asked, looked=looked)
 
     async def _file(self, asked: Asked) -> Response:
@@ -220,7 +204,7 @@ class ReferralPages:
             return await self._preview(asked)
         key = read_key(asked.said(ONCE))
         try:
-            reply = await self._use.file_spelt(asked.identity, self._body(asked), key=key, route=_ROUTE)
+            reply = await self.use.file_spelt(asked.identity, self._body(asked), key=key, route=_ROUTE)
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -236,7 +220,7 @@ class ReferralPages:
         return self._form(asked, status=409, again=True)
 
     async def _looked(self, asked: Asked) -> filing.Looked:
-        answer = await self._use.checked(asked.identity, self._body(asked), _JSON)
+        answer = await self.use.checked(asked.identity, self._body(asked), _JSON)
         return filing.LookedAt.model_validate_json(answer).results[0]
 
     def _body(self, asked: Asked) -> bytes:
@@ -256,7 +240,7 @@ class ReferralPages:
         found = problems or []
         inputs = _inputs(filing.NewReferral)
         views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found, "again": again}
-        return self._frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
+        return self.frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
 
 
 def _inputs(model: type[BaseModel]) -> tuple[Input | Group, ...]:

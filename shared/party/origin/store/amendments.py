@@ -113,17 +113,12 @@ class PostgresAmendments(PostgresDays, RecordStore):
         if row["wrapped_key"] is not None:
             key, place = self._key(row)
             content = reveal(row["content"], key, place)
+        same = ("party", "external_ref", "exercise", "state", "revision", "body_sha256", "traceparent")
         return Amendable(
             referral_id,
-            row["party"],
-            row["external_ref"],
-            row["exercise"],
-            row["state"],
-            row["revision"],
+            **{name: row[name] for name in same},
             content=content,
             numbered=row["highest_n"],
-            body_sha256=row["body_sha256"],
-            traceparent=row["traceparent"],
             edges=tuple(_standing(each) for each in edges if not each["taken_back"]),
             ended=frozenset(each["recipient"] for each in edges if each["taken_back"] and each["notice_id"] is None),
         )

@@ -1,14 +1,17 @@
-"""What needs a person of an origin, in PostgreSQL: edges, and whole referrals. Each look is one walk along an index."""
+"""What needs a person of an origin, in PostgreSQL: edges, referrals, alarms. Each look is one walk along an index."""
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import date
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 import asyncpg
 
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.party.waiting import ANSWERED_NO, CAME_BACK, P0_OPEN, UNCLAIMED, Place, Waits, mend_of, waits_of
+from shared.runtime.database.transactions import Database
 from shared.vocabulary.routing import WorkReason
 
 _REFERRALS: Final = """
@@ -90,3 +93,22 @@ def _reasons(row: asyncpg.Record) -> tuple[str, ...]:
     first = WorkReason.RECIPIENT_CANNOT_READ if waits else row["receipt"] or answered
     p0 = row["rank"] == 0 and row["answer"] in UNFINISHED
     return tuple(reason for reason in (first, P0_OPEN if p0 else None) if reason is not None)
+
+
+_KEEP: Final = """
+INSERT INTO alarm (party, kind, day, name) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING party
+"""
+
+
+class Raised(NamedTuple):
+    """One alarm; `name` is opaque, the same for all of the party's at this instance."""
+
+    party: str
+    kind: StrEnum
+    day: date
+    name: str
+
+
+async def keep_alarm(database: Database, raised: Raised) -> bool:
+    """Keep an alarm; whether it is the first of its party, kind and day."""
+    return bool(await database.fetch(_KEEP, raised.party, raised.kind.value, raised.day, raised.name))

@@ -32,11 +32,9 @@ from shared.party.origin.records import (
     Try,
 )
 from shared.party.origin.store.acts import keep_acts, reference_place
-from shared.party.origin.store.contacts import meet_again, note_accepted
 from shared.party.origin.store.edge_rows import EDGE, edge_rows
 from shared.party.origin.store.filing import clocked_of, places
-from shared.party.origin.store.referring import PassedOn
-from shared.party.origin.store.transfers import TransfersTold
+from shared.party.origin.store.transfers import PassedOn, TransfersTold, meet_again, note_accepted
 from shared.party.taking import Taking
 from shared.runtime.database.columns import Statement
 from shared.runtime.delivery.sending import send

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from shared.envelope.datakeys import reveal, unwrap
+from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.party.origin.domain import (
     ListedReferral,
@@ -17,19 +18,22 @@ from shared.party.origin.domain import (
     ReferralPage,
     SentEdge,
     ShownReferral,
+    Stood,
     Ticks,
     WorkPage,
     ticks,
 )
-from shared.party.origin.records import Filed, Told
+from shared.party.origin.records import Filed, TakenBack, Told
 from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.amendments import revisions
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.finding import find_page
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.sought import Sought
-from shared.party.stores import RecordStore
+from shared.party.stores import PartyStore, RecordStore
+from shared.party.taking import Taking
 from shared.runtime.database.pages import next_cursor, read_cursor
+from shared.runtime.delivery.sending import send
 from shared.vocabulary.referral import WithdrawalReason
 
 _ONE = """
@@ -136,9 +140,9 @@ class PostgresReferrals(RecordStore):
 
     async def ticked(self, listed: Sequence[ListedReferral]) -> dict[UUID, Ticks]:
         """The ticks of each of a page."""
-        stood: dict[UUID, list[_Stood]] = {each.referral_id: [] for each in listed}
+        stood: dict[UUID, list[Stood]] = {each.referral_id: [] for each in listed}
         for row in await self._driver.fetch(_STOOD, list(stood)):
-            stood[row["referral_id"]].append(_Stood(row["delivery"], row["withdrawal"], row["answer"]))
+            stood[row["referral_id"]].append(Stood(row["delivery"], row["withdrawal"], row["answer"]))
         return {each.referral_id: ticks(each.state, stood[each.referral_id]) for each in listed}
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
@@ -181,14 +185,6 @@ class PostgresReferrals(RecordStore):
         return reveal(told["case_reference"], key, reference_place(told["act"], told["party"])).decode()
 
 
-class _Stood(NamedTuple):
-    """How an edge stands, as the ticks count it."""
-
-    delivery: str
-    withdrawal: str | None
-    answer: str
-
-
 def _answers(told: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> bool:
     """Whether an answer is one to this edge."""
     return (told["subject"], told["sender"]) == (edge["notice_id"] or referral_id, edge["recipient"])
@@ -197,3 +193,47 @@ def _answers(told: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> b
 def _listed(row: asyncpg.Record) -> dict[str, object]:
     """A row as its view has it: what is of the list is the cursor's affair."""
     return {name: value for name, value in row.items() if name not in ("arrival", "fits")}
+
+
+#: An edge that an amendment has taken back keeps no reason of its own.
+_TAKEN_BACK: Final = """
+SELECT e.*, at.instance AS place FROM (
+    SELECT e.edge_id, e.referral_id, e.party, e.recipient, e.notice_id, e.instance, e.missing, e.untold, r.state,
+           r.exercise, r.traceparent, coalesce(r.withdrawn_reason, 'other') AS withdrawn_reason
+    FROM edge AS e JOIN referral AS r USING (referral_id)
+    WHERE (e.missing OR e.untold <> '{}') AND (r.state = 'withdrawn' OR e.taken_back)
+      AND r.referral_id <> ALL($2::uuid[])
+    ORDER BY e.referral_id LIMIT $1 FOR UPDATE OF e, r
+) AS e, unnest(e.untold || CASE WHEN e.missing THEN ARRAY[e.instance] END) AS at (instance)
+"""
+_TOLD_AGAIN: Final = """
+UPDATE edge AS e SET missing = false, untold = '{}', withdrawal_id = coalesce(t.message_id, e.withdrawal_id),
+    withdrawal_receipt = CASE WHEN t.message_id IS NULL THEN e.withdrawal_receipt END
+FROM unnest($1::uuid[], $2::uuid[]) AS t (edge_id, message_id) WHERE e.edge_id = t.edge_id
+"""
+
+
+class PostgresMissing(PartyStore):
+    """Withdrawals that an instance of their recipient does not know, for the instance itself."""
+
+    async def taken_back(self, taking: Taking) -> list[TakenBack]:
+        """Of edges, locked, each place that does not know."""
+        rows = await self._driver.fetch(_TAKEN_BACK, taking.limit, taking.passed_over)
+        return [
+            TakenBack(
+                row["edge_id"],
+                row["referral_id"],
+                row["party"],
+                Told(row["recipient"], row["notice_id"], row["place"], row["place"] == row["instance"]),
+                Filed(row["state"], row["exercise"], row["traceparent"]),
+                WithdrawalReason(row["withdrawn_reason"]),
+            )
+            for row in taking.take(rows)
+        ]
+
+    async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
+        """Send these withdrawals; None: nobody is left to be told, so it is let be."""
+        by: dict[UUID, UUID | None] = {each.edge_id: None for each, _ in told}
+        by |= {each.edge_id: draft.message_id for each, draft in told if draft is not None and each.told.there}
+        send(self._driver, [draft for _, draft in told if draft is not None])
+        await self._driver.execute(_TOLD_AGAIN, list(by), list(by.values()))

@@ -81,13 +81,5 @@ class PostgresReviews(PostgresDays, RecordStore):
 
 
 def _unreleased(row: asyncpg.Record, kek: KeyEncryptionKey | None) -> Unreleased:
-    return Unreleased(
-        row["referral_id"],
-        row["party"],
-        row["exercise"],
-        row["state"],
-        row["filed_by"],
-        row["body_sha256"],
-        row["traceparent"],
-        None if kek is None else opened(row, kek),
-    )
+    of = {name: row[name] for name in Unreleased.__slots__ if name != "content"}
+    return Unreleased(**of, content=None if kek is None else opened(row, kek))

@@ -18,10 +18,10 @@ holds up the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.exchange.decided import Stated, decided_fact
@@ -31,14 +31,17 @@ from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.origin.domain import PAUSES
-from shared.party.origin.records import Held, StaleReferral, TakenBack, Try
+from shared.party.origin.records import Held, Hold, StaleReferral, TakenBack, Try
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.store.untold import PostgresMissing
-from shared.party.origin.use_cases.acting import Letters, reachable, tombstone
+from shared.party.origin.store.holds import PostgresPlanned
+from shared.party.origin.store.referrals import PostgresMissing
+from shared.party.origin.use_cases.holds import Holding
+from shared.party.origin.use_cases.referrals import Letters, reachable, tombstone
 from shared.party.origin.use_cases.transfers import told_again
 from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
+from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import WorkReason
 
 #: So many edges are taken in one transaction.
@@ -56,13 +59,13 @@ class Law:
     at: Callable[[datetime], Documents]
 
 
+@dataclass(frozen=True, slots=True)
 class DecideAgain:
     """Replaces refused messages in one transaction: old edges retire, new ones are enqueued, audit is told."""
 
-    def __init__(self, *, law: Law, instance: str, clock: Clock) -> None:
-        self._law = law
-        self._instance = instance
-        self._clock = clock
+    law: Law
+    instance: str
+    clock: Clock
 
     async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
         """Recipients refused these as stale: count that, and note when each is decided again, or given up."""
@@ -70,13 +73,13 @@ class DecideAgain:
 
     async def due(self, edges: PostgresEdges, taking: Taking) -> None:
         """Decide again what has waited for it long enough. Without documents it all waits on."""
-        await self._replace(edges, await edges.due(self._clock.now(), taking))
+        await self._replace(edges, await edges.due(self.clock.now(), taking))
 
     def _try(self, edge: StaleEdge) -> Try:
-        at = self._clock.now()
+        at = self.clock.now()
         try:
-            counts = self._law.at(edge.decided_at).law == edge.law
-            self._law.now()
+            counts = self.law.at(edge.decided_at).law == edge.law
+            self.law.now()
         except Unavailable:
             return Try(edge.edge_id, edge.tried, at)
         tried = edge.tried + counts
@@ -84,8 +87,7 @@ class DecideAgain:
 
     async def _replace(self, edges: PostgresEdges, stale: Sequence[StaleReferral]) -> None:
         again = [decided for each in stale if not each.withdrawn for decided in self._decided(each)]
-        dropped = {edge.edge_id for each in again for edge in each.dropped}
-        dropped |= {edge.edge_id for each in stale if each.withdrawn for edge in each.stale.values()}
+        dropped = _dropped(stale, again)
         replaced = {edge.edge_id for each in stale for edge in each.stale.values()} - dropped
         if not replaced and not dropped:
             return
@@ -100,19 +102,8 @@ class DecideAgain:
         Returns the id to go on after, None behind the last. One that still cannot be read stays as it is.
         """
         found = await edges.waiting(after, taking)
-        wanted = [each for each in found if not each.withdrawn]
-        again = [self.decide(each, self._law.now()) for each in wanted]
-        replaced = {
-            each.stale[edge.recipient, edge.purpose].edge_id
-            for each, decided in zip(wanted, again, strict=True)
-            for edge in decided.emitted
-        }
-        dropped = {edge.edge_id for each in again for edge in each.dropped}
-        dropped |= {edge.edge_id for each in found if each.withdrawn for edge in each.stale.values()}
-        changed = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
-        if replaced or dropped:
-            await edges.replace(replaced, dropped, changed)
-            log("edges_issued", count=len(replaced))
+        again = [self.decide(each, self.law.now()) for each in found if not each.withdrawn]
+        await _send_readable(edges, found, again)
         return _last(found) if taking.full else None
 
     async def issue_anew(self, edges: PostgresEdges, after: UUID, taking: Taking) -> UUID | None:
@@ -131,14 +122,14 @@ class DecideAgain:
 
     async def untold(self, missing: PostgresMissing, taking: Taking) -> None:
         """Tell again withdrawals that an instance of their recipient does not know of."""
-        directory, at = self._law.now().directory, self._clock.now()
+        directory, at = self.law.now().directory, self.clock.now()
         withdrawn = await missing.taken_back(taking)
         await missing.tell_again([(each, _told_again(each, directory, at)) for each in withdrawn])
 
     async def _anew(self, edges: PostgresEdges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
         # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
         # Of what `waited` and waits on nothing is written, and nobody told.
-        again = [self.decide(each, self._law.now()) for each in found]
+        again = [self.decide(each, self.law.now()) for each in found]
         changed = [each for each in again if each.emitted or each.dropped or not waited]
         ids = {each.referral_id for each in changed}
         issued = {edge.edge_id for each in found if each.referral_id in ids for edge in each.stale.values()}
@@ -159,7 +150,7 @@ class DecideAgain:
         """Decisions made again, and behind each edge what its hotline was told of a transfer."""
         anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
         told = [each for each in await edges.transfers({referral for referral, _ in anew}) if each[:2] in anew]
-        letters = Letters(self._law.now().directory, self._instance, self._clock.now())
+        letters = Letters(self.law.now().directory, self.instance, self.clock.now())
         held = {each.referral_id: _held(each) for each in found}
         drafts = {each.referral_id: [*each.drafts] for each in again}
         for each in told:
@@ -168,7 +159,7 @@ class DecideAgain:
 
     def _decided(self, referral: StaleReferral) -> list[Again]:
         """What becomes of a referral's edges: those that were tried often enough are given up, the others decided."""
-        documents = self._law.now()
+        documents = self.law.now()
         tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
         others = {key: edge for key, edge in referral.stale.items() if key not in tired}
         found = [self._given_up(replace(referral, stale=tired), documents)] if tired else []
@@ -177,7 +168,7 @@ class DecideAgain:
     def decide(self, referral: StaleReferral, documents: Documents) -> Again:
         """What becomes of these edges of a referral by these documents: what cannot be decided is given up."""
         origin = documents.directory.party(referral.party)
-        if origin is None or origin.instance != self._instance or referral.content is None:
+        if origin is None or origin.instance != self.instance or referral.content is None:
             return self._given_up(referral, documents)
         try:
             return prepare_again(
@@ -186,7 +177,7 @@ class DecideAgain:
                 origin=origin,
                 exercise=referral.exercise,
                 documents=documents,
-                at=self._clock.now(),
+                at=self.clock.now(),
                 only=referral.stale,
                 body_sha256=referral.body_sha256,
                 traceparent=referral.traceparent,
@@ -214,10 +205,10 @@ class DecideAgain:
             work_reason=WorkReason.UNDELIVERABLE,
             revision=referral.revision,
         )
-        at = self._clock.now()
+        at = self.clock.now()
         fact = decided_fact(
             stated,
-            instance=self._instance,
+            instance=self.instance,
             directory=documents.directory,
             exercise=referral.exercise,
             at=at,
@@ -260,3 +251,111 @@ def _told_again(taken_back: TakenBack, directory: DirectoryIndex, at: datetime) 
         directory=directory,
         at=at,
     )
+
+
+#: So many planned notices are looked at in one transaction.
+BATCH: Final = 100
+
+
+class Checked(NamedTuple):
+    """What the look for holds has found of due notices: what may go, and what somebody holds still."""
+
+    free: list[StaleReferral]
+    held: list[StaleReferral]
+
+
+def hold_check(due: Sequence[StaleReferral], active: Mapping[UUID, Sequence[Hold]], at: datetime) -> Checked:
+    """A notice may go where no hold is in force any more, or its referral was taken back."""
+    found = Checked([], [])
+    for each in due:
+        holds = active.get(each.referral_id, ())
+        stands = not each.withdrawn and any(hold.not_after > at for hold in holds)
+        (found.held if stands else found.free).append(each)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class IssuePlanned:
+    """Issues one batch within the caller's transaction."""
+
+    planned: PostgresPlanned
+    edges: PostgresEdges
+    again: DecideAgain
+    holding: Holding
+
+    async def issue(self, taking: Taking) -> None:
+        """Issue what is due, and say how each hold of it has ended."""
+        at, hours = self.holding.at, self.holding.documents().hours
+        due = await self.planned.due(at, taking)
+        if not due:
+            await self._end_of_one(taking)
+            return
+        active = await self.planned.active([each.referral_id for each in due])
+        checked = hold_check(due, active, at)
+        again = [self.again.decide(each, self.holding.documents()) for each in checked.free if not each.withdrawn]
+        await self._replace(checked.free, again)
+        later = {
+            edge_id: hours.slot(max(h.not_after for h in active[each.referral_id]))
+            for each in checked.held
+            for edge_id in _ids(each)
+        }
+        # Whoever could not be written to yet is written to in another slot: its time is as any other.
+        later |= {edge_id: hours.slot(at + hours.slot_length / 2) for edge_id in self._unread(checked.free, again)}
+        await self.planned.plan(later)
+        await self._end(checked.free, again, active)
+
+    async def _end_of_one(self, taking: Taking) -> None:
+        """A hold ends in its own slot, also where others hold on: else its agency could tell that they do."""
+        over = await self.planned.over(self.holding.documents().hours.begun(self.holding.at), self.holding.at, taking)
+        await self.holding.end(over, HoldEnd.EXPIRED)
+
+    async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> None:
+        if dropped := await _send_readable(self.edges, free, [_listed(each) for each in again]):
+            log("edges_dropped", count=len(dropped))
+
+    def _unread(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> list[UUID]:
+        """The notices whose recipients cannot read them yet."""
+        stale = {each.referral_id: each.stale for each in free}
+        return [
+            stale[each.referral_id][waiting.edge.recipient, waiting.edge.terms.purpose].edge_id
+            for each in again
+            for waiting in each.waiting
+        ]
+
+    async def _end(
+        self, free: Sequence[StaleReferral], again: Sequence[Again], active: Mapping[UUID, Sequence[Hold]]
+    ) -> None:
+        """A hold of what went has expired; one of what is not sent any more has lapsed."""
+        gone = {each.referral_id for each in again if each.emitted or each.waiting}
+        for each in free:
+            end = HoldEnd.EXPIRED if each.referral_id in gone else HoldEnd.LAPSED
+            await self.holding.end(active.get(each.referral_id, ()), end)
+
+
+def _listed(again: Again) -> Again:
+    """What is decided again; a notice that the law permits no more needs a person."""
+    return replace(again, work_reason=again.work_reason or (WorkReason.NO_BASIS if again.dropped else None))
+
+
+async def _send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Again]) -> set[UUID]:
+    """Send what was decided of these and can be read; what waits on stays as it is. The edges that are dropped."""
+    stale = {each.referral_id: each.stale for each in found}
+    replaced = {
+        stale[each.referral_id][edge.recipient, edge.purpose].edge_id for each in again for edge in each.emitted
+    }
+    dropped = _dropped(found, again)
+    if replaced or dropped:
+        changed = [replace(each, waiting=()) for each in again if each.emitted or each.dropped]
+        await edges.replace(replaced, dropped, changed)
+        log("edges_issued", count=len(replaced))
+    return dropped
+
+
+def _dropped(found: Sequence[StaleReferral], again: Sequence[Again]) -> set[UUID]:
+    """The edges that are sent no more: what cannot be decided, and what was withdrawn."""
+    withdrawn = (edge_id for each in found if each.withdrawn for edge_id in _ids(each))
+    return {*(edge.edge_id for each in again for edge in each.dropped), *withdrawn}
+
+
+def _ids(referral: StaleReferral) -> list[UUID]:
+    return [edge.edge_id for edge in referral.stale.values()]

@@ -21,7 +21,7 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.party.beside import beside_each
-from shared.party.origin.store.alarms import Raised
+from shared.party.origin.store.attention import Raised
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
 

@@ -32,9 +32,9 @@ from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import AmendedReferral, Cut
 from shared.party.origin.records import Amendable, DisownedItems, Filed
-from shared.party.origin.use_cases.acting import Acting, tell_taken_back
 from shared.party.origin.use_cases.day import debit_one
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.origin.use_cases.referrals import Acting, tell_taken_back
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import AmendmentCause, HostingMethod, WithdrawalReason
@@ -97,7 +97,7 @@ async def amend_referral(
         raise not_found()
     content, spent = as_filed(Filing(submission, origin, body_sha256=body_sha256), documents.directory, at=acting.at)
     check_budget(spent, added=ADDED)  # what only a second person may let go is filed anew
-    await debit_one(acting.amendments, content, spent, acting)
+    await debit_one(acting.amendments, content, spent, acting=acting)
     cut = tuple(Cut(n=each.n, rules=each.rules) for each in cuts(content))
     return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), acting)
 

@@ -9,7 +9,7 @@ told when it was given, which its number says; so both sides come to the same, w
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -41,6 +41,7 @@ ACT_AWAITED: Final = "act_awaited"
 _OF_CASES: Final = frozenset(row.message for row in rows_of(Subject.CASE) if row.track is Track.ANSWER)
 
 
+@dataclass(eq=False)
 class EdgeAnswers:
     """The origin's edges within one transaction, as answers move them; `at` is when they are applied.
 
@@ -48,27 +49,17 @@ class EdgeAnswers:
     None for anybody else.
     """
 
-    def __init__(
-        self,
-        edges: PostgresEdges,
-        at: datetime,
-        *,
-        holding: Holding | None = None,
-        agency: Callable[[str], str | None] = lambda _: None,
-        claiming: Claiming | None = None,
-        asked: Asked | None = None,
-    ) -> None:
-        self._edges = edges
-        self._agency = agency
-        self._asked = asked
-        self._holding = holding
-        self._claiming = claiming
-        self._at = at
-        self.events: list[Event] = []
-        self._steps: list[Happened] = []
-        self._exist: Collection[UUID] = frozenset()
-        #: What has moved an edge: not what came from where its recipient was, once the new place had answered.
-        self._moving: list[Received] = []
+    edges: PostgresEdges
+    at: datetime
+    holding: Holding | None = None
+    agency: Callable[[str], str | None] = lambda _: None
+    claiming: Claiming | None = None
+    asked: Asked | None = None
+    events: list[Event] = field(default_factory=list)
+    _steps: list[Happened] = field(default_factory=list)
+    _exist: Collection[UUID] = frozenset()
+    #: What has moved an edge: not what came from where its recipient was, once the new place had answered.
+    _moving: list[Received] = field(default_factory=list)
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Apply answers in order; return message id → code for those the state machine refuses.
@@ -79,11 +70,11 @@ class EdgeAnswers:
         """
         if not messages:
             return {}
-        if self._claiming is not None:
-            await self._claiming.lock(messages)
-        edges = await self._edges.answerable([UUID(message.subject) for message in messages])
+        if self.claiming is not None:
+            await self.claiming.lock(messages)
+        edges = await self.edges.answerable([UUID(message.subject) for message in messages])
         # Asked once the edges are locked: nobody else judges an act on them now.
-        judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
+        judged = await self.edges.judged([act for message in messages if (act := _act_of(message)) is not None])
         await self._read(messages)
         refusals: dict[UUID, str] = {}
         taken: dict[UUID, Taken] = {}
@@ -106,23 +97,23 @@ class EdgeAnswers:
                     applied.append(message)
             if code is not None:
                 refusals[message.message_id] = code
-        await self._edges.answer(taken, new, self._at)
+        await self.edges.answer(taken, new, self.at)
         await self._pass_on(applied)
-        await self._edges.clock(self._steps)
-        if self._holding is not None and (asked := of_agencies(applied)):
-            await self._holding.apply(asked)
-        if self._claiming is not None:
-            self.events += await self._claiming.apply(self._moving)
-        if self._asked is not None:
-            await self._asked.keep()
+        await self.edges.clock(self._steps)
+        if self.holding is not None and (asked := of_agencies(applied)):
+            await self.holding.apply(asked)
+        if self.claiming is not None:
+            self.events += await self.claiming.apply(self._moving)
+        if self.asked is not None:
+            await self.asked.keep()
         return refusals
 
     async def _read(self, messages: Sequence[Received]) -> None:
         """Read what else it takes to judge them."""
         referred = [each.clear.edge_id for each in messages if isinstance(each.clear, CaseReferredClear)]
-        self._exist = await self._edges.exist(referred) if referred else frozenset()
-        if self._asked is not None:
-            await self._asked.read(messages)
+        self._exist = await self.edges.exist(referred) if referred else frozenset()
+        if self.asked is not None:
+            await self.asked.read(messages)
 
     async def _pass_on(self, applied: Sequence[Received]) -> None:
         """Have other agencies answer that cases were passed on to, and those no more that could not take them.
@@ -132,10 +123,10 @@ class EdgeAnswers:
         for message in applied:
             said = message.clear
             if isinstance(said, CaseCameBackClear):
-                await self._edges.unrefer(said.edge_id, said.referral_id, agency=said.agency)
-            elif isinstance(said, CaseReferredClear) and (instance := self._agency(said.agency)) is not None:
+                await self.edges.unrefer(said.edge_id, said.referral_id, agency=said.agency)
+            elif isinstance(said, CaseReferredClear) and (instance := self.agency(said.agency)) is not None:
                 at = coarse(message.sent_at)
-                await self._edges.refer(Referred(said.from_edge_id, said.edge_id, said.agency, instance, at))
+                await self.edges.refer(Referred(said.from_edge_id, said.edge_id, said.agency, instance, at))
 
     def _check_referred(self, message: Received, sent: Sequence[OpenEdge]) -> None:
         """Raises `Refused`: `answer_unmatched` for an edge that it has not, `agency_unknown` for no other agency.
@@ -147,7 +138,7 @@ class EdgeAnswers:
             return
         if said.from_edge_id not in {edge.edge_id for edge in sent}:
             raise Refused(_UNMATCHED)
-        if said.agency == message.sender or self._agency(said.agency) is None:
+        if said.agency == message.sender or self.agency(said.agency) is None:
             raise Refused("agency_unknown")
         if said.edge_id in self._exist:
             raise Refused(_EXISTS)
@@ -164,17 +155,17 @@ class EdgeAnswers:
         sent = edges[subject, message.sender]
         present = [_after(edge, taken.get(edge.edge_id)) for edge in sent]
         try:
-            if self._holding is not None:
-                self._holding.check(message)
+            if self.holding is not None:
+                self.holding.check(message)
             self._check_referred(message, sent)
             if isinstance(message.clear, CaseCameBackClear):
                 others = edges.get((subject, message.clear.agency), ())
                 _check_came_back(message.clear, present[0], [_after(each, taken.get(each.edge_id)) for each in others])
-            if self._claiming is not None:
-                self._claiming.check(message)
+            if self.claiming is not None:
+                self.claiming.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
-            if self._asked is not None:
-                self._asked.take(message, sent[0])
+            if self.asked is not None:
+                self.asked.take(message, sent[0])
         except Refused as error:
             return error.code
         late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].retell}

@@ -14,7 +14,7 @@ from shared.guard import Charged
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import DaySpent, Outcome, Spent, day_of
 from shared.party.origin.store.days import PostgresDays
-from shared.party.origin.use_cases.acting import Acting
+from shared.party.origin.use_cases.referrals import Acting
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.referral import PriorityLevel
 
@@ -35,7 +35,7 @@ def debit_of(prepared: Prepared) -> Debit:
     return Debit.of(prepared.origin, prepared.spent)
 
 
-async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, acting: Acting) -> None:
+async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, *, acting: Acting) -> None:
     """Debit one record. Raises `DaySpent` where the day has no room for it, but for a child at risk.
 
     That is debited whether it fits or not: it cannot wait.

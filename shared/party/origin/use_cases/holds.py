@@ -38,7 +38,7 @@ from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import Overridden
 from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, PlannedEdge
 from shared.party.origin.store.holds import PostgresHolds
-from shared.party.origin.use_cases.acting import Acting, Letters
+from shared.party.origin.use_cases.referrals import Acting, Letters
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import PartyKind
@@ -219,7 +219,7 @@ class Holding:
 
 async def propose_override(referral_id: UUID, said: Overriding, acting: Acting) -> Overridden:
     """Say that a hold should end, and why; a second person confirms it. Raises as `confirm_override`."""
-    hold, _ = await _found(referral_id, said.hold, PROPOSE, acting)
+    hold, _ = await _found(referral_id, said.hold, PROPOSE, acting=acting)
     act = HoldAct("override_proposed", acting.at, basis=said.basis.value, actor=acting.actor)
     await acting.holds.note_act(hold, act)
     return Overridden(referral_id=referral_id, hold=hold.hold_id, state="proposed")
@@ -231,7 +231,7 @@ async def confirm_override(referral_id: UUID, said: Confirming, acting: Acting) 
     Raises `Refused`: `forbidden`, `not_found`, `hold_not_active`, `override_not_proposed`, and
     `second_person_needed` for whoever proposed it.
     """
-    hold, planned = await _found(referral_id, said.hold, CONFIRM, acting)
+    hold, planned = await _found(referral_id, said.hold, CONFIRM, acting=acting)
     proposed = await acting.holds.proposed_by(hold)
     if not proposed:
         raise Refused("override_not_proposed", "another person proposes it first", status=409)
@@ -244,7 +244,7 @@ async def confirm_override(referral_id: UUID, said: Confirming, acting: Acting) 
     return Overridden(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
 
 
-async def _found(referral_id: UUID, hold_id: UUID, act: Act, acting: Acting) -> tuple[Hold, Sequence[PlannedEdge]]:
+async def _found(referral_id: UUID, hold_id: UUID, act: Act, *, acting: Acting) -> tuple[Hold, Sequence[PlannedEdge]]:
     acting.require(act.name)
     planned = (await acting.holds.lock([referral_id])).get(referral_id, ())
     known = await acting.holds.find(referral_id, hold_id)

@@ -1,6 +1,7 @@
-"""Questions and disputes at the origin: what recipients raise is kept beside their edges, and the origin answers.
+"""What an origin answers of items, and finds of them: questions and disputes, and its own looks at what is reported.
 
-An item is known here by the origin's own number. A provider is told by the notice's.
+What recipients raise is kept beside their edges. An item is known here by the origin's own number. A provider is told
+by the notice's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
+from shared.contracts.answers import ItemChecks, ItemsCheckedClear
 from shared.contracts.questions import (
     AskedClear,
     DecidedItem,
@@ -26,25 +28,29 @@ from shared.contracts.questions import (
 )
 from shared.contracts.registry import (
     DISPUTE_ANSWERED,
+    ITEMS_CHECKED,
     NOTICE_DISPUTE_ANSWERED,
     NOTICE_QUESTION_REPLIED,
     QUESTION_REPLIED,
     MessageType,
 )
-from shared.exchange import questions
+from shared.exchange import items, questions
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Happened
+from shared.exchange.clocks import Happened, checked, rechecked
 from shared.exchange.events import Event, event_type
+from shared.exchange.items import Said
 from shared.exchange.message import Received
-from shared.exchange.origin import ReferralState
+from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.questions import Raised
+from shared.exchange.states import row
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
-from shared.party.origin.records import Filed, OpenEdge
-from shared.party.origin.use_cases.acting import Acting
+from shared.party.origin.records import Filed, IssuedEdge, Look, OpenEdge
+from shared.party.origin.use_cases.referrals import Acting
 from shared.party.questions.domain import Between, NewQuestion, OpenQuestion
 from shared.party.questions.store import PostgresQuestions
+from shared.vocabulary.answers import AnswerState, ItemFound
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
 #: What tells the answer, by what was raised and of which kind of subject.
@@ -193,3 +199,44 @@ def _lapsed(known: Raised) -> QuestionState:
 
 def _between(message: Received) -> Between:
     return Between(message.recipient, UUID(message.subject), message.sender, own=False)
+
+
+async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting) -> str:
+    """Keep what was found of items, and tell it to each provider with a notice about one; what has come of it.
+
+    That is `reappeared` where an item is there again, else `routed`. Raises `Refused`: `not_found` for absent and
+    foreign referrals alike, `state_forbids`, `item_unknown` where no notice is about an item, and as `items.found`.
+    """
+    filed = await acting.filed(referral_id, "check")
+    if filed.state != ReferralState.ROUTED:
+        raise state_forbids()
+    issued = await acting.issued.issued(referral_id)
+    known = {n for edge in issued for n in edge.standing}
+    for place, each in enumerate(said.checked):
+        if each.n not in known:
+            raise Refused("item_unknown", "no notice is about such an item", field=f"/checked/{place}/n")
+    came_to = [await _check_notice(edge, said, acting, filed=filed) for edge in issued]
+    state = AnswerState.REAPPEARED.value if any(came_to) else filed.state
+    checking = row(Subject.REFERRAL, "check")
+    event = Event(acting.party, event_type(checking.subject, checking.name), referral_id, state=state)
+    await acting.referrals.note([event])
+    return state
+
+
+async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, filed: Filed) -> bool:
+    """Whether an item of this notice is there again."""
+    before = Said.kept(edge.answer.detail)
+    found = items.found(said.checked, edge.standing, before, at=acting.at)
+    if not found.checks:
+        return False
+    again = any(each.found is ItemFound.REAPPEARED for each in found.checks)
+    state = AnswerState(items.fold(edge.standing, before + found).items.value) if again else edge.answer.state
+    detail = dict(edge.answer.detail) | (before + found).words()
+    look = Look(uuid4(), acting.party, found, acting.at)
+    await acting.issued.found(edge, look, Answered(state, detail, edge.answer.acts))
+    told = items.told(found, edge.items).checks
+    steps = [*checked(told, acting.at), *rechecked(before + found, acting.at)]
+    await acting.referrals.clock((), [Happened.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
+    clear = ItemsCheckedClear(notice_id=edge.notice_id, act=look.act, checked=told)
+    await acting.tell(ITEMS_CHECKED, clear, filed, subject=edge.notice_id, to=edge.recipient, place=edge.instance)
+    return again

@@ -1,26 +1,45 @@
-"""What a party does with its own referrals: look at them, and take one back and tell everyone who was sent it."""
+"""Who acts at an origin, what a party does with its referrals, and how whoever was sent one is told of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from pydantic_core import from_json
 
 from shared.contracts.base import Contract
 from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
 from shared.exchange.act import Subject
+from shared.exchange.clocks import Happened, taken_back
+from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import happened
+from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
+from shared.exchange.prepare import Documents
 from shared.exchange.states import follow, row
+from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import not_found
+from shared.kernel.ids import uuid4
 from shared.party.compared import Comparison, compared
 from shared.party.opened import tell_opened
 from shared.party.origin.domain import ShownReferral
-from shared.party.origin.use_cases.acting import Acting, reachable, tell_taken_back
+from shared.party.origin.records import Filed, Told
+from shared.party.origin.store.acts import PostgresIssued
+from shared.party.origin.store.amendments import PostgresAmendments
+from shared.party.origin.store.holds import PostgresHolds
+from shared.party.origin.store.referrals import PostgresReferrals
+from shared.party.origin.store.reviews import PostgresReviews
+from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.questions.store import PostgresQuestions
+from shared.party.stores import PartyStore
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.reveal import RevealReason
+from shared.vocabulary.routing import Disposition
 
 _WITHDRAW = row(Subject.REFERRAL, "withdraw")
 
@@ -81,3 +100,157 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
     await referrals.mark_withdrawn(referral_id, there)
     if left := [each for each in told if not reachable(each, directory)]:
         log("withdrawal_untold", count=len(left))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """Who acts within one transaction, when, and by which permits and documents. `actor` is opaque.
+
+    `then` are the documents of a time, as known now. `day_filled` raises the alarm that the party wanted more than its
+    day has; `owe` charges it for work.
+    """
+
+    party: str
+    role: Role
+    actor: str
+    referrals: PostgresReferrals
+    amendments: PostgresAmendments
+    reviews: PostgresReviews
+    issued: PostgresIssued
+    holds: PostgresHolds
+    transfers: PostgresTransfers
+    questions: PostgresQuestions
+    authority: Authority
+    directory: Callable[[], DirectoryIndex]
+    documents: Callable[[], Documents]
+    then: Callable[[datetime], Documents]
+    instance: str
+    at: datetime
+    day_filled: Callable[[], None]
+    owe: Callable[[int], None]
+
+    def require(self, action: str, state: str = Disposition.ROUTED) -> None:
+        """Raises `Refused("forbidden")` for a role that never may, before anything is looked up for it.
+
+        Whatever was decided may be read and withdrawn, so one state stands for all.
+        """
+        self.authority.require("referral", self.role, action=action, state=state)
+
+    async def filed(self, referral_id: UUID, action: str) -> Filed:
+        """The referral that is acted on. Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones."""
+        self.require(action)
+        found = await self.referrals.find(referral_id)
+        if found is None:
+            raise not_found()
+        return found
+
+    async def tell(
+        self, message: MessageType, clear: Contract, filed: Filed, *, subject: UUID, to: str, place: str
+    ) -> None:
+        """Tell whoever has it at this instance, the `place`; nobody where nobody is there to be told any more."""
+        directory = self.directory()
+        if directory.party(to) is None or directory.instance(place) is None:
+            return
+        addressing = Addressing(
+            subject=subject,
+            sender=self.party,
+            recipient=to,
+            directory=directory,
+            exercise=filed.exercise,
+            at=self.at,
+            traceparent=filed.traceparent,
+            place=place,
+        )
+        await self.referrals.send([compose(message, clear, addressing)])
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """What it takes to tell agencies and hotlines of referrals of one instance, by the directory of now."""
+
+    directory: DirectoryIndex
+    instance: str
+    at: datetime
+
+    def tell(
+        self,
+        message: MessageType,
+        said: Contract,
+        *,
+        of: UUID,
+        sender: str,
+        to: str,
+        exercise: bool,
+        sealed: bytes | None = None,
+    ) -> list[Draft]:
+        """One message; none where its recipient has left, or where the origin is served elsewhere now."""
+        directory = self.directory
+        if not directory.serves(self.instance, sender) or directory.instance_of(to) is None:
+            return []
+        addressing = Addressing(
+            subject=of, sender=sender, recipient=to, directory=directory, exercise=exercise, at=self.at
+        )
+        return [compose(message, said, addressing, sealed=sealed)]
+
+
+async def tell_taken_back(
+    referral_id: UUID,
+    told: Sequence[Told],
+    filed: Filed,
+    *,
+    store: PartyStore,
+    reason: WithdrawalReason,
+    party: str,
+    directory: DirectoryIndex,
+    at: datetime,
+) -> list[tuple[UUID, Told]]:
+    """Send a tombstone to each that can be told, and end the clocks of all; the message to each that has it still.
+
+    Where a recipient was before it moved, nobody is left to acknowledge. One that has left the directory is not told.
+    """
+    steps = [
+        Happened.by(party, each.notice_id or referral_id, each.recipient, step=step)
+        for each in told
+        for step in taken_back(at)
+    ]
+    await store.clock((), steps)
+    reached = [each for each in told if reachable(each, directory)]
+    drafts = [
+        tombstone(referral_id, each, filed, reason=reason, sender=party, directory=directory, at=at) for each in reached
+    ]
+    await store.send(drafts)
+    return [(draft.message_id, each) for draft, each in zip(drafts, reached, strict=True) if each.there]
+
+
+def tombstone(
+    referral_id: UUID,
+    to: Told,
+    filed: Filed,
+    *,
+    reason: WithdrawalReason,
+    sender: str,
+    directory: DirectoryIndex,
+    at: datetime,
+) -> Draft:
+    """What tells a recipient, at one instance, that the referral is withdrawn: a provider by the notice alone."""
+    named = {"notice_id": str(to.notice_id)} if to.notice_id else {"referral_id": str(referral_id), "revision": 1}
+    return compose(
+        NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN,
+        named | {"act": str(uuid4()), "reason": reason.value},
+        Addressing(
+            subject=to.notice_id or referral_id,
+            origin=referral_id,
+            sender=sender,
+            recipient=to.recipient,
+            directory=directory,
+            exercise=filed.exercise,
+            at=at,
+            traceparent=filed.traceparent,
+            place=to.instance,
+        ),
+    )
+
+
+def reachable(told: Told, directory: DirectoryIndex) -> bool:
+    """Whether there is anybody to be told."""
+    return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None

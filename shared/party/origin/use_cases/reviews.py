@@ -25,8 +25,8 @@ from shared.kernel.authority import require_another, state_forbids
 from shared.kernel.errors import not_found
 from shared.party.origin.records import Unreleased
 from shared.party.origin.store.reviews import PostgresReviews
-from shared.party.origin.use_cases.acting import Acting
 from shared.party.origin.use_cases.day import debit_one
+from shared.party.origin.use_cases.referrals import Acting
 from shared.party.taking import Taking
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import ReviewOutcome
@@ -48,7 +48,7 @@ async def release_referral(referral_id: UUID, acting: Acting) -> str:
     origin, filed_by, content = documents.directory.party(found.party), found.filed_by, found.content
     if origin is None or filed_by is None or content is None:
         raise not_found()
-    await debit_one(acting.reviews, content, cost(content), acting)
+    await debit_one(acting.reviews, content, cost(content), acting=acting)
     again = prepare_again(
         content,
         referral_id=referral_id,

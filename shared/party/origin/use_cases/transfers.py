@@ -1,8 +1,8 @@
-"""Transferring a referral, and granting the one claim: at the origin, which holds it until then.
+"""Who may claim a referral, who has it, and which agencies are told of each other.
 
-A referral is locked before anything about a claim of it is looked at; whoever locks it first grants, and everybody who
-may claim is told in the same transaction: the one that it has it, all others that it is gone. A claim that comes later
-has crossed that on its way, and is answered already.
+A claim is granted in the transaction of its answer: the first that may, and nobody else. Contact is suggested in a step
+of its own, after the answers and the links that it goes by: each of them leaves word in its own transaction, so
+whichever was last is looked at when all are there. It says nothing to who has not opted in, and nothing of who has not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from uuid import UUID
 
 from shared.contracts.answers import Answer
 from shared.contracts.base import Contract
-from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, OFFER_CLAIMED, TRANSFER_OFFERED, MessageType
+from shared.contracts.passing import Contact, ContactSuggestedClear
+from shared.contracts.registry import (
+    CLAIM_GONE,
+    CLAIM_GRANTED,
+    CONTACT_SUGGESTED,
+    OFFER_CLAIMED,
+    TRANSFER_OFFERED,
+    MessageType,
+)
 from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.exchange.act import Offered, Subject
 from shared.exchange.events import Event, event_type, happened
@@ -25,10 +33,11 @@ from shared.exchange.states import follow, may_come_in, row
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.origin.domain import TransferredReferral, TransferStands
-from shared.party.origin.records import Held
-from shared.party.origin.store.transfers import PostgresTransfers
-from shared.party.origin.use_cases.acting import Acting, Letters
+from shared.party.origin.records import Held, Met
+from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.origin.use_cases.referrals import Acting, Letters
+from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import PartyKind
@@ -42,16 +51,16 @@ def told_again(stands: TransferStands, held: Held, letters: Letters) -> list[Dra
     """All that a hotline was told of a transfer, where it is now: its new place has heard of nothing."""
     named = {"referral_id": held.referral_id, "revision": held.revision}
     offered = TransferOfferedClear(**named, act=uuid4(), reason=stands.reason)
-    drafts = _tell(TRANSFER_OFFERED, offered, held, letters, to=stands.recipient)
+    drafts = _tell(TRANSFER_OFFERED, offered, held, letters=letters, to=stands.recipient)
     if stands.claim is not None:
         granted = ClaimGrantedClear(**named, claim=stands.claim)
-        drafts += _tell(CLAIM_GRANTED, granted, held, letters, to=stands.recipient)
+        drafts += _tell(CLAIM_GRANTED, granted, held, letters=letters, to=stands.recipient)
     elif stands.gone:
-        drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters, to=stands.recipient)
+        drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=stands.recipient)
     return drafts
 
 
-def _tell(message: MessageType, said: Contract, held: Held, letters: Letters, *, to: str) -> list[Draft]:
+def _tell(message: MessageType, said: Contract, held: Held, *, letters: Letters, to: str) -> list[Draft]:
     return letters.tell(message, said, of=held.referral_id, sender=held.party, to=to, exercise=held.exercise)
 
 
@@ -77,7 +86,7 @@ async def transfer_referral(referral_id: UUID, said: Transferring, acting: Actin
     named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
     letters, drafts = Letters(directory, acting.instance, acting.at), list[Draft]()
     for hotline in to:
-        drafts += _tell(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, letters, to=hotline)
+        drafts += _tell(TRANSFER_OFFERED, TransferOfferedClear(**named, act=uuid4()), held, letters=letters, to=hotline)
     acting.owe(1 + len(drafts))
     await transfers.send(drafts)
     await transfers.note([happened(TRANSFER, referral_id, party=acting.party, state=following)])
@@ -137,9 +146,9 @@ class Claiming:
         named = {"referral_id": referral_id, "revision": held.revision}
         done = await self.transfers.done(referral_id, winner)
         granted = ClaimGrantedClear(**named, claim=message.clear.act, done=done)
-        drafts = _tell(CLAIM_GRANTED, granted, held, letters, to=winner)
+        drafts = _tell(CLAIM_GRANTED, granted, held, letters=letters, to=winner)
         for other in sorted(held.claimants - {winner}):
-            drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters, to=other)
+            drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=other)
         await self.transfers.send(drafts)
 
     async def _lapse(self, referral_id: UUID) -> None:
@@ -148,3 +157,35 @@ class Claiming:
         if planned:
             active = await self.holding.holds.active([referral_id])
             await self.holding.end(active.get(referral_id, ()), HoldEnd.LAPSED)
+
+
+async def suggest_contacts(
+    contacts: PostgresContacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
+) -> None:
+    """Tell the agencies of one batch. `instance` serves the origins."""
+    due = await contacts.due(taking)
+    among = [each for each in directory.contactable if _can_be_told(each, directory, at)]
+    if due and among:
+        met = await contacts.met(due, among)
+        await contacts.send([each for one in met for each in _suggested(one, Letters(directory, instance, at))])
+
+
+def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
+    """Whether there is a key to seal for it: else one agency would hold up what is told all others."""
+    instance = directory.instance_of(agency)
+    return instance is not None and directory.sealing_key(instance.id, at) is not None
+
+
+def _suggested(met: Met, letters: Letters) -> Sequence[Draft]:
+    """One message; none where its origin is served elsewhere now."""
+    clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
+    told = {"agency": met.other, "ground": met.ground, "their_referral_id": met.their_referral_id}
+    return letters.tell(
+        CONTACT_SUGGESTED,
+        clear,
+        of=met.referral_id,
+        sender=met.party,
+        to=met.agency,
+        exercise=met.exercise,
+        sealed=Contact.model_validate(told).model_dump_json().encode(),
+    )

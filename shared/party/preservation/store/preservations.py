@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -35,6 +35,8 @@ from shared.party.preservation.domain import (
 )
 from shared.party.said import Said
 from shared.party.stores import RecordStore
+from shared.party.waiting import PRESERVATION_REFUSED, PRESERVATION_UNANSWERED, RANK_MAX, Mend, Waits, waits_of
+from shared.party.waiting import Place as Above
 from shared.runtime.database.columns import Columns, Json, insert
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
@@ -75,29 +77,17 @@ WHERE p.preservation_id = $1 AND p.party = $2 ORDER BY a.kept
 """
 
 
-class _New(NamedTuple):
-    """A row of a fresh one, as it is written."""
-
-    preservation_id: UUID
-    party: str
-    counterpart: str
-    exercise: bool
-    state: str
-    offered: str
-    answer: str
-    kind: str
-    instrument: str
-    term: str | None
-    until: date | None
-    acts: int
-    told: int
-    asks: bool
-    content: bytes
-    wrapped_key: bytes
-    asked_at: datetime
-
-
-_NEW: Final = Columns.of(_New)
+_NEW: Final = Columns.of(
+    Preservation,
+    without=("standing", "erased"),
+    state="text",
+    offered="text",
+    answer="text",
+    asks="bool",
+    content="bytea",
+    wrapped_key="bytea",
+    asked_at="timestamptz",
+)
 _ADD: Final = insert(TABLE, _NEW)
 
 
@@ -148,25 +138,16 @@ class PostgresPreservations(RecordStore):
         content, wrapped = protected_record(
             preservation.preservation_id, preservation.party, record=record, kek=self._kek
         )
-        row = _New(
-            preservation.preservation_id,
-            preservation.party,
-            preservation.counterpart,
-            preservation.exercise,
-            preservation.state,
-            *preservation.standing,
-            preservation.kind.value,
-            preservation.instrument.value,
-            None if preservation.term is None else preservation.term.value,
-            preservation.until,
-            preservation.acts,
-            preservation.told,
-            preservation.acts > 0,  # the request is an act of whoever asks
-            content,
-            wrapped,
-            at,
+        rows = _NEW.rows(
+            [preservation],
+            offered=[preservation.standing.offered],
+            answer=[preservation.standing.answer],
+            asks=[preservation.acts > 0],  # the request is an act of whoever asks
+            content=[content],
+            wrapped_key=[wrapped],
+            asked_at=[at],
         )
-        await self._driver.execute(*_ADD.bind(rows=_NEW.rows([row])))
+        await self._driver.execute(*_ADD.bind(rows=rows))
 
     async def move(self, before: Preservation, after: Preservation) -> None:
         """Raises `Refused("state_forbids")` if it is no longer as it was."""
@@ -221,19 +202,13 @@ class PostgresPreservations(RecordStore):
 
 
 def _preservation(row: asyncpg.Record) -> Preservation:
+    same = ("preservation_id", "party", "counterpart", "exercise", "until", "acts", "told", "erased")
     return Preservation(
-        preservation_id=row["preservation_id"],
-        party=row["party"],
-        counterpart=row["counterpart"],
-        exercise=row["exercise"],
+        **{name: row[name] for name in same},
         standing=Standing(row["offered"], row["answer"]),
         kind=PreservationKind(row["kind"]),
         instrument=Instrument(row["instrument"]),
         term=None if row["term"] is None else PreservationTerm(row["term"]),
-        until=row["until"],
-        acts=row["acts"],
-        told=row["told"],
-        erased=row["erased"],
     )
 
 
@@ -275,3 +250,36 @@ def opened_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> PreservationRec
 
 def _place(preservation_id: UUID, party: str) -> Place:
     return Place(TABLE, str(preservation_id), party)
+
+
+_UNANSWERED: Final = """
+SELECT preservation_id AS id, preservation_id AS subject, counterpart AS party, asked_at AS since FROM preservation
+WHERE party = $1 AND state = 'requested' AND (asked_at, preservation_id) > ($2::timestamptz, $3)
+ORDER BY asked_at, preservation_id LIMIT $4
+"""
+#: Once it is over nobody waits for it. What a provider has answered may be corrected still, so for it that is not over.
+_NOT_TAKEN: Final = """
+SELECT preservation_id AS id, preservation_id AS subject, counterpart AS party, code, refused_at AS since
+FROM preservation
+WHERE party = $1 AND refused_at IS NOT NULL AND (refused_at, preservation_id) > ($2::timestamptz, $3)
+  AND state NOT IN ('ended', 'withdrawn', 'withdrawal_acknowledged')
+  AND NOT (asks AND state IN ('refused', 'not_possible', 'too_late'))
+ORDER BY refused_at, preservation_id LIMIT $4
+"""
+
+
+async def unanswered_waits(
+    driver: asyncpg.Connection, party: str, above: Above, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """The requests without an answer, the oldest first: the first `limit` behind `above`."""
+    # No request says that a child is at risk: they stand among the rest.
+    rows = await driver.fetch(_UNANSWERED, party, *above.of_last_rank(), limit) if rank_max == RANK_MAX else []
+    return [waits_of(row, PRESERVATION_UNANSWERED, kind=Subject.PRESERVATION, mend=Mend.ANSWER) for row in rows]
+
+
+async def refused_waits(
+    driver: asyncpg.Connection, party: str, above: Above, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """What the other side's instance has refused of the party's own acts, and is not over: the oldest first."""
+    rows = await driver.fetch(_NOT_TAKEN, party, *above.of_last_rank(), limit) if rank_max == RANK_MAX else []
+    return [waits_of(row, PRESERVATION_REFUSED, kind=Subject.PRESERVATION, mend=Mend.REFILE) for row in rows]

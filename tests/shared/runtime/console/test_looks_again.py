@@ -18,8 +18,8 @@ from shared.envelope.base64url import to_base64url
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.party.console import subjects
 from shared.party.console.subjects import SubjectPages
+from shared.party.origin.console import pages as pages_of_referrals
 from shared.party.origin.console.pages import ReferralPages
 from shared.runtime.console.asked import Asked, csrf_of
 from shared.runtime.console.frame import Frame, Gate
@@ -108,20 +108,11 @@ async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_
     if not looks:
         monkeypatch.setattr(Frame, "unproven", lambda *_: None)
 
-    async def shown(*_: object, **__: object) -> str:
-        return RECORD
-
-    @asynccontextmanager
-    async def reading(*_: object) -> AsyncIterator[None]:
-        yield None
+    async def found(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(it=RECORD)
 
     # All of the page but the way to its record: that takes a database.
-    monkeypatch.setattr(subjects, "show_item", shown)
-    monkeypatch.setattr(SubjectPages, "_reading", reading)
-    monkeypatch.setattr(SubjectPages, "_acting", lambda *_: None)
-    monkeypatch.setattr(SubjectPages, "_raised", shown)
-    monkeypatch.setattr(SubjectPages, "_looks", shown)
-    monkeypatch.setattr(SubjectPages, "_closed", shown)
+    monkeypatch.setattr(SubjectPages, "_found", found)
     monkeypatch.setattr(SubjectPages, "_shown", lambda *_, opened, **__: Response(opened))
     frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
     pages = SubjectPages.__new__(SubjectPages)
@@ -141,10 +132,15 @@ async def test_so_is_what_an_amendment_has_changed(
     async def shown(*_: object, compared: str) -> Response:
         return Response(compared)
 
+    @asynccontextmanager
+    async def reading(*_: object) -> AsyncIterator[None]:
+        yield None
+
+    monkeypatch.setattr(pages_of_referrals, "compare_revisions", compared)
     monkeypatch.setattr(ReferralPages, "_shown", shown)
     frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
     pages = ReferralPages.__new__(ReferralPages)
-    pages._frame, pages._use = frame, SimpleNamespace(compared=compared)  # type: ignore[assignment]
+    pages.frame, pages.use = frame, SimpleNamespace(reading=reading)  # type: ignore[assignment]
     frame.post("/referrals/{id}/reveal", pages._reveal)
     assert await revealed(frame, "referrals") == ((200, True) if opens else (403, False))
 

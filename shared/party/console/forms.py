@@ -1,0 +1,80 @@
+"""What pages of subjects share: what a list is looked for, why a record is opened, acts done once for their forms."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from shared.contracts.base import Contract
+from shared.exchange.act import Act
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused, not_found
+from shared.party.finding import FILTERS
+from shared.runtime.console.asked import ONCE, Asked
+from shared.runtime.console.forms import read_inputs
+from shared.runtime.http.acts import Act as Doing
+from shared.runtime.http.acts import Acts
+from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.sameness import body_hash
+from shared.vocabulary.reveal import RevealReason
+
+Said = TypeVar("Said", bound=Contract)
+
+
+def filters_of(asked: Asked) -> dict[str, object]:
+    """`said` is what the form is filled with, `keep` what the link to the next page begins with."""
+    said = {name: asked.query(name) or "" for name in ("state", "claimed", *FILTERS)}
+    keep = urlencode({name: value for name, value in said.items() if value})
+    return {"said": said, "keep": keep and f"{keep}&"}
+
+
+def read_reason(asked: Asked) -> RevealReason:
+    """The reason that was chosen. Raises `Refused("reason_missing")`."""
+    try:
+        return RevealReason(asked.said("reason"))
+    except ValueError:
+        raise Refused("reason_missing", "say what you need the record for", field="/reason") from None
+
+
+def chosen_state(asked: Asked, known: Collection[str]) -> str | None:
+    """The state that a list is looked through for, if any. Raises `Refused("not_found")`."""
+    state = asked.query("state")
+    if state is not None and state not in known:
+        raise not_found()
+    return state
+
+
+def chosen_act(asked: Asked, acts: Mapping[str, Act]) -> Act:
+    """The act that the form's path names, for who may do it. Raises `Refused("not_found")`."""
+    act = acts.get(asked.request.path_params["act"])
+    if act is None or asked.identity.role not in act.roles:
+        raise not_found()
+    return act
+
+
+def read_said(takes: type[Said] | None, asked: Asked) -> Said | None:
+    """What was filled in, as what the act takes."""
+    return None if takes is None else read_model(takes, read_inputs(takes, asked.form))
+
+
+async def done_once(
+    asked: Asked,
+    acts: Acts,
+    action: str,
+    *,
+    doing: Doing,
+    roles: Collection[Role],
+    body: bytes = b"",
+    beside: str = "",
+    status: int = 202,
+) -> bytes:
+    """Do it once for the form that it was sent from; what is stored of its answer. `beside`: which of several."""
+    key, wanted = read_key(f"{asked.said(ONCE)}{beside}"), body_hash(asked.path, body)
+    _, answer = await acts.done(asked.identity, action, roles=roles, key=key, wanted=wanted, act=doing, status=status)
+    return answer
+
+
+def spelt(said: Contract | None) -> bytes:
+    """The words of an act, as they are told apart from others."""
+    return b"" if said is None else said.spelt()
