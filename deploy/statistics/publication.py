@@ -161,9 +161,8 @@ def files_of(
         Party(party, _country(directory, party), (counted.gone, counted.gone_while_held))
         for party, counted in _of_kind(PartyKind.INDUSTRY, figures, directory)
     )
-    table = csv_of(
-        ("country", "parties", *SUMMED["gone"]), [[row.country, len(row.parties), row.gone, row.held] for row in gone]
-    )
+    rows = [[row.country, len(row.parties), row.gone, row.held] for row in gone]
+    table = csv_of(["country", "parties", *SUMMED["gone"]], rows)
     held = [Bar(row.country or "several countries", float(row.held)) for row in gone]
     add("gone", "What was gone already", table, {"": ("Items gone while held", held)})
     made[f"{named}.html"] = page(f"What {title} came to", parts, made).encode()
