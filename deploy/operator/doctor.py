@@ -148,12 +148,8 @@ def _topics(site: Site) -> Iterator[Finding]:
     found = as_json(find_difference(site.endpoints.kafka, manifest))
     differing = {name: entries for name, entries in found.items() if entries}
     for name, entries in differing.items():
-        mend = (
-            "delete the topics, then `causeway topics apply`"
-            if name == "partitions_differing"
-            else "`causeway topics apply`"
-        )
-        yield Finding("topics and access rules", name, f"{mend}: {'; '.join(entries)}")
+        before = "delete the topics, then " if name == "partitions_differing" else ""
+        yield Finding("topics and access rules", name, f"{before}`causeway topics apply`: {'; '.join(entries)}")
     if not differing:
         yield Finding(f"topics and access rules ({len(manifest.topics)} topics)")
 

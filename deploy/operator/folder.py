@@ -270,7 +270,7 @@ def _believed(files: Sequence[Path]) -> str:
     cards = [read_approver_card(file) for file in files]
     if min(len({card.approver for card in cards}), len({card.public for card in cards})) < APPROVERS_MIN:
         raise Refused("approvers_too_few", "name the card of each of two approvers or more: --approver", status=400)
-    return _json_text([card.model_dump(mode="json") for card in cards])
+    return json.dumps([card.model_dump(mode="json") for card in cards], indent=2) + "\n"
 
 
 def _kafka(servers: str, password_files: Mapping[str, str]) -> dict[str, object]:
@@ -293,11 +293,7 @@ def _site_text(site: Mapping[str, object]) -> str:
     except ValidationError as error:
         where = "/".join(map(str, error.errors(include_url=False, include_input=False)[0]["loc"]))
         raise Refused("site_invalid", "what was given makes no site file", field=f"/{where}", status=400) from None
-    return _json_text(site)
-
-
-def _json_text(value: object) -> str:
-    return json.dumps(value, indent=2) + "\n"
+    return json.dumps(site, indent=2) + "\n"
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -147,7 +147,7 @@ def files_of(
     made: dict[str, bytes] = {}
     parts: list[Part] = []
 
-    def add(name: str, heading: str, table: bytes, plots: Mapping[str, tuple[str, Sequence[Bar]]]) -> None:
+    def add(name: str, heading: str, table: bytes, *, plots: Mapping[str, tuple[str, Sequence[Bar]]]) -> None:
         pictures = {f"{named}-{name}{end}.svg": (f"{what}, {title}", drawn) for end, (what, drawn) in plots.items()}
         made[f"{named}-{name}.csv"] = table
         made.update({file: bars(what, drawn).encode() for file, (what, drawn) in pictures.items()})
@@ -156,16 +156,15 @@ def files_of(
     for kind, name in _NAMES.items():
         lines = _lines(kind, figures, directory)
         plots = {end: (what, _plotted(of, lines)) for end, (of, what) in _PLOTTED[kind].items()}
-        add(name, name.capitalize(), _table(kind, lines), plots)
+        add(name, name.capitalize(), _table(kind, lines), plots=plots)
     gone = gone_rows(
         Party(party, _country(directory, party), (counted.gone, counted.gone_while_held))
         for party, counted in _of_kind(PartyKind.INDUSTRY, figures, directory)
     )
-    table = csv_of(
-        ("country", "parties", *SUMMED["gone"]), [[row.country, len(row.parties), row.gone, row.held] for row in gone]
-    )
+    rows = [[row.country, len(row.parties), row.gone, row.held] for row in gone]
+    table = csv_of(["country", "parties", *SUMMED["gone"]], rows)
     held = [Bar(row.country or "several countries", float(row.held)) for row in gone]
-    add("gone", "What was gone already", table, {"": ("Items gone while held", held)})
+    add("gone", "What was gone already", table, plots={"": ("Items gone while held", held)})
     made[f"{named}.html"] = page(f"What {title} came to", parts, made).encode()
     return made
 

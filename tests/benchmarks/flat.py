@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -173,7 +172,7 @@ async def _sizes(owned: OwnedDatabase) -> dict[str, int]:
 async def _applied(owned: OwnedDatabase, now: datetime) -> tuple[float, list[dict[str, object]]]:
     """How long retention took, and what it ended."""
     began = time.perf_counter()
-    ended = [asdict(each) for each in await apply(owned, now)]
+    ended = [{"table": each.table, "ended": each.count} for each in await apply(owned, now)]
     return time.perf_counter() - began, ended
 
 

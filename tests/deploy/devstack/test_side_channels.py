@@ -122,7 +122,7 @@ def as_it_was(stack: DevStack) -> Iterator[None]:
     """One inbox for all who tell an instance something: so each of them may write it."""
     admin, rules = stack.kafka.admin(), dict(MANIFEST.principals)
     industry = rules["industry"]
-    rules["industry"] = industry.model_copy(update={"write": (*industry.write, TOLD)})
+    rules["industry"] = industry._replace(write=(*industry.write, TOLD))
     apply(admin, replace(MANIFEST, principals=rules), stack.endpoints.kafka.passwords)
     yield
     apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
