@@ -73,12 +73,12 @@ app.command(stack_app)
 #: The module of each of the operator's verbs, which is loaded when it is called, and what help says of it.
 VERBS = {
     "audit": ("accounting.cli", "Check from outside what the exchange says of itself."),
-    "statistics": ("statistics.cli", "What the exchange came to, without anything that tells of few."),
-    "status": ("operator.status", "How every instance is, as it says itself."),
+    "statistics": ("statistics.publication", "What the exchange came to, without anything that tells of few."),
+    "status": ("operator.state", "How every instance is, as it says itself."),
     "dead-letters": ("operator.instance", "Messages that were taken and not applied: list, retry, discard."),
     "operator-list": ("operator.instance", "Lines that a person must look at: show, close."),
-    "topics": ("operator.topics", "Topics, users and access rules of the Kafka cluster."),
-    "db": ("operator.database", "Schemas of the instances' databases."),
+    "topics": ("operator.state", "Topics, users and access rules of the Kafka cluster."),
+    "db": ("operator.state", "Schemas of the instances' databases."),
     "retention": ("operator.retention", "How long each table keeps what, and ending what is past its period."),
     "route": ("operator.routes", "Routing questions that send nothing."),
     "policy": ("operator.law", "The routing policy."),

@@ -1,4 +1,7 @@
-"""`causeway serve KIND --instance NAME`: run an instance, all of its parts in one process or only some of them."""
+"""`causeway serve KIND --instance NAME`: build an instance from its kind, and run its parts in one process.
+
+Whatever knows more than one party is in `deploy`, and starts here.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 import uvloop
 
-from deploy.parties import build_instance
-from deploy.site.kinds import party_kind
+from deploy.site.kinds import party_kind, refuse_unknown_kind
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.instance.app import App
 from shared.runtime.instance.parts import run_parts
@@ -25,6 +28,8 @@ from shared.runtime.watch.watchdog import LoopWatch
 COLLECTED_EVERY: Final = (50_000, 20, 50)
 #: How long a thread of this process computes while another waits for its turn.
 SWITCH_S: Final = 0.0005
+#: How long a person waits for an instance's database and documents, seconds.
+AT_ONCE_S_MAX: Final = 15.0
 
 
 def serve(kind: str, instance: str, only: Sequence[str]) -> int:
@@ -84,3 +89,25 @@ def _refuse_other_kind(app: App, kind: str) -> None:
         known = app.machinery.documents().directory.instance(app.machinery.instance)
         if known is not None and known.kind != party_kind(kind):
             raise Refused("instance_of_another_kind", f"the directory says that it is for {known.kind}")
+
+
+async def build_instance(kind: str, instance: str, **given: Any) -> App:
+    """Wire the instance of this name from its environment. Settings `given`, by field name, win over that.
+
+    Only the room of its kind is loaded. Raises `Refused("kind_unknown")`.
+    """
+    refuse_unknown_kind(kind)
+    app: App = await import_module(f"services.{kind}.app").build(instance, **given)
+    return app
+
+
+async def built_at_once(kind: str, instance: str, **given: Any) -> App:
+    """`build_instance` for a person, who does not wait for its servers as a service does.
+
+    Raises `Unavailable("instance_unavailable")` where they do not answer in time.
+    """
+    try:
+        async with asyncio.timeout(AT_ONCE_S_MAX):
+            return await build_instance(kind, instance, **given)
+    except TimeoutError:
+        raise Unavailable("instance_unavailable") from None

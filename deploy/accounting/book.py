@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
@@ -52,21 +51,12 @@ async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Book]:
 
 async def grouped(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], UUID]) -> AsyncIterator[Sequence[_Row]]:
     """Yield the rows of one key at a time, from streams that are each in the order of the key."""
-    heap: list[tuple[UUID, int, _Row]] = []
-    for number, stream in enumerate(streams):
-        await _push(heap, number, stream, key=key)
-    while heap:
-        found, group = heap[0][0], []
-        while heap and heap[0][0] == found:
-            _, number, row = heapq.heappop(heap)
-            group.append(row)
-            await _push(heap, number, streams[number], key=key)
+    heads = {stream: row for stream in streams if (row := await anext(stream, None)) is not None}
+    while heads:
+        found, group = min(map(key, heads.values())), list[_Row]()
+        for stream in list(heads):
+            while stream in heads and key(heads[stream]) == found:
+                group.append(heads.pop(stream))
+                if (row := await anext(stream, None)) is not None:
+                    heads[stream] = row
         yield group
-
-
-async def _push(
-    heap: list[tuple[UUID, int, _Row]], number: int, stream: AsyncIterator[_Row], *, key: Callable[[_Row], UUID]
-) -> None:
-    row = await anext(stream, None)
-    if row is not None:
-        heapq.heappush(heap, (key(row), number, row))

@@ -14,9 +14,8 @@ import asyncpg
 from deploy.accounting import edges, views
 from deploy.accounting.book import Book, grouped, opened
 from deploy.accounting.differences import Difference, Found, Reconciliation
-from deploy.accounting.edges import Carrier, Edges
+from deploy.accounting.edges import Carrier, Edges, Referrals
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
-from deploy.accounting.referrals import Referrals
 from deploy.accounting.sealed import Sealed, id_at, sealable
 from deploy.accounting.streams import AuditEntry, End, HeldMessage, Sent, Sides, Stream, StreamCheck, Streams
 from deploy.operator.documents import document_in_force
@@ -151,9 +150,9 @@ class Books:
                 await reading_of(book, keys),
                 bool(keys),
                 datetime(self.over.year, self.over.month, self.over.day, tzinfo=UTC),
+                self.differences,
             )
-            async for each in check.differences(await reader.topic_ids(), self.sealed.log):
-                self.differences += [each]
+            await check.compare(await reader.topic_ids(), self.sealed.log)
             if not keys:
                 self.notes.append("what facts state under seal was not compared: the site has no key of audit's")
             self.notes += check.notes
@@ -288,7 +287,7 @@ def _note_reports(sides: Sides, services: Sequence[Book], taken: dict[str, dict[
         sides.heard.add((writer, AUDIT))
         for addressee in (book.name for book in services):
             reports = [
-                (stream, sent.last)
+                (stream, sent.number)
                 for stream, sent in sides.sent.items()
                 if (stream.writer, stream.addressee, stream.lane) == (addressee, writer, Lane.URGENT)
             ]
@@ -299,4 +298,4 @@ def _note_reports(sides: Sides, services: Sequence[Book], taken: dict[str, dict[
 
 
 def _through(read: dict[Stream, End], stream: Stream) -> int:
-    return read[stream].through if stream in read else 0
+    return read[stream].number if stream in read else 0

@@ -1,8 +1,7 @@
-"""Equation (III): each edge of a routed referral has a message, and its origin stated it to audit.
+"""Equations (I) and (III): each submission was refused or accepted, each edge has a message, and audit was told. Pure.
 
+submitted = refused + accepted;  accepted = routed + unroutable + orphaned + unknown_code
 edges = messages + waiting + dropped
-
-All functions are pure.
 """
 
 from __future__ import annotations
@@ -14,14 +13,16 @@ from datetime import date
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from deploy.accounting.differences import Difference
+from deploy.accounting.differences import Difference, Terms
 from deploy.accounting.sealed import day_of
 from deploy.accounting.streams import Sides, Stream
+from shared.vocabulary.routing import Disposition
 
 EDGE, MESSAGE = "edge", "message"
 #: The states of edges that count: its message is on its way or has arrived; it waits and has none; it was given up.
 #: Any other edge was replaced, and is retired.
 _EMITTED, _WAITING, _PLANNED, _DROPPED = "emitted", "waiting", "planned", "dropped"
+OF_ORIGINS: Final = ("submitted", "refused", "accepted", *(each.value for each in Disposition))
 TERMS: Final = ("edges", "messages", _WAITING, _DROPPED, "retired")
 
 
@@ -94,16 +95,16 @@ class Edges:
     def _is_taken(self, edge: Carrier) -> bool:
         """Return whether the recipient took the message's number. If audit lacks it, equation (II) names it."""
         taken = self.sides.taken.get(edge.stream) if edge.stream is not None else None
-        return taken is not None and edge.number is not None and edge.number <= taken.through
+        return taken is not None and edge.number is not None and edge.number <= taken.number
 
     def _is_unread(self, edge: Carrier) -> bool:
         """Return whether the edge's message was sent and audit has not read up to its number yet."""
         stream, number = edge.stream, edge.number
         sent = self.sides.sent.get(stream) if stream is not None else None
-        if stream is None or number is None or sent is None or number > sent.last:
+        if stream is None or number is None or sent is None or number > sent.number:
             return False
         read = self.sides.read.get(stream)
-        return read is None or number > read.through
+        return read is None or number > read.number
 
     def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[Difference]:
         """Take edges that no message ever carried, all of one state; `example` is one of them."""
@@ -138,3 +139,62 @@ class Edges:
 
 def _of(party: str | None) -> tuple[str, ...]:
     return (party,) if party else ()
+
+
+@dataclass(slots=True)
+class Referrals:
+    """Counts by party: each origin's counters and stored referrals, and its statements to audit."""
+
+    intake: Counter[tuple[str, str]] = field(default_factory=Counter)
+    kept: Counter[tuple[str, str]] = field(default_factory=Counter)
+    decided: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    #: Statements that audit could not read: decisions by the party of their referral, then refusals by the instance
+    #: that states them. Last, the instance that counts the refusals of each party.
+    unread: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unread_refusals: Counter[str] = field(default_factory=Counter)
+    counted_by: dict[str, str] = field(default_factory=dict)
+
+    def differences(self) -> Iterator[Difference]:
+        parties = {party for party, _ in self.intake} | {party for party, _ in self.decided}
+        for party in sorted(parties):
+            if self.intake[party, "submitted"] != self.intake[party, "refused"] + self.intake[party, "accepted"]:
+                yield Difference("I", "submitted is not refused + accepted", party, (party,))
+            if self.intake[party, "accepted"] != sum(self.kept[party, each.value] for each in Disposition):
+                yield Difference("I", "accepted is not the sum of its dispositions", party, (party,))
+            for name in (each.value for each in Disposition):
+                stated = self.decided[party, name] + self.unread[party, name]
+                if (kept := self.kept[party, name]) != stated:
+                    what = f"{name}: {kept} kept by the origin, {stated} stated to audit"
+                    yield Difference("I", what, party, (party,))
+        for party in sorted(self._refused_otherwise()):
+            yield Difference("I", "refusals counted by the origin are not those stated to audit", party, (party,))
+
+    def _refused_otherwise(self) -> set[str]:
+        """Return the parties whose refusals differ from those stated to audit.
+
+        Lacking refusals are no difference if the instance stated as many that audit could not read.
+        """
+        parties = {party for party, _ in (*self.intake, *self.decided)}
+        lacking = {party: self.intake[party, "refused"] - self.refused[party] for party in parties}
+        by_instance = Counter[str]()
+        for party, count in lacking.items():
+            by_instance[self.counted_by.get(party, "")] += max(count, 0)
+        unread = {name for name, count in by_instance.items() if count == self.unread_refusals[name]}
+        return {
+            party
+            for party, count in lacking.items()
+            if count < 0 or (count and self.counted_by.get(party) not in unread)
+        }
+
+    def by_origin(self) -> tuple[Terms, ...]:
+        """The terms of the equation of each origin."""
+        parties = sorted({party for party, _ in (*self.intake, *self.kept)})
+        both = Counter(self.intake) + Counter(self.kept)
+        return tuple(Terms((party,), {name: both[party, name] for name in OF_ORIGINS}) for party in parties)
+
+    def totals(self) -> dict[str, int]:
+        terms = dict.fromkeys(OF_ORIGINS, 0)
+        for (_, name), count in (*self.intake.items(), *self.kept.items()):
+            terms[name] = terms.get(name, 0) + count
+        return terms

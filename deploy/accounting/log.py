@@ -7,11 +7,12 @@ altered entry says something else. Partitions are read one after the other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -21,7 +22,7 @@ from pydantic_core import from_json
 
 from deploy.accounting import views
 from deploy.accounting.book import Book
-from deploy.accounting.differences import Difference
+from deploy.accounting.differences import Difference, Found
 from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.streams import Stream
 from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, KeptDecision, Read, ReportedOutcome
@@ -52,7 +53,9 @@ _OWN: Final = frozenset({"loss", "conflict"})
 _UNPROVABLE: Final = frozenset({"proof_missing", "key_unknown"})
 _OFFSET_MAX: Final = 2**62
 _KEY_FILES: Final = "keys/audit/*.key"
+_PLACE: Final = ("topic", "topic_id", "partition", "offset")
 _Row = Mapping[str, Any]
+_place_of, _placed_as = attrgetter(*_PLACE), itemgetter(*_PLACE)
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class LogCheck:
     reading: Reading
     opened: bool
     sealing_before: datetime
+    found: Found
     compared: dict[str, tuple[str, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     #: By type, the messages of a later release than this one, which audit may read.
@@ -75,10 +79,8 @@ class LogCheck:
     _read: dict[Stream, int] = field(default_factory=dict)
     _read_to: dict[Coordinate, tuple[UUID | None, int]] = field(default_factory=dict)
 
-    async def differences(
-        self, lives: Mapping[str, UUID], before: Mapping[str, tuple[str, int]]
-    ) -> AsyncIterator[Difference]:
-        """Yield everything that differs. `lives`: the topics' ids. `before`: offsets that were compared."""
+    async def compare(self, lives: Mapping[str, UUID], before: Mapping[str, tuple[str, int]]) -> None:
+        """Add everything that differs to `found`. `lives`: the topics' ids. `before`: offsets that were compared."""
         for writer, addressee, incarnation, lane, taken, _ in await self.book.fetch(views.TAKEN):
             self._read[Stream(writer, addressee, incarnation, lane)] = taken
         for row in await self.book.fetch(views.READ_TO):
@@ -89,17 +91,14 @@ class LogCheck:
                 known, offset = before.get(_name(where), ("", 0))
                 first = max(bounds.first, offset if known == str(life) else 0)
                 self.compared[_name(where)] = str(life), first
-                async for each in self._partition(where, life, pair, bounds=Bounds(first, bounds.end)):
-                    yield each
+                await self._partition(where, life, pair, bounds=Bounds(first, bounds.end))
         self.notes += [
             f"{count} of {type_text} that this release cannot read: their statements were not compared"
             for type_text, count in self._later.items()
         ]
 
-    async def _partition(
-        self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Bounds
-    ) -> AsyncIterator[Difference]:
-        verifier = StreamVerifier(pair, Lane(where.partition), life, self.reading.signing_keys)
+    async def _partition(self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Bounds) -> None:
+        verifier = StreamVerifier(pair, Lane(where.partition), self.reading.signing_keys, topic_id=life)
         read_to = self._read_to.get(where, (None, 0))
         folded = await self._folded(where, life, read_to=read_to[1] if read_to[0] == life else 0)
         following, strange = bounds.first, list[_Row]()
@@ -109,18 +108,15 @@ class LogCheck:
                     rows = await self._rows(where, life, first=following, last=records[-1].offset)
                     following = records[-1].offset + 1
                     batch = verifier.verify(records)
-                    async for difference in self._batch(batch, rows, folded):
-                        yield difference
+                    await self._batch(batch, rows, folded)
                     offsets = {record.offset for record in records}
                     strange += [row for row in rows if row["offset"] not in offsets]
                     if all(record.broker_time < self.sealing_before for record in records):
                         self.compared[_name(where)] = str(life), verifier.resume_offset(following)
         strange += await self._rows(where, life, first=following, last=_OFFSET_MAX)
-        is_lossy = any(row["kind"] == "loss" for row in strange)
-        for difference in () if is_lossy else folded.differences(where.topic, first=bounds.first):
-            yield difference
-        for difference in self._strange(where, strange):
-            yield difference
+        if all(row["kind"] != "loss" for row in strange):
+            self.found += folded.differences(where.topic, first=bounds.first)
+        self._strange(strange)
 
     async def _rows(self, where: Coordinate, life: UUID, *, first: int, last: int) -> list[asyncpg.Record]:
         return await self.book.fetch(views.ENTRIES, where.topic, life, where.partition, first, last)
@@ -130,7 +126,7 @@ class LogCheck:
         kept = {row["day"]: FoldedDay(row["first_offset"], row["count"], int(row["digests"])) for row in rows}
         return Folded(kept, read_to)
 
-    async def _batch(self, batch: StreamBatch, rows: Sequence[_Row], folded: Folded) -> AsyncIterator[Difference]:
+    async def _batch(self, batch: StreamBatch, rows: Sequence[_Row], folded: Folded) -> None:
         """Compare the verified records of one batch with the entries of their numbers, and at their offsets."""
         numbered = list(_numbered(batch))
         entries = await self._entries(numbered)
@@ -139,28 +135,29 @@ class LogCheck:
         unread: list[Observed] = []
         for each in numbered:
             row = entries.get((each.stream, each.number))
-            if row is not None and _where(row) == _where_of(each.observed):
+            if row is not None and _placed_as(row) == _place_of(each.observed.record):
                 (unread if row["problem"] in UNREAD else own).append(each.observed)
             else:
-                for difference in self._elsewhere(each, row):
-                    yield difference
+                self._elsewhere(each, row)
         read, apart = Read(), Read()
         read_records([*own, *batch.unreadable], read, reading=self.reading)
         read_records(unread, apart, reading=self.reading)
         here = _by_offset(rows)
         for made in (*read.entries, *apart.entries):
             row = here.get(made.offset, {}).pop(made.digest, None)
-            for difference in self._same(made, row, folded):
-                yield difference
+            self._same(made, row, folded)
         unprovable = {each.record.offset for each in batch.unreadable if each.code in _UNPROVABLE}
         for offset in sorted(here.keys() & {record.offset for record in batch.arrived}):
             for row in here[offset].values():
                 if row["number"] is not None and offset in unprovable:
                     self.notes.append(f"{_at(row)}: its proof cannot be checked any more")
                 else:
-                    yield Difference("II", "audit has another record than Kafka", _at(row), _parties(row))
-        async for difference in self._tables(read):
-            yield difference
+                    self._differs("audit has another record than Kafka", row)
+        await self._tables(read)
+
+    def _differs(self, what: str, row: _Row) -> None:
+        parties = tuple(each for each in (row["sender"], row["recipient"]) if each)
+        self.found += [Difference("II", what, _at(row), parties)]
 
     async def _entries(self, numbered: Sequence[_Numbered]) -> dict[tuple[Stream, int], _Row]:
         """Return audit's entries of these numbers, wherever their records lay."""
@@ -174,16 +171,16 @@ class LogCheck:
             for row in await self.book.fetch(views.PLACED, *stream, *span)
         }
 
-    def _elsewhere(self, each: _Numbered, row: _Row | None) -> Iterator[Difference]:
+    def _elsewhere(self, each: _Numbered, row: _Row | None) -> None:
         """Judge a message that audit did not take from this record: it was appended again, or never taken."""
         record = each.observed.record
         at = f"{record.topic}/{record.partition}/{record.offset} {each.stream} #{each.number}"
         if row is None and each.number <= self._read.get(each.stream, 0):
-            yield Difference("II", "in Kafka, not in audit's log", at, tuple(each.observed.pair))
+            self.found += [Difference("II", "in Kafka, not in audit's log", at, tuple(each.observed.pair))]
         elif row is not None and row["digest"] != each.digest:
             self.notes.append(f"{at}: another message than audit took under this number")
 
-    def _same(self, made: Entry, row: _Row | None, folded: Folded) -> Iterator[Difference]:
+    def _same(self, made: Entry, row: _Row | None, folded: Folded) -> None:
         """Compare a record with audit's entry of the same digest at its offset."""
         if made.problem in UNREAD:
             self._later[made.type or ""] += 1
@@ -191,24 +188,23 @@ class LogCheck:
             # Most records without a number have no entry: audit counts them.
             folded.add(made)
         if row is None and made.number is not None:
-            yield Difference("II", "audit has another record than Kafka", _at(made._asdict()), _parties(made._asdict()))
+            self._differs("audit has another record than Kafka", made._asdict())
         elif row is not None:
             if changed := _changed(made, row, opened=self.opened):
-                what = f"audit's entry says another {', '.join(changed)} than its record"
-                yield Difference("II", what, _at(row), _parties(row))
+                self._differs(f"audit's entry says another {', '.join(changed)} than its record", row)
             for decision in _changed_decisions(made, row, opened=self.opened):
-                yield Difference("II", decision, _at(row), _parties(row))
+                self._differs(decision, row)
 
-    def _strange(self, where: Coordinate, rows: Sequence[_Row]) -> Iterator[Difference]:
+    def _strange(self, rows: Sequence[_Row]) -> None:
         """Name entries at offsets where Kafka has no record; a loss that audit entered explains them."""
         lost = [_span(row) for row in rows if row["kind"] == "loss"]
         for row in rows:
             if any(first <= row["offset"] <= last for first, last in lost):
                 self.notes.append(f"{_at(row)}: audit has it, and the topic lost it")
             elif row["kind"] not in _OWN:
-                yield Difference("II", "in audit's log, not in Kafka", _at(row), _parties(row))
+                self._differs("in audit's log, not in Kafka", row)
 
-    async def _tables(self, read: Read) -> AsyncIterator[Difference]:
+    async def _tables(self, read: Read) -> None:
         """Compare reported outcomes with the table from which audit shows them."""
         reports = [made.message_id for made in read.entries if made.kind == EntryKind.OUTCOMES]
         stated = set(read.outcomes)
@@ -219,7 +215,7 @@ class LogCheck:
         for each in sorted(differing, key=str):
             what = "audit does not show" if each in stated else "nobody reported and audit shows"
             where = f"report {each.report_id}: message {each.message_id}, {each.outcome}"
-            yield Difference("II", f"an outcome that {what}", where)
+            self.found += [Difference("II", f"an outcome that {what}", where)]
 
 
 class _Numbered(NamedTuple):
@@ -253,21 +249,9 @@ def _name(where: Coordinate) -> str:
     return f"{where.topic}/{where.partition}"
 
 
-def _where(row: _Row) -> tuple[object, ...]:
-    return row["topic"], row["topic_id"], row["partition"], row["offset"]
-
-
-def _where_of(each: Observed) -> tuple[object, ...]:
-    return each.record.topic, each.record.topic_id, each.record.partition, each.record.offset
-
-
 def _at(row: _Row) -> str:
     place = f"{row['topic']}/{row['partition']}/{row['offset']}"
     return f"{place} {row['message_id']}" if row["message_id"] else place
-
-
-def _parties(row: _Row) -> tuple[str, ...]:
-    return tuple(each for each in (row["sender"], row["recipient"]) if each)
 
 
 def _span(row: _Row) -> tuple[int, int]:

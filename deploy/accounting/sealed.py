@@ -7,14 +7,14 @@ days whose messages audit has read and whose streams are settled. The file lies 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from deploy.accounting.streams import SealedStream, Stream, is_party
 from deploy.site.endpoints import write_private
@@ -22,7 +22,9 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import first_uuid7
 
 FILE: Final = "accounts.json"
-_FORM: Final = 2
+#: The form of the file; the last day; of each stream its end and its fates; the terms of edges; the log.
+_Stream = tuple[Stream, int, str, list[tuple[tuple[str, str, str], int]]]
+_STORED: Final = TypeAdapter(tuple[Literal[3], date | None, list[_Stream], dict[str, int], dict[str, tuple[str, int]]])
 
 
 @dataclass(slots=True)
@@ -77,40 +79,20 @@ def read_sealed(folder: Path) -> Sealed:
     if not file.exists():
         return Sealed()
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        if told["form"] != _FORM:
-            raise ValueError
-        return Sealed(
-            until=date.fromisoformat(told["until"]) if told["until"] else None,
-            streams=dict(map(_stream, told["streams"])),
-            edges=dict(told["edges"]),
-            log={where: (str(topic_id), int(offset)) for where, (topic_id, offset) in told["log"].items()},
-        )
-    except (ValueError, KeyError, TypeError):
+        _, until, streams, edges, log = _STORED.validate_json(file.read_bytes())
+        kept = {
+            stream: SealedStream(number, bytes.fromhex(chain), Counter(dict(fates)))
+            for stream, number, chain, fates in streams
+        }
+    except ValueError:
         raise Refused("accounts_malformed", f"remove {FILE}: the next reconciliation reads everything") from None
+    return Sealed(until, kept, edges, log)
 
 
 def write_sealed(folder: Path, sealed: Sealed) -> None:
     """Store the sealed part."""
-    told = {
-        "form": _FORM,
-        "until": sealed.until.isoformat() if sealed.until else None,
-        "streams": [
-            ((writer, addressee, str(incarnation), lane), found.number, found.chain.hex(), _fates(found))
-            for (writer, addressee, incarnation, lane), found in sorted(sealed.streams.items())
-        ],
-        "edges": sealed.edges,
-        "log": sealed.log,
-    }
-    write_private(folder / FILE, json.dumps(told, separators=(",", ":")))
-
-
-def _fates(stream: SealedStream) -> list[tuple[str, str, str, int]]:
-    return [(*key, count) for key, count in sorted(stream.fates.items())]
-
-
-def _stream(told: Sequence[Any]) -> tuple[Stream, SealedStream]:
-    (writer, addressee, incarnation, lane), number, chain, fates = told
-    counted = Counter({(sender, recipient, fate): count for sender, recipient, fate, count in fates})
-    stream = Stream(writer, addressee, UUID(incarnation), int(lane))
-    return stream, SealedStream(int(number), bytes.fromhex(chain), counted)
+    streams = [
+        (stream, found.number, found.chain.hex(), sorted(found.fates.items()))
+        for stream, found in sorted(sealed.streams.items())
+    ]
+    write_private(folder / FILE, _STORED.dump_json((3, sealed.until, streams, sealed.edges, sealed.log)).decode())

@@ -41,24 +41,16 @@ class Stream(NamedTuple):
 class Sent(NamedTuple):
     """The writer's own account: the last number, the chain there, and the last acknowledged number."""
 
-    last: int
+    number: int
     chain: bytes
     acked: int
-
-    @property
-    def number(self) -> int:
-        return self.last
 
 
 class End(NamedTuple):
     """The last number that a reader took, and the chain there. None: stated by its writer, as the reader is gone."""
 
-    through: int
+    number: int
     chain: bytes | None
-
-    @property
-    def number(self) -> int:
-        return self.through
 
 
 class HeldMessage(NamedTuple):
@@ -115,9 +107,9 @@ class Sides:
     def last(self, stream: Stream) -> int:
         """Return how many numbers the stream has: of a former incarnation, those that its recipient took."""
         if stream in self.sent:
-            return self.sent[stream].last
+            return self.sent[stream].number
         taken = self.taken.get(stream)
-        return taken.through if taken else 0
+        return taken.number if taken else 0
 
 
 class StreamCheck:
@@ -149,7 +141,7 @@ class StreamCheck:
         self._young = young
         self._number, self._chain = begun.number, begun.chain
         self._sent, self._taken = sides.sent.get(stream), sides.taken.get(stream)
-        self._through = self._taken.through if self._taken else 0
+        self._through = self._taken.number if self._taken else 0
         self._is_reported = (stream.writer, stream.addressee) in sides.reported
 
     @property
@@ -182,7 +174,7 @@ class StreamCheck:
     def end(self) -> Iterator[Difference]:
         """Name the numbers at the end that were taken and that audit's log does not have."""
         read = self._sides.read.get(self.stream)
-        taken = max(self._through, read.through if read else 0)
+        taken = max(self._through, read.number if read else 0)
         if taken > self._number:
             yield self._missing(taken)
 
@@ -192,7 +184,7 @@ class StreamCheck:
 
     def _is_invented(self, number: int) -> bool:
         if self._sent is not None:
-            return number > self._sent.last
+            return number > self._sent.number
         # Of a former incarnation its writer states nothing any more.
         return self._taken is None and self.stream not in self._sides.read
 
@@ -270,11 +262,11 @@ class Streams:
         for stream, sent in sorted(self.sides.sent.items()):
             taken = self.sides.taken.get(stream, End(0, b""))
             instances = stream.writer, stream.addressee
-            if taken.through > sent.last:
-                where = _span(stream, sent.last + 1, taken.through)
+            if taken.number > sent.number:
+                where = _span(stream, sent.number + 1, taken.number)
                 yield Difference("II", "taken by its recipient, unknown to its writer", where, instances)
-            if sent.acked > taken.through:
-                where = _span(stream, taken.through + 1, sent.acked)
+            if sent.acked > taken.number:
+                where = _span(stream, taken.number + 1, sent.acked)
                 yield Difference("II", "acknowledged, and not taken by its recipient", where, instances)
 
     def totals(self) -> dict[str, int]:

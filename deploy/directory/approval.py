@@ -57,11 +57,13 @@ def approve_document(
 
 def sign_beat(beat: Beat, key: SigningKey) -> SignedBeat:
     """The beat as it is published, signed with the operator's online key, which approves nothing."""
-    signature = base64.urlsafe_b64encode(key.sign(beat_message(beat))).decode().rstrip("=")
-    return SignedBeat(beat=beat, key_id=key.key_id, signature=signature)
+    return SignedBeat(beat=beat, key_id=key.key_id, signature=_signature(key, beat_message(beat)))
 
 
 def sign_approval(party: str, key: SigningKey, message: bytes) -> Approval:
     """One approver's approval of what `approval_message` says."""
-    signature = base64.urlsafe_b64encode(key.sign(message)).decode().rstrip("=")
-    return Approval(approver=party, key_id=key.key_id, signature=signature)
+    return Approval(approver=party, key_id=key.key_id, signature=_signature(key, message))
+
+
+def _signature(key: SigningKey, message: bytes) -> str:
+    return base64.urlsafe_b64encode(key.sign(message)).decode().rstrip("=")

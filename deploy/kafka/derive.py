@@ -64,11 +64,7 @@ def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
 def _quota(name: str, pairs: tuple[Pair, ...]) -> Quota:
     """What an instance may write, and twice what all that tell it something may write, to be read: it may be behind."""
     told_by = {pair.sender for pair in pairs if name in (pair.to, AUDIT)}
-    return Quota(
-        write_bytes_per_s=WRITE_BYTES_PER_S,
-        read_bytes_per_s=2 * WRITE_BYTES_PER_S * max(1, len(told_by)),
-        request_percent=REQUEST_PERCENT,
-    )
+    return Quota(WRITE_BYTES_PER_S, 2 * WRITE_BYTES_PER_S * max(1, len(told_by)), REQUEST_PERCENT)
 
 
 def _layouts() -> tuple[TopicRule, TopicRule]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them without saying so
@@ -50,23 +50,19 @@ class TopicRule(BaseModel):
     config: dict[str, str]
 
 
-class Quota(BaseModel):
+class Quota(NamedTuple):
     """What one principal may take of each broker: bytes a second, and the time of request threads (100 is one)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    write_bytes_per_s: int
-    read_bytes_per_s: int
-    request_percent: int
+    producer_byte_rate: float
+    consumer_byte_rate: float
+    request_percentage: float
 
 
-class PrincipalRule(BaseModel):
+class PrincipalRule(NamedTuple):
     """All that one principal may do: topics that it writes and reads, by name or by what their names begin with.
 
     Without a quota it may take what there is.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     write: tuple[str, ...]
     read: tuple[str, ...]
@@ -118,33 +114,35 @@ def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) 
     before = difference(admin, manifest, secured=bool(passwords))
     if before.partitions_differing:
         raise Refused("topic_partitions_differ", _partitions_text(admin, manifest, before.partitions_differing))
-    _each(admin.create_topics, [_new_topic(name, manifest.topics[name]) for name in sorted(before.topics_missing)])
+    missing = [(name, manifest.topics[name]) for name in sorted(before.topics_missing)]
+    _each(admin.create_topics, [NewTopic(name, rule.partitions, -1, config=rule.config) for name, rule in missing])
     _each(admin.incremental_alter_configs, [_resource(name, manifest.topics[name]) for name in before.topics_differing])
     # Rules before users: a principal that can log in is never without its limits.
     _each(admin.create_acls, list(before.bindings_missing))
     _each(admin.delete_acls, [_exactly(binding) for binding in before.bindings_extra])
     # Always, since a cluster does not tell whether it knows the same password.
     scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS)
-    users = [(name, password.encode()) for name, password in passwords.items() if name in manifest.principals]
-    _each(
-        admin.alter_user_scram_credentials,
-        [UserScramCredentialUpsertion(name, scram, password) for name, password in users],
-    )
+    users = [
+        UserScramCredentialUpsertion(name, scram, password.encode())
+        for name, password in passwords.items()
+        if name in manifest.principals
+    ]
+    _each(admin.alter_user_scram_credentials, users)
 
 
 def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) -> Difference:
     """Compare the cluster with the manifest. Access rules are compared only on a `secured` cluster."""
     live = _call(lambda: admin.list_topics(timeout=_CALL_S)).topics
-    present = [name for name in manifest.topics if name in live]
+    present = {name: rule for name, rule in manifest.topics.items() if name in live}
     bindings = manifest.bindings() if secured else set()
     found = _live_bindings(admin, manifest) if secured else set()
-    differing = _differing(admin, {name: manifest.topics[name] for name in present})
+    differing = _differing(admin, present)
     return Difference(
         topics_missing=frozenset(manifest.topics.keys() - live.keys()),
         topics_differing=frozenset(differing),
         topics_dated_by_sender=frozenset(name for name, settings in differing.items() if _DATED_BY in settings),
         partitions_differing=frozenset(
-            name for name in present if len(live[name].partitions) != manifest.topics[name].partitions
+            name for name, rule in present.items() if len(live[name].partitions) != rule.partitions
         ),
         bindings_missing=frozenset(bindings - found),
         bindings_extra=frozenset(found - bindings),
@@ -168,18 +166,14 @@ def live_settings(admin: AdminClient, topics: Iterable[str]) -> dict[str, dict[s
 
 def _bindings(principal: str, rule: PrincipalRule) -> Iterable[AclBinding]:
     literal, prefixed = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
-    for topic in rule.write:
-        yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.WRITE)
-    for topic in rule.read:
-        yield _allow(principal, ResourceType.TOPIC, topic, pattern=literal, operation=AclOperation.READ)
-    for begin in rule.read_under:
-        yield _allow(principal, ResourceType.TOPIC, begin, pattern=prefixed, operation=AclOperation.READ)
-
-
-def _allow(
-    principal: str, kind: ResourceType, name: str, *, pattern: ResourcePatternType, operation: AclOperation
-) -> AclBinding:
-    return AclBinding(kind, name, pattern, f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
+    for names, pattern, operation in (
+        (rule.write, literal, AclOperation.WRITE),
+        (rule.read, literal, AclOperation.READ),
+        (rule.read_under, prefixed, AclOperation.READ),
+    ):
+        for name in names:
+            allowed = (f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
+            yield AclBinding(ResourceType.TOPIC, name, pattern, *allowed)
 
 
 def _partitions_text(admin: AdminClient, manifest: Manifest, topics: Iterable[str]) -> str:
@@ -195,16 +189,9 @@ def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
 
     So an instance that has left the directory loses its rights, and a stranger's are named.
     """
-    # The library takes None for "any" here, and only that, but does not declare it.
-    everything = AclBindingFilter(
-        ResourceType.ANY,
-        None,  # type: ignore[arg-type]
-        ResourcePatternType.ANY,
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        AclOperation.ANY,
-        AclPermissionType.ANY,
-    )
+    every: Any = None  # the library takes it for "any" here, and only that, but does not declare it
+    named = (ResourceType.ANY, every, ResourcePatternType.ANY)
+    everything = AclBindingFilter(*named, every, every, AclOperation.ANY, AclPermissionType.ANY)
     ours = {f"User:{name}" for name in manifest.principals} | {"User:*"}
     return {
         binding
@@ -214,15 +201,8 @@ def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
 
 
 def _exactly(binding: AclBinding) -> AclBindingFilter:
-    return AclBindingFilter(
-        binding.restype,
-        binding.name,
-        binding.resource_pattern_type,
-        binding.principal,
-        binding.host,
-        binding.operation,
-        binding.permission_type,
-    )
+    named = (binding.restype, binding.name, binding.resource_pattern_type)
+    return AclBindingFilter(*named, binding.principal, binding.host, binding.operation, binding.permission_type)
 
 
 def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> dict[str, set[str]]:
@@ -235,14 +215,9 @@ def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> dict[str,
     return found
 
 
-def _new_topic(name: str, rule: TopicRule) -> NewTopic:
-    return NewTopic(name, num_partitions=rule.partitions, replication_factor=-1, config=dict(rule.config))
-
-
 def _resource(name: str, rule: TopicRule) -> ConfigResource:
-    entries = [
-        ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in rule.config.items()
-    ]
+    kind = AlterConfigOpType.SET
+    entries = [ConfigEntry(key, value, incremental_operation=kind) for key, value in rule.config.items()]
     return ConfigResource("topic", name, incremental_configs=entries)
 
 

@@ -20,6 +20,8 @@ from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 
 _USER: Final = "user"
 _EXACTLY_THIS_KIND: Final = 2
+_TEXT: Final = String("utf-8")
+_ENTITY: Final = ("entity", Array(("entity_type", _TEXT), ("entity_name", _TEXT)))
 
 
 async def differing_quotas(access: KafkaAccess, manifest: Manifest) -> frozenset[str]:
@@ -42,20 +44,13 @@ async def apply_quotas(access: KafkaAccess, manifest: Manifest) -> None:
 
 
 def _wanted(quota: Quota | None) -> Mapping[str, float]:
-    if quota is None:
-        return {}
-    return {
-        "producer_byte_rate": float(quota.write_bytes_per_s),
-        "consumer_byte_rate": float(quota.read_bytes_per_s),
-        "request_percentage": float(quota.request_percent),
-    }
+    return {} if quota is None else quota._asdict()
 
 
 def _operations(quota: Quota | None) -> list[tuple[str, float, bool]]:
     """Every quota as (name, value, whether it is taken away)."""
     wanted = _wanted(quota)
-    names = ("producer_byte_rate", "consumer_byte_rate", "request_percentage")
-    return [(name, wanted.get(name, 0.0), name not in wanted) for name in names]
+    return [(name, wanted.get(name, 0.0), name not in wanted) for name in Quota._fields]
 
 
 def _raise_for(error_code: int) -> None:
@@ -79,14 +74,7 @@ class _AlterClientQuotasResponse(Response):  # type: ignore[misc]  # aiokafka de
     API_VERSION: ClassVar[int] = 0
     SCHEMA: ClassVar[Schema] = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "entries",
-            Array(
-                ("error_code", Int16),
-                ("error_message", String("utf-8")),
-                ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8")))),
-            ),
-        ),
+        ("entries", Array(("error_code", Int16), ("error_message", _TEXT), _ENTITY)),
     )
 
 
@@ -95,13 +83,7 @@ class _AlterClientQuotasStruct(RequestStruct):  # type: ignore[misc]
     API_VERSION: ClassVar[int] = 0
     RESPONSE_TYPE: ClassVar[type[Response]] = _AlterClientQuotasResponse
     SCHEMA: ClassVar[Schema] = Schema(
-        (
-            "entries",
-            Array(
-                ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8")))),
-                ("ops", Array(("key", String("utf-8")), ("value", Float64), ("remove", Boolean))),
-            ),
-        ),
+        ("entries", Array(_ENTITY, ("ops", Array(("key", _TEXT), ("value", Float64), ("remove", Boolean))))),
         ("validate_only", Boolean),
     )
 

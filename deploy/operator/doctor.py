@@ -22,8 +22,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.kafka.provision import Manifest, copies, live_settings
-from deploy.operator.database import check_schemas
-from deploy.operator.topics import as_json, find_difference, wanted_manifest
+from deploy.operator.state import as_json, check_schemas, find_difference, wanted_manifest
 from deploy.site.access import accepts, admin_client, answers, connected, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, OwnedDatabase
 from deploy.site.findings import Finding, asked
@@ -42,7 +41,6 @@ from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 LOGIN_S: Final = 5.0
 _ASK_S: Final = 0.5
 _PRIVATE_FILES: Final = ("passwords.json", "parties.json", "beat.key")
-_PARTITIONS: Final = "partitions_differing"
 #: What is lost where PostgreSQL's setting is off.
 _PROMISES: Final[Mapping[str, str]] = {
     "fsync": "a power failure may cost what was committed, or the whole database",
@@ -94,12 +92,14 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
     asks = kafka.open or ADMIN in kafka.principals
     if asks and all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
         found += asked("topics and access rules", _topics, site)
-        found += asked("durability kafka", _copies, site)
+        own_broker = "kafka" in site.endpoints.pids
+        found += asked("durability kafka", lambda: examine_copies(kafka, wanted_manifest(site), own_broker=own_broker))
     for name, database in site.endpoints.databases.items():
         found += asked(f"database {name}", _reachable, name, database.service_url)
         found += asked(f"durability {name}", examine_commits, name, database.service_url)
         found += asked(f"schema {name}", _schema, name, site.endpoints.owned(name))
-        if _holds_keys(site, name):
+        # An instance's private keys need not lie where its operator sits; on a stack they do.
+        if site.endpoints.pids or Installation(site.state).keys_dir(name).is_dir():
             found += asked(f"keys {name}", _keys, site, name)
             found += asked(f"documents {name}", _documents, site, name)
     return found
@@ -128,11 +128,6 @@ def _addresses(site: Site) -> Iterator[Finding]:
             yield Finding(what, "port_silent", "nobody listens at this address: see the log of the instance")
 
 
-def _holds_keys(site: Site, name: str) -> bool:
-    """An instance's private keys need not lie where its operator sits; on a stack they do."""
-    return bool(site.endpoints.pids) or Installation(site.state).keys_dir(name).is_dir()
-
-
 def _keys(site: Site, name: str) -> Iterator[Finding]:
     """`load_keys` refuses a missing key file, and one that others may read."""
     load_keys(Installation(site.state).keys_dir(name))
@@ -153,15 +148,14 @@ def _topics(site: Site) -> Iterator[Finding]:
     found = as_json(find_difference(site.endpoints.kafka, manifest))
     differing = {name: entries for name, entries in found.items() if entries}
     for name, entries in differing.items():
-        mend = "delete the topics, then `causeway topics apply`" if name == _PARTITIONS else "`causeway topics apply`"
+        mend = (
+            "delete the topics, then `causeway topics apply`"
+            if name == "partitions_differing"
+            else "`causeway topics apply`"
+        )
         yield Finding("topics and access rules", name, f"{mend}: {'; '.join(entries)}")
     if not differing:
         yield Finding(f"topics and access rules ({len(manifest.topics)} topics)")
-
-
-def _copies(site: Site) -> Iterator[Finding]:
-    endpoints = site.endpoints
-    yield from examine_copies(endpoints.kafka, wanted_manifest(site), own_broker="kafka" in endpoints.pids)
 
 
 def _reachable(name: str, url: str) -> Iterator[Finding]:

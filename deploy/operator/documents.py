@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from deploy.directory.approval import document_body, sign_beat, valid_until
 from deploy.operator.desk import check_directory, check_policy
 from deploy.operator.folder import BEAT_CARD, admitted
-from deploy.site.access import admin_access, in_own_thread, kafka_access
+from deploy.site.access import access_to, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, Endpoints, write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
@@ -219,7 +219,7 @@ async def send_beats(site: Site, *, once: bool) -> None:
     if not path.exists():
         raise Refused("beat_key_missing", "`beat.key` of the state directory, named in the directory's `beat_keys`")
     beats = _beats(site.state, SigningKey.load(path.read_text()), once=once)
-    await publish_beats(admin_access(site.endpoints), beats)
+    await publish_beats(access_to(site.endpoints.kafka), beats)
 
 
 def signed_beat(state: Path, key: SigningKey, at: datetime) -> SignedBeat:

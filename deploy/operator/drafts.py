@@ -26,7 +26,7 @@ from deploy.directory.approval import document_body, sign_approval, valid_until
 from deploy.operator.documents import checked, keep_published, published_documents, refuse_past, refuse_version
 from deploy.operator.folder import read_approver_card, read_contract
 from deploy.operator.law import show_published
-from deploy.site.access import admin_access
+from deploy.site.access import access_to
 from deploy.site.endpoints import ADMIN
 from deploy.site.installation import Installation
 from deploy.site.open import Site, site
@@ -207,7 +207,7 @@ def publish(site: Site, file: Path, approvals: Sequence[Path]) -> DocumentActiva
     verify_document(activated, body, keys)
     if refuse_version(site, read.kind, int(json.loads(body)["version"])):
         refuse_past(read.active_from)
-    asyncio.run(publish_documents(admin_access(site.endpoints), [(activated, body)]))
+    asyncio.run(publish_documents(access_to(site.endpoints.kafka), [(activated, body)]))
     keep_published(site.state, read.kind, body, active_from=activated.active_from)
     return activated
 

@@ -33,8 +33,8 @@ from pydantic import StringConstraints, ValidationError
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import ADMIN, Endpoints, read_site, write_private
 from deploy.site.installation import (
-    ERASURES,
     Installation,
+    environment,
     make_instance_keys,
     new_signing_key,
     public_keys,
@@ -127,48 +127,29 @@ def make_instance_folder(
     keys = Installation(folder).keys_dir(name)
     make_instance_keys(keys)
     card = Card(instance=Instance(id=name, kind=kind, keys=public_keys(keys, valid_from=at)), url=place.url)
-    files |= {_PASSWORD: secrets.token_urlsafe(24), CARD: card.text()}
-    given = _settings(folder, place, servers, database_url=urls["service_url"], password=files[_PASSWORD])
-    files[SETTINGS] = _settings_text(place, given)
-    _write(folder, files)
+    _write(folder, files | {_PASSWORD: secrets.token_urlsafe(24), CARD: card.text()})
+    write_private(folder / SETTINGS, _settings_text(folder, place))
     return card
 
 
-def _settings(
-    folder: Path, place: Place, servers: Servers, *, database_url: str, password: str
-) -> dict[str, str | int | Path]:
-    """What the instance is told that it would not know by itself, by the names of its settings."""
-    return {
-        "DATABASE_URL": database_url,
-        "KAFKA_BOOTSTRAP_SERVERS": servers.kafka,
-        "KAFKA_USERNAME": place.instance,
-        "KAFKA_PASSWORD": password,
-        "KAFKA_TLS": "true",
-        "KAFKA_CA_FILE": folder / _KAFKA_CA,
-        "APPROVER_KEYS_FILE": Installation(folder).approver_keys_file,
-        "KEYS_DIR": Installation(folder).keys_dir(place.instance),
-        "ERASURES_FILE": Installation(folder).journal_dir / ERASURES,
-        "HTTP_PORT": place.port,
-    }
-
-
-def _settings_text(place: Place, given: Mapping[str, str | int | Path]) -> str:
+def _settings_text(folder: Path, place: Place) -> str:
     """A file of `NAME='value'` lines, for a shell, a systemd unit and a container alike: every setting that there is.
 
-    Those `given`, by name without prefix, stand in single quotes, which all three readers take; what we write holds
-    none. Of the others the file states what holds without the line.
+    Those of the folder's site stand in single quotes, which all three readers take; what we write holds none. Of the
+    others the file states what holds without the line.
     """
     prefix = prefix_of(place.instance)
+    given = environment(Installation(folder), read_site(folder / SITE), place.instance)
+    given[f"{prefix}HTTP_PORT"] = str(place.port)
     defaults = {
-        name.upper(): None if field.is_required() else field.default
+        prefix + name.upper(): "" if field.is_required() or field.default is None else field.default
         for name, field in RuntimeSettings.model_fields.items()
     }
     lines = [
         f"# Settings of the instance {place.instance}. docs/operations/settings.md says what each means.",
         "# A line that begins with # states what is in force without it.",
-        f"{KIND}='{place.kind}'",
-        *(f"{prefix}{name}='{value}'" for name, value in given.items()),
-        *(f"#{prefix}{name}={'' if value is None else value}" for name, value in defaults.items() if name not in given),
+        *(f"{name}='{value}'" for name, value in ({KIND: place.kind} | given).items()),
+        *(f"#{name}={value}" for name, value in defaults.items() if name not in given),
     ]
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 from cyclopts import App, Parameter
 
@@ -12,15 +11,7 @@ from deploy.operator import folder as folders
 from deploy.site.options import PLAIN, Listing, PlainOptions, Printed, verb
 from shared.kernel.clock import SystemClock
 
-install_app = App(name="install")
-Kafka = Annotated[str, Parameter(help="Kafka, as host:port, several separated by commas.")]
-KafkaCa = Annotated[Path, Parameter(help="Certificates of the authority by which Kafka is verified.")]
-Approvers = Annotated[
-    Sequence[Path],
-    Parameter(
-        negative="", help="Card of an approver; once for each, two at least. Compare key ids with theirs by voice."
-    ),
-]
+install_app = App(name="install", default_parameter=Parameter(negative=""))
 
 
 @verb(install_app)
@@ -32,11 +23,11 @@ def init(
     instance: str | None = None,
     url: str,
     port: int,
-    database: Annotated[str, Parameter(help="PostgreSQL, as host:port.")],
-    database_ca: Annotated[Path, Parameter(help="Certificates of the authority by which PostgreSQL is verified.")],
-    kafka: Kafka,
-    kafka_ca: KafkaCa,
-    approver: Approvers,
+    database: str,
+    database_ca: Path,
+    kafka: str,
+    kafka_ca: Path,
+    approver: Sequence[Path],
     options: PlainOptions = PLAIN,
 ) -> Printed:
     """Make the folder of an instance: its settings, its keys, its passwords, and the card that others need of it.
@@ -53,6 +44,16 @@ def init(
         Its address for parties.
     port
         The port that it listens on, on this machine; TLS ends before it.
+    database
+        PostgreSQL, as host:port.
+    database_ca
+        Certificates of the authority by which PostgreSQL is verified.
+    kafka
+        Kafka, as host:port, several separated by commas.
+    kafka_ca
+        Certificates of the authority by which Kafka is verified.
+    approver
+        Card of an approver; once for each, two at least. Compare key ids with theirs by voice.
     """
     place = folders.Place(kind, instance or kind, url, port)
     servers = folders.Servers(kafka, kafka_ca, database, database_ca)
@@ -65,10 +66,10 @@ def exchange(
     folder: Path,
     /,
     *,
-    kafka: Kafka,
-    kafka_ca: KafkaCa,
+    kafka: str,
+    kafka_ca: Path,
     admin_password: Path,
-    approver: Approvers,
+    approver: Sequence[Path],
     options: PlainOptions = PLAIN,
 ) -> Printed:
     """Make the folder of whoever runs the exchange's Kafka: who provisions it, publishes documents and sends the beat.
@@ -77,8 +78,14 @@ def exchange(
     ----------
     folder
         A new folder.
+    kafka
+        Kafka, as host:port, several separated by commas.
+    kafka_ca
+        Certificates of the authority by which Kafka is verified.
     admin_password
         File with the password of `admin`, the super user of Kafka.
+    approver
+        Card of an approver; once for each, two at least. Compare key ids with theirs by voice.
     """
     at = SystemClock().now()
     folders.make_exchange_folder(

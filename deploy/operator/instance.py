@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 from cyclopts import App, Parameter
 
-from deploy.parties import built_at_once
+from deploy.serve import built_at_once
 from deploy.site.access import connected
 from deploy.site.kinds import AUDIT
 from deploy.site.open import instance_kind, instance_settings, site

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -26,23 +28,10 @@ from shared.routing.shelf import read_policy
 
 policy_app = App(name="policy")
 directory_app = App(name="directory")
-#: What is told of a reviewed instrument: member → column of a person's table, if it is in it.
-_REVIEWED: Final = {
-    "instrument": "instrument",
-    "title": "",
-    "review_by": "review by",
-    "reviewed_on": "",
-    "reviewer_role": "last by",
-    "reading": "reading",
-    "state": "state",
-    "confirmation": "confirmation",
-    "source": "",
-    "valid_to": "before",
-    "succeeded_by": "successor",
-    "cited_by": "cited by",
-    "live": "",
-    "reasons": "needs review",
-}
+_REVIEWED: Final = (
+    *("instrument", "review_by", "reviewer_role", "reading", "state", "confirmation", "valid_to", "succeeded_by"),
+    *("cited_by", "reasons"),
+)
 
 
 @verb(policy_app)
@@ -90,13 +79,11 @@ def review(*, file: Path | None = None, at: datetime | None = None, options: Opt
     body = file.read_bytes() if file else documents.document_in_force(state_directory(options), "policy")
     day = _day(at)
     found = reviewed(read_policy(body).document, day)
-    listed = [{name: _plain(getattr(each, name)) for name in _REVIEWED} for each in found]
-    shown = {name: column for name, column in _REVIEWED.items() if column}
-    rows = [[_joined(each[name]) for name in shown] for each in listed]
-    table = Listing([*shown.values()], rows)
-    return Printed(
-        {"on": day.isoformat(), "instruments": listed}, [table], well=not any(each.reasons for each in found)
-    )
+    told = attrgetter(*_REVIEWED)
+    rows = [[" ".join(value) if isinstance(value, tuple) else value for value in told(each)] for each in found]
+    document = {"on": day, "instruments": [asdict(each) for each in found]}
+    table = Listing([name.replace("_", " ") for name in _REVIEWED], rows)
+    return Printed(document, [table], well=not any(each.reasons for each in found))
 
 
 @verb(policy_app)
@@ -228,11 +215,3 @@ def _publish(kind: str, file: Path, at: datetime | None, *, options: Options) ->
 
 def _day(at: datetime | None) -> date:
     return (zoned(at) or SystemClock().now()).date()
-
-
-def _joined(value: object) -> object:
-    return " ".join(value) if isinstance(value, list) else value
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value.isoformat() if isinstance(value, date) else value

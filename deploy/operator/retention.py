@@ -16,8 +16,8 @@ from uuid import UUID
 import asyncpg
 from cyclopts import App
 
-from deploy.operator.database import chosen_databases
 from deploy.operator.retention_policy import POLICY, Kept, Way
+from deploy.operator.state import chosen_databases
 from deploy.site.access import connected
 from deploy.site.endpoints import OwnedDatabase
 from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
@@ -391,8 +391,3 @@ async def _opened(database: OwnedDatabase) -> AsyncIterator[asyncpg.Connection]:
         raise Unavailable("database_unavailable", type(error).__name__) from None
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
         raise Unavailable("table_in_use", "somebody uses it for long: once more, later") from None
-
-
-def unlisted(tables: Sequence[str], kind: str) -> set[str]:
-    """Tables of a kind of service that the policy does not have, and rows of the policy without a table."""
-    return set(tables) ^ {kept.table for kept in POLICY[kind]}

@@ -9,19 +9,9 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pydantic import TypeAdapter
-
-
-class Class(StrEnum):
-    """The highest protection class of what a table holds (docs/glossary.md); keys have one of their own."""
-
-    S0 = "S0"
-    S1 = "S1"
-    S2 = "S2"
-    S3 = "S3"
-    KEY = "key"
 
 
 class Way(StrEnum):
@@ -34,24 +24,20 @@ class Way(StrEnum):
     STAYS = "stays"  # for ever, and the reason says why
 
 
-class Owner(StrEnum):
-    """Who may decide on the period."""
-
-    OPERATOR = "operator"
-    PARTY = "party"  # the controller of the records
-    PROTOCOL = "protocol"  # another period would break a promise of the exchange
-
-
 class Kept(NamedTuple):
-    """One table's row. `days` is None where nothing is applied. `where` is the column by which `ROWS` are past it.
+    """One table's row. `holds` is the highest protection class of what is in it (docs/glossary.md).
+
+    `owner` may decide on the period: the operator, the party that is the controller of the records, or nobody, where
+    another period would break a promise of the exchange (`protocol`). `days` is None where nothing is applied. `where`
+    is the column by which `ROWS` are past it.
 
     Of records that others sent, the class of the edge says less: `KEPT_DAYS`.
     """
 
     table: str
-    holds: Class
+    holds: Literal["S0", "S1", "S2", "S3", "key"]
     way: Way
-    owner: Owner
+    owner: Literal["operator", "party", "protocol"]
     reason: str
     days: int | None = None
     where: str = ""

@@ -110,7 +110,7 @@ def dry_run(
     policy
         The other policy, as .json.
     """
-    router = Router(state_directory(options), SystemClock().now())
+    router = Router(options)
     decided = [each for _, each in router.decided(file, origin) if isinstance(each, DecidedReferral)]
     here = router.documents
     found = compare(decided, directory=here.directory, old=here.policy, new=read_policy(policy.read_bytes()))
@@ -135,30 +135,13 @@ def dry_run(
 
 
 class Router:
-    """Decides at `now` as the instances do, by the directory and the policy that `state` holds."""
+    """Decides at `now` as the instances do, by the directory and the policy that a state directory holds."""
 
-    def __init__(self, state: Path, now: datetime) -> None:
+    def __init__(self, options: Options) -> None:
         """Raises `Unavailable("documents_missing")` where nothing was installed."""
+        state, self.now = state_directory(options), SystemClock().now()
         directory, policy = document_in_force(state, "directory"), document_in_force(state, "policy")
         self.documents = Documents(read_directory(directory), read_policy(policy))
-        self._now = now
-
-    def explain(
-        self, file: Path, origin: str | None, at: datetime | None, observed_on: date | None
-    ) -> Iterator[Routed]:
-        """Each referral decided as of `now`; with `at`, by the law and the tree of that time, and with `observed_on` as
-        if it had been observed then.
-        """
-        shelf, since = DocumentShelf(), min(self._now, at or self._now)
-        shelf.directories.place(self.documents.directory, since)
-        shelf.policies.place(self.documents.policy, since)
-        for number, decided in self.decided(file, origin):
-            if isinstance(decided, Refused):
-                yield Routed(number, decided)
-            elif at is None:
-                yield Routed(number, previewed(decided, shelf))
-            else:
-                yield Routed(number, replayed(decided, shelf, at=at, observed_on=observed_on))
 
     def decided(self, file: Path, origin: str | None) -> Iterator[tuple[int, DecidedReferral | Refused]]:
         """Each row of a file, decided, or why it would be refused."""
@@ -170,10 +153,10 @@ class Router:
                 yield number, refusal
 
     def _one(self, submission: ReferralSubmission, party: PartyEntry) -> DecidedReferral:
-        check(submission, origin=party, documents=self.documents, at=self._now)  # refuses what the guard would refuse
+        check(submission, origin=party, documents=self.documents, at=self.now)  # refuses what the guard would refuse
         read = read_facts(submission, party, self.documents.directory)
         facts = Facts.model_validate_json(canonical_json(read.facts))
-        return DecidedReferral(facts, submission.exercise, self._now, read.unknown)
+        return DecidedReferral(facts, submission.exercise, self.now, read.unknown)
 
     def _party(self, name: str | None) -> PartyEntry:
         if name is None:
@@ -187,7 +170,18 @@ class Router:
 def _routed(
     file: Path, options: Options, origin: str | None, *, at: datetime | None = None, observed_on: date | None = None
 ) -> list[Routed]:
-    return list(Router(state_directory(options), SystemClock().now()).explain(file, origin, at, observed_on))
+    """Each referral as of now; with `at`, by the law and the tree of then, and as if observed on `observed_on`."""
+    router, shelf = Router(options), DocumentShelf()
+    since = min(router.now, at or router.now)
+    shelf.directories.place(router.documents.directory, since)
+    shelf.policies.place(router.documents.policy, since)
+
+    def found(decided: DecidedReferral | Refused) -> dict[str, Any] | Refused:
+        if isinstance(decided, Refused):
+            return decided
+        return replayed(decided, shelf, at=at, observed_on=observed_on) if at else previewed(decided, shelf)
+
+    return [Routed(number, found(decided)) for number, decided in router.decided(file, origin)]
 
 
 def _printed(found: Sequence[Routed], text: Sequence[str | Listing]) -> Printed:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.directory.build import ESTABLISHMENTS, served_places
+from deploy.directory.build import establishment, served_places
 from deploy.sample import published
 from deploy.sample.draw import Draw
 from deploy.sample.published import ProviderRow, Share, shares
@@ -175,7 +175,7 @@ def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, 
         value = draw.url(provider.party) if kind == "url" else f"channel-{draw.number(8)}/{draw.number(10)}"
         item = {"locator": {"kind": kind, "value": value}, "hosting": [_own(provider)], "hashes": _hashes(draw)}
     if draw.chance(0.5):
-        country = ESTABLISHMENTS[provider.rank - 1][:2]
+        country = establishment(provider.party)[:2]
         item["assessments"] = [
             _stated_assessment("esp_industry", draw.weighted(_INDUSTRY), country, observed_at=observed_at)
         ]

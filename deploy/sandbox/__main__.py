@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from pathlib import Path
+from typing import Annotated, Final, Literal
 
 import httpx
 from cyclopts import App
 from cyclopts.types import ExistingFile
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from client.api import CausewayClient
 from deploy.sandbox.desks import LOOKS_AT_ONCE_MAX, Desk, Rounds, Tally, say, work_of
-from deploy.sandbox.parties import SandboxParty, read_parties
+from deploy.site.options import PLAIN, ending
+from shared.contracts.base import PartyId
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
@@ -25,6 +27,41 @@ app = App(name="sandbox", help="Sample parties that answer by themselves.")
 
 #: So long between two questions whether a service answers, seconds.
 _READY_POLL_S: Final = 0.5
+
+
+SandboxKind = Literal[PartyKind.HOTLINE, PartyKind.LAW_ENFORCEMENT, PartyKind.INDUSTRY]
+
+
+class SandboxParty(BaseModel):
+    """One party to play. Only sandbox keys are taken: nothing here can act for a live party."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    party: PartyId
+    kind: SandboxKind
+    url: str
+    key: SecretStr
+
+    @field_validator("key")
+    @classmethod
+    def _key_is_of_a_sandbox(cls, key: SecretStr) -> SecretStr:
+        if not key.get_secret_value().startswith("cw_test_"):
+            raise ValueError("not a sandbox key")
+        return key
+
+
+_PARTIES = TypeAdapter(Annotated[tuple[SandboxParty, ...], Field(min_length=1)])
+
+
+def read_parties(path: Path) -> tuple[SandboxParty, ...]:
+    """The parties in a JSON file that only its owner can read. Raises `Refused`, never with a key in it."""
+    if path.stat().st_mode & 0o077:
+        raise Refused("parties_file_open_to_others", "chmod 600 the file: it holds keys")
+    try:
+        return _PARTIES.validate_json(path.read_bytes())
+    except ValidationError as error:
+        field = "/" + "/".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+    raise Refused("parties_file_malformed", "a list of {party, kind, url, key} with sandbox keys", field=field)
 
 
 @app.default
@@ -38,13 +75,9 @@ def play(*, parties: ExistingFile, seed: str = "1") -> int:
     seed
         The same seed gives the same answers to the same ids.
     """
-    try:
-        played = read_parties(parties)
+    with ending(PLAIN):
         tally = Tally()
-        asyncio.run(_until_stopped(played, tally, seed=seed))
-    except Refused as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
-        return 1
+        asyncio.run(_until_stopped(read_parties(parties), tally, seed=seed))
     say("stopped", **tally.counts())
     return 0
 
@@ -64,13 +97,6 @@ async def _until_stopped(played: Sequence[SandboxParty], tally: Tally, *, seed: 
             return
 
 
-async def _attend(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally, *, seed: str) -> None:
-    """Attend all, once their services answer: these may be starting, too."""
-    await asyncio.gather(*(_until_it_answers(http, url) for url in {one.url for one in played}))
-    say("attending", parties=len(played))
-    await Rounds(tally).attend(_desks(played, http, tally, seed=seed))
-
-
 async def _until_it_answers(http: httpx.AsyncClient, url: str) -> None:
     while True:
         with suppress(httpx.TransportError):
@@ -79,7 +105,10 @@ async def _until_it_answers(http: httpx.AsyncClient, url: str) -> None:
         await asyncio.sleep(_READY_POLL_S)
 
 
-def _desks(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally, *, seed: str) -> dict[str, Desk]:
+async def _attend(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally, *, seed: str) -> None:
+    """Attend all, once their services answer: these may be starting, too."""
+    await asyncio.gather(*(_until_it_answers(http, url) for url in {one.url for one in played}))
+    say("attending", parties=len(played))
     providers = sorted(one.party for one in played if one.kind is PartyKind.INDUSTRY)
     desks: dict[str, Desk] = {}
     for one in played:
@@ -87,7 +116,7 @@ def _desks(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally
         others = [provider for provider in providers if provider != one.party]
         work = work_of(one.kind, one.party, seed=seed, clock=SystemClock(), others=others)
         desks[one.party] = Desk(client, one.party, work, tally=tally)
-    return desks
+    await Rounds(tally).attend(desks)
 
 
 if __name__ == "__main__":

@@ -19,25 +19,15 @@ from pydantic import JsonValue
 from shared.contracts.answers import Keeping, WithdrawalAnswer
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect
-from shared.vocabulary.answers import ActionReason, HotlineAssessment, KeptBasis, WithdrawalFate
+from shared.vocabulary.answers import HotlineAssessment, KeptBasis, WithdrawalFate
 from shared.vocabulary.judgement import RetentionClass
 
 ChoiceT = TypeVar("ChoiceT")
+_DRAWN: Final = json.loads(Path(__file__).with_name("shares.json").read_bytes())
 #: By what is drawn: each choice with its percentage. Every hotline answers, for what is offered waits for nobody else.
-SHARES: Final[Mapping[str, Mapping[str, int]]] = json.loads(Path(__file__).with_name("shares.json").read_bytes())
+SHARES: Final[Mapping[str, Mapping[str, int]]] = _DRAWN["shares"]
 #: The findings that need a reason, and which there are.
-REASONS: Final[Mapping[str, Sequence[str]]] = {
-    "unavailable": (
-        ActionReason.CONTENT_NOT_FOUND,
-        ActionReason.ERROR_404,
-        ActionReason.REMOVED_BEFORE_ASSESSMENT,
-    ),
-    "not_illegal": (
-        ActionReason.AGE_OVER_NATIONAL_THRESHOLD,
-        ActionReason.BELOW_THRESHOLD,
-        ActionReason.VIRTUAL_MATERIAL,
-    ),
-}
+REASONS: Final[Mapping[str, Sequence[str]]] = _DRAWN["reasons"]
 
 
 class Deed(NamedTuple):

@@ -89,8 +89,7 @@ def work_of(kind: PartyKind, party: str, *, seed: str, clock: Clock, others: Seq
         case PartyKind.HOTLINE:
             return Work(Subject.OFFER, "offered", {"accepted": 1}, lambda each: hotline_acts(drawn(each)))
         case PartyKind.LAW_ENFORCEMENT:
-            half_way = {"ongoing": 2, "accepted": 1}
-            return Work(Subject.CASE, "offered", half_way, lambda each: agency_acts(drawn(each)))
+            return Work(Subject.CASE, "offered", {"ongoing": 2, "accepted": 1}, lambda each: agency_acts(drawn(each)))
         case _:
             half_way = {"acknowledged": 1}
             return Work(

@@ -26,16 +26,11 @@ def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
 
 
 def access_to(kafka: KafkaEndpoint, principal: str = ADMIN) -> KafkaAccess:
-    """Kafka as one principal, where the cluster alone is known."""
+    """Kafka as one principal: as the operator, who alone may publish documents, if none is named."""
     if kafka.open:
         return KafkaAccess(kafka.bootstrap_servers)
     username, password = kafka.username(principal), kafka.password(principal)
     return KafkaAccess(kafka.bootstrap_servers, username, password, tls=kafka.tls, ca_file=kafka.ca_file)
-
-
-def admin_access(endpoints: Endpoints) -> KafkaAccess:
-    """Kafka as the operator, who alone may publish documents."""
-    return kafka_access(endpoints, ADMIN)
 
 
 def admin_client(endpoint: KafkaEndpoint, principal: str = ADMIN) -> AdminClient:

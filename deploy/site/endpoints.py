@@ -263,7 +263,6 @@ def _system_store() -> str:
 
 
 def _of(named: Mapping[str, _Value], instance: str) -> _Value:
-    try:
-        return named[instance]
-    except KeyError:
-        raise Refused("instance_not_in_site", f"the site file has no `{instance}`", status=400) from None
+    if instance not in named:
+        raise Refused("instance_not_in_site", f"the site file has no `{instance}`", status=400)
+    return named[instance]

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from deploy.directory.approval import approve_document, document_body, renewed
 from deploy.directory.build import sample_directory
-from deploy.site.access import admin_access
+from deploy.site.access import access_to
 from deploy.site.endpoints import Endpoints, write_private
 from deploy.site.kinds import AUDIT
 from shared.contracts.directory import Directory, DocumentActivated, PublicKey
@@ -159,7 +159,7 @@ def publish_document(
     body = document_body(document)
     kind = "directory" if isinstance(document, Directory) else "policy"
     activated = _approved(Installation(state), kind, body, active_from=active_from)
-    asyncio.run(publish_documents(admin_access(endpoints), [(activated, body)]))
+    asyncio.run(publish_documents(access_to(endpoints.kafka), [(activated, body)]))
     return activated
 
 
@@ -234,7 +234,7 @@ async def _publish(installation: Installation, endpoints: Endpoints, policy: byt
     active_from = SystemClock().now() - _HEAD_START
     bodies = {"directory": directory, "policy": law}
     documents = [(_approved(installation, kind, body, active_from=active_from), body) for kind, body in bodies.items()]
-    await publish_documents(admin_access(endpoints), documents)
+    await publish_documents(access_to(endpoints.kafka), documents)
     for kind, body in bodies.items():
         write_private(installation.state / f"{kind}.json", body.decode())
 

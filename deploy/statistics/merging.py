@@ -103,14 +103,7 @@ def can_publish(together: Sequence[Party]) -> bool:
     if len(together) > 1 and not all(map(_hides_shares, zip(*counts, strict=True))):
         return False
     by_measure = zip(*(each.origins for each in together), strict=True)
-    return all(_hides_shares(_sum_by_origin(parts).values()) for parts in by_measure)
-
-
-def _sum_by_origin(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
-    total = Counter[str]()
-    for each in parts:
-        total.update(each)
-    return total
+    return all(_hides_shares(sum(map(Counter, parts), Counter[str]()).values()) for parts in by_measure)
 
 
 def _hides_shares(shares: Iterable[int]) -> bool:
@@ -129,44 +122,35 @@ def _names(together: Iterable[Party]) -> tuple[str, ...]:
     return tuple(sorted(each.party for each in together))
 
 
-class GoneParty(Party):
-    """A provider, with two measures of its items: those that were gone already, and those of them that were held."""
-
-    @property
-    def gone(self) -> int:
-        return self.counts[0]
-
-    @property
-    def held(self) -> int:
-        return self.counts[1]
-
-
 class GoneRow(NamedTuple):
-    """What is published together: a country, or several where it is empty; `parties` had anything gone at all."""
+    """What is published together: a country, or several where it is empty; `parties` had anything gone at all.
+
+    They have two measures of their items: those that were gone already, and those of them that were held.
+    """
 
     country: str
-    parties: tuple[GoneParty, ...]
+    parties: tuple[Party, ...]
 
     @property
     def gone(self) -> int:
-        return sum(each.gone for each in self.parties)
+        return sum(each.counts[0] for each in self.parties)
 
     @property
     def held(self) -> int:
-        return sum(each.held for each in self.parties)
+        return sum(each.counts[1] for each in self.parties)
 
     @property
     def tells(self) -> bool:
         """Whether a contributor learns a small number, or one of its parties that something of its own was held."""
-        most = max((each.gone for each in self.parties), default=0)
+        most = max((each.counts[0] for each in self.parties), default=0)
         return not can_publish(self.parties) or self.held > self.gone - most
 
 
-def gone_rows(parties: Iterable[GoneParty]) -> tuple[GoneRow, ...]:
+def gone_rows(parties: Iterable[Party]) -> tuple[GoneRow, ...]:
     """The rows by country, several last. What tells is taken together with the least others until it does not."""
-    by_country: dict[str, list[GoneParty]] = {}
+    by_country: dict[str, list[Party]] = {}
     for party in sorted(parties):
-        if party.gone:
+        if party.counts[0]:
             by_country.setdefault(party.country, []).append(party)
     countries = [GoneRow(country, tuple(members)) for country, members in by_country.items()]
     alone = sorted((row for row in countries if not row.tells), key=lambda row: (row.gone, row.country), reverse=True)

@@ -1,4 +1,4 @@
-"""A month as it is published: a CSV file for each kind of recipient, plots beside it, a page of all, and once.
+"""`causeway statistics`: a month as it is published: tables, plots, a page of all, and once; and two years of months.
 
     recipient, country, parties, MEASURE …, MEASURE_median_h …
     country, parties, already_gone, gone_while_held
@@ -6,6 +6,11 @@
 How long notices waited before they were sent is left out: a provider could tell from it that agencies held them.
 `recipient` is empty where parties stand together, `country` where they are of several; `parties` says how many they
 are. A median is of no fewer than five, in hours to one place, else empty.
+
+Two years are summed, as a country reports of them, from the tables of their months as they were published. Nothing is
+counted anew: whoever has the months has all of it, so nothing small can follow from it that did not before. A country's
+numbers are of the months in which it was published by itself, and no more than that is said of it; what was published
+of several countries together is a row without a country.
 """
 
 from __future__ import annotations
@@ -13,17 +18,26 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from deploy.statistics.figures import MEASURES, Figures, Measure, Month
-from deploy.statistics.merging import SMALL, GoneParty, Party, Row, gone_rows, merged
+from cyclopts import App, Parameter
+
+from deploy.operator.documents import document_in_force
+from deploy.site.open import site
+from deploy.site.options import OPTIONS, Options, Printed, verb
+from deploy.statistics.figures import MEASURES, Figures, Measure, Month, read_figures
+from deploy.statistics.merging import SMALL, Party, Row, gone_rows, merged
 from deploy.statistics.page import Bar, Part, bars, page
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.shelf import read_directory
 from shared.vocabulary.routing import PartyKind
 
+statistics_app = App(name="statistics", help="What the exchange came to, without anything that tells of few.")
 _NAMES: Final = {PartyKind.INDUSTRY: "providers", PartyKind.LAW_ENFORCEMENT: "agencies"}
 #: Of what plots show the median, by the end of the file's name.
 _PLOTTED: Final = {
@@ -38,6 +52,77 @@ _UNTIMED: Final = {
     PartyKind.INDUSTRY: {Measure.SENT},
     PartyKind.LAW_ENFORCEMENT: {Measure.FROM_HOTLINES, Measure.FROM_PROVIDERS},
 }
+#: What of each month's tables can be summed. Medians cannot.
+SUMMED: Final[Mapping[str, Sequence[str]]] = {
+    "agencies": MEASURES[PartyKind.LAW_ENFORCEMENT],
+    "providers": MEASURES[PartyKind.INDUSTRY],
+    "gone": ("already_gone", "gone_while_held"),
+}
+#: What Article 8(1) of Regulation (EU) 2021/1232 names, and where it comes from; None: nobody tells the exchange.
+ARTICLE_8: Final[Mapping[str, Measure | None]] = {
+    "reports": Measure.SENT,
+    "reports_from_providers": Measure.FROM_PROVIDERS,
+    "reports_from_organisations": Measure.FROM_HOTLINES,
+    "reported_several_times": None,
+    "by_type_of_provider": None,
+    "cases_with_child_identified": Measure.IDENTIFIED,
+    "children_identified_female": None,
+    "children_identified_male": None,
+    "perpetrators_convicted": None,
+}
+
+
+@verb(statistics_app, "publish")
+async def publish_month(
+    month: str,
+    /,
+    *,
+    into: Path,
+    exercises: Annotated[bool, Parameter(negative="")] = False,
+    options: Options = OPTIONS,
+) -> Printed:
+    """Write the tables and plots of a month that is over, once: figures that were published stay as they are.
+
+    Each origin's database is read as its accountant. Parties are counted together until each number other than zero
+    has three contributors, none with more than 70 percent, and without any one of them at least five.
+
+    Parameters
+    ----------
+    month
+        As YYYY-MM, in UTC.
+    into
+        The folder of what is published; made if it is not there.
+    exercises
+        Count exercises, and nothing else. They are never counted among the rest.
+    """
+    asked = Month.read(month)
+    asked.require_over(SystemClock().now())
+    here = site(options)
+    figures = await read_figures(here.endpoints, asked, exercises=exercises)
+    directory = read_directory(document_in_force(here.state, "directory"))
+    files = files_of(asked, figures, directory, exercises=exercises)
+    return _printed(publish(files, into))
+
+
+@verb(statistics_app, "biennial")
+def publish_years(first: int, /, *, published: Path, into: Path, options: Options = OPTIONS) -> Printed:
+    """Sum two years of published months by country: what a country reports of them. Nothing is counted anew.
+
+    Parameters
+    ----------
+    first
+        The first of the two years.
+    published
+        The folder with the tables of all 24 months.
+    into
+        The folder of what is written; made if it is not there. What is there and says otherwise stays.
+    """
+    return _printed(publish(years_of(first, published), into))
+
+
+def _printed(written: Sequence[Path]) -> Printed:
+    names = [path.name for path in written]
+    return Printed(names, names or ["nothing new: it was published before"])
 
 
 class Line(NamedTuple):
@@ -70,14 +155,15 @@ def files_of(
 
     for kind, name in _NAMES.items():
         lines = _lines(kind, figures, directory)
-        plots = {end: (what, list(_plotted(of, lines))) for end, (of, what) in _PLOTTED[kind].items()}
+        plots = {end: (what, _plotted(of, lines)) for end, (of, what) in _PLOTTED[kind].items()}
         add(name, name.capitalize(), _table(kind, lines), plots)
     gone = gone_rows(
-        GoneParty(party, _country(directory, party), (counted.gone, counted.gone_while_held))
+        Party(party, _country(directory, party), (counted.gone, counted.gone_while_held))
         for party, counted in _of_kind(PartyKind.INDUSTRY, figures, directory)
     )
-    header = ["country", "parties", "already_gone", "gone_while_held"]
-    table = csv_of(header, [[row.country, len(row.parties), row.gone, row.held] for row in gone])
+    table = csv_of(
+        ("country", "parties", *SUMMED["gone"]), [[row.country, len(row.parties), row.gone, row.held] for row in gone]
+    )
     held = [Bar(row.country or "several countries", float(row.held)) for row in gone]
     add("gone", "What was gone already", table, {"": ("Items gone while held", held)})
     made[f"{named}.html"] = page(f"What {title} came to", parts, made).encode()
@@ -144,7 +230,55 @@ def _table(kind: PartyKind, lines: Sequence[Line]) -> bytes:
     return csv_of(header, rows)
 
 
-def _plotted(measure: Measure, lines: Sequence[Line]) -> Iterator[Bar]:
-    for line in lines:
-        if hours := line.hours(measure):
-            yield Bar(line.row.name or f"{len(line.row.parties)} others {line.row.country}".strip(), float(hours))
+def _plotted(measure: Measure, lines: Sequence[Line]) -> Sequence[Bar]:
+    named = [row.name or f"{len(row.parties)} others {row.country}".strip() for row, _ in lines]
+    hours = [line.hours(measure) for line in lines]
+    return [Bar(name, float(said)) for name, said in zip(named, hours, strict=True) if said]
+
+
+class Summed(NamedTuple):
+    """What the months of a year say of one country: in how many it stands, and the sums by column."""
+
+    year: int
+    country: str
+    months: int
+    sums: Mapping[str, int]
+
+
+def years_of(first: int, published: Path) -> dict[str, bytes]:
+    """The tables of the year `first` and the one after it. Raises `Refused`: `month_unpublished`, `table_unknown`."""
+    made, years = {}, f"{first}-{first + 1}"
+    for table, columns in SUMMED.items():
+        rows = [row for year in (first, first + 1) for row in _summed_rows(year, published, table)]
+        made[f"{years}-{table}.csv"] = _summed_table(rows, dict(zip(columns, columns, strict=True)))
+        if table == "agencies":
+            made[f"{years}-article-8.csv"] = _summed_table(rows, ARTICLE_8)
+    return made
+
+
+def _summed_table(rows: Sequence[Summed], columns: Mapping[str, str | None]) -> bytes:
+    """The sums under other names; empty what nobody tells."""
+    named = ["year", "country", "months", *columns]
+    return csv_of(named, [[*row[:3], *(of and row.sums[of] for of in columns.values())] for row in rows])
+
+
+def _summed_rows(year: int, published: Path, table: str) -> Iterator[Summed]:
+    """By country, several countries last."""
+    months, sums = defaultdict[str, set[Month]](set), defaultdict[str, Counter[str]](Counter)
+    for month in (Month(year, number) for number in range(1, 13)):
+        for row in _read(published / f"{month}-{table}.csv", SUMMED[table]):
+            months[row["country"]].add(month)
+            sums[row["country"]].update({column: int(row[column]) for column in SUMMED[table]})
+    for country in sorted(months, key=lambda each: (not each, each)):
+        yield Summed(year, country, len(months[country]), sums[country])
+
+
+def _read(path: Path, columns: Sequence[str]) -> Sequence[Mapping[str, str]]:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise Refused("month_unpublished", f"{path.name} is not there") from None
+    table = csv.DictReader(text.splitlines())
+    if not {"country", *columns} <= set(table.fieldnames or ()):
+        raise Refused("table_unknown", f"{path.name} has other columns")
+    return list(table)

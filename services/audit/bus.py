@@ -117,7 +117,7 @@ class AckWriter:
             for pair in pairs:
                 due = await intake.acknowledge(pair, entries=self._entries, now=self._clock.now())
                 if due is not None:
-                    records.append(build_ack_record(*due, self._key))
+                    records.append(build_ack_record(due, self._key))
             if records:
                 await self._log.append_bytes(Pair(AUDIT, writer), Lane.URGENT, records)
             self._untold.discard(writer)
@@ -309,10 +309,9 @@ class _Work:
         for place, (offset, _) in found.items():
             pair = pair_of(place.topic)
             assert pair is not None
-            topic_id = begun[place].topic_id
-            self._verifiers[place] = StreamVerifier(
-                pair, Lane(place.partition), topic_id, self._keys, next_offset=offset
-            )
+            lane, topic_id = Lane(place.partition), begun[place].topic_id
+            verifier = StreamVerifier(pair, lane, self._keys, topic_id=topic_id, next_offset=offset)
+            self._verifiers[place] = verifier
             self._ends[place], self._read_to[place] = bounds[place].end, offset
         # The proof of the next records may lie before this offset.
         starts = {place: max(bounds[place].first, offset - SEGMENT_RECORDS) for place, (offset, _) in found.items()}

@@ -32,9 +32,10 @@ from shared.messaging.arrival import (
     Unreadable,
     Verified,
 )
+from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import MALFORMED, Named
 from shared.messaging.placement import read_hex
-from shared.messaging.ports import Composer, Subjects
+from shared.messaging.ports import Subjects
 from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
 from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
@@ -44,7 +45,7 @@ from shared.runtime.kafka.bounds import Bounds, Coordinate
 
 #: Audit has no subjects and sends no numbered message.
 _SUBJECTS: Final = cast(Subjects, None)
-_COMPOSER: Final = cast(Composer, None)
+_COMPOSER: Final = cast(SegmentComposer, None)
 _INBOUND: Final = cast(Inbound, None)
 _UNNAMED: Final = Named(UUID(int=0), Role.FACT, MALFORMED)
 _TOPIC: Final = re.compile(re.escape(INBOXES) + r"([a-z][a-z0-9_-]{0,63})\.([a-z][a-z0-9_-]{0,63})\.v1")
@@ -92,7 +93,7 @@ class StreamVerifier:
     Records below `next_offset` are verified for the proofs among them alone: they were kept before.
     """
 
-    def __init__(self, pair: Pair, lane: Lane, topic_id: UUID, keys: SigningKeys, *, next_offset: int = 0) -> None:
+    def __init__(self, pair: Pair, lane: Lane, keys: SigningKeys, *, topic_id: UUID, next_offset: int = 0) -> None:
         self._pair = pair
         self._lane = lane
         self._topic_id = topic_id
@@ -266,12 +267,11 @@ def _by_pair(places: Iterable[Coordinate]) -> dict[Pair, list[Coordinate]]:
     return by_pair
 
 
-async def acknowledge(pair: Pair, *, entries: PostgresEntries, now: datetime) -> tuple[Ack, Incoming] | None:
-    """Return the acknowledgement that is due to the writer of a pair, with audit's positions in its streams.
+async def acknowledge(pair: Pair, *, entries: PostgresEntries, now: datetime) -> Ack | None:
+    """Return the acknowledgement that is due to the writer of a pair.
 
     It is noted as given: a record of it that is lost is asked for again. Raises `Unavailable`.
     """
     async with entries.transaction() as opened:
         scope = Scope(AUDIT, AUDIT, opened.messaging, _SUBJECTS, _INBOUND, _COMPOSER, uuid7, now)
-        ack = await give_ack(scope, pair)
-        return None if ack is None else (ack, await opened.messaging.load_incoming(pair, lock=False))
+        return await give_ack(scope, pair)

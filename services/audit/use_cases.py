@@ -41,7 +41,6 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: PostgresEntries) 
 
     Raises `Refused("not_found")` alike for a referral that is absent, of the other world, and out of scope.
     """
-    AUTHORITY.require("flow", look.role, action="read", state="any")
     await _noted(look, f"flow/{referral_id}", entries)
     read = await entries.flow(referral_id, look)
     # Judged by all of it, then cut: who may say what does not hang on who looks.
@@ -66,12 +65,12 @@ async def show_proof(
     kept = await entries.proof(entry)
     if kept is None:
         raise not_found()
-    return entry, proof_of(entry, kept, keys(kept.writer, kept.key_id, entry.at))
+    writer, proof = kept
+    return entry, proof_of(entry, writer, proof, key=keys(writer, proof.key_id, entry.at))
 
 
 async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cursor: str | None = None) -> FoundFlows:
     """Referrals by party and period, page by page, or by an id; the look is noted first, with what was looked for."""
-    AUTHORITY.require("flow", look.role, action="read", state="any")
     # `until` is the moment after: noted is the last day that was asked for.
     last = sought.until - timedelta(microseconds=1)
     period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{last:%Y-%m-%d}"
@@ -82,9 +81,8 @@ async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cu
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: PostgresEntries) -> EntryPage:
     """PostgresEntries of one partition, from an offset on, in one life of its topic; the look is noted first."""
-    AUTHORITY.require("entry", look.role, action="read", state="any")
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
-    await _noted(look, what, entries)
+    await _noted(look, what, entries, resource="entry")
     topic_ids = await entries.topic_ids(place.topic)
     chosen = place.topic_id or (topic_ids[-1] if topic_ids else None)
     items = await entries.page(place, chosen, look, limit=limit) if chosen else []
@@ -95,14 +93,12 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Pos
 
 async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: PostgresEntries) -> NotedLooks:
     """What the auditor's own organisation has looked at, and why, as far as it is in scope. Noted as any other."""
-    AUTHORITY.require("flow", look.role, action="read", state="any")
     await _noted(look, "looks", entries)
     return await entries.looks(look, cursor=cursor, limit=limit)
 
 
 async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntries) -> AccountsPage:
     """A reconciliation, of this world and as far as it is in scope; the look is noted first."""
-    AUTHORITY.require("flow", look.role, action="read", state="any")
     await _noted(look, "accounts", entries)
     page = await entries.accounts(cursor)
     if page.accounts is None:
@@ -112,8 +108,7 @@ async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntr
 
 async def show_topics(look: Look, *, entries: PostgresEntries, partitions: PostgresPartitions) -> TopicStates:
     """How audit stands to every topic, or to those all of whose pairs are in scope; the look is noted first."""
-    AUTHORITY.require("topic", look.role, action="read", state="any")
-    await _noted(look, "topics", entries)
+    await _noted(look, "topics", entries, resource="topic")
     states, within = await partitions.states(), look.within
     return TopicStates(items=tuple(each for each in states if within is None or _is_within(each.topic, within)))
 
@@ -127,7 +122,9 @@ def _instances(topic: str) -> Sequence[str]:
     return topic.removeprefix(INBOXES).split(".")[:2]
 
 
-async def _noted(look: Look, what: str, entries: PostgresEntries) -> None:
+async def _noted(look: Look, what: str, entries: PostgresEntries, *, resource: str = "flow") -> None:
+    """Check that one may look, and note the look before it is answered."""
+    AUTHORITY.require(resource, look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what, actor=look.actor)
 
 

@@ -17,8 +17,8 @@ from services.law_enforcement.use_cases import Refusals, come_back, pass_on_amen
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
-from shared.exchange.contacts import check_contact
 from shared.exchange.message import Received
+from shared.exchange.passed import check_contact
 from shared.exchange.prepare import Documents
 from shared.exchange.record_table import SUBJECT_WITHDRAWN
 from shared.party.preservation.bus import PreservationDoor

@@ -18,6 +18,7 @@ from shared.contracts.passing import TIMES_MAX, CameBack, Passing, ReferralPasse
 from shared.contracts.questions import Dispute, Question
 from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
 from shared.exchange.act import Act, CaseState, Subject
+from shared.exchange.acts import COME_BACK
 from shared.exchange.clocks import Happened, awaits_claim, began_again
 from shared.exchange.clocks import claimed as has_claimed
 from shared.exchange.compose import Addressing, compose
@@ -27,7 +28,6 @@ from shared.exchange.message import Draft, Received
 from shared.exchange.passed import Passable, bound
 from shared.exchange.prepare import Documents
 from shared.exchange.questions import check_numbers
-from shared.exchange.rows.passing import COME_BACK
 from shared.exchange.states import answer_of
 from shared.guard import inspect
 from shared.kernel.authority import Role

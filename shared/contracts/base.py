@@ -110,22 +110,16 @@ _TIME = (
 )
 _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
+_Time = Annotated[
+    AwareDatetime,
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    _spelt(_TIME, datetime, datetime.fromisoformat, rule="instant_form"),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME}),
+]
 #: An instant, written as RFC 3339 UTC with milliseconds; finer fractions are dropped on the way in.
-Instant = Annotated[
-    AwareDatetime,
-    AfterValidator(_whole_milliseconds),
-    PlainSerializer(rfc3339, return_type=str, when_used="json"),
-    _spelt(_TIME, datetime, datetime.fromisoformat, rule="instant_form"),
-    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME}),
-]
+Instant = Annotated[_Time, AfterValidator(_whole_milliseconds)]
 #: When something happened, to the second: finer fractions are dropped on the way in. Written as an instant.
-EventTime = Annotated[
-    AwareDatetime,
-    AfterValidator(_whole_seconds),
-    PlainSerializer(rfc3339, return_type=str, when_used="json"),
-    _spelt(_TIME, datetime, datetime.fromisoformat, rule="instant_form"),
-    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME}),
-]
+EventTime = Annotated[_Time, AfterValidator(_whole_seconds)]
 #: A calendar day (RFC 3339, full-date).
 Day = Annotated[
     date,

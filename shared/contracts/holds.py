@@ -12,7 +12,7 @@ from pydantic import Field
 
 from shared.contracts.answers import OnReferral
 from shared.contracts.base import ActorId, Contract, Count, EventTime, Instant, PartyId, Uuid
-from shared.contracts.referral import Revision
+from shared.contracts.referral import AboutReferral
 from shared.vocabulary.agencies import LEASE_H, LEASE_H_MAX
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope, OverrideBasis
 
@@ -71,11 +71,9 @@ class HoldWords(Contract):
     not_after: EventTime | None = None
 
 
-class HoldAnswer(Contract):
+class HoldAnswer(AboutReferral):
     """What the origin says of a hold that was placed with it."""
 
-    referral_id: Uuid
-    revision: Revision
     hold: Uuid
 
 

@@ -12,10 +12,9 @@ from pydantic import AfterValidator, Field
 
 from shared.contracts.answers import CaseWords, OnReferral, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
-from shared.contracts.referral import EdgeSealed, ReferralRecord, Revision
-from shared.vocabulary.agencies import CaseReferReason
+from shared.contracts.referral import AboutReferral, EdgeSealed, ReferralRecord
+from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason
-from shared.vocabulary.contacts import ContactGround
 
 #: So many acts of a case are told, the newest.
 PASSED_ACTS_MAX: Final = 64
@@ -77,11 +76,9 @@ class PassedAct(CaseWords):
     at: Instant
 
 
-class ReferralPassedOnClear(Contract):
+class ReferralPassedOnClear(AboutReferral):
     """An agency passes on what it was offered. `edge_id` is the edge on which whoever gets it answers its origin."""
 
-    referral_id: Uuid
-    revision: Revision
     act: Uuid
     edge_id: Uuid
 
@@ -103,11 +100,8 @@ class PassedOn(Contract):
     history: tuple[PassedAct, ...]
 
 
-class ContactSuggestedClear(Contract):
+class ContactSuggestedClear(AboutReferral):
     """The origin tells the agency of another one that has a case like this one."""
-
-    referral_id: Uuid
-    revision: Revision
 
 
 class Contact(Contract):

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from shared.contracts.answers import OnNotice, OnReferral, TrackNumber
 from shared.contracts.base import Contract, EventTime, PartyId, Uuid
 from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, ItemNumber
-from shared.contracts.referral import Revision
+from shared.contracts.referral import AboutReferral, Revision
 from shared.vocabulary.answers import ActionReason
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 
@@ -167,9 +167,7 @@ class _ToProvider(Contract):
     act: Uuid
 
 
-class _ToRecipient(Contract):
-    referral_id: Uuid
-    revision: Revision
+class _ToRecipient(AboutReferral):
     act: Uuid
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
@@ -104,20 +104,10 @@ class Classification(Contract):
         return self
 
 
-def _listed(told: ClassificationT) -> ClassificationT:
-    """Raises where the value is not of its scheme's list: what travels is closed."""
-    if told.value not in (known := judgement.ASSESSMENT_VALUES[told.scheme]) and told.value != judgement.UNKNOWN_VALUE:
-        raise _not_in(known)
-    return told
-
-
 def _not_in(known: frozenset[str]) -> PydanticCustomError:
     """A value that its scheme's list does not have: as of any code, an edition to come may have it."""
     expected = ", ".join(f"'{each}'" for each in sorted(known | {judgement.UNKNOWN_VALUE}))
     return PydanticCustomError("enum", "assessment_value_not_in_scheme", {"expected": expected})
-
-
-ClassificationT = TypeVar("ClassificationT", bound=Classification)
 
 
 class Assessment(Classification):
@@ -127,12 +117,18 @@ class Assessment(Classification):
     assessed_on: Day | None = None
 
 
-class ListedAssessment(Assessment):
-    """An assessment as it travels: its value is one of its scheme's list, or `unknown`."""
-
+class _Listed(Classification):
     @model_validator(mode="after")
     def _value_is_listed(self) -> Self:
-        return _listed(self)
+        """Refuse a value that is not of its scheme's list: what travels is closed."""
+        known = judgement.ASSESSMENT_VALUES[self.scheme]
+        if self.value not in known and self.value != judgement.UNKNOWN_VALUE:
+            raise _not_in(known)
+        return self
+
+
+class ListedAssessment(Assessment, _Listed):
+    """An assessment as it travels: its value is one of its scheme's list, or `unknown`."""
 
 
 class Item(Contract):
@@ -271,6 +267,13 @@ class EdgeSealed(Contract):
     released_by: Annotated[tuple[ActorId, ...], Field(min_length=2, max_length=2)] | None = None
 
 
+class AboutReferral(Contract):
+    """What an origin's message about a referral names: the referral, and its revision."""
+
+    referral_id: Uuid
+    revision: Revision
+
+
 class ReferralOfferedClear(EdgeClear):
     """A referral is offered to one recipient for one purpose. Success of delivery obliges nobody yet."""
 
@@ -284,24 +287,18 @@ class ReferralOfferedSealed(EdgeSealed):
     record: ReferralRecord
 
 
-class ReferralWithdrawnClear(Contract):
+class ReferralWithdrawnClear(AboutReferral):
     """The origin takes a referral back: recipients stop acting on it, erase what they may, and say so.
 
     It ends whatever waits, so it has no number in its track: it is never behind anything.
     """
 
-    referral_id: Uuid
-    revision: Revision
     act: Uuid
     reason: codes.WithdrawalReason
 
 
-class NoticeAssessment(Classification):
+class NoticeAssessment(_Listed):
     """A classification as a provider is told it: who made it, and when, would name others and earlier times."""
-
-    @model_validator(mode="after")
-    def _value_is_listed(self) -> Self:
-        return _listed(self)
 
 
 class NoticeItem(Contract):

@@ -21,7 +21,7 @@ from shared.contracts.items import (
     ItemNumber,
     over_all_revisions,
 )
-from shared.contracts.referral import Revision
+from shared.contracts.referral import AboutReferral
 from shared.vocabulary.transfers import TransferReason
 
 
@@ -32,11 +32,8 @@ class Transferring(Contract):
     reason: TransferReason
 
 
-class OnTransfer(Contract):
+class OnTransfer(AboutReferral):
     """What an origin says of a transfer, to one hotline."""
-
-    referral_id: Uuid
-    revision: Revision
 
 
 class TransferOfferedClear(OnTransfer):

@@ -41,9 +41,6 @@ LEAVES_MAX: Final = 1_024
 #: Signatures whose check is remembered: both lanes state the same group, and so does each append of a segment.
 VERIFIED_MAX: Final = 1_024
 
-#: (sender, key id) → the key, or None unless that sender may sign with that key now.
-KeyLookup = Callable[[str, str], VerifyKey | None]
-
 _VERSION: Final = 1
 _HEAD, _COUNT, _ENTRY = Struct(">BH"), Struct(">H"), Struct(f">HB{HASH_BYTES}s")
 _GROUP = Struct(f">{SIGNATURE_BYTES}s{SEED_BYTES}sB")

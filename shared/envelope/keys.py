@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode, b64encode
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -22,8 +23,33 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from shared.envelope.operations import KEY_OPERATIONS
 from shared.kernel.errors import Refused
+
+
+class KeyOperations:
+    """How often this process has used a key since it began, by kind of operation.
+
+    Plain integers, added to right before the operation. CPython switches threads between none of the steps of `+= 1` on
+    a slot, so no count is lost.
+    """
+
+    __slots__ = ("decapsulated", "encapsulated", "signed", "verified")
+
+    def __init__(self) -> None:
+        self.signed = self.verified = self.encapsulated = self.decapsulated = 0
+
+    def by_kind(self) -> Mapping[str, int]:
+        """Return each count by the name that the metric gives it."""
+        return {
+            "sign": self.signed,
+            "verify": self.verified,
+            "encapsulate": self.encapsulated,
+            "decapsulate": self.decapsulated,
+        }
+
+
+KEY_OPERATIONS: Final = KeyOperations()
+
 
 SuiteName = Literal["x25519", "mlkem768-x25519"]
 
@@ -31,26 +57,54 @@ _KEY_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm)
 _X25519_BYTES = 32
 
 
-class VerifyKey:
+class _PublicKey:
+    """The raw bytes of a public key, and its id."""
+
+    __slots__ = ("_raw", "key_id")
+
+    def __init__(self, algorithm: str, raw: bytes) -> None:
+        self._raw = raw
+        self.key_id = f"{algorithm}-{hashlib.sha256(raw).hexdigest()[:32]}"
+
+    def text(self) -> str:
+        """The form that is published in the directory."""
+        return b64encode(self._raw).decode()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.key_id})"
+
+
+class _PrivateKey:
+    """The raw bytes of a private key, and the id of its public one, which alone is shown."""
+
+    __slots__ = ("_raw", "key_id")
+
+    def __init__(self, raw: bytes, key_id: str) -> None:
+        self._raw, self.key_id = raw, key_id
+
+    def secret_text(self) -> str:
+        """The secret itself, for a key file and nothing else."""
+        return b64encode(self._raw).decode()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.key_id})"
+
+
+class VerifyKey(_PublicKey):
     """An Ed25519 public key (RFC 8032), 32 bytes."""
 
-    __slots__ = ("_key", "_raw", "key_id")
+    __slots__ = ("_key",)
 
     def __init__(self, raw: bytes) -> None:
         try:
             self._key = Ed25519PublicKey.from_public_bytes(raw)
         except _KEY_ERRORS:
             raise _malformed("an Ed25519 public key") from None
-        self._raw = raw
-        self.key_id = _key_id("ed25519", raw)
+        super().__init__("ed25519", raw)
 
     @classmethod
     def load(cls, text: str) -> VerifyKey:
-        return cls(_public_raw(text, Ed25519PublicKey))
-
-    def text(self) -> str:
-        """The form that is published in the directory."""
-        return b64encode(self._raw).decode()
+        return cls(_raw_of(text, Ed25519PublicKey))
 
     def verify(self, signature: bytes, data: bytes) -> None:
         """Check a signature over exactly `data`. Raises `Refused("signature_invalid")`."""
@@ -60,12 +114,9 @@ class VerifyKey:
         except InvalidSignature:
             raise Refused("signature_invalid") from None
 
-    def __repr__(self) -> str:
-        return f"VerifyKey({self.key_id})"
 
-
-class SigningKey:
-    """An Ed25519 private key, 32 bytes. Shows its id only."""
+class SigningKey(_PrivateKey):
+    """An Ed25519 private key, 32 bytes."""
 
     __slots__ = ("_key", "verify_key")
 
@@ -75,6 +126,7 @@ class SigningKey:
         except _KEY_ERRORS:
             raise _malformed("an Ed25519 private key") from None
         self.verify_key = VerifyKey(self._key.public_key().public_bytes_raw())
+        super().__init__(raw, self.verify_key.key_id)
 
     @classmethod
     def generate(cls) -> SigningKey:
@@ -82,29 +134,18 @@ class SigningKey:
 
     @classmethod
     def load(cls, text: str) -> SigningKey:
-        return cls(_private_raw(text, Ed25519PrivateKey))
-
-    @property
-    def key_id(self) -> str:
-        return self.verify_key.key_id
-
-    def secret_text(self) -> str:
-        """The secret itself, for a key file and nothing else."""
-        return b64encode(self._key.private_bytes_raw()).decode()
+        return cls(_raw_of(text, Ed25519PrivateKey))
 
     def sign(self, data: bytes) -> bytes:
         """The signature over `data`, 64 bytes."""
         KEY_OPERATIONS.signed += 1
         return self._key.sign(data)
 
-    def __repr__(self) -> str:
-        return f"SigningKey({self.key_id})"
 
-
-class SealingKey:
+class SealingKey(_PublicKey):
     """A recipient's public key: X25519 (32 bytes), or ML-KEM-768 ‖ X25519 (1,184 + 32 bytes)."""
 
-    __slots__ = ("_raw", "key", "key_id", "suite")
+    __slots__ = ("key", "suite")
 
     key: X25519PublicKey | MLKEM768X25519PublicKey
     suite: SuiteName
@@ -121,25 +162,17 @@ class SealingKey:
                 self.key, self.suite = MLKEM768X25519PublicKey(quantum_safe, classical), "mlkem768-x25519"
         except _KEY_ERRORS:
             raise _malformed("an X25519 or ML-KEM-768 ‖ X25519 public key") from None
-        self._raw = raw
-        self.key_id = _key_id(self.suite, raw)
+        super().__init__(self.suite, raw)
 
     @classmethod
     def load(cls, text: str) -> SealingKey:
-        return cls(_public_raw(text, X25519PublicKey))
-
-    def text(self) -> str:
-        """The form that is published in the directory."""
-        return b64encode(self._raw).decode()
-
-    def __repr__(self) -> str:
-        return f"SealingKey({self.key_id})"
+        return cls(_raw_of(text, X25519PublicKey))
 
 
-class OpeningKey:
-    """A recipient's private key: X25519 (32 bytes), or ML-KEM-768 seed ‖ X25519 (64 + 32 bytes). Shows its id only."""
+class OpeningKey(_PrivateKey):
+    """A recipient's private key: X25519 (32 bytes), or ML-KEM-768 seed ‖ X25519 (64 + 32 bytes)."""
 
-    __slots__ = ("_raw", "key", "sealing_key")
+    __slots__ = ("key", "sealing_key")
 
     key: X25519PrivateKey | MLKEM768X25519PrivateKey
 
@@ -155,8 +188,8 @@ class OpeningKey:
                 public = quantum_safe.public_key().public_bytes_raw() + public
         except _KEY_ERRORS:
             raise _malformed("an X25519 or ML-KEM-768 ‖ X25519 private key") from None
-        self._raw = raw
         self.sealing_key = SealingKey(public)
+        super().__init__(raw, self.sealing_key.key_id)
 
     @classmethod
     def generate(cls, suite: SuiteName = "x25519") -> OpeningKey:
@@ -167,56 +200,32 @@ class OpeningKey:
 
     @classmethod
     def load(cls, text: str) -> OpeningKey:
-        return cls(_private_raw(text, X25519PrivateKey))
-
-    @property
-    def key_id(self) -> str:
-        return self.sealing_key.key_id
+        return cls(_raw_of(text, X25519PrivateKey))
 
     @property
     def suite(self) -> SuiteName:
         return self.sealing_key.suite
 
-    def secret_text(self) -> str:
-        """The secret itself, for a key file and nothing else."""
-        return b64encode(self._raw).decode()
 
-    def __repr__(self) -> str:
-        return f"OpeningKey({self.key_id})"
+_Kind = type[Ed25519PublicKey | X25519PublicKey | Ed25519PrivateKey | X25519PrivateKey]
 
 
-def _key_id(algorithm: str, public: bytes) -> str:
-    return f"{algorithm}-{hashlib.sha256(public).hexdigest()[:32]}"
-
-
-def _public_raw(text: str, kind: type[Ed25519PublicKey | X25519PublicKey]) -> bytes:
-    """The raw bytes of a public key's text. The length of base64 is the caller's to check."""
+def _raw_of(text: str, kind: _Kind) -> bytes:
+    """The raw bytes of a key's text. The length of base64 is the caller's to check."""
     try:
-        if not _is_pem(text):
+        if not text.lstrip().startswith("-----BEGIN "):
             return b64decode(text.strip(), validate=True)
-        key = load_pem_public_key(text.encode())
-        if isinstance(key, kind):
-            return key.public_bytes_raw()
+        if issubclass(kind, Ed25519PublicKey | X25519PublicKey):
+            public = load_pem_public_key(text.encode())
+            if isinstance(public, kind):
+                return public.public_bytes_raw()
+        else:
+            private = load_pem_private_key(text.encode(), password=None)
+            if isinstance(private, kind):
+                return private.private_bytes_raw()
     except _KEY_ERRORS:
-        pass  # one answer below for every way of being wrong; the library's message may quote the text
-    raise _malformed("a public key of this kind, as PEM or base64")
-
-
-def _private_raw(text: str, kind: type[Ed25519PrivateKey | X25519PrivateKey]) -> bytes:
-    """The raw bytes of a private key's text. The length of base64 is the caller's to check."""
-    try:
-        if not _is_pem(text):
-            return b64decode(text.strip(), validate=True)
-        key = load_pem_private_key(text.encode(), password=None)
-        if isinstance(key, kind):
-            return key.private_bytes_raw()
-    except _KEY_ERRORS:
-        pass  # as above, and here the text is a private key
-    raise _malformed("an unencrypted private key of this kind, as PEM or base64")
-
-
-def _is_pem(text: str) -> bool:
-    return text.lstrip().startswith("-----BEGIN ")
+        pass  # one answer below for every way of being wrong: the library's message may quote the text, a private key
+    raise _malformed("an unencrypted key of this kind, as PEM or base64")
 
 
 def _malformed(rule: str) -> Refused:

@@ -26,14 +26,29 @@ from shared.envelope.segment_sealing import GroupOpener, OpenedPart
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
-from shared.exchange.guarded import check_edition, check_sealed, unguarded
 from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import check_passed_on
-from shared.exchange.record_body import code_unknown, only_codes_unknown, read_body
+from shared.exchange.record_body import (
+    check_edition,
+    check_sealed,
+    code_unknown,
+    only_codes_unknown,
+    read_body,
+    unguarded,
+)
 from shared.exchange.released import limits_of
-from shared.exchange.senders import check_broker_time, check_said_at, check_stated_by, verify_sender
-from shared.exchange.served import Served, check_served, check_status, check_told_of, served_here
+from shared.exchange.senders import (
+    Served,
+    check_broker_time,
+    check_said_at,
+    check_served,
+    check_stated_by,
+    check_status,
+    check_told_of,
+    served_here,
+    verify_sender,
+)
 from shared.exchange.spelt import Spelt, check_spelt, is_plain, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, parse_body

@@ -164,17 +164,26 @@ class Act(NamedTuple):
     subject: Subject
     track: Track
     cause: Cause
-    roles: frozenset[Role]
     moves: tuple[Move, ...]
     needs: frozenset[str] = frozenset()
     message: MessageType | None = None
     takes: type[Contract] | None = None
 
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Who may do it."""
+        return _ROLES[self.cause]
 
-#: Who acts for a party: its people and machines; its people alone; its service by itself.
+
+#: Who acts for a party: its people and machines; its service by itself.
 ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
-PERSONS: Final = frozenset({Role.ANALYST})
 SERVICE: Final = frozenset({Role.SERVICE})
+_ROLES: Final[Mapping[Cause, frozenset[Role]]] = {
+    Cause.PERSON: ACTORS,
+    Cause.SECOND_PERSON: frozenset({Role.ANALYST}),
+    Cause.ACT: SERVICE,
+    Cause.TIMER: SERVICE,
+}
 
 #: What most acts of a recipient need: its origin's offer stands.
 OPEN: Final = frozenset({Offered.OPEN.value})

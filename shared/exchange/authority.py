@@ -25,8 +25,7 @@ from shared.contracts.facts import (
 )
 from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Subject, Track
-from shared.exchange.acts import ACTS
-from shared.exchange.rows.passing import PASS_ON
+from shared.exchange.acts import ACTS, PASS_ON
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import PartyKind

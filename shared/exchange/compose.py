@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract
-from shared.contracts.registry import STATED_BY_INSTANCES, MessageType
+from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.registry import RECORD_REVEALED, STATED_BY_INSTANCES, MessageType
 from shared.envelope.headers import Attributes, Tier, covered_headers
-from shared.envelope.sealing import SealContext, check_sealable
+from shared.envelope.segment_sealing import SealContext, check_sealable
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT
 from shared.guard.edition import passed
 from shared.kernel.clock import coarse
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import coarse_uuid7
 from shared.routing.directory_index import DirectoryIndex
 
+#: Of these types a value is JSON as it stands: most clear parts hold nothing else.
+_PLAIN: Final = frozenset({str, int})
 #: The clear part: as its contract, or as the JSON of it.
 Clear = Mapping[str, object] | Contract
 
@@ -90,9 +93,11 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
 
 def _stated(clear: Clear) -> dict[str, object]:
     """The clear part as plain JSON values: ids, times and codes as their texts."""
-    stated: dict[str, object] = (
-        from_json(to_json(clear)) if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
-    )
+    if isinstance(clear, Contract):
+        return clear.model_dump(mode="json", exclude_none=True)
+    if all(type(each) in _PLAIN for each in clear.values()):
+        return {**clear}
+    stated: dict[str, object] = from_json(to_json(clear))
     return stated
 
 
@@ -162,3 +167,24 @@ def compose_fact(
         traceparent=traceparent,
     )
     return compose(message, clear, addressing, sealed=sealed)
+
+
+def compose_revealed(
+    subject: UUID, opened: RecordRevealedClear, *, exercise: bool, directory: DirectoryIndex, at: datetime
+) -> Draft:
+    """The fact for a referral or a notice, `subject`, that was opened at `at`. It goes with the reading.
+
+    Raises `Refused("not_found")` for a party that no instance serves any more.
+    """
+    instance = directory.instance_of(opened.party)
+    if instance is None:
+        raise not_found()
+    return compose_fact(
+        RECORD_REVEALED,
+        opened,
+        subject=subject,
+        instance=instance.id,
+        directory=directory,
+        exercise=exercise,
+        at=at,
+    )

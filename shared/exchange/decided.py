@@ -26,7 +26,7 @@ from shared.contracts.facts import (
 )
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.sealing import is_sealable
+from shared.envelope.segment_sealing import is_sealable
 from shared.exchange.bound import check_facts
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
@@ -67,7 +67,8 @@ class ReadDecided(NamedTuple):
     edges: Sequence[StatedEdge]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True, kw_only=True)
 class Stated:
     """What a fact says of a decision. Times, documents and engine are in `decision`; `superseded` are ids of edges."""
 

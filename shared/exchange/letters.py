@@ -77,7 +77,8 @@ class Planned(NamedTuple):
     issue_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True)
 class Letters:
     """The messages of one decision. `work_reason` is why a person has to look at the referral, None if nobody has."""
 
@@ -124,7 +125,8 @@ class Letters:
         return (*self.letters, fact)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True, kw_only=True)
 class Writing:
     """What all letters of one decision share: whose record they are cut from, who reads what, when, on whose trace."""
 
@@ -334,3 +336,41 @@ def _ever(before: Sequence[int], present: Sequence[int]) -> tuple[tuple[int, ...
     """The numbers of all items that a recipient ever had, in the order in which it had them; and of those it lost."""
     items = (*before, *(n for n in present if n not in before))
     return items, tuple(n for n in items if n not in present)
+
+
+class StaleEdge(NamedTuple):
+    """An edge whose decision was refused as stale, and the message that carries it; none where it waited.
+
+    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count. With
+    `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
+    """
+
+    edge_id: UUID
+    message_id: UUID | None
+    law: str
+    decided_at: datetime
+    tried: int
+    known: KnownEdge | None = None
+
+
+class Left(NamedTuple):
+    """What becomes of stale edges, and of new ones that wait: as in `Again`."""
+
+    waiting: tuple[Waiting, ...]
+    unread: tuple[UUID, ...]
+    superseded: list[UUID]
+    dropped: tuple[StaleEdge, ...]
+
+
+def left_of(letters: Letters, stale: Mapping[tuple[str, str], StaleEdge]) -> Left:
+    waiting = {(each.edge.recipient, each.edge.terms.purpose): each for each in letters.waiting}
+    unread = {key for key, each in stale.items() if key in waiting and each.known is not None}
+    # One that waited and waits on has told nobody, and is not superseded.
+    stays = unread | {key for key, each in stale.items() if key in waiting and each.message_id is None}
+    found = waiting.keys() | {(each.recipient, each.purpose) for each in letters.emitted}
+    return Left(
+        tuple(each for key, each in waiting.items() if key not in unread),
+        tuple(stale[key].edge_id for key in unread),
+        sorted(each.edge_id for key, each in stale.items() if key not in stays),
+        tuple(each for key, each in stale.items() if key not in found),
+    )

@@ -16,8 +16,7 @@ from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import MessageType
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.headers import Envelope
-from shared.envelope.sealing import SealContext
-from shared.envelope.segment_sealing import OpenedPart
+from shared.envelope.segment_sealing import OpenedPart, SealContext
 from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
 

@@ -23,13 +23,11 @@ from shared.contracts.registry import MessageType
 from shared.contracts.transfers import OfferAssessedClear
 from shared.exchange import findings, items
 from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
-from shared.exchange.acts import ACTS
+from shared.exchange.acts import ACTS, RAISING, STAYING
 from shared.exchange.findings import FoldedOffer
 from shared.exchange.items import Folded, Said
-from shared.exchange.rows.changes import after_amendment
-from shared.exchange.rows.questions import RAISING, STAYING
 from shared.exchange.states import answer_follows, permits, reopens
-from shared.exchange.words import folded
+from shared.exchange.words import after_amendment, folded
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold, WithdrawalFate

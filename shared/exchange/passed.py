@@ -1,12 +1,12 @@
 """What one agency passes on to another: written by the one, and checked by the other.
 
 The other derives the edge of the first again: so it knows that the first was sent the record by the origin's decision,
-for whom and by which law. That it may itself be told is checked by both, by the law in force (`shared.routing.onward`).
+for whom and by which law. That it may itself be told is checked by both, by the law in force (`shared.routing.derive`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,18 +14,18 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from shared.contracts.passing import PASSED_ACTS_MAX, PassedAct, ReferralPassedOnSealed
+from shared.contracts.passing import PASSED_ACTS_MAX, Contact, PassedAct, ReferralPassedOnSealed
 from shared.contracts.referral import ReferralOfferedClear
+from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.envelope.headers import Attributes
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.message import Received
 from shared.exchange.spelt import Spelt
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
-from shared.routing.derive import derive_edge
+from shared.routing.derive import check_onward, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting
-from shared.routing.onward import check_onward
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.agencies import CaseReferReason
@@ -93,3 +93,17 @@ def check_passed_on(
     check_record(edge, carried.record, PartyKind.LAW_ENFORCEMENT, hash_kinds=derived.terms.hash_kinds)
     setting = Setting(shelf.directories.active(at), shelf.policies.active(at), exercise, coarse(at))
     check_onward(from_json(spelt.edge), setting, to=attributes.recipient)
+
+
+def check_contact(message: Received, directory: Callable[[], DirectoryIndex]) -> None:
+    """Whoever is told checks that it is to be: an origin must not say it to who has not opted in, nor of who has not.
+
+    Raises `Refused`: `contact_names_nobody`, `contact_not_agreed`. Of other messages nothing is asked.
+    """
+    if message.message is not CONTACT_SUGGESTED:
+        return
+    contact = message.sealed
+    if not isinstance(contact, Contact) or contact.agency == message.recipient:
+        raise Refused("contact_names_nobody", "no other agency is named", field="/sealed/agency")
+    if not {message.recipient, contact.agency} <= directory().contactable:
+        raise Refused("contact_not_agreed", "both agencies must have opted in", field="/sealed/agency")

@@ -12,8 +12,7 @@ from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.exchange.act import Offered
 from shared.exchange.facts import ReadFacts, check_stated, closed, read_facts
 from shared.exchange.holds import Hours
-from shared.exchange.left import Left, StaleEdge, left_of
-from shared.exchange.letters import Emitted, Letters, Planned, Waiting, Writing, write_letters
+from shared.exchange.letters import Emitted, Left, Letters, Planned, StaleEdge, Waiting, Writing, left_of, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads

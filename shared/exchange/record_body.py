@@ -1,4 +1,7 @@
-"""The value of a message record, read by its type: the clear part as its contract, and the sealed part as bytes."""
+"""The value of a message record, read by its type; and what the guard says of its sealed part.
+
+The guard judges by the edition that the sender names, what came out of the seal.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from shared.contracts.base import Contract
-from shared.contracts.registry import WITHDRAWALS, MessageType, newest
+from shared.contracts.registry import STATED_BY_INSTANCES, WITHDRAWALS, MessageType, newest
+from shared.envelope.headers import Attributes
 from shared.envelope.record_value import split_value
+from shared.guard import Limits, inspect
+from shared.guard.edition import known, own
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 
@@ -62,3 +68,28 @@ def only_codes_unknown(error: ValidationError) -> bool:
 def code_unknown(field: str) -> Refused:
     """Return the refusal of a part that has a code which none of our lists has."""
     return Refused("code_unknown", field=field)
+
+
+def check_edition(message: MessageType, attributes: Attributes) -> None:
+    """An edition that we do not read is a newer release's: what it lets pass our own may not know to look into."""
+    if message.family in STATED_BY_INSTANCES or message in WITHDRAWALS:
+        return
+    if _name(attributes) not in known():
+        raise Refused("guard_unknown", field="ce_guard")
+
+
+def check_sealed(sealed: Contract, attributes: Attributes, limits: Limits) -> None:
+    """Raises `Refused("guard_refused")` where the edition that the sender names refuses what was sealed."""
+    try:
+        inspect(sealed, limits=limits, edition=known().get(_name(attributes), own()))
+    except Refused as error:
+        raise unguarded(error) from None
+
+
+def unguarded(error: Refused) -> Refused:
+    """What the guard says of the sealed part, as its sender is told it."""
+    return Refused("guard_refused", error.code, field=f"/sealed{error.field or ''}")
+
+
+def _name(attributes: Attributes) -> str:
+    return attributes.guard.partition(" ")[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Fate(StrEnum):
@@ -21,90 +21,74 @@ class Fate(StrEnum):
     MOVE = "move"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """`keeps_body`: the record of a dead letter with this code is kept, since signature and guard both passed."""
 
     fate: Fate
-    alarm: bool
-    keeps_body: bool
     meaning: str
+    alarm: bool = True
+    keeps_body: bool = False
 
 
 RECORD_TABLE: dict[str, Row] = {
-    "header_not_utf8": Row(Fate.PARK, True, False, "a header value is not UTF-8"),
-    "header_null": Row(Fate.PARK, True, False, "a header has no value"),
-    "header_missing": Row(Fate.PARK, True, False, "a required header is absent"),
-    "header_duplicate": Row(Fate.PARK, True, False, "a header occurs twice"),
-    "header_unknown": Row(Fate.PARK, True, False, "a ce_ header that is neither listed nor an extension ce_x…"),
-    "header_malformed": Row(Fate.PARK, True, False, "a header value breaks its own format"),
-    "record_empty": Row(Fate.SKIP, True, False, "the record has no value"),
-    "record_too_large": Row(Fate.PARK, True, False, "the value exceeds the record bound"),
-    "broker_time_stated": Row(
-        Fate.PARK, True, False, "its time was stated by a producer: the topic is not LogAppendTime"
-    ),
-    "broker_time_off": Row(Fate.PARK, True, False, "the broker's time is over 10 minutes ahead of our own"),
-    "key_mismatch": Row(Fate.PARK, True, False, "the Kafka key is not the subject"),
-    "sender_unknown": Row(Fate.PARK, True, False, "the sender is not in the directory, or served elsewhere"),
-    "recipient_not_served": Row(Fate.PARK, True, False, "the recipient is not served by this instance"),
+    "header_not_utf8": Row(Fate.PARK, "a header value is not UTF-8"),
+    "header_null": Row(Fate.PARK, "a header has no value"),
+    "header_missing": Row(Fate.PARK, "a required header is absent"),
+    "header_duplicate": Row(Fate.PARK, "a header occurs twice"),
+    "header_unknown": Row(Fate.PARK, "a ce_ header that is neither listed nor an extension ce_x…"),
+    "header_malformed": Row(Fate.PARK, "a header value breaks its own format"),
+    "record_empty": Row(Fate.SKIP, "the record has no value"),
+    "record_too_large": Row(Fate.PARK, "the value exceeds the record bound"),
+    "broker_time_stated": Row(Fate.PARK, "its time was stated by a producer: the topic is not LogAppendTime"),
+    "broker_time_off": Row(Fate.PARK, "the broker's time is over 10 minutes ahead of our own"),
+    "key_mismatch": Row(Fate.PARK, "the Kafka key is not the subject"),
+    "sender_unknown": Row(Fate.PARK, "the sender is not in the directory, or served elsewhere"),
+    "recipient_not_served": Row(Fate.PARK, "the recipient is not served by this instance"),
     "recipient_awaited": Row(
-        Fate.WAIT, False, False, "no directory has come yet that moves the recipient here: it waits here for one"
+        Fate.WAIT, "no directory has come yet that moves the recipient here: it waits here for one", alarm=False
     ),
     "recipient_moved": Row(
-        Fate.MOVE,
-        False,
-        False,
-        "another instance serves the recipient now: the edge is issued anew there",
+        Fate.MOVE, "another instance serves the recipient now: the edge is issued anew there", alarm=False
     ),
-    "topic_wrong": Row(
-        Fate.PARK, True, False, "the record is not in the topic of its sender's instance to its recipient's"
-    ),
-    "proof_malformed": Row(Fate.SKIP, True, False, "the proof record breaks its own format"),
-    "proof_missing": Row(Fate.SKIP, True, False, "no proof record before it covers its place"),
-    "place_malformed": Row(Fate.SKIP, True, False, "the record states no place in its stream"),
-    "ack_malformed": Row(Fate.SKIP, True, False, "the acknowledgement breaks its own format"),
-    "key_unknown": Row(Fate.SKIP, True, False, "the directory has no such key of its writer, or has revoked it"),
-    "signature_invalid": Row(Fate.PARK, True, False, "the content signature does not hold"),
-    "type_unknown": Row(Fate.DEFER, True, False, "no such message type in this release"),
-    "version_unknown": Row(Fate.DEFER, True, False, "a known message in a version this service does not read"),
-    "code_unknown": Row(Fate.DEFER, True, False, "well formed, but for a code that none of our lists has"),
-    "guard_unknown": Row(Fate.DEFER, True, False, "passed by an edition of the guard that we do not know"),
-    "body_invalid": Row(Fate.PARK, True, False, "the value is not the JSON the type's schema describes"),
+    "topic_wrong": Row(Fate.PARK, "the record is not in the topic of its sender's instance to its recipient's"),
+    "proof_malformed": Row(Fate.SKIP, "the proof record breaks its own format"),
+    "proof_missing": Row(Fate.SKIP, "no proof record before it covers its place"),
+    "place_malformed": Row(Fate.SKIP, "the record states no place in its stream"),
+    "ack_malformed": Row(Fate.SKIP, "the acknowledgement breaks its own format"),
+    "key_unknown": Row(Fate.SKIP, "the directory has no such key of its writer, or has revoked it"),
+    "signature_invalid": Row(Fate.PARK, "the content signature does not hold"),
+    "type_unknown": Row(Fate.DEFER, "no such message type in this release"),
+    "version_unknown": Row(Fate.DEFER, "a known message in a version this service does not read"),
+    "code_unknown": Row(Fate.DEFER, "well formed, but for a code that none of our lists has"),
+    "guard_unknown": Row(Fate.DEFER, "passed by an edition of the guard that we do not know"),
+    "body_invalid": Row(Fate.PARK, "the value is not the JSON the type's schema describes"),
     "statement_not_yours": Row(
-        Fate.REFUSE, True, False, "the table of authority lets no sender of this kind say it to this recipient"
+        Fate.REFUSE, "the table of authority lets no sender of this kind say it to this recipient"
     ),
-    "exercise_mismatch": Row(Fate.REFUSE, True, False, "an exercise record of or for a live party, or the reverse"),
-    "sender_suspended": Row(Fate.REFUSE, True, False, "the directory has suspended the sender"),
-    "edge_not_reproducible": Row(Fate.PARK, True, True, "the recipient cannot derive the edge it was sent"),
-    "engine_unknown": Row(Fate.DEFER, True, False, "decided by an engine version this service does not know"),
-    "edge_not_ours": Row(Fate.REFUSE, True, False, "the edge names another recipient"),
+    "exercise_mismatch": Row(Fate.REFUSE, "an exercise record of or for a live party, or the reverse"),
+    "sender_suspended": Row(Fate.REFUSE, "the directory has suspended the sender"),
+    "edge_not_reproducible": Row(Fate.PARK, "the recipient cannot derive the edge it was sent", keeps_body=True),
+    "engine_unknown": Row(Fate.DEFER, "decided by an engine version this service does not know"),
+    "edge_not_ours": Row(Fate.REFUSE, "the edge names another recipient"),
     "decision_time_off": Row(
-        Fate.REFUSE,
-        False,
-        False,
-        "decided over 60 s after the broker's time, or otherwise on the broker's day",
+        Fate.REFUSE, "decided over 60 s after the broker's time, or otherwise on the broker's day", alarm=False
     ),
-    "message_time_off": Row(
-        Fate.REFUSE, True, False, "dated over 5 minutes after the broker's time, or before the year 2000"
-    ),
-    "document_lapsed": Row(Fate.REFUSE, False, False, "directory or policy no longer active at the broker's time"),
+    "message_time_off": Row(Fate.REFUSE, "dated over 5 minutes after the broker's time, or before the year 2000"),
+    "document_lapsed": Row(Fate.REFUSE, "directory or policy no longer active at the broker's time", alarm=False),
     "document_unknown": Row(
-        Fate.WAIT,
-        False,
-        False,
-        "its directory or policy has not come: it waits here, or deferred where no room is",
+        Fate.WAIT, "its directory or policy has not come: it waits here, or deferred where no room is", alarm=False
     ),
     "act_awaited": Row(
-        Fate.WAIT, False, False, "the act before it in its track has not come: it waits here, as for a document"
+        Fate.WAIT, "the act before it in its track has not come: it waits here, as for a document", alarm=False
     ),
     "revision_not_above": Row(
-        Fate.REFUSE, False, False, "other content of an edge or act that is held, and not under a higher revision"
+        Fate.REFUSE, "other content of an edge or act that is held, and not under a higher revision", alarm=False
     ),
-    "subject_withdrawn": Row(Fate.REFUSE, False, False, "its sender has taken the subject back"),
-    "sealed_unopenable": Row(Fate.PARK, True, False, "the sealed part does not open in this context"),
-    "guard_refused": Row(Fate.REFUSE, True, False, "the guard refuses the opened sealed part"),
-    "accept_defect": Row(Fate.PARK, True, False, "our own check failed on this record: it fails closed"),
-    "handler_defect": Row(Fate.PARK, True, True, "the service's own code failed on this message alone"),
+    "subject_withdrawn": Row(Fate.REFUSE, "its sender has taken the subject back", alarm=False),
+    "sealed_unopenable": Row(Fate.PARK, "the sealed part does not open in this context"),
+    "guard_refused": Row(Fate.REFUSE, "the guard refuses the opened sealed part"),
+    "accept_defect": Row(Fate.PARK, "our own check failed on this record: it fails closed"),
+    "handler_defect": Row(Fate.PARK, "the service's own code failed on this message alone", keeps_body=True),
 }
 
 #: The refusal of what its recipient was told is taken back: an origin that does not know of it was restored.
@@ -119,4 +103,4 @@ def row_for(code: str) -> Row:
     return RECORD_TABLE.get(code, _DOMAIN_REFUSAL)
 
 
-_DOMAIN_REFUSAL = Row(Fate.REFUSE, False, False, "the service's state machine refuses the act")
+_DOMAIN_REFUSAL = Row(Fate.REFUSE, "the service's state machine refuses the act", alarm=False)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
-from shared.contracts.facts import ReferralReviewedClear
 from shared.contracts.referral import EdgeSealed
-from shared.contracts.registry import REFERRAL_REVIEWED
-from shared.exchange.compose import compose_fact
-from shared.exchange.message import Draft
 from shared.guard import BUDGET, CEILING, Limits
 from shared.guard.edition import RELEASED
 from shared.kernel.errors import Refused
-from shared.routing.directory_index import DirectoryIndex
 
 
 class Released(NamedTuple):
@@ -38,26 +31,3 @@ def limits_of(guard: str, carried: EdgeSealed | None) -> Limits:
     if released != (by is not None) or (by is not None and by[0] == by[1]):
         raise Refused("guard_refused", "released_by_two", field="/sealed/released_by")
     return CEILING if released else BUDGET
-
-
-def compose_reviewed(
-    referral_id: UUID,
-    reviewed: ReferralReviewedClear,
-    *,
-    instance: str,
-    directory: DirectoryIndex,
-    exercise: bool,
-    at: datetime,
-    traceparent: str | None,
-) -> Draft:
-    """The fact that a referral which waited for a second person was released, dropped, or has expired."""
-    return compose_fact(
-        REFERRAL_REVIEWED,
-        reviewed,
-        subject=referral_id,
-        instance=instance,
-        directory=directory,
-        exercise=exercise,
-        at=at,
-        traceparent=traceparent,
-    )

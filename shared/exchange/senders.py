@@ -1,4 +1,4 @@
-"""Who sent a record: the one answer for every reader, by the directory in force when the broker took the record.
+"""Who sent a record, and whether its recipient is served here: by the directory in force when the broker took it.
 
 The broker's time decides which keys and documents count, so it is not simply believed: it must be the broker's own, not
 stated by a producer, and not ahead of our clock. A key revoked in the directory in force by *our* clock is refused
@@ -8,13 +8,14 @@ whatever time the broker says: else whoever can set that time back could speak w
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-from shared.contracts.registry import BETWEEN_PARTIES, STATED_BY_INSTANCES, MessageType
-from shared.envelope.attributes import Attributes
+from shared.contracts.registry import BETWEEN_PARTIES, STATED_BY_INSTANCES, WITHDRAWALS, MessageType
+from shared.envelope.headers import Attributes
 from shared.envelope.keys import VerifyKey
-from shared.exchange.authority import check_may_say
+from shared.exchange.authority import STATEMENT_NOT_YOURS, check_may_say
 from shared.exchange.message import Record
 from shared.exchange.origin import ANSWERS
 from shared.exchange.topics import AUDIT
@@ -23,6 +24,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import Shelf
+from shared.vocabulary.routing import PartyStatus
 
 #: How far the broker's clock may be ahead of ours.
 AHEAD_MAX: Final = timedelta(minutes=10)
@@ -128,3 +130,61 @@ def serves(instance: str, name: str, directory: DirectoryIndex) -> bool:
 @lru_cache(1024)
 def _verify_key(public: bytes) -> VerifyKey:
     return VerifyKey(public)
+
+
+class Served(Enum):
+    """Whether the recipient is served here."""
+
+    NOW = "now"
+    BEFORE_IT_MOVED = "before_it_moved"
+    PERHAPS_SOON = "perhaps_soon"
+
+
+def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> Served:
+    """By the broker's time, and by our own clock. Raises `Refused("recipient_not_served")`."""
+    if in_force.served_before(instance, recipient):
+        return Served.BEFORE_IT_MOVED
+    if instance in (instance_of(recipient, directory), instance_of(recipient, in_force)):
+        return Served.NOW
+    here, there = in_force.instance(instance), in_force.instance_of(recipient)
+    if here is not None and there is not None and here.kind == there.kind:
+        return Served.PERHAPS_SOON
+    raise Refused("recipient_not_served", field="ce_recipient")
+
+
+def check_served(message: MessageType, served: Served) -> None:
+    """Check that a message is for us: for somebody here, or an answer or withdrawal of what has moved away.
+
+    A party may have moved here by a directory that has not come yet: then the record waits for it. A
+    withdrawal waits for nothing.
+    """
+    if served is Served.PERHAPS_SOON and message not in WITHDRAWALS:
+        raise Refused("recipient_awaited", field="ce_recipient")
+    if served is Served.BEFORE_IT_MOVED and message.edge:
+        raise Refused("recipient_moved", field="ce_recipient")
+
+
+def check_status(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
+    """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing.
+
+    Of a suspended recipient the directory does not say which it is. It is sent nothing new, and is told all the same
+    what is taken back from it.
+    """
+    if message.family not in BETWEEN_PARTIES:
+        return
+    sender, recipient = directory.party(attributes.sender), directory.party(attributes.recipient)
+    if sender is not None and sender.status == PartyStatus.SUSPENDED:
+        raise Refused("sender_suspended", field="ce_sender")
+    for party in (sender, recipient):
+        status = party.status if party is not None else None
+        if status != PartyStatus.SUSPENDED and (not status or attributes.exercise != (status == PartyStatus.SANDBOX)):
+            raise Refused("exercise_mismatch", field="ce_exercise")
+
+
+def check_told_of(recipient: str, *directories: DirectoryIndex) -> None:
+    """What a recipient has answered is its own to say. Its sender tells of it only where it was elsewhere before.
+
+    What it has forgotten is told to a restored database alone: that is for whoever has the database to look at.
+    """
+    if not any(directory.places_of(recipient)[1:] for directory in directories):
+        raise Refused(STATEMENT_NOT_YOURS, "its recipient has not moved", field="/sealed/again")

@@ -6,11 +6,13 @@ takes the words of an earlier act away. Each act besides stands in the timeline 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from shared.contracts.transfers import ClaimGrantedClear, TransferOfferedClear, TransferWords
+from shared.exchange import findings, items
 from shared.exchange.items import Said
-from shared.vocabulary.answers import YesNoUnknown
+from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold, YesNoUnknown
 
 Words = Mapping[str, object]
 
@@ -21,6 +23,10 @@ _ADD_UP: Final = ("assessed",)
 #: Whether it ever was so: what is known is not unlearned.
 _EVER: Final = ("child_identified", "child_safeguarded")
 _SURER: Final = {None: 0, YesNoUnknown.UNKNOWN.value: 1, YesNoUnknown.NO.value: 2, YesNoUnknown.YES.value: 3}
+#: What was said of a notice's items makes it.
+_FOLDED: Final = frozenset({AnswerState.IN_PART, *(AnswerState(fold.value) for fold in ItemsFold)})
+#: What was found of an offer's items does.
+_ASSESSED: Final = frozenset(AnswerState(fold.value) for fold in OfferFold)
 
 
 def folded(before: Words, said: Words) -> dict[str, object]:
@@ -35,6 +41,21 @@ def folded(before: Words, said: Words) -> dict[str, object]:
     return kept | dict(said) | ever | adds | (Said.kept(before) + Said.kept(said)).words()
 
 
+def after_amendment(answer: AnswerState, said: Mapping[str, object], *, numbers: Collection[int]) -> AnswerState:
+    """What an answer means to the content that follows the one it answered.
+
+    A declination was of what stood before: it is open again. Of a notice, or of an offer that was assessed, whose items
+    now are `numbers`, what was said of these counts, and of any that is new nothing is said yet. All else stands.
+    """
+    if answer is AnswerState.DECLINED:
+        return AnswerState.NONE
+    if (assessed := findings.found_in(said)) and answer in _ASSESSED:
+        return AnswerState(findings.fold_offer(numbers, assessed).items.value)
+    if not numbers or answer not in _FOLDED:
+        return answer
+    return AnswerState(items.fold(numbers, Said.kept(said)).items.value)
+
+
 def _listed(words: Words, name: str) -> Sequence[object]:
     """The words of this name, none where there are none."""
     found = words.get(name)
@@ -43,3 +64,12 @@ def _listed(words: Words, name: str) -> Sequence[object]:
 
 def _surer(before: object, said: object) -> object:
     return max(said, before, key=lambda word: _SURER.get(word if isinstance(word, str) else None, 0))
+
+
+def handed(clear: TransferOfferedClear | ClaimGrantedClear) -> dict[str, object]:
+    """The words in JSON, by the names that `TransferWords` has."""
+    if isinstance(clear, ClaimGrantedClear):
+        words = TransferWords(done=clear.done)
+    else:
+        words = TransferWords(transfer=clear.reason)
+    return words.model_dump(mode="json", exclude_none=True)

@@ -51,21 +51,10 @@ _SYNTHETIC: Final = "KEYWORD_CHILD_SEXUAL_ABUSE_MATERIAL_DEEPFAKE"
 _GROOMING: Final = "KEYWORD_GROOMING_SEXUAL_ENTICEMENT_MINORS"
 #: The sub-category of each kind of incident: our reading, no instruction of the Regulation.
 KEYWORDS: Final[Mapping[IncidentKind, str]] = {
-    IncidentKind.CSAM: _MATERIAL,
-    IncidentKind.SELF_GENERATED: _MATERIAL,
-    IncidentKind.LIVE_STREAM: _MATERIAL,
-    IncidentKind.MOLESTATION: _MATERIAL,
-    IncidentKind.VIRTUAL: _MATERIAL,
+    **dict.fromkeys(IncidentKind, OTHER),
+    **dict.fromkeys(map(IncidentKind, ("csam", "self_generated", "live_stream", "molestation", "virtual")), _MATERIAL),
+    **dict.fromkeys(map(IncidentKind, ("csem_grooming", "enticement", "sextortion", "obscene_to_minor")), _GROOMING),
     IncidentKind.GENERATIVE_AI: _SYNTHETIC,
-    IncidentKind.GROOMING: _GROOMING,
-    IncidentKind.ENTICEMENT: _GROOMING,
-    IncidentKind.SEXTORTION: _GROOMING,
-    IncidentKind.OBSCENE_TO_MINOR: _GROOMING,
-    IncidentKind.TRAFFICKING: OTHER,
-    IncidentKind.SEX_TOURISM: OTHER,
-    IncidentKind.MISLEADING_DOMAIN: OTHER,
-    IncidentKind.MISLEADING_WORDS: OTHER,
-    IncidentKind.OTHER: OTHER,
 }
 _CONTEXT: Final = {
     _NOTICES: "Received through Causeway alone",

@@ -48,8 +48,12 @@ def inclusion_path(rows: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, 
     """Return the hashes that lead from leaf `index` to the root of a tree with these `levels`, lowest first."""
     if not 0 <= index < len(rows[0]):
         raise Defect("index_outside_tree")
-    siblings = ((row, (index >> height) ^ 1) for height, row in enumerate(rows[:-1]))
-    return tuple(row[sibling] for row, sibling in siblings if sibling < len(row))
+    path = []
+    for row in rows[:-1]:
+        if (sibling := index ^ 1) < len(row):
+            path.append(row[sibling])
+        index >>= 1
+    return tuple(path)
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, *, path: Sequence[bytes]) -> bytes:

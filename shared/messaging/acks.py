@@ -38,13 +38,16 @@ def is_over(pause: timedelta, *, since: datetime | None, now: datetime) -> bool:
 class LaneAck(NamedTuple):
     """One lane of an acknowledgement. All numbers up to `through` were taken, with this chain there.
 
-    `is_full`: reading stopped at a record. `has_gap`: a higher number arrived.
+    `is_full`: reading stopped at a record. `has_gap`: a higher number arrived. `topic_id`, `next_offset`: the reader's
+    position in Kafka.
     """
 
     through: int
     chain: bytes
     is_full: bool = False
     has_gap: bool = False
+    topic_id: UUID | None = None
+    next_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +273,10 @@ def build_ack(
 
     The caller saves both states, then appends the record: one that is lost is asked for again.
     """
-    urgent, ordinary = (LaneAck(lane.through, lane.chain, lane.is_stopped, lane.has_gap) for lane in incoming.lanes)
+    urgent, ordinary = (
+        LaneAck(lane.through, lane.chain, lane.is_stopped, lane.has_gap, lane.topic_id, lane.next_offset)
+        for lane in incoming.lanes
+    )
     ack = Ack(
         reader=reader,
         pair=incoming.pair,

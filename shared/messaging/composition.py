@@ -18,8 +18,7 @@ from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_di
 from shared.envelope.headers import SALT, TRACEPARENT
 from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.record_value import join_value
-from shared.envelope.sealing import SealContext
-from shared.envelope.segment_sealing import GroupSealer
+from shared.envelope.segment_sealing import GroupSealer, SealContext
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.contract import ControlBody
@@ -27,6 +26,7 @@ from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import write_hex
 from shared.messaging.ports import Draft
 from shared.messaging.resync import Holdings, ResyncRequest
+from shared.messaging.segment_bytes import pack_messages
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
 from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, Role
 
@@ -76,7 +76,7 @@ ControlLetters = Callable[[str, Role, ControlBody], Letter]
 
 
 class SegmentComposer:
-    """Seals and proves messages for one instance (`ports.Composer`)."""
+    """Seals and proves messages for one instance."""
 
     def __init__(self, key: SigningKey, *, sealing_keys: SealingKeys, control_letters: ControlLetters) -> None:
         self._key = key
@@ -102,7 +102,8 @@ class SegmentComposer:
         parts, first = [], 0
         for lane, part in lanes.items():
             end = first + len(part)
-            parts.append(Unplaced(pair, lane, tuple(ordered[first:end]), pack_proof(proof.part(range(first, end)))))
+            messages, part_proof = tuple(ordered[first:end]), pack_proof(proof.part(range(first, end)))
+            parts.append(Unplaced(pair, lane, messages, part_proof, pack_messages(messages)))
             first = end
         return parts
 

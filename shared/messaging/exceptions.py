@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.exchange.message import Record
 from shared.messaging.streams import DIGEST_BYTES, Place, Role
 
 #: Exceptions per stream at which reading stops; the alarm comes at a tenth.
@@ -109,7 +110,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message of another instance whose number was taken. `record`: its headers and value, packed.
+    """A message of another instance whose number was taken. `record`: as it came, or the bytes that are kept.
 
     `chain`: the chain after it.
     """
@@ -118,7 +119,7 @@ class Taken:
     place: Place
     chain: bytes
     named: Named
-    record: bytes
+    record: bytes | Record
     where: Coordinates
 
 

@@ -1,21 +1,21 @@
-"""The ports of messaging: its store within a transaction, the subjects of an instance, and the log.
+"""The ports of messaging: the subjects of an instance and the log, and the rows that its store keeps.
 
-Adapters: PostgreSQL and Kafka; in memory for unit tests and the simulation. Both pass the same conformance suite.
+Adapters of the ports, and of the store: the real ones, and others in memory for unit tests and the simulation. Both
+stores pass the same conformance suite.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from shared.messaging.exceptions import EXCEPTIONS_MAX, OpenException, Outcome, OutcomeKind
-from shared.messaging.segments import RecordBytes, Segment, Unplaced
-from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Place, Role
+from shared.messaging.exceptions import EXCEPTIONS_MAX, OutcomeKind
+from shared.messaging.segments import RecordBytes, Segment
+from shared.messaging.streams import Lane, Pair, Place, Role
 
 
 class OperatorKind(StrEnum):
@@ -83,105 +83,6 @@ class PeerResync:
     taken_through: str = ""
     sent_since: datetime | None = None
     sent_count: int = 0
-
-
-class MessagingTx(Protocol):
-    """The tables of messaging within one transaction.
-
-    `load_…` with `lock=True` locks the rows until the commit, in the order of pair and lane. Nothing raises but
-    `Unavailable`.
-    """
-
-    def savepoint(self) -> AbstractAsyncContextManager[None]:
-        """Undo the changes of the block if an error leaves it. The error is not caught."""
-        ...
-
-    # Own streams.
-    async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
-        """Return the own streams by peer; all of them for None."""
-        ...
-
-    async def save_outgoing(self, outgoing: Sequence[Outgoing], segments: Sequence[Segment] = ()) -> None:
-        """Store streams that were locked, and new segments. Only rows that changed are written."""
-        ...
-
-    async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
-        """Move the relay's pointer of an own stream to `place`; return whether it still was at `sent_before`."""
-        ...
-
-    async def load_known(self, peer: str) -> frozenset[UUID]:
-        """Return the earlier incarnations of own streams to this peer."""
-        ...
-
-    async def add_known(self, peer: str, incarnation: UUID) -> None: ...
-
-    # Segments.
-    async def list_segments(
-        self, peer: str, incarnation: UUID, lane: Lane, *, above: int, messages_max: int
-    ) -> list[Segment]:
-        """Return the segments with numbers above `above`, lowest first: one, or more up to a number of messages."""
-        ...
-
-    async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, *, number: int) -> bytes | None:
-        """Return the chain after this number of an own stream, or None if the number is not kept."""
-        ...
-
-    async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
-        """Delete the segments whose last number is at most `through`."""
-        ...
-
-    async def sum_segment_bytes(self) -> dict[str, int]:
-        """Return the bytes of the segments that are kept, by peer."""
-        ...
-
-    # Streams of others.
-    async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming: ...
-    async def list_incoming(self) -> list[Incoming]: ...
-    async def save_incoming(self, incoming: Incoming) -> None: ...
-
-    # Exceptions of messages that others sent.
-    async def add_exceptions(self, rows: Sequence[OpenException]) -> None: ...
-    async def list_exceptions(
-        self,
-        *,
-        writer: str | None = None,
-        message_ids: Sequence[UUID] | None = None,
-        subjects: Sequence[UUID] | None = None,
-        kinds: Collection[OutcomeKind] | None = None,
-        after: tuple[datetime, UUID] | None = None,
-        rows_max: int = 1000,
-    ) -> list[OpenException]:
-        """Return open exceptions ordered by (since, message id), after this position.
-
-        Each filter that is given applies: writer, message ids, subjects, outcome kinds. Positions are unique among the
-        messages of one writer.
-        """
-        ...
-
-    async def change_exception(self, writer: str, message_id: UUID, outcome: Outcome) -> None: ...
-    async def end_exceptions(self, writer: str, message_ids: Sequence[UUID]) -> None: ...
-
-    # Own messages that others hold as exceptions.
-    async def put_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
-        """Store outcomes of one peer, as many as `OPEN_OUTCOMES_MAX` allows."""
-        ...
-
-    async def end_open_outcomes(self, peer: str, message_ids: Sequence[UUID]) -> None: ...
-    async def replace_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None: ...
-
-    async def list_open_outcomes(self, peer: str) -> list[OpenOutcome]: ...
-
-    # Resync and the operator's list.
-    async def load_resync(self, peer: str) -> PeerResync:
-        """Return the peer's row, or a new one."""
-        ...
-
-    async def save_resync(self, resync: PeerResync) -> None: ...
-    async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None:
-        """Add lines, as many of each peer as `bound_lines` allows."""
-        ...
-
-    async def list_operator_lines(self) -> list[OperatorLine]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,14 +215,6 @@ class Draft(NamedTuple):
     subject: UUID | None
     body: object
     is_p0: bool = False
-
-
-class Composer(Protocol):
-    """Sealing and proving of messages."""
-
-    def compose(self, pair: Pair, lanes: Mapping[Lane, Sequence[Draft]]) -> list[Unplaced]:
-        """Seal and prove the messages of one transaction to one instance. No lane in `lanes` is empty."""
-        ...
 
 
 class PlacedRecord(NamedTuple):

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import (
@@ -30,9 +31,8 @@ from shared.messaging.exceptions import (
     bound_name,
 )
 from shared.messaging.ports import OperatorKind, OperatorLine
-from shared.messaging.reactions import apply_outcomes
 from shared.messaging.resync import Holdings, ResyncRequest
-from shared.messaging.resync_steps import take_holdings, take_request
+from shared.messaging.resync_steps import apply_outcomes, take_holdings, take_request
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.streams import (
@@ -56,7 +56,7 @@ class Arrived(NamedTuple):
     place: Place
     digest: bytes
     named: Named
-    record: bytes
+    record: bytes | Record
     is_p0: bool = False
     body: OutcomeList | ResyncRequest | Holdings | None = None
 

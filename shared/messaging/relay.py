@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.ports import Appended, Log, MessagingTx, PlacedRecord
+from shared.messaging.ports import Appended, Log, PlacedRecord
 from shared.messaging.segments import Segment
+from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Lane, OutgoingLane, Pair, Place
 
 #: Messages of one append.
@@ -40,6 +41,14 @@ HANDED_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
+class _Waiting:
+    """The segments of one stream that wait, by their first number, and the bytes of their messages."""
+
+    segments: dict[int, Segment] = field(default_factory=dict)
+    byte_count: int = 0
+
+
+@dataclass(slots=True)
 class HandedSegments:
     """Segments that this process has committed and not yet appended: no append reads them from the database.
 
@@ -48,7 +57,7 @@ class HandedSegments:
     """
 
     appended: dict[tuple[str, Lane], Place] = field(default_factory=dict)
-    _waiting: dict[tuple[str, Lane], dict[int, Segment]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, Lane], _Waiting] = field(default_factory=dict)
 
     def add(self, segment: Segment) -> Sequence[Lane]:
         """Add a committed segment; return the lanes that may have an append due. Commits are told in any order.
@@ -60,36 +69,42 @@ class HandedSegments:
         is_begun = last is not None and last.incarnation == segment.incarnation
         if last is not None and is_begun and segment.last <= last.number:
             return ()
-        waiting = self._waiting.setdefault(stream, {})
-        waiting[segment.first] = segment
-        if sum(len(message.record.value) for each in waiting.values() for message in each.messages) > HANDED_BYTES_MAX:
-            waiting.clear()
+        waiting = self._waiting.setdefault(stream, _Waiting())
+        waiting.segments[segment.first] = segment
+        waiting.byte_count += _count_bytes(segment)
+        if waiting.byte_count > HANDED_BYTES_MAX:
+            self._waiting[stream] = _Waiting()
         return (segment.lane,) if is_begun else LANES
 
     def take(self, peer: str, lane: Lane) -> Append | None:
         """Return the segments that follow the last append, or None. If none follows it, all are dropped."""
-        last, waiting = self.appended.get((peer, lane)), self._waiting.pop((peer, lane), {})
-        if last is None:
+        last, waiting = self.appended.get((peer, lane)), self._waiting.pop((peer, lane), None)
+        if last is None or waiting is None:
             return None
         taken: list[Segment] = []
         number, count = last.number, 0
-        while count < APPENDED_MAX and (segment := waiting.pop(number + 1, None)) is not None:
+        while count < APPENDED_MAX and (segment := waiting.segments.pop(number + 1, None)) is not None:
             if segment.incarnation != last.incarnation:
                 break
             taken.append(segment)
             number, count = segment.last, count + len(segment.messages)
-        if taken and waiting:
+        if taken and waiting.segments:
+            waiting.byte_count -= sum(map(_count_bytes, taken))
             self._waiting[peer, lane] = waiting
         return Append(taken[0].pair, lane, list_records(taken, above=0), last.number) if taken else None
 
     def has_more(self, peer: str, lane: Lane) -> bool:
         """Return whether segments of a stream wait."""
-        return bool(self._waiting.get((peer, lane)))
+        return (peer, lane) in self._waiting
 
     def forget(self, peer: str, lane: Lane) -> None:
         """Have the next append of a stream read from the database."""
         self.appended.pop((peer, lane), None)
         self._waiting.pop((peer, lane), None)
+
+
+def _count_bytes(segment: Segment) -> int:
+    return sum([len(message.record.value) for message in segment.messages])
 
 
 class Append(NamedTuple):
@@ -101,7 +116,7 @@ class Append(NamedTuple):
     sent_before: int
 
 
-async def load_next(tx: MessagingTx, peer: str, lane: Lane) -> Append | None:
+async def load_next(tx: PostgresMessagingTx, peer: str, lane: Lane) -> Append | None:
     """Return the next records of a stream that the relay has not appended, or None."""
     outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
     if outgoing is None or outgoing.lanes[lane].sent >= outgoing.lanes[lane].last:
@@ -111,7 +126,7 @@ async def load_next(tx: MessagingTx, peer: str, lane: Lane) -> Append | None:
     return Append(outgoing.pair, lane, list_records(segments, above=sent), sent)
 
 
-async def load_copies(tx: MessagingTx, peer: str, lane: Lane, *, audit: str) -> Append | None:
+async def load_copies(tx: PostgresMessagingTx, peer: str, lane: Lane, *, audit: str) -> Append | None:
     """Return copies of messages that audit lacks, up to the last one that was appended, or None."""
     outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
     above = None if outgoing is None else outgoing.lanes[lane].copy_above
@@ -141,7 +156,7 @@ async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
     return watch.note(batch.topic, batch.lane, at)
 
 
-async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> bool:
+async def note_appended(tx: PostgresMessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> bool:
     """Move the pointer of the stream behind the last record appended; return whether it was moved.
 
     If the stream went back meanwhile, or has another incarnation, the pointer stays. If the partition lost records,
@@ -154,7 +169,7 @@ async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: 
     return is_moved and not has_lost
 
 
-async def note_copied(tx: MessagingTx, peer: str, lane: Lane, *, batch: Append) -> None:
+async def note_copied(tx: PostgresMessagingTx, peer: str, lane: Lane, *, batch: Append) -> None:
     """Note copies for audit, which end at the last message that was appended."""
     outgoing = (await tx.load_outgoing([peer], lock=True))[peer]
     own = outgoing.lanes[lane]
@@ -164,7 +179,7 @@ async def note_copied(tx: MessagingTx, peer: str, lane: Lane, *, batch: Append) 
     await tx.save_outgoing([outgoing])
 
 
-async def note_lost_tail(tx: MessagingTx, peer: str, lane: Lane) -> None:
+async def note_lost_tail(tx: PostgresMessagingTx, peer: str, lane: Lane) -> None:
     """Go back to the last acknowledged number because an acknowledgement showed that the partition lost records."""
     found = await tx.load_outgoing([peer], lock=True)
     for outgoing in found.values():

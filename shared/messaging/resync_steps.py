@@ -1,15 +1,18 @@
-"""The steps of a resync procedure, each within one transaction: ask, answer, and act on the answer."""
+"""The steps of a resync procedure, each within one transaction: ask, answer, and act on answers and on outcomes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 from uuid import UUID
 
-from shared.messaging.exceptions import Outcome
-from shared.messaging.ports import Draft, Side
-from shared.messaging.reactions import Actions, apply_actions, list_open_outcomes, react_to_all
+from shared.messaging.acks import is_over
+from shared.messaging.exceptions import OPEN, Outcome
+from shared.messaging.ports import Draft, OpenOutcome, Side
+from shared.messaging.reactions import Actions, react, side_of
 from shared.messaging.resync import (
     DIGEST_BYTES,
     DIGESTS_MAX,
@@ -38,6 +41,9 @@ DAYS_MAX: Final = 4000
 SENT_MAX: Final = 1000
 #: Closed incarnations on one page.
 CLOSED_MAX: Final = 400
+#: Subjects that one peer makes this side send again in this time, whatever it states. A later resync finds the others.
+SHARE_MAX: Final = 10_000
+SHARE_PAUSE: Final = timedelta(hours=1)
 
 
 async def draft_request(scope: Scope, peer: str, nonce: UUID, *, is_first: bool) -> list[Draft]:
@@ -193,3 +199,73 @@ async def replace_open(scope: Scope, peer: str, outcomes: tuple[Outcome, ...], *
     else:
         await scope.tx.put_open_outcomes(peer, rows)
     await react_to_all(scope, peer, outcomes)
+
+
+async def apply_outcomes(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
+    """Record which own messages the peer holds as exceptions, and react to each outcome."""
+    last = {outcome.named.message_id: outcome for outcome in outcomes}
+    await scope.tx.put_open_outcomes(peer, list_open_outcomes(outcomes, peer, scope.now))
+    ended = [message_id for message_id, outcome in last.items() if outcome.kind not in OPEN]
+    await scope.tx.end_open_outcomes(peer, ended)
+    await react_to_all(scope, peer, outcomes)
+
+
+def list_open_outcomes(outcomes: Iterable[Outcome], peer: str, now: datetime) -> list[OpenOutcome]:
+    """Return the rows of the outcomes that are open. The last outcome of a message counts."""
+    last = {outcome.named.message_id: outcome for outcome in outcomes}
+    return [OpenOutcome(peer, at, each.kind, each.code, now) for at, each in last.items() if each.kind in OPEN]
+
+
+async def react_to_all(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
+    """Pass outcomes to the features, and react to them, except on subjects whose day is closed."""
+    heard = await scope.inbound.heard(scope, peer, outcomes) if outcomes else ()
+    actions = Actions(peer)
+    for side in Side:
+        these = [
+            outcome
+            for outcome in heard
+            if side_of(outcome.named.role) is side
+            and outcome.named.subject is not None
+            and not scope.subjects.is_day_closed(outcome.named.subject)
+        ]
+        subjects = {outcome.named.subject for outcome in these if outcome.named.subject is not None}
+        known = await scope.subjects.load_own(side, peer, subjects=subjects) if subjects else {}
+        for outcome in these:
+            if outcome.named.subject is not None:
+                react(actions, outcome, known.get(outcome.named.subject))
+    await apply_actions(scope, actions)
+
+
+async def apply_actions(scope: Scope, actions: Actions) -> None:
+    """Carry out actions: notes first, so that a withdrawal goes to each instance that ever got the subject."""
+    await _keep_share(scope, actions)
+    subjects, peer = scope.subjects, actions.peer
+    if actions.sent:
+        await subjects.note_sent(actions.sent, peer)
+    if actions.erased:
+        await subjects.note_erased(actions.erased, peer)
+    for subject in actions.adoptions:
+        await subjects.adopt_withdrawal(subject, peer)
+    for subject in actions.withdrawals:
+        if subject not in actions.adoptions:
+            await subjects.send_withdrawal(subject, peer)
+    for subject in actions.states:
+        if subject not in actions.adoptions:
+            await subjects.send_state(subject)
+    for subject in actions.answers:
+        await subjects.send_answers(subject, peer)
+    for subject in actions.decisions:
+        await subjects.decide_again(subject)
+    if actions.lines:
+        await scope.tx.add_operator_lines(list(actions.lines))
+
+
+async def _keep_share(scope: Scope, actions: Actions) -> None:
+    """Send no more subjects again than the peer's share of an hour, withdrawals first."""
+    if not actions.count_sent():
+        return
+    resync = await scope.tx.load_resync(actions.peer)
+    if is_over(SHARE_PAUSE, since=resync.sent_since, now=scope.now):
+        resync = replace(resync, sent_since=scope.now, sent_count=0)
+    actions.limit_sent(SHARE_MAX - resync.sent_count)
+    await scope.tx.save_resync(replace(resync, sent_count=resync.sent_count + actions.count_sent()))

@@ -6,24 +6,9 @@
 CREATE TABLE stream_pair (
     peer text PRIMARY KEY,
     incarnation uuid NOT NULL,
-    is_audited boolean NOT NULL,
-    probe_pause_s integer NOT NULL,
-    probe_nonce uuid,
-    probe_sent_at timestamptz,
-    probe_urgent_last bigint,
-    probe_ordinary_last bigint,
-    probe_urgent_acked bigint,
-    probe_ordinary_acked bigint,
-    probe_urgent_audit_acked bigint,
-    probe_ordinary_audit_acked bigint,
-    awaited_at timestamptz,
-    resync_nonce uuid,
-    recipient_opened_at timestamptz,
-    audit_opened_at timestamptz,
-    recipient_heard_at timestamptz,
-    audit_heard_at timestamptz,
-    is_limited boolean NOT NULL,
-    source_count bigint NOT NULL
+    -- JSON, as `shared/messaging/store/outgoing.py` writes it: probes, limits, and the former incarnations that are
+    -- carried into the present one.
+    state text NOT NULL
 ) WITH (fillfactor = 30);
 COMMENT ON TABLE stream_pair IS 'Retention: one row a peer, as long as the peer is in the directory.';
 
@@ -48,23 +33,6 @@ CREATE TABLE stream (
     PRIMARY KEY (peer, lane)
 ) WITH (fillfactor = 30);
 COMMENT ON TABLE stream IS 'Retention: two rows a peer, as long as the peer is in the directory.';
-
--- Former incarnations of a pair while their messages are carried into the present one, in this order.
-CREATE TABLE stream_source (
-    peer text NOT NULL,
-    position bigint NOT NULL,
-    incarnation uuid NOT NULL,
-    urgent_carried bigint NOT NULL,
-    urgent_last bigint NOT NULL,
-    urgent_chain bytea NOT NULL,
-    urgent_p0_last bigint NOT NULL,
-    ordinary_carried bigint NOT NULL,
-    ordinary_last bigint NOT NULL,
-    ordinary_chain bytea NOT NULL,
-    ordinary_p0_last bigint NOT NULL,
-    PRIMARY KEY (peer, position)
-);
-COMMENT ON TABLE stream_source IS 'Retention: until all its messages are carried.';
 
 -- The messages that one transaction sends in one stream (shared/messaging/segment_bytes.py), without their place in
 -- Kafka. Sealed bytes cannot be compressed. The chain is computed from `digests`, without reading `content`.
@@ -280,7 +248,9 @@ BEGIN
             ORDER BY s.first DESC LIMIT 1
         ) AS dropped WHERE dropped.last > t.kept_above
     ) OR EXISTS (
-        SELECT FROM stream_source AS t JOIN segment AS s ON s.peer = t.peer AND s.incarnation = t.incarnation
+        SELECT FROM stream_pair AS t
+        CROSS JOIN LATERAL jsonb_array_elements(t.state::jsonb -> 'sources') AS source
+        JOIN segment AS s ON s.peer = t.peer AND s.incarnation = (source ->> 'incarnation')::uuid
         WHERE s.day <= last_day
     ) THEN
         RAISE EXCEPTION 'segments up to % are still kept', last_day;
@@ -304,8 +274,8 @@ DECLARE
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I, %I', service, accountant);
     EXECUTE format(
-        'GRANT SELECT, INSERT, UPDATE, DELETE ON stream_pair, stream, stream_source, receive_state, incarnation,
-         exception, outcome_open, resync_state, operator_line, proof TO %I', service);
+        'GRANT SELECT, INSERT, UPDATE, DELETE ON stream_pair, stream, receive_state, incarnation, exception,
+         outcome_open, resync_state, operator_line, proof TO %I', service);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON segment TO %I', service);
     EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days TO %I', service);
     EXECUTE format('GRANT SELECT ON stream_account, receive_account TO %I', accountant);

@@ -10,9 +10,11 @@ from typing import Protocol
 from uuid import UUID
 
 from shared.messaging.acks import Ack
+from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import Composer, Draft, MessagingTx, OperatorKind, OperatorLine, Subjects
+from shared.messaging.ports import Draft, OperatorKind, OperatorLine, Subjects
 from shared.messaging.segments import Segment, Unplaced
+from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing, Pair, Reader, find_lane
 
 
@@ -46,10 +48,10 @@ class Scope:
 
     instance: str
     audit: str
-    tx: MessagingTx
+    tx: PostgresMessagingTx
     subjects: Subjects
     inbound: Inbound
-    composer: Composer
+    composer: SegmentComposer
     new_id: Callable[[], UUID]
     now: datetime
     drafts: dict[tuple[str, Lane], list[Draft]] = field(default_factory=dict)

@@ -6,7 +6,7 @@ keeps its bytes, its message ids and its content proof, and gets a new place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
@@ -40,12 +40,20 @@ class OutgoingMessage:
     is_p0: bool = False
 
 
+class PackedMessages(NamedTuple):
+    """The messages of a segment in three columns: ids of 16 bytes, digests of 32 bytes, and the content."""
+
+    message_ids: bytes
+    digests: bytes
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Numbers `first` to `first + len(messages) - 1` of one stream, from one transaction.
 
     `chain_before`: the chain before `first`. `proof`: the content proof of the messages, packed
-    (`shared.envelope.content_proof`); it does not depend on the place.
+    (`shared.envelope.content_proof`); it does not depend on the place. `packed`: the messages as they are stored.
     """
 
     pair: Pair
@@ -56,6 +64,7 @@ class Segment:
     messages: tuple[OutgoingMessage, ...]
     proof: bytes
     day: date
+    packed: PackedMessages | None = field(default=None, compare=False, repr=False)
 
     @property
     def last(self) -> int:
@@ -81,12 +90,16 @@ class Segment:
 
 
 class Unplaced(NamedTuple):
-    """The messages of one transaction for one stream, before they have numbers."""
+    """The messages of one transaction for one stream, before they have numbers.
+
+    `packed`: as they are stored; so the streams are not locked meanwhile.
+    """
 
     pair: Pair
     lane: Lane
     messages: tuple[OutgoingMessage, ...]
     proof: bytes
+    packed: PackedMessages | None = None
 
 
 def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane | SourceLane, *, day: date) -> Segment:
@@ -100,6 +113,7 @@ def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane | So
         messages=unplaced.messages,
         proof=unplaced.proof,
         day=day,
+        packed=unplaced.packed,
     )
     lane.last, lane.chain = segment.last, segment.chain
     if any(message.is_p0 for message in segment.messages):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from shared.messaging.reception import apply_inbound, end_exceptions, keep
 from shared.messaging.resync_steps import answer_request, ask
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
-from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
+from shared.messaging.streams import LANES, Lane, Outgoing, Pair
 
 #: Exceptions that a version, a document or a place can end. Only a person ends a dead letter.
 RETRIED: Final = frozenset({OutcomeKind.DEFERRED, OutcomeKind.WAITING})
@@ -50,39 +49,33 @@ async def purge_lane(scope: Scope, outgoing: Outgoing, lane: Lane) -> None:
         own.kept_above, own.kept_chain, own.sent = end, chain, max(own.sent, end)
 
 
-async def give_ack(scope: Scope, pair: Pair) -> Ack | None:
-    """Return the acknowledgement that is due to the writer of a pair, or None.
+async def give_ack(scope: Scope, pair: Pair, *, is_wanted: bool = False) -> Ack | None:
+    """Return the acknowledgement that is due to the writer of a pair, or None. `is_wanted`: also if none is due.
 
-    The holder of the relay's lease appends it after the commit. Rows are locked only if one is due.
+    The holder of the relay's lease appends it after the commit. Own streams are locked only for a probe.
     """
-    incoming, outgoing = await _load_ends(scope, pair, lock=False)
-    if find_ack_turn(incoming, outgoing, scope.now) is None:
-        return None
-    incoming, outgoing = await _load_ends(scope, pair, lock=True)
+    incoming = await scope.tx.load_incoming(pair, lock=True)
+    outgoing = await _load_own(scope, pair, lock=False)
     turn = find_ack_turn(incoming, outgoing, scope.now)
-    return None if turn is None else await _give(scope, incoming, outgoing, turn=turn)
-
-
-async def give_ack_now(scope: Scope, pair: Pair) -> Ack:
-    """Return an acknowledgement to the writer of a pair though none is due."""
-    incoming, outgoing = await _load_ends(scope, pair, lock=True)
-    return await _give(scope, incoming, outgoing, turn=AckTurn(asks=False))
-
-
-async def _give(scope: Scope, incoming: Incoming, outgoing: Outgoing | None, *, turn: AckTurn) -> Ack:
+    if turn is not None and turn.asks:
+        outgoing = await _load_own(scope, pair, lock=True)
+        turn = find_ack_turn(incoming, outgoing, scope.now)
+    if turn is None and is_wanted:
+        turn = AckTurn(asks=False)
+    if turn is None:
+        return None
     ack = build_ack(scope.instance, incoming, outgoing, turn=turn, nonce=scope.new_id(), now=scope.now)
     await scope.tx.save_incoming(incoming)
-    if outgoing is not None:
+    if outgoing is not None and turn.asks:
         await scope.tx.save_outgoing([outgoing])
     return ack
 
 
-async def _load_ends(scope: Scope, pair: Pair, *, lock: bool) -> tuple[Incoming, Outgoing | None]:
-    """Return the receive state of a pair, and the own streams to its writer if this instance is the addressee."""
-    incoming = await scope.tx.load_incoming(pair, lock=lock)
+async def _load_own(scope: Scope, pair: Pair, *, lock: bool) -> Outgoing | None:
+    """Return the own streams to the writer of a pair, if this instance is the addressee and has any."""
     if pair.addressee != scope.instance:
-        return incoming, None
-    return incoming, (await scope.tx.load_outgoing([pair.writer], lock=lock)).get(pair.writer)
+        return None
+    return (await scope.tx.load_outgoing([pair.writer], lock=lock)).get(pair.writer)
 
 
 async def check_pair(scope: Scope, peer: str) -> None:
@@ -141,18 +134,3 @@ async def erase_exceptions(scope: Scope, subject: UUID) -> None:
     """End the exceptions of an erased subject, bytes included. The caller finishes the scope."""
     while rows := await scope.tx.list_exceptions(subjects=[subject]):
         await end_exceptions(scope, rows, Refusal.ERASED)
-
-
-class KeptBytes(Enum):
-    """The level of the bytes that are kept for absent readers."""
-
-    NORMAL = "normal"
-    ALARM = "alarm"
-    FULL = "full"
-
-
-def find_kept_level(kept_bytes: int, *, bytes_max: int) -> KeptBytes:
-    """Return the level: an alarm from half of the bound on; at the bound, new filings are refused with 503."""
-    if kept_bytes >= bytes_max:
-        return KeptBytes.FULL
-    return KeptBytes.ALARM if 2 * kept_bytes >= bytes_max else KeptBytes.NORMAL

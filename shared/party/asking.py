@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from shared.contracts.questions import LapsedQuestion
-from shared.exchange.rows.questions import LAPSE
+from shared.exchange.acts import LAPSE
 from shared.exchange.states import may_come_in, row
 from shared.party.attention import Source
 from shared.party.by_rule import ByRule, ItemsOf, Ruling, look_for_ever

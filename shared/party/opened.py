@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.contracts.facts import RecordRevealedClear
+from shared.exchange.compose import compose_revealed
 from shared.exchange.message import Draft
-from shared.exchange.revealed import compose_revealed
 from shared.routing.directory_index import DirectoryIndex
 
 

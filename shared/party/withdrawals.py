@@ -15,8 +15,8 @@ from typing import Final
 
 from shared.contracts.answers import Erasure, WithdrawalAnswer
 from shared.exchange.act import Act
+from shared.exchange.acts import ERASE
 from shared.exchange.keeping import reason_to_keep
-from shared.exchange.rows.erasures import ERASE
 from shared.exchange.states import row
 from shared.party.by_rule import ByRule, ItemsOf, Ruling, look_for_ever
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind

@@ -12,9 +12,11 @@ from pydantic_core import from_json, to_json
 from shared.contracts.decision import DecisionRef
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
-from shared.routing.directory_index import DirectoryIndex
-from shared.routing.engine import ENGINE, PlannedEdge, Setting, derive
-from shared.routing.policy_index import PolicyIndex
+from shared.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.routing.engine import ENGINE, PlannedEdge, Setting, derive, unfit
+from shared.routing.facts import ITEMS
+from shared.routing.policy_index import CompiledRule, PolicyIndex
+from shared.vocabulary.judgement import Tlp
 
 #: How far a document's activity may be from the broker's time, and a message's own time from its decision's.
 TOLERANCE = timedelta(minutes=5)
@@ -82,3 +84,37 @@ def check_time(
 def _derived(stated: Mapping[str, Any], setting: Setting) -> PlannedEdge:
     """The edge as its own facts lead to it at the setting's time. Raises `Refused`."""
     return derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])
+
+
+def check_onward(edge: Mapping[str, Any], setting: Setting, *, to: str) -> PartyEntry:
+    """The party that may be told. `edge` is that of whoever holds it, as JSON.
+
+    Raises `Refused`: `agency_unknown` for nobody, or no other agency of the same world; `agency_not_entitled` where it
+    does not take this kind of report, what is told is for its recipient alone (TLP red), no law that the edge rests on
+    is in force, or one forbids it.
+    """
+    facts, holder = edge["facts"], edge["recipient"]
+    directory, by = setting.directory, setting.directory.party(holder)
+    other = directory.party(to)
+    if by is None or other is None or other.id == holder or (other.kind, other.status) != (by.kind, by.status):
+        raise Refused("agency_unknown", "no other agency of the directory", field="/agency")
+    view = setting.view(facts)
+    permits = [
+        rule for name in edge["rules"] if (rule := setting.policy.permits.get(name)) and rule.in_force(view.days)
+    ]
+    if edge["handling"]["tlp"] == Tlp.RED or not permits or unfit(other, view) is not None:
+        raise _not_entitled()
+    plan = setting.policy.plan(view.standing(other), tuple(rule.order for rule in permits), view.days)
+    if any(_unread(rule, facts) or rule.holds(view) for rule in plan.prohibitions):
+        raise _not_entitled()
+    return other
+
+
+def _unread(rule: CompiledRule, facts: Mapping[str, Any]) -> bool:
+    """Whether a rule looks at what the holder was never told: then nobody can say that it does not hold."""
+    read = {*facts, *(name for item in facts.get(ITEMS, ()) for name in item)}
+    return not rule.reads <= read
+
+
+def _not_entitled() -> Refused:
+    return Refused("agency_not_entitled", "the law does not let it be told", field="/agency")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shared.vocabulary.code import Code
 
-_CAUSEWAY = "Causeway"
 _ICCAM = "INHOPE ICCAM API v3, action reasons"
 _CLASSES = "INHOPE ICCAM API v3, classifications"
 _ACTIONS = "INHOPE ICCAM API v3, action types"
@@ -14,38 +13,38 @@ _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 class ReceiptOutcome(Code):
     """What a service did with a message: the words of a receipt. Deferred, waiting and parked are not its last."""
 
-    APPLIED = "applied", _CAUSEWAY
-    REFUSED = "refused", _CAUSEWAY
-    DEFERRED = "deferred", _CAUSEWAY
-    WAITING = "waiting", _CAUSEWAY
-    PARKED = "parked", _CAUSEWAY
-    MOVED = "moved", _CAUSEWAY
+    APPLIED = "applied"
+    REFUSED = "refused"
+    DEFERRED = "deferred"
+    WAITING = "waiting"
+    PARKED = "parked"
+    MOVED = "moved"
 
 
 class YesNoUnknown(Code):
-    YES = "yes", _CAUSEWAY
-    NO = "no", _CAUSEWAY
-    UNKNOWN = "unknown", _CAUSEWAY
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
 
 
 class AnswerState(Code):
     """The recipient's track: what it has answered so far. The shown states of the subjects follow; a test compares."""
 
-    NONE = "none", _CAUSEWAY
-    ACKNOWLEDGED = "acknowledged", _CAUSEWAY
-    IN_PART = "in_part", _CAUSEWAY
-    ACTIONED = "actioned", _CAUSEWAY
-    REJECTED = "rejected", _CAUSEWAY
-    NOT_OURS = "not_ours", _CAUSEWAY
-    REAPPEARED = "reappeared", _CAUSEWAY
-    ACCEPTED = "accepted", _CAUSEWAY
-    DECLINED = "declined", _CAUSEWAY
-    ONGOING = "ongoing", _CAUSEWAY
-    CLOSED = "closed", _CAUSEWAY
-    REFERRED = "referred", _CAUSEWAY
-    CLAIMED = "claimed", _CAUSEWAY
-    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged", _CAUSEWAY
-    RECORD_ERASED = "record_erased", _CAUSEWAY
+    NONE = "none"
+    ACKNOWLEDGED = "acknowledged"
+    IN_PART = "in_part"
+    ACTIONED = "actioned"
+    REJECTED = "rejected"
+    NOT_OURS = "not_ours"
+    REAPPEARED = "reappeared"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    ONGOING = "ongoing"
+    CLOSED = "closed"
+    REFERRED = "referred"
+    CLAIMED = "claimed"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    RECORD_ERASED = "record_erased"
 
 
 class NoticeAction(Code):
@@ -59,26 +58,26 @@ class NoticeAction(Code):
 class NoticeRejection(Code):
     NOT_FOUND = "not_found", _ICCAM
     INSUFFICIENT_DETAIL = "insufficient_detail", "EU Regulation 2022/2065 (DSA), Article 16(2)"
-    DISPUTED_LEGALITY = "disputed_legality", _CAUSEWAY
-    JURISDICTION = "jurisdiction", _CAUSEWAY
+    DISPUTED_LEGALITY = "disputed_legality"
+    JURISDICTION = "jurisdiction"
     TECHNICAL = "technical", "EU Regulation 2021/784, Annex III"
-    AUTHENTICATION_FAILED = "authentication_failed", _CAUSEWAY
+    AUTHENTICATION_FAILED = "authentication_failed"
 
 
 class ItemFound(Code):
     """What whoever issued a notice found of an item. One that `reappeared` was removed or gone before, and is there."""
 
-    GONE = "gone", _CAUSEWAY
-    UP = "up", _CAUSEWAY
-    REAPPEARED = "reappeared", _CAUSEWAY
-    NEVER_THERE = "never_there", _CAUSEWAY
+    GONE = "gone"
+    UP = "up"
+    REAPPEARED = "reappeared"
+    NEVER_THERE = "never_there"
 
 
 class CheckedBy(Code):
     """Who or what has looked."""
 
-    PERSON = "person", _CAUSEWAY
-    TOOL = "tool", _CAUSEWAY
+    PERSON = "person"
+    TOOL = "tool"
 
 
 class ReinstateReason(Code):
@@ -86,18 +85,18 @@ class ReinstateReason(Code):
 
     COMPLAINT_UPHELD = "complaint_upheld", "EU Regulation 2022/2065 (DSA), Article 20"
     COURT_ORDER = "court_order", "EU Regulation 2022/2065 (DSA), Article 21"
-    ACTED_IN_ERROR = "acted_in_error", _CAUSEWAY
-    RECOVERED_BY_ACCOUNT = "recovered_by_account", _CAUSEWAY
+    ACTED_IN_ERROR = "acted_in_error"
+    RECOVERED_BY_ACCOUNT = "recovered_by_account"
 
 
 class ItemsFold(Code):
     """What the answers to its items make of a notice."""
 
-    REAPPEARED = "reappeared", _CAUSEWAY
-    IN_PART = "in_part", _CAUSEWAY
-    ACTIONED = "actioned", _CAUSEWAY
-    REJECTED = "rejected", _CAUSEWAY
-    NOT_OURS = "not_ours", _CAUSEWAY
+    REAPPEARED = "reappeared"
+    IN_PART = "in_part"
+    ACTIONED = "actioned"
+    REJECTED = "rejected"
+    NOT_OURS = "not_ours"
 
 
 class HotlineAssessment(Code):
@@ -120,33 +119,33 @@ class HotlineAction(Code):
 class OfferFold(Code):
     """What a hotline's words about its items make of an offer."""
 
-    IN_PART = "in_part", _CAUSEWAY
-    CLOSED = "closed", _CAUSEWAY
+    IN_PART = "in_part"
+    CLOSED = "closed"
 
 
 class WithdrawalFate(Code):
     """What became of the record of what was taken back: its key is gone, or it is kept."""
 
-    ERASED = "erased", _CAUSEWAY
-    KEPT = "kept", _CAUSEWAY
+    ERASED = "erased"
+    KEPT = "kept"
 
 
 class KeptBasis(Code):
     """What wins over a withdrawal."""
 
-    ACCEPTED_CASE = "accepted_case", _CAUSEWAY
+    ACCEPTED_CASE = "accepted_case"
     PRESERVATION = "preservation", "18 USC 2258A(h)"
-    LEGAL_HOLD = "legal_hold", _CAUSEWAY
+    LEGAL_HOLD = "legal_hold"
     OPEN_COMPLAINT = "open_complaint", "EU Regulation 2022/2065 (DSA), Article 20"
 
 
 class CaseDeclineReason(Code):
-    NOT_OUR_JURISDICTION = "not_our_jurisdiction", _CAUSEWAY
+    NOT_OUR_JURISDICTION = "not_our_jurisdiction"
     INSUFFICIENT_INFORMATION = "insufficient_information", _FEEDBACK
     STALE_INFORMATION = "stale_information", _FEEDBACK
     NO_CRIME = "no_crime", _FEEDBACK
     ALREADY_KNOWN = "already_known", "Europol IRMA, double notices"
-    NO_CAPACITY = "no_capacity", _CAUSEWAY
+    NO_CAPACITY = "no_capacity"
 
 
 class CaseOutcome(Code):

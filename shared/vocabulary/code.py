@@ -11,8 +11,8 @@ class Code(StrEnum):
 
     source: str
 
-    def __new__(cls, value: str, source: str = "") -> Self:
-        """`source` is the publication that the entry was taken from, or "Causeway" where none has it."""
+    def __new__(cls, value: str, source: str = "Causeway") -> Self:
+        """`source` is the publication that the entry was taken from. Without one the code is ours."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.source = source

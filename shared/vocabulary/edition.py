@@ -11,31 +11,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Final
 
-from shared.vocabulary import (
-    agencies,
-    answers,
-    contacts,
-    holds,
-    judgement,
-    law,
-    preservation,
-    proofs,
-    questions,
-    referral,
-    reveal,
-    routing,
-    transfers,
-)
+from shared.vocabulary import judgement
 from shared.vocabulary.code import Code
 
-_MODULES: Final = (
-    *(agencies, answers, contacts, holds, judgement, law, preservation),
-    *(proofs, questions, referral, reveal, routing, transfers),
-)
 #: The modules whose lists are of the vocabulary. A list elsewhere is a door's own, and no message says its codes.
-LISTS: Final = frozenset(module.__name__ for module in _MODULES)
+LISTS: Final = frozenset(f"{__package__}.{each.name}" for each in iter_modules([str(Path(__file__).parent)]))
+for _each in LISTS:
+    import_module(_each)
 #: What each edition after the first has added, the oldest first: `spelt` codes.
 ADDED: Final[tuple[frozenset[str], ...]] = ()
 

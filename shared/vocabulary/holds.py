@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shared.vocabulary.code import Code
 
-_CAUSEWAY = "Causeway"
 _FIELD = "CPS and NPCC memorandum of understanding on section 46 SOA 2003"
 
 
@@ -13,29 +12,29 @@ class HoldScope(Code):
 
     REMOVAL = "removal", _FIELD
     USER_NOTICE = "user_notice", "18 USC 2705(b)"
-    ACCOUNT_ACTION = "account_action", _CAUSEWAY
+    ACCOUNT_ACTION = "account_action"
 
 
 class HoldBasis(Code):
     """Why an agency asks for it. A code only: nothing of the case."""
 
     INVESTIGATION_OPEN = "investigation_open", _FIELD
-    CHILD_TO_BE_IDENTIFIED = "child_to_be_identified", _CAUSEWAY
-    EVIDENCE_TO_BE_SECURED = "evidence_to_be_secured", _CAUSEWAY
-    COURT_ORDER = "court_order", _CAUSEWAY
+    CHILD_TO_BE_IDENTIFIED = "child_to_be_identified"
+    EVIDENCE_TO_BE_SECURED = "evidence_to_be_secured"
+    COURT_ORDER = "court_order"
 
 
 class HoldEnd(Code):
     """How a hold ended. `lapsed`: there is nothing left to hold, since nothing is sent any more."""
 
-    RELEASED = "released", _CAUSEWAY
-    EXPIRED = "expired", _CAUSEWAY
-    OVERRIDDEN = "overridden", _CAUSEWAY
-    LAPSED = "lapsed", _CAUSEWAY
+    RELEASED = "released"
+    EXPIRED = "expired"
+    OVERRIDDEN = "overridden"
+    LAPSED = "lapsed"
 
 
 class OverrideBasis(Code):
     """What wins over a hold."""
 
-    CHILD_AT_RISK = "child_at_risk", _CAUSEWAY
-    COURT_ORDER = "court_order", _CAUSEWAY
+    CHILD_AT_RISK = "child_at_risk"
+    COURT_ORDER = "court_order"

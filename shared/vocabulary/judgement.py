@@ -9,7 +9,6 @@ from shared.vocabulary.code import Code
 
 _SIENA = "Europol SIENA handling codes, EU document 6261/18"
 _TLP = "FIRST Traffic Light Protocol 2.0"
-_CAUSEWAY = "Causeway"
 
 
 class AssessmentScheme(Code):
@@ -21,10 +20,10 @@ class AssessmentScheme(Code):
 
 
 class AssessmentStatus(Code):
-    PROVISIONAL = "provisional", _CAUSEWAY
-    FINAL = "final", _CAUSEWAY
+    PROVISIONAL = "provisional"
+    FINAL = "final"
     DISPUTED = "disputed", "Meta ThreatExchange, DISPUTED"
-    WITHDRAWN = "withdrawn", _CAUSEWAY
+    WITHDRAWN = "withdrawn"
 
 
 #: What stands for a label that its scheme's list does not have.
@@ -64,7 +63,7 @@ class RetentionClass(Code):
     EU_1Y = "eu_1y", "EU Regulation 2026/1881"
     TCO_6M = "tco_6m", "EU Regulation 2021/784, Article 6"
     UK_POLICY = "uk_policy", "UK SI 2026/268"
-    MINIMAL = "minimal", _CAUSEWAY
+    MINIMAL = "minimal"
 
 
 #: For how many days a record is kept that was sent under a class, from when it is finished; of an accepted case, from

@@ -82,10 +82,7 @@ class JurisdictionTree:
 
 def _span(entry: Mapping[str, Any]) -> _Span:
     first, after = entry.get("from"), entry.get("to")
-    return _Span(
-        date.fromisoformat(first) if first else date.min,
-        date.fromisoformat(after) if after else date.max,
-    )
+    return _Span(date.fromisoformat(first) if first else date.min, date.fromisoformat(after) if after else date.max)
 
 
 #: The tree that every party of one version of the software shares.

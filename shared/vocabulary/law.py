@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from shared.vocabulary.code import Code
 
-_CAUSEWAY = "Causeway"
 _E_EVIDENCE = "EU Regulation 2023/1543, Annex II"
 _UK = "UK SI 2026/268"
 _DSA = "EU Regulation 2022/2065 (DSA)"
@@ -16,33 +15,33 @@ _DSA = "EU Regulation 2022/2065 (DSA)"
 class ArticleReading(Code):
     """How an article was read: its text, another source about it, or neither. Check all but `read` before reliance."""
 
-    READ = "read", _CAUSEWAY
-    SECONDARY = "secondary", _CAUSEWAY
-    UNREAD = "unread", _CAUSEWAY
+    READ = "read"
+    SECONDARY = "secondary"
+    UNREAD = "unread"
 
 
 class Confirmation(Code):
     """Whether a source confirms that an instrument is in force on its dates."""
 
-    CONFIRMED = "confirmed", _CAUSEWAY
-    UNCONFIRMED = "unconfirmed", _CAUSEWAY
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "unconfirmed"
 
 
 class InstrumentState(Code):
     """The state of an instrument on a day, by its dates. Without a first day it is `pending`."""
 
-    PENDING = "pending", _CAUSEWAY
-    IN_FORCE = "in_force", _CAUSEWAY
-    ENDED = "ended", _CAUSEWAY
+    PENDING = "pending"
+    IN_FORCE = "in_force"
+    ENDED = "ended"
 
 
 class ReviewerRole(Code):
     """In which role somebody last looked at an entry; never who."""
 
-    POLICY_LEAD = "policy_lead", _CAUSEWAY
-    LEGAL_COUNSEL = "legal_counsel", _CAUSEWAY
-    REGULATOR = "regulator", _CAUSEWAY
-    SAMPLE_AUTHOR = "sample_author", _CAUSEWAY
+    POLICY_LEAD = "policy_lead"
+    LEGAL_COUNSEL = "legal_counsel"
+    REGULATOR = "regulator"
+    SAMPLE_AUTHOR = "sample_author"
 
 
 class Promptness(Code):
@@ -56,14 +55,14 @@ class Promptness(Code):
 class ClockEvent(Code):
     """An event that starts a clock. The exchange emits each of them."""
 
-    REPORT_SENT = "report_sent", _CAUSEWAY
-    NOTICE_ISSUED = "notice_issued", _CAUSEWAY
-    NOTICE_RECEIVED = "notice_received", _CAUSEWAY
-    CASE_ACCEPTED = "case_accepted", _CAUSEWAY
-    REMOVAL_REPORTED = "removal_reported", _CAUSEWAY
-    P0_OFFERED = "p0_offered", _CAUSEWAY
-    INFORMATION_REQUESTED = "information_requested", _CAUSEWAY
-    DISPUTE_RAISED = "dispute_raised", _CAUSEWAY
+    REPORT_SENT = "report_sent"
+    NOTICE_ISSUED = "notice_issued"
+    NOTICE_RECEIVED = "notice_received"
+    CASE_ACCEPTED = "case_accepted"
+    REMOVAL_REPORTED = "removal_reported"
+    P0_OFFERED = "p0_offered"
+    INFORMATION_REQUESTED = "information_requested"
+    DISPUTE_RAISED = "dispute_raised"
     PRESERVATION_SERVED = "preservation_served", _E_EVIDENCE
     PRESERVATION_EXTENDED = "preservation_extended", _E_EVIDENCE
     PRODUCTION_ORDERED = "production_ordered", _E_EVIDENCE
@@ -72,9 +71,9 @@ class ClockEvent(Code):
 class StopCause(Code):
     """What may stop a clock, where its instrument lists it."""
 
-    NEEDS_INFO = "needs_info", _CAUSEWAY
-    DISPUTED = "disputed", _CAUSEWAY
-    HELD = "held", _CAUSEWAY
+    NEEDS_INFO = "needs_info"
+    DISPUTED = "disputed"
+    HELD = "held"
     EXTENDED = "extended", _E_EVIDENCE
     PRODUCTION_CONFIRMED = "production_confirmed", _E_EVIDENCE
 
@@ -82,22 +81,22 @@ class StopCause(Code):
 class ClockDue(Code):
     """What falls due when a clock has run."""
 
-    ACKNOWLEDGEMENT = "acknowledgement", _CAUSEWAY
-    REMOVAL = "removal", _CAUSEWAY
-    RECHECK = "recheck", _CAUSEWAY
-    REPORT = "report", _CAUSEWAY
-    INFORMATION = "information", _CAUSEWAY
-    VERDICT = "verdict", _CAUSEWAY
-    FEEDBACK = "feedback", _CAUSEWAY
-    CLAIM = "claim", _CAUSEWAY
+    ACKNOWLEDGEMENT = "acknowledgement"
+    REMOVAL = "removal"
+    RECHECK = "recheck"
+    REPORT = "report"
+    INFORMATION = "information"
+    VERDICT = "verdict"
+    FEEDBACK = "feedback"
+    CLAIM = "claim"
     DATA = "data", _E_EVIDENCE
-    END_OF_PRESERVATION = "end_of_preservation", _CAUSEWAY
+    END_OF_PRESERVATION = "end_of_preservation"
 
 
 class ClockConsequence(Code):
     """What happens when it was not done by then, or in the case of a preservation, then."""
 
-    ALERT = "alert", _CAUSEWAY
-    REMIND = "remind", _CAUSEWAY
-    ESCALATE = "escalate", _CAUSEWAY
-    ERASE = "erase", _CAUSEWAY
+    ALERT = "alert"
+    REMIND = "remind"
+    ESCALATE = "escalate"
+    ERASE = "erase"

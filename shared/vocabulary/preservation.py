@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shared.vocabulary.code import Code
 
-_CAUSEWAY = "Causeway"
 _E_EVIDENCE = "EU Regulation 2023/1543"
 _ANNEX_III = "EU Regulation 2023/1543, Annex III"
 
@@ -31,12 +30,12 @@ class PreservationAnswer(Code):
     PRESERVED = "preserved", "18 USC 2258A(h)"
     REFUSED = "refused", _ANNEX_III
     NOT_POSSIBLE = "not_possible", _ANNEX_III
-    TOO_LATE = "too_late", _CAUSEWAY
+    TOO_LATE = "too_late"
     EXTENDED = "extended", f"{_E_EVIDENCE}, Article 11(1)"
-    EXTENSION_REFUSED = "extension_refused", _CAUSEWAY
-    ENDED = "ended", _CAUSEWAY
-    NONE = "none", _CAUSEWAY
-    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged", _CAUSEWAY
+    EXTENSION_REFUSED = "extension_refused"
+    ENDED = "ended"
+    NONE = "none"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
 
 
 class PreservationRefusal(Code):
@@ -48,7 +47,7 @@ class PreservationRefusal(Code):
     IMMUNITY_OR_PRIVILEGE = "immunity_or_privilege", _ANNEX_III
     MEDIA_FREEDOM = "media_freedom", _ANNEX_III
     CONFLICTING_LAW = "conflicting_law", f"{_E_EVIDENCE}, Article 17"
-    NOT_OURS = "not_ours", _CAUSEWAY
+    NOT_OURS = "not_ours"
 
 
 class Impossibility(Code):
@@ -56,8 +55,8 @@ class Impossibility(Code):
 
     FORCE_MAJEURE = "force_majeure", _ANNEX_III
     NEVER_STORED = "never_stored", _ANNEX_III
-    ENCRYPTED_BY_USER = "encrypted_by_user", _CAUSEWAY
-    TECHNICAL = "technical", _CAUSEWAY
+    ENCRYPTED_BY_USER = "encrypted_by_user"
+    TECHNICAL = "technical"
 
 
 class PreservationEnd(Code):
@@ -65,13 +64,13 @@ class PreservationEnd(Code):
 
     TERM_OVER = "term_over", f"{_E_EVIDENCE}, Article 11(1)"
     PRODUCED = "produced", f"{_E_EVIDENCE}, Article 11(2)"
-    ANSWERED_IN_ERROR = "answered_in_error", _CAUSEWAY
+    ANSWERED_IN_ERROR = "answered_in_error"
 
 
 class PreservationWithdrawal(Code):
     """Why an agency takes its request back."""
 
     NO_LONGER_NECESSARY = "no_longer_necessary", f"{_E_EVIDENCE}, Article 11(4)"
-    ASKED_IN_ERROR = "asked_in_error", _CAUSEWAY
-    WRONG_PROVIDER = "wrong_provider", _CAUSEWAY
-    REPLACED = "replaced", _CAUSEWAY
+    ASKED_IN_ERROR = "asked_in_error"
+    WRONG_PROVIDER = "wrong_provider"
+    REPLACED = "replaced"

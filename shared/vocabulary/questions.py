@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shared.vocabulary.code import Code
 
-_CAUSEWAY = "Causeway"
 _DSA_NOTICE = "EU Regulation 2022/2065 (DSA), Article 16(2)"
 _DSA_ORDER = "EU Regulation 2022/2065 (DSA), Article 9(2)"
 _CAC = "CAC Ontology 3.0.0, HashFeedbackAction"
@@ -13,8 +12,8 @@ _CAC = "CAC Ontology 3.0.0, HashFeedbackAction"
 class QuestionKind(Code):
     """Whether a recipient asks, or contests what it was sent."""
 
-    QUESTION = "question", _CAUSEWAY
-    DISPUTE = "dispute", _CAUSEWAY
+    QUESTION = "question"
+    DISPUTE = "dispute"
 
 
 class QuestionState(Code):
@@ -23,10 +22,10 @@ class QuestionState(Code):
     What its origin's instance refused was never raised there.
     """
 
-    OPEN = "open", _CAUSEWAY
-    ANSWERED = "answered", _CAUSEWAY
-    LAPSED = "lapsed", _CAUSEWAY
-    REFUSED = "refused", _CAUSEWAY
+    OPEN = "open"
+    ANSWERED = "answered"
+    LAPSED = "lapsed"
+    REFUSED = "refused"
 
 
 class NeedsInfo(Code):
@@ -36,30 +35,30 @@ class NeedsInfo(Code):
     WHY_ILLEGAL = "why_illegal", _DSA_NOTICE
     LEGAL_BASIS = "legal_basis", _DSA_ORDER
     TERRITORIAL_SCOPE = "territorial_scope", _DSA_ORDER
-    OBSERVED_AT = "observed_at", _CAUSEWAY
-    STILL_THERE = "still_there", _CAUSEWAY
-    HOSTING = "hosting", _CAUSEWAY
-    ACCOUNT = "account", _CAUSEWAY
-    HASHES = "hashes", _CAUSEWAY
-    AUTHENTICITY = "authenticity", _CAUSEWAY
+    OBSERVED_AT = "observed_at"
+    STILL_THERE = "still_there"
+    HOSTING = "hosting"
+    ACCOUNT = "account"
+    HASHES = "hashes"
+    AUTHENTICITY = "authenticity"
 
 
 class QuestionReply(Code):
     """What an origin says of an item that it was asked about. The last two: it cannot say."""
 
-    AS_STATED = "as_stated", _CAUSEWAY
-    STILL_THERE = "still_there", _CAUSEWAY
-    GONE = "gone", _CAUSEWAY
-    AMENDED = "amended", _CAUSEWAY
-    NOT_KNOWN = "not_known", _CAUSEWAY
-    NOT_PERMITTED = "not_permitted", _CAUSEWAY
+    AS_STATED = "as_stated"
+    STILL_THERE = "still_there"
+    GONE = "gone"
+    AMENDED = "amended"
+    NOT_KNOWN = "not_known"
+    NOT_PERMITTED = "not_permitted"
 
 
 class DisputeReason(Code):
     """What a recipient contests. The first two have a basis: one of the 21 reasons."""
 
-    CONTENT_LAWFUL = "content_lawful", _CAUSEWAY
-    NOT_FOUND = "not_found", _CAUSEWAY
+    CONTENT_LAWFUL = "content_lawful"
+    NOT_FOUND = "not_found"
     FALSE_POSITIVE = "false_positive", _CAC
     DUPLICATE = "duplicate", _CAC
 
@@ -67,5 +66,5 @@ class DisputeReason(Code):
 class DisputeVerdict(Code):
     """What an origin says of an item that is contested: it stands by what it has sent, or it does not."""
 
-    UPHELD = "upheld", _CAUSEWAY
-    CONCEDED = "conceded", _CAUSEWAY
+    UPHELD = "upheld"
+    CONCEDED = "conceded"

@@ -9,12 +9,11 @@ _NCMEC_NOTE = "NCMEC CyberTipline Reporting API, reportAnnotations and fileAnnot
 _ICCAM = "INHOPE ICCAM API v3, enumerations"
 _NCMEC_HASH = "NCMEC Hash Sharing API v2, fingerprint types"
 _OJJDP = "OJJDP CY2023 CyberTipline transparency report"
-_CAUSEWAY = "Causeway"
 
 
 class IncidentKind(Code):
     CSAM = "csam", _NCMEC_TYPE
-    GROOMING = "csem_grooming", _CAUSEWAY
+    GROOMING = "csem_grooming"
     ENTICEMENT = "enticement", _NCMEC_TYPE
     SEXTORTION = "sextortion", "XARF v4.2 content/csem"
     TRAFFICKING = "trafficking", _NCMEC_TYPE
@@ -23,11 +22,11 @@ class IncidentKind(Code):
     MISLEADING_DOMAIN = "misleading_domain", _NCMEC_TYPE
     MISLEADING_WORDS = "misleading_words", _NCMEC_TYPE
     OBSCENE_TO_MINOR = "obscene_to_minor", _NCMEC_TYPE
-    SELF_GENERATED = "self_generated", _CAUSEWAY
-    LIVE_STREAM = "live_stream", _CAUSEWAY
+    SELF_GENERATED = "self_generated"
+    LIVE_STREAM = "live_stream"
     VIRTUAL = "virtual", _ICCAM
     GENERATIVE_AI = "generative_ai", _NCMEC_NOTE
-    OTHER = "other", _CAUSEWAY
+    OTHER = "other"
 
 
 class IncidentFlag(Code):
@@ -53,11 +52,11 @@ class IncidentFlag(Code):
 class MediaKind(Code):
     IMAGE = "image", "INHOPE ICCAM API v3, contentType"
     VIDEO = "video", _OJJDP
-    AUDIO = "audio", _CAUSEWAY
-    TEXT = "text", _CAUSEWAY
+    AUDIO = "audio"
+    TEXT = "text"
     LINK = "link", "INHOPE ICCAM API v3, contentType"
-    CONTAINER = "container", _CAUSEWAY
-    MIXED = "mixed", _CAUSEWAY
+    CONTAINER = "container"
+    MIXED = "mixed"
 
 
 class ViewedBy(Code):
@@ -65,43 +64,43 @@ class ViewedBy(Code):
 
     HUMAN = "human", "NCMEC CyberTipline Reporting API, fileViewedByEsp"
     AUTOMATED_ONLY = "automated_only", "NCMEC CyberTipline Reporting API, fileViewedByEsp"
-    NOBODY = "nobody", _CAUSEWAY
-    UNKNOWN = "unknown", _CAUSEWAY
+    NOBODY = "nobody"
+    UNKNOWN = "unknown"
 
 
 class PriorityLevel(Code):
-    P0_CHILD_AT_RISK = "p0_child_at_risk", _CAUSEWAY
+    P0_CHILD_AT_RISK = "p0_child_at_risk"
     P1_URGENT = "p1_urgent", "NCMEC CyberTipline Reporting API, escalateToHighPriority"
-    P2_NORMAL = "p2_normal", _CAUSEWAY
+    P2_NORMAL = "p2_normal"
     P3_INFORMATIONAL = "p3_informational", _OJJDP
 
 
 class PriorityBasis(Code):
     IMMINENT_HARM = "imminent_harm", "EU Regulation 2022/2065 (DSA), Article 18"
-    ONGOING_ABUSE = "ongoing_abuse", _CAUSEWAY
-    NEW_MATERIAL = "new_material", _CAUSEWAY
+    ONGOING_ABUSE = "ongoing_abuse"
+    NEW_MATERIAL = "new_material"
     INFANT = "infant", _NCMEC_NOTE
-    KNOWN_REPEAT = "known_repeat", _CAUSEWAY
+    KNOWN_REPEAT = "known_repeat"
     COMMERCIAL = "commercial", _ICCAM
 
 
 class Actionability(Code):
     ACTIONABLE = "actionable", _OJJDP
     INFORMATIONAL = "informational", _OJJDP
-    INCOMPLETE = "incomplete", _CAUSEWAY
+    INCOMPLETE = "incomplete"
 
 
 class MissingField(Code):
     """What an `incomplete` referral lacks."""
 
-    LOCATOR = "locator", _CAUSEWAY
-    HOSTING = "hosting", _CAUSEWAY
-    USER_JURISDICTION = "user_jurisdiction", _CAUSEWAY
-    ACCOUNT = "account", _CAUSEWAY
-    NETWORK_EVENT = "network_event", _CAUSEWAY
-    HASH = "hash", _CAUSEWAY
-    ASSESSMENT = "assessment", _CAUSEWAY
-    TIME = "time", _CAUSEWAY
+    LOCATOR = "locator"
+    HOSTING = "hosting"
+    USER_JURISDICTION = "user_jurisdiction"
+    ACCOUNT = "account"
+    NETWORK_EVENT = "network_event"
+    HASH = "hash"
+    ASSESSMENT = "assessment"
+    TIME = "time"
 
 
 class LocatorKind(Code):
@@ -126,8 +125,8 @@ class SiteType(Code):
     SEARCH = "search", _ICCAM
     IMAGE_HOST = "imagehost", _ICCAM
     BLOG = "blog", _ICCAM
-    MESSAGING = "messaging", _CAUSEWAY
-    GAMING = "gaming", _CAUSEWAY
+    MESSAGING = "messaging"
+    GAMING = "gaming"
     NOT_DETERMINED = "not_determined", _ICCAM
 
 
@@ -140,15 +139,15 @@ class Commerciality(Code):
 class HostingMethod(Code):
     """How a hosting country became known. Nothing is ever fetched to find one."""
 
-    STATED = "stated", _CAUSEWAY
-    LOCAL_SNAPSHOT = "local_snapshot", _CAUSEWAY
-    PROVIDER = "provider", _CAUSEWAY
+    STATED = "stated"
+    LOCAL_SNAPSHOT = "local_snapshot"
+    PROVIDER = "provider"
 
 
 class HashKind(Code):
     MD5 = "md5", _NCMEC_HASH
     SHA1 = "sha1", _NCMEC_HASH
-    SHA256 = "sha256", _CAUSEWAY
+    SHA256 = "sha256"
     PDQ = "pdq", _NCMEC_HASH
     PHOTODNA = "photodna", _NCMEC_HASH
     TMK_PDQF = "tmk_pdqf", _NCMEC_HASH
@@ -163,20 +162,20 @@ class CorrelationSystem(Code):
     IWF = "iwf", "IWF annual report 2024"
     ARACHNID = "arachnid", "Canadian Centre for Child Protection, Project Arachnid"
     SCART = "scart", "SCART"
-    CAUSEWAY = "causeway", _CAUSEWAY
+    CAUSEWAY = "causeway"
     XARF = "xarf", "XARF v4.2, report_id"
-    OTHER = "other", _CAUSEWAY
+    OTHER = "other"
 
 
 class RelationKind(Code):
     DUPLICATE_EXACT = "duplicate_exact", _OJJDP
     DUPLICATE_NEAR = "duplicate_near", _OJJDP
-    SAME_LOCATOR = "same_locator", _CAUSEWAY
+    SAME_LOCATOR = "same_locator"
     SAME_ACCOUNT = "same_account", "NCMEC CyberTipline Reporting API, priorCTReports"
-    AMENDS = "amends", _CAUSEWAY
-    DERIVED_FROM = "derived_from", _CAUSEWAY
-    SPLIT = "split", _CAUSEWAY
-    MERGE = "merge", _CAUSEWAY
+    AMENDS = "amends"
+    DERIVED_FROM = "derived_from"
+    SPLIT = "split"
+    MERGE = "merge"
     SATISFIED_ELSEWHERE = "satisfied_elsewhere", "UK SI 2026/268; S.C. 2011 c. 4 (Canada)"
 
 
@@ -192,23 +191,23 @@ class NetworkEvent(Code):
 class ReviewOutcome(Code):
     """What became of a referral that waited for a second person."""
 
-    RELEASED = "released", _CAUSEWAY
-    DROPPED = "dropped", _CAUSEWAY
-    EXPIRED = "expired", _CAUSEWAY
+    RELEASED = "released"
+    DROPPED = "dropped"
+    EXPIRED = "expired"
 
 
 class AmendmentCause(Code):
     """How a revision of a referral came to be."""
 
-    FILED = "filed", _CAUSEWAY
-    AMENDED = "amended", _CAUSEWAY
-    REROUTED = "rerouted", _CAUSEWAY
+    FILED = "filed"
+    AMENDED = "amended"
+    REROUTED = "rerouted"
 
 
 class WithdrawalReason(Code):
     FILED_IN_ERROR = "filed_in_error", "NCMEC CyberTipline Reporting API, retract"
     NOT_ILLEGAL = "not_illegal", _ICCAM
-    DUPLICATE = "duplicate", _CAUSEWAY
+    DUPLICATE = "duplicate"
     CONSENT_WITHDRAWN = "consent_withdrawn", "StopNCII API, Withdrawn"
-    LEGAL_BASIS_LAPSED = "legal_basis_lapsed", _CAUSEWAY
-    OTHER = "other", _CAUSEWAY
+    LEGAL_BASIS_LAPSED = "legal_basis_lapsed"
+    OTHER = "other"

@@ -8,8 +8,8 @@ from shared.vocabulary.code import Code
 class RevealReason(Code):
     """What whoever opens a record needs it for: told to audit with the look."""
 
-    TAKE_UP = "take_up", "Causeway"
-    ACT = "act", "Causeway"
-    CORRECT = "correct", "Causeway"
-    SUPERVISE = "supervise", "Causeway"
-    LAWFUL_REQUEST = "lawful_request", "Causeway"
+    TAKE_UP = "take_up"
+    ACT = "act"
+    CORRECT = "correct"
+    SUPERVISE = "supervise"
+    LAWFUL_REQUEST = "lawful_request"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from shared.vocabulary.code import Code
 
-_CAUSEWAY = "Causeway"
 _ICCAM = "INHOPE ICCAM API v3 rules, as read by its clients"
 
 
 class PartyKind(Code):
-    HOTLINE = "hotline", _CAUSEWAY
-    LAW_ENFORCEMENT = "law_enforcement", _CAUSEWAY
-    INDUSTRY = "industry", _CAUSEWAY
-    AUDITOR = "auditor", _CAUSEWAY
-    SUPPORT = "support", _CAUSEWAY
-    REGULATOR = "regulator", _CAUSEWAY
+    HOTLINE = "hotline"
+    LAW_ENFORCEMENT = "law_enforcement"
+    INDUSTRY = "industry"
+    AUDITOR = "auditor"
+    SUPPORT = "support"
+    REGULATOR = "regulator"
 
 
 class PartyStatus(Code):
@@ -22,7 +21,7 @@ class PartyStatus(Code):
 
     LIVE = "live", "OASIS EDXL-DE, distributionStatus Actual"
     SANDBOX = "sandbox", "OASIS EDXL-DE, distributionStatus Exercise"
-    SUSPENDED = "suspended", _CAUSEWAY
+    SUSPENDED = "suspended"
 
 
 class Mandate(Code):
@@ -30,16 +29,16 @@ class Mandate(Code):
 
     ORPHAN = "orphan", _ICCAM
     NATIONAL_HUB = "national_hub", "18 USC 2258A(c); SOR/2011-292"
-    LAST_RESORT = "last_resort", _CAUSEWAY
+    LAST_RESORT = "last_resort"
     TRUSTED_FLAGGER = "trusted_flagger", "EU Regulation 2022/2065 (DSA), Article 22"
 
 
 class Purpose(Code):
     """What a recipient is sent a referral for; an edge is keyed by (recipient, purpose)."""
 
-    TAKEDOWN = "takedown", _CAUSEWAY
-    INVESTIGATION = "investigation", _CAUSEWAY
-    ASSESSMENT = "assessment", _CAUSEWAY
+    TAKEDOWN = "takedown"
+    INVESTIGATION = "investigation"
+    ASSESSMENT = "assessment"
     VICTIM_IDENTIFICATION = "victim_identification", "INTERPOL ICSE"
 
 
@@ -49,7 +48,7 @@ class Reason(Code):
     HOSTING_JURISDICTION = "hosting_jurisdiction", _ICCAM
     USER_LOCATION = "user_location", "NCMEC CyberTipline reports by country"
     PROVIDER_ESTABLISHMENT = "provider_establishment", "EU Regulation 2022/2065 (DSA), Article 18(2)"
-    VICTIM_LOCATION = "victim_location", _CAUSEWAY
+    VICTIM_LOCATION = "victim_location"
     ORPHAN_MANDATE = "orphan_mandate", _ICCAM
     NATIONAL_HUB = "national_hub", "18 USC 2258A(c)"
     TRUSTED_FLAGGER = "trusted_flagger", "EU Regulation 2022/2065 (DSA), Article 22"
@@ -59,60 +58,60 @@ class Reason(Code):
 class Disposition(Code):
     """Where a referral stands once it is decided: exactly one of four (accounting equation I)."""
 
-    ROUTED = "routed", _CAUSEWAY
-    UNROUTABLE = "unroutable", _CAUSEWAY
+    ROUTED = "routed"
+    UNROUTABLE = "unroutable"
     ORPHANED = "orphaned", _ICCAM
-    UNKNOWN_CODE = "unknown_code", _CAUSEWAY
+    UNKNOWN_CODE = "unknown_code"
 
 
 class WorkReason(Code):
     """Why a referral is on a work list instead of on its way."""
 
-    NO_ROUTE = "no_route", _CAUSEWAY
-    NO_BASIS = "no_basis", _CAUSEWAY
-    PROHIBITED = "prohibited", _CAUSEWAY
+    NO_ROUTE = "no_route"
+    NO_BASIS = "no_basis"
+    PROHIBITED = "prohibited"
     NO_HOTLINE = "no_hotline", _ICCAM
-    UNKNOWN_JURISDICTION = "unknown_jurisdiction", _CAUSEWAY
-    UNKNOWN_PROVIDER = "unknown_provider", _CAUSEWAY
-    TOO_WIDE = "too_wide", _CAUSEWAY
-    UNDELIVERABLE = "undeliverable", _CAUSEWAY
-    RECIPIENT_CANNOT_READ = "recipient_cannot_read", _CAUSEWAY
-    OVER_BUDGET = "over_budget", _CAUSEWAY
-    OVER_DAY = "over_day", _CAUSEWAY
+    UNKNOWN_JURISDICTION = "unknown_jurisdiction"
+    UNKNOWN_PROVIDER = "unknown_provider"
+    TOO_WIDE = "too_wide"
+    UNDELIVERABLE = "undeliverable"
+    RECIPIENT_CANNOT_READ = "recipient_cannot_read"
+    OVER_BUDGET = "over_budget"
+    OVER_DAY = "over_day"
 
 
 class Fact(Code):
     """The facts a rule may read; each is class S1."""
 
-    ORIGIN = "origin", _CAUSEWAY
-    ORIGIN_KIND = "origin_kind", _CAUSEWAY
-    REPORTER = "reporter", _CAUSEWAY
-    INCIDENT_KIND = "incident_kind", _CAUSEWAY
-    INCIDENT_FLAGS = "incident_flags", _CAUSEWAY
-    LOCATOR_KINDS = "locator_kinds", _CAUSEWAY
-    MEDIA_KIND = "media_kind", _CAUSEWAY
-    VIEWED_BY = "viewed_by", _CAUSEWAY
-    PRIORITY = "priority", _CAUSEWAY
-    ACTIONABLE = "actionable", _CAUSEWAY
-    ASSESSMENTS = "assessments", _CAUSEWAY
-    HOSTING = "hosting", _CAUSEWAY
-    USER = "user", _CAUSEWAY
-    VICTIM = "victim", _CAUSEWAY
-    PROVIDER_ESTABLISHMENT = "provider_establishment", _CAUSEWAY
-    PROVIDERS = "providers", _CAUSEWAY
-    OBSERVED_ON = "observed_on", _CAUSEWAY
+    ORIGIN = "origin"
+    ORIGIN_KIND = "origin_kind"
+    REPORTER = "reporter"
+    INCIDENT_KIND = "incident_kind"
+    INCIDENT_FLAGS = "incident_flags"
+    LOCATOR_KINDS = "locator_kinds"
+    MEDIA_KIND = "media_kind"
+    VIEWED_BY = "viewed_by"
+    PRIORITY = "priority"
+    ACTIONABLE = "actionable"
+    ASSESSMENTS = "assessments"
+    HOSTING = "hosting"
+    USER = "user"
+    VICTIM = "victim"
+    PROVIDER_ESTABLISHMENT = "provider_establishment"
+    PROVIDERS = "providers"
+    OBSERVED_ON = "observed_on"
 
 
 class WithheldField(Code):
     """Parts of a record that an edge may withhold from its recipient."""
 
-    SUBJECT_ACCOUNTS = "subject_accounts", _CAUSEWAY
-    HASHES = "hashes", _CAUSEWAY
-    CORRELATIONS = "correlations", _CAUSEWAY
-    ASSESSMENTS = "assessments", _CAUSEWAY
-    ORIGIN_REFERENCE = "external_ref", _CAUSEWAY
-    VICTIM_JURISDICTIONS = "victim_jurisdictions", _CAUSEWAY
-    USER_JURISDICTIONS = "user_jurisdictions", _CAUSEWAY
+    SUBJECT_ACCOUNTS = "subject_accounts"
+    HASHES = "hashes"
+    CORRELATIONS = "correlations"
+    ASSESSMENTS = "assessments"
+    ORIGIN_REFERENCE = "external_ref"
+    VICTIM_JURISDICTIONS = "victim_jurisdictions"
+    USER_JURISDICTIONS = "user_jurisdictions"
 
 
 class Instrument(Code):
@@ -138,4 +137,4 @@ class Instrument(Code):
     INHOPE_MOU = "inhope_mou", "INHOPE member hotline agreement"
     CRC_OPSC = "crc_opsc", "Optional Protocol to the CRC on the sale of children"
     PRACTICE = "practice", "what hotlines do, published; no law"
-    OTHER = "other", _CAUSEWAY
+    OTHER = "other"

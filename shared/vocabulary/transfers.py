@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from shared.vocabulary.code import Code
 
-_CAUSEWAY = "Causeway"
-
 
 class TransferReason(Code):
     """Why whoever filed a referral cannot keep it."""
 
-    NOT_OUR_JURISDICTION = "not_our_jurisdiction", _CAUSEWAY
+    NOT_OUR_JURISDICTION = "not_our_jurisdiction"
     NO_MANDATE = "no_mandate", "INHOPE ICCAM API v3, orphaned content"
-    NO_CAPACITY = "no_capacity", _CAUSEWAY
+    NO_CAPACITY = "no_capacity"

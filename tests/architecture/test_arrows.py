@@ -20,7 +20,7 @@ PLANTS = [
     ("top", "shared/runtime/http/edge.py", "import client.transport"),
     ("top", "services/hotline/domain.py", "import client.problem"),
     ("top", "client/problem.py", "import services.hotline.domain"),
-    ("top", "services/audit/app.py", "import deploy.parties"),
+    ("top", "services/audit/app.py", "import deploy.serve"),
     ("services", "services/hotline/domain.py", "import services.industry.domain"),
     ("service", "services/hotline/domain.py", "import services.hotline.ports"),
     ("service", "services/industry/ports.py", "import services.industry.use_cases"),
@@ -95,7 +95,7 @@ PLANTS = [
     ("purity", "shared/kernel/clock.py", "import opentelemetry"),
     ("client", "client/transport.py", "import asyncpg"),
     ("client", "deploy/sandbox/desks.py", "import shared.runtime.database.transactions"),
-    ("site", "deploy/operator/topics.py", "import deploy.devstack.kafka"),
+    ("site", "deploy/operator/state.py", "import deploy.devstack.kafka"),
     ("site", "deploy/operator/doctor.py", "import deploy.stack_children"),  # reaches the dev stack indirectly
     ("site", "deploy/accounting/books.py", "import deploy.devstack.state"),
     ("site", "deploy/site/endpoints.py", "import deploy.devstack.state"),

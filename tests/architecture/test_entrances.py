@@ -26,7 +26,7 @@ POOLS: Final[Mapping[str, str]] = {
     "connections": "shared.runtime.http.server:CONNECTIONS_MAX",
     "connections_at_rest": "shared.runtime.http.server:RESTING_MAX",
     "bodies": "shared.runtime.http.bodies:BODIES",
-    "sign_in": "shared.runtime.admission.places:SIGN_IN",
+    "sign_in": "shared.runtime.admission.budgets:SIGN_IN",
     "api_keys": "shared.runtime.admission.key_table:KEYS_MAX",
     "long_polls": "shared.runtime.database.feed_reading:PLACES_MAX",
     "intake": "shared.party.origin.use_cases.ways:WAITING_MAX",

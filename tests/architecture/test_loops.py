@@ -63,14 +63,14 @@ LOOPS: Final = {
     "shared/runtime/instance/endings.py:keep_journalling": (
         "tests/services/law_enforcement/test_endings.py::test_a_journal_that_cannot_be_written_is_tried_again"
     ),
-    "shared/runtime/instance/law.py:LawWatch.run": (
+    "shared/runtime/instance/readiness.py:LawWatch.run": (
         "tests/shared/runtime/instance/test_law_watch.py::test_a_look_that_fails_is_not_the_last"
     ),
     "shared/runtime/instance/parts.py:until": "asks whether there are documents",
     "shared/runtime/instance/parts.py:_kept_running": (
         "tests/shared/runtime/instance/test_parts.py::test_a_part_that_ends_is_started_again_and_the_others_go_on"
     ),
-    "shared/runtime/instance/law.py:PeerWatch.run": (
+    "shared/runtime/instance/readiness.py:PeerWatch.run": (
         "tests/services/hotline/test_peers.py::"
         "test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses"
     ),

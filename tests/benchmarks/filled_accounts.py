@@ -85,8 +85,8 @@ def _sent(to: str) -> Sequence[str]:
     """The own streams to one peer, all of whose messages were taken."""
     return (
         f"""
-INSERT INTO stream_pair (peer, incarnation, is_audited, probe_pause_s, is_limited, source_count)
-VALUES ('{to}', '{_INCARNATION}', {str(to != "audit").lower()}, 60, false, 0)
+INSERT INTO stream_pair (peer, incarnation, state)
+VALUES ('{to}', '{_INCARNATION}', '{{{{"is_audited":{str(to != "audit").lower()},"probe_pause_s":60}}}}')
 """,
         f"""
 INSERT INTO stream (peer, lane, incarnation, last, chain, sent, moved_at, acked, audit_acked, kept_above, kept_chain,

@@ -31,8 +31,8 @@ def sent(*, ago: str) -> Sequence[str]:
     """Fills the streams to one recipient: `{rows}` messages, segments of ten."""
     return (
         f"""
-INSERT INTO stream_pair (peer, incarnation, is_audited, probe_pause_s, is_limited, source_count)
-VALUES ('{SLOW}', '{INCARNATION}', true, 60, false, 0)
+INSERT INTO stream_pair (peer, incarnation, state)
+VALUES ('{SLOW}', '{INCARNATION}', '{{{{"is_audited":true,"probe_pause_s":60}}}}')
 """,
         f"""
 INSERT INTO stream (peer, lane, incarnation, last, chain, sent, moved_at, acked, audit_acked, kept_above, kept_chain,

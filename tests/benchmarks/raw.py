@@ -31,8 +31,7 @@ from shared.envelope.content_proof import (
     unpack_proof,
 )
 from shared.envelope.keys import OpeningKey, SigningKey
-from shared.envelope.sealing import SealContext
-from shared.envelope.segment_sealing import GroupOpener, GroupSealer
+from shared.envelope.segment_sealing import GroupOpener, GroupSealer, SealContext
 from shared.kernel.canonical import canonical_json
 from shared.kernel.ids import uuid7
 

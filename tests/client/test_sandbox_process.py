@@ -17,7 +17,7 @@ from uuid import UUID
 import pytest
 import uvicorn
 
-from deploy.sandbox.parties import read_parties
+from deploy.sandbox.__main__ import read_parties
 from shared.kernel.errors import Refused
 from tests.client.fake_recipients import FakeRecipients, Item
 from tests.client.fake_service import BASE_URL, KEY

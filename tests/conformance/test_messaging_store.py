@@ -258,17 +258,6 @@ async def test_a_chain_that_is_dropped_is_not_found(stores: MessagingStore) -> N
         assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=5) is None
 
 
-async def test_kept_bytes_are_summed_by_peer(stores: MessagingStore) -> None:
-    async with stores.transaction() as tx:
-        assert await tx.sum_segment_bytes() == {}
-    await send(stores, begin_streams(), 1, 1)
-    await send(stores, begin_streams("police"), 1)
-    async with stores.transaction() as tx:
-        sums = await tx.sum_segment_bytes()
-    assert sums.keys() == {PEER, "police"}
-    assert sums[PEER] > sums["police"] > 0
-
-
 async def test_earlier_incarnations_are_known_by_peer(stores: MessagingStore) -> None:
     first, second = uuid7(), uuid7()
     async with stores.transaction() as tx:

@@ -30,8 +30,8 @@ from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record
 from shared.exchange.released import Released
 from shared.guard import kept_locator
-from shared.messaging.segment_bytes import PackedMessages, pack_messages, parse_messages
-from shared.messaging.segments import OutgoingMessage, RecordBytes
+from shared.messaging.segment_bytes import pack_messages, parse_messages
+from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, track_of
 from shared.party.origin.store.acts import reference_place
@@ -40,7 +40,7 @@ from shared.party.origin.store.filing import places
 from shared.party.preservation.store.preservations import opened_record, protected_record
 from shared.party.recipient.store.arriving import open_record, seal_record
 from shared.runtime.console.people import link_hash, opaque_actor
-from shared.runtime.courier.secrets import Safe
+from shared.runtime.courier.leases import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import pack, unpack

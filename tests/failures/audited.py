@@ -18,7 +18,7 @@ from uuid import UUID
 from confluent_kafka.admin import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
-from deploy.site.access import admin_access, admin_client
+from deploy.site.access import access_to, admin_client
 from shared.kernel.ids import uuid4
 from tests.failures.delivered import denied, filings
 from tests.failures.load import Sender
@@ -99,7 +99,7 @@ async def _new_topic(exchange: Exchange) -> float:
     admin, begun = admin_client(exchange.endpoints.kafka), monotonic()
     for made in admin.create_topics([NewTopic(topic, num_partitions=len(LANES))]).values():
         await asyncio.to_thread(made.result, 30)
-    await write(admin_access(exchange.endpoints), [copied])
+    await write(access_to(exchange.endpoints.kafka), [copied])
     await _seconds_until(lambda: driver_audit.list_audit_problems(exchange, topic))
     took_s = monotonic() - begun
     [problem] = await driver_audit.list_audit_problems(exchange, topic)

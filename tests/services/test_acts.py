@@ -28,14 +28,12 @@ from shared.contracts.holds import ShownHold
 from shared.contracts.items import ItemAnswer
 from shared.contracts.transfers import AssessedItems
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offered, Subject, Track
-from shared.exchange.acts import ACTS
+from shared.exchange.acts import ACTS, RAISING, STAYING
 from shared.exchange.clocks import Happened
 from shared.exchange.findings import fold_offer
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
-from shared.exchange.rows.holds import STAYING
-from shared.exchange.rows.questions import RAISING
 from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail

@@ -26,11 +26,11 @@ from shared.messaging.streams import LANES, Lane, Pair
 from shared.messaging.upkeep import give_ack, retry_exceptions
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.arriving import ArrivalReader
+from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.inbound import PartyInbound
+from shared.runtime.delivery.peers import find_sealing_keys
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
 from shared.runtime.delivery.sending import StreamSending
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from shared.runtime.delivery.unit import Handler, Settlement, Unit
@@ -95,7 +95,7 @@ class Site:
         self.signing = self.here.keys[self.instance].signing
         self.composer = SegmentComposer(
             self.signing,
-            sealing_keys=DirectorySealingKeys(lambda: self.here.documents.directory, self.clock),
+            sealing_keys=find_sealing_keys(lambda: self.here.documents.directory, self.clock),
             control_letters=ControlLetterWriter(self.instance, self.clock),
         )
         self.database.last_step = StreamSending(self.instance, self.composer, self.subjects, clock=self.clock)
@@ -159,10 +159,9 @@ class Site:
         """The acknowledgement that is due to the writer of streams to this instance, as a record in its topic."""
         async with self.scopes.open() as scope:
             ack = await give_ack(scope, Pair(writer, self.instance))
-            incoming = await scope.tx.load_incoming(Pair(writer, self.instance), lock=False)
         if ack is None:
             return []
-        return [Written(Pair(self.instance, writer), Lane.URGENT, build_ack_record(ack, incoming, self.signing))]
+        return [Written(Pair(self.instance, writer), Lane.URGENT, build_ack_record(ack, self.signing))]
 
     async def exceptions(self) -> list[OpenException]:
         """The open exceptions, oldest first."""
@@ -195,7 +194,7 @@ class Site:
                     raw.value,
                     topic_id=raw.topic_id,
                 )
-                content = ArrivalReader().read(record, found)
+                content = read_arrival(record, found)
             case StatedAck():
                 content = found.ack
             case _:

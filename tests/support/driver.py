@@ -15,7 +15,7 @@ from uuid import UUID
 
 from deploy.operator.documents import signed_beat
 from deploy.operator.keys import key_id, revoke
-from deploy.site.access import admin_access
+from deploy.site.access import access_to
 from shared.contracts.documents import SignedBeat
 from shared.envelope.keys import SigningKey
 from shared.guard.envelope_limits import BODY_BYTES_MAX
@@ -234,7 +234,7 @@ async def document_heartbeat(exchange: Exchange) -> AsyncIterator[None]:
             yield signed_beat(exchange.state, key, SystemClock().now())
             await asyncio.sleep(1.0)
 
-    task = asyncio.create_task(publish_beats(admin_access(exchange.endpoints), beats()))
+    task = asyncio.create_task(publish_beats(access_to(exchange.endpoints.kafka), beats()))
     try:
         yield
     finally:

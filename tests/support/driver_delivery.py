@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from deploy.site.access import admin_access
+from deploy.site.access import access_to
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from shared.envelope.keys import VerifyKey
 from shared.exchange.message import Draft
@@ -295,16 +295,16 @@ def edge_track(sender: str, recipient: str, referral_id: UUID, *, notice_id: UUI
 
 async def find_bounds(exchange: Exchange, topic: str, lane: Lane = Lane.ORDINARY) -> Bounds:
     """Return the first offset of a partition and its end."""
-    return await kafka_records.find_bounds(admin_access(exchange.endpoints), topic, lane)
+    return await kafka_records.find_bounds(access_to(exchange.endpoints.kafka), topic, lane)
 
 
 async def list_inbox_topics(exchange: Exchange) -> list[str]:
-    return await kafka_records.list_topics(admin_access(exchange.endpoints), under=INBOXES)
+    return await kafka_records.list_topics(access_to(exchange.endpoints.kafka), under=INBOXES)
 
 
 async def list_records(exchange: Exchange, topic: str) -> list[StoredRecord]:
     """List the records of a topic that are messages: no proofs and no acknowledgements."""
-    found = await kafka_records.read_topic(admin_access(exchange.endpoints), topic)
+    found = await kafka_records.read_topic(access_to(exchange.endpoints.kafka), topic)
     return [record for record in found if record.is_message]
 
 
@@ -324,7 +324,7 @@ async def list_group_keys(exchange: Exchange, topic: str) -> list[GroupKeys]:
         entry = directory.signing_key(key_id)
         return None if entry is None else VerifyKey(entry.public)
 
-    access, found = admin_access(exchange.endpoints), list[GroupKeys]()
+    access, found = access_to(exchange.endpoints.kafka), list[GroupKeys]()
     for record in await kafka_records.read_partition(access, topic, Lane.ORDINARY):
         if record.texts.get(KIND) == PROOF:
             proof = parse_proof_record(record.value or b"", find_key, record.broker_time).proof

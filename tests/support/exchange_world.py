@@ -22,8 +22,7 @@ from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.correspondents import pairs_of
-from shared.exchange.left import StaleEdge
-from shared.exchange.letters import KnownEdge
+from shared.exchange.letters import KnownEdge, StaleEdge
 from shared.exchange.message import Draft, Record
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Documents, Prepared, prepare, prepare_again

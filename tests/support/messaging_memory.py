@@ -107,7 +107,7 @@ class MemoryTx:
     async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
         outgoing = (await self.load_outgoing([peer], lock=True))[peer]
         own = outgoing.lanes[place.lane]
-        if outgoing.incarnation != place.incarnation or own.sent != sent_before:
+        if outgoing.incarnation != place.incarnation or not sent_before <= own.sent <= place.number:
             return False
         own.sent, own.moved_at = place.number, at
         await self.save_outgoing([outgoing])
@@ -154,13 +154,6 @@ class MemoryTx:
             self.remove("segments", key)
         elif len(kept) < len(before):
             self.put("segments", key, kept)
-
-    async def sum_segment_bytes(self) -> dict[str, int]:
-        sums: dict[str, int] = {}
-        for (peer, _, _), segments in self.tables["segments"].items():
-            size = sum(len(message.record.value) for each in segments for message in each.messages)
-            sums[peer] = sums.get(peer, 0) + size
-        return sums
 
     # Streams of others.
     async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming:

@@ -17,7 +17,6 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
 from shared.messaging import store
 from shared.messaging.exceptions import Coordinates, Named, OpenException, Outcome, OutcomeKind, Taken
-from shared.messaging.ports import MessagingTx
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced, place_segment
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing, Pair, Place, Role, begin_outgoing
@@ -30,7 +29,7 @@ AT: Final = datetime(2030, 5, 1, 12, tzinfo=UTC)
 TODAY: Final = AT.date()
 SCHEMA: Final = Path(store.__file__).parent.parent / "schema.sql"
 TABLES: Final = (
-    *("stream_pair", "stream", "stream_source", "segment", "receive_state", "incarnation", "exception"),
+    *("stream_pair", "stream", "segment", "receive_state", "incarnation", "exception"),
     *("outcome_open", "resync_state", "operator_line", "proof"),
 )
 
@@ -39,7 +38,7 @@ TABLES: Final = (
 class MessagingStore:
     """The messaging tables of one instance, empty."""
 
-    transaction: Callable[[], AbstractAsyncContextManager[MessagingTx]]
+    transaction: Callable[[], AbstractAsyncContextManager[PostgresMessagingTx]]
 
 
 @contextmanager
@@ -74,7 +73,7 @@ def postgres_store(database: Database) -> MessagingStore:
     """Return the adapter over a database."""
 
     @asynccontextmanager
-    async def transaction() -> AsyncIterator[MessagingTx]:
+    async def transaction() -> AsyncIterator[PostgresMessagingTx]:
         async with database.transaction(keeps_plans=True) as session:
             yield PostgresMessagingTx(session, OWN)
 
@@ -85,7 +84,7 @@ def memory_store(database: MemoryDatabase) -> MessagingStore:
     """Return the adapter in memory."""
 
     @asynccontextmanager
-    async def transaction() -> AsyncIterator[MessagingTx]:
+    async def transaction() -> AsyncIterator[PostgresMessagingTx]:
         with database.transaction() as tx:
             yield tx
 

@@ -47,7 +47,7 @@ UNTIL_PAUSE_S_MAX = 0.25
 #: Numbers that Kafka has not, or that their addressee has not acknowledged; and pairs whose messages are being carried.
 UNDER_WAY = """
 SELECT coalesce(sum(greatest(last - sent, CASE WHEN peer = $1 THEN 0 ELSE last - acked END)), 0)
-       + (SELECT count(*) FROM stream_pair WHERE source_count > 0 AND peer <> $1)
+       + (SELECT count(*) FROM stream_pair WHERE jsonb_array_length(state::jsonb -> 'sources') > 0 AND peer <> $1)
 FROM stream
 """
 #: The ends of an instance's own streams.
@@ -254,7 +254,7 @@ class Exchange:
         """Wait until every instance has had the acknowledgement of each peer that it asks for once after its start."""
 
         async def none_is_due() -> bool:
-            due = "SELECT count(*) FROM stream_pair WHERE awaited_at IS NOT NULL"
+            due = "SELECT count(*) FROM stream_pair WHERE state::jsonb ->> 'awaited_since' IS NOT NULL"
             return not any([(await self.rows_past_policies(name, due))[0][0] for name in self.senders])
 
         await until(none_is_due, seconds_max=seconds_max)

@@ -11,7 +11,6 @@ import asyncpg
 
 from services.audit.domain.entries import NOBODYS, Entry, Read
 from services.audit.domain.partitions import Life
-from services.audit.domain.proof import KeptProof
 from services.audit.domain.shown import (
     Accounts,
     AccountsPage,
@@ -25,7 +24,9 @@ from services.audit.domain.shown import (
     Sought,
 )
 from services.audit.store import appending, finding
+from shared.envelope.content_proof import MessageProof
 from shared.exchange.topics import AUDIT
+from shared.ledger.tree import HASH_BYTES
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
@@ -196,11 +197,13 @@ class PostgresEntries:
         kept = [_kept(position, row) for position, row in enumerate(rows, start=1)]
         return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
 
-    async def proof(self, of: KeptEntry) -> KeptProof | None:
-        """Return the proof that a record came with; None where it had none."""
+    async def proof(self, of: KeptEntry) -> tuple[str, MessageProof] | None:
+        """Return the writer of a record and the proof that it came with; None where it had none."""
         where = of.topic, of.topic_id, of.partition, of.offset, bytes.fromhex(of.digest)
-        rows = await self._fetch(_PROOF, *where)
-        return KeptProof(*rows[0]) if rows else None
+        for writer, *proof, path, salt in await self._fetch(_PROOF, *where):
+            hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
+            return writer, MessageProof._make((*proof, hashes, salt))
+        return None
 
     async def find(self, sought: Sought, look: Look, *, limit: int, cursor: str | None = None) -> FoundFlows:
         """Return referrals of this world, the newest first; within a scope, by pairs with a party in it and no others.

@@ -10,4 +10,7 @@ from shared.messaging.store.segments import SegmentTables
 
 
 class PostgresMessagingTx(OutgoingTables, SegmentTables, IncomingTables, ExceptionTables, ResyncTables):
-    """`MessagingTx` over one open transaction: made for it, and used by one task."""
+    """The tables within one open transaction: made for it, and used by one task. Nothing raises but `Unavailable`.
+
+    `load_…` with `lock=True` locks the rows until the commit, in the order of pair and lane.
+    """

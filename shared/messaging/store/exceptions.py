@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -48,16 +49,19 @@ class _ExceptionRow(NamedTuple):
     opened_at: datetime
 
 
-class _OpenRow(NamedTuple):
-    peer: str
-    message_id: UUID
-    outcome: str
-    code: str | None
-    opened_at: datetime
+#: The values of a row, in the order of its columns.
+_VALUES: Final = attrgetter(
+    *("taken.named.message_id", "taken.writer", "taken.place.incarnation", "taken.place.lane", "taken.place.number"),
+    *("taken.chain", "taken.named.role", "taken.named.kind", "taken.named.subject", "taken.named.revision"),
+    *("taken.named.content", "taken.named.acts", "taken.named.after", "outcome.kind", "outcome.code", "outcome.held"),
+    *("taken.record", "taken.where.topic_id", "taken.where.offset", "taken.where.broker_time", "since"),
+)
 
 
 _EXCEPTION: Columns[_ExceptionRow] = Columns.of(_ExceptionRow, lane="smallint", acts="uuid[]")
-_OPEN: Columns[_OpenRow] = Columns.of(_OpenRow)
+_OPEN: Columns[OpenOutcome] = Columns.of(
+    OpenOutcome, without=("kind", "since"), outcome="text", opened_at="timestamptz"
+)
 
 _ADD = insert(
     "exception",
@@ -133,8 +137,9 @@ class ExceptionTables(Tables):
     async def put_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
         if rows:
             (counted,) = await self._driver.fetch(_COUNT_OPEN, peer, ports.OPEN_OUTCOMES_MAX)
-            kept = [_OpenRow(*row) for row in rows[: ports.OPEN_OUTCOMES_MAX - counted["open_count"]]]
-            await self._driver.execute(*_PUT_OPEN.bind(rows=_OPEN.rows(kept)))
+            kept = rows[: ports.OPEN_OUTCOMES_MAX - counted["open_count"]]
+            bound = _OPEN.rows(kept, outcome=[row.kind for row in kept], opened_at=[row.since for row in kept])
+            await self._driver.execute(*_PUT_OPEN.bind(rows=bound))
 
     async def end_open_outcomes(self, peer: str, message_ids: Sequence[UUID]) -> None:
         await self._driver.execute(_END_OPEN, peer, list(message_ids))
@@ -152,51 +157,15 @@ class ExceptionTables(Tables):
 
 
 def _format(exception: OpenException) -> _ExceptionRow:
-    taken, outcome = exception.taken, exception.outcome
-    named = taken.named
-    return _ExceptionRow(
-        message_id=named.message_id,
-        writer=taken.writer,
-        incarnation=taken.place.incarnation,
-        lane=taken.place.lane,
-        number=taken.place.number,
-        chain=taken.chain,
-        role=named.role.value,
-        kind=named.kind,
-        subject=named.subject,
-        revision=named.revision,
-        content=named.content,
-        acts=tuple(map(str, named.acts)),
-        after=named.after,
-        outcome=outcome.kind.value,
-        code=outcome.code,
-        held=outcome.held,
-        record=taken.record,
-        topic_id=taken.where.topic_id,
-        offset=taken.where.offset,
-        broker_at=taken.where.broker_time,
-        opened_at=exception.since,
-    )
+    assert isinstance(exception.taken.record, bytes)
+    row = _ExceptionRow._make(_VALUES(exception))
+    return row._replace(acts=tuple(map(str, row.acts)))
 
 
 def _parse(row: asyncpg.Record) -> OpenException:
-    named = Named(
-        message_id=row["message_id"],
-        role=Role(row["role"]),
-        kind=row["kind"],
-        subject=row["subject"],
-        revision=row["revision"],
-        content=row["content"],
-        acts=tuple(row["acts"]),
-        after=row["after"],
-    )
-    taken = Taken(
-        writer=row["writer"],
-        place=Place(row["incarnation"], Lane(row["lane"]), row["number"]),
-        chain=row["chain"],
-        named=named,
-        record=row["record"],
-        where=Coordinates(row["topic_id"], row["offset"], row["broker_at"]),
-    )
-    outcome = Outcome(named, OutcomeKind(row["outcome"]), row["code"], row["held"])
-    return OpenException(taken, outcome, row["opened_at"])
+    found = _ExceptionRow(*(row[name] for name in _ExceptionRow._fields))
+    named = Named(found.message_id, Role(found.role), *found[7:11], tuple(row["acts"]), found.after)
+    place = Place(found.incarnation, Lane(found.lane), found.number)
+    where = Coordinates(found.topic_id, found.offset, found.broker_at)
+    taken = Taken(found.writer, place, found.chain, named, found.record, where)
+    return OpenException(taken, Outcome(named, OutcomeKind(found.outcome), found.code, found.held), found.opened_at)

@@ -57,6 +57,9 @@ class _ClosedRow(NamedTuple):
 _RECEIVE: Columns[_ReceiveRow] = Columns.of(_ReceiveRow)
 _CLOSED: Columns[_ClosedRow] = Columns.of(_ClosedRow)
 _LANE_FIELDS: Final = ("chain", "through", "topic_id", "next_offset", "is_stopped", "has_gap")
+_PAIR_FIELDS: Final = (
+    *("dropped_closed", "missed", "owes_ack", "is_urgent", "echo", "acked_at", "entered_since", "entered_count"),
+)
 
 #: A stream stops at the bound: more exceptions need not be counted.
 _OF_LANE: Final = f"""
@@ -150,38 +153,16 @@ class IncomingTables(Tables):
             incarnation=row.incarnation,
             lanes=(_parse_lane(row, "urgent"), _parse_lane(row, "ordinary")),
             closed={each["incarnation"]: _parse_ends(each) for each in closed},
-            dropped_closed=row.dropped_closed,
-            missed=row.missed,
-            owes_ack=row.owes_ack,
-            is_urgent=row.is_urgent,
-            echo=row.echo,
-            acked_at=row.acked_at,
-            entered_since=row.entered_since,
-            entered_count=row.entered_count,
+            **{name: getattr(row, name) for name in _PAIR_FIELDS},
             exception_counts=(found["urgent_count"], found["ordinary_count"]),
             exception_bytes=(found["urgent_bytes"], found["ordinary_bytes"]),
         )
 
 
 def _format(incoming: Incoming, *, revision: int) -> _ReceiveRow:
-    lanes = (getattr(lane, name) for lane in incoming.lanes for name in _LANE_FIELDS)
-    return _ReceiveRow._make(
-        (
-            *incoming.pair,
-            incoming.incarnation,
-            *lanes,
-            incoming.dropped_closed,
-            incoming.missed,
-            incoming.owes_ack,
-            incoming.is_urgent,
-            incoming.echo,
-            incoming.acked_at,
-            incoming.entered_since,
-            incoming.entered_count,
-            len(incoming.closed),
-            revision,
-        )
-    )
+    lanes = [getattr(lane, name) for lane in incoming.lanes for name in _LANE_FIELDS]
+    others = [getattr(incoming, name) for name in _PAIR_FIELDS]
+    return _ReceiveRow._make((*incoming.pair, incoming.incarnation, *lanes, *others, len(incoming.closed), revision))
 
 
 def _parse_lane(row: _ReceiveRow, prefix: str) -> IncomingLane:

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from shared.messaging.segment_bytes import PackedMessages, pack_messages, parse_messages, split_digests
-from shared.messaging.segments import Segment
+from shared.messaging.segment_bytes import pack_messages, parse_messages, split_digests
+from shared.messaging.segments import PackedMessages, Segment
 from shared.messaging.store.session import Tables
 from shared.messaging.streams import Lane, Pair, extend_chain
 from shared.runtime.database.columns import Bound, Columns
 
-
-@dataclass(frozen=True, slots=True)
-class _SegmentRow:
-    day: date
-    peer: str
-    incarnation: UUID
-    lane: int
-    first: int
-    count: int
-    chain_before: bytes
-    message_ids: bytes
-    digests: bytes
-    proof: bytes
-    content: bytes
-
-
-SEGMENT: Final[Columns[_SegmentRow]] = Columns.of(_SegmentRow, lane="smallint")
+#: What of a segment's columns is no field of it.
+_PACKED: Final = {"peer": "text", "count": "bigint", "message_ids": "bytea", "digests": "bytea", "content": "bytea"}
+SEGMENT: Final[Columns[Segment]] = Columns.of(
+    Segment, without=("pair", "messages", "packed"), lane="smallint", **_PACKED
+)
 
 #: The first row may begin below the number. At most one row a message is read: no row is empty.
 _LIST: Final = """
@@ -57,9 +43,6 @@ _DROP: Final = """
 DELETE FROM segment
 WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint AND first + count - 1 <= $4::bigint
 """
-_SUM: Final = (
-    "SELECT peer, sum(octet_length(content) + octet_length(digests))::bigint AS bytes FROM segment GROUP BY peer"
-)
 
 
 class SegmentTables(Tables):
@@ -80,29 +63,17 @@ class SegmentTables(Tables):
     async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
         await self._driver.execute(_DROP, peer, incarnation, lane, through)
 
-    async def sum_segment_bytes(self) -> dict[str, int]:
-        return {row["peer"]: row["bytes"] for row in await self._driver.fetch(_SUM)}
 
-
-def bind_segments(segments: Sequence[Segment]) -> Bound[_SegmentRow]:
+def bind_segments(segments: Sequence[Segment]) -> Bound[Segment]:
     """Bind segments as the rows of an insert."""
-    return SEGMENT.rows([_format(segment) for segment in segments])
-
-
-def _format(segment: Segment) -> _SegmentRow:
-    ids, digests, content = pack_messages(segment.messages)
-    return _SegmentRow(
-        day=segment.day,
-        peer=segment.pair.addressee,
-        incarnation=segment.incarnation,
-        lane=segment.lane,
-        first=segment.first,
-        count=len(segment.messages),
-        chain_before=segment.chain_before,
-        message_ids=ids,
-        digests=digests,
-        proof=segment.proof,
-        content=content,
+    packed = [segment.packed or pack_messages(segment.messages) for segment in segments]
+    return SEGMENT.rows(
+        segments,
+        peer=[segment.pair.addressee for segment in segments],
+        count=[len(segment.messages) for segment in segments],
+        message_ids=[each.message_ids for each in packed],
+        digests=[each.digests for each in packed],
+        content=[each.content for each in packed],
     )
 
 

@@ -12,7 +12,7 @@ from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.amend import Standing
 from shared.exchange.items import Said
-from shared.exchange.left import StaleEdge
+from shared.exchange.letters import StaleEdge
 from shared.exchange.origin import Answered
 from shared.exchange.released import Released
 from shared.kernel.errors import Refused

@@ -25,12 +25,11 @@ from shared.contracts.registry import MessageType
 from shared.contracts.transfers import AssessedItems, ClaimGrantedClear, OfferFindings, TransferOfferedClear
 from shared.exchange import findings, items
 from shared.exchange.act import Act, Offered, Subject, Track
+from shared.exchange.acts import AMEND
 from shared.exchange.items import Said
 from shared.exchange.message import Received
-from shared.exchange.rows.changes import AMEND, after_amendment
 from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
-from shared.exchange.transfers import handed
-from shared.exchange.words import folded
+from shared.exchange.words import after_amendment, folded, handed
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused

@@ -18,6 +18,7 @@ from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
 from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
+from shared.exchange.acts import STAYING
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.clocks import (
     Clocked,
@@ -38,7 +39,6 @@ from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.questions import raised, refused_steps
 from shared.exchange.questions import steps as steps_of
-from shared.exchange.rows.questions import STAYING
 from shared.exchange.states import answer_of, follow
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found

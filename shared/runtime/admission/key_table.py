@@ -16,7 +16,7 @@ import asyncpg
 
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Defect, Unavailable
-from shared.runtime.admission.scope import scope_of
+from shared.runtime.admission.budgets import scope_of
 from shared.runtime.database.transactions import Database
 from shared.runtime.watch.cancellation import raise_if_cancelling
 from shared.runtime.watch.logs import log
@@ -130,7 +130,7 @@ class KeyTable:
             try:
                 async with AsyncExitStack() as stack:
                     connection = await _answer(stack.enter_async_context(self._database.own_connection()))
-                    await _answer(connection.add_listener(CHANNEL, self._told))
+                    await _answer(connection.add_listener(CHANNEL, lambda *_: self._changed.set()))
                     while True:
                         self._changed.clear()
                         await self._read(connection)
@@ -141,9 +141,6 @@ class KeyTable:
                 raise_if_cancelling()
                 log("api_keys_unread", error=type(error).__name__)
             await asyncio.sleep(RETRY_S)
-
-    def _told(self, *_: Any) -> None:
-        self._changed.set()
 
 
 async def _read_pages(connection: asyncpg.Connection) -> dict[bytes, KnownKey]:

@@ -26,7 +26,7 @@ from starlette.responses import RedirectResponse, Response
 from shared.envelope.base64url import to_base64url
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, not_found
-from shared.runtime.admission.principals import Principal, read_address
+from shared.runtime.admission.budgets import Principal, read_address
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import Asked, is_loopback
 from shared.runtime.console.cookies import COMING_MINUTES, PATH, PendingSession

@@ -10,7 +10,6 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel
-from pydantic.fields import FieldInfo
 
 from shared.kernel.codes import ERRORS, find_remedy
 from shared.kernel.errors import Refused
@@ -127,26 +126,22 @@ def said_of(rule: str, expected: str | None) -> str:
 
 def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator[Input | Group]:
     for name, field in model.model_fields.items():
-        yield from _of_field(name, field, under, rows=rows)
-
-
-def _of_field(name: str, field: FieldInfo, under: str, *, rows: Sequence[int]) -> Iterator[Input | Group]:
-    path, label = f"{under}{name}", field.title or _LABELS.get(name) or written_code(name).capitalize()
-    kind, entry = _kind(field.annotation)
-    required = field.is_required()
-    if isinstance(entry, type) and issubclass(entry, BaseModel) and kind == "list":
-        yield from _rows(entry, path, label, rows=rows)
-    elif isinstance(entry, type) and issubclass(entry, BaseModel):
-        yield Group(path, label, tuple(_inputs(entry, f"{path}.", rows)))
-    elif kind == "list":
-        choices = _choices(entry)
-        yield Input(path, label, "checks" if choices else "lines", required, choices, hint=field.description or "")
-    else:
-        default = field.default if isinstance(field.default, Enum | int) and not required else ""
-        value = str(default.value if isinstance(default, Enum) else default)
-        # What has a value already is not optional to look at.
-        needed = required or bool(value)
-        yield Input(path, label, _widget(entry), needed, _choices(entry), value, field.description or "")
+        path, label = f"{under}{name}", field.title or _LABELS.get(name) or written_code(name).capitalize()
+        kind, entry = _kind(field.annotation)
+        required = field.is_required()
+        if isinstance(entry, type) and issubclass(entry, BaseModel) and kind == "list":
+            yield from _rows(entry, path, label, rows=rows)
+        elif isinstance(entry, type) and issubclass(entry, BaseModel):
+            yield Group(path, label, tuple(_inputs(entry, f"{path}.", rows)))
+        elif kind == "list":
+            choices = _choices(entry)
+            yield Input(path, label, "checks" if choices else "lines", required, choices, hint=field.description or "")
+        else:
+            default = field.default if isinstance(field.default, Enum | int) and not required else ""
+            value = str(default.value if isinstance(default, Enum) else default)
+            # What has a value already is not optional to look at.
+            needed = required or bool(value)
+            yield Input(path, label, _widget(entry), needed, _choices(entry), value, field.description or "")
 
 
 def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[Group]:

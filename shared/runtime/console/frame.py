@@ -6,6 +6,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -19,7 +20,7 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
-from shared.runtime.admission.principals import Principal, note_principal
+from shared.runtime.admission.budgets import Principal, note_principal
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import (
     Asked,
@@ -34,7 +35,7 @@ from shared.runtime.console.asked import (
 from shared.runtime.console.cookies import MINUTES, REST_COOKIE, PendingSession, Rest
 from shared.runtime.console.doorway import Doorway, Elsewhere
 from shared.runtime.console.drawing import environment
-from shared.runtime.console.people import SESSION_HOURS, LinkSignIn, Sessions, Signed
+from shared.runtime.console.people import SESSION_HOURS, LinkSignIn, Sessions
 from shared.runtime.http.identity import announced_bytes
 from shared.runtime.http.problems import RETRY_AFTER_S, status_of
 
@@ -99,15 +100,16 @@ class Frame:
         self._add("/signed-in", self._doorway.back, "GET")
         self._add("/enter", self._enter, "GET")
         self.post("/switch", self._switch)
-        self._add("/blank", self._blank, "GET")
-        self._add("/left", self._left, "GET")
+        self._add("/blank", partial(self._shown, "blank.html"), "GET")
+        self._add("/left", partial(self._shown, "stranger.html"), "GET")
         self.get("", self._home)
         self.get("/settings", self._settings)
         self.post("/settings", self._set)
         self.get("/break", self._break)
         self.post("/break", self._go_on)
-        self.post("/out", self._out)
-        self.post("/exit", self._exit)
+        self.post("/out", partial(self._left_for, "left"))
+        # Away at once: the session is over, and what is shown says nothing.
+        self.post("/exit", partial(self._left_for, "blank"))
 
     def get(self, path: str, handler: Handler) -> None:
         """A page, below /console."""
@@ -161,13 +163,10 @@ class Frame:
             "keys": KEYS_OFF not in asked.request.cookies,
             "once": secrets.token_urlsafe(16),
         }
-        return self._drawn(template, status, common | dict(views))
+        return self.plain(template, status, common | dict(views))
 
     def plain(self, template: str, status: int, views: Mapping[str, object] = MappingProxyType({})) -> Response:
-        """A page that says nothing of who asks: the same bytes for everybody."""
-        return self._drawn(template, status, views)
-
-    def _drawn(self, template: str, status: int, views: Mapping[str, object]) -> Response:
+        """A page with these views alone: without any it says nothing of who asks, the same bytes for everybody."""
         known = {"title": self._title, "files": self._named, "root": ROOT, "now": self._gate.clock.now()}
         text = self._templates.get_template(template).render(known | dict(views))
         return Response(text, status_code=status, media_type="text/html", headers=dict(HEADERS))
@@ -249,7 +248,7 @@ class Frame:
             return self.plain("stranger.html", 401)
         session = self._session(request)
         old = await self._gate.sessions.identify(session, seen=False)
-        if session is None or old is None or _is_same_person(old, new):
+        if session is None or old is None or (old.identity.party, old.name) == (new.identity.party, new.name):
             return self._entered(request, arrival)
         asked = Asked(request, old.identity, csrf_of(session), {}, old.proven_at, old.name)
         answer = self.page(asked, "switch.html", {"new": new.identity, "arrival": csrf_of(arrival.session)})
@@ -315,20 +314,10 @@ class Frame:
         else:
             cookies.put(answer, request, REST_COOKIE, value=rest.kept, seconds=_YEAR_S)
 
-    async def _out(self, asked: Asked) -> Response:
-        return await self._left_for(asked, "left")
+    async def _shown(self, template: str, _: Request) -> Response:
+        return self.plain(template, 200)
 
-    async def _exit(self, asked: Asked) -> Response:
-        """Away at once: the session is over, and what is shown says nothing."""
-        return await self._left_for(asked, "blank")
-
-    async def _left(self, _: Request) -> Response:
-        return self.plain("stranger.html", 200)
-
-    async def _blank(self, _: Request) -> Response:
-        return self.plain("blank.html", 200)
-
-    async def _left_for(self, asked: Asked, page: str) -> Response:
+    async def _left_for(self, page: str, asked: Asked) -> Response:
         answer = turned_to(f"{ROOT}/{page}")
         await self._end(asked)
         cookies.drop(answer, asked.request, cookies.bound(asked.request, COOKIE))
@@ -348,10 +337,6 @@ class Frame:
         cookies.put(answer, request, name, value=session, seconds=SESSION_HOURS * 3600)
         if (rest := self._rest(request)) is not None:
             self._keep_rest(answer, request, replace(rest, since=self._gate.clock.now()))
-
-
-def _is_same_person(one: Signed, other: Signed) -> bool:
-    return (one.identity.party, one.name) == (other.identity.party, other.name)
 
 
 def turned_to(path: str) -> Response:

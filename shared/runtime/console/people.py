@@ -24,10 +24,8 @@ from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.admission.budgets import PlacePool, columns_of, read_address, scope_of, sign_in_places
 from shared.runtime.admission.key_table import NOTIFY
-from shared.runtime.admission.places import PlacePool, sign_in_places
-from shared.runtime.admission.principals import read_address
-from shared.runtime.admission.scope import columns_of, scope_of
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import KEY_ROLES, Identity
 from shared.vocabulary.routing import PartyStatus

@@ -19,7 +19,7 @@ from shared.exchange.events import Event
 from shared.exchange.webhooks import TEST_EVENT, WebhookState
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid7
-from shared.runtime.courier.secrets import Safe
+from shared.runtime.courier.leases import Safe
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import Ended
 from shared.runtime.database.transactions import gather

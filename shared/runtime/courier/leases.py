@@ -13,16 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
-from shared.envelope.datakeys import KeyEncryptionKey
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.events import Event
 from shared.exchange.webhooks import PAUSED_EVENT, WebhookState
 from shared.kernel.authority import Role
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid4
-from shared.runtime.courier.secrets import Safe
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.feed_reading import Read, read_feed
@@ -79,6 +78,32 @@ _NEWEST_CODE = """
 SELECT code FROM webhook_delivery WHERE party = $1 AND webhook_id = $2 ORDER BY entry DESC LIMIT 1
 """
 _PAUSED = "SELECT count(*) FROM webhook WHERE state = 'paused'"
+
+
+class Safe(NamedTuple):
+    """The key of one address, opened, and the row that it protects: where it is, and what signs what is sent there."""
+
+    place: Place
+    key: DataKey
+
+    @classmethod
+    def made(cls, webhook_id: UUID, party: str) -> Self:
+        return cls(Place("webhook", str(webhook_id), party), DataKey.generate())
+
+    @classmethod
+    def opened(cls, webhook_id: UUID, party: str, wrapped: bytes, *, kek: KeyEncryptionKey) -> Self:
+        """Raises `Defect` where the row was changed, or belongs elsewhere."""
+        place = Place("webhook", str(webhook_id), party)
+        return cls(place, unwrap(wrapped, kek, place.column("wrapped_key")))
+
+    def wrapped(self, kek: KeyEncryptionKey) -> bytes:
+        return wrap(self.key, kek, self.place.column("wrapped_key"))
+
+    def protect(self, column: str, text: str) -> bytes:
+        return protect(text.encode(), self.key, self.place.column(column))
+
+    def reveal(self, column: str, protected: bytes) -> str:
+        return reveal(protected, self.key, self.place.column(column)).decode()
 
 
 @dataclass(frozen=True, slots=True)

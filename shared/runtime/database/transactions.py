@@ -197,6 +197,13 @@ class Database:
             rows: list[asyncpg.Record] = await driver.fetch(statement, *arguments)
             return rows
 
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Open a session whose statements are transactions of their own; for tables without an owner."""
+        async with self._connection() as driver:
+            driver.parts.clear()
+            yield Session(driver)
+
     async def _finish(self, driver: asyncpg.Connection) -> None:
         self.check_session()
         if driver.gathered:

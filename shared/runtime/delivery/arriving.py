@@ -1,4 +1,4 @@
-"""Arrival of verified records: each numbered message gets its name, its packed bytes and its proof for outsiders.
+"""Arrival of verified records: each numbered message gets its name, its record and its proof for outsiders.
 
 A message that cannot be read gets a name of the kind `malformed`, with the id and the subject that can be read. The
 number of the message is taken; a person sees it as a dead letter.
@@ -28,7 +28,6 @@ from shared.messaging.reception import Arrived
 from shared.messaging.streams import CONTROL_ROLES, Lane, Role
 from shared.messaging.tracks import name_unread
 from shared.runtime.delivery.control import ROLE_BY_TYPE
-from shared.runtime.delivery.kept_record import pack_arrived
 
 #: Bytes of the key and of all headers that are kept. Those of a good record are fewer.
 KEY_BYTES_MAX: Final = 64
@@ -38,41 +37,31 @@ HEADERS_BYTES_MAX: Final = 16_384
 _NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
 
 
-class ArrivalReader:
-    """Reads the verified records of one partition."""
+def read_arrival(record: Record, placed: PlacedMessage) -> Arrived:
+    """Return a numbered message. `record`: its key and coordinates as Kafka holds them.
 
-    __slots__ = ("_bound",)
-
-    def __init__(self, *, is_bounded: bool = False) -> None:
-        """`is_bounded`: cut records above the bounds of a party's record. No recipient accepts such a record."""
-        self._bound = _cut if is_bounded else _keep
-
-    def read(self, record: Record, placed: PlacedMessage) -> Arrived:
-        """Return a numbered message. `record`: its key and coordinates as Kafka holds them."""
-        salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
-        headers = list_kept(record.headers)
-        kept = replace(
-            record,
-            headers=headers,
-            topic_id=placed.raw.topic_id,
-            writer=placed.proven.pair.writer,
-            wrap=placed.wrap,
-            proof=placed.proven.prove(placed.place.number, salt) if placed.is_signed else None,
-            salt=salt,
-            decoded=_decode(headers, record.value or b"", placed.digest),
-        )
-        named, clear = _name(kept, placed.digest)
-        body = None
-        if named.role in CONTROL_ROLES and clear is not None:
-            body = _read_control(kept, placed, named.role, clear=clear) if placed.is_signed else None
-            if body is None:
-                named = Named(named.message_id, Role.FACT, MALFORMED)
-        is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
-        return Arrived(placed.place, placed.digest, named, pack_arrived(self._bound(kept)), is_p0, body)
-
-
-def _keep(record: Record) -> Record:
-    return record
+    Of a record above the bounds of a party's record, which no recipient accepts, a part is kept.
+    """
+    salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
+    headers = list_kept(record.headers)
+    kept = replace(
+        record,
+        headers=headers,
+        topic_id=placed.raw.topic_id,
+        writer=placed.proven.pair.writer,
+        wrap=placed.wrap,
+        proof=placed.proven.prove(placed.place.number, salt) if placed.is_signed else None,
+        salt=salt,
+        decoded=_decode(headers, record.value or b"", placed.digest),
+    )
+    named, clear = _name(kept, placed.digest)
+    body = None
+    if named.role in CONTROL_ROLES and clear is not None:
+        body = _read_control(kept, placed, named.role, clear=clear) if placed.is_signed else None
+        if body is None:
+            named = Named(named.message_id, Role.FACT, MALFORMED)
+    is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
+    return Arrived(placed.place, placed.digest, named, _cut(kept), is_p0, body)
 
 
 def _cut(record: Record) -> Record:

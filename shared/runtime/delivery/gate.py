@@ -8,16 +8,14 @@ Acknowledgements and the protocol's own messages are always sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.contracts.registry import BETWEEN_PARTIES, BY_TYPE
-from shared.kernel.clock import Clock, parse_rfc3339
-from shared.messaging.ports import Appended, Log, PlacedRecord
+from shared.kernel.clock import parse_rfc3339
 from shared.messaging.segments import RecordBytes, Segment
-from shared.messaging.streams import Lane, Pair, Role
-from shared.runtime.watch.telemetry import span, traceparents
+from shared.messaging.streams import Lane, Role
 
 #: The largest difference between the clock here and the broker's. Beyond it, decisions seem to be of the future.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
@@ -70,24 +68,3 @@ def _is_dated_ahead(record: RecordBytes, now: datetime, *, is_ahead: bool) -> bo
     except (KeyError, ValueError):
         return False
     return is_ahead or CLOCK_TOLERANCE < stated_at - now <= AHEAD_WAITS
-
-
-class GateLog:
-    """A `Log` whose appends measure the clock for a gate."""
-
-    def __init__(self, log: Log, gate: Gate, clock: Clock) -> None:
-        self._log = log
-        self._gate = gate
-        self._clock = clock
-
-    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
-        """Append records as the log does."""
-        began_at = self._clock.now()
-        with span(
-            "batch.publish",
-            links=traceparents(each.record.headers for each in records),
-            attributes={"batch_records": len(records)},
-        ):
-            appended = await self._log.append(topic, lane, records)
-        self._gate.measure(began_at, self._clock.now(), appended.broker_at)
-        return appended

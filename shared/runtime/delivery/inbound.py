@@ -8,11 +8,12 @@ statements.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from shared.contracts.documents import ReadsAnnouncedClear
@@ -40,11 +41,11 @@ from shared.runtime.delivery.judgement import (
     decide,
     read_edge,
 )
-from shared.runtime.delivery.kept_record import decrypt_kept, encrypt_kept, pack, unpack
+from shared.runtime.delivery.kept_record import encrypt_kept, open_kept, pack
 from shared.runtime.delivery.peers import note_reads
 from shared.runtime.delivery.sending import move_gathered
 from shared.runtime.delivery.tracks import TrackKey, TrackSide, forget_acts, list_told_once, load_tracks, note_tracks
-from shared.runtime.delivery.unit import OUTCOMES, Handler, SessionUnit, Settlement
+from shared.runtime.delivery.unit import OUTCOMES, Handler, Settlement, Unit
 from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.metrics import MESSAGES
 
@@ -62,6 +63,7 @@ _STATE_STAYS: Final = frozenset({Refusal.WITHDRAWN, Refusal.ERASED})
 #: The code of a message that waits for the act before it.
 ACT_AWAITED: Final = "act_awaited"
 _FINAL: Final = frozenset({OutcomeKind.APPLIED, OutcomeKind.REFUSED, OutcomeKind.MOVED})
+_Item = TypeVar("_Item")
 _ANSWER_STAYS: Final = _STATE_STAYS | {Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD}
 
 
@@ -72,7 +74,7 @@ class PartyInbound:
         """`kek`: encrypts the records of exceptions."""
         self._session = session
         self._driver = session.driver
-        self._unit = SessionUnit(session)
+        self._unit = Unit(session)
         self._handler = handler
         self._reader = reader
         self._kek = kek
@@ -103,15 +105,12 @@ class PartyInbound:
         """
         if outcome.kind is not OutcomeKind.DEAD or row_for(outcome.code or "").keeps_body:
             return encrypt_kept(taken, self._kek)
-        return pack(replace(self._unpack(taken), key=None, headers=(), value=None, wrap=b""))
-
-    def _unpack(self, taken: Taken) -> Record:
-        return unpack(decrypt_kept(taken, self._kek))
+        return pack(replace(open_kept(taken, self._kek), key=None, headers=(), value=None, wrap=b""))
 
     def _open(self, taken: Taken) -> Record | None:
         """Return the record of a message, or None with an alarm if what is kept of it cannot be read."""
         try:
-            return self._unpack(taken)
+            return open_kept(taken, self._kek)
         except Defect as error:
             message_id = str(taken.named.message_id)
             log("record_alarm", code=HANDLER_DEFECT, error=error.code, peer=taken.writer, message_id=message_id)
@@ -185,43 +184,43 @@ class PartyInbound:
 
     async def _hand_over(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Have the features apply messages; return the codes of those that are refused, or that break them."""
-        try:
-            async with self._session.savepoint(Exception):
-                return await self._apply(messages)
-        except Unavailable:
-            raise
-        except Exception as error:  # the code of the service failed: find the message that breaks it
-            log("record_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=len(messages))
         refusals: dict[UUID, str] = {}
-        for message in messages:
-            try:
-                async with self._session.savepoint(Exception):
-                    refusals |= await self._apply([message])
-            except Unavailable:
-                raise
-            except Exception as error:
-                _alarm(message.record, HANDLER_DEFECT, error)
-                refusals[message.message_id] = HANDLER_DEFECT
+
+        async def apply(some: Sequence[Received]) -> None:
+            refusals.update(await self._apply(some))
+
+        for message, error in await self._try_each(messages, apply):
+            _alarm(message.record, HANDLER_DEFECT, error)
+            refusals[message.message_id] = HANDLER_DEFECT
         return refusals
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
         """Pass outcomes to the features. An outcome that breaks them is skipped."""
+        for _, error in await self._try_each(settlements, partial(self._handler.settled, self._unit)):
+            log("record_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=1)
+
+    async def _try_each(
+        self, items: Sequence[_Item], do: Callable[[Sequence[_Item]], Awaitable[None]]
+    ) -> list[tuple[_Item, Exception]]:
+        """Do items together, or one by one if that breaks the features; return those that break them alone."""
         try:
             async with self._session.savepoint(Exception):
-                await self._handler.settled(self._unit, settlements)
-                return
+                await do(items)
+                return []
         except Unavailable:
             raise
-        except Exception as error:
-            log("record_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=len(settlements))
-        for each in settlements:
+        except Exception as error:  # the code of the service failed: find the item that breaks it
+            log("record_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=len(items))
+        broken = []
+        for item in items:
             try:
                 async with self._session.savepoint(Exception):
-                    await self._handler.settled(self._unit, [each])
+                    await do([item])
             except Unavailable:
                 raise
             except Exception as error:
-                log("record_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=1)
+                broken.append((item, error))
+        return broken
 
     async def _note_reads(self, pairs: Sequence[tuple[Arrival, Outcome]]) -> None:
         for each, outcome in pairs:

@@ -12,7 +12,6 @@ from shared.exchange.message import Draft
 from shared.kernel.errors import Unavailable
 from shared.messaging.streams import Role
 from shared.messaging.tracks import role_of
-from shared.messaging.upkeep import KeptBytes, find_kept_level
 
 #: Seconds between two queries of the tables.
 LOOK_S: Final = 10.0
@@ -32,7 +31,7 @@ class KeptBytesBound:
         self._bytes_max = bytes_max
         self._look_s = look_s
         self._looked_s = -look_s
-        self._level = KeptBytes.NORMAL
+        self._is_full = False
 
     async def check(self, driver: asyncpg.Connection, gathered: Iterable[object]) -> None:
         """Raise `Unavailable("streams_full")` if the transaction sends a state and the bound is reached."""
@@ -40,8 +39,8 @@ class KeptBytesBound:
             return
         if monotonic() - self._looked_s >= self._look_s:
             self._looked_s = monotonic()
-            self._level = find_kept_level(await driver.fetchval(_SUM), bytes_max=self._bytes_max)
-        if self._level is KeptBytes.FULL:
+            self._is_full = await driver.fetchval(_SUM) >= self._bytes_max
+        if self._is_full:
             raise Unavailable(FULL)
 
 

@@ -1,4 +1,4 @@
-"""A verified record as bytes: the same form in `Taken.record` and for evidence. An exception keeps it encrypted.
+"""A verified record as bytes: for exceptions, which keep it encrypted, and for evidence.
 
     version · partition · offset · broker time in µs · topic id · parts
 
@@ -67,19 +67,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class PackedRecord(bytes):
-    """The bytes of a record that has just come, and the record itself."""
-
-    record: Record
-
-
-def pack_arrived(record: Record) -> PackedRecord:
-    """Return the bytes of a record, from which `unpack` returns this very record."""
-    packed = PackedRecord(pack(record))
-    packed.record = record
-    return packed
-
-
 def pack(record: Record) -> bytes:
     """Return the bytes of a record and of its proof."""
     flags = (_TIME_STATED if record.time_stated else 0) | (0 if record.topic_id is None else _HAS_TOPIC_ID)
@@ -95,10 +82,10 @@ def pack(record: Record) -> bytes:
     return b"".join(packed)
 
 
-def unpack(packed: bytes) -> Record:
-    """Return the record that `pack` was given. Raises `Defect("record_malformed")` for other bytes."""
-    if isinstance(packed, PackedRecord):
-        return packed.record
+def unpack(packed: bytes | Record) -> Record:
+    """Return the record that `pack` was given, or one that has just come. Raises `Defect("record_malformed")`."""
+    if isinstance(packed, Record):
+        return packed
     try:
         version, partition, offset, broker_time, flags, topic_id = _HEAD.unpack_from(packed)
         if version != _VERSION:
@@ -164,20 +151,22 @@ def unpack_opened(packed: bytes) -> OpenedRecord:
 
 def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
     """Return the record of a message as its exception keeps it: under a data key of its own."""
-    if taken.record.startswith(ENCRYPTED):
-        return taken.record
+    packed = pack(taken.record) if isinstance(taken.record, Record) else taken.record
+    if packed.startswith(ENCRYPTED):
+        return packed
     place, key = _place_of(taken), DataKey.generate()
     wrapped = wrap(key, kek, place.column("key"))
-    return ENCRYPTED + wrapped + protect(taken.record, key, place.column("record"))
+    return ENCRYPTED + wrapped + protect(packed, key, place.column("record"))
 
 
-def decrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
-    """Return the packed record of a message, whether it has just come or was kept. Raises `Defect`."""
+def open_kept(taken: Taken, kek: KeyEncryptionKey) -> Record:
+    """Return the record of a message, whether it has just come or was kept. Raises `Defect`."""
     kept = taken.record
-    if not kept.startswith(ENCRYPTED):
-        return kept
-    place = _place_of(taken)
-    return reveal(kept[_KEY_END:], unwrap(kept[1:_KEY_END], kek, place.column("key")), place.column("record"))
+    if isinstance(kept, bytes) and kept.startswith(ENCRYPTED):
+        place = _place_of(taken)
+        key = unwrap(kept[1:_KEY_END], kek, place.column("key"))
+        kept = reveal(kept[_KEY_END:], key, place.column("record"))
+    return unpack(kept)
 
 
 def _place_of(taken: Taken) -> Place:

@@ -22,15 +22,17 @@ from shared.messaging import relay
 from shared.messaging.ack_record import build_ack_record
 from shared.messaging.acks import find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
-from shared.messaging.ports import MessagingTx, PlacedRecord
+from shared.messaging.ports import Appended, PlacedRecord
 from shared.messaging.relay import AppendWatch, HandedSegments
 from shared.messaging.segments import Segment
+from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
-from shared.messaging.upkeep import give_ack, give_ack_now
-from shared.runtime.delivery.gate import Gate, GateLog
+from shared.messaging.upkeep import give_ack
+from shared.runtime.delivery.gate import Gate
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
+from shared.runtime.watch.telemetry import span, traceparents
 
 #: Codes of an operator's fault: the topic is missing, forbidden, or too small for a record.
 MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
@@ -41,12 +43,14 @@ class RelayOptions:
     """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum.
 
     `look_s`: between two looks at the tables, and `pace_s`: between two appends of a stream. The first one after a
-    pause comes at once. `clock_check_s`: between two appends that only measure the clock, while states wait for it.
+    pause comes at once. `note_s`: between two notes of a stream's appends while segments are handed over.
+    `clock_check_s`: between two appends that only measure the clock, while states wait for it.
     """
 
     poll_s: float = 1.0
     look_s: float = 0.25
     pace_s: float = 0.02
+    note_s: float = 0.1
     clock_check_s: float = 10.0
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
@@ -126,9 +130,11 @@ class StreamRelay:
         self._clock = clock
         self._gate = gate or Gate()
         self._options = options
-        self._log = GateLog(kafka_log, self._gate, clock)
         self._watch = AppendWatch()
         self._handed = HandedSegments()
+        #: By stream, what was appended since the last note, and when that was.
+        self._unnoted: dict[tuple[str, Lane], relay.Append] = {}
+        self._noted_s: dict[tuple[str, Lane], float] = {}
         self._is_running = False
         self._has_news = asyncio.Event()
         self._turns: dict[tuple[str, str, int], _Turn] = {}
@@ -201,7 +207,7 @@ class StreamRelay:
                 if own.copy_above is not None:
                     self._wake_turn("copy", peer, lane)
 
-    async def _look_at_acks(self, tx: MessagingTx, outgoing: Mapping[str, Outgoing]) -> None:
+    async def _look_at_acks(self, tx: PostgresMessagingTx, outgoing: Mapping[str, Outgoing]) -> None:
         """Wake the acknowledgements that are due, once in `poll_s`."""
         if monotonic() - self._acks_looked_s < self._options.poll_s:
             return
@@ -247,13 +253,16 @@ class StreamRelay:
         try:
             return await self._append_next(peer, lane)
         except Exception:
-            self._handed.forget(peer, lane)
+            self._forget(peer, lane)
             raise
 
     async def _append_next(self, peer: str, lane: Lane) -> bool:
+        self._scopes.check_session()
         batch = self._handed.take(peer, lane)
         is_handed = batch is not None
         if batch is None:
+            if not await self._note(peer, lane):
+                return True
             async with self._scopes.read() as tx:
                 batch = await relay.load_next(tx, peer, lane)
         if batch is None:
@@ -264,20 +273,42 @@ class StreamRelay:
             self._waiting_streams[peer, lane] = reason
         else:
             self._waiting_streams.pop((peer, lane), None)
-        if not records:
-            return False
-        batch = batch._replace(records=records)
-        has_lost = await relay.append(self._log, self._watch, batch)
-        if has_lost:
-            log("topic_lost_its_end", peer=peer, partition=int(lane))
-        async with self._scopes.read() as tx:
-            is_moved = await relay.note_appended(tx, batch, has_lost=has_lost, now=self._clock.now())
-        self.last_progress = self._clock.now()
-        if not is_moved:
-            self._handed.forget(peer, lane)
-            return True
-        self._handed.appended[peer, lane] = batch.records[-1].place
+        if records:
+            batch = batch._replace(records=records)
+            has_lost = await relay.append(self, self._watch, batch)
+            if has_lost:
+                log("topic_lost_its_end", peer=peer, partition=int(lane))
+            before = self._unnoted.get((peer, lane), batch)
+            self._unnoted[peer, lane] = batch._replace(sent_before=before.sent_before)
+            self._handed.appended[peer, lane] = records[-1].place
+            self.last_progress = self._clock.now()
+            is_due = monotonic() - self._noted_s.get((peer, lane), -self._options.note_s) >= self._options.note_s
+            if is_handed and not (has_lost or reason or is_due):
+                return True
+            if not await self._note(peer, lane, has_lost=has_lost):
+                return True
         return not reason and (self._handed.has_more(peer, lane) or not is_handed)
+
+    async def _note(self, peer: str, lane: Lane, *, has_lost: bool = False) -> bool:
+        """Move the pointer of a stream behind what was appended; return False if the tables say otherwise."""
+        batch = self._unnoted.pop((peer, lane), None)
+        if batch is None:
+            return True
+        self._noted_s[peer, lane] = monotonic()
+        if has_lost:
+            async with self._scopes.open() as scope:
+                is_moved = await relay.note_appended(scope.tx, batch, has_lost=True, now=self._clock.now())
+        else:
+            async with self._scopes.read() as tx:
+                is_moved = await relay.note_appended(tx, batch, has_lost=False, now=self._clock.now())
+        if not is_moved:
+            self._forget(peer, lane)
+        return is_moved
+
+    def _forget(self, peer: str, lane: Lane) -> None:
+        """Have the tables say what a stream appends next."""
+        self._handed.forget(peer, lane)
+        self._unnoted.pop((peer, lane), None)
 
     def _open_part(self, records: list[PlacedRecord]) -> tuple[list[PlacedRecord], str]:
         """Return the records before the first segment that waits, and why that one waits."""
@@ -296,11 +327,11 @@ class StreamRelay:
             batch = await relay.load_copies(tx, peer, lane, audit=AUDIT)
         if batch is None:
             return False
-        has_lost = await relay.append(self._log, self._watch, batch)
-        async with self._scopes.read() as tx:
-            await relay.note_copied(tx, peer, lane, batch=batch)
+        has_lost = await relay.append(self, self._watch, batch)
+        async with self._scopes.open() as scope:
+            await relay.note_copied(scope.tx, peer, lane, batch=batch)
             if has_lost:
-                await relay.note_lost_tail(tx, AUDIT, batch.lane)
+                await relay.note_lost_tail(scope.tx, AUDIT, batch.lane)
         return bool(batch.records)
 
     async def append_ack(self, peer: str) -> bool:
@@ -311,18 +342,27 @@ class StreamRelay:
         pair, topic = Pair(peer, self._scopes.instance), Pair(self._scopes.instance, peer)
         is_measuring = self._clock_checks.pop(peer, False)
         async with self._scopes.open() as scope:
-            ack = await give_ack(scope, pair)
-            if ack is None and is_measuring:
-                ack = await give_ack_now(scope, pair)
-            if ack is None:
-                return False
-            record = build_ack_record(ack, await scope.tx.load_incoming(pair, lock=False), self._key)
-        began_at = self._clock.now()
-        appended = await self._kafka_log.append_bytes(topic, Lane.URGENT, [record])
-        self._gate.measure(began_at, self._clock.now(), appended.broker_at)
+            ack = await give_ack(scope, pair, is_wanted=is_measuring)
+        if ack is None:
+            return False
+        record = build_ack_record(ack, self._key)
+        appended = await self._measure(self._kafka_log.append_bytes(topic, Lane.URGENT, [record]))
         if self._watch.note(topic, Lane.URGENT, appended):
             log("topic_lost_its_end", peer=peer, partition=int(Lane.URGENT))
-            async with self._scopes.read() as tx:
-                await relay.note_lost_tail(tx, peer, Lane.URGENT)
+            async with self._scopes.open() as scope:
+                await relay.note_lost_tail(scope.tx, peer, Lane.URGENT)
         self.wake()
         return False
+
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+        """Append records to the log, as `relay.append` asks."""
+        links = traceparents(each.record.headers for each in records)
+        with span("batch.publish", links=links, attributes={"batch_records": len(records)}):
+            return await self._measure(self._kafka_log.append(topic, lane, records))
+
+    async def _measure(self, appending: Awaitable[Appended]) -> Appended:
+        """Await an append, which shows the gate the broker's clock."""
+        began_at = self._clock.now()
+        appended = await appending
+        self._gate.measure(began_at, self._clock.now(), appended.broker_at)
+        return appended

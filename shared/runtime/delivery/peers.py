@@ -1,21 +1,26 @@
-"""The peers of an instance, and the message versions that each of them can read."""
+"""The peers of an instance: the message versions that each can read, and the keys that messages are sealed for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from pydantic import ValidationError
 
 from shared.contracts.documents import ReadsAnnouncedClear
 from shared.contracts.registry import READS_ANNOUNCED
+from shared.envelope.keys import SealingKey
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft
 from shared.exchange.reads import PeerReads, Reads, own_reads
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.messaging.composition import RecipientKey, SealingKeys
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, Session
 
@@ -57,3 +62,23 @@ def compose_reads(instance: str, peer: str, directory: DirectoryIndex, *, at: da
         subject=uuid7(), sender=instance, recipient=peer, directory=directory, exercise=False, at=at
     )
     return compose(READS_ANNOUNCED, own_reads(), addressing)
+
+
+def find_sealing_keys(directory: Callable[[], DirectoryIndex], clock: Clock) -> SealingKeys:
+    """Return what finds the key of the instance that serves a recipient, in the directory in force.
+
+    It raises `Refused("recipient_unknown")` if the instance has none now.
+    """
+
+    def find(instance: str, recipient: str) -> RecipientKey:
+        entry = directory().sealing_key(instance, clock.now())
+        if entry is None:
+            raise Refused("recipient_unknown", field="/recipient")
+        return RecipientKey(_load(entry.public))
+
+    return find
+
+
+@lru_cache(1024)
+def _load(public: bytes) -> SealingKey:
+    return SealingKey(public)

@@ -28,7 +28,7 @@ from shared.messaging.placement import PlaceKeys
 from shared.messaging.reception import ArrivedRecord, receive_batch
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
 from shared.messaging.streams import LANES, Lane, Pair
-from shared.runtime.delivery.arriving import ArrivalReader
+from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.bounds import Coordinate, bounds_of
@@ -68,7 +68,6 @@ class _Partition:
     topic_id: UUID
     next_offset: int
     verifier: PartitionVerifier
-    arrivals: ArrivalReader = field(default_factory=lambda: ArrivalReader(is_bounded=True))
     held: list[ArrivedRecord] = field(default_factory=list)
     defect: str = ""
 
@@ -95,7 +94,7 @@ class _Partition:
             log("record_alarm", code=found.code, topic=topic, partition=partition, offset=record.offset)
         match found:
             case PlacedMessage():
-                arrived = self.arrivals.read(record, found)
+                arrived = read_arrival(record, found)
                 return ArrivedRecord(self.topic_id, record.offset, record.broker_time, arrived)
             case StatedAck():
                 return ArrivedRecord(self.topic_id, record.offset, record.broker_time, found.ack)
@@ -340,10 +339,11 @@ class InboxReader:
                 log("consumer_waits", code=error.code, count=len(records))
                 if time.monotonic() - begin > COMMIT_PATIENCE_S:
                     raise
-            except Exception:
+            except Exception as error:
                 if is_careful:
                     raise
                 is_careful = True
+                log("batch_redone", error=type(error).__name__, count=len(records))
                 continue
             await asyncio.sleep(back_off_s)
             back_off_s = min(back_off_s * 2, 2.0)

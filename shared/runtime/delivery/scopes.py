@@ -12,7 +12,8 @@ import asyncpg
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.ids import coarse_uuid7
-from shared.messaging.ports import Composer, Subjects
+from shared.messaging.composition import SegmentComposer
+from shared.messaging.ports import Subjects
 from shared.messaging.scope import Inbound, Scope
 from shared.messaging.store import PostgresMessagingTx
 from shared.runtime.database.transactions import Database, RowScope, Session, write_late
@@ -28,7 +29,7 @@ class ScopeFactory:
 
     instance: str
     database: Database
-    composer: Composer
+    composer: SegmentComposer
     subjects: Callable[[Session], Subjects]
     inbound: Callable[[Session], Inbound]
     row_scope: Callable[[], RowScope | None]
@@ -53,8 +54,8 @@ class ScopeFactory:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[PostgresMessagingTx]:
-        """Open a transaction that sees the tables of messaging alone."""
-        async with self.database.transaction(keeps_plans=True) as session:
+        """Open the tables of messaging alone. Each statement is a transaction of its own."""
+        async with self.database.session() as session:
             self.check_session()
             yield PostgresMessagingTx(session, self.instance)
 

@@ -20,9 +20,9 @@ from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Defect
 from shared.kernel.ids import coarse_uuid7
-from shared.messaging.composition import Letter
+from shared.messaging.composition import Letter, SegmentComposer
 from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import Composer, Draft, Subjects
+from shared.messaging.ports import Draft, Subjects
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
@@ -80,9 +80,9 @@ async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
     forgotten = [each for each in gathered if isinstance(each, Forgotten)]
     gathered[:] = [each for each in gathered if not isinstance(each, Gathered)]
     if drafts:
-        # A transaction that adds edges with their places sends nothing else: they are the rows of their tracks.
-        if Late.PLACED not in driver.late:
-            await note_tracks(driver, list_sent(drafts))
+        # Edges that are added with their places are the rows of their tracks.
+        placed = {message_id for edges in driver.late.get(Late.PLACED, ()) for message_id in edges.message_ids}
+        await note_tracks(driver, list_sent([each for each in drafts if each.message_id not in placed]))
         for draft in drafts:
             scope.send(draft_of(draft, scope.instance))
         MESSAGES.labels("emitted").inc(sum(each.message.family in BETWEEN_PARTIES for each in drafts))
@@ -95,7 +95,7 @@ class StreamSending:
     """The last step of an instance's transactions (`Database.last_step`)."""
 
     def __init__(
-        self, instance: str, composer: Composer, subjects: Callable[[Session], Subjects], *, clock: Clock
+        self, instance: str, composer: SegmentComposer, subjects: Callable[[Session], Subjects], *, clock: Clock
     ) -> None:
         self._instance = instance
         self._composer = composer

@@ -26,18 +26,9 @@ OUTCOMES: Final = MappingProxyType(
 )
 
 
-class Unit(Protocol):
-    """One transaction of messages."""
-
-    @property
-    def connection(self) -> Session:
-        """The transaction itself: effects are written through it."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class SessionUnit:
-    """`Unit` over an open transaction."""
+class Unit:
+    """One transaction of messages. Effects are written through its connection."""
 
     connection: Session
 

@@ -49,8 +49,8 @@ class Acts:
             raise Refused("forbidden", "the role may not do this", status=403)
         key = read_key(request.headers.get("idempotency-key"))
         wanted = wanted or body_hash(request.url.path, await request.body())
-        done = await self.done(identity, action, roles=roles, key=key, wanted=wanted, act=act, status=status)
-        return _json(*done)
+        status, body = await self.done(identity, action, roles=roles, key=key, wanted=wanted, act=act, status=status)
+        return Response(body, status_code=status, media_type="application/json")
 
     async def done(
         self,
@@ -76,7 +76,3 @@ class Acts:
             answer = done.spelt() if isinstance(done, Contract) else encoded(done)
             await store_answer(session.driver, identity.party, key, status=status, answer=answer)
         return status, answer
-
-
-def _json(status: int, body: bytes) -> Response:
-    return Response(body, status_code=status, media_type="application/json")

@@ -75,12 +75,11 @@ class Aside:
                         self._known[name] = which
                 _write(process, _ASK, question)
                 kind, answer = await _read(process)
-        except (OSError, EOFError, TimeoutError):
-            await self.close()
-            raise Unavailable("aside_failed") from None
-        except BaseException:
+        except BaseException as error:
             # Half a question was asked: whoever asks next would get the answer to this one.
             await self.close()
+            if isinstance(error, OSError | EOFError):  # a timeout is an `OSError`
+                raise Unavailable("aside_failed") from None
             raise
         if kind != _ANSWER:
             raise Defect("aside_defect", answer.decode())
@@ -139,10 +138,7 @@ async def _read(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
     assert process.stdin is not None
     assert process.stdout is not None
     await process.stdin.drain()
-    try:
-        kind, length = _HEAD.unpack(await process.stdout.readexactly(_HEAD.size))
-        if length > _FRAME_BYTES_MAX:
-            raise EOFError
-        return kind, await process.stdout.readexactly(length)
-    except asyncio.IncompleteReadError:
-        raise EOFError from None
+    kind, length = _HEAD.unpack(await process.stdout.readexactly(_HEAD.size))
+    if length > _FRAME_BYTES_MAX:
+        raise EOFError
+    return kind, await process.stdout.readexactly(length)

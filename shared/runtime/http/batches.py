@@ -59,8 +59,7 @@ def batched(
     """
     lines = {name: _line(prefix, name, takes, named=named) for name, takes in acts.items()}
     every: Any = Annotated[reduce(or_, lines.values()), Field(discriminator="act")]
-    listed: Any = Annotated[tuple[every, ...], Field(min_length=1, max_length=BATCH_ITEMS_MAX)]
-    fields: Any = {LIST: listed}
+    fields: Any = {LIST: Annotated[tuple[every, ...], Field(min_length=1, max_length=BATCH_ITEMS_MAX)]}
     batch = create_model(
         f"{prefix}Batch", __base__=Contract, __doc__=f"Several acts on {about} at once, each as it is alone.", **fields
     )

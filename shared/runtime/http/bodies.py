@@ -16,8 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import CausewayError, Refused
-from shared.runtime.admission.places import PlacePool, Shares
-from shared.runtime.admission.principals import read_principal
+from shared.runtime.admission.budgets import PlacePool, Shares, read_principal
 from shared.runtime.http.problems import problem
 from shared.runtime.http.server import CONNECTION, RequestConnection
 

@@ -25,7 +25,7 @@ from shared.guard import parse_body
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
-from shared.runtime.admission.places import PlacePool
+from shared.runtime.admission.budgets import PlacePool
 from shared.runtime.http import problems
 from shared.runtime.http.bodies import IDLE_S, BodyBound, body_places, closing
 from shared.runtime.http.openapi import document, serve_document

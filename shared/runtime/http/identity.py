@@ -27,10 +27,8 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.admission.budgets import Budgets
+from shared.runtime.admission.budgets import Budgets, Principal, columns_of, note_principal, read_address
 from shared.runtime.admission.key_table import KEYS_MAX, NOTIFY, KeyTable
-from shared.runtime.admission.principals import Principal, note_principal, read_address
-from shared.runtime.admission.scope import columns_of
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.problems import InvalidFields
 from shared.vocabulary.routing import PartyKind, PartyStatus
@@ -161,12 +159,7 @@ class ApiKeys:
     """Resolves `Authorization: Bearer` headers from the key table, without a database query."""
 
     def __init__(
-        self,
-        table: KeyTable,
-        *,
-        instance: str,
-        directory: Callable[[], DirectoryIndex],
-        kek: KeyEncryptionKey,
+        self, table: KeyTable, *, instance: str, directory: Callable[[], DirectoryIndex], kek: KeyEncryptionKey
     ) -> None:
         """`instance` is who asks: it answers for the parties that the directory has it serve, and for no others."""
         self._instance = instance

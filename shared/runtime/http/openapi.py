@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -109,7 +109,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 def serve_document(app: FastAPI) -> None:
     """Add `GET /openapi.json` to `app`. Every client gets the same bytes, or 304 if its ETag is current."""
     turn = asyncio.Lock()
-    kept: _Encoded | None = None
+    kept: tuple[bytes, str] | None = None
 
     async def answer(request: Request) -> Response:
         nonlocal kept
@@ -117,25 +117,19 @@ def serve_document(app: FastAPI) -> None:
             if kept is None:
                 # Building takes seconds of CPU. A thread lets other requests run meanwhile.
                 kept = await asyncio.to_thread(_encode, app)
-            found = kept
-        headers = {"ETag": found.etag, "Cache-Control": "no-cache"}
-        if request.headers.get("if-none-match") == found.etag:
+            body, etag = kept
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)
-        return Response(found.body, media_type="application/json", headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
 
     app.add_route("/openapi.json", answer, include_in_schema=False)
 
 
-class _Encoded(NamedTuple):
-    """A document as bytes, with the entity tag of these bytes."""
-
-    body: bytes
-    etag: str
-
-
-def _encode(app: FastAPI) -> _Encoded:
+def _encode(app: FastAPI) -> tuple[bytes, str]:
+    """Return the document as bytes, with the entity tag of these bytes."""
     body = encoded(app.openapi())
-    return _Encoded(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def _refusals(path: str, operation: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,8 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -56,7 +57,7 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
     server = _Server(
         uvicorn.Config(
             app,
-            http=_bounded(Resting()),
+            http=cast(Any, partial(PatientProtocol, Resting())),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -127,15 +128,6 @@ class Resting:
         mine.pop(connection, None)
         if not mine:
             self._by_address.pop(connection.address, None)
-
-
-def _bounded(resting: Resting) -> Any:
-    """The protocol of one server. uvicorn makes one for each connection, by keywords of its own."""
-
-    def protocol(**of_uvicorn: Any) -> PatientProtocol:
-        return PatientProtocol(resting, **of_uvicorn)
-
-    return protocol
 
 
 class PatientProtocol(HttpToolsProtocol):

@@ -16,8 +16,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.envelope.keys import OpeningKey, SigningKey
-from shared.envelope.operations import KEY_OPERATIONS
+from shared.envelope.keys import KEY_OPERATIONS, OpeningKey, SigningKey
 from shared.kernel.errors import Refused
 from shared.runtime.watch import metrics
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -41,9 +42,8 @@ from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.endings import hold, keep_journalling
 from shared.runtime.instance.keys import InstanceKeys, load_keys, measure_key_operations
-from shared.runtime.instance.law import LawWatch, PeerWatch
 from shared.runtime.instance.parts import Part, first_of, until
-from shared.runtime.instance.readiness import AtWork, Readiness
+from shared.runtime.instance.readiness import AtWork, LawWatch, PeerWatch, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.instance.streams import InstanceStreams, NoTracks
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
@@ -79,13 +79,7 @@ class Machinery:
     def __post_init__(self) -> None:
         self.database.law_at = self.law_at
         self.streams = InstanceStreams(
-            instance=self.instance,
-            access=self.settings.kafka_access,
-            database=self.database,
-            keys=self.keys,
-            shelf=self.shelf,
-            clock=self.clock,
-            tracks=self.tracks,
+            *(self.instance, self.settings.kafka_access, self.database, self.keys, self.shelf, self.clock, self.tracks),
             lateness=lambda: self.feed.beat.lateness(),
             wake=self.wake,
             kept_bytes_max=self.settings.kept_bytes_max,
@@ -140,11 +134,8 @@ class Machinery:
         await first_of(self._serve(http), self.listener.run(), self._check_sessions())
 
     async def _serve(self, http: ASGIApp) -> None:
-        try:
+        with suppress(Unavailable):  # the instance cannot accept anything yet; its probes say so
             self.require_listed()
-        except Unavailable:
-            pass  # the instance cannot accept anything yet; its probes say so
-        else:
             await self.streams.session_check.wait(READ_S_MAX + 1)
         await serve_http(http, self.settings.http_host, self.settings.http_port)
 

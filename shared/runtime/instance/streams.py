@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.accept import ReadingInstance
-from shared.exchange.message import Draft
 from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
 from shared.messaging.composition import SegmentComposer
@@ -29,10 +28,9 @@ from shared.runtime.delivery.gate import Gate
 from shared.runtime.delivery.inbound import PartyInbound
 from shared.runtime.delivery.kept_bytes import KeptBytesBound
 from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.delivery.peers import compose_reads, peers_of
+from shared.runtime.delivery.peers import compose_reads, find_sealing_keys, peers_of
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
 from shared.runtime.delivery.sending import NoInbound, StreamSending
 from shared.runtime.delivery.session_check import SessionCheck
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects, TrackItem
@@ -62,7 +60,7 @@ async def begin_anew(driver: asyncpg.Connection) -> None:
     await begin_epoch(driver)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class InstanceStreams:
     """The streams of one instance over its database, keys and documents. `wake` is called after each commit.
 
@@ -86,9 +84,7 @@ class InstanceStreams:
     def __post_init__(self) -> None:
         self._kept_bytes = KeptBytesBound(self.kept_bytes_max)
         self.session_check = SessionCheck(
-            session_number=lambda: self.database.session_number,
-            read_heads=self._read_heads,
-            peers=self.list_peers,
+            session_number=lambda: self.database.session_number, read_heads=self._read_heads, peers=self.list_peers
         )
 
     def directory(self) -> DirectoryIndex:
@@ -107,7 +103,7 @@ class InstanceStreams:
         """Return what seals and proves this instance's messages."""
         return SegmentComposer(
             self.keys.signing,
-            sealing_keys=DirectorySealingKeys(self.directory, self.clock),
+            sealing_keys=find_sealing_keys(self.directory, self.clock),
             control_letters=ControlLetterWriter(self.instance, self.clock),
         )
 
@@ -168,7 +164,7 @@ class InstanceStreams:
             self.scopes(handler),
             self.database,
             peers=self.list_peers,
-            announcement=self._compose_reads,
+            announcement=lambda peer: compose_reads(self.instance, peer, self.directory(), at=self.clock.now()),
             law_state=self._law_state,
             clock=self.clock,
             wake=self.wake,
@@ -193,9 +189,6 @@ class InstanceStreams:
 
     async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
         return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())
-
-    def _compose_reads(self, peer: str) -> Draft:
-        return compose_reads(self.instance, peer, self.directory(), at=self.clock.now())
 
     def _law_state(self) -> Hashable:
         """Return what changes when documents arrive or take effect."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from itertools import chain
 from typing import Any, Final
 from uuid import UUID
@@ -17,8 +17,7 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.bounds import Bounds, Coordinate, bounds_of
-from shared.runtime.kafka.raw_records import to_record
-from shared.runtime.kafka.tolerant_records import read_any_header_name
+from shared.runtime.kafka.records import read_any_header_name, to_record
 from shared.runtime.kafka.topic_metadata import (
     TopicDescription,
     describe_topics,
@@ -96,16 +95,6 @@ class LogReader:
             while await consumer.position(TopicPartition(*where)) < end:
                 if batch := [record for record in await _batch(consumer) if record.offset < end]:
                     yield batch
-
-    async def read_at(self, where: Coordinate, offset: int) -> Record | None:
-        """The record at one offset, or None if it is gone (retention) or never was."""
-        bounds = (await self.bounds()).get(where)
-        if bounds is None or not bounds.first <= offset < bounds.end:
-            return None
-        async with aclosing(self.read_range(where, offset, offset + 1)) as batches:
-            async for batch in batches:
-                return batch[0]
-        return None
 
     async def bounds(self) -> dict[Coordinate, Bounds]:
         """What each partition holds now. Raises `Unavailable` unless all topics that were named are there."""

@@ -26,8 +26,7 @@ from shared.contracts.base import Contract, PartyId
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.admission.places import PlacePool, sign_in_places
-from shared.runtime.admission.principals import Principal
+from shared.runtime.admission.budgets import PlacePool, Principal, sign_in_places
 from shared.runtime.console.doorway import Coming, Proof
 from shared.runtime.console.people import Person
 from shared.runtime.sign_in import wire
@@ -222,12 +221,10 @@ class Providers:
         if not isinstance(token, str):
             raise refused()
         claims = await provider.claims(token, coming)
-        return Proof(self._person(client, str(claims["sub"])), _proven_at(client, claims, coming))
-
-    def _person(self, client: Client, subject: str) -> Person:
-        """By a name that says nothing without the instance's key: a subject may be an address of theirs."""
-        known = f"openid\n{client.issuer}\n{subject}".encode()
-        return Person(client.party, self.kek.actor_id(client.party, known))
+        # By a name that says nothing without the instance's key: a subject may be an address of theirs.
+        known = f"openid\n{client.issuer}\n{claims['sub']}".encode()
+        person = Person(client.party, self.kek.actor_id(client.party, known))
+        return Proof(person, _proven_at(client, claims, coming))
 
     def _provider(self, coming: Coming) -> Provider:
         provider = self._of.get(coming.party)

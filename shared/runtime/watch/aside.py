@@ -18,27 +18,18 @@ PAUSE_MAX: Final = timedelta(hours=1)
 Key = tuple[UUID, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Waits:
-    since: datetime
-    pause: timedelta
-
-    def still(self, now: datetime) -> bool:
-        # What lies ahead was noted before our clock was set back.
-        return timedelta(0) <= now - self.since < self.pause
-
-
 @dataclass(slots=True)
 class SetAside:
     """What waits in this process, by act. A process that starts tries everything once."""
 
-    _waits: dict[tuple[str, Key], _Waits] = field(default_factory=dict)
+    #: Since when, and how long it pauses.
+    _waits: dict[tuple[str, Key], tuple[datetime, timedelta]] = field(default_factory=dict)
 
     def put(self, act: str, key: Key, at: datetime) -> None:
         """Note what could not be done at `at`."""
         known = self._waits.get((act, key))
-        pause = FIRST_PAUSE if known is None else min(known.pause * 2, PAUSE_MAX)
-        self._waits[act, key] = _Waits(at, pause)
+        pause = FIRST_PAUSE if known is None else min(known[1] * 2, PAUSE_MAX)
+        self._waits[act, key] = at, pause
         SUBJECTS_ASIDE.set(len(self._waits))
 
     def done(self, act: str, key: Key) -> None:
@@ -47,12 +38,14 @@ class SetAside:
             SUBJECTS_ASIDE.set(len(self._waits))
 
     def waiting(self, act: str, at: datetime) -> Sequence[Key]:
-        """What is not to be tried yet."""
-        return [key for (of, key), each in self._waits.items() if of == act and each.still(at)]
+        """What is not to be tried yet. What lies ahead was noted before our clock was set back: it may be tried."""
+        waits = self._waits.items()
+        return [key for (of, key), (since, pause) in waits if of == act and timedelta(0) <= at - since < pause]
 
     def again(self, act: str, at: datetime) -> Sequence[Key]:
         """What has failed and may be tried once more."""
-        return [key for (of, key), each in self._waits.items() if of == act and not each.still(at)]
+        waiting = self.waiting(act, at)
+        return [key for of, key in self._waits if of == act and key not in waiting]
 
     async def check(self) -> Check:
         """For /readyz: always ready, since nothing else waits for it; that there is something is shown."""

@@ -31,6 +31,7 @@ _Info = Literal[
 ]
 _Warning = Literal[
     "answer_untold",
+    "batch_redone",
     "broker_waits",
     "consumer_waits",
     "decision_waits",

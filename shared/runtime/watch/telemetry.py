@@ -93,15 +93,12 @@ def configure_telemetry(
         resource=Resource.create({"service.name": instance}), sampler=ParentBased(_LinkedOrRatio(sampling_ratio))
     )
     if otlp_endpoint is not None:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=_traces_at(otlp_endpoint))))
+        # OTLP has spans go below a base address; an address that names the signal already stays.
+        address = f"{otlp_endpoint.removesuffix(_TRACES).rstrip('/')}{_TRACES}"
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
     if spans_file is not None:
         provider.add_span_processor(SimpleSpanProcessor(FileExporter(spans_file)))
     _State.provider, _State.tracer = provider, provider.get_tracer("causeway")
-
-
-def _traces_at(endpoint: str) -> str:
-    """Where spans go below a base address, as OTLP has it; an address that names it already stays."""
-    return endpoint if endpoint.endswith(_TRACES) else f"{endpoint.rstrip('/')}{_TRACES}"
 
 
 def close_telemetry() -> None:

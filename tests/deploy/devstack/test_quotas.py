@@ -10,7 +10,7 @@ from deploy.devstack.stack import DevStack
 from deploy.kafka.derive import WRITE_BYTES_PER_S, manifest_of
 from deploy.kafka.provision import Manifest
 from deploy.kafka.quotas import apply_quotas, differing_quotas
-from deploy.operator.topics import as_json, find_difference
+from deploy.operator.state import as_json, find_difference
 from deploy.site.access import access_to, kafka_access
 from deploy.site.kinds import party_kinds
 from shared.kernel.errors import Unavailable

@@ -25,7 +25,7 @@ from shared.messaging.reception import Arrived
 from shared.messaging.store.exceptions import ExceptionTables
 from shared.messaging.streams import Lane, Pair
 from shared.runtime.database.transactions import Database
-from shared.runtime.delivery.arriving import ArrivalReader
+from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.reader import LogReader
@@ -162,7 +162,7 @@ async def _applied(exchange: Exchange) -> Message:
     topic_id = (await reader.topic_ids())[where.topic]
     bounds = (await reader.bounds())[where]
     keys = SigningKeys(reading.shelf.directories, SystemClock())
-    verifier, arrivals = PartitionVerifier(Pair(WRITER, INSTANCE), LANE, keys), ArrivalReader()
+    verifier = PartitionVerifier(Pair(WRITER, INSTANCE), LANE, keys)
     found: list[Message] = []
     async with aclosing(reader.read_range(where, bounds.first, bounds.end)) as batches:
         async for batch in batches:
@@ -170,7 +170,7 @@ async def _applied(exchange: Exchange) -> Message:
                 where = Coordinates(topic_id, record.offset, record.broker_time)
                 (verified,) = verifier.verify([RawRecord(*where, tuple(record.headers), record.value)])
                 if isinstance(verified, PlacedMessage):
-                    found.append(Message(arrivals.read(record, verified), where))
+                    found.append(Message(read_arrival(record, verified), where))
     return [each for each in found if each.arrived.named.kind == "referral_offered"][-1]
 
 
@@ -178,7 +178,7 @@ async def _keep(exchange: Exchange, message: Message, *, kind: OutcomeKind, is_s
     arrived = message.arrived
     named = replace(arrived.named, message_id=uuid7())
     record = unpack(arrived.record)
-    packed = arrived.record if is_signed else pack(replace(record, proof=None))
+    packed = pack(record if is_signed else replace(record, proof=None))
     taken = Taken(WRITER, arrived.place, bytes(32), named, packed, message.where)
     row = OpenException(taken, Outcome(named, kind, "handler_defect"), NOW)
     database = Database(exchange.endpoints.database(INSTANCE).service_url, pool_size=1)

@@ -13,9 +13,8 @@ import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
 from deploy.kafka.derive import manifest_in
-from deploy.operator.database import check_schemas, migrate_schemas
 from deploy.operator.doctor import Login, try_login
-from deploy.operator.topics import apply_manifest, find_difference
+from deploy.operator.state import apply_manifest, check_schemas, find_difference, migrate_schemas
 from deploy.site.access import admin_client
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase

@@ -11,7 +11,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from deploy.operator.status import ask_instances
+from deploy.operator.state import ask_instances
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.ageing import aged

@@ -8,18 +8,11 @@ from typing import Any
 
 import pytest
 
-from deploy.directory.build import (
-    ISSUED_ON,
-    ORPHAN_HOTLINES,
-    PARTIES,
-    REGIONS,
-    TASKFORCE,
-    build_parties,
-    sample_directory,
-)
+from deploy.directory.build import ISSUED_ON, PARTIES, sample_directory
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.sample import published
 from shared.envelope.keys import OpeningKey, SigningKey
+from shared.exchange.authority import ORIGINS
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.vocabulary.jurisdiction import TREE
 from tests.deploy.sample.samples import decide_demo, directory_document, index_of, policy_document
@@ -28,6 +21,12 @@ from tests.support.stack import INSTANCES
 
 PARTY_LIST: list[dict[str, Any]] = json.loads(PARTIES.read_text(encoding="utf-8"))["parties"]
 TODAY = date(2026, 6, 1)
+REGIONS = ("BLOC-AFR", "BLOC-AMR", "BLOC-ASI", "BLOC-EUR", "BLOC-OCE")
+#: Governments of the Global Taskforce. England and Wales are a subdivision, the two unions are blocs.
+TASKFORCE = (
+    *("BLOC-EU", "BLOC-AU", "AU", "BE", "BR", "KH", "CA", "GB-EAW", "FI", "GH", "GT", "MD", "NL", "NZ", "MK"),
+    *("PH", "SE", "AE", "US"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +39,9 @@ def own(directory: DirectoryIndex, kind: str, place: str) -> list[PartyEntry]:
     return [party for party in directory.nearest("", kind, place, "sandbox", TODAY) if place in party.jurisdictions]
 
 
-def test_the_committed_parties_are_those_that_the_tables_give() -> None:
-    assert build_parties() == PARTY_LIST
+def test_every_origin_says_what_it_files_in_a_day() -> None:
+    assert {party["kind"] for party in PARTY_LIST if "daily" in party} == set(ORIGINS)
+    assert all("daily" in party for party in PARTY_LIST if party["kind"] in ORIGINS)
 
 
 @pytest.mark.parametrize("kind", ["hotline", "law_enforcement"])
@@ -65,7 +65,8 @@ def test_every_state_of_the_state_table_has_an_agency(directory: DirectoryIndex)
 
 
 def test_five_hotlines_hold_a_mandate_for_orphans_one_for_each_region(directory: DirectoryIndex) -> None:
-    assert sorted(ORPHAN_HOTLINES.values()) == sorted(REGIONS)
+    mandates = [grant for party in PARTY_LIST for grant in party.get("mandates", ()) if grant["mandate"] == "orphan"]
+    assert sorted(grant["covers"] for grant in mandates) == sorted(REGIONS)
     for country, region in {"CL": "us", "QA": "ph", "NO": "nl", "FJ": "au", "SH": "za"}.items():
         assert [party.id for party in directory.nearest("orphan", "hotline", country, "sandbox", TODAY)] == [
             f"hotline-{region}.example"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from deploy.devstack.stack import DevStack
-from deploy.operator.database import check_schemas, migrate_schemas
+from deploy.operator.state import check_schemas, migrate_schemas
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import OwnedDatabase
 from shared.kernel.errors import Refused

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.statistics.biennial import files_of
 from deploy.statistics.figures import Figures, Measure, Month
-from deploy.statistics.publication import files_of as month_files
-from deploy.statistics.publication import publish
+from deploy.statistics.publication import files_of, publish, years_of
 from shared.kernel.errors import Refused
 from tests.support import exchange_world
 from tests.support.builders import POLICE, PROVIDER
@@ -39,7 +37,7 @@ def published(tmp_path: Path) -> Path:
                 for origin in ORIGINS:
                     of.add(measure, drawn.randint(1, 999), count, origin=origin)
             of.gone = Counter(dict.fromkeys(ORIGINS, 3))
-        publish(month_files(month, figures, directory), tmp_path / "published")
+        publish(files_of(month, figures, directory), tmp_path / "published")
     return tmp_path / "published"
 
 
@@ -65,7 +63,7 @@ def said(content: bytes, *names: str) -> dict[tuple[str, str], Counter[str]]:
 
 
 def test_each_number_is_the_sum_of_what_was_published_of_its_country(published: Path) -> None:
-    made = files_of(2026, published)
+    made = years_of(2026, published)
     named = {
         "reports": "sent",
         "reports_from_providers": "from_providers",
@@ -82,7 +80,7 @@ def test_each_number_is_the_sum_of_what_was_published_of_its_country(published: 
 
 
 def test_what_nobody_tells_the_exchange_is_empty(published: Path) -> None:
-    made = files_of(2026, published)["2026-2027-article-8.csv"].decode()
+    made = years_of(2026, published)["2026-2027-article-8.csv"].decode()
     for row in csv.DictReader(io.StringIO(made, newline="")):
         for name in ("reported_several_times", "children_identified_female", "perpetrators_convicted"):
             assert row[name] == ""
@@ -91,11 +89,11 @@ def test_what_nobody_tells_the_exchange_is_empty(published: Path) -> None:
 def test_a_month_that_was_not_published_is_named(published: Path) -> None:
     (published / "2027-05-gone.csv").unlink()
     with pytest.raises(Refused, match="month_unpublished"):
-        files_of(2026, published)
+        years_of(2026, published)
 
 
 def test_a_table_of_another_version_is_refused(published: Path) -> None:
     path = published / "2027-05-agencies.csv"
     path.write_text("recipient,country,parties,sent\r\n")
     with pytest.raises(Refused, match="table_unknown"):
-        files_of(2026, published)
+        years_of(2026, published)

@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from deploy.statistics.merging import ELSEWHERE, SMALL, GoneParty, GoneRow, Party, gone_rows, merged
+from deploy.statistics.merging import ELSEWHERE, SMALL, GoneRow, Party, gone_rows, merged
 from tests.deploy.statistics.test_merging import spread, spread_party
 
 #: A notice has so many items at most.
 ITEMS = 10
 
 
-def gone_party(party: str, country: str, gone: int, held: int) -> GoneParty:
+def gone_party(party: str, country: str, gone: int, held: int) -> Party:
     """A provider to whose numbers all origins contribute alike."""
-    return GoneParty(party, country, (spread(gone), spread(held)))
+    return Party(party, country, (spread(gone), spread(held)))
 
 
 @st.composite
-def providers(draw: st.DrawFn) -> list[GoneParty]:
+def providers(draw: st.DrawFn) -> list[Party]:
     found = []
     for number in range(draw(st.integers(0, 12))):
         gone = draw(st.integers(0, 12) | st.integers(0, 300))
@@ -34,15 +34,15 @@ def providers(draw: st.DrawFn) -> list[GoneParty]:
 
 
 @given(providers())
-def test_every_number_is_none_or_at_least_five(counted: list[GoneParty]) -> None:
+def test_every_number_is_none_or_at_least_five(counted: list[Party]) -> None:
     assert all(number == 0 or number >= SMALL for row in gone_rows(counted) for number in (row.gone, row.held))
 
 
 @given(providers())
-def test_everybody_who_had_anything_gone_stands_in_one_row_or_nobody_does(counted: list[GoneParty]) -> None:
+def test_everybody_who_had_anything_gone_stands_in_one_row_or_nobody_does(counted: list[Party]) -> None:
     rows = gone_rows(counted)
     named = sorted(party for row in rows for party in row.parties)
-    assert named in ([], sorted(party for party in counted if party.gone))
+    assert named in ([], sorted(party for party in counted if party.counts[0]))
     assert all({party.country for party in row.parties} == {row.country} for row in rows if row.country != ELSEWHERE)
 
 
@@ -61,7 +61,7 @@ def test_a_country_stands_alone_where_the_others_could_have_had_it_all() -> None
     assert gone_rows(counted[3:5]) == ()
 
 
-def world(seed: int) -> tuple[list[GoneParty], list[Party]]:
+def world(seed: int) -> tuple[list[Party], list[Party]]:
     """Providers of some countries: what was gone of their items, and what they were sent, answered and acted on."""
     drawn = random.Random(seed)
     gone, sent = [], []
@@ -79,7 +79,7 @@ SEEDS = tuple([seed for seed in range(60) if gone_rows(world(seed)[0])][:8])
 
 
 def attacked(
-    counted: Sequence[GoneParty], sent: Sequence[Party], rows: Iterable[GoneRow], *, who: int
+    counted: Sequence[Party], sent: Sequence[Party], rows: Iterable[GoneRow], *, who: int
 ) -> tuple[float, list[float]]:
     """What a provider can say at least of what was held of its own, and at most of each small number of the others'.
 
@@ -103,7 +103,7 @@ def attacked(
         members = [place[name] for name in each.parties]
         for measure in range(3):
             say(members, measure, sum(sent[one].counts[measure] for one in members))
-    for measure, number in enumerate((*sent[who].counts, counted[who].gone)):
+    for measure, number in enumerate((*sent[who].counts, counted[who].counts[0])):
         say([who], measure, number)
     less = []
     for one in range(count):
@@ -121,18 +121,18 @@ def attacked(
 
     shown = {each.party for row in rows for each in row.parties}
     others = [(one, each) for one, each in enumerate(counted) if one != who and each.party in shown]
-    small = [(one, at) for one, each in others for at in (3, 4) if 0 < (each.gone, each.held)[at - 3] < SMALL]
+    small = [(one, at) for one, each in others for at in (3, 4) if 0 < each.counts[at - 3] < SMALL]
     return extreme(who, 4, 1), [extreme(one, at, -1) for one, at in small]
 
 
-def learns(make: Callable[[Sequence[GoneParty]], Sequence[GoneRow]], seeds: Iterable[int]) -> float:
+def learns(make: Callable[[Sequence[Party]], Sequence[GoneRow]], seeds: Iterable[int]) -> float:
     """The most that any provider of these worlds can say at least of what was held of its own."""
     most = 0.0
     for seed in seeds:
         counted, sent = world(seed)
         rows = make(counted)
         for who, each in enumerate(counted):
-            if each.held:
+            if each.counts[1]:
                 most = max(most, attacked(counted, sent, rows, who=who)[0])
     return most
 
@@ -149,7 +149,7 @@ def test_no_provider_bounds_what_was_held_of_its_own_above_none(seed: int) -> No
 
 def test_a_table_by_provider_tells_each_what_was_held_of_its_own() -> None:
     """The control: each provider that has enough stands alone."""
-    assert learns(lambda counted: [GoneRow(c.country, (c,)) for c in counted if c.held >= SMALL], SEEDS) >= SMALL
+    assert learns(lambda counted: [GoneRow(c.country, (c,)) for c in counted if c.counts[1] >= SMALL], SEEDS) >= SMALL
 
 
 def test_countries_where_one_has_most_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def test_a_small_number_of_anothers_is_bounded_below_five_by_neither_table() -> 
     bounds: list[float] = []
     for seed in SEEDS[:4]:
         counted, sent = world(seed)
-        outsider = next(who for who, each in enumerate(counted) if not each.gone)
+        outsider = next(who for who, each in enumerate(counted) if not each.counts[0])
         bounds += attacked(counted, sent, gone_rows(counted), who=outsider)[1]
     assert bounds
     assert min(bounds) >= SMALL - 1e-6

@@ -110,7 +110,7 @@ class Log:
             pair = pair_of(place.topic)
             assert pair is not None
             topic_id, bounds = held[place]
-            verifier = StreamVerifier(pair, Lane(place.partition), topic_id, keys, next_offset=offset)
+            verifier = StreamVerifier(pair, Lane(place.partition), keys, topic_id=topic_id, next_offset=offset)
             start = max(bounds.first, offset - SEGMENT_RECORDS)
             async for found in broker.read_range(place, start, bounds.end):
                 for first in range(0, len(found), records_max):

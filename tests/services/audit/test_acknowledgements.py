@@ -148,7 +148,7 @@ def stated(
     ack = build_ack(by, incoming, None, turn=AckTurn(False), nonce=uuid7(), now=log.world.at)
     ends = None if heads is None else tuple(LaneEnd(number, bytes(32)) for number in heads[1:])
     ack = replace(ack, nonce=nonce, own_incarnation=None if heads is None else heads[0], heads=ends)  # type: ignore[arg-type]
-    return Written(Pair(by, to), Lane.URGENT, build_ack_record(ack, incoming, log.world.keys[by].signing))
+    return Written(Pair(by, to), Lane.URGENT, build_ack_record(ack, log.world.keys[by].signing))
 
 
 async def test_a_probe_is_answered_with_its_nonce(log: Log) -> None:

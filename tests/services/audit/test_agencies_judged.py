@@ -21,8 +21,7 @@ from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.agencies import CaseReferReason
-from shared.vocabulary.contacts import ContactGround
+from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.support.builders import HOTLINE
@@ -87,18 +86,14 @@ async def judged(log: Log, prepared: Prepared, record: Record) -> tuple[str, str
     return line["kind"], line.get("problem")
 
 
-async def test_a_case_is_passed_on_by_who_was_sent_it_and_the_other_answers(log: Log) -> None:
+@pytest.mark.parametrize(("by", "stands"), [(NL, STANDS), (AT_LARGE, NOT_THEIRS)], ids=["sent", "not sent"])
+async def test_who_was_sent_a_case_passes_it_on_and_the_other_answers(
+    log: Log, by: str, stands: tuple[str, str]
+) -> None:
     prepared, offered = await filed(log)
-    gone = await kept(log, passed(log.world, offered, NL, DE))
+    gone = await kept(log, passed(log.world, offered, by, DE))
     answer = await kept(log, accepted(log.world, prepared.referral_id, DE))
-    assert [await judged(log, prepared, each) for each in (gone, answer)] == [STANDS, STANDS]
-
-
-async def test_who_was_not_sent_it_passes_nothing_on_and_answers_nothing(log: Log) -> None:
-    prepared, offered = await filed(log)
-    gone = await kept(log, passed(log.world, offered, AT_LARGE, DE))
-    answer = await kept(log, accepted(log.world, prepared.referral_id, DE))
-    assert [await judged(log, prepared, each) for each in (gone, answer)] == [NOT_THEIRS, NOT_THEIRS]
+    assert [await judged(log, prepared, each) for each in (gone, answer)] == [stands, stands]
 
 
 async def test_an_answer_that_audit_reads_before_the_case_was_passed_on_stands_once_it_has_read_that(log: Log) -> None:

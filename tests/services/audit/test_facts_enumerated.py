@@ -15,8 +15,7 @@ from uuid import UUID
 
 from deploy.accounting import views
 from deploy.accounting.differences import Difference
-from deploy.accounting.edges import EDGE, Carrier, Edges
-from deploy.accounting.referrals import Referrals
+from deploy.accounting.edges import EDGE, Carrier, Edges, Referrals
 from deploy.accounting.streams import Sides
 from shared.contracts.registry import (
     RECORD_REVEALED,

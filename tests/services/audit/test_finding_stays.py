@@ -88,19 +88,7 @@ async def test_a_message_that_is_not_on_the_list_takes_no_flow_off_it(
 
 
 async def test_who_was_not_sent_a_referral_takes_it_off_no_list(log: Log) -> None:
-    """It passes the referral on in the other world, before an agency does that was sent it."""
-    filed = log.world.prepared()
-    records = log.world.records(filed.drafts)
-    _, referral = offered(log, records, NL)
-    await log.keep(*records)
-    await pass_on(log, referral, AT_LARGE, exercise=False)
-    await pass_on(log, referral, NL)
-    assert filed.referral_id in await flows_of(log, DE)
-    (shown,) = (await found(log, reference=filed.referral_id)).items
-    assert DE in shown.recipients
-
-
-async def test_a_passing_on_in_the_other_world_names_no_recipient(log: Log) -> None:
+    """It passes the referral on in the other world, which names no recipient, before an agency that was sent it."""
     filed = log.world.prepared()
     records = log.world.records(filed.drafts)
     _, referral = offered(log, records, NL)
@@ -108,6 +96,10 @@ async def test_a_passing_on_in_the_other_world_names_no_recipient(log: Log) -> N
     await pass_on(log, referral, AT_LARGE, exercise=False)
     (shown,) = (await found(log, reference=filed.referral_id)).items
     assert DE not in shown.recipients
+    await pass_on(log, referral, NL)
+    assert filed.referral_id in await flows_of(log, DE)
+    (shown,) = (await found(log, reference=filed.referral_id)).items
+    assert DE in shown.recipients
 
 
 async def state(owner: asyncpg.Connection, log: Log, name: str, count: int, *, origin: str, edges: list[UUID]) -> None:

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from shared.contracts.registry import OUTCOME_REPORTED, REFERRAL_DECIDED
 from shared.envelope.headers import decode_headers
 from shared.envelope.record_value import join_value, split_value
-from shared.envelope.sealing import pad_plaintext
-from shared.envelope.segment_sealing import GroupOpener, open_with_key
+from shared.envelope.segment_sealing import GroupOpener, open_with_key, pad_plaintext
 from shared.exchange.compose import seal_context
 from shared.exchange.message import Record
 from shared.kernel.clock import coarse

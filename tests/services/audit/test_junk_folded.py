@@ -14,6 +14,7 @@ import pytest
 
 from deploy.accounting import views
 from deploy.accounting.book import Book
+from deploy.accounting.differences import Found
 from deploy.accounting.log import LogCheck
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import EntryKind
@@ -92,13 +93,14 @@ async def reconciled(endpoint: DatabaseEndpoint, log: Log, broker: Broker) -> tu
     """What differs from what Kafka has, and what is noted of what is nobody's."""
     async with accountant(endpoint) as connection:
         book = Book(connection, kind="audit")
-        check = LogCheck(cast(LogReader, broker), book, log.reading, True, log.world.at + LONG_AFTER)
+        found = Found()
+        check = LogCheck(cast(LogReader, broker), book, log.reading, True, log.world.at + LONG_AFTER, found)
         lives = {name: topic.topic_id for name, topic in broker.topics.items()}
-        found = [each.what async for each in check.differences(lives, {})]
+        await check.compare(lives, {})
         rows = []
         for topic_id in lives.values():
             rows += await book.fetch(views.NOBODYS.replace("GROUP", f"WHERE topic_id = '{topic_id}' GROUP"))
-    return found, [row["note"] for row in rows]
+    return [each.what for each in found.sorted()], [row["note"] for row in rows]
 
 
 async def counts(log: Log, topic: Topic) -> list[tuple[str, int, int, int]]:

@@ -21,9 +21,8 @@ from shared.contracts.registry import (
     PRESERVATION_WITHDRAWN,
     MessageType,
 )
-from shared.exchange.compose import Addressing, compose
+from shared.exchange.compose import Addressing, compose, compose_revealed
 from shared.exchange.message import Draft
-from shared.exchange.revealed import compose_revealed
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.database.transactions import Database

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from deploy.accounting.differences import Difference, Reconciliation, Terms
-from deploy.accounting.referrals import TERMS as OF_ORIGINS
+from deploy.accounting.edges import OF_ORIGINS
 from deploy.accounting.run import accounts_of
 from deploy.accounting.streams import TERMS
 from deploy.site.endpoints import DatabaseEndpoint

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import approve_document, document_body
-from deploy.site.access import admin_access
+from deploy.site.access import access_to
 from deploy.site.endpoints import Endpoints
 from deploy.site.installation import APPROVERS, Installation, environment, install
 from services.law_enforcement.app import build
@@ -82,7 +82,7 @@ class Target:
 
     async def write(self, written: Sequence[Written]) -> list[int]:
         """Append records as the administrator, one after the other; their offsets."""
-        return await write(admin_access(self.endpoints), written)
+        return await write(access_to(self.endpoints.kafka), written)
 
     async def write_raw(self, batch: bytes, *, lane: Lane = Lane.ORDINARY) -> None:
         """Append one record batch made by hand, which no client would make."""
@@ -119,7 +119,7 @@ class Target:
         folder = self.installation.state / "approvers"
         approvers = {party: SigningKey.load((folder / f"{party}.key").read_text()) for party in APPROVERS}
         activated = approve_document(kind, body, active_from=active_from, approvers=approvers)
-        await publish_documents(admin_access(self.endpoints), [(activated, body)])
+        await publish_documents(access_to(self.endpoints.kafka), [(activated, body)])
         self.published.append(activated.digest)
 
     async def rows(self, statement: str, *values: object, role: str = "owner") -> list[asyncpg.Record]:
@@ -157,7 +157,7 @@ class Target:
 
     async def held(self, topic: str) -> list[tuple[Lane, RawRecord]]:
         """Everything that a topic holds, by lane."""
-        consumer = AIOKafkaConsumer(**admin_access(self.endpoints).client_options("hostile-look"))
+        consumer = AIOKafkaConsumer(**access_to(self.endpoints.kafka).client_options("hostile-look"))
         await consumer.start()
         try:
             places = [TopicPartition(topic, int(lane)) for lane in LANES]
@@ -202,7 +202,7 @@ class Target:
 
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
-        access = admin_access(self.endpoints)
+        access = access_to(self.endpoints.kafka)
         producer = AIOKafkaProducer(
             **access.client_options("hostile"), linger_ms=50, max_batch_size=_PRODUCED_BYTES_MAX
         )

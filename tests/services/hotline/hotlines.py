@@ -20,7 +20,7 @@ from shared.kernel.clock import ManualClock
 from shared.party.origin.bus import OriginBus
 from shared.party.recipient.use_cases import Acting, act
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, clear_parts
@@ -41,7 +41,7 @@ class Hotlines:
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
         async with self.database.transaction(RowScope((HOTLINE, OTHER_HOTLINE), Role.SERVICE, "apply")) as session:
-            unit = SessionUnit(session)
+            unit = Unit(session)
             refusals = await self.door.apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
 

@@ -39,7 +39,7 @@ from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.delivery.unit import SessionUnit, Settlement
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import ReceiptOutcome
@@ -168,7 +168,7 @@ class Origin:
     async def heard(self, *settlements: Settlement) -> None:
         """Outcomes of own messages come, at once."""
         async with self.database.transaction(APPLYING) as session:
-            await self.bus.settled(SessionUnit(session), settlements)
+            await self.bus.settled(Unit(session), settlements)
 
     async def relayed(self, *, taken: bool = True) -> None:
         """All messages so far were appended to Kafka, and their recipients' instances have `taken` them or not."""
@@ -210,5 +210,5 @@ class Origin:
 async def applied(origin: Origin, *messages: Received) -> list[str | None]:
     """Apply one batch of answers; return the code of each refused message, None for the others."""
     async with origin.database.transaction(APPLYING) as session:
-        refusals = await origin.bus.answers(SessionUnit(session)).apply(messages)
+        refusals = await origin.bus.answers(Unit(session)).apply(messages)
     return [refusals.get(message.message_id) for message in messages]

@@ -13,7 +13,7 @@ from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.taking import Taking
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
@@ -62,7 +62,7 @@ def declined(referral_id: UUID, agency: str) -> Received:
 
 async def answered(origin: Origin, *messages: Received) -> None:
     async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         assert await origin.bus.answers(unit).apply(messages) == {}
 
 
@@ -182,7 +182,7 @@ async def test_an_acceptance_that_commits_while_somebody_looks_is_looked_at(orig
     referral_id = await filed(origin, "race")
     await answered(origin, accepted(referral_id, NL))
     async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         assert await origin.bus.answers(unit).apply([accepted(referral_id, BE)]) == {}
         assert await told(origin) == set(), "it is not committed yet"
     assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")

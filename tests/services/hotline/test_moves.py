@@ -19,7 +19,7 @@ from shared.party.origin import bus
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.taking import Taking
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import SessionUnit, Settlement
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import PartyStatus
@@ -86,7 +86,7 @@ def removed(notice: Draft, *, by: str, number: int) -> Received:
 
 async def answered(origin: Origin, *messages: Received) -> dict[UUID, str]:
     async with origin.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         return await origin.bus.answers(unit).apply(messages)
 
 

@@ -23,7 +23,7 @@ from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, about, clear_parts
@@ -64,7 +64,7 @@ class Providers:
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
         async with self.database.transaction(APPLYING) as session:
-            refusals = await self.door.apply(SessionUnit(session), messages)
+            refusals = await self.door.apply(Unit(session), messages)
         return [refusals.get(message.message_id) for message in messages]
 
     @asynccontextmanager

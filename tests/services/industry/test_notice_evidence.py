@@ -18,7 +18,7 @@ from shared.exchange.message import Record
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers
 from tests.support.builders import PROVIDER
@@ -49,7 +49,7 @@ async def received(providers: Providers) -> AsyncIterator[Received]:
     record = next(each for each in records if each.topic.startswith("causeway.inbox.industry."))
     message = accept(record, here.reader("industry"))
     async with providers.database.transaction(RowScope((PROVIDER,), Role.SERVICE, "apply")) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         assert await providers.door.apply(unit, [message]) == {}
     signing, directory = here.keys["industry"].signing, here.documents.directory
     router = notices_router(serving(providers.database, "industry", kek=KEK, directory=directory, signing=signing))

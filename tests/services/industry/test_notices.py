@@ -31,7 +31,7 @@ from shared.party.recipient.records import Page
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
 from shared.vocabulary.judgement import RetentionClass
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
@@ -368,7 +368,7 @@ async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers
         settlement(applied, ReceiptOutcome.APPLIED),
     ]
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
-        await providers.door.settled(SessionUnit(session), settlements)
+        await providers.door.settled(Unit(session), settlements)
     assert providers.again.given == [stale]
 
 

@@ -29,7 +29,7 @@ from shared.kernel.ids import uuid4, uuid7
 from shared.party.preservation.store.locations import ProviderPreservations, tokens
 from shared.party.preservation.use_cases import Acting, act
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import AGENCY, AT, LOCATION, OTHER_AGENCY, PROVIDER, directory, issued, received
 from tests.services.doors import ACTOR
@@ -151,7 +151,7 @@ async def test_a_removal_waits_for_who_asks_at_the_same_place_and_sees_it(provid
     """Also where the notice came while the request was still being kept."""
     notice_id, preservation_id = uuid7(), uuid7()
     async with providers.database.transaction(APPLYING) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         assert await providers.door.apply(unit, [asked(preservation_id)]) == {}
         assert await providers.receive(issued(notice_id)) == [None]
         removal = asyncio.create_task(providers.act("answer", removing(), notice_id))

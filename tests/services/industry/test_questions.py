@@ -32,7 +32,7 @@ from shared.party.by_rule import ByRule
 from shared.party.questions.store import PostgresQuestions
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit, Settlement
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from tests.services.deliveries import (
@@ -325,7 +325,7 @@ async def receipted(providers: Providers, message_id: UUID, code: str, *, partie
     """The instance that serves these parties refuses a message."""
     async with providers.database.transaction(APPLYING) as session:
         told = Settlement(message_id, ReceiptOutcome.REFUSED, code, "hotline", parties)
-        await providers.door.settled(SessionUnit(session), [told])
+        await providers.door.settled(Unit(session), [told])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from shared.party.origin.store.filing import PostgresFiling, ToFile
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
+from shared.runtime.delivery.peers import find_sealing_keys
 from shared.runtime.delivery.sending import StreamSending
 from shared.runtime.instance.keys import load_keys
 from tests.services.outgoing import subjects_of
@@ -59,7 +59,7 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
     directory, clock = documents.directory, SystemClock()
     composer = SegmentComposer(
         keys.signing,
-        sealing_keys=DirectorySealingKeys(lambda: directory, clock),
+        sealing_keys=find_sealing_keys(lambda: directory, clock),
         control_letters=ControlLetterWriter("hotline", clock),
     )
     database.last_step = StreamSending("hotline", composer, subjects_of("hotline", clock), clock=clock)

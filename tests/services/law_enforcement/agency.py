@@ -22,7 +22,7 @@ from shared.kernel.ids import uuid7
 from shared.party.recipient.use_cases import Acting
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.delivery.unit import SessionUnit, Settlement
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.jurisdiction import TREE
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory, offered
 from tests.services.doors import ACTOR, as_told
@@ -67,7 +67,7 @@ class Agencies:
     async def _applying(self) -> AsyncIterator[Any]:
         scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
-            yield SessionUnit(session)
+            yield Unit(session)
 
     @asynccontextmanager
     async def cases(

@@ -21,7 +21,7 @@ from shared.party.recipient.records import Page
 from shared.runtime.database import feed
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, Session, write_late
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from shared.runtime.instance.streams import begin_anew
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import AT, OTHER_AGENCY, offered
@@ -96,7 +96,7 @@ async def polled(agencies: Agencies, look: Callable[[Agencies], Any]) -> tuple[s
             writer = Database(agencies.database._url, pool_size=1)
             last.push_async_callback(writer.close)
             transaction = writer.transaction(scope)
-            unit = SessionUnit(await transaction.__aenter__())
+            unit = Unit(await transaction.__aenter__())
             await AgencyDoor(kek=KEK, documents=agencies.documents, now=lambda: AT).apply(
                 unit, [offered(each, to=OTHER_AGENCY) for each in ids]
             )

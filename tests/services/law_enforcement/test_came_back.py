@@ -32,7 +32,7 @@ from shared.party.recipient.store.places import HeldPlaces
 from shared.party.recipient.use_cases import Acting
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
@@ -93,7 +93,7 @@ class Case:
             settlement(gone[each], outcome, code=code, parties=parties) for each, (outcome, code) in receipts.items()
         ]
         async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
-            unit = SessionUnit(session)
+            unit = Unit(session)
             await self.door().settled(unit, said)
 
     async def is_amended(self, revision: int = 2) -> None:
@@ -101,7 +101,7 @@ class Case:
         clear = self.offer.clear.model_copy(update={"revision": revision})
         amended = replace(self.offer, clear=clear, message_id=uuid7())
         async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
-            unit = SessionUnit(session)
+            unit = Unit(session)
             assert await self.door().apply(unit, [amended]) == {}
         assert len(await self.gone()) == revision
 
@@ -152,7 +152,7 @@ async def case(agencies: Agencies, **changes: Any) -> Case:
     message = accept(here.records([here.offered(POLICE, **changes)])[0], here.reader("law_enforcement"))
     it = Case(agencies, here, UUID(message.subject), message)
     async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         assert await it.door().apply(unit, [message]) == {}
     return it
 
@@ -293,7 +293,7 @@ async def test_what_was_withdrawn_meanwhile_is_over(agencies: Agencies) -> None:
     it = await case(agencies)
     await it.refer()
     async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         assert await it.door().apply(unit, [withdrawn(it.referral_id, to=POLICE, origin=HOTLINE)]) == {}
     await it.receipted(ReceiptOutcome.REFUSED, NEWER)
     assert ((await it.show())["state"], await it.told()) == ("withdrawn", [])
@@ -313,7 +313,7 @@ async def test_a_hold_ends_with_the_case_and_nobody_is_warned_of_it_then(agencie
     clear = HoldEndedClear(referral_id=it.referral_id, revision=1, hold=asked.hold, end=HoldEnd.RELEASED)
     ended = received(HOLD_ENDED, clear, subject=it.referral_id, sender=HOTLINE, recipient=POLICE)
     async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         assert await it.door().apply(unit, [ended]) == {}
     assert ([each.state for each in await it.holds()], await it.stands()) == (["released"], False)
     async with agencies.database.transaction(it.scope(Role.ANALYST, "read")) as session:

@@ -11,7 +11,7 @@ from shared.exchange.evidence import check_evidence, read_evidence
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, offered
 from tests.services.doors import asking, door, serving
 from tests.services.law_enforcement.agency import KEK, Agencies
@@ -27,7 +27,7 @@ async def test_whoever_may_see_the_case_gets_what_proves_it_and_nobody_else(agen
     (record,) = here.records([here.offered(POLICE)])
     message = accept(record, here.reader("law_enforcement"))
     async with agencies.database.transaction(RowScope((POLICE,), Role.SERVICE, "apply")) as session:
-        unit = SessionUnit(session)
+        unit = Unit(session)
         assert await AgencyDoor(kek=KEK, documents=lambda: here.documents, now=lambda: AT).apply(unit, [message]) == {}
     signing, directory = here.keys["law_enforcement"].signing, here.documents.directory
     served = serving(agencies.database, "law_enforcement", kek=KEK, directory=directory, signing=signing)

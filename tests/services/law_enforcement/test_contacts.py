@@ -16,8 +16,8 @@ from shared.kernel.ids import uuid7
 from shared.party.recipient.store.contacts import contacts_waiting
 from shared.party.waiting import Place, Waits
 from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.agencies import ContactGround
 from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
-from shared.vocabulary.contacts import ContactGround
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, received, withdrawn
 from tests.services.law_enforcement.agency import Agencies
 

@@ -13,7 +13,7 @@ from shared.kernel.ids import uuid7
 from shared.messaging.tracks import track_of
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
-from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE
 from tests.services.law_enforcement.agency import KEK, Agencies
 
@@ -36,7 +36,7 @@ async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
     )
     async with agencies.database.transaction(RowScope((AGENCY,), Role.SERVICE, "apply")) as session:
         await note_tracks(session.driver, [tombstone])
-        unit = SessionUnit(session)
+        unit = Unit(session)
         door = Asking(kek=KEK, documents=agencies.documents, now=lambda: AT)
         return list((await door.apply(unit, [passed])).values())
 

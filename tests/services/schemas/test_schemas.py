@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from deploy.devstack.stack import DevStack
-from deploy.operator.database import SchemaState, check_schemas, migrate_schemas
+from deploy.operator.state import SchemaState, check_schemas, migrate_schemas
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from deploy.site.kinds import KINDS

@@ -13,11 +13,9 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.envelope import sealing
-from shared.envelope.keys import OpeningKey, SuiteName
-from shared.envelope.operations import KEY_OPERATIONS
-from shared.envelope.sealing import SealContext, check_sealable
-from shared.envelope.segment_sealing import GroupOpener, GroupSealer
+from shared.envelope import segment_sealing as sealing
+from shared.envelope.keys import KEY_OPERATIONS, OpeningKey, SuiteName
+from shared.envelope.segment_sealing import GroupOpener, GroupSealer, SealContext, check_sealable
 from shared.kernel.errors import Refused
 
 CONTEXT = SealContext(

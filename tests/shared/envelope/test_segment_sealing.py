@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.envelope.keys import OpeningKey, SuiteName
-from shared.envelope.sealing import SealContext
-from shared.envelope.segment_sealing import GroupOpener, GroupSealer, open_with_key
+from shared.envelope.segment_sealing import GroupOpener, GroupSealer, SealContext, open_with_key
 from shared.kernel.errors import Refused
 
 CONTEXT = SealContext(

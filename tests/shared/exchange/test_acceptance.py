@@ -15,8 +15,7 @@ import pytest
 from shared.contracts.evidence import SignedAcceptance
 from shared.envelope.base64url import to_base64url
 from shared.envelope.content_proof import MessageProof, signed_bytes
-from shared.envelope.keys import SigningKey
-from shared.envelope.operations import KEY_OPERATIONS
+from shared.envelope.keys import KEY_OPERATIONS, SigningKey
 from shared.exchange.acceptance import (
     CONTEXT,
     AcceptedItem,

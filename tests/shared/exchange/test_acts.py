@@ -26,11 +26,10 @@ from shared.exchange.act import (
     Subject,
     Track,
 )
-from shared.exchange.acts import ACTS
+from shared.exchange.acts import ACTS, COME_BACK
 from shared.exchange.findings import FoldedOffer
 from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
-from shared.exchange.rows.passing import COME_BACK
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
@@ -309,7 +308,6 @@ def test_two_standings_that_look_alike_and_part_are_noticed(monkeypatch: pytest.
         Subject.NOTICE,
         Track.ANSWER,
         Cause.PERSON,
-        frozenset({Role.ANALYST}),
         (Move(frozenset({"rejected"}), "actioned"),),
         frozenset({"withdrawn"}),
     )

@@ -16,10 +16,10 @@ from shared.contracts.facts import ReferralDecidedSealed
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
 from shared.envelope.content_proof import MessageProof
-from shared.envelope.sealing import BUCKET_BYTES_MAX
+from shared.envelope.segment_sealing import BUCKET_BYTES_MAX
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.decided import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
-from shared.exchange.left import StaleEdge
+from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Filing, Prepared, check, prepare, prepare_again, prepare_batch
 from shared.kernel.errors import Refused

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from shared.exchange import prepare as preparing
-from shared.exchange.left import StaleEdge
-from shared.exchange.letters import KnownEdge, Letters, Waiting, Writing, write_letters
+from shared.exchange.letters import KnownEdge, Letters, StaleEdge, Waiting, Writing, write_letters
 from shared.exchange.message import Draft, Record
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Filing, Prepared, prepare_again, prepare_batch

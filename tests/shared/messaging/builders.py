@@ -8,7 +8,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from shared.envelope.keys import OpeningKey, SigningKey, VerifyKey
-from shared.envelope.sealing import SealContext
+from shared.envelope.segment_sealing import SealContext
 from shared.kernel.clock import EPOCH
 from shared.kernel.ids import uuid7
 from shared.messaging.composition import Letter, RecipientKey, SegmentComposer

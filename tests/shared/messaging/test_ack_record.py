@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.envelope.keys import SigningKey, VerifyKey
+from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.ack_record import ACK_BYTES_MAX, build_ack_record, parse_ack_record
 from shared.messaging.acks import Ack, LaneAck
-from shared.messaging.streams import Incoming, LaneEnd
+from shared.messaging.streams import LaneEnd
 from tests.shared.messaging.builders import PAIR
 
 READER = SigningKey(bytes(range(5, 37)))
@@ -40,7 +41,7 @@ def keys(instance: str, key_id: str, at: datetime) -> VerifyKey | None:
 
 
 def value_of(ack: Ack) -> bytes:
-    return build_ack_record(ack, Incoming(PAIR), READER).value
+    return build_ack_record(ack, READER).value
 
 
 @pytest.mark.parametrize("ack", [FULL, EMPTY])
@@ -61,15 +62,14 @@ def test_no_changed_bit_is_accepted(bit: int) -> None:
         parse_ack_record(bytes(value), keys, EPOCH)
 
 
-@pytest.mark.parametrize("name", ["reader", "writer", "addressee", "at", "closed", "heads", "incarnation", "lanes"])
+@pytest.mark.parametrize("name", ["reader", "pair", "at", "closed", "heads", "incarnation", "lanes"])
 def test_every_member_is_signed(name: str) -> None:
     stated = json.loads(value_of(FULL))
-    other = json.loads(value_of(EMPTY))
-    stated[name] = "hotline-x" if name in ("reader", "writer", "addressee") else other[name]
-    stated["at"] = "2026-03-01T12:00:20.000Z" if name == "at" else stated["at"]
+    others = {"reader": "hotline-x", "pair": ["hotline-x", "industry-b"], "at": "2026-03-01T12:00:20Z"}
+    stated["ack"][name] = (json.loads(value_of(EMPTY))["ack"] | others)[name]
 
     with pytest.raises(Refused):
-        parse_ack_record(json.dumps(stated).encode(), keys, EPOCH)
+        parse_ack_record(canonical_json(stated), keys, EPOCH)
 
 
 def test_a_record_above_the_bound_is_refused_before_it_is_parsed() -> None:
@@ -88,12 +88,15 @@ def test_arbitrary_bytes_are_refused_with_a_code(value: bytes) -> None:
     [
         ("at", "0001-01-01T00:00:00+14:00"),
         ("at", "9999-12-31T23:59:59-14:00"),
-        ("addressee", "nul\x00peer"),
+        ("pair", ["hotline-a", "nul\x00peer"]),
+        ("lanes", [[2**53, "", False, False, None, 0]] * 2),
+        ("lanes", [[0, "00", False, False, None, 0]] * 2),
         ("reader", ""),
     ],
 )
-def test_odd_times_and_names_are_refused_with_a_code(name: str, value: str) -> None:
-    stated = json.loads(value_of(FULL)) | {name: value}
+def test_odd_times_names_and_numbers_are_refused_with_a_code(name: str, value: object) -> None:
+    stated = json.loads(value_of(FULL))
+    stated["ack"] |= {name: value}
 
     with pytest.raises(Refused, match="ack_malformed"):
-        parse_ack_record(json.dumps(stated).encode(), keys, EPOCH)
+        parse_ack_record(json.dumps(stated, sort_keys=True, separators=(",", ":")).encode(), keys, EPOCH)

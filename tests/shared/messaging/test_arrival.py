@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.envelope.content_proof import pack_proof, unpack_proof
-from shared.envelope.keys import SigningKey
-from shared.envelope.operations import KEY_OPERATIONS
+from shared.envelope.keys import KEY_OPERATIONS, SigningKey
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.messaging.ack_record import build_ack_record
@@ -28,7 +27,7 @@ from shared.messaging.incarnations import Head
 from shared.messaging.kafka.heads import find_heads
 from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_proof_record
 from shared.messaging.segments import RecordBytes, Segment
-from shared.messaging.streams import LANES, Incoming, Lane, Pair
+from shared.messaging.streams import LANES, Lane, Pair
 from tests.shared.messaging.builders import (
     COMPOSER,
     KEY,
@@ -162,7 +161,7 @@ def test_a_reader_that_stops_inside_a_segment_begins_again_at_its_proof() -> Non
 
 def test_an_acknowledgement_is_read_among_the_records_and_does_not_end_a_segment() -> None:
     ack = Ack("hotline-a", Pair("industry-b", "hotline-a"), None, (LaneAck(0, b""), LaneAck(0, b"")), AT)
-    record = build_ack_record(ack, Incoming(ack.pair), KEY)
+    record = build_ack_record(ack, KEY)
     proof, *messages = appended(FIRST)
 
     found = verifier().verify(raw([proof, messages[0], record, *messages[1:]]))
@@ -178,7 +177,7 @@ def test_the_last_acknowledgement_in_an_own_topic_shows_what_was_taken() -> None
     audit = replace(own, reader="audit")
     records = [
         *appended(FIRST),
-        *(build_ack_record(each, Incoming(pair), KEY) for each in (own, audit)),
+        *(build_ack_record(each, KEY) for each in (own, audit)),
         *appended(SECOND),
     ]
     (last, *taken) = find_heads(verifier(), [_record(each) for each in raw(records)], TOPIC)

@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 
 from shared.envelope.content_proof import SALT_BYTES, message_proof, unpack_proof
-from shared.envelope.keys import OpeningKey
-from shared.envelope.operations import KEY_OPERATIONS
+from shared.envelope.keys import KEY_OPERATIONS, OpeningKey
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.kernel.errors import Refused

@@ -10,7 +10,8 @@ import pytest
 
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal
 from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, OwnTrack, Side
-from shared.messaging.reactions import Actions, apply_actions, apply_outcomes, react
+from shared.messaging.reactions import Actions, react
+from shared.messaging.resync_steps import apply_actions, apply_outcomes
 from shared.messaging.streams import Role
 from tests.shared.messaging.rooms import NOW, PEER, Room, run
 

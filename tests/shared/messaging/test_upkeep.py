@@ -16,11 +16,9 @@ from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.sending import finish
 from shared.messaging.streams import Lane, Pair, Place, Role
 from shared.messaging.upkeep import (
-    KeptBytes,
     check_pair,
     discard_dead,
     erase_exceptions,
-    find_kept_level,
     give_ack,
     retry_exceptions,
     tend_pair,
@@ -175,14 +173,6 @@ def test_all_exceptions_of_an_erased_subject_and_all_dead_letters_end() -> None:
     assert len(run(room.scope().tx.list_exceptions(rows_max=9999))) == 1101
     run(discard_dead(room.scope(), PEER, [UUID(int=2000 + number) for number in range(1, 1102)]))
     assert run(room.scope().tx.list_exceptions()) == []
-
-
-def test_the_level_of_kept_bytes() -> None:
-    levels = [find_kept_level(kept, bytes_max=10) for kept in (0, 4, 5, 9, 10, 11)]
-    assert [level.value for level in levels] == ["normal", "normal", "alarm", "alarm", "full", "full"]
-    assert (
-        find_kept_level(sum(run(room_with(2).scope().tx.sum_segment_bytes()).values()), bytes_max=1) is KeptBytes.FULL
-    )
 
 
 class Log:

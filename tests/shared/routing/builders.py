@@ -11,8 +11,8 @@ from shared.contracts.decision import Decision, Edge, Facts
 from shared.contracts.directory import Directory, Instance, Party, PublicKey
 from shared.contracts.policy import Policy, Predicate, Rule
 from shared.kernel.canonical import canonical_json
-from shared.routing.decide import decide
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import Setting, judge
 from shared.routing.facts import ITEM_FACTS
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import read_directory, read_policy
@@ -135,17 +135,12 @@ def decided(
     *,
     exercise: bool = True,
     at: datetime = AT,
+    salt: str = SALT,
     **more: Any,
 ) -> Decision:
-    return decide(
-        stated,
-        directory=directory,
-        policy=policy,
-        exercise=exercise,
-        decided_at=at,
-        salt=more.pop("salt", SALT),
-        **more,
-    )
+    setting = Setting(directory, policy, exercise, at)
+    outcome = judge(stated.model_dump(mode="json", exclude_none=True), setting, salt=salt, **more)
+    return Decision.model_validate_json(to_json(outcome.as_json()), strict=True)
 
 
 def spelt(edge: Edge) -> bytes:

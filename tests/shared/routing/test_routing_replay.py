@@ -16,9 +16,9 @@ import pytest
 from shared.contracts.decision import Facts
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import parse_rfc3339, rfc3339
-from shared.routing.decide import decide
 from shared.routing.shelf import read_directory, read_policy
 from tests.shared.routing import golden, replay_exported
+from tests.shared.routing.builders import decided
 from tests.shared.routing.generated import generated_directory, generated_facts, generated_policy, generated_time
 
 CASES = 300
@@ -64,12 +64,12 @@ def decisions_here(export: dict[str, Any]) -> list[bytes]:
         read_policy(canonical_json(export["policy"])),
     )
     decisions = [
-        decide(
+        decided(
             Facts.model_validate(case["facts"]),
-            directory=directory,
-            policy=policy,
+            directory,
+            policy,
             exercise=case["exercise"],
-            decided_at=parse_rfc3339(case["decided_at"]),
+            at=parse_rfc3339(case["decided_at"]),
             salt=case["salt"],
         )
         for case in export["cases"]

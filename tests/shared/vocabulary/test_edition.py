@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 import shared.vocabulary
@@ -13,10 +12,9 @@ FOLDER = Path(shared.vocabulary.__file__).parent
 
 
 def test_every_module_that_has_a_list_of_codes_is_in_the_edition() -> None:
-    for path in sorted(FOLDER.glob("*.py")):
-        import_module(f"shared.vocabulary.{path.stem}")
     with_lists = {kind.__module__ for kind in _kinds(Code) if kind.__module__.startswith("shared.vocabulary.")}
-    assert with_lists == LISTS
+    assert with_lists <= LISTS
+    assert {f"shared.vocabulary.{path.stem}" for path in FOLDER.glob("*.py")} - LISTS == {"shared.vocabulary.__init__"}
 
 
 def test_each_edition_is_another() -> None:

@@ -18,7 +18,7 @@ PAUSES = (
     "shared.messaging.acks.INCARNATION_PAUSE",
     "shared.messaging.incarnations.INCARNATION_PAUSE",
     "shared.messaging.resync.HOLDINGS_PAUSE",
-    "shared.messaging.reactions.SHARE_PAUSE",
+    "shared.messaging.resync_steps.SHARE_PAUSE",
     "shared.messaging.streams.ENTERED_PAUSE",
 )
 

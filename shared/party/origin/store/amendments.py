@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.amend import Amended, Standing
 from shared.exchange.items import Said
-from shared.exchange.rows.changes import after_amendment
+from shared.exchange.words import after_amendment
 from shared.party.origin.domain import ShownRevision
 from shared.party.origin.records import Amendable, DisownedItems, SaidRevision, Told
 from shared.party.origin.store.days import PostgresDays

@@ -21,7 +21,8 @@ from shared.runtime.delivery.tracks import TrackSide
 _NO_TRACK: Final = UUID(int=0)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True)
 class EdgeRow:
     """An edge as it is kept with its referral. One that waits or is planned has no message."""
 

@@ -16,8 +16,7 @@ from pydantic_core import to_json
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, protect, reveal, unwrap
 from shared.exchange.clocks import Happened
-from shared.exchange.left import StaleEdge
-from shared.exchange.letters import KnownEdge
+from shared.exchange.letters import KnownEdge, StaleEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released

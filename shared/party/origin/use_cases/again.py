@@ -25,7 +25,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.exchange.decided import Stated, decided_fact
-from shared.exchange.left import StaleEdge
+from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock

@@ -11,12 +11,14 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.facts import ReferralReviewedClear
+from shared.contracts.registry import REFERRAL_REVIEWED
 from shared.exchange.act import Act, Subject
+from shared.exchange.compose import compose_fact
 from shared.exchange.events import happened
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, prepare_again
-from shared.exchange.released import Released, compose_reviewed
+from shared.exchange.released import Released
 from shared.exchange.states import row
 from shared.guard import cost
 from shared.kernel.authority import require_another, state_forbids
@@ -116,9 +118,10 @@ def _fact(
     at: datetime,
 ) -> Draft:
     assert found.filed_by is not None
-    return compose_reviewed(
-        found.referral_id,
+    return compose_fact(
+        REFERRAL_REVIEWED,
         ReferralReviewedClear(origin=found.party, outcome=outcome, filed_by=found.filed_by, by=by),
+        subject=found.referral_id,
         instance=instance,
         directory=documents.directory,
         exercise=found.exercise,

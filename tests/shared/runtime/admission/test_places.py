@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime.admission.budgets import BudgetExceeded
-from shared.runtime.admission.places import PlacePool, Shares
-from shared.runtime.admission.principals import Principal, note_principal, read_address, read_principal
+from shared.runtime.admission.budgets import (
+    BudgetExceeded,
+    PlacePool,
+    Principal,
+    Shares,
+    note_principal,
+    read_address,
+    read_principal,
+)
 
 ONE, TWO, OTHER = Principal("a.example", "1"), Principal("a.example", "2"), Principal("b.example", "1")
 ADDRESS = Principal(None, "192.0.2.1")

@@ -13,8 +13,7 @@ import pytest
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import ManualClock
-from shared.runtime.admission.budgets import BudgetExceeded
-from shared.runtime.admission.places import SIGN_IN
+from shared.runtime.admission.budgets import SIGN_IN, BudgetExceeded
 from shared.runtime.console import people
 from shared.runtime.console.people import LinkSignIn, Sessions
 from tests.shared.routing.builders import directory_of, hotline

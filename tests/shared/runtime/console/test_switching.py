@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.runtime.admission.principals import Principal
+from shared.runtime.admission.budgets import Principal
 from shared.runtime.console.doorway import Coming, Proof
 from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.console.people import Person, Signed

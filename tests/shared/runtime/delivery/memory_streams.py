@@ -34,6 +34,7 @@ class MemoryScopes:
     instance: str = HERE
     failures: list[Exception] = field(default_factory=list)
     finished: list[Segment] = field(default_factory=list)
+    check_session: Callable[[], None] = lambda: None
 
     @asynccontextmanager
     async def open(self, *, is_check: bool = False) -> AsyncIterator[Scope]:

@@ -14,7 +14,7 @@ from shared.messaging.exceptions import OutcomeKind, Taken
 from shared.routing.shelf import DocumentShelf, read_directory
 from shared.runtime.delivery import inbound
 from shared.runtime.delivery.exception_desk import ExceptionDesk
-from shared.runtime.delivery.kept_record import decrypt_kept, unpack
+from shared.runtime.delivery.kept_record import open_kept, unpack
 from tests.shared.runtime.delivery.test_inbound import handler_of, told
 from tests.support.builders import POLICE
 from tests.support.consuming import KEK, Site
@@ -60,9 +60,9 @@ async def test_a_kept_record_opens_in_its_own_row_alone(agencies: Site, here: Wo
     handler_of(agencies).codes = {REFERRAL_OFFERED.type: "handler_defect"}
     await agencies.take(here.written([here.offered(POLICE), here.offered(POLICE)]))
     first, second = [each.taken for each in await agencies.exceptions()]
-    assert unpack(decrypt_kept(first, KEK)).value is not None
+    assert open_kept(first, KEK).value is not None
     with pytest.raises(Defect, match="data_key_unreadable"):
-        decrypt_kept(replace(first, record=second.record), KEK)
+        open_kept(replace(first, record=second.record), KEK)
 
 
 async def test_a_waiting_message_that_dies_keeps_no_content_and_cannot_be_tried_again(
@@ -72,7 +72,7 @@ async def test_a_waiting_message_that_dies_keeps_no_content_and_cannot_be_tried_
     agencies.shelf.directories.place(read_directory(document_body(here.document)), SINCE)
     await agencies.take(here.written([here.offered(POLICE)]))
     (waiting,) = await agencies.exceptions()
-    assert unpack(decrypt_kept(waiting.taken, KEK)).value is not None
+    assert open_kept(waiting.taken, KEK).value is not None
     agencies.shelf = None
     handler_of(agencies).codes = {REFERRAL_OFFERED.type: "body_invalid"}
     assert told(await agencies.try_again(OutcomeKind.WAITING)) == [("dead", "body_invalid")]

@@ -34,6 +34,7 @@ from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing
 from shared.runtime.database.transactions import Database, Session
 from shared.runtime.delivery.control import ControlLetterWriter
+from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.delivery.loops import RelayOptions, StreamRelay
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
@@ -44,7 +45,7 @@ from shared.runtime.kafka.access import KafkaAccess
 
 SCHEMA: Final = Path(store.__file__).parent.parent / "schema.sql"
 MESSAGING: Final = (
-    *("stream_pair", "stream", "stream_source", "segment", "receive_state", "incarnation", "exception"),
+    *("stream_pair", "stream", "segment", "receive_state", "incarnation", "exception"),
     *("outcome_open", "resync_state", "operator_line"),
 )
 TOY: Final = """
@@ -263,7 +264,7 @@ class ToyInbound:
         return outcomes
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
-        return taken.record
+        return pack(unpack(taken.record))
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         return outcomes

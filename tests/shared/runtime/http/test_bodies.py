@@ -13,9 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.runtime.admission.budgets import BudgetLimits, Budgets
-from shared.runtime.admission.places import PlacePool, Shares
-from shared.runtime.admission.principals import Principal
+from shared.runtime.admission.budgets import BudgetLimits, Budgets, PlacePool, Principal, Shares
 from shared.runtime.http import bodies, server
 from shared.runtime.http.bodies import BODIES
 from shared.runtime.http.edge import create_app

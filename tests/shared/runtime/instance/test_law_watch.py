@@ -17,8 +17,8 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.ageing import review
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.runtime.instance import law
-from shared.runtime.instance.law import LawWatch
+from shared.runtime.instance import readiness
+from shared.runtime.instance.readiness import LawWatch
 from shared.runtime.kafka.beat import BeatWatch
 from shared.runtime.watch.metrics import exposition
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
@@ -103,7 +103,7 @@ async def test_a_look_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch
 
     watch = Watched(policy()).watch
     monkeypatch.setattr(watch, "look", fails)
-    monkeypatch.setattr(law, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(readiness, "LOOK_EVERY_S", 0)
     with pytest.raises(asyncio.CancelledError):
         await watch.run()
     assert len(looks) == 3

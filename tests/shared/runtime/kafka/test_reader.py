@@ -95,20 +95,6 @@ async def test_a_range_ends_before_its_end_and_is_complete(
     assert [record.offset for record in found] == list(range(100, 1100))
 
 
-async def test_one_record_is_read_by_its_coordinates(
-    reader: LogReader, topic: str, produce: Callable[[int, int], None]
-) -> None:
-    produce(1, 3)
-    record = await reader.read_at(Coordinate(topic, 1), 1)
-    assert record is not None
-    assert (record.offset, record.value) == (1, b"1")
-
-
-async def test_a_record_that_never_was_is_none(reader: LogReader, topic: str) -> None:
-    assert await reader.read_at(Coordinate(topic, 0), 5) is None
-    assert await reader.read_at(Coordinate(topic, 99), 0) is None
-
-
 async def test_bounds_say_what_each_partition_holds(
     reader: LogReader, topic: str, produce: Callable[[int, int], None]
 ) -> None:

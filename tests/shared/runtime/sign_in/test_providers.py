@@ -13,8 +13,7 @@ from joserfc.jwk import OctKey, RSAKey
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.admission.places import SIGN_IN
-from shared.runtime.admission.principals import Principal
+from shared.runtime.admission.budgets import SIGN_IN, Principal
 from shared.runtime.console.cookies import COMING_MINUTES
 from shared.runtime.console.doorway import Coming, Proof
 from shared.runtime.sign_in import wire

@@ -1,4 +1,4 @@
-"""Reading what aiokafka will not: a record whose header has a name that is not UTF-8.
+"""aiokafka's records as ours: every byte as it came, also where a header has a name that is not UTF-8.
 
 Kafka's brokers take such a record. aiokafka's parser raises `UnicodeDecodeError` in the middle of a fetch, and the
 consumer stands still, all partitions, for ever: one record of anybody who may write would stop an instance. With
@@ -8,11 +8,32 @@ consumer stands still, all partitions, for ever: one record of anybody who may w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
+from aiokafka import ConsumerRecord
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
+
+from shared.exchange.message import Record
+
+#: Kafka's mark on a record whose time is the broker's own (`message.timestamp.type=LogAppendTime`).
+LOG_APPEND_TIME: Final = 1
+
+
+def to_record(raw: ConsumerRecord[bytes, bytes]) -> Record:
+    """The record of one topic and partition; without a time of the broker's it says so."""
+    return Record(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        broker_time=datetime.fromtimestamp(raw.timestamp / 1000, UTC),
+        key=raw.key,
+        headers=tuple(raw.headers),
+        value=raw.value,
+        time_stated=raw.timestamp_type != LOG_APPEND_TIME,
+    )
 
 
 def read_any_header_name() -> None:

@@ -1,0 +1,284 @@
+"""`causeway status`, `topics` and `db`: how instances, cluster and databases are, and mending the last two."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import httpx
+from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]  # re-exported without saying so
+from cyclopts import App
+from cyclopts.types import ExistingFile
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.kafka.derive import manifest_in
+from deploy.kafka.provision import Difference, Manifest, apply, difference
+from deploy.kafka.quotas import apply_quotas, differing_quotas
+from deploy.operator.documents import document_in_force
+from deploy.site.access import access_to, admin_client, in_own_thread
+from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
+from deploy.site.open import Site, owned_databases, site
+from deploy.site.options import OPTIONS, Listing, Options, Printed, framed, verb
+from shared.kernel.errors import Refused
+from shared.runtime.database.catalogue import find_differences, refuse_stranger
+from shared.runtime.database.migrate import look_at_schema, newest_schema, upgrade
+
+status_app = App(name="status")
+topics_app = App(name="topics")
+db_app = App(name="db")
+ASK_S: Final = 5.0
+#: What is shown of an instance, each a metric `causeway_…` of it; of times, in seconds.
+FIGURES: Final = (
+    *("outbox_rows", "clocks_aside_rows", "subjects_aside", "outbox_age_s", "unacked_age_s", "exception_records"),
+    *("dead_letter_records", "operator_lines", "lag_records"),
+)
+_METRICS: Final = {
+    f"causeway_{name.replace('age_s', 'age_seconds').replace('lag_records', 'bus_lag_records')}": name
+    for name in FIGURES
+}
+
+
+@status_app.default
+@framed
+async def status(*urls: str, options: Options = OPTIONS) -> Printed:
+    """Ask every instance; exit code 1 if one is not ready.
+
+    Parameters
+    ----------
+    urls
+        Base addresses of instances to ask instead of those of the stack; these show no figures.
+    """
+    endpoints = None if urls else site(options).endpoints
+    asked = {url: url for url in urls} if endpoints is None else endpoints.http
+    found = await ask_instances(asked, {} if endpoints is None else endpoints.metrics)
+    rows = [
+        (
+            each.name,
+            "yes" if each.ready else "NO",
+            *(f"{each.figures[name]:g}" if name in each.figures else "" for name in FIGURES),
+        )
+        for each in found
+    ]
+    reasons = [f"{each.name}: {reason}" for each in found for reason in each.reasons()]
+    document = {"instances": [each.as_json() for each in found]}
+    return Printed(
+        document, [Listing(("instance", "ready", *FIGURES), rows), *reasons], well=all(each.ready for each in found)
+    )
+
+
+class InstanceStatus(NamedTuple):
+    """What one instance answered. One that did not has neither checks nor figures."""
+
+    name: str
+    answers: bool
+    ready: bool = False
+    checks: Sequence[Mapping[str, Any]] = ()
+    figures: Mapping[str, float] = {}
+
+    def as_json(self) -> dict[str, Any]:
+        stated = {"instance": self.name, "answers": self.answers, "ready": self.ready}
+        return stated | {"checks": list(self.checks)} | dict(self.figures)
+
+    def reasons(self) -> list[str]:
+        """Each check that has something to say, as `check reason`."""
+        if not self.answers:
+            return ["does not answer"]
+        return [f"{check['name']} {check['reason']}" for check in self.checks if check["reason"]]
+
+
+async def ask_instances(urls: Mapping[str, str], metrics: Mapping[str, str]) -> list[InstanceStatus]:
+    """Ask all at once, by name → base URL, and those of `metrics` for their figures too.
+
+    Never raises for an instance that does not answer.
+    """
+    async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
+        return list(
+            await asyncio.gather(*(_ask(client, name, url, metrics=metrics.get(name)) for name, url in urls.items()))
+        )
+
+
+async def _ask(client: httpx.AsyncClient, name: str, url: str, *, metrics: str | None) -> InstanceStatus:
+    try:
+        said = (await client.get(f"{url.rstrip('/')}/readyz")).json()
+        ready, checks = bool(said["ready"]), list(said["checks"])
+        shown = "" if metrics is None else (await client.get(f"{metrics.rstrip('/')}/metrics")).text
+        figures = _figures(shown)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return InstanceStatus(name, answers=False)  # nobody there, or somebody else
+    return InstanceStatus(name, True, ready, checks, figures)
+
+
+def _figures(text: str) -> dict[str, float]:
+    return {
+        _METRICS[sample.name]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name in _METRICS
+    }
+
+
+@verb(topics_app)
+def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
+    """Say how the cluster differs from what the directory's instances need; exit code 1 if it does.
+
+    Parameters
+    ----------
+    directory
+        A directory, as .json, instead of the one that was published last from the state directory.
+    """
+    here = site(options)
+    found = find_difference(here.endpoints.kafka, wanted_manifest(here, directory))
+    return _difference(found, well=not found)
+
+
+@verb(topics_app, "apply")
+def apply_topics(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
+    """Give the directory's instances their topics, passwords and rights, and print what differed. Partitions stay.
+
+    Parameters
+    ----------
+    directory
+        A directory, as .json, that is not published yet: so its instances find their topics when it takes effect.
+    """
+    here = site(options)
+    return _difference(apply_manifest(here.endpoints.kafka, wanted_manifest(here, directory)), well=True)
+
+
+def wanted_manifest(site: Site, directory: Path | None = None) -> Manifest:
+    """What the directory in this file asks for; without a file, the one that was published last from the site's state.
+
+    Raises `Refused` for a directory that no instance would take, `Unavailable` where none was published.
+    """
+    return manifest_in(document_in_force(site.state, "directory") if directory is None else directory.read_bytes())
+
+
+def find_difference(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
+    """Raises `Unavailable` when the cluster does not let `admin` in."""
+    found = difference(admin_client(endpoint), manifest, secured=not endpoint.open)
+    if endpoint.open:
+        return found  # nobody has a name there by which to be held to anything
+    return replace(found, quotas_differing=in_own_thread(differing_quotas(access_to(endpoint), manifest)))
+
+
+def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
+    """Make the cluster as the manifest says; return what differed before. Partitions are never changed: `Refused`."""
+    before = find_difference(endpoint, manifest)
+    passwords = {name: endpoint.password(name) for name in endpoint.principals}
+    apply(admin_client(endpoint), manifest, passwords)
+    if not endpoint.open:
+        in_own_thread(apply_quotas(access_to(endpoint), manifest))
+    return before
+
+
+def as_json(found: Difference) -> dict[str, list[str]]:
+    """What differs, by what it is; rules as `principal may operation topic name`."""
+    return {name: sorted(_text(each) for each in differing) for name, differing in vars(found).items()}
+
+
+def _difference(found: Difference, *, well: bool) -> Printed:
+    listed = as_json(found)
+    rows = [(name, each) for name, differing in listed.items() for each in differing]
+    return Printed(listed, [Listing(("what", "which"), rows)], well)
+
+
+def _text(differing: object) -> str:
+    if not isinstance(differing, AclBinding):
+        return str(differing)
+    members: Any = (differing.operation, differing.restype, differing.resource_pattern_type)
+    operation, kind, pattern = (member.name.lower() for member in members)
+    return f"{differing.principal.removeprefix('User:')} may {operation} {kind} {differing.name} ({pattern})"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """`at` is empty for a database without a schema; `heads` are the newest revisions that this code knows.
+
+    `differing` names the objects in which a database at the newest revision is not what that revision makes.
+    """
+
+    instance: str
+    at: tuple[str, ...]
+    heads: tuple[str, ...]
+    differing: tuple[str, ...] = ()
+
+    @property
+    def current(self) -> bool:
+        return self.at == self.heads and not self.differing
+
+
+@verb(db_app)
+def migrate(*names: str, options: Options = OPTIONS) -> Printed:
+    """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
+    return _schemas(migrate_schemas(chosen_databases(options, names)), behind="migrated")
+
+
+@verb(db_app, "check")
+def check_databases(*names: str, options: Options = OPTIONS) -> Printed:
+    """Compare each database, object by object, with what the newest revision makes; exit code 1 if one differs."""
+    found = check_schemas(chosen_databases(options, names))
+    return _schemas(found, behind="BEHIND")._replace(well=all(each.current for each in found))
+
+
+def check_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
+    """Where each instance's database is. Blocks. Raises `Unavailable` if one does not let its owner in.
+
+    Raises `Refused` where no migration leads on from what is there: `schema_unknown`, `database_made_otherwise`.
+    """
+    return [_check(name, database) for name, database in databases.items()]
+
+
+def migrate_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
+    """Bring each database to the newest schema; return where they were before. Blocks; forward only.
+
+    Raises `Refused("schema_differs")` where the end is not what the newest revision makes, and `schema_unknown` where
+    the beginning is a revision that this code has not.
+    """
+    before = check_schemas(databases)
+    for state in before:
+        if not state.current:
+            upgrade(*databases[state.instance], whose=state.instance)
+    return before
+
+
+def chosen_databases(options: Options, names: Sequence[str]) -> dict[str, OwnedDatabase]:
+    """The databases of these instances of a site, of all if none is named. Raises `Refused("instance_unknown")`."""
+    databases = owned_databases(options)
+    if not set(names) <= databases.keys():
+        raise Refused("instance_unknown", f"one of {', '.join(databases)}", status=400)
+    return {name: database for name, database in databases.items() if not names or name in names}
+
+
+def _schemas(found: Sequence[SchemaState], *, behind: str) -> Printed:
+    """What is found of each; `behind` is the word for one that is, or was, of an earlier revision."""
+    rows = [
+        (
+            each.instance,
+            " ".join(each.at),
+            " ".join(each.heads),
+            "DIFFERS" if each.differing else "" if each.current else behind,
+        )
+        for each in found
+    ]
+    listed = [
+        {
+            "instance": each.instance,
+            "at": each.at,
+            "newest": each.heads,
+            "current": each.current,
+            "differing": each.differing,
+        }
+        for each in found
+    ]
+    differing = [f"{each.instance}: {what}" for each in found for what in each.differing]
+    return Printed({"databases": listed}, [Listing(("database", "at", "newest", ""), rows), *differing])
+
+
+def _check(instance: str, database: OwnedDatabase) -> SchemaState:
+    found, newest = look_at_schema(database.owner_url), newest_schema(database.kind)
+    refuse_stranger(found.catalogue, whose=instance)
+    current = found.revisions == newest.revisions
+    differing = tuple(find_differences(newest.catalogue, found.catalogue)) if current else ()
+    return SchemaState(instance, found.revisions, newest.revisions, differing)
