@@ -99,6 +99,22 @@ async def test_a_reference_that_stands_twice_in_one_list_is_filed_once(origin: O
     assert (await everything(origin))["referral"] == before["referral"] + 1
 
 
+async def test_a_list_of_one_taken_reference_is_tried_twice(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first try learns of all that they are taken: nobody waits for as many transactions as are posted."""
+    taken, tried, file = f"ref-{uuid7().hex[:24]}", [0], PostgresFiling.file
+    await filed(origin, submission(external_ref=taken))
+
+    async def counting(self: PostgresFiling, *given: Any) -> Any:
+        tried[0] += 1
+        return await file(self, *given)
+
+    monkeypatch.setattr(PostgresFiling, "file", counting)
+    _, results = await filed(origin, *[submission(external_ref=taken)] * 20)
+    assert {each["status"] for each in results} == {409}
+    # The repeated request is a third.
+    assert tried[0] <= 3
+
+
 async def test_a_list_of_refusals_alone_is_counted_and_stored(origin: Origin) -> None:
     before, counted = await everything(origin), await counts(origin)
     _, results = await filed(origin, Refused("schema_invalid"), Refused("schema_invalid"))
