@@ -137,19 +137,16 @@ def request_of(origin: Origin, *references: str) -> Request:
 async def test_all_requests_of_a_transaction_share_a_signature(origin: Origin) -> None:
     """Also where a reference turns out to be taken: all are answered anew for the transaction that is tried next."""
     taken, *others = [f"kept-{uuid7().hex[:24]}" for _ in range(5)]
-    async with origin.intake.running():
-        await origin.intake.submit(request_of(origin, taken))
     requests = [request_of(origin, others[0]), request_of(origin, *others[1:3]), request_of(origin, taken, others[3])]
     async with origin.intake.running():
+        await origin.intake.submit(request_of(origin, taken))
         replies = await asyncio.gather(*map(origin.intake.submit, requests))
         again = await asyncio.gather(*map(origin.intake.submit, requests))
     assert replies == again
-    single, both, (refused, changed) = (
-        json.loads(replies[0].body),
-        *(json.loads(each.body)["results"] for each in replies[1:]),
-    )
+    single, both, mixed = (json.loads(each.body) for each in replies)
+    refused, changed = mixed["results"]
     assert (refused["status"], "acceptance" in refused) == (409, False)
-    answers = [single, *both, changed]
+    answers = [single, *both["results"], changed]
     assert [checked(origin, each).referral_id for each in answers] == [UUID(each["referral_id"]) for each in answers]
     assert len({each["acceptance"]["proof"]["signature"] for each in answers}) == 1
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -64,6 +65,7 @@ class AnswerWriter(Protocol):
 TOGETHER: Final = 25
 #: The same where they are dense, beside the loop.
 DENSE_TOGETHER: Final = 2
+_reference: Final[Callable[[Prepared], tuple[str, str]]] = attrgetter("origin", "external_ref")
 
 
 class Intake:
@@ -373,10 +375,6 @@ def _filing(submission: Submission) -> Filing:
         body_sha256=submission.body_sha256,
         actor=submission.actor,
     )
-
-
-def _reference(prepared: Prepared) -> tuple[str, str]:
-    return prepared.origin, prepared.external_ref
 
 
 def _is_sent(prepared: Prepared) -> bool:
