@@ -141,8 +141,7 @@ async def test_all_requests_of_a_transaction_share_a_signature(origin: Origin) -
     async with origin.intake.running():
         await origin.intake.submit(request_of(origin, taken))
         replies = await asyncio.gather(*map(origin.intake.submit, requests))
-        again = await asyncio.gather(*map(origin.intake.submit, requests))
-    assert replies == again
+        assert replies == await asyncio.gather(*map(origin.intake.submit, requests))
     single, both, mixed = (json.loads(each.body) for each in replies)
     refused, changed = mixed["results"]
     assert (refused["status"], "acceptance" in refused) == (409, False)

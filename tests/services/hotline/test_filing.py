@@ -102,8 +102,7 @@ async def test_a_reference_that_stands_twice_in_one_list_is_filed_once(origin: O
 
 async def test_a_list_of_one_taken_reference_is_tried_twice(origin: Origin) -> None:
     """The first try learns of all that they are taken: nobody waits for as many transactions as are posted."""
-    taken = submission(external_ref=f"ref-{uuid7().hex[:24]}")
-    await filed(origin, taken)
+    await filed(origin, taken := submission(external_ref=f"ref-{uuid7().hex[:24]}"))
     with patch.object(PostgresFiling, "file", autospec=True, side_effect=PostgresFiling.file) as file:
         _, results = await filed(origin, *[taken] * 20)
     # The repeated request is a third.
