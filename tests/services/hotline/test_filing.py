@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import asyncpg
@@ -97,6 +98,15 @@ async def test_a_reference_that_stands_twice_in_one_list_is_filed_once(origin: O
     (conflict,) = [each["problem"]["referral"] for each in results if each["status"] == 409]
     assert conflict == f"/v1/referrals/{kept}"
     assert (await everything(origin))["referral"] == before["referral"] + 1
+
+
+async def test_a_list_of_one_taken_reference_is_tried_twice(origin: Origin) -> None:
+    """The first try learns of all that they are taken: nobody waits for as many transactions as are posted."""
+    await filed(origin, taken := submission(external_ref=f"ref-{uuid7().hex[:24]}"))
+    with patch.object(PostgresFiling, "file", autospec=True, side_effect=PostgresFiling.file) as file:
+        _, results = await filed(origin, *[taken] * 20)
+    # The repeated request is a third.
+    assert ({each["status"] for each in results}, file.await_count) == ({409}, 3)
 
 
 async def test_a_list_of_refusals_alone_is_counted_and_stored(origin: Origin) -> None:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -64,6 +65,7 @@ class AnswerWriter(Protocol):
 TOGETHER: Final = 25
 #: The same where they are dense, beside the loop.
 DENSE_TOGETHER: Final = 2
+_reference: Final[Callable[[Prepared], tuple[str, str]]] = attrgetter("origin", "external_ref")
 
 
 class Intake:
@@ -212,7 +214,7 @@ class Intake:
         kept = [each for of_one in outcomes.values() for each in of_one if isinstance(each, Prepared)]
         debits = sum_by_party([debit_of(each) for each in kept if _is_sent(each)])
         rooms = rooms_of(debits, documents.directory)
-        kept.sort(key=lambda each: (each.origin, each.external_ref))
+        kept.sort(key=_reference)
         drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
         async with self._filings.open(parties, requests[0].submissions[0].role) as transaction:
             found = await transaction.file(asked, ToFile(kept, submitted, day_of(at), debits, rooms))
@@ -239,20 +241,18 @@ class Intake:
             places = claiming(tried)
             known = {index: claim for index, claim in zip(places, found.claims, strict=True) if claim is not None}
             return {index: Twin(places[of.of]) if isinstance(of, Twin) else of for index, of in known.items()}
-        filed = [
-            (index, place, each)
-            for index, of_one in tried.items()
-            for place, each in enumerate(of_one)
-            if isinstance(each, Prepared)
-        ]
-        sent = [(index, place, each) for index, place, each in filed if found.spent and _is_sent(each)]
-        fits = fitting([debit_of(each) for _, _, each in sent], found.spent, rooms_of(found.spent, documents.directory))
-        for (index, place, each), fit in zip(sent, fits, strict=True):
-            if not fit:
-                outcomes[index][place] = self._beyond(requests[index].submissions[place], each, documents, at=at)
-        for index, place, each in filed:
-            if each.referral_id in found.taken:
-                outcomes[index][place] = ExternalRefExists(found.taken[each.referral_id])
+        filed = [each for of_one in tried.values() for each in of_one if isinstance(each, Prepared)]
+        sent = [each for each in filed if found.spent and _is_sent(each)]
+        fits = fitting([debit_of(each) for each in sent], found.spent, rooms_of(found.spent, documents.directory))
+        beyond = {_reference(each) for each, fit in zip(sent, fits, strict=True) if not fit}
+        taken = {_reference(each): found.taken[each.referral_id] for each in filed if each.referral_id in found.taken}
+        # Of those with one reference the first alone is tried. What is found holds for all: each try is a transaction.
+        for index, of_one in outcomes.items():
+            for place, each in enumerate(of_one):
+                if isinstance(each, Prepared) and _reference(each) in taken:
+                    of_one[place] = ExternalRefExists(taken[_reference(each)])
+                elif isinstance(each, Prepared) and _is_sent(each) and _reference(each) in beyond:
+                    of_one[place] = self._beyond(requests[index].submissions[place], each, documents, at=at)
         return {}
 
     def _watch(self, party: str, outcomes: Sequence[Outcome]) -> None:
@@ -352,7 +352,7 @@ def _without_repeats(outcomes: Mapping[int, Sequence[Outcome]]) -> dict[int, lis
     def outcome(each: Outcome) -> Outcome:
         if isinstance(each, Refused):
             return each
-        first = firsts.setdefault((each.origin, each.external_ref), each.referral_id)
+        first = firsts.setdefault(_reference(each), each.referral_id)
         return each if first == each.referral_id else ExternalRefExists(first)
 
     return {index: [outcome(each) for each in of_one] for index, of_one in outcomes.items()}
