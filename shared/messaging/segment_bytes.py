@@ -70,16 +70,16 @@ def parse_messages(packed: PackedMessages) -> tuple[OutgoingMessage, ...]:
     try:
         version, length = _BEGIN.unpack_from(content)
         at = _BEGIN.size + length
-        heads = _HEADS.validate_json(zlib.decompress(content[_BEGIN.size : at]))
-        if version != _VERSION or at + sum([head.value_bytes for head in heads]) != len(content):
-            raise _malformed()
+        inflating = zlib.decompressobj()
+        heads = _HEADS.validate_json(inflating.decompress(content[_BEGIN.size : at]))
         messages = []
         for message_id, digest, head in zip(ids, digests, heads, strict=True):
             headers = tuple((name, text.encode("latin-1")) for name, text in head.headers)
             record = RecordBytes(head.key.encode("latin-1"), headers, content[at : at + head.value_bytes])
             at += head.value_bytes
-            known_by = UUID(bytes=message_id), head.role, head.kind, head.subject
-            messages.append(OutgoingMessage(*known_by, digest, record, head.is_p0))
+            messages.append(OutgoingMessage(UUID(bytes=message_id), *head[:3], digest, record, head.is_p0))
+        if (version, inflating.eof, inflating.unused_data, at) != (_VERSION, True, b"", len(content)):
+            raise _malformed()
     except (StructError, ValueError, zlib.error):
         raise _malformed() from None
     return tuple(messages)

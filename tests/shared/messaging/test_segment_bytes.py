@@ -88,12 +88,12 @@ def test_heads_that_are_not_understood_are_refused(heads: bytes) -> None:
             parse_messages(PackedMessages(bytes(16), bytes(32), content))
 
 
-def test_the_smallest_message_is_read() -> None:
-    content = _content(b'[["fact","k",null,false,"",[],0]]')
-    [message] = parse_messages(PackedMessages(bytes(16), bytes(32), content))
-    assert (message.role, message.kind, message.subject, message.record) == (
-        Role.FACT, "k", None, RecordBytes(b"", (), b""),
-    )  # fmt: skip
+def test_the_smallest_message_is_read_and_no_byte_behind_its_heads() -> None:
+    heads = b'[["fact","k",null,false,"",[],0]]'
+    [message] = parse_messages(PackedMessages(bytes(16), bytes(32), _content(heads)))
+    assert message == OutgoingMessage(message.message_id, Role.FACT, "k", None, bytes(32), RecordBytes(b"", (), b""))
+    with pytest.raises(Defect, match="segment_malformed"):
+        parse_messages(PackedMessages(bytes(16), bytes(32), _content(heads, spare=b"spare")))
 
 
 def test_a_message_costs_few_bytes_besides_its_id_digest_and_value() -> None:
@@ -109,6 +109,6 @@ def test_a_message_costs_few_bytes_besides_its_id_digest_and_value() -> None:
     assert len(pack_messages(sent).content) - values <= OVERHEAD_BYTES_MAX * MESSAGE_COUNT
 
 
-def _content(heads: bytes) -> bytes:
-    packed = zlib.compress(heads)
+def _content(heads: bytes, *, spare: bytes = b"") -> bytes:
+    packed = zlib.compress(heads) + spare
     return b"\x02" + len(packed).to_bytes(4) + packed
