@@ -21,8 +21,10 @@ from tests.services.audit.log import Log, identity
 from tests.services.audit.test_entitled import fact, revealed, stated
 from tests.services.audit.test_flows import to_police
 from tests.support.builders import HOTLINE
+from tests.support.forging import forged
 
 NOT_INVENTED: Final = "not_invented_yet"
+POLICE: Final = "law_enforcement"
 
 
 @pytest.fixture
@@ -157,3 +159,12 @@ async def test_of_whom_an_unread_fact_speaks_nobody_is_accused(log: Log, of_late
     await log.keep(log.world.resigned(record, subject=str(filed.referral_id)))
     [found] = [each for each in await log.flow(filed.referral_id) if "record_revealed" in each["type"]]
     assert (found["kind"], found["problem"]) == ("record", f"{of_later}_unknown")
+
+
+def test_a_later_decision_names_referrals_if_its_sender_may_state_decisions(log: Log) -> None:
+    draft = fact(log, RECORD_REVEALED, revealed("police-nl.example"), subject=uuid7(), by=POLICE)
+    [opened] = forged(log.world, [draft], instance=POLICE)
+    spelt = {"type": "causeway.referral_decided.v2", "dataschema": registry.schema_uri("referral_decided.v2")}
+    named = {"decisions": [{"referral_id": str(uuid7())}]}
+    [entry] = entries_of(log, [log.world.resigned(opened, instance=POLICE, clear=named, **spelt)])
+    assert (entry.verified, entry.problem, entry.decisions) == (True, "version_unknown", ())
