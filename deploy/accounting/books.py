@@ -136,7 +136,9 @@ class Books:
                 account.unread[row["party"], row["disposition"]] += row["n"]
 
     async def _unread_filings(self) -> list[asyncpg.Record]:
-        return [row for book in self.audits for row in await book.fetch(views.UNREAD_FILINGS)]
+        origins = {book.name for book in self.services if keeps_referrals(book.kind)}
+        rows = [row for book in self.audits for row in await book.fetch(views.UNREAD_FILINGS)]
+        return [row for row in rows if row["sender"] in origins]
 
     async def log(self, endpoints: Endpoints) -> Mapping[str, tuple[str, int]]:
         """Compare audit's entries with Kafka; return how far each partition need not be compared again."""

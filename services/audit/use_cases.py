@@ -80,7 +80,7 @@ async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cu
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: PostgresEntries) -> EntryPage:
-    """PostgresEntries of one partition, from an offset on, in one life of its topic; the look is noted first."""
+    """Entries of one partition, from an offset on, in one life of its topic; the look is noted first."""
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
     await _noted(look, what, entries, resource="entry")
     topic_ids = await entries.topic_ids(place.topic)

@@ -46,6 +46,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.decided import ReadDecided, commitment, edge_salt, judged_edges, read_decided
 from shared.exchange.message import Record
 from shared.exchange.record_body import only_codes_unknown, read_body
+from shared.exchange.senders import check_stated_by
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.preservation.domain import check_may_ask
 from shared.routing.directory_index import DirectoryIndex
@@ -98,7 +99,8 @@ class Judge:
         try:
             clear, sealed = read_body(message, self.envelope.body)
         except Refused as error:
-            return Said(problem=error.code, decisions=list_unread(self.envelope, error.code))
+            told = list_unread(self.envelope, error.code, by=self.record.writer, directory=self.directory)
+            return Said(problem=error.code, decisions=told)
         if not self._may_state(clear, self.envelope.attributes.time):
             return Said(EntryKind.NOT_ENTITLED, _spoken_of_as_json(clear), STATEMENT_NOT_YOURS)
         if message in _JUDGED and (code := self._unlawful(clear)) is not None:
@@ -211,11 +213,15 @@ class Judge:
         return setting
 
 
-def list_unread(envelope: Envelope, problem: str) -> tuple[KeptDecision, ...]:
-    """Name the referrals of decisions whose clear part this release cannot read; none for any other message."""
+def list_unread(envelope: Envelope, problem: str, *, by: str, directory: DirectoryIndex) -> tuple[KeptDecision, ...]:
+    """Name the referrals of decisions whose clear part this release cannot read; none for any other message.
+
+    No version changes which instances may state decisions: another one names nothing.
+    """
     if problem not in UNREAD or name_of(envelope.attributes.type) != REFERRAL_DECIDED.name:
         return ()
     try:
+        check_stated_by(REFERRAL_DECIDED, envelope.attributes, by, directory=directory)
         told = from_json(split_value(envelope.body)[0])["decisions"][:DECISIONS_MAX]
         ids = [UUID(each["referral_id"]) for each in told]
     except (Refused, ValueError, LookupError, TypeError, AttributeError):

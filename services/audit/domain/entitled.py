@@ -84,7 +84,7 @@ def _relation(entry: KeptEntry) -> Relation | None:
     message = _message(entry)
     if message is None or not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
         return None
-    if message.family is Family.FACT and entry.kind is EntryKind.RECORD and entry.problem in UNREAD:
+    if message.family is Family.FACT and entry.problem in UNREAD and _party(entry, "origin") is None:
         return None  # nobody knows of whom it speaks
     return cells_of(message)[0].relation
 

@@ -122,7 +122,8 @@ def _read(observed: Observed, read: Read, *, reading: Reading, opener: GroupOpen
         said = _tried(lambda: _note_body(observed, envelope, read))
     elif message is None:
         code = unread_as(envelope.attributes.type)
-        said = Said(problem=code, decisions=list_unread(envelope, code))
+        told = list_unread(envelope, code, by=observed.pair.writer, directory=directory)
+        said = Said(problem=code, decisions=told)
     else:
         said = _tried(partial(Judge(record, envelope, directory, reading.shelf, opener).judge, message))
     return _entry(observed, said, envelope, is_verified=unproven in (None, STATEMENT_NOT_YOURS))

@@ -44,7 +44,7 @@ class SetAside:
 
     def again(self, act: str, at: datetime) -> Sequence[Key]:
         """What has failed and may be tried once more."""
-        waiting = self.waiting(act, at)
+        waiting = set(self.waiting(act, at))
         return [key for of, key in self._waits if of == act and key not in waiting]
 
     async def check(self) -> Check:

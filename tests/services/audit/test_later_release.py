@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from typing import Final
+from uuid import UUID
 
 import pytest
 
@@ -17,10 +18,11 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
-from tests.services.audit.log import Log, identity
+from tests.services.audit.log import Log, identity, of_message
 from tests.services.audit.test_entitled import fact, revealed, stated
 from tests.services.audit.test_flows import to_police
 from tests.support.builders import HOTLINE
+from tests.support.forging import forged
 
 NOT_INVENTED: Final = "not_invented_yet"
 
@@ -157,3 +159,26 @@ async def test_of_whom_an_unread_fact_speaks_nobody_is_accused(log: Log, of_late
     await log.keep(log.world.resigned(record, subject=str(filed.referral_id)))
     [found] = [each for each in await log.flow(filed.referral_id) if "record_revealed" in each["type"]]
     assert (found["kind"], found["problem"]) == ("record", f"{of_later}_unknown")
+
+
+def later_decision(log: Log, by: str, party: str, referral: str) -> Record:
+    """A decision on a referral, in the next version, as this instance states it."""
+    [made] = forged(log.world, [fact(log, RECORD_REVEALED, revealed(party), subject=uuid7(), by=by)], instance=by)
+    spelt = {"type": "causeway.referral_decided.v2", "dataschema": registry.schema_uri("referral_decided.v2")}
+    return log.world.resigned(made, instance=by, clear={"decisions": [{"referral_id": referral}]}, **spelt)
+
+
+def test_a_later_decision_names_referrals_if_its_sender_may_state_decisions(log: Log) -> None:
+    record = later_decision(log, "law_enforcement", "police-nl.example", str(uuid7()))
+    [entry] = entries_of(log, [record])
+    assert (entry.verified, entry.problem, entry.decisions) == (True, "version_unknown", ())
+
+
+async def test_a_later_decision_of_a_second_instance_accuses_nobody(log: Log) -> None:
+    """Its origin may have moved there: nobody can read yet of whom it speaks."""
+    read = decision(log)
+    referral = (read.key or b"").decode()
+    record = later_decision(log, "industry", "host.example", referral)
+    await log.keep(read, record)
+    [line] = of_message(await log.flow(UUID(referral)), record)
+    assert (line["kind"], line["problem"]) == ("decision", "version_unknown")

@@ -89,6 +89,21 @@ async def test_what_was_not_stated_is(unread: Sequence[Mapping[str, Any]], diffe
     assert set(await differing(books(*unread))) == differs
 
 
+class Agency(Said):
+    """The book of an instance that files nothing."""
+
+    async def fetch(self, query: str, *_: object) -> Sequence[Any]:
+        assert query not in (views.REFERRALS_OF, views.EDGES_OF), "it has no such tables"
+        return ()
+
+
+async def test_of_an_instance_that_files_nothing_no_filing_is_looked_for() -> None:
+    agency = "law_enforcement"
+    found = books(filing(refused=False), filing(refused=True), filing(refused=False, sender=agency))
+    found.services = [*found.services, cast(Book, Agency(agency, agency, {}))]
+    assert await differing(found) == []
+
+
 async def filings(database: Database, subject: str) -> list[tuple[Any, ...]]:
     async with database.transaction() as session:
         rows = await Book(session.driver, kind="audit").fetch(views.UNREAD_FILINGS)

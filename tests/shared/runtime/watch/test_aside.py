@@ -27,3 +27,21 @@ def test_what_a_clock_that_was_ahead_has_set_aside_is_tried_again() -> None:
     aside = SetAside()
     aside.put("work", KEY, AT + timedelta(days=1))
     assert (aside.waiting("work", AT), aside.again("work", AT)) == ([], [KEY])
+
+
+def test_what_is_tried_again_is_found_without_comparing_each_with_each() -> None:
+    compared = list[object]()
+
+    class Id(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            compared.append(other)
+            return str.__eq__(self, str(other))
+
+    aside = SetAside()
+    for n in range(100):
+        aside.put("work", (Id(n), "party.example"), AT)
+    compared.clear()
+    assert aside.again("work", AT) == []
+    assert len(compared) <= 100
