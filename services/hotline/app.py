@@ -16,13 +16,13 @@ from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
 from shared.party.console.door import origin_door
 from shared.party.events import no_words, timelines_router
 from shared.party.origin.app import assemble_origin
-from shared.party.origin.store.acts import referral_words
-from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
-from shared.party.origin.store.tracks import OriginTracks
+from shared.party.origin.store.amendments import ERASE_AGAIN, ERASED
+from shared.party.origin.store.edge_rows import referral_words
+from shared.party.origin.store.locations import OriginTracks
 from shared.party.questions.api import questions_router
-from shared.party.recipient.app import serving
-from shared.party.recipient.store.attention import items_waiting
-from shared.party.recipient.store.erasing import ERASED_RECEIVED
+from shared.party.recipient.api import serving
+from shared.party.recipient.store.arriving import ERASED_RECEIVED
+from shared.party.recipient.store.listing import items_waiting
 from shared.party.webhooks import feed_routers
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App

@@ -8,7 +8,7 @@ from shared.contracts.items import ItemNumber
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.transfers import OfferWords
 from shared.exchange.act import OfferState
-from shared.party.recipient.records import ShownItem
+from shared.party.recipient.domain import ShownItem
 from shared.vocabulary.answers import CaseDeclineReason
 
 

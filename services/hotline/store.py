@@ -8,8 +8,7 @@ import asyncpg
 
 from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.exchange.act import OfferState, Subject
-from shared.party.recipient.store.arriving import insert_received
-from shared.party.recipient.store.erasing import erase_statement
+from shared.party.recipient.store.arriving import erase_statement, insert_received
 from shared.party.recipient.store.items import PostgresItems, Views
 from shared.party.waiting import CLAIMABLE, HANDED_OVER, Place, Waits, waits_of
 from shared.vocabulary.referral import PriorityLevel, RelationKind

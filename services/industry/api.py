@@ -20,7 +20,7 @@ from shared.party.finding import DAY, Finding, read_date
 from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
-from shared.party.recipient.records import Page
+from shared.party.recipient.domain import Page
 from shared.party.work_items.api import work_items_router
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity

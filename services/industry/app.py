@@ -22,21 +22,25 @@ from shared.exchange.act import NoticeState, PreservationState, Subject, Track
 from shared.party.attention import ORIGIN_WAITS, Source, attention_router, overdue
 from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
 from shared.party.console.door import entry, origin_door
+from shared.party.console.lists import PLACE as WORK
+from shared.party.console.lists import WorkPages
 from shared.party.console.preservations import PLACE
-from shared.party.console.work import PLACE as WORK
-from shared.party.console.work import WorkPages
 from shared.party.events import no_words, timelines_router
 from shared.party.origin.app import assemble_origin
-from shared.party.origin.store.acts import referral_words
-from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
-from shared.party.origin.store.tracks import OriginTracks
+from shared.party.origin.store.amendments import ERASE_AGAIN, ERASED
+from shared.party.origin.store.edge_rows import referral_words
+from shared.party.origin.store.locations import OriginTracks
 from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.locations import ProviderPreservations
-from shared.party.preservation.store.preservations import preservation_words, refused_waits, unanswered_waits
+from shared.party.preservation.store.preservations import (
+    ProviderPreservations,
+    preservation_words,
+    refused_waits,
+    unanswered_waits,
+)
 from shared.party.questions.api import questions_router
-from shared.party.recipient.app import serving
-from shared.party.recipient.store.attention import items_waiting
-from shared.party.recipient.store.erasing import ERASED_RECEIVED
+from shared.party.recipient.api import serving
+from shared.party.recipient.store.arriving import ERASED_RECEIVED
+from shared.party.recipient.store.listing import items_waiting
 from shared.party.webhooks import feed_routers
 from shared.party.work_items.api import WorkRoutes
 from shared.runtime.http.edge import create_app

@@ -8,7 +8,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
 from shared.party.origin.bus import OriginBus
 from shared.party.preservation.bus import PreservationDoor
-from shared.party.preservation.store.locations import ProviderPreservations
+from shared.party.preservation.store.preservations import ProviderPreservations
 from shared.party.recipient.bus import RecipientDoor
 
 

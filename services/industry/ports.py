@@ -12,7 +12,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.act import NoticeState
-from shared.party.recipient.records import ShownItem
+from shared.party.recipient.domain import ShownItem
 
 
 class ShownNotice(NoticeWords, ShownItem):

@@ -13,10 +13,9 @@ from shared.exchange.act import NoticeState, Subject
 from shared.exchange.events import event_type
 from shared.exchange.message import Received
 from shared.formats.dsa_notices import ReportedNotice
-from shared.party.preservation.store.locations import NOTICED, NoticeLocation, ProviderPreservations, tokens
+from shared.party.preservation.store.preservations import NOTICED, NoticeLocation, ProviderPreservations, tokens
 from shared.party.recipient.domain import Item
-from shared.party.recipient.store.arriving import NewItem, insert_locations, insert_received
-from shared.party.recipient.store.erasing import erase_statement
+from shared.party.recipient.store.arriving import NewItem, erase_statement, insert_locations, insert_received
 from shared.party.recipient.store.items import PostgresItems, Views
 from shared.runtime.database.columns import Bound
 from shared.vocabulary.answers import NoticeAction

@@ -23,7 +23,7 @@ from shared.kernel.errors import Unavailable
 from shared.party.bulk.api import Kind, add_batch
 from shared.party.finding import Finding
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
-from shared.party.recipient.records import HoldPage, Page
+from shared.party.recipient.domain import HoldPage, Page
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows

@@ -23,16 +23,12 @@ from shared.party.events import timelines_router
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words, refused_waits
 from shared.party.questions.api import questions_router
-from shared.party.recipient.api import Serving
-from shared.party.recipient.app import serving
+from shared.party.recipient.api import Serving, serving
 from shared.party.recipient.bus import RecipientDoor
-from shared.party.recipient.store.contacts import contacts_waiting
-from shared.party.recipient.store.erasing import ERASED_RECEIVED
-from shared.party.recipient.store.holds import ended_holds
-from shared.party.recipient.store.leases import cases_waiting
-from shared.party.recipient.store.passing import cases_back
-from shared.party.recipient.store.places import HeldPlaces
-from shared.party.tracks import ListedTracks
+from shared.party.recipient.store.arriving import ERASED_RECEIVED, HeldPlaces
+from shared.party.recipient.store.listing import cases_waiting, contacts_waiting
+from shared.party.recipient.store.passing import cases_back, ended_holds
+from shared.party.stores import ListedTracks
 from shared.party.webhooks import feed_routers
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App

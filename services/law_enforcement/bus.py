@@ -25,7 +25,7 @@ from shared.party.preservation.bus import PreservationDoor
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.domain import revision_of
-from shared.party.recipient.store.contacts import contacts_known
+from shared.party.recipient.store.listing import contacts_known
 from shared.party.recipient.store.passing import taken_back_before
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome

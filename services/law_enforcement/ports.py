@@ -11,7 +11,7 @@ from shared.contracts.passing import PassedOn, SuggestedContact
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
-from shared.party.recipient.records import AlikeCase, ShownItem
+from shared.party.recipient.domain import AlikeCase, ShownItem
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.routing import Purpose

@@ -32,16 +32,32 @@ from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
-from shared.party.recipient.domain import Item
-from shared.party.recipient.records import ItemAct, Page, PassedCase
-from shared.party.recipient.store.arriving import NewItem, insert_received
-from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
-from shared.party.recipient.store.erasing import erase_statement
-from shared.party.recipient.store.holds import AskedHolds
+from shared.party.compared import Said
+from shared.party.recipient.domain import Item, ItemAct, Page, PassedCase
+from shared.party.recipient.store.arriving import (
+    LOCATION,
+    NewItem,
+    alike,
+    bind_places,
+    erase_statement,
+    insert_received,
+    note_places,
+)
 from shared.party.recipient.store.items import PostgresItems, Reference
-from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
-from shared.party.recipient.store.listing import list_statement
+from shared.party.recipient.store.listing import (
+    CLAIMED,
+    MINE,
+    PostgresLeases,
+    contacts_of,
+    contacts_seen,
+    list_statement,
+    note_contacts,
+    view,
+    words,
+)
 from shared.party.recipient.store.passing import (
+    AskedHolds,
+    acted,
     came_from,
     note_amended,
     note_passed,
@@ -50,10 +66,6 @@ from shared.party.recipient.store.passing import (
     passings,
     refuse_passings,
 )
-from shared.party.recipient.store.places import LOCATION, alike, bind_places, note_places
-from shared.party.recipient.store.questions import acted
-from shared.party.recipient.store.views import view, words
-from shared.party.said import Said
 from shared.party.sought import Sought
 from shared.runtime.database.columns import Bound
 

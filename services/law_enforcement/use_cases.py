@@ -33,8 +33,7 @@ from shared.guard import inspect
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.recipient.domain import Item, ItemKey, require_role, revision_of
-from shared.party.recipient.records import Lease, OpenHold, PassedCase, claimed
+from shared.party.recipient.domain import Item, ItemKey, Lease, OpenHold, PassedCase, claimed, require_role, revision_of
 from shared.party.recipient.use_cases import Acting, act, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import AnswerState, WithdrawalFate

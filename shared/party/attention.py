@@ -21,8 +21,7 @@ from shared.exchange.events import NUMBERED, PERMIT
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority
 from shared.kernel.clock import EPOCH, Clock
-from shared.party.origin.store.attention import origin_waits, unclaimed_waits
-from shared.party.origin.store.holds import expired_holds
+from shared.party.origin.store.holds import expired_holds, origin_waits, unclaimed_waits
 from shared.party.questions.store import asked_waits
 from shared.party.recipient.api import Serving, viewed
 from shared.party.waiting import OVERDUE, RANK_MAX, AttentionPage, Mend, Place, Waiting, Waits, owed_act

@@ -28,13 +28,12 @@ from shared.exchange.states import may_come_in, row
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.party.apart import Apart
+from shared.party.apart import Apart, Taking
 from shared.party.attention import Source
 from shared.party.questions.store import PostgresQuestions, raised_waits
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import Acting, carry_out
-from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.instance.app import App

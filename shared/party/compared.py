@@ -1,12 +1,17 @@
-"""What an amendment has changed, field by field: what a record said before beside what it says now. Pure."""
+"""What an amendment has changed, field by field: what a record said before beside what it says now. Pure.
+
+What single acts have said, and which event of a feed each of them belongs to. Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from pydantic import JsonValue
+
+from shared.runtime.database.feed_reading import Numbered
 
 #: What a page shows only unfolded: where something lies, what it looks like to a machine, whose it is.
 _CLOSED: Final = frozenset({"locator", "hashes", "subject_accounts"})
@@ -70,3 +75,32 @@ def _leaves(value: JsonValue | Record, path: tuple[str, ...]) -> Iterator[tuple[
         yield path, "yes" if value else "no"
     elif value is not None:
         yield path, str(value)
+
+
+class Said(NamedTuple):
+    """What one act has said: by whom (None: by the party itself), what it has come to, and its words.
+
+    `types` are the events that may be this act's; None: whichever led to that state.
+    """
+
+    by: str | None
+    state: str
+    words: dict[str, JsonValue]
+    types: Collection[str] | None = None
+
+    def belongs_to(self, event: Numbered) -> bool:
+        if self.types is not None and event.type not in self.types:
+            return False
+        return (self.by, self.state) == (event.by, event.state)
+
+
+def with_words(
+    events: Iterable[Numbered], said: Iterable[Said]
+) -> Iterator[tuple[Numbered, dict[str, JsonValue] | None]]:
+    """Each event with the words of its act: of one party's acts that led to one state, the first to the first."""
+    waiting = list(said)
+    for event in events:
+        its = next((each for each in waiting if each.belongs_to(event)), None)
+        if its is not None:
+            waiting.remove(its)
+        yield event, None if its is None else its.words

@@ -25,8 +25,8 @@ from shared.exchange.act import Subject
 from shared.exchange.events import NUMBERED, PERMIT
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused, not_found
+from shared.party.compared import Said, with_words
 from shared.party.recipient.api import Serving, viewed
-from shared.party.said import Said, with_words
 from shared.runtime.database.feed_reading import Numbered, read_feed, read_subject
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import RowScope

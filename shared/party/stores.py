@@ -1,9 +1,15 @@
-"""What each store of a party does within its transaction, beside reading and writing its own rows."""
+"""What each store of a party does within its transaction, beside reading and writing its own rows.
+
+A record is opened: audit is told, and the people of the party can see who of them it was, by name.
+
+Subjects that messaging asks a service to send again, where the service cannot: the operator's list names them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -11,12 +17,76 @@ import asyncpg
 from shared.contracts.facts import RecordRevealedClear
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.compose import compose_revealed
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
-from shared.party.opened import ShownLook, looks_at, note_look
+from shared.messaging.ports import OperatorKind
+from shared.messaging.streams import Place
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock
+
+
+class ShownLook(NamedTuple):
+    """One opening: when, by whom, in which role, and what for. A machine says no reason, and is called nothing."""
+
+    at: datetime
+    actor: str
+    role: str
+    reason: str | None
+    called: str | None
+
+
+class Opening(Protocol):
+    """Where openings are kept, within the transaction that opens the record."""
+
+    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
+        """Keep it for the people of the party."""
+        ...
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        """Send messages when this transaction commits."""
+        ...
+
+
+async def tell_opened(
+    subject: UUID,
+    opened: RecordRevealedClear,
+    opening: Opening,
+    *,
+    exercise: bool,
+    directory: DirectoryIndex,
+    at: datetime,
+) -> None:
+    """Tell audit, and the people of the party. Raises `Refused("not_found")` for a party that nobody serves."""
+    told = compose_revealed(subject, opened, exercise=exercise, directory=directory, at=at)
+    await opening.note_look(subject, opened, at)
+    await opening.send([told])
+
+
+_NOTE: Final = "INSERT INTO record_look (subject, party, actor, role, reason, at) VALUES ($1, $2, $3, $4, $5, $6)"
+#: So many looks at one record are shown, the newest.
+_SHOWN_MAX: Final = 50
+_LOOKS: Final = """
+SELECT at, actor, role, reason FROM record_look WHERE party = $1 AND subject = $2 ORDER BY number DESC LIMIT $3
+"""
+_CALLED: Final = "SELECT actor, called FROM console_person WHERE party = $1 AND called IS NOT NULL"
+
+
+async def note_look(driver: asyncpg.Connection, subject: UUID, opened: RecordRevealedClear, *, at: datetime) -> None:
+    """Keep one opening. The transaction is bound to who opens it."""
+    await driver.execute(_NOTE, subject, opened.party, opened.actor, opened.role, opened.reason, at)
+
+
+async def looks_at(
+    driver: asyncpg.Connection, kek: KeyEncryptionKey, *, party: str, subject: UUID
+) -> Sequence[ShownLook]:
+    """The newest openings by people and machines of `party`, and of nobody else: the newest first."""
+    rows = await driver.fetch(_LOOKS, party, subject, _SHOWN_MAX)
+    people = await driver.fetch(_CALLED, party) if rows else []
+    called = {kek.actor_id(party, bytes.fromhex(each["actor"])): each["called"] for each in people}
+    return [ShownLook(**dict(each), called=called.get(each["actor"])) for each in rows]
 
 
 class PartyStore:
@@ -52,3 +122,44 @@ class RecordStore(PartyStore):
     async def looks_at(self, party: str, subject: UUID) -> Sequence[ShownLook]:
         """Who of the party has opened it."""
         return await looks_at(self._driver, self._kek, party=party, subject=subject)
+
+
+#: The subject of messages, and the other party on its track.
+TrackItem = tuple[UUID, str]
+
+_LIST: Final = """
+INSERT INTO operator_line (kind, peer, subject) SELECT $1, $2, * FROM unnest($3::uuid[])
+ON CONFLICT ON CONSTRAINT operator_line_once DO UPDATE SET opened_at = now(), closed_at = NULL, closed_by = NULL
+WHERE operator_line.closed_at IS NOT NULL
+"""
+
+
+async def list_items(driver: asyncpg.Connection, items: Sequence[UUID], peer: str) -> None:
+    """Put subjects whose state at this peer a person must look at on the operator's list."""
+    if items:
+        await driver.execute(_LIST, OperatorKind.UNDECIDABLE, peer, sorted({*items}))
+
+
+class ListedTracks:
+    """The tracks of a service whose own subjects are not issued again: each goes on the operator's list."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None:
+        """The peer lacks these subjects, or part of them."""
+        await self._list(items, peer)
+
+    async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None:
+        """The peer does not know that these subjects were withdrawn."""
+        await self._list(items, peer)
+
+    async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
+        """The peer knows that these subjects were withdrawn, and this database does not."""
+        await self._list(items, peer)
+
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+        """No row of this service states the place of a message."""
+
+    async def _list(self, items: Sequence[TrackItem], peer: str) -> None:
+        await list_items(self._driver, [item for item, _ in items], peer)

@@ -29,7 +29,7 @@ POOLS: Final[Mapping[str, str]] = {
     "sign_in": "shared.runtime.admission.budgets:SIGN_IN",
     "api_keys": "shared.runtime.admission.key_table:KEYS_MAX",
     "long_polls": "shared.runtime.database.feed_reading:PLACES_MAX",
-    "intake": "shared.party.origin.use_cases.ways:WAITING_MAX",
+    "intake": "shared.party.origin.use_cases.alarms:WAITING_MAX",
     "checks": "shared.runtime.http.aside:WAITING_MAX",
     "webhooks": "shared.runtime.courier.endpoints:ENDPOINTS_MAX",
     "webhook_sending": "shared.runtime.courier.courier:ADDRESSES_MAX",

@@ -24,9 +24,8 @@ from services.industry import store as industry
 from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
-from shared.party.origin.store import attention, edges, filing, finding, referrals
-from shared.party.recipient.store import attention as at_risk
-from shared.party.recipient.store import items
+from shared.party.origin.store import edges, filing, holds, referrals
+from shared.party.recipient.store import items, listing
 from shared.party.recipient.store.items import PostgresItems
 from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
@@ -60,7 +59,7 @@ _LARGE: Final = frozenset(
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
 #: So many edges, at most two a referral, and their referrals.
-_SENT_ROWS: Final = 4 * finding.LOOKED_AT_MAX
+_SENT_ROWS: Final = 4 * referrals.LOOKED_AT_MAX
 _PARTY = (
     "CASE WHEN i <= 50 THEN 'tiny.example' WHEN i % 10 < 7 THEN 'big.example' ELSE 'p' || (i % 40) || '.example' END"
 )
@@ -244,7 +243,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     for party in (BIG, SMALL, TINY):
         for name, statement, asked in filled_finding.of_items(store.lists, party, begun, end=END, limit=PAGE + 1):
             yield Question(name, statement, asked, _reading(party), _PAGE_ROWS)
-        yield from _waiting("open and at risk", at_risk._WAITING, party)
+        yield from _waiting("open and at risk", listing._WAITING, party)
     yield from _by_itself(service, rows)
     found = f"SELECT *, {items._NAMES}{store.more} FROM received WHERE subject = $1"
     yield Question("one item", found, (one,), _reading(BIG), 4)
@@ -336,7 +335,7 @@ async def timed(database: Database, question: Question, *, times: int) -> list[f
     return taken
 
 
-_ATTENTION: Final = {"edges": attention._EDGES, "referrals": attention._REFERRALS}
+_ATTENTION: Final = {"edges": holds._EDGES, "referrals": holds._REFERRALS}
 #: A table of a page or two, such as a month that has not begun, is read whole and costs nothing.
 _PAGE_OF_ROWS: Final = 20
 #: The end of a partition's name.

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Final
 from uuid import UUID
 
-from shared.party.origin.store import finding
+from shared.party.origin.store import referrals
 from shared.party.recipient.store import listing
 from shared.party.sought import Sought
 from shared.runtime.database.columns import Statement
@@ -51,14 +51,14 @@ def of_referrals(party: str, known: Sequence[object], *, half: int, end: datetim
         for name, since, until in (_EVER, *_periods(end)):
             sought = Sought(None, None, only, since, until)
             bounds = _bounds(2 * half, since, until, end=end)
-            statement, *asked = finding.page_of(party, sought, bounds, state=state, below=below, most=limit)
+            statement, *asked = referrals.page_of(party, sought, bounds, state=state, below=below, most=limit)
             filters = f"state {state or 'any'}, {only or 'any'}, {name}"
             yield f"referrals of {party}, {_from(below)}, {filters}", str(statement), asked
     for name, since, until in _periods(end):
-        yield f"the numbers of {party}, {name}", finding.BOUNDS, (party, since, until)
+        yield f"the numbers of {party}, {name}", referrals.BOUNDS, (party, since, until)
     for reference in known:
         sought = Sought(reference=str(reference))
-        statement, *asked = finding.page_of(party, sought, state=None, below=None, most=limit)
+        statement, *asked = referrals.page_of(party, sought, state=None, below=None, most=limit)
         yield f"a referral of {party} by {reference}", str(statement), asked
 
 
@@ -67,7 +67,7 @@ def of_sent(party: str, *, half: int, end: datetime) -> Asked:
     for to, state, below, only in product(_SENT_TO, (None, "withdrawn"), (None, half), (None, P0)):
         for name, since, until in (_EVER, *_periods(end)):
             sought = Sought(to, None, only, since, until)
-            statement, *asked = finding.sent_of(party, sought, state=state, below=below, most=finding.LOOKED_AT_MAX)
+            statement, *asked = referrals.sent_of(party, sought, state=state, below=below, most=referrals.LOOKED_AT_MAX)
             filters = f"state {state or 'any'}, {only or 'any'}, {name}"
             yield f"referrals of {party} to {to}, {_from(below)}, {filters}", str(statement), asked
 
@@ -77,7 +77,7 @@ _EVER: Final = "ever", None, None
 
 def _bounds(rows: int, since: datetime | None, until: datetime | None, *, end: datetime) -> tuple[int, int]:
     """What `bounds_of_period` finds, nearly: rows are spread evenly over two years."""
-    low, high = finding.EVER
+    low, high = referrals.EVER
     low = low if since is None else rows - int((end - since) / timedelta(days=730) * rows)
     return low, high if until is None else rows - int((end - until) / timedelta(days=730) * rows)
 

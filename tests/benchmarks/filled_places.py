@@ -13,8 +13,8 @@ from uuid import UUID
 
 from shared.exchange.locations import GROUPED_BY
 from shared.party.preservation.domain import MATCHED_MAX
-from shared.party.preservation.store import locations
-from shared.party.recipient.store import places
+from shared.party.preservation.store import preservations
+from shared.party.recipient.store import arriving
 from shared.party.work_items import store as work_items
 
 TABLES: Final = frozenset({"notice_location", "preservation", "preservation_location", "case_location"})
@@ -70,17 +70,17 @@ def _of_party(service: str, party: str, subjects: Sequence[UUID], first: int) ->
     one, limit, page = subjects[1], len(subjects) + 1, 20 * len(subjects)
     lying = [sha256(f"{GROUPED_BY} {party} {n // 3}".encode()).digest() for n in range(first, first + len(subjects))]
     if service == "law_enforcement":
-        yield "cases at one place", places._ALIKE, (one, places.ALIKE_MAX), _AT_ONE
-        tokens = places._TOKENS.rows([places.Token(GROUPED_BY, each) for each in lying])
-        stand, *bound = places._STAND.bind(places=tokens, party=party)
+        yield "cases at one place", arriving._ALIKE, (one, arriving.ALIKE_MAX), _AT_ONE
+        tokens = arriving._TOKENS.rows([arriving.Token(GROUPED_BY, each) for each in lying])
+        stand, *bound = arriving._STAND.bind(places=tokens, party=party)
         yield "whether a hold stands at a place", stand, bound, page
     if service == "industry":
         yield "notices that lead work items", work_items._LEADING, (party, None, limit, GROUPED_BY, None), page
         yield "work items that notices lead", work_items._LED, (party, subjects, GROUPED_BY), page
         yield "where notices lie", work_items._PLACES, (party, subjects, GROUPED_BY), page
         yield "what is open at a place", work_items._OPEN_ITEMS, (party, lying, [1, 2]), page
-        yield "what wants an item kept", locations._UNANSWERED, (one, party, [1]), _AT_ONE
-        yield "which notices a request matches", locations._MATCHES, (one, party, MATCHED_MAX), _AT_ONE
+        yield "what wants an item kept", preservations._UNANSWERED_AT, (one, party, [1]), _AT_ONE
+        yield "which notices a request matches", preservations._MATCHES, (one, party, MATCHED_MAX), _AT_ONE
 
 
 def _spelt(party: str, *statements: str) -> Sequence[str]:

@@ -34,8 +34,8 @@ from shared.messaging.segment_bytes import pack_messages, parse_messages
 from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, track_of
-from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.amendments import revision_place
+from shared.party.origin.store.edge_rows import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.preservation.store.preservations import opened_record, protected_record
 from shared.party.recipient.store.arriving import open_record, seal_record

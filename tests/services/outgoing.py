@@ -16,9 +16,9 @@ from shared.kernel.clock import Clock, SystemClock
 from shared.messaging.composition import RecipientKey, SegmentComposer
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES
-from shared.party.origin.store.tracks import OriginTracks
+from shared.party.origin.store.locations import OriginTracks
 from shared.party.origin.use_cases.again import Law
-from shared.party.tracks import ListedTracks
+from shared.party.stores import ListedTracks
 from shared.runtime.database.journal import Forgotten
 from shared.runtime.database.transactions import Database, LastStep, Session
 from shared.runtime.delivery.control import ControlLetterWriter

@@ -39,7 +39,7 @@ from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail
 from shared.party.origin.records import AnswerAct, OpenEdge, Taken
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.questions.domain import ShownQuestion
+from shared.party.questions.store import ShownQuestion
 from shared.party.recipient.domain import Item, written
 from shared.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
 from tests.architecture.source import ROOT

@@ -19,8 +19,8 @@ from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import AgencyDoor
 from shared.kernel.authority import Role
 from shared.messaging.acks import ACK_PAUSE
-from shared.party.origin.store.tracks import OriginTracks
-from shared.party.tracks import ListedTracks
+from shared.party.origin.store.locations import OriginTracks
+from shared.party.stores import ListedTracks
 from shared.runtime.database.transactions import Database
 from tests.services.doors import asking, door, serving
 from tests.services.hotline.origin import KEK, Origin

@@ -12,7 +12,7 @@ from services.industry.ports import ShownNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
 from shared.party.console.subjects import Beside, SubjectKind
-from shared.party.recipient.records import ShownItem
+from shared.party.recipient.domain import ShownItem
 from shared.party.work_items.store import PostgresWorkItems
 
 

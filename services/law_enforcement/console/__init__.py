@@ -14,7 +14,7 @@ from shared.contracts.referral import ReferralRecord
 from shared.exchange.prepare import Documents
 from shared.party.compared import Comparison, Record, compared
 from shared.party.console.subjects import SubjectKind
-from shared.party.recipient.records import ShownItem
+from shared.party.recipient.domain import ShownItem
 from shared.party.recipient.use_cases import Acting
 
 FOLDERS: Final = (__file__,)

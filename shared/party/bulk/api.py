@@ -16,10 +16,9 @@ from shared.contracts.base import Contract
 from shared.exchange.act import Subject
 from shared.exchange.states import personal
 from shared.kernel.errors import Refused
-from shared.party.bulk.domain import Line
-from shared.party.bulk.store import KeyedLine, LineKeys
+from shared.party.beside import PostedBody, read_list
+from shared.party.bulk.store import KeyedLine, Line, LineKeys
 from shared.party.bulk.use_cases import act_on_many
-from shared.party.posted import PostedBody, read_list
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope, Session

@@ -17,9 +17,8 @@ from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
-from shared.party.bulk.domain import Line, groups
-from shared.party.recipient.domain import Item, ItemKey
-from shared.party.recipient.records import ItemAct
+from shared.party.bulk.store import Line, groups
+from shared.party.recipient.domain import Item, ItemAct, ItemKey
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import Acting, ActOn
 

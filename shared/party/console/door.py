@@ -10,9 +10,7 @@ from shared.exchange.act import Subject
 from shared.exchange.states import LOOKING, row
 from shared.kernel.authority import Authority
 from shared.party.attention import Attention, Source
-from shared.party.console.hooks import HookPages
-from shared.party.console.lists import ListPages
-from shared.party.console.live import Live
+from shared.party.console.lists import HookPages, ListPages, Live
 from shared.party.console.preservations import PLACE, PreservationPages
 from shared.party.console.subjects import SubjectKind, SubjectPages
 from shared.party.events import DueList, Events

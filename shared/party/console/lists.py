@@ -1,18 +1,68 @@
-"""Pages of what needs a person, and of what falls due."""
+"""Pages of what needs a person, and of what falls due.
+
+What tells an open page that something is new: the party's feed, as server-sent events (HTML standard, §9.2).
+
+Pages of the addresses to which a party has its events sent: what came of each attempt, and sending again.
+
+Pages of a provider's work items: open notices of several notifiers about one location, answered at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
+from uuid import UUID
 
 from starlette.responses import Response
 
-from shared.exchange.act import Subject
+from shared.exchange.act import ACTORS, Act, Subject
+from shared.kernel.errors import Refused
 from shared.party.attention import Attention
-from shared.party.console.live import Live
-from shared.party.events import DueList
+from shared.party.console.forms import chosen_act, done_once
+from shared.party.events import Asked as AskedOfFeed
+from shared.party.events import DueList, Events
+from shared.party.webhooks import Doing, Registration, Replay, WebhookRoutes, WebhookSecret
+from shared.party.work_items.api import TAKES, WorkAnswered, WorkRoutes
 from shared.runtime.console.asked import Asked
-from shared.runtime.console.frame import ROOT, Frame
+from shared.runtime.console.forms import inputs_of, labels_of, problems_of, read_inputs
+from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
+from shared.runtime.http.edge import read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.paging import BIGINT_MAX
+
+#: A page's question is held open so long; then the browser asks again by itself, after the pause that it is told.
+WAIT_S: Final = 25
+RETRY_MS: Final = 2000
+_EVENTS_MAX: Final = 50
+
+
+class Live:
+    """The stream, and where a page begins to listen."""
+
+    def __init__(self, frame: Frame, events: Events) -> None:
+        self._events = events
+        frame.stream("/live", self._stream)
+
+    async def last(self, identity: Identity) -> int | None:
+        """The number of the party's last event: a page that is made now shows all up to it. None: nothing to hear."""
+        try:
+            return (await self._events.page(identity, AskedOfFeed(limit=1))).last
+        except Refused:
+            return None
+
+    async def _stream(self, asked: Asked) -> Response:
+        said = asked.request.headers.get("last-event-id") or asked.query("after") or "0"
+        after = int(said) if said.isascii() and said.isdecimal() and len(said) < 19 else 0
+        try:
+            found = await self._events.page(asked.identity, AskedOfFeed(after=after, limit=_EVENTS_MAX, wait=WAIT_S))
+            news = "".join(f"id: {each.number}\nevent: news\ndata: {each.subject}\n\n" for each in found.items)
+        except Refused as error:
+            if error.code != "feed_began_anew":
+                raise
+            news = "id: 0\nevent: news\ndata: all\n\n"
+        headers = dict(HEADERS) | {"Cache-Control": "no-store"}
+        return Response(f"retry: {RETRY_MS}\n\n{news}", media_type="text/event-stream", headers=headers)
+
 
 ROWS_OF_A_PAGE: Final = 25
 #: The ranks of the list: a child at risk alone, or all.
@@ -48,3 +98,138 @@ class ListPages:
         page = await self._due.page(asked.identity, asked.query("cursor"), ROWS_OF_A_PAGE)
         sent = [path for kind, path in self._places.items() if kind != Subject.REFERRAL]
         return self._frame.page(asked, "due.html", {"listed": page, "after": after, "sent": sent[0] if sent else None})
+
+
+PATH: Final = f"{ROOT}/webhooks"
+_ATTEMPTS: Final = 50
+
+
+class HookPages:
+    """What the pages do; roles are asked for by the use cases."""
+
+    def __init__(self, frame: Frame, routes: WebhookRoutes) -> None:
+        self._frame = frame
+        self._routes = routes
+        frame.get("/webhooks", self._list)
+        frame.post("/webhooks", self._register)
+        frame.get("/webhooks/{id}", self._one)
+        frame.post("/webhooks/{id}/replay", self._replay)
+        frame.post("/webhooks/{id}/trigger", self._trigger)
+        frame.post("/webhooks/{id}/rotate", self._rotate)
+        frame.post("/webhooks/{id}/remove", self._remove)
+
+    async def _list(self, asked: Asked) -> Response:
+        return await self._listed(asked)
+
+    async def _register(self, asked: Asked) -> Response:
+        try:
+            said = read_model(Registration, read_inputs(Registration, asked.form))
+            answer = await self._done(asked, "submit", said.spelt(), doing=self._routes.registering(said))
+        except Refused as error:
+            if error.code == "forbidden":
+                raise
+            return await self._listed(asked, status=error.status, problems=problems_of(error))
+        return await self._listed(asked, secret=await self._routes.shown(asked.identity, answer))
+
+    async def _listed(
+        self,
+        asked: Asked,
+        *,
+        status: int = 200,
+        problems: list[tuple[str, str]] | None = None,
+        secret: WebhookSecret | None = None,
+    ) -> Response:
+        views = {
+            "listed": await self._routes.list(asked.identity),
+            "inputs": inputs_of(Registration) if asked.identity.role in ACTORS else (),
+            "problems": problems or [],
+            "secret": secret,
+        }
+        return self._frame.page(asked, "webhooks.html", views, status=status)
+
+    async def _one(self, asked: Asked) -> Response:
+        return await self._shown(asked, asked.id())
+
+    async def _shown(self, asked: Asked, webhook_id: UUID, *, secret: WebhookSecret | None = None) -> Response:
+        identity = asked.identity
+        views = {
+            "it": await self._routes.show(identity, webhook_id),
+            "deliveries": await self._routes.deliveries(identity, webhook_id, before=BIGINT_MAX, limit=_ATTEMPTS),
+            "may_act": identity.role in ACTORS,
+            "secret": secret,
+            "done": asked.query("done"),
+        }
+        return self._frame.page(asked, "webhook.html", views)
+
+    async def _replay(self, asked: Asked) -> Response:
+        said = read_model(Replay, read_inputs(Replay, asked.form))
+        await self._done(asked, "replay", said.spelt(), doing=self._routes.replaying(asked.id(), said))
+        return turned_to(f"{PATH}/{asked.id()}?done=replay")
+
+    async def _trigger(self, asked: Asked) -> Response:
+        await self._done(asked, "trigger", b"", doing=self._routes.triggering(asked.id()))
+        return turned_to(f"{PATH}/{asked.id()}?done=test")
+
+    async def _rotate(self, asked: Asked) -> Response:
+        answer = await self._done(asked, "rotate", b"", doing=self._routes.rotating(asked.id()))
+        return await self._shown(asked, asked.id(), secret=await self._routes.shown(asked.identity, answer))
+
+    async def _remove(self, asked: Asked) -> Response:
+        await self._routes.remove(asked.identity, asked.id())
+        return turned_to(PATH)
+
+    async def _done(self, asked: Asked, action: str, body: bytes, *, doing: Doing) -> bytes:
+        """An act, once for the form that it was sent from; what is stored of its answer."""
+        done = self._routes.done(asked.identity, doing)
+        return await done_once(asked, self._routes.serving.acts, action, doing=done, roles=ACTORS, body=body)
+
+
+PLACE: Final = "work-items"
+
+
+class WorkPages:
+    """What the pages do. `last` is where a page begins to listen for news."""
+
+    def __init__(self, frame: Frame, routes: WorkRoutes, *, last: Callable[[Identity], Awaitable[int | None]]) -> None:
+        self._frame = frame
+        self._routes = routes
+        self._last = last
+        self._acts = {row.name: row for row in TAKES}
+        frame.get(f"/{PLACE}", self._list)
+        frame.get(f"/{PLACE}/{{id}}", self._one)
+        frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
+
+    async def _list(self, asked: Asked) -> Response:
+        after = await self._last(asked.identity)
+        found = await self._routes.page(asked.identity, asked.query("cursor"), ROWS_OF_A_PAGE)
+        return self._frame.page(asked, "work.html", {"listed": found, "after": after})
+
+    async def _one(self, asked: Asked) -> Response:
+        return await self._shown(asked)
+
+    async def _shown(
+        self, asked: Asked, *, status: int = 200, refused: str = "", problem: Refused | None = None
+    ) -> Response:
+        found = await self._routes.show(asked.identity, asked.id())
+        acts = [(row, inputs_of(takes)) for row, takes in TAKES.items() if asked.identity.role in row.roles]
+        inputs = next((each for row, each in acts if row.name == refused), ())
+        problems = [] if problem is None else problems_of(problem, inputs)
+        views = {"it": found, "acts": acts, "refused": refused, "problems": problems, "labels": labels_of(inputs)}
+        return self._frame.page(asked, "work_item.html", views, status=status)
+
+    async def _act(self, asked: Asked) -> Response:
+        """Each notice alone: one that is refused holds up no other."""
+        row = chosen_act(asked, self._acts)
+        try:
+            answered = await self._done(asked, row)
+        except Refused as error:
+            if error.status in (403, 404):
+                raise
+            return await self._shown(asked, status=error.status, refused=row.name, problem=error)
+        return self._frame.page(asked, "work_done.html", {"row": row, "results": answered.results})
+
+    async def _done(self, asked: Asked, row: Act) -> WorkAnswered:
+        said = read_model(TAKES[row], read_inputs(TAKES[row], asked.form))
+        doing, acts = self._routes.doing(row, asked.id(), said, identity=asked.identity), self._routes.acts
+        answer = await done_once(asked, acts, row.name, doing=doing, roles=row.roles, body=said.spelt(), status=200)
+        return WorkAnswered.model_validate_json(answer)

@@ -19,8 +19,7 @@ from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
 from shared.party.console.forms import chosen_act, chosen_state, done_once, read_reason, read_said, spelt
-from shared.party.console.live import Live
-from shared.party.opened import ShownLook, looks_at
+from shared.party.console.lists import Live
 from shared.party.preservation.api import PreservationRoutes, XmlResponse
 from shared.party.preservation.domain import (
     LookedPreservation,
@@ -36,6 +35,7 @@ from shared.party.preservation.use_cases import (
     look_at_preservation,
     show_preservation,
 )
+from shared.party.stores import ShownLook, looks_at
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to

@@ -26,16 +26,14 @@ from shared.party.console.forms import (
     read_said,
     spelt,
 )
-from shared.party.console.live import Live
+from shared.party.console.lists import Live
 from shared.party.finding import sought_in
-from shared.party.opened import ShownLook, looks_at
-from shared.party.questions.domain import ShownQuestion
-from shared.party.questions.store import PostgresQuestions
+from shared.party.questions.store import PostgresQuestions, ShownQuestion
 from shared.party.recipient.api import Serving
-from shared.party.recipient.domain import RecipientKind
-from shared.party.recipient.records import Page, ShownItem
+from shared.party.recipient.domain import Page, RecipientKind, ShownItem
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import Acting, ActOn, list_items, look_at_item, show_evidence, show_item
+from shared.party.stores import ShownLook, looks_at
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to

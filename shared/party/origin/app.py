@@ -17,8 +17,8 @@ from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.bus import OriginBus, OriginTimers
-from shared.party.origin.store.attention import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
+from shared.party.origin.store.holds import keep_alarm
 from shared.party.origin.store.locations import Locations
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms

@@ -16,21 +16,19 @@ from shared.exchange.reads import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.party.apart import Apart, apart_from_others
+from shared.party.apart import Apart, Key, Taking, apart_from_others
 from shared.party.origin.records import Receipted
+from shared.party.origin.store.amendments import PostgresReviews
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds, PostgresPlanned
 from shared.party.origin.store.referrals import PostgresMissing
-from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
 from shared.party.origin.use_cases.again import BATCH, DUE_MAX, DecideAgain, IssuePlanned, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.holds import Holding
-from shared.party.origin.use_cases.questions import Asked
-from shared.party.origin.use_cases.reviews import EXPIRED_MAX, expire_referrals
+from shared.party.origin.use_cases.questions import EXPIRED_MAX, Asked, expire_referrals
 from shared.party.origin.use_cases.transfers import Claiming, suggest_contacts
 from shared.party.questions.store import PostgresQuestions
-from shared.party.taking import Key, Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import Settlement, Unit

@@ -29,7 +29,7 @@ from shared.party.preservation.domain import (
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.preservation.use_cases import Acting, act, ask, export, list_preservations, show_preservation
 from shared.party.recipient.api import Answering, Serving, viewed
-from shared.party.recipient.store.places import HeldPlaces
+from shared.party.recipient.store.arriving import HeldPlaces
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity

@@ -24,7 +24,6 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import coarse_uuid7, uuid4
-from shared.party.opened import tell_opened
 from shared.party.preservation.domain import (
     Done,
     LookedPreservation,
@@ -41,6 +40,7 @@ from shared.party.preservation.domain import (
     received,
 )
 from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.party.stores import tell_opened
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.preservation import PreservationAnswer, PreservationKind

@@ -7,8 +7,7 @@ from starlette.responses import Response
 
 from shared.exchange.events import NUMBERED, PERMIT
 from shared.kernel.authority import Authority
-from shared.party.questions.domain import QuestionPage
-from shared.party.questions.store import PostgresQuestions
+from shared.party.questions.store import PostgresQuestions, QuestionPage
 from shared.party.recipient.api import Serving, viewed
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity

@@ -1,4 +1,7 @@
-"""The HTTP door of a recipient: what its service's routes do. The routes stand in the service, with their words."""
+"""The HTTP door of a recipient: what its service's routes do. The routes stand in the service, with their words.
+
+What a recipient's routes stand on, taken from the machinery.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,7 @@ from shared.exchange.act import Act
 from shared.exchange.evidence import Witness
 from shared.exchange.states import personal
 from shared.kernel.clock import Clock
-from shared.party.recipient.domain import RecipientKind
-from shared.party.recipient.records import Page
+from shared.party.recipient.domain import Page, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import Acting, ActOn, list_items, show_evidence, show_item
 from shared.routing.directory_index import DirectoryIndex
@@ -26,8 +28,9 @@ from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_json, read_model
-from shared.runtime.http.identity import Identity
+from shared.runtime.http.identity import Identity, identified
 from shared.runtime.http.openapi import does
+from shared.runtime.instance.machinery import Machinery
 
 #: A route that does an act: it names its subject in the path, and takes the request for body and idempotency key.
 Answering = Callable[[UUID, Request, Identity], Awaitable[Response]]
@@ -131,3 +134,19 @@ def add_acts(
 def viewed(view: Contract) -> Response:
     """The answer to a look: what was stored, without what it leaves open."""
     return Response(view.model_dump_json(exclude_unset=True), media_type="application/json")
+
+
+def serving(machinery: Machinery) -> Serving:
+    """What the routes of every kind of item stand on."""
+    return Serving(
+        database=machinery.database,
+        acts=machinery.acts(),
+        identified=identified(machinery.api_keys, machinery.budgets),
+        kek=machinery.keys.kek,
+        directory=machinery.directory,
+        clock=machinery.clock,
+        witness=Witness(machinery.instance, machinery.keys.signing),
+        owe=machinery.budgets.owe,
+        listener=machinery.listener,
+        address_rules=machinery.address_rules(),
+    )

@@ -1,10 +1,13 @@
-"""What every recipient decides about items that others send it: when one begins or moves, what an act says. Pure."""
+"""What every recipient decides about items that others send it: when one begins or moves, what an act says. Pure.
+
+What a recipient's store gives and takes: views of items and holds, acts, leases and passed cases.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -18,13 +21,14 @@ from shared.contracts.answers import (
     Reinstatement,
     WithdrawalAnswer,
 )
-from shared.contracts.base import Contract
+from shared.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.holds import HoldState
 from shared.contracts.items import AnsweredSoFar
-from shared.contracts.referral import NoticeRecord, ReferralRecord
+from shared.contracts.referral import NoticeRecord, ReferralRecord, Revision
 from shared.contracts.registry import MessageType
 from shared.contracts.transfers import AssessedItems, ClaimGrantedClear, OfferFindings, TransferOfferedClear
 from shared.exchange import findings, items
-from shared.exchange.act import Act, Offered, Subject, Track
+from shared.exchange.act import Act, CaseState, Offered, Subject, Track
 from shared.exchange.acts import AMEND
 from shared.exchange.items import Said
 from shared.exchange.message import Received
@@ -33,7 +37,11 @@ from shared.exchange.words import after_amendment, folded, handed
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
+from shared.party.sought import EVERYTHING, Sought
 from shared.vocabulary.answers import AnswerState, ItemFound, WithdrawalFate
+from shared.vocabulary.holds import HoldBasis, HoldScope
+from shared.vocabulary.referral import PriorityLevel
+from shared.vocabulary.routing import Purpose
 
 #: An item is known by its subject (referral or notice id) and the party it was sent to.
 ItemKey = tuple[UUID, str]
@@ -268,3 +276,122 @@ def _answered(recipient: RecipientKind, item: Item, message: Received, *, again:
     taken_up = recipient.subject is Subject.CASE and again.answer in _TAKEN_UP
     known = ({"accepted_at": rfc3339(message.sent_at)} if taken_up else {}) | dict(item.said)
     return replace(item, state=state, acts=again.number, told=again.number, said=known | said)
+
+
+class ShownItem(Contract):
+    """What a party is shown of each item, whatever its kind. `revision` is the one that stands, of a notice its own."""
+
+    purpose: Purpose
+    revision: Revision
+    exercise: Flag
+    received_at: Instant
+    priority: PriorityLevel | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a list asks for: at most `limit` items in `state` (None: in any), from `cursor` on, of what is `sought`.
+
+    `claimed_by` is the person whose claims alone are wanted, by an opaque name.
+    """
+
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 50
+    sought: Sought = EVERYTHING
+    claimed_by: str | None = None
+
+
+class ItemAct(NamedTuple):
+    """An act on an item: the state that it leads to, and what was said, in the clear and sealed."""
+
+    item: Item
+    following: str
+    clear: Contract
+    sealed: Contract | None = None
+
+
+class AskedHold(Contract):
+    """A hold that this agency has asked for. `not_after` is until when the origin holds, null while it has not said.
+
+    `held` notices wait, `issued` went before; of one that came too late, the last at `issued_at`.
+    """
+
+    hold: Uuid
+    referral_id: Uuid
+    origin: PartyId
+    scope: HoldScope
+    basis: HoldBasis
+    state: HoldState
+    asked_at: Instant
+    asked_until: EventTime
+    not_after: EventTime | None
+    held: int | None
+    issued: int | None
+    issued_at: Instant | None
+    ended_at: Instant | None
+
+
+class HoldPage(Contract):
+    """The agency's holds, newest first."""
+
+    items: tuple[AskedHold, ...]
+    next: NextCursor
+
+
+class AlikeCase(Contract):
+    """Another open case of the agency at the same place, whoever has offered it. `held`: a hold of it stands."""
+
+    referral_id: Uuid
+    origin: PartyId
+    state: CaseState
+    held: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold that its origin holds or has not answered, and when it ends as things stand."""
+
+    hold_id: UUID
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The `number`th lease of a case. `actor` has it until `until`; nobody has one that was handed over to nobody."""
+
+    number: int
+    actor: str | None
+    until: datetime
+
+    def stands(self, at: datetime) -> bool:
+        """Whether anybody has the case by it. At its end it is over: then whoever comes first may act."""
+        return self.actor is not None and at < self.until
+
+    def keeps(self, actor: str, at: datetime) -> bool:
+        """Whether this actor has to wait for another."""
+        return self.stands(at) and self.actor != actor
+
+
+#: Before anybody has claimed a case.
+UNCLAIMED = Lease(0, None, datetime.min.replace(tzinfo=UTC))
+
+
+def claimed() -> Refused:
+    """Another one has the case. Who that is, and until when, is in the list of cases, and not in an error."""
+    return Refused("case_claimed", "another officer has it: claimed_until says how long", status=409)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedCase:
+    """A case that went by a message: on which edge the other agency was to answer, and as what it `stood` before.
+
+    `urgent`: a child is at risk, as its record stands.
+    """
+
+    message_id: UUID
+    referral_id: UUID
+    party: str
+    edge_id: UUID
+    stood: str
+    urgent: bool = False

@@ -43,11 +43,20 @@ from shared.exchange.states import answer_of, follow
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.opened import tell_opened
-from shared.party.questions.domain import Between
-from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
-from shared.party.recipient.records import Page, ShownItem
+from shared.party.questions.store import Between
+from shared.party.recipient.domain import (
+    Item,
+    ItemKey,
+    Page,
+    RecipientKind,
+    ShownItem,
+    applied,
+    require_role,
+    words_of,
+    written,
+)
 from shared.party.recipient.store.items import PostgresItems
+from shared.party.stores import tell_opened
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import AnswerState, WithdrawalFate

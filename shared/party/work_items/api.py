@@ -18,8 +18,9 @@ from shared.kernel.errors import Refused
 from shared.party.bulk.api import BatchTransaction
 from shared.party.bulk.use_cases import Outcome, act_on_many
 from shared.party.recipient.api import ItemRoutes, viewed
-from shared.party.work_items.domain import (
+from shared.party.work_items.store import (
     MEMBERS_MAX,
+    PostgresWorkItems,
     WorkDisowning,
     WorkItem,
     WorkItemPage,
@@ -27,7 +28,6 @@ from shared.party.work_items.domain import (
     lines_of,
     require_look,
 )
-from shared.party.work_items.store import PostgresWorkItems
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_json, read_model

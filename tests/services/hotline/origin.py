@@ -29,9 +29,9 @@ from shared.party.origin.api.checking import Checked, Posted, check_posted
 from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.domain import Request, Submission
-from shared.party.origin.store.attention import keep_alarm
+from shared.party.origin.store.amendments import ERASE_AGAIN
 from shared.party.origin.store.filing import PostgresFilings
-from shared.party.origin.store.reviews import ERASE_AGAIN
+from shared.party.origin.store.holds import keep_alarm
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shared.kernel.errors import Unavailable
+from shared.party.apart import Taking
 from shared.party.origin import bus
-from shared.party.taking import Taking
 from shared.runtime.watch.aside import PAUSE_MAX
 from shared.runtime.watch.metrics import REGISTRY
 from tests.services.hotline.origin import Origin

@@ -21,7 +21,7 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.party.attention import Attention, Source
-from shared.party.origin.store.attention import origin_waits
+from shared.party.origin.store.holds import origin_waits
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason

@@ -11,8 +11,8 @@ from shared.contracts.answers import CaseAcceptedClear, CaseDeclinedClear
 from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
+from shared.party.apart import Taking
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.taking import Taking
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.referral import WithdrawalReason

@@ -17,11 +17,11 @@ from shared.exchange.accept import accept_batch
 from shared.exchange.message import Draft
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Unavailable
+from shared.party.apart import Taking
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DUE_MAX, DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.taking import Taking
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import APPLYING, KEK, Origin

@@ -11,7 +11,7 @@ import pytest
 
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
-from shared.party.origin.store import finding
+from shared.party.origin.store import referrals
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
@@ -83,7 +83,7 @@ async def test_what_is_rare_among_what_a_party_was_sent_is_found_over_short_page
     today: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So one page never looks at more than it may, and says that more follows."""
-    monkeypatch.setattr(finding, "LOOKED_AT_MAX", 3)
+    monkeypatch.setattr(referrals, "LOOKED_AT_MAX", 3)
     rare = await today.file()
     await today.withdraw(rare, WithdrawalReason.FILED_IN_ERROR)
     later = [await today.file() for _ in range(7)]

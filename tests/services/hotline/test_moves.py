@@ -15,9 +15,9 @@ from shared.exchange.message import Draft, Received
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
+from shared.party.apart import Taking
 from shared.party.origin import bus
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.taking import Taking
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome

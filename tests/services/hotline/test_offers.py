@@ -14,7 +14,7 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.records import Page
+from shared.party.recipient.domain import Page
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import list_items, show_item
 from shared.runtime.database.transactions import Database

@@ -14,7 +14,7 @@ from shared.contracts.holds import ShownHold
 from shared.contracts.registry import MessageType
 from shared.exchange.origin import ANSWERS, ReferralState
 from shared.party.origin.domain import AnswerDetail, Delivery, SentEdge, Tick, ticks
-from shared.party.questions.domain import ShownQuestion
+from shared.party.questions.store import ShownQuestion
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 
 #: What an answer is about: the origin keeps it beside the answer. What holds say stands with the referral's holds.

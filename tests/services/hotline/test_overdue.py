@@ -13,7 +13,7 @@ from shared.exchange.act import Subject
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.party.attention import Attention, Source, overdue
-from shared.party.origin.store.attention import origin_waits
+from shared.party.origin.store.holds import origin_waits
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity

@@ -13,7 +13,7 @@ from shared.contracts.registry import CASE_CAME_BACK, CASE_REFERRED, QUESTION_AS
 from shared.exchange.message import Received
 from shared.exchange.questions import LAPSES_AFTER
 from shared.kernel.authority import Role
-from shared.party.origin.store.acts import referral_words
+from shared.party.origin.store.edge_rows import referral_words
 from shared.party.origin.store.holds import PostgresHolds
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.agencies import CaseReferReason

@@ -19,7 +19,7 @@ from shared.guard.edition import passed
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.origin.use_cases import reviews
+from shared.party.origin.use_cases import questions
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_attention import about
@@ -124,7 +124,7 @@ async def test_without_the_look_at_who_filed_it_one_person_would_do(
     origin: Origin, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
     """The control of the test below: nothing else stands in the way."""
-    monkeypatch.setattr(reviews, "require_another", lambda *_: None)
+    monkeypatch.setattr(questions, "require_another", lambda *_: None)
     referral_id = await unreleased(client)
     assert (await review(client, referral_id, act, actor=ACTOR)).status_code == 202
 

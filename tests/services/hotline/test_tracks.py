@@ -15,7 +15,7 @@ import pytest
 from shared.contracts.registry import NOTICE_WITHDRAWN
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid7
-from shared.party.origin.store.tracks import OriginTracks
+from shared.party.origin.store.locations import OriginTracks
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin

@@ -11,7 +11,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import TransferStands
 from shared.party.origin.records import Held
-from shared.party.origin.store.attention import unclaimed_waits
+from shared.party.origin.store.holds import unclaimed_waits
 from shared.party.origin.use_cases.referrals import Letters
 from shared.party.origin.use_cases.transfers import told_again
 from shared.party.waiting import Place

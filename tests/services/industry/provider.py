@@ -41,11 +41,13 @@ def disowning(suggested: str | None, *numbers: int) -> NoticeDisowning:
 class DecidedAgain(DecideAgain):
     """Only notes which messages it was given."""
 
+    given: list[UUID]
+
     def __init__(self) -> None:
-        self.given: list[UUID] = []
+        object.__setattr__(self, "given", [])  # it is frozen
 
     async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
-        self.given += message_ids
+        self.given.extend(message_ids)
 
 
 class Providers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.contracts.answers import Reinstatement, ReinstateStatement
 from shared.contracts.items import CHECKS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX
 from shared.kernel.ids import uuid7
-from shared.party.recipient.records import Page
+from shared.party.recipient.domain import Page
 from shared.vocabulary.answers import ItemFound, ReinstateReason
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import as_told

@@ -16,7 +16,7 @@ from shared.exchange.locations import FORMS
 from shared.guard.edition import own
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.preservation.store.locations import ProviderPreservations, tokens
+from shared.party.preservation.store.preservations import ProviderPreservations, tokens
 from tests.services.deliveries import OTHER_HOTLINE, PROVIDER, issued
 from tests.services.doors import asking
 from tests.services.industry.provider import KEK, Providers

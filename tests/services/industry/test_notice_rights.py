@@ -9,7 +9,7 @@ from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.records import Page
+from shared.party.recipient.domain import Page
 from shared.party.recipient.use_cases import Acting, list_items, show_item
 from shared.vocabulary.answers import NoticeAction
 from tests.services.deliveries import (

@@ -26,7 +26,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.preservation.store.locations import ProviderPreservations, tokens
+from shared.party.preservation.store.preservations import ProviderPreservations, tokens
 from shared.party.preservation.use_cases import Acting, act
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit

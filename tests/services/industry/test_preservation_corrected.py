@@ -18,7 +18,7 @@ from shared.exchange.states import Standing, row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.preservation.store.locations import ProviderPreservations
+from shared.party.preservation.store.preservations import ProviderPreservations
 from shared.routing.clocks import Did, Law, Step, runs
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.law import ClockEvent

@@ -19,9 +19,9 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.bulk.domain import Line
+from shared.party.bulk.store import Line
 from shared.party.bulk.use_cases import act_on_many
-from shared.party.preservation.store.locations import ProviderPreservations
+from shared.party.preservation.store.preservations import ProviderPreservations
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.catalogue import find_differences, read_catalogue
 from shared.runtime.database.transactions import RowScope, Session

@@ -17,7 +17,7 @@ from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.recipient.records import Page
+from shared.party.recipient.domain import Page
 from shared.runtime.database import feed
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, Session, write_late

@@ -16,8 +16,8 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.attention import Attention, Source
-from shared.party.recipient.records import Page
-from shared.party.recipient.store.attention import items_waiting
+from shared.party.recipient.domain import Page
+from shared.party.recipient.store.listing import items_waiting
 from shared.party.sought import Sought
 from shared.party.waiting import AttentionPage
 from shared.runtime.http.identity import Identity

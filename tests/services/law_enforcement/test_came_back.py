@@ -25,10 +25,9 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.recipient.records import AskedHold
-from shared.party.recipient.store.holds import ended_holds
-from shared.party.recipient.store.passing import cases_back
-from shared.party.recipient.store.places import HeldPlaces
+from shared.party.recipient.domain import AskedHold
+from shared.party.recipient.store.arriving import HeldPlaces
+from shared.party.recipient.store.passing import cases_back, ended_holds
 from shared.party.recipient.use_cases import Acting
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope

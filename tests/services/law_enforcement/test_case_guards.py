@@ -9,7 +9,7 @@ from shared.contracts.answers import Acceptance, CaseAcceptedClear, CaseRecord, 
 from shared.kernel.authority import Role
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.records import ItemAct
+from shared.party.recipient.domain import ItemAct
 from shared.party.recipient.store.items import PostgresItems
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown

@@ -11,7 +11,7 @@ from shared.contracts.answers import (
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.records import Page
+from shared.party.recipient.domain import Page
 from shared.party.recipient.use_cases import Acting, list_items, show_item
 from tests.services.deliveries import (
     AGENCY,

@@ -13,7 +13,7 @@ from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.party.recipient.store.contacts import contacts_waiting
+from shared.party.recipient.store.listing import contacts_waiting
 from shared.party.waiting import Place, Waits
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.agencies import ContactGround

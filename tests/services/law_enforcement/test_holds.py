@@ -20,7 +20,7 @@ from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE,
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.store.holds import ended_holds
+from shared.party.recipient.store.passing import ended_holds
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope

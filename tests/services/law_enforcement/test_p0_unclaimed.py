@@ -18,7 +18,7 @@ from shared.exchange.act import CaseState
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.party.attention import Attention, Source
-from shared.party.recipient.store.leases import cases_waiting
+from shared.party.recipient.store.listing import cases_waiting
 from shared.party.waiting import Waiting
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope

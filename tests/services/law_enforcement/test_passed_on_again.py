@@ -14,8 +14,7 @@ from shared.exchange.accept import accept
 from shared.exchange.message import Draft, Received
 from shared.exchange.passed import bound
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import Item, applied
-from shared.party.recipient.records import PassedCase
+from shared.party.recipient.domain import Item, PassedCase, applied
 from shared.vocabulary.agencies import CaseReferReason
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World, world

@@ -24,7 +24,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import PostgresPreservations
-from shared.party.recipient.store.places import HeldPlaces
+from shared.party.recipient.store.arriving import HeldPlaces
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason, WithdrawalFate

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.kernel.ids import uuid7
-from shared.party.tracks import ListedTracks
+from shared.party.stores import ListedTracks
 from tests.services.law_enforcement.agency import Agencies
 
 _LINES = "SELECT kind, peer, closed_at IS NULL AS is_open FROM operator_line WHERE subject = $1"

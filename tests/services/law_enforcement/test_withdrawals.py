@@ -18,7 +18,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.by_rule import ByRule, Withdrawals
-from shared.party.recipient.store.erasing import ERASED_RECEIVED
+from shared.party.recipient.store.arriving import ERASED_RECEIVED
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Erased, Journal
 from shared.runtime.database.transactions import RowScope

@@ -35,7 +35,7 @@ from shared.exchange.words import after_amendment, folded
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient.domain import Item, RecipientKind, applied, words_of, written
-from shared.party.recipient.store.views import words
+from shared.party.recipient.store.listing import words
 from shared.vocabulary.answers import (
     ActionReason,
     AnswerState,

@@ -7,8 +7,7 @@ import pytest
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.party.apart import Apart
-from shared.party.taking import Taking
+from shared.party.apart import Apart, Taking
 from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.health import Check
 from tests.support.builders import AT

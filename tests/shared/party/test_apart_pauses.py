@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.party.apart import Apart
-from shared.party.taking import Taking
+from shared.party.apart import Apart, Taking
 from shared.runtime.watch.aside import FIRST_PAUSE, SetAside
 from tests.support.builders import AT
 

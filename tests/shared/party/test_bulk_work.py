@@ -7,7 +7,7 @@ import pytest
 from shared.exchange.act import Act, Subject
 from shared.exchange.states import personal
 from shared.kernel.ids import uuid7
-from shared.party.bulk.domain import Line
+from shared.party.bulk.store import Line
 
 #: What is said of two items by each act that says something of items.
 OF_TWO = {

@@ -10,9 +10,9 @@ import pytest
 
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid7
+from shared.party.apart import Taking
 from shared.party.origin.records import Met
 from shared.party.origin.use_cases.transfers import suggest_contacts
-from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import world

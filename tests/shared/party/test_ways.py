@@ -11,8 +11,8 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.beside import REST
 from shared.party.origin.domain import Reply, Request, Submission
-from shared.party.origin.use_cases import ways
-from shared.party.origin.use_cases.ways import (
+from shared.party.origin.use_cases import alarms
+from shared.party.origin.use_cases.alarms import (
     ANSWER_S_MAX,
     DENSE_PER_S,
     DENSE_WAITING_MAX,
@@ -73,8 +73,8 @@ async def test_whoever_takes_waits_for_the_next() -> None:
 
 @pytest.mark.timing
 async def test_requests_that_come_one_upon_another_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ways, "GATHER_S", 0.3)
-    monkeypatch.setattr(ways, "GATHER_S_MAX", 60.0)
+    monkeypatch.setattr(alarms, "GATHER_S", 0.3)
+    monkeypatch.setattr(alarms, "GATHER_S_MAX", 60.0)
     way = Way(100)
     enter(way, asked(A))
     taking = asyncio.create_task(way.take(100))
@@ -84,12 +84,12 @@ async def test_requests_that_come_one_upon_another_are_taken_together(monkeypatc
     assert len(await taking) == 4
 
 
-@pytest.mark.parametrize(("first", "gather_s_max"), [(ways.GATHERED_MAX, 60.0), (1, 0.0)])
+@pytest.mark.parametrize(("first", "gather_s_max"), [(alarms.GATHERED_MAX, 60.0), (1, 0.0)])
 async def test_what_is_many_or_has_waited_long_waits_for_no_other(
     first: int, gather_s_max: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "GATHER_S", 60.0)
-    monkeypatch.setattr(ways, "GATHER_S_MAX", gather_s_max)
+    monkeypatch.setattr(alarms, "GATHER_S", 60.0)
+    monkeypatch.setattr(alarms, "GATHER_S_MAX", gather_s_max)
     way = Way(500)
     enter(way, asked(A, first))
     assert len(await asyncio.wait_for(way.take(100), 30)) == 1

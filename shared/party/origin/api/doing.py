@@ -28,6 +28,7 @@ from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
+from shared.party.beside import PostedBody, ReadList, read_list, refused_is_owed
 from shared.party.origin.api.bodies import parsed
 from shared.party.origin.api.checking import Checking, Posted
 from shared.party.origin.domain import (
@@ -40,20 +41,24 @@ from shared.party.origin.domain import (
     WithdrawnReferral,
 )
 from shared.party.origin.domain import Request as Filed
-from shared.party.origin.store.acts import PostgresIssued
-from shared.party.origin.store.amendments import PostgresAmendments
+from shared.party.origin.store.amendments import PostgresAmendments, PostgresReviews
+from shared.party.origin.store.edge_rows import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
-from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.holds import confirm_override, propose_override
 from shared.party.origin.use_cases.intake import Intake
-from shared.party.origin.use_cases.questions import answer_question, check_items
+from shared.party.origin.use_cases.questions import (
+    DROP,
+    RELEASE,
+    answer_question,
+    check_items,
+    drop_referral,
+    release_referral,
+)
 from shared.party.origin.use_cases.referrals import Acting, Withdrawal, withdraw_referral
-from shared.party.origin.use_cases.reviews import DROP, RELEASE, drop_referral, release_referral
 from shared.party.origin.use_cases.transfers import transfer_referral
-from shared.party.posted import PostedBody, ReadList, read_list, refused_is_owed
 from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session

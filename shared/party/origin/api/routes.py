@@ -44,8 +44,8 @@ from shared.party.origin.domain import (
 )
 from shared.party.origin.use_cases.amend import AMEND, REROUTE, Rerouting, amend_referral, reroute_referral
 from shared.party.origin.use_cases.holds import CONFIRM, PROPOSE
+from shared.party.origin.use_cases.questions import DROP, RELEASE
 from shared.party.origin.use_cases.referrals import Acting, Withdrawal, show_referral
-from shared.party.origin.use_cases.reviews import DROP, RELEASE
 from shared.party.origin.use_cases.transfers import TRANSFER
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity

@@ -15,7 +15,7 @@ from shared.party.origin.domain import SentEdge, ShownReferral
 from shared.party.origin.records import ACTIVE
 from shared.party.origin.use_cases.amend import Rerouting
 from shared.party.origin.use_cases.referrals import Withdrawal
-from shared.party.questions.domain import ShownQuestion
+from shared.party.questions.store import ShownQuestion
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of
 from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.routing import PartyKind

@@ -20,6 +20,7 @@ from shared.exchange.letters import KnownEdge, StaleEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
+from shared.party.apart import Taking
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import (
     FINAL,
@@ -31,11 +32,9 @@ from shared.party.origin.records import (
     Taken,
     Try,
 )
-from shared.party.origin.store.acts import keep_acts, reference_place
-from shared.party.origin.store.edge_rows import EDGE, edge_rows
+from shared.party.origin.store.edge_rows import EDGE, edge_rows, keep_acts, reference_place
 from shared.party.origin.store.filing import clocked_of, places
 from shared.party.origin.store.transfers import PassedOn, TransfersTold, meet_again, note_accepted
-from shared.party.taking import Taking
 from shared.runtime.database.columns import Statement
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock, end, note_steps

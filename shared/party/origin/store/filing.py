@@ -1,4 +1,7 @@
-"""What is filed, in PostgreSQL: keys claimed, referrals, edges and counts, in bulk."""
+"""What is filed, in PostgreSQL: keys claimed, referrals, edges and counts, in bulk.
+
+What parties have spent of their days, in PostgreSQL: one statement for all parties of a transaction.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request, Spent
 from shared.party.origin.records import Claimed, Twin
-from shared.party.origin.store.days import DEBIT, DEBIT_END, SPENT, PostgresDays, bind_spent
 from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, decided_at, gather_edges, unsent_rows
+from shared.party.stores import PartyStore
 from shared.routing.clocks import LawAt
-from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.runtime.database.idempotency import (
     CLAIM,
@@ -42,6 +45,35 @@ from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import find_law, new_rows
 from shared.runtime.timers.store import DEADLINE, bind_rows
+
+SPENT: Final = Columns[str]({"party": "text", "record": "bigint", "hashes": "bigint"})
+#: Adds what is `spent` to a day. A condition may stand between its two parts.
+DEBIT: Final = """
+INSERT INTO party_day AS d (party, day, record, hashes)
+SELECT spent.party, {day}, spent.record, spent.hashes FROM {spent}
+"""
+#: Locked in the order of parties, by everyone, and until the commit: nobody grants what another has granted.
+DEBIT_END: Final = """
+ORDER BY spent.party
+ON CONFLICT (party, day) DO UPDATE SET record = d.record + excluded.record, hashes = d.hashes + excluded.hashes
+RETURNING party, record, hashes
+"""
+_DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
+
+
+class PostgresDays(PartyStore):
+    """What parties have spent of their days."""
+
+    async def debit(self, day: date, spent: Mapping[str, Spent]) -> Mapping[str, Spent]:
+        rows = await self._driver.fetch(*_DEBIT.bind(day=day, spent=bind_spent(spent)))
+        return {row["party"]: Spent(row["record"], row["hashes"]) for row in rows}
+
+
+def bind_spent(spent: Mapping[str, Spent]) -> Bound[str]:
+    """Bind what parties spend, or may spend, as rows of `SPENT`."""
+    records, hashes = [each.record for each in spent.values()], [each.hashes for each in spent.values()]
+    return Bound(SPENT, [list(spent), records, hashes])
+
 
 #: A statement for more edges is bound in a thread.
 MANY: Final = 100

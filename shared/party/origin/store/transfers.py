@@ -18,10 +18,10 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.transfers import DoneSoFar
+from shared.party.apart import Taking
 from shared.party.origin.domain import TransferStands
 from shared.party.origin.records import Held, Judged, Met, Offered, Referred
 from shared.party.stores import PartyStore
-from shared.party.taking import Taking
 from shared.runtime.timers.steps import begin_like, end
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.transfers import TransferReason

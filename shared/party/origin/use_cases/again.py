@@ -30,6 +30,7 @@ from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
+from shared.party.apart import Taking
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import Held, Hold, StaleReferral, TakenBack, Try
 from shared.party.origin.store.edges import PostgresEdges
@@ -38,7 +39,6 @@ from shared.party.origin.store.referrals import PostgresMissing
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.referrals import Letters, reachable, tombstone
 from shared.party.origin.use_cases.transfers import told_again
-from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.holds import HoldEnd

@@ -32,9 +32,8 @@ from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import AmendedReferral, Cut
 from shared.party.origin.records import Amendable, DisownedItems, Filed
-from shared.party.origin.use_cases.day import debit_one
 from shared.party.origin.use_cases.holds import Holding
-from shared.party.origin.use_cases.referrals import Acting, tell_taken_back
+from shared.party.origin.use_cases.referrals import Acting, debit_one, tell_taken_back
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import AmendmentCause, HostingMethod, WithdrawalReason

@@ -32,18 +32,19 @@ from shared.party.beside import beside
 from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission, day_of
 from shared.party.origin.records import Claimed, Twin
 from shared.party.origin.store.filing import Otherwise, PostgresFilings, ToFile
-from shared.party.origin.use_cases.alarms import Alarms, Kind
-from shared.party.origin.use_cases.day import claiming, debit_of, fitting, rooms_of, sum_by_party
-from shared.party.origin.use_cases.ways import (
+from shared.party.origin.use_cases.alarms import (
     ANSWER_S_MAX,
     DENSE_WAITING_MAX,
     TOGETHER_MAX,
     WAITING_MAX,
+    Alarms,
+    Kind,
     Waiting,
     Way,
     is_dense,
     items_of,
 )
+from shared.party.origin.use_cases.referrals import claiming, debit_of, fitting, rooms_of, sum_by_party
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED

@@ -1,16 +1,23 @@
-"""Who acts at an origin, what a party does with its referrals, and how whoever was sent one is told of it."""
+"""Who acts at an origin, what a party does with its referrals, and how whoever was sent one is told of it.
+
+A party's day: what it files between two midnights (UTC) is bounded, in two purses, hashes and all the rest.
+
+What is let through is debited in the transaction that makes it durable: processes that share a database share the day.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json
 
 from shared.contracts.base import Contract
 from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.referral import ReferralContent
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, taken_back
@@ -18,26 +25,26 @@ from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import happened
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Documents
+from shared.exchange.prepare import Documents, Prepared
 from shared.exchange.states import follow, row
+from shared.guard import Charged
 from shared.kernel.authority import Authority, Role
-from shared.kernel.errors import not_found
+from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.compared import Comparison, compared
-from shared.party.opened import tell_opened
-from shared.party.origin.domain import ShownReferral
+from shared.party.origin.domain import DaySpent, Outcome, ShownReferral, Spent, day_of
 from shared.party.origin.records import Filed, Told
-from shared.party.origin.store.acts import PostgresIssued
-from shared.party.origin.store.amendments import PostgresAmendments
+from shared.party.origin.store.amendments import PostgresAmendments, PostgresReviews
+from shared.party.origin.store.edge_rows import PostgresIssued
+from shared.party.origin.store.filing import PostgresDays
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
-from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.questions.store import PostgresQuestions
-from shared.party.stores import PartyStore
+from shared.party.stores import PartyStore, tell_opened
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
-from shared.vocabulary.referral import WithdrawalReason
+from shared.vocabulary.referral import PriorityLevel, WithdrawalReason
 from shared.vocabulary.reveal import RevealReason
 from shared.vocabulary.routing import Disposition
 
@@ -254,3 +261,69 @@ def tombstone(
 def reachable(told: Told, directory: DirectoryIndex) -> bool:
     """Whether there is anybody to be told."""
     return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
+
+
+class Debit(NamedTuple):
+    """One record that its party files, or a second person of it lets go."""
+
+    party: str
+    spent: Spent
+
+    @classmethod
+    def of(cls, party: str, charged: Charged) -> Debit:
+        return cls(party, Spent(charged.record, charged.hashes))
+
+
+def debit_of(prepared: Prepared) -> Debit:
+    """What is filed is debited at once; what waits for a second person when it is let go."""
+    return Debit.of(prepared.origin, prepared.spent)
+
+
+async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, *, acting: Acting) -> None:
+    """Debit one record. Raises `DaySpent` where the day has no room for it, but for a child at risk.
+
+    That is debited whether it fits or not: it cannot wait.
+    """
+    each, day = Debit.of(acting.party, spent), day_of(acting.at)
+    after = await days.debit(day, {each.party: each.spent})
+    if after[each.party].within(rooms_of(after, acting.documents().directory)[each.party]):
+        return
+    acting.day_filled()
+    if content.priority.level is not PriorityLevel.P0_CHILD_AT_RISK:
+        await days.debit(day, {each.party: Spent().less(each.spent)})
+        raise DaySpent(acting.at)
+
+
+def fitting(debits: Sequence[Debit], spent: Mapping[str, Spent], rooms: Mapping[str, Spent]) -> list[bool]:
+    """Say of each record whether it fits into its party's day behind those before it. `spent` is after all of them."""
+    before = {party: spent[party].less(own) for party, own in sum_by_party(debits).items()}
+    fits = []
+    for each in debits:
+        after = before[each.party].plus(each.spent)
+        fits.append(after.within(rooms[each.party]))
+        if fits[-1]:
+            before[each.party] = after
+    return fits
+
+
+def rooms_of(parties: Iterable[str], directory: DirectoryIndex) -> dict[str, Spent]:
+    """All that a day of each party has room for."""
+    return {party: Spent.whole(directory.purses(party)) for party in parties}
+
+
+def sum_by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
+    """Add debits up for each party."""
+    spent: dict[str, Spent] = {}
+    for each in debits:
+        spent[each.party] = spent.get(each.party, Spent()).plus(each.spent)
+    return spent
+
+
+def claiming(outcomes: Mapping[int, Sequence[Outcome]]) -> list[int]:
+    """The requests whose keys are claimed: not those of which nothing came, but may the next day."""
+    return [index for index, each in outcomes.items() if not _may_come_again(each)]
+
+
+def _may_come_again(outcomes: Sequence[Outcome]) -> bool:
+    """Whether nothing came of it, and for want of room in the party's day."""
+    return all(isinstance(each, Refused) for each in outcomes) and any(isinstance(each, DaySpent) for each in outcomes)

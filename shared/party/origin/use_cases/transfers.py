@@ -32,12 +32,12 @@ from shared.exchange.prepare import Documents
 from shared.exchange.states import follow, may_come_in, row
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
+from shared.party.apart import Taking
 from shared.party.origin.domain import TransferredReferral, TransferStands
 from shared.party.origin.records import Held, Met
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.referrals import Acting, Letters
-from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import PartyKind

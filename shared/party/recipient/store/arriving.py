@@ -1,8 +1,18 @@
-"""New rows of `received`: the opened record and the message as it came, sealed under a key of their own."""
+"""New rows of `received`: the opened record and the message as it came, sealed under a key of their own.
+
+The statement that erases records of `received`: their keys, what these open, and the tokens of their locations.
+
+Where an agency's cases lie, by keyed tokens in its own database: which others lie there, and whether one is held.
+
+A token says of two rows of one party that they speak of one place, and not of which. They are written when a case
+comes, known places and new ones alike, and looked up when somebody of the agency looks or asks. There is one by each
+version of the form, and a token is compared with those of its own version alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
@@ -11,6 +21,7 @@ import asyncpg
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
+from shared.contracts.preserving import PreservationRecord
 from shared.contracts.referral import NoticeRecord, ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Offered, Subject
@@ -19,8 +30,9 @@ from shared.exchange.states import Standing, shown
 from shared.exchange.timers import Deadline
 from shared.kernel.errors import Defect
 from shared.messaging.tracks import act_of, track_of
-from shared.party.recipient.domain import item_numbers, revision_of
-from shared.runtime.database.columns import Columns, Json, Statement
+from shared.party.preservation.store.preservations import Token, tokens
+from shared.party.recipient.domain import AlikeCase, item_numbers, revision_of
+from shared.runtime.database.columns import Bound, Columns, Json, Statement
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import OpenedRecord, pack_opened, unpack_opened
 from shared.runtime.delivery.tracks import TrackSide, spell_edges
@@ -256,3 +268,99 @@ def open_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> OpenedRecord | No
     place = record_place(row["subject"], party=row["party"], purpose=row["purpose"])
     key = unwrap(row["wrapped_key"], kek, place.column("wrapped_key"))
     return unpack_opened(reveal(row["record"], key, place.column("record")))
+
+
+_GIVEN: Final = "unnest($1::uuid[], $2::text[]) AS e (subject, party)"
+_EMPTY: Final = "SET wrapped_key = NULL, record = ''"
+#: What the journal of erasures calls these records.
+ERASED_RECEIVED: Final = "received"
+
+
+def erase_statement(tokens: str = "", key: str = "") -> str:
+    """Return the statement, bound by subjects and their parties. `tokens` is the table of locations, `key` its subject.
+
+    Erasing a record again changes nothing.
+    """
+
+    def found(subject: str) -> str:
+        return f"FROM {_GIVEN} WHERE c.{subject} = e.subject AND c.party = e.party"
+
+    forgotten = f"forgotten AS (DELETE FROM {tokens} AS c {found(key).replace('FROM', 'USING', 1)}), " if tokens else ""
+    return (
+        f"WITH {forgotten}further AS (UPDATE received_edge AS c {_EMPTY} {found('subject')} "
+        f"AND c.wrapped_key IS NOT NULL) "
+        f"UPDATE received AS c {_EMPTY} {found('subject')} AND c.wrapped_key IS NOT NULL"
+    )
+
+
+#: So many others are shown of a case, the newest: as many as one request acts on, beside the case itself.
+ALIKE_MAX: Final = 99
+
+
+class CaseLocation(NamedTuple):
+    """An item of a case, and a token of where it lies."""
+
+    referral_id: UUID
+    party: str
+    n: int
+    version: int
+    token: bytes
+
+
+_TOKENS: Final = Columns.of(Token)
+LOCATION: Final = Columns.of(CaseLocation)
+_ADD: Final = insert_locations("case_location", LOCATION)
+_ALIKE: Final = """
+SELECT c.subject AS referral_id, c.sender AS origin, c.state, EXISTS (
+    SELECT FROM hold AS h
+    WHERE h.referral_id = c.subject AND h.party = c.party AND h.state IN ('asked', 'active')) AS held
+FROM received AS c WHERE c.state IN ('offered', 'accepted', 'ongoing') AND (c.subject, c.party) IN (
+    SELECT other.referral_id, other.party
+    FROM case_location AS mine JOIN case_location AS other USING (party, version, token)
+    WHERE mine.referral_id = $1 AND other.referral_id <> $1)
+ORDER BY c.received_at DESC, c.subject LIMIT $2
+"""
+_STAND: Final = Statement(
+    """
+SELECT EXISTS (SELECT FROM {places} JOIN case_location AS l USING (version, token)
+               JOIN hold AS h USING (referral_id, party)
+               WHERE l.party = {party} AND h.state IN ('asked', 'active'))
+""",
+    places=_TOKENS,
+    party="text",
+)
+
+
+def bind_places(messages: Sequence[Received], kek: KeyEncryptionKey) -> Bound[CaseLocation]:
+    """Bind the places where the items of these cases lie."""
+    return LOCATION.rows([row for message in messages for row in _placed(message, kek)])
+
+
+async def note_places(driver: asyncpg.Connection, messages: Sequence[Received], kek: KeyEncryptionKey) -> None:
+    """Store the places where the items of these cases lie. A place that is stored stays as it is."""
+    await driver.execute(*_ADD.bind(places=bind_places(messages, kek)))
+
+
+async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[AlikeCase]:
+    """The agency's other open cases at the places of this one, the newest first."""
+    return [AlikeCase.model_validate(dict(row)) for row in await driver.fetch(_ALIKE, referral_id, ALIKE_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPlaces:
+    """What an agency has had held, by the places of its cases."""
+
+    driver: asyncpg.Connection
+    kek: KeyEncryptionKey
+
+    async def stand(self, party: str, record: PreservationRecord) -> bool:
+        """Whether a hold of the party's is asked or in force at any of these places."""
+        places = _TOKENS.rows([one for each in record.locations for one in tokens(each, self.kek, party)])
+        return bool(await self.driver.fetchval(*_STAND.bind(places=places, party=party)))
+
+
+def _placed(message: Received, kek: KeyEncryptionKey) -> Iterator[CaseLocation]:
+    if isinstance(message.sealed, ReferralRecord):
+        for item in message.sealed.items:
+            for each in tokens(item.locator, kek, message.recipient):
+                yield CaseLocation(UUID(message.subject), message.recipient, item.n, *each)

@@ -22,9 +22,9 @@ from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.questions.store import PostgresQuestions
-from shared.party.recipient.domain import Item, ItemKey
-from shared.party.recipient.records import ItemAct, Page, ShownItem
+from shared.party.recipient.domain import Item, ItemAct, ItemKey, Page, ShownItem
 from shared.party.recipient.store.arriving import (
+    ERASED_RECEIVED,
     INSERT_EDGES,
     NEW,
     REPLACE,
@@ -33,10 +33,8 @@ from shared.party.recipient.store.arriving import (
     open_record,
     with_deadline,
 )
-from shared.party.recipient.store.erasing import ERASED_RECEIVED
-from shared.party.recipient.store.listing import list_statement, read_page
-from shared.party.recipient.store.questions import acted, heard
-from shared.party.recipient.store.views import view, words
+from shared.party.recipient.store.listing import list_statement, read_page, view, words
+from shared.party.recipient.store.passing import acted, heard
 from shared.party.sought import Sought
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Bound, Columns, Json, Statement, pairs

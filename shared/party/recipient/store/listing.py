@@ -1,21 +1,50 @@
-"""The list of a party's rows of `received`: one page of all or of those sought, each row read from an index."""
+"""The list of a party's rows of `received`: one page of all or of those sought, each row read from an index.
+
+What is shown of rows of items: their columns, and the words of their party's acts.
+
+Open rows with a child at risk, which need a person of the recipient, in PostgreSQL. One walk along an index.
+
+Leases of cases in PostgreSQL. Rows are added and never changed: the one with the highest number counts.
+
+Agencies of which origins have told this one, since they have accepted the same, in PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
 
+from shared.contracts.base import Contract
+from shared.contracts.passing import Contact, SuggestedContact
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.act import Subject
+from shared.exchange.message import Received
+from shared.exchange.states import finished
+from shared.kernel.authority import Role
 from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
-from shared.party.recipient.records import Page
-from shared.runtime.database.columns import Statement
+from shared.party.recipient.domain import UNCLAIMED, Item, Lease, Page
+from shared.party.waiting import (
+    CONTACT_SUGGESTED,
+    P0_OPEN,
+    P0_UNCLAIMED,
+    RANK_MAX,
+    Mend,
+    Place,
+    Waiting,
+    Waits,
+    next_act,
+)
+from shared.runtime.database.columns import Columns, Statement, insert
+from shared.vocabulary.referral import PriorityLevel
 
 #: An open row with a child at risk has this and its time for its place, so it stands above all others.
 AT_RISK: Final = 2**62
@@ -106,3 +135,216 @@ def read_cursor(cursor: str) -> tuple[int, UUID]:
 
 def _microseconds(at: datetime) -> int:
     return (at - EPOCH) // _MICROSECOND
+
+
+ViewT = TypeVar("ViewT", bound=Contract)
+
+
+def words(clear: Contract) -> dict[str, object]:
+    """What an act says in the clear, as it is kept: without what names it, and without what it leaves open."""
+    return clear.model_dump(mode="json", exclude_none=True, exclude=_NAMING)
+
+
+#: The subject of an act and its place in the track: what it is about, not what it says.
+_NAMING: Final = {"referral_id", "notice_id", "revision", "act", "number"}
+
+
+def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
+    """A view of a row: `more`, else its columns, else the words of the party's acts; None for what is not there."""
+    said: Mapping[str, object] = row.get("said", {})
+    known = dict(row) | more
+    return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
+
+
+#: At risk, the place is `AT_RISK` and the microseconds of `received_at`. One bound, at which the walk begins.
+_WAITING: Final = f"""
+SELECT subject, sender, state, priority, received_at AS since FROM received
+WHERE party = $1 AND (place, subject) > (
+    {AT_RISK} + greatest((extract(epoch FROM $2::timestamptz) * 1000000)::bigint, 0), $3)
+ORDER BY place, subject LIMIT $4
+"""
+
+
+async def items_waiting(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, subject: Subject, rank_max: int, limit: int
+) -> list[Waits]:
+    """Return open rows with a child at risk, the oldest first: the first `limit` behind `above`."""
+    if above.rank > 0:
+        return []
+    rows = await driver.fetch(_WAITING, party, above.since, above.id, limit)
+    return [_waits(subject, row) for row in rows]
+
+
+def _waits(subject: Subject, row: asyncpg.Record) -> Waits:
+    waiting = Waiting(
+        kind=subject,
+        subject=row["subject"],
+        party=row["sender"],
+        priority=PriorityLevel(row["priority"]),
+        reasons=(P0_OPEN,),
+        since=row["since"],
+        mend=next_act(subject, row["state"]),
+    )
+    return Waits(Place(0, row["since"], row["subject"]), waiting)
+
+
+Now = Callable[[], datetime]
+
+_NEWEST: Final = """
+SELECT number, actor, until FROM case_lease WHERE referral_id = $1 AND party = $2 ORDER BY number DESC LIMIT 1
+"""
+_ADD: Final = """
+INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT DO NOTHING
+"""
+#: By what people and keys of a party are told apart in facts about it: those that are one of these roles still.
+_OFFICERS: Final = """
+SELECT decode(actor, 'hex') AS whose FROM console_person WHERE party = $1 AND role = ANY($2) AND ended_at IS NULL
+UNION SELECT coalesce(decode(person, 'hex'), key_hash) FROM api_key
+WHERE party = $1 AND role = ANY($2) AND revoked_at IS NULL
+"""
+
+
+#: Cases that somebody has at $3.
+_STANDING: Final = """
+SELECT referral_id FROM (
+    SELECT DISTINCT ON (referral_id) referral_id, actor, until FROM case_lease
+    WHERE referral_id = ANY($1::uuid[]) AND party = $2 ORDER BY referral_id, number DESC
+) AS newest WHERE actor IS NOT NULL AND until > $3
+"""
+#: The holder of a row of `received` by the lease that counts, and the end of that lease.
+CLAIMED: Final = """,
+(SELECT l.actor FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
+ ORDER BY l.number DESC LIMIT 1) AS claimed_by,
+(SELECT l.until FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
+ ORDER BY l.number DESC LIMIT 1) AS claimed_until
+"""
+
+#: The cases that the person {claimed_by} of the party {party} has by the lease that counts.
+MINE: Final = """subject IN (
+    SELECT l.referral_id FROM case_lease AS l
+    WHERE l.party = {party} AND l.actor = {claimed_by} AND l.until > now() AND NOT EXISTS (
+        SELECT FROM case_lease AS m WHERE m.referral_id = l.referral_id AND m.party = l.party AND m.number > l.number)
+)"""
+
+
+async def cases_waiting(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int, now: Now
+) -> list[Waits]:
+    """What is open and has a child at risk, as `items_waiting`; of what nobody has taken up or claimed it says so."""
+    found = await items_waiting(driver, party, above, subject=Subject.CASE, rank_max=rank_max, limit=limit)
+    offered = [waits.row.subject for waits in found if waits.row.mend is Mend.ACCEPT]
+    held = {row["referral_id"] for row in await driver.fetch(_STANDING, offered, party, now())} if offered else set()
+    nobodys = {each for each in offered if each not in held}
+    return [_woken(waits) if waits.row.subject in nobodys else waits for waits in found]
+
+
+def _woken(waits: Waits) -> Waits:
+    update = {"reasons": (P0_UNCLAIMED, *waits.row.reasons), "mend": Mend.CLAIM}
+    return waits._replace(row=waits.row.model_copy(update=update))
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresLeases:
+    """`Leases` within one transaction."""
+
+    driver: asyncpg.Connection
+    kek: KeyEncryptionKey
+
+    async def newest(self, referral_id: UUID, party: str) -> Lease:
+        row = await self.driver.fetchrow(_NEWEST, referral_id, party)
+        return UNCLAIMED if row is None else Lease(*row)
+
+    async def add(self, referral_id: UUID, party: str, lease: Lease, *, by: str, at: datetime) -> bool:
+        values = lease.number, lease.actor, lease.until, by, at
+        done: str = await self.driver.execute(_ADD, referral_id, party, *values)
+        return done.endswith(" 1")
+
+    async def is_officer(self, party: str, actor: str, roles: Collection[Role]) -> bool:
+        rows = await self.driver.fetch(_OFFICERS, party, [role.value for role in roles])
+        return any(self.kek.actor_id(party, row["whose"]) == actor for row in rows)
+
+
+_OVER: Final = sorted(finished(Subject.CASE))
+
+
+class _Told(NamedTuple):
+    """A row as it is written: it stands on the list from when it was told."""
+
+    referral_id: UUID
+    party: str
+    agency: str
+    ground: str
+    their_referral_id: UUID
+    at: datetime
+    attention: datetime
+
+
+_TOLD: Final = Columns.of(_Told)
+_ADD_CONTACT: Final = insert("case_contact", _TOLD, end="ON CONFLICT DO NOTHING")
+_SEEN: Final = """
+UPDATE case_contact AS c SET attention = NULL FROM unnest($1::uuid[], $2::text[]) AS k (referral_id, party)
+WHERE (c.referral_id, c.party) = (k.referral_id, k.party) AND c.attention IS NOT NULL
+"""
+#: By its origin alone: another's word is judged as any.
+_KNOWN: Final = """
+SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
+    AS k (message_id, referral_id, party, agency, origin)
+JOIN case_contact AS c USING (referral_id, party, agency)
+JOIN received AS f ON (f.subject, f.party, f.sender) = (k.referral_id, k.party, k.origin)
+"""
+_OF: Final = "SELECT agency, ground, their_referral_id, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
+#: A case stands there once, however many agencies it was told of; one that is over does not: no act would end it.
+_WAIT: Final = """
+SELECT referral_id, since, sender, priority FROM (
+    SELECT c.referral_id, min(c.attention) AS since FROM case_contact AS c
+    WHERE c.party = $1 AND c.attention IS NOT NULL GROUP BY c.referral_id
+) AS told JOIN received AS f ON f.subject = told.referral_id
+WHERE f.party = $1 AND NOT f.state = ANY($5) AND (since, referral_id) > ($2, $3) ORDER BY since, referral_id LIMIT $4
+"""
+
+
+async def note_contacts(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
+    """Keep of whom these messages tell."""
+    if rows := [_told(message, message.sealed) for message in messages if isinstance(message.sealed, Contact)]:
+        await driver.execute(*_ADD_CONTACT.bind(rows=_TOLD.rows(rows)))
+
+
+async def contacts_known(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:
+    """Those that tell once more of whom their agency knows: they have no effect."""
+    told = [(each, each.sealed) for each in messages if isinstance(each.sealed, Contact)]
+    if not told:
+        return frozenset()
+    rows = [(each.message_id, UUID(each.subject), each.recipient, said.agency, each.sender) for each, said in told]
+    return frozenset(row["message_id"] for row in await driver.fetch(_KNOWN, *map(list, zip(*rows, strict=True))))
+
+
+async def contacts_seen(driver: asyncpg.Connection, items: Sequence[Item]) -> None:
+    """Whoever acts on a case has seen of whom it was told."""
+    if items:
+        await driver.execute(_SEEN, [item.subject_id for item in items], [item.party for item in items])
+
+
+async def contacts_of(driver: asyncpg.Connection, referral_id: UUID) -> list[SuggestedContact]:
+    """The agencies that the case may have something in common with, in the order in which it was told of them."""
+    return [view(SuggestedContact, row) for row in await driver.fetch(_OF, referral_id)]
+
+
+async def contacts_waiting(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """Cases of which it was told of another agency, and that nobody has acted on since."""
+    if rank_max < RANK_MAX:
+        return []
+    return [_contact_waits(row) for row in await driver.fetch(_WAIT, party, *above.of_last_rank(), limit, _OVER)]
+
+
+def _told(message: Received, said: Contact) -> _Told:
+    of, at = UUID(message.subject), message.sent_at
+    return _Told(of, message.recipient, said.agency, said.ground.value, said.their_referral_id, at, at)
+
+
+def _contact_waits(row: asyncpg.Record) -> Waits:
+    told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["sender"], "priority": row["priority"]}
+    waiting = Waiting.model_validate(told | {"reasons": (CONTACT_SUGGESTED,), "since": row["since"], "mend": Mend.CALL})
+    return Waits(Place(RANK_MAX, row["since"], row["referral_id"]), waiting)
