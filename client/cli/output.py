@@ -152,8 +152,6 @@ def coded(options: Asked) -> Iterator[None]:
     except BrokenPipeError:
         unread()
     except ValueError as error:
-        from client.cli.output import options_refused
-
         if (refused := options_refused(error)) is None:
             raise
         _end(refused, options)
