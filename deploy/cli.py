@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from client.cli.output import hidden
 from client.cli.verb_table import table
-from client.cli.wrong_call import hidden
 from deploy import __version__
 from deploy.devstack.cli import dev_app
 from deploy.site.options import OPTIONS, Listing, Options, Printed, ending, verb
@@ -72,7 +72,7 @@ for named, what in {
 app.command(stack_app)
 #: The module of each of the operator's verbs, which is loaded when it is called, and what help says of it.
 VERBS = {
-    "audit": ("accounting.cli", "Check from outside what the exchange says of itself."),
+    "audit": ("accounting.run", "Check from outside what the exchange says of itself."),
     "statistics": ("statistics.publication", "What the exchange came to, without anything that tells of few."),
     "status": ("operator.state", "How every instance is, as it says itself."),
     "dead-letters": ("operator.instance", "Messages that were taken and not applied: list, retry, discard."),

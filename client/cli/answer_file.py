@@ -20,7 +20,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client.api import CausewayClient, in_batches
-from client.cli.private_file import keep_private
+from client.cli.settings import keep_private
 from client.problem import ApiProblem
 from client.views import BatchResult
 from shared.exchange.act import Subject

@@ -14,8 +14,7 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 
 from client.cli import output
-from client.cli.private_file import write_private
-from client.cli.settings import Options
+from client.cli.settings import Options, write_private
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 

@@ -69,7 +69,7 @@ async def submit(
         File to which the acceptance is added; FILE.acceptances.jsonl if none is named.
     """
     async with output.service(options) as client:
-        from client.cli.import_state import AcceptanceFile
+        from client.cli.import_file import AcceptanceFile
 
         referral = _only_referral(file, "use import for a file of several")
         kept = AcceptanceFile.beside(file, acceptances)
@@ -115,22 +115,22 @@ async def import_(
         File to which the acceptances are added instead of FILE.acceptances.jsonl.
     """
     async with output.service(options) as client:
-        from client.cli.import_file import check_file, import_file, progress, state_path
-        from client.cli.import_state import AcceptanceFile, ImportState, write_report
+        from client.cli import import_file as files
         from client.cli.rows import RowFile
 
         rows = RowFile(file)
         found = access(options)
         going_on = "" if dry_run else f"what is done is kept: causeway referral import {file} goes on from there"
-        with output.interrupted(going_on), progress("checked" if dry_run else "imported", rows.lines) as on_progress:
+        verb = "checked" if dry_run else "imported"
+        with output.interrupted(going_on), files.progress(verb, rows.lines) as on_progress:
             if dry_run:
-                summary = await check_file(rows, client, origin=origin, on_progress=on_progress)
+                summary = await files.check_file(rows, client, origin=origin, on_progress=on_progress)
             else:
-                kept = AcceptanceFile.beside(file, acceptances)
+                kept = files.AcceptanceFile.beside(file, acceptances)
                 run = {"file_sha256": rows.sha256, "url": found.url, "key": found.key}
-                state = ImportState(state_path(file), kept, origin=origin, **run)
-                summary = await import_file(rows, client, state, origin=origin, on_progress=on_progress)
-        _print_ended(summary, write_report(file, rows.format, summary.errors), dry_run=dry_run, options=options)
+                state = files.ImportState(files.state_path(file), kept, origin=origin, **run)
+                summary = await files.import_file(rows, client, state, origin=origin, on_progress=on_progress)
+        _print_ended(summary, files.write_report(file, rows.format, summary.errors), dry_run=dry_run, options=options)
         return output.DONE if summary.succeeded else output.FAILED
 
 

@@ -12,11 +12,9 @@ from uuid import UUID
 import asyncpg
 
 from deploy.accounting import edges, views
-from deploy.accounting.book import Book, grouped, opened
-from deploy.accounting.differences import Difference, Found, Reconciliation
-from deploy.accounting.edges import Carrier, Edges, Referrals
+from deploy.accounting.book import Book, Difference, Found, Reconciliation, grouped, opened
+from deploy.accounting.edges import Carrier, Edges, Referrals, Sealed, id_at, sealable
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
-from deploy.accounting.sealed import Sealed, id_at, sealable
 from deploy.accounting.streams import AuditEntry, End, HeldMessage, Sent, Sides, Stream, StreamCheck, Streams
 from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime
 from itertools import zip_longest
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -21,9 +21,7 @@ import asyncpg
 from pydantic_core import from_json
 
 from deploy.accounting import views
-from deploy.accounting.book import Book
-from deploy.accounting.differences import Difference, Found
-from deploy.accounting.folded import Folded, FoldedDay
+from deploy.accounting.book import Book, Difference, Found
 from deploy.accounting.streams import Stream
 from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, KeptDecision, Read, ReportedOutcome
 from services.audit.domain.reading import Observed, Reading, read_records
@@ -37,6 +35,46 @@ from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.kafka.bounds import Bounds, Coordinate
 from shared.runtime.kafka.documents import read_document
 from shared.runtime.kafka.reader import LogReader
+
+
+class FoldedDay(NamedTuple):
+    """Audit's counts for one day of a topic: first offset, number of records, and sum of digests.
+
+    The counts are over all reasons, because a key that was revoked since changes a record's reason.
+    """
+
+    first: int
+    records: int
+    digests: int
+
+
+@dataclass(slots=True)
+class Folded:
+    """Compares the counted records of one topic, fed in order, with audit's counts by day in `kept`.
+
+    `read_to` is the offset up to which, not included, audit has read: all before it is counted.
+    """
+
+    kept: Mapping[date, FoldedDay]
+    read_to: int
+    _found: dict[date, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, record: Entry) -> bool:
+        """Count a record; return False if audit has not read up to it. Later records are not compared."""
+        if record.offset >= self.read_to:
+            return False
+        day = record.broker_time.astimezone(UTC).date()
+        count, digests = self._found.get(day, (0, 0))
+        self._found[day] = count + 1, digests + int(record.digest[:15], 16)
+        return True
+
+    def differences(self, topic: str, *, first: int) -> Iterator[Difference]:
+        """Yield the days with other sums, if all records of the day, from offset `first` on, were read."""
+        for day in sorted(self.kept.keys() | self._found.keys()):
+            kept = self.kept.get(day, FoldedDay(first, 0, 0))
+            if kept.first >= first and self._found.get(day, (0, 0)) != (kept.records, kept.digests):
+                yield Difference("II", "audit has counted other records than Kafka has", f"{topic}, {day.isoformat()}")
+
 
 #: Columns of an entry that are the same for every reader at any time.
 _CLAIMS: Final = ("digest", "message_id", "type", "subject", "sender", "recipient", "exercise")
@@ -52,7 +90,6 @@ _OWN: Final = frozenset({"loss", "conflict"})
 #: A record whose key was revoked since, or whose segment began before the first record that Kafka has.
 _UNPROVABLE: Final = frozenset({"proof_missing", "key_unknown"})
 _OFFSET_MAX: Final = 2**62
-_KEY_FILES: Final = "keys/audit/*.key"
 _PLACE: Final = ("topic", "topic_id", "partition", "offset")
 _Row = Mapping[str, Any]
 _place_of, _placed_as = attrgetter(*_PLACE), itemgetter(*_PLACE)
@@ -354,7 +391,7 @@ async def reading_of(book: Book, keys: Sequence[OpeningKey]) -> Reading:
 def opening_keys(state: Path | None) -> list[OpeningKey]:
     """Audit's own keys, where the site's state has them."""
     keys = []
-    for file in sorted(state.glob(_KEY_FILES)) if state is not None else ():
+    for file in sorted(state.glob("keys/audit/*.key")) if state is not None else ():
         try:
             keys.append(OpeningKey.load(file.read_text(encoding="ascii")))
         except (Refused, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Reconciling until the result is sure, and its delivery to audit; how audit reads each partition."""
+"""`causeway audit`: reconcile until the result is sure, tell audit, and show how audit reads each partition."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated, Any, Final
 
 import asyncpg
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
 
-from deploy.accounting.book import CONNECT_S_MAX, opened
+from deploy.accounting.book import CONNECT_S_MAX, Reconciliation, opened
 from deploy.accounting.books import read_books
-from deploy.accounting.differences import Reconciliation
-from deploy.accounting.sealed import Sealed, read_sealed, write_sealed
+from deploy.accounting.edges import Sealed, read_sealed, write_sealed
 from deploy.operator.documents import document_in_force
 from deploy.site.endpoints import Endpoints
 from deploy.site.kinds import AUDIT
+from deploy.site.open import site
+from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
 from services.audit.domain.shown import AccountDifference, Accounts, OriginAccount, PairAccount
 from services.audit.store.partitions import STATES
-from shared.kernel.clock import rfc3339
+from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import read_directory
 from shared.vocabulary.routing import PartyStatus
@@ -119,3 +124,58 @@ def _audits(endpoints: Endpoints) -> list[str]:
     """Return the databases of audit, as its accountant opens them."""
     audits = [name for name in endpoints.databases if endpoints.kind(name) == AUDIT]
     return [endpoints.database(name).accountant_url for name in audits]
+
+
+audit_app = App(name="audit", help="Check from outside what the exchange says of itself.")
+_DIFFERENCES_SHOWN_MAX: Final = 20
+_TOPIC: Final = ("topic", "partition", "state", "since", "next offset", "losses", "holes")
+
+
+@verb(audit_app)
+async def reconcile(
+    *, everything: Annotated[bool, Parameter(name="--all", negative="")] = False, options: Options = OPTIONS
+) -> Printed:
+    """Compare the accounts of writers, recipients and audit with Kafka; exit code 1 if they differ.
+
+    Each database is read as its accountant. Messages on their way are counted as in flight. A difference counts only
+    if a second reading confirms it. Settled messages that are a day old are sealed, and not read again. Audit's console
+    shows the result to auditors, within their scope.
+
+    Parameters
+    ----------
+    everything
+        Read the sealed messages too, and compare them with their seals.
+    """
+    endpoints = site(options).endpoints
+    found = await reconciled(endpoints, everything=everything)
+    await keep(endpoints, found, at=SystemClock().now())
+    accounts = found.as_json()
+    if not options.json:
+        print_accounts(Console(), accounts)
+    return Printed(accounts, well=not accounts["differences"])
+
+
+@verb(audit_app)
+async def topics(*, options: Options = OPTIONS) -> Printed:
+    """Show how audit reads each partition: reading, gap, truncated, forbidden, new; exit code 1 unless it reads all."""
+    states = await topic_states(site(options).endpoints)
+    table = Listing(_TOPIC, [tuple(each.values()) for each in states])
+    return Printed(states, [table], well=all(each["state"] == "reading" for each in states))
+
+
+def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
+    """Print a reconciliation (`Reconciliation.as_json`): each equation, then each difference with its coordinates."""
+    table = Table(title="Accounting", title_justify="left")
+    for column in ("equation", "terms", "difference"):
+        table.add_column(column)
+    for name in ("I", "II", "III"):
+        terms = {key: value for key, value in accounts[name].items() if key != "difference"}
+        listed = ", ".join(f"{key} {value}" for key, value in terms.items())
+        table.add_row(name, listed, str(accounts[name]["difference"]))
+    console.print(table)
+    for note in accounts["notes"]:
+        console.print(f"  note: {note}", soft_wrap=True)
+    for each in accounts["differences"][:_DIFFERENCES_SHOWN_MAX]:
+        console.print(f"  {each['equation']}: {each['what']}: {each['where']}", soft_wrap=True)
+    if (more := len(accounts["differences"]) - _DIFFERENCES_SHOWN_MAX) > 0:
+        console.print(f"  and {more} more: --json lists them all")

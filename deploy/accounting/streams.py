@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from deploy.accounting.differences import Difference, Terms
+from deploy.accounting.book import Difference, Terms
 from shared.messaging.exceptions import OPEN, OutcomeKind
 from shared.messaging.streams import Lane, begin_chain, extend_chain
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deploy.devstack.postgres import PostgresServer
+from deploy.devstack.servers import PostgresServer
 from deploy.devstack.state import StateDirectory
 from deploy.site.databases import prepare_databases
 from deploy.site.kinds import KINDS

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from deploy.artifacts.correspondents import KINDS
-from deploy.artifacts.schemas import LENIENT, models
+from deploy.artifacts.schemas import KINDS, LENIENT, models
 from deploy.directory.approval import approve_document, document_body, sign_beat
 from shared.contracts.directory import Directory, DocumentActivated
 from shared.contracts.documents import Beat

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from deploy.artifacts import correspondents, schemas
+from deploy.artifacts import schemas
 from deploy.policy import sample_policy
 from shared.envelope import attributes, content_proof, headers, spelling
 from shared.exchange import authority, record_table, states, topics
@@ -31,7 +31,7 @@ SHOWN_BY: Final = {
 }
 #: The modules from which templates take what they say, by their last names.
 _MODULES: Final = (
-    *(ack_record, attributes, authority, codes, content_proof, correspondents, headers),
+    *(ack_record, attributes, authority, codes, content_proof, headers),
     *(placement, record_table, schemas, spelling, states, topics),
 )
 #: At most so many states are left out by their names.

@@ -1,20 +1,35 @@
-"""JSON Schemas (2020-12) of every message, sealed record and document, from the models that recipients use."""
+"""JSON Schemas (2020-12) of every message, sealed record and document, and who sends which message to whom.
+
+The schemas are of the models that recipients use. The pages of the services (`services/*/README.md`) say the same as
+the table of routes; a test holds them against it. It names kinds of service; topics are those of default instances,
+whose ids are the names of their kinds.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core.core_schema import CoreSchema
 
+from deploy.kafka.derive import manifest_of
+from deploy.kafka.provision import TopicRule
+from shared.contracts import registry
 from shared.contracts.base import Contract
 from shared.contracts.directory import Directory, DocumentActivated
 from shared.contracts.documents import Beat, SignedBeat
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import ALL, MessageType, schema_uri
-from shared.runtime.kafka.documents import PublishedDocument
+from shared.exchange.authority import cells_of
+from shared.exchange.correspondents import Pair, pairs_of
+from shared.exchange.topics import AUDIT
+from shared.runtime.delivery.control import CONTROL_TYPES
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
+from shared.vocabulary.routing import PartyKind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Bodies that are not messages: what an origin submits, and what is published on the directory topic.
@@ -114,3 +129,73 @@ def _tidy(node: Any) -> None:
     elif isinstance(node, list):
         for child in node:
             _tidy(child)
+
+
+#: The default instances, by id with their kind.
+KINDS: Final[Mapping[str, str]] = {
+    **{name: name for name in ("hotline", "law_enforcement", "industry")},
+    AUDIT: PartyKind.AUDITOR,
+}
+#: The messages of delivery itself, by the name of their CloudEvents type without `causeway.`.
+CONTROL: Final = tuple(sorted(type_text.removeprefix("causeway.") for type_text in CONTROL_TYPES.values()))
+
+
+class Route(NamedTuple):
+    """The kinds of service that send a message and those that receive it."""
+
+    senders: tuple[str, ...]
+    recipients: tuple[str, ...]
+
+
+def _route(message: MessageType) -> Route:
+    """Who may say it to whom, in the order in which the kinds stand on every page."""
+    cells = cells_of(message)
+    senders, recipients = {cell.sender for cell in cells}, {cell.recipient for cell in cells}
+    return Route(
+        tuple(name for name, kind in KINDS.items() if kind in senders),
+        tuple(name for name, kind in KINDS.items() if kind in recipients),
+    )
+
+
+ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for message in registry.ALL}
+
+
+def topics() -> Mapping[str, TopicRule]:
+    """Every topic of the default instances, as `causeway topics apply` makes them."""
+    return manifest_of(KINDS).topics
+
+
+@cache
+def pairs() -> Mapping[str, Pair]:
+    """Who may write to whom, by topic."""
+    return {pair.topic: pair for pair in pairs_of(KINDS)}
+
+
+def messages_on(topic: str) -> tuple[MessageType, ...]:
+    """The messages that are written to a topic, in the order of the registry."""
+    pair = pairs().get(topic)
+    if pair is None:
+        return ()
+    return tuple(each for each, route in ROUTES.items() if pair.sender in route.senders and pair.to in route.recipients)
+
+
+def names_on(topic: str) -> list[str]:
+    """Return the names of all records that a topic may hold; none for a topic that is not of this installation.
+
+    Of the records of delivery itself audit writes acknowledgements alone, and none of its messages is sent to audit.
+    """
+    if topic == DIRECTORY_TOPIC:
+        return [*OF_DIRECTORY]
+    if (pair := pairs().get(topic)) is None:
+        return []
+    proofs = [] if pair.sender == AUDIT else ["proof_record.v1"]
+    control = () if AUDIT in (pair.sender, pair.to) else CONTROL
+    return [*map(message_name, messages_on(topic)), *proofs, "acknowledgement.v1", *control]
+
+
+def readers_of(topic: str) -> tuple[str, ...]:
+    """The services that read a topic. Audit reads every one."""
+    if topic == DIRECTORY_TOPIC:
+        return tuple(KINDS)
+    pair = pairs().get(topic)
+    return () if pair is None else tuple(dict.fromkeys((pair.to, AUDIT)))

@@ -17,8 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 
-from deploy.accounting.cli import print_accounts
-from deploy.accounting.run import reconciled
+from deploy.accounting.run import print_accounts, reconciled
 from deploy.demo.steps import begin_steps
 from deploy.devstack.stack import DevStack, say_on_stderr
 from deploy.devstack.state import DevStackSettings, StateDirectory

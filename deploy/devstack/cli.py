@@ -107,7 +107,7 @@ def down(*, as_json: AsJson = False) -> int:
 def status(*, as_json: AsJson = False) -> int:
     """Ask each part whether it answers; exit code 1 if one does not."""
     with ending(Options(json=as_json)):
-        from deploy.devstack.kafka import answers_metadata
+        from deploy.devstack.servers import answers_metadata
         from deploy.devstack.supervisor import answers_ready
         from deploy.site.access import answers
         from deploy.site.endpoints import load

@@ -12,17 +12,14 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from deploy.devstack.jars import ensure_jars
-from deploy.devstack.kafka import KafkaNode, KafkaRuntime, answers_metadata, find_java, provision
-from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.process import ForkServer, Server
+from deploy.devstack.servers import KafkaNode, KafkaRuntime, PostgresServer, answers_metadata, find_java, provision
 from deploy.devstack.state import DevStackSettings, StateDirectory, port_is_free
-from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_in, manifest_of
-from deploy.site.access import accepts
+from deploy.site.access import Finding, accepts, asked
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import ADMIN, DatabaseEndpoint, Endpoints, KafkaEndpoint
-from deploy.site.findings import Finding, asked
-from deploy.site.kinds import party_kinds
+from deploy.site.kinds import SAMPLE_INSTANCES, party_kinds
 from deploy.site.open import Site
 from shared.kernel.errors import Refused, Unavailable
 

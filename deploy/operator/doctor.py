@@ -23,9 +23,8 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.kafka.provision import Manifest, copies, live_settings
 from deploy.operator.state import as_json, check_schemas, find_difference, wanted_manifest
-from deploy.site.access import accepts, admin_client, answers, connected, in_own_thread, kafka_access
+from deploy.site.access import Finding, accepts, admin_client, answers, asked, connected, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, OwnedDatabase
-from deploy.site.findings import Finding, asked
 from deploy.site.installation import Installation
 from deploy.site.kinds import party_kind
 from deploy.site.open import Site

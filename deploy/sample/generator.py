@@ -13,10 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.directory.build import establishment, served_places
+from deploy.directory.approval import establishment, served_places
 from deploy.sample import published
-from deploy.sample.draw import Draw
-from deploy.sample.published import ProviderRow, Share, assumed, shares
+from deploy.sample.published import Draw, ProviderRow, Share, assumed, shares
 from shared.kernel.clock import rfc3339
 
 #: How many referrals the demo files.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
 import asyncpg
 from confluent_kafka.admin import AdminClient
 
 from deploy.site.endpoints import ADMIN, Endpoints, KafkaEndpoint
+from shared.kernel.errors import CausewayError
 from shared.runtime.kafka.access import KafkaAccess
 
 CONNECT_S: Final = 5.0
@@ -73,3 +75,27 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 async def _select_one(url: str) -> bool:
     async with connected(url) as connection:
         return bool(await connection.fetchval("SELECT 1") == 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`what` was looked at; `code` is empty if it is well."""
+
+    what: str
+    code: str = ""
+    advice: str = ""
+
+    @property
+    def well(self) -> bool:
+        return not self.code
+
+    def as_json(self) -> dict[str, Any]:
+        return {"well": self.well} | asdict(self)
+
+
+def asked(what: str, check: Callable[..., Iterable[Finding]], *arguments: object) -> list[Finding]:
+    """The findings of `check(*arguments)`. One that ends in a coded error has found that."""
+    try:
+        return list(check(*arguments))
+    except CausewayError as error:
+        return [Finding(what, error.code, error.detail)]

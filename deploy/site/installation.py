@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from deploy.directory.approval import approve_document, document_body, renewed
-from deploy.directory.build import sample_directory
+from deploy.directory.approval import approve_document, document_body, renewed, sample_directory
 from deploy.site.access import access_to
 from deploy.site.endpoints import Endpoints, write_private
 from deploy.site.kinds import AUDIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -43,3 +44,7 @@ def keeps_referrals(kind: str) -> bool:
     from shared.runtime.database.migrate import newest_schema
 
     return "table referral" in newest_schema(kind).catalogue
+
+
+#: Instance → its kind of service. The first of a kind serves whoever's own instance is not run.
+SAMPLE_INSTANCES: Final[Mapping[str, str]] = json.loads(Path(__file__).with_name("instances.json").read_bytes())

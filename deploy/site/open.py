@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.site.endpoints import STACK_FILE, Endpoints, OwnedDatabase, load, read_site
 from deploy.site.installation import Installation, environment
-from deploy.site.kinds import KINDS
+from deploy.site.kinds import KINDS, SAMPLE_INSTANCES
 from deploy.site.options import Options
 from deploy.site.settings import SiteSettings, inherited_environment
 from shared.kernel.errors import Refused

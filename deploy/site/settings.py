@@ -10,8 +10,7 @@ from typing import ClassVar, Final, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from deploy.directory.instances import SAMPLE_INSTANCES
-from deploy.site.kinds import KINDS
+from deploy.site.kinds import KINDS, SAMPLE_INSTANCES
 from shared.kernel.errors import Refused
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]

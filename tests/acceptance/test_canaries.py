@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from client.views import ReferralView
-from deploy.devstack.postgres import binaries
+from deploy.devstack.servers import binaries
 from shared.contracts.answers import CaseRecord
 from tests.journeys.parties import operated
 from tests.support.canary import MARK_CHARACTERS, Hit, contents, new_mark, search, spellings

@@ -95,7 +95,7 @@ PLANTS = [
     ("purity", "shared/kernel/clock.py", "import opentelemetry"),
     ("client", "client/transport.py", "import asyncpg"),
     ("client", "deploy/sandbox/desks.py", "import shared.runtime.database.transactions"),
-    ("site", "deploy/operator/state.py", "import deploy.devstack.kafka"),
+    ("site", "deploy/operator/state.py", "import deploy.devstack.servers"),
     ("site", "deploy/operator/doctor.py", "import deploy.stack_children"),  # reaches the dev stack indirectly
     ("site", "deploy/accounting/books.py", "import deploy.devstack.state"),
     ("site", "deploy/site/endpoints.py", "import deploy.devstack.state"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.devstack.jars import locked_jars
-from deploy.devstack.kafka import MAJOR_MIN
+from deploy.devstack.servers import MAJOR_MIN
 from shared.runtime.database.migrate import POSTGRES_MAJOR_MIN
 from tests.architecture.source import ROOT
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
 
-from deploy.artifacts.openapi import ASSEMBLE, offline
+from deploy.artifacts.__main__ import ASSEMBLE, offline
 from shared.runtime.admission.budgets import BUDGETS
 from shared.runtime.http.identity import identified
 from tests.architecture.source import PRODUCT, Module, modules, parse

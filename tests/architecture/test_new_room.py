@@ -17,16 +17,16 @@ ROOM = (
     *("__init__.py", "domain.py", "ports.py", "store.py", "bus.py", "api.py", "app.py", "README.md"),
     *("migrations/versions/0001_first_tables.py", "migrations/versions/0001_first_tables.sql"),
 )
-INSTANCES = "deploy/directory/instances.json"
+INSTANCES = "deploy/site/instances.json"
 BY_HAND_MAX = 12
 KINDS = sorted({path.parent.name for path in (ROOT / "services").glob("*/*.py")})
 
 #: What is asked of the tree with the new room: everything that a stack needs of it before its servers run.
 _STANDS_UP = """
-from deploy.artifacts.openapi import offline
+from deploy.artifacts.__main__ import offline
 from deploy.directory.approval import document_body
-from deploy.directory.build import sample_directory
-from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.directory.approval import sample_directory
+from deploy.site.kinds import SAMPLE_INSTANCES
 from deploy.site.kinds import KINDS
 from shared.routing.shelf import read_directory
 from shared.runtime.database.migrate import newest_schema

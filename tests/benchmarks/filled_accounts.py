@@ -26,7 +26,7 @@ import asyncpg
 
 from deploy.accounting.book import opened
 from deploy.accounting.books import Books
-from deploy.accounting.sealed import Sealed, sealable
+from deploy.accounting.edges import Sealed, sealable
 from deploy.accounting.streams import NUMBERED
 from deploy.operator.retention import apply
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase

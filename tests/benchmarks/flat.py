@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from deploy.devstack.postgres import PostgresServer
+from deploy.devstack.servers import PostgresServer
 from deploy.devstack.state import StateDirectory
 from deploy.operator.retention import apply, show
 from deploy.site.databases import prepare_databases

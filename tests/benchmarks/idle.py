@@ -17,8 +17,8 @@ from typing import Final
 import asyncpg
 from confluent_kafka.cimpl import NewTopic
 
-from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.site.access import admin_client
+from deploy.site.kinds import SAMPLE_INSTANCES
 from shared.exchange.topics import AUDIT, inbox_topic
 from tests.benchmarks.quiet import load_average
 from tests.benchmarks.stage import Stage, stage

@@ -14,9 +14,9 @@ from typing import Any
 import uvicorn
 from cyclopts import App
 
+from client.cli.output import hidden
 from client.cli.verb_table import table
 from client.cli.verbs import group
-from client.cli.wrong_call import hidden
 from tests.client.fake_service import FakeService
 
 

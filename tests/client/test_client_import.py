@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.api import CausewayClient
-from client.cli.import_file import Summary, check_file, import_file, state_path
-from client.cli.import_state import AcceptanceFile, ImportState, write_report
+from client.cli import import_file as files
+from client.cli.import_file import AcceptanceFile, ImportState, Summary, check_file, import_file, state_path
 from client.cli.rows import RowFile
 from shared.kernel.errors import Refused
 from tests.client.fake_service import BASE_URL, KEY, FakeService, Refusal, referral
@@ -250,7 +250,7 @@ async def test_the_report_of_errors_names_row_field_code_and_rule_and_never_a_va
         jsonl(path, referral(1), bad, "{" + CANARY, referral(4, external_ref=CANARY))
     for refuse in (refusing("CASE-1"), echoing):
         summary = await imported(path, Wire(FakeService(refuse=refuse)), key=f"cw_test_{len(refuse.__name__):043}")
-        report = write_report(path, RowFile(path).format, summary.errors)
+        report = files.write_report(path, RowFile(path).format, summary.errors)
         assert report is not None
         assert report.name == f"a.{suffix}.errors.{suffix}"
         text = report.read_text()
@@ -285,11 +285,11 @@ async def test_every_field_that_breaks_a_rule_is_reported(tmp_path: Path) -> Non
 
 async def test_a_run_without_errors_leaves_no_report_of_an_earlier_one(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", "{")
-    report = write_report(path, RowFile(path).format, (await imported(path, Wire(FakeService()))).errors)
+    report = files.write_report(path, RowFile(path).format, (await imported(path, Wire(FakeService()))).errors)
     assert report is not None
     assert report.exists()
     jsonl(path, referral(1))
-    assert write_report(path, RowFile(path).format, (await imported(path, Wire(FakeService()))).errors) is None
+    assert files.write_report(path, RowFile(path).format, (await imported(path, Wire(FakeService()))).errors) is None
     assert not report.exists()
 
 

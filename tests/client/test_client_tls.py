@@ -13,7 +13,7 @@ from cyclopts import App
 from client import transport as address
 from client.cli.verb_table import Row, Word, table, vocabulary
 from client.transport import Transport
-from deploy.devstack.kafka import make_certificates
+from deploy.devstack.servers import make_certificates
 from shared.kernel.clock import SystemClock
 from tests.client.fake_service import KEY, FakeService, referral
 from tests.client.prompt import Run, program, serving

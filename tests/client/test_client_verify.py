@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from client.cli.import_state import AcceptanceFile
+from client.cli.import_file import AcceptanceFile
 from shared.exchange.acceptance import Acceptor
 from shared.exchange.evidence import Witness
 from shared.guard import edition

@@ -34,7 +34,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from deploy.artifacts.openapi import openapi
+from deploy.artifacts.__main__ import openapi
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, running_exchange, until
 
 CHECKS: Final = [

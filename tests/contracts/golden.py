@@ -24,8 +24,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.directory.approval import approve_document, document_body, sign_beat
-from deploy.directory.build import sample_directory
+from deploy.directory.approval import approve_document, document_body, sample_directory, sign_beat
 from deploy.policy import sample_policy
 from services.audit.domain.entries import Read
 from services.audit.domain.reading import Observed, Reading, read_records

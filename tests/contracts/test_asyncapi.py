@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from deploy.artifacts.correspondents import CONTROL, KINDS, ROUTES, names_on, pairs, readers_of, topics
-from deploy.artifacts.schemas import OF_DIRECTORY, message_name
+from deploy.artifacts import schemas
+from deploy.artifacts.schemas import OF_DIRECTORY, ROUTES, message_name, pairs, readers_of, topics
 from deploy.kafka.derive import manifest_of
 from shared.contracts.registry import ALL
 from shared.envelope.headers import COVERED, PLACE, SALT, TRACEPARENT
@@ -19,7 +19,7 @@ from tests.architecture.source import ROOT
 from tests.contracts.asyncapi_parser import parsed
 from tests.contracts.published import CONTRACTS
 
-OF_DELIVERY = ("proof_record.v1", "acknowledgement.v1", *CONTROL)
+OF_DELIVERY = ("proof_record.v1", "acknowledgement.v1", *schemas.CONTROL)
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs/api/asyncapi.json").read_text(encoding="utf-8"))
 
 
@@ -80,7 +80,7 @@ def idle(topic: str) -> list[str]:
     The records of delivery itself have no example.
     """
     operations = [each for each in DOCUMENT["operations"].values() if each["channel"]["$ref"] == f"#/channels/{topic}"]
-    names, shown = names_on(topic), {*map(message_name, ALL), *OF_DIRECTORY}
+    names, shown = schemas.names_on(topic), {*map(message_name, ALL), *OF_DIRECTORY}
     examples = {name: list((CONTRACTS / "examples" / name).glob("accepted-*.json")) for name in shown & {*names}}
     return [
         *(["producer"] if all(each["action"] != "send" for each in operations) else []),
@@ -96,7 +96,7 @@ def test_every_topic_has_producer_consumer_and_examples() -> None:
 
 
 def test_who_may_write_and_read_in_kafka_is_who_does_in_the_document() -> None:
-    for name, allowed in manifest_of(KINDS).principals.items():
+    for name, allowed in manifest_of(schemas.KINDS).principals.items():
         written = {topic for topic, pair in pairs().items() if pair.sender == name}
         read = {topic for topic in topics() if name in readers_of(topic)}
         may_read = {topic for topic in topics() if topic in allowed.read or topic.startswith(allowed.read_under)}

@@ -9,8 +9,7 @@ from functools import cache
 import pytest
 
 from deploy.artifacts.schemas import message_name
-from deploy.directory.approval import document_body
-from deploy.directory.build import sample_directory
+from deploy.directory.approval import document_body, sample_directory
 from deploy.sample.generator import sample_referrals
 from deploy.site.installation import POLICY
 from shared.contracts.directory import PublicKey

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.artifacts.openapi import openapi
+from deploy.artifacts.__main__ import openapi
 from tests.contracts.fuzzed import ASKED, Fuzzing, Known, fuzzing, subjects
 from tests.support.running import Exchange
 

@@ -16,7 +16,7 @@ from jsonschema import FormatChecker
 from openapi_spec_validator import validate
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
-from deploy.artifacts.openapi import ASSEMBLE, offline, openapi
+from deploy.artifacts.__main__ import ASSEMBLE, offline, openapi
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.admission.budgets import BudgetExceeded
 from shared.runtime.http.edge import read_key

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from deploy.artifacts.openapi import ASSEMBLE, offline, openapi
+from deploy.artifacts.__main__ import ASSEMBLE, offline, openapi
 from shared.runtime.http.identity import names
 from tests.contracts.test_openapi import OPEN_TO_ALL
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.artifacts.correspondents import ROUTES
 from deploy.artifacts.pages import TELLS, told
+from deploy.artifacts.schemas import ROUTES
 from shared.exchange.act import Act, Cause, Subject
 from shared.exchange.acts import ACTS
 from shared.exchange.states import row, rows_of

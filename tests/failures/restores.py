@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from deploy.accounting.differences import Reconciliation
+from deploy.accounting.book import Reconciliation
 from deploy.accounting.run import reconciled
-from deploy.devstack.postgres import binaries
+from deploy.devstack.servers import binaries
 from shared.kernel.authority import Role
 from shared.vocabulary.referral import WithdrawalReason
 from tests.failures.delivered import forget

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.accounting.differences import Difference, Reconciliation
+from deploy.accounting.book import Difference, Reconciliation
 from tests.failures.verdict import Verdict
 
 WELL = Verdict(

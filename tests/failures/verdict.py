@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.accounting.differences import Reconciliation
+from deploy.accounting.book import Reconciliation
 from deploy.accounting.run import reconciled
 from tests.failures.load import Tally
 from tests.failures.split import SplitExchange

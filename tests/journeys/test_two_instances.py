@@ -15,9 +15,9 @@ import pytest
 from client.api import CausewayClient
 from client.views import NoticeView
 from deploy.accounting import books
-from deploy.accounting.sealed import Sealed
-from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.accounting.edges import Sealed
 from deploy.site.installation import environment
+from deploy.site.kinds import SAMPLE_INSTANCES
 from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.contracts.passing import Referring
 from shared.kernel.clock import SystemClock

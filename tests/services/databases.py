@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from deploy.devstack.postgres import PostgresServer
+from deploy.devstack.servers import PostgresServer
 from deploy.devstack.state import StateDirectory
 from deploy.site.access import in_own_thread
 from deploy.site.databases import prepare_databases

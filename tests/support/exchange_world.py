@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deploy.directory.approval import document_body
-from deploy.directory.build import sample_directory
+from deploy.directory.approval import document_body, sample_directory
 from deploy.policy import sample_policy
 from deploy.site.kinds import party_kinds
 from shared.contracts.directory import Directory, FormerInstance, Instance, PublicKey

@@ -14,9 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Event
 
+from deploy.devstack import servers
 from deploy.devstack.jars import ensure_jars
-from deploy.devstack.kafka import KafkaNode, KafkaRuntime, answers_metadata, find_java, make_certificates
-from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.kafka.provision import Manifest
 from deploy.site.endpoints import ADMIN, write_private
@@ -47,16 +46,16 @@ def outside_servers(folder: Path, *, ports: int) -> Iterator[Outside]:
     state.acquire()
     taken: set[int] = set()
     port = {name: state.port(name, taken) for name in ("tls", "postgres", "kafka", "kafka/controller")}
-    postgres = PostgresServer(state, port=port["postgres"])
+    postgres = servers.PostgresServer(state, port=port["postgres"])
     settings = DevStackSettings()
     cache = settings.causeway_cache_dir.resolve()
     jars = ensure_jars(cache / "jars", lambda _: None)
     owner = sha256(str(folder).encode()).hexdigest()[:8]
-    runtime = KafkaRuntime(find_java(settings.java_home), jars, archives=cache / "java", owner=owner)
+    runtime = servers.KafkaRuntime(servers.find_java(settings.java_home), jars, archives=cache / "java", owner=owner)
     pair = port["kafka"], port["kafka/controller"]
     # An empty manifest: no topic, no user, no rule but its own two.
-    kafka = KafkaNode(state, runtime, manifest=Manifest({}, {}), ports=pair, secure=True)
-    identity, authority = make_certificates(state.part("tls"), name="database", clock=SystemClock())
+    kafka = servers.KafkaNode(state, runtime, manifest=Manifest({}, {}), ports=pair, secure=True)
+    identity, authority = servers.make_certificates(state.part("tls"), name="database", clock=SystemClock())
     try:
         kafka.spawn()
         postgres.start()
@@ -80,10 +79,10 @@ def outside_servers(folder: Path, *, ports: int) -> Iterator[Outside]:
         state.release()
 
 
-def _wait_for(kafka: KafkaNode) -> None:
+def _wait_for(kafka: servers.KafkaNode) -> None:
     """Until it lets its administrator in; nothing is provisioned."""
     deadline = time.monotonic() + READY_S_MAX
-    while not answers_metadata(kafka.endpoint):
+    while not servers.answers_metadata(kafka.endpoint):
         assert kafka.running(), "Kafka has ended"
         assert time.monotonic() < deadline, "Kafka is not ready"
         time.sleep(0.1)

@@ -17,7 +17,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.devstack.postgres import binaries
+from deploy.devstack.servers import binaries
 from deploy.site.access import admin_client
 from shared.exchange.topics import INBOXES
 from tests.support.running import Exchange

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
-from deploy.accounting.differences import Difference
-from deploy.accounting.edges import EDGE, MESSAGE, Carrier, Edges
-from deploy.accounting.sealed import day_of
+from deploy.accounting.book import Difference
+from deploy.accounting.edges import EDGE, MESSAGE, Carrier, Edges, day_of
 from deploy.accounting.streams import End, Sent, Sides, Stream
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.kernel.ids import uuid7

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from deploy.accounting.differences import Reconciliation
+from deploy.accounting.book import Reconciliation
+from deploy.accounting.edges import FILE, Sealed, day_of, id_at, read_sealed, sealable, write_sealed
 from deploy.accounting.run import reconciled
-from deploy.accounting.sealed import FILE, Sealed, day_of, id_at, read_sealed, sealable, write_sealed
 from deploy.accounting.streams import SealedStream, Stream
 from shared.kernel.clock import ManualClock, SystemClock
 from shared.kernel.errors import Refused

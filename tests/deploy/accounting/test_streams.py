@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.accounting.differences import Difference
+from deploy.accounting.book import Difference
 from deploy.accounting.streams import (
     AuditEntry,
     End,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.kafka import answers_metadata, provision
+from deploy.devstack.servers import answers_metadata, provision
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import document_body
 from deploy.kafka.derive import manifest_in, manifest_of

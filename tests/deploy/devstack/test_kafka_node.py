@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.kafka import Java, KafkaNode, KafkaRuntime
+from deploy.devstack.servers import Java, KafkaNode, KafkaRuntime
 from deploy.devstack.state import StateDirectory
-from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of
-from deploy.site.kinds import party_kinds
+from deploy.site.kinds import SAMPLE_INSTANCES, party_kinds
 
 
 class Waiting(KafkaRuntime):

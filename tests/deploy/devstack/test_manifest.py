@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_of
-from deploy.site.kinds import party_kinds
+from deploy.site.kinds import SAMPLE_INSTANCES, party_kinds
 from shared.exchange.correspondents import Pair, pairs_of
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused

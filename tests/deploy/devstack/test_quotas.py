@@ -8,8 +8,7 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.kafka.derive import WRITE_BYTES_PER_S, manifest_of
-from deploy.kafka.provision import Manifest
-from deploy.kafka.quotas import apply_quotas, differing_quotas
+from deploy.kafka.provision import Manifest, apply_quotas, differing_quotas
 from deploy.operator.state import as_json, find_difference
 from deploy.site.access import access_to, kafka_access
 from deploy.site.kinds import party_kinds

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from deploy.cli import app
-from deploy.directory.approval import document_body
-from deploy.directory.build import sample_directory
-from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.directory.approval import document_body, sample_directory
 from deploy.operator.documents import moved
+from deploy.site.kinds import SAMPLE_INSTANCES
 from shared.contracts.directory import FORMER_MAX
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.errors import Refused

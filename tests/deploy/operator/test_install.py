@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.kafka import make_certificates
+from deploy.devstack.servers import make_certificates
 from deploy.operator.doctor import examine
 from deploy.operator.folder import read_card
 from deploy.site.endpoints import read_site

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
 from client.api import CausewayClient
-from deploy.devstack.kafka import make_certificates
+from deploy.devstack.servers import make_certificates
 from deploy.operator.doctor import Login, try_login
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints, KafkaEndpoint, read_site

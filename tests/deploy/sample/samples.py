@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from deploy.directory.approval import document_body
-from deploy.directory.build import sample_directory
+from deploy.directory.approval import document_body, sample_directory
 from deploy.policy import sample_policy
 from deploy.sample.generator import SampledReferral, demo_referrals
 from shared.contracts.directory import PublicKey

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from deploy.directory.build import ISSUED_ON, PARTIES, sample_directory
-from deploy.directory.instances import SAMPLE_INSTANCES
+from deploy.directory.approval import ISSUED_ON, PARTIES, sample_directory
 from deploy.sample import published
+from deploy.site.kinds import SAMPLE_INSTANCES
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.authority import ORIGINS
 from shared.routing.directory_index import DirectoryIndex, PartyEntry

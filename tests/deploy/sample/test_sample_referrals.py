@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy.sample import published
-from deploy.sample.draw import Draw
 from deploy.sample.generator import DEMO_COUNT, DIRTY, SampledReferral, sample_referrals, write_jsonl
+from deploy.sample.published import Draw
 from shared.contracts.referral import ReferralSubmission
 from shared.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document

@@ -12,8 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from deploy.statistics.figures import Figures, Measure, Month
-from deploy.statistics.page import Bar, bars
-from deploy.statistics.publication import files_of, publish
+from deploy.statistics.publication import Bar, bars, files_of, publish
 from shared.kernel.errors import Refused
 from tests.support import exchange_world
 from tests.support.builders import POLICE, PROVIDER

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from deploy.accounting import views
-from deploy.accounting.differences import Difference
+from deploy.accounting.book import Difference
 from deploy.accounting.edges import EDGE, Carrier, Edges, Referrals
 from deploy.accounting.streams import Sides
 from shared.contracts.registry import (

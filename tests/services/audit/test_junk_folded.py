@@ -13,8 +13,7 @@ import asyncpg
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.book import Book
-from deploy.accounting.differences import Found
+from deploy.accounting.book import Book, Found
 from deploy.accounting.log import LogCheck
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import EntryKind

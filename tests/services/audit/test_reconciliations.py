@@ -9,7 +9,7 @@ from itertools import combinations
 import asyncpg
 import pytest
 
-from deploy.accounting.differences import Difference, Reconciliation, Terms
+from deploy.accounting.book import Difference, Reconciliation, Terms
 from deploy.accounting.edges import OF_ORIGINS
 from deploy.accounting.run import accounts_of
 from deploy.accounting.streams import TERMS

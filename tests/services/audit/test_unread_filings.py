@@ -11,7 +11,7 @@ import pytest
 from deploy.accounting import views
 from deploy.accounting.book import Book
 from deploy.accounting.books import Books
-from deploy.accounting.sealed import Sealed
+from deploy.accounting.edges import Sealed
 from deploy.accounting.streams import Sides
 from shared.exchange.decided import join_decided
 from shared.kernel.ids import uuid7

@@ -17,8 +17,7 @@ import pytest
 from fastapi import Request
 
 from client.api import CausewayClient
-from client.cli.import_file import check_file, import_file, state_path
-from client.cli.import_state import AcceptanceFile, ImportState
+from client.cli.import_file import AcceptanceFile, ImportState, check_file, import_file, state_path
 from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from shared.contracts.directory import Directory

