@@ -16,14 +16,7 @@ import pytest
 from tests.architecture.source import ROOT, Module, modules, parse
 
 #: Modules that reach other hosts by purpose: a party's client, the operator's tools, webhooks, and the runtime.
-MAY_CONNECT = (
-    "client/address.py",
-    "client/calls.py",
-    "client/transport.py",
-    "deploy/*",
-    "services/*/courier.py",
-    "shared/runtime/*",
-)
+MAY_CONNECT = ("client/api.py", "client/transport.py", "deploy/*", "shared/runtime/*")
 CLIENTS = frozenset(
     {
         "socket",
