@@ -43,4 +43,4 @@ async def test_a_story_that_comes_out_otherwise_is_noticed(exchange: Exchange) -
     (difference,) = edited.differences
     assert difference.startswith("hotline of it: ")
     assert "reason=no_capacity" in difference
-    assert otherwise.differences == ["step 1: hotline referral.submit: 202 "]
+    assert otherwise.differences == ("step 1: hotline referral.submit: 202 ",)

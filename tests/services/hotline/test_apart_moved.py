@@ -62,17 +62,18 @@ async def test_what_fails_while_others_are_followed_waits_longer_each_time(
 ) -> None:
     """The time goes on while a directory is followed: what fails in it has failed after it began."""
     pair, tried = await Pair.of(origin, LOOPS["follows who has moved"]), list[int]()
-    left_behind, begun = origin.bus._again.left_behind, origin.clock.now()
+    again, begun = type(origin.bus._again), origin.clock.now()
+    left_behind = again.left_behind
 
-    async def slowly(edges: Any, taking: Taking, **place: str) -> None:
+    async def slowly(self: Any, edges: Any, taking: Taking, **place: str) -> None:
         origin.clock.advance(0.002)
         try:
-            await left_behind(edges, taking, **place)
+            await left_behind(self, edges, taking, **place)
         finally:
             if pair.bad in {subject for subject, _ in taking.taken}:
                 tried.append((origin.clock.now() - begun) // timedelta(minutes=1))
 
-    monkeypatch.setattr(origin.bus._again, "left_behind", slowly)
+    monkeypatch.setattr(again, "left_behind", slowly)
     for _ in range(10):
         await origin.bus.follow(origin.world.documents.directory)
         assert REGISTRY.get_sample_value("causeway_subjects_aside") == 1
