@@ -82,7 +82,7 @@ STATES: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "15 a refusal brings the whole state": (
         discarded_revision,
-        {"shared.messaging.reactions.react": controls.without_code(Refusal.DEAD)},
+        {"shared.messaging.resync_steps.react": controls.without_code(Refusal.DEAD)},
     ),
     "14 a lower acknowledgement counts": (
         restored_reader,
