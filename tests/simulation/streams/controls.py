@@ -230,7 +230,9 @@ CONTROLS: dict[str, Control] = {
     "6 a revision is above the held one": Control(
         {TOY + "apply_message": _apply_any_revision(subjects.apply_message)}, is_soon=True
     ),
-    "7 an act follows a known act": Control({"tests.simulation.streams.subjects._has_gap": lambda *_: False}, "restore"),
+    "7 an act follows a known act": Control(
+        {"tests.simulation.streams.subjects._has_gap": lambda *_: False}, "restore"
+    ),
     "8 an exception's bytes are kept": Control({M + "reception.OPEN": frozenset()}, "version", is_soon=True),
     "9 a withdrawal goes everywhere": Control({TOY + "Toy.withdraw": _withdraw_at_place}),
     "10 a full stream stops": Control({M + "reception.plan_batch": _plan_without_bound}, "version", is_soon=True),
