@@ -18,7 +18,7 @@ from shared.guard import tripwire
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
-from shared.party.origin.api import routes
+from shared.party.origin.api import doing
 from shared.party.origin.api.checking import AsideChecking, Posted, check_posted
 from shared.party.origin.store import filing
 from shared.party.origin.use_cases import alarms, intake
@@ -190,6 +190,12 @@ async def client(database: Database) -> AsyncIterator[tuple[Origin, httpx.AsyncC
         yield origin, opened
 
 
+def charge(origin: Origin, by_door: Callable[[str, int], None], by_intake: Callable[[str, int], None]) -> None:
+    """Have others hear what a party owes; the door is open already, and its API is frozen."""
+    object.__setattr__(origin.api, "owe", by_door)
+    origin.intake._owe = by_intake
+
+
 @pytest.mark.timing
 async def test_a_dense_filing_gives_the_others_their_turns(client: tuple[Origin, httpx.AsyncClient]) -> None:
     _, door = client
@@ -211,7 +217,7 @@ async def test_what_is_filed_and_checked_is_owed_by_who_asked(client: tuple[Orig
     def owe(party: str, work: int) -> None:
         owed[party] = owed.get(party, 0) + work
 
-    origin.api._owe = origin.intake._owe = owe
+    charge(origin, owe, owe)
     one: dict[str, Any] = SUBMISSION | {"external_ref": uuid7().hex}
     looked = await door.post("/v1/referrals:check", json=one, headers=asking(HOTLINE))
     edges = len(looked.json()["results"][0]["recipients"])
@@ -226,8 +232,7 @@ async def test_what_is_refused_for_its_form_is_owed_by_who_asked(
 ) -> None:
     origin, door = client
     owed: list[int] = []
-    origin.api._owe = lambda _, work: owed.append(work)
-    origin.intake._owe = lambda *_: None
+    charge(origin, lambda _, work: owed.append(work), lambda *_: None)
     headers = asking(HOTLINE, key=uuid7().hex) | {"content-type": JSON}
 
     async def told(body: bytes) -> httpx.Response:
@@ -268,7 +273,7 @@ async def test_a_dear_list_is_looked_at_read_and_prepared_beside_the_loop(
 
     dear_steps = {
         "trips": alarms,
-        "parsed": routes,
+        "parsed": doing,
         "prepare_batch": intake,
         "bind_sent": filing,
     }

@@ -7,7 +7,15 @@ import pytest
 
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
-from shared.party.origin.store.edge_rows import EDGE, EdgeRow, PlacedMessage, UnplacedEdges, gather_edges, insert_placed
+from shared.party.origin.store.edge_rows import (
+    _SENT_EDGE,
+    EdgeRow,
+    PlacedMessage,
+    UnplacedEdges,
+    _with_tracks,
+    gather_edges,
+    insert_placed,
+)
 from shared.runtime.database.transactions import RowScope
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE, PROVIDER
@@ -33,7 +41,7 @@ async def test_an_edge_without_its_referral_fails_the_transaction(origin: Origin
 
     async def insert(placed: PlacedMessage) -> None:
         async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit")) as session:
-            gather_edges(session.driver, UnplacedEdges([placed.message_id], EDGE.rows([row])))
+            gather_edges(session.driver, UnplacedEdges([placed.message_id], _SENT_EDGE.rows(_with_tracks([row]))))
             assert insert_placed(session.driver, [placed]) == {placed.message_id}
 
     with pytest.raises(asyncpg.NotNullViolationError, match="rank"):
