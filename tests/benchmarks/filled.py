@@ -30,6 +30,7 @@ from shared.party.recipient.store.items import PostgresItems
 from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.delivery.tracks import TrackSide
 from tests.benchmarks import (
     filled_attention,
     filled_audit,
@@ -95,13 +96,14 @@ FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
 INSERT INTO edge (edge_id, message_id, instance, referral_id, notice_id, party, recipient, purpose, reason, rules,
-                  answer, answered_at, law, decided_at, rank, taken_back)
+                  answer, answered_at, law, decided_at, rank, taken_back, peer, side, track)
 SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 'industry' END, {_ID},
        CASE WHEN k = 2 THEN uuidv7() END, {_PARTY},
        CASE WHEN k = 1 THEN 'agency' ELSE 'provider' END || (i % 60) || '.example', 'p' || k, 'because', '{{{{r1}}}}',
        CASE WHEN i % 500 IN (0, 7) THEN 'none' WHEN i % 500 = 8 THEN 'declined' WHEN k = 1 THEN 'closed'
             ELSE 'actioned' END, {_AGO},
-       repeat('f', 16), {_AGO}, CASE WHEN {PRIORITY} = 'p0_child_at_risk' THEN 0 ELSE 1 END, i % 500 = 0
+       repeat('f', 16), {_AGO}, CASE WHEN {PRIORITY} = 'p0_child_at_risk' THEN 0 ELSE 1 END, i % 500 = 0,
+       CASE WHEN k = 1 THEN 'law_enforcement' ELSE 'industry' END, {TrackSide.OWN:d}, uuidv4()
 FROM generate_series(1, {{rows}}) AS i, generate_series(1, 2) AS k
 """,
 )

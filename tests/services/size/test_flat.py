@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from sqlalchemy import make_url
 
 from deploy.operator import retention
 from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
@@ -41,6 +42,9 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
                 owner = await asyncpg.connect(made.owner_url)
                 async with unforced(owner):
                     await fill(owner, service, ROWS, content_bytes=100)
+                if service != "audit":
+                    # Retention runs as the owner, which removes deadlines.
+                    await owner.execute(f"GRANT DELETE ON deadline TO {make_url(made.service_url).username}")
                 await owner.close()
                 databases[service] = Database(made.service_url, pool_size=2)
                 opened.push_async_callback(databases[service].close)
