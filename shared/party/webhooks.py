@@ -126,7 +126,8 @@ class WebhookRoutes:
 
     async def act(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """One act, once for its idempotency key."""
-        return await self.serving.acts.once(request, identity, action, roles=ACTORS, act=self.done(identity, doing))
+        done = partial(self.done, identity, doing)
+        return await self.serving.acts.once(request, identity, action, roles=ACTORS, act=done)
 
     async def make(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """One act that answers with a secret: what is stored of the answer does not show it."""
@@ -141,13 +142,9 @@ class WebhookRoutes:
             secret = await self._of(session, identity).secret(kept.webhook_id, b64decode(kept.secret))
         return WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
 
-    def done(self, identity: Identity, doing: Doing) -> Callable[[Session], Awaitable[Contract]]:
+    async def done(self, identity: Identity, doing: Doing, session: Session) -> Contract:
         """An act on the party's addresses within a transaction."""
-
-        async def act(session: Session) -> Contract:
-            return await doing(self._of(session, identity))
-
-        return act
+        return await doing(self._of(session, identity))
 
     async def register(self, said: Registration, mine: Endpoints) -> Contract:
         """Have events sent to an address. Raises `Refused` for one that may not be called."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Container, Mapping
 
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +15,6 @@ from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
-from shared.runtime.http.problems import encoded
 from shared.runtime.http.sameness import body_hash
 
 #: What an act does within its transaction; it returns the body of its answer.
@@ -73,6 +73,6 @@ class Acts:
             if claimed.kind is not ClaimKind.NEW:
                 raise Refused("idempotency_key_reused", "the key was used for another body, or elsewhere")
             done = await act(session)
-            answer = done.spelt() if isinstance(done, Contract) else encoded(done)
+            answer = done.spelt() if isinstance(done, Contract) else to_json(done)
             await store_answer(session.driver, identity.party, key, status=status, answer=answer)
         return status, answer
