@@ -175,7 +175,7 @@ def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
 def _spelt_and_compared(locator: Locator) -> str:
     """As an address travels, and the first form of where it leads."""
     kept = kept_locator(locator, FORMS[1].edition)
-    return f"{kept.value}\n{in_form(kept, 1)}"
+    return f"{kept.value}\n{in_form(kept.value, kept.kind, 1)}"
 
 
 def _received(here: World, record: Record) -> Received:
