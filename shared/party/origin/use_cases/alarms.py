@@ -179,11 +179,10 @@ SHARES: Final = 5
 DENSE_FROM: Final = 10
 DENSITY: Final = 3
 
-#: Fewer submissions wait until no request has come for so long, seconds, and at most for the second: what is posted at
-#: once goes into one transaction, and a request that comes alone hardly waits.
+#: Fewer submissions wait until so many seconds have passed since the answers before: who was answered posts again, and
+#: what comes meanwhile goes into one transaction. A request that comes after a pause waits for no other.
 GATHERED_MAX: Final = 25
-GATHER_S: Final = 0.002
-GATHER_S_MAX: Final = 0.02
+GATHER_S: Final = 0.015
 
 Waiting = tuple[Request, asyncio.Future[Reply]]
 
@@ -223,11 +222,13 @@ class Way:
             self._left(party, request)
 
     async def take(self, count_max: int) -> list[Waiting]:
-        """Take the next, as soon as there is one and those that come with it, until there are so many submissions."""
+        """Take the next, and those that came with it, until there are so many submissions."""
+        ends = monotonic() + GATHER_S
         while not self._turns:
             self._came.clear()
             await self._came.wait()
-        await self._gather()
+        if self._waiting.total() < GATHERED_MAX:
+            await asyncio.sleep(max(0.0, ends - monotonic()))
         taken: list[Waiting] = []
         count = 0
         while self._turns and count < count_max:
@@ -238,13 +239,6 @@ class Way:
             taken.append((request, answer))
             count += len(request.submissions)
         return taken
-
-    async def _gather(self) -> None:
-        """Wait for as long as more requests come, within the bounds of `GATHER_S` and `GATHERED_MAX`."""
-        ends, count = monotonic() + GATHER_S_MAX, 0
-        while count < self._waiting.total() < GATHERED_MAX and monotonic() < ends:
-            count = self._waiting.total()
-            await asyncio.sleep(GATHER_S)
 
     def _left(self, party: str, request: Request) -> None:
         self._waiting[party] -= len(request.submissions)
