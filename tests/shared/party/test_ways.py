@@ -72,8 +72,12 @@ async def test_whoever_takes_waits_for_the_next() -> None:
 
 
 @pytest.mark.timing
-async def test_requests_that_come_soon_after_answers_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alarms, "GATHER_S", 0.3)
+@pytest.mark.parametrize("wait", ["GATHER_S", "PAUSE_S"])
+async def test_requests_that_come_soon_after_each_other_or_after_answers_are_taken_together(
+    wait: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarms, "GATHER_S", 0.0)
+    monkeypatch.setattr(alarms, wait, 0.3)
     way = Way(100)
     enter(way, asked(A))
     taking = asyncio.create_task(way.take(100))
@@ -85,7 +89,7 @@ async def test_requests_that_come_soon_after_answers_are_taken_together(monkeypa
 
 @pytest.mark.timing
 async def test_a_request_after_a_pause_waits_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alarms, "GATHER_S", 0.3)
+    monkeypatch.setattr(alarms, "PAUSE_S", 0.3)
     way = Way(100)
     taking = asyncio.create_task(way.take(100))
     await asyncio.sleep(0.4)

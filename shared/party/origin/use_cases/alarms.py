@@ -179,10 +179,11 @@ SHARES: Final = 5
 DENSE_FROM: Final = 10
 DENSITY: Final = 3
 
-#: Fewer submissions wait until so many seconds have passed since the answers before: who was answered posts again, and
-#: what comes meanwhile goes into one transaction. A request that comes after a pause waits for no other.
+#: Fewer submissions wait until no request has come for so long, seconds, and until the answers before are as old as the
+#: second: what comes at a steady rate, or is posted at once, shares a transaction, and what comes alone hardly waits.
 GATHERED_MAX: Final = 25
-GATHER_S: Final = 0.015
+GATHER_S: Final = 0.002
+PAUSE_S: Final = 0.01
 
 Waiting = tuple[Request, asyncio.Future[Reply]]
 
@@ -223,12 +224,13 @@ class Way:
 
     async def take(self, count_max: int) -> list[Waiting]:
         """Take the next, and those that came with it, until there are so many submissions."""
-        ends = monotonic() + GATHER_S
+        ends, count = monotonic() + PAUSE_S, 0
         while not self._turns:
             self._came.clear()
             await self._came.wait()
-        if self._waiting.total() < GATHERED_MAX:
-            await asyncio.sleep(max(0.0, ends - monotonic()))
+        while count < self._waiting.total() < GATHERED_MAX:
+            count = self._waiting.total()
+            await asyncio.sleep(max(GATHER_S, ends - monotonic()))
         taken: list[Waiting] = []
         count = 0
         while self._turns and count < count_max:
