@@ -1,9 +1,10 @@
 """The stored bytes of a segment's messages: ids, digests, and one content.
 
-    content   version · length of the heads in 4 bytes · heads · the value of each message
-    heads     JSON of all messages but ids, digests and values, compressed
+    content   version · length of the heads in 4 bytes · heads · the sealed part of each message
+    heads     JSON of all messages but ids, digests and values · line feed · their clear parts; all compressed
 
-Sealed bytes cannot be compressed. The bytes of keys and headers stand in the JSON as text of the same code points.
+A clear part ends with the first line feed of its value. Sealed bytes cannot be compressed, and clear parts are alike.
+The bytes of keys and headers stand in the JSON as text of the same code points.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordByt
 from shared.messaging.streams import DIGEST_BYTES, Role
 
 ID_BYTES: Final = 16
-_VERSION: Final = 2
+_VERSION: Final = 3
 _BEGIN: Final = Struct(">BI")
 #: Headers of several messages are alike: a higher level gains little.
 _LEVEL: Final = 1
@@ -35,7 +36,8 @@ class _Head(NamedTuple):
     is_p0: bool
     key: str
     headers: list[tuple[str, str]]
-    value_bytes: NonNegativeInt
+    clear_bytes: NonNegativeInt
+    sealed_bytes: NonNegativeInt
 
 
 _HEADS: Final = TypeAdapter(list[_Head])
@@ -44,6 +46,7 @@ _HEADS: Final = TypeAdapter(list[_Head])
 def pack_messages(messages: Sequence[OutgoingMessage]) -> PackedMessages:
     """Pack messages into the columns that `parse_messages` reads."""
     records = [message.record for message in messages]
+    ends = [record.value.find(b"\n") + 1 for record in records]
     heads = [
         _Head(
             message.role,
@@ -52,15 +55,18 @@ def pack_messages(messages: Sequence[OutgoingMessage]) -> PackedMessages:
             message.is_p0,
             record.key.decode("latin-1"),
             [(name, value.decode("latin-1")) for name, value in record.headers],
-            len(record.value),
+            end,
+            len(record.value) - end,
         )
-        for message, record in zip(messages, records, strict=True)
+        for message, record, end in zip(messages, records, ends, strict=True)
     ]
-    packed = zlib.compress(_HEADS.dump_json(heads), _LEVEL)
+    clear = [record.value[:end] for record, end in zip(records, ends, strict=True)]
+    sealed = [record.value[end:] for record, end in zip(records, ends, strict=True)]
+    packed = zlib.compress(b"".join([_HEADS.dump_json(heads), b"\n", *clear]), _LEVEL)
     return PackedMessages(
         b"".join([message.message_id.bytes for message in messages]),
         b"".join([message.digest for message in messages]),
-        b"".join([_BEGIN.pack(_VERSION, len(packed)), packed, *(record.value for record in records)]),
+        b"".join([_BEGIN.pack(_VERSION, len(packed)), packed, *sealed]),
     )
 
 
@@ -71,14 +77,17 @@ def parse_messages(packed: PackedMessages) -> tuple[OutgoingMessage, ...]:
         version, length = _BEGIN.unpack_from(content)
         at = _BEGIN.size + length
         inflating = zlib.decompressobj()
-        heads = _HEADS.validate_json(inflating.decompress(content[_BEGIN.size : at]))
-        messages = []
+        listed, _, clear = inflating.decompress(content[_BEGIN.size : at]).partition(b"\n")
+        heads = _HEADS.validate_json(listed)
+        messages, clear_at = [], 0
         for message_id, digest, head in zip(ids, digests, heads, strict=True):
             headers = tuple((name, text.encode("latin-1")) for name, text in head.headers)
-            record = RecordBytes(head.key.encode("latin-1"), headers, content[at : at + head.value_bytes])
-            at += head.value_bytes
+            value = clear[clear_at : clear_at + head.clear_bytes] + content[at : at + head.sealed_bytes]
+            record = RecordBytes(head.key.encode("latin-1"), headers, value)
+            clear_at, at = clear_at + head.clear_bytes, at + head.sealed_bytes
             messages.append(OutgoingMessage(UUID(bytes=message_id), *head[:3], digest, record, head.is_p0))
-        if (version, inflating.eof, inflating.unused_data, at) != (_VERSION, True, b"", len(content)):
+        ends = version, inflating.eof, inflating.unused_data, clear_at, at
+        if ends != (_VERSION, True, b"", len(clear), len(content)):
             raise _malformed()
     except (StructError, ValueError, zlib.error):
         raise _malformed() from None

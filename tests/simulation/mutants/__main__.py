@@ -25,8 +25,6 @@ SQL = tuple(f"tests/shared/messaging/{name}.py" for name in ("test_postgres_stor
 STORES = ("tests/conformance/test_messaging_store.py", "tests/conformance/test_messaging_rows.py", *SQL)
 #: A fault that makes a test endless is found, too: by its work, so that a busy machine finds none.
 STAGE_CPU_S, STAGE_S = 240, 1800
-#: Folders that a mutant's tests need.
-COPIED = ("shared", "tests/shared/messaging", "tests/conformance", "tests/simulation/streams", "tests/support")
 
 
 def main() -> int:
@@ -58,10 +56,9 @@ def main() -> int:
 
 
 def copy_tree(folder: Path) -> None:
-    for name in COPIED:
+    for name in ("shared", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    shutil.copy(ROOT / "tests/simulation/__init__.py", folder / "tests/simulation/__init__.py")
 
 
 def list_stages(path: Path, runs: int) -> list[tuple[str, tuple[str, ...]]]:
