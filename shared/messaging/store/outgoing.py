@@ -16,8 +16,7 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict
 
 from shared.kernel.errors import Unavailable
-from shared.messaging.segment_bytes import pack_messages, parse_messages, split_digests
-from shared.messaging.segments import PackedMessages, Segment
+from shared.messaging.segments import PackedMessages, Segment, pack_messages, parse_messages, split_digests
 from shared.messaging.streams import (
     LANES,
     Lane,

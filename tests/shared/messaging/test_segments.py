@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 from shared.envelope.headers import COVERED
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.messaging.segment_bytes import pack_messages, parse_messages, split_digests
-from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
+from shared.messaging.segments import (
+    OutgoingMessage,
+    PackedMessages,
+    RecordBytes,
+    pack_messages,
+    parse_messages,
+    split_digests,
+)
 from shared.messaging.streams import Role
 
 OVERHEAD_BYTES_MAX = 130
