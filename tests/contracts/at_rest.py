@@ -30,8 +30,7 @@ from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record
 from shared.exchange.released import Released
 from shared.guard import kept_locator
-from shared.messaging.segment_bytes import pack_messages, parse_messages
-from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
+from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes, pack_messages, parse_messages
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, track_of
 from shared.party.origin.store.amendments import revision_place
