@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from deploy.site.settings import inherited_environment
 from tests.benchmarks.counters.bounds import BOUNDS, judge
+from tests.failures.restores import RESTORED
 from tests.failures.unwritable import How
 from tests.simulation.streams.controls import CONTROLS
 
@@ -151,12 +152,16 @@ def _latencies(found: Mapping[str, Mapping[str, float]]) -> str:
 LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
     "the_simulation": shown_by("tests.simulation.streams 10000", "{'"),
     "the_rules_taken_away": shown_by("tests.simulation.streams 400 --controls", f"{len(CONTROLS)} controls, "),
-    "the_simulation_over_postgresql": shown_by("tests.simulation.streams 200 --sql", "200 of 200 seeds "),
+    "the_simulation_over_postgresql": shown_by("tests.simulation.streams 300 --sql", "300 of 300 seeds "),
+    "the_mutants": shown_by("tests.simulation.mutants --count 60 --share 85", "killed "),
     "the_outage": shown_by("tests.failures.outage", "posted while", "answer: ", "unacknowledged when", "posted "),
     "the_stopped_servers": shown_by("tests.failures.stopped", "database away", "broker away"),
     "the_lost_records": shown_by("tests.failures.lost_records", "lost to topics", "posted "),
     "the_unwritable_topic": shown_by("tests.failures.unwritable", *UNWRITABLE),
-    "the_recipient_down": shown_by("tests.failures.recipient_down", "200000 unacknowledged", "copies while"),
+    "the_recipient_down": shown_by(
+        "tests.failures.recipient_down --rows 20000 --retention", "20000 unacknowledged", "copies while", "drained at"
+    ),
+    "the_backlog": shown_by("tests.failures.recipient_down", "200000 unacknowledged", "drained at"),
     "the_pollers": shown_by("tests.services.law_enforcement.pollers", "polled: "),
     "the_timers": shown_by("tests.shared.runtime.timers.long_run", "timers "),
     "the_poison": shown_by("tests.failures.poison", "poison: ", "rows of poison"),
@@ -187,8 +192,15 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
     ),
     "the_life": shown_by("tests.failures.life --seconds 1200", "lived: ", "events sent ", "told of clocks", "posted "),
     "the_moved_provider": shown_by("tests.failures.moves --count 500", "moved: "),
-    "the_restored": shown_by(
-        "tests.failures.restores --count 1000", "restored audit", "restored law_enforcement", "restored hotline"
-    ),
+    **{
+        name: shown_by(f"tests.failures.restores {given}", *(f"restored {each}" for each in RESTORED))
+        for name, given in (
+            ("the_restored_dumps", "--count 1000"),
+            ("the_restored_points", "--count 300 --way point-in-time"),
+            ("the_restored_disks", "--count 300 --way disk-copy"),
+            ("the_twice_restored", "--count 300 --order 0 0"),
+            ("the_newer_after_older", "--count 300 --order 0 1"),
+        )
+    },
     "the_steady_tests": shown_by("tests.acceptance.steady", "steady: "),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +13,10 @@ import asyncpg
 import httpx
 
 from deploy.devstack.stack import DevStack
+from shared.kernel.errors import Unavailable
 from tests.support import driver_delivery as delivery
 from tests.support.frozen import freeze, thaw
-from tests.support.running import SERVICES, Exchange
+from tests.support.running import SERVICES, Exchange, until
 from tests.support.stack import servers
 
 #: label → (instance, parts; all of them if none is named)
@@ -88,6 +89,13 @@ class SplitExchange(Exchange):
                     dead.append(f"{instance}: {answer.text}")
         return dead
 
+    async def _is_provisioned(self) -> bool:
+        """Whether the broker answers and acts by its manifest; one that has just begun may break off."""
+        with suppress(Unavailable):
+            await asyncio.to_thread(self.stack.kafka.wait_ready)
+            return True
+        return False
+
     def _pid(self, label: str) -> int:
         servers = {BROKER: self.stack.kafka, DATABASE: self.stack.postgres}
         pid = servers[label].pid if label in servers else self.processes[label].pid
@@ -130,7 +138,8 @@ class SplitExchange(Exchange):
 
     async def _until_works(self, label: str) -> None:
         if label == BROKER:
-            await asyncio.to_thread(self.stack.kafka.start)
+            await asyncio.to_thread(self.stack.kafka.spawn)
+            await until(self._is_provisioned, seconds_max=START_S_MAX)
         elif label == DATABASE:
             await asyncio.to_thread(self.stack.postgres.start)
         else:

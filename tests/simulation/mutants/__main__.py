@@ -32,6 +32,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=0, help="the seed of the draw")
     options.add_argument("--count", type=int, default=60, help="how many mutants")
     options.add_argument("--runs", type=int, default=200, help="runs of the simulation against each mutant")
+    options.add_argument("--share", type=int, default=100, help="how many in a hundred must be killed")
     options.add_argument("--module", help="draw from this module alone, for instance acks")
     given = options.parse_args()
     mutants = [
@@ -50,8 +51,8 @@ def main() -> int:
             if stage is None:
                 survivors.append(mutant)
     killed = len(drawn) - len(survivors)
-    print(f"{killed} of {len(drawn)} killed ({100 * killed // max(1, len(drawn))} %), of {len(mutants)} sites")
-    return 1 if survivors else 0
+    print(f"killed {killed} of {len(drawn)} ({100 * killed // max(1, len(drawn))} %), of {len(mutants)} sites")
+    return int(100 * killed < given.share * len(drawn))
 
 
 def copy_tree(folder: Path) -> None:
