@@ -306,7 +306,7 @@ class Collection(NamedTuple):
 
 
 async def _read_timeline(
-    serving: Serving, identity: Identity, subject: UUID, listed: Collection, *, after: int, limit: int
+    serving: Serving, identity: Identity, subject: UUID, *, listed: Collection, after: int, limit: int
 ) -> Timeline:
     """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
     async with serving.looking(identity) as session:
@@ -340,7 +340,7 @@ def timelines_router(serving: Serving, collections: Mapping[str, Words]) -> APIR
             limit: Limit = 50,
         ) -> Response:
             """What has happened to it: each act, by whom, to which state, and the codes that it said."""
-            return viewed(await _read_timeline(serving, identity, subject, listed, after=after, limit=limit))
+            return viewed(await _read_timeline(serving, identity, subject, listed=listed, after=after, limit=limit))
 
     for collection, words in collections.items():
         add(Collection(collection, words))

@@ -174,7 +174,7 @@ class PostgresPreservations(RecordStore):
         return OpenedPreservation.model_validate(looked | opened)
 
     async def _one(self, preservation_id: UUID) -> tuple[asyncpg.Record, dict[str, object]]:
-        """Its row, and what a look at it shows."""
+        """The row of a preservation, and what a look at it shows."""
         row = await self._driver.fetchrow(_ONE, preservation_id)
         if row is None:
             raise not_found()
