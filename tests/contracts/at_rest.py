@@ -30,8 +30,7 @@ from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record
 from shared.exchange.released import Released
 from shared.guard import kept_locator
-from shared.messaging.segment_bytes import pack_messages, parse_messages
-from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
+from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes, pack_messages, parse_messages
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, track_of
 from shared.party.origin.store.amendments import revision_place
@@ -175,7 +174,7 @@ def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
 def _spelt_and_compared(locator: Locator) -> str:
     """As an address travels, and the first form of where it leads."""
     kept = kept_locator(locator, FORMS[1].edition)
-    return f"{kept.value}\n{in_form(kept, 1)}"
+    return f"{kept.value}\n{in_form(kept.value, kept.kind, 1)}"
 
 
 def _received(here: World, record: Record) -> Received:

@@ -29,12 +29,10 @@ read_any_header_name()
 
 READ_RECORDS_MAX: Final = 500
 POLL_S: Final = 0.5
-#: Records that come faster than they are taken are waited for so long, unless there are so many: a batch has its price.
-GATHER_S: Final = 0.005
+#: Where records were waiting already, a batch of fewer takes those as well that come within so many milliseconds:
+#: they lay at the broker until the first were taken.
+GATHER_MS: Final = 5
 GATHERED_RECORDS: Final = 100
-#: Batches of fewer follow each other no sooner than this, seconds: under load more come together, and what comes after
-#: a pause waits for nothing.
-PACE_S: Final = 0.025
 #: How often a quiet reader asks whether a topic was made, deleted, or made again.
 ID_CHECK_S: Final = 2.0
 #: Within this time what was fetched is taken, or the consumer that should take it hangs.
@@ -202,27 +200,11 @@ async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
     if not batch:
         return await fetch(timeout_ms=wait_ms, max_records=records_max)
     if (count := sum(map(len, batch.values()))) < GATHERED_RECORDS:
-        await asyncio.sleep(GATHER_S)
-        for where, more in (await fetch(timeout_ms=0, max_records=records_max - count)).items():
+        for where, more in (await fetch(timeout_ms=GATHER_MS, max_records=records_max - count)).items():
             before = batch.get(where)
             # Whoever went back in between reads again what came first.
             batch[where] = [*before, *more] if before and more and before[-1].offset < more[0].offset else more
     return batch
-
-
-def paced(fetch: Fetch, *, pace_s: float = PACE_S) -> Fetch:
-    """A fetch that begins no sooner than `pace_s` after the one before has returned something, unless that was much."""
-    next_s = 0.0
-
-    async def at_pace(*, timeout_ms: int, max_records: int) -> Fetched:
-        nonlocal next_s
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, next_s - loop.time()))
-        found = await gathered(fetch, wait_ms=timeout_ms, records_max=max_records)
-        next_s = loop.time() + pace_s if 0 < sum(map(len, found.values())) < GATHERED_RECORDS else 0.0
-        return found
-
-    return at_pace
 
 
 async def _batch(consumer: AIOKafkaConsumer) -> list[Record]:
