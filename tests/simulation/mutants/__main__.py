@@ -32,6 +32,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=0, help="the seed of the draw")
     options.add_argument("--count", type=int, default=60, help="how many mutants")
     options.add_argument("--runs", type=int, default=200, help="runs of the simulation against each mutant")
+    options.add_argument("--share", type=int, default=100, help="how many in a hundred must be killed")
     options.add_argument("--module", help="draw from this module alone, for instance acks")
     given = options.parse_args()
     drawn = draw(given.seed, given.count, given.module)
@@ -51,8 +52,8 @@ def main() -> int:
             killed, equal = killed + (stage is not None), equal + (stage is None and bool(why))
             survived += stage is None and not why
             print(f"{stage or ('equivalent' if why else 'SURVIVED'):10} {mutant} {'' if stage else why}", flush=True)
-    print(f"{killed} of {len(drawn)} killed ({100 * killed // max(1, len(drawn))} %), {equal} equivalent")
-    return 1 if survived else 0
+    print(f"killed {killed} of {len(drawn)} ({100 * killed // max(1, len(drawn))} %), {equal} equivalent")
+    return int(survived > 0 or 100 * killed < given.share * len(drawn))
 
 
 def copy_tree(folder: Path) -> None:
