@@ -75,12 +75,10 @@ def new_rows(edges: Sequence[Clocked], law_at: LawAt | None) -> list[Deadline]:
     return [count_at_act(Deadline(edge), law_at) for edge in edges]
 
 
-def take_begun(
-    driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]], *, are_first: bool = False
-) -> dict[tuple[UUID, str], Deadline]:
+def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], Deadline]:
     """Take the deadlines that the transaction begins for these edges and parties. The caller inserts them.
 
-    They have their steps. `are_first`: no earlier edge has one of their names, so these steps are of no other row.
+    They have their steps. No earlier edge has one of their names, so these steps are of no other row.
     """
     noted: list[_Noted] = driver.late.get(Late.STEPS, [])
     named, taken = _by_name(step for each in noted for step in each.steps), dict[tuple[UUID, str], Deadline]()
@@ -94,10 +92,9 @@ def take_begun(
             row = new_rows([edge], find_law(driver))[0]
             taken[key] = add_steps(row, _of(row, named), find_law(driver))
         noted[at] = each._replace(begun=rest)
-    if are_first and not any(each.begun for each in noted):
+    if not any(each.begun for each in noted):
         names = {name for row in taken.values() for name in _names(row)}
-        for at, each in enumerate(noted):
-            noted[at] = each._replace(steps=[step for step in each.steps if _name(step) not in names])
+        noted[:] = [each._replace(steps=[step for step in each.steps if _name(step) not in names]) for each in noted]
     return taken
 
 

@@ -195,7 +195,7 @@ class PostgresItems(RecordStore):
         if messages:
             items = new_items(messages, self._kek, kind=self.kind)
             keys = [(each.edge_id, each.party) for each in items]
-            begun = take_begun(self._driver, {*keys}, are_first=True)
+            begun = take_begun(self._driver, {*keys})
             whole = [with_deadline(each, begun[key]) for each, key in zip(items, keys, strict=True)]
             tracks = frozenset((each.peer, each.side, each.track) for each in items)
             gather_part(self._driver, INSERT_ITEMS.part(new=NEW.rows(whole))._replace(tracks=tracks))
