@@ -271,7 +271,11 @@ class StreamRelay:
             self._waiting_streams.pop((peer, lane), None)
         if records:
             batch = batch._replace(records=records)
-            has_lost = await relay.append(self, self._watch, batch)
+            try:
+                has_lost = await relay.append(self, self._watch, batch)
+            except Exception:
+                await self._note(peer, lane)  # what was appended before is not appended again
+                raise
             if has_lost:
                 log("topic_lost_its_end", peer=peer, partition=int(lane))
             before = self._unnoted.get((peer, lane), batch)

@@ -259,6 +259,25 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
 
 
 @pytest.mark.timing
+async def test_what_was_appended_before_a_failed_append_is_not_appended_again() -> None:
+    streams = Streams(RelayOptions(poll_s=600, look_s=600, back_off_s=0.01))
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        sent = []
+        for _ in range(2):
+            sent += await streams.send(Role.STATE)
+            streams.hand_over()
+            await until(lambda: streams.held() == sent)  # noqa: B023 - awaited here
+        streams.log.shut[PEER] = Unavailable("broker_unavailable")
+        sent += await streams.send(Role.STATE)
+        streams.hand_over()
+        await until(lambda: streams.relay.check().reason == "broker_unavailable")
+        streams.log.shut.clear()
+        await until(lambda: len(streams.held()) >= len(sent))
+        assert streams.held() == sent
+
+
+@pytest.mark.timing
 async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600, back_off_s=0.1))
     async with streams.at_work():
