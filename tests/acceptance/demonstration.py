@@ -14,15 +14,18 @@ from typing import Any
 
 from deploy.devstack.stack import DevStack
 from deploy.site.endpoints import Endpoints
-from deploy.site.kinds import keeps_referrals
+from deploy.site.settings import keeps_referrals
 from deploy.statistics.figures import Month, read_figures
 from shared.kernel.clock import SystemClock
 from shared.vocabulary import jurisdiction
 from tests.acceptance import flows, retold
 from tests.acceptance.programs import causeway, foreign
+from tests.acceptance.rederived import Judged, judged_again
 from tests.support.stack import embedded_settings
 
 TREE = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"
+#: So many decisions are altered before audit judges them again.
+ALTERED = 100
 #: Every way in which a recipient may answer, or stay silent.
 ANSWERS = ("actioned", "rejected", "not_ours", "declined", "none")
 
@@ -110,6 +113,9 @@ class Aftermath:
     #: What must stand on parties' lists, and the same where a row was taken off one and one was added.
     lists: dict[str, Any]
     lists_edited: dict[str, Any]
+    #: What audit finds wrong with each decision, and with those of which some were altered.
+    decisions: Judged
+    decisions_altered: Judged
 
 
 def aftermath(demo: Demonstration) -> Aftermath:
@@ -121,7 +127,8 @@ def aftermath(demo: Demonstration) -> Aftermath:
         stories, edited = demo.report["stories"], retold.edited(demo.report)
         told = [retold.timelines_differ(stack, each) for each in (stories, edited["stories"])]
         lists = [retold.lists_recounted(stack, each) for each in (demo.report, edited)]
-    return Aftermath(again, ran.returncode, json.loads(ran.stdout), months, *told, *lists)
+        decisions = [judged_again(stack.endpoints, altered) for altered in (0, ALTERED)]
+    return Aftermath(again, ran.returncode, json.loads(ran.stdout), months, *told, *lists, *decisions)
 
 
 def counted_twice(endpoints: Endpoints, month: Month) -> tuple[dict[str, Any], dict[str, Any]]:

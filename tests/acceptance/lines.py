@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.acceptance.line import Line
 from tests.acceptance.promises.acts import ACTS
 from tests.acceptance.promises.console import CONSOLE
+from tests.acceptance.promises.delivery import DELIVERY
 from tests.acceptance.promises.faults_and_bounds import FAULTS_AND_BOUNDS
 from tests.acceptance.promises.format import FORMAT
 from tests.acceptance.promises.house import HOUSE
@@ -21,6 +22,7 @@ from tests.acceptance.promises.stories import STORIES
 LINES: dict[str, tuple[Line, ...]] = {
     "The main flow": MAIN_FLOW,
     "Faults, guard, budgets, observation": FAULTS_AND_BOUNDS,
+    "Delivery": DELIVERY,
     "The house": HOUSE,
     "The format": FORMAT,
     "The law": LAW,

@@ -15,14 +15,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from deploy.site.settings import inherited_environment
 from tests.benchmarks.counters.bounds import BOUNDS, judge
+from tests.failures.restores import RESTORED
 from tests.failures.unwritable import How
 from tests.simulation.streams.controls import CONTROLS
 
 ROOT: Final = Path(__file__).parents[2]
 HOUR_S: Final = 3600.0
-#: Of a closed loop: referrals a second at least, CPU milliseconds a referral at most.
-LOOP_AIMS: Final = {"single": (500, 3.0), "batch": (1_000, 1.7)}
+#: Single posts a second at least.
+SINGLE_PER_S_MIN: Final = 450
+#: Of a queue without cryptography (IntelMQ 3.5), as last measured beside us; `PEERS` in the environment is a command
+#: that measures it anew. A batch is faster by so much at so much of its CPU.
+PEER: Final = {"referrals_per_s": 272.0, "cpu_ms_per_referral": 3.93}
+FASTER_MIN, CPU_SHARE_MAX = 1.4, 0.85
 #: From acceptance to the recipient's commit, 99th percentile in milliseconds, by posts a second.
 DELIVERY_AIMS: Final = {"100": 60.0, "200": 100.0}
 #: What each outage of a topic prints of others and of itself.
@@ -52,7 +58,8 @@ def the_guard_report(folder: Path) -> str:
 
 def the_bench(folder: Path) -> str:
     file = folder / "bench.json"
-    _ended_well(printed(folder, "tests.benchmarks", "--json", str(file)))
+    peers = inherited_environment().get("PEERS")
+    _ended_well(printed(folder, "tests.benchmarks", "--json", str(file), *(("--peers", peers) if peers else ())))
     report: dict[str, Any] = json.loads(file.read_text())
     loops = [
         f"{name} {found['referrals_per_s']} referrals a second, {found['cpu_ms_per_referral']} CPU ms each, "
@@ -60,6 +67,8 @@ def the_bench(folder: Path) -> str:
         for name, found in report.items()
         if name in ("single", "batch")
     ]
+    faster, cpu_share = _beside_peer(report)
+    loops.append(f"batches {faster:.2f} times the peer's rate at {cpu_share:.2f} of its CPU")
     loops.append(f"raw limit {report['raw']['messages_per_s']} messages a second")
     loops += [f"{rate} posts a second: {_latencies(found)}" for rate, found in report["open_loop"].items()]
     if not _as_aimed(report):
@@ -80,12 +89,18 @@ def the_counters(folder: Path) -> str:
     return figures
 
 
+def _beside_peer(report: Mapping[str, Any]) -> tuple[float, float]:
+    """How many times the peer's rate batches have, and which share of its CPU they take."""
+    batch, peer = report["batch"], report.get("peers", PEER)
+    rate, cpu = ("referrals_per_s", "cpu_ms_per_referral")
+    return batch[rate] / peer[rate], batch[cpu] / peer[cpu]
+
+
 def _as_aimed(report: Mapping[str, Any]) -> bool:
-    fast = all(
-        report[name]["referrals_per_s"] >= per_s and report[name]["cpu_ms_per_referral"] <= cpu_ms
-        for name, (per_s, cpu_ms) in LOOP_AIMS.items()
-    )
-    return fast and all(report["open_loop"][rate]["to_recipient_ms"]["p99"] < ms for rate, ms in DELIVERY_AIMS.items())
+    faster, cpu_share = _beside_peer(report)
+    fast = report["single"]["referrals_per_s"] >= SINGLE_PER_S_MIN and faster >= FASTER_MIN
+    soon = all(report["open_loop"][rate]["to_recipient_ms"]["p99"] <= ms for rate, ms in DELIVERY_AIMS.items())
+    return fast and cpu_share <= CPU_SHARE_MAX and soon
 
 
 def shown_by(command: str, *beginnings: str) -> Callable[[Path], str]:
@@ -137,12 +152,16 @@ def _latencies(found: Mapping[str, Mapping[str, float]]) -> str:
 LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
     "the_simulation": shown_by("tests.simulation.streams 10000", "{'"),
     "the_rules_taken_away": shown_by("tests.simulation.streams 400 --controls", f"{len(CONTROLS)} controls, "),
-    "the_simulation_over_postgresql": shown_by("tests.simulation.streams 200 --sql", "200 of 200 seeds "),
+    "the_simulation_over_postgresql": shown_by("tests.simulation.streams 300 --sql", "300 of 300 seeds "),
+    "the_mutants": shown_by("tests.simulation.mutants --count 60 --share 85", "killed "),
     "the_outage": shown_by("tests.failures.outage", "posted while", "answer: ", "unacknowledged when", "posted "),
     "the_stopped_servers": shown_by("tests.failures.stopped", "database away", "broker away"),
     "the_lost_records": shown_by("tests.failures.lost_records", "lost to topics", "posted "),
     "the_unwritable_topic": shown_by("tests.failures.unwritable", *UNWRITABLE),
-    "the_recipient_down": shown_by("tests.failures.recipient_down", "200000 unacknowledged", "copies while"),
+    "the_recipient_down": shown_by(
+        "tests.failures.recipient_down --rows 20000 --retention", "20000 unacknowledged", "copies while", "drained at"
+    ),
+    "the_backlog": shown_by("tests.failures.recipient_down", "200000 unacknowledged", "drained at"),
     "the_pollers": shown_by("tests.services.law_enforcement.pollers", "polled: "),
     "the_timers": shown_by("tests.shared.runtime.timers.long_run", "timers "),
     "the_poison": shown_by("tests.failures.poison", "poison: ", "rows of poison"),
@@ -173,8 +192,15 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
     ),
     "the_life": shown_by("tests.failures.life --seconds 1200", "lived: ", "events sent ", "told of clocks", "posted "),
     "the_moved_provider": shown_by("tests.failures.moves --count 500", "moved: "),
-    "the_restored": shown_by(
-        "tests.failures.restores --count 1000", "restored audit", "restored law_enforcement", "restored hotline"
-    ),
+    **{
+        name: shown_by(f"tests.failures.restores {given}", *(f"restored {each}" for each in RESTORED))
+        for name, given in (
+            ("the_restored_dumps", "--count 1000"),
+            ("the_restored_points", "--count 300 --way point-in-time"),
+            ("the_restored_disks", "--count 300 --way disk-copy"),
+            ("the_twice_restored", "--count 300 --order 0 0"),
+            ("the_newer_after_older", "--count 300 --order 0 1"),
+        )
+    },
     "the_steady_tests": shown_by("tests.acceptance.steady", "steady: "),
 }

@@ -5,17 +5,30 @@ A verb raises `AssertionError` where that does not show what it must.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from deploy.sample.generator import DEMO_COUNT
-from tests.acceptance.demonstration import ANSWERS, Aftermath, Demonstration, aftermath, counted, recounted, run_demo
+from tests.acceptance.demonstration import (
+    ALTERED,
+    ANSWERS,
+    Aftermath,
+    Demonstration,
+    aftermath,
+    counted,
+    recounted,
+    run_demo,
+)
 from tests.acceptance.flows import instances_of
 from tests.acceptance.long_verbs import printed, said
 
 REFERRALS = DEMO_COUNT
 DEMO_S_MAX = 900.0
+#: Seconds from the demo's beginning until its instances are ready, and until all is done.
+READY_S_MAX, END_S_MAX = 12.0, 60.0
+_READY = re.compile(r"^ready after ([\d.]+) s$", re.MULTILINE)
 
 
 class WholeDemo:
@@ -40,8 +53,15 @@ def the_demo_runs(whole: WholeDemo) -> str:
     assert report["answers"].get("withdrawal_acknowledged", 0) > 0
     assert report["work_lists"]
     answers = ", ".join(f"{answer} {report['answers'][answer]}" for answer in ANSWERS)
-    seconds = report["seconds"]
-    return f"{REFERRALS} filed; {answers}; first answer after {seconds['first_answer']} s, end after {seconds['end']} s"
+    seconds, found = report["seconds"], _READY.search(whole.demo.ran.stderr)
+    assert found is not None
+    ready_s = float(found[1])
+    assert ready_s <= READY_S_MAX, f"ready after {ready_s} s"
+    assert seconds["end"] <= END_S_MAX, f"end after {seconds['end']} s"
+    return (
+        f"{REFERRALS} filed; {answers}; ready after {ready_s} s, first answer after {seconds['first_answer']} s, end "
+        f"after {seconds['end']} s"
+    )
 
 
 def the_demo_prints_a_flow(whole: WholeDemo) -> str:
@@ -75,6 +95,17 @@ def the_demos_flow_is_read_again(whole: WholeDemo) -> str:
     assert again.digests == [each["digest"] for each in messages]
     assert again.verdicts == ["ok"] * len(messages)
     return f"{len(messages)} of {len(messages)} digests equal and proofs verified"
+
+
+def the_demos_decisions_are_derived_again(whole: WholeDemo) -> str:
+    """The control is among them: as many altered ones, each named."""
+    found, altered = whole.after.decisions, whole.after.decisions_altered
+    accepted = whole.after.accounts["I"]["accepted"]
+    assert len({referral_id for referral_id, _ in found}) == accepted >= REFERRALS
+    assert [each for each in found.values() if each is not None] == []
+    named = sum(each is not None for each in altered.values())
+    assert (named, len(altered)) == (ALTERED, len(found))
+    return f"{len(found)} decisions of {accepted} referrals derived alike; {named} of {ALTERED} altered ones named"
 
 
 def the_demos_month_is_recounted(whole: WholeDemo) -> str:
@@ -137,6 +168,7 @@ VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
         the_demo_is_recounted,
         the_demo_adds_up,
         the_demos_flow_is_read_again,
+        the_demos_decisions_are_derived_again,
         the_demos_month_is_recounted,
         the_demos_stories_are_recounted,
         the_demos_lists_are_recounted,

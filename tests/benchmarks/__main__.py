@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks [--json FILE] [--quick]`: measure and print.
+"""`python -m tests.benchmarks [--json FILE] [--quick] [--peers COMMAND]`: measure and print.
 
 What it prints of the machine says what the figures are worth: how busy it was before, its load before and after, and
 the build of its Python. The counters of a referral follow (`tests.benchmarks.counters`), on an exchange of their own.
-`--peers` is kept for a run side by side with other programs.
+`--peers` runs another program's own measurement in each round, so that a slow moment meets both.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -48,17 +49,16 @@ def main(argv: Sequence[str]) -> int:
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options.add_argument("--quick", action="store_true", help="a sixth of everything: to try the bench itself")
-    options.add_argument("--peers", action="store_true", help="reserved: nothing is run side by side yet")
+    help_ = "run it in each round; its last line is JSON: referrals_per_s, cpu_ms_per_referral"
+    options.add_argument("--peers", metavar="COMMAND", default="", help=help_)
     given = options.parse_args(argv)
-    if given.peers:
-        options.error("--peers is reserved: nothing is run side by side yet")
     quick = 6 if given.quick else 1
     busy = busy_share()
     machine = {"python": python_build(), "busy_before": round(busy, 3), "load_before": load_average()}
     if busy > QUIET_BUSY_MAX:
         print("warning: the machine is not quiet: others use part of what is measured", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="causeway-bench-") as folder, stage(Path(folder)) as running:
-        measured = _measured(running, quick)
+        measured = _measured(running, quick, shlex.split(given.peers))
         machine |= {"quiet": busy <= QUIET_BUSY_MAX, "load_after": load_average()}
     counters = on_new_exchange(short=given.quick)
     text = json.dumps({"machine": machine} | measured | {"counters": counters.figures}, indent=2)
@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _measured(running: Stage, quick: int) -> dict[str, Any]:
+def _measured(running: Stage, quick: int, peers: Sequence[str]) -> dict[str, Any]:
     """The whole report. Throughput and raw limit take turns, so that a slow moment meets all of them."""
     with asyncio.Runner() as runner:
         bench = runner.run(_ready(running, quick))
@@ -83,6 +83,8 @@ def _measured(running: Stage, quick: int) -> dict[str, Any]:
             rounds["raw_wrapped"].append(_raw_limit(running, sizes, RAW_MESSAGES // quick, sealing="wrapped"))
             rounds["single"].append(runner.run(_throughput(bench, CLOSED_SINGLE // quick, 1, run=f"single{number}")))
             rounds["batch"].append(runner.run(_throughput(bench, CLOSED_BATCH // quick, 100, run=f"batch{number}")))
+            if peers:
+                rounds.setdefault("peers", []).append(beside(peers))
         report |= {name: _median(each) for name, each in rounds.items()}
         report["message_bytes"] = sizes
         report["opened_and_equal"] = runner.run(open_some(running, bench.pool.original))
@@ -90,6 +92,13 @@ def _measured(running: Stage, quick: int) -> dict[str, Any]:
         for limit, raw in (("of_raw_limit", "raw"), ("of_raw_limit_wrapped", "raw_wrapped")):
             report[name][limit] = round(report[name]["messages_per_s"] / report[raw]["messages_per_s"], 2)
     return report
+
+
+def beside(peers: Sequence[str]) -> dict[str, Any]:
+    """Run another program's measurement; its figures are the last line that it prints."""
+    told = subprocess.run(peers, capture_output=True, text=True, check=True).stdout
+    figures: dict[str, Any] = json.loads(told.splitlines()[-1])
+    return {name: float(figures[name]) for name in ("referrals_per_s", "cpu_ms_per_referral")}
 
 
 @dataclass(frozen=True, slots=True)

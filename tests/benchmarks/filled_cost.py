@@ -1,8 +1,8 @@
 """`python -m tests.benchmarks.filled_cost`: what a referral costs on stores with much behind them, against little.
 
-Two exchanges side by side, filled by SQL to so many referrals, cases, notices and entries of audit's; then referrals in
-batches until all are delivered and audited, to one and the other in turn, so that other work meets both.
-Prints CPU milliseconds each, medians; exit code 1 if they are more than a tenth apart.
+An exchange is filled by SQL to so many referrals, cases, notices and entries of audit's, as wide as real ones; then
+another one. On each, referrals in batches are counted until all are delivered and audited. Exit code 1 if rows,
+statements or WAL without page images are more than a twentieth apart.
 """
 
 from __future__ import annotations
@@ -11,78 +11,63 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
-import asyncpg
-
-from tests.benchmarks.__main__ import CLOSED_BATCH, Bench, _ready, _throughput
+from tests.benchmarks.counters.intervals import counted
+from tests.benchmarks.counters.loads import BATCH, Loads
+from tests.benchmarks.counters.run import WHOLE, Size, figures_of
 from tests.benchmarks.filled import FILLED, fill_history
-from tests.benchmarks.measure import _superuser
-from tests.benchmarks.stage import Stage, stage
+from tests.support.running import Exchange, running_exchange
 
-APART_MAX: Final = 0.10
-#: A sixth of what the bench files, out of twice as many.
-_QUICK: Final = 6
-#: So many rounds on each.
-TURNS: Final = 7
-
-
-class Filled(NamedTuple):
-    """An exchange whose stores were filled to so many, and what a referral took in each round, CPU milliseconds."""
-
-    rows: int
-    bench: Bench
-    costs: list[float]
+APART_MAX: Final = 0.05
+SIZES: Final = (10_000, 1_000_000)
+COMPARED: Final = ("rows", "statements", "WAL KB without page images")
+#: Stated and not compared: it hangs on when a checkpoint was.
+STATED: Final = "page images KB"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 if both cost alike, else 1."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks.filled_cost", description=__doc__)
-    options.add_argument("--rows", type=int, nargs=2, default=(10_000, 2_000_000))
-    few, many = measured(options.parse_args(arguments).rows)
-    ratio = many / few
-    print(f"cost of a referral: {few:.2f} CPU ms on the small store, {many:.2f} on the large one, {ratio:.2f} times")
-    return 0 if abs(ratio - 1) <= APART_MAX else 1
+    options.add_argument("--rows", type=int, nargs=2, default=SIZES)
+    given: Sequence[int] = options.parse_args(arguments).rows
+    few, many = (measured(rows, WHOLE) for rows in given)
+    ratios = {name: many[name] / few[name] for name in COMPARED}
+    told = ", ".join(
+        f"{name} {few[name]:.2f} and {many[name]:.2f}, {ratio:.3f} times" for name, ratio in ratios.items()
+    )
+    print(
+        f"cost of a referral at {given[0]} and {given[1]}: {told}; {STATED} {few[STATED]:.1f} and {many[STATED]:.1f}",
+        flush=True,
+    )
+    return int(any(abs(ratio - 1) > APART_MAX for ratio in ratios.values()))
 
 
-def measured(sizes: Sequence[int]) -> list[float]:
-    """CPU milliseconds of a referral on stores filled to so many, for each size."""
-    with ExitStack() as both, asyncio.Runner() as runner:
-        filled = [_begun(both, runner, rows) for rows in sizes]
-        for number in range(TURNS):
-            for each in filled:
-                run = f"filled{number}of{each.rows}"
-                told = runner.run(_throughput(each.bench, CLOSED_BATCH // _QUICK, 100, run=run))
-                each.costs.append(told["cpu_ms_per_referral"])
-                print(f"on {each.rows}: {told['cpu_ms_by_process']}", flush=True)
-    for each in filled:
-        print(f"filled to {each.rows}: {median(each.costs):.2f} CPU ms a referral, of {each.costs}", flush=True)
-    return [median(each.costs) for each in filled]
+def measured(rows: int, size: Size) -> Mapping[str, float]:
+    """The figures of a referral on stores that were filled to so many."""
+    with tempfile.TemporaryDirectory(prefix="causeway-cost-") as folder, running_exchange(Path(folder)) as exchange:
+        return asyncio.run(_measured(exchange, rows, size))
 
 
-def _begun(both: ExitStack, runner: asyncio.Runner, rows: int) -> Filled:
-    folder = both.enter_context(tempfile.TemporaryDirectory(prefix="causeway-cost-"))
-    running = both.enter_context(stage(Path(folder)))
-    runner.run(_all_filled(running, rows))
-    return Filled(rows, runner.run(_ready(running, _QUICK // 2)), [])
-
-
-async def _all_filled(running: Stage, rows: int) -> None:
-    began = monotonic()
-    await asyncio.gather(*(_filled(running, service, rows) for service in FILLED))
+async def _measured(exchange: Exchange, rows: int, size: Size) -> Mapping[str, float]:
+    began, loads = monotonic(), Loads(exchange, size.warm + size.batches)
+    await asyncio.gather(*(_fill(exchange, service, rows) for service in FILLED))
     print(f"{len(FILLED)} stores filled to {rows} in {monotonic() - began:.0f} s", flush=True)
+    await loads.file(size.warm, batch=BATCH, run="warm")
+    await exchange.until_all_have_answered()
+    async with counted(exchange, idle_s=size.idle_s, still_s=size.still_s) as servers:
+        return figures_of(
+            await servers.interval(lambda: loads.file(size.batches, batch=BATCH, run="batches")), size.batches
+        )
 
 
-async def _filled(running: Stage, service: str, rows: int) -> None:
-    admin = await asyncpg.connect(_superuser(running, service))
+async def _fill(exchange: Exchange, service: str, rows: int) -> None:
+    admin = await exchange.admin(service)
     try:
         await fill_history(admin, service, rows)
-        await admin.execute("CHECKPOINT")
     finally:
         await admin.close()
 

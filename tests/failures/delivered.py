@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import count, islice
+from time import monotonic
 from typing import Any, Final
+from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them without saying so
@@ -21,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 )
 
 from deploy.site.access import admin_client
-from tests.failures.load import Post, quantile
+from tests.failures.load import Post, Sender, quantile
 from tests.support import driver
 from tests.support import driver_delivery as delivery
 from tests.support.driver_delivery import Lane
@@ -29,6 +31,10 @@ from tests.support.running import HOTLINE, Exchange, referral, until
 
 #: What a principal is told of a topic about which it may know nothing.
 _NOT_EVEN_DESCRIBED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART)
+#: So soon is it told of a child at risk, whatever lies before that.
+P0_S_MAX: Final = 5.0
+#: So many times that is waited for.
+P0_PATIENCE: Final = 100
 _numbers = count(1)
 
 
@@ -50,6 +56,17 @@ def to_an_agency(wanted: int, *, together: int) -> Iterator[Post]:
 def _to_an_agency(number: int) -> dict[str, Any]:
     items = [{"locator": {"kind": "account", "value": f"user-{number}@elsewhere.example"}}]
     return referral(external_ref=f"agency-{number}", user_jurisdictions=["NL"], items=items)
+
+
+async def tell_of_p0(exchange: Exchange, sender: Sender) -> float:
+    """File a referral of a child at risk; seconds until the agency has the case."""
+    [post] = to_an_agency(1, together=1)
+    p0 = {"priority": {"level": "p0_child_at_risk", "basis": ["imminent_harm"]}}
+    [referral_], begun = post.referrals, monotonic()
+    await sender.send([Post(post.party, post.key, (referral_ | p0,))])
+    filed = UUID(sender.tally.accepted[post.party, referral_["external_ref"]])
+    await until(lambda: driver.count_cases(exchange, filed), seconds_max=P0_PATIENCE * P0_S_MAX)
+    return monotonic() - begun
 
 
 async def delays_s(exchange: Exchange, since: datetime, *, published: bool = False) -> Mapping[str, list[float]]:

@@ -1,10 +1,11 @@
-"""An instance's database is lost and restored from a dump while the others go on: audit's, an agency's, an origin's.
+"""An instance's database is lost and restored while the others go on: audit's, an agency's, an origin's.
 
-    python -m tests.failures.restores --count 1000
+    python -m tests.failures.restores --count 1000 --way point-in-time
+    python -m tests.failures.restores --count 1000 --order 0 0      the same backup twice; `0 1`: then one made after it
 
-So many referrals are filed after the dump, which knows nothing of them; some before it, and some once the instance runs
-again. Each command of what `docs/operations` says of a database that is restored is run here as it stands there; the
-rest heals without a verb. Of what the agency was sent meanwhile Kafka keeps nothing: it comes from its origin again.
+So many referrals are filed after the backup, which knows nothing of them; some before it, and some without a pause
+while the instance is down and comes back. It heals without a verb. Of what the agency was sent meanwhile Kafka keeps
+nothing: it comes from its origin again. Pauses are a sixtieth as long: what a peer holds is told once an hour.
 """
 
 from __future__ import annotations
@@ -23,27 +24,29 @@ from uuid import UUID
 
 from deploy.accounting.book import Reconciliation
 from deploy.accounting.run import reconciled
-from deploy.devstack.servers import binaries
 from shared.kernel.authority import Role
 from shared.vocabulary.referral import WithdrawalReason
-from tests.failures.delivered import forget
-from tests.journeys.commands import ROOT, blocks, shell
+from tests.failures.backups import Backup, Way, back_up
+from tests.failures.delivered import filings, forget
+from tests.failures.load import Sender
 from tests.support import driver, driver_audit
 from tests.support import driver_delivery as delivery
+from tests.support.altered_instance import HASTY
 from tests.support.driver_delivery import LANES, inbox_topic
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral, running_exchange, until
 
 ORIGIN, RECIPIENT, AUDIT = "hotline", "law_enforcement", "audit"
 RESTORED: Final = (AUDIT, RECIPIENT, ORIGIN)
-PAGE: Final = ROOT / "docs" / "operations" / "README.md"
 #: How long anything may take to come to rest.
 REST_S_MAX: Final = 1_200.0
-#: Together in one post.
-TOGETHER: Final = 100
+#: Together in one post; and posts a second while an instance is down and comes back.
+TOGETHER, LATER_PER_S = 100, 10.0
+#: The backup that is put back, where there is one; the numbers of the backups, in the order in which they are.
+ONCE: Final = (0,)
 
 
 class Counts(NamedTuple):
-    """How many referrals are filed before the dump, between it and the loss, and once the instance runs again."""
+    """How many referrals are filed before the backup, between it and the loss, and while the instance is restored."""
 
     before: int
     after: int
@@ -52,18 +55,22 @@ class Counts(NamedTuple):
 
 @dataclass(slots=True)
 class Restored:
-    """One restore: what was filed before the dump, after it, and once the instance ran again; what is there then."""
+    """What was filed before the backup, after it, and while the instance was restored; what is there then."""
 
     instance: str
+    way: Way
     before: list[UUID] = field(default_factory=list)
     after: list[UUID] = field(default_factory=list)
     later: list[UUID] = field(default_factory=list)
     withdrawn: UUID | None = None
     accepted: UUID | None = None
     #: Edges that the restored origin knew before, and does not know any more.
-    edges_forgotten: frozenset[UUID] = frozenset()
+    edges_forgotten: set[UUID] = field(default_factory=set)
     #: Those of them that another instance holds, each with the subject by which that names it.
     held_elsewhere: dict[UUID, UUID] = field(default_factory=dict)
+    #: Events by the place at which a party was told them, and how many such places have had another event since.
+    events: dict[tuple[object, int], object] = field(default_factory=dict)
+    events_reused: int = 0
     cases: dict[UUID, str] = field(default_factory=dict)
     strays: frozenset[UUID] = frozenset()
     ahead: frozenset[UUID] = frozenset()
@@ -80,50 +87,84 @@ class Restored:
         accounts = self.accounting.as_json()
         differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
         return (
-            f"restored {self.instance}: {len(self.after)} referrals after its dump, {len(self.edges_forgotten)} edges "
-            f"forgotten, {len(self.strays)} of them listed, {len(self.ahead)} on the work list, "
-            f"{len(self.cases)} cases, numbers given twice {self.reused}, differences (I)/(II)/(III) {differences}"
+            f"restored {self.instance} by {self.way}: {len(self.after)} referrals after its backup, "
+            f"{len(self.edges_forgotten)} edges forgotten, {len(self.strays)} of them listed, {len(self.ahead)} on the "
+            f"work list, {len(self.cases)} cases, numbers given twice {self.reused + self.events_reused}, differences "
+            f"(I)/(II)/(III) {differences}"
         )
 
 
-async def restore_through(exchange: Exchange, folder: Path, instance: str, counts: Counts) -> Restored:
-    """File referrals around a dump of one instance and its restore; what is then on all sides."""
-    found = Restored(instance)
+async def restore_through(
+    exchange: Exchange,
+    folder: Path,
+    instance: str,
+    counts: Counts,
+    way: Way = Way.DUMP,
+    order: Sequence[int] = ONCE,
+) -> Restored:
+    """File referrals around backups of one instance; put them back in this order. What is then on all sides."""
+    found = Restored(instance, way)
     found.before = await _file(exchange, counts.before)
     await _quiet(exchange)
-    edges_before = await driver.list_edge_ids(exchange)
-    backup = folder / f"{instance}-backup"
     party = next(name for name, each in exchange.parties.items() if each.url == exchange.endpoints.address(instance))
     key = await exchange.issued(instance, party, Role.VIEWER)
-    await back_up(exchange, instance, backup)
+    backups, known = [], []
+    for number in range(max(order) + 1):
+        backups.append(await back_up(exchange, instance, folder / f"{instance}-{number}", way))
+        known.append(await driver.list_edge_ids(exchange))
+        found.after += await _file(exchange, counts.after)
+        await _quiet(exchange)
     await _revoke(exchange, instance, party)
     found.revoked.append(await _answered(exchange, party, key))
-    found.after = await _file(exchange, counts.after)
     found.accepted, found.withdrawn = found.before[0], found.before[1]
     async with exchange.client(AGENCY) as agency, exchange.client(HOTLINE) as hotline:
         await agency.act_on_case("accept", found.accepted)
         await hotline.withdraw(found.withdrawn, WithdrawalReason.FILED_IN_ERROR)
-    await _quiet(exchange)
-    if instance == ORIGIN:
-        found.edges_forgotten = await driver.list_edge_ids(exchange) - edges_before
-        tracks = await driver.list_edge_tracks(exchange)
-        found.held_elsewhere = {edge: track for edge, track in tracks.items() if edge in found.edges_forgotten}
-    exchange.stop(instance)
-    if instance == RECIPIENT:
-        await _forget_all(exchange, inbox_topic(RECIPIENT, ORIGIN))
-    await restore(exchange, instance, backup)
-    exchange.serve(instance)
-    exchange.wait_ready(instance)
-    found.revoked.append(await _answered(exchange, party, key))
-    found.later = await _file(exchange, counts.later)
-    await come_back(exchange)
-    if instance != AUDIT:
-        # It has told what it holds; its peers look at that in their own time.
-        await until(lambda: _acts_are_back(exchange, found), seconds_max=REST_S_MAX)
-        await until(lambda: _strays_are_listed(exchange, found), seconds_max=REST_S_MAX)
+    for number in order:
+        await _quiet(exchange)
+        await _note_events(exchange, found)
+        await _put_back(exchange, found, backups[number], known[number], counts.later)
+        found.revoked.append(await _answered(exchange, party, key))
     await _quiet(exchange)
     await _look(exchange, found)
     return found
+
+
+async def _put_back(exchange: Exchange, found: Restored, backup: Backup, known: frozenset[UUID], later: int) -> None:
+    """Lose the database and put the backup back, while others file without a pause; wait until all is healed."""
+    if found.instance == ORIGIN:
+        tracks = await driver.list_edge_tracks(exchange)
+        found.held_elsewhere = {
+            edge: each for edge, each in (found.held_elsewhere | tracks).items() if edge not in known
+        }
+        found.edges_forgotten = (found.edges_forgotten | await driver.list_edge_ids(exchange)) - known
+    exchange.stop(found.instance)
+    if found.instance == RECIPIENT:
+        await _forget_all(exchange, inbox_topic(RECIPIENT, ORIGIN))
+    async with Sender(exchange, withdrawn_share=0) as sender:
+        sending = asyncio.create_task(sender.send_paced(filings(later), LATER_PER_S))
+        await backup.put_back()
+        exchange.serve(found.instance)
+        exchange.wait_ready(found.instance)
+        await sending
+    found.later += map(UUID, sender.tally.accepted.values())
+    await come_back(exchange)
+    if found.instance != AUDIT:
+        # It has told what it holds; its peers look at that in their own time.
+        await until(lambda: _acts_are_back(exchange, found), seconds_max=REST_S_MAX)
+        await until(lambda: _strays_are_listed(exchange, found), seconds_max=REST_S_MAX)
+
+
+async def _note_events(exchange: Exchange, found: Restored) -> None:
+    """Read all events of the agency and of the hotline; count places that had another event before."""
+    for party in (HOTLINE, AGENCY):
+        async with exchange.client(party) as client:
+            page = await client.events()
+            while page.items:
+                for each in page.items:
+                    told = each.model_dump_json()
+                    found.events_reused += found.events.setdefault((party, page.epoch, each.number), told) != told
+                page = await client.events(after=page.items[-1].number, epoch=page.epoch)
 
 
 async def _revoke(exchange: Exchange, instance: str, party: str) -> None:
@@ -142,42 +183,11 @@ async def _answered(exchange: Exchange, party: str, key: str) -> int:
         return (await client.get("/v1/whoami", headers={"Authorization": f"Bearer {key}"})).status_code
 
 
-async def back_up(exchange: Exchange, instance: str, folder: Path) -> None:
-    """As the operator's page says it, into a folder that is this backup's alone."""
-    await asyncio.to_thread(_follow, exchange, instance, folder, page()[0])
-
-
-async def restore(exchange: Exchange, instance: str, folder: Path) -> None:
-    """Make its database what it was at the backup; the instance does not run."""
-    await asyncio.to_thread(_follow, exchange, instance, folder, page()[1])
-
-
 async def come_back(exchange: Exchange) -> None:
     """Wait until each instance knows what its peers hold, and lacks nothing of theirs."""
     await exchange.until_all_have_answered(REST_S_MAX)
+    await exchange.until_all_have_compared(REST_S_MAX)
     await exchange.until_quiet(REST_S_MAX)
-
-
-def page() -> list[list[str]]:
-    """The two blocks of commands of the page's part on a restored database: the dump, and its way back."""
-    found = [block for block in blocks(PAGE) if any("backup.dump" in line for line in block)]
-    assert len(found) == 2
-    return found
-
-
-def _follow(exchange: Exchange, instance: str, folder: Path, lines: list[str]) -> str:
-    """Run commands of the page as they stand, but for the instance's name; what they say."""
-    server = exchange.stack.postgres.admin_url
-    folder.mkdir(exist_ok=True)
-    return shell(
-        folder,
-        *(line.replace(RECIPIENT, instance) for line in lines),
-        seconds_max=REST_S_MAX,
-        PATH=f"{binaries()}:/usr/local/bin:/usr/bin:/bin",
-        CAUSEWAY_DEV_STATE_DIR=str(exchange.state),
-        SERVER=server,
-        DATABASE=f"{server.rpartition('/')[0]}/causeway_{instance}",
-    )
 
 
 async def _forget_all(exchange: Exchange, topic: str) -> None:
@@ -210,6 +220,7 @@ async def _look(exchange: Exchange, found: Restored) -> None:
     if found.instance == RECIPIENT:
         found.forgotten_acts = await _forgotten_acts(exchange, found)
         found.acts_listed_at_origin = len(await delivery.list_operator_lines(exchange, ORIGIN, "act"))
+    await _note_events(exchange, found)
     found.reused = await driver_audit.count_reused_numbers(exchange)
     found.accounting = await reconciled(exchange.endpoints)
 
@@ -234,8 +245,8 @@ def check(found: Restored) -> None:
     What an origin has forgotten is named by its edges, on its operator's list and by the accounts.
     """
     assert found.accounting is not None
-    assert found.reused == 0
-    assert found.revoked == [401, 401]
+    assert (found.reused, found.events_reused) == (0, 0)
+    assert set(found.revoked) == {401}
     filed = {*found.before, *found.after, *found.later}
     assert filed <= found.cases.keys(), "what the restored instance had forgotten has come back, and new ones came"
     assert found.accepted is not None
@@ -258,11 +269,15 @@ def check(found: Restored) -> None:
 def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
-    counts = Counts(before=50, after=parser.parse_args(arguments).count, later=50)
-    with tempfile.TemporaryDirectory() as folder, running_exchange(Path(folder) / "state") as exchange:
+    parser.add_argument("--way", type=Way, choices=[*Way], default=Way.DUMP)
+    parser.add_argument("--order", type=int, nargs="+", default=ONCE)
+    parser.add_argument("--later", type=int, default=300)
+    given = parser.parse_args(arguments)
+    counts = Counts(before=50, after=given.count, later=given.later)
+    with tempfile.TemporaryDirectory() as folder, running_exchange(Path(folder) / "state", program=HASTY) as exchange:
         for instance in RESTORED:
             began = time.monotonic()
-            found = asyncio.run(restore_through(exchange, Path(folder), instance, counts))
+            found = asyncio.run(restore_through(exchange, Path(folder), instance, counts, given.way, given.order))
             say(f"{found.line()}, in {time.monotonic() - began:.0f} s")
             check(found)
     return 0

@@ -18,19 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.failures.backups import Backup, back_up
 from tests.failures.kills import Blow, Kill, burst_of, kill_through, rounds
 from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.lost_records import OFFERS, Held, Lost, Place, Way, count_unnamed, ends_lost, held_now, lose_ends
-from tests.failures.restores import RECIPIENT, back_up, come_back, restore
+from tests.failures.restores import RECIPIENT, come_back
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.support.altered_instance import HASTY
 from tests.support.driver_delivery import find_bounds
 from tests.support.running import until
 
 KILLED: Final = (*PROCESSES, BROKER, DATABASE)
-FROZEN: Final = (*PROCESSES, BROKER)
 #: A frozen process is away for longer than a session with the broker lasts, or shorter.
-FROZEN_S: Final = (2.0, 14.0)
+FROZEN_S: Final = (5.0, 60.0)
 ACKNOWLEDGED_S_MAX: Final = 600.0
 #: Of the topics that lose their ends. Audit last: it has read what the others had.
 READERS: Final = ("law_enforcement", "consumer", "audit")
@@ -41,7 +42,7 @@ UNREAD: Final = 200
 def blows(kills: int, freezes: int, seed: int) -> list[Blow]:
     """All blows in a seeded order: each target is killed as often as the others, give or take one."""
     drawn = random.Random(seed)
-    frozen = [Blow(blow.target, drawn.uniform(*FROZEN_S)) for blow in rounds(FROZEN, freezes, seed)]
+    frozen = [Blow(blow.target, drawn.uniform(*FROZEN_S)) for blow in rounds(KILLED, freezes, seed)]
     mixed = rounds(KILLED, kills, seed) + frozen
     drawn.shuffle(mixed)
     return mixed
@@ -58,18 +59,21 @@ class Soaked:
     #: Referrals accepted between the dump of the agency's database and its loss.
     since_dump: int = 0
     verdict: Verdict | None = None
+    #: Processes and parts that do not run in the end.
+    dead: list[str] = field(default_factory=list)
 
     def faults(self) -> dict[str, object]:
         """What was promised not to happen, and did."""
         assert self.verdict is not None
-        return self.verdict.faults() | ({"unnamed": self.unnamed} if self.unnamed else {})
+        found = {"unnamed": self.unnamed, "dead": self.dead}
+        return self.verdict.faults() | {name: each for name, each in found.items() if each}
 
     def lines(self, tally: Tally) -> Iterator[str]:
         assert self.verdict is not None
         killed = sum(blow.how == "kill" for blow in self.done)
         least = min(blow.in_flight for blow in self.done)
         yield f"{killed} kills, {len(self.done) - killed} freezes, least in flight {least}"
-        yield f"ends lost {sum(each.lost for each in self.lost)}, unnamed {self.unnamed}"
+        yield f"ends lost {sum(each.lost for each in self.lost)}, unnamed {self.unnamed}, dead {len(self.dead)}"
         yield f"restored {RECIPIENT} from a dump of {self.since_dump} referrals earlier"
         yield f"requests {tally.attempts}, {tally.attempts_failed} of them without an answer and repeated"
         answered_s = tally.answered_s
@@ -83,7 +87,6 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
     wanted, drawn, found = blows(given.kills, given.freezes, given.seed), posts(given.referrals, given.seed), Soaked()
     # One burst for each blow, for the lost ends and for the restore; what is left goes at the end.
     burst, third = given.referrals // (len(wanted) + 3), len(wanted) // 3
-    backup = folder / "backup"
     async with Sender(exchange, seed=given.seed) as sender:
 
         async def strike(some: Sequence[Blow]) -> None:
@@ -93,7 +96,7 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
 
         await exchange.start(*PROCESSES)
         await strike(wanted[:third])
-        await back_up(exchange, RECIPIENT, backup)
+        backup = await back_up(exchange, RECIPIENT, folder / "backup")
         dumped = len(sender.tally.accepted)
         before, cuts = await _lose_ends(exchange, sender, burst_of(drawn, burst))
         _say(f"cut to {cuts}")
@@ -109,7 +112,7 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
     await exchange.until_audited(ACKNOWLEDGED_S_MAX)
     found.lost = ends_lost(Way.END_REFILLED, before, cuts)
     found.unnamed = await count_unnamed(exchange)
-    found.verdict = await judge(exchange, sender.tally)
+    found.verdict, found.dead = await judge(exchange, sender.tally), await exchange.list_dead()
     print(*(each.line() for each in found.lost), *found.lines(sender.tally), sep="\n")
     return found
 
@@ -136,11 +139,11 @@ async def _lose_ends(
     return before, cuts
 
 
-async def _restore(exchange: SplitExchange, sender: Sender, burst: Iterable[Post], backup: Path) -> None:
+async def _restore(exchange: SplitExchange, sender: Sender, burst: Iterable[Post], backup: Backup) -> None:
     """Have the agency's instance lose its database amid a burst, and go on with that of the dump."""
     sending = asyncio.create_task(sender.send(burst))
     await exchange.kill(RECIPIENT)
-    await restore(exchange, RECIPIENT, backup)
+    await backup.put_back()
     await exchange.start(RECIPIENT)
     await sending
 
@@ -157,6 +160,8 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=1)
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder, split_exchange(Path(folder) / "state") as exchange:
+        # What a peer holds is told once an hour: with pauses of a sixtieth a restore heals within the run.
+        exchange.programs |= dict.fromkeys(PROCESSES, HASTY)
         soaked = asyncio.run(soak(exchange, Path(folder), given))
     if faults := soaked.faults():
         print(faults)

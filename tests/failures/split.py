@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+import httpx
 
 from deploy.devstack.stack import DevStack
+from shared.kernel.errors import Unavailable
 from tests.support import driver_delivery as delivery
 from tests.support.frozen import freeze, thaw
-from tests.support.running import SERVICES, Exchange
+from tests.support.running import SERVICES, Exchange, until
 from tests.support.stack import servers
 
 #: label → (instance, parts; all of them if none is named)
@@ -60,29 +62,45 @@ class SplitExchange(Exchange):
 
     async def kill(self, label: str) -> int:
         """`kill -9`, of PostgreSQL an immediate shutdown; the id of the process that was killed."""
-        if label == BROKER:
-            pid = self.stack.kafka.pid
-            await asyncio.to_thread(self.stack.kafka.kill)
-        elif label == DATABASE:
-            pid = self.stack.postgres.pid
-            await asyncio.to_thread(self.stack.postgres.crash)
-        else:
-            pid = self.processes[label].pid
-            await asyncio.to_thread(self.processes[label].kill)
-        assert pid is not None, f"{label} had ended before it was killed"
+        pid = self._pid(label)
+        servers = {BROKER: self.stack.kafka.kill, DATABASE: self.stack.postgres.crash}
+        await asyncio.to_thread(servers[label] if label in servers else self.processes[label].kill)
         return pid
 
     def pause(self, label: str) -> int:
-        """Keep a process, or the broker, from running until `resume`; its id."""
-        pid = self.stack.kafka.pid if label == BROKER else self.processes[label].pid
-        assert pid is not None, f"{label} had ended before it was frozen"
+        """Keep a process or server from running until `resume`; its id. Of PostgreSQL, what it has begun as well."""
+        pid = self._pid(label)
         freeze(pid)
+        for each in _children(pid) if label == DATABASE else ():
+            freeze(each)
         return pid
 
     def resume(self, label: str) -> None:
-        pid = self.stack.kafka.pid if label == BROKER else self.processes[label].pid
-        assert pid is not None
-        thaw(pid)
+        pid = self._pid(label)
+        for each in (*(_children(pid) if label == DATABASE else ()), pid):
+            thaw(each)
+
+    async def list_dead(self) -> list[str]:
+        """Name each process that has ended, or whose readiness names a part that does not run."""
+        dead = [label for label in self._parts if not self.processes[label].running()]
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+            for instance, url in self.endpoints.http.items():
+                if (answer := await http.get(f"{url}/readyz")).status_code != httpx.codes.OK:
+                    dead.append(f"{instance}: {answer.text}")
+        return dead
+
+    async def _is_provisioned(self) -> bool:
+        """Whether the broker answers and acts by its manifest; one that has just begun may break off."""
+        with suppress(Unavailable):
+            await asyncio.to_thread(self.stack.kafka.wait_ready)
+            return True
+        return False
+
+    def _pid(self, label: str) -> int:
+        servers = {BROKER: self.stack.kafka, DATABASE: self.stack.postgres}
+        pid = servers[label].pid if label in servers else self.processes[label].pid
+        assert pid is not None, f"{label} had ended"
+        return pid
 
     async def unacknowledged(self) -> int:
         """Messages between instances of parties without an acknowledgement. Asked often, within `watched`."""
@@ -120,7 +138,8 @@ class SplitExchange(Exchange):
 
     async def _until_works(self, label: str) -> None:
         if label == BROKER:
-            await asyncio.to_thread(self.stack.kafka.start)
+            await asyncio.to_thread(self.stack.kafka.spawn)
+            await until(self._is_provisioned, seconds_max=START_S_MAX)
         elif label == DATABASE:
             await asyncio.to_thread(self.stack.postgres.start)
         else:
@@ -150,3 +169,7 @@ def split_exchange(
 
 def _count(log: Path, text: str) -> int:
     return log.read_text(encoding="utf-8", errors="replace").count(text)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -27,9 +27,8 @@ from deploy.devstack.supervisor import answers_ready
 from deploy.scenarios.player import ISSUE_SLOT_S, Key
 from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import Installation, environment, install
-from deploy.site.kinds import AUDIT
 from deploy.site.open import Site
-from deploy.site.settings import inherited_environment
+from deploy.site.settings import AUDIT, inherited_environment
 from deploy.stack_children import sandbox_children, serving
 from shared.envelope.base64url import to_base64url
 from shared.kernel.authority import Role
@@ -258,6 +257,15 @@ class Exchange:
             return not any([(await self.rows_past_policies(name, due))[0][0] for name in self.senders])
 
         await until(none_is_due, seconds_max=seconds_max)
+
+    async def until_all_have_compared(self, seconds_max: float = 300) -> None:
+        """Wait until each instance has been told by its peers what they hold, where it has asked them."""
+
+        async def none_is_asked() -> bool:
+            asked = "SELECT count(*) FROM stream_pair WHERE peer <> $1 AND state::jsonb ->> 'resync_nonce' IS NOT NULL"
+            return not any([(await self.rows_past_policies(name, asked, AUDIT))[0][0] for name in self.senders])
+
+        await until(none_is_asked, seconds_max=seconds_max)
 
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
         """Wait until audit has kept every message that was sent."""

@@ -254,7 +254,7 @@ class StreamRelay:
 
     async def _append_next(self, peer: str, lane: Lane) -> bool:
         self._scopes.check_session()
-        batch = self._handed.take(peer, lane)
+        batch = self._handed.take(peer, lane, self._clock.now())
         is_handed = batch is not None
         if batch is None:
             if not await self._note(peer, lane):
@@ -279,7 +279,7 @@ class StreamRelay:
             if has_lost:
                 log("topic_lost_its_end", peer=peer, partition=int(lane))
             before = self._unnoted.get((peer, lane), batch)
-            self._unnoted[peer, lane] = batch._replace(sent_before=before.sent_before)
+            self._unnoted[peer, lane] = batch._replace(sent_before=before.sent_before, since=before.since)
             self._handed.appended[peer, lane] = records[-1].place
             self.last_progress = self._clock.now()
             noted_s = self._noted_s.get((peer, lane), -self._options.look_s)

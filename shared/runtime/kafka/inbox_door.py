@@ -23,8 +23,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from shared.exchange.message import Record
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, REQUEST_TIMEOUT_MS, KafkaAccess
 from shared.runtime.kafka.bounds import Coordinate
-from shared.runtime.kafka.reader import Fetched, fetch_all, gathered
-from shared.runtime.kafka.records import read_any_header_name, to_record
+from shared.runtime.kafka.reader import Fetched, fetch_all, gathered, read_any_header_name, to_record
 
 read_any_header_name()
 

@@ -15,9 +15,10 @@ LONG = (
         verb="the_rules_taken_away",
     ),
     Line(
-        "200 seeds with messaging in PostgreSQL: each counts as in memory, and no promise is broken",
+        "300 seeds with messaging in PostgreSQL: each counts as in memory, and no promise is broken",
         verb="the_simulation_over_postgresql",
     ),
+    Line("Of 60 mutants of delivery, drawn by a fixed seed, at least 85 in 100 are killed", verb="the_mutants"),
     Line("The broker down for 60 s at 50 posts a second: all accepted, all delivered after", verb="the_outage"),
     Line(
         "PostgreSQL killed and away for 30 s, then Kafka, at 10 posts a second: readiness names each, nothing is lost, "
@@ -26,7 +27,8 @@ LONG = (
     ),
     Line(
         "Topics of offers, acknowledgements and facts lose their end, lose it and grow again before anybody looks, and "
-        "lose what nobody had read, with the pauses of a real installation: all is sent again, to audit too, 0 lost",
+        "lose what nobody had read, with the pauses of a real installation: all is sent again, to audit too, 0 lost; a "
+        "child at risk that is filed after each is there within 5 s",
         verb="the_lost_records",
     ),
     Line(
@@ -35,10 +37,15 @@ LONG = (
         verb="the_unwritable_topic",
     ),
     Line(
-        "A recipient down with 200,000 unacknowledged messages: its sender ready, others published within 1.5 times at "
+        "A recipient down with 20,000 unacknowledged messages: its sender ready, others published within 1.1 times at "
         "the median, 0 copies while the log had them, all delivered after, also what retention had taken and what is "
         "sealed to a key made meanwhile, or signed with one",
         verb="the_recipient_down",
+    ),
+    Line(
+        "200,000 queued messages drain at 1,500 a second or more while filings are answered within 1.5 times at the "
+        "99th percentile; a child at risk behind them is there within 5 s",
+        verb="the_backlog",
     ),
     Line(
         "100,000 events read by three pollers with pauses and restarts while writers commit out of order: none missed, "
@@ -65,8 +72,9 @@ LONG = (
         verb="the_budgets",
     ),
     Line(
-        "Speed, in the same run as the raw limit; a run counts only if every message was delivered, guarded, audited "
-        "and a share of them opened and found equal",
+        "Speed, in the same run as the raw limit: batches 1.4 times as fast as IntelMQ at 0.85 of its CPU, 450 single "
+        "posts a second, 60 ms to the recipient at 100 a second and 100 ms at 200 at the 99th percentile; a run counts "
+        "only if every message was delivered, guarded, audited and a share of them opened and found equal",
         verb="the_bench",
     ),
     Line(
@@ -77,7 +85,8 @@ LONG = (
         verb="the_counters",
     ),
     Line(
-        "While nothing happens an instance uses at most 10 ms of CPU a second, audit of 1,000 quiet topics at most 50",
+        "While nothing happens our processes together use at most 10 ms of CPU a second and PostgreSQL 10, audit of "
+        "1,000 quiet topics at most 50",
         verb="the_idle_exchange",
     ),
     Line(
@@ -106,7 +115,8 @@ LONG = (
         verb="the_filled_accounts",
     ),
     Line(
-        "A referral costs the same within a tenth on stores filled to ten thousand and to two million referrals",
+        "A referral costs the same rows, statements and WAL without page images within a twentieth on stores filled to "
+        "ten thousand and to a million referrals",
         verb="the_cost_of_filled_stores",
     ),
     Line(
@@ -116,8 +126,9 @@ LONG = (
         verb="the_guard_report",
     ),
     Line(
-        "100,000 referrals through 50 kills, PostgreSQL's crashes among them, 10 freezes, lost ends of three topics "
-        "and an agency's database restored: nothing lost, nothing done twice, each loss named, accounts even",
+        "100,000 referrals through 50 kills and 10 freezes of 5 to 60 s of every process and server, lost ends of "
+        "three topics and an agency's database restored: nothing lost, nothing done twice, each loss named, accounts "
+        "even, no part dead",
         verb="the_soak",
     ),
     Line(
@@ -131,11 +142,19 @@ LONG = (
         "databases",
         verb="the_moved_provider",
     ),
-    Line(
-        "Audit's, an agency's and an origin's database restored, as the operator's page says it, from a dump of 1,000 "
-        "referrals earlier: no number given twice, every case comes back by itself, and what an origin forgot is "
-        "listed and named by reconcile",
-        verb="the_restored",
+    *(
+        Line(
+            f"Audit's, an agency's and an origin's database restored {how}, under load: no number of a stream or feed "
+            "given twice, every case comes back by itself, and what an origin forgot is listed and named by reconcile",
+            verb=verb,
+        )
+        for how, verb in (
+            ("from a dump of 1,000 referrals earlier, as the operator's page says it", "the_restored_dumps"),
+            ("to a point in time", "the_restored_points"),
+            ("from a copy of its disk", "the_restored_disks"),
+            ("twice from one dump", "the_twice_restored"),
+            ("from a dump and then from one made after it", "the_newer_after_older"),
+        )
     ),
     Line(
         "Every test whose outcome hangs on the clock passes ten times beside a process that burns one core",

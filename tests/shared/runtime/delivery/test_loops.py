@@ -258,6 +258,43 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
         await until(lambda: streams.held() == [*before, third, *before, third])
 
 
+async def find_sent(streams: Streams) -> int:
+    async with streams.scopes.read() as tx:
+        return (await tx.load_outgoing([PEER], lock=False))[PEER].lanes[Lane.ORDINARY].sent
+
+
+async def append_one(streams: Streams) -> int:
+    """Hand over one more message, append it, and return the pointer."""
+    streams.relay._is_running = True
+    await streams.send(Role.STATE)
+    streams.hand_over()
+    await streams.relay.append_next(PEER, Lane.ORDINARY)
+    return await find_sent(streams)
+
+
+async def test_appends_of_handed_segments_are_noted_together() -> None:
+    late, prompt = Streams(RelayOptions(note_s=600)), Streams(RelayOptions(note_s=0))
+    assert [await append_one(late) for _ in range(3)] == [1, 1, 1]
+    assert [await append_one(prompt) for _ in range(3)] == [1, 2, 3]
+    assert not await late.relay.append_next(PEER, Lane.ORDINARY), "nothing more waits"
+    assert await find_sent(late) == 3
+
+
+async def test_a_return_before_a_late_note_is_not_undone() -> None:
+    streams = Streams(RelayOptions(note_s=600))
+    assert [await append_one(streams) for _ in range(3)] == [1, 1, 1]
+    held = streams.held()
+    streams.clock.advance(1)
+    async with streams.scopes.read() as tx:
+        outgoing = (await tx.load_outgoing([PEER], lock=True))[PEER]
+        outgoing.lanes[Lane.ORDINARY].returned_at = streams.clock.now()
+        await tx.save_outgoing([outgoing])
+    assert await streams.relay.append_next(PEER, Lane.ORDINARY), "the tables say what is next"
+    assert await find_sent(streams) == 1
+    await streams.relay.append_next(PEER, Lane.ORDINARY)
+    assert (streams.held(), await find_sent(streams)) == ([*held, *held[1:]], 3)
+
+
 @pytest.mark.timing
 async def test_what_was_appended_before_a_failed_append_is_not_appended_again() -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600, back_off_s=0.01))
