@@ -284,7 +284,7 @@ class StreamRelay:
             self.last_progress = self._clock.now()
             noted_s = self._noted_s.get((peer, lane), -self._options.look_s)
             is_due = monotonic() - noted_s >= self._options.look_s
-            # Otherwise it is noted as soon as a look at the tables shows it.
+            self.wake()  # what is not noted here is noted when the next look shows it
             if (is_due or reason or has_lost or not is_handed) and not await self._note(peer, lane, has_lost=has_lost):
                 return True
         return not reason and (self._handed.has_more(peer, lane) or not is_handed)

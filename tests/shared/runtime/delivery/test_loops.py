@@ -273,7 +273,7 @@ async def append_one(streams: Streams) -> int:
 
 
 async def test_appends_of_handed_segments_are_noted_together() -> None:
-    late, prompt = Streams(RelayOptions(note_s=600)), Streams(RelayOptions(note_s=0))
+    late, prompt = Streams(RelayOptions(look_s=600)), Streams(RelayOptions(look_s=0))
     assert [await append_one(late) for _ in range(3)] == [1, 1, 1]
     assert [await append_one(prompt) for _ in range(3)] == [1, 2, 3]
     assert not await late.relay.append_next(PEER, Lane.ORDINARY), "nothing more waits"
@@ -281,7 +281,7 @@ async def test_appends_of_handed_segments_are_noted_together() -> None:
 
 
 async def test_a_return_before_a_late_note_is_not_undone() -> None:
-    streams = Streams(RelayOptions(note_s=600))
+    streams = Streams(RelayOptions(look_s=600))
     assert [await append_one(streams) for _ in range(3)] == [1, 1, 1]
     held = streams.held()
     streams.clock.advance(1)
