@@ -41,10 +41,10 @@ def main() -> int:
         folder = Path(name)
         copy_tree(folder)
         # A change that does nothing survives: so what kills another one is its fault.
-        for mutant in {str(list_stages(each.path, 0)): each for each in drawn}.values():
+        for mutant in {list_stages(each.path, 0)[-1]: each for each in drawn}.values():
             unchanged = replace(mutant, text=mutant.path.read_text(encoding="utf-8"))
             if stage := find_stage(folder, unchanged, given.runs):
-                print(f"{stage} fails without a fault")
+                print(f"{stage} fails without a fault", flush=True)
                 return 2
         for mutant in drawn:
             stage = find_stage(folder, mutant, given.runs)
@@ -69,7 +69,9 @@ def list_stages(path: Path, runs: int) -> list[tuple[str, tuple[str, ...]]]:
         return [("kafka", (*UNIT, KAFKA))]
     if module.startswith(("store/", "schema")):
         return [("stores", (*UNIT, *STORES)), ("unit", (*UNIT, "tests/shared/messaging", f"--ignore={KAFKA}"))]
+    own = ROOT / f"tests/shared/messaging/test_{path.stem}.py"
     return [
+        *([("own", (*UNIT, str(own.relative_to(ROOT))))] if own.exists() else []),
         ("unit", (*UNIT, "tests/shared/messaging", *(f"--ignore={name}" for name in (KAFKA, *SQL)))),
         ("directed", (*UNIT, "tests/simulation/streams/test_directed.py")),
         ("seeds", ("-m", "tests.simulation.streams", str(runs), "--until-broken")),
