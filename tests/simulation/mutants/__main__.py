@@ -20,6 +20,8 @@ from tests.simulation.mutants.equivalent import EQUIVALENT
 from tests.simulation.mutants.sites import ROOM, ROOT, Mutant, draw
 
 UNIT = ("-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider")
+#: Modules whose own tests lie elsewhere; those of the others have their names.
+OWN = {"tracks": "tests/shared/runtime/delivery/test_track_keys.py"}
 KAFKA = "tests/shared/messaging/kafka"
 SQL = tuple(f"tests/shared/messaging/{name}.py" for name in ("test_postgres_store", "test_kept_plans"))
 STORES = ("tests/conformance/test_messaging_store.py", "tests/conformance/test_messaging_rows.py", *SQL)
@@ -69,7 +71,7 @@ def list_stages(path: Path, runs: int) -> list[tuple[str, tuple[str, ...]]]:
         return [("kafka", (*UNIT, KAFKA))]
     if module.startswith(("store/", "schema")):
         return [("stores", (*UNIT, *STORES)), ("unit", (*UNIT, "tests/shared/messaging", f"--ignore={KAFKA}"))]
-    own = ROOT / f"tests/shared/messaging/test_{path.stem}.py"
+    own = ROOT / OWN.get(path.stem, f"tests/shared/messaging/test_{path.stem}.py")
     return [
         *([("own", (*UNIT, str(own.relative_to(ROOT))))] if own.exists() else []),
         ("unit", (*UNIT, "tests/shared/messaging", *(f"--ignore={name}" for name in (KAFKA, *SQL)))),
