@@ -96,11 +96,7 @@ class BulkRoutes:
         route, headers, owe = request.url.path, request.headers, partial(self._routes.serving.owe, identity.party)
         body = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
         read = await read_list(body, LIST, route, make=partial(self._read, route=route), owe=owe)
-
-        async def do(session: Session) -> Contract:
-            return await self._done(read.made, session, identity)
-
-        acts = self._routes.serving.acts
+        do, acts = partial(self._done, read.made, identity), self._routes.serving.acts
         roles = self._kind.roles
         return await acts.once(request, identity, "read", roles=roles, act=do, status=200, wanted=read.same)
 
@@ -110,7 +106,7 @@ class BulkRoutes:
         except Refused as error:
             return error
 
-    async def _done(self, posted: Sequence[Posted | Refused], session: Session, identity: Identity) -> Contract:
+    async def _done(self, posted: Sequence[Posted | Refused], identity: Identity, session: Session) -> Contract:
         read = [each for each in posted if isinstance(each, Posted)]
         keyed = [KeyedLine(each.line.place, each.key, each.same) for each in read if each.key is not None]
         keys = LineKeys(session.driver, identity.party, keyed)

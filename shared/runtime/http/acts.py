@@ -10,6 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from typing import Any, Final
 
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +21,6 @@ from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
-from shared.runtime.http.problems import encoded
 
 #: What an act does within its transaction; it returns the body of its answer.
 Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
@@ -78,7 +78,7 @@ class Acts:
             if claimed.kind is not ClaimKind.NEW:
                 raise Refused("idempotency_key_reused", "the key was used for another body, or elsewhere")
             done = await act(session)
-            answer = done.spelt() if isinstance(done, Contract) else encoded(done)
+            answer = done.spelt() if isinstance(done, Contract) else to_json(done)
             await store_answer(session.driver, identity.party, key, status=status, answer=answer)
         return status, answer
 
