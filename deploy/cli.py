@@ -6,13 +6,14 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import date
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from client.cli.output import hidden
-from client.cli.verb_table import table
+from client.cli.verbs import table
 from deploy import __version__
 from deploy.devstack.cli import dev_app
 from deploy.site.options import OPTIONS, Listing, Options, Printed, ending, verb
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from deploy.devstack.supervisor import Child
     from deploy.site.endpoints import Endpoints
 
+_VERBS = loads(Path(__file__).with_name("verbs.json").read_text(encoding="utf-8"))
 app = App(
     name="causeway",
     help="The road between hotlines, law enforcement and industry.",
@@ -64,33 +66,11 @@ def _migrate(endpoints: Endpoints) -> None:
 
 app.register_install_completion_command()
 stack_app = dev_app(_children, _migrate)
-for named, what in {
-    "login-link": "Print a link that signs somebody of a party in to its console: once, within ten minutes.",
-    "login-end": "End what somebody of a party may do in its console: their next request is a stranger's.",
-}.items():
-    stack_app.command(f"deploy.operator.people:{named.replace('-', '_')}_verb", name=named, help=what)
 app.command(stack_app)
-#: The module of each of the operator's verbs, which is loaded when it is called, and what help says of it.
-VERBS = {
-    "audit": ("accounting.run", "Check from outside what the exchange says of itself."),
-    "statistics": ("statistics.publication", "What the exchange came to, without anything that tells of few."),
-    "status": ("operator.state", "How every instance is, as it says itself."),
-    "dead-letters": ("operator.instance", "Messages that were taken and not applied: list, retry, discard."),
-    "operator-list": ("operator.instance", "Lines that a person must look at: show, close."),
-    "topics": ("operator.state", "Topics, users and access rules of the Kafka cluster."),
-    "db": ("operator.state", "Schemas of the instances' databases."),
-    "retention": ("operator.retention", "How long each table keeps what, and ending what is past its period."),
-    "route": ("operator.routes", "Routing questions that send nothing."),
-    "policy": ("operator.law", "The routing policy."),
-    "directory": ("operator.law", "The directory of parties, instances and their public keys."),
-    "key": ("operator.keys", "API keys of parties, and new keys of instances and approvers."),
-    "person": ("operator.people", "What people of a party may do in its console."),
-    "document": ("operator.drafts", "A directory or policy, signed by two approvers, each alone."),
-    "install": ("operator.install", "An installation of your own: a folder for each instance, one for the exchange."),
-    "timers": ("operator.instance", "The deadlines of an instance."),
-}
-for named, (where, described) in VERBS.items():
-    app.command(f"deploy.{where}:{named.replace('-', '_')}_app", name=named, help=described)
+# What is loaded when a verb is called, and what help says of it, stands in `verbs.json`.
+for program, verbs in ((stack_app, _VERBS["dev"]), (app, _VERBS["causeway"])):
+    for named, one in verbs.items():
+        program.command(one["loads"], name=named, help=one["help"])
 for named, group in table()["groups"].items():
     app.command(f"client.cli.verbs:{named}", name=named, help=group["help"])
 

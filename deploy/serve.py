@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import uvloop
 
-from deploy.site.kinds import party_kind, refuse_unknown_kind
+from deploy.site.settings import party_kind, refuse_unknown_kind
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.instance.app import App
 from shared.runtime.instance.parts import run_parts

@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.devstack.supervisor import Child
 from deploy.site.endpoints import Endpoints, write_private
 from deploy.site.installation import Installation, environment, install
-from deploy.site.kinds import AUDIT
+from deploy.site.settings import AUDIT
 from shared.runtime.instance.settings import prefix_of
 
 

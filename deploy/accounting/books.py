@@ -19,7 +19,7 @@ from deploy.accounting.streams import AuditEntry, End, HeldMessage, Sent, Sides,
 from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
-from deploy.site.kinds import AUDIT, keeps_referrals, kind_serving
+from deploy.site.settings import AUDIT, keeps_referrals, kind_serving
 from shared.contracts.registry import ALL
 from shared.exchange.topics import INBOXES
 from shared.kernel.clock import SystemClock

@@ -19,9 +19,9 @@ from deploy.accounting.books import read_books
 from deploy.accounting.edges import Sealed, read_sealed, write_sealed
 from deploy.operator.documents import document_in_force
 from deploy.site.endpoints import Endpoints
-from deploy.site.kinds import AUDIT
 from deploy.site.open import site
 from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+from deploy.site.settings import AUDIT
 from services.audit.domain.shown import AccountDifference, Accounts, OriginAccount, PairAccount
 from services.audit.store.partitions import STATES
 from shared.kernel.clock import SystemClock, rfc3339

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from deploy.artifacts.examples import examples
 from deploy.artifacts.pages import ROOT, SHOWN_BY, write_page, write_states
 from deploy.artifacts.schemas import models, schema_of
-from deploy.site.kinds import KINDS
+from deploy.site.settings import KINDS
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.clock import SystemClock

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from deploy.devstack.servers import PostgresServer
 from deploy.devstack.state import StateDirectory
-from deploy.site.databases import prepare_databases
-from deploy.site.kinds import KINDS
+from deploy.site.access import prepare_databases
+from deploy.site.settings import KINDS
 from shared.runtime.database.catalogue import write_catalogue
 from shared.runtime.database.migrate import catalogue_file, look_at_schema, run_revisions
 

@@ -15,8 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core.core_schema import CoreSchema
 
-from deploy.kafka.derive import manifest_of
-from deploy.kafka.provision import TopicRule
+from deploy.kafka.provision import TopicRule, manifest_of
 from shared.contracts import registry
 from shared.contracts.base import Contract
 from shared.contracts.directory import Directory, DocumentActivated

@@ -21,7 +21,7 @@ from client.views import Due
 from deploy.sample.generator import SampledReferral
 from deploy.scenarios.player import Key
 from deploy.site.endpoints import Endpoints
-from deploy.site.kinds import AUDIT, KINDS, keeps_referrals
+from deploy.site.settings import AUDIT, KINDS, keeps_referrals
 from shared.kernel.canonical import canonical_json
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import PartyKind

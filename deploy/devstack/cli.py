@@ -1,4 +1,4 @@
-"""`causeway dev`: start, stop, look at and empty the development stack."""
+"""`causeway dev`: start and stop the development stack, show its logs, and empty it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def dev_app(children: ChildrenOf, fill_databases: Callable[[Endpoints], None] | 
         with ending(Options()):
             return _up(children, fill_databases, detach=detach, secure=secure)
 
-    for verb in (down, status, logs, reset):
+    for verb in (down, logs, reset):
         app.command(verb)
     return app
 
@@ -102,31 +102,6 @@ def down(*, as_json: AsJson = False) -> int:
             time.sleep(0.1)
         _say({"stopped": True}, "stopped", as_json=as_json)
         return 0
-
-
-def status(*, as_json: AsJson = False) -> int:
-    """Ask each part whether it answers; exit code 1 if one does not."""
-    with ending(Options(json=as_json)):
-        from deploy.devstack.servers import answers_metadata
-        from deploy.devstack.supervisor import answers_ready
-        from deploy.site.access import answers
-        from deploy.site.endpoints import load
-
-        state, _ = _state()
-        pid = state.supervisor_pid()
-        if pid is None:
-            _say({"running": False}, "not running: start it with `causeway dev up`", as_json=as_json)
-            return 1
-        endpoints = load(state.path)
-        parts = {"kafka": answers_metadata(endpoints.kafka)}
-        parts |= {f"database {name}": answers(database.service_url) for name, database in endpoints.databases.items()}
-        parts |= {
-            name: answers_ready(f"{url}/readyz") for name, url in endpoints.http.items() if name in endpoints.pids
-        }
-        lines = [f"  {name:<26}{'answers' if well else 'DOES NOT ANSWER'}" for name, well in parts.items()]
-        text = "\n".join([f"running, supervisor {pid}", *lines])
-        _say({"running": True, "supervisor": pid, "answers": parts}, text, as_json=as_json)
-        return 0 if all(parts.values()) else 1
 
 
 def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -> int:

@@ -21,8 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from deploy.site.kinds import KINDS
-from deploy.site.settings import adopt_environment
+from deploy.site.settings import KINDS, adopt_environment
 from shared.kernel.errors import Defect
 
 #: By the module that `python -m` would run: the function that it calls, and where that is.

@@ -317,7 +317,7 @@ class PostgresServer(Server):
         shutil.rmtree(draft, ignore_errors=True)
         password = self._folder / "password"
         write_private(password, self._password)
-        # Of bytes, without a locale: a database has to say what it needs, as on any server (`deploy.site.databases`).
+        # Of bytes, without a locale: a database has to say what it needs, as on any server (`deploy.site.access`).
         options = ["--auth=scram-sha-256", f"--username={ADMIN}", f"--pwfile={password}", "--no-locale"]
         # The kernel writes the new files within half a minute: a power cut before that costs a directory just made.
         options.append("--no-sync")

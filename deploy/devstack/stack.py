@@ -15,12 +15,11 @@ from deploy.devstack.jars import ensure_jars
 from deploy.devstack.process import ForkServer, Server
 from deploy.devstack.servers import KafkaNode, KafkaRuntime, PostgresServer, answers_metadata, find_java, provision
 from deploy.devstack.state import DevStackSettings, StateDirectory, port_is_free
-from deploy.kafka.derive import manifest_in, manifest_of
-from deploy.site.access import Finding, accepts, asked
-from deploy.site.databases import prepare_databases
+from deploy.kafka.provision import manifest_in, manifest_of
+from deploy.site.access import Finding, accepts, asked, prepare_databases
 from deploy.site.endpoints import ADMIN, DatabaseEndpoint, Endpoints, KafkaEndpoint
-from deploy.site.kinds import SAMPLE_INSTANCES, party_kinds
 from deploy.site.open import Site
+from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
 from shared.kernel.errors import Refused, Unavailable
 
 PartT = TypeVar("PartT")

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from deploy.site.kinds import SAMPLE_INSTANCES, party_kind
+from deploy.site.settings import SAMPLE_INSTANCES, party_kind
 from shared.contracts.directory import Approval, Directory, DocumentActivated, PublicKey
 from shared.contracts.documents import Beat, SignedBeat
 from shared.contracts.policy import Policy

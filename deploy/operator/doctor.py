@@ -26,8 +26,8 @@ from deploy.operator.state import as_json, check_schemas, find_difference, wante
 from deploy.site.access import Finding, accepts, admin_client, answers, asked, connected, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, KafkaEndpoint, OwnedDatabase
 from deploy.site.installation import Installation
-from deploy.site.kinds import party_kind
 from deploy.site.open import Site
+from deploy.site.settings import party_kind
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex

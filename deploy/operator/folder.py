@@ -30,7 +30,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import StringConstraints, ValidationError
 
-from deploy.site.databases import prepare_databases
+from deploy.site.access import prepare_databases
 from deploy.site.endpoints import ADMIN, Endpoints, read_site, write_private
 from deploy.site.installation import (
     Installation,
@@ -40,7 +40,7 @@ from deploy.site.installation import (
     public_keys,
     signing_entry,
 )
-from deploy.site.kinds import AUDIT, kind_serving, party_kind
+from deploy.site.settings import AUDIT, kind_serving, party_kind
 from shared.contracts.base import Contract, error_locations
 from shared.contracts.directory import Instance
 from shared.envelope.keys import SigningKey

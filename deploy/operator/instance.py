@@ -13,9 +13,9 @@ from cyclopts import App, Parameter
 
 from deploy.serve import built_at_once
 from deploy.site.access import connected
-from deploy.site.kinds import AUDIT
 from deploy.site.open import instance_kind, instance_settings, site
 from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
+from deploy.site.settings import AUDIT
 from shared.exchange.record_table import RECORD_TABLE
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused, Unavailable, not_found

@@ -14,8 +14,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.kafka.derive import manifest_in
-from deploy.kafka.provision import Difference, Manifest, apply, apply_quotas, difference, differing_quotas
+from deploy.kafka.provision import Difference, Manifest, apply, apply_quotas, difference, differing_quotas, manifest_in
 from deploy.operator.documents import document_in_force
 from deploy.site.access import access_to, admin_client, in_own_thread
 from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase

@@ -1,20 +1,34 @@
-"""Ways in to what a site names: its Kafka as any principal, its databases as any role."""
+"""Ways in to what a site names: its Kafka as any principal, its databases as any role.
+
+One database and three login roles per instance, made with an administrator's URL; doing it again changes nothing.
+
+    causeway_<instance>              the service: owns nothing, cannot bypass row-level security
+    causeway_<instance>_owner        owns the database and runs migrations
+    causeway_<instance>_accountant   reads what migrations grant it, to reconcile all databases
+
+Whoever holds the administrator's URL can read and change everything in all of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import secrets
 import socket
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 from confluent_kafka.admin import AdminClient
 
-from deploy.site.endpoints import ADMIN, Endpoints, KafkaEndpoint
-from shared.kernel.errors import CausewayError
+from deploy.site.endpoints import ADMIN, DatabaseEndpoint, Endpoints, KafkaEndpoint
+from shared.kernel.errors import CausewayError, Unavailable
 from shared.runtime.kafka.access import KafkaAccess
 
 CONNECT_S: Final = 5.0
@@ -99,3 +113,118 @@ def asked(what: str, check: Callable[..., Iterable[Finding]], *arguments: object
         return list(check(*arguments))
     except CausewayError as error:
         return [Finding(what, error.code, error.detail)]
+
+
+#: The databases that PostgreSQL makes itself and lets everybody into.
+OF_EVERY_SERVER: Final = ("postgres", "template1")
+#: Nothing is inherited of a cluster, for nothing of it can be altered afterwards: lengths are of characters, and keys
+#: keep their order whatever becomes of the system's own locales. What was made otherwise is refused (`catalogue`).
+_MAKE: Final = "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C' TEMPLATE template0"
+_SCRAM_ITERATIONS = 4096
+#: A session that waits in an open transaction, and a statement, end after this time.
+_TIMEOUTS: Final = {"statement_timeout": "10min", "idle_in_transaction_session_timeout": "10min"}
+#: The accountant only reads, and must not keep the service from its tables. A session can lift these settings; it
+#: cannot lift the connection limit and the missing privileges.
+_OF_READERS: Final = _TIMEOUTS | {"lock_timeout": "10s", "default_transaction_read_only": "on"}
+#: The connections of one accountant: a server has 100 by default, for several instances.
+READER_CONNECTIONS_MAX: Final = 10
+#: The functions that store a large object. PostgreSQL lets every role call them.
+_STORE_LARGE_OBJECTS: Final = ("lo_creat(integer)", "lo_create(oid)", "lo_from_bytea(oid, bytea)")
+
+
+def prepare_databases(
+    admin_url: str, instances: Iterable[str], password: Callable[[str], str], *, alone: bool = True
+) -> dict[str, DatabaseEndpoint]:
+    """Make what is missing and set each role's password to `password(role)`.
+
+    `alone` on its server, nobody else needs the databases that PostgreSQL makes itself: they are closed to everybody.
+
+    The administrator needs CREATEDB, CREATEROLE and to be let in where its URL leads, not more. Only a superuser can
+    keep the roles from storing large objects. Raises
+    `Unavailable` when it is not let in or lacks them.
+    """
+    return in_own_thread(_prepare(admin_url, list(instances), password, alone=alone))
+
+
+async def _prepare(
+    admin_url: str, instances: list[str], password: Callable[[str], str], *, alone: bool
+) -> dict[str, DatabaseEndpoint]:
+    try:
+        async with connected(admin_url) as connection:
+            made = {name: await _prepare_one(connection, admin_url, name, password=password) for name in instances}
+            if alone:
+                await _close_the_servers_own(connection)
+            return made
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        code = getattr(error, "sqlstate", None) or type(error).__name__
+        what = f"the admin URL does not serve to make the databases: {code}"
+        raise Unavailable("database_admin_failed", what) from None
+
+
+async def _close_the_servers_own(connection: asyncpg.Connection) -> None:
+    """Let each role into its own database only: by default everybody may enter those that every server has.
+
+    Only whoever owns them can close them; an administrator who does not leaves them to who does.
+    """
+    owned = await connection.fetch(
+        "SELECT d.datname FROM pg_database AS d JOIN pg_roles AS me ON me.rolname = current_user"
+        " WHERE d.datname = ANY($1) AND (me.rolsuper OR d.datdba = me.oid)",
+        list(OF_EVERY_SERVER),
+    )
+    for row in owned:
+        await connection.execute(f'REVOKE ALL ON DATABASE "{row["datname"]}" FROM PUBLIC')
+
+
+async def _prepare_one(
+    connection: asyncpg.Connection, admin_url: str, instance: str, *, password: Callable[[str], str]
+) -> DatabaseEndpoint:
+    database = f"causeway_{instance}"
+    service, owner, accountant = database, f"{database}_owner", f"{database}_accountant"
+    for role in (service, owner, accountant):
+        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+            await connection.execute(f'CREATE ROLE "{role}" LOGIN')
+        await connection.execute(f"ALTER ROLE \"{role}\" PASSWORD '{scram_verifier(password(role))}'")
+    # Only a member of a role may act for it, unless a superuser: the administrator is one for these statements.
+    await connection.execute(f'GRANT "{owner}" TO CURRENT_USER')
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+        await connection.execute(f'CREATE DATABASE "{database}" OWNER "{owner}" {_MAKE}')
+    await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
+    await connection.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{service}", "{accountant}"')
+    await connection.execute(f'REVOKE "{owner}" FROM CURRENT_USER')
+    await _limit(connection, service, accountant)
+    if await connection.fetchval("SELECT current_setting('is_superuser')::boolean"):
+        await _forbid_large_objects(urlsplit(admin_url)._replace(path=f"/{database}").geturl())
+
+    urls = (_url(admin_url, role, password(role), database=database) for role in (service, owner, accountant))
+    return DatabaseEndpoint(**dict(zip(("service_url", "owner_url", "accountant_url"), urls, strict=True)))
+
+
+async def _limit(connection: asyncpg.Connection, service: str, accountant: str) -> None:
+    """Bound what one session and, for the accountant, one role takes of the server."""
+    await connection.execute(f'ALTER ROLE "{accountant}" CONNECTION LIMIT {READER_CONNECTIONS_MAX}')
+    for role, settings in ((service, _TIMEOUTS), (accountant, _OF_READERS)):
+        for name, value in settings.items():
+            await connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
+
+
+async def _forbid_large_objects(url: str) -> None:
+    """Let no role but superusers store large objects, which no grant and no retention of ours covers."""
+    async with connected(url) as connection:
+        for function in _STORE_LARGE_OBJECTS:
+            await connection.execute(f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM PUBLIC")
+
+
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL stores for an ASCII `password` (RFC 5802 §3): so the password is in no statement and no log."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _SCRAM_ITERATIONS)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    parts = (b64encode(part).decode() for part in (salt, stored_key, server_key))
+    return "SCRAM-SHA-256${}:{}${}:{}".format(_SCRAM_ITERATIONS, *parts)
+
+
+def _url(admin_url: str, role: str, password: str, *, database: str) -> str:
+    parts = urlsplit(admin_url)
+    place = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{role}:{quote(password, safe='')}@{place}", path=f"/{database}").geturl()

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from deploy.site.kinds import KINDS
+from deploy.site.settings import KINDS
 from shared.contracts.base import error_locations
 from shared.kernel.errors import Refused, Unavailable
 

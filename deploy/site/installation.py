@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from deploy.directory.approval import approve_document, document_body, renewed, sample_directory
 from deploy.site.access import access_to
 from deploy.site.endpoints import Endpoints, write_private
-from deploy.site.kinds import AUDIT
+from deploy.site.settings import AUDIT
 from shared.contracts.directory import Directory, DocumentActivated, PublicKey
 from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from deploy.site.endpoints import STACK_FILE, Endpoints, OwnedDatabase, load, read_site
 from deploy.site.installation import Installation, environment
-from deploy.site.kinds import KINDS, SAMPLE_INSTANCES
 from deploy.site.options import Options
-from deploy.site.settings import SiteSettings, inherited_environment
+from deploy.site.settings import KINDS, SAMPLE_INSTANCES, SiteSettings, inherited_environment
 from shared.kernel.errors import Refused
 from shared.runtime.instance.settings import prefix_of
 

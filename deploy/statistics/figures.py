@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from deploy.accounting.book import Book, opened
 from deploy.site.endpoints import Endpoints
-from deploy.site.kinds import keeps_referrals
+from deploy.site.settings import keeps_referrals
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
 

@@ -19,11 +19,11 @@ from shared.exchange.act import Act, OfferState, Subject
 from shared.party.bulk.api import Kind, add_batch
 from shared.party.finding import Finding
 from shared.party.origin.api.doing import OriginApi
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, add_origin_routes
-from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes
+from shared.party.recipient.api import Answering, ItemRoutes, add_acts
 from shared.party.recipient.domain import Page
 from shared.party.recipient.use_cases import act
-from shared.runtime.database.transactions import RowScope
+from shared.party.serving import Serving, viewed
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -32,13 +32,16 @@ from shared.runtime.http.problems import Problem
 _MANY: Final = Kind(Subject.OFFER, "referral_id", OfferMoved)
 
 
+def offer_routes(serving: Serving) -> ItemRoutes:
+    """What is done with offers, whichever door asks for it."""
+    act_on = partial(act, HOTLINE)
+    return ItemRoutes(serving=serving, recipient=HOTLINE, moved=_moved, items=PostgresOffers, act_on=act_on)
+
+
 def offers_router(serving: Serving) -> APIRouter:
     """The routes under /v1/inbox."""
     router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
-    who = Depends(serving.identified)
-    offers = ItemRoutes(
-        serving=serving, recipient=HOTLINE, moved=_moved, items=PostgresOffers, act_on=partial(act, HOTLINE)
-    )
+    who, offers = Depends(serving.identified), offer_routes(serving)
 
     @router.get("", **shows(OfferPage))
     async def page(
@@ -59,7 +62,7 @@ def offers_router(serving: Serving) -> APIRouter:
     @router.get("/{referral_id}/draft", **shows(ReferralSubmission, conflict=Problem))
     async def draft_of(referral_id: UUID, identity: Identity = who) -> Response:
         """What to file of a referral that was handed over to this hotline, as the body of `POST /v1/referrals`."""
-        async with serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+        async with serving.reading(identity) as session:
             found = await draft_handed_over(referral_id, offers.acting(identity, session))
         return viewed(found)
 
@@ -79,9 +82,9 @@ def offers_router(serving: Serving) -> APIRouter:
     return router
 
 
-def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
+def referrals_router(origin: OriginApi) -> APIRouter:
     """The routes under /v1/referrals and /v1/work: what a hotline does with its own referrals."""
-    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(identified)
+    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(origin.serving.identified)
 
     @router.post("/referrals:batch", **FILES_MANY)
     @router.post("/referrals", **FILES_ONE)
@@ -89,8 +92,7 @@ def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
         """Whatever a hotline files comes in here: one referral, or a list."""
         return await origin.file(request, identity)
 
-    add_origin_routes(router, origin, identified)
-    return router
+    return add_origin_routes(router, origin)
 
 
 def _moved(subject_id: UUID, state: str) -> OfferMoved:

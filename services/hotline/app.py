@@ -6,24 +6,23 @@ from functools import partial
 from typing import Final
 
 from services.hotline import console
-from services.hotline.api import offers_router, referrals_router
+from services.hotline.api import offer_routes, offers_router, referrals_router
 from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.exchange.act import OfferState, Subject
-from shared.party.attention import ORIGIN_WAITS, Source, attention_router, overdue
+from shared.party.attention import ORIGIN_WAITS, Source, overdue
 from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
 from shared.party.console.door import origin_door
-from shared.party.events import no_words, timelines_router
+from shared.party.events import no_words
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.amendments import ERASE_AGAIN, ERASED
 from shared.party.origin.store.edge_rows import referral_words
 from shared.party.origin.store.locations import OriginTracks
-from shared.party.questions.api import questions_router
-from shared.party.recipient.api import serving
 from shared.party.recipient.store.arriving import ERASED_RECEIVED
 from shared.party.recipient.store.listing import items_waiting
-from shared.party.webhooks import feed_routers
+from shared.party.serving import serving
+from shared.party.webhooks import party_routers
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -41,22 +40,19 @@ async def build(instance: str, **given: object) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
+    items = serving(machinery, AUTHORITY)
+    origin = assemble_origin(machinery, items)
     offered = Source("offer", OfferState.OFFERED, partial(items_waiting, subject=Subject.OFFER))
-    raised = own_questions(HOTLINE)
     handed = Source("offer", OfferState.OFFERED, transfers_waiting)
-    sources = [*ORIGIN_WAITS, offered, handed, raised, overdue(machinery.clock, Subject.OFFER)]
-    about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
-    about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "inbox": no_words}))
-    about.append(questions_router(items, AUTHORITY))
-    routers = [referrals_router(origin.api, items.identified), offers_router(items), *about]
+    sources = [*ORIGIN_WAITS, offered, handed, own_questions(HOTLINE), overdue(machinery.clock, Subject.OFFER)]
+    about = party_routers(items, sources, {"referrals": referral_words, "inbox": no_words})
+    routers = [referrals_router(origin.api), offers_router(items), *about]
     door = origin_door(
         machinery,
         items,
-        AUTHORITY,
         title="Causeway hotline",
         use=origin.api,
-        kind=console.OFFERS,
+        kind=console.offers(offer_routes(items)),
         sources=sources,
         folders=console.FOLDERS,
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from services.industry.domain import AUTHORITY, PROVIDER, Period
+from services.industry.domain import PROVIDER, Period
 from services.industry.ports import NoticeMoved, NoticePage, OpenedNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice, reported_notices
@@ -18,11 +18,10 @@ from shared.formats import dsa_notices
 from shared.party.bulk.api import Kind, add_batch
 from shared.party.finding import DAY, Finding, read_date
 from shared.party.origin.api.doing import OriginApi
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, add_origin_routes
-from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes
+from shared.party.recipient.api import Answering, ItemRoutes, add_acts
 from shared.party.recipient.domain import Page
-from shared.party.work_items.api import work_items_router
-from shared.runtime.database.transactions import RowScope
+from shared.party.serving import Serving
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -89,7 +88,7 @@ def statistics_router(serving: Serving) -> APIRouter:
     ) -> Response:
         """Notices as rows of Implementing Regulation (EU) 2024/2835, part 4; a mapping, with what is known here."""
         period = Period.of(read_date(since, "since"), read_date(until, "until"))
-        async with serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+        async with serving.reading(identity) as session:
             found = await reported_notices(period, notices.acting(identity, session), exercises=exercises)
         serving.owe(identity.party, len(found))
         return CsvResponse(dsa_notices.written(found, since=period.since, until=period.until))
@@ -97,14 +96,9 @@ def statistics_router(serving: Serving) -> APIRouter:
     return router
 
 
-def work_router(serving: Serving) -> APIRouter:
-    """The routes under /v1/work-items: the same notices, by where their items lie."""
-    return work_items_router(notice_routes(serving), AUTHORITY)
-
-
-def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
+def referrals_router(origin: OriginApi) -> APIRouter:
     """The routes under /v1/referrals and /v1/work: a provider is an origin too."""
-    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(identified)
+    router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(origin.serving.identified)
 
     @router.post("/referrals:batch", **FILES_MANY)
     @router.post("/referrals", **FILES_ONE)
@@ -112,8 +106,7 @@ def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
         """A provider files what it has found itself, one referral or a list."""
         return await origin.file(request, identity)
 
-    add_origin_routes(router, origin, identified)
-    return router
+    return add_origin_routes(router, origin)
 
 
 def notice_routes(serving: Serving) -> ItemRoutes:

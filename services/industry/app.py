@@ -6,26 +6,20 @@ from functools import partial
 from typing import Final
 
 from services.industry import console
-from services.industry.api import (
-    notice_routes,
-    notices_router,
-    referrals_router,
-    statistics_router,
-    work_router,
-)
+from services.industry.api import notice_routes, notices_router, referrals_router, statistics_router
 from services.industry.bus import industry_door
 from services.industry.console.reports import PLACE as REPORT
 from services.industry.console.reports import ReportPages
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
-from shared.party.attention import ORIGIN_WAITS, Source, attention_router, overdue
+from shared.party.attention import ORIGIN_WAITS, Source, overdue
 from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
 from shared.party.console.door import entry, origin_door
 from shared.party.console.lists import PLACE as WORK
 from shared.party.console.lists import WorkPages
 from shared.party.console.preservations import PLACE
-from shared.party.events import no_words, timelines_router
+from shared.party.events import no_words
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.amendments import ERASE_AGAIN, ERASED
 from shared.party.origin.store.edge_rows import referral_words
@@ -37,12 +31,11 @@ from shared.party.preservation.store.preservations import (
     refused_waits,
     unanswered_waits,
 )
-from shared.party.questions.api import questions_router
-from shared.party.recipient.api import serving
 from shared.party.recipient.store.arriving import ERASED_RECEIVED
 from shared.party.recipient.store.listing import items_waiting
-from shared.party.webhooks import feed_routers
-from shared.party.work_items.api import WorkRoutes
+from shared.party.serving import serving
+from shared.party.webhooks import party_routers
+from shared.party.work_items.api import WorkRoutes, work_items_router
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -60,39 +53,35 @@ async def build(instance: str, **given: object) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
+    items = serving(machinery, AUTHORITY)
+    origin, notices = assemble_origin(machinery, items), notice_routes(items)
     issued = Source("notice", NoticeState.ISSUED, partial(items_waiting, subject=Subject.NOTICE))
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
     not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
     raised = own_questions(PROVIDER)
     sources = [*ORIGIN_WAITS, issued, wanted, not_taken, raised, overdue(machinery.clock, Subject.NOTICE)]
-    about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
     words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
-    about.append(timelines_router(items, AUTHORITY, words))
-    about.append(questions_router(items, AUTHORITY))
     asked = PreservationRoutes(
         serving=items,
-        authority=AUTHORITY,
         track=Track.ANSWER,
         documents=machinery.documents,
         preservations=ProviderPreservations,
     )
-    routers = [referrals_router(origin.api, items.identified), notices_router(items), work_router(items), *about]
-    routers += [preservations_router(asked), statistics_router(items)]
+    routers = [referrals_router(origin.api), notices_router(items), work_items_router(notices)]
+    routers += [*party_routers(items, sources, words), preservations_router(asked), statistics_router(items)]
     door = origin_door(
         machinery,
         items,
-        AUTHORITY,
         title="Causeway industry",
         use=origin.api,
-        kind=console.NOTICES,
+        kind=console.notices(notices),
         sources=sources,
         folders=console.FOLDERS,
         more=[entry("Work items", WORK), entry("Preservations", PLACE), entry("Report", REPORT)],
         preservations=asked,
     )
-    WorkPages(door.frame, WorkRoutes(notice_routes(items), AUTHORITY), last=door.live.last)
-    ReportPages(door.frame, notice_routes(items))
+    WorkPages(door.frame, WorkRoutes(notices), last=door.live.last)
+    ReportPages(door.frame, notices)
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
     app = with_withdrawals(app, PROVIDER, PostgresNotices)

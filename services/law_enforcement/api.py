@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from services.law_enforcement.domain import AGENCY, AUTHORITY
+from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.ports import CaseMoved, CasePage, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
@@ -22,9 +22,9 @@ from shared.exchange.states import collection
 from shared.kernel.errors import Unavailable
 from shared.party.bulk.api import Kind, add_batch
 from shared.party.finding import Finding
-from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
+from shared.party.recipient.api import Answering, ItemRoutes, add_acts
 from shared.party.recipient.domain import HoldPage, Page
-from shared.runtime.database.transactions import RowScope
+from shared.party.serving import Serving, viewed
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -38,15 +38,19 @@ def _no_documents() -> Documents:
 _MANY: Final = Kind(Subject.CASE, "referral_id", CaseMoved)
 
 
+def case_routes(serving: Serving, documents: Callable[[], Documents]) -> ItemRoutes:
+    """What is done with cases, whichever door asks for it. `documents`: directory and policy in force."""
+    act_on = partial(act_on_case, documents=documents)
+    return ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on)
+
+
 def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_documents) -> APIRouter:
     """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered.
 
     `documents`: directory and policy in force.
     """
-    router = APIRouter(prefix="/v1")
-    who = Depends(serving.identified)
-    act_on = partial(act_on_case, documents=documents)
-    cases = ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on)
+    router, who = APIRouter(prefix="/v1"), Depends(serving.identified)
+    cases = case_routes(serving, documents)
 
     @router.get("/inbox", tags=["inbox"], **shows(CasePage))
     async def page(
@@ -89,9 +93,7 @@ def holds_router(serving: Serving) -> APIRouter:
         identity: Identity = who, state: HoldState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """The agency's holds, newest first: what each asks for, and what its origin has said."""
-        AUTHORITY.require(Subject.CASE, identity.role, action="read", state=CaseState.OFFERED)
-        scope = RowScope([identity.party], identity.role, "read")
-        async with serving.database.transaction(scope) as session:
+        async with serving.looking(identity, Subject.CASE, CaseState.OFFERED) as session:
             holds = PostgresCases(session.driver, serving.kek).holds
             return viewed(await holds.page(identity.party, state=state, cursor=cursor, limit=limit))
 

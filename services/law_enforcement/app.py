@@ -9,27 +9,25 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.law_enforcement import console
-from services.law_enforcement.api import cases_router, holds_router
+from services.law_enforcement.api import case_routes, cases_router, holds_router
 from services.law_enforcement.bus import AgencyDoor
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
-from shared.party.attention import Source, attention_router, overdue
+from shared.party.attention import Source, overdue
 from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
 from shared.party.console.door import around, entry, party_door
 from shared.party.console.preservations import PLACE
-from shared.party.events import timelines_router
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words, refused_waits
-from shared.party.questions.api import questions_router
-from shared.party.recipient.api import Serving, serving
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.store.arriving import ERASED_RECEIVED, HeldPlaces
 from shared.party.recipient.store.listing import cases_waiting, contacts_waiting
 from shared.party.recipient.store.passing import cases_back, ended_holds
+from shared.party.serving import Serving, serving
 from shared.party.stores import ListedTracks
-from shared.party.webhooks import feed_routers
+from shared.party.webhooks import party_routers
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -47,12 +45,11 @@ async def build(instance: str, **given: object) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    door, items = _door(machinery), serving(machinery)
+    door, items = _door(machinery), serving(machinery, AUTHORITY)
     at_risk = partial(cases_waiting, now=machinery.clock.now)
     waiting = Source("case", CaseState.OFFERED, at_risk)
     asks = PreservationRoutes(
         serving=items,
-        authority=AUTHORITY,
         track=Track.OFFER,
         documents=machinery.documents,
         preservations=PostgresPreservations,
@@ -64,12 +61,9 @@ def assemble(machinery: Machinery) -> App:
     not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
     raised = own_questions(AGENCY)
     sources = [waiting, ended, met, back, not_taken, raised, overdue(machinery.clock, Subject.CASE)]
-    attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
-    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, words)
-    routers = [*acting, *about, questions_router(items, AUTHORITY)]
-    routers.append(_console(machinery, items, sources, asks=asks))
+    routers = [*acting, *party_routers(items, sources, words), _console(machinery, items, sources, asks=asks)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -105,10 +99,9 @@ def _console(machinery: Machinery, items: Serving, sources: Sequence[Source], *,
     door = party_door(
         machinery,
         items,
-        AUTHORITY,
         title="Causeway law enforcement",
         menu=around(entry(console.TITLE, console.PATH), entry("Preservations", PLACE)),
-        kinds=[console.cases(partial(_documents, machinery))],
+        kinds=[console.cases(case_routes(items, partial(_documents, machinery)))],
         sources=sources,
         folders=console.FOLDERS,
         preservations=asks,

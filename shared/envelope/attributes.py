@@ -149,7 +149,7 @@ def covered_head(headers: Iterable[tuple[str, str]]) -> str:
 
     Names hold no colon and no value holds a line feed, so no two messages have the same covered bytes.
     """
-    return "".join(f"{name}:{value}\n" for name, value in sorted(headers)) + "\n"
+    return "".join([f"{name}:{value}\n" for name, value in sorted(headers)]) + "\n"
 
 
 def malformed(name: str) -> Refused:

@@ -26,7 +26,7 @@ from shared.contracts.facts import (
 )
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.segment_sealing import is_sealable
+from shared.envelope.segment_sealing import BUCKET_BYTES_MAX, is_sealable
 from shared.exchange.bound import check_facts
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
@@ -137,20 +137,18 @@ def decided_fact(
 def join_decided(drafts: Sequence[Draft]) -> list[Draft]:
     """Tell all decisions of one transaction in as few messages as hold them, after its other messages."""
     messages: list[list[Draft]] = []
-    filling: dict[tuple[str, str, bool], list[Draft]] = {}
+    filling: dict[tuple[str, str, bool], tuple[list[Draft], int]] = {}
     for draft in drafts:
         if draft.message is REFERRAL_DECIDED:
             key = draft.sender, draft.recipient, draft.exercise
-            if key not in filling or not _has_room(filling[key], draft):
-                filling[key] = []
-                messages.append(filling[key])
-            filling[key].append(draft)
+            parts, size = filling.get(key, ([], BUCKET_BYTES_MAX))
+            size += len(draft.plaintext or b"")
+            if len(parts) >= DECISIONS_MAX or not is_sealable(size):
+                parts, size = [], len(draft.plaintext or b"")
+                messages.append(parts)
+            parts.append(draft)
+            filling[key] = parts, size
     return [*(draft for draft in drafts if draft.message is not REFERRAL_DECIDED), *map(_joined, messages)]
-
-
-def _has_room(parts: Sequence[Draft], draft: Draft) -> bool:
-    size = sum(len(each.plaintext or b"") for each in (*parts, draft))
-    return len(parts) < DECISIONS_MAX and is_sealable(size)
 
 
 def _joined(parts: Sequence[Draft]) -> Draft:

@@ -6,10 +6,11 @@ agencies are told of correlations, providers are not.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from uuid import UUID
 
-from shared.contracts.referral import Correlation, ReferralContent, ReferralRecord, ReferralSubmission
+from shared.contracts.referral import Correlation, ReferralRecord, ReferralSubmission
 from shared.vocabulary.referral import CorrelationSystem
 
 _CORRELATIONS_MAX: Final = 8
@@ -30,9 +31,9 @@ def draft(referral_id: UUID, record: ReferralRecord, *, exercise: bool) -> Refer
     return ReferralSubmission.model_validate(stated | {"external_ref": str(referral_id), "exercise": exercise})
 
 
-def derived_from(content: ReferralContent) -> list[UUID]:
-    """The ids of the referrals that it was filed for."""
-    named = [each.ref for each in content.correlations if each.system is CorrelationSystem.CAUSEWAY]
+def derived_from(record: Mapping[str, Any]) -> list[UUID]:
+    """Return the ids of the referrals that a kept record was filed for."""
+    named = [each["ref"] for each in record.get("correlations", ()) if each["system"] == CorrelationSystem.CAUSEWAY]
     return [UUID(ref) for ref in named if _is_id(ref)]
 
 

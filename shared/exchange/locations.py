@@ -9,12 +9,10 @@ releases can share its store, and compares those of one version.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from shared.contracts.base import Contract
-from shared.contracts.referral import Locator
 from shared.guard.canonical import canonical
 from shared.guard.edition import Edition
 from shared.vocabulary.referral import RelationKind
@@ -57,14 +55,14 @@ FORMS: Final[Mapping[int, Form]] = {1: Form(Edition(form=1, model=1, templates=1
 GROUPED_BY: Final = 1
 
 
-def in_form(locator: Locator, version: int) -> str:
+def in_form(value: str, kind: str, version: int) -> str:
     """Where a locator leads, in the form of one version: what a token is made of."""
-    return f"{locator.kind}\n{FORMS[version].compared(locator.value, locator.kind)}"
+    return f"{kind}\n{FORMS[version].compared(value, kind)}"
 
 
-def locations(items: Sequence[Contract], version: int) -> Iterator[Location]:
-    """The places of a record's items, as a version of the form has them."""
-    for item in items:
-        n, locator = getattr(item, "n", None), getattr(item, "locator", None)
-        if n is not None and locator is not None and locator.kind in _PLACES:
-            yield Location(n, RelationKind.SAME_LOCATOR, in_form(locator, version))
+def locations(record: Mapping[str, Any], version: int) -> Iterator[Location]:
+    """The places of a kept record's items, as a version of the form has them."""
+    for item in record["items"]:
+        kind, value = item["locator"]["kind"], item["locator"]["value"]
+        if kind in _PLACES:
+            yield Location(item["n"], RelationKind.SAME_LOCATOR, in_form(value, kind, version))

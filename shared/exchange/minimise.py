@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from shared.contracts.referral import CutOnion, CutUrl, ReferralContent
+from shared.contracts.referral import ReferralContent
+from shared.guard.keep import cut_of
 from shared.kernel.errors import Refused
 from shared.vocabulary.referral import HashKind
 from shared.vocabulary.routing import PartyKind
@@ -65,8 +66,8 @@ def whole_record(content: ReferralContent) -> Json:
     record = content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
     record["items"] = [{"n": n} | item for n, item in enumerate(record["items"], 1)]
     for item, told in zip(content.items, record["items"], strict=True):
-        if isinstance(item.locator, CutUrl | CutOnion) and item.locator.cut:
-            told["locator"] |= {"cut": list(item.locator.cut)}
+        if rules := cut_of(item.locator):
+            told["locator"] |= {"cut": list(rules)}
     return record
 
 

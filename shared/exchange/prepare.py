@@ -132,7 +132,9 @@ class Looked(NamedTuple):
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
     # Nothing states the hash of what is only looked at.
-    work = _Work(Filing(submission, origin, body_sha256=""), documents, at)
+    work = _Work(
+        Filing(submission, origin, body_sha256=""), documents, _setting(documents, submission.exercise, at), at
+    )
     for stage in (_guard, _read, _judge):
         stage(work)
     return Looked(work.outcome, cuts(work.content), work.waits)
@@ -164,7 +166,8 @@ def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: dateti
 
     Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
     """
-    works = [_Work(filing, documents, at) for filing in filings]
+    settings = {exercise: _setting(documents, exercise, at) for exercise in (False, True)}
+    works = [_Work(filing, documents, settings[filing.submission.exercise], at) for filing in filings]
     for stage in (_guard, _read, _judge, _address, _write):
         for work in works:
             if work.refused is None:
@@ -196,8 +199,7 @@ def prepare_again(
     """
     content = as_kept(content)
     read = read_facts(content, origin, documents.directory)
-    setting = Setting(documents.directory, documents.policy, exercise, coarse(at))
-    outcome = judge(read.facts, setting, salt=salt(), unknown=read.unknown)
+    outcome = judge(read.facts, _setting(documents, exercise, at), salt=salt(), unknown=read.unknown)
     every, only = only is None, only or {}
     edges = [edge for edge in outcome.edges if every or (edge.recipient, edge.terms.purpose) in only]
     writing = Writing(
@@ -235,12 +237,16 @@ def _again(letters: Letters, left: Left, origin: str, *, drafts: tuple[Draft, ..
     )
 
 
+def _setting(documents: Documents, exercise: bool, at: datetime) -> Setting:
+    return Setting(documents.directory, documents.policy, exercise, coarse(at))
+
+
 class _Work:
     """One filing on its way through the stages: each sets what the next ones need, or the refusal that ends it."""
 
     __slots__ = (
         "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
-        "refused", "spent", "waits",
+        "refused", "setting", "spent", "waits",
     )  # fmt: skip
 
     content: ReferralSubmission
@@ -253,10 +259,9 @@ class _Work:
     letters: Letters
     drafts: tuple[Draft, ...]
 
-    def __init__(self, filing: Filing, documents: Documents, at: datetime) -> None:
-        self.filing = filing
-        self.documents = documents
-        self.at = at
+    def __init__(self, filing: Filing, documents: Documents, setting: Setting, at: datetime) -> None:
+        self.filing, self.documents = filing, documents
+        self.setting, self.at = setting, at
         self.refused: Refused | None = None
 
 
@@ -285,8 +290,7 @@ def _read(work: _Work) -> None:
 
 
 def _judge(work: _Work) -> None:
-    setting = Setting(work.documents.directory, work.documents.policy, work.filing.submission.exercise, coarse(work.at))
-    work.outcome = judge(work.read.facts, setting, salt=salt(), unknown=work.read.unknown)
+    work.outcome = judge(work.read.facts, work.setting, salt=salt(), unknown=work.read.unknown)
 
 
 def _address(work: _Work) -> None:

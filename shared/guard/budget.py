@@ -6,11 +6,12 @@ most 2^(8 B) records cost B bytes or less, and a record within its budget carrie
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple, NoReturn
 
-from shared.guard.charge import BIT, BYTE, coded
+from shared.guard.charge import BIT, BYTE, Model, coded
 from shared.guard.edition import Edition
-from shared.guard.leaves import INSTANT, Leaf, Path, pointer
+from shared.guard.leaves import INSTANT, TEXT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
 #: Hashes cost the bits that they have; which of them are there is charged by the walk.
@@ -67,13 +68,22 @@ def charged(found: list[Leaf], closed: int, edition: Edition, *, ceiling: Limits
         if (cost := HASH_COSTS.get(kind)) is not None:
             hashes += cost
             continue
-        cost = _ip_cost(value) if kind == "ip" else coded(value, kind, model).charge
+        if kind == TEXT:
+            cost = _label_cost(value, model)
+        else:
+            cost = _ip_cost(value) if kind == "ip" else coded(value, kind, model).charge
         record += cost
         if cost > dearest:
             dearest, where = cost, path
         if ceiling is not None and (cost > ceiling.field * BYTE or record > ceiling.record * BYTE):
             break
     return Charged(record, hashes, dearest, where)
+
+
+@lru_cache(4096)
+def _label_cost(text: str, model: Model) -> int:
+    """What a listed party, place or scheme costs: most texts are such labels, and there are few different ones."""
+    return coded(text, TEXT, model).charge
 
 
 def _ip_cost(text: str) -> int:

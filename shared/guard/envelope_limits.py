@@ -269,7 +269,7 @@ def _plain_strings(tree: Any, nodes_max: int) -> int:
 def _within_limits(tree: Any, nodes_max: int = NODES_MAX) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise Refused("body_not_object", "send a JSON object")
-    nodes = 1
+    nodes, names = 1, _names_within_limits()
     level: list[Any] = [tree]
     for _ in range(DEPTH_MAX):
         below: list[Any] = []
@@ -281,9 +281,8 @@ def _within_limits(tree: Any, nodes_max: int = NODES_MAX) -> dict[str, Any]:
                 if type(container) is _Repeating:
                     where = _pointer_to(tree, container)
                     raise Refused("body_key_repeated", "each name once in an object", field=where)
-                for key in container:
-                    if not _is_name(key):
-                        raise Refused("body_key", f"names are ASCII and at most {KEY_CHARACTERS_MAX} characters")
+                if not names.issuperset(container) and not all(map(_is_name, container)):
+                    raise Refused("body_key", f"names are ASCII and at most {KEY_CHARACTERS_MAX} characters")
                 children: Any = container.values()
             else:
                 children = container

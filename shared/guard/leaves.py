@@ -71,7 +71,7 @@ def pointer(path: Path) -> str:
 
 
 def _walk(record: Any, path: Path, found: list[Leaf]) -> int:
-    values = record.__dict__ if isinstance(record, BaseModel) else record._asdict()
+    values = record._asdict() if issubclass(record.__class__, tuple) else record.__dict__
     steps, spent = plan(record.__class__)
     for name, kind, cost in steps:
         value = values[name]

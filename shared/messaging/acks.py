@@ -175,7 +175,9 @@ def _apply_lane(statement: _Statement, lane: Lane, said: LaneAck) -> None:
     if is_recipient:
         own.is_full = said.is_full
     own.note_acked(statement.reader, said.through)
-    if said.through >= own.sent:
+    # A gap shows that more was appended, though the relay notes its pointer late.
+    has_gap = is_recipient and said.has_gap and said.through + 1 < own.last
+    if said.through >= own.sent and not has_gap:
         return
     has_progress = not statement.is_answer or _has_progress(outgoing.probe, lane, said, is_recipient=is_recipient)
     if not is_recipient:
@@ -186,7 +188,7 @@ def _apply_lane(statement: _Statement, lane: Lane, said: LaneAck) -> None:
             _return_to(statement, own, said.through)
         return
     is_still = not has_progress and not said.is_full and is_over(STILL_PAUSE, since=own.moved_at, now=statement.now)
-    if is_still or (said.has_gap and _may_return(own, said.through, statement.now)):
+    if is_still or (has_gap and _may_return(own, said.through, statement.now)):
         _return_to(statement, own, said.through)
 
 

@@ -26,8 +26,7 @@ from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import write_hex
 from shared.messaging.ports import Draft
 from shared.messaging.resync import Holdings, ResyncRequest
-from shared.messaging.segment_bytes import pack_messages
-from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
+from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced, pack_messages
 from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, Role
 
 #: From so many referrals a transaction has one group an instance instead of one a recipient party.

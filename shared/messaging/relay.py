@@ -6,7 +6,7 @@ A crash between the two steps appends them twice, with the same bytes: readers d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -70,13 +70,13 @@ class HandedSegments:
         if last is not None and is_begun and segment.last <= last.number:
             return ()
         waiting = self._waiting.setdefault(stream, _Waiting())
-        waiting.segments[segment.first] = segment
+        waiting.segments[segment.first] = replace(segment, packed=None)
         waiting.byte_count += _count_bytes(segment)
         if waiting.byte_count > HANDED_BYTES_MAX:
             self._waiting[stream] = _Waiting()
         return (segment.lane,) if is_begun else LANES
 
-    def take(self, peer: str, lane: Lane) -> Append | None:
+    def take(self, peer: str, lane: Lane, now: datetime) -> Append | None:
         """Return the segments that follow the last append, or None. If none follows it, all are dropped."""
         last, waiting = self.appended.get((peer, lane)), self._waiting.pop((peer, lane), None)
         if last is None or waiting is None:
@@ -91,7 +91,7 @@ class HandedSegments:
         if taken and waiting.segments:
             waiting.byte_count -= sum(map(_count_bytes, taken))
             self._waiting[peer, lane] = waiting
-        return Append(taken[0].pair, lane, list_records(taken, above=0), last.number) if taken else None
+        return Append(taken[0].pair, lane, list_records(taken, above=0), last.number, now) if taken else None
 
     def has_more(self, peer: str, lane: Lane) -> bool:
         """Return whether segments of a stream wait."""
@@ -108,12 +108,16 @@ def _count_bytes(segment: Segment) -> int:
 
 
 class Append(NamedTuple):
-    """Records for one partition. `sent_before` is the stream's pointer when they were read."""
+    """Records for one partition. `sent_before` is the stream's pointer when they were read.
+
+    `since`: when the first of those that the pointer does not count was handed over. Nothing else is noted late.
+    """
 
     topic: Pair
     lane: Lane
     records: list[PlacedRecord]
     sent_before: int
+    since: datetime | None = None
 
 
 async def load_next(tx: PostgresMessagingTx, peer: str, lane: Lane) -> Append | None:
@@ -163,7 +167,8 @@ async def note_appended(tx: PostgresMessagingTx, batch: Append, *, has_lost: boo
     the stream goes back to the last acknowledged number.
     """
     peer = batch.topic.addressee
-    is_moved = await tx.move_sent(peer, batch.records[-1].place, sent_before=batch.sent_before, at=now)
+    place = batch.records[-1].place
+    is_moved = await tx.move_sent(peer, place, sent_before=batch.sent_before, since=batch.since, at=now)
     if has_lost:
         await note_lost_tail(tx, peer, batch.lane)
     return is_moved and not has_lost

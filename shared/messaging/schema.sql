@@ -34,7 +34,7 @@ CREATE TABLE stream (
 ) WITH (fillfactor = 30);
 COMMENT ON TABLE stream IS 'Retention: two rows a peer, as long as the peer is in the directory.';
 
--- The messages that one transaction sends in one stream (shared/messaging/segment_bytes.py), without their place in
+-- The messages that one transaction sends in one stream (shared/messaging/segments.py), without their place in
 -- Kafka. Sealed bytes cannot be compressed. The chain is computed from `digests`, without reading `content`.
 CREATE TABLE segment (
     day date NOT NULL,

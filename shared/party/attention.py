@@ -1,4 +1,6 @@
-"""The HTTP door at which a party learns what needs a person of it: one list, whatever it does in the exchange.
+"""The HTTP doors at which a party learns what needs a person of it, and what it has asked or is to answer.
+
+What needs a person is one list, whatever the party does in the exchange.
 
 Of overdue edges a row is one edge, in the order of the first due time: one walk along an index. It names the clock that
 ran out last: the highest rung so far. Edges with a child at risk come first in the list, as `p0_open`.
@@ -19,18 +21,17 @@ from starlette.responses import Response
 from shared.exchange.act import Subject
 from shared.exchange.events import NUMBERED, PERMIT
 from shared.exchange.origin import ReferralState
-from shared.kernel.authority import Authority
 from shared.kernel.clock import EPOCH, Clock
 from shared.party.origin.store.holds import expired_holds, origin_waits, unclaimed_waits
-from shared.party.questions.store import asked_waits
-from shared.party.recipient.api import Serving, viewed
+from shared.party.questions.store import PostgresQuestions, QuestionPage, asked_waits
+from shared.party.serving import Serving, viewed
 from shared.party.waiting import OVERDUE, RANK_MAX, AttentionPage, Mend, Place, Waiting, Waits, owed_act
 from shared.runtime.database.pages import place_cursor, read_place
-from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.timers.store import DueAfter, OverdueEdge, read_overdue
+from shared.vocabulary.questions import QuestionKind, QuestionState
 
 _BEGINNING: Final = Place(-1, EPOCH, UUID(int=0))
 
@@ -57,16 +58,15 @@ class Attention:
     """What the route does."""
 
     serving: Serving
-    authority: Authority
     sources: Sequence[Source]
 
     async def page(self, identity: Identity, cursor: str | None, *, rank_max: int, limit: int) -> AttentionPage:
         """The first `limit` behind the cursor. Raises `Refused`: `forbidden`, `cursor_invalid`."""
         for source in self.sources:
-            self.authority.require(source.resource, identity.role, action="read", state=source.state)
+            self.serving.authority.require(source.resource, identity.role, action="read", state=source.state)
         above = _BEGINNING if cursor is None else Place(*read_place(cursor))
         found: list[Waits] = []
-        async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+        async with self.serving.reading(identity) as session:
             for each in self.sources:
                 found += await each.look(session.driver, identity.party, above, rank_max=rank_max, limit=limit + 1)
         found.sort(key=lambda waits: waits.place)
@@ -74,9 +74,9 @@ class Attention:
         return AttentionPage(items=tuple(waits.row for waits in found[:limit]), next=following)
 
 
-def attention_router(serving: Serving, authority: Authority, *sources: Source) -> APIRouter:
+def attention_router(serving: Serving, sources: Sequence[Source]) -> APIRouter:
     """The route /v1/attention, the same at every service whose parties are told anything."""
-    router, attention = APIRouter(prefix="/v1", tags=["attention"]), Attention(serving, authority, sources)
+    router, attention = APIRouter(prefix="/v1", tags=["attention"]), Attention(serving, sources)
     who = Depends(serving.identified)
 
     @router.get("/attention", name="read_attention", **shows(AttentionPage))
@@ -86,6 +86,26 @@ def attention_router(serving: Serving, authority: Authority, *sources: Source) -
         """What needs a person, and the act that would help: where a child is at risk first, then the oldest first."""
         rank_max = RANK_MAX if priority is None else 0
         return viewed(await attention.page(identity, cursor, rank_max=rank_max, limit=limit))
+
+    return router
+
+
+def questions_router(serving: Serving) -> APIRouter:
+    """The route /v1/questions, the same at every service whose parties may be asked or ask."""
+    router, who = APIRouter(prefix="/v1", tags=["questions"]), Depends(serving.identified)
+
+    @router.get("/questions", name="list_questions", **shows(QuestionPage))
+    async def page(
+        identity: Identity = who,
+        state: QuestionState | None = None,
+        kind: QuestionKind | None = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> Response:
+        """The party's questions and disputes, newest first: what is asked or contested, and what was answered."""
+        async with serving.looking(identity) as session:
+            found = PostgresQuestions(session.driver)
+            return viewed(await found.page(identity.party, state=state, kind=kind, cursor=cursor, limit=limit))
 
     return router
 

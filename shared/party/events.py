@@ -23,13 +23,11 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.exchange.act import Subject
 from shared.exchange.events import NUMBERED, PERMIT
-from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused, not_found
 from shared.party.compared import Said, with_words
-from shared.party.recipient.api import Serving, viewed
+from shared.party.serving import Serving, viewed
 from shared.runtime.database.feed_reading import Numbered, read_feed, read_subject
 from shared.runtime.database.pages import place_cursor, read_place
-from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import BIGINT_MAX, Cursor, Limit
@@ -105,14 +103,13 @@ class Events:
     """What the route does."""
 
     serving: Serving
-    authority: Authority
 
     async def page(self, identity: Identity, asked: Asked) -> EventPage:
         """What is there, or comes while it waits. The look before a wait and the one after it are the same.
 
         Raises `Refused`: `forbidden`, and `feed_began_anew` where the numbers are of another epoch.
         """
-        self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
+        self.serving.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
         if asked.wait == 0:
             return await self._look(identity, asked)
         with self.serving.listener.place(identity.party, above=asked.after) as news:
@@ -125,8 +122,7 @@ class Events:
         return await self._look(identity, asked)
 
     async def _look(self, identity: Identity, asked: Asked) -> EventPage:
-        scope = RowScope([identity.party], identity.role, PERMIT.action)
-        async with self.serving.database.transaction(scope) as session:
+        async with self.serving.reading(identity) as session:
             read = await read_feed(session.driver, identity.party, above=asked.after, limit=asked.limit)
         if asked.epoch not in (None, read.epoch) or asked.after > read.last:
             raise Refused(
@@ -135,11 +131,11 @@ class Events:
         return EventPage(epoch=read.epoch, last=read.last, items=tuple(map(_shown, read.events)))
 
 
-def events_router(serving: Serving, authority: Authority) -> APIRouter:
+def events_router(serving: Serving) -> APIRouter:
     """The route of the feed."""
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
-    events = Events(serving, authority)
+    events = Events(serving)
 
     @router.get("/events", tags=["events"], **shows(EventPage, conflict=FeedBeganAnew))
     async def page(asked: Annotated[Asked, Query()], request: Request, identity: Identity = who) -> Response:
@@ -214,25 +210,22 @@ class DueList:
     """The service behind the route."""
 
     serving: Serving
-    authority: Authority
 
     async def page(self, identity: Identity, cursor: str | None, limit: int, *, subject: UUID | None = None) -> DuePage:
         """Return one page, of one subject or of all. Raises `Refused`: `forbidden`, `cursor_invalid`."""
-        self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
         after = None if cursor is None else DueAfter(*read_place(cursor)[1:])
-        scope = RowScope([identity.party], identity.role, PERMIT.action)
-        async with self.serving.database.transaction(scope) as session:
+        async with self.serving.looking(identity) as session:
             rows = await read_due(session.driver, identity.party, after=after, limit=limit + 1, subject=subject)
         now = self.serving.clock.now()
         following = place_cursor((0, *rows[limit - 1].place)) if len(rows) > limit else None
         return DuePage(items=tuple(_shown_timer(row, now) for row in rows[:limit]), next=following)
 
 
-def due_router(serving: Serving, authority: Authority) -> APIRouter:
+def due_router(serving: Serving) -> APIRouter:
     """Build the route of deadlines."""
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
-    listed = DueList(serving, authority)
+    listed = DueList(serving)
 
     @router.get("/due", tags=["events"], **shows(DuePage))
     async def page(
@@ -327,12 +320,10 @@ class Timelines:
     """What the routes do."""
 
     serving: Serving
-    authority: Authority
 
     async def read(self, identity: Identity, subject: UUID, listed: Collection, *, after: int, limit: int) -> Timeline:
         """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
-        self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
-        async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+        async with self.serving.looking(identity) as session:
             driver = session.driver
             found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)
             said = await listed.words(driver, identity.party, subject) if found else ()
@@ -346,9 +337,9 @@ class Timelines:
         )
 
 
-def timelines_router(serving: Serving, authority: Authority, collections: Mapping[str, Words]) -> APIRouter:
+def timelines_router(serving: Serving, collections: Mapping[str, Words]) -> APIRouter:
     """The routes /v1/COLLECTION/ID/timeline, each with what reads the words of the acts on its subjects."""
-    router, timelines = APIRouter(prefix="/v1"), Timelines(serving, authority)
+    router, timelines = APIRouter(prefix="/v1"), Timelines(serving)
     who = Depends(serving.identified)
 
     def add(listed: Collection) -> None:

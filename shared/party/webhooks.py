@@ -1,11 +1,12 @@
-"""The HTTP door at which a party says where its events are to be sent, and looks at what came of it."""
+"""The HTTP doors of every party. Here it also says where its events are to be sent, and looks at what came of it."""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -13,14 +14,14 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, Instant, Uuid
+from shared.contracts.base import Contract, Uuid
 from shared.exchange.act import ACTORS
 from shared.exchange.webhooks import WebhookState
-from shared.kernel.authority import Authority
-from shared.party.events import due_router, events_router
-from shared.party.recipient.api import Serving, viewed
+from shared.party.attention import Source, attention_router, questions_router
+from shared.party.events import Words, due_router, events_router, timelines_router
+from shared.party.serving import Serving, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
-from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made
+from shared.runtime.courier.endpoints import Endpoints, Made, Number, ShownDelivery, ShownWebhook
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity, whoami_router
@@ -49,7 +50,6 @@ _DELIVERY: Final[dict[str, JsonValue]] = {
     "status": 503,
     "duration_ms": 84,
 }
-_Number = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
 
 
 class Registration(Contract):
@@ -59,7 +59,7 @@ class Registration(Contract):
 
     url: Annotated[str, StringConstraints(min_length=8, max_length=URL_CHARACTERS_MAX, pattern=r"^[!-~]+$")]
     after: Annotated[
-        _Number | None, Field(description="An event's number: what follows it is sent. Empty: what comes from now on.")
+        Number | None, Field(description="An event's number: what follows it is sent. Empty: what comes from now on.")
     ] = None
 
 
@@ -82,26 +82,7 @@ class WebhookMoved(Contract):
 
     webhook_id: Uuid
     state: WebhookState
-    number: _Number | None = None
-
-
-class ShownWebhook(Contract):
-    """An address. Its receiver has confirmed all up to `number`; `last` is the last of the feed.
-
-    While the next event is sent in vain, `failures` says how often and `due_at` when again. Until `both_until` the
-    secret before signs too.
-    """
-
-    webhook_id: Uuid
-    url: str
-    state: WebhookState
-    number: _Number
-    last: _Number
-    failures: _Number
-    failing_since: Instant | None = None
-    due_at: Instant | None = None
-    both_until: Instant | None = None
-    made_at: Instant
+    number: Number | None = None
 
 
 class Webhooks(Contract):
@@ -112,36 +93,12 @@ class Webhooks(Contract):
     items: tuple[ShownWebhook, ...]
 
 
-class ShownDelivery(Contract):
-    """One attempt: `code` is `delivered` or why not, `status` what the receiver answered. `entry` numbers the log."""
-
-    entry: _Number
-    message_id: str
-    number: _Number
-    attempt: _Number
-    at: Instant
-    code: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
-    status: int | None = None
-    duration_ms: int
-
-
 class Deliveries(Contract):
     """The newest attempts first; the last thousand are kept."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_DELIVERY]}]})
 
     items: tuple[ShownDelivery, ...]
-
-
-class _Sealed(Contract):
-    """What is kept of an answer that showed a secret, so that it can be given again: under the key of the address.
-
-    Whoever removes the address erases that key, and with it what this answer showed.
-    """
-
-    webhook_id: Uuid
-    state: WebhookState
-    secret: str
 
 
 #: What an act does with the party's addresses, in its transaction.
@@ -153,21 +110,19 @@ class WebhookRoutes:
     """What the routes do."""
 
     serving: Serving
-    authority: Authority
 
     async def list(self, identity: Identity) -> Webhooks:
-        async with self._looking(identity) as session:
-            found = await self._of(session, identity).list()
-        return Webhooks(items=tuple(map(_shown, found)))
+        async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
+            return Webhooks(items=tuple(await self._of(session, identity).list()))
 
     async def show(self, identity: Identity, webhook_id: UUID) -> ShownWebhook:
-        async with self._looking(identity) as session:
-            return _shown(await self._of(session, identity).show(webhook_id))
+        async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
+            return await self._of(session, identity).show(webhook_id)
 
     async def deliveries(self, identity: Identity, webhook_id: UUID, *, before: int, limit: int) -> Deliveries:
-        async with self._looking(identity) as session:
+        async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
             found = await self._of(session, identity).deliveries(webhook_id, before=before, limit=limit)
-        return Deliveries(items=tuple(map(_shown_delivery, found)))
+        return Deliveries(items=tuple(found))
 
     async def act(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """One act, once for its idempotency key."""
@@ -181,8 +136,8 @@ class WebhookRoutes:
 
     async def shown(self, identity: Identity, answer: bytes) -> WebhookSecret:
         """What is stored of an answer, with the secret that it does not show."""
-        kept = _Sealed.model_validate_json(answer)
-        async with self._looking(identity) as session:
+        kept = Made.model_validate_json(answer)
+        async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
             secret = await self._of(session, identity).secret(kept.webhook_id, b64decode(kept.secret))
         return WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
 
@@ -194,83 +149,63 @@ class WebhookRoutes:
 
         return act
 
-    def registering(self, said: Registration) -> Doing:
+    async def register(self, said: Registration, mine: Endpoints) -> Contract:
         """Have events sent to an address. Raises `Refused` for one that may not be called."""
         read_url(said.url, self.serving.address_rules)
+        return await mine.register(said.url, after=said.after, at=self.serving.clock.now())
 
-        async def register(mine: Endpoints) -> Contract:
-            return sealed(await mine.register(said.url, after=said.after, at=self.serving.clock.now()))
+    async def rotate(self, webhook_id: UUID, mine: Endpoints) -> Contract:
+        """Make another secret."""
+        return await mine.rotate(webhook_id, at=self.serving.clock.now())
 
-        return register
-
-    def rotating(self, webhook_id: UUID) -> Doing:
-        """Another secret."""
-
-        async def rotate(mine: Endpoints) -> Contract:
-            return sealed(await mine.rotate(webhook_id, at=self.serving.clock.now()))
-
-        return rotate
-
-    def replaying(self, webhook_id: UUID, said: Replay) -> Doing:
+    async def replay(self, webhook_id: UUID, said: Replay, mine: Endpoints) -> Contract:
         """Send again from a number on."""
+        number = await mine.replay(webhook_id, said.number)
+        return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
 
-        async def replay(mine: Endpoints) -> Contract:
-            number = await mine.replay(webhook_id, said.number)
-            return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
-
-        return replay
-
-    def triggering(self, webhook_id: UUID) -> Doing:
+    async def trigger(self, webhook_id: UUID, mine: Endpoints) -> Contract:
         """Put an event that means nothing into the feed."""
-
-        async def trigger(mine: Endpoints) -> Contract:
-            return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
-
-        return trigger
+        return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
 
     async def remove(self, identity: Identity, webhook_id: UUID) -> WebhookMoved:
-        self.authority.require("webhook", identity.role, action="remove", state=WebhookState.ACTIVE)
+        self.serving.authority.require("webhook", identity.role, action="remove", state=WebhookState.ACTIVE)
         scope = RowScope([identity.party], identity.role, "remove")
         async with self.serving.database.transaction(scope) as session:
             await self._of(session, identity).remove(webhook_id)
         return WebhookMoved(webhook_id=webhook_id, state=WebhookState.REMOVED)
 
-    def _looking(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
-        self.authority.require("webhook", identity.role, action="read", state=WebhookState.ACTIVE)
-        return self.serving.database.transaction(RowScope([identity.party], identity.role, "read"))
-
     def _of(self, session: Session, identity: Identity) -> Endpoints:
         return Endpoints(session.driver, self.serving.kek, identity.party)
 
 
-def webhooks_router(serving: Serving, authority: Authority) -> APIRouter:
+def webhooks_router(serving: Serving) -> APIRouter:
     """The routes under /v1/webhooks."""
     router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
     who = Depends(serving.identified)
-    routes = WebhookRoutes(serving, authority)
+    routes = WebhookRoutes(serving)
     _add_looks(router, routes, who)
 
     @router.post("", **does(WebhookSecret, takes=[Registration]))
     async def register(request: Request, identity: Identity = who) -> Response:
         """Have the party's events sent to an address, each signed with the secret that is answered here."""
         said = read_model(Registration, await read_json(request))
-        return await routes.make(request, identity, "submit", doing=routes.registering(said))
+        return await routes.make(request, identity, "submit", doing=partial(routes.register, said))
 
     @router.post("/{webhook_id}:rotate", **does(WebhookSecret))
     async def rotate(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Another secret. The one before signs beside it for a day."""
-        return await routes.make(request, identity, "rotate", doing=routes.rotating(webhook_id))
+        return await routes.make(request, identity, "rotate", doing=partial(routes.rotate, webhook_id))
 
     @router.post("/{webhook_id}:replay", **does(WebhookMoved, takes=[Replay]))
     async def replay(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Send again from a number on, in order and under the same ids; and begin again where it was paused."""
         said = read_model(Replay, await read_json(request))
-        return await routes.act(request, identity, "replay", doing=routes.replaying(webhook_id, said))
+        return await routes.act(request, identity, "replay", doing=partial(routes.replay, webhook_id, said))
 
     @router.post("/{webhook_id}:trigger", **does(WebhookMoved))
     async def trigger(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Put an event that means nothing into the party's feed, to see it arrive."""
-        return await routes.act(request, identity, "trigger", doing=routes.triggering(webhook_id))
+        return await routes.act(request, identity, "trigger", doing=partial(routes.trigger, webhook_id))
 
     return router
 
@@ -302,23 +237,19 @@ def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
         return viewed(await routes.deliveries(identity, webhook_id, before=before, limit=limit))
 
 
-def sealed(made: Made) -> Contract:
-    """What is stored of an answer that shows a secret."""
-    return _Sealed(webhook_id=made.webhook_id, state=made.state, secret=b64encode(made.secret).decode())
+def party_routers(
+    serving: Serving, sources: Sequence[Source] = (), words: Mapping[str, Words] = MappingProxyType({})
+) -> Sequence[APIRouter]:
+    """The routes that every party has, whatever it does in the exchange.
 
-
-def _shown(one: Endpoint) -> ShownWebhook:
-    said = {name: value for name, value in one._asdict().items() if value is not None}
-    if not one.failures:
-        said.pop("due_at")
-    return ShownWebhook(**said)
-
-
-def _shown_delivery(one: Delivery) -> ShownDelivery:
-    return ShownDelivery(**{name: value for name, value in one._asdict().items() if value is not None})
-
-
-def feed_routers(serving: Serving, authority: Authority) -> Sequence[APIRouter]:
-    """The routes under /v1/events, /v1/due and /v1/webhooks, and /v1/whoami."""
-    feeds = events_router(serving, authority), due_router(serving, authority), webhooks_router(serving, authority)
-    return *feeds, whoami_router(serving.identified)
+    `sources` are those of its attention; `words` read what acts have said, by collection.
+    """
+    return (
+        attention_router(serving, sources),
+        questions_router(serving),
+        events_router(serving),
+        due_router(serving),
+        timelines_router(serving, words),
+        webhooks_router(serving),
+        whoami_router(serving.identified),
+    )

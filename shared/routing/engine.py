@@ -40,21 +40,20 @@ class Setting:
     exercise: bool
     decided_at: datetime
     time: str = field(init=False)
+    _decided_on: date = field(init=False)
     _before_edge: str = field(init=False)
     _after_edge: str = field(init=False)
 
     def __post_init__(self) -> None:
         exercise = "true" if self.exercise else "false"
-        self.time = rfc3339(self.decided_at)
+        self.time, self._decided_on = rfc3339(self.decided_at), self.decided_at.astimezone(UTC).date()
         self._before_edge = f'{{"decided_at":"{self.time}","directory":"{self.directory.digest}","edge":'
         self._after_edge = f',"engine":{ENGINE},"exercise":{exercise},"policy":"{self.policy.digest}"}}'
 
     def view(self, facts: Mapping[str, Any], known_on: date | None = None) -> FactView:
         """`facts` as judged on the decision's UTC day, with the law as known on `known_on` (default: that day)."""
-        decided_on = self.decided_at.astimezone(UTC).date()
-        return FactView(
-            facts, self.directory, decided_on=decided_on, known_on=known_on or decided_on, exercise=self.exercise
-        )
+        on = self._decided_on
+        return FactView(facts, self.directory, decided_on=on, known_on=known_on or on, exercise=self.exercise)
 
     def edge(self, recipient_id: str, terms: Terms, facts: FactsRead, *, items: tuple[int, ...]) -> PlannedEdge:
         """The edge with its digest: of the canonical JSON {decided_at, directory, edge, engine, exercise, policy}.

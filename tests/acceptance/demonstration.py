@@ -14,7 +14,7 @@ from typing import Any
 
 from deploy.devstack.stack import DevStack
 from deploy.site.endpoints import Endpoints
-from deploy.site.kinds import keeps_referrals
+from deploy.site.settings import keeps_referrals
 from deploy.statistics.figures import Month, read_figures
 from shared.kernel.clock import SystemClock
 from shared.vocabulary import jurisdiction

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.devstack.stack import DevStack
-from deploy.site.kinds import AUDIT
+from deploy.site.settings import AUDIT
 from tests.acceptance.programs import foreign
 
 

@@ -60,7 +60,7 @@ LOOPS: Final = {
     ),
     "shared/runtime/database/feed_reading.py:FeedListener.run": "hears that there is something, and reads nothing",
     "shared/runtime/database/transactions.py:wait_for_database": "asks whether the database answers",
-    "shared/runtime/instance/endings.py:keep_journalling": (
+    "shared/runtime/instance/parts.py:keep_journalling": (
         "tests/services/law_enforcement/test_endings.py::test_a_journal_that_cannot_be_written_is_tried_again"
     ),
     "shared/runtime/instance/readiness.py:LawWatch.run": (

@@ -26,8 +26,8 @@ _STANDS_UP = """
 from deploy.artifacts.__main__ import offline
 from deploy.directory.approval import document_body
 from deploy.directory.approval import sample_directory
-from deploy.site.kinds import SAMPLE_INSTANCES
-from deploy.site.kinds import KINDS
+from deploy.site.settings import SAMPLE_INSTANCES
+from deploy.site.settings import KINDS
 from shared.routing.shelf import read_directory
 from shared.runtime.database.migrate import newest_schema
 from tests.support.exchange_world import Keys, OpeningKey, SigningKey

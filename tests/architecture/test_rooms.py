@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.site.kinds import SAMPLE_INSTANCES
+from deploy.site.settings import SAMPLE_INSTANCES
 from shared.vocabulary.routing import PartyKind
 from tests.architecture.source import PRODUCT, ROOT
 

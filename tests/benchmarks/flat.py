@@ -23,7 +23,7 @@ import asyncpg
 from deploy.devstack.servers import PostgresServer
 from deploy.devstack.state import StateDirectory
 from deploy.operator.retention import apply, show
-from deploy.site.databases import prepare_databases
+from deploy.site.access import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database, RowScope

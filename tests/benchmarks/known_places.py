@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
 import sys
 import tempfile
@@ -23,7 +24,6 @@ from time import perf_counter
 from typing import Any, Final
 from unittest.mock import patch
 
-from shared.contracts.referral import ReferralRecord
 from shared.exchange.locations import FORMS, locations
 from shared.party.apart import Apart
 from shared.party.origin.domain import Reply, Request
@@ -74,8 +74,7 @@ class LookingFiling(PostgresFiling):
 
     async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
         for each in filing.prepared:
-            record = ReferralRecord.model_validate_json(each.content)
-            for place in locations(record.items, max(FORMS)):
+            for place in locations(json.loads(each.content), max(FORMS)):
                 token = self._kek.location_token(each.origin, max(FORMS), place.form)
                 for row in await self._driver.fetch(_NAMED, each.origin, max(FORMS), token):
                     opened(row, self._kek)

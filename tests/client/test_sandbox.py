@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 import deploy.sandbox
 from client.api import CausewayClient
-from deploy.sandbox.behaviour import SHARES, Draw, agency_acts, hotline_acts, provider_acts
-from deploy.sandbox.desks import Desk, Tally, Work, work_of
+from deploy.sandbox.desks import SHARES, Desk, Draw, Tally, Work, agency_acts, hotline_acts, provider_acts, work_of
 from shared.contracts.answers import OutcomeReportedClear
 from shared.contracts.fields import CaseReference
 from shared.contracts.transfers import AssessedItems, OfferFindings

@@ -20,6 +20,7 @@ from shared.messaging.streams import (
     LaneEnd,
     Outgoing,
     Pair,
+    Place,
     Probe,
     Reader,
     Source,
@@ -110,6 +111,30 @@ async def test_streams_come_back_as_they_were_saved(stores: MessagingStore) -> N
     emptied = begin_streams()
     await save(stores, emptied)
     assert await load(stores) == emptied
+
+
+@pytest.mark.parametrize(
+    ("sent", "number", "returned_s", "is_other", "is_moved"),
+    [
+        *((2, 4, None, False, True), (3, 4, 0, False, True), (4, 4, None, False, True), (1, 4, None, False, False)),
+        *((4, 3, None, False, False), (2, 4, 1, False, False), (2, 4, None, True, False)),
+    ],
+    ids=["there", "at the same time", "again", "went back", "behind", "went back later", "other incarnation"],
+)
+async def test_the_pointer_moves_unless_its_stream_went_back(
+    stores: MessagingStore, *, sent: int, number: int, returned_s: int | None, is_other: bool, is_moved: bool
+) -> None:
+    outgoing = begin_streams()
+    await send(stores, outgoing, 5)
+    lane = outgoing.lanes[LANE]
+    lane.sent, lane.returned_at = sent, None if returned_s is None else AT + returned_s * SECOND
+    await save(stores, outgoing)
+    place = Place(uuid7() if is_other else outgoing.incarnation, LANE, number)
+    async with stores.transaction() as tx:
+        assert await tx.move_sent(PEER, place, sent_before=2, since=AT, at=AT + 9 * SECOND) is is_moved
+    if is_moved:
+        lane.sent, lane.moved_at = number, AT + 9 * SECOND
+    assert await load(stores) == outgoing
 
 
 def fill(outgoing: Outgoing) -> None:

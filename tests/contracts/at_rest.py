@@ -30,8 +30,7 @@ from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record
 from shared.exchange.released import Released
 from shared.guard import kept_locator
-from shared.messaging.segment_bytes import pack_messages, parse_messages
-from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
+from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes, pack_messages, parse_messages
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, track_of
 from shared.party.origin.store.amendments import revision_place
@@ -46,8 +45,7 @@ from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.http.identity import key_hash
 from shared.runtime.http.sameness import body_hash, items_hash
-from shared.runtime.kafka.beat import BEAT_KEY
-from shared.runtime.kafka.documents import DIRECTORY_TOPIC, document_key
+from shared.runtime.kafka.documents import BEAT_KEY, DIRECTORY_TOPIC, document_key
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World
 
@@ -175,7 +173,7 @@ def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
 def _spelt_and_compared(locator: Locator) -> str:
     """As an address travels, and the first form of where it leads."""
     kept = kept_locator(locator, FORMS[1].edition)
-    return f"{kept.value}\n{in_form(kept, 1)}"
+    return f"{kept.value}\n{in_form(kept.value, kept.kind, 1)}"
 
 
 def _received(here: World, record: Record) -> Received:

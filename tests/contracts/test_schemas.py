@@ -29,8 +29,7 @@ from shared.routing.documents import ApproverKey, verify_document
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import InvalidFields
-from shared.runtime.kafka.beat import read_beat
-from shared.runtime.kafka.documents import read_document
+from shared.runtime.kafka.documents import read_beat, read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
 from tests.shared.routing.builders import spelt
 

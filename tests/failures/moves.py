@@ -23,7 +23,7 @@ from uuid import UUID
 from client.api import CausewayClient
 from deploy.accounting.book import Reconciliation
 from deploy.accounting.run import reconciled
-from deploy.site.kinds import SAMPLE_INSTANCES
+from deploy.site.settings import SAMPLE_INSTANCES
 from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.kernel.clock import SystemClock
 from shared.vocabulary.answers import NoticeAction

@@ -17,7 +17,7 @@ from client.views import NoticeView
 from deploy.accounting import books
 from deploy.accounting.edges import Sealed
 from deploy.site.installation import environment
-from deploy.site.kinds import SAMPLE_INSTANCES
+from deploy.site.settings import SAMPLE_INSTANCES
 from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.contracts.passing import Referring
 from shared.kernel.clock import SystemClock

@@ -13,8 +13,7 @@ import pytest
 
 from deploy.devstack.servers import PostgresServer
 from deploy.devstack.state import StateDirectory
-from deploy.site.access import in_own_thread
-from deploy.site.databases import prepare_databases
+from deploy.site.access import in_own_thread, prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.message import Received
 from shared.runtime.database.migrate import upgrade

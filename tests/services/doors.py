@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
-from shared.party.recipient.api import Serving, viewed
+from shared.party.serving import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.database.feed_reading import FeedListener
@@ -65,6 +66,7 @@ def serving(
     return Serving(
         database=database,
         acts=Acts(database),
+        authority=import_module(f"services.{kind}.domain").AUTHORITY,
         identified=identified_as(kind),
         kek=kek,
         directory=lambda: directory,

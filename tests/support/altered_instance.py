@@ -22,7 +22,7 @@ from shared.messaging import acks, incarnations, resync
 from shared.party.origin import bus
 from shared.party.origin.use_cases import again
 from shared.runtime.delivery import upkeep_loop
-from shared.runtime.kafka import beat
+from shared.runtime.kafka import documents
 
 HASTY: Final = ("-m", "tests.support.altered_instance", "--hasty")
 #: The pauses for which a promise has time, and a sixtieth of each.
@@ -64,7 +64,7 @@ def shift(file: Path) -> None:
         return machine(self) + timedelta(seconds=float(file.read_text()))
 
     setattr(SystemClock, "now", now)  # noqa: B010 - no instance is meant to have another
-    setattr(beat, "BEAT_TOLERANCE", timedelta(seconds=5))  # noqa: B010
+    setattr(documents, "BEAT_TOLERANCE", timedelta(seconds=5))  # noqa: B010
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.directory.approval import document_body, sample_directory
 from deploy.policy import sample_policy
-from deploy.site.kinds import party_kinds
+from deploy.site.settings import party_kinds
 from shared.contracts.directory import Directory, FormerInstance, Instance, PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission

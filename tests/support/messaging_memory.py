@@ -104,10 +104,14 @@ class MemoryTx:
             self.put("outgoing", each.pair.addressee, copy_outgoing(each))
         self._add_segments(segments)
 
-    async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
+    async def move_sent(
+        self, peer: str, place: Place, *, sent_before: int, since: datetime | None, at: datetime
+    ) -> bool:
         outgoing = (await self.load_outgoing([peer], lock=True))[peer]
         own = outgoing.lanes[place.lane]
         if outgoing.incarnation != place.incarnation or not sent_before <= own.sent <= place.number:
+            return False
+        if since is not None and own.returned_at is not None and own.returned_at > since:
             return False
         own.sent, own.moved_at = place.number, at
         await self.save_outgoing([outgoing])

@@ -27,9 +27,8 @@ from deploy.devstack.supervisor import answers_ready
 from deploy.scenarios.player import ISSUE_SLOT_S, Key
 from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import Installation, environment, install
-from deploy.site.kinds import AUDIT
 from deploy.site.open import Site
-from deploy.site.settings import inherited_environment
+from deploy.site.settings import AUDIT, inherited_environment
 from deploy.stack_children import sandbox_children, serving
 from shared.envelope.base64url import to_base64url
 from shared.kernel.authority import Role

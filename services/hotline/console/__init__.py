@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
-from services.hotline.domain import HOTLINE
-from services.hotline.store import PostgresOffers
 from shared.party.console.subjects import SubjectKind
-from shared.party.recipient.use_cases import act
+from shared.party.recipient.api import ItemRoutes
 
-OFFERS: Final = SubjectKind(
-    path="offers",
-    title="Offered to us",
-    one="offer",
-    recipient=HOTLINE,
-    items=PostgresOffers,
-    act_on=partial(act, HOTLINE),
-    numbers=lambda _: (),
-    rows="offer_rows.html",
-    body="offer_body.html",
-    record="one_record.html",
-)
 FOLDERS: Final = (__file__,)
+
+
+def offers(routes: ItemRoutes) -> SubjectKind:
+    """What was offered to a hotline."""
+    return SubjectKind(
+        path="offers",
+        title="Offered to us",
+        one="offer",
+        routes=routes,
+        numbers=lambda _: (),
+        rows="offer_rows.html",
+        body="offer_body.html",
+        record="one_record.html",
+    )

@@ -7,13 +7,13 @@ from typing import Final, cast
 
 import asyncpg
 
-from services.industry.domain import PROVIDER
 from services.industry.ports import ShownNotice
-from services.industry.store import PostgresNotices
-from services.industry.use_cases import act_on_notice
 from shared.party.console.subjects import Beside, SubjectKind
+from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.domain import ShownItem
 from shared.party.work_items.store import PostgresWorkItems
+
+FOLDERS: Final = (__file__,)
 
 
 def _numbers(notice: ShownItem) -> Sequence[int]:
@@ -25,18 +25,17 @@ async def _beside(driver: asyncpg.Connection, party: str, listed: Sequence[Shown
     return await PostgresWorkItems(driver).beside(party, [cast("ShownNotice", each).notice_id for each in listed])
 
 
-NOTICES: Final = SubjectKind(
-    path="notices",
-    title="Notices",
-    one="notice",
-    recipient=PROVIDER,
-    items=PostgresNotices,
-    act_on=act_on_notice,
-    numbers=_numbers,
-    rows="notice_rows.html",
-    body="notice_body.html",
-    record="one_record.html",
-    bulk=("acknowledge", "answer"),
-    beside=_beside,
-)
-FOLDERS: Final = (__file__,)
+def notices(routes: ItemRoutes) -> SubjectKind:
+    """What was issued to a provider."""
+    return SubjectKind(
+        path="notices",
+        title="Notices",
+        one="notice",
+        routes=routes,
+        numbers=_numbers,
+        rows="notice_rows.html",
+        body="notice_body.html",
+        record="one_record.html",
+        bulk=("acknowledge", "answer"),
+        beside=_beside,
+    )

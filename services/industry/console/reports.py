@@ -17,7 +17,6 @@ from shared.party.recipient.api import ItemRoutes
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import problems_of
 from shared.runtime.console.frame import HEADERS, Frame
-from shared.runtime.database.transactions import RowScope
 
 PLACE: Final = "report"
 
@@ -54,7 +53,7 @@ class ReportPages:
 
     async def _read(self, asked: Asked, period: Period) -> Sequence[ReportedNotice]:
         who, serving = asked.identity, self._notices.serving
-        async with serving.database.transaction(RowScope([who.party], who.role, "read")) as session:
+        async with serving.reading(who) as session:
             acting = self._notices.acting(who, session)
             found = await reported_notices(period, acting, exercises=asked.query("exercises") == "true")
         serving.owe(who.party, len(found))

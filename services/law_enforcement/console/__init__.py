@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Final
 
-from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.ports import CaseFields, OpenedCase
 from services.law_enforcement.store import PostgresCases
-from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.referral import ReferralRecord
-from shared.exchange.prepare import Documents
 from shared.party.compared import Comparison, Record, compared
 from shared.party.console.subjects import SubjectKind
+from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.domain import ShownItem
 from shared.party.recipient.use_cases import Acting
 
@@ -48,15 +45,13 @@ def _as_json(record: ReferralRecord | None) -> Record | None:
     return None if record is None else record.model_dump(mode="json", exclude_none=True)
 
 
-def cases(documents: Callable[[], Documents]) -> SubjectKind:
-    """What was offered to an agency. `documents`: directory and policy in force."""
+def cases(routes: ItemRoutes) -> SubjectKind:
+    """What was offered to an agency."""
     return SubjectKind(
         path=PATH,
         title=TITLE,
         one="referral",
-        recipient=AGENCY,
-        items=PostgresCases,
-        act_on=partial(act_on_case, documents=documents),
+        routes=routes,
         numbers=lambda _: (),
         rows="case_rows.html",
         body="case_body.html",

@@ -16,8 +16,7 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict
 
 from shared.kernel.errors import Unavailable
-from shared.messaging.segment_bytes import pack_messages, parse_messages, split_digests
-from shared.messaging.segments import PackedMessages, Segment
+from shared.messaging.segments import PackedMessages, Segment, pack_messages, parse_messages, split_digests
 from shared.messaging.streams import (
     LANES,
     Lane,
@@ -192,7 +191,8 @@ INSERT INTO segment ({{segments.names}}) SELECT {{segments.values}} FROM {{segme
 )
 _MOVE_SENT: Final = """
 UPDATE stream SET sent = $5, moved_at = $6
-WHERE peer = $1 AND lane = $2 AND sent BETWEEN $3 AND $5 AND incarnation = $4 RETURNING lane
+WHERE peer = $1 AND lane = $2 AND sent BETWEEN $3 AND $5 AND incarnation = $4 AND coalesce(returned_at <= $7, true)
+RETURNING lane
 """
 _KNOWN: Final = "SELECT incarnation FROM incarnation WHERE writer = $1 AND addressee = $2"
 _ADD_KNOWN: Final = (
@@ -237,9 +237,14 @@ class OutgoingTables(Tables):
             await self._driver.execute(*join(take_parts(self._driver), *bound))
         self._note(pairs, streams)
 
-    async def move_sent(self, peer: str, place: Place, *, sent_before: int, at: datetime) -> bool:
-        """Move the relay's pointer of a stream, if it has not gone back below `sent_before` in this incarnation."""
-        arguments = peer, int(place.lane), sent_before, place.incarnation, place.number, at
+    async def move_sent(
+        self, peer: str, place: Place, *, sent_before: int, since: datetime | None, at: datetime
+    ) -> bool:
+        """Move the relay's pointer of a stream, if it has not gone back below `sent_before` in this incarnation.
+
+        It has not gone back after `since` either: then it may stand where it stood.
+        """
+        arguments = peer, int(place.lane), sent_before, place.incarnation, place.number, at, since
         return bool(await self._driver.fetch(_MOVE_SENT, *arguments))
 
     async def load_known(self, peer: str) -> frozenset[UUID]:

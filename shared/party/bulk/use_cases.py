@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Protocol, cast, runtime_checkable
 from uuid import UUID
 
-from shared.contracts.base import Contract
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
@@ -63,8 +62,8 @@ class GatheredItems:
     async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         return {key: item for key, item in self._found.items() if key[0] in subjects}
 
-    async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
-        self.acts.append(ItemAct(item, following, clear, sealed))
+    async def act(self, act: ItemAct, at: datetime) -> None:
+        self.acts.append(act)
 
     async def erase(self, item: Item) -> None:
         self.erased.append(item)

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 from shared.exchange.act import Subject
 from shared.exchange.states import LOOKING, row
-from shared.kernel.authority import Authority
 from shared.party.attention import Attention, Source
 from shared.party.console.lists import HookPages, ListPages, Live
 from shared.party.console.preservations import PLACE, PreservationPages
@@ -18,7 +17,7 @@ from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.console import pages
 from shared.party.origin.console.imports import ImportPages
 from shared.party.preservation.api import PreservationRoutes
-from shared.party.recipient.api import Serving
+from shared.party.serving import Serving
 from shared.party.webhooks import WebhookRoutes
 from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import ROOT, Entry, Frame
@@ -38,7 +37,6 @@ class Door(NamedTuple):
 def party_door(
     machinery: Machinery,
     serving: Serving,
-    authority: Authority,
     *,
     title: str,
     menu: Sequence[Entry],
@@ -54,16 +52,16 @@ def party_door(
     `preservations` only those have pages who ask for them or are asked.
     """
     frame = Frame(gate_of(machinery), title, menu, folders=folders_of([*folders, _HERE]))
-    live = Live(frame, Events(serving, authority))
+    live = Live(frame, Events(serving))
     for kind in kinds:
-        SubjectPages(frame, kind, serving, live=live)
-    found = {kind.recipient.subject: kind.path for kind in kinds} | dict(places)
+        SubjectPages(frame, kind, live=live)
+    found = {kind.routes.recipient.subject: kind.path for kind in kinds} | dict(places)
     if preservations is not None:
         PreservationPages(frame, preservations, live=live)
         found |= {Subject.PRESERVATION: PLACE}
-    attention, due = Attention(serving, authority, sources), DueList(serving, authority)
+    attention, due = Attention(serving, sources), DueList(serving)
     ListPages(frame, live, attention, due=due, places=found)
-    HookPages(frame, WebhookRoutes(serving, authority))
+    HookPages(frame, WebhookRoutes(serving))
     return Door(frame, live)
 
 
@@ -80,7 +78,6 @@ def around(*own: Entry) -> Sequence[Entry]:
 def origin_door(
     machinery: Machinery,
     serving: Serving,
-    authority: Authority,
     *,
     title: str,
     use: OriginApi,
@@ -105,7 +102,6 @@ def origin_door(
     door = party_door(
         machinery,
         serving,
-        authority,
         title=title,
         menu=menu,
         kinds=[kind],
@@ -114,6 +110,6 @@ def origin_door(
         places={Subject.REFERRAL: "referrals"},
         preservations=preservations,
     )
-    pages.ReferralPages(door.frame, use, authority=authority, last=door.live.last)
-    ImportPages(door.frame, use, authority=authority)
+    pages.ReferralPages(door.frame, use, last=door.live.last)
+    ImportPages(door.frame, use)
     return door

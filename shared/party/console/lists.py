@@ -10,8 +10,8 @@ Pages of a provider's work items: open notices of several notifiers about one lo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
-from uuid import UUID
 
 from starlette.responses import Response
 
@@ -110,21 +110,18 @@ class HookPages:
     def __init__(self, frame: Frame, routes: WebhookRoutes) -> None:
         self._frame = frame
         self._routes = routes
-        frame.get("/webhooks", self._list)
+        frame.get("/webhooks", self._listed)
         frame.post("/webhooks", self._register)
-        frame.get("/webhooks/{id}", self._one)
+        frame.get("/webhooks/{id}", self._shown)
         frame.post("/webhooks/{id}/replay", self._replay)
         frame.post("/webhooks/{id}/trigger", self._trigger)
         frame.post("/webhooks/{id}/rotate", self._rotate)
         frame.post("/webhooks/{id}/remove", self._remove)
 
-    async def _list(self, asked: Asked) -> Response:
-        return await self._listed(asked)
-
     async def _register(self, asked: Asked) -> Response:
         try:
             said = read_model(Registration, read_inputs(Registration, asked.form))
-            answer = await self._done(asked, "submit", said.spelt(), doing=self._routes.registering(said))
+            answer = await self._done(asked, "submit", said.spelt(), doing=partial(self._routes.register, said))
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -147,11 +144,8 @@ class HookPages:
         }
         return self._frame.page(asked, "webhooks.html", views, status=status)
 
-    async def _one(self, asked: Asked) -> Response:
-        return await self._shown(asked, asked.id())
-
-    async def _shown(self, asked: Asked, webhook_id: UUID, *, secret: WebhookSecret | None = None) -> Response:
-        identity = asked.identity
+    async def _shown(self, asked: Asked, *, secret: WebhookSecret | None = None) -> Response:
+        identity, webhook_id = asked.identity, asked.id()
         views = {
             "it": await self._routes.show(identity, webhook_id),
             "deliveries": await self._routes.deliveries(identity, webhook_id, before=BIGINT_MAX, limit=_ATTEMPTS),
@@ -163,16 +157,16 @@ class HookPages:
 
     async def _replay(self, asked: Asked) -> Response:
         said = read_model(Replay, read_inputs(Replay, asked.form))
-        await self._done(asked, "replay", said.spelt(), doing=self._routes.replaying(asked.id(), said))
+        await self._done(asked, "replay", said.spelt(), doing=partial(self._routes.replay, asked.id(), said))
         return turned_to(f"{PATH}/{asked.id()}?done=replay")
 
     async def _trigger(self, asked: Asked) -> Response:
-        await self._done(asked, "trigger", b"", doing=self._routes.triggering(asked.id()))
+        await self._done(asked, "trigger", b"", doing=partial(self._routes.trigger, asked.id()))
         return turned_to(f"{PATH}/{asked.id()}?done=test")
 
     async def _rotate(self, asked: Asked) -> Response:
-        answer = await self._done(asked, "rotate", b"", doing=self._routes.rotating(asked.id()))
-        return await self._shown(asked, asked.id(), secret=await self._routes.shown(asked.identity, answer))
+        answer = await self._done(asked, "rotate", b"", doing=partial(self._routes.rotate, asked.id()))
+        return await self._shown(asked, secret=await self._routes.shown(asked.identity, answer))
 
     async def _remove(self, asked: Asked) -> Response:
         await self._routes.remove(asked.identity, asked.id())
@@ -196,16 +190,13 @@ class WorkPages:
         self._last = last
         self._acts = {row.name: row for row in TAKES}
         frame.get(f"/{PLACE}", self._list)
-        frame.get(f"/{PLACE}/{{id}}", self._one)
+        frame.get(f"/{PLACE}/{{id}}", self._shown)
         frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
 
     async def _list(self, asked: Asked) -> Response:
         after = await self._last(asked.identity)
         found = await self._routes.page(asked.identity, asked.query("cursor"), ROWS_OF_A_PAGE)
         return self._frame.page(asked, "work.html", {"listed": found, "after": after})
-
-    async def _one(self, asked: Asked) -> Response:
-        return await self._shown(asked)
 
     async def _shown(
         self, asked: Asked, *, status: int = 200, refused: str = "", problem: Refused | None = None

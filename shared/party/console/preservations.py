@@ -91,7 +91,7 @@ class PreservationPages:
         known = sorted(states(Subject.PRESERVATION))
         state = chosen_state(asked, known)
         after = await self._live.last(asked.identity)
-        async with self._routes.reading(asked.identity) as session:
+        async with self._routes.serving.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
             found = await list_preservations(acting, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)
         asks = self._asks and asked.identity.role in ASK.roles
@@ -132,7 +132,7 @@ class PreservationPages:
         self, asked: Asked, *, status: int = 200, refused: str = "", problem: Refused | None = None
     ) -> Response:
         after = await self._live.last(asked.identity)
-        async with self._routes.reading(asked.identity) as session:
+        async with self._routes.serving.reading(asked.identity) as session:
             found = await look_at_preservation(asked.id(), self._routes.acting(asked.identity, session))
             looks = await self._looks(asked, session)
         inputs = inputs_of(self._acts[refused].takes) if refused else ()
@@ -144,7 +144,7 @@ class PreservationPages:
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
-        async with self._routes.reading(asked.identity) as session:
+        async with self._routes.serving.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
             found = await show_preservation(asked.id(), acting, reason=reason)
             looks = await self._looks(asked, session)
@@ -160,7 +160,7 @@ class PreservationPages:
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
-        async with self._routes.reading(asked.identity) as session:
+        async with self._routes.serving.reading(asked.identity) as session:
             found = await export(asked.id(), self._routes.acting(asked.identity, session), reason=reason)
         name = f"preservation-{asked.id()}-ts103120.xml"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}

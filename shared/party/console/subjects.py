@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
@@ -12,7 +11,6 @@ import asyncpg
 from starlette.responses import Response
 
 from shared.contracts.base import Contract, NextCursor
-from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
@@ -29,15 +27,14 @@ from shared.party.console.forms import (
 from shared.party.console.lists import Live
 from shared.party.finding import sought_in
 from shared.party.questions.store import PostgresQuestions, ShownQuestion
-from shared.party.recipient.api import Serving
-from shared.party.recipient.domain import Page, RecipientKind, ShownItem
-from shared.party.recipient.store.items import PostgresItems
-from shared.party.recipient.use_cases import Acting, ActOn, list_items, look_at_item, show_evidence, show_item
+from shared.party.recipient.api import ItemRoutes
+from shared.party.recipient.domain import Page, ShownItem
+from shared.party.recipient.use_cases import Acting, list_items, look_at_item, show_evidence, show_item
 from shared.party.stores import ShownLook, looks_at
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
-from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.database.transactions import Session
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.reveal import RevealReason
@@ -65,6 +62,8 @@ class Listed(Protocol):
 class SubjectKind:
     """What sets the pages of one kind of subject apart.
 
+    `routes` wire the use cases, as the API has them.
+
     `path` is where they are below /console, `rows` the template of the list's columns, `body` of what one shows,
     `record` of its opened record. `numbers` are those of a subject's items. `bulk` are the acts that may be done to
     several at once; `claimed`: one person at a time has one. `beside` tells which others are worked on together with
@@ -75,9 +74,7 @@ class SubjectKind:
     path: str
     title: str
     one: str
-    recipient: RecipientKind
-    items: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems]
-    act_on: ActOn
+    routes: ItemRoutes
     numbers: Callable[[ShownItem], Sequence[int]]
     rows: str
     body: str
@@ -101,12 +98,12 @@ class _Found(NamedTuple):
 class SubjectPages:
     """What the pages do. Views are what the use cases return."""
 
-    def __init__(self, frame: Frame, kind: SubjectKind, serving: Serving, *, live: Live) -> None:
+    def __init__(self, frame: Frame, kind: SubjectKind, *, live: Live) -> None:
         self._frame = frame
-        self._serving = serving
+        self._routes, self._serving = kind.routes, kind.routes.serving
         self._live = live
         self._kind = kind
-        self._acts = {row.name: row for row in personal(kind.recipient.subject)}
+        self._acts = {row.name: row for row in personal(kind.routes.recipient.subject)}
         frame.get(f"/{kind.path}", self._list)
         frame.get(f"/{kind.path}/{{id}}", self._one)
         frame.get(f"/{kind.path}/{{id}}/evidence", self._evidence)
@@ -118,13 +115,13 @@ class SubjectPages:
 
     async def _list(self, asked: Asked) -> Response:
         mine = asked.query("claimed") == "mine"
-        known = sorted(states(self._kind.recipient.subject))
+        known = sorted(states(self._routes.recipient.subject))
         state = chosen_state(asked, known)
         claimed_by = asked.identity.actor if mine and self._kind.claimed else None
         page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
         after = await self._live.last(asked.identity)
-        async with self._reading(asked.identity) as session:
-            found = await list_items(self._kind.recipient, page, self._acting(asked.identity, session))
+        async with self._serving.reading(asked.identity) as session:
+            found = await list_items(self._routes.recipient, page, self._routes.acting(asked.identity, session))
             beside = await self._beside(asked.identity, session, cast("Listed", found).items)
         views: dict[str, object] = {
             "after": after,
@@ -156,9 +153,9 @@ class SubjectPages:
 
     async def _found(self, asked: Asked, reason: RevealReason | None = None) -> _Found:
         """What is shown of one; with a `reason` its record is opened."""
-        recipient, subject_id, party = self._kind.recipient, asked.id(), asked.identity.party
-        async with self._reading(asked.identity) as session:
-            acting = self._acting(asked.identity, session)
+        recipient, subject_id, party = self._routes.recipient, asked.id(), asked.identity.party
+        async with self._serving.reading(asked.identity) as session:
+            acting = self._routes.acting(asked.identity, session)
             if reason is None:
                 found = await look_at_item(recipient, subject_id, acting)
             else:
@@ -168,10 +165,10 @@ class SubjectPages:
             return _Found(found, raised, looks, await self._closed(found, raised, acting))
 
     async def _evidence(self, asked: Asked) -> Response:
-        async with self._reading(asked.identity) as session:
-            acting = self._acting(asked.identity, session)
+        async with self._serving.reading(asked.identity) as session:
+            acting = self._routes.acting(asked.identity, session)
             witness = self._serving.witness
-            kept = await show_evidence(self._kind.recipient, asked.id(), acting, witness=witness)
+            kept = await show_evidence(self._routes.recipient, asked.id(), acting, witness=witness)
         name = f"{self._kind.one}-{asked.id()}-evidence.json"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(kept.model_dump_json(exclude_unset=True), media_type="application/json", headers=headers)
@@ -195,9 +192,9 @@ class SubjectPages:
     async def _confirm(self, asked: Asked) -> Response:
         """What would be done to which, before anything is."""
         row, ids = self._chosen(asked)
-        async with self._reading(asked.identity) as session:
-            acting = self._acting(asked.identity, session)
-            all_chosen = [(each, await look_at_item(self._kind.recipient, each, acting)) for each in ids]
+        async with self._serving.reading(asked.identity) as session:
+            acting = self._routes.acting(asked.identity, session)
+            all_chosen = [(each, await look_at_item(self._routes.recipient, each, acting)) for each in ids]
             left = [(each, it) for each, it in all_chosen if not await self._may(row, it, acting)]
         found = [each for each in all_chosen if each not in left]
         inputs = inputs_of(row.takes, rows=[ALIKE])
@@ -233,7 +230,9 @@ class SubjectPages:
 
     async def _done(self, asked: Asked, row: Act, subject_id: UUID, *, said: Contract | None, beside: str = "") -> None:
         async def move(session: Session) -> dict[str, object]:
-            state = await self._kind.act_on(row, subject_id, said=said, acting=self._acting(asked.identity, session))
+            state = await self._routes.act_on(
+                row, subject_id, said=said, acting=self._routes.acting(asked.identity, session)
+            )
             return {"state": state}
 
         acts = self._serving.acts
@@ -281,19 +280,6 @@ class SubjectPages:
             "after": None,
         }
         return self._frame.page(asked, "subject.html", views | more, status=status)
-
-    def _reading(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
-        return self._serving.database.transaction(RowScope([identity.party], identity.role, "read"))
-
-    def _acting(self, identity: Identity, session: Session) -> Acting:
-        return Acting(
-            party=identity.party,
-            role=identity.role,
-            actor=identity.actor,
-            items=self._kind.items(session.driver, self._serving.kek),
-            directory=self._serving.directory(),
-            at=self._serving.clock.now(),
-        )
 
 
 def _state(found: ShownItem) -> str:

@@ -10,7 +10,6 @@ from fastapi import FastAPI
 
 from shared.exchange.acceptance import Acceptor
 from shared.guard import edition
-from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart
 from shared.party.origin.api.bodies import answer_filed
@@ -23,6 +22,7 @@ from shared.party.origin.store.locations import Locations
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
+from shared.party.serving import Serving
 from shared.runtime.delivery.unit import Handler
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery
@@ -87,8 +87,8 @@ class Origin:
         )
 
 
-def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
-    """An origin that acts by these permits."""
+def assemble_origin(machinery: Machinery, serving: Serving) -> Origin:
+    """Build an origin that acts by the permits of `serving`."""
     acceptor = Acceptor(
         machinery.instance, machinery.keys.signing, edition(), merge_delay_s=machinery.settings.merge_delay_s
     )
@@ -100,7 +100,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
     intake = Intake(
         PostgresFilings(machinery.database, machinery.keys.kek),
         answering=partial(answer_filed, acceptor=acceptor),
-        authority=authority,
+        authority=serving.authority,
         documents=machinery.documents,
         instance=machinery.instance,
         clock=machinery.clock,
@@ -109,17 +109,11 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
     )
     checking = AsideChecking(machinery.documents)
     api = OriginApi(
-        machinery.database,
-        machinery.acts(),
-        intake,
+        serving=serving,
+        intake=intake,
         checking=checking,
-        owe=machinery.budgets.owe,
         alarms=alarms,
-        authority=authority,
-        directory=machinery.directory,
         documents=machinery.documents,
-        kek=machinery.keys.kek,
-        clock=machinery.clock,
         then=machinery.law.documents_at,
         instance=machinery.instance,
     )

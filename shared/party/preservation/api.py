@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,7 +17,6 @@ from shared.exchange.act import Act, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, personal
-from shared.kernel.authority import Authority
 from shared.party.preservation.domain import (
     OpenedPreservation,
     PreservationAsk,
@@ -28,8 +26,9 @@ from shared.party.preservation.domain import (
 )
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.preservation.use_cases import Acting, act, ask, export, list_preservations, show_preservation
-from shared.party.recipient.api import Answering, Serving, viewed
+from shared.party.recipient.api import Answering
 from shared.party.recipient.store.arriving import HeldPlaces
+from shared.party.serving import Serving, viewed
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
@@ -42,7 +41,6 @@ class PreservationRoutes:
     """What the routes do. `track` is the one that the service's parties write; who asks has `holds`."""
 
     serving: Serving
-    authority: Authority
     track: Track
     documents: Callable[[], Documents]
     preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresPreservations]
@@ -50,19 +48,19 @@ class PreservationRoutes:
 
     async def page(self, identity: Identity, state: str | None, cursor: str | None, *, limit: int) -> Response:
         """The party's preservations, newest first: all that was there when it was asked for."""
-        async with self.reading(identity) as session:
+        async with self.serving.reading(identity) as session:
             acting = self.acting(identity, session)
             return viewed(await list_preservations(acting, state=state, cursor=cursor, limit=limit))
 
     async def show(self, identity: Identity, preservation_id: UUID) -> Response:
         """One with its locations and its timeline."""
-        async with self.reading(identity) as session:
+        async with self.serving.reading(identity) as session:
             found = await show_preservation(preservation_id, self.acting(identity, session))
         return viewed(found)
 
     async def export(self, identity: Identity, preservation_id: UUID) -> Response:
         """The whole flow as ETSI TS 103 120 XML."""
-        async with self.reading(identity) as session:
+        async with self.serving.reading(identity) as session:
             found = await export(preservation_id, self.acting(identity, session))
         return XmlResponse(found)
 
@@ -99,10 +97,6 @@ class PreservationRoutes:
 
         return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
 
-    def reading(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
-        """A transaction in which the party looks at its preservations."""
-        return self.serving.database.transaction(RowScope([identity.party], identity.role, "read"))
-
     def acting(self, identity: Identity, session: Session) -> Acting:
         """Who acts, within a transaction."""
         return Acting(
@@ -110,7 +104,7 @@ class PreservationRoutes:
             role=identity.role,
             actor=identity.actor,
             track=self.track,
-            authority=self.authority,
+            authority=self.serving.authority,
             preservations=self.preservations(session.driver, self.serving.kek),
             directory=self.serving.directory(),
             at=self.serving.clock.now(),

@@ -30,6 +30,7 @@ from shared.contracts.transfers import AssessedItems, ClaimGrantedClear, OfferFi
 from shared.exchange import findings, items
 from shared.exchange.act import Act, CaseState, Offered, Subject, Track
 from shared.exchange.acts import AMEND
+from shared.exchange.clocks import Happened
 from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
@@ -303,12 +304,13 @@ class Page:
 
 
 class ItemAct(NamedTuple):
-    """An act on an item: the state that it leads to, and what was said, in the clear and sealed."""
+    """An act on an item: the state that it leads to, what was said, in the clear and sealed, and its clock steps."""
 
     item: Item
     following: str
     clear: Contract
     sealed: Contract | None = None
+    steps: tuple[Happened, ...] = ()
 
 
 class AskedHold(Contract):

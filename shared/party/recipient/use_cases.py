@@ -46,6 +46,7 @@ from shared.kernel.ids import uuid4
 from shared.party.questions.store import Between
 from shared.party.recipient.domain import (
     Item,
+    ItemAct,
     ItemKey,
     Page,
     RecipientKind,
@@ -305,7 +306,6 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
         await acting.items.erase(item)
     elif isinstance(said, WithdrawalAnswer):
         await acting.items.keep(item)
-    await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
     stands = answer_of(row.subject, following) or AnswerState(following)
     told = (
         ()
@@ -313,7 +313,8 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
         else told_by(row.subject, clear, stands, told_at=acting.at, again=began_again(item.said))
     )
     told += steps_of(clear, item.acts + 1, acting.at)
-    await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
+    steps = tuple(Happened.by(item.party, subject_id, item.sender, step=step) for step in told)
+    await acting.items.act(ItemAct(item, following, clear, sealed, steps), acting.at)
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     drafts = compose_reachable(
         row.message,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -13,11 +14,11 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, Uuid
 from shared.exchange.act import Act, NoticeState, Subject
 from shared.exchange.states import row
-from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
 from shared.party.bulk.api import BatchTransaction
 from shared.party.bulk.use_cases import Outcome, act_on_many
-from shared.party.recipient.api import ItemRoutes, viewed
+from shared.party.recipient.api import ItemRoutes
+from shared.party.serving import viewed
 from shared.party.work_items.store import (
     MEMBERS_MAX,
     PostgresWorkItems,
@@ -26,9 +27,8 @@ from shared.party.work_items.store import (
     WorkItemPage,
     WorkStatements,
     lines_of,
-    require_look,
 )
-from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.database.transactions import Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
@@ -62,10 +62,10 @@ class WorkAnswered(Contract):
 Doing = Callable[[Session], Awaitable[WorkAnswered]]
 
 
-def work_items_router(routes: ItemRoutes, authority: Authority) -> APIRouter:
+def work_items_router(routes: ItemRoutes) -> APIRouter:
     """The routes under /v1/work-items. `routes` does each act on a notice alone."""
     router, who = APIRouter(prefix="/v1/work-items", tags=["work items"]), Depends(routes.serving.identified)
-    work = WorkRoutes(routes, authority)
+    work = WorkRoutes(routes)
 
     @router.get("", name="list_work_items", **shows(WorkItemPage))
     async def page(identity: Identity = who, cursor: Cursor = None, limit: Limit = 50) -> Response:
@@ -93,9 +93,8 @@ def work_items_router(routes: ItemRoutes, authority: Authority) -> APIRouter:
 class WorkRoutes:
     """What the routes do, for whichever door."""
 
-    def __init__(self, routes: ItemRoutes, authority: Authority) -> None:
+    def __init__(self, routes: ItemRoutes) -> None:
         self._routes = routes
-        self._authority = authority
 
     @property
     def acts(self) -> Acts:
@@ -103,15 +102,16 @@ class WorkRoutes:
 
     async def page(self, identity: Identity, cursor: str | None, limit: int) -> WorkItemPage:
         """The party's work items. Whoever may look at a notice may."""
-        require_look(self._authority, identity.role)
-        async with self._routes.serving.database.transaction(_reading(identity)) as session:
+        async with self._looking(identity) as session:
             return await PostgresWorkItems(session.driver).page(identity.party, cursor=cursor, limit=limit)
 
     async def show(self, identity: Identity, work_item: UUID) -> WorkItem:
         """One of them."""
-        require_look(self._authority, identity.role)
-        async with self._routes.serving.database.transaction(_reading(identity)) as session:
+        async with self._looking(identity) as session:
             return await PostgresWorkItems(session.driver).one(identity.party, work_item)
+
+    def _looking(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
+        return self._routes.serving.looking(identity, Subject.NOTICE, NoticeState.ISSUED)
 
     def doing(self, act: Act, work_item: UUID, said: WorkStatements | WorkDisowning, *, identity: Identity) -> Doing:
         """What answers each notice of one, within a transaction."""
@@ -132,10 +132,6 @@ class WorkRoutes:
         said = read_model(TAKES[act], await read_json(request))
         doing = self.doing(act, work_item, said, identity=identity)
         return await self.acts.once(request, identity, act.name, roles=act.roles, act=doing, status=200)
-
-
-def _reading(identity: Identity) -> RowScope:
-    return RowScope([identity.party], identity.role, "read")
 
 
 def _result(notice_id: UUID, outcome: Outcome) -> NoticeResult:

@@ -27,7 +27,6 @@ from shared.exchange.act import Act, NoticeState, Subject
 from shared.exchange.items import Said
 from shared.exchange.locations import FORMS, GROUPED_BY
 from shared.exchange.states import may_come_in, row
-from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import not_found
 from shared.party.bulk.store import Line
 from shared.party.recipient.store.listing import cursor_of, read_cursor
@@ -82,11 +81,6 @@ class WorkStatements(Contract):
 
 class WorkDisowning(OtherHost):
     """The provider does not host what lies at this location."""
-
-
-def require_look(authority: Authority, role: Role) -> None:
-    """Raises `Refused("forbidden")` for whoever may look at no notice."""
-    authority.require(Subject.NOTICE, role, action="read", state=NoticeState.ISSUED)
 
 
 def lines_of(item: WorkItem, row: Act, said: WorkStatements | WorkDisowning) -> list[Line]:

@@ -23,7 +23,7 @@ Catalogue = Mapping[str, str]
 
 #: The table in which the migrations store the revision.
 REVISION_TABLE: Final = "schema_revision"
-#: The database itself among its objects, and how each is made (`deploy.site.databases`): no migration can alter that.
+#: The database itself among its objects, and how each is made (`deploy.site.access`): no migration can alter that.
 _DATABASE: Final = "database"
 _MADE: Final = "encoding UTF8, locale C.UTF-8 of builtin"
 #: What is done about a database from which no migration leads on.

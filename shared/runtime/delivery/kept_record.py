@@ -3,7 +3,8 @@
     version · partition · offset · broker time in µs · topic id · parts
 
 Each part is its length (4 bytes, all ones for an absent part) and its bytes. The parts are topic, writer, key, value,
-wrap, salt and proof, then the name and value of each header. The sealed part stays sealed.
+then the name and value of each header, then wrap, salt and proof. The name is absent where the header is at the place
+that `COVERED` gives it. The sealed part stays sealed.
 
     version · wrapped data key · encrypted record
 
@@ -12,20 +13,21 @@ data key with it.
 
     message key · nonce · compressed: length (2) and bytes of the associated data · length (4) and plaintext · record
 
-A recipient keeps this of what it was sent, encrypted: the record without its sealed part, and that part opened. Padding
-and ciphertext cannot be compressed; sealed again with its own key, the part has the same bytes.
+A recipient keeps this of what it was sent, encrypted: the record without its sealed part, and that part opened. The
+last three parts of the record follow behind what is compressed: they are random, as padding and ciphertext are. Sealed
+again with its own key, the sealed part has the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 from uuid import UUID
-from zlib import compress, decompress
+from zlib import compress, decompressobj
 from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
 
 from shared.envelope.content_proof import MessageProof
@@ -40,6 +42,7 @@ from shared.envelope.datakeys import (
     unwrap,
     wrap,
 )
+from shared.envelope.headers import COVERED
 from shared.envelope.record_value import join_value, split_value
 from shared.envelope.segment_sealing import KEY_BYTES as MESSAGE_KEY_BYTES
 from shared.envelope.segment_sealing import NONCE_BYTES as SEALED_NONCE_BYTES
@@ -69,17 +72,20 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 def pack(record: Record) -> bytes:
     """Return the bytes of a record and of its proof."""
+    return b"".join(_pack_halves(record))
+
+
+def _pack_halves(record: Record) -> tuple[bytes, bytes]:
+    """Return the bytes up to the headers, and those of wrap, salt and proof."""
     flags = (_TIME_STATED if record.time_stated else 0) | (0 if record.topic_id is None else _HAS_TOPIC_ID)
     topic_id = bytes(16) if record.topic_id is None else record.topic_id.bytes
     broker_time = (record.broker_time - _EPOCH) // _MICROSECOND
     parts: list[bytes | None] = [record.topic.encode(), record.writer.encode(), record.key, record.value]
-    parts += [record.wrap, record.salt, None if record.proof is None else _pack_proof(record.proof)]
-    for name, value in record.headers:
-        parts += [name.encode(), value]
-    packed = [_HEAD.pack(_VERSION, record.partition, record.offset, broker_time, flags, topic_id)]
-    for part in parts:
-        packed += (_NONE,) if part is None else (len(part).to_bytes(4), part)
-    return b"".join(packed)
+    for place, (name, value) in enumerate(record.headers):
+        parts += [None if COVERED[place : place + 1] == (name,) else name.encode(), value]
+    head = _HEAD.pack(_VERSION, record.partition, record.offset, broker_time, flags, topic_id)
+    proof = None if record.proof is None else _pack_proof(record.proof)
+    return head + _join_parts(parts), _join_parts((record.wrap, record.salt, proof))
 
 
 def unpack(packed: bytes | Record) -> Record:
@@ -90,14 +96,17 @@ def unpack(packed: bytes | Record) -> Record:
         version, partition, offset, broker_time, flags, topic_id = _HEAD.unpack_from(packed)
         if version != _VERSION:
             raise ValueError(version)
-        topic, writer, key, value, wrap, salt, proof, *headers = _read_parts(packed)
+        topic, writer, key, value, *headers, wrap, salt, proof = _read_parts(packed)
         return Record(
             topic=(topic or b"").decode(),
             partition=partition,
             offset=offset,
             broker_time=_EPOCH + broker_time * _MICROSECOND,
             key=key,
-            headers=tuple(((name or b"").decode(), text) for name, text in _pairs(headers)),
+            headers=tuple(
+                (COVERED[place] if name is None else name.decode(), text)
+                for place, (name, text) in enumerate(_pairs(headers))
+            ),
             value=value,
             time_stated=bool(flags & _TIME_STATED),
             topic_id=UUID(bytes=topic_id) if flags & _HAS_TOPIC_ID else None,
@@ -106,7 +115,7 @@ def unpack(packed: bytes | Record) -> Record:
             proof=None if proof is None else _unpack_proof(proof, salt or b""),
             salt=salt or b"",
         )
-    except (StructError, ValueError):
+    except (StructError, ValueError, IndexError):
         raise Defect("record_malformed") from None
 
 
@@ -127,14 +136,16 @@ def pack_opened(record: Record, part: OpenedPart) -> bytes:
     """Return the bytes of a record whose sealed part was opened."""
     clear, _ = split_value(record.value or b"")
     sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
-    rest = pack(replace(record, value=join_value(clear, None)))
-    return part.key + part.nonce + compress(b"".join((sizes, part.associated, part.plaintext, rest)), 1)
+    rest, proven = _pack_halves(replace(record, value=join_value(clear, None)))
+    text = compress(b"".join((sizes, part.associated, part.plaintext, rest)), 1)
+    return b"".join((part.key, part.nonce, text, proven))
 
 
 def unpack_opened(packed: bytes) -> OpenedRecord:
     """Return what `pack_opened` was given. Raises `Defect("record_malformed")` for other bytes."""
     try:
-        text = decompress(packed[_NONCE_END:])
+        compressed = decompressobj()
+        text = compressed.decompress(packed[_NONCE_END:]) + compressed.unused_data
         associated_bytes, plaintext_bytes = _OPENED.unpack_from(text)
     except (StructError, ZlibError):
         raise Defect("record_malformed") from None
@@ -171,6 +182,10 @@ def open_kept(taken: Taken, kek: KeyEncryptionKey) -> Record:
 
 def _place_of(taken: Taken) -> Place:
     return Place("exception", str(taken.named.message_id), taken.writer)
+
+
+def _join_parts(parts: Iterable[bytes | None]) -> bytes:
+    return b"".join([_NONE if part is None else len(part).to_bytes(4) + part for part in parts])
 
 
 def _read_parts(packed: bytes) -> Iterator[bytes | None]:

@@ -42,15 +42,12 @@ MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
 class RelayOptions:
     """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum.
 
-    `look_s`: between two looks at the tables, and `pace_s`: between two appends of a stream. The first one after a
-    pause comes at once. `note_s`: between two notes of a stream's appends while segments are handed over.
-    `clock_check_s`: between two appends that only measure the clock, while states wait for it.
+    `look_s`: between two looks at the tables, and between two notes of a stream's appends. The first look after a pause
+    comes at once. `clock_check_s`: between two appends that only measure the clock, while states wait for it.
     """
 
     poll_s: float = 1.0
     look_s: float = 0.25
-    pace_s: float = 0.02
-    note_s: float = 0.1
     clock_check_s: float = 10.0
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
@@ -96,7 +93,6 @@ class _Turn:
             finally:
                 self.is_working = False
             if not self.waits_for:
-                await asyncio.sleep(options.pace_s)
                 continue
             if self.waits_for in MENDED_BY_HAND:
                 refused_s = min(refused_s * 2 or options.refused_s, options.refused_s_max)
@@ -258,7 +254,7 @@ class StreamRelay:
 
     async def _append_next(self, peer: str, lane: Lane) -> bool:
         self._scopes.check_session()
-        batch = self._handed.take(peer, lane)
+        batch = self._handed.take(peer, lane, self._clock.now())
         is_handed = batch is not None
         if batch is None:
             if not await self._note(peer, lane):
@@ -279,13 +275,13 @@ class StreamRelay:
             if has_lost:
                 log("topic_lost_its_end", peer=peer, partition=int(lane))
             before = self._unnoted.get((peer, lane), batch)
-            self._unnoted[peer, lane] = batch._replace(sent_before=before.sent_before)
+            self._unnoted[peer, lane] = batch._replace(sent_before=before.sent_before, since=before.since)
             self._handed.appended[peer, lane] = records[-1].place
             self.last_progress = self._clock.now()
-            is_due = monotonic() - self._noted_s.get((peer, lane), -self._options.note_s) >= self._options.note_s
-            if is_handed and not (has_lost or reason or is_due):
-                return True
-            if not await self._note(peer, lane, has_lost=has_lost):
+            noted_s = self._noted_s.get((peer, lane), -self._options.look_s)
+            is_due = monotonic() - noted_s >= self._options.look_s
+            # Otherwise it is noted as soon as a look at the tables shows it.
+            if (is_due or reason or has_lost or not is_handed) and not await self._note(peer, lane, has_lost=has_lost):
                 return True
         return not reason and (self._handed.has_more(peer, lane) or not is_handed)
 

@@ -40,9 +40,8 @@ from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import metrics_app
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http
-from shared.runtime.instance.endings import hold, keep_journalling
 from shared.runtime.instance.keys import InstanceKeys, load_keys, measure_key_operations
-from shared.runtime.instance.parts import Part, first_of, until
+from shared.runtime.instance.parts import Part, first_of, hold, keep_journalling, until
 from shared.runtime.instance.readiness import AtWork, LawWatch, PeerWatch, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.instance.streams import InstanceStreams, NoTracks

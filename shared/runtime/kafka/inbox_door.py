@@ -23,8 +23,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from shared.exchange.message import Record
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, REQUEST_TIMEOUT_MS, KafkaAccess
 from shared.runtime.kafka.bounds import Coordinate
-from shared.runtime.kafka.reader import Fetched, fetch_all, paced
-from shared.runtime.kafka.records import read_any_header_name, to_record
+from shared.runtime.kafka.reader import Fetched, fetch_all, gathered, read_any_header_name, to_record
 
 read_any_header_name()
 
@@ -146,10 +145,11 @@ def wait_for_records(consumer: AIOKafkaConsumer) -> None:
     FastStream has one number for this wait and for its pause after an empty fetch: a quiet instance would ask its
     client a hundred times a second.
     """
-    fetch = paced(consumer.getmany)
+    fetch = consumer.getmany
 
     async def waiting(*, timeout_ms: int, max_records: int | None) -> Fetched:
-        return await fetch(timeout_ms=max(timeout_ms, QUIET_MS), max_records=max_records or BATCH_RECORDS_MAX)
+        records_max = max_records or BATCH_RECORDS_MAX
+        return await gathered(fetch, wait_ms=max(timeout_ms, QUIET_MS), records_max=records_max)
 
     consumer.getmany = waiting
 

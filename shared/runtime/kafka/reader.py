@@ -1,23 +1,32 @@
-"""Reading topics outside any group: for audit, replay and accounting. The caller keeps the cursors."""
+"""Reading topics outside any group: for audit, replay and accounting. The caller keeps the cursors.
+
+Every byte of a record is as it came, also where a header has a name that is not UTF-8. Kafka's brokers take such a
+record. aiokafka's parser raises `UnicodeDecodeError` in the middle of a fetch, and the
+consumer stands still, all partitions, for ever: one record of anybody who may write would stop an instance. With
+`read_any_header_name` such a name comes out with escapes (`\\xff`), and `accept` judges the record like any other.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer import fetcher
 from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.memory_records import _MemoryRecordsPy
 
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.bounds import Bounds, Coordinate, bounds_of
-from shared.runtime.kafka.records import read_any_header_name, to_record
 from shared.runtime.kafka.topic_metadata import (
     TopicDescription,
     describe_topics,
@@ -25,16 +34,98 @@ from shared.runtime.kafka.topic_metadata import (
     metadata_client,
 )
 
+#: Kafka's mark on a record whose time is the broker's own (`message.timestamp.type=LogAppendTime`).
+LOG_APPEND_TIME: Final = 1
+
+
+def to_record(raw: ConsumerRecord[bytes, bytes]) -> Record:
+    """The record of one topic and partition; without a time of the broker's it says so."""
+    return Record(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        broker_time=datetime.fromtimestamp(raw.timestamp / 1000, UTC),
+        key=raw.key,
+        headers=tuple(raw.headers),
+        value=raw.value,
+        time_stated=raw.timestamp_type != LOG_APPEND_TIME,
+    )
+
+
+def read_any_header_name() -> None:
+    """From now on, in this process, every aiokafka consumer reads every header name. Doing it again changes nothing."""
+    fetcher.MemoryRecords = TolerantRecords
+
+
+class TolerantRecords:
+    """The record batches of one fetch, in aiokafka's own terms (`MemoryRecords`)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._records = _MemoryRecordsPy(data)
+
+    def size_in_bytes(self) -> int:
+        size: int = self._records.size_in_bytes()
+        return size
+
+    def has_next(self) -> bool:
+        return self._records._next_slice is not None
+
+    def next_batch(self) -> Any:
+        ahead = self._records._next_slice
+        batch = self._records.next_batch()
+        # Only the present format has headers.
+        return TolerantBatch(batch, ahead) if isinstance(batch, DefaultRecordBatch) and ahead is not None else batch
+
+
+class TolerantBatch:
+    """One record batch: aiokafka's own, and read again by its slower parser where that one fails on a name."""
+
+    def __init__(self, batch: DefaultRecordBatch, data: memoryview) -> None:
+        self._batch = batch
+        self._data = data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            return iter(list(self._batch))
+        except UnicodeDecodeError:
+            return iter(list(_NamesEscaped(self._data)))
+
+    def __next__(self) -> Any:
+        return next(self._batch)
+
+
+class _Escaping(bytearray):
+    """Bytes that always decode: what is not UTF-8 is written as an escape."""
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        return _Escaping(found) if isinstance(place, slice) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "backslashreplace") -> str:
+        return super().decode(encoding, "backslashreplace")
+
+
+class _NamesEscaped(_DefaultRecordBatchPy):  # type: ignore[misc]  # the library is not typed
+    """aiokafka's parser in Python, over bytes that always decode; it decodes nothing but header names."""
+
+    _buffer: bytearray
+
+    def _maybe_uncompress(self) -> None:
+        super()._maybe_uncompress()
+        self._buffer = _Escaping(self._buffer)
+
+
 read_any_header_name()
 
 READ_RECORDS_MAX: Final = 500
 POLL_S: Final = 0.5
-#: Records that come faster than they are taken are waited for so long, unless there are so many: a batch has its price.
-GATHER_S: Final = 0.005
+#: Where records were waiting already, a batch of fewer takes those as well that come within so many milliseconds:
+#: they lay at the broker until the first were taken.
+GATHER_MS: Final = 5
 GATHERED_RECORDS: Final = 100
-#: Batches of fewer follow each other no sooner than this, seconds: under load more come together, and what comes after
-#: a pause waits for nothing.
-PACE_S: Final = 0.025
 #: How often a quiet reader asks whether a topic was made, deleted, or made again.
 ID_CHECK_S: Final = 2.0
 #: Within this time what was fetched is taken, or the consumer that should take it hangs.
@@ -202,27 +293,11 @@ async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
     if not batch:
         return await fetch(timeout_ms=wait_ms, max_records=records_max)
     if (count := sum(map(len, batch.values()))) < GATHERED_RECORDS:
-        await asyncio.sleep(GATHER_S)
-        for where, more in (await fetch(timeout_ms=0, max_records=records_max - count)).items():
+        for where, more in (await fetch(timeout_ms=GATHER_MS, max_records=records_max - count)).items():
             before = batch.get(where)
             # Whoever went back in between reads again what came first.
             batch[where] = [*before, *more] if before and more and before[-1].offset < more[0].offset else more
     return batch
-
-
-def paced(fetch: Fetch, *, pace_s: float = PACE_S) -> Fetch:
-    """A fetch that begins no sooner than `pace_s` after the one before has returned something, unless that was much."""
-    next_s = 0.0
-
-    async def at_pace(*, timeout_ms: int, max_records: int) -> Fetched:
-        nonlocal next_s
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, next_s - loop.time()))
-        found = await gathered(fetch, wait_ms=timeout_ms, records_max=max_records)
-        next_s = loop.time() + pace_s if 0 < sum(map(len, found.values())) < GATHERED_RECORDS else 0.0
-        return found
-
-    return at_pace
 
 
 async def _batch(consumer: AIOKafkaConsumer) -> list[Record]:

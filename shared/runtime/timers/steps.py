@@ -46,6 +46,14 @@ async def note_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> N
     await clock(driver, (), steps)
 
 
+async def count_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> list[Deadline]:
+    """Lock the rows that these steps name, and return those that they change. The caller writes them."""
+    named = _by_name(steps)
+    rows = await store.lock_named(driver, named) if named else []
+    counted = [(row, add_steps(row, _of(row, named), find_law(driver))) for row in rows]
+    return [new for old, new in counted if new is not old]
+
+
 async def begin_like(
     driver: asyncpg.Connection, edge_id: UUID, new_edge_id: UUID, *, recipient: str, at: datetime
 ) -> None:

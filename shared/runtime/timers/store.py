@@ -21,7 +21,8 @@ from shared.vocabulary.law import ClockConsequence
 DEADLINE: Final = Columns.of(
     Clocked, steps="jsonb", timers="jsonb", due_at="timestamptz", overdue_at="timestamptz", aside="text"
 )
-_COUNTED: Final = Columns[Deadline](
+#: Rows whose steps were counted, for an update of `row` that joins them. A row that was not counted stays as it is.
+COUNTED: Final = Columns[Deadline](
     {
         "edge_id": "uuid",
         "party": "text",
@@ -31,6 +32,10 @@ _COUNTED: Final = Columns[Deadline](
         "overdue_at": "timestamptz",
         "aside": "text",
     }
+)
+SET_COUNTED: Final = ", ".join(
+    f"{name} = CASE WHEN counted.edge_id IS NULL THEN {{row}}.{name} ELSE counted.{name}{cast} END"
+    for name, cast in [("steps", "::jsonb"), ("timers", "::jsonb"), ("due_at", ""), ("overdue_at", ""), ("aside", "")]
 )
 _EDGE_FIELDS: Final = tuple(field.name for field in fields(Clocked))
 #: A row that another table has, and that has no deadline, gets this one.
@@ -58,11 +63,11 @@ _LOCK_NAMED: Final = """
 SELECT d.* FROM deadline AS d
 JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (told_by, party, counterpart)
   ON d.told_by = k.told_by AND d.party = k.party AND k.counterpart IN (d.origin, d.recipient)
-WHERE d.told_by = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE OF d
+WHERE d.told_by = ANY($1::uuid[]) ORDER BY d.told_by, d.party, d.edge_id FOR UPDATE OF d
 """
 _LOCK_EDGES: Final = """
 SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) AND d.told_by IS NOT NULL
-ORDER BY d.edge_id, d.party FOR UPDATE
+ORDER BY d.told_by, d.party, d.edge_id FOR UPDATE
 """
 _READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1 AND told_by IS NOT NULL"
 # Row-level security lets an index find the rows by CASE; with COALESCE the statement would read all rows.
@@ -72,13 +77,11 @@ WHERE d.due_at <= CASE WHEN $1::timestamptz IS NULL THEN '-infinity'::timestampt
 ORDER BY d.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 _WRITE: Final = Statement(
-    """
-UPDATE deadline AS d SET steps = counted.steps::jsonb, timers = counted.timers::jsonb, due_at = counted.due_at,
-    overdue_at = counted.overdue_at, aside = counted.aside
-FROM {counted}
-WHERE d.edge_id = ANY({edge_ids}) AND d.edge_id = counted.edge_id AND d.party = counted.party
-""",
-    counted=_COUNTED,
+    f"""
+UPDATE deadline AS d SET {SET_COUNTED.format(row="d")} FROM {{counted}}
+WHERE d.edge_id = ANY({{edge_ids}}) AND d.edge_id = counted.edge_id AND d.party = counted.party
+""",  # noqa: S608 - our own constant
+    counted=COUNTED,
     edge_ids="uuid[]",
 )
 _SET_ASIDE: Final = "UPDATE deadline SET due_at = $3, aside = $4 WHERE edge_id = $1 AND party = $2"
@@ -164,6 +167,12 @@ def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
     return DEADLINE.rows([each.edge for each in rows], **_counted(rows))
 
 
+def bind_counted(rows: Sequence[Deadline]) -> Bound[Deadline]:
+    """Bind counted rows."""
+    edge_ids, parties = pairs([(each.edge.edge_id, each.edge.party) for each in rows])
+    return COUNTED.rows(rows, edge_id=edge_ids, party=parties, **_counted(rows))
+
+
 def gather_rows(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
     """Have rows added with the next statement of the last step. A row that exists stays as it is."""
     bound = bind_rows(rows)
@@ -197,9 +206,7 @@ async def take_due(driver: asyncpg.Connection, now: datetime | None, limit: int)
 async def write(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
     """Write the steps of these rows and the values that follow from them, in one statement."""
     if rows:
-        edge_ids, parties = pairs([(each.edge.edge_id, each.edge.party) for each in rows])
-        counted = _COUNTED.rows(rows, edge_id=edge_ids, party=parties, **_counted(rows))
-        await driver.execute(*_WRITE.bind(counted=counted, edge_ids=edge_ids))
+        await driver.execute(*_WRITE.bind(counted=bind_counted(rows), edge_ids=[each.edge.edge_id for each in rows]))
 
 
 async def set_aside(driver: asyncpg.Connection, edge_id: UUID, party: str, *, again_at: datetime, code: str) -> None:

@@ -10,11 +10,9 @@ import pytest
 from deploy.devstack.servers import answers_metadata, provision
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import document_body
-from deploy.kafka.derive import manifest_in, manifest_of
-from deploy.kafka.provision import difference
-from deploy.site.access import answers
-from deploy.site.databases import prepare_databases
-from deploy.site.kinds import party_kinds
+from deploy.kafka.provision import difference, manifest_in, manifest_of
+from deploy.site.access import answers, prepare_databases
+from deploy.site.settings import party_kinds
 from shared.kernel.errors import Unavailable
 from tests.support.exchange_world import world
 from tests.support.stack import FOUR, INSTANCES, embedded_settings

@@ -9,8 +9,8 @@ import pytest
 
 from deploy.devstack.servers import Java, KafkaNode, KafkaRuntime
 from deploy.devstack.state import StateDirectory
-from deploy.kafka.derive import manifest_of
-from deploy.site.kinds import SAMPLE_INSTANCES, party_kinds
+from deploy.kafka.provision import manifest_of
+from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
 
 
 class Waiting(KafkaRuntime):

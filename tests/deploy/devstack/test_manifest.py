@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.kafka.derive import manifest_of
-from deploy.site.kinds import SAMPLE_INSTANCES, party_kinds
+from deploy.kafka.provision import manifest_of
+from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
 from shared.exchange.correspondents import Pair, pairs_of
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 
 from deploy.devstack.stack import DevStack
-from deploy.kafka.derive import WRITE_BYTES_PER_S, manifest_of
-from deploy.kafka.provision import Manifest, apply_quotas, differing_quotas
+from deploy.kafka.provision import WRITE_BYTES_PER_S, Manifest, apply_quotas, differing_quotas, manifest_of
 from deploy.operator.state import as_json, find_difference
 from deploy.site.access import access_to, kafka_access
-from deploy.site.kinds import party_kinds
+from deploy.site.settings import party_kinds
 from shared.kernel.errors import Unavailable
 from tests.support.exchange_world import INSTANCES
 from tests.support.running import until

@@ -31,10 +31,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.devstack.stack import DevStack
-from deploy.kafka.derive import manifest_of
-from deploy.kafka.provision import apply, difference
+from deploy.kafka.provision import apply, difference, manifest_of
 from deploy.site.access import admin_client, kafka_access
-from deploy.site.kinds import party_kinds
+from deploy.site.settings import party_kinds
 from shared.exchange.topics import inbox_topic
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from shared.runtime.kafka.topic_metadata import metadata_client

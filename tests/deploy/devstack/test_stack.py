@@ -20,12 +20,10 @@ from aiokafka.errors import (
 )
 
 from deploy.devstack.stack import DevStack
-from deploy.kafka.derive import manifest_of
-from deploy.kafka.provision import Difference, Manifest, PrincipalRule, TopicRule, apply, difference
-from deploy.site.access import kafka_access
-from deploy.site.databases import OF_EVERY_SERVER, prepare_databases
+from deploy.kafka.provision import Difference, Manifest, PrincipalRule, TopicRule, apply, difference, manifest_of
+from deploy.site.access import OF_EVERY_SERVER, kafka_access, prepare_databases
 from deploy.site.endpoints import load
-from deploy.site.kinds import party_kinds
+from deploy.site.settings import party_kinds
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
 from tests.deploy.devstack.test_process import eventually

@@ -94,13 +94,9 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_has_the_data(d
     assert query(load(dev.path).databases["hotline"].owner_url, "SELECT id FROM survivor") == 42
 
 
-def test_a_detached_stack_is_looked_at_guarded_and_ends_with_its_kafka(dev: Dev) -> None:
+def test_a_detached_stack_is_guarded_and_ends_with_its_kafka(dev: Dev) -> None:
     assert dev.run("up", "--detach", "--secure") == (0, "starting hotline\nready\n")
     assert load(dev.path).kafka.security_protocol == "SASL_SSL"
-    code, output = dev.run("status")
-    assert code == 0, output
-    assert "hotline" in output
-
     for words in (["up"], ["up", "--detach"]):
         code, output = dev.run(*words)
         assert code == 1
@@ -116,7 +112,6 @@ def test_a_detached_stack_is_looked_at_guarded_and_ends_with_its_kafka(dev: Dev)
     os.kill(load(dev.path).pids["kafka"], signal.SIGKILL)
     assert eventually(lambda: StateDirectory(dev.path).supervisor_pid() is None, seconds=60.0)
     assert dev.processes() == []
-    assert dev.run("status")[0] == 1
     assert "kafka ended by itself" in dev.run("logs", "supervisor")[1]
 
     assert dev.run("reset") == (0, "emptied\n")

@@ -12,7 +12,7 @@ import pytest
 from deploy.cli import app
 from deploy.directory.approval import document_body, sample_directory
 from deploy.operator.documents import moved
-from deploy.site.kinds import SAMPLE_INSTANCES
+from deploy.site.settings import SAMPLE_INSTANCES
 from shared.contracts.directory import FORMER_MAX
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.errors import Refused

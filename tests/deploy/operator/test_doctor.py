@@ -12,11 +12,10 @@ import asyncpg
 import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
-from deploy.kafka.derive import manifest_in
+from deploy.kafka.provision import manifest_in
 from deploy.operator.doctor import Login, try_login
 from deploy.operator.state import apply_manifest, check_schemas, find_difference, migrate_schemas
-from deploy.site.access import admin_client
-from deploy.site.databases import prepare_databases
+from deploy.site.access import admin_client, prepare_databases
 from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
 from shared.exchange.topics import inbox_topic
 from tests.deploy.devstack.test_process import eventually

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from deploy.kafka.derive import manifest_in
+from deploy.kafka.provision import manifest_in
 from deploy.operator.doctor import examine_copies, judged
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange, rows_of, until

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.directory.approval import ISSUED_ON, PARTIES, sample_directory
 from deploy.sample import published
-from deploy.site.kinds import SAMPLE_INSTANCES
+from deploy.site.settings import SAMPLE_INSTANCES
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.authority import ORIGINS
 from shared.routing.directory_index import DirectoryIndex, PartyEntry

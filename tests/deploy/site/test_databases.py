@@ -8,7 +8,7 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.operator.state import check_schemas, migrate_schemas
-from deploy.site.databases import prepare_databases
+from deploy.site.access import prepare_databases
 from deploy.site.endpoints import OwnedDatabase
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7

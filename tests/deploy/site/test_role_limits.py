@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from deploy.site.databases import READER_CONNECTIONS_MAX
+from deploy.site.access import READER_CONNECTIONS_MAX
 from deploy.site.endpoints import DatabaseEndpoint
 from tests.services.databases import running_postgres
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Any
@@ -40,11 +40,10 @@ from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import Settlement, Unit
-from shared.runtime.http.acts import Acts
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
-from tests.services.doors import ACTOR, door, identified_as
+from tests.services.doors import ACTOR, door, serving
 from tests.services.outgoing import forget_sent, keep_sent, sent_by
 from tests.support.builders import AT, HOTLINE, settlement
 from tests.support.exchange_world import World, submission
@@ -70,18 +69,13 @@ class Origin:
             partial(keep_alarm, self.database), clock=self.clock, name_of=lambda party: KEK.actor_id(party, b"")
         )
         self.intake = self.intake_of()
+        on = serving(self.database, "hotline", kek=KEK, directory=self.world.documents.directory, owe=self.budgets.owe)
         self.api = OriginApi(
-            self.database,
-            Acts(self.database),
-            self.intake,
+            serving=replace(on, directory=lambda: self._documents().directory, clock=self.clock),
+            intake=self.intake,
             checking=self._checked,
-            owe=self.budgets.owe,
             alarms=self.alarms,
-            authority=AUTHORITY,
-            directory=lambda: self._documents().directory,
             documents=self._documents,
-            kek=KEK,
-            clock=self.clock,
             then=lambda at: self.world.documents_at(at),
             instance="hotline",
         )
@@ -106,7 +100,7 @@ class Origin:
 
     def door(self) -> httpx.AsyncClient:
         """A client of the hotline's own HTTP door, as far as its own referrals go."""
-        return door(referrals_router(self.api, identified_as("hotline")))
+        return door(referrals_router(self.api))
 
     async def file(self, *, traceparent: str | None = None, **changes: Any) -> UUID:
         """File a referral that reaches a hotline, three agencies and a provider."""

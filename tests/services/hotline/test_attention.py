@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.hotline.domain import AUTHORITY
 from shared.contracts.answers import (
     CaseDeclinedClear,
     NoticeNotOursClear,
@@ -26,8 +24,8 @@ from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
-from tests.services.doors import ACTOR
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.doors import ACTOR, serving
+from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_answers_kept import answered, applied
 from tests.services.hotline.test_outcomes_kept import UNKNOWN, accepted, outcome
 from tests.support.builders import HOTLINE, POLICE, PROVIDER, settlement
@@ -39,8 +37,8 @@ Row = dict[str, Any]
 
 async def attention(origin: Origin, *, only_p0: bool = False, limit: int = 200) -> list[Row]:
     """The whole list, page after page."""
-    serving: Any = SimpleNamespace(database=origin.database)
-    door = Attention(serving, AUTHORITY, (Source("referral", "routed", origin_waits),))
+    held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
+    door = Attention(held, (Source("referral", "routed", origin_waits),))
     who = Identity(HOTLINE, Role.VIEWER, "hotline", True, ACTOR)
     found: list[Row] = []
     cursor = None

@@ -126,7 +126,7 @@ async def test_what_was_handed_over_is_drafted_and_stands_on_the_list_until_it_i
     await hotlines.receive(granted(referral_id))
     assert await waiting(hotlines, referral_id) == [(("handed_over",), "file")]
     answer = await prompt.client.get(path.format(referral_id), headers=headers)
-    assert derived_from(ReferralSubmission.model_validate(answer.json())) == [referral_id]
+    assert derived_from(ReferralSubmission.model_validate(answer.json()).model_dump(mode="json")) == [referral_id]
     assert await revealed(hotlines, referral_id) == 1
     for headers, status in ((asking(HOTLINE, role=Role.ANALYST), 404), (asking(OTHER_HOTLINE, role=Role.AUDITOR), 403)):
         assert (await prompt.client.get(path.format(referral_id), headers=headers)).status_code == status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -94,6 +95,6 @@ def entered(router: APIRouter, path: str, method: str = "POST") -> str:
 
 @pytest.mark.parametrize("api", [services.hotline.api, services.industry.api], ids=["hotline", "industry"])
 def test_a_filing_enters_its_own_service_first(api: Any) -> None:
-    router = api.referrals_router(None, lambda: None)
+    router = api.referrals_router(SimpleNamespace(serving=SimpleNamespace(identified=lambda: None)))
     assert {entered(router, f"/v1/referrals{end}") for end in ("", ":batch")} == {api.__name__}
     assert entered(router, "/v1/referrals", "GET") == "shared.party.origin.api.routes"

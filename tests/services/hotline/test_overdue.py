@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from services.hotline.domain import AUTHORITY
 from shared.contracts.items import ItemAnswer
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
@@ -20,8 +18,8 @@ from shared.runtime.http.identity import Identity
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import NoticeAction
-from tests.services.doors import ACTOR
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.doors import ACTOR, serving
+from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_answers_kept import answered, applied
 from tests.services.hotline.test_attention import declined, notice_of
 from tests.shared.routing.test_clocks import SAMPLE_LAW
@@ -39,9 +37,9 @@ async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 
     timers = Timers(origin.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
     while await timers.look():
         pass
-    serving: Any = SimpleNamespace(database=origin.database)
+    held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
     sources = (Source("referral", "routed", origin_waits), overdue(clock, Subject.OFFER))
-    door, who = Attention(serving, AUTHORITY, sources), Identity(HOTLINE, Role.VIEWER, "hotline", True, ACTOR)
+    door, who = Attention(held, sources), Identity(HOTLINE, Role.VIEWER, "hotline", True, ACTOR)
     found: list[dict[str, Any]] = []
     cursor = None
     while True:

@@ -7,7 +7,7 @@ import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -81,7 +81,8 @@ async def url(database: Database) -> AsyncIterator[str]:
     async def identified(_: Request) -> Identity:
         return Identity(HOTLINE, Role.MACHINE, "hotline", exercise=True, actor="0a" * 16)
 
-    app = create_app("sample", [referrals_router(origin.api, identified)])
+    api = replace(origin.api, serving=replace(origin.api.serving, identified=identified))
+    app = create_app("sample", [referrals_router(api)])
     port = free_port()
     async with origin.intake.running():
         serving = asyncio.create_task(serve_http(app, "127.0.0.1", port))

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.api import notices_router, work_router
+from services.industry.api import notice_routes, notices_router
+from shared.party.work_items.api import work_items_router
 from tests.services.databases import endpoint_fixture, migrated
 from tests.services.doors import door, serving
 from tests.services.industry.provider import KEK, Providers
@@ -46,5 +47,5 @@ async def began_anew(world: World) -> None:
 @pytest.fixture
 async def client(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
     on = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
-    async with door(notices_router(on), work_router(on)) as opened:
+    async with door(notices_router(on), work_items_router(notice_routes(on))) as opened:
         yield opened

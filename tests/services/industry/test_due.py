@@ -9,12 +9,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.industry.domain import AUTHORITY
 from shared.exchange.timers import to_time
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
-from shared.party.webhooks import feed_routers
+from shared.party.webhooks import party_routers
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.timers.store import read_due
@@ -59,7 +58,7 @@ async def pages(
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     held = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
-    async with door(*feed_routers(held, AUTHORITY)) as http:
+    async with door(*party_routers(held)) as http:
         while True:
             wanted = {"limit": str(limit), "subject": subject and str(subject), "cursor": cursor}
             query = {name: value for name, value in wanted.items() if value is not None}
@@ -141,7 +140,7 @@ async def test_what_is_overdue_stays_in_it_and_comes_first(
 
 async def test_a_cursor_that_was_made_up_and_a_role_that_only_applies_are_refused(providers: Providers) -> None:
     held = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
-    async with door(*feed_routers(held, AUTHORITY)) as http:
+    async with door(*party_routers(held)) as http:
         wrong = await http.get("/v1/due", params={"cursor": "AAAA"}, headers=asking(PROVIDER))
         assert (wrong.status_code, wrong.json()["code"]) == (400, "cursor_invalid")
         forbidden = await http.get("/v1/due", headers=asking(PROVIDER, role=Role.SERVICE))

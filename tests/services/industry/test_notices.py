@@ -27,7 +27,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.domain import Page
+from shared.party.recipient.domain import ItemAct, Page
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope
@@ -291,7 +291,7 @@ async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Provi
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.receive(notice_withdrawn(notice_id))
         with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(seen, NoticeState.ACTIONED, TOLD, sealed=None, at=AT)
+            await notices.act(ItemAct(seen, NoticeState.ACTIONED, TOLD), AT)
     shown = await providers.show(notice_id)
     assert (shown["state"], shown["items"]) == ("withdrawn", None)
 
@@ -304,7 +304,7 @@ async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Prov
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.act("acknowledge", None, notice_id)
         with pytest.raises(Refused, match="state_forbids"):
-            await notices.act(seen, NoticeState.ACTIONED, TOLD, sealed=None, at=AT)
+            await notices.act(ItemAct(seen, NoticeState.ACTIONED, TOLD), AT)
     assert (await providers.show(notice_id))["state"] == "acknowledged"
 
 

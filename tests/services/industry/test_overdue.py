@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 from deploy.policy import sample_policy
-from services.industry.domain import AUTHORITY
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock, rfc3339
@@ -22,8 +20,8 @@ from shared.runtime.http.identity import Identity
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
 from tests.services.deliveries import AT, HOTLINE, PROVIDER, issued, notice_withdrawn
-from tests.services.doors import ACTOR
-from tests.services.industry.provider import APPLYING, Providers
+from tests.services.doors import ACTOR, serving
+from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_notices import ACTION
 from tests.shared.routing.test_clocks import SAMPLE_LAW, policy
 
@@ -64,8 +62,8 @@ class Virtual:
 
     async def listed(self, subject: UUID, *, limit: int = 3, rank_max: int = 1) -> list[dict[str, Any]]:
         """Of what needs a person of the provider, page after page, what is about the subject."""
-        serving: Any = SimpleNamespace(database=self.providers.database)
-        door = Attention(serving, AUTHORITY, (overdue(self.clock, Subject.NOTICE),))
+        held = serving(self.providers.database, "industry", kek=KEK, directory=self.providers.directory)
+        door = Attention(held, (overdue(self.clock, Subject.NOTICE),))
         who = Identity(PROVIDER, Role.VIEWER, "industry", True, ACTOR)
         found: list[dict[str, Any]] = []
         cursor = None

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from deploy.devstack.stack import DevStack
-from deploy.site.databases import prepare_databases
+from deploy.site.access import prepare_databases
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from tests.services.isolation.matrix import EACH_ADDED

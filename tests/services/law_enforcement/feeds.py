@@ -14,7 +14,6 @@ import asyncpg
 import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.domain import AUTHORITY
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
@@ -105,7 +104,7 @@ async def opened(endpoint: DatabaseEndpoint, *, listens: bool = True, pool_size:
     listener = Watched(database)
     database.tell_numbered = listener.tell
     stood = serving(database, "law_enforcement", kek=KEK, directory=directory(), listener=listener)
-    async with door(events_router(stood, AUTHORITY)) as http:
+    async with door(events_router(stood)) as http:
         made = Door(database, http, listener)
         if listens:
             with FeedListener.place(listener, made.party, above=0) as listening:

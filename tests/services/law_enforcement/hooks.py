@@ -12,13 +12,12 @@ from typing import Any
 import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.domain import AUTHORITY
 from shared.envelope.webhooks import verify_webhook
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.webhooks import feed_routers
+from shared.party.webhooks import party_routers
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases, SendingPlaces
@@ -128,6 +127,6 @@ async def party(endpoint: DatabaseEndpoint, rules: AddressRules | None = None) -
     database, rules = Database(endpoint.service_url, pool_size=4), rules or AddressRules()
     keep_sent(database, "law_enforcement")
     stood = replace(serving(database, "law_enforcement", kek=KEK, directory=directory()), address_rules=rules)
-    async with door(*feed_routers(stood, AUTHORITY)) as http:
+    async with door(*party_routers(stood)) as http:
         yield Party(database, http, rules)
     await database.close()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.law_enforcement.domain import AUTHORITY
 from shared.contracts.answers import Acceptance, Declination
 from shared.exchange.act import CaseState, Subject
 from shared.kernel.authority import Role
@@ -23,8 +21,8 @@ from shared.party.waiting import AttentionPage
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import CaseDeclineReason
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, offered, withdrawn
-from tests.services.doors import ACTOR, as_told
-from tests.services.law_enforcement.agency import Agencies
+from tests.services.doors import ACTOR, as_told, serving
+from tests.services.law_enforcement.agency import KEK, Agencies
 
 P0 = "p0_child_at_risk"
 
@@ -48,10 +46,10 @@ async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID
 
 
 async def attention(agencies: Agencies, *, party: str = AGENCY, cursor: str | None = None) -> AttentionPage:
-    serving: Any = SimpleNamespace(database=agencies.database)
+    held = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
 
     look = partial(items_waiting, subject=Subject.CASE)
-    door = Attention(serving, AUTHORITY, (Source("case", CaseState.OFFERED, look),))
+    door = Attention(held, (Source("case", CaseState.OFFERED, look),))
     who = Identity(party, Role.VIEWER, "law_enforcement", True, ACTOR)
     return await door.page(who, cursor, rank_max=1, limit=2)
 

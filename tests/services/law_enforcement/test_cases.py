@@ -27,7 +27,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.recipient.domain import Page
+from shared.party.recipient.domain import ItemAct, Page
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope
@@ -281,7 +281,7 @@ async def test_two_acts_at_once_have_two_numbers(agencies: Agencies) -> None:
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
         await agencies.act("outcome", reported(CaseOutcome.REFERRED), referral_id)
         with pytest.raises(Refused, match="state_forbids"):
-            await cases.act(seen, CaseState.ONGOING, reported(CaseOutcome.ARREST), sealed=None, at=AT)
+            await cases.act(ItemAct(seen, CaseState.ONGOING, reported(CaseOutcome.ARREST)), AT)
     assert (await agencies.show(referral_id))["outcome"] == "referred"
 
 
@@ -321,7 +321,7 @@ async def test_a_case_that_moved_meanwhile_is_not_moved_again(agencies: Agencies
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
         await agencies.receive(withdrawn(referral_id))
         with pytest.raises(Refused, match="state_forbids"):
-            await cases.act(seen, CaseState.ACCEPTED, accepted(referral_id), sealed=None, at=AT)
+            await cases.act(ItemAct(seen, CaseState.ACCEPTED, accepted(referral_id)), AT)
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
 
 
@@ -334,7 +334,7 @@ async def test_two_reports_at_once_do_not_overwrite_each_other(agencies: Agencie
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
         await agencies.act("outcome", reported(CaseOutcome.ARREST), referral_id)
         with pytest.raises(Refused, match="state_forbids"):
-            await cases.act(seen, CaseState.CLOSED, accepted(referral_id), sealed=None, at=AT)
+            await cases.act(ItemAct(seen, CaseState.CLOSED, accepted(referral_id)), AT)
     assert (await agencies.show(referral_id))["state"] == "ongoing"
 
 

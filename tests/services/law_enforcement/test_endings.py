@@ -22,8 +22,8 @@ from shared.runtime.database.erasures import journal_endings
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import ApiKeys, issue_key, keep_key, key_hash, revoke_key
-from shared.runtime.instance import endings
-from shared.runtime.instance.endings import hold
+from shared.runtime.instance import parts
+from shared.runtime.instance.parts import hold
 from tests.services.deliveries import AGENCY, directory
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.hooks import Party, party
@@ -136,7 +136,7 @@ async def test_a_journal_that_cannot_be_written_is_tried_again(world: World, mon
     async with world.database.transaction() as session:
         await revoke_key(session.driver, key_hash(revoked), CLOCK.now())
     assert not await world.opens(revoked)
-    monkeypatch.setattr(endings, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(parts, "LOOK_EVERY_S", 0.01)
     tried = [Unavailable("erasure_journal_unwritable"), Refused("erasure_journal_altered"), ZeroDivisionError()]
 
     async def fails(database: Database) -> int:
@@ -144,8 +144,8 @@ async def test_a_journal_that_cannot_be_written_is_tried_again(world: World, mon
             raise tried.pop(0)
         return await journal_endings(database)
 
-    monkeypatch.setattr(endings, "journal_endings", fails)
-    keeping = asyncio.create_task(endings.keep_journalling(world.database))
+    monkeypatch.setattr(parts, "journal_endings", fails)
+    keeping = asyncio.create_task(parts.keep_journalling(world.database))
 
     async def noted() -> bool:
         return world.path.exists() and world.lines() == [("ended", "api_key")]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.law_enforcement.domain import AUTHORITY
 from shared.contracts.answers import Acceptance, Declination
 from shared.contracts.base import Contract
 from shared.contracts.holds import Claim, HandOver
@@ -26,8 +23,8 @@ from shared.runtime.http.identity import Identity
 from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import CaseDeclineReason
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
-from tests.services.doors import ACTOR
-from tests.services.law_enforcement.agency import Agencies
+from tests.services.doors import ACTOR, serving
+from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.shared.routing.test_clocks import SAMPLE_LAW
 
 P0, HOUR = "p0_child_at_risk", timedelta(hours=1)
@@ -62,9 +59,9 @@ async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:
 
 
 async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> Waiting | None:
-    serving: Any = SimpleNamespace(database=agencies.database)
+    held = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
     look = partial(cases_waiting, now=lambda: at)
-    door = Attention(serving, AUTHORITY, (Source("case", CaseState.OFFERED, look),))
+    door = Attention(held, (Source("case", CaseState.OFFERED, look),))
     who = Identity(AGENCY, Role.VIEWER, "law_enforcement", True, ACTOR)
     page = await door.page(who, None, rank_max=0, limit=200)
     return next((each for each in page.items if each.subject == referral_id), None)

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from services.law_enforcement.api import cases_router
-from services.law_enforcement.domain import AUTHORITY
 from shared.contracts.answers import Declination, WithdrawalAnswer
 from shared.contracts.holds import HoldEndedClear, HoldRequest
 from shared.contracts.referral import ReferralRecord
@@ -91,7 +90,6 @@ async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
     policy = PolicyIndex(POLICY | {"instruments": [ASKED_BY]}, "f" * 64, TREE)
     routes = PreservationRoutes(
         serving=of,
-        authority=AUTHORITY,
         track=Track.OFFER,
         documents=lambda: Documents(agencies.directory, policy),
         preservations=PostgresPreservations,

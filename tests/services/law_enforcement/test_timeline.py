@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from services.law_enforcement.domain import AUTHORITY
 from services.law_enforcement.store import case_words
 from shared.contracts.answers import Acceptance
 from shared.kernel.authority import Role
@@ -27,7 +26,7 @@ async def got(
     agencies: Agencies, subject: UUID, *, party: str = AGENCY, role: Role = Role.VIEWER, status: int = 200, **query: int
 ) -> Any:
     held = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
-    async with door(timelines_router(held, AUTHORITY, {"inbox": case_words})) as http:
+    async with door(timelines_router(held, {"inbox": case_words})) as http:
         answer = await http.get(f"/v1/inbox/{subject}/timeline", params=query, headers=asking(party, role=role))
     assert (answer.status_code, DESCRIBED.differences(answer)) == (status, [])
     return answer.json()

@@ -13,9 +13,9 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.operator.state import SchemaState, check_schemas, migrate_schemas
-from deploy.site.databases import prepare_databases
+from deploy.site.access import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
-from deploy.site.kinds import KINDS
+from deploy.site.settings import KINDS
 from services.hotline.app import build
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7

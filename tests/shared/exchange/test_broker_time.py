@@ -16,7 +16,7 @@ from shared.exchange.senders import AHEAD_MAX
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.kafka.records import to_record
+from shared.runtime.kafka.reader import to_record
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World, world
 from tests.support.forging import forged

@@ -32,14 +32,14 @@ def test_a_draft_states_what_was_handed_over_and_can_be_filed(example: Path) -> 
     assert drafted.model_dump(exclude=named | {"exercise"}) == handed.model_dump(exclude=named)
     kept = [each.model_dump(exclude={"n": True, "locator": {"cut"}}) for each in handed.items]
     assert [each.model_dump() for each in drafted.items] == kept
-    assert (drafted.external_ref, derived_from(drafted)) == (str(FIRST), [FIRST])
+    assert (drafted.external_ref, derived_from(drafted.model_dump(mode="json"))) == (str(FIRST), [FIRST])
 
 
 def test_of_a_chain_the_last_is_named_and_of_many_correlations_the_last_is_left_out() -> None:
     others: list[JsonValue] = [{"system": "iwf", "ref": f"r{n}"} for n in range(7)]
     before: list[JsonValue] = [{"system": "causeway", "ref": str(uuid7())}]
     drafted = draft(FIRST, record(correlations=[*before, *others]), exercise=False)
-    assert derived_from(drafted) == [FIRST]
+    assert derived_from(drafted.model_dump(mode="json")) == [FIRST]
     assert len(drafted.correlations) == 8
     assert not drafted.exercise
     full = draft(FIRST, record(correlations=[*others, {"system": "iwf", "ref": "r7"}]), exercise=True)
@@ -49,4 +49,4 @@ def test_of_a_chain_the_last_is_named_and_of_many_correlations_the_last_is_left_
 @pytest.mark.parametrize("ref", ["x", str(FIRST).upper(), FIRST.hex])
 def test_what_is_no_id_as_we_spell_it_is_no_relation(ref: str) -> None:
     said: list[JsonValue] = [{"system": CorrelationSystem.CAUSEWAY.value, "ref": ref}]
-    assert derived_from(record(correlations=said)) == list[UUID]()
+    assert derived_from({"correlations": said}) == list[UUID]()

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from lxml import etree
 
-from shared.formats.ts103120 import CORE, Endpoint, Flow, Step, written
+from shared.formats.ts103120 import Endpoint, Flow, Step, written
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 IMPORTS = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">
@@ -114,7 +114,10 @@ Mutation = Callable[[Random, etree._Element], None]
 
 def _unknown_child(random: Random, tree: etree._Element) -> None:
     above = random.choice([each for each in tree.iter() if len(each)])
-    above.insert(random.randrange(len(above) + 1), etree.Element(f"{{{CORE}}}Unlisted{random.randrange(10**6)}"))
+    above.insert(
+        random.randrange(len(above) + 1),
+        etree.Element(f"{{http://uri.etsi.org/03120/common/2019/10/Core}}Unlisted{random.randrange(10**6)}"),
+    )
 
 
 def _renamed(random: Random, tree: etree._Element) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,11 +22,9 @@ from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
-from shared.runtime.database.transactions import Database
-from shared.runtime.http.acts import Acts
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.positions import BASE
-from tests.services.doors import asking, door, identified_as
+from tests.services.doors import asking, door, serving
 from tests.shared.guard.hostile import JSON, Hostile, hostile
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import world
@@ -55,21 +54,16 @@ def hotline() -> httpx.AsyncClient:
     async def checked_here(posted: Posted) -> Checked:
         return check_posted(posted, documents)
 
+    on = serving(cast(Any, None), "hotline", kek=cast(Any, None), directory=documents.directory)
     api = OriginApi(
-        cast(Database, None),
-        cast(Acts, None),
-        intake,
+        serving=replace(on, clock=clock),
+        intake=intake,
         checking=checked_here,
-        owe=lambda *_: None,
         alarms=alarms,
-        authority=AUTHORITY,
-        directory=lambda: documents.directory,
         documents=lambda: documents,
-        kek=cast(Any, None),
-        clock=clock,
         instance="hotline",
     )
-    return door(referrals_router(api, identified_as("hotline")))
+    return door(referrals_router(api))
 
 
 async def checked(hotline: httpx.AsyncClient, request: Hostile) -> httpx.Response:

@@ -156,6 +156,17 @@ def test_a_gap_goes_back_at_once_and_seldom() -> None:
         assert (lane.sent == through) is is_back, seconds
 
 
+def test_a_gap_behind_the_noted_pointer_goes_back_as_well() -> None:
+    """The relay notes its appends late."""
+    for through, is_back in ((4, True), (7, True), (8, False), (9, False)):
+        outgoing = streams(sent=4)
+        apply(outgoing, statement(through, has_gap=True), now=after(1))
+        lane = outgoing.lanes[ORDINARY]
+        assert (lane.sent, lane.returned_at == after(1)) == (4, is_back), "no number lies in a gap behind the last"
+    apply(outgoing := streams(sent=4), statement(4, has_gap=True), reader=Reader.AUDIT)
+    assert outgoing.lanes[ORDINARY].returned_at is None
+
+
 def test_a_gap_before_a_p0_goes_back_every_two_seconds() -> None:
     outgoing = streams()
     lane = outgoing.lanes[ORDINARY]

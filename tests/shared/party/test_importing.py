@@ -13,22 +13,16 @@ from starlette.responses import Response
 
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
+from shared.party.origin.api.bodies import CheckRefused
 from shared.party.origin.console import imports
-from shared.party.origin.console.filing import Looked
-from shared.party.origin.console.imports import LINES_MAX, TABLE_LINES_MAX, as_rows, lines_of, looked
+from shared.party.origin.console.imports import LINES_MAX, TABLE_LINES_MAX, as_rows, come_to, lines_of
 from shared.party.origin.domain import Reply
 from shared.runtime.console.asked import Asked
 from shared.runtime.http.identity import Identity
 
 PARTY = "hotline-be.example"
 HEAD = "external_ref,incident_kind"
-
-
-class Allowing:
-    """Lets everybody file."""
-
-    def require(self, *_: object, **__: object) -> None:
-        pass
+PROBLEM = {"type": "/problems/any", "title": "said", "status": 422}
 
 
 class Pages:
@@ -53,6 +47,8 @@ class Intake:
         self.filed: list[str] = []
         self.answers: dict[bytes, Reply] = {}
 
+    def require_filing(self, _: Identity) -> None: ...
+
     async def file_spelt(self, _: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
         assert route.endswith(":batch")
         if key not in self.answers:
@@ -62,7 +58,7 @@ class Intake:
 
     def _one(self, reference: str) -> Mapping[str, object]:
         if reference in self.filed:
-            return {"status": 409, "problem": {"code": "external_ref_exists", "title": "filed before"}}
+            return {"status": 409, "problem": PROBLEM | {"code": "external_ref_exists"}}
         self.filed.append(reference)
         return {"status": 202, "referral_id": str(UUID(int=len(self.filed))), "state": "routed"}
 
@@ -85,7 +81,7 @@ def intake() -> Intake:
 
 async def go_on(intake: Intake, form: Mapping[str, str]) -> imports.Progress:
     pages = Pages()
-    door = imports.ImportPages(pages, intake, authority=Allowing())  # type: ignore[arg-type]
+    door = imports.ImportPages(pages, intake)  # type: ignore[arg-type]
     await door._go_on(asked(form))
     progress = pages.views["progress"]
     assert isinstance(progress, imports.Progress)
@@ -139,9 +135,9 @@ def test_each_column_of_a_line_that_is_wrong_is_named_with_what_helps() -> None:
         {"field": "/observed_at", "rule": "instant_form"},
         {"field": "/media_kind", "rule": "enum", "expected": "'image' or 'video'"},
     ]
-    problem = {"code": "fields_invalid", "title": "invalid", "errors": broken}
-    told = Looked.model_validate({"ok": False, "problem": problem})
-    (found,) = looked(lines_of(f"{HEAD}\na,csam", PARTY, exercise=True), [told])
+    problem = PROBLEM | {"code": "fields_invalid", "errors": broken}
+    told = CheckRefused.model_validate({"index": 0, "ok": False, "problem": problem})
+    (found,) = come_to(lines_of(f"{HEAD}\na,csam", PARTY, exercise=True), [told])
     assert [at for at, _ in found.wrong] == ["observed_at", "media_kind"]
     assert "2026-05-11T12:00:00Z" in found.wrong[0][1]
     assert "image" in found.wrong[1][1]

@@ -72,9 +72,12 @@ async def test_whoever_takes_waits_for_the_next() -> None:
 
 
 @pytest.mark.timing
-async def test_requests_that_come_one_upon_another_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alarms, "GATHER_S", 0.3)
-    monkeypatch.setattr(alarms, "GATHER_S_MAX", 60.0)
+@pytest.mark.parametrize("wait", ["GATHER_S", "PAUSE_S"])
+async def test_requests_that_come_soon_after_each_other_or_after_answers_are_taken_together(
+    wait: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarms, "GATHER_S", 0.0)
+    monkeypatch.setattr(alarms, wait, 0.3)
     way = Way(100)
     enter(way, asked(A))
     taking = asyncio.create_task(way.take(100))
@@ -84,14 +87,21 @@ async def test_requests_that_come_one_upon_another_are_taken_together(monkeypatc
     assert len(await taking) == 4
 
 
-@pytest.mark.parametrize(("first", "gather_s_max"), [(alarms.GATHERED_MAX, 60.0), (1, 0.0)])
-async def test_what_is_many_or_has_waited_long_waits_for_no_other(
-    first: int, gather_s_max: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.timing
+async def test_a_request_after_a_pause_waits_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarms, "PAUSE_S", 0.3)
+    way = Way(100)
+    taking = asyncio.create_task(way.take(100))
+    await asyncio.sleep(0.4)
+    enter(way, asked(A))
+    await asyncio.sleep(0.1)
+    assert taking.done()
+
+
+async def test_many_wait_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alarms, "GATHER_S", 60.0)
-    monkeypatch.setattr(alarms, "GATHER_S_MAX", gather_s_max)
     way = Way(500)
-    enter(way, asked(A, first))
+    enter(way, asked(A, alarms.GATHERED_MAX))
     assert len(await asyncio.wait_for(way.take(100), 30)) == 1
 
 

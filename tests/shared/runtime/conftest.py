@@ -13,8 +13,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import NewTopic
 
 from deploy.devstack.stack import DevStack
-from deploy.site.access import admin_client
-from deploy.site.databases import prepare_databases
+from deploy.site.access import admin_client, prepare_databases
 from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import upgrade

@@ -77,6 +77,11 @@ def _enter_anywhere(incoming: Incoming, place: Any, fit: Fit) -> Fit:
     return Fit.ENTER if is_unknown else fit
 
 
+def _take_again(incoming: Incoming, place: Any, fit: Fit) -> Fit:
+    is_last = place.incarnation == incoming.incarnation and place.number == incoming.lanes[place.lane].through
+    return Fit.TAKE if is_last else fit
+
+
 def _without_opening(*reasons: Opening) -> Any:
     original = acks._Statement.open
 
@@ -223,6 +228,9 @@ def no_waiting_reply(outgoing: Any, at: Any) -> None:
 
 CONTROLS: dict[str, Control] = {
     "4 records are taken in order": Control({M + "streams.Incoming.fit": _fit(_take_any)}, is_soon=True),
+    "4 a record that comes twice is dropped": Control(
+        {M + "streams.Incoming.fit": _fit(_take_again)}, "late", is_soon=True
+    ),
     "5 an incarnation is entered at number 1": Control(
         {M + "streams.Incoming.fit": _fit(_enter_anywhere)}, "restore", is_soon=True
     ),

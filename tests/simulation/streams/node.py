@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from shared.messaging import incarnations, reception, relay, sending, upkeep
-from shared.messaging.acks import Ack, LaneAck
+from shared.messaging.acks import Ack
 from shared.messaging.exceptions import Named, OutcomeKind
 from shared.messaging.incarnations import Head
 from shared.messaging.ports import Draft, OperatorKind, OperatorLine
 from shared.messaging.reception import Arrived
-from shared.messaging.relay import AppendWatch
+from shared.messaging.relay import Append, AppendWatch, HandedSegments
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment
 from shared.messaging.streams import LANES, Lane, Pair, Role
 from tests.simulation.streams import idle
+from tests.simulation.streams.lies import lie
 from tests.simulation.streams.partitions import AUDIT
 from tests.simulation.streams.toy import POISON, TABLES, Body, Own, Toy
 from tests.support.messaging_memory import MemoryDatabase, MemoryTx
@@ -42,14 +43,22 @@ def drive(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 class Node:
-    """An instance. `journal`: its erasures, kept outside its database: by subject, whether it was withdrawn."""
+    """An instance. `journal`: its erasures, kept outside its database: by subject, whether it was withdrawn.
+
+    `unnoted`: by stream, what its relay has appended since it moved the pointer. Only the mood `late` lets it grow.
+    """
 
     def __init__(self, world: World, name: str, peers: tuple[str, ...]) -> None:
         self.world, self.name, self.peers = world, name, peers
         self.db = MemoryDatabase(*TABLES)
         self.db.tables["state"] |= {"version": 1, "document": 0, "feed": (world.new_id(), 0)}
         self.journal: dict[tuple[str, UUID], bool] = {}
-        self.watch = AppendWatch()
+        self.forget_appends()
+
+    def forget_appends(self) -> None:
+        """What the process remembers of its appends goes with it."""
+        self.watch, self.handed = AppendWatch(), HandedSegments()
+        self.unnoted: dict[tuple[str, Lane], Append] = {}
 
     @property
     def document(self) -> int:
@@ -73,6 +82,9 @@ class Node:
             toy = Toy(self)
             toy.scope = Scope(self.name, AUDIT, tx, toy, toy, self.world, self.world.new_id, self.world.now)
             yield toy
+        if self.world.mood == "late":
+            for segment in toy.scope.finished:
+                self.handed.add(segment)
 
     def note_segments(self, tx: MemoryTx, segments: Sequence[Segment]) -> None:
         self.world.note_segments(segments)
@@ -86,7 +98,7 @@ class Node:
 
         `is_blind`: the log has lost the records that would tell.
         """
-        self.watch = AppendWatch()
+        self.forget_appends()
         with self.transaction() as toy:
             for (owner, subject), is_withdrawn in list(self.journal.items()):
                 drive(toy.erase_one(owner, subject, is_withdrawn=is_withdrawn))
@@ -129,19 +141,40 @@ class Node:
     # The log.
     def relay(self, peer: str, lane: Lane, *, is_crash: bool = False) -> bool:
         """Append the next records of a stream. `is_crash`: a part is appended and nothing is noted."""
-        with self.db.transaction() as tx:
-            batch = drive(relay.load_next(tx, peer, lane))
+        batch = self.handed.take(peer, lane, self.world.now)
+        is_handed = batch is not None
+        if batch is None:
+            if not self.note_appended(peer, lane):
+                return True
+            with self.db.transaction() as tx:
+                batch = drive(relay.load_next(tx, peer, lane))
         if batch is None:
             return False
         if is_crash:
             kept = batch.records[: self.world.rng.randint(0, len(batch.records))]
             if kept:
                 drive(self.world.log.append(batch.topic, lane, kept))
+            self.handed, self.unnoted = HandedSegments(), {}
             return True
         has_lost = drive(relay.append(self.world.log, self.watch, batch))
-        with self.db.transaction() as tx:
-            drive(relay.note_appended(tx, batch, has_lost=has_lost, now=self.world.now))
+        before = self.unnoted.get((peer, lane), batch)
+        self.unnoted[peer, lane] = batch._replace(sent_before=before.sent_before, since=before.since)
+        if self.world.mood == "late":
+            self.handed.appended[peer, lane] = batch.records[-1].place
+        if has_lost or not is_handed or self.world.rng.random() < 0.3:
+            self.note_appended(peer, lane, has_lost=has_lost)
         return True
+
+    def note_appended(self, peer: str, lane: Lane, *, has_lost: bool = False) -> bool:
+        """Move the pointer of a stream behind what was appended; return False if the tables say otherwise."""
+        batch = self.unnoted.pop((peer, lane), None)
+        if batch is None:
+            return True
+        with self.db.transaction() as tx:
+            is_moved = drive(relay.note_appended(tx, batch, has_lost=has_lost, now=self.world.now))
+        if not is_moved:
+            self.handed.forget(peer, lane)
+        return is_moved
 
     def copy(self, peer: str) -> None:
         """Append the copies that audit lacks."""
@@ -166,7 +199,7 @@ class Node:
             if not records and not was_stopped:
                 return False
             read = drive(reception.receive_batch(toy.scope, pair, lane, records=records, exceptions_max=FULL))
-            after = self.db.tables["incoming"][pair].lanes[lane]
+        after = self.db.tables["incoming"][pair].lanes[lane]
         self.note_openings()
         self.world.count["stops"] += after.is_stopped and not was_stopped
         return read > 0
@@ -188,34 +221,11 @@ class Node:
         if ack is None:
             return
         if self.world.liar == self.name and peer != AUDIT and self.world.rng.random() < 0.7:
-            ack = self.lie(ack)
+            ack = lie(self.world, ack)
         at = self.world.log.put(topic, Lane.URGENT, [ack])
         if self.watch.note(topic, Lane.URGENT, at):
             with self.db.transaction() as tx:
                 drive(relay.note_lost_tail(tx, peer, Lane.URGENT))
-
-    def lie(self, ack: Ack) -> Ack:
-        """Return an acknowledgement that states nonsense."""
-        rng, world = self.world.rng, self.world
-        draw, owner = rng.random(), world.nodes[ack.pair.writer].db.tables["outgoing"].get(self.name)
-        nonce = ack.nonce or world.new_id()
-        urgent, ordinary = ack.lanes
-        if draw < 0.2:
-            return replace(ack, nonce=nonce, incarnation=world.new_id())
-        if draw < 0.5:
-            lanes = [
-                LaneAck(rng.randint(0, 30), rng.randbytes(32), rng.random() < 0.2, rng.random() < 0.6) for _ in LANES
-            ]
-        elif draw < 0.6:
-            return replace(ack, nonce=nonce, closed=owner.incarnation if owner else None)
-        elif draw < 0.9:
-            lanes = [
-                said._replace(through=rng.randint(0, said.through) * (rng.random() < 0.5), is_full=False, has_gap=True)
-                for said in ack.lanes
-            ]
-        else:
-            lanes = [said._replace(is_full=True, has_gap=False) for said in (urgent, ordinary)]
-        return replace(ack, nonce=nonce, lanes=(lanes[0], lanes[1]))
 
     # Timers.
     def tend(self, *, is_idle: bool = False) -> None:

@@ -39,6 +39,8 @@ _DRIVING: Final = ("node", "auditor")
 _STREAMS: Final = "SELECT DISTINCT peer, incarnation, lane FROM segment ORDER BY peer, incarnation, lane"
 _KNOWN: Final = "SELECT DISTINCT addressee FROM incarnation WHERE writer = $1 ORDER BY addressee"
 _RESYNC: Final = "SELECT peer FROM resync_state ORDER BY peer"
+#: Columns that PostgreSQL computes.
+_GENERATED: Final = frozenset({"record_bytes"})
 
 
 def drive(work: Coroutine[Any, Any, Result]) -> Result:
@@ -181,7 +183,9 @@ class SqlDatabase:
             drive(connection.execute(text))
             for table in TABLES:
                 if rows := dump[table]:
-                    drive(connection.copy_records_to_table(table, records=rows, columns=list(rows[0].keys())))
+                    columns = sorted({*rows[0].keys()} - _GENERATED)
+                    records = [tuple(row[name] for name in columns) for row in rows]
+                    drive(connection.copy_records_to_table(table, records=records, columns=columns))
         self.tables.update({name: dict(dump[name]) for name in self._names})
 
     def _read(self, name: str) -> Table:

@@ -28,7 +28,7 @@ PEERS = {"H": ("R", "R2"), "R": ("H",), "R2": ("H",)}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 #: Seconds for which a decision by the document before still holds.
 GRACE_S = 60
-MOODS = ("any", "restore", "tail", "version", "erasure", "hostile")
+MOODS = ("any", "restore", "tail", "version", "erasure", "hostile", "late")
 
 
 @dataclass(slots=True)

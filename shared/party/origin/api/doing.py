@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -19,14 +19,11 @@ from shared.contracts.questions import Reply as Answer
 from shared.contracts.questions import Verdict
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.transfers import Transferring
-from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents
 from shared.guard import parse_body
-from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
-from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.party.beside import PostedBody, ReadList, read_list, refused_is_owed
 from shared.party.origin.api.bodies import parsed
@@ -60,9 +57,8 @@ from shared.party.origin.use_cases.questions import (
 from shared.party.origin.use_cases.referrals import Acting, Withdrawal, withdraw_referral
 from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.questions.store import PostgresQuestions
-from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.http.acts import Acts
+from shared.party.serving import Serving
+from shared.runtime.database.transactions import Session
 from shared.runtime.http.edge import read_json, read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import PROBLEM_JSON
@@ -76,26 +72,19 @@ Doing = Callable[[Session], Awaitable[Contract]]
 Changed = Callable[[Acting], Awaitable[AmendedReferral]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginApi:
     """What an origin's doors do with a request, whichever service it came in at.
 
-    `owe` charges a party for work. `then` are the documents of a time, as known now; those of now where nobody knows
+    `then` are the documents of a time, as known now; those of now where nobody knows
     others.
     """
 
-    database: Database
-    acts: Acts
+    serving: Serving
     intake: Intake
-    _: KW_ONLY
     checking: Checking
-    owe: Callable[[str, int], None]
     alarms: Alarms
-    authority: Authority
-    directory: Callable[[], DirectoryIndex]
     documents: Callable[[], Documents]
-    kek: KeyEncryptionKey
-    clock: Clock
     instance: str
     then: Callable[[datetime], Documents] | None = None
 
@@ -122,12 +111,12 @@ class OriginApi:
         wanted = takes or act.takes
         said = None if wanted is None else read_model(wanted, await read_json(request))
         doing = self.doing(act, referral_id, said, identity=identity)
-        return await self.acts.once(request, identity, act.name, roles=act.roles, act=doing)
+        return await self.serving.acts.once(request, identity, act.name, roles=act.roles, act=doing)
 
     async def change(self, act: Act, request: Request, identity: Identity, *, wanted: Changed) -> Response:
         """Change what the party has filed, once for the request's idempotency key."""
         doing = self.changing(wanted, identity)
-        return await self.acts.once(request, identity, act.name, roles=act.roles, act=doing)
+        return await self.serving.acts.once(request, identity, act.name, roles=act.roles, act=doing)
 
     def doing(self, act: Act, referral_id: UUID, said: Contract | None, *, identity: Identity) -> Doing:
         """What does this act within a transaction, with these words of it."""
@@ -145,6 +134,10 @@ class OriginApi:
 
         return change
 
+    def require_filing(self, identity: Identity) -> None:
+        """Raises `Refused("forbidden")` for whoever may not file."""
+        self.serving.authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
+
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
         kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
@@ -153,19 +146,19 @@ class OriginApi:
 
     async def checked(self, identity: Identity, body: bytes, kind: str | None, *, encoding: str | None = None) -> bytes:
         """What would become of a body, by its type and encoding, whichever door it came in at: `CheckAnswer`, spelt."""
-        self.authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
-        posted = Posted(body, kind, encoding, identity.party, self.clock.now())
+        self.require_filing(identity)
+        posted = Posted(body, kind, encoding, identity.party, self.serving.clock.now())
         async with self.alarms.posted(identity.party, posted.body):
-            with refused_is_owed(body, partial(self.owe, identity.party)):
+            with refused_is_owed(body, partial(self.serving.owe, identity.party)):
                 checked = await self.checking(posted)
         self.alarms.judged(identity.party, checked.posted, checked.refused)
-        self.owe(identity.party, checked.work)
+        self.serving.owe(identity.party, checked.work)
         return checked.body
 
     @asynccontextmanager
     async def reading(self, identity: Identity) -> AsyncIterator[Acting]:
         """A transaction in which the party of `identity` looks at its referrals. Raises `Refused("forbidden")`."""
-        async with self.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+        async with self.serving.reading(identity) as session:
             acting = self.acting(identity, session)
             acting.require("read")
             yield acting
@@ -177,21 +170,21 @@ class OriginApi:
             party=identity.party,
             role=identity.role,
             actor=identity.actor,
-            referrals=PostgresReferrals(driver, self.kek),
-            amendments=PostgresAmendments(driver, self.kek),
-            reviews=PostgresReviews(driver, self.kek),
+            referrals=PostgresReferrals(driver, self.serving.kek),
+            amendments=PostgresAmendments(driver, self.serving.kek),
+            reviews=PostgresReviews(driver, self.serving.kek),
             issued=PostgresIssued(driver),
             holds=PostgresHolds(driver),
             transfers=PostgresTransfers(driver),
             questions=PostgresQuestions(driver),
-            authority=self.authority,
-            directory=self.directory,
+            authority=self.serving.authority,
+            directory=self.serving.directory,
             documents=self.documents,
             then=self.then or (lambda _: self.documents()),
             instance=self.instance,
-            at=self.clock.now(),
+            at=self.serving.clock.now(),
             day_filled=partial(self.alarms.alarm, identity.party, Kind.DAY_FILLED),
-            owe=partial(self.owe, identity.party),
+            owe=partial(self.serving.owe, identity.party),
         )
 
     async def _filed(self, identity: Identity, posted: PostedBody, *, key: bytes, route: str) -> Reply:
@@ -209,7 +202,7 @@ class OriginApi:
         self, posted: PostedBody, route: str, identity: Identity, *, is_list: bool
     ) -> ReadList[ReferralSubmission | Refused]:
         """Each submission that is posted, or why it is none. Raises `Refused` for a body that is refused as a whole."""
-        owe = partial(self.owe, identity.party)
+        owe = partial(self.serving.owe, identity.party)
         if is_list:
             return await read_list(posted, "referrals", route, make=lambda _, value: parsed(value), owe=owe)
         with refused_is_owed(posted.body, owe):

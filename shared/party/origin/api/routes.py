@@ -6,7 +6,7 @@ A service's own `api` mounts it: what is filed comes in there, and is handed to 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -53,8 +53,6 @@ from shared.runtime.http.openapi import IDEMPOTENCY_KEY, Described, does, shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import Problem
 
-#: Says who asks, before anything else is done.
-Identified = Callable[[Request], Awaitable[Identity]]
 #: What the routes declare by which an origin files; each service mounts them in its own `api`, at `OriginApi.file`.
 FILES_ONE: Final = does(AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True) | {
     "name": "submit",
@@ -87,9 +85,9 @@ def read_revision(header: str | None) -> int:
     return int(found[1])
 
 
-def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
+def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
     """Add the routes under /referrals and /work but for those that file: they are the service's own to mount."""
-    who = Depends(identified)
+    who = Depends(origin.serving.identified)
 
     @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
     async def check(request: Request, identity: Identity = who) -> Response:
@@ -132,6 +130,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
     _add_reviews(router, origin, who)
     _add_changes(router, origin, who)
     _add_answers(router, origin, who)
+    return router
 
 
 def _add_reviews(router: APIRouter, origin: OriginApi, who: Identity) -> None:

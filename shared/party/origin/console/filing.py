@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, TypeAdapter
 from pydantic_core import from_json, to_json
 
 from shared.contracts.base import PartyId, StatedJurisdiction
@@ -14,9 +14,11 @@ from shared.contracts.fields import ExternalRef
 from shared.contracts.items import ITEMS_MAX, ItemNumber
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.errors import Refused
+from shared.party.origin.api.bodies import CheckPassed, CheckRefused, ReferenceTaken
 from shared.party.origin.use_cases.amend import Stands
 from shared.runtime.console.forms import refused_as, said_of
 from shared.runtime.http.edge import read_model
+from shared.runtime.http.problems import FieldError, Problem
 from shared.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentStatus
 from shared.vocabulary.referral import (
     IncidentFlag,
@@ -28,7 +30,6 @@ from shared.vocabulary.referral import (
     SiteType,
     ViewedBy,
 )
-from shared.vocabulary.routing import WorkReason
 
 #: The places of a submission that a field of the form stands for, by the beginning of the error's pointer.
 _FIELDS: Final = {
@@ -81,56 +82,14 @@ class NewReferral(BaseModel):
     incident_flags: tuple[IncidentFlag, ...] = ()
 
 
-class ToldRecipient(BaseModel):
-    """Whom it would be sent to, for what and by which rules."""
-
-    recipient: str
-    purpose: str
-    reason: str
-    rules: Sequence[str]
+#: What a check says of one referral.
+Looked = CheckPassed | CheckRefused
+_PROBLEM: Final[TypeAdapter[Problem]] = TypeAdapter(ReferenceTaken | Problem)
 
 
-class ToldNotSent(BaseModel):
-    """Whom a prohibition keeps it from."""
-
-    recipient: str
-    purpose: str
-    rules: Sequence[str]
-
-
-class ToldError(BaseModel):
-    """One broken rule."""
-
-    field: str
-    rule: str
-    expected: str | None = None
-
-
-class ToldProblem(BaseModel):
-    """Why it would be refused, or was."""
-
-    code: str
-    title: str
-    status: int = 422
-    field: str | None = None
-    errors: Sequence[ToldError] = ()
-
-
-class Looked(BaseModel):
-    """What a check says of one referral."""
-
-    ok: bool
-    state: str | None = None
-    work_reason: WorkReason | None = None
-    recipients: Sequence[ToldRecipient] = ()
-    not_sent: Sequence[ToldNotSent] = ()
-    problem: ToldProblem | None = None
-
-
-class LookedAt(BaseModel):
-    """The answer to a check."""
-
-    results: Annotated[tuple[Looked, ...], Field(min_length=1)]
+def read_problem(body: bytes) -> Problem:
+    """Why it was refused, of the answer to a filing."""
+    return _PROBLEM.validate_json(body)
 
 
 def classes() -> Sequence[str]:
@@ -189,14 +148,14 @@ def shared_of(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return shared
 
 
-def problems_of(problem: ToldProblem, *, lines: bool = True) -> list[tuple[str, str]]:
+def problems_of(problem: Problem, *, lines: bool = True) -> list[tuple[str, str]]:
     """Which field of the form is wrong, and what the rule is: never the value. `lines`: items are those of the form."""
     if problem.errors:
         return [(_field(each.field), _said(each, lines=lines)) for each in problem.errors]
     return [(_field(problem.field or ""), refused_as(problem.code, problem.title))]
 
 
-def _said(error: ToldError, *, lines: bool) -> str:
+def _said(error: FieldError, *, lines: bool) -> str:
     place = error.field.split("/")
     of_line = lines and error.field.startswith("/items/") and place[2].isdecimal()
     line = f"Line {int(place[2]) + 1}: " if of_line else ""

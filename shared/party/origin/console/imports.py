@@ -16,16 +16,16 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from shared.formats.referral_table import Table, column_at, submission
-from shared.kernel.authority import Authority
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import Refused
+from shared.party.origin.api.bodies import CheckAnswer, CheckPassed, ReferenceTaken
 from shared.party.origin.api.doing import OriginApi
-from shared.party.origin.console.filing import Looked, LookedAt, ToldProblem
+from shared.party.origin.console.filing import Looked, read_problem
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import problems_of, said_of
 from shared.runtime.console.frame import ROOT, Frame
 from shared.runtime.http.edge import read_key
-from shared.vocabulary.routing import Disposition
+from shared.runtime.http.problems import Problem
 
 #: A body that ends so may weigh as much as a list of referrals.
 PLACE: Final = "import:batch"
@@ -48,20 +48,19 @@ class Progress(NamedTuple):
 class ImportPages:
     """What the pages do."""
 
-    def __init__(self, frame: Frame, use: OriginApi, *, authority: Authority) -> None:
+    def __init__(self, frame: Frame, use: OriginApi) -> None:
         self._frame = frame
         self._use = use
-        self._authority = authority
         frame.get("/import", self._begin)
         frame.post(f"/{PLACE}", self._go_on)
 
     async def _begin(self, asked: Asked) -> Response:
-        self._require(asked)
+        self._use.require_filing(asked.identity)
         return self._page(asked)
 
     async def _go_on(self, asked: Asked) -> Response:
         """The next lines: looked at, or filed."""
-        self._require(asked)
+        self._use.require_filing(asked.identity)
         look = asked.said("act") == _LOOK
         try:
             identity = asked.identity
@@ -81,20 +80,17 @@ class ImportPages:
     async def _results(self, asked: Asked, lines: Sequence[Line], *, look: bool) -> list[Result]:
         body = to_json({"referrals": [dict(each.body) for each in lines if each.refused is None]})
         if all(each.refused is not None for each in lines):
-            return looked(lines, ())
+            return come_to(lines, ())
         if look:
             answer = await self._use.checked(asked.identity, body, "application/json")
-            return looked(lines, LookedAt.model_validate_json(answer).results)
+            return come_to(lines, CheckAnswer.model_validate_json(answer).results)
         # A part of the file is one act: sending its form twice files it once.
         key = read_key(f"{asked.said(ONCE)}.{lines[0].number}")
         reply = await self._use.file_spelt(asked.identity, body, key=key, route=asked.path)
         if reply.status >= 400:
-            problem = ToldProblem.model_validate_json(reply.body)
+            problem = read_problem(reply.body)
             raise Refused(problem.code, problem.title, status=reply.status)
-        return filed(lines, FiledLines.model_validate_json(reply.body).results)
-
-    def _require(self, asked: Asked) -> None:
-        self._authority.require("referral", asked.identity.role, action="submit", state=Disposition.ROUTED)
+        return come_to(lines, FiledLines.model_validate_json(reply.body).results)
 
     def _page(
         self,
@@ -157,10 +153,9 @@ class Line(NamedTuple):
 class FiledLine(BaseModel):
     """What the intake says of one of a list."""
 
-    status: int
     referral_id: UUID | None = None
-    state: str | None = None
-    problem: ToldProblem | None = None
+    state: str = ""
+    problem: ReferenceTaken | Problem | None = None
 
 
 class FiledLines(BaseModel):
@@ -216,34 +211,23 @@ def _line(number: int, text: str, table: Table, *, party: str, exercise: bool, s
     return Line(number, body)
 
 
-def looked(lines: Sequence[Line], results: Sequence[Looked]) -> list[Result]:
-    """What would become of each, by what a check says of those that can be read."""
+def come_to(lines: Sequence[Line], results: Sequence[Looked] | Sequence[FiledLine]) -> list[Result]:
+    """What became of each line, or would, by what is said of those that can be read."""
     told = iter(results)
-    return [_unread(each) if each.refused is not None else _looked(each, next(told)) for each in lines]
+    return [_unread(each) if each.refused is not None else _come_to(each, next(told)) for each in lines]
 
 
-def filed(lines: Sequence[Line], results: Sequence[FiledLine]) -> list[Result]:
-    """What became of each, by what the intake says of those that can be read."""
-    told = iter(results)
-    return [_unread(each) if each.refused is not None else _filed(each, next(told)) for each in lines]
-
-
-def _looked(line: Line, told: Looked) -> Result:
-    if told.problem is not None:
-        return _refused(line.number, told.problem)
-    recipients = [each.recipient for each in told.recipients]
-    return Result(line.number, True, told.state or "", recipients=recipients)
-
-
-def _filed(line: Line, told: FiledLine) -> Result:
-    if told.problem is not None and told.problem.code == _EXISTS:
+def _come_to(line: Line, told: Looked | FiledLine) -> Result:
+    if isinstance(told, CheckPassed):
+        return Result(line.number, True, told.state, recipients=[each.recipient for each in told.recipients])
+    if told.problem is None:
+        return Result(line.number, True, told.state, referral_id=told.referral_id)
+    if told.problem.code == _EXISTS and isinstance(told, FiledLine):
         return Result(line.number, True, "filed before", existing=True)
-    if told.problem is not None:
-        return _refused(line.number, told.problem)
-    return Result(line.number, True, told.state or "", referral_id=told.referral_id)
+    return _refused(line.number, told.problem)
 
 
-def _refused(number: int, problem: ToldProblem) -> Result:
+def _refused(number: int, problem: Problem) -> Result:
     """By every broken rule: never by the value."""
     wrong = [(column_at(each.field) or "", said_of(each.rule, each.expected)) for each in problem.errors]
     return _wrong(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pydantic import BaseModel, JsonValue
@@ -13,12 +14,12 @@ from starlette.responses import Response
 from shared.contracts.base import Contract
 from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
-from shared.kernel.authority import Authority, Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.compared import Comparison
 from shared.party.console.forms import chosen_act, chosen_state, done_once, filters_of, read_reason, read_said, spelt
 from shared.party.finding import sought_in
+from shared.party.origin.api.bodies import CheckAnswer, CheckRefused
 from shared.party.origin.api.doing import Doing, OriginApi
 from shared.party.origin.console import filing
 from shared.party.origin.console.acting import AMEND, FORMS, may_amend
@@ -35,7 +36,6 @@ from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import InvalidFields, problem_body
 from shared.vocabulary.reveal import RevealReason
-from shared.vocabulary.routing import Disposition
 
 PATH: Final = f"{ROOT}/referrals"
 ROWS_OF_A_PAGE: Final = 25
@@ -50,17 +50,16 @@ class ReferralPages:
 
     frame: Frame
     use: OriginApi
-    authority: Authority
     last: Callable[[Identity], Awaitable[int | None]]
 
     def __post_init__(self) -> None:
         frame = self.frame
         frame.get("/referrals", self._list)
-        frame.get("/referrals/{id}", self._one)
+        frame.get("/referrals/{id}", self._shown)
         frame.post("/referrals/{id}/act/{act}", self._act)
         frame.post("/referrals/{id}/reveal", self._reveal)
-        frame.get("/referrals/{id}/amend", self._amending)
-        frame.post("/referrals/{id}/amend", self._amend, again=self._amend_again)
+        frame.get("/referrals/{id}/amend", self._amendment)
+        frame.post("/referrals/{id}/amend", self._amend, again=partial(self._amendment, status=409, again=True))
         frame.get("/new", self._new)
         frame.post("/new", self._file, again=self._file_again)
         frame.post("/new/preview", self._preview)
@@ -75,9 +74,6 @@ class ReferralPages:
             ticks = await acting.referrals.ticked(page.items)
         views = {"listed": page, "ticks": ticks, "states": known, "state": state, "after": after}
         return self.frame.page(asked, "referrals.html", views | filters_of(asked))
-
-    async def _one(self, asked: Asked) -> Response:
-        return await self._shown(asked)
 
     async def _reveal(self, asked: Asked) -> Response:
         """What amendments have changed, for a reason that audit is told."""
@@ -145,10 +141,7 @@ class ReferralPages:
         return self.use.changing(reroute, asked.identity)
 
     async def _do(self, asked: Asked, act: Act, doing: Doing, *, body: bytes) -> None:
-        await done_once(asked, self.use.acts, act.name, doing=doing, roles=act.roles, body=body)
-
-    async def _amending(self, asked: Asked) -> Response:
-        return await self._amendment(asked)
+        await done_once(asked, self.use.serving.acts, act.name, doing=doing, roles=act.roles, body=body)
 
     async def _amend(self, asked: Asked) -> Response:
         """What is filled in, said instead of what stands; all else stays, and nobody is shown it."""
@@ -168,9 +161,6 @@ class ReferralPages:
             return await self._amendment(asked, status=error.status, problem=error)
         return turned_to(f"{PATH}/{asked.id()}?done={AMEND.name}")
 
-    async def _amend_again(self, asked: Asked) -> Response:
-        return await self._amendment(asked, status=409, again=True)
-
     async def _amendment(
         self, asked: Asked, *, status: int = 200, problem: Refused | None = None, again: bool = False
     ) -> Response:
@@ -183,11 +173,8 @@ class ReferralPages:
         views = {"it": found, "inputs": inputs, "labels": labels_of(inputs), "problems": problems, "again": again}
         return self.frame.page(asked, "amend.html", views, status=status)
 
-    def _require_filing(self, role: Role) -> None:
-        self.authority.require("referral", role, action="submit", state=Disposition.ROUTED)
-
     async def _new(self, asked: Asked) -> Response:
-        self._require_filing(asked.identity.role)
+        self.use.require_filing(asked.identity)
         return self._form(asked)
 
     async def _preview(self, asked: Asked) -> Response:
@@ -199,7 +186,7 @@ class ReferralPages:
         return self._form(asked, looked=looked)
 
     async def _file(self, asked: Asked) -> Response:
-        self._require_filing(asked.identity.role)
+        self.use.require_filing(asked.identity)
         if asked.said("preview"):
             return await self._preview(asked)
         key = read_key(asked.said(ONCE))
@@ -210,18 +197,17 @@ class ReferralPages:
                 raise
             return self._form(asked, status=error.status, problems=broken(error, _inputs(filing.NewReferral)))
         if reply.status >= 400:
-            problem = filing.ToldProblem.model_validate_json(reply.body)
-            return self._form(asked, status=reply.status, problems=filing.problems_of(problem))
+            return self._form(asked, status=reply.status, problems=filing.problems_of(filing.read_problem(reply.body)))
         accepted = AcceptedReferral.model_validate_json(reply.body)
         return turned_to(f"{PATH}/{accepted.referral_id}?done=submit")
 
     async def _file_again(self, asked: Asked) -> Response:
-        self._require_filing(asked.identity.role)
+        self.use.require_filing(asked.identity)
         return self._form(asked, status=409, again=True)
 
     async def _looked(self, asked: Asked) -> filing.Looked:
         answer = await self.use.checked(asked.identity, self._body(asked), _JSON)
-        return filing.LookedAt.model_validate_json(answer).results[0]
+        return CheckAnswer.model_validate_json(answer).results[0]
 
     def _body(self, asked: Asked) -> bytes:
         said: dict[str, JsonValue] = read_inputs(filing.NewReferral, asked.form)
@@ -253,15 +239,14 @@ def _inputs(model: type[BaseModel]) -> tuple[Input | Group, ...]:
 
 
 def _problems(looked: filing.Looked | None) -> list[tuple[str, str]]:
-    return [] if looked is None or looked.problem is None else filing.problems_of(looked.problem)
+    return filing.problems_of(looked.problem) if isinstance(looked, CheckRefused) else []
 
 
 def _of_amendment(problem: Refused) -> list[tuple[str, str]]:
     """What is wrong with an amendment, by the field of its form."""
     if not isinstance(problem, InvalidFields):
         return broken(problem, _inputs(Amendment))
-    told = filing.ToldProblem.model_validate_json(problem_body(problem).spelt())
-    return filing.problems_of(told, lines=False)
+    return filing.problems_of(problem_body(problem), lines=False)
 
 
 def in_order(it: ShownReferral) -> list[tuple[str, Told]]:

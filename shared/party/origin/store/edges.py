@@ -362,9 +362,13 @@ class PostgresEdges(TransfersTold, PassedOn):
 
 def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
     """Return the content of a row of referrals. Its `wrapped_key` opens it."""
+    return ReferralRecord.model_validate_json(revealed(row, kek))
+
+
+def revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> bytes:
+    """Return the same as the JSON that is kept: whoever reads two members of it needs no model."""
     wrapped, content = places(row["referral_id"], row["party"])
-    key = unwrap(row["wrapped_key"], kek, wrapped)
-    return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
+    return reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), content)
 
 
 def stale_edge(row: asyncpg.Record, known: bool = False) -> StaleEdge:

@@ -25,6 +25,7 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.derived import derived_from
@@ -34,7 +35,7 @@ from shared.messaging.streams import Lane, Place
 from shared.party.apart import Apart, Taking, apart_from_others
 from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.store.edge_rows import PLACE, insert_placed, list_placed
-from shared.party.origin.store.edges import opened
+from shared.party.origin.store.edges import revealed
 from shared.party.stores import TrackItem, list_items
 from shared.runtime.database.columns import Statement
 from shared.runtime.database.transactions import Database, RowScope
@@ -147,11 +148,13 @@ class Locations:
     async def _link(
         self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], *, party: str, version: int
     ) -> None:
-        records = [(row["referral_id"], opened(row, self._kek)) for row in rows if row["wrapped_key"] is not None]
+        kept = [row for row in rows if row["wrapped_key"] is not None]
+        # A cache of strings would keep values of class S3.
+        records = [(row["referral_id"], from_json(revealed(row, self._kek), cache_strings="none")) for row in kept]
         found = [
             (referral_id, each.n, self._kek.location_token(party, version, each.form), each.kind.value)
             for referral_id, record in records
-            for each in locations(record.items, version)
+            for each in locations(record, version)
         ]
         derived = [(referral_id, each) for referral_id, record in records for each in derived_from(record)]
         subjects, tokens = [each[0] for each in found], [each[2] for each in found]

@@ -179,11 +179,11 @@ SHARES: Final = 5
 DENSE_FROM: Final = 10
 DENSITY: Final = 3
 
-#: Fewer submissions wait until no request has come for so long, seconds, and at most for the second: what is posted at
-#: once goes into one transaction, and a request that comes alone hardly waits.
+#: Fewer submissions wait until no request has come for so long, seconds, and until the answers before are as old as the
+#: second: what comes at a steady rate, or is posted at once, shares a transaction, and what comes alone hardly waits.
 GATHERED_MAX: Final = 25
 GATHER_S: Final = 0.002
-GATHER_S_MAX: Final = 0.02
+PAUSE_S: Final = 0.01
 
 Waiting = tuple[Request, asyncio.Future[Reply]]
 
@@ -223,11 +223,14 @@ class Way:
             self._left(party, request)
 
     async def take(self, count_max: int) -> list[Waiting]:
-        """Take the next, as soon as there is one and those that come with it, until there are so many submissions."""
+        """Take the next, and those that came with it, until there are so many submissions."""
+        ends, count = monotonic() + PAUSE_S, 0
         while not self._turns:
             self._came.clear()
             await self._came.wait()
-        await self._gather()
+        while count < self._waiting.total() < GATHERED_MAX:
+            count = self._waiting.total()
+            await asyncio.sleep(max(GATHER_S, ends - monotonic()))
         taken: list[Waiting] = []
         count = 0
         while self._turns and count < count_max:
@@ -238,13 +241,6 @@ class Way:
             taken.append((request, answer))
             count += len(request.submissions)
         return taken
-
-    async def _gather(self) -> None:
-        """Wait for as long as more requests come, within the bounds of `GATHER_S` and `GATHERED_MAX`."""
-        ends, count = monotonic() + GATHER_S_MAX, 0
-        while count < self._waiting.total() < GATHERED_MAX and monotonic() < ends:
-            count = self._waiting.total()
-            await asyncio.sleep(GATHER_S)
 
     def _left(self, party: str, request: Request) -> None:
         self._waiting[party] -= len(request.submissions)

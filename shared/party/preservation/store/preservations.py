@@ -351,7 +351,7 @@ def tokens(locator: Locator, kek: KeyEncryptionKey, party: str) -> Iterator[Toke
     """What stands for one place of one party, by each form that this release knows."""
     for version, form in FORMS.items():
         kept = kept_locator(locator, form.edition)
-        yield Token(version, kek.location_token(party, version, in_form(kept, version)))
+        yield Token(version, kek.location_token(party, version, in_form(kept.value, kept.kind, version)))
 
 
 class ProviderPreservations(PostgresPreservations):

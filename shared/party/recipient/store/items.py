@@ -40,7 +40,9 @@ from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Bound, Columns, Json, Statement, pairs
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
-from shared.runtime.timers.steps import take_begun
+from shared.runtime.timers.steps import count_steps, take_begun
+from shared.runtime.timers.store import COUNTED, SET_COUNTED, bind_counted
+from shared.runtime.timers.store import write as write_counted
 
 _OTHERS: Final = """NOT EXISTS (
     SELECT FROM unnest($3::uuid[], $4::text[]) AS b (subject, party)
@@ -116,9 +118,9 @@ class _Move(NamedTuple):
 
 _MOVES: Final = Columns.of(_Move)
 _MOVE: Final = Statement(
-    """
-WITH a AS MATERIALIZED (SELECT * FROM {moves}), held AS MATERIALIZED (
-    SELECT t.subject, t.party FROM received AS t JOIN a USING (subject, party)
+    f"""
+WITH a AS MATERIALIZED (SELECT * FROM {{moves}}), held AS MATERIALIZED (
+    SELECT t.subject, t.party, t.edge_id FROM received AS t JOIN a USING (subject, party)
     WHERE t.state = a.present AND t.acts = a.acts AND t.revision = a.revision
     ORDER BY t.subject, t.party FOR UPDATE OF t
 )
@@ -126,11 +128,12 @@ UPDATE received AS t
 SET state = a.following, changed_at = now(), acts = t.acts + 1, said = a.said::jsonb,
     case_reference = coalesce(a.case_reference, t.case_reference),
     reference_key = coalesce(a.reference_key, t.reference_key),
-    reference_token = coalesce(a.reference_token, t.reference_token)
-FROM a JOIN held USING (subject, party)
-WHERE t.subject = a.subject AND t.party = a.party RETURNING t.subject
+    reference_token = coalesce(a.reference_token, t.reference_token), {SET_COUNTED.format(row="t")}
+FROM a JOIN held USING (subject, party) LEFT JOIN {{counted}} USING (edge_id, party)
+WHERE t.subject = a.subject AND t.party = a.party RETURNING t.subject, t.edge_id
 """,
     moves=_MOVES,
+    counted=COUNTED,
 )
 
 
@@ -141,7 +144,7 @@ async def move(
     said: Sequence[Mapping[str, object]],
     references: Sequence[Reference],
 ) -> frozenset[UUID]:
-    """Store the state and the words after each act; return the subjects of the rows that were moved.
+    """Store state, words and deadlines after each act; return the subjects of the rows that were moved.
 
     A row that another transaction has acted on or amended since it was found is not moved. All transactions lock rows
     in one order.
@@ -153,8 +156,13 @@ async def move(
         for act, words, named in zip(acts, said, references, strict=True)
         for item in (act.item,)
     ]
-    rows = await driver.fetch(*_MOVE.bind(moves=_MOVES.rows(moves)))
-    return frozenset(row["subject"] for row in rows)
+    counted = await count_steps(driver, [step for each in acts for step in each.steps])
+    rows = await driver.fetch(*_MOVE.bind(moves=_MOVES.rows(moves), counted=bind_counted(counted)))
+    moved, written = frozenset(row["subject"] for row in rows), {row["edge_id"] for row in rows}
+    # A case has a row of its own for each further edge.
+    further = [each for each in counted if each.edge.edge_id not in written and each.edge.subject in moved]
+    await write_counted(driver, further)
+    return moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +246,8 @@ class PostgresItems(RecordStore):
         if rows:
             await self._driver.executemany(_HEAR, rows)
 
-    async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
-        if not await self.act_many([ItemAct(item, following, clear, sealed)], at):
+    async def act(self, act: ItemAct, at: datetime) -> None:
+        if not await self.act_many([act], at):
             raise state_forbids()
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from deploy.devstack.stack import DevStack
-from deploy.site.databases import prepare_databases
+from deploy.site.access import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months

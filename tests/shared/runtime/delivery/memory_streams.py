@@ -23,7 +23,7 @@ from tests.shared.runtime.builders import KEY
 from tests.support.messaging_memory import MemoryTx
 
 TOPIC = UUID(int=7)
-QUICK = RelayOptions(poll_s=0.01, look_s=0.001, pace_s=0.001, back_off_s=0.01, refused_s=0.01, clock_check_s=0.02)
+QUICK = RelayOptions(poll_s=0.01, look_s=0.001, back_off_s=0.01, refused_s=0.01, clock_check_s=0.02)
 
 
 @dataclass

@@ -170,7 +170,7 @@ class Loads:
 
 @pytest.mark.timing
 async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    streams, loads = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001)), Loads(monkeypatch)
+    streams, loads = Streams(RelayOptions(poll_s=600, look_s=600)), Loads(monkeypatch)
     async with streams.at_work():
         await asyncio.sleep(0.01)
         (first,) = await streams.send(Role.STATE)
@@ -186,7 +186,7 @@ async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pyt
 
 @pytest.mark.timing
 async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -> None:
-    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
+    streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
         await asyncio.sleep(0.01)
         (first,) = await streams.send(Role.STATE)
@@ -202,7 +202,7 @@ async def test_commits_that_are_told_in_another_order_are_appended_in_theirs() -
 
 @pytest.mark.timing
 async def test_a_segment_that_is_told_too_early_is_appended_behind_the_one_before_it() -> None:
-    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
+    streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
         await asyncio.sleep(0.01)
         (first,) = await streams.send(Role.STATE)
@@ -218,7 +218,7 @@ async def test_a_segment_that_is_told_too_early_is_appended_behind_the_one_befor
 
 @pytest.mark.timing
 async def test_a_message_behind_a_former_incarnation_is_not_handed_over() -> None:
-    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
+    streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
         await asyncio.sleep(0.01)
         async with streams.scopes.open() as scope:
@@ -239,7 +239,7 @@ async def test_a_message_behind_a_former_incarnation_is_not_handed_over() -> Non
 
 @pytest.mark.timing
 async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
-    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001))
+    streams = Streams(RelayOptions(poll_s=600, look_s=600))
     async with streams.at_work():
         await asyncio.sleep(0.01)
         for _ in range(2):
@@ -253,12 +253,51 @@ async def test_a_stream_that_went_back_is_read_from_the_tables() -> None:
         before = streams.held()
         (third,) = await streams.send(Role.STATE)
         streams.hand_over()
+        await until(lambda: streams.held() == [*before, third])
+        streams.relay._wake_turn("stream", PEER, Lane.ORDINARY)
         await until(lambda: streams.held() == [*before, third, *before, third])
+
+
+async def find_sent(streams: Streams) -> int:
+    async with streams.scopes.read() as tx:
+        return (await tx.load_outgoing([PEER], lock=False))[PEER].lanes[Lane.ORDINARY].sent
+
+
+async def append_one(streams: Streams) -> int:
+    """Hand over one more message, append it, and return the pointer."""
+    streams.relay._is_running = True
+    await streams.send(Role.STATE)
+    streams.hand_over()
+    await streams.relay.append_next(PEER, Lane.ORDINARY)
+    return await find_sent(streams)
+
+
+async def test_appends_of_handed_segments_are_noted_together() -> None:
+    late, prompt = Streams(RelayOptions(note_s=600)), Streams(RelayOptions(note_s=0))
+    assert [await append_one(late) for _ in range(3)] == [1, 1, 1]
+    assert [await append_one(prompt) for _ in range(3)] == [1, 2, 3]
+    assert not await late.relay.append_next(PEER, Lane.ORDINARY), "nothing more waits"
+    assert await find_sent(late) == 3
+
+
+async def test_a_return_before_a_late_note_is_not_undone() -> None:
+    streams = Streams(RelayOptions(note_s=600))
+    assert [await append_one(streams) for _ in range(3)] == [1, 1, 1]
+    held = streams.held()
+    streams.clock.advance(1)
+    async with streams.scopes.read() as tx:
+        outgoing = (await tx.load_outgoing([PEER], lock=True))[PEER]
+        outgoing.lanes[Lane.ORDINARY].returned_at = streams.clock.now()
+        await tx.save_outgoing([outgoing])
+    assert await streams.relay.append_next(PEER, Lane.ORDINARY), "the tables say what is next"
+    assert await find_sent(streams) == 1
+    await streams.relay.append_next(PEER, Lane.ORDINARY)
+    assert (streams.held(), await find_sent(streams)) == ([*held, *held[1:]], 3)
 
 
 @pytest.mark.timing
 async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypatch: pytest.MonkeyPatch) -> None:
-    streams = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001, back_off_s=0.1))
+    streams = Streams(RelayOptions(poll_s=600, look_s=600, back_off_s=0.1))
     async with streams.at_work():
         await asyncio.sleep(0.01)
         (first,) = await streams.send(Role.STATE)
@@ -284,7 +323,7 @@ async def fail_unavailable(*_: Any, **__: Any) -> None:
 @pytest.mark.timing
 async def test_more_segments_than_the_bound_are_read_from_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.messaging.relay.HANDED_BYTES_MAX", 40)
-    streams, loads = Streams(RelayOptions(poll_s=600, look_s=600, pace_s=0.001)), Loads(monkeypatch)
+    streams, loads = Streams(RelayOptions(poll_s=600, look_s=600)), Loads(monkeypatch)
     async with streams.at_work():
         await asyncio.sleep(0.01)
         (first,) = await streams.send(Role.STATE)

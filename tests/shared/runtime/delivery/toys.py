@@ -9,8 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from deploy.devstack.stack import DevStack
-from deploy.site.access import admin_client
-from deploy.site.databases import prepare_databases
+from deploy.site.access import admin_client, prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.keys import SigningKey
 from shared.kernel.ids import uuid7

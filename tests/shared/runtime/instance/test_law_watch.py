@@ -19,7 +19,7 @@ from shared.routing.ageing import review
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.instance import readiness
 from shared.runtime.instance.readiness import LawWatch
-from shared.runtime.kafka.beat import BeatWatch
+from shared.runtime.kafka.documents import BeatWatch
 from shared.runtime.watch.metrics import exposition
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
 from tests.shared.runtime.builders import NOW

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from deploy.devstack.stack import DevStack
-from deploy.site.databases import prepare_databases
+from deploy.site.access import prepare_databases
 from shared.exchange.holds import Hours
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable

@@ -26,12 +26,12 @@ from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka import documents
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.beat import read_beat
 from shared.runtime.kafka.documents import (
     DocumentFeed,
     publish_beats,
     publish_documents,
     read_approver_keys,
+    read_beat,
     read_document,
     write_document,
 )

@@ -20,7 +20,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.bounds import Bounds, Coordinate
-from shared.runtime.kafka.reader import GATHERED_RECORDS, LogReader, fetch_all, gathered, outside_groups, paced
+from shared.runtime.kafka.reader import GATHER_MS, GATHERED_RECORDS, LogReader, fetch_all, gathered, outside_groups
 
 
 @pytest.fixture
@@ -251,10 +251,10 @@ class Fetching:
     [
         # After a pause what comes first goes at once.
         ([{}, {"p": [5]}], [0, 700], {"p": [5]}),
-        ([{"p": [5]}, {"p": [6], "q": [1]}], [0, 0], {"p": [5, 6], "q": [1]}),
-        ([{"p": [5]}, {}], [0, 0], {"p": [5]}),
+        ([{"p": [5]}, {"p": [6], "q": [1]}], [0, GATHER_MS], {"p": [5, 6], "q": [1]}),
+        ([{"p": [5]}, {}], [0, GATHER_MS], {"p": [5]}),
         # Somebody went back in between: what is read again is whole, and in order.
-        ([{"p": [5, 6]}, {"p": [3, 4, 5]}], [0, 0], {"p": [3, 4, 5]}),
+        ([{"p": [5, 6]}, {"p": [3, 4, 5]}], [0, GATHER_MS], {"p": [3, 4, 5]}),
         ([{"p": list(range(GATHERED_RECORDS))}], [0], {"p": list(range(GATHERED_RECORDS))}),
     ],
 )
@@ -265,22 +265,6 @@ async def test_what_comes_fast_is_gathered_and_what_comes_after_a_pause_is_not(
     batch: Any = await gathered(client.fetch, wait_ms=700, records_max=500)
     assert {where: [each.offset for each in records] for where, records in batch.items()} == gathered_offsets
     assert client.waits == waits
-
-
-async def test_few_records_follow_each_other_at_a_pace_and_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    many = list(range(GATHERED_RECORDS))
-    client = Fetching({}, {"p": [1]}, {}, {}, {"p": many}, {}, {"p": [7]})
-    fetch = paced(client.fetch, pace_s=60)
-    counts = [sum(map(len, (await fetch(timeout_ms=700, max_records=500)).values())) for _ in range(4)]
-    assert counts == [1, 0, GATHERED_RECORDS, 1]
-    # The second alone came soon after few; nothing had come before the third, and much before the last.
-    assert [each > 0 for each in slept] == [False, True, False, False]
 
 
 async def seconds_until_here(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,8 +14,14 @@ from hypothesis import strategies as st
 from shared.envelope.headers import COVERED
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.messaging.segment_bytes import pack_messages, parse_messages, split_digests
-from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes
+from shared.messaging.segments import (
+    OutgoingMessage,
+    PackedMessages,
+    RecordBytes,
+    pack_messages,
+    parse_messages,
+    split_digests,
+)
 from shared.messaging.streams import Role
 
 OVERHEAD_BYTES_MAX = 130
@@ -24,7 +32,7 @@ records = st.builds(
     RecordBytes,
     key=st.binary(max_size=40),
     headers=st.lists(st.tuples(names, st.binary(max_size=3) | st.binary(min_size=128, max_size=300))).map(tuple),
-    value=st.binary(max_size=300),
+    value=st.binary(max_size=300) | st.binary(max_size=9).map(lambda sealed: b'{"a":1}\n' + sealed),
 )
 messages = st.builds(
     OutgoingMessage,
@@ -58,7 +66,7 @@ def test_bytes_that_are_cut_or_longer_are_refused(sent: list[OutgoingMessage], d
 
 @given(st.binary(max_size=200), st.integers(0, 3))
 def test_other_bytes_are_refused_or_are_messages(content: bytes, count: int) -> None:
-    packed = PackedMessages(bytes(16 * count), bytes(32 * count), b"\x02" + content)
+    packed = PackedMessages(bytes(16 * count), bytes(32 * count), b"\x03" + content)
     try:
         read = parse_messages(packed)
     except Defect as error:
@@ -73,13 +81,15 @@ def test_other_bytes_are_refused_or_are_messages(content: bytes, count: int) -> 
         b"{}",
         b"[]",
         b'[["fact","k",null,false,"",[]]]',
-        b'[["nothing","k",null,false,"",[],0]]',
-        b'[["fact",1,null,false,"",[],0]]',
-        b'[["fact","k","x",false,"",[],0]]',
+        b'[["nothing","k",null,false,"",[],0,0]]',
+        b'[["fact",1,null,false,"",[],0,0]]',
+        b'[["fact","k","x",false,"",[],0,0]]',
         b'[["fact","k",null,false,"\\u0100",[],0]]',
-        b'[["fact","k",null,false,"",[["a"]],0]]',
-        b'[["fact","k",null,false,"",[],-1]]',
-        b'[["fact","k",null,false,"",[],1]]',
+        b'[["fact","k",null,false,"",[["a"]],0,0]]',
+        b'[["fact","k",null,false,"",[],0,-1]]',
+        b'[["fact","k",null,false,"",[],0,1]]',
+        b'[["fact","k",null,false,"",[],1,0]]',
+        b'[["fact","k",null,false,"",[],0,0]]\n{}',
     ],
 )
 def test_heads_that_are_not_understood_are_refused(heads: bytes) -> None:
@@ -89,7 +99,7 @@ def test_heads_that_are_not_understood_are_refused(heads: bytes) -> None:
 
 
 def test_the_smallest_message_is_read_and_no_byte_behind_its_heads() -> None:
-    heads = b'[["fact","k",null,false,"",[],0]]'
+    heads = b'[["fact","k",null,false,"",[],0,0]]'
     [message] = parse_messages(PackedMessages(bytes(16), bytes(32), _content(heads)))
     assert message == OutgoingMessage(message.message_id, Role.FACT, "k", None, bytes(32), RecordBytes(b"", (), b""))
     with pytest.raises(Defect, match="segment_malformed"):
@@ -107,8 +117,11 @@ def test_a_message_costs_few_bytes_besides_its_id_digest_and_value() -> None:
         sent.append(OutgoingMessage(message_id, Role.STATE, "referral.sent", uuid7(), os.urandom(32), record))
     values = sum(len(message.record.value) for message in sent)
     assert len(pack_messages(sent).content) - values <= OVERHEAD_BYTES_MAX * MESSAGE_COUNT
+    clear = json.dumps({f"member_{number}": "some text that all of them state" for number in range(8)}).encode()
+    told = [replace(each, record=each.record._replace(value=clear + b"\n" + each.record.value)) for each in sent]
+    assert len(pack_messages(told).content) - values <= (OVERHEAD_BYTES_MAX + len(clear) / 20) * MESSAGE_COUNT
 
 
 def _content(heads: bytes, *, spare: bytes = b"") -> bytes:
     packed = zlib.compress(heads) + spare
-    return b"\x02" + len(packed).to_bytes(4) + packed
+    return b"\x03" + len(packed).to_bytes(4) + packed
