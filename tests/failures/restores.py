@@ -186,7 +186,6 @@ async def _answered(exchange: Exchange, party: str, key: str) -> int:
 async def come_back(exchange: Exchange) -> None:
     """Wait until each instance knows what its peers hold, and lacks nothing of theirs."""
     await exchange.until_all_have_answered(REST_S_MAX)
-    await exchange.until_all_have_compared(REST_S_MAX)
     await exchange.until_quiet(REST_S_MAX)
 
 

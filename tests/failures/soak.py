@@ -14,6 +14,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,8 @@ KILLED: Final = (*PROCESSES, BROKER, DATABASE)
 #: A frozen process is away for longer than a session with the broker lasts, or shorter.
 FROZEN_S: Final = (5.0, 60.0)
 ACKNOWLEDGED_S_MAX: Final = 600.0
+#: How long what a restored database forgot may take to come back.
+HEALED_S_MAX: Final = 300.0
 #: Of the topics that lose their ends. Audit last: it has read what the others had.
 READERS: Final = ("law_enforcement", "consumer", "audit")
 #: So many offers lie unread when they are lost, or a quarter as many as there are referrals in the burst.
@@ -112,7 +115,14 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
     await exchange.until_audited(ACKNOWLEDGED_S_MAX)
     found.lost = ends_lost(Way.END_REFILLED, before, cuts)
     found.unnamed = await count_unnamed(exchange)
-    found.verdict, found.dead = await judge(exchange, sender.tally), await exchange.list_dead()
+
+    async def is_whole() -> bool:
+        found.verdict = await judge(exchange, sender.tally)
+        return not found.verdict.faults()
+
+    with suppress(AssertionError):  # what has not come back by then is counted
+        await until(is_whole, seconds_max=HEALED_S_MAX)
+    found.dead = await exchange.list_dead()
     print(*(each.line() for each in found.lost), *found.lines(sender.tally), sep="\n")
     return found
 

@@ -24,6 +24,7 @@ from shared.messaging.placement import KIND, PROOF, parse_proof_record
 from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
 from shared.messaging.tracks import track_of
 from shared.routing.shelf import read_directory
+from shared.runtime.kafka.documents import read_document
 from tests.support import kafka_records
 from tests.support.kafka_records import Bounds, StoredRecord
 from tests.support.running import Exchange
@@ -318,7 +319,7 @@ class GroupKeys(NamedTuple):
 async def list_group_keys(exchange: Exchange, topic: str) -> list[GroupKeys]:
     """List the keys of each message that a proof in the topic's ordinary lane proves, copies included."""
     newest = "SELECT body FROM document WHERE kind = 'directory' ORDER BY active_from DESC LIMIT 1"
-    directory = read_directory(await read_value(exchange, "hotline", newest))
+    directory = read_directory(read_document(await read_value(exchange, "hotline", newest))[1])
 
     def find_key(_instance: str, key_id: str, _at: datetime) -> VerifyKey | None:
         entry = directory.signing_key(key_id)

@@ -22,12 +22,12 @@ from shared.party.bulk.use_cases import act_on_many
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.http.acts import items_hash
 from shared.runtime.http.batches import LIST, AnswerRefused, batched
 from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does
 from shared.runtime.http.problems import problem_body
-from shared.runtime.http.sameness import items_hash
 
 #: The field with the id of a subject.
 Named = Literal["notice_id", "referral_id"]

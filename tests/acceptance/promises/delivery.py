@@ -62,6 +62,11 @@ DELIVERY = (
         ),
     ),
     Line(
+        "100 referrals erased after both acknowledgements, among neighbours of the same segments: whoever has every "
+        "database and every private key opens none of them, all neighbours prove, and before each was opened",
+        ("tests/acceptance/test_erased.py",),
+    ),
+    Line(
         "200 pairs of referrals on a running exchange that differ only in other recipients: equal bytes for a provider "
         "and its instance, over HTTP and in Kafka, but for ids, salts, ciphertext, place and time",
         ("tests/acceptance/test_apart.py",),

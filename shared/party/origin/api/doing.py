@@ -59,10 +59,10 @@ from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.questions.store import PostgresQuestions
 from shared.party.serving import Serving
 from shared.runtime.database.transactions import Session
+from shared.runtime.http.acts import items_hash
 from shared.runtime.http.edge import read_json, read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import PROBLEM_JSON
-from shared.runtime.http.sameness import items_hash
 from shared.runtime.watch.telemetry import current_traceparent
 from shared.vocabulary.routing import Disposition
 
