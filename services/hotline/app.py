@@ -12,7 +12,7 @@ from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.exchange.act import OfferState, Subject
 from shared.party.attention import ORIGIN_WAITS, Source, overdue
-from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
+from shared.party.by_rule import own_questions, with_rules
 from shared.party.console.door import origin_door
 from shared.party.events import no_words
 from shared.party.origin.app import assemble_origin
@@ -58,4 +58,4 @@ def assemble(machinery: Machinery) -> App:
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
-    return with_lapses(with_withdrawals(app, HOTLINE, PostgresOffers), HOTLINE, PostgresOffers)
+    return with_rules(app, HOTLINE, PostgresOffers)

@@ -8,7 +8,7 @@ import asyncpg
 
 from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.exchange.act import OfferState, Subject
-from shared.party.recipient.store.arriving import erase_statement, insert_received
+from shared.party.recipient.store.arriving import erase_statement
 from shared.party.recipient.store.items import PostgresItems, Views
 from shared.party.waiting import CLAIMABLE, HANDED_OVER, Place, Waits, waits_of
 from shared.vocabulary.referral import PriorityLevel, RelationKind
@@ -48,5 +48,4 @@ class PostgresOffers(PostgresItems):
 
     kind = Subject.OFFER
     views = Views(Offer, OfferPage, OpenedOffer)
-    adds = insert_received()
     erases = erase_statement()

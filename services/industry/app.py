@@ -14,7 +14,7 @@ from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
 from shared.party.attention import ORIGIN_WAITS, Source, overdue
-from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
+from shared.party.by_rule import own_questions, with_rules
 from shared.party.console.door import entry, origin_door
 from shared.party.console.lists import PLACE as WORK
 from shared.party.console.lists import WorkPages
@@ -84,5 +84,4 @@ def assemble(machinery: Machinery) -> App:
     ReportPages(door.frame, notices)
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
-    app = with_withdrawals(app, PROVIDER, PostgresNotices)
-    return with_lapses(app, PROVIDER, PostgresNotices)
+    return with_rules(app, PROVIDER, PostgresNotices)

@@ -14,10 +14,9 @@ from shared.exchange.events import event_type
 from shared.exchange.message import Received
 from shared.formats.dsa_notices import ReportedNotice
 from shared.party.preservation.store.preservations import NOTICED, NoticeLocation, ProviderPreservations, tokens
-from shared.party.recipient.domain import Item
-from shared.party.recipient.store.arriving import NewItem, erase_statement, insert_locations, insert_received
+from shared.party.recipient.store.arriving import erase_statement, insert_locations
 from shared.party.recipient.store.items import PostgresItems, Views
-from shared.runtime.database.columns import Bound
+from shared.runtime.database.transactions import gather_part
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.referral import IncidentKind
 
@@ -58,13 +57,7 @@ class PostgresNotices(PostgresItems):
 
     kind = Subject.NOTICE
     views = Views(ShownNotice, NoticePage, OpenedNotice)
-    adds = insert_received("notice_location", NOTICED)
     erases = erase_statement("notice_location", "notice_id")
-
-    async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
-        await super().amend(messages, items)
-        # Places of items that a notice had before are stored already.
-        await self._driver.execute(*_ADD_LOCATIONS.bind(places=self._locations(messages)))
 
     async def reported(
         self, party: str, *, since: datetime, before: datetime, exercises: bool
@@ -81,11 +74,9 @@ class PostgresNotices(PostgresItems):
         """What agencies want kept of what these notices are about, in the same transaction."""
         return ProviderPreservations(self._driver, self._kek)
 
-    def _added(self, messages: Sequence[Received], *, new: Bound[NewItem]) -> tuple[object, ...]:
-        return self.adds.bind(new=new, places=self._locations(messages))
-
-    def _locations(self, messages: Sequence[Received]) -> Bound[NoticeLocation]:
-        return NOTICED.rows([row for each in messages for row in self._located(each)])
+    def _locate(self, messages: Sequence[Received]) -> None:
+        places = [row for each in messages for row in self._located(each)]
+        gather_part(self._driver, _ADD_LOCATIONS.part(places=NOTICED.rows(places)))
 
     def _located(self, message: Received) -> Iterator[NoticeLocation]:
         notice_id, party = UUID(message.subject), message.recipient

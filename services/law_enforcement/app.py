@@ -16,7 +16,7 @@ from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
 from shared.party.attention import Source, overdue
-from shared.party.by_rule import own_questions, with_lapses, with_withdrawals
+from shared.party.by_rule import own_questions, with_rules
 from shared.party.console.door import around, entry, party_door
 from shared.party.console.preservations import PLACE
 from shared.party.preservation.api import PreservationRoutes, preservations_router
@@ -79,7 +79,7 @@ def assemble(machinery: Machinery) -> App:
         },
         door,
     )
-    return with_lapses(with_withdrawals(app, AGENCY, PostgresCases), AGENCY, PostgresCases)
+    return with_rules(app, AGENCY, PostgresCases)
 
 
 def _door(machinery: Machinery) -> RecipientDoor:

@@ -33,15 +33,12 @@ from shared.exchange.passed import Passable
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.compared import Said
-from shared.party.recipient.domain import Item, ItemAct, Page, PassedCase
+from shared.party.recipient.domain import ItemAct, Page, PassedCase
 from shared.party.recipient.store.arriving import (
-    LOCATION,
-    NewItem,
+    INSERT_LOCATIONS,
     alike,
     bind_places,
     erase_statement,
-    insert_received,
-    note_places,
 )
 from shared.party.recipient.store.items import PostgresItems, Reference
 from shared.party.recipient.store.listing import (
@@ -67,7 +64,7 @@ from shared.party.recipient.store.passing import (
     refuse_passings,
 )
 from shared.party.sought import Sought
-from shared.runtime.database.columns import Bound
+from shared.runtime.database.transactions import gather_part
 
 #: The edges of cases besides those in their rows: `earlier` is a revision before the one that stands.
 _EDGES: Final = """
@@ -101,18 +98,9 @@ class PostgresCases(PostgresItems):
     """The cases of agencies, within one transaction."""
 
     kind = Subject.CASE
-    adds = insert_received("case_location", LOCATION)
     erases = erase_statement("case_location", "referral_id")
     more = CLAIMED
     lists = list_statement(more=CLAIMED, claimed=MINE)
-
-    async def add_edges(self, messages: Sequence[Received]) -> None:
-        await super().add_edges(messages)
-        await note_places(self._driver, messages, self._kek)
-
-    async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
-        await super().amend(messages, items)
-        await note_places(self._driver, messages, self._kek)
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
@@ -235,8 +223,8 @@ class PostgresCases(PostgresItems):
             edges[row["subject"]].append(row)
         return edges
 
-    def _added(self, messages: Sequence[Received], *, new: Bound[NewItem]) -> tuple[object, ...]:
-        return self.adds.bind(new=new, places=bind_places(messages, self._kek))
+    def _locate(self, messages: Sequence[Received]) -> None:
+        gather_part(self._driver, INSERT_LOCATIONS.part(places=bind_places(messages, self._kek)))
 
 
 def _kept_words(clear: Contract, at: datetime) -> dict[str, object]:

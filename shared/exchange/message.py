@@ -61,7 +61,8 @@ class DecodedHeaders(NamedTuple):
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as a draft is not.
+@dataclass(slots=True)
 class Record:
     """What Kafka holds, exactly: coordinates, broker time, key, headers and value as bytes; and what was proven of it.
 
@@ -88,7 +89,7 @@ class Record:
     decoded: DecodedHeaders | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
     """A message that passed every check of `accept`. `sealed` is opened and guarded.
 

@@ -7,60 +7,26 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from shared.vocabulary.referral import IncidentKind
 
-_APPLIES: Final = "Only for providers of hosting services, including online platforms"
-_FLAGGED: Final = " (Trusted Flagger notices)"
-_NOTICES: Final = "Number of notices received"
-_OF_FLAGGERS: Final = "Number of notices received from Trusted flaggers"
-_ITEMS: Final = "Number of specific items of information included in the total number of notices"
-_MEDIAN: Final = "Median time to take action"
-_LAW: Final = "Number of actions taken on the basis of the law"
-_TERMS: Final = "Number of actions taken on the basis of the terms and conditions of the service"
-_COUNTED: Final = (
-    _NOTICES,
-    _OF_FLAGGERS,
-    _ITEMS,
-    f"{_ITEMS} by Trusted Flaggers{_FLAGGED}",
-    _MEDIAN,
-    _MEDIAN + _FLAGGED,
-    _LAW,
-    _LAW + _FLAGGED,
-    _TERMS,
-    _TERMS + _FLAGGED,
-)
+_WORDS: Final = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+#: The names of the columns that count something, by what they count.
+_COUNTED: Final[Mapping[str, str]] = _WORDS["counted"]
+_SPELT: Final = [f"{name} " if what == "notices" else name for what, name in _COUNTED.items()]
 #: The header of the template, letter for letter: one of its names ends with a space, twice.
-COLUMNS: Final = (
-    "Applicability",
-    "Service",
-    "Reporting period",
-    "Category of illegal content",
-    'Description of the sub-category "Other"',
-    *(f"{name} " if name == _NOTICES else name for name in _COUNTED),
-    *(f"Contextual information on {f'{name} ' if name == _NOTICES else name}" for name in _COUNTED),
-)
+COLUMNS: Final = (*_WORDS["first"], *_SPELT, *(f"Contextual information on {name}" for name in _SPELT))
 CATEGORY: Final = "STATEMENT_CATEGORY_PROTECTION_OF_MINORS"
 OTHER: Final = "KEYWORD_OTHER"
-_OTHER_SAYS: Final = "Sexual exploitation of children that is neither material nor solicitation"
-_MATERIAL: Final = "KEYWORD_CHILD_SEXUAL_ABUSE_MATERIAL"
-_SYNTHETIC: Final = "KEYWORD_CHILD_SEXUAL_ABUSE_MATERIAL_DEEPFAKE"
-_GROOMING: Final = "KEYWORD_GROOMING_SEXUAL_ENTICEMENT_MINORS"
 #: The sub-category of each kind of incident: our reading, no instruction of the Regulation.
 KEYWORDS: Final[Mapping[IncidentKind, str]] = {
     **dict.fromkeys(IncidentKind, OTHER),
-    **dict.fromkeys(map(IncidentKind, ("csam", "self_generated", "live_stream", "molestation", "virtual")), _MATERIAL),
-    **dict.fromkeys(map(IncidentKind, ("csem_grooming", "enticement", "sextortion", "obscene_to_minor")), _GROOMING),
-    IncidentKind.GENERATIVE_AI: _SYNTHETIC,
-}
-_CONTEXT: Final = {
-    _NOTICES: "Received through Causeway alone",
-    _OF_FLAGGERS: "Those that were sent under Article 22 of Regulation (EU) 2022/2065",
-    _MEDIAN: "In hours, from receipt to the first action on an item; the lower median",
-    _LAW: "All actions on items; on what ground each was decided is not told here",
+    **{IncidentKind(kind): keyword for kind, keyword in _WORDS["keywords"].items()},
 }
 
 
@@ -85,13 +51,12 @@ class NoticeRow(NamedTuple):
     flagged: Sequence[ReportedNotice]
 
     def cells(self) -> Mapping[str, str]:
-        """What is counted, by the name of its column; what is not there is not known."""
-        found: dict[str, str] = {_NOTICES: f"{len(self.notices)}", _OF_FLAGGERS: f"{len(self.flagged)}"}
-        found |= {_ITEMS: _sum(each.items for each in self.notices)}
-        found |= {f"{_ITEMS} by Trusted Flaggers{_FLAGGED}": _sum(each.items for each in self.flagged)}
-        found |= {_MEDIAN: _hours(self.notices), _MEDIAN + _FLAGGED: _hours(self.flagged)}
-        found |= {_LAW: _sum(each.actions for each in self.notices)}
-        return found | {_LAW + _FLAGGED: _sum(each.actions for each in self.flagged)}
+        """What is counted, by what it is; what is not there is not known."""
+        found: dict[str, str] = {"notices": f"{len(self.notices)}", "of_flaggers": f"{len(self.flagged)}"}
+        for end, counted in (("", self.notices), ("_of_flaggers", self.flagged)):
+            found |= {f"items{end}": _sum(each.items for each in counted), f"median{end}": _hours(counted)}
+            found[f"law{end}"] = _sum(each.actions for each in counted)
+        return {what: found[what] for what in _COUNTED if what in found}
 
 
 def rows_of(notices: Sequence[ReportedNotice]) -> Sequence[NoticeRow]:
@@ -110,11 +75,11 @@ def written(notices: Sequence[ReportedNotice], *, since: date, until: date) -> b
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)
     for row in rows_of(notices):
-        said = _OTHER_SAYS if row.category == OTHER else ""
+        said = _WORDS["other_says"] if row.category == OTHER else ""
         known = row.cells()
-        counted = [known.get(name, "") for name in _COUNTED]
-        context = [_CONTEXT.get(name.removesuffix(_FLAGGED), "") if name in known else "" for name in _COUNTED]
-        table.writerow([_APPLIES, "", f"{since}/{until}", row.category, said, *counted, *context])
+        counted = [known.get(what, "") for what in _COUNTED]
+        context = [_WORDS["context"].get(what, "") if what in known else "" for what in _COUNTED]
+        table.writerow([_WORDS["applies"], "", f"{since}/{until}", row.category, said, *counted, *context])
     return text.getvalue().encode()
 
 

@@ -67,13 +67,8 @@ def as_kept(content: ContentT) -> ContentT:
 
 def cuts(content: ReferralContent) -> tuple[WasCut, ...]:
     """Of which items something was cut."""
-    return tuple(
-        [
-            WasCut(n, rules, _led_to(it.locator))
-            for n, it in enumerate(content.items, 1)
-            if (rules := cut_of(it.locator))
-        ]
-    )
+    places = [(n, item.locator) for n, item in enumerate(content.items, 1)]
+    return tuple([WasCut(n, rules, _led_to(each)) for n, each in places if (rules := cut_of(each))])
 
 
 def cut_of(locator: Locator) -> tuple[str, ...]:

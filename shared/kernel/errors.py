@@ -3,7 +3,6 @@
     CausewayError
     ├── Refused            the input breaks a rule: acknowledge, answer with the code        HTTP 4xx, receipt refused
     │   └── NotNow         it may be asked again later                                       HTTP 429
-    ├── AlreadyDone        the same thing was done before: acknowledge, answer as the first  HTTP 200, receipt as stored
     ├── Unavailable        something needed is not there yet: retry with back-off            HTTP 503, no receipt
     ├── Defect             we are wrong: stop that partition, raise an alarm                 HTTP 500, record parked
     └── EvidenceRejected   a proof does not hold: the only exit of a verifier                exit code 1
@@ -45,14 +44,6 @@ class NotNow(Refused):
     def __init__(self, code: str, detail: str, *, headers: Mapping[str, str]) -> None:
         super().__init__(code, detail, status=429)
         self.headers = headers
-
-
-class AlreadyDone(CausewayError):
-    """The act was done before; `reference` names the first one (an identifier of ours)."""
-
-    def __init__(self, code: str, detail: str = "", *, reference: str = "") -> None:
-        super().__init__(code, detail)
-        self.reference = reference
 
 
 class Unavailable(CausewayError):

@@ -89,15 +89,6 @@ class PartitionVerifier:
         """Return each record in order, verified or unreadable."""
         return [self._verify(record) for record in records]
 
-    def resume_offset(self, through: int, next_offset: int) -> int:
-        """Return the offset to begin at after a restart, if the stream was taken up to `through`.
-
-        Inside a segment it is that of the proof record: records that were taken already are dropped again.
-        """
-        proven = self.proven
-        is_inside = proven is not None and proven.first <= through + 1 < proven.first + len(proven.digests)
-        return self.proof_offset if is_inside else next_offset
-
     def _verify(self, raw: RawRecord) -> Verified:
         kind = _single(raw.headers, KIND)
         try:

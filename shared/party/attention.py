@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
@@ -112,40 +113,42 @@ def questions_router(serving: Serving) -> APIRouter:
 
 def overdue(clock: Clock, received: Subject) -> Source:
     """Build the source of overdue edges. `received` is the kind of subject that parties of this service receive."""
-    return Source(PERMIT.resource, NUMBERED, _Overdue(clock.now, received))
+    return Source(PERMIT.resource, NUMBERED, partial(_overdue, now=clock.now, received=received))
 
 
-class _Overdue:
-    def __init__(self, now: Callable[[], datetime], received: Subject) -> None:
-        self._now = now
-        self._received = received
+async def _overdue(
+    driver: asyncpg.Connection,
+    party: str,
+    above: Place,
+    /,
+    *,
+    now: Callable[[], datetime],
+    received: Subject,
+    rank_max: int,
+    limit: int,
+) -> list[Waits]:
+    """Return the first `limit` entries after `above`, oldest first."""
+    if rank_max < RANK_MAX:
+        return []
+    found = await read_overdue(driver, party, after=DueAfter(*above.of_last_rank()), now=now(), limit=limit)
+    return [_waits(edge, received) for edge in found]
 
-    async def __call__(
-        self, driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
-    ) -> list[Waits]:
-        """Return the first `limit` entries after `above`, oldest first."""
-        if rank_max < RANK_MAX:
-            return []
-        after = DueAfter(*above.of_last_rank())
-        return [
-            self._waits(edge) for edge in await read_overdue(driver, party, after=after, now=self._now(), limit=limit)
-        ]
 
-    def _waits(self, edge: OverdueEdge) -> Waits:
-        kind = Subject.REFERRAL if edge.is_own else self._received
-        kind = Subject.PRESERVATION if edge.is_preservation else kind
-        latest = edge.latest
-        waiting = Waiting(
-            kind=kind,
-            subject=latest.subject,
-            party=latest.counterpart,
-            priority=None,
-            reasons=(OVERDUE,),
-            clock=latest.clock,
-            since=edge.since,
-            mend=owed_act(kind, latest.due) if latest.owed_by == latest.party else Mend.CALL,
-        )
-        return Waits(Place(RANK_MAX, *edge.place), waiting)
+def _waits(edge: OverdueEdge, received: Subject) -> Waits:
+    kind = Subject.REFERRAL if edge.is_own else received
+    kind = Subject.PRESERVATION if edge.is_preservation else kind
+    latest = edge.latest
+    waiting = Waiting(
+        kind=kind,
+        subject=latest.subject,
+        party=latest.counterpart,
+        priority=None,
+        reasons=(OVERDUE,),
+        clock=latest.clock,
+        since=edge.since,
+        mend=owed_act(kind, latest.due) if latest.owed_by == latest.party else Mend.CALL,
+    )
+    return Waits(Place(RANK_MAX, *edge.place), waiting)
 
 
 #: What needs a person of those that a party has filed itself, at whichever service originates.

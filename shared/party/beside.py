@@ -21,8 +21,8 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.runtime.admission.budgets import work_of
+from shared.runtime.http.acts import Sameness
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
-from shared.runtime.http.sameness import Sameness
 
 #: For how many times as long as a processor worked for a step it rests afterwards.
 REST: Final = 2

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, Self
+from typing import Final
 
 import asyncpg
 
@@ -37,7 +37,6 @@ from shared.party.recipient.use_cases import Acting, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.instance.app import App
-from shared.runtime.instance.machinery import Machinery
 from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import WithdrawalFate
@@ -62,19 +61,6 @@ class ByRule:
     directory: Callable[[], DirectoryIndex]
     clock: Clock
     aside: SetAside = field(default_factory=SetAside)
-
-    @classmethod
-    def at(cls, machinery: Machinery, recipient: RecipientKind, items: ItemsOf) -> Self:
-        return cls(
-            recipient=recipient,
-            database=machinery.database,
-            items=items,
-            kek=machinery.keys.kek,
-            instance=machinery.instance,
-            directory=machinery.directory,
-            clock=machinery.clock,
-            aside=machinery.aside,
-        )
 
     async def batch(
         self, work: str, do: Callable[[Ruling], Awaitable[object]], parties: Sequence[str] | None = None
@@ -194,13 +180,6 @@ class Withdrawals:
         return WithdrawalAnswer(fate=WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT, kept=kept)
 
 
-def with_withdrawals(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
-    """The service with one part more, which answers withdrawals and ends what was kept."""
-    rule = ByRule.at(app.machinery, recipient, items)
-    withdrawals = Withdrawals(rule, answer_h=app.machinery.settings.withdrawal_answer_h)
-    return replace(app, parts=app.parts | {"withdrawals": withdrawals.run})
-
-
 class Lapses:
     """What parties of one instance have asked and nobody has answered in its time."""
 
@@ -227,17 +206,28 @@ class Lapses:
         )
         taking.note([(subject, party) for party, subject, _ in due])
         for party, subject, number in due:
-            await self._lapse(ruling, (subject, party), number)
-
-    async def _lapse(self, ruling: Ruling, key: ItemKey, number: int) -> None:
-        lapsed = LapsedQuestion(question=number)
-        await ruling.act(self._act, [key], lambda _: lapsed)
+            await ruling.act(self._act, [(subject, party)], partial(_lapsed, number))
 
 
-def with_lapses(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
-    """The service with one part more, by which questions lapse."""
-    lapses = Lapses(ByRule.at(app.machinery, recipient, items))
-    return replace(app, parts=app.parts | {"lapses": lapses.run})
+def _lapsed(number: int, _: Item) -> LapsedQuestion:
+    return LapsedQuestion(question=number)
+
+
+def with_rules(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
+    """The service with two parts more: one answers withdrawals and ends what was kept, by the other questions lapse."""
+    machinery = app.machinery
+    rule = ByRule(
+        recipient=recipient,
+        database=machinery.database,
+        items=items,
+        kek=machinery.keys.kek,
+        instance=machinery.instance,
+        directory=machinery.directory,
+        clock=machinery.clock,
+        aside=machinery.aside,
+    )
+    withdrawals = Withdrawals(rule, answer_h=machinery.settings.withdrawal_answer_h)
+    return replace(app, parts=app.parts | {"withdrawals": withdrawals.run, "lapses": Lapses(rule).run})
 
 
 def own_questions(recipient: RecipientKind) -> Source:

@@ -241,19 +241,9 @@ def due_router(serving: Serving) -> APIRouter:
 
 
 def _shown_timer(row: OpenTimer, now: datetime) -> ShownTimer:
-    return ShownTimer(
-        due_at=row.due_at,
-        overdue=row.due_at <= now,
-        due=ClockDue(row.due),
-        then=ClockConsequence(row.consequence),
-        subject=row.subject,
-        counterpart=row.counterpart,
-        owed_by=row.owed_by,
-        purpose=Purpose(row.purpose) if row.purpose else None,
-        clock=row.clock,
-        run=row.run,
-        rung=row.rung,
-    )
+    told = {name: getattr(row, name, None) for name in ShownTimer.model_fields}
+    known = {"overdue": row.due_at <= now, "then": row.consequence, "purpose": row.purpose or None}
+    return ShownTimer.model_validate(told | known)
 
 
 #: What names a subject in the path of its collection; of all others its referral does.
@@ -315,32 +305,27 @@ class Collection(NamedTuple):
         return kind == _CLOCK or (kind == Subject.PRESERVATION) is (self.collection == _PRESERVATIONS)
 
 
-@dataclass(frozen=True, slots=True)
-class Timelines:
-    """What the routes do."""
-
-    serving: Serving
-
-    async def read(self, identity: Identity, subject: UUID, listed: Collection, *, after: int, limit: int) -> Timeline:
-        """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
-        async with self.serving.looking(identity) as session:
-            driver = session.driver
-            found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)
-            said = await listed.words(driver, identity.party, subject) if found else ()
-        if (not found and after == 0) or not all(listed.has(event) for event in found):
-            raise not_found()
-        shown = found[:limit]
-        return Timeline(
-            subject=subject,
-            items=tuple(_shown_act(event, words) for event, words in with_words(shown, said)),
-            next=shown[-1].number if len(found) > limit else None,
-        )
+async def _read_timeline(
+    serving: Serving, identity: Identity, subject: UUID, listed: Collection, *, after: int, limit: int
+) -> Timeline:
+    """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
+    async with serving.looking(identity) as session:
+        driver = session.driver
+        found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)
+        said = await listed.words(driver, identity.party, subject) if found else ()
+    if (not found and after == 0) or not all(listed.has(event) for event in found):
+        raise not_found()
+    shown = found[:limit]
+    return Timeline(
+        subject=subject,
+        items=tuple(_shown_act(event, words) for event, words in with_words(shown, said)),
+        next=shown[-1].number if len(found) > limit else None,
+    )
 
 
 def timelines_router(serving: Serving, collections: Mapping[str, Words]) -> APIRouter:
     """The routes /v1/COLLECTION/ID/timeline, each with what reads the words of the acts on its subjects."""
-    router, timelines = APIRouter(prefix="/v1"), Timelines(serving)
-    who = Depends(serving.identified)
+    router, who = APIRouter(prefix="/v1"), Depends(serving.identified)
 
     def add(listed: Collection) -> None:
         collection = listed.collection
@@ -355,7 +340,7 @@ def timelines_router(serving: Serving, collections: Mapping[str, Words]) -> APIR
             limit: Limit = 50,
         ) -> Response:
             """What has happened to it: each act, by whom, to which state, and the codes that it said."""
-            return viewed(await timelines.read(identity, subject, listed, after=after, limit=limit))
+            return viewed(await _read_timeline(serving, identity, subject, listed, after=after, limit=limit))
 
     for collection, words in collections.items():
         add(Collection(collection, words))

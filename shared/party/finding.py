@@ -11,7 +11,7 @@ from pydantic import ValidationError, validate_call
 
 from shared.contracts.base import PartyId
 from shared.party.sought import OnlyP0, Sought
-from shared.runtime.http.problems import InvalidFields, broken_places
+from shared.runtime.http.problems import broken_places, invalid_parameters
 
 FILTERS: Final = ("party", "reference", "priority", "since", "until")
 #: As of a reference that a party gives; ids are spelt within it.
@@ -45,7 +45,7 @@ def sought_in(said: Callable[[str], str | None]) -> Sought:
         broken = [
             each | {"loc": ("query", *each["loc"])} for each in error.errors(include_url=False, include_input=False)
         ]
-    raise InvalidFields(broken_places(broken), code="parameter_invalid", what="parameters", status=400)
+    raise invalid_parameters(broken_places(broken))
 
 
 #: What a list is looked through for: a route's parameters of these names.
@@ -64,4 +64,4 @@ def read_date(said: str, name: str) -> date:
     except ValueError:
         pass  # said below, where no cause with the value hangs on it
     wrong = {"field": f"/query/{name}", "rule": "date_parsing", "expected": "a day as 2026-05-04"}
-    raise InvalidFields([wrong], code="parameter_invalid", what="parameters", status=400)
+    raise invalid_parameters([wrong])

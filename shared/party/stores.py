@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -38,22 +38,10 @@ class ShownLook(NamedTuple):
     called: str | None
 
 
-class Opening(Protocol):
-    """Where openings are kept, within the transaction that opens the record."""
-
-    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
-        """Keep it for the people of the party."""
-        ...
-
-    async def send(self, drafts: Sequence[Draft]) -> None:
-        """Send messages when this transaction commits."""
-        ...
-
-
 async def tell_opened(
     subject: UUID,
     opened: RecordRevealedClear,
-    opening: Opening,
+    opening: PartyStore,
     *,
     exercise: bool,
     directory: DirectoryIndex,
@@ -72,11 +60,6 @@ _LOOKS: Final = """
 SELECT at, actor, role, reason FROM record_look WHERE party = $1 AND subject = $2 ORDER BY number DESC LIMIT $3
 """
 _CALLED: Final = "SELECT actor, called FROM console_person WHERE party = $1 AND called IS NOT NULL"
-
-
-async def note_look(driver: asyncpg.Connection, subject: UUID, opened: RecordRevealedClear, *, at: datetime) -> None:
-    """Keep one opening. The transaction is bound to who opens it."""
-    await driver.execute(_NOTE, subject, opened.party, opened.actor, opened.role, opened.reason, at)
 
 
 async def looks_at(
@@ -105,7 +88,7 @@ class PartyStore:
 
     async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
         """Keep for the people of the party that a record was opened."""
-        await note_look(self._driver, subject, opened, at=at)
+        await self._driver.execute(_NOTE, subject, opened.party, opened.actor, opened.role, opened.reason, at)
 
     async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
         """Begin the clocks of new edges, and keep what has happened to edges, for their clocks."""
@@ -148,18 +131,10 @@ class ListedTracks:
 
     async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None:
         """The peer lacks these subjects, or part of them."""
-        await self._list(items, peer)
+        await list_items(self._driver, [item for item, _ in items], peer)
 
-    async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None:
-        """The peer does not know that these subjects were withdrawn."""
-        await self._list(items, peer)
-
-    async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
-        """The peer knows that these subjects were withdrawn, and this database does not."""
-        await self._list(items, peer)
+    #: The peer does not know that these were withdrawn, or knows it and this database does not.
+    mark_untold = taken_back_there = mark_missing
 
     async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
         """No row of this service states the place of a message."""
-
-    async def _list(self, items: Sequence[TrackItem], peer: str) -> None:
-        await list_items(self._driver, [item for item, _ in items], peer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +14,14 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, Uuid
+from shared.contracts.base import Contract, Instant, Uuid
 from shared.exchange.act import ACTORS
 from shared.exchange.webhooks import WebhookState
 from shared.party.attention import Source, attention_router, questions_router
 from shared.party.events import Words, due_router, events_router, timelines_router
 from shared.party.serving import Serving, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
-from shared.runtime.courier.endpoints import Endpoints, Made, Number, ShownDelivery, ShownWebhook
+from shared.runtime.courier.endpoints import Delivery, Endpoint, Endpoints, Made
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity, whoami_router
@@ -50,6 +50,7 @@ _DELIVERY: Final[dict[str, JsonValue]] = {
     "status": 503,
     "duration_ms": 84,
 }
+_Number = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
 
 
 class Registration(Contract):
@@ -59,7 +60,7 @@ class Registration(Contract):
 
     url: Annotated[str, StringConstraints(min_length=8, max_length=URL_CHARACTERS_MAX, pattern=r"^[!-~]+$")]
     after: Annotated[
-        Number | None, Field(description="An event's number: what follows it is sent. Empty: what comes from now on.")
+        _Number | None, Field(description="An event's number: what follows it is sent. Empty: what comes from now on.")
     ] = None
 
 
@@ -82,7 +83,26 @@ class WebhookMoved(Contract):
 
     webhook_id: Uuid
     state: WebhookState
-    number: Number | None = None
+    number: _Number | None = None
+
+
+class ShownWebhook(Contract):
+    """An address. Its receiver has confirmed all up to `number`; `last` is the last of the feed.
+
+    While the next event is sent in vain, `failures` says how often and `due_at` when again. Until `both_until` the
+    secret before signs too.
+    """
+
+    webhook_id: Uuid
+    url: str
+    state: WebhookState
+    number: _Number
+    last: _Number
+    failures: _Number
+    failing_since: Instant | None = None
+    due_at: Instant | None = None
+    both_until: Instant | None = None
+    made_at: Instant
 
 
 class Webhooks(Contract):
@@ -93,12 +113,36 @@ class Webhooks(Contract):
     items: tuple[ShownWebhook, ...]
 
 
+class ShownDelivery(Contract):
+    """One attempt: `code` is `delivered` or why not, `status` what the receiver answered. `entry` numbers the log."""
+
+    entry: _Number
+    message_id: str
+    number: _Number
+    attempt: _Number
+    at: Instant
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
+    status: int | None = None
+    duration_ms: int
+
+
 class Deliveries(Contract):
     """The newest attempts first; the last thousand are kept."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_DELIVERY]}]})
 
     items: tuple[ShownDelivery, ...]
+
+
+class _Sealed(Contract):
+    """What is kept of an answer that showed a secret, so that it can be given again: under the key of the address.
+
+    Whoever removes the address erases that key, and with it what this answer showed.
+    """
+
+    webhook_id: Uuid
+    state: WebhookState
+    secret: str
 
 
 #: What an act does with the party's addresses, in its transaction.
@@ -113,20 +157,21 @@ class WebhookRoutes:
 
     async def list(self, identity: Identity) -> Webhooks:
         async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
-            return Webhooks(items=tuple(await self._of(session, identity).list()))
+            return Webhooks(items=tuple(map(_shown, await self._of(session, identity).list())))
 
     async def show(self, identity: Identity, webhook_id: UUID) -> ShownWebhook:
         async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
-            return await self._of(session, identity).show(webhook_id)
+            return _shown(await self._of(session, identity).show(webhook_id))
 
     async def deliveries(self, identity: Identity, webhook_id: UUID, *, before: int, limit: int) -> Deliveries:
         async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
             found = await self._of(session, identity).deliveries(webhook_id, before=before, limit=limit)
-        return Deliveries(items=tuple(found))
+        return Deliveries(items=tuple(map(_shown_delivery, found)))
 
     async def act(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """One act, once for its idempotency key."""
-        return await self.serving.acts.once(request, identity, action, roles=ACTORS, act=self.done(identity, doing))
+        done = partial(self.done, identity, doing)
+        return await self.serving.acts.once(request, identity, action, roles=ACTORS, act=done)
 
     async def make(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """One act that answers with a secret: what is stored of the answer does not show it."""
@@ -136,27 +181,23 @@ class WebhookRoutes:
 
     async def shown(self, identity: Identity, answer: bytes) -> WebhookSecret:
         """What is stored of an answer, with the secret that it does not show."""
-        kept = Made.model_validate_json(answer)
+        kept = _Sealed.model_validate_json(answer)
         async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
             secret = await self._of(session, identity).secret(kept.webhook_id, b64decode(kept.secret))
         return WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
 
-    def done(self, identity: Identity, doing: Doing) -> Callable[[Session], Awaitable[Contract]]:
+    async def done(self, identity: Identity, doing: Doing, session: Session) -> Contract:
         """An act on the party's addresses within a transaction."""
-
-        async def act(session: Session) -> Contract:
-            return await doing(self._of(session, identity))
-
-        return act
+        return await doing(self._of(session, identity))
 
     async def register(self, said: Registration, mine: Endpoints) -> Contract:
         """Have events sent to an address. Raises `Refused` for one that may not be called."""
         read_url(said.url, self.serving.address_rules)
-        return await mine.register(said.url, after=said.after, at=self.serving.clock.now())
+        return sealed(await mine.register(said.url, after=said.after, at=self.serving.clock.now()))
 
     async def rotate(self, webhook_id: UUID, mine: Endpoints) -> Contract:
         """Make another secret."""
-        return await mine.rotate(webhook_id, at=self.serving.clock.now())
+        return sealed(await mine.rotate(webhook_id, at=self.serving.clock.now()))
 
     async def replay(self, webhook_id: UUID, said: Replay, mine: Endpoints) -> Contract:
         """Send again from a number on."""
@@ -235,6 +276,22 @@ def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
     ) -> Response:
         """What came of each attempt, newest first."""
         return viewed(await routes.deliveries(identity, webhook_id, before=before, limit=limit))
+
+
+def sealed(made: Made) -> Contract:
+    """What is stored of an answer that shows a secret."""
+    return _Sealed(webhook_id=made.webhook_id, state=made.state, secret=b64encode(made.secret).decode())
+
+
+def _shown(one: Endpoint) -> ShownWebhook:
+    said = {name: value for name, value in one._asdict().items() if value is not None}
+    if not one.failures:
+        said.pop("due_at")
+    return ShownWebhook(**said)
+
+
+def _shown_delivery(one: Delivery) -> ShownDelivery:
+    return ShownDelivery(**{name: value for name, value in one._asdict().items() if value is not None})
 
 
 def party_routers(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final, NamedTuple
 
-from shared.kernel.errors import AlreadyDone, NotNow, Refused, Unavailable
+from shared.kernel.errors import NotNow, Refused, Unavailable
 from shared.runtime.http.problems import status_of
 from tests.architecture.source import Function, Module, modules
 
@@ -15,8 +15,7 @@ from tests.architecture.source import Function, Module, modules
 _ROOTS = frozenset({"CausewayError", "Objection", "_Unacceptable"})
 #: With which HTTP answers errors of a class; a refusal may say another.
 _STATUSES: Final[Mapping[str, int]] = {
-    name: status_of(each("code"))
-    for name, each in {"Refused": Refused, "AlreadyDone": AlreadyDone, "Unavailable": Unavailable}.items()
+    name: status_of(each("code")) for name, each in {"Refused": Refused, "Unavailable": Unavailable}.items()
 } | {"NotNow": status_of(NotNow("code", "", headers={}))}
 
 

@@ -36,8 +36,8 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ),
     ("shared/runtime/http/problems.py", "code"): frozenset({"fields_invalid"}),
     (
-        "shared/runtime/http/problems.py",
-        "broken_places(error.errors(include_url=False, include_input=False))",
+        "shared/runtime/http/edge.py",
+        "problems.broken_places(error.errors(include_url=False, include_input=False))",
     ): frozenset(),
     ("shared/exchange/accept.py", "unread_as(type_text)"): frozenset({"type_unknown", "version_unknown"}),
     ("shared/runtime/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),

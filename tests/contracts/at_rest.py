@@ -43,8 +43,8 @@ from shared.runtime.courier.leases import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import pack, unpack
+from shared.runtime.http.acts import body_hash, items_hash
 from shared.runtime.http.identity import key_hash
-from shared.runtime.http.sameness import body_hash, items_hash
 from shared.runtime.kafka.documents import BEAT_KEY, DIRECTORY_TOPIC, document_key
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World

@@ -22,12 +22,12 @@ from shared.party.bulk.use_cases import act_on_many
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.http.acts import items_hash
 from shared.runtime.http.batches import LIST, AnswerRefused, batched
 from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does
 from shared.runtime.http.problems import problem_body
-from shared.runtime.http.sameness import items_hash
 
 #: The field with the id of a subject.
 Named = Literal["notice_id", "referral_id"]
@@ -96,11 +96,7 @@ class BulkRoutes:
         route, headers, owe = request.url.path, request.headers, partial(self._routes.serving.owe, identity.party)
         body = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
         read = await read_list(body, LIST, route, make=partial(self._read, route=route), owe=owe)
-
-        async def do(session: Session) -> Contract:
-            return await self._done(read.made, session, identity)
-
-        acts = self._routes.serving.acts
+        do, acts = partial(self._done, read.made, identity), self._routes.serving.acts
         roles = self._kind.roles
         return await acts.once(request, identity, "read", roles=roles, act=do, status=200, wanted=read.same)
 
@@ -110,7 +106,7 @@ class BulkRoutes:
         except Refused as error:
             return error
 
-    async def _done(self, posted: Sequence[Posted | Refused], session: Session, identity: Identity) -> Contract:
+    async def _done(self, posted: Sequence[Posted | Refused], identity: Identity, session: Session) -> Contract:
         read = [each for each in posted if isinstance(each, Posted)]
         keyed = [KeyedLine(each.line.place, each.key, each.same) for each in read if each.key is not None]
         keys = LineKeys(session.driver, identity.party, keyed)

@@ -14,9 +14,8 @@ from shared.party.finding import FILTERS
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import read_inputs
 from shared.runtime.http.acts import Act as Doing
-from shared.runtime.http.acts import Acts
+from shared.runtime.http.acts import Acts, body_hash
 from shared.runtime.http.edge import read_key, read_model
-from shared.runtime.http.sameness import body_hash
 from shared.vocabulary.reveal import RevealReason
 
 Said = TypeVar("Said", bound=Contract)

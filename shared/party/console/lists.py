@@ -174,7 +174,7 @@ class HookPages:
 
     async def _done(self, asked: Asked, action: str, body: bytes, *, doing: Doing) -> bytes:
         """An act, once for the form that it was sent from; what is stored of its answer."""
-        done = self._routes.done(asked.identity, doing)
+        done = partial(self._routes.done, asked.identity, doing)
         return await done_once(asked, self._routes.serving.acts, action, doing=done, roles=ACTORS, body=body)
 
 
@@ -221,6 +221,7 @@ class WorkPages:
 
     async def _done(self, asked: Asked, row: Act) -> WorkAnswered:
         said = read_model(TAKES[row], read_inputs(TAKES[row], asked.form))
-        doing, acts = self._routes.doing(row, asked.id(), said, identity=asked.identity), self._routes.acts
+        doing = partial(self._routes.answered, row, asked.id(), said=said, identity=asked.identity)
+        acts = self._routes.acts
         answer = await done_once(asked, acts, row.name, doing=doing, roles=row.roles, body=said.spelt(), status=200)
         return WorkAnswered.model_validate_json(answer)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
+from functools import partial
 from typing import Annotated, Final
 
 from pydantic import BaseModel, Field, JsonValue
@@ -14,7 +15,7 @@ from starlette.responses import Response
 
 from shared.contracts.base import Contract, PartyId
 from shared.contracts.fields import CaseReference
-from shared.exchange.act import Act, PreservationState, Subject
+from shared.exchange.act import Act, Subject
 from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
@@ -26,10 +27,8 @@ from shared.party.preservation.domain import (
     OpenedPreservation,
     PreservationAsk,
     PreservationAsked,
-    PreservationMoved,
 )
 from shared.party.preservation.use_cases import (
-    act,
     export,
     list_preservations,
     look_at_preservation,
@@ -80,9 +79,9 @@ class PreservationPages:
         self._asks = routes.track is ASK.track
         frame.get(f"/{PLACE}", self._list)
         if self._asks:
-            frame.get(f"/{PLACE}/new", self._new)
+            frame.get(f"/{PLACE}/new", self._form)
             frame.post(f"/{PLACE}/new", self._ask)
-        frame.get(f"/{PLACE}/{{id}}", self._one)
+        frame.get(f"/{PLACE}/{{id}}", self._looked)
         frame.post(f"/{PLACE}/{{id}}/reveal", self._reveal)
         frame.post(f"/{PLACE}/{{id}}/export", self._export)
         frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
@@ -98,10 +97,7 @@ class PreservationPages:
         views = {"listed": found, "states": known, "state": state, "after": after, "asks": asks}
         return self._frame.page(asked, "preservations.html", views)
 
-    async def _new(self, asked: Asked) -> Response:
-        return self._form(asked)
-
-    def _form(self, asked: Asked, *, status: int = 200, problem: Refused | None = None) -> Response:
+    async def _form(self, asked: Asked, *, status: int = 200, problem: Refused | None = None) -> Response:
         if asked.identity.role not in ASK.roles:
             raise not_found()
         problems = [] if problem is None else [(_field(path), said) for path, said in problems_of(problem)]
@@ -112,21 +108,14 @@ class PreservationPages:
     async def _ask(self, asked: Asked) -> Response:
         try:
             said = read_model(PreservationAsk, _wanted(read_inputs(NewPreservation, asked.form)))
-
-            async def begin(session: Session) -> Contract:
-                return await self._routes.asked(said, asked.identity, session)
-
-            answer = await self._done(asked, ASK, begin, body=said.spelt())
+            answer = await self._done(asked, ASK, partial(self._routes.asked, said, asked.identity), body=said.spelt())
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise
-            return self._form(asked, status=error.status, problem=error)
+            return await self._form(asked, status=error.status, problem=error)
         told = PreservationAsked.model_validate_json(answer)
         warned = f"&warned={told.warnings[0].value}" if told.warnings else ""
         return turned_to(f"{PATH}/{told.preservation_id}?done={ASK.name}{warned}")
-
-    async def _one(self, asked: Asked) -> Response:
-        return await self._looked(asked)
 
     async def _looked(
         self, asked: Asked, *, status: int = 200, refused: str = "", problem: Refused | None = None
@@ -170,12 +159,7 @@ class PreservationPages:
         row = chosen_act(asked, self._acts)
         try:
             said = read_said(row.takes, asked)
-
-            async def move(session: Session) -> Contract:
-                acting = self._routes.acting(asked.identity, session)
-                state = await act(row, asked.id(), said=said, acting=acting)
-                return PreservationMoved(preservation_id=asked.id(), state=PreservationState(state))
-
+            move = partial(self._routes.act, row, asked.id(), said=said, identity=asked.identity)
             await self._done(asked, row, move, body=spelt(said))
         except Refused as error:
             if error.status in (403, 404):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
@@ -229,12 +230,7 @@ class SubjectPages:
         return turned_to(f"{here}?done={row.name}")
 
     async def _done(self, asked: Asked, row: Act, subject_id: UUID, *, said: Contract | None, beside: str = "") -> None:
-        async def move(session: Session) -> dict[str, object]:
-            state = await self._routes.act_on(
-                row, subject_id, said=said, acting=self._routes.acting(asked.identity, session)
-            )
-            return {"state": state}
-
+        move = partial(self._routes.move, row, subject_id, said=said, identity=asked.identity)
         acts = self._serving.acts
         await done_once(asked, acts, row.name, doing=move, roles=row.roles, body=spelt(said), beside=beside)
 

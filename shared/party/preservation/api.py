@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -46,33 +47,6 @@ class PreservationRoutes:
     preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresPreservations]
     holds: Callable[[asyncpg.Connection, KeyEncryptionKey], HeldPlaces] | None = None
 
-    async def page(self, identity: Identity, state: str | None, cursor: str | None, *, limit: int) -> Response:
-        """The party's preservations, newest first: all that was there when it was asked for."""
-        async with self.serving.reading(identity) as session:
-            acting = self.acting(identity, session)
-            return viewed(await list_preservations(acting, state=state, cursor=cursor, limit=limit))
-
-    async def show(self, identity: Identity, preservation_id: UUID) -> Response:
-        """One with its locations and its timeline."""
-        async with self.serving.reading(identity) as session:
-            found = await show_preservation(preservation_id, self.acting(identity, session))
-        return viewed(found)
-
-    async def export(self, identity: Identity, preservation_id: UUID) -> Response:
-        """The whole flow as ETSI TS 103 120 XML."""
-        async with self.serving.reading(identity) as session:
-            found = await export(preservation_id, self.acting(identity, session))
-        return XmlResponse(found)
-
-    async def ask(self, request: Request, identity: Identity) -> Response:
-        """One request, once for its idempotency key."""
-        said = read_model(PreservationAsk, await read_json(request))
-
-        async def begin(session: Session) -> Contract:
-            return await self.asked(said, identity, session)
-
-        return await self.serving.acts.once(request, identity, ASK.name, roles=ASK.roles, act=begin)
-
     async def asked(self, said: PreservationAsk, identity: Identity, session: Session) -> PreservationAsked:
         """One request, within a transaction. Raises `Refused` as `ask` does."""
         assert self.holds is not None
@@ -87,15 +61,12 @@ class PreservationRoutes:
 
         return await ask(said, acting=self.acting(identity, session), policy=policy, held=held)
 
-    async def act(self, row: Act, preservation_id: UUID, request: Request, *, identity: Identity) -> Response:
-        """One act, once for its idempotency key."""
-        said = None if row.takes is None else read_model(row.takes, await read_json(request))
-
-        async def move(session: Session) -> Contract:
-            state = await act(row, preservation_id, said=said, acting=self.acting(identity, session))
-            return PreservationMoved(preservation_id=preservation_id, state=PreservationState(state))
-
-        return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
+    async def act(
+        self, row: Act, preservation_id: UUID, session: Session, *, said: Contract | None, identity: Identity
+    ) -> PreservationMoved:
+        """One act, within a transaction. Raises `Refused` as the use case does."""
+        state = await act(row, preservation_id, said=said, acting=self.acting(identity, session))
+        return PreservationMoved(preservation_id=preservation_id, state=PreservationState(state))
 
     def acting(self, identity: Identity, session: Session) -> Acting:
         """Who acts, within a transaction."""
@@ -121,24 +92,29 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
         identity: Identity = who, state: PreservationState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """What was asked to be kept, newest first."""
-        return await routes.page(identity, state, cursor, limit=limit)
+        async with routes.serving.reading(identity) as session:
+            acting = routes.acting(identity, session)
+            return viewed(await list_preservations(acting, state=state, cursor=cursor, limit=limit))
 
     @router.get("/{preservation_id}", name="preservation", **shows(OpenedPreservation))
     async def show(preservation_id: UUID, identity: Identity = who) -> Response:
         """One preservation with its locations, each act, and at a provider which of its open notices lie there."""
-        return await routes.show(identity, preservation_id)
+        async with routes.serving.reading(identity) as session:
+            return viewed(await show_preservation(preservation_id, routes.acting(identity, session)))
 
     @router.get("/{preservation_id}/ts103120", name="ts103120", response_class=XmlResponse)
     async def exported(preservation_id: UUID, identity: Identity = who) -> Response:
         """The whole flow mapped to ETSI TS 103 120 XML: one action for each act, oldest first."""
-        return await routes.export(identity, preservation_id)
+        async with routes.serving.reading(identity) as session:
+            return XmlResponse(await export(preservation_id, routes.acting(identity, session)))
 
     if routes.track is ASK.track:
 
         @router.post("", name="ask", **does(PreservationAsked, takes=[PreservationAsk]))
         async def asked(request: Request, identity: Identity = who) -> Response:
             """Ask a provider to keep what it has at some locations. Their origins are told nothing."""
-            return await routes.ask(request, identity)
+            begin = partial(routes.asked, read_model(PreservationAsk, await read_json(request)), identity)
+            return await routes.serving.acts.once(request, identity, ASK.name, roles=ASK.roles, act=begin)
 
     _add_acts(router, routes)
     return router
@@ -170,6 +146,8 @@ def _answering(routes: PreservationRoutes, row: Act) -> Answering:
     who = Depends(routes.serving.identified)
 
     async def answer(preservation_id: UUID, request: Request, identity: Identity = who) -> Response:
-        return await routes.act(row, preservation_id, request, identity=identity)
+        said = None if row.takes is None else read_model(row.takes, await read_json(request))
+        move = partial(routes.act, row, preservation_id, said=said, identity=identity)
+        return await routes.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
 
     return answer

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
@@ -156,14 +155,8 @@ def _asked(message: Received, known: Preservation | None) -> Preservation:
     if not isinstance(message.sealed, PreservationRecord):
         raise Refused("locations_missing")
     assert isinstance(message.clear, PreservationTerms)
-    fresh = begun(
-        UUID(message.subject),
-        message.clear,
-        party=message.recipient,
-        counterpart=message.sender,
-        exercise=message.exercise,
-    )
-    return replace(fresh, told=1)
+    between = {"party": message.recipient, "counterpart": message.sender}
+    return replace(begun(UUID(message.subject), message.clear, **between, exercise=message.exercise), told=1)
 
 
 def one_spelling(record: PreservationRecord) -> PreservationRecord:
@@ -290,17 +283,18 @@ class OpenedPreservation(ShownPreservation):
     matches: Annotated[tuple[MatchedItem, ...], Field(max_length=MATCHED_MAX)] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """One act, as a timeline keeps it: `track` is its writer's, `said` its words in the clear, as JSON.
+class Done(NamedTuple):
+    """One act, as a timeline keeps it: `track` is its writer's, `said` its words in the clear, in JSON.
 
-    `message_id` is what tells it to the other side, of an act of the party's own.
+    `state` is what it has led to. `message_id` is what tells it to the other side, of an act of the party's own.
     """
 
-    of: Preservation
-    track: Track
-    name: str
+    preservation_id: UUID
+    party: str
+    track: str
     number: int
-    said: Mapping[str, object]
+    name: str
+    state: str
+    said: str
     at: datetime
     message_id: UUID | None = None

@@ -78,13 +78,8 @@ async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, hel
     inspect(record)
     agency = directory.party(acting.party)
     assert agency is not None
-    fresh = begun(
-        coarse_uuid7(acting.at),
-        terms,
-        party=acting.party,
-        counterpart=provider.id,
-        exercise=agency.status == "sandbox",
-    )
+    between = {"party": acting.party, "counterpart": provider.id}
+    fresh = begun(coarse_uuid7(acting.at), terms, **between, exercise=agency.status == "sandbox")
     asked = replace(fresh, acts=1)  # the request is the first of its own acts
     await acting.preservations.add(asked, record, coarse(acting.at))
     await acting.preservations.clock([asked.clocked(Track.OFFER, acting.at)], ())
@@ -232,7 +227,7 @@ async def _tell(
     clear = _written(row, after, said)
     letters = _letters(row, after, clear, acting=acting, record=record)
     done = _done(row, after, clear, number=after.acts, at=coarse(acting.at))
-    await acting.preservations.keep([replace(done, message_id=letters[0].message_id if letters else None)])
+    await acting.preservations.keep([done._replace(message_id=letters[0].message_id if letters else None)])
     await acting.preservations.note([happened(row, after.preservation_id, party=after.party, state=after.state)])
     await acting.preservations.send(letters)
 
@@ -268,5 +263,5 @@ _NAMING = {"preservation_id", "act", "number"}
 
 
 def _done(row: Act, after: Preservation, clear: Contract, *, number: int, at: datetime) -> Done:
-    said = clear.model_dump(mode="json", exclude_none=True, exclude=_NAMING)
-    return Done(after, row.track, row.name, number, said, at)
+    said = clear.model_dump_json(exclude_none=True, exclude=_NAMING)
+    return Done(after.preservation_id, after.party, row.track.value, number, row.name, after.state, said, at)

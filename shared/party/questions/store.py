@@ -24,11 +24,19 @@ from pydantic_core import to_json
 from shared.contracts.answers import TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.items import ItemNumber
-from shared.contracts.questions import Contested, DecidedItem, RepliedItem
+from shared.contracts.questions import (
+    AskedClear,
+    Contested,
+    DecidedItem,
+    DisputedClear,
+    DisputedItems,
+    DueQuestion,
+    RepliedItem,
+)
 from shared.contracts.referral import Revision
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
-from shared.exchange.questions import BEFORE, Raised
+from shared.exchange.questions import BEFORE, Raised, about
 from shared.party.waiting import RANK_MAX, Place, Waits, next_act, waits_of
 from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
@@ -74,6 +82,23 @@ class NewQuestion:
     revision: int
     raised_at: datetime
     due: datetime | None
+
+    @classmethod
+    def of(
+        cls,
+        clear: AskedClear | DisputedClear,
+        told: DueQuestion | DisputedItems,
+        between: Between,
+        *,
+        subject: UUID,
+        revision: int,
+        at: datetime,
+    ) -> NewQuestion:
+        """What an act raises; `told` is what it says, by the numbers of the party whose row this is."""
+        kind = QuestionKind.QUESTION if isinstance(clear, AskedClear) else QuestionKind.DISPUTE
+        said = told.model_dump(mode="json", include={"needs", "disputed"}, exclude_none=True)
+        numbers = sorted(about(told))
+        return cls(clear.act, *between, clear.number, kind, subject, numbers, said, revision, at, clear.due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +210,16 @@ FROM question AS q JOIN edge AS e ON e.referral_id = q.subject AND e.recipient =
 WHERE q.party = $1 AND q.subject = $2 AND q.counterpart = $3 AND q.number = $4 AND NOT q.own
 ORDER BY e.edge_id LIMIT 1 FOR UPDATE
 """
-_PAGE: Final = """
+_SHOWN: Final = """
 SELECT question_id, kind, own, subject, counterpart AS party, number, revision, state, raised_at, due, about, said,
        CASE WHEN state <> 'open' THEN since END AS over_at
-FROM question WHERE party = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
+FROM question WHERE party = $1
+"""
+_PAGE: Final = f"""{_SHOWN} AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
   AND ($4::timestamptz IS NULL OR (raised_at, question_id) < ($4, $5::uuid))
 ORDER BY raised_at DESC, question_id DESC LIMIT $6
 """
-_ABOUT: Final = """
-SELECT question_id, kind, own, subject, counterpart AS party, number, revision, state, raised_at, due, about, said,
-       CASE WHEN state <> 'open' THEN since END AS over_at
-FROM question WHERE party = $1 AND subject = $2 ORDER BY raised_at DESC, question_id DESC
-"""
+_ABOUT: Final = f"{_SHOWN} AND subject = $2 ORDER BY raised_at DESC, question_id DESC"
 #: Of what its recipient has answered for good, or its origin taken back, nobody waits for an answer.
 _LAPSED: Final = """
 SELECT q.party, q.told_by, q.number
@@ -353,22 +376,15 @@ async def raised_waits(
     if rank_max < RANK_MAX:
         return []
     rows = await driver.fetch(_OWN, party, *above.of_last_rank(), limit, list(open_in))
-    return [
-        waits_of(row, _REASON_OWN[row["kind"], row["state"]], kind=subject, mend=next_act(subject, row["shown"]))
-        for row in rows
-    ]
+    return [waits_of(row, _reason(row), kind=subject, mend=next_act(subject, row["shown"])) for row in rows]
+
+
+def _reason(row: asyncpg.Record) -> str:
+    return "disputed" if row["state"] == "open" else f"{row['kind']}_{row['state']}"
 
 
 _REASON_ASKED: Final = {
     ("question", "open"): "needs_info",
     ("dispute", "open"): "disputed",
     ("dispute", "answered"): "conceded",
-}
-_REASON_OWN: Final = {
-    ("question", "answered"): "question_answered",
-    ("question", "lapsed"): "question_lapsed",
-    ("question", "refused"): "question_refused",
-    ("dispute", "refused"): "dispute_refused",
-    ("dispute", "open"): "disputed",
-    ("dispute", "answered"): "dispute_answered",
 }

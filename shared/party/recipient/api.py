@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -59,12 +60,15 @@ class ItemRoutes:
     async def act(self, row: Act, subject_id: UUID, request: Request, *, identity: Identity) -> Response:
         """One act, once for its idempotency key."""
         said = None if row.takes is None else read_model(row.takes, await read_json(request))
-
-        async def move(session: Session) -> Contract:
-            state = await self.act_on(row, subject_id, said=said, acting=self.acting(identity, session))
-            return self.moved(subject_id, state)
-
+        move = partial(self.move, row, subject_id, said=said, identity=identity)
         return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
+
+    async def move(
+        self, row: Act, subject_id: UUID, session: Session, *, said: Contract | None, identity: Identity
+    ) -> Contract:
+        """Do one act within a transaction."""
+        state = await self.act_on(row, subject_id, said=said, acting=self.acting(identity, session))
+        return self.moved(subject_id, state)
 
     def acting(self, identity: Identity, session: Session) -> Acting:
         """Who acts, on what, within a transaction."""

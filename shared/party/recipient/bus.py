@@ -64,7 +64,7 @@ class RecipientDoor:
         if self._asked is not None:  # first: whoever removes takes turns before it locks any item, and so does who asks
             refusals |= await self._asked.apply(unit, asked)
         sent = [each for each in messages if each not in asked and each.message_id not in refusals]
-        return refusals | await receive(self._recipient, sent, items=items, edges=edges)
+        return refusals | await receive(self._recipient, sent, items=items, edges=edges, are_new=unit.are_new)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         if self._origin is not None:

@@ -100,14 +100,17 @@ async def receive(
     *,
     items: PostgresItems,
     edges: OwnEdges | None = None,
+    are_new: bool = False,
 ) -> dict[UUID, str]:
     """Apply a batch in order: what others send and take back and, where the service is an origin too, their answers.
 
-    Returns message id → code for each message that a state machine refuses; the others are applied.
+    Returns message id → code for each message that a state machine refuses; the others are applied. `are_new`: no item
+    of these messages is expected here, so none is looked for. One that is here nevertheless fails the transaction.
     """
     answers = [message for message in messages if edges is not None and message.message in ANSWERS]
     incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
-    before = await items.lock([UUID(message.subject) for message in incoming]) if incoming else {}
+    are_new = are_new and all(message.message in recipient.beginning for message in incoming)
+    before = {} if are_new else await items.lock([UUID(message.subject) for message in incoming])
     now, refusals = dict[ItemKey, Item](before), dict[UUID, str]()
     came, events, taken = _Came(), list[Event](), list[Received]()
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
@@ -136,7 +139,7 @@ async def receive(
         events.append(happened(row, key[0], party=key[1], state=item.state))
     # Before the items: a new one is stored with its deadline.
     await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, [*came.new, *came.further], now)))
-    await _keep(came, before, now, items=items)
+    await _keep(came, before, now, items=items, count=len(taken))
     await items.heard(taken)
     if edges is not None:
         refusals |= await edges.apply(answers)
@@ -175,12 +178,14 @@ class _Came:
 
 
 async def _keep(
-    came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKey, Item], *, items: PostgresItems
+    came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKey, Item], *, items: PostgresItems, count: int
 ) -> None:
     amended = {key for key in before if now[key].revision != before[key].revision}
     amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
     brought = came.resumed | came.heard | amended
-    await items.add(came.new)
+    items.add(came.new)
+    if brought or count > len(came.new):
+        await items.write_new()
     await items.add_edges(came.further)
     await items.change({key: moved for key, moved in came.changed.items() if key not in brought})
     await items.resume([now[key] for key in came.resumed])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -58,10 +59,6 @@ class WorkAnswered(Contract):
     results: Annotated[tuple[NoticeResult, ...], Field(min_length=1, max_length=MEMBERS_MAX)]
 
 
-#: What an act does within its transaction.
-Doing = Callable[[Session], Awaitable[WorkAnswered]]
-
-
 def work_items_router(routes: ItemRoutes) -> APIRouter:
     """The routes under /v1/work-items. `routes` does each act on a notice alone."""
     router, who = APIRouter(prefix="/v1/work-items", tags=["work items"]), Depends(routes.serving.identified)
@@ -113,24 +110,21 @@ class WorkRoutes:
     def _looking(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
         return self._routes.serving.looking(identity, Subject.NOTICE, NoticeState.ISSUED)
 
-    def doing(self, act: Act, work_item: UUID, said: WorkStatements | WorkDisowning, *, identity: Identity) -> Doing:
-        """What answers each notice of one, within a transaction."""
-
-        async def do(session: Session) -> WorkAnswered:
-            item = await PostgresWorkItems(session.driver).one(identity.party, work_item)
-            lines = lines_of(item, act, said)
-            self._routes.serving.owe(identity.party, len(lines) + len(item.items))
-            batch = BatchTransaction(self._routes, session, identity)
-            outcomes = await act_on_many(lines, self._routes.act_on, batch)
-            results = [_result(line.subject_id, outcomes[line.place]) for line in lines]
-            return WorkAnswered(work_item=work_item, results=tuple(results))
-
-        return do
+    async def answered(
+        self, act: Act, work_item: UUID, session: Session, *, said: WorkStatements | WorkDisowning, identity: Identity
+    ) -> WorkAnswered:
+        """Answer each notice of one, within a transaction."""
+        item = await PostgresWorkItems(session.driver).one(identity.party, work_item)
+        lines = lines_of(item, act, said)
+        self._routes.serving.owe(identity.party, len(lines) + len(item.items))
+        outcomes = await act_on_many(lines, self._routes.act_on, BatchTransaction(self._routes, session, identity))
+        results = [_result(line.subject_id, outcomes[line.place]) for line in lines]
+        return WorkAnswered(work_item=work_item, results=tuple(results))
 
     async def act(self, act: Act, work_item: UUID, request: Request, *, identity: Identity) -> Response:
         """Act on a work item, once for the request's idempotency key."""
         said = read_model(TAKES[act], await read_json(request))
-        doing = self.doing(act, work_item, said, identity=identity)
+        doing = partial(self.answered, act, work_item, said=said, identity=identity)
         return await self.acts.once(request, identity, act.name, roles=act.roles, act=doing, status=200)
 
 

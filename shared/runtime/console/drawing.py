@@ -57,11 +57,6 @@ def defanged(location: str) -> str:
     return re.sub(r"(?<=[^\[])([.:])(?=[^\]])", r"[\1]", text)
 
 
-def templates_beside(module_file: str) -> Path:
-    """The folder `templates` beside a module."""
-    return Path(module_file).parent / "templates"
-
-
 def folders_of(module_files: Sequence[str]) -> list[Path]:
     """The folders `templates` beside several modules."""
-    return [templates_beside(each) for each in module_files]
+    return [Path(each).parent / "templates" for each in module_files]

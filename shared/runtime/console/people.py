@@ -156,15 +156,15 @@ def opaque_actor(party: str, person: str) -> str:
     return hashlib.sha256(f"console\n{party}\n{person}".encode()).hexdigest()[:32]
 
 
+def is_name(text: str) -> bool:
+    """Whether somebody may be called that: letters, with spaces, points, hyphens and apostrophes between them."""
+    return _CALLED.fullmatch(text) is not None
+
+
 def require_actor(actor: str) -> None:
     """Raises `Refused("person_malformed")` for what is no opaque name."""
     if not _ACTOR.fullmatch(actor):
         raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to whoever has no role")
-
-
-def is_name(text: str) -> bool:
-    """Whether somebody may be called that: letters, with spaces, points, hyphens and apostrophes between them."""
-    return _CALLED.fullmatch(text) is not None
 
 
 async def permit(

@@ -79,7 +79,8 @@ def read_url(url: str, rules: AddressRules) -> Receiver:
         raise _refused(f"https://NAME/PATH in ASCII, at most {URL_CHARACTERS_MAX} characters, no user and no fragment")
     host, tls = found["host"].lower(), found["scheme"] == "https"
     port = int(found["port"] or (443 if tls else 80))
-    receiver = Receiver(host, port, _rooted(found["target"]), tls)
+    target = found["target"]
+    receiver = Receiver(host, port, target if target.startswith("/") else f"/{target}", tls)
     if not tls:
         if not rules.loopback_http:
             raise _refused("https only")
@@ -142,10 +143,6 @@ async def resolve_by_system(host: str, port: int) -> Sequence[str]:
 
     Thread(target=look_up, name="look_up", daemon=True).start()
     return await asyncio.wrap_future(found)
-
-
-def _rooted(target: str) -> str:
-    return target if target.startswith("/") else f"/{target}"
 
 
 def _refused(right: str) -> Refused:

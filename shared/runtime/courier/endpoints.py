@@ -6,16 +6,13 @@ A replay takes the address from whoever sends there: what is under way counts fo
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
-from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract, Instant, Uuid
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.webhooks import new_secret
 from shared.exchange.events import Event
@@ -26,17 +23,12 @@ from shared.runtime.courier.leases import Safe
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import Ended
 from shared.runtime.database.transactions import gather
-from shared.runtime.http.paging import BIGINT_MAX
 
 ENDPOINTS_MAX: Final = 8
-#: Of an event or of a line of the log.
-Number = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
 #: So long the secret before signs beside the new one.
 BOTH_SECRETS: Final = timedelta(hours=24)
 
-_COLUMNS: Final = (
-    "webhook_id, state, number, wrapped_key, url, failures, failing_since, due_at, made_at, before_until AS both_until"
-)
+_COLUMNS: Final = "webhook_id, state, number, wrapped_key, url, failures, failing_since, due_at, before_until, made_at"
 _LAST: Final = "coalesce((SELECT last FROM feed WHERE party = $1), 0)"
 _LIST = f"SELECT {_COLUMNS}, {_LAST} AS last FROM webhook WHERE party = $1 AND state <> 'removed' ORDER BY webhook_id"
 _ONE = f"SELECT {_COLUMNS}, {_LAST} AS last FROM webhook WHERE party = $1 AND webhook_id = $2 AND state <> 'removed'"
@@ -73,47 +65,39 @@ WHERE party = $1 AND webhook_id = $2 AND entry < $3 ORDER BY entry DESC LIMIT $4
 """
 
 
-class ShownWebhook(Contract):
-    """An address. Its receiver has confirmed all up to `number`; `last` is the last of the feed.
+class Endpoint(NamedTuple):
+    """An address as its party sees it. `number` is the last event confirmed there, `last` the last of the feed."""
 
-    While the next event is sent in vain, `failures` says how often and `due_at` when again. Until `both_until` the
-    secret before signs too.
-    """
-
-    webhook_id: Uuid
+    webhook_id: UUID
     url: str
     state: WebhookState
-    number: Number
-    last: Number
-    failures: Number
-    failing_since: Instant | None = None
-    due_at: Instant | None = None
-    both_until: Instant | None = None
-    made_at: Instant
+    number: int
+    last: int
+    failures: int
+    failing_since: datetime | None
+    due_at: datetime
+    both_until: datetime | None
+    made_at: datetime
 
 
-class Made(Contract):
-    """An address that was registered, or has another secret, as it is kept: under the key of the address, in base64.
+class Made(NamedTuple):
+    """An address that was registered, or has another secret, which opens as long as the address stands."""
 
-    So the answer that showed it can be given again. Whoever removes the address erases that key, and with it what the
-    answer showed.
-    """
-
-    webhook_id: Uuid
+    webhook_id: UUID
     state: WebhookState
-    secret: str
+    secret: bytes
 
 
-class ShownDelivery(Contract):
-    """One attempt: `code` is `delivered` or why not, `status` what the receiver answered. `entry` numbers the log."""
+class Delivery(NamedTuple):
+    """One attempt. `code` is `delivered`, or why not; `attempt` counts those of the same event from 1."""
 
-    entry: Number
+    entry: int
     message_id: str
-    number: Number
-    attempt: Number
-    at: Instant
-    code: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
-    status: int | None = None
+    number: int
+    attempt: int
+    at: datetime
+    code: str
+    status: int | None
     duration_ms: int
 
 
@@ -125,21 +109,21 @@ class Endpoints:
         self._kek = kek
         self._party = party
 
-    async def list(self) -> Sequence[ShownWebhook]:
-        return [self._shown(row) for row in await self._driver.fetch(_LIST, self._party)]
+    async def list(self) -> Sequence[Endpoint]:
+        return [self._endpoint(row) for row in await self._driver.fetch(_LIST, self._party)]
 
-    async def show(self, webhook_id: UUID) -> ShownWebhook:
+    async def show(self, webhook_id: UUID) -> Endpoint:
         """Raises `not_found` for what is absent, removed or another's."""
         row = await self._driver.fetchrow(_ONE, self._party, webhook_id)
         if row is None:
             raise not_found()
-        return self._shown(row)
+        return self._endpoint(row)
 
-    async def deliveries(self, webhook_id: UUID, *, before: int, limit: int) -> Sequence[ShownDelivery]:
+    async def deliveries(self, webhook_id: UUID, *, before: int, limit: int) -> Sequence[Delivery]:
         """The newest attempts before that line of the log. Raises `not_found` as `show` does."""
         await self.show(webhook_id)
         rows = await self._driver.fetch(_LOG, self._party, webhook_id, before, limit)
-        return [ShownDelivery(**_given(row)) for row in rows]
+        return [Delivery(*row.values()) for row in rows]
 
     async def secret(self, webhook_id: UUID, protected: bytes) -> str:
         """What `Made` keeps protected, to be shown to whoever asked for it. Raises `Refused("webhook_removed")`."""
@@ -160,19 +144,19 @@ class Endpoints:
         _check_number(after, held["last"], field="/after")
         webhook_id = uuid7()
         safe = Safe.made(webhook_id, self._party)
-        secret = safe.protect("secret", new_secret())
+        made = Made(webhook_id, WebhookState.ACTIVE, safe.protect("secret", new_secret()))
         number = held["last"] if after is None else after
-        kept = (safe.wrapped(self._kek), safe.protect("url", url), secret)
+        kept = (safe.wrapped(self._kek), safe.protect("url", url), made.secret)
         await self._driver.execute(_ADD, webhook_id, self._party, number, *kept, at)
-        return Made(webhook_id=webhook_id, state=WebhookState.ACTIVE, secret=b64encode(secret).decode())
+        return made
 
     async def rotate(self, webhook_id: UUID, *, at: datetime) -> Made:
         """Another secret; the one before signs beside it for `BOTH_SECRETS`."""
         held = await self._locked(webhook_id)
         safe = Safe.opened(webhook_id, self._party, held["wrapped_key"], kek=self._kek)
-        secret = safe.protect("secret", new_secret())
-        await self._driver.execute(_ROTATE, webhook_id, secret, at + BOTH_SECRETS)
-        return Made(webhook_id=webhook_id, state=held["state"], secret=b64encode(secret).decode())
+        made = Made(webhook_id, WebhookState(held["state"]), safe.protect("secret", new_secret()))
+        await self._driver.execute(_ROTATE, webhook_id, made.secret, at + BOTH_SECRETS)
+        return made
 
     async def replay(self, webhook_id: UUID, number: int | None) -> int:
         """Send again from the event of this number on, or go on after the last that was confirmed; begin where paused.
@@ -203,17 +187,12 @@ class Endpoints:
             raise not_found()
         return row
 
-    def _shown(self, row: asyncpg.Record) -> ShownWebhook:
-        said = _given(row)
+    def _endpoint(self, row: asyncpg.Record) -> Endpoint:
+        said: dict[str, Any] = dict(row)
         safe = Safe.opened(said["webhook_id"], self._party, said.pop("wrapped_key"), kek=self._kek)
-        if not said["failures"]:
-            del said["due_at"]
-        return ShownWebhook(**said | {"url": safe.reveal("url", said["url"])})
-
-
-def _given(row: asyncpg.Record) -> dict[str, Any]:
-    """What has a value: all else an answer leaves out."""
-    return {name: value for name, value in row.items() if value is not None}
+        both_until = said.pop("before_until")
+        named = {"url": safe.reveal("url", said["url"]), "state": WebhookState(said["state"]), "both_until": both_until}
+        return Endpoint(**(said | named))
 
 
 def _check_number(after: int | None, last: int, *, field: str) -> None:

@@ -11,10 +11,12 @@ under the same ids. So an event may come twice and is never passed over. The num
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
+
+import asyncpg
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.events import Event
@@ -173,7 +175,7 @@ class Leases:
             rows = await session.driver.fetch(
                 _CLAIM, at, most, lease, LEASE, list(held), list(held.values()), _PAUSES_MAX
             )
-        return [leased for row in rows if (leased := self._opened(lease, **dict(row))) is not None]
+        return [leased for row in rows if (leased := self._opened(lease, row)) is not None]
 
     async def events(self, one: Leased, limit: int) -> Read:
         """What is to be sent there, as the party's own machine would read it."""
@@ -216,17 +218,13 @@ class Leases:
     def _scope(self, parties: Sequence[str] | None = None) -> RowScope:
         return RowScope(self.parties() if parties is None else parties, Role.SERVICE, "apply")
 
-    def _opened(self, lease: UUID, **row: Any) -> Leased | None:
+    def _opened(self, lease: UUID, row: asyncpg.Record) -> Leased | None:
+        known: dict[str, Any] = dict(row)
         try:
-            return self._leased(lease, **row)
+            safe = Safe.opened(known["webhook_id"], known["party"], known.pop("wrapped_key"), kek=self.kek)
+            sealed = known.pop("secret"), known.pop("secret_before")
+            secrets = tuple(safe.reveal("secret", each) for each in sealed if each is not None)
+            return Leased(**known | {"lease": lease, "url": safe.reveal("url", known["url"]), "secrets": secrets})
         except Defect as error:
             log("webhook_waits", code=error.code)
             return None
-
-    def _leased(
-        self, lease: UUID, *, wrapped_key: bytes, url: bytes, secret: bytes, secret_before: bytes | None, **row: object
-    ) -> Leased:
-        known = Leased(lease=lease, url="", secrets=(), **row)  # type: ignore[arg-type]
-        safe = Safe.opened(known.webhook_id, known.party, wrapped_key, kek=self.kek)
-        secrets = [safe.reveal("secret", each) for each in (secret, secret_before) if each is not None]
-        return replace(known, url=safe.reveal("url", url), secrets=tuple(secrets))

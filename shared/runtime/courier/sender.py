@@ -29,13 +29,6 @@ class Sent(NamedTuple):
     code: str
     status: int | None = None
 
-    @property
-    def delivered(self) -> bool:
-        return self.code == DELIVERED
-
-
-DELIVERED: Final = "delivered"
-
 
 def public_trust() -> ssl.SSLContext:
     """The authorities that this machine trusts, TLS 1.2 and above."""
@@ -70,7 +63,7 @@ class Sender:
             return Sent("connection_failed")
         except (asyncio.LimitOverrunError, ValueError):
             return Sent("answer_malformed")
-        return Sent(DELIVERED if 200 <= status < 300 else "status_refused", status)
+        return Sent("delivered" if 200 <= status < 300 else "status_refused", status)
 
     async def _exchange(self, receiver: Receiver, address: str, request: bytes) -> int:
         """Send to the address that was looked at, and read the status; the certificate must be of the name."""

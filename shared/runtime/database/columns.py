@@ -44,7 +44,7 @@ A brace of the statement's own is doubled. A name that is missing, unknown or ne
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -172,10 +172,11 @@ class Statement:
 
 
 class Part(NamedTuple):
-    """A bound statement that goes into the WITH list of another one."""
+    """A bound statement that goes into the WITH list of another one. `tracks`: the keys of tracks that it inserts."""
 
     statement: Statement
     arguments: Sequence[object]
+    tracks: Set[tuple[object, ...]] = frozenset()
 
 
 def join(parts: Sequence[Part], text: str, *arguments: object) -> tuple[Any, ...]:

@@ -106,6 +106,7 @@ class Session:
                 await self.driver.execute(f"SAVEPOINT {name}")
                 try:
                     yield
+                    await write_parts(self.driver)
                 except error:
                     await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
                     self.driver.act_for(scope)

@@ -86,6 +86,7 @@ class PartyInbound:
         arrivals = _accept(taken, [self._open(each) for each in taken], self._reader)
         keys = {each.key for each in arrivals}
         tracks = await load_tracks(self._driver, {key for key in keys if key is not None})
+        self._unit = Unit(self._session, are_new=not tracks and not scope.is_careful)
         judgement = Judgement(tracks, is_day_closed=scope.subjects.is_day_closed)
         decided = await self._decide(arrivals, judgement, is_careful=scope.is_careful)
         outcomes = await self._await_edges(scope, arrivals, decided)

@@ -271,7 +271,11 @@ class StreamRelay:
             self._waiting_streams.pop((peer, lane), None)
         if records:
             batch = batch._replace(records=records)
-            has_lost = await relay.append(self, self._watch, batch)
+            try:
+                has_lost = await relay.append(self, self._watch, batch)
+            except Exception:
+                await self._note(peer, lane)  # what was appended before is not appended again
+                raise
             if has_lost:
                 log("topic_lost_its_end", peer=peer, partition=int(lane))
             before = self._unnoted.get((peer, lane), batch)
@@ -280,7 +284,7 @@ class StreamRelay:
             self.last_progress = self._clock.now()
             noted_s = self._noted_s.get((peer, lane), -self._options.look_s)
             is_due = monotonic() - noted_s >= self._options.look_s
-            # Otherwise it is noted as soon as a look at the tables shows it.
+            self.wake()  # what is not noted here is noted when the next look shows it
             if (is_due or reason or has_lost or not is_handed) and not await self._note(peer, lane, has_lost=has_lost):
                 return True
         return not reason and (self._handed.has_more(peer, lane) or not is_handed)

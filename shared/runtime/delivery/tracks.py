@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from json import dumps
+from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import to_json
 
 from shared.exchange.message import Draft
 from shared.messaging.streams import Role
@@ -183,10 +184,11 @@ RETURNING t.track
 async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange], *, are_new: bool = False) -> None:
     """Add acts, edges and withdrawals to tracks, in one statement.
 
-    A track whose row is that of its subject is there already, with all that its first message says.
+    A track whose row is that of its subject is there already, or gathered, with all that its first message says.
     `are_new`: no other transaction has a row of these subjects. A later statement takes this one along.
     """
-    ordered = sorted(changes, key=lambda each: each.key)
+    begun = {key for part in driver.parts for key in part.tracks}
+    ordered = sorted((each for each in changes if not (each.is_arrival and each.key in begun)), key=attrgetter("key"))
     rows = _CHANGE.rows([_change(each) for each in ordered])
     if ordered and are_new and all(each.is_arrival for each in ordered):
         gather_part(driver, _ADD_NEW.part(changes=rows))
@@ -270,4 +272,4 @@ def _change(each: TrackChange) -> _Change:
 
 def spell_edges(edges: Iterable[EdgeRevision]) -> str:
     """Return edges as the column holds them: by id, revision and digest."""
-    return dumps({str(edge.edge_id): (edge.revision, edge.content) for edge in edges})
+    return to_json({str(edge.edge_id): (edge.revision, edge.content) for edge in edges}).decode()

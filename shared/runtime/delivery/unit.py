@@ -28,9 +28,14 @@ OUTCOMES: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One transaction of messages. Effects are written through its connection."""
+    """One transaction of messages. Effects are written through its connection.
+
+    `are_new`: no track of its messages is known here. If a row of one of them is here nevertheless, an error of the
+    database has the transaction done again, with care.
+    """
 
     connection: Session
+    are_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

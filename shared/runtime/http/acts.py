@@ -1,9 +1,16 @@
-"""One act, once: an HTTP request that changes something, its idempotency claim and its answer in one transaction."""
+"""One act, once: an HTTP request that changes something, its idempotency claim and its answer in one transaction.
+
+Two requests under one idempotency key are the same where they went to one place and say the same JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Mapping
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+from typing import Any, Final
 
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,8 +21,6 @@ from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
-from shared.runtime.http.problems import encoded
-from shared.runtime.http.sameness import body_hash
 
 #: What an act does within its transaction; it returns the body of its answer.
 Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
@@ -73,6 +78,47 @@ class Acts:
             if claimed.kind is not ClaimKind.NEW:
                 raise Refused("idempotency_key_reused", "the key was used for another body, or elsewhere")
             done = await act(session)
-            answer = done.spelt() if isinstance(done, Contract) else encoded(done)
+            answer = done.spelt() if isinstance(done, Contract) else to_json(done)
             await store_answer(session.driver, identity.party, key, status=status, answer=answer)
         return status, answer
+
+
+#: Floats and half characters have a spelling here, too: whether they may be sent is for others to say.
+_SPELT: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+#: What was read of an item, or why it was refused.
+_Read = dict[str, Any] | Refused
+
+
+def body_hash(route: str, body: bytes) -> bytes:
+    """The SHA-256 of where a request went and of its JSON, however it is spelt; of its bytes, where it is none."""
+    try:
+        said = _SPELT(json.loads(body)).encode()
+    except (ValueError, RecursionError):
+        said = body
+    same = Sameness(route)
+    same.add(said)
+    return same.value()
+
+
+def items_hash(route: str, items: Iterable[tuple[_Read, bytes]]) -> bytes:
+    """`body_hash` of a body that is read already: what was read of each item, or its bytes where it was refused."""
+    same = Sameness(route)
+    for read, raw in items:
+        same.add_item(read, raw)
+    return same.value()
+
+
+class Sameness:
+    """`items_hash`, item by item."""
+
+    def __init__(self, route: str) -> None:
+        self._hash = hashlib.sha256(route.encode())
+
+    def add_item(self, read: _Read, raw: bytes) -> None:
+        self.add(raw if isinstance(read, Refused) else _SPELT(read).encode())
+
+    def add(self, said: bytes) -> None:
+        self._hash.update(b"\n" + said)
+
+    def value(self) -> bytes:
+        return self._hash.digest()

@@ -23,13 +23,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard import parse_body
 from shared.kernel.codes import ERRORS
-from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
+from shared.kernel.errors import CausewayError, Defect, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.admission.budgets import PlacePool
 from shared.runtime.http import problems
 from shared.runtime.http.bodies import IDLE_S, BodyBound, body_places, closing
 from shared.runtime.http.openapi import document, serve_document
-from shared.runtime.http.problems import InvalidFields, encoded, problem
+from shared.runtime.http.problems import InvalidFields, problem
 from shared.runtime.http.server import CONNECTION
 from shared.runtime.watch import metrics
 from shared.runtime.watch.health import Probe, ReadinessChecks
@@ -120,7 +120,8 @@ def read_model(model: type[_Model], value: Any) -> _Model:
         # As JSON: strict there means no coercion, but codes, times and ids may still be text.
         return model.model_validate_json(to_json(value), strict=True)
     except ValidationError as error:
-        refusal = problems.invalid_fields(error)
+        # Raised outside of this, or the input rides along.
+        refusal = InvalidFields(problems.broken_places(error.errors(include_url=False, include_input=False)))
     raise refusal
 
 
@@ -172,7 +173,7 @@ class RequestFrame:
                 log("request_failed", request_id=request_id, error=type(error).__name__, route=_route(scope))
                 if status:
                     raise
-                await problems.internal_error()(scope, receive, send_with_headers)
+                await problem(Defect("internal_error"))(scope, receive, send_with_headers)
             finally:
                 route, method = _route(scope), _method(scope)
                 notes.add({"http.route": route, "http.request.method": method, "http.response.status_code": status})
@@ -184,20 +185,20 @@ def _watched(probes: Sequence[Probe]) -> APIRouter:
 
     @router.get("/livez")
     async def livez() -> Response:
-        return Response(encoded({"alive": True}), media_type="application/json")
+        return Response(to_json({"alive": True}), media_type="application/json")
 
     @router.get("/readyz")
     async def readyz() -> Response:
         checks = await readiness.read()
         ready = all(check.ok for check in checks)
         body = {"ready": ready, "checks": [check.as_json() for check in checks]}
-        return Response(encoded(body), status_code=200 if ready else 503, media_type="application/json")
+        return Response(to_json(body), status_code=200 if ready else 503, media_type="application/json")
 
     @router.get("/problems/{code}")
     async def why(code: str) -> Response:
         if (known := ERRORS.get(code)) is None:
             raise not_found()
-        return Response(encoded({"code": code} | known._asdict()), media_type="application/json")
+        return Response(to_json({"code": code} | known._asdict()), media_type="application/json")
 
     return router
 
@@ -213,10 +214,7 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 
 async def _on_parameters(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    refusal = InvalidFields(
-        problems.broken_places(error.errors()), code="parameter_invalid", what="parameters", status=400
-    )
-    return problem(refusal)
+    return problem(problems.invalid_parameters(problems.broken_places(error.errors())))
 
 
 async def _on_http(_request: Request, error: Exception) -> Response:

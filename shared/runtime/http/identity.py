@@ -30,7 +30,7 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.admission.budgets import Budgets, Principal, columns_of, note_principal, read_address
 from shared.runtime.admission.key_table import KEYS_MAX, NOTIFY, KeyTable
 from shared.runtime.http.openapi import shows
-from shared.runtime.http.problems import InvalidFields
+from shared.runtime.http.problems import invalid_parameters
 from shared.vocabulary.routing import PartyKind, PartyStatus
 
 #: What a parameter's name looks like. Anything else came from elsewhere than a misspelling, and is not said again.
@@ -50,12 +50,7 @@ def refuse_unknown(request: Request) -> None:
         if name not in known:
             field = f"/query/{name}" if _NAME.fullmatch(name) else "/query"
             expected = f"one of {', '.join(known)}" if known else "no parameter"
-            raise InvalidFields(
-                [{"field": field, "rule": "unknown_parameter", "expected": expected}],
-                code="parameter_invalid",
-                what="parameters",
-                status=400,
-            )
+            raise invalid_parameters([{"field": field, "rule": "unknown_parameter", "expected": expected}])
 
 
 def names(route: APIRoute) -> frozenset[str]:

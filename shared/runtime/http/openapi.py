@@ -17,11 +17,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.kernel.errors import Defect
-from shared.runtime.http.problems import PROBLEM_JSON, Problem, encoded
+from shared.runtime.http.problems import PROBLEM_JSON, Problem
 
 #: What OpenAPI says of something: the arguments of a route's decorator, too.
 Described = dict[str, Any]
@@ -128,7 +129,7 @@ def serve_document(app: FastAPI) -> None:
 
 def _encode(app: FastAPI) -> tuple[bytes, str]:
     """Return the document as bytes, with the entity tag of these bytes."""
-    body = encoded(app.openapi())
+    body = to_json(app.openapi())
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import ValidationError
-from pydantic_core import to_json
 from starlette.responses import Response
 
 from shared.contracts.base import Contract, error_locations
 from shared.kernel.codes import find_remedy
-from shared.kernel.errors import AlreadyDone, CausewayError, Defect, Refused, Unavailable
+from shared.kernel.errors import CausewayError, Refused, Unavailable
 
 PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 2
@@ -56,9 +54,9 @@ class InvalidFields(Refused):
         self.errors = tuple(FieldError(**each) for each in errors)
 
 
-def invalid_fields(error: ValidationError) -> InvalidFields:
-    """The refusal for a model that did not validate. Raise it outside the `except`, or the input rides along."""
-    return InvalidFields(broken_places(error.errors(include_url=False, include_input=False)))
+def invalid_parameters(errors: Sequence[Mapping[str, str]]) -> InvalidFields:
+    """The refusal of a query with parameters that break a rule, at these places."""
+    return InvalidFields(errors, code="parameter_invalid", what="parameters", status=400)
 
 
 def broken_places(errors: Sequence[Any]) -> list[dict[str, str]]:
@@ -72,12 +70,10 @@ def broken_places(errors: Sequence[Any]) -> list[dict[str, str]]:
 
 
 def status_of(error: CausewayError) -> int:
-    """The HTTP status of an error's class: 4xx as refused, 200, 503, else 500."""
+    """The HTTP status of an error's class: 4xx as refused, 503, else 500."""
     match error:
         case Refused():
             return error.status
-        case AlreadyDone():
-            return 200
         case Unavailable():
             return 503
         case _:
@@ -87,7 +83,7 @@ def status_of(error: CausewayError) -> int:
 def problem_body(error: CausewayError) -> Problem:
     """The error as a problem. A `Defect` says no more than that we are wrong."""
     code, title, field = error.code, error.detail or error.code.replace("_", " "), error.field
-    if not isinstance(error, Refused | Unavailable | AlreadyDone):
+    if not isinstance(error, Refused | Unavailable):
         code, title, field = "internal_error", "the service failed; nothing of this request has taken effect", None
     errors = error.errors if isinstance(error, InvalidFields) else ()
     return Problem(
@@ -110,13 +106,3 @@ def problem(error: CausewayError, headers: Mapping[str, str] | None = None) -> R
     if body.status == 401:
         more.setdefault("WWW-Authenticate", "Bearer")
     return Response(body.spelt(), status_code=body.status, media_type=PROBLEM_JSON, headers=more)
-
-
-def internal_error() -> Response:
-    """The answer when our own code failed."""
-    return problem(Defect("internal_error"))
-
-
-def encoded(value: object) -> bytes:
-    """Compact JSON."""
-    return to_json(value)

@@ -76,7 +76,10 @@ def new_rows(edges: Sequence[Clocked], law_at: LawAt | None) -> list[Deadline]:
 
 
 def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], Deadline]:
-    """Take the deadlines that the transaction begins for these edges and parties. The caller inserts them."""
+    """Take the deadlines that the transaction begins for these edges and parties. The caller inserts them.
+
+    They have their steps. No earlier edge has one of their names, so these steps are of no other row.
+    """
     noted: list[_Noted] = driver.late.get(Late.STEPS, [])
     named, taken = _by_name(step for each in noted for step in each.steps), dict[tuple[UUID, str], Deadline]()
     for at, each in enumerate(noted):
@@ -89,6 +92,9 @@ def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -
             row = new_rows([edge], find_law(driver))[0]
             taken[key] = add_steps(row, _of(row, named), find_law(driver))
         noted[at] = each._replace(begun=rest)
+    if not any(each.begun for each in noted):
+        names = {name for row in taken.values() for name in _names(row)}
+        noted[:] = [each._replace(steps=[step for step in each.steps if _name(step) not in names]) for each in noted]
     return taken
 
 
@@ -154,7 +160,7 @@ def _end_of(edge: Clocked) -> StepEntry:
 def _by_name(steps: Iterable[Happened]) -> _Steps:
     named: _Steps = defaultdict(set)
     for each in steps:
-        named[each.told_by, each.party, each.counterpart].add(step_entry(each))
+        named[_name(each)].add(step_entry(each))
     return named
 
 
@@ -162,7 +168,14 @@ def _key(row: Deadline) -> tuple[UUID, str]:
     return row.edge.edge_id, row.edge.party
 
 
-def _of(row: Deadline, named: _Steps) -> set[StepEntry]:
+def _name(step: Happened) -> _Name:
+    return step.told_by, step.party, step.counterpart
+
+
+def _names(row: Deadline) -> set[_Name]:
     edge = row.edge
-    names = {(edge.told_by, edge.party, edge.origin), (edge.told_by, edge.party, edge.recipient)}
-    return {step for name in names for step in named.get(name, ())}
+    return {(edge.told_by, edge.party, edge.origin), (edge.told_by, edge.party, edge.recipient)}
+
+
+def _of(row: Deadline, named: _Steps) -> set[StepEntry]:
+    return {step for name in _names(row) for step in named.get(name, ())}

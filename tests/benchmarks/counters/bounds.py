@@ -78,7 +78,7 @@ BOUNDS: Final[Sequence[Bound]] = (
     Bound(IN_BATCHES, "signatures verified", 0.32, short=0.32, target=0.25),
     Bound(IN_BATCHES, "encapsulations", 0.06, short=0.06),
     Bound(IN_BATCHES, "decapsulations", 0.07),
-    Bound(IN_BATCHES, "round trips of a consumed batch", 11.5, target=6.0),
+    Bound(IN_BATCHES, "round trips of a consumed batch", 7.0, target=6.0),
     Bound(SINGLE, "rows", 63.64, target=26.0, slack=1.5, a_transaction=118.5),
     Bound(SINGLE, "statements", 2.69, target=10.0, a_transaction=95.7),
     Bound(SINGLE, "round trips", 3.22, a_transaction=92.0),

@@ -20,7 +20,7 @@ from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient.domain import Page
 from shared.runtime.database import feed
 from shared.runtime.database.feed import note_acts
-from shared.runtime.database.transactions import Database, RowScope, Session, write_late
+from shared.runtime.database.transactions import Database, RowScope, Session, write_late, write_parts
 from shared.runtime.delivery.unit import Unit
 from shared.runtime.instance.streams import begin_anew
 from tests.services.databases import until_one_waits_for_a_lock
@@ -100,6 +100,7 @@ async def polled(agencies: Agencies, look: Callable[[Agencies], Any]) -> tuple[s
             await AgencyDoor(kek=KEK, documents=agencies.documents, now=lambda: AT).apply(
                 unit, [offered(each, to=OTHER_AGENCY) for each in ids]
             )
+            await write_parts(unit.connection.driver)
             opened.append(transaction)
         for transaction in reversed(opened):
             await transaction.__aexit__(None, None, None)

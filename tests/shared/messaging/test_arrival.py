@@ -147,18 +147,6 @@ def test_a_record_with_a_broken_content_signature_keeps_its_place_and_is_marked(
     assert (numbers(found), False in marked) == ([1, 2, 3], True)
 
 
-def test_a_reader_that_stops_inside_a_segment_begins_again_at_its_proof() -> None:
-    reader = verifier()
-    records = raw([*appended(FIRST), *appended(SECOND)], start=100)
-    reader.verify(records[:6])
-
-    assert reader.resume_offset(4, 106) == 104
-    assert reader.resume_offset(3, 105) == 104
-    assert verifier().resume_offset(3, 104) == 104
-    reader.verify(records[6:])
-    assert reader.resume_offset(6, 108) == 108
-
-
 def test_an_acknowledgement_is_read_among_the_records_and_does_not_end_a_segment() -> None:
     ack = Ack("hotline-a", Pair("industry-b", "hotline-a"), None, (LaneAck(0, b""), LaneAck(0, b"")), AT)
     record = build_ack_record(ack, KEY)

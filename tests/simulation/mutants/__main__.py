@@ -20,6 +20,8 @@ from tests.simulation.mutants.equivalent import EQUIVALENT
 from tests.simulation.mutants.sites import ROOM, ROOT, Mutant, draw
 
 UNIT = ("-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider")
+#: Modules whose own tests lie elsewhere; those of the others have their names.
+OWN = {"tracks": "tests/shared/runtime/delivery/test_track_keys.py"}
 KAFKA = "tests/shared/messaging/kafka"
 SQL = tuple(f"tests/shared/messaging/{name}.py" for name in ("test_postgres_store", "test_kept_plans"))
 STORES = ("tests/conformance/test_messaging_store.py", "tests/conformance/test_messaging_rows.py", *SQL)
@@ -41,10 +43,10 @@ def main() -> int:
         folder = Path(name)
         copy_tree(folder)
         # A change that does nothing survives: so what kills another one is its fault.
-        for mutant in {str(list_stages(each.path, 0)): each for each in drawn}.values():
+        for mutant in {list_stages(each.path, 0)[-1]: each for each in drawn}.values():
             unchanged = replace(mutant, text=mutant.path.read_text(encoding="utf-8"))
             if stage := find_stage(folder, unchanged, given.runs):
-                print(f"{stage} fails without a fault")
+                print(f"{stage} fails without a fault", flush=True)
                 return 2
         for mutant in drawn:
             stage = find_stage(folder, mutant, given.runs)
@@ -69,7 +71,9 @@ def list_stages(path: Path, runs: int) -> list[tuple[str, tuple[str, ...]]]:
         return [("kafka", (*UNIT, KAFKA))]
     if module.startswith(("store/", "schema")):
         return [("stores", (*UNIT, *STORES)), ("unit", (*UNIT, "tests/shared/messaging", f"--ignore={KAFKA}"))]
+    own = ROOT / OWN.get(path.stem, f"tests/shared/messaging/test_{path.stem}.py")
     return [
+        *([("own", (*UNIT, str(own.relative_to(ROOT))))] if own.exists() else []),
         ("unit", (*UNIT, "tests/shared/messaging", *(f"--ignore={name}" for name in (KAFKA, *SQL)))),
         ("directed", (*UNIT, "tests/simulation/streams/test_directed.py")),
         ("seeds", ("-m", "tests.simulation.streams", str(runs), "--until-broken")),

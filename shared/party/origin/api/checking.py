@@ -93,7 +93,7 @@ class AsideChecking:
         told = json.loads(head)
         if "code" in told:
             raise Refused(told["code"], told["detail"], field=told["field"], status=told["status"])
-        return Checked(body, told["work"], told["posted"], told["refused"])
+        return Checked(**told | {"body": body})
 
     async def aclose(self) -> None:
         """End the process."""
@@ -118,26 +118,18 @@ class CheckingProcess:
         assert self._directory is not None
         assert self._policy is not None
         head, _, body = question.partition(b"\n")
-        told = json.loads(head)
-        at = parse_rfc3339(told["at"])
-        posted = Posted(body, told["content_type"], told["content_encoding"], told["party"], at)
+        kind, encoding, party, at = json.loads(head)
+        posted = Posted(body, kind, encoding, party, parse_rfc3339(at))
         try:
             checked = check_posted(posted, Documents(self._directory, self._policy))
         except Refused as error:
             said = {"code": error.code, "detail": error.detail, "field": error.field, "status": error.status}
             return to_json(said) + b"\n"
-        return (
-            to_json({"work": checked.work, "posted": checked.posted, "refused": checked.refused}) + b"\n" + checked.body
-        )
+        return to_json(checked._replace(body=b"")._asdict()) + b"\n" + checked.body
 
 
 def _question(posted: Posted) -> bytes:
-    head = {
-        "content_type": posted.content_type,
-        "content_encoding": posted.content_encoding,
-        "party": posted.party,
-        "at": rfc3339(posted.at),
-    }
+    head = posted.content_type, posted.content_encoding, posted.party, rfc3339(posted.at)
     return to_json(head) + b"\n" + posted.body
 
 

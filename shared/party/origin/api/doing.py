@@ -59,10 +59,10 @@ from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.questions.store import PostgresQuestions
 from shared.party.serving import Serving
 from shared.runtime.database.transactions import Session
+from shared.runtime.http.acts import items_hash
 from shared.runtime.http.edge import read_json, read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import PROBLEM_JSON
-from shared.runtime.http.sameness import items_hash
 from shared.runtime.watch.telemetry import current_traceparent
 from shared.vocabulary.routing import Disposition
 
@@ -110,29 +110,23 @@ class OriginApi:
         """
         wanted = takes or act.takes
         said = None if wanted is None else read_model(wanted, await read_json(request))
-        doing = self.doing(act, referral_id, said, identity=identity)
+        doing = partial(self.done, act, referral_id, said=said, identity=identity)
         return await self.serving.acts.once(request, identity, act.name, roles=act.roles, act=doing)
 
     async def change(self, act: Act, request: Request, identity: Identity, *, wanted: Changed) -> Response:
         """Change what the party has filed, once for the request's idempotency key."""
-        doing = self.changing(wanted, identity)
+        doing = partial(self.changed, wanted, identity)
         return await self.serving.acts.once(request, identity, act.name, roles=act.roles, act=doing)
 
-    def doing(self, act: Act, referral_id: UUID, said: Contract | None, *, identity: Identity) -> Doing:
-        """What does this act within a transaction, with these words of it."""
+    async def done(
+        self, act: Act, referral_id: UUID, session: Session, *, said: Contract | None, identity: Identity
+    ) -> Contract:
+        """Do this act within a transaction, with these words of it."""
+        return await _do(act, referral_id, said, acting=self.acting(identity, session))
 
-        async def do(session: Session) -> Contract:
-            return await _do(act, referral_id, said, acting=self.acting(identity, session))
-
-        return do
-
-    def changing(self, wanted: Changed, identity: Identity) -> Doing:
-        """What changes a referral within a transaction."""
-
-        async def change(session: Session) -> Contract:
-            return await wanted(self.acting(identity, session))
-
-        return change
+    async def changed(self, wanted: Changed, identity: Identity, session: Session) -> Contract:
+        """Change a referral within a transaction."""
+        return await wanted(self.acting(identity, session))
 
     def require_filing(self, identity: Identity) -> None:
         """Raises `Refused("forbidden")` for whoever may not file."""

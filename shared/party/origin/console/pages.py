@@ -133,12 +133,12 @@ class ReferralPages:
 
     def _doing(self, act: Act, asked: Asked, said: Contract | None) -> Doing:
         if not isinstance(said, Rerouting):
-            return self.use.doing(act, asked.id(), said, identity=asked.identity)
+            return partial(self.use.done, act, asked.id(), said=said, identity=asked.identity)
 
         async def reroute(acting: Acting) -> AmendedReferral:
             return await reroute_referral(asked.id(), said, acting, body_sha256=digest(said.spelt()))
 
-        return self.use.changing(reroute, asked.identity)
+        return partial(self.use.changed, reroute, asked.identity)
 
     async def _do(self, asked: Asked, act: Act, doing: Doing, *, body: bytes) -> None:
         await done_once(asked, self.use.serving.acts, act.name, doing=doing, roles=act.roles, body=body)
@@ -153,7 +153,7 @@ class ReferralPages:
             return await amend_in_part(asked.id(), lambda stands: amended(stands, told), acting, revision=follows)
 
         try:
-            doing = self.use.changing(amend, asked.identity)
+            doing = partial(self.use.changed, amend, asked.identity)
             await self._do(asked, AMEND, doing, body=f"{revision}\n{to_json(told).decode()}".encode())
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":

@@ -23,9 +23,6 @@ from shared.contracts.facts import ReferralReviewedClear
 from shared.contracts.questions import (
     AskedClear,
     DecidedItem,
-    DisputedClear,
-    DisputedItems,
-    DueQuestion,
     LapsedClear,
     RaisedClear,
     RepliedItem,
@@ -110,37 +107,15 @@ class Asked:
         )
         kind = QuestionKind.QUESTION if isinstance(clear, AskedClear) else QuestionKind.DISPUTE
         known.append(Raised(kind, clear.number, QuestionState.OPEN, frozenset(questions.about(told))))
-        self._new.append(self._raised(clear, told, edge, kind=kind))
+        revision = getattr(clear, "revision", edge.revision)
+        new = NewQuestion.of(clear, told, between, subject=edge.referral_id, revision=revision, at=self._at)
+        self._new.append(new)
 
     async def keep(self) -> None:
         """Keep all that was noted."""
         await self._store.add(self._new)
         for between, number in self._lapsed:
             await self._store.over(between, number, QuestionState.LAPSED, said={}, at=self._at)
-
-    def _raised(
-        self,
-        clear: AskedClear | DisputedClear,
-        told: DueQuestion | DisputedItems,
-        edge: OpenEdge,
-        *,
-        kind: QuestionKind,
-    ) -> NewQuestion:
-        return NewQuestion(
-            question_id=clear.act,
-            party=edge.party,
-            told_by=edge.subject,
-            counterpart=edge.recipient,
-            own=False,
-            number=clear.number,
-            kind=kind.value,
-            subject=edge.referral_id,
-            about=sorted(questions.about(told)),
-            said=told.model_dump(mode="json", include={"needs", "disputed"}, exclude_none=True),
-            revision=getattr(clear, "revision", edge.revision),
-            raised_at=self._at,
-            due=clear.due,
-        )
 
 
 async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acting) -> str:

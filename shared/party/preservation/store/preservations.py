@@ -19,7 +19,6 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
-from pydantic_core import to_json
 
 from shared.contracts.preserving import PreservationRecord
 from shared.contracts.referral import Locator
@@ -47,7 +46,7 @@ from shared.party.preservation.domain import (
 from shared.party.stores import RecordStore
 from shared.party.waiting import PRESERVATION_REFUSED, PRESERVATION_UNANSWERED, RANK_MAX, Mend, Waits, waits_of
 from shared.party.waiting import Place as Above
-from shared.runtime.database.columns import Columns, Json, insert
+from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
 from shared.vocabulary.routing import Instrument
@@ -101,21 +100,7 @@ _NEW: Final = Columns.of(
 _ADD: Final = insert(TABLE, _NEW)
 
 
-class _Act(NamedTuple):
-    """A row of a timeline, as it is written."""
-
-    preservation_id: UUID
-    party: str
-    track: str
-    number: int
-    name: str
-    state: str
-    said: Json
-    at: datetime
-    message_id: UUID | None
-
-
-_ACT: Final = Columns.of(_Act)
+_ACT: Final = Columns.of(Done, said="jsonb")
 _KEEP: Final = insert("preservation_act", _ACT)
 
 
@@ -168,7 +153,7 @@ class PostgresPreservations(RecordStore):
 
     async def keep(self, done: Sequence[Done]) -> None:
         """Append acts to timelines."""
-        await self._driver.execute(*_KEEP.bind(rows=_ACT.rows([_kept(each) for each in done])))
+        await self._driver.execute(*_KEEP.bind(rows=_ACT.rows(done)))
 
     async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> PreservationPage:
         above = (None, None) if cursor is None else read_place(cursor)[1:]
@@ -179,28 +164,23 @@ class PostgresPreservations(RecordStore):
 
     async def look(self, preservation_id: UUID) -> LookedPreservation:
         """One without what is sealed. Raises `Refused("not_found")` for absent and foreign ids alike."""
-        row, timeline = await self._one(preservation_id)
-        shown = _shown(row)
-        return LookedPreservation(
-            **{name: getattr(shown, name) for name in type(shown).model_fields}, timeline=tuple(timeline)
-        )
+        return LookedPreservation.model_validate((await self._one(preservation_id))[1])
 
     async def show(self, preservation_id: UUID) -> OpenedPreservation:
         """One with what is sealed. Raises `Refused("not_found")` for absent and foreign ids alike."""
-        row, timeline = await self._one(preservation_id)
-        shown = _shown(row)
-        return OpenedPreservation(
-            **{name: getattr(shown, name) for name in type(shown).model_fields},
-            record=opened_record(row, self._kek),
-            timeline=tuple(timeline),
-            matches=await self._matches(preservation_id, row["party"]),
-        )
+        row, looked = await self._one(preservation_id)
+        matches = await self._matches(preservation_id, row["party"])
+        opened = {"record": opened_record(row, self._kek), "matches": matches}
+        return OpenedPreservation.model_validate(looked | opened)
 
-    async def _one(self, preservation_id: UUID) -> tuple[asyncpg.Record, list[PreservationAct]]:
+    async def _one(self, preservation_id: UUID) -> tuple[asyncpg.Record, dict[str, object]]:
+        """Its row, and what a look at it shows."""
         row = await self._driver.fetchrow(_ONE, preservation_id)
         if row is None:
             raise not_found()
-        return row, [_act(each, row) for each in await self._driver.fetch(_TIMELINE, preservation_id, row["party"])]
+        acts = await self._driver.fetch(_TIMELINE, preservation_id, row["party"])
+        shown = {name: row[name] for name in ShownPreservation.model_fields}
+        return row, shown | {"timeline": [_act(each, row) for each in acts]}
 
     async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
         """Only providers have notices."""
@@ -224,13 +204,6 @@ def _preservation(row: asyncpg.Record) -> Preservation:
 
 def _shown(row: asyncpg.Record) -> ShownPreservation:
     return ShownPreservation.model_validate({name: row[name] for name in ShownPreservation.model_fields})
-
-
-def _kept(done: Done) -> _Act:
-    of, said = done.of, to_json(dict(done.said)).decode()
-    return _Act(
-        of.preservation_id, of.party, done.track.value, done.number, done.name, of.state, said, done.at, done.message_id
-    )
 
 
 def _act(row: asyncpg.Record, of: asyncpg.Record) -> PreservationAct:
@@ -312,15 +285,8 @@ class NoticeLocation(NamedTuple):
     token: bytes
 
 
-class _AskedLocation(NamedTuple):
-    preservation_id: UUID
-    party: str
-    version: int
-    token: bytes
-
-
 NOTICED: Final = Columns.of(NoticeLocation)
-_ASKED: Final = Columns.of(_AskedLocation)
+_ASKED: Final = Columns.of(Token, preservation_id="uuid", party="text")
 _ADD_ASKED: Final = insert("preservation_location", _ASKED, end="ON CONFLICT DO NOTHING")
 _UNANSWERED_AT: Final = """
 SELECT DISTINCT p.preservation_id FROM notice_location AS n
@@ -363,8 +329,9 @@ class ProviderPreservations(PostgresPreservations):
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
         party = preservation.party
         await super().add(preservation, record, at)
-        rows = [_AskedLocation(preservation.preservation_id, party, *each) for each in self._tokens(party, record)]
-        await self._driver.execute(*_ADD_ASKED.bind(rows=_ASKED.rows(rows)))
+        found = self._tokens(party, record)
+        ids, parties = [preservation.preservation_id] * len(found), [party] * len(found)
+        await self._driver.execute(*_ADD_ASKED.bind(rows=_ASKED.rows(found, preservation_id=ids, party=parties)))
 
     async def unanswered(self, notice_id: UUID, party: str, items: Collection[int]) -> list[UUID]:
         """The requests that are not answered yet and want something kept at where these items of a notice lie."""

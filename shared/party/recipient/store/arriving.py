@@ -21,15 +21,16 @@ import asyncpg
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
+from shared.contracts.passing import ReferralPassedOnClear
 from shared.contracts.preserving import PreservationRecord
-from shared.contracts.referral import NoticeRecord, ReferralRecord
+from shared.contracts.referral import EdgeClear, NoticeRecord, ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Offered, Subject
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, shown
 from shared.exchange.timers import Deadline
 from shared.kernel.errors import Defect
-from shared.messaging.tracks import act_of, track_of
+from shared.messaging.tracks import edge_act, track_of
 from shared.party.preservation.store.preservations import Token, tokens
 from shared.party.recipient.domain import AlikeCase, item_numbers, revision_of
 from shared.runtime.database.columns import Bound, Columns, Json, Statement
@@ -57,7 +58,7 @@ class NewItem(NamedTuple):
     numbers: Sequence[str]
     language: str | None
     incident_kind: str | None
-    edge_id: UUID | None
+    edge_id: UUID
     edge: str
     record: bytes
     wrapped_key: bytes
@@ -108,32 +109,25 @@ peer, side, track, owner, other, track_acts, track_edges, told_by, origin, recip
 begun_at, steps, timers, due_at, overdue_at, {_OF_EDGE}"""
 
 
-def insert_locations(tokens: str, located: Columns[RowT]) -> Statement:
-    """Return the statement that inserts rows of `located` into the table `tokens`, as `insert_received` does."""
-    return Statement(_locations(tokens, located), places=located)
-
-
-def insert_received(tokens: str = "", located: Columns[RowT] | None = None) -> Statement:
-    """Return the statement that inserts rows of `NEW`, and of `located` into the table `tokens` if it is named.
-
-    The first column of `located` is the subject. A record that was erased before gets no key, and no token.
-    """
-    places = "" if located is None else f", locations AS ({_locations(tokens, located)})"
-    columns: dict[str, Columns[NewItem] | Columns[RowT]] = (
-        {"new": NEW} if located is None else {"new": NEW, "places": located}
-    )
-    text = f"""
-WITH {_ARRIVED}{places}
+#: Inserts items. A record that was erased before gets no key.
+INSERT_ITEMS: Final = Statement(
+    f"""
+WITH {_ARRIVED}
 INSERT INTO received ({_OF_ITEM}, edge_revision) SELECT {_OF_ITEM}, revision FROM arrived
-"""
-    return Statement(text, **columns)
+""",
+    new=NEW,
+)
 
 
-def _locations(tokens: str, located: Columns[RowT]) -> str:
+def insert_locations(tokens: str, located: Columns[RowT]) -> Statement:
+    """Return the statement that inserts rows of `located` into the table `tokens`. Erased records get no token.
+
+    The first column of `located` is the subject. A place that is stored stays as it is.
+    """
     erased = _IS_ERASED.format(row="places", subject=next(iter(located.sql_types)))
-    return (
-        f"INSERT INTO {tokens} ({{places.names}}) SELECT {{places.values}} FROM {{places}} "
-        f"WHERE NOT {erased} ON CONFLICT DO NOTHING"
+    end = f"WHERE NOT {erased} ON CONFLICT DO NOTHING"
+    return Statement(
+        f"INSERT INTO {tokens} ({{places.names}}) SELECT {{places.values}} FROM {{places}} {end}", places=located
     )
 
 
@@ -201,11 +195,12 @@ def with_deadline(item: NewItem, begun: Deadline) -> NewItem:
 
 
 def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_case: bool) -> NewItem:
-    edge, spelt, record = message.edge, message.spelt, message.sealed
-    if edge is None or spelt is None:
+    edge, spelt, record, clear = message.edge, message.spelt, message.sealed, message.clear
+    if edge is None or spelt is None or not isinstance(clear, EdgeClear | ReferralPassedOnClear):
         raise Defect("sealed_part_missing")
     notice = record if isinstance(record, NoticeRecord) else None
     protected, wrapped_key = seal_record(message, kek)
+    act = edge_act(clear.edge_id, revision_of(message)) if isinstance(clear, EdgeClear) else clear.act
     return NewItem(
         subject=UUID(message.subject),
         party=message.recipient,
@@ -220,7 +215,7 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         numbers=() if is_case else item_numbers(message),
         language=None if notice is None else notice.language,
         incident_kind=None if notice is None else notice.incident_kind.value,
-        edge_id=getattr(message.clear, "edge_id", None),
+        edge_id=clear.edge_id,
         edge=spelt.edge.decode(),
         record=protected,
         wrapped_key=wrapped_key,
@@ -229,14 +224,9 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         track=track_of(message.message, message.sender, message.recipient, subject=UUID(message.subject)),
         owner=message.sender,
         other=message.recipient,
-        track_acts=[str(_act(message))],
+        track_acts=[str(act)],
         track_edges=spell_edges(edge_revision for edge_revision in (read_edge(message),) if edge_revision),
     )
-
-
-def _act(message: Received) -> UUID:
-    named = {name: getattr(message.clear, name, None) for name in ("act", "edge_id", "revision")}
-    return act_of(message.message_id, named)
 
 
 def _priority(record: Contract | None, edge: Edge) -> str | None:
@@ -309,7 +299,7 @@ class CaseLocation(NamedTuple):
 
 _TOKENS: Final = Columns.of(Token)
 LOCATION: Final = Columns.of(CaseLocation)
-_ADD: Final = insert_locations("case_location", LOCATION)
+INSERT_LOCATIONS: Final = insert_locations("case_location", LOCATION)
 _ALIKE: Final = """
 SELECT c.subject AS referral_id, c.sender AS origin, c.state, EXISTS (
     SELECT FROM hold AS h
@@ -334,11 +324,6 @@ SELECT EXISTS (SELECT FROM {places} JOIN case_location AS l USING (version, toke
 def bind_places(messages: Sequence[Received], kek: KeyEncryptionKey) -> Bound[CaseLocation]:
     """Bind the places where the items of these cases lie."""
     return LOCATION.rows([row for message in messages for row in _placed(message, kek)])
-
-
-async def note_places(driver: asyncpg.Connection, messages: Sequence[Received], kek: KeyEncryptionKey) -> None:
-    """Store the places where the items of these cases lie. A place that is stored stays as it is."""
-    await driver.execute(*_ADD.bind(places=bind_places(messages, kek)))
 
 
 async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[AlikeCase]:

@@ -26,9 +26,9 @@ from shared.party.recipient.domain import Item, ItemAct, ItemKey, Page, ShownIte
 from shared.party.recipient.store.arriving import (
     ERASED_RECEIVED,
     INSERT_EDGES,
+    INSERT_ITEMS,
     NEW,
     REPLACE,
-    NewItem,
     new_items,
     open_record,
     with_deadline,
@@ -37,9 +37,9 @@ from shared.party.recipient.store.listing import list_statement, read_page, view
 from shared.party.recipient.store.passing import acted, heard
 from shared.party.sought import Sought
 from shared.party.stores import RecordStore
-from shared.runtime.database.columns import Bound, Columns, Json, Statement, pairs
+from shared.runtime.database.columns import Columns, Json, Statement, pairs
 from shared.runtime.database.journal import Erased, Kept
-from shared.runtime.database.transactions import gather
+from shared.runtime.database.transactions import gather, gather_part, write_parts
 from shared.runtime.timers.steps import count_steps, take_begun
 from shared.runtime.timers.store import COUNTED, SET_COUNTED, bind_counted
 from shared.runtime.timers.store import write as write_counted
@@ -175,11 +175,10 @@ class Views:
 
 
 class PostgresItems(RecordStore):
-    """`Items` of one kind. `more` are further columns of a view; `adds`, `erases` and `lists` are its statements."""
+    """`Items` of one kind. `more` are further columns of a view; `erases` and `lists` are its statements."""
 
     kind: Subject
     views: Views
-    adds: Statement
     erases: str
     more: str = ""
     lists: Statement = list_statement()
@@ -188,22 +187,29 @@ class PostgresItems(RecordStore):
         return await self._items(_FIND, subjects)
 
     async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        await self.write_new()
         return await self._items(_LOCK, subjects)
 
-    async def add(self, messages: Sequence[Received]) -> None:
+    def add(self, messages: Sequence[Received]) -> None:
+        """Gather the rows of new items. `write_new` writes them, or the next statement that takes parts along."""
         if messages:
             items = new_items(messages, self._kek, kind=self.kind)
-            begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items if each.edge_id is not None})
-            whole = [
-                with_deadline(each, begun[key]) if (key := (each.edge_id, each.party)) in begun else each
-                for each in items
-            ]
-            await self._driver.execute(*self._added(messages, new=NEW.rows(whole)))
+            keys = [(each.edge_id, each.party) for each in items]
+            begun = take_begun(self._driver, {*keys})
+            whole = [with_deadline(each, begun[key]) for each, key in zip(items, keys, strict=True)]
+            tracks = frozenset((each.peer, each.side, each.track) for each in items)
+            gather_part(self._driver, INSERT_ITEMS.part(new=NEW.rows(whole))._replace(tracks=tracks))
+            self._locate(messages)
+
+    async def write_new(self) -> None:
+        """Write the rows of new items: what follows changes or reads them."""
+        await write_parts(self._driver)
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
         if messages:
             new = NEW.rows(new_items(messages, self._kek, kind=self.kind))
             await self._driver.execute(*INSERT_EDGES.bind(new=new))
+            self._locate(messages)
 
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         if not changes:
@@ -238,6 +244,7 @@ class PostgresItems(RecordStore):
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         for each in new_items(messages, self._kek, kind=self.kind):
             await self._driver.execute(*REPLACE.bind(new=NEW.rows([each])))
+        self._locate(messages)
         rows = [(item.subject_id, item.party, item.state, item.revision) for item in items]
         await self._driver.executemany(_RAISE, rows)
 
@@ -295,8 +302,8 @@ class PostgresItems(RecordStore):
         row = await self._one(subject_id)
         return view(self.views.opened, row, record=self._opened(row))
 
-    def _added(self, messages: Sequence[Received], *, new: Bound[NewItem]) -> tuple[object, ...]:
-        return self.adds.bind(new=new)
+    def _locate(self, messages: Sequence[Received]) -> None:
+        """Gather the rows of places where the items of these records lie, if places are kept of this kind."""
 
     async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         rows = await self._driver.fetch(statement, list(subjects)) if subjects else []

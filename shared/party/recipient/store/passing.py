@@ -38,7 +38,6 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.passed import Passable
-from shared.exchange.questions import about
 from shared.exchange.spelt import spelt_parts
 from shared.exchange.states import answer_of
 from shared.party.questions.store import Between, NewQuestion, PostgresQuestions
@@ -47,7 +46,7 @@ from shared.party.recipient.store.arriving import open_record
 from shared.party.waiting import CAME_BACK, RANK_MAX, Mend, Place, Waiting, Waits, next_act
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.questions import QuestionKind, QuestionState
+from shared.vocabulary.questions import QuestionState
 
 _TAKEN_BACK: Final = """
 SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (message_id, item, owner, other)
@@ -313,7 +312,9 @@ async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datet
             assert each.clear.question is not None
             await questions.over(_between(each.item), each.clear.question, QuestionState.LAPSED, said={}, at=at)
         elif isinstance(each.clear, AskedClear | DisputedClear):
-            await questions.add([_new(each.item, each.clear, at)])
+            of, told, between = each.item, each.clear, _between(each.item)
+            new = NewQuestion.of(told, told, between, subject=of.subject_id, revision=of.revision, at=at)
+            await questions.add([new])
 
 
 def _between(item: Item) -> Between:
@@ -333,22 +334,3 @@ async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> N
 
 def _number(clear: AnsweredClear) -> int:
     return clear.question if isinstance(clear, RepliedClear) else clear.dispute
-
-
-def _new(item: Item, clear: AskedClear | DisputedClear, at: datetime) -> NewQuestion:
-    kind = QuestionKind.QUESTION if isinstance(clear, AskedClear) else QuestionKind.DISPUTE
-    return NewQuestion(
-        question_id=clear.act,
-        party=item.party,
-        told_by=item.subject_id,
-        counterpart=item.sender,
-        own=True,
-        number=clear.number,
-        kind=kind.value,
-        subject=item.subject_id,
-        about=about(clear),
-        said=clear.model_dump(mode="json", include={"needs", "disputed"}, exclude_none=True),
-        revision=item.revision,
-        raised_at=at,
-        due=clear.due,
-    )

@@ -11,8 +11,8 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim, claim_many, store_answer, store_many
 from shared.runtime.database.transactions import Database
+from shared.runtime.http.acts import body_hash, items_hash
 from shared.runtime.http.edge import read_key
-from shared.runtime.http.sameness import body_hash, items_hash
 
 pytestmark = pytest.mark.timing
 

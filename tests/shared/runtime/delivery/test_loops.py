@@ -273,7 +273,7 @@ async def append_one(streams: Streams) -> int:
 
 
 async def test_appends_of_handed_segments_are_noted_together() -> None:
-    late, prompt = Streams(RelayOptions(note_s=600)), Streams(RelayOptions(note_s=0))
+    late, prompt = Streams(RelayOptions(look_s=600)), Streams(RelayOptions(look_s=0))
     assert [await append_one(late) for _ in range(3)] == [1, 1, 1]
     assert [await append_one(prompt) for _ in range(3)] == [1, 2, 3]
     assert not await late.relay.append_next(PEER, Lane.ORDINARY), "nothing more waits"
@@ -281,7 +281,7 @@ async def test_appends_of_handed_segments_are_noted_together() -> None:
 
 
 async def test_a_return_before_a_late_note_is_not_undone() -> None:
-    streams = Streams(RelayOptions(note_s=600))
+    streams = Streams(RelayOptions(look_s=600))
     assert [await append_one(streams) for _ in range(3)] == [1, 1, 1]
     held = streams.held()
     streams.clock.advance(1)
@@ -293,6 +293,25 @@ async def test_a_return_before_a_late_note_is_not_undone() -> None:
     assert await find_sent(streams) == 1
     await streams.relay.append_next(PEER, Lane.ORDINARY)
     assert (streams.held(), await find_sent(streams)) == ([*held, *held[1:]], 3)
+
+
+@pytest.mark.timing
+async def test_what_was_appended_before_a_failed_append_is_not_appended_again() -> None:
+    streams = Streams(RelayOptions(poll_s=600, look_s=600, back_off_s=0.01))
+    async with streams.at_work():
+        await asyncio.sleep(0.01)
+        sent = []
+        for _ in range(2):
+            sent += await streams.send(Role.STATE)
+            streams.hand_over()
+            await until(lambda: streams.held() == sent)  # noqa: B023 - awaited here
+        streams.log.shut[PEER] = Unavailable("broker_unavailable")
+        sent += await streams.send(Role.STATE)
+        streams.hand_over()
+        await until(lambda: streams.relay.check().reason == "broker_unavailable")
+        streams.log.shut.clear()
+        await until(lambda: len(streams.held()) >= len(sent))
+        assert streams.held() == sent
 
 
 @pytest.mark.timing

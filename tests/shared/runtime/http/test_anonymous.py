@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
+from pydantic_core import to_json
 
 from shared.kernel.clock import ManualClock
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
@@ -14,7 +15,6 @@ from shared.runtime.console.doorway import Coming
 from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.http import openapi
 from shared.runtime.http.edge import create_app
-from shared.runtime.http.problems import encoded
 from shared.runtime.watch.health import Check
 from tests.shared.runtime.builders import NOW
 from tests.shared.runtime.http.test_http import app_of, client_of, router
@@ -49,9 +49,9 @@ async def test_openapi_is_encoded_once_for_all_clients(monkeypatch: pytest.Monke
 
     def count(value: object) -> bytes:
         encodings.append(value)
-        return encoded(value)
+        return to_json(value)
 
-    monkeypatch.setattr(openapi, "encoded", count)
+    monkeypatch.setattr(openapi, "to_json", count)
     async with client_of(app_of()) as client:
         answers = await asyncio.gather(*(client.get("/openapi.json") for _ in range(8)))
         tag = answers[0].headers["etag"]
