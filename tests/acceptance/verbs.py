@@ -22,7 +22,6 @@ from tests.acceptance.demonstration import (
     run_demo,
 )
 from tests.acceptance.flows import instances_of
-from tests.acceptance.long_verbs import printed, said
 
 REFERRALS = DEMO_COUNT
 DEMO_S_MAX = 900.0
@@ -155,11 +154,6 @@ def the_demos_ticks_are_recounted(whole: WholeDemo) -> str:
     )
 
 
-def the_kills(whole: WholeDemo) -> str:
-    kills = ("--referrals", "5000", "--kills", "16", "--freezes", "0")
-    return said(printed(whole.folder, "tests.failures.soak", *kills), "16 kills, 0 freezes", "requests ", "posted ")
-
-
 VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
     verb.__name__: verb
     for verb in (
@@ -174,6 +168,5 @@ VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
         the_demos_lists_are_recounted,
         the_demos_feedback_is_recounted,
         the_demos_ticks_are_recounted,
-        the_kills,
     )
 }

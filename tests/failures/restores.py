@@ -26,7 +26,7 @@ from deploy.accounting.book import Reconciliation
 from deploy.accounting.run import reconciled
 from shared.kernel.authority import Role
 from shared.vocabulary.referral import WithdrawalReason
-from tests.failures.backups import Backup, Way, back_up
+from tests.acceptance.backups import Backup, Way, back_up
 from tests.failures.delivered import filings, forget
 from tests.failures.load import Sender
 from tests.support import driver, driver_audit

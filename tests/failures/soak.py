@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.failures.backups import Backup, back_up
+from tests.acceptance.backups import Backup, back_up
 from tests.failures.kills import Blow, Kill, burst_of, kill_through, rounds
 from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.lost_records import OFFERS, Held, Lost, Place, Way, count_unnamed, ends_lost, held_now, lose_ends

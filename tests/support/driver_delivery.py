@@ -244,8 +244,7 @@ async def find_read_offset(exchange: Exchange, instance: str, topic: str, lane: 
 
 async def find_number_read(exchange: Exchange, instance: str, pair: Pair, lane: Lane) -> int:
     """Return the number up to which the instance has read a stream."""
-    end = await find_end_read(exchange, instance, pair, lane)
-    return 0 if end is None else end[1]
+    return (await find_end_read(exchange, instance, pair, lane) or (None, 0))[1]
 
 
 async def pass_restored_hour(exchange: Exchange, instance: str) -> None:

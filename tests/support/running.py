@@ -258,15 +258,6 @@ class Exchange:
 
         await until(none_is_due, seconds_max=seconds_max)
 
-    async def until_all_have_compared(self, seconds_max: float = 300) -> None:
-        """Wait until each instance has been told by its peers what they hold, where it has asked them."""
-
-        async def none_is_asked() -> bool:
-            asked = "SELECT count(*) FROM stream_pair WHERE peer <> $1 AND state::jsonb ->> 'resync_nonce' IS NOT NULL"
-            return not any([(await self.rows_past_policies(name, asked, AUDIT))[0][0] for name in self.senders])
-
-        await until(none_is_asked, seconds_max=seconds_max)
-
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
         """Wait until audit has kept every message that was sent."""
         deadline = time.monotonic() + seconds_max

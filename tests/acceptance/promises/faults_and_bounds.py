@@ -33,10 +33,9 @@ _TELEMETRY = "tests/journeys/test_telemetry.py"
 
 FAULTS_AND_BOUNDS = (
     Line(
-        "5,000 referrals, 16 kills with 200 messages or more unacknowledged, each process, the broker and PostgreSQL "
-        "twice: nothing lost, nothing done twice, accounts even",
+        "2,500 referrals, each process and the broker killed with 200 messages or more unacknowledged: nothing lost, "
+        "nothing done twice, accounts even",
         tests_of(_KILLS, "test_killing_each_process_and_the_broker_loses_nothing_and_does_nothing_twice"),
-        verb="the_kills",
     ),
     Line(
         "Without the state of streams and tracks messages come to their handler twice; with a relay that forgets "
