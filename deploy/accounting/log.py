@@ -23,7 +23,7 @@ from pydantic_core import from_json
 from deploy.accounting import views
 from deploy.accounting.book import Book, Difference, Found
 from deploy.accounting.streams import Stream
-from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, KeptDecision, Read, ReportedOutcome
+from services.audit.domain.entries import UNREAD, Entry, EntryKind, KeptDecision, Read, ReportedOutcome
 from services.audit.domain.reading import Observed, Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
 from shared.envelope.keys import OpeningKey
@@ -115,6 +115,8 @@ class LogCheck:
     _later: Counter[str] = field(default_factory=Counter)
     _read: dict[Stream, int] = field(default_factory=dict)
     _read_to: dict[Coordinate, tuple[UUID | None, int]] = field(default_factory=dict)
+    #: Of the partition that is compared: the first and last offset of each loss that audit has named.
+    _lost: list[tuple[int, int]] = field(default_factory=list)
 
     async def compare(self, lives: Mapping[str, UUID], before: Mapping[str, tuple[str, int]]) -> None:
         """Add everything that differs to `found`. `lives`: the topics' ids. `before`: offsets that were compared."""
@@ -138,6 +140,8 @@ class LogCheck:
         verifier = StreamVerifier(pair, Lane(where.partition), self.reading.signing_keys, topic_id=life)
         read_to = self._read_to.get(where, (None, 0))
         folded = await self._folded(where, life, read_to=read_to[1] if read_to[0] == life else 0)
+        losses = await self.book.fetch(views.LOST, where.topic, life, where.partition)
+        self._lost = [(first, last) for first, last in losses if last >= bounds.first]
         following, strange = bounds.first, list[_Row]()
         if bounds.first < bounds.end:
             async with aclosing(self.reader.read_range(where, bounds.first, bounds.end)) as batches:
@@ -151,9 +155,10 @@ class LogCheck:
                     if all(record.broker_time < self.sealing_before for record in records):
                         self.compared[_name(where)] = str(life), verifier.resume_offset(following)
         strange += await self._rows(where, life, first=following, last=_OFFSET_MAX)
-        if all(row["kind"] != "loss" for row in strange):
+        if not self._lost:
             self.found += folded.differences(where.topic, first=bounds.first)
-        self._strange(strange)
+        for row in strange:
+            self._gone("in audit's log, not in Kafka", row)
 
     async def _rows(self, where: Coordinate, life: UUID, *, first: int, last: int) -> list[asyncpg.Record]:
         return await self.book.fetch(views.ENTRIES, where.topic, life, where.partition, first, last)
@@ -164,7 +169,7 @@ class LogCheck:
         return Folded(kept, read_to)
 
     async def _batch(self, batch: StreamBatch, rows: Sequence[_Row], folded: Folded) -> None:
-        """Compare the verified records of one batch with the entries of their numbers, and at their offsets."""
+        """Compare the records of one batch with the entries of their numbers, and at their offsets."""
         numbered = list(_numbered(batch))
         entries = await self._entries(numbered)
         own: list[Observed] = []
@@ -189,7 +194,7 @@ class LogCheck:
                 if row["number"] is not None and offset in unprovable:
                     self.notes.append(f"{_at(row)}: its proof cannot be checked any more")
                 else:
-                    self._differs("audit has another record than Kafka", row)
+                    self._gone("audit has another record than Kafka", row)
         await self._tables(read)
 
     def _differs(self, what: str, row: _Row) -> None:
@@ -232,14 +237,12 @@ class LogCheck:
             for decision in _changed_decisions(made, row, opened=self.opened):
                 self._differs(decision, row)
 
-    def _strange(self, rows: Sequence[_Row]) -> None:
-        """Name entries at offsets where Kafka has no record; a loss that audit entered explains them."""
-        lost = [_span(row) for row in rows if row["kind"] == "loss"]
-        for row in rows:
-            if any(first <= row["offset"] <= last for first, last in lost):
-                self.notes.append(f"{_at(row)}: audit has it, and the topic lost it")
-            elif row["kind"] not in _OWN:
-                self._differs("in audit's log, not in Kafka", row)
+    def _gone(self, what: str, row: _Row) -> None:
+        """Name an entry whose record Kafka does not have; a loss that audit entered explains it."""
+        if any(first <= row["offset"] <= last for first, last in self._lost):
+            self.notes.append(f"{_at(row)}: audit has it, and the topic lost it")
+        elif row["kind"] not in _OWN:
+            self._differs(what, row)
 
     async def _tables(self, read: Read) -> None:
         """Compare reported outcomes with the table from which audit shows them."""
@@ -273,11 +276,10 @@ def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
 
 
 def _by_offset(rows: Sequence[_Row]) -> dict[int, dict[str, _Row]]:
-    """Entries of records by offset and digest. An offset with two records, or with a loss, explains itself."""
-    odd = {row["offset"] for row in rows if row["kind"] in _OWN and row["problem"] != NUMBER_TAKEN}
+    """Entries of records by offset and digest. An offset has several where a topic lost its end and grew again."""
     found: dict[int, dict[str, _Row]] = {}
     for row in rows:
-        if row["kind"] not in _OWN and row["offset"] not in odd:
+        if row["kind"] not in _OWN:
             found.setdefault(row["offset"], {})[row["digest"]] = row
     return found
 
@@ -289,13 +291,6 @@ def _name(where: Coordinate) -> str:
 def _at(row: _Row) -> str:
     place = f"{row['topic']}/{row['partition']}/{row['offset']}"
     return f"{place} {row['message_id']}" if row["message_id"] else place
-
-
-def _span(row: _Row) -> tuple[int, int]:
-    detail = _json(row["detail"])
-    if not isinstance(detail, dict):
-        return 0, -1
-    return int(detail["first"]), int(detail.get("last", _OFFSET_MAX))
 
 
 def _changed(made: Entry, row: _Row, *, opened: bool) -> list[str]:

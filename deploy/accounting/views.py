@@ -170,6 +170,11 @@ WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" BETWEEN $4 AN
 PLACED: Final = f"""{_ENTRY}
 WHERE (writer, addressee, incarnation, lane) = ($1, $2, $3, $4::smallint) AND number BETWEEN $5 AND $6
 """
+#: The first and last offset of each loss of one partition of a topic with this id.
+LOST: Final = """
+SELECT "offset", coalesce((detail->>'last')::bigint, 9223372036854775807) AS last FROM entry
+WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND kind = 'loss'
+"""
 #: Records without a number, as audit counts them by the day, whatever the reason.
 FOLDED: Final = """
 SELECT day, min(first_offset) AS first_offset, sum(count)::bigint AS count, sum(digests)::text AS digests

@@ -277,6 +277,8 @@ class _Work:
         self._verifiers: dict[Coordinate, StreamVerifier] = {}
         self._read_to: dict[Coordinate, int] = {}
         self._ends: dict[Coordinate, int] = {}
+        #: Left because other records had taken the place of those read, and not yet begun again.
+        self._replaced: set[Coordinate] = set()
 
     def caught_up(self, place: Coordinate) -> bool:
         """Return whether everything was read that was there when this partition was begun."""
@@ -289,11 +291,26 @@ class _Work:
             place = Coordinate(record.topic, record.partition)
             if place in self.following.followed:
                 by_place.setdefault(place, []).append(record)
+        for place, of_place in list(by_place.items()):
+            if await self._is_replaced(place, of_place, reading.clock.now()):
+                del by_place[place]
         batches = [self._verifiers[place].verify(of_place) for place, of_place in by_place.items()]
         if news := [batch for batch in batches if batch.arrived]:
             await intake.keep(news, entries=self._entries, reading=reading)
         for place, of_place in by_place.items():
             self._read_to[place] = max(self._read_to[place], of_place[-1].offset + 1)
+
+    async def _is_replaced(self, place: Coordinate, records: Sequence[Record], now: datetime) -> bool:
+        """Leave a partition that has other records than were read of it; it is begun again where they begin."""
+        topic_id, read_to = self.following.followed[place].topic_id, self._read_to[place]
+        if records[0].offset >= read_to:
+            return False
+        again = [each for each in records if each.offset < read_to]
+        if not await intake.note_replaced(place, topic_id, again, entries=self._entries, now=now):
+            return False
+        self._replaced.add(place)
+        self.following.leave([place])
+        return True
 
     async def begin(self, seen: Seen, now: datetime) -> Mapping[Coordinate, PartitionStatus]:
         """Follow new and recreated partitions from their stored positions; return the status of each."""
@@ -316,7 +333,9 @@ class _Work:
         # The proof of the next records may lie before this offset.
         starts = {place: max(bounds[place].first, offset - SEGMENT_RECORDS) for place, (offset, _) in found.items()}
         following.begin({place: (begun[place], start) for place, start in starts.items()})
-        return {place: beginning.status for place, (_, beginning) in found.items()}
+        replaced = dict.fromkeys(self._replaced & found.keys(), PartitionStatus.TRUNCATED)
+        self._replaced -= found.keys()
+        return {place: beginning.status for place, (_, beginning) in found.items()} | replaced
 
 
 def _is_stream(place: Coordinate) -> bool:

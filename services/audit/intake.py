@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Final, cast
 from uuid import UUID
 
 from services.audit.domain.entries import DroppedMessage, Entry, Read
-from services.audit.domain.partitions import Beginning, Life, entry_of, find_beginning
+from services.audit.domain.partitions import Beginning, Life, Loss, LossReason, entry_of, find_beginning
 from services.audit.domain.reading import Observed, Reading, note_ack, read_records
 from services.audit.store.entries import PostgresEntries
 from shared.contracts.registry import BY_TYPE, WITHDRAWALS
@@ -34,7 +34,7 @@ from shared.messaging.arrival import (
 )
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import MALFORMED, Named
-from shared.messaging.placement import read_hex
+from shared.messaging.placement import digest_record, read_hex
 from shared.messaging.ports import Subjects
 from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
 from shared.messaging.scope import Inbound, Scope
@@ -242,7 +242,11 @@ async def begin(
             for place in places:
                 topic_id, bounds = held[place]
                 life, lane = Life(place.topic, topic_id, place.partition), Lane(place.partition)
-                beginning = find_beginning(life, incoming.lanes[lane], first=bounds.first, end=bounds.end)
+                read = incoming.lanes[lane]
+                beginning = find_beginning(life, read, first=bounds.first, end=bounds.end)
+                if read.topic_id == topic_id:
+                    # What lies before the end was read, unless `note_replaced` shows that it is gone, too.
+                    read.next_offset = min(read.next_offset, bounds.end)
                 offset = incoming.seek(lane, topic_id, first=bounds.first, end=bounds.end)
                 found[place] = offset, beginning
                 losses += [entry_of(loss, now) for loss in beginning.losses]
@@ -250,6 +254,30 @@ async def begin(
             await opened.messaging.save_incoming(incoming)
         await opened.begin(losses, lives)
     return found
+
+
+async def note_replaced(
+    place: Coordinate, topic_id: UUID, records: Sequence[Record], *, entries: PostgresEntries, now: datetime
+) -> bool:
+    """Compare records that were read before with what was kept of them; return whether the topic has others now.
+
+    Then its tail was lost and grew again: the loss is stored, and the position goes back to its begin. Raises
+    `Unavailable`.
+    """
+    pair, life = pair_of(place.topic), Life(place.topic, topic_id, place.partition)
+    assert pair is not None
+    digests = [(each.offset, digest_record(each.headers, each.value or b"")) for each in records]
+    async with entries.transaction() as opened:
+        first = await opened.find_replaced(life, digests)
+        if first is None:
+            return False
+        incoming = await opened.messaging.load_incoming(pair, lock=True)
+        read = incoming.lanes[Lane(place.partition)]
+        loss = Loss(life, first, read.next_offset - 1, LossReason.TAIL_LOST)
+        await opened.begin([entry_of(loss, now)], [])
+        read.next_offset = first
+        await opened.messaging.save_incoming(incoming)
+    return True
 
 
 def _by_pair(places: Iterable[Coordinate]) -> dict[Pair, list[Coordinate]]:

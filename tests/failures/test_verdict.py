@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.accounting.book import Difference, Reconciliation
-from tests.failures.verdict import Verdict
+from tests.failures.verdict import Verdict, list_lost
 
 WELL = Verdict(
     posted=10,
@@ -48,3 +48,18 @@ def test_a_run_in_which_only_the_guard_refused_has_no_fault() -> None:
 )
 def test_each_fault_is_found(fault: str, change: dict[str, Any]) -> None:
     assert replace(WELL, **change).faults().keys() == {fault}
+
+
+@pytest.mark.parametrize(
+    ("effect", "tombstone", "is_lost"),
+    [
+        (("subject", "police", "investigation", True), ("subject", "police"), False),
+        (("subject", "police", "investigation", True), ("subject", "other"), True),
+        (("subject", "police", "investigation", False), ("subject", "police"), True),
+    ],
+)
+def test_a_tombstone_is_the_effect_of_a_withdrawal_alone(
+    effect: tuple[object, ...], tombstone: tuple[object, ...], *, is_lost: bool
+) -> None:
+    assert list_lost([effect], [], [tombstone]) == [effect] * is_lost
+    assert list_lost([effect], [effect], []) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,7 @@ async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:
         messages_acknowledged=found.acknowledged,
         referrals_lost=len(tally.accepted.items() - stored.items()) + len(tally.withdrawn - withdrawn),
         referrals_unasked=len(stored.keys() - tally.accepted.keys()) + len(withdrawn - tally.withdrawn),
-        effects_lost=len(wanted.keys() - found.effects.keys()),
+        effects_lost=len(list_lost(wanted, found.effects, found.tombstones)),
         effects_unasked=len(found.effects.keys() - wanted.keys()),
         duplicates=given_twice
         + (len(found.referrals) - len(stored))
@@ -112,6 +113,19 @@ async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:
     )
 
 
+def list_lost(
+    wanted: Collection[tuple[object, ...]],
+    effects: Collection[tuple[object, ...]],
+    tombstones: Collection[tuple[object, ...]],
+) -> list[tuple[object, ...]]:
+    """List the effects that are not there.
+
+    A restored recipient may have forgotten a subject that was withdrawn meanwhile. It is then told of the withdrawal
+    alone, so its tombstone is the effect.
+    """
+    return [each for each in wanted if each not in effects and not (each[-1] and each[:2] in tombstones)]
+
+
 @dataclass(slots=True)
 class _Found:
     """What the databases hold. `told`: each sent edge with its outcome. `unread`: streams with an unread end."""
@@ -120,6 +134,7 @@ class _Found:
     edges: Rows = field(default_factory=list)
     effects: Counter[tuple[object, ...]] = field(default_factory=Counter)
     told: Rows = field(default_factory=list)
+    tombstones: set[tuple[object, ...]] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
     exceptions: Counter[str] = field(default_factory=Counter)
     open_outcomes: int = 0
@@ -134,6 +149,7 @@ async def _read(exchange: SplitExchange) -> _Found:
             found.edges += await driver.list_expected_effects(exchange, service)
             found.told += await delivery.list_edge_outcomes(exchange, service)
         found.effects.update(tuple(row) for row in await driver.list_effects(exchange, service))
+        found.tombstones |= await driver.list_tombstones(exchange, service)
         found.exceptions += await delivery.count_exceptions(exchange, service)
         found.open_outcomes += await delivery.count_open_outcomes(exchange, service)
         found.unread += await delivery.list_unread_streams(exchange, service)

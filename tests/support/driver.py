@@ -147,6 +147,12 @@ async def list_effects(exchange: Exchange, instance: str) -> Rows:
     return await read_rows(exchange, instance, _EFFECTS)
 
 
+async def list_tombstones(exchange: Exchange, instance: str) -> frozenset[tuple[str, str]]:
+    """List (subject, recipient) of each withdrawal that the instance holds without a record of its subject."""
+    query = "SELECT subject::text, other FROM ONLY track WHERE side = 0 AND is_withdrawn"
+    return frozenset(tuple(row) for row in await read_rows(exchange, instance, query))
+
+
 async def list_cases(exchange: Exchange, party: str) -> dict[UUID, str]:
     """Map each referral that the agency received to the state of its case."""
     query = "SELECT subject, state FROM received WHERE party = $1"

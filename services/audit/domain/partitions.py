@@ -22,7 +22,7 @@ class PartitionStatus(StrEnum):
     READING = "reading"
     #: The broker had let go of records that audit had not read; it reads on behind them.
     GAP = "gap"
-    #: The topic ends before what audit has read, or was made again: audit reads it from its first record.
+    #: The topic lost records that audit had read, or was made again.
     TRUNCATED = "truncated"
     #: Audit has no right to read it.
     FORBIDDEN = "forbidden"

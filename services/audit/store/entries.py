@@ -117,6 +117,17 @@ ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.ordinal
 _ACCOUNTS = """
 SELECT id AS arrival, told FROM reconciliation WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT 2
 """
+_REPLACED = """
+SELECT min(e."offset") FROM entry AS e
+WHERE (e.topic, e.topic_id, e.partition) = ($1, $2, $3)
+  AND e."offset" BETWEEN ($4::bigint[])[1] AND ($4::bigint[])[cardinality($4)] AND e.number IS NOT NULL
+  AND (e."offset", e.digest) NOT IN (
+      SELECT now."offset", coalesce(now.digest, '') FROM unnest($4, $5::bytea[]) AS now ("offset", digest))
+  AND NOT EXISTS (
+      SELECT FROM entry AS l
+      WHERE l.kind = 'loss' AND (l.topic, l.topic_id, l.partition) = (e.topic, e.topic_id, e.partition)
+        AND e."offset" BETWEEN l."offset" AND coalesce((l.detail->>'last')::bigint, e."offset"))
+"""
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
 SELECT writer, key_id, signature, tree_size, leaf_position, path, salt FROM entry
@@ -167,6 +178,13 @@ class EntryTables:
     async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
         """Keep losses, and the lives of topics that are read from now on."""
         await appending.begin(self._session, losses, lives)
+
+    async def find_replaced(self, life: Life, digests: Sequence[tuple[int, bytes | None]]) -> int | None:
+        """Return the first of these offsets where another message was kept, and no loss of it."""
+        first: int | None = await self._session.driver.fetchval(
+            _REPLACED, *life, *map(list, zip(*digests, strict=True))
+        )
+        return first
 
 
 class PostgresEntries:
