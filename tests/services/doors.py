@@ -18,6 +18,7 @@ from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
+from shared.party.recipient.domain import Page
 from shared.party.serving import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
@@ -87,3 +88,14 @@ def as_told(view: Contract) -> dict[str, Any]:
     """A view as a party is told it over HTTP."""
     told: dict[str, Any] = json.loads(viewed(view).body)
     return told
+
+
+async def paged(items: Any, party: str, state: str) -> list[str]:
+    """The ids of a recipient's items in a state, over all pages of two."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = as_told(await items.page(party, Page(state, cursor, 2)))
+        found += [item.get("notice_id") or item["referral_id"] for item in page["items"]]
+        if (cursor := page["next"]) is None:
+            return found

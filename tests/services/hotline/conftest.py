@@ -10,6 +10,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.runtime.database.transactions import Database
 from tests.services.databases import endpoint_fixture, migrated
+from tests.services.hotline.hotlines import Hotlines
 from tests.services.hotline.origin import Origin
 from tests.support.exchange_world import world
 
@@ -20,6 +21,11 @@ endpoint = endpoint_fixture("hotline")
 async def database(endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
     async with migrated(endpoint, "hotline") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def hotlines(database: Database) -> Hotlines:
+    return Hotlines(database)
 
 
 @pytest.fixture

@@ -17,15 +17,20 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
 from shared.party.origin.bus import OriginBus
 from shared.party.recipient.use_cases import Acting, act
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Unit
-from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory
+from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, offered
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, clear_parts
 
 KEK = KeyEncryptionKey(bytes(range(32)))
+
+
+def an_offer(referral_id: UUID, *, priority: str = "p2_normal") -> Received:
+    return offered(referral_id, to=OTHER_HOTLINE, purpose="assessment", priority=priority)
 
 
 class Hotlines:
@@ -44,6 +49,12 @@ class Hotlines:
             unit = Unit(session)
             refusals = await self.door.apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
+
+    async def offer(self) -> UUID:
+        """Receive a referral that the one hotline offers to the other."""
+        referral_id = uuid7()
+        assert await self.receive(an_offer(referral_id)) == [None]
+        return referral_id
 
     @asynccontextmanager
     async def offers(

@@ -59,8 +59,7 @@ def gone(referral_id: UUID) -> Received:
 
 
 async def test_what_is_transferred_is_claimed_and_then_the_hotlines_own(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await prompt.act(referral_id, "claim") == (409, "state_forbids")
     assert await hotlines.receive(offered_over(referral_id)) == [None]
     shown = await hotlines.show(referral_id)
@@ -91,8 +90,7 @@ async def test_whoever_comes_second_or_never_is_told_that_it_is_gone(
 
 
 async def test_what_was_declined_can_be_claimed_once_it_is_transferred(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await prompt.act(referral_id, "decline", {"reason": "no_capacity"}) == (202, "declined")
     await hotlines.receive(offered_over(referral_id))
     assert await prompt.act(referral_id, "claim") == (202, "claimed")
@@ -141,8 +139,7 @@ async def revealed(hotlines: Hotlines, referral_id: UUID) -> int:
 
 
 async def test_only_its_origin_says_who_has_it(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await hotlines.receive(offered_over(referral_id, "hotline-c.example")) == ["offer_unknown"]
     assert await hotlines.receive(granted(referral_id)) == ["state_forbids"]
     assert await hotlines.receive(gone(referral_id)) == ["state_forbids"]

@@ -11,7 +11,6 @@ from deploy.policy import sample_policy
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock, rfc3339
-from shared.kernel.ids import uuid7
 from shared.party.attention import Attention, overdue
 from shared.routing.clocks import Law
 from shared.routing.policy_index import PolicyIndex
@@ -19,7 +18,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
-from tests.services.deliveries import AT, HOTLINE, PROVIDER, issued, notice_withdrawn
+from tests.services.deliveries import AT, HOTLINE, PROVIDER, notice_withdrawn
 from tests.services.doors import ACTOR, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_notices import ACTION
@@ -101,8 +100,7 @@ def said_by(clocks: Mapping[str, int]) -> dict[int, list[str]]:
 
 
 async def test_over_eighty_hours_each_clock_is_overdue_when_the_data_says_so(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     virtual = Virtual(providers)
     assert await over(virtual, notice_id) == said_by(SAID)
     assert {24, 72} <= said_by(SAID).keys()
@@ -119,8 +117,7 @@ async def test_other_data_is_another_ladder_without_a_line_of_code(providers: Pr
     ladder = {"to-owner": 30, "to-upstream": 48, "to-regulator": 60}
     basis = {"instrument": "practice", "article": "ladder", "jurisdiction": "BLOC-WLD"}
     rungs = [{"id": name, "duration_h": hours, "then": "escalate", "basis": basis} for name, hours in ladder.items()]
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     virtual = Virtual(providers, policy(*rungs))
     assert await over(virtual, notice_id) == said_by(ladder)
     async with providers.database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
@@ -133,8 +130,7 @@ async def test_other_data_is_another_ladder_without_a_line_of_code(providers: Pr
 
 
 async def test_what_was_done_is_overdue_no_more(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     virtual = Virtual(providers)
     await virtual.look(ROUND_H)
     assert await virtual.listed(notice_id)
@@ -144,8 +140,7 @@ async def test_what_was_done_is_overdue_no_more(providers: Providers) -> None:
 
 
 async def test_what_is_taken_back_is_overdue_no_more(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     virtual = Virtual(providers)
     await virtual.look(ROUND_H)
     assert len(await virtual.listed(notice_id)) == 1
