@@ -62,7 +62,6 @@ class Aftermath:
     accounting: Reconciliation | None = None
 
     def line(self) -> str:
-        assert self.accounting is not None
         accounts = self.accounting.as_json()
         differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
         return (
@@ -224,7 +223,6 @@ def check(found: Aftermath) -> None:
     assert found.told_moved == found.filed - found.filed // 2
     assert found.unread == []
     assert found.old_key_status == 401
-    assert found.accounting is not None
     assert found.accounting.differences == ()
 
 

@@ -113,7 +113,6 @@ async def recipient_down(
     `long`: it stands still for as long as the rotation of keys takes, and is killed and started again.
     """
     pid = exchange.processes[DOWN].pid
-    assert pid is not None
     turns, ready, keys = int(PER_S * seconds), Counter[int](), Keys("", "")
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send_paced(filings(int(PER_S)), PER_S)  # caches warm, connections open

@@ -83,7 +83,6 @@ class Restored:
     revoked: list[int] = field(default_factory=list)
 
     def line(self) -> str:
-        assert self.accounting is not None
         accounts = self.accounting.as_json()
         differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
         return (
@@ -243,13 +242,10 @@ def check(found: Restored) -> None:
 
     What an origin has forgotten is named by its edges, on its operator's list and by the accounts.
     """
-    assert found.accounting is not None
     assert (found.reused, found.events_reused) == (0, 0)
     assert set(found.revoked) == {401}
     filed = {*found.before, *found.after, *found.later}
     assert filed <= found.cases.keys(), "what the restored instance had forgotten has come back, and new ones came"
-    assert found.accepted is not None
-    assert found.withdrawn is not None
     assert found.cases[found.withdrawn] == "withdrawn"
     # An act of the recipient's own that it forgot is named, as its origin knows it.
     assert (found.cases[found.accepted] == "accepted") != (found.forgotten_acts == {found.accepted})

@@ -56,8 +56,7 @@ async def read_rows(exchange: Exchange, instance: str, query: str, *arguments: o
     """Run one query past every row policy. Only driver modules call this function."""
     connection = await exchange.admin(instance)
     try:
-        rows: Rows = await connection.fetch(query, *arguments)
-        return rows
+        return await connection.fetch(query, *arguments)
     finally:
         await connection.close()
 
@@ -176,8 +175,7 @@ async def put_streams_back(exchange: Exchange, instance: str, rows: Rows) -> UUI
                 await connection.execute(forget, row["peer"], row["incarnation"], row["lane"], row["last"])
     finally:
         await connection.close()
-    incarnation: UUID = rows[0]["incarnation"]
-    return incarnation
+    return rows[0]["incarnation"]
 
 
 async def list_closed_incarnations(exchange: Exchange, instance: str, to: str) -> set[UUID]:

@@ -106,7 +106,6 @@ class World:
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """A referral filed by `origin`, decided, ready to be sent."""
         party = self.documents.directory.party(origin)
-        assert party is not None
         return prepare(submission(**changes), origin=party, documents=self.documents, at=self.at)
 
     def offered(self, recipient: str, **changes: Any) -> Draft:
@@ -120,7 +119,6 @@ class World:
         """
         edge = next(each for each in first.emitted if each.recipient == recipient)
         origin = self.documents.directory.party(first.origin)
-        assert origin is not None
         known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, answered, restored=restored)
         stale = StaleEdge(edge.edge_id, edge.message_id, self.documents.law, self.at, 0, known)
         again = prepare_again(
@@ -200,7 +198,6 @@ class World:
 
     def _sealing_key(self, instance: str, _party: str) -> RecipientKey:
         entry = self.documents.directory.sealing_key(instance, self.at)
-        assert entry is not None
         return RecipientKey(SealingKey(entry.public))
 
 
@@ -230,7 +227,6 @@ def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(min
     Returns the directory that says so.
     """
     old = here.documents.directory.instance_of(party)
-    assert old is not None
     new = f"{old.id}_two"
     here.keys = {**here.keys, new: Keys(SigningKey.generate(), OpeningKey.generate())}
     instance = Instance(id=new, kind=PartyKind(old.kind), keys=here.keys[new].public())
@@ -281,14 +277,10 @@ def decisions(part: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def opened(world: World, draft: Draft) -> dict[str, Any]:
     """The sealed part of a message, as the instance to which it goes opens it."""
-    assert draft.plaintext is not None
-    assert draft.context is not None
     key = world.keys[draft.recipient_instance].opening
     sealer = GroupSealer(key.sealing_key)
     text = GroupOpener([key]).open(sealer.seal(draft.plaintext, draft.context), sealer.wrap, draft.context)
-    sealed = json.loads(text)
-    assert isinstance(sealed, dict)
-    return sealed
+    return json.loads(text)
 
 
 def merged(value: Any, changes: Any) -> Any:

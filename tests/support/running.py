@@ -217,8 +217,7 @@ class Exchange:
         """Rows of the service's database that no policy binds."""
         admin = await self.admin(service)
         try:
-            rows: list[asyncpg.Record] = await admin.fetch(query, *arguments)
-            return rows
+            return await admin.fetch(query, *arguments)
         finally:
             await admin.close()
 
@@ -386,8 +385,7 @@ async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]
     """One query over a connection of its own."""
     connection = await asyncpg.connect(url)
     try:
-        rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
-        return rows
+        return await connection.fetch(query, *arguments)
     finally:
         await connection.close()
 

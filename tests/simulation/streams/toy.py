@@ -244,7 +244,6 @@ class Toy:
         named, node, writer = each.named, self.node, each.writer
         body: Body = node.world.bodies[each.record]
         subject = named.subject
-        assert subject is not None
         held = self._held_for(named, writer)
         refusal = find_final_refusal(held, named.role, is_day_closed=self.is_day_closed(subject))
         if refusal is not None:
