@@ -94,12 +94,7 @@ class Restored:
 
 
 async def restore_through(
-    exchange: Exchange,
-    folder: Path,
-    instance: str,
-    counts: Counts,
-    way: Way = Way.DUMP,
-    order: Sequence[int] = ONCE,
+    exchange: Exchange, folder: Path, instance: str, counts: Counts, way: Way = Way.DUMP, order: Sequence[int] = ONCE
 ) -> Restored:
     """File referrals around backups of one instance; put them back in this order. What is then on all sides."""
     found = Restored(instance, way)

@@ -18,13 +18,7 @@ from shared.contracts.referral import (
     ReferralRecord,
     ReferralWithdrawnClear,
 )
-from shared.contracts.registry import (
-    NOTICE_ISSUED,
-    NOTICE_WITHDRAWN,
-    REFERRAL_OFFERED,
-    REFERRAL_WITHDRAWN,
-    MessageType,
-)
+from shared.contracts.registry import NOTICE_ISSUED, NOTICE_WITHDRAWN, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.message import Received, Record

@@ -308,14 +308,7 @@ SUBMISSION: dict[str, Any] = {
     "items": [
         {
             "locator": {"kind": "url", "value": LOCATION},
-            "hosting": [
-                {
-                    "provider": PROVIDER,
-                    "jurisdiction": "NL",
-                    "method": "stated",
-                    "observed_on": "2026-05-03",
-                }
-            ],
+            "hosting": [{"provider": PROVIDER, "jurisdiction": "NL", "method": "stated", "observed_on": "2026-05-03"}],
             "assessments": [
                 {
                     "scheme": "interpol_baseline",

@@ -41,10 +41,7 @@ ACTS = (
         "stops; with the check off some order does. The notifier is told the same bytes whether or not somebody asked",
         (_BEFORE_REMOVAL, "tests/journeys/test_preservation.py", f"{_CLOCKS}::test_only_listed_causes_stop_a_clock"),
     ),
-    Line(
-        "A withdrawal that nobody answers is answered everywhere",
-        ("tests/journeys/test_withdrawals_answered.py",),
-    ),
+    Line("A withdrawal that nobody answers is answered everywhere", ("tests/journeys/test_withdrawals_answered.py",)),
     Line(
         "What was erased is unreadable over the API, with the database and its key, and once yesterday's backup is "
         "restored; without the journal it would be found, and nothing is served by another's",
@@ -75,10 +72,7 @@ ACTS = (
     Line(
         "A child that was identified stays so, whatever comes after: on both sides, and in what audit has; the case "
         "reference is its origin's alone",
-        (
-            "tests/services/law_enforcement/test_outcomes.py",
-            "tests/services/hotline/test_outcomes_kept.py",
-        ),
+        ("tests/services/law_enforcement/test_outcomes.py", "tests/services/hotline/test_outcomes_kept.py"),
     ),
     Line(
         "Each answer that contradicts another is refused by its code; a lease lapses and a second officer takes over; "

@@ -51,10 +51,7 @@ CONSOLE = (
         "What was typed comes back to whoever has typed it, over the end of a session, and is kept nowhere",
         ("tests/console/test_typed.py",),
     ),
-    Line(
-        "An auditor's pages have every flow found, and none twice",
-        ("tests/console/test_flows_paged.py",),
-    ),
+    Line("An auditor's pages have every flow found, and none twice", ("tests/console/test_flows_paged.py",)),
     Line(
         "A person comes in over a real provider on another site; a role that changes or ends counts from the next "
         "request on, on pages and over the API; one person is no second one, and a record is opened to who has just "

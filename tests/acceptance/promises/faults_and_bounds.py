@@ -136,10 +136,7 @@ FAULTS_AND_BOUNDS = (
     ),
     Line(
         "What is past its period ends, by a policy that has every table once, and nothing that is open or held",
-        (
-            "tests/services/retention/test_retention.py",
-            "tests/services/retention/test_retention_clocks.py",
-        ),
+        ("tests/services/retention/test_retention.py", "tests/services/retention/test_retention_clocks.py"),
     ),
     Line(
         "At 100,000 rows no look reads more than it shows, and a month's end reads that month; "
@@ -192,11 +189,7 @@ FAULTS_AND_BOUNDS = (
     Line(
         "The stream protocol keeps every promise under random faults, over PostgreSQL too; each rule that is taken "
         "away shows, and a seed runs again bit for bit",
-        (
-            f"{_SIMULATION}/test_streams.py",
-            f"{_SIMULATION}/test_directed.py",
-            f"{_SIMULATION}/test_sql.py",
-        ),
+        (f"{_SIMULATION}/test_streams.py", f"{_SIMULATION}/test_directed.py", f"{_SIMULATION}/test_sql.py"),
     ),
     Line(
         "No encoding carries more than it is charged: every context of the model obeys Kraft's inequality, as do all "
@@ -248,10 +241,7 @@ FAULTS_AND_BOUNDS = (
     Line(
         "500 refused checks, a day that is filled, dearer items, long fields, a file's first bytes, an urgent report "
         "that waits: each alarmed once a party and day, over processes and restarts, by an opaque name and no value",
-        (
-            "tests/shared/party/test_alarms.py",
-            "tests/services/hotline/test_party_alarms.py",
-        ),
+        ("tests/shared/party/test_alarms.py", "tests/services/hotline/test_party_alarms.py"),
     ),
     Line("No code opens a location that was reported; a watch sees one that would", (_OPENS,)),
     Line(

@@ -24,10 +24,7 @@ HOUSE = (
         "Tests of journeys and failures see the product from outside, and each of the 365 behaviours keeps its test",
         ("tests/architecture/test_driver.py", "tests/architecture/test_behaviour_list.py"),
     ),
-    Line(
-        "No circle of imports, and no six lines alike in two services",
-        ("tests/architecture/test_house.py",),
-    ),
+    Line("No circle of imports, and no six lines alike in two services", ("tests/architecture/test_house.py",)),
     Line(
         "No statement counts more than eight parameters by hand, and rows are stored as their fields say",
         ("tests/architecture/test_statements.py",),
@@ -36,10 +33,7 @@ HOUSE = (
         "What the product needs at run time is what it imports, and the lock holds no more",
         ("tests/architecture/test_dependencies.py",),
     ),
-    Line(
-        "A referral enters its own service first behind the HTTP edge",
-        ("tests/services/test_walk.py",),
-    ),
+    Line("A referral enters its own service first behind the HTTP edge", ("tests/services/test_walk.py",)),
     Line(
         "One act, one row: both sides of every message move as the tables written by hand say",
         ("tests/shared/exchange/test_acts.py",),
@@ -61,14 +55,8 @@ HOUSE = (
         "says how to continue",
         ("tests/services/schemas/test_schemas.py",),
     ),
-    Line(
-        "A new field of the record reaches nobody until it is listed",
-        ("tests/shared/exchange/test_minimise.py",),
-    ),
-    Line(
-        "A detached stack keeps none of its caller's descriptors",
-        ("tests/deploy/devstack/test_detach.py",),
-    ),
+    Line("A new field of the record reaches nobody until it is listed", ("tests/shared/exchange/test_minimise.py",)),
+    Line("A detached stack keeps none of its caller's descriptors", ("tests/deploy/devstack/test_detach.py",)),
     Line(
         "The operator's verbs work against a Kafka that speaks SASL_SSL and nothing else",
         ("tests/deploy/operator/test_secure_site.py", "tests/deploy/site/test_site_file.py"),

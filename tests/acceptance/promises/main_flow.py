@@ -72,8 +72,7 @@ MAIN_FLOW = (
                 "test_what_a_later_release_says_is_covered_elsewhere_too",
             ),
             *tests_of(
-                "tests/shared/exchange/test_accept.py",
-                "test_an_extension_of_a_later_release_is_covered_and_ignored",
+                "tests/shared/exchange/test_accept.py", "test_an_extension_of_a_later_release_is_covered_and_ignored"
             ),
         ),
     ),
@@ -218,8 +217,7 @@ MAIN_FLOW = (
                 "test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal",
             ),
             *tests_of(
-                "tests/services/industry/test_notices.py",
-                "test_what_was_withdrawn_is_erased_when_its_provider_says_so",
+                "tests/services/industry/test_notices.py", "test_what_was_withdrawn_is_erased_when_its_provider_says_so"
             ),
         ),
     ),

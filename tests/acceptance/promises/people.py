@@ -57,10 +57,7 @@ PEOPLE = (
         "undeclared method, no schema violation; each is found where there is one",
         ("tests/contracts/test_fuzzed.py",),
     ),
-    Line(
-        "Figures that were published stay as they are",
-        ("tests/deploy/statistics/test_publication.py",),
-    ),
+    Line("Figures that were published stay as they are", ("tests/deploy/statistics/test_publication.py",)),
     Line(
         "Of what was said to be removed it is counted what was found gone and what reappeared, once a notice, and a "
         "stand-alone recount agrees",

@@ -44,11 +44,7 @@ AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
 
 
-_ROLES = {
-    OutcomeList: streams.Role.OUTCOMES,
-    Holdings: streams.Role.HOLDINGS,
-    ResyncRequest: streams.Role.RESYNC,
-}
+_ROLES = {OutcomeList: streams.Role.OUTCOMES, Holdings: streams.Role.HOLDINGS, ResyncRequest: streams.Role.RESYNC}
 
 
 @dataclass

@@ -251,10 +251,7 @@ _OF_PRESERVATIONS = "preservation", PreservationState, "preservation_id"
 PRESERVATIONS = tuple(
     Isolated(service, table, *_OF_PRESERVATIONS, insert, has_state=not is_act, timeline=is_act)
     for service in ("law_enforcement", "industry")
-    for table, insert, is_act in (
-        ("preservation", _PRESERVATION, False),
-        ("preservation_act", _PRESERVATION_ACT, True),
-    )
+    for table, insert, is_act in (("preservation", _PRESERVATION, False), ("preservation_act", _PRESERVATION_ACT, True))
 )
 LOCATIONS = tuple(
     Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=allows)
