@@ -212,6 +212,7 @@ async def _elsewhere(attack: str, api: Api, statuses: Counter[int], begun: async
 
 
 def memory_kib(pid: int) -> int:
+    """Read the resident memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,6 +29,7 @@ from shared.vocabulary.referral import WithdrawalReason
 from tests.acceptance.backups import Backup, Way, back_up
 from tests.failures.delivered import filings, forget
 from tests.failures.load import Sender
+from tests.failures.verdict import differences_in
 from tests.support import driver, driver_audit
 from tests.support import driver_delivery as delivery
 from tests.support.altered_instance import HASTY
@@ -83,13 +84,11 @@ class Restored:
     revoked: list[int] = field(default_factory=list)
 
     def line(self) -> str:
-        accounts = self.accounting.as_json()
-        differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
         return (
             f"restored {self.instance} by {self.way}: {len(self.after)} referrals after its backup, "
             f"{len(self.edges_forgotten)} edges forgotten, {len(self.strays)} of them listed, {len(self.ahead)} on the "
             f"work list, {len(self.cases)} cases, numbers given twice {self.reused + self.events_reused}, differences "
-            f"(I)/(II)/(III) {differences}"
+            f"(I)/(II)/(III) {differences_in(self.accounting)}"
         )
 
 
@@ -256,7 +255,7 @@ def check(found: Restored) -> None:
         assert found.accounting.differences == ()
 
 
-def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
+def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--way", type=Way, choices=[*Way], default=Way.DUMP)
@@ -268,7 +267,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
         for instance in RESTORED:
             began = time.monotonic()
             found = asyncio.run(restore_through(exchange, Path(folder), instance, counts, given.way, given.order))
-            say(f"{found.line()}, in {time.monotonic() - began:.0f} s")
+            print(f"{found.line()}, in {time.monotonic() - began:.0f} s")
             check(found)
     return 0
 

@@ -279,8 +279,7 @@ def opened(world: World, draft: Draft) -> dict[str, Any]:
     """The sealed part of a message, as the instance to which it goes opens it."""
     key = world.keys[draft.recipient_instance].opening
     sealer = GroupSealer(key.sealing_key)
-    text = GroupOpener([key]).open(sealer.seal(draft.plaintext, draft.context), sealer.wrap, draft.context)
-    return json.loads(text)
+    return json.loads(GroupOpener([key]).open(sealer.seal(draft.plaintext, draft.context), sealer.wrap, draft.context))
 
 
 def merged(value: Any, changes: Any) -> Any:
@@ -298,6 +297,8 @@ def later(record: Record, delta: timedelta) -> Record:
 #: Values that must be found in no clear part: one for each kind of field that a rule can withhold.
 LOCATION, ELSEWHERE = "https://images.example/gallery/17", "https://pages.example/thread/18"
 ACCOUNT, EXTERNAL_REF, CORRELATION, MD5 = "user-4711@provider-001.example", "ref-2026-0815", "7654321", "0f" * 16
+_ASSESSED = {"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "FR", "assessed_on": "2026-05-03"}
+_ASSESSED |= {"status": "final"}
 SUBMISSION: dict[str, Any] = {
     "external_ref": EXTERNAL_REF,
     "exercise": True,
@@ -309,15 +310,7 @@ SUBMISSION: dict[str, Any] = {
         {
             "locator": {"kind": "url", "value": LOCATION},
             "hosting": [{"provider": PROVIDER, "jurisdiction": "NL", "method": "stated", "observed_on": "2026-05-03"}],
-            "assessments": [
-                {
-                    "scheme": "interpol_baseline",
-                    "value": "baseline",
-                    "jurisdiction": "FR",
-                    "assessed_on": "2026-05-03",
-                    "status": "final",
-                }
-            ],
+            "assessments": [_ASSESSED],
             "hashes": {"md5": MD5},
         },
         {"locator": {"kind": "url", "value": ELSEWHERE}},
