@@ -87,8 +87,7 @@ def asking(party: str, *, role: Role = Role.ANALYST, key: str | None = None) -> 
 
 def as_told(view: Contract) -> dict[str, Any]:
     """A view as a party is told it over HTTP."""
-    told: dict[str, Any] = json.loads(viewed(view).body)
-    return told
+    return json.loads(viewed(view).body)
 
 
 async def paged(items: Any, party: str, state: str) -> list[str]:

@@ -171,8 +171,7 @@ async def put_streams_back(exchange: Exchange, instance: str, rows: Rows) -> UUI
                 await connection.execute(forget, row["peer"], row["incarnation"], row["lane"], row["last"])
     finally:
         await connection.close()
-    incarnation: UUID = rows[0]["incarnation"]
-    return incarnation
+    return rows[0]["incarnation"]
 
 
 async def list_closed_incarnations(exchange: Exchange, instance: str, to: str) -> set[UUID]:

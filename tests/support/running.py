@@ -383,8 +383,7 @@ async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]
     """One query over a connection of its own."""
     connection = await asyncpg.connect(url)
     try:
-        rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
-        return rows
+        return await connection.fetch(query, *arguments)
     finally:
         await connection.close()
 
