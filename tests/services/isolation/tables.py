@@ -111,8 +111,8 @@ INSERT INTO preservation_act (preservation_id, party, track, number, name, state
 SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
 """
 _DEADLINE = """
-INSERT INTO deadline (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
-SELECT $1::uuid, $2, $1, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
+INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at)
+SELECT $1::uuid, $2, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
 """
 _ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
 
