@@ -18,6 +18,7 @@ from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
+from shared.party.attention import Attention
 from shared.party.recipient.domain import Page
 from shared.party.serving import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
@@ -98,4 +99,18 @@ async def paged(items: Any, party: str, state: str) -> list[str]:
         page = as_told(await items.page(party, Page(state, cursor, 2)))
         found += [item.get("notice_id") or item["referral_id"] for item in page["items"]]
         if (cursor := page["next"]) is None:
+            return found
+
+
+async def attention_list(
+    door: Attention, party: str, kind: str, *, rank_max: int = 1, limit: int = 200
+) -> list[dict[str, Any]]:
+    """All that needs a person of the party, page after page."""
+    who = Identity(party, Role.VIEWER, kind, exercise=True, actor=ACTOR)
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = await door.page(who, cursor, rank_max=rank_max, limit=limit)
+        found += page.model_dump(mode="json", exclude_unset=True)["items"]
+        if (cursor := page.next) is None:
             return found

@@ -54,12 +54,7 @@ WHERE message_id = ANY($1::uuid[])
 
 async def read_rows(exchange: Exchange, instance: str, query: str, *arguments: object) -> Rows:
     """Run one query past every row policy. Only driver modules call this function."""
-    connection = await exchange.admin(instance)
-    try:
-        rows: Rows = await connection.fetch(query, *arguments)
-        return rows
-    finally:
-        await connection.close()
+    return await exchange.rows_past_policies(instance, query, *arguments)
 
 
 async def read_value(exchange: Exchange, instance: str, query: str, *arguments: object) -> Any:

@@ -221,3 +221,12 @@ def place_of(record: Record) -> Place | None:
 def of_message(messages: Sequence[dict[str, Any]], record: Record) -> list[dict[str, Any]]:
     """The lines of a flow that show this record's message."""
     return [each for each in messages if each["message_id"] == str(identity(record)[0])]
+
+
+async def without_streams(database: Database) -> Log:
+    """Return a log, with nothing of the tests before in the tables of streams."""
+    async with database.transaction() as session:
+        await session.driver.execute(
+            "DELETE FROM receive_state; DELETE FROM incarnation; DELETE FROM stream_end; DELETE FROM partition_state"
+        )
+    return Log(database)

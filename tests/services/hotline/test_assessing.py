@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
-
-import httpx
-import pytest
-
-from services.hotline.api import offers_router
 from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, withdrawn
-from tests.services.doors import asking, door, serving
-from tests.services.hotline.hotlines import KEK, Hotlines
+from tests.services.hotline.hotlines import Hotlines, Prompt
 
 BASELINE = {"assessed": [{"n": 1, "assessment": "baseline"}]}
 REMOVED = {"assessed": [{"action": "reported_to_police"}, {"action": "removed"}]}
-
-
-class Prompt:
-    """Somebody of a hotline, at the HTTP door of its service."""
-
-    def __init__(self, hotlines: Hotlines, client: httpx.AsyncClient) -> None:
-        self.hotlines = hotlines
-        self.client = client
-
-    async def act(
-        self, referral_id: UUID, name: str, said: Any = None, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST
-    ) -> tuple[int, str]:
-        """Status and, of an act, the state; of a refusal, the code."""
-        headers = asking(party, role=role, key=uuid7().hex)
-        answer = await self.client.post(f"/v1/inbox/{referral_id}:{name}", json=said or {}, headers=headers)
-        body = answer.json()
-        return answer.status_code, body["state"] if answer.is_success else body["code"]
-
-
-@pytest.fixture
-async def prompt(hotlines: Hotlines) -> Any:
-    async with door(offers_router(serving(hotlines.database, "hotline", kek=KEK, directory=hotlines.directory))) as at:
-        yield Prompt(hotlines, at)
 
 
 async def test_an_offer_is_taken_up_assessed_and_closed(hotlines: Hotlines, prompt: Prompt) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.hotline.api import offers_router
 from services.hotline.store import transfers_waiting
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
@@ -19,23 +17,11 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.waiting import Place
-from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.transfers import TransferReason
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
-from tests.services.doors import asking, door, serving
-from tests.services.hotline.hotlines import KEK, Hotlines
-from tests.services.hotline.test_assessing import Prompt, an_offer
-
-
-@pytest.fixture(scope="session")
-def hotlines(database: Database) -> Hotlines:
-    return Hotlines(database)
-
-
-@pytest.fixture
-async def prompt(hotlines: Hotlines) -> Any:
-    async with door(offers_router(serving(hotlines.database, "hotline", kek=KEK, directory=hotlines.directory))) as at:
-        yield Prompt(hotlines, at)
+from tests.services.doors import asking
+from tests.services.hotline.hotlines import Hotlines, Prompt, an_offer
 
 
 def said(message: MessageType, clear: Contract, referral_id: UUID, sender: str = HOTLINE) -> Received:

@@ -15,11 +15,10 @@ from shared.party.attention import Attention, overdue
 from shared.routing.clocks import Law
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.http.identity import Identity
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
 from tests.services.deliveries import AT, HOTLINE, PROVIDER, notice_withdrawn
-from tests.services.doors import ACTOR, serving
+from tests.services.doors import attention_list, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_notices import ACTION
 from tests.shared.routing.test_clocks import SAMPLE_LAW, policy
@@ -63,15 +62,8 @@ class Virtual:
         """Of what needs a person of the provider, page after page, what is about the subject."""
         held = serving(self.providers.database, "industry", kek=KEK, directory=self.providers.directory)
         door = Attention(held, (overdue(self.clock, Subject.NOTICE),))
-        who = Identity(PROVIDER, Role.VIEWER, "industry", True, ACTOR)
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            page = await door.page(who, cursor, rank_max=rank_max, limit=limit)
-            found += page.model_dump(mode="json", exclude_unset=True)["items"]
-            cursor = page.next
-            if cursor is None:
-                return [row for row in found if row["subject"] == str(subject)]
+        found = await attention_list(door, PROVIDER, "industry", rank_max=rank_max, limit=limit)
+        return [row for row in found if row["subject"] == str(subject)]
 
 
 async def over(virtual: Virtual, subject: UUID) -> dict[int, list[str]]:
