@@ -53,20 +53,26 @@ class Keys(NamedTuple):
     signing: str
 
 
-@dataclass(frozen=True, slots=True)
-class Down:
-    """What a sender did while a recipient was down, and what the recipient had in the end. Seconds are medians."""
+class Held(NamedTuple):
+    """What a sender did while its recipient stood still. Seconds are medians."""
 
-    backlog: int
     ready: Counter[int]
-    others_before_s: float
-    others_during_s: float
-    copies_while_held: int
+    others_s: float
+    copies: int
     #: Of the records in its topic, those that open with the key alone that was made meanwhile.
     sealed_anew: int
     #: And those that its sender has signed with one that was made meanwhile.
     signed_anew: int
     forgotten: int
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """What a sender did before a recipient was down and meanwhile, and what the recipient had in the end."""
+
+    backlog: int
+    others_before_s: float
+    held: Held
     delivered: int
     expected: int
     #: From when the recipient runs again until nothing waits; and until it has a child at risk that was filed then.
@@ -78,7 +84,7 @@ class Down:
 
     @property
     def ratio(self) -> float:
-        return self.others_during_s / self.others_before_s
+        return self.held.others_s / self.others_before_s
 
     @property
     def drained_per_s(self) -> float:
@@ -91,11 +97,11 @@ class Down:
     def lines(self) -> Iterator[str]:
         yield (
             f"{self.backlog} unacknowledged: others' 202 → published p50 {self.others_before_s * 1000:.0f} ms before, "
-            f"{self.others_during_s * 1000:.0f} ms during, {self.ratio:.2f} x; /readyz {dict(self.ready)}"
+            f"{self.held.others_s * 1000:.0f} ms during, {self.ratio:.2f} x; /readyz {dict(self.held.ready)}"
         )
         yield (
-            f"copies while the log had them {self.copies_while_held}; {self.sealed_anew} sealed to the key made "
-            f"meanwhile, {self.signed_anew} signed with the other; {self.forgotten} then taken by retention; "
+            f"copies while the log had them {self.held.copies}; {self.held.sealed_anew} sealed to the key made "
+            f"meanwhile, {self.held.signed_anew} signed with the other; {self.held.forgotten} then taken by retention; "
             f"delivered {self.delivered} of {self.expected}, in {self.delivered_in_s:.0f} s"
         )
         yield (
@@ -112,35 +118,16 @@ async def recipient_down(
 
     `long`: it stands still for as long as the rotation of keys takes, and is killed and started again.
     """
-    pid = exchange.processes[DOWN].pid
-    turns, ready, keys = int(PER_S * seconds), Counter[int](), Keys("", "")
+    turns = int(PER_S * seconds)
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send_paced(filings(int(PER_S)), PER_S)  # caches warm, connections open
         await exchange.until_quiet()
-        already, copies = await _applied(exchange), await appended_twice(exchange, TOPIC)
+        already = await _applied(exchange)
         sender.tally.answered_s.clear()
         before = await _published(exchange, sender, turns)
         intake_before_s = quantile(sender.tally.answered_s, 0.99)
         await exchange.until_quiet()
-        freeze(pid)
-        try:
-            await sender.send(to_an_agency(backlog // 2, together=TOGETHER))
-            if long:
-                keys = await _give_other_keys(exchange)
-            await sender.send(to_an_agency(backlog - backlog // 2, together=TOGETHER))
-            await until(lambda: _has_backlog(exchange, backlog), seconds_max=DELIVERED_S_MAX)
-            watching = asyncio.create_task(_watch(exchange, ready))
-            during = await _published(exchange, sender, turns)
-            watching.cancel()
-            await asyncio.wait([watching])
-            copies = await appended_twice(exchange, TOPIC) - copies
-            sealed_anew, signed_anew = await _with(exchange, keys) if long else (0, 0)
-            forgotten = await _forget_half(exchange) if retention else 0
-        finally:
-            if long:
-                await asyncio.to_thread(_start_again, exchange)
-            else:
-                thaw(pid)
+        held = await _hold_up(exchange, sender, turns, backlog=backlog, long=long, retention=retention)
         runs_again = time.monotonic()
         sender.tally.answered_s.clear()
         sending = asyncio.create_task(sender.send_paced(filings(turns), PER_S))
@@ -151,13 +138,8 @@ async def recipient_down(
         await exchange.until_quiet(DELIVERED_S_MAX)
     return Down(
         backlog=backlog,
-        ready=ready,
         others_before_s=before,
-        others_during_s=during,
-        copies_while_held=copies,
-        sealed_anew=sealed_anew,
-        signed_anew=signed_anew,
-        forgotten=forgotten,
+        held=held,
         delivered=await _applied(exchange) - already,
         expected=backlog + 3 * turns + 1,
         delivered_in_s=delivered_in_s,
@@ -165,6 +147,34 @@ async def recipient_down(
         intake_before_s=intake_before_s,
         intake_during_s=quantile(sender.tally.answered_s, 0.99),
     )
+
+
+async def _hold_up(
+    exchange: Exchange, sender: Sender, turns: int, *, backlog: int, long: bool, retention: bool
+) -> Held:
+    """Let the recipient stand still until its backlog is there and the others are measured. It runs again after."""
+    pid, ready, keys = exchange.processes[DOWN].pid, Counter[int](), Keys("", "")
+    copies = await appended_twice(exchange, TOPIC)
+    freeze(pid)
+    try:
+        await sender.send(to_an_agency(backlog // 2, together=TOGETHER))
+        if long:
+            keys = await _give_other_keys(exchange)
+        await sender.send(to_an_agency(backlog - backlog // 2, together=TOGETHER))
+        await until(lambda: _has_backlog(exchange, backlog), seconds_max=DELIVERED_S_MAX)
+        watching = asyncio.create_task(_watch(exchange, ready))
+        during = await _published(exchange, sender, turns)
+        watching.cancel()
+        await asyncio.wait([watching])
+        copies = await appended_twice(exchange, TOPIC) - copies
+        sealed_anew, signed_anew = await _with(exchange, keys) if long else (0, 0)
+        forgotten = await _forget_half(exchange) if retention else 0
+    finally:
+        if long:
+            await asyncio.to_thread(_start_again, exchange)
+        else:
+            thaw(pid)
+    return Held(ready, during, copies, sealed_anew, signed_anew, forgotten)
 
 
 async def _give_other_keys(exchange: Exchange) -> Keys:
@@ -262,11 +272,11 @@ def main() -> int:
             recipient_down(exchange, backlog=given.rows, seconds=30, long=True, retention=given.retention)
         )
     print(*down.lines(), sep="\n")
-    kept = down.ratio <= RATIO_MAX and set(down.ready) == {200} and down.copies_while_held == 0
+    kept = down.ratio <= RATIO_MAX and set(down.held.ready) == {200} and down.held.copies == 0
     kept &= down.intake_ratio <= INTAKE_RATIO_MAX and down.p0_s <= P0_S_MAX
     # What its sender must append again waits for that.
     kept &= given.retention or down.drained_per_s >= DRAINED_PER_S_MIN
-    return int(not (kept and down.sealed_anew and down.signed_anew and down.delivered == down.expected))
+    return int(not (kept and down.held.sealed_anew and down.held.signed_anew and down.delivered == down.expected))
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ async def test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_m
 ) -> None:
     down = await recipient_down(exchange, backlog=BACKLOG, seconds=SECONDS, long=False)
     record_property("figure", "; ".join(down.lines()))
-    assert set(down.ready) == {200}
-    assert down.copies_while_held == 0
+    assert set(down.held.ready) == {200}
+    assert down.held.copies == 0
     assert down.delivered == down.expected
     assert down.ratio <= P50_RATIO_MAX
 
