@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
+from tests.acceptance.programs import foreign
 from tests.contracts.described import Described
 from tests.journeys.answered import (
     Asked,
@@ -22,7 +28,6 @@ from tests.journeys.answered import (
     transfers_answer,
     webhooks_answer,
 )
-from tests.journeys.reported import reported_twice
 from tests.support.running import (
     AGENCY,
     HOTLINE,
@@ -33,6 +38,10 @@ from tests.support.running import (
 )
 from tests.support.stack import INSTANCES
 
+#: Of all that is filed in this exchange.
+KIND = referral()["incident_kind"]
+#: The ten cells that are counted, in a row of the template.
+COUNTED = slice(5, 15)
 #: No notice of a provider's own goes out here: nothing is there for it to look at again. Nobody names another host, and
 #: no notice waits that could be held: `tests/journeys/test_holds.py` and `test_changes.py` have such ones.
 HELD = {("post", f"/v1/referrals/{{referral_id}}:{act}-override", "202") for act in ("propose", "confirm")}
@@ -74,6 +83,34 @@ def test_every_answer_is_as_described(asked: Asked) -> None:
 def test_every_route_has_answered(asked: Asked, instance: str) -> None:
     described = asked.documents[instance]
     assert described.successes() - described.seen - UNSEEN.get(instance, set()) == set()
+
+
+async def shown_notices(asked: Asked) -> list[dict[str, Any]]:
+    """All notices of the provider, opened, each with its timeline."""
+    found, cursor = [], ""
+    while cursor is not None:
+        page = await asked.get(PROVIDER, f"/v1/notices?limit=100{cursor and f'&cursor={cursor}'}")
+        for each in page["items"]:
+            path = f"/v1/notices/{each['notice_id']}"
+            timeline = (await asked.get(PROVIDER, f"{path}/timeline"))["items"]
+            found.append(await asked.get(PROVIDER, path) | {"timeline": timeline})
+        cursor = page["next"]
+    return found
+
+
+async def reported_twice(asked: Asked) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """What the service reports of this year's exercises, and what the program counts; by category."""
+    await asked.exchange.until_taken()
+    today = SystemClock().now().date()
+    period = {"since": (today - timedelta(days=300)).isoformat(), "until": today.isoformat()}
+    query = "&".join(f"{name}={value}" for name, value in period.items())
+    text = await asked.get(PROVIDER, f"/v1/statistics/dsa-notices?{query}&exercises=true")
+    ran = foreign(
+        "recount_notices.py", {"notices": await shown_notices(asked), "exercises": True, "erased": KIND} | period
+    )
+    assert ran.returncode == 0, ran.stderr
+    _, *rows = csv.reader(io.StringIO(text, newline=""))
+    return {row[3]: row[COUNTED] for row in rows}, json.loads(ran.stdout)
 
 
 async def test_a_provider_reports_what_a_program_that_stands_alone_counts(asked: Asked) -> None:
