@@ -118,7 +118,7 @@ def _misshapen(text: str, name: str, items_max: int) -> Refused:
     return Refused("batch_size", f"send 1 to {items_max} items in one list", field=f"/{name}")
 
 
-def _cut_out(text: str, at: int, *, field: str) -> tuple[Any, str]:
+def _cut_out(text: str, at: int, *, field: str) -> tuple[object, str]:
     """The value that begins there, and its text. Raises `Refused` also where it is longer than a body may be."""
     window = text[at : at + BODY_BYTES_MAX + 1]
     try:
@@ -140,7 +140,7 @@ def _past_space(text: str, at: int) -> int:
     return at if found is None else found.end()
 
 
-def _item(tree: Any) -> dict[str, Any] | Refused:
+def _item(tree: object) -> dict[str, Any] | Refused:
     try:
         return _within_limits(tree)
     except Refused as error:
@@ -182,11 +182,11 @@ class _Unacceptable:
         self.code = code
 
 
-class _Repeating(dict[str, Any]):
+class _Repeating(dict[str, object]):
     """An object that has a name twice; it holds what came last under it."""
 
 
-def _load(text: str) -> Any:
+def _load(text: str) -> object:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError:
@@ -195,7 +195,7 @@ def _load(text: str) -> Any:
         raise _too_deep() from None
 
 
-def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(members: list[tuple[str, object]]) -> dict[str, object]:
     read = dict(members)
     return read if len(read) == len(members) else _Repeating(read)
 
@@ -234,7 +234,7 @@ def _unescaped(text: str) -> Any:
         return None
 
 
-def _plain_strings(tree: Any, nodes_max: int) -> int:
+def _plain_strings(tree: object, nodes_max: int) -> int:
     """How many strings an object has, its names counted; 0 where it is none, or not plainly within the limits."""
     if type(tree) is not dict:
         return 0
@@ -266,7 +266,7 @@ def _plain_strings(tree: Any, nodes_max: int) -> int:
     return 0
 
 
-def _within_limits(tree: Any, nodes_max: int = NODES_MAX) -> dict[str, Any]:
+def _within_limits(tree: object, nodes_max: int = NODES_MAX) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise Refused("body_not_object", "send a JSON object")
     nodes, names = 1, _names_within_limits()
@@ -310,15 +310,15 @@ def _is_scalar_text(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _refuse_string(tree: Any, text: str) -> NoReturn:
+def _refuse_string(tree: object, text: str) -> NoReturn:
     code = "body_string_too_long" if len(text) > STRING_CHARACTERS_MAX else "body_string_not_text"
     raise Refused(code, f"at most {STRING_CHARACTERS_MAX} characters of text", field=_pointer_to(tree, text))
 
 
-def _pointer_to(tree: Any, wanted: Any) -> str:
+def _pointer_to(tree: object, wanted: object) -> str:
     """JSON pointer to the first place that holds the object `wanted` itself; cut before a name that is not ours."""
     names = _field_names()
-    stack: list[tuple[Any, str, bool]] = [(tree, "", True)]
+    stack: list[tuple[object, str, bool]] = [(tree, "", True)]
     while stack:
         node, pointer, ours = stack.pop()
         if node is wanted:

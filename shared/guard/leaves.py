@@ -23,7 +23,7 @@ from shared.contracts.fields import Kind
 from shared.guard.charge import BIT, choices
 
 #: A path is a linked list, so that the JSON pointer is only written when a refusal needs it.
-Path = tuple[Any, str | int] | None
+Path = tuple["Path", str | int] | None
 
 #: What a leaf is: a `KindName`, or one of these for values that no `Kind` marks. `CLOSED` ones are never among leaves.
 TEXT, INSTANT, CLOSED = "text", "instant", "closed"
@@ -121,7 +121,7 @@ def plan(model: type) -> Plan:
     return Plan(tuple(steps), spent)
 
 
-def _members(model: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+def _members(model: type) -> Iterator[tuple[str, object, tuple[object, ...]]]:
     if issubclass(model, BaseModel):
         for name, field in model.model_fields.items():
             yield name, field.annotation, tuple(field.metadata)
@@ -130,7 +130,7 @@ def _members(model: type) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
             yield name, annotation, ()
 
 
-def _flat(metadata: tuple[Any, ...]) -> Iterator[Any]:
+def _flat(metadata: tuple[object, ...]) -> Iterator[object]:
     """Marks of a type, those that pydantic's `Field` gathers one by one."""
     for mark in metadata:
         if isinstance(mark, FieldInfo):
@@ -139,11 +139,11 @@ def _flat(metadata: tuple[Any, ...]) -> Iterator[Any]:
             yield mark
 
 
-def _bound(metadata: tuple[Any, ...], name: str) -> int | None:
+def _bound(metadata: tuple[object, ...], name: str) -> int | None:
     return next((getattr(mark, name) for mark in _flat(metadata) if getattr(mark, name, None) is not None), None)
 
 
-def _longest(annotation: Any, metadata: tuple[Any, ...]) -> int | None:
+def _longest(annotation: object, metadata: tuple[object, ...]) -> int | None:
     """How many members a list has at most; None for what is no list."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
@@ -155,7 +155,7 @@ def _longest(annotation: Any, metadata: tuple[Any, ...]) -> int | None:
     return next((found for each in arguments if (found := _longest(each, ())) is not None), None)
 
 
-def _roles(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, int]]:
+def _roles(annotation: object, metadata: tuple[object, ...]) -> Iterator[tuple[str, int]]:
     """The kinds of value an annotation allows, as (kind, cost). Single-valued literals carry nothing: left out.
 
     Of models there is one for each that a union allows, told apart by their place.
@@ -180,7 +180,7 @@ def _roles(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, in
         yield from _scalar_role(annotation, metadata)
 
 
-def _scalar_role(annotation: Any, metadata: tuple[Any, ...]) -> Iterator[tuple[str, int]]:
+def _scalar_role(annotation: object, metadata: tuple[object, ...]) -> Iterator[tuple[str, int]]:
     if not isinstance(annotation, type):
         raise TypeError("the guard cannot look into this annotation")
     if issubclass(annotation, BaseModel) or (issubclass(annotation, tuple) and hasattr(annotation, "_fields")):

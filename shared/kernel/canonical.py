@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 MAX_INTEGER = 2**53 - 1
 
@@ -19,13 +18,13 @@ _ARRAYS = (list, tuple)
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
-def canonical_json(value: Any) -> bytes:
+def canonical_json(value: object) -> bytes:
     """The canonical bytes of a JSON value. Raises `ValueError` for what has no canonical form."""
     _check(value)
     return _ENCODE(value).encode()
 
 
-def signed_statement(context: str, stated: dict[str, Any]) -> bytes:
+def signed_statement(context: str, stated: dict[str, object]) -> bytes:
     """What a signature over a statement is over: the context, a line feed, the canonical JSON of what is stated.
 
     The context keeps a signature for one purpose from passing as one for another.
@@ -38,7 +37,7 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _check(value: Any) -> None:
+def _check(value: object) -> None:
     if isinstance(value, _SCALARS):
         return
     if isinstance(value, int):
