@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Final, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, JsonValue
 
 from shared.kernel.codes import ERRORS, find_remedy
 from shared.kernel.errors import Refused
@@ -69,7 +69,7 @@ def inputs_of(model: type[BaseModel] | None, *, rows: Sequence[int] = ()) -> tup
     return () if model is None else tuple(_inputs(model, "", rows))
 
 
-def read_inputs(model: type[BaseModel], form: Form) -> dict[str, Any]:
+def read_inputs(model: type[BaseModel], form: Form) -> dict[str, JsonValue]:
     """What was filled in, as the JSON that `model` is read from. What was left empty is left out."""
     return _read(model, "", form) or {}
 
@@ -170,7 +170,7 @@ def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int])
         yield Group(f"{path}.{place}", shown, blank, fixed, tick)
 
 
-def _kind(annotation: Any) -> tuple[str, Any]:
+def _kind(annotation: object) -> tuple[str, object]:
     """`list` or `one`, and of what."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -182,14 +182,14 @@ def _kind(annotation: Any) -> tuple[str, Any]:
     return "one", annotation
 
 
-def _widget(entry: Any) -> str:
+def _widget(entry: object) -> str:
     if _choices(entry):
         return "select"
-    kinds: Mapping[Any, str] = {bool: "flag", int: "number", date: "date", datetime: "time", AwareDatetime: "time"}
+    kinds: Mapping[object, str] = {bool: "flag", int: "number", date: "date", datetime: "time", AwareDatetime: "time"}
     return kinds.get(entry, "text")
 
 
-def _choices(entry: Any) -> tuple[Choice, ...]:
+def _choices(entry: object) -> tuple[Choice, ...]:
     if get_origin(entry) is Literal:
         return tuple(Choice(str(each), written_code(each)) for each in get_args(entry))
     if isinstance(entry, type) and issubclass(entry, Enum):
@@ -197,9 +197,9 @@ def _choices(entry: Any) -> tuple[Choice, ...]:
     return ()
 
 
-def _read(model: type[BaseModel], under: str, form: Form) -> dict[str, Any] | None:
+def _read(model: type[BaseModel], under: str, form: Form) -> dict[str, JsonValue] | None:
     """None where nothing was filled in."""
-    found: dict[str, Any] = {}
+    found: dict[str, JsonValue] = {}
     for name, field in model.model_fields.items():
         kind, entry = _kind(field.annotation)
         value = _value(kind, entry, f"{under}{name}", form=form)
@@ -208,12 +208,9 @@ def _read(model: type[BaseModel], under: str, form: Form) -> dict[str, Any] | No
     return found or None
 
 
-def _value(kind: str, entry: Any, path: str, *, form: Form) -> Any:
-    nested = isinstance(entry, type) and issubclass(entry, BaseModel)
-    if nested and kind == "list":
-        return _read_rows(entry, path, form)
-    if nested:
-        return _read(entry, f"{path}.", form)
+def _value(kind: str, entry: object, path: str, *, form: Form) -> JsonValue:
+    if isinstance(entry, type) and issubclass(entry, BaseModel):
+        return _read_rows(entry, path, form) if kind == "list" else _read(entry, f"{path}.", form)
     said = [each.strip() for each in form.get(path, ()) if each.strip()]
     if kind == "list":
         lines = [line.strip() for each in said for line in each.splitlines() if line.strip()]
@@ -221,7 +218,7 @@ def _value(kind: str, entry: Any, path: str, *, form: Form) -> Any:
     return _scalar(_widget(entry), said[0]) if said else None
 
 
-def _read_rows(entry: type[BaseModel], path: str, form: Form) -> list[Any] | None:
+def _read_rows(entry: type[BaseModel], path: str, form: Form) -> list[JsonValue] | None:
     pattern = re.compile(rf"{re.escape(path)}\.([0-9]{{1,3}})\.")
     places = sorted({int(match[1]) for each in form if (match := pattern.match(each))})
     found = [(_read(entry, f"{path}.{place}.", form), f"{path}.{place}.{_TICK}" in form) for place in places]
@@ -229,7 +226,7 @@ def _read_rows(entry: type[BaseModel], path: str, form: Form) -> list[Any] | Non
     return [each for each, ticked in found if each and (ticked or set(each) - {"n", "round"})] or None
 
 
-def _scalar(widget: str, said: str) -> Any:
+def _scalar(widget: str, said: str) -> JsonValue:
     """As JSON has it. What is no number stays text: the model says what is wrong with it."""
     if widget == "number" and re.fullmatch(r"-?[0-9]{1,18}", said):
         return int(said)
