@@ -103,7 +103,7 @@ def committed(root: Path = ROOT) -> Mapping[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
 
 
-def readable(value: Any) -> bytes:
+def readable(value: object) -> bytes:
     """Return one JSON text for one value, for people to read and compare: names sorted, two spaces, ASCII."""
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 

@@ -96,7 +96,7 @@ def examples() -> Iterator[Example]:
             yield Example(schema, f"refused-{refusal.slug}.json", _changed(base, refusal), _expected(schema, refusal))
 
 
-def _value(stated: Any) -> Any:
+def _value(stated: object) -> Any:
     """A value as it is stated, or as the world of the examples makes it."""
     if not isinstance(stated, dict) or "made" not in stated:
         return stated
@@ -145,7 +145,7 @@ def _changed(value: Any, refusal: Refusal) -> Any:
     return changed
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Tuples become lists, enumerations their values: what a JSON parser would give."""
     if isinstance(value, Mapping):
         return {str(name): _plain(member) for name, member in value.items()}

@@ -105,7 +105,7 @@ def meaning(message: MessageType) -> str:
     return " ".join((message.clear.__doc__ or "").split())
 
 
-def open_schema(node: Any) -> None:
+def open_schema(node: object) -> None:
     """Let a schema take members that it does not list, as whoever reads leniently does."""
     if isinstance(node, dict):
         if node.get("additionalProperties") is False:
@@ -118,7 +118,7 @@ def open_schema(node: Any) -> None:
             open_schema(child)
 
 
-def _tidy(node: Any) -> None:
+def _tidy(node: object) -> None:
     if isinstance(node, dict):
         node.pop("discriminator", None)
         if node.get("default", ...) is None:

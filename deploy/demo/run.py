@@ -92,7 +92,7 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
         return done.code
 
 
-def text_of(template: str, report: Mapping[str, Any]) -> str:
+def text_of(template: str, report: Mapping[str, object]) -> str:
     """Return a part of the report as a person reads it: `report`, `flow` or `stories`."""
     texts = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

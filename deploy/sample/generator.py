@@ -128,9 +128,9 @@ def _hosted_items(draw: Draw, observed_at: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict[str, Any]], str]:
+def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict[str, object]], str]:
     """Where a site is hosted, as far as the hotline knows, and its host name."""
-    stated: dict[str, Any] = {}
+    stated: dict[str, object] = {}
     host = draw.site()
     if not draw.chance(_HOST_UNKNOWN):
         stated["jurisdiction"] = country
@@ -189,7 +189,7 @@ def _provider_shares() -> tuple[Share, ...]:
     return tuple(Share(str(position), row.reports) for position, row in enumerate(published.providers()))
 
 
-def _what(draw: Draw, observed_at: datetime, *, viewed_by: str) -> dict[str, Any]:
+def _what(draw: Draw, observed_at: datetime, *, viewed_by: str) -> dict[str, object]:
     level = draw.weighted(assumed("priority"))
     return {
         "exercise": True,
@@ -210,7 +210,7 @@ def _account(draw: Draw, provider: ProviderRow) -> str:
     return f"user-{draw.number(6)}@{provider.party}"
 
 
-def _own(provider: ProviderRow) -> dict[str, Any]:
+def _own(provider: ProviderRow) -> dict[str, object]:
     return {"provider": provider.stated_as, "method": "provider"}
 
 
@@ -219,11 +219,11 @@ def _hashes(draw: Draw) -> dict[str, str]:
     return hashes | ({"pdq": draw.hexadecimal(32)} if draw.chance(0.4) else {})
 
 
-def _assessment(draw: Draw, country: str, observed_at: datetime) -> dict[str, Any]:
+def _assessment(draw: Draw, country: str, observed_at: datetime) -> dict[str, object]:
     return _stated_assessment(draw, "iwf" if country == "GB" else "interpol_baseline", country, observed_at=observed_at)
 
 
-def _stated_assessment(draw: Draw, scheme: str, country: str, *, observed_at: datetime) -> dict[str, Any]:
+def _stated_assessment(draw: Draw, scheme: str, country: str, *, observed_at: datetime) -> dict[str, object]:
     value = draw.weighted(assumed(scheme))
     return {
         "scheme": scheme,
