@@ -213,8 +213,8 @@ class DueList:
 
     async def page(self, identity: Identity, cursor: str | None, limit: int, *, subject: UUID | None = None) -> DuePage:
         """Return one page, of one subject or of all. Raises `Refused`: `forbidden`, `cursor_invalid`."""
-        after = None if cursor is None else DueAfter(*read_place(cursor)[1:])
         async with self.serving.looking(identity) as session:
+            after = None if cursor is None else DueAfter(*read_place(cursor)[1:])
             rows = await read_due(session.driver, identity.party, after=after, limit=limit + 1, subject=subject)
         now = self.serving.clock.now()
         following = place_cursor((0, *rows[limit - 1].place)) if len(rows) > limit else None

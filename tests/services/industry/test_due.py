@@ -142,5 +142,5 @@ async def test_a_cursor_that_was_made_up_and_a_role_that_only_applies_are_refuse
     async with door(*party_routers(held)) as http:
         wrong = await http.get("/v1/due", params={"cursor": "AAAA"}, headers=asking(PROVIDER))
         assert (wrong.status_code, wrong.json()["code"]) == (400, "cursor_invalid")
-        forbidden = await http.get("/v1/due", headers=asking(PROVIDER, role=Role.SERVICE))
+        forbidden = await http.get("/v1/due", params={"cursor": "AAAA"}, headers=asking(PROVIDER, role=Role.SERVICE))
         assert forbidden.status_code == 403
