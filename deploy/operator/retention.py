@@ -70,15 +70,14 @@ _CLOCKS: Final = """
 deadlines AS (
     DELETE FROM ONLY deadline AS k USING {of}
 )"""
+_NO_DEADLINE: Final = """begun_at = NULL, steps = '[]', timers = NULL, due_at = NULL, overdue_at = NULL, aside = NULL"""
 #: Peers are told nothing of a subject that was erased here.
 _TRACKS: Final = """
 tracks AS (
     UPDATE track AS t SET track_acts = '{{}}', is_erased = true FROM ended
     WHERE t.subject = ended.subject AND ended.party IN (t.owner, t.other) AND NOT t.is_erased{where}
 )"""
-_OF_REFERRAL: Final = """ended JOIN edge AS e ON e.referral_id = ended.subject
-    WHERE (k.edge_id, k.party) = (e.edge_id, ended.party)"""
-_OF_RECORD: Final = "ended WHERE (k.told_by, k.party, k.purpose) = (ended.subject, ended.party, ended.purpose)"
+_OF_RECORD: Final = "ended WHERE (k.subject, k.party, k.purpose) = (ended.subject, ended.party, ended.purpose)"
 # A referral is finished when all whom it was sent to have answered for good, or noted that it was withdrawn; what went
 # nowhere, and is on the work list, is not.
 _OPEN_EDGE = """
@@ -104,7 +103,11 @@ WITH page AS MATERIALIZED (
 ), records AS (
     UPDATE referral AS r SET wrapped_key = NULL, content = ''
     FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
-), {_CLOCKS.format(of=_OF_REFERRAL)}, {_TRACKS.format(where="")}
+), edges AS (
+    UPDATE edge AS e SET {_NO_DEADLINE}, is_erased = e.is_erased OR e.owner IS NOT NULL AND e.subject = ended.subject,
+        track_acts = CASE WHEN e.owner IS NOT NULL AND e.subject = ended.subject THEN '{{}}' ELSE e.track_acts END
+    FROM ended WHERE e.referral_id = ended.subject
+), {_TRACKS.format(where=" AND t.tableoid <> 'edge'::regclass")}
 {_PAGE_ENDED}
 """
 
@@ -306,7 +309,7 @@ def _records(table: str) -> str:
     if table == "received":
         tracks += " AND t.tableoid <> 'received'::regclass"
         own = f""", is_erased = is_erased OR ({last}), track_acts = CASE WHEN {last} THEN '{{}}' ELSE track_acts END,
-        told_by = NULL, steps = '[]', timers = NULL, due_at = NULL, overdue_at = NULL, aside = NULL"""
+        {_NO_DEADLINE}"""
     return f"""
 WITH page AS MATERIALIZED (
     SELECT ctid AS row, subject, party, received_at AS place FROM {table}

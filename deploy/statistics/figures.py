@@ -68,7 +68,7 @@ WITH sent AS (
            min(r.accepted_at) AS filed_at, min(c.begun_at) AS sent_at
     FROM edge AS e
     JOIN referral AS r ON r.referral_id = e.referral_id AND r.exercise = $3
-    JOIN deadline AS c ON c.edge_id = e.edge_id AND c.party = e.party
+    JOIN deadline AS c ON c.edge_id = e.edge_id AND c.party = e.party AND c.begun_at IS NOT NULL
     GROUP BY 1, 2, 3
 ), answered AS (
     SELECT subject, sender,

@@ -6,11 +6,11 @@ agencies are told of correlations, providers are not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from shared.contracts.referral import Correlation, ReferralRecord, ReferralSubmission
+from shared.exchange.minimise import Json
 from shared.vocabulary.referral import CorrelationSystem
 
 _CORRELATIONS_MAX: Final = 8
@@ -31,7 +31,7 @@ def draft(referral_id: UUID, record: ReferralRecord, *, exercise: bool) -> Refer
     return ReferralSubmission.model_validate(stated | {"external_ref": str(referral_id), "exercise": exercise})
 
 
-def derived_from(record: Mapping[str, Any]) -> list[UUID]:
+def derived_from(record: Json) -> list[UUID]:
     """Return the ids of the referrals that a kept record was filed for."""
     named = [each["ref"] for each in record.get("correlations", ()) if each["system"] == CorrelationSystem.CAUSEWAY]
     return [UUID(ref) for ref in named if _is_id(ref)]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from shared.exchange.minimise import Json
 from shared.guard.canonical import canonical
 from shared.guard.edition import Edition
 from shared.vocabulary.referral import RelationKind
@@ -60,7 +61,7 @@ def in_form(value: str, kind: str, version: int) -> str:
     return f"{kind}\n{FORMS[version].compared(value, kind)}"
 
 
-def locations(record: Mapping[str, Any], version: int) -> Iterator[Location]:
+def locations(record: Json, version: int) -> Iterator[Location]:
     """The places of a kept record's items, as a version of the form has them."""
     for item in record["items"]:
         kind, value = item["locator"]["kind"], item["locator"]["value"]

@@ -132,9 +132,8 @@ class Looked(NamedTuple):
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
     # Nothing states the hash of what is only looked at.
-    work = _Work(
-        Filing(submission, origin, body_sha256=""), documents, _setting(documents, submission.exercise, at), at
-    )
+    setting = _setting(documents, submission.exercise, at)
+    work = _Work(Filing(submission, origin, body_sha256=""), documents, setting=setting, at=at)
     for stage in (_guard, _read, _judge):
         stage(work)
     return Looked(work.outcome, cuts(work.content), work.waits)
@@ -167,7 +166,7 @@ def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: dateti
     Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
     """
     settings = {exercise: _setting(documents, exercise, at) for exercise in (False, True)}
-    works = [_Work(filing, documents, settings[filing.submission.exercise], at) for filing in filings]
+    works = [_Work(filing, documents, setting=settings[filing.submission.exercise], at=at) for filing in filings]
     for stage in (_guard, _read, _judge, _address, _write):
         for work in works:
             if work.refused is None:
@@ -259,7 +258,7 @@ class _Work:
     letters: Letters
     drafts: tuple[Draft, ...]
 
-    def __init__(self, filing: Filing, documents: Documents, setting: Setting, at: datetime) -> None:
+    def __init__(self, filing: Filing, documents: Documents, *, setting: Setting, at: datetime) -> None:
         self.filing, self.documents = filing, documents
         self.setting, self.at = setting, at
         self.refused: Refused | None = None

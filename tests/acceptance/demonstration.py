@@ -43,8 +43,7 @@ class Demonstration:
     @property
     def messages(self) -> Sequence[dict[str, Any]]:
         """The flow that it printed."""
-        found: Sequence[dict[str, Any]] = self.report["flow"]["messages"]
-        return found
+        return self.report["flow"]["messages"]
 
 
 def run_demo(folder: Path, count: int, *, timeout_s: float) -> Demonstration:

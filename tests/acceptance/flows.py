@@ -36,8 +36,7 @@ def read_again(endpoints: Endpoints, messages: Sequence[dict[str, Any]]) -> list
     }
     ran = foreign("foreign_reader.py", asked)
     assert ran.returncode == 0, ran.stderr
-    records: list[dict[str, Any]] = json.loads(ran.stdout)
-    return records
+    return json.loads(ran.stdout)
 
 
 def verify(records: Sequence[dict[str, Any]], keys: dict[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,9 @@ class Line:
 def tests_of(module: str, *functions: str) -> tuple[str, ...]:
     """The names of some tests of one module."""
     return tuple(f"{module}::{function}" for function in functions)
+
+
+def line(promise: str, *tests: str | tuple[str, ...], verb: str | None = None) -> Line:
+    """A line with these tests, each named by itself or with others of its module."""
+    named = [(each,) if isinstance(each, str) else each for each in tests]
+    return Line(promise, tuple(chain.from_iterable(named)), verb)

@@ -16,8 +16,7 @@ def timelines_differ(stack: DevStack, stories: Sequence[dict[str, Any]]) -> list
     """Where a story's timelines are not what databases and audit say, as sentences."""
     timelines = [each for story in stories for each in story["timelines"]]
     groups = [each for story in stories for each in story["groups"]]
-    found: list[str] = _ran("foreign_timelines.py", _books(stack) | {"timelines": timelines, "groups": groups})
-    return found
+    return _ran("foreign_timelines.py", _books(stack) | {"timelines": timelines, "groups": groups})
 
 
 def lists_recounted(stack: DevStack, report: dict[str, Any]) -> dict[str, Any]:
@@ -25,8 +24,7 @@ def lists_recounted(stack: DevStack, report: dict[str, Any]) -> dict[str, Any]:
     sample = Path(report["input"]["sample"]).read_text("utf-8")
     timelines = [each for story in report["stories"] for each in story["timelines"]]
     asked = {"sample": sample, "lists": report["lists"], "feedback": report["feedback"], "timelines": timelines}
-    found: dict[str, Any] = _ran("foreign_lists.py", _books(stack) | asked)
-    return found
+    return _ran("foreign_lists.py", _books(stack) | asked)
 
 
 def edited(report: dict[str, Any]) -> dict[str, Any]:

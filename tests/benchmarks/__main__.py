@@ -171,7 +171,6 @@ async def _all_delivered(running: Stage, posted: Sequence[load.Posted]) -> dict[
 async def _sealed_bytes(running: Stage) -> int:
     """The mean size of what is sealed, from what the recipients have stored of it."""
     admin = running.endpoints.database_admin_url
-    assert admin is not None
     connection = await asyncpg.connect(admin.rpartition("/")[0] + "/causeway_hotline")
     sealed = await connection.fetchval("SELECT avg(octet_length(record))::int FROM received")
     await connection.close()
@@ -205,8 +204,6 @@ def _raw_limit(running: Stage, sizes: dict[str, int], count: int, *, sealing: st
 def _raw(words: Sequence[str], given: str) -> subprocess.Popen[str]:
     argv = [sys.executable, "-m", "tests.benchmarks.raw", *words]
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write(given + "\n")
     process.stdin.close()
     assert process.stdout.readline().strip() == "ready"

@@ -31,14 +31,7 @@ from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.tracks import TrackSide
-from tests.benchmarks import (
-    filled_attention,
-    filled_audit,
-    filled_finding,
-    filled_loops,
-    filled_places,
-    filled_streams,
-)
+from tests.benchmarks import filled_attention, filled_audit, filled_finding, filled_loops, filled_places, filled_streams
 from tests.benchmarks.filled_attention import PRIORITY
 from tests.benchmarks.filled_finding import SENDER
 

@@ -18,8 +18,8 @@ from shared.runtime.timers import store, timers
 def deadlines(*, id_: str, party: str, ago: str) -> str:
     """Fill the deadlines of open edges: a twentieth of all rows."""
     return f"""
-INSERT INTO deadline (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at, due_at, overdue_at)
-SELECT gen_random_uuid(), {party}, {id_}, {id_}, {party}, 'agency.example', 'p1', '{{{{r1}}}}', {ago},
+INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at, due_at, overdue_at)
+SELECT gen_random_uuid(), {party}, {id_}, {party}, 'agency.example', 'p1', '{{{{r1}}}}', {ago},
        now() + i * interval '1 second', now() + i * interval '1 second'
 FROM generate_series(20, {{rows}}, 20) AS i
 """

@@ -31,7 +31,6 @@ def documents_of(state: Path) -> Documents:
 def referrals_with_fan_out(documents: Documents, party: str, distinct: int) -> list[dict[str, Any]]:
     """`distinct` sampled referrals that, filed by `party`, go to exactly two recipients."""
     origin = documents.directory.party(party)
-    assert origin is not None
     found: list[dict[str, Any]] = []
     drawn = sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=distinct * 8, seed=7, dirty=0.0)
     for each in drawn:
@@ -52,7 +51,6 @@ def referrals_with_fan_out(documents: Documents, party: str, distinct: int) -> l
 def clear_bytes(documents: Documents, party: str, referrals: Sequence[dict[str, Any]]) -> int:
     """The mean size of what a message between parties carries beside its sealed text."""
     origin = documents.directory.party(party)
-    assert origin is not None
     sizes = []
     for each in referrals:
         submission = ReferralSubmission.model_validate_json(json.dumps(each))

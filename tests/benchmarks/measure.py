@@ -163,16 +163,13 @@ async def _rows(
     """The messages that audit has read with a valid proof, or whose edge the recipient has: past its guard, too."""
     ids, subjects, parties = zip(*asked, strict=True) if asked else ((), (), ())
     if instance == "audit":
-        audited: list[asyncpg.Record] = await connection.fetch(_AUDITED.format(at=at), ids)
-        return audited
-    held: list[asyncpg.Record] = await connection.fetch(_HELD.format(at=at), ids, subjects, parties)
-    return held
+        return await connection.fetch(_AUDITED.format(at=at), ids)
+    return await connection.fetch(_HELD.format(at=at), ids, subjects, parties)
 
 
 def _superuser(stage: Served, instance: str) -> str:
     """The bench looks as the administrator: it bypasses row-level security and is no part of the exchange."""
     admin = stage.endpoints.database_admin_url
-    assert admin is not None
     return admin.rpartition("/")[0] + f"/causeway_{instance}"
 
 

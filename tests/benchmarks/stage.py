@@ -57,8 +57,6 @@ def stage(state: Path, *, instances: Mapping[str, str] = FOUR) -> Iterator[Stage
             for child in children:
                 _until_ready(child.ready_url)
             pids = {name: process.pid for name, process in running.items()}
-            assert stack.kafka.pid is not None
-            assert stack.postgres.pid is not None
             yield Stage(state, stack.endpoints, pids | {"kafka": stack.kafka.pid, "postgres": stack.postgres.pid})
         finally:
             for process in running.values():

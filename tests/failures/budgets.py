@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from tests.failures.exhaustion import memory_kib
 from tests.failures.greedy import ask_elsewhere
 from tests.failures.load import Post, Sender, quantile
 from tests.failures.split import PROCESSES, SplitExchange, split_exchange
@@ -107,12 +108,12 @@ async def one_party_over_its_budget(exchange: SplitExchange, *, seconds: float) 
             sender.tally.answered_s.clear()
             sender.tally.statuses.clear()
         await before.send_paced(_of_others(turns), OTHERS_PER_S)
-        memory_before_kib = memory_kib(exchange)
+        memory_before_kib = memory_kib(exchange.processes["api"].pid)
         access = exchange.parties[GREEDY]
         asking = asyncio.create_task(ask_elsewhere(access.url, access.key, per_s=EXCESS * PER_S, seconds=seconds))
         await during.send_paced(_of_others(turns), OTHERS_PER_S)
         greedy = await asking
-        memory_after_kib = memory_kib(exchange)
+        memory_after_kib = memory_kib(exchange.processes["api"].pid)
         await after.send_paced(_of_others(turns), OTHERS_PER_S)
     return Excess(
         greedy_statuses=greedy["statuses"],
@@ -151,12 +152,6 @@ async def slow_connections(exchange: SplitExchange) -> AsyncIterator[asyncio.Fut
         dripping.cancel()
         for _, writer in opened:
             writer.close()
-
-
-def memory_kib(exchange: SplitExchange) -> int:
-    """Resident memory of the API process."""
-    status = Path(f"/proc/{exchange.processes['api'].pid}/status").read_text(encoding="ascii")
-    return int(status.partition("VmRSS:")[2].split()[0])
 
 
 def _of_others(wanted: int) -> Iterator[Post]:

@@ -63,7 +63,6 @@ def served_alone(exchange: Exchange) -> Iterator[Api]:
     port = exchange.free_port()
     process = exchange.serve("hotline", only=["api", "documents"], label=_LABEL, port=port, settings=BUDGET)
     exchange.wait_ready(_LABEL, f"http://127.0.0.1:{port}")
-    assert process.pid is not None
     keys = exchange.parties
     yield Api(f"http://127.0.0.1:{port}", process.pid, keys[ATTACKER].key, keys[OTHER].key)
     exchange.stop(_LABEL)
@@ -201,8 +200,6 @@ async def _elsewhere(attack: str, api: Api, statuses: Counter[int], begun: async
     command = (sys.executable, "-m", "tests.failures.exhaustion", "--attack", attack, api.url)
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
-    assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write(api.attacker.encode() + b"\n")
     try:
         await process.stdout.readline()
@@ -215,6 +212,7 @@ async def _elsewhere(attack: str, api: Api, statuses: Counter[int], begun: async
 
 
 def memory_kib(pid: int) -> int:
+    """Read the resident memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 

@@ -39,8 +39,7 @@ def run() -> dict[str, Any]:
     """Run it in namespaces of its own; what was seen. Raises if the kernel does not give them."""
     command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m", _MODULE, _INSIDE]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return seen
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 async def fill_and_free(exchange: SplitExchange, disk: Path) -> dict[str, Any]:

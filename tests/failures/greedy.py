@@ -44,12 +44,7 @@ async def ask(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, 
                 group.create_task(post(http, turn))
             last_at = loop.time()
         elapsed_s, asked_s = loop.time() - began, max(0.0, last_at - answered_at[0])
-    return {
-        "statuses": dict(statuses),
-        "told_to_wait": all(told_to_wait),
-        "elapsed_s": elapsed_s,
-        "asked_s": asked_s,
-    }
+    return {"statuses": dict(statuses), "told_to_wait": all(told_to_wait), "elapsed_s": elapsed_s, "asked_s": asked_s}
 
 
 async def ask_elsewhere(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, Any]:

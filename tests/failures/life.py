@@ -96,11 +96,9 @@ class Lived:
 
     def faults(self) -> dict[str, object]:
         """What was promised not to happen, and did."""
-        assert self.verdict is not None
         return self.verdict.faults() | {name: count for name, count in self.found.items() if count}
 
     def lines(self) -> Iterator[str]:
-        assert self.verdict is not None
         yield f"lived: {self.kills} kills, holds asked {dict(sorted(self.asked.items()))}"
         yield f"events sent {self.events}, {self.repeated} of them more than once"
         yield "told of clocks, of holds, of events: " + ", ".join(f"{name} {n}" for name, n in self.found.items())

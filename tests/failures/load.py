@@ -138,11 +138,7 @@ class Sender:
     async def repeated(self, party: str, path: str, content: bytes, *, key: str) -> httpx.Response:
         """The same request under the same key until there is an answer to it."""
         access = self._keys[party]
-        headers = {
-            "Authorization": f"Bearer {access.key}",
-            "Content-Type": "application/json",
-            "Idempotency-Key": key,
-        }
+        headers = {"Authorization": f"Bearer {access.key}", "Content-Type": "application/json", "Idempotency-Key": key}
         while True:
             answer = await self._attempt(access.url + path, content, headers)
             if answer is not None:

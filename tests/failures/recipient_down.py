@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -113,7 +113,6 @@ async def recipient_down(
     `long`: it stands still for as long as the rotation of keys takes, and is killed and started again.
     """
     pid = exchange.processes[DOWN].pid
-    assert pid is not None
     turns, ready, keys = int(PER_S * seconds), Counter[int](), Keys("", "")
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send_paced(filings(int(PER_S)), PER_S)  # caches warm, connections open
@@ -214,17 +213,15 @@ async def _published(exchange: Exchange, sender: Sender, turns: int) -> float:
     begun = SystemClock().now()
     await sender.send_paced(filings(turns), PER_S)
 
+    found: Mapping[str, list[float]] = {}
+
     async def there() -> bool:
+        nonlocal found
         found = await delays_s(exchange, begun, published=True)
         return all(len(found.get(name, ())) == turns for name in OTHERS)
 
     await until(there)
-    found = await delays_s(exchange, begun, published=True)
     return quantile([each for name in OTHERS for each in found[name]], 0.5)
-
-
-async def _is_drained(exchange: Exchange) -> bool:
-    return await delivery.count_backlog(exchange, SENDER, DOWN) < TOGETHER
 
 
 async def _watch(exchange: Exchange, ready: Counter[int]) -> None:
@@ -232,6 +229,10 @@ async def _watch(exchange: Exchange, ready: Counter[int]) -> None:
         while True:
             ready[(await http.get("/readyz")).status_code] += 1
             await asyncio.sleep(0.2)
+
+
+async def _is_drained(exchange: Exchange) -> bool:
+    return not await _has_backlog(exchange, TOGETHER)
 
 
 async def _has_backlog(exchange: Exchange, wanted: int) -> bool:

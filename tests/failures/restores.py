@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,6 +29,7 @@ from shared.vocabulary.referral import WithdrawalReason
 from tests.acceptance.backups import Backup, Way, back_up
 from tests.failures.delivered import filings, forget
 from tests.failures.load import Sender
+from tests.failures.verdict import differences_in
 from tests.support import driver, driver_audit
 from tests.support import driver_delivery as delivery
 from tests.support.altered_instance import HASTY
@@ -83,24 +84,16 @@ class Restored:
     revoked: list[int] = field(default_factory=list)
 
     def line(self) -> str:
-        assert self.accounting is not None
-        accounts = self.accounting.as_json()
-        differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
         return (
             f"restored {self.instance} by {self.way}: {len(self.after)} referrals after its backup, "
             f"{len(self.edges_forgotten)} edges forgotten, {len(self.strays)} of them listed, {len(self.ahead)} on the "
             f"work list, {len(self.cases)} cases, numbers given twice {self.reused + self.events_reused}, differences "
-            f"(I)/(II)/(III) {differences}"
+            f"(I)/(II)/(III) {differences_in(self.accounting)}"
         )
 
 
 async def restore_through(
-    exchange: Exchange,
-    folder: Path,
-    instance: str,
-    counts: Counts,
-    way: Way = Way.DUMP,
-    order: Sequence[int] = ONCE,
+    exchange: Exchange, folder: Path, instance: str, counts: Counts, way: Way = Way.DUMP, order: Sequence[int] = ONCE
 ) -> Restored:
     """File referrals around backups of one instance; put them back in this order. What is then on all sides."""
     found = Restored(instance, way)
@@ -243,13 +236,10 @@ def check(found: Restored) -> None:
 
     What an origin has forgotten is named by its edges, on its operator's list and by the accounts.
     """
-    assert found.accounting is not None
     assert (found.reused, found.events_reused) == (0, 0)
     assert set(found.revoked) == {401}
     filed = {*found.before, *found.after, *found.later}
     assert filed <= found.cases.keys(), "what the restored instance had forgotten has come back, and new ones came"
-    assert found.accepted is not None
-    assert found.withdrawn is not None
     assert found.cases[found.withdrawn] == "withdrawn"
     # An act of the recipient's own that it forgot is named, as its origin knows it.
     assert (found.cases[found.accepted] == "accepted") != (found.forgotten_acts == {found.accepted})
@@ -265,7 +255,7 @@ def check(found: Restored) -> None:
         assert found.accounting.differences == ()
 
 
-def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
+def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--way", type=Way, choices=[*Way], default=Way.DUMP)
@@ -277,7 +267,7 @@ def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
         for instance in RESTORED:
             began = time.monotonic()
             found = asyncio.run(restore_through(exchange, Path(folder), instance, counts, given.way, given.order))
-            say(f"{found.line()}, in {time.monotonic() - began:.0f} s")
+            print(f"{found.line()}, in {time.monotonic() - began:.0f} s")
             check(found)
     return 0
 

@@ -67,12 +67,10 @@ class Soaked:
 
     def faults(self) -> dict[str, object]:
         """What was promised not to happen, and did."""
-        assert self.verdict is not None
         found = {"unnamed": self.unnamed, "dead": self.dead}
         return self.verdict.faults() | {name: each for name, each in found.items() if each}
 
     def lines(self, tally: Tally) -> Iterator[str]:
-        assert self.verdict is not None
         killed = sum(blow.how == "kill" for blow in self.done)
         least = min(blow.in_flight for blow in self.done)
         yield f"{killed} kills, {len(self.done) - killed} freezes, least in flight {least}"

@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Callable, Set
+from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -100,15 +100,14 @@ async def _watch(exchange: Exchange, said: set[tuple[int, str, str]]) -> None:
             await asyncio.sleep(0.2)
 
 
-def main(say: Callable[[str], object] = print) -> int:
+def main() -> int:
     """Stop each; exit code 1 unless nothing was lost and readiness named it."""
     arguments = argparse.ArgumentParser(description="PostgreSQL and Kafka away for a while.")
     arguments.add_argument("--seconds", type=float, default=30.0)
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as state, running_exchange(Path(state)) as exchange:
         found = [asyncio.run(stopped(exchange, server, seconds=given.seconds)) for server in NAMED]
-    for each in found:
-        say(each.line())
+    print(*(each.line() for each in found), sep="\n")
     return int(not all(each.kept() for each in found))
 
 

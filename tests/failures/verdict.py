@@ -67,17 +67,21 @@ class Verdict:
 
     def line(self) -> str:
         """The counts in one line, for a person."""
-        accounts = self.accounting.as_json()
-        differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
         return (
             f"posted {self.posted}, referrals {self.referrals}, refused {self.refused or 0}, edges {self.edges}, "
-            f"messages acknowledged {self.messages_acknowledged}, "
-            f"lost {self.lost}, duplicates {self.duplicates}, differences (I)/(II)/(III) {differences}"
+            f"messages acknowledged {self.messages_acknowledged}, lost {self.lost}, duplicates {self.duplicates}, "
+            f"differences (I)/(II)/(III) {differences_in(self.accounting)}"
         )
 
     def as_json(self) -> dict[str, Any]:
         names = [name for name in self.__slots__ if name != "accounting"]
         return {name: getattr(self, name) for name in names} | {"accounting": self.accounting.as_json()}
+
+
+def differences_in(accounting: Reconciliation) -> str:
+    """The difference of each equation, for a person."""
+    accounts = accounting.as_json()
+    return "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
 
 
 async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:

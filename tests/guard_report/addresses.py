@@ -94,40 +94,27 @@ def _jwt(r: Random) -> str:
     def segment(value: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).decode().rstrip("=")
 
-    claims = {
-        "sub": digits(r, 8),
-        "iat": 1_700_000_000 + r.randrange(9_999_999),
-        "exp": 1_800_000_000,
-        "scope": "read",
-        "aud": "media",
-        "path": f"/v/{hexadecimal(r, 16)}",
-    }
+    claims = {"sub": digits(r, 8), "iat": 1_700_000_000 + r.randrange(9_999_999), "exp": 1_800_000_000}
+    claims |= {"scope": "read", "aud": "media", "path": f"/v/{hexadecimal(r, 16)}"}
     signature = of(r, URLSAFE, r.choice([43, 43, 86, 342]))
     return f"{segment({'alg': 'HS256', 'typ': 'JWT'})}.{segment(claims)}.{signature}"
 
 
 def _aws(r: Random) -> str:
-    query = {
-        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-        "X-Amz-Date": "20260111T101112Z",
-        "X-Amz-Expires": "3600",
-        "X-Amz-Credential": f"ASIA{of(r, BASE32.upper(), 16)}/20260111/eu-central-1/s3/aws4_request",
-        "X-Amz-SignedHeaders": "host",
-        "X-Amz-Signature": hexadecimal(r, 64),
-    }
+    url = (
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260111T101112Z&X-Amz-Expires=3600"
+        f"&X-Amz-Credential=ASIA{of(r, BASE32.upper(), 16)}%2F20260111%2Feu-central-1%2Fs3%2Faws4_request"
+        f"&X-Amz-SignedHeaders=host&X-Amz-Signature={hexadecimal(r, 64)}"
+    )
     if r.random() < 0.3:
-        query["X-Amz-Security-Token"] = "IQoJb3JpZ2luX2VjEJv//////////wEaCXVzLWVhc3QtMSJ" + of(
-            r, BASE64, r.randint(300, 850)
-        )
-    return f"https://bucket-7.s3.eu-central-1.amazonaws.com/{_file(r)}?{urlencode(query)}"
+        token = "IQoJb3JpZ2luX2VjEJv//////////wEaCXVzLWVhc3QtMSJ" + of(r, BASE64, r.randint(300, 850))
+        url += f"&{urlencode({'X-Amz-Security-Token': token})}"
+    return f"https://bucket-7.s3.eu-central-1.amazonaws.com/{_file(r)}?{url}"
 
 
 def _signed_cdn(r: Random) -> str:
-    policy = {
-        "Statement": [
-            {"Resource": "https://cdn.example/v/*", "Condition": {"DateLessThan": {"AWS:EpochTime": 1800000000}}}
-        ]
-    }
+    condition = {"DateLessThan": {"AWS:EpochTime": 1800000000}}
+    policy = {"Statement": [{"Resource": "https://cdn.example/v/*", "Condition": condition}]}
     encoded = base64.b64encode(json.dumps(policy).encode()).decode().translate(str.maketrans("+=/", "-_~"))
     signature = of(r, URLSAFE.replace("_", "~"), 342) + "__"
     query = f"Policy={encoded}&Signature={signature}&Key-Pair-Id=K{of(r, BASE32.upper(), 13)}"
@@ -156,37 +143,16 @@ def _short_video(r: Random) -> str:
 
 
 def _video_playback(r: Random) -> str:
-    query = {
-        "expire": "1800000000",
-        "ei": of(r, URLSAFE, 22),
-        "ip": "203.0.113.7",
-        "id": f"o-{of(r, URLSAFE, 44)}",
-        "itag": "18",
-        "source": "video",
-        "requiressl": "yes",
-        "mh": of(r, URLSAFE, 2),
-        "mm": "31,29",
-        "mn": "sn-5hne6nzs,sn-5hnekn7k",
-        "ms": "au,rdu",
-        "mv": "m",
-        "mvi": "3",
-        "pl": "24",
-        "initcwndbps": digits(r, 7),
-        "vprv": "1",
-        "mime": "video/mp4",
-        "ns": of(r, URLSAFE, 22),
-        "gir": "yes",
-        "clen": digits(r, 8),
-        "ratebypass": "yes",
-        "dur": "212.091",
-        "lmt": digits(r, 16),
-        "n": of(r, URLSAFE, 14),
-        "sparams": "expire,ei,ip,id,itag,source,requiressl,vprv,mime,ns,gir,clen,ratebypass,dur,lmt",
-        "sig": "AJfQdSswR" + of(r, URLSAFE, 95),
-        "lsparams": "mh,mm,mn,ms,mv,mvi,pl,initcwndbps",
-        "lsig": "AHWaYeo" + of(r, URLSAFE, 95),
-    }
-    return f"https://rr3---sn-5hne6nz{r.choice('sdkez')}.googlevideo.com/videoplayback?{urlencode(query)}"
+    query = (
+        f"expire=1800000000&ei={of(r, URLSAFE, 22)}&ip=203.0.113.7&id=o-{of(r, URLSAFE, 44)}&itag=18&source=video"
+        f"&requiressl=yes&mh={of(r, URLSAFE, 2)}&mm=31%2C29&mn=sn-5hne6nzs%2Csn-5hnekn7k&ms=au%2Crdu&mv=m&mvi=3&pl=24"
+        f"&initcwndbps={digits(r, 7)}&vprv=1&mime=video%2Fmp4&ns={of(r, URLSAFE, 22)}&gir=yes&clen={digits(r, 8)}"
+        f"&ratebypass=yes&dur=212.091&lmt={digits(r, 16)}&n={of(r, URLSAFE, 14)}&sparams=expire%2Cei%2Cip%2Cid%2Citag"
+        "%2Csource%2Crequiressl%2Cvprv%2Cmime%2Cns%2Cgir%2Cclen%2Cratebypass%2Cdur%2Clmt"
+        f"&sig=AJfQdSswR{of(r, URLSAFE, 95)}&lsparams=mh%2Cmm%2Cmn%2Cms%2Cmv%2Cmvi%2Cpl%2Cinitcwndbps"
+        f"&lsig=AHWaYeo{of(r, URLSAFE, 95)}"
+    )
+    return f"https://rr3---sn-5hne6nz{r.choice('sdkez')}.googlevideo.com/videoplayback?{query}"
 
 
 def _tracking(r: Random) -> str:
@@ -279,43 +245,26 @@ def _discord_like(r: Random) -> str:
 
 
 def _shared_access(r: Random) -> str:
-    query = {
-        "sv": "2024-11-04",
-        "st": "2026-01-01T10:00:00Z",
-        "se": "2026-02-01T10:00:00Z",
-        "sr": "b",
-        "sp": "r",
-        "sig": of(r, BASE64, 43) + "=",
-        "skoid": uuid(r),
-        "sktid": uuid(r),
-        "ske": "2026-02-01T10:00:00Z",
-        "sks": "b",
-        "skv": "2024-11-04",
-    }
-    return f"https://account7.blob.core.windows.net/container-2/{_file(r)}?{urlencode(query)}"
+    query = (
+        "sv=2024-11-04&st=2026-01-01T10%3A00%3A00Z&se=2026-02-01T10%3A00%3A00Z&sr=b&sp=r"
+        f"&sig={quote(of(r, BASE64, 43), safe='')}%3D&skoid={uuid(r)}&sktid={uuid(r)}"
+        "&ske=2026-02-01T10%3A00%3A00Z&sks=b&skv=2024-11-04"
+    )
+    return f"https://account7.blob.core.windows.net/container-2/{_file(r)}?{query}"
 
 
 def _storage_signed(r: Random) -> str:
-    query = {
-        "X-Goog-Algorithm": "GOOG4-RSA-SHA256",
-        "X-Goog-Credential": "reader@project-7.iam.cloud.example/20260111/auto/storage/goog4_request",
-        "X-Goog-Date": "20260111T101112Z",
-        "X-Goog-Expires": "900",
-        "X-Goog-SignedHeaders": "host",
-        "X-Goog-Signature": hexadecimal(r, 512),
-    }
-    return f"https://storage.googleapis.com/bucket-2/{_file(r)}?{urlencode(query)}"
+    query = (
+        "X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Credential=reader%40project-7.iam.cloud.example"
+        "%2F20260111%2Fauto%2Fstorage%2Fgoog4_request&X-Goog-Date=20260111T101112Z&X-Goog-Expires=900"
+        f"&X-Goog-SignedHeaders=host&X-Goog-Signature={hexadecimal(r, 512)}"
+    )
+    return f"https://storage.googleapis.com/bucket-2/{_file(r)}?{query}"
 
 
 def _state(r: Random) -> str:
-    value = json.dumps(
-        {
-            "album": r.randint(1, 999),
-            "title": " ".join(words(r, 1, 4, language="en")),
-            "page": r.randint(1, 9),
-            "sort": "new",
-        }
-    )
+    album, title = r.randint(1, 999), " ".join(words(r, 1, 4, language="en"))
+    value = json.dumps({"album": album, "title": title, "page": r.randint(1, 9), "sort": "new"})
     return r.choice(
         [
             f"https://{r.choice(HOSTS)}/app?state={quote(base64.b64encode(value.encode()).decode(), safe='')}",

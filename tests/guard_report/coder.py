@@ -96,8 +96,6 @@ def decode(word: int, bits: int, kind: str, model: Model) -> str:
         state = _after(state, symbol)
         if symbol == OPAQUE:
             sort, size = choose(_even(range(len(CLASSES)))), choose(_even(_SIZES))
-            assert isinstance(sort, int)
-            assert isinstance(size, int)
             text += "".join(str(choose(_even(_MEMBERS[sort]))) for _ in range(size))
         else:
             text += _SPELT.get(symbol, symbol)

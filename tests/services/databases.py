@@ -108,5 +108,4 @@ async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
 
 def unencrypted(message: Received, _kek: object) -> tuple[bytes, bytes | None]:
     """What `seal_record` would give if it did not encrypt: for negative controls."""
-    assert message.sealed is not None
     return message.sealed.model_dump_json().encode(), None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +18,7 @@ from shared.contracts.referral import (
     ReferralRecord,
     ReferralWithdrawnClear,
 )
-from shared.contracts.registry import (
-    NOTICE_ISSUED,
-    NOTICE_WITHDRAWN,
-    REFERRAL_OFFERED,
-    REFERRAL_WITHDRAWN,
-    MessageType,
-)
+from shared.contracts.registry import NOTICE_ISSUED, NOTICE_WITHDRAWN, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.message import Received, Record
@@ -57,53 +51,27 @@ def directory(*left: str, suspended: str | None = None) -> DirectoryIndex:
 
     Both agencies have opted in to contact.
     """
-    document = {
-        "version": 1,
-        "issued_on": date(2026, 1, 1).isoformat(),
-        "valid_until": date(2099, 1, 1).isoformat(),
-        "instances": [
-            {
-                "id": kind,
-                "kind": kind,
-                "keys": [
-                    {
-                        "key_id": key.key_id,
-                        "use": "seal",
-                        "suite": key.suite,
-                        "public": key.sealing_key.text(),
-                        "valid_from": "2026-01-01T00:00:00.000Z",
-                    }
-                ],
-            }
-            for kind, key in OPENING.items()
-        ]
-        + [{"id": "audit", "kind": "auditor"}],
-        "parties": [
-            {"id": party, "kind": kind, "instance": kind, "jurisdictions": ["NL"]}
-            | {"status": "suspended" if party == suspended else "sandbox"}
-            | ({"annex": {"contact_suggestions": True}} if kind == "law_enforcement" else {})
-            for kind, parties in _PARTIES.items()
-            for party in parties
-            if party not in left
-        ],
-    }
-    return DirectoryIndex(document, "e" * 64, TREE)
+    instances: list[dict[str, Any]] = [{"id": "audit", "kind": "auditor"}]
+    for kind, key in OPENING.items():
+        stated = {"key_id": key.key_id, "use": "seal", "suite": key.suite, "public": key.sealing_key.text()}
+        instances.append({"id": kind, "kind": kind, "keys": [stated | {"valid_from": "2026-01-01T00:00:00.000Z"}]})
+    parties = [
+        {"id": party, "kind": kind, "instance": kind, "jurisdictions": ["NL"]}
+        | {"status": "suspended" if party == suspended else "sandbox"}
+        | ({"annex": {"contact_suggestions": True}} if kind == "law_enforcement" else {})
+        for kind, parties in _PARTIES.items()
+        for party in parties
+        if party not in left
+    ]
+    valid = {"version": 1, "issued_on": "2026-01-01", "valid_until": "2099-01-01"}
+    return DirectoryIndex(valid | {"instances": instances, "parties": parties}, "e" * 64, TREE)
 
 
 def edge(recipient: str, purpose: str) -> Edge:
-    stated = {
-        "recipient": recipient,
-        "purpose": purpose,
-        "rules": ["sample-rule"],
-        "reason": "hosting_jurisdiction",
-        "basis": [{"instrument": "other", "article": "1", "jurisdiction": "NL"}],
-        "handling": {"tlp": "amber"},
-        "withheld": [],
-        "deadlines": {},
-        "facts": {},
-        "digest": "c" * 64,
-    }
-    return Edge.model_validate(stated)
+    basis = [{"instrument": "other", "article": "1", "jurisdiction": "NL"}]
+    stated = {"recipient": recipient, "purpose": purpose, "rules": ["sample-rule"], "reason": "hosting_jurisdiction"}
+    stated |= {"basis": basis, "handling": {"tlp": "amber"}, "withheld": [], "deadlines": {}, "facts": {}}
+    return Edge.model_validate(stated | {"digest": "c" * 64})
 
 
 def committed() -> dict[str, Any]:

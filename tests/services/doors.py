@@ -18,6 +18,8 @@ from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
+from shared.party.attention import Attention
+from shared.party.recipient.domain import Page
 from shared.party.serving import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
@@ -85,5 +87,29 @@ def asking(party: str, *, role: Role = Role.ANALYST, key: str | None = None) -> 
 
 def as_told(view: Contract) -> dict[str, Any]:
     """A view as a party is told it over HTTP."""
-    told: dict[str, Any] = json.loads(viewed(view).body)
-    return told
+    return json.loads(viewed(view).body)
+
+
+async def paged(items: Any, party: str, state: str) -> list[str]:
+    """The ids of a recipient's items in a state, over all pages of two."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = as_told(await items.page(party, Page(state, cursor, 2)))
+        found += [item.get("notice_id") or item["referral_id"] for item in page["items"]]
+        if (cursor := page["next"]) is None:
+            return found
+
+
+async def attention_list(
+    door: Attention, party: str, kind: str, *, rank_max: int = 1, limit: int = 200
+) -> list[dict[str, Any]]:
+    """All that needs a person of the party, page after page."""
+    who = Identity(party, Role.VIEWER, kind, exercise=True, actor=ACTOR)
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = await door.page(who, cursor, rank_max=rank_max, limit=limit)
+        found += page.model_dump(mode="json", exclude_unset=True)["items"]
+        if (cursor := page.next) is None:
+            return found

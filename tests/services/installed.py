@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 from shared.envelope.keys import OpeningKey, SigningKey
+from tests.architecture.source import ROOT
 
 
 def installation(folder: Path, database_url: str) -> dict[str, Any]:
@@ -28,3 +30,8 @@ def installation(folder: Path, database_url: str) -> dict[str, Any]:
 def paths_of(document: dict[str, Any]) -> set[tuple[str, str]]:
     """(method, path) of every operation in an OpenAPI document."""
     return {(method, path) for path, operations in document["paths"].items() for method in operations}
+
+
+def published_paths(kind: str) -> set[tuple[str, str]]:
+    """Those of the document that is published of this kind of instance."""
+    return paths_of(json.loads((ROOT / f"docs/api/openapi-{kind}.json").read_text(encoding="utf-8")))

@@ -101,8 +101,7 @@ async def _filed(client: httpx.AsyncClient, reference: str) -> dict[str, Any]:
     body = SUBMISSION | {"external_ref": reference}
     answer = await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, role=Role.MACHINE, key=reference))
     assert answer.status_code == 202, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    return answer.json()
 
 
 async def _accepted(client: httpx.AsyncClient, referral_id: UUID) -> None:

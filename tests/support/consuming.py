@@ -112,11 +112,7 @@ class Site:
     def subjects(self, session: Session) -> PartySubjects:
         """The subjects in one transaction; a party is placed where the directory says."""
         return PartySubjects(
-            session,
-            self.instance,
-            self.features(session.driver),
-            is_placed=self._is_placed,
-            now=self.clock.now(),
+            session, self.instance, self.features(session.driver), is_placed=self._is_placed, now=self.clock.now()
         )
 
     def inbound(self, session: Session) -> NotedInbound:

@@ -208,7 +208,7 @@ async def list_deadlines(exchange: Exchange, instance: str) -> list[tuple[object
     """List each deadline without its next firing, which may change at any time."""
     query = """
     SELECT edge_id, party, subject, origin, recipient, purpose, timers, overdue_at
-    FROM deadline ORDER BY edge_id, party
+    FROM deadline WHERE begun_at IS NOT NULL ORDER BY edge_id, party
     """
     return [tuple(row.values()) for row in await read_rows(exchange, instance, query)]
 

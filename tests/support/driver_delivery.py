@@ -54,12 +54,7 @@ WHERE message_id = ANY($1::uuid[])
 
 async def read_rows(exchange: Exchange, instance: str, query: str, *arguments: object) -> Rows:
     """Run one query past every row policy. Only driver modules call this function."""
-    connection = await exchange.admin(instance)
-    try:
-        rows: Rows = await connection.fetch(query, *arguments)
-        return rows
-    finally:
-        await connection.close()
+    return await exchange.rows_past_policies(instance, query, *arguments)
 
 
 async def read_value(exchange: Exchange, instance: str, query: str, *arguments: object) -> Any:
@@ -176,8 +171,7 @@ async def put_streams_back(exchange: Exchange, instance: str, rows: Rows) -> UUI
                 await connection.execute(forget, row["peer"], row["incarnation"], row["lane"], row["last"])
     finally:
         await connection.close()
-    incarnation: UUID = rows[0]["incarnation"]
-    return incarnation
+    return rows[0]["incarnation"]
 
 
 async def list_closed_incarnations(exchange: Exchange, instance: str, to: str) -> set[UUID]:

@@ -106,7 +106,6 @@ class World:
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
         """A referral filed by `origin`, decided, ready to be sent."""
         party = self.documents.directory.party(origin)
-        assert party is not None
         return prepare(submission(**changes), origin=party, documents=self.documents, at=self.at)
 
     def offered(self, recipient: str, **changes: Any) -> Draft:
@@ -120,7 +119,6 @@ class World:
         """
         edge = next(each for each in first.emitted if each.recipient == recipient)
         origin = self.documents.directory.party(first.origin)
-        assert origin is not None
         known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, answered, restored=restored)
         stale = StaleEdge(edge.edge_id, edge.message_id, self.documents.law, self.at, 0, known)
         again = prepare_again(
@@ -200,7 +198,6 @@ class World:
 
     def _sealing_key(self, instance: str, _party: str) -> RecipientKey:
         entry = self.documents.directory.sealing_key(instance, self.at)
-        assert entry is not None
         return RecipientKey(SealingKey(entry.public))
 
 
@@ -230,7 +227,6 @@ def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(min
     Returns the directory that says so.
     """
     old = here.documents.directory.instance_of(party)
-    assert old is not None
     new = f"{old.id}_two"
     here.keys = {**here.keys, new: Keys(SigningKey.generate(), OpeningKey.generate())}
     instance = Instance(id=new, kind=PartyKind(old.kind), keys=here.keys[new].public())
@@ -281,14 +277,9 @@ def decisions(part: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def opened(world: World, draft: Draft) -> dict[str, Any]:
     """The sealed part of a message, as the instance to which it goes opens it."""
-    assert draft.plaintext is not None
-    assert draft.context is not None
     key = world.keys[draft.recipient_instance].opening
     sealer = GroupSealer(key.sealing_key)
-    text = GroupOpener([key]).open(sealer.seal(draft.plaintext, draft.context), sealer.wrap, draft.context)
-    sealed = json.loads(text)
-    assert isinstance(sealed, dict)
-    return sealed
+    return json.loads(GroupOpener([key]).open(sealer.seal(draft.plaintext, draft.context), sealer.wrap, draft.context))
 
 
 def merged(value: Any, changes: Any) -> Any:
@@ -306,6 +297,8 @@ def later(record: Record, delta: timedelta) -> Record:
 #: Values that must be found in no clear part: one for each kind of field that a rule can withhold.
 LOCATION, ELSEWHERE = "https://images.example/gallery/17", "https://pages.example/thread/18"
 ACCOUNT, EXTERNAL_REF, CORRELATION, MD5 = "user-4711@provider-001.example", "ref-2026-0815", "7654321", "0f" * 16
+_ASSESSED = {"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "FR", "assessed_on": "2026-05-03"}
+_ASSESSED |= {"status": "final"}
 SUBMISSION: dict[str, Any] = {
     "external_ref": EXTERNAL_REF,
     "exercise": True,
@@ -316,23 +309,8 @@ SUBMISSION: dict[str, Any] = {
     "items": [
         {
             "locator": {"kind": "url", "value": LOCATION},
-            "hosting": [
-                {
-                    "provider": PROVIDER,
-                    "jurisdiction": "NL",
-                    "method": "stated",
-                    "observed_on": "2026-05-03",
-                }
-            ],
-            "assessments": [
-                {
-                    "scheme": "interpol_baseline",
-                    "value": "baseline",
-                    "jurisdiction": "FR",
-                    "assessed_on": "2026-05-03",
-                    "status": "final",
-                }
-            ],
+            "hosting": [{"provider": PROVIDER, "jurisdiction": "NL", "method": "stated", "observed_on": "2026-05-03"}],
+            "assessments": [_ASSESSED],
             "hashes": {"md5": MD5},
         },
         {"locator": {"kind": "url", "value": ELSEWHERE}},

@@ -124,9 +124,7 @@ def proven(record: bytes, leaf: bytes) -> dict[str, object]:
     return {"key_id": key_id, "signature": told, "size": size, "position": position, "path": path}
 
 
-def content_proof(
-    packed: bytes,
-) -> tuple[list[tuple[str, bytes, bytes, int]], list[tuple[int, int, bytes]]]:
+def content_proof(packed: bytes) -> tuple[list[tuple[str, bytes, bytes, int]], list[tuple[int, int, bytes]]]:
     """The groups (key id, signature, seed, size), and for each message its group, position and digest."""
     groups, at = [], 3
     for _ in range(unpack_from(">BH", packed)[1]):

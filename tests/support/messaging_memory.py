@@ -29,10 +29,7 @@ from shared.messaging.streams import (
 )
 
 Table = dict[Any, Any]
-MESSAGING = (
-    *("outgoing", "known", "segments", "incoming", "exceptions", "open_outcomes"),
-    *("resync", "lines"),
-)
+MESSAGING = (*("outgoing", "known", "segments", "incoming", "exceptions", "open_outcomes"), *("resync", "lines"))
 _MISSING = object()
 
 

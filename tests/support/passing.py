@@ -26,8 +26,6 @@ def offered_to(here: World, agency: str) -> Received:
 
 def passable(here: World, offered: Received) -> Passable:
     """What the agency can pass on of it, once it has taken it up."""
-    assert offered.carried is not None
-    assert offered.spelt is not None
     decision = json.loads(offered.carried.decision.model_dump_json())
     history = [PassedAct(number=1, answer=AnswerState.ACCEPTED, at=here.at)]
     return Passable(uuid4(), decision, offered.carried.salt, offered.spelt, 1, history)

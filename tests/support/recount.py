@@ -58,12 +58,7 @@ class Recount:
             else:
                 edges[recipient, purpose] = rules
         disposition, work_reason = self.disposition(facts, status, edges, not_sent)
-        return {
-            "disposition": disposition,
-            "work_reason": work_reason,
-            "edges": edges,
-            "not_sent": not_sent,
-        }
+        return {"disposition": disposition, "work_reason": work_reason, "edges": edges, "not_sent": not_sent}
 
     def facts(self, origin: str, referral: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         seen = referral["observed_at"][:10]

@@ -210,17 +210,14 @@ class Exchange:
 
     async def admin(self, service: str) -> asyncpg.Connection:
         """A connection to the service's database that no policy binds."""
-        url = self.stack.postgres.admin_url.rpartition("/")[0]
-        return await asyncpg.connect(f"{url}/causeway_{service}")
+        return await asyncpg.connect(self._admin_url(service))
+
+    def _admin_url(self, service: str) -> str:
+        return f"{self.stack.postgres.admin_url.rpartition('/')[0]}/causeway_{service}"
 
     async def rows_past_policies(self, service: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows of the service's database that no policy binds."""
-        admin = await self.admin(service)
-        try:
-            rows: list[asyncpg.Record] = await admin.fetch(query, *arguments)
-            return rows
-        finally:
-            await admin.close()
+        return await rows_of(self._admin_url(service), query, *arguments)
 
     @property
     def senders(self) -> list[str]:
@@ -386,8 +383,7 @@ async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]
     """One query over a connection of its own."""
     connection = await asyncpg.connect(url)
     try:
-        rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
-        return rows
+        return await connection.fetch(query, *arguments)
     finally:
         await connection.close()
 

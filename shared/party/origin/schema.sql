@@ -123,7 +123,8 @@ CREATE TABLE referral_revision (
 ) WITH (toast_tuple_target = 512);
 ALTER TABLE referral_revision ALTER COLUMN content SET STORAGE EXTERNAL;
 
--- The first edge of a subject and recipient is also the row of their track (shared/runtime/delivery/tracks.sql).
+-- The first edge of a subject and recipient is also the row of their track (shared/runtime/delivery/tracks.sql). Each
+-- edge is the row of its deadline (shared/runtime/timers/schema.sql).
 CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
     -- The message that carries it. None while it waits or is planned; none of a case that one agency has passed on to
@@ -203,11 +204,18 @@ CREATE TABLE edge (
     CONSTRAINT edge_waiting CHECK ((state IN ('waiting', 'planned')) <= (message_id IS NULL)),
     CONSTRAINT edge_referred CHECK ((state = 'referred') <= (message_id IS NULL)),
     CONSTRAINT edge_planned CHECK ((state = 'planned') <= (window_ends IS NOT NULL AND issue_at IS NOT NULL))
-) INHERITS (track);
+) INHERITS (track, deadline);
 ALTER TABLE edge ALTER peer SET DEFAULT '', ALTER side SET DEFAULT 2,
     ALTER track SET DEFAULT '00000000-0000-0000-0000-000000000000';
 CREATE INDEX edge_track ON edge (peer, side, track);
 CREATE INDEX edge_subject ON edge (subject) WHERE subject IS NOT NULL;
+CREATE INDEX edge_known ON edge (known_as, party) WHERE known_as IS NOT NULL;
+CREATE INDEX edge_due ON edge (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX edge_overdue ON edge (party, overdue_at, edge_id)
+    WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+CREATE INDEX edge_ending ON edge (party, overdue_at, edge_id)
+    WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+CREATE INDEX edge_aside ON edge (edge_id) WHERE aside IS NOT NULL;
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
 -- What moves with its recipient: all else stays where it lies.

@@ -57,7 +57,7 @@ CREATE TABLE received (
 CREATE UNIQUE INDEX received_track ON received (peer, side, track);
 -- The deadline of its edge, as shared/runtime/timers/schema.sql finds it.
 CREATE INDEX received_deadline ON received (edge_id, party);
-CREATE INDEX received_told ON received (told_by, party) WHERE told_by IS NOT NULL;
+CREATE INDEX received_known ON received (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX received_due ON received (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');

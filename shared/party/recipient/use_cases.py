@@ -126,12 +126,8 @@ async def receive(
         except Refused as error:
             refusals[message.message_id] = error.code
             continue
-        if message.again is not None:
-            if item == now.get(key):
-                continue  # its party has done more here than elsewhere, or has it from there already
-            came.resumed.add(key)
-        if isinstance(message.clear, ItemsCheckedClear | OnTransfer):
-            came.heard.add(key)
+        if message.again is not None and item == now.get(key):
+            continue  # its party has done more here than elsewhere, or has it from there already
         taken.append(message)
         amends = came.sort_in(message, now.get(key), item)
         row = (recipient.amending if amends else recipient.arriving)[message.message]
@@ -165,6 +161,10 @@ class _Came:
     def sort_in(self, message: Received, known: Item | None, item: Item) -> bool:
         """Note what the message makes of an item, as it was `known` before; whether it amends that."""
         key = _key(message)
+        if message.again is not None:
+            self.resumed.add(key)
+        if isinstance(message.clear, ItemsCheckedClear | OnTransfer):
+            self.heard.add(key)
         if known is None:
             self.new.append(message)
         elif item.purposes.keys() != known.purposes.keys():

@@ -1,19 +1,20 @@
 -- Deadlines: an edge as one of its parties knows it, the steps that both parties know, and what follows from these and
 -- the published law. Timers and times can be emptied and counted again. A person who can write this table can keep a
 -- party from hearing that something is due, and can end a preservation early or late. Records and answers stay visible.
--- `received` inherits these columns: of the edge in its row, a recipient's deadline is that row. An edge of a party is in
--- one of the tables. `told_by` is null in rows without a deadline.
+-- `edge` and `received` inherit these columns: the deadline of an edge that has a row there is that row. An edge of a
+-- party is in one of the tables. `begun_at` is null in rows without a deadline.
 
 CREATE TABLE deadline (
     edge_id uuid NOT NULL,
     party text NOT NULL,
-    -- The id by which this party knows the subject, and the id that messages carry. They differ for notices at the origin.
-    subject uuid NOT NULL,
-    told_by uuid,
+    -- The id that messages carry, and the one by which this party knows the subject if it is another: of a notice, at
+    -- its origin, the referral's.
+    subject uuid,
+    known_as uuid,
     origin text,
     recipient text,
     purpose text NOT NULL,
-    rules text[],
+    clock_rules text[],
     -- Set for preservations only: the legal instrument, and the clock event of the request. Both are empty otherwise.
     instrument text NOT NULL DEFAULT '',
     begins text NOT NULL DEFAULT '',
@@ -32,20 +33,19 @@ CREATE TABLE deadline (
     aside text,
     PRIMARY KEY (edge_id, party)
 );
-CREATE INDEX deadline_told ON deadline (told_by, party);
+CREATE INDEX deadline_subject ON deadline (subject, party);
+CREATE INDEX deadline_known ON deadline (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX deadline_due ON deadline (due_at) WHERE due_at IS NOT NULL;
 -- A row is in one of the two: whether it has a timer that can become overdue, or only ends of preservations.
 CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX deadline_ending ON deadline (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
--- Most subjects have the same id in messages.
-CREATE INDEX deadline_subject ON deadline (subject, party) WHERE subject <> told_by;
 CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
 -- A deadline belongs to a subject of any resource: every act that the role may do sees it and adds its step. Only
 -- the owner removes one: retention.
-SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE (told_by, origin, recipient, rules, acknowledge_h, act_h, begun_at,
-    steps, timers, due_at, overdue_at, aside)', 'deadline');
+SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE (subject, known_as, origin, recipient, clock_rules, acknowledge_h,
+    act_h, begun_at, steps, timers, due_at, overdue_at, aside)', 'deadline');
 SELECT pg_temp.isolate('deadline', NULL,
     added => 'submit release amend reroute apply', changed => 'acts', removed => 'apply');

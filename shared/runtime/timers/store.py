@@ -13,47 +13,53 @@ from pydantic_core import to_json
 
 from shared.exchange.clocks import Clocked
 from shared.exchange.timers import AT_ONCE, Deadline, to_microseconds, to_time
-from shared.runtime.database.columns import Bound, Columns, Statement, insert, join, pairs
+from shared.runtime.database.columns import Bound, Columns, Statement, insert, join
 from shared.runtime.database.transactions import gather_part, take_parts
 from shared.vocabulary.law import ClockConsequence
 
+#: The columns of a deadline in a row of an edge: those that an edge does not have itself.
+OF_EDGE: Final = {
+    "subject": "uuid",
+    "known_as": "uuid",
+    "origin": "text",
+    "clock_rules": "text[]",
+    "acknowledge_h": "integer",
+    "act_h": "integer",
+    "begun_at": "timestamptz",
+    "steps": "jsonb",
+    "timers": "jsonb",
+    "due_at": "timestamptz",
+    "overdue_at": "timestamptz",
+    "aside": "text",
+}
+_NO_DEADLINE: Final = tuple("[]" if name == "steps" else None for name in OF_EDGE)
 #: The columns of a new row.
-DEADLINE: Final = Columns.of(
-    Clocked, steps="jsonb", timers="jsonb", due_at="timestamptz", overdue_at="timestamptz", aside="text"
-)
+_DEADLINE: Final = Columns.of(Clocked, without=("told_by", "rules"), **OF_EDGE)
 #: Rows whose steps were counted, for an update of `row` that joins them. A row that was not counted stays as it is.
-COUNTED: Final = Columns[Deadline](
-    {
-        "edge_id": "uuid",
-        "party": "text",
-        "steps": "jsonb",
-        "timers": "jsonb",
-        "due_at": "timestamptz",
-        "overdue_at": "timestamptz",
-        "aside": "text",
-    }
-)
+_OF_COUNT: Final = ("steps", "timers", "due_at", "overdue_at", "aside")
+COUNTED: Final = Columns[Deadline]({"edge_id": "uuid", "party": "text"} | {name: OF_EDGE[name] for name in _OF_COUNT})
 SET_COUNTED: Final = ", ".join(
-    f"{name} = CASE WHEN counted.edge_id IS NULL THEN {{row}}.{name} ELSE counted.{name}{cast} END"
-    for name, cast in [("steps", "::jsonb"), ("timers", "::jsonb"), ("due_at", ""), ("overdue_at", ""), ("aside", "")]
+    f"{name} = CASE WHEN counted.edge_id IS NULL THEN {{row}}.{name} ELSE counted.{name}::{OF_EDGE[name]} END"
+    for name in _OF_COUNT
 )
-_EDGE_FIELDS: Final = tuple(field.name for field in fields(Clocked))
+_EDGE_FIELDS: Final = frozenset(field.name for field in fields(Clocked)) - {"subject", "told_by", "rules"}
 #: A row that another table has, and that has no deadline, gets this one.
 _BEGIN_THERE: Final = Statement(
     """
-UPDATE deadline AS d SET told_by = rows.told_by, origin = rows.origin, recipient = rows.recipient,
-    rules = string_to_array(rows.rules, chr(31)), acknowledge_h = rows.acknowledge_h, act_h = rows.act_h,
-    begun_at = rows.begun_at, steps = rows.steps::jsonb, timers = rows.timers::jsonb, due_at = rows.due_at,
+UPDATE deadline AS d SET subject = rows.subject, known_as = rows.known_as, origin = rows.origin,
+    recipient = rows.recipient, clock_rules = string_to_array(rows.clock_rules, chr(31)),
+    acknowledge_h = rows.acknowledge_h, act_h = rows.act_h, begun_at = rows.begun_at, steps = rows.steps::jsonb,
+    timers = rows.timers::jsonb, due_at = rows.due_at,
     overdue_at = rows.overdue_at, aside = rows.aside
 FROM {rows} WHERE d.edge_id = ANY({edge_ids}) AND (d.edge_id, d.party) = (rows.edge_id, rows.party)
-  AND d.told_by IS NULL
+  AND d.begun_at IS NULL
 """,
-    rows=DEADLINE,
+    rows=_DEADLINE,
     edge_ids="uuid[]",
 )
 _BEGIN: Final = insert(
     "deadline",
-    DEADLINE,
+    _DEADLINE,
     end="""WHERE NOT EXISTS (
     SELECT FROM deadline AS d WHERE (d.edge_id, d.party) = (rows.edge_id, rows.party) OFFSET 0
 ) ON CONFLICT DO NOTHING""",
@@ -62,14 +68,15 @@ _BEGIN: Final = insert(
 _LOCK_NAMED: Final = """
 SELECT d.* FROM deadline AS d
 JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (told_by, party, counterpart)
-  ON d.told_by = k.told_by AND d.party = k.party AND k.counterpart IN (d.origin, d.recipient)
-WHERE d.told_by = ANY($1::uuid[]) ORDER BY d.told_by, d.party, d.edge_id FOR UPDATE OF d
+  ON d.subject = k.told_by AND d.party = k.party AND k.counterpart IN (d.origin, d.recipient)
+WHERE d.subject = ANY($1::uuid[]) AND d.begun_at IS NOT NULL ORDER BY d.subject, d.party, d.edge_id FOR UPDATE OF d
 """
+# Locked in the order of the statement before. Ordered by a column, the rows may be read along its index.
 _LOCK_EDGES: Final = """
-SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) AND d.told_by IS NOT NULL
-ORDER BY d.told_by, d.party, d.edge_id FOR UPDATE
+SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) AND d.begun_at IS NOT NULL
+ORDER BY coalesce(d.subject, d.edge_id), d.party, d.edge_id FOR UPDATE
 """
-_READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1 AND told_by IS NOT NULL"
+_READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1 AND begun_at IS NOT NULL"
 # Row-level security lets an index find the rows by CASE; with COALESCE the statement would read all rows.
 _TAKE_DUE: Final = """
 SELECT d.* FROM deadline AS d
@@ -85,7 +92,7 @@ WHERE d.edge_id = ANY({{edge_ids}}) AND d.edge_id = counted.edge_id AND d.party 
     edge_ids="uuid[]",
 )
 _SET_ASIDE: Final = "UPDATE deadline SET due_at = $3, aside = $4 WHERE edge_id = $1 AND party = $2"
-_COUNT_ALL_AGAIN: Final = "UPDATE deadline SET due_at = '-infinity' WHERE told_by IS NOT NULL"
+_COUNT_ALL_AGAIN: Final = "UPDATE deadline SET due_at = '-infinity' WHERE begun_at IS NOT NULL"
 _COUNT_ASIDE: Final = """
 SELECT count(*) AS count, count(*) FILTER (WHERE due_at > $1) AS ahead FROM deadline WHERE aside IS NOT NULL
 """
@@ -97,8 +104,9 @@ UPDATE deadline AS d SET due_at = '-infinity' FROM ahead WHERE d.edge_id = ahead
 # The end of a preservation is not overdue. In the array of a timer, 0 is the due time and 5 the consequence.
 _CAN_BE_OVERDUE: Final = f"""jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "{ClockConsequence.ERASE.value}")')"""
 _DUE_WHERE: Final = """(
-    SELECT edge_id, party, subject, origin, recipient, purpose, timers->0 AS first, overdue_at FROM deadline
-    WHERE party = $1 AND overdue_at IS NOT NULL AND {} AND (overdue_at, edge_id) > ($2, $3)
+    SELECT edge_id, party, coalesce(known_as, subject) AS subject, origin, recipient, purpose, timers->0 AS first,
+           overdue_at
+    FROM deadline WHERE party = $1 AND overdue_at IS NOT NULL AND {} AND (overdue_at, edge_id) > ($2, $3)
     ORDER BY overdue_at, edge_id LIMIT $4
 )"""
 _DUE: Final = f"""
@@ -107,13 +115,14 @@ ORDER BY overdue_at, edge_id LIMIT $4
 """
 _DUE_OF_SUBJECT: Final = """
 SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
-WHERE party = $1 AND told_by = $2 AND subject = $2 AND overdue_at IS NOT NULL
+WHERE party = $1 AND subject = $2 AND known_as IS NULL AND overdue_at IS NOT NULL
 UNION ALL
-SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
-WHERE party = $1 AND subject = $2 AND subject <> told_by AND overdue_at IS NOT NULL
+SELECT edge_id, party, known_as, origin, recipient, purpose, timers FROM deadline
+WHERE party = $1 AND known_as = $2 AND overdue_at IS NOT NULL
 """
 _OVERDUE: Final = f"""
-SELECT edge_id, party, subject, origin, recipient, purpose, begins, timers, overdue_at FROM deadline
+SELECT edge_id, party, coalesce(known_as, subject) AS subject, origin, recipient, purpose, begins, timers, overdue_at
+FROM deadline
 WHERE party = $1 AND overdue_at IS NOT NULL AND {_CAN_BE_OVERDUE} AND (overdue_at, edge_id) > ($2, $3)
   AND overdue_at <= $4 AND jsonb_path_exists(
       timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', jsonb_build_object('end', $5::text, 'now', $6::bigint)
@@ -162,20 +171,21 @@ class OpenTimer:
 _BEFORE_ALL: Final = DueAfter(AT_ONCE, UUID(int=0))
 
 
-def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
-    """Bind new rows."""
-    return DEADLINE.rows([each.edge for each in rows], **_counted(rows))
+def columns_of_edge(rows: Sequence[Deadline | None]) -> dict[str, Sequence[Any]]:
+    """Return the columns `OF_EDGE` of new rows. None: the row has no deadline."""
+    columns = [_NO_DEADLINE if each is None else _columns(each) for each in rows]
+    return dict(zip(OF_EDGE, zip(*columns, strict=True) if columns else [()] * len(OF_EDGE), strict=True))
 
 
 def bind_counted(rows: Sequence[Deadline]) -> Bound[Deadline]:
     """Bind counted rows."""
-    edge_ids, parties = pairs([(each.edge.edge_id, each.edge.party) for each in rows])
-    return COUNTED.rows(rows, edge_id=edge_ids, party=parties, **_counted(rows))
+    columns = zip(*[(each.edge.edge_id, each.edge.party, *_counted(each)) for each in rows], strict=True)
+    return Bound(COUNTED, list(map(list, columns)) if rows else [[]] * len(COUNTED.sql_types))
 
 
 def gather_rows(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
     """Have rows added with the next statement of the last step. A row that exists stays as it is."""
-    bound = bind_rows(rows)
+    bound = _DEADLINE.rows([each.edge for each in rows], **columns_of_edge(rows))
     gather_part(driver, _BEGIN_THERE.part(rows=bound, edge_ids=[each.edge.edge_id for each in rows]))
     gather_part(driver, _BEGIN.part(rows=bound))
 
@@ -261,10 +271,10 @@ def first_timer(row: Mapping[str, Any], entry: Sequence[Any]) -> OpenTimer:
 
 def to_row(row: asyncpg.Record) -> Deadline:
     """Return a stored row."""
-    edge = {name: row[name] for name in _EDGE_FIELDS} | {"rules": tuple(row["rules"])}
-    timers = row["timers"]
+    edge, timers = {name: row[name] for name in _EDGE_FIELDS}, row["timers"]
+    subject = row["known_as"] or row["subject"]
     return Deadline(
-        Clocked(**edge),
+        Clocked(**edge, subject=subject, told_by=row["subject"], rules=tuple(row["clock_rules"])),
         tuple(map(tuple, row["steps"])),
         None if timers is None else tuple(map(tuple, timers)),
         row["due_at"],
@@ -273,19 +283,16 @@ def to_row(row: asyncpg.Record) -> Deadline:
     )
 
 
-def spell(row: Deadline) -> tuple[str, str | None]:
-    """Return steps and timers as their columns hold them."""
-    return to_json(row.steps).decode(), None if row.timers is None else to_json(row.timers).decode()
+def _columns(row: Deadline) -> tuple[Any, ...]:
+    edge = row.edge
+    known_as = None if edge.subject == edge.told_by else edge.subject
+    terms = edge.rules, edge.acknowledge_h, edge.act_h
+    return edge.told_by, known_as, edge.origin, *terms, edge.begun_at, *_counted(row)
 
 
-def _counted(rows: Sequence[Deadline]) -> dict[str, Sequence[Any]]:
-    return {
-        "steps": [spell(each)[0] for each in rows],
-        "timers": [spell(each)[1] for each in rows],
-        "due_at": [each.due_at for each in rows],
-        "overdue_at": [each.overdue_at for each in rows],
-        "aside": [each.aside for each in rows],
-    }
+def _counted(row: Deadline) -> tuple[Any, ...]:
+    timers = None if row.timers is None else to_json(row.timers).decode()
+    return to_json(row.steps).decode(), timers, row.due_at, row.overdue_at, row.aside
 
 
 def _open_timer(row: Mapping[str, Any], entry: Sequence[Any], place: DueAfter | None = None) -> OpenTimer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.line import Line, tests_of
+from tests.acceptance.line import line, tests_of
 
 _CLOCK = "tests/failures/test_clock_and_feed.py"
 _BUDGETS = "tests/failures/test_budgets.py"
@@ -32,61 +32,53 @@ _SPANS = "tests/shared/runtime/watch/test_telemetry.py"
 _TELEMETRY = "tests/journeys/test_telemetry.py"
 
 FAULTS_AND_BOUNDS = (
-    Line(
+    line(
         "2,500 referrals, each process and the broker killed with 200 messages or more unacknowledged: nothing lost, "
         "nothing done twice, accounts even",
         tests_of(_KILLS, "test_killing_each_process_and_the_broker_loses_nothing_and_does_nothing_twice"),
     ),
-    Line(
+    line(
         "Without the state of streams and tracks messages come to their handler twice; with a relay that forgets "
         "before the broker has answered there are losses",
-        tests_of(_KILLS, "test_without_the_state_of_streams_and_tracks_messages_are_applied_twice")
-        + tests_of(_OUTAGE, "test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held"),
+        tests_of(_KILLS, "test_without_the_state_of_streams_and_tracks_messages_are_applied_twice"),
+        tests_of(_OUTAGE, "test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held"),
     ),
-    Line(
+    line(
         "The broker's disk gone in mid-flow: whatever was not acknowledged is appended again, nothing is lost or done "
         "twice, and audit has all of it in the end",
         tests_of(_OUTAGE, "test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_what_it_never_saw"),
     ),
-    Line(
+    line(
         "Without a broker every referral is accepted at once, by the same process, and delivered later; what is "
         "started without one delivers once there is one",
-        tests_of(
-            _OUTAGE,
-            "test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later",
-            "test_what_is_started_without_a_broker_accepts_at_once_and_delivers_once_there_is_one",
-        ),
+        f"{_OUTAGE}::test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later",
+        f"{_OUTAGE}::test_what_is_started_without_a_broker_accepts_at_once_and_delivers_once_there_is_one",
     ),
-    Line(
+    line(
         "Topics of offers, acknowledgements and facts lose their end, lose it and grow again before anybody looks, and "
         "lose what nobody had read: all is sent again, to audit too, and nothing is lost or done twice",
         tests_of(_LOST, "test_what_topics_lose_is_sent_again_and_named_by_place_and_id"),
     ),
-    Line(
+    line(
         "An origin's clock 6 minutes off either way, or its feed of documents cut while a policy changes: edges wait, "
         "it says so, it mends by itself, and no edge is decided more than four times. An outage of an hour decides "
         "nothing again, and with a change of policy each edge once",
-        (
-            _CLOCK,
-            *tests_of(
-                "tests/services/hotline/test_deciding_again.py",
-                "test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_then_a_person_looks",
-                "test_an_outage_of_an_hour_decides_nothing_again",
-                "test_where_the_policy_changes_meanwhile_each_edge_is_decided_once_more",
-            ),
+        _CLOCK,
+        tests_of(
+            "tests/services/hotline/test_deciding_again.py",
+            "test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_then_a_person_looks",
+            "test_an_outage_of_an_hour_decides_nothing_again",
+            "test_where_the_policy_changes_meanwhile_each_edge_is_decided_once_more",
         ),
     ),
-    Line(
+    line(
         "A topic that cannot be written, a recipient that is down, poison in an inbox: each is that one's matter; "
         "nothing is appended twice, the junk is few rows, and all is delivered in the end",
-        tests_of(
-            _OTHERS,
-            "test_a_topic_that_cannot_be_written_holds_up_no_other_and_nothing_is_appended_twice",
-            "test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_message_once",
-            "test_poison_in_an_inbox_holds_up_nobody_honest_and_leaves_few_rows",
-        ),
+        f"{_OTHERS}::test_a_topic_that_cannot_be_written_holds_up_no_other_and_nothing_is_appended_twice",
+        f"{_OTHERS}::test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_message_once",
+        f"{_OTHERS}::test_poison_in_an_inbox_holds_up_nobody_honest_and_leaves_few_rows",
     ),
-    Line(
+    line(
         "A topic that audit may not read is named, what goes elsewhere is audited meanwhile, the rest once it may, and "
         "a topic that is made anew; each is to take 10 s at most",
         tests_of(
@@ -94,228 +86,191 @@ FAULTS_AND_BOUNDS = (
             "test_what_audit_may_not_read_is_named_the_rest_is_audited_and_so_is_a_topic_that_is_made_meanwhile",
         ),
     ),
-    Line(
+    line(
         "Whoever may only count can stop neither the relay nor audit's reader; another process takes over from one "
         "that ends, or renews its lease no more",
-        ("tests/shared/runtime/instance/test_relay_lease.py", "tests/services/audit/test_one_reader.py"),
+        "tests/shared/runtime/instance/test_relay_lease.py",
+        "tests/services/audit/test_one_reader.py",
     ),
-    Line(
+    line(
         "Audit reads each topic by itself: one that it may not read, one whose records retention took, one that lost "
         "its end, grew again or was made again is named, each loss is an entry, and the others are read on. Without "
         "the last record's digest a tail that has grown again is missed",
-        ("tests/services/audit/test_losses.py", "tests/services/audit/test_one_reader.py"),
+        "tests/services/audit/test_losses.py",
+        "tests/services/audit/test_one_reader.py",
     ),
-    Line(
+    line(
         "2,000 records that are nobody's are at audit an entry and a row for each topic, reason and day, honest ones "
         "between them an entry each; reconciling finds every place, and a batch whose answer was lost is counted once. "
         "Without folding each is an entry",
-        ("tests/services/audit/test_junk_folded.py",),
+        "tests/services/audit/test_junk_folded.py",
     ),
-    Line(
+    line(
         "A record that no topic takes is refused and the log goes on; a topic that cannot be written holds up no "
         "other. A send is two statements, a consumed batch two statements and one row, and each look finds its rows by "
         "an index, however much is kept for a recipient that is down",
-        tests_of(
-            _STREAM_LOG,
-            "test_a_record_above_every_bound_is_refused_and_the_log_goes_on",
-            "test_a_topic_that_is_too_small_or_missing_holds_up_no_other",
-        )
-        + tests_of(
-            _STORE,
-            "test_a_send_is_two_statements_and_two_rows_a_stream",
-            "test_a_consumed_batch_is_two_statements_and_one_row",
-            "test_statements_find_their_rows_by_an_index",
-        ),
+        f"{_STREAM_LOG}::test_a_record_above_every_bound_is_refused_and_the_log_goes_on",
+        f"{_STREAM_LOG}::test_a_topic_that_is_too_small_or_missing_holds_up_no_other",
+        f"{_STORE}::test_a_send_is_two_statements_and_two_rows_a_stream",
+        f"{_STORE}::test_a_consumed_batch_is_two_statements_and_one_row",
+        f"{_STORE}::test_statements_find_their_rows_by_an_index",
     ),
-    Line(
+    line(
         "Audit's, an agency's and an origin's database restored from a dump, one after the other, with a sixtieth of "
         "each pause: what was forgotten comes back without a verb, or is named",
-        tests_of(
-            "tests/failures/test_restores.py", "test_what_a_restored_database_has_forgotten_comes_back_or_is_named"
-        ),
+        "tests/failures/test_restores.py::test_what_a_restored_database_has_forgotten_comes_back_or_is_named",
     ),
-    Line(
+    line(
         "What is past its period ends, by a policy that has every table once, and nothing that is open or held",
-        (
-            "tests/services/retention/test_retention.py",
-            "tests/services/retention/test_retention_clocks.py",
-        ),
+        "tests/services/retention/test_retention.py",
+        "tests/services/retention/test_retention_clocks.py",
     ),
-    Line(
+    line(
         "At 100,000 rows no look reads more than it shows, and a month's end reads that month; "
         "the first release's list is found. A day that was sealed is not read again",
-        ("tests/services/size/test_flat.py", "tests/deploy/accounting/test_sealed.py"),
+        "tests/services/size/test_flat.py",
+        "tests/deploy/accounting/test_sealed.py",
     ),
-    Line(
+    line(
         "A poller misses none of 100 referrals that arrive late, after one that was filed after them",
         tests_of(_OTHERS, "test_a_poller_misses_none_of_a_hundred_that_arrive_late"),
     ),
-    Line(
+    line(
         "PostgreSQL away in mid-flow: readiness names it, nothing is lost, no process ends, all goes on by itself",
         tests_of(_OTHERS, "test_a_database_that_goes_away_is_named_loses_nothing_and_all_goes_on_when_it_is_back"),
     ),
-    Line(
+    line(
         "What a power failure would cost is named before it does: PostgreSQL's settings as each service has them, and "
         "topics whose records are in one place",
-        ("tests/deploy/operator/test_durability.py",),
+        "tests/deploy/operator/test_durability.py",
     ),
-    Line(
+    line(
         "A sender whose numbers went back, or whose party moved to another instance, loses nothing: its streams go on "
         "in a new incarnation",
-        (
-            "tests/journeys/test_restored.py",
-            "tests/shared/exchange/test_moved.py",
-            "tests/shared/messaging/test_sending.py",
-        ),
+        "tests/journeys/test_restored.py",
+        "tests/shared/exchange/test_moved.py",
+        "tests/shared/messaging/test_sending.py",
     ),
-    Line(
+    line(
         "A sender writes the newest version that its recipient reads. If there is none, the edge waits at the origin "
         "and is sent after the recipient's next announcement. A recipient defers an unknown version, message, code or "
         "edition",
-        (
-            "tests/shared/exchange/test_versions.py",
-            "tests/shared/exchange/test_reads.py",
-            "tests/shared/exchange/test_editions.py",
-            "tests/shared/runtime/delivery/test_inbound.py",
-            "tests/services/hotline/test_edges_wait.py",
-        ),
+        "tests/shared/exchange/test_versions.py",
+        "tests/shared/exchange/test_reads.py",
+        "tests/shared/exchange/test_editions.py",
+        "tests/shared/runtime/delivery/test_inbound.py",
+        "tests/services/hotline/test_edges_wait.py",
     ),
-    Line(
+    line(
         "The database's disk full: 503, no half of anything kept, and all well again when there is room",
         tests_of(_DISK, "test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from"),
     ),
-    Line(
+    line(
         "Every row of the table of hostile records, in one consumed batch with good ones: its outcome as specified, "
         "the good ones applied once, nothing published to a stranger's topic, no memory growth",
-        (_HOSTILE,),
+        _HOSTILE,
     ),
-    Line(
+    line(
         "The stream protocol keeps every promise under random faults, over PostgreSQL too; each rule that is taken "
         "away shows, and a seed runs again bit for bit",
-        (
-            f"{_SIMULATION}/test_streams.py",
-            f"{_SIMULATION}/test_directed.py",
-            f"{_SIMULATION}/test_sql.py",
-        ),
+        f"{_SIMULATION}/test_streams.py",
+        f"{_SIMULATION}/test_directed.py",
+        f"{_SIMULATION}/test_sql.py",
     ),
-    Line(
+    line(
         "No encoding carries more than it is charged: every context of the model obeys Kraft's inequality, as do all "
         "records of a small sort, each text is read again from a word as long as its charge, the same on every Python; "
         "random bytes in over 60 encodings, and by over 60 ways a record as a whole can speak; with a cost lowered, or "
         "a choice or a stage left out, each is missed",
-        (_REPORT, _CHARGE, _BUDGET),
+        _REPORT,
+        _CHARGE,
+        _BUDGET,
     ),
-    Line(
+    line(
         "A report over its budget waits sealed, is released by a second person and reaches its recipients whole and "
         "receipted; who filed it is refused; dropped or expired it is erased and the fact kept; above the ceiling "
         "nothing is written; a recipient takes it from two alone",
-        (*tests_of(_STORIES, "test_what_is_over_its_budget_is_released_by_a_second_person_and_arrives_whole"), _SECOND),
+        tests_of(_STORIES, "test_what_is_over_its_budget_is_released_by_a_second_person_and_arrives_whole"),
+        _SECOND,
     ),
-    Line(
+    line(
         "A party's day has its budget over two processes, which is used up and never exceeded: two purses, of declared "
         "size; p0 beyond it is at the second person at once; without the bound it has no end",
-        (_DAY,),
+        _DAY,
     ),
-    Line(
+    line(
         "Over HTTP, read back at the recipient: 320 bytes a field, 1,536 a record without hashes, 4,096 in all; with "
         "the guard off at one end refused at the other, off at both the bars are missed; another spelling is refused",
-        tests_of(
-            _CAPACITY,
-            "test_the_fullest_record_is_read_whole_at_its_recipient_and_carries_no_more_than_its_budget",
-            "test_no_field_carries_more_than_its_budget",
-            "test_without_the_budget_at_either_end_it_would_carry_more",
-            "test_a_record_that_is_not_its_own_canonical_form_is_refused_by_its_recipient",
-        ),
+        f"{_CAPACITY}::test_the_fullest_record_is_read_whole_at_its_recipient_and_carries_no_more_than_its_budget",
+        f"{_CAPACITY}::test_no_field_carries_more_than_its_budget",
+        f"{_CAPACITY}::test_without_the_budget_at_either_end_it_would_carry_more",
+        f"{_CAPACITY}::test_a_record_that_is_not_its_own_canonical_form_is_refused_by_its_recipient",
     ),
-    Line(
+    line(
         "A picture in a path, seven kilobytes in names of parameters and a picture in labels: refused or cut to codes, "
         "and in no row, file or log of changes; the search finds what is written",
-        tests_of(
-            _CAPACITY,
-            "test_what_once_came_out_at_the_recipient_is_refused_or_cut_to_codes_and_never_written",
-            "test_the_same_search_finds_what_is_written",
-        ),
+        f"{_CAPACITY}::test_what_once_came_out_at_the_recipient_is_refused_or_cut_to_codes_and_never_written",
+        f"{_CAPACITY}::test_the_same_search_finds_what_is_written",
     ),
-    Line(
+    line(
         "Clear parts, facts and what audit keeps of them are the same of referrals that differ in all but their codes; "
         "of a refusal they say code and field",
-        tests_of(
-            _CAPACITY,
-            "test_clear_parts_and_facts_say_codes_and_ids_and_nothing_that_a_sender_could_choose_beyond",
-            "test_of_a_refusal_audit_is_told_the_code_and_the_field",
-        ),
+        f"{_CAPACITY}::test_clear_parts_and_facts_say_codes_and_ids_and_nothing_that_a_sender_could_choose_beyond",
+        f"{_CAPACITY}::test_of_a_refusal_audit_is_told_the_code_and_the_field",
     ),
-    Line(
+    line(
         "500 refused checks, a day that is filled, dearer items, long fields, a file's first bytes, an urgent report "
         "that waits: each alarmed once a party and day, over processes and restarts, by an opaque name and no value",
-        (
-            "tests/shared/party/test_alarms.py",
-            "tests/services/hotline/test_party_alarms.py",
-        ),
+        "tests/shared/party/test_alarms.py",
+        "tests/services/hotline/test_party_alarms.py",
     ),
-    Line("No code opens a location that was reported; a watch sees one that would", (_OPENS,)),
-    Line(
+    line("No code opens a location that was reported; a watch sees one that would", _OPENS),
+    line(
         "A party 20 times over its budget is told to wait, the others are served, and memory stays where it was",
         tests_of(_BUDGETS, "test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served"),
     ),
-    Line(
+    line(
         "The dearest bodies of one party, and heavy ones that are refused, hold up neither the others nor who watches; "
         "memory stays",
-        ("tests/failures/test_exhaustion.py",),
+        "tests/failures/test_exhaustion.py",
     ),
-    Line(
+    line(
         "Who counts can neither take the relay's lease nor keep others from it; every role enters its own database and "
         "no other; whoever is served elsewhere by now opens nothing, and the role is checked before a stored answer is "
         "given",
-        (
-            *tests_of(_LEASE, "test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it"),
-            "tests/deploy/devstack/test_stack.py",
-            *tests_of(
-                _IDENTITY,
-                "test_a_party_that_leaves_the_directory_is_refused_at_once",
-                "test_a_party_that_another_instance_serves_now_is_refused_at_once",
-            ),
-            "tests/services/hotline/test_stored_answers.py",
-        ),
+        tests_of(_LEASE, "test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it"),
+        "tests/deploy/devstack/test_stack.py",
+        f"{_IDENTITY}::test_a_party_that_leaves_the_directory_is_refused_at_once",
+        f"{_IDENTITY}::test_a_party_that_another_instance_serves_now_is_refused_at_once",
+        "tests/services/hotline/test_stored_answers.py",
     ),
-    Line(
+    line(
         "Heads and trailers are bounded and not kept; a thousand idle connections take nobody's place, and without the "
         "bound they would take everybody's; what a server has loaded its collector leaves alone",
-        (
-            *tests_of(
-                _SERVER,
-                "test_a_head_that_comes_in_one_read_is_bounded_as_well",
-                "test_a_head_without_end_is_refused_and_not_kept",
-                "test_trailers_are_bounded_and_not_kept",
-                "test_a_thousand_idle_connections_take_nobodys_place",
-                "test_without_the_bound_they_would_take_everybodys",
-            ),
-            *tests_of(
-                "tests/deploy/test_serve.py", "test_what_is_loaded_is_left_alone_and_garbage_is_looked_for_rarely"
-            ),
-        ),
+        f"{_SERVER}::test_a_head_that_comes_in_one_read_is_bounded_as_well",
+        f"{_SERVER}::test_a_head_without_end_is_refused_and_not_kept",
+        f"{_SERVER}::test_trailers_are_bounded_and_not_kept",
+        f"{_SERVER}::test_a_thousand_idle_connections_take_nobodys_place",
+        f"{_SERVER}::test_without_the_bound_they_would_take_everybodys",
+        tests_of("tests/deploy/test_serve.py", "test_what_is_loaded_is_left_alone_and_garbage_is_looked_for_rarely"),
     ),
-    Line(
+    line(
         "Every principal has a quota at the broker, which no instance may change and which is mended where it was "
         "taken away; metrics are on no port that parties reach",
-        (
-            "tests/deploy/devstack/test_quotas.py",
-            *tests_of(_SERVER, "test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_on_theirs"),
-        ),
+        "tests/deploy/devstack/test_quotas.py",
+        tests_of(_SERVER, "test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_on_theirs"),
     ),
-    Line(
+    line(
         "Intake answers beside a hundred connections that never finish a request, and ends them",
         tests_of(_BUDGETS, "test_intake_answers_beside_a_hundred_connections_that_never_finish_and_ends_them"),
     ),
-    Line(
+    line(
         "Spans of one referral link across all instances, read by a foreign parser; no attribute, metric, label or "
         "log field that the pages do not list, nothing of a location or a hash in any",
-        (
-            _TELEMETRY,
-            *tests_of(_SPANS, "test_every_span_and_attribute_is_documented_and_nothing_else_is"),
-            *tests_of(_METRICS, "test_every_metric_and_label_is_documented_and_nothing_else_is"),
-            *tests_of(_METRICS, "test_no_label_can_hold_a_party_or_an_id"),
-            *tests_of(_LOGS, "test_every_event_and_field_is_documented_and_nothing_else_is"),
-        ),
+        _TELEMETRY,
+        tests_of(_SPANS, "test_every_span_and_attribute_is_documented_and_nothing_else_is"),
+        tests_of(_METRICS, "test_every_metric_and_label_is_documented_and_nothing_else_is"),
+        tests_of(_METRICS, "test_no_label_can_hold_a_party_or_an_id"),
+        tests_of(_LOGS, "test_every_event_and_field_is_documented_and_nothing_else_is"),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.line import Line, tests_of
+from tests.acceptance.line import line, tests_of
 
 _ACCEPTANCE = "tests/shared/exchange/test_acceptance.py"
 _ACCEPTING = "tests/services/hotline/test_accepting.py"
@@ -12,148 +12,121 @@ _PREPARE = "tests/shared/exchange/test_prepare.py"
 _VERIFY = "tests/client/test_client_verify.py"
 
 FORMAT = (
-    Line(
+    line(
         "Two instances of two operators serve providers: one referral reaches both, both answer, the accounts "
         "are zero; a "
         "party is moved by the directory's next document, and its next notice goes to the other instance",
-        ("tests/journeys/test_two_instances.py", "tests/deploy/directory/test_move.py"),
+        "tests/journeys/test_two_instances.py",
+        "tests/deploy/directory/test_move.py",
     ),
-    Line(
+    line(
         "A provider moves live with notices under way and its old instance standing still: none lost, none parked, the "
         "same notice ids at the new place, late answers taken, both sides equal whatever overtakes what",
-        (
-            "tests/failures/test_moves.py",
-            "tests/shared/party/test_both_sides_of_a_move.py",
-            "tests/services/hotline/test_moves.py",
-            "tests/services/industry/test_moved_notices.py",
-            "tests/services/audit/test_moved.py",
-        ),
+        "tests/failures/test_moves.py",
+        "tests/shared/party/test_both_sides_of_a_move.py",
+        "tests/services/hotline/test_moves.py",
+        "tests/services/industry/test_moved_notices.py",
+        "tests/services/audit/test_moved.py",
     ),
-    Line(
+    line(
         "A room for another kind of party stands up with its own files and one line of data; what is forgotten "
         "is named",
-        ("tests/architecture/test_new_room.py",),
+        "tests/architecture/test_new_room.py",
     ),
-    Line(
+    line(
         "500 pairs of referrals that differ in agencies, in another instance's providers, in earlier times, in an edge "
         "that waits or in one that has moved are "
         "the same "
         "to a provider and its instance; nobody without a key joins a notice with another message of its referral",
-        ("tests/shared/exchange/test_non_interference.py", "tests/shared/exchange/test_waiting_edges.py"),
+        "tests/shared/exchange/test_non_interference.py",
+        "tests/shared/exchange/test_waiting_edges.py",
     ),
-    Line(
+    line(
         "A login to Kafka lists no offset of, describes, reads and writes no topic of a pair that is not its own",
-        ("tests/deploy/devstack/test_side_channels.py",),
+        "tests/deploy/devstack/test_side_channels.py",
     ),
-    Line(
+    line(
         "Two items at two places: each agency and provider is sent its own item and told of no other; 10,000 generated "
         "referrals are decided so by brute force too",
-        (
-            *tests_of(_PREPARE, "test_an_edge_names_nobody_else"),
-            "tests/shared/routing/test_routing_oracle.py",
-            "tests/shared/routing/test_routing_derive.py",
-        ),
+        tests_of(_PREPARE, "test_an_edge_names_nobody_else"),
+        "tests/shared/routing/test_routing_oracle.py",
+        "tests/shared/routing/test_routing_derive.py",
     ),
-    Line(
+    line(
         "Of a decision audit's topics say an id and a disposition, no facts, places, notices or salts; audit "
         "names one that "
         "does not derive, and a message that commits to another edge",
-        (
-            *tests_of(_PREPARE, "test_the_fact_for_audit_says_nothing_of_the_decision_in_the_clear"),
-            *tests_of(
-                "tests/services/audit/test_flows.py",
-                "test_a_decision_that_its_facts_do_not_lead_to_is_named_and_its_edges_are_linked_all_the_same",
-                "test_a_message_that_commits_to_another_edge_than_audit_was_told_of_is_named",
-            ),
-            "tests/contracts/test_clear_parts.py",
+        tests_of(_PREPARE, "test_the_fact_for_audit_says_nothing_of_the_decision_in_the_clear"),
+        tests_of(
+            "tests/services/audit/test_flows.py",
+            "test_a_decision_that_its_facts_do_not_lead_to_is_named_and_its_edges_are_linked_all_the_same",
+            "test_a_message_that_commits_to_another_edge_than_audit_was_told_of_is_named",
         ),
+        "tests/contracts/test_clear_parts.py",
     ),
-    Line(
+    line(
         "A decision of 200 edges of maximal length is told to audit in one record; a wider one reaches nobody "
         "but a person",
-        tests_of(
-            _PREPARE,
-            "test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record",
-            "test_a_decision_that_no_record_holds_reaches_nobody_but_a_person",
-        ),
+        f"{_PREPARE}::test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record",
+        f"{_PREPARE}::test_a_decision_that_no_record_holds_reaches_nobody_but_a_person",
     ),
-    Line(
+    line(
         "A referral to 200 recipients is accepted as its check said, one to more is for a person; an import of 1,000 "
         "rows with one of each answers every row",
-        ("tests/services/hotline/test_wide_referrals.py",),
+        "tests/services/hotline/test_wide_referrals.py",
     ),
-    Line(
+    line(
         "Only the cells of one table have an effect: message, sender's kind, recipient's kind and relation to "
         "the subject, "
         "at a party, in audit and in the accounts",
-        (
-            "tests/shared/exchange/test_authority.py",
-            "tests/services/audit/test_facts_enumerated.py",
-            "tests/services/audit/test_entitled.py",
-        ),
+        "tests/shared/exchange/test_authority.py",
+        "tests/services/audit/test_facts_enumerated.py",
+        "tests/services/audit/test_entitled.py",
     ),
-    Line(
+    line(
         "A stated or future broker time and a revoked key are refused; a protected value opens in its own place "
         "alone; a "
         "party's sealing key refuses the directory",
-        (
-            "tests/shared/exchange/test_broker_time.py",
-            "tests/services/isolation/test_places.py",
-            *tests_of(
-                "tests/shared/routing/test_routing_directory_index.py",
-                "test_a_sealing_key_of_a_party_refuses_the_directory_and_is_named",
-            ),
+        "tests/shared/exchange/test_broker_time.py",
+        "tests/services/isolation/test_places.py",
+        tests_of(
+            "tests/shared/routing/test_routing_directory_index.py",
+            "test_a_sealing_key_of_a_party_refuses_the_directory_and_is_named",
         ),
     ),
-    Line(
+    line(
         "A 202 erased by the origin's operator before it was sent: the sender's signed acceptance, checked offline "
         "against audit, proves it missing; a forged one is refused, in Node too",
-        (
-            *tests_of(
-                _ACCEPTING,
-                "test_what_was_erased_before_it_was_sent_is_proven_missing",
-                "test_nobody_can_claim_an_acceptance_that_was_never_given",
-            ),
-            *tests_of(_ACCEPTANCE, "test_whatever_is_changed_in_it_it_is_refused_here_and_in_node"),
-            *tests_of(_VERIFY, "test_what_an_auditor_has_decides_whether_the_word_was_kept"),
-        ),
+        f"{_ACCEPTING}::test_what_was_erased_before_it_was_sent_is_proven_missing",
+        f"{_ACCEPTING}::test_nobody_can_claim_an_acceptance_that_was_never_given",
+        tests_of(_ACCEPTANCE, "test_whatever_is_changed_in_it_it_is_refused_here_and_in_node"),
+        tests_of(_VERIFY, "test_what_an_auditor_has_decides_whether_the_word_was_kept"),
     ),
-    Line(
+    line(
         "An acceptance is over the bytes as posted, in a list over the item's own; audit is told the same hash, also "
         "when the referral is decided again; whoever repeats the request gets the same bytes",
-        tests_of(
-            _ACCEPTING,
-            "test_it_is_over_the_bytes_that_were_posted_and_audit_is_told_the_same",
-            "test_in_a_list_it_is_over_the_items_own_bytes",
-            "test_what_is_decided_again_is_still_told_with_the_same_hash",
-            "test_whoever_repeats_the_request_is_given_the_same_bytes",
-        ),
+        f"{_ACCEPTING}::test_it_is_over_the_bytes_that_were_posted_and_audit_is_told_the_same",
+        f"{_ACCEPTING}::test_in_a_list_it_is_over_the_items_own_bytes",
+        f"{_ACCEPTING}::test_what_is_decided_again_is_still_told_with_the_same_hash",
+        f"{_ACCEPTING}::test_whoever_repeats_the_request_is_given_the_same_bytes",
     ),
-    Line(
+    line(
         "A notice's evidence from the API verifies offline in Node with the directory alone, also after a key was "
         "replaced; a flipped bit anywhere is refused",
-        (
-            *tests_of(_NOTICE_EVIDENCE, "test_whoever_may_see_the_notice_gets_what_proves_it"),
-            *tests_of(
-                _EVIDENCE,
-                "test_a_bit_changed_anywhere_is_refused_here_and_in_node",
-                "test_it_holds_after_a_key_was_replaced_if_the_key_was_valid_then",
-            ),
-        ),
+        tests_of(_NOTICE_EVIDENCE, "test_whoever_may_see_the_notice_gets_what_proves_it"),
+        f"{_EVIDENCE}::test_a_bit_changed_anywhere_is_refused_here_and_in_node",
+        f"{_EVIDENCE}::test_it_holds_after_a_key_was_replaced_if_the_key_was_valid_then",
     ),
-    Line(
+    line(
         "Evidence is there for whoever may see the notice and for nobody else; it shows no location and goes with the "
         "record",
-        tests_of(
-            _NOTICE_EVIDENCE,
-            "test_nobody_else_gets_it_and_cannot_tell_that_it_is_there",
-            "test_it_opens_no_record_and_shows_no_location",
-            "test_what_was_erased_with_the_record_is_told_to_be",
-        ),
+        f"{_NOTICE_EVIDENCE}::test_nobody_else_gets_it_and_cannot_tell_that_it_is_there",
+        f"{_NOTICE_EVIDENCE}::test_it_opens_no_record_and_shows_no_location",
+        f"{_NOTICE_EVIDENCE}::test_what_was_erased_with_the_record_is_told_to_be",
     ),
-    Line(
+    line(
         "A record of each message, published documents, a beat, an acceptance and evidence as a release wrote them are "
         "read as they were; one that was altered is refused",
-        ("tests/contracts/test_golden.py",),
+        "tests/contracts/test_golden.py",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.line import Line, tests_of
+from tests.acceptance.line import line, tests_of
 
 _BEAT = "tests/shared/runtime/kafka/test_beat.py"
 _DESK = "tests/deploy/operator/test_desk.py"
@@ -11,30 +11,24 @@ _SHELF = "tests/shared/routing/test_routing_shelf.py"
 _WATCH = "tests/shared/runtime/instance/test_law_watch.py"
 
 LAW = (
-    Line(
+    line(
         "The refreshed policy moves exactly the decisions of 2,000 sampled referrals that a stand-alone recount says, "
         "by rule and direction; three planted edits move both sides",
-        tests_of(
-            _REFRESHED,
-            "test_the_refreshed_policy_moves_exactly_what_a_stand_alone_recount_says",
-            "test_a_planted_edit_moves_both_sides_and_on_one_side_only_it_is_noticed",
-            "test_what_was_observed_in_spring_is_decided_as_before",
-        ),
+        f"{_REFRESHED}::test_the_refreshed_policy_moves_exactly_what_a_stand_alone_recount_says",
+        f"{_REFRESHED}::test_a_planted_edit_moves_both_sides_and_on_one_side_only_it_is_noticed",
+        f"{_REFRESHED}::test_what_was_observed_in_spring_is_decided_as_before",
     ),
-    Line(
+    line(
         "A referral of 15 April 2026 about an EU user has no basis, one of 15 August has; each replayed under the "
         "other's law comes out as the other; encrypted messages and audio stay excluded",
-        tests_of(
-            _REFRESHED,
-            "test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_out_as_the_other",
-            "test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited",
-            "test_deciding_later_makes_no_detection_lawful_that_was_not",
-            "test_encrypted_messages_and_audio_stay_excluded",
-            "test_after_the_derogation_what_scanning_found_goes_to_nobody_again",
-        )
-        + tests_of("tests/deploy/sample/test_law_ends.py", "test_a_fixed_last_day_is_included_and_its_reason_is_shown"),
+        f"{_REFRESHED}::test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_out_as_the_other",
+        f"{_REFRESHED}::test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited",
+        f"{_REFRESHED}::test_deciding_later_makes_no_detection_lawful_that_was_not",
+        f"{_REFRESHED}::test_encrypted_messages_and_audio_stay_excluded",
+        f"{_REFRESHED}::test_after_the_derogation_what_scanning_found_goes_to_nobody_again",
+        tests_of("tests/deploy/sample/test_law_ends.py", "test_a_fixed_last_day_is_included_and_its_reason_is_shown"),
     ),
-    Line(
+    line(
         "A clock moved 91 days on raises the alarm once per instrument, and a review ends it; an ended instrument "
         "without successor stands on the list",
         tests_of(
@@ -44,57 +38,44 @@ LAW = (
             "test_a_rule_that_asks_for_an_earlier_look_raises_the_alarm_until_a_version_moves_its_day",
             "test_an_ended_instrument_without_successor_stands_on_the_list_and_is_an_alarm_while_a_rule_cites_it",
             "test_a_successor_counts_from_the_day_it_is_in_force",
-        )
-        + tests_of(_REFRESHED, "test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_list"),
+        ),
+        tests_of(_REFRESHED, "test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_list"),
     ),
-    Line(
+    line(
         "Every entry of law has its source and `reviewed_on`, and one without is refused; the page says which rest on "
         "secondary sources, and that it is sample wording and no legal advice",
-        tests_of(
-            _REFRESHED,
-            "test_every_entry_has_source_and_review_and_one_without_is_refused",
-            "test_the_page_says_which_texts_were_read_and_that_it_is_no_advice",
-            "test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed",
-            "test_the_instruments_of_the_last_year_are_listed",
-            "test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text",
-            "test_the_calendars_know_the_working_days_of_three_years",
-        ),
+        f"{_REFRESHED}::test_every_entry_has_source_and_review_and_one_without_is_refused",
+        f"{_REFRESHED}::test_the_page_says_which_texts_were_read_and_that_it_is_no_advice",
+        f"{_REFRESHED}::test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed",
+        f"{_REFRESHED}::test_the_instruments_of_the_last_year_are_listed",
+        f"{_REFRESHED}::test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text",
+        f"{_REFRESHED}::test_the_calendars_know_the_working_days_of_three_years",
     ),
-    Line(
+    line(
         "A prohibition without end or review date is not published, nor a misspelt member, a clock without one term, "
         "or a version that is not above every one that was published",
-        (
-            _DESK,
-            *tests_of(
-                "tests/deploy/operator/test_policy.py",
-                "test_a_version_that_is_not_above_the_newest_is_not_published",
-                "test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_takes_effect_later",
-            ),
-        ),
-    ),
-    Line(
-        "Golden decisions stand on documents of their own, so that refreshed law moves none",
+        _DESK,
         tests_of(
-            "tests/shared/routing/test_routing_replay.py",
-            "test_the_golden_decisions_are_made_again_to_the_byte",
-            "test_the_golden_decisions_read_nothing_of_the_sample",
+            "tests/deploy/operator/test_policy.py",
+            "test_a_version_that_is_not_above_the_newest_is_not_published",
+            "test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_takes_effect_later",
         ),
     ),
-    Line(
+    line(
+        "Golden decisions stand on documents of their own, so that refreshed law moves none",
+        "tests/shared/routing/test_routing_replay.py::test_the_golden_decisions_are_made_again_to_the_byte",
+        "tests/shared/routing/test_routing_replay.py::test_the_golden_decisions_read_nothing_of_the_sample",
+    ),
+    line(
         "A document with members that nobody knows yet is read, unless it requires one; its version only rises; "
         "it nears its end in steps, and after its grace deciding waits",
-        (
-            _SHELF,
-            *tests_of(
-                _WATCH,
-                "test_documents_near_their_end_say_so_in_steps_and_after_the_grace_nothing_is_decided",
-                "test_after_the_grace_senders_wait_until_a_newer_document_comes",
-            ),
-        ),
+        _SHELF,
+        f"{_WATCH}::test_documents_near_their_end_say_so_in_steps_and_after_the_grace_nothing_is_decided",
+        f"{_WATCH}::test_after_the_grace_senders_wait_until_a_newer_document_comes",
     ),
-    Line(
+    line(
         "A beat says which documents are newest, ages, and puts nothing in force; one that is forged, from the future "
         "or sent again changes nothing",
-        (_BEAT,),
+        _BEAT,
     ),
 )

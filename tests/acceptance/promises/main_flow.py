@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.line import Line, tests_of
+from tests.acceptance.line import line, tests_of
 
 _ACCOUNTING = "tests/acceptance/test_accounting.py"
 _BAD_ROWS = "tests/acceptance/test_bad_rows.py"
@@ -18,237 +18,175 @@ _REPLAY = "tests/shared/routing/test_routing_replay.py"
 _STORIES = "tests/journeys/test_stories.py"
 
 MAIN_FLOW = (
-    Line(
+    line(
         "The demo imports 600 sampled referrals over HTTP; parties act, reject, disown, decline and stay silent; one "
         "referral is withdrawn; it ends with exit code 0 when it is not on a terminal",
         verb="the_demo_runs",
     ),
-    Line(
+    line(
         "The demo prints one flow of 8 messages or more over 3 instances or more, with times, rules and places",
         verb="the_demo_prints_a_flow",
     ),
-    Line(
+    line(
         "The demo's counts per recipient and purpose equal those of a stand-alone recount of its input",
         tests_of(_RECOUNT, "test_the_script_imports_nothing_of_the_project", "test_the_counts_equal_a_recount"),
         verb="the_demo_is_recounted",
     ),
-    Line(
+    line(
         "Three planted edits of the policy move both counts equally, and an edit on one side is noticed",
-        tests_of(
-            _RECOUNT,
-            "test_a_planted_edit_of_the_policy_moves_both_counts_equally",
-            "test_an_edit_on_one_side_only_is_noticed",
-        ),
+        f"{_RECOUNT}::test_a_planted_edit_of_the_policy_moves_both_counts_equally",
+        f"{_RECOUNT}::test_an_edit_on_one_side_only_is_noticed",
     ),
-    Line(
+    line(
         "Equations (I), (II) and (III) hold with difference 0, from every instance's database, read by a role of "
         "its own, audit's log and a fresh read of Kafka",
         tests_of(_ACCOUNTING, "test_the_counts_add_up", "test_no_accountant_can_read_what_was_reported"),
         verb="the_demo_adds_up",
     ),
-    Line(
+    line(
         "A recipient that went back, an entry that audit lacks and a forged outcome are each named with their "
         "coordinates, exit code 1",
-        tests_of(
-            _ACCOUNTING,
-            "test_a_receive_state_that_went_back_is_named",
-            "test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_message",
-            "test_a_forged_outcome_is_named",
-        ),
+        f"{_ACCOUNTING}::test_a_receive_state_that_went_back_is_named",
+        f"{_ACCOUNTING}::test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_message",
+        f"{_ACCOUNTING}::test_a_forged_outcome_is_named",
     ),
-    Line(
+    line(
         "A record of every message type, read from Kafka, is a CloudEvent to the SDKs for JavaScript and Python; with "
         "a relative schema it is not",
-        ("tests/conformance/test_cloudevents_sdks.py",),
+        "tests/conformance/test_cloudevents_sdks.py",
     ),
-    Line(
+    line(
         "A verifier in Node refuses a message with any bit changed in any header, known or of a later release, or in "
         "its body; a later release's header is covered and ignored",
-        (
-            *tests_of(
-                "tests/shared/envelope/test_foreign_verifier.py",
-                "test_a_changed_bit_anywhere_in_a_header_fails_elsewhere",
-                "test_a_changed_bit_anywhere_in_the_body_fails_elsewhere",
-                "test_what_a_later_release_says_is_covered_elsewhere_too",
-            ),
-            *tests_of(
-                "tests/shared/exchange/test_accept.py",
-                "test_an_extension_of_a_later_release_is_covered_and_ignored",
-            ),
-        ),
+        "tests/shared/envelope/test_foreign_verifier.py::test_a_changed_bit_anywhere_in_a_header_fails_elsewhere",
+        "tests/shared/envelope/test_foreign_verifier.py::test_a_changed_bit_anywhere_in_the_body_fails_elsewhere",
+        "tests/shared/envelope/test_foreign_verifier.py::test_what_a_later_release_says_is_covered_elsewhere_too",
+        "tests/shared/exchange/test_accept.py::test_an_extension_of_a_later_release_is_covered_and_ignored",
     ),
-    Line(
+    line(
         "Every message of the printed flow, read again by a foreign client at its offset, has its digest, and its "
         "batch proof is verified by a program that imports nothing of the project",
-        tests_of(
-            _FLOWS,
-            "test_every_message_of_a_flow_read_again_has_its_digest_and_its_proof",
-            "test_a_changed_bit_or_a_missing_key_would_be_noticed",
-            "test_the_foreign_programs_import_nothing_of_the_project",
-        ),
+        f"{_FLOWS}::test_every_message_of_a_flow_read_again_has_its_digest_and_its_proof",
+        f"{_FLOWS}::test_a_changed_bit_or_a_missing_key_would_be_noticed",
+        f"{_FLOWS}::test_the_foreign_programs_import_nothing_of_the_project",
         verb="the_demos_flow_is_read_again",
     ),
-    Line(
+    line(
         "Decisions are the same bytes under any hash seed and on every Python from 3.11 on, equal those of brute force "
         "on 10,000 generated referrals, and 200 golden decisions are made again to the byte",
-        tests_of(
-            _REPLAY,
-            "test_exported_decisions_are_replayed_byte_for_byte_by_every_python",
-            "test_an_engine_that_depends_on_the_hash_seed_would_be_noticed",
-            "test_the_golden_decisions_are_made_again_to_the_byte",
-        )
-        + tests_of(
-            _ORACLE,
-            "test_ten_thousand_generated_referrals_are_decided_as_brute_force_decides_them",
-            "test_an_index_that_loses_a_rule_would_be_noticed",
-        ),
+        f"{_REPLAY}::test_exported_decisions_are_replayed_byte_for_byte_by_every_python",
+        f"{_REPLAY}::test_an_engine_that_depends_on_the_hash_seed_would_be_noticed",
+        f"{_REPLAY}::test_the_golden_decisions_are_made_again_to_the_byte",
+        f"{_ORACLE}::test_ten_thousand_generated_referrals_are_decided_as_brute_force_decides_them",
+        f"{_ORACLE}::test_an_index_that_loses_a_rule_would_be_noticed",
     ),
-    Line(
+    line(
         "Every cell of role × relation × action × state is answered equally by the Python table and by row-level "
         "security alone",
-        tests_of(
-            _MATRIX,
-            "test_the_python_table_and_row_level_security_answer_every_cell_equally",
-            "test_the_two_copies_of_the_table_hold_the_same_cells",
-            "test_every_table_with_a_party_is_isolated_even_from_its_owner",
-            "test_a_transaction_bound_to_nobody_sees_nothing",
-        ),
+        f"{_MATRIX}::test_the_python_table_and_row_level_security_answer_every_cell_equally",
+        f"{_MATRIX}::test_the_two_copies_of_the_table_hold_the_same_cells",
+        f"{_MATRIX}::test_every_table_with_a_party_is_isolated_even_from_its_owner",
+        f"{_MATRIX}::test_a_transaction_bound_to_nobody_sees_nothing",
     ),
-    Line(
+    line(
         "With row-level security off, or one cell more or fewer in the database, the same comparison goes red",
-        tests_of(
-            _MATRIX,
-            "test_with_row_level_security_off_the_foreign_cells_are_found_open",
-            "test_one_cell_too_many_in_the_database_is_found_by_name",
-            "test_one_cell_too_few_in_the_database_is_found_by_name",
-        ),
+        f"{_MATRIX}::test_with_row_level_security_off_the_foreign_cells_are_found_open",
+        f"{_MATRIX}::test_one_cell_too_many_in_the_database_is_found_by_name",
+        f"{_MATRIX}::test_one_cell_too_few_in_the_database_is_found_by_name",
     ),
-    Line(
+    line(
         "Absent and foreign are answered with the same bytes on every route that names one thing",
-        tests_of(
-            _ABSENT,
-            "test_absent_and_foreign_are_answered_with_the_same_bytes",
-            "test_whom_it_concerns_is_answered_otherwise",
-            "test_an_absent_flow_is_answered_like_any_absent_resource",
-        ),
+        f"{_ABSENT}::test_absent_and_foreign_are_answered_with_the_same_bytes",
+        f"{_ABSENT}::test_whom_it_concerns_is_answered_otherwise",
+        f"{_ABSENT}::test_an_absent_flow_is_answered_like_any_absent_resource",
     ),
-    Line(
+    line(
         "An exercise cannot reach a live party: not by routing, and not as a record signed by the instance",
-        tests_of(
-            _EXERCISES,
-            "test_an_exercise_goes_to_no_live_party",
-            "test_a_sandbox_party_cannot_file_in_earnest",
-            "test_an_exercise_record_that_reaches_a_live_party_is_refused",
-            "test_the_same_record_in_earnest_is_applied",
-        ),
+        f"{_EXERCISES}::test_an_exercise_goes_to_no_live_party",
+        f"{_EXERCISES}::test_a_sandbox_party_cannot_file_in_earnest",
+        f"{_EXERCISES}::test_an_exercise_record_that_reaches_a_live_party_is_refused",
+        f"{_EXERCISES}::test_the_same_record_in_earnest_is_applied",
     ),
-    Line(
+    line(
         "The same key and body twice are one referral and the stored answer; another body is 422; the same reference "
         "under a new key is 409 with a link; keys and references are each sender's own",
-        tests_of(
-            _IDEMPOTENCY,
-            "test_the_same_key_and_body_twice_is_one_referral_and_the_stored_answer",
-            "test_another_body_under_the_same_key_is_refused",
-            "test_a_known_reference_under_a_new_key_is_answered_with_a_link_to_the_first",
-            "test_keys_and_references_are_each_senders_own",
-        ),
+        f"{_IDEMPOTENCY}::test_the_same_key_and_body_twice_is_one_referral_and_the_stored_answer",
+        f"{_IDEMPOTENCY}::test_another_body_under_the_same_key_is_refused",
+        f"{_IDEMPOTENCY}::test_a_known_reference_under_a_new_key_is_answered_with_a_link_to_the_first",
+        f"{_IDEMPOTENCY}::test_keys_and_references_are_each_senders_own",
     ),
-    Line(
+    line(
         "A race of 50 at two API processes is one referral, under one key and for one reference",
-        tests_of(
-            _IDEMPOTENCY,
-            "test_fifty_at_once_under_one_key_at_two_processes_are_one_referral",
-            "test_fifty_keys_at_once_for_one_reference_at_two_processes_are_one_referral",
-        ),
+        f"{_IDEMPOTENCY}::test_fifty_at_once_under_one_key_at_two_processes_are_one_referral",
+        f"{_IDEMPOTENCY}::test_fifty_keys_at_once_for_one_reference_at_two_processes_are_one_referral",
     ),
-    Line(
+    line(
         "SIGKILL between commit and answer: the retry gets the stored answer; at any moment: one referral each",
-        tests_of(
-            _IDEMPOTENCY,
-            "test_a_process_killed_between_commit_and_answer_has_the_answer_stored",
-            "test_a_process_killed_before_the_commit_leaves_the_key_free",
-            "test_every_request_retried_over_kills_at_any_moment_is_one_referral",
-        ),
+        f"{_IDEMPOTENCY}::test_a_process_killed_between_commit_and_answer_has_the_answer_stored",
+        f"{_IDEMPOTENCY}::test_a_process_killed_before_the_commit_leaves_the_key_free",
+        f"{_IDEMPOTENCY}::test_every_request_retried_over_kills_at_any_moment_is_one_referral",
     ),
-    Line(
+    line(
         "One bad row among 1,000 (unroutable, unknown code, refused): 1 on its work list or refused, 999 delivered",
         tests_of(_BAD_ROWS, "test_one_bad_row_among_a_thousand_holds_up_no_other"),
     ),
-    Line(
+    line(
         "Canaries in every sensitive field, through delivered, refused, 422, 500 and parked paths: 0 hits in Kafka's "
         "segments, PostgreSQL's files and dumps, logs and spans, in every spelling",
-        tests_of(
-            _CANARIES,
-            "test_no_marked_value_is_found_in_any_store",
-            "test_every_sensitive_field_of_a_referral_carries_the_mark",
-        ),
+        f"{_CANARIES}::test_no_marked_value_is_found_in_any_store",
+        f"{_CANARIES}::test_every_sensitive_field_of_a_referral_carries_the_mark",
     ),
-    Line(
+    line(
         "The same search finds a canary planted in the clear part, in each store and in each spelling",
-        tests_of(
-            _CANARIES,
-            "test_the_same_search_finds_a_mark_planted_in_the_clear",
-            "test_the_search_finds_every_spelling",
-            "test_the_search_finds_base64_wherever_the_mark_stands",
-        ),
+        f"{_CANARIES}::test_the_same_search_finds_a_mark_planted_in_the_clear",
+        f"{_CANARIES}::test_the_search_finds_every_spelling",
+        f"{_CANARIES}::test_the_search_finds_base64_wherever_the_mark_stands",
     ),
-    Line(
+    line(
         "The README's stories: filed, delivered, answered and followed; withdrawn; bad input; nowhere to go; again",
-        tests_of(
-            _STORIES,
-            "test_a_referral_is_previewed_filed_delivered_answered_and_followed",
-            "test_a_referral_is_withdrawn_and_every_recipient_acknowledges",
-            "test_bad_input_is_answered_with_the_field_and_the_rule_and_never_the_value",
-            "test_a_referral_that_can_go_nowhere_is_on_the_work_list_with_its_reason",
-            "test_the_same_referral_again_is_answered_with_the_first",
-        ),
+        f"{_STORIES}::test_a_referral_is_previewed_filed_delivered_answered_and_followed",
+        f"{_STORIES}::test_a_referral_is_withdrawn_and_every_recipient_acknowledges",
+        f"{_STORIES}::test_bad_input_is_answered_with_the_field_and_the_rule_and_never_the_value",
+        f"{_STORIES}::test_a_referral_that_can_go_nowhere_is_on_the_work_list_with_its_reason",
+        f"{_STORIES}::test_the_same_referral_again_is_answered_with_the_first",
     ),
-    Line(
+    line(
         "Items of a notice are answered one by one, each action once per item and round; provider and origin fold "
         "alike, and the origin keeps it by its own numbers",
-        ("tests/shared/exchange/test_items.py", "tests/services/hotline/test_answers_kept.py"),
+        "tests/shared/exchange/test_items.py",
+        "tests/services/hotline/test_answers_kept.py",
     ),
-    Line(
+    line(
         "What was withdrawn is erased in the transaction that says so, or kept with class, basis and end; a case that "
         "was accepted is not wiped by its withdrawal",
-        (
-            *tests_of(
-                "tests/services/law_enforcement/test_cases.py",
-                "test_what_was_withdrawn_is_erased_for_every_purpose",
-                "test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal",
-            ),
-            *tests_of(
-                "tests/services/industry/test_notices.py",
-                "test_what_was_withdrawn_is_erased_when_its_provider_says_so",
-            ),
-        ),
+        "tests/services/law_enforcement/test_cases.py::test_what_was_withdrawn_is_erased_for_every_purpose",
+        "tests/services/law_enforcement/test_cases.py::test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal",
+        "tests/services/industry/test_notices.py::test_what_was_withdrawn_is_erased_when_its_provider_says_so",
     ),
-    Line(
+    line(
         "A party reads what happened by number, each event once and in one order, whoever commits late; who waits for "
         "the next holds no connection and is woken by whoever numbers it, in whichever process",
-        ("tests/services/law_enforcement/test_events.py", "tests/client/test_client_listen.py"),
+        "tests/services/law_enforcement/test_events.py",
+        "tests/client/test_client_listen.py",
     ),
-    Line(
+    line(
         "A party has its events sent to its own address, signed as Standard Webhooks' library verifies, in order; a "
         "receiver that was away, or a process that ends before it notes what it sent, costs a repetition and no event",
-        (
-            "tests/services/law_enforcement/test_webhooks.py",
-            "tests/services/law_enforcement/test_webhook_door.py",
-            "tests/journeys/test_webhooks.py",
-            "tests/shared/envelope/test_webhooks.py",
-        ),
+        "tests/services/law_enforcement/test_webhooks.py",
+        "tests/services/law_enforcement/test_webhook_door.py",
+        "tests/journeys/test_webhooks.py",
+        "tests/shared/envelope/test_webhooks.py",
     ),
-    Line(
+    line(
         "No form of address makes the sender of webhooks connect to its own network; with the rules off they do",
-        (
-            "tests/shared/runtime/courier/test_addresses.py",
-            "tests/shared/runtime/courier/test_sender.py",
-            "tests/architecture/test_outgoing.py",
-        ),
+        "tests/shared/runtime/courier/test_addresses.py",
+        "tests/shared/runtime/courier/test_sender.py",
+        "tests/architecture/test_outgoing.py",
     ),
-    Line(
+    line(
         "Labels that are not listed travel as `unknown`, and no clear part has room for words but where it is written "
         "down",
-        ("tests/shared/exchange/test_labels.py", "tests/contracts/test_clear_parts.py"),
+        "tests/shared/exchange/test_labels.py",
+        "tests/contracts/test_clear_parts.py",
     ),
 )

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.runtime.database.transactions import Database
+from tests.services.audit.log import Log, without_streams
 from tests.services.databases import endpoint_fixture, migrated
 
 audit_endpoint = endpoint_fixture("audit", name="audit_endpoint")
@@ -17,3 +18,8 @@ audit_endpoint = endpoint_fixture("audit", name="audit_endpoint")
 async def database(audit_endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
     async with migrated(audit_endpoint, "audit") as database:
         yield database
+
+
+@pytest.fixture
+async def log(database: Database) -> Log:
+    return await without_streams(database)

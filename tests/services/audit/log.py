@@ -44,11 +44,7 @@ AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
 
 
-_ROLES = {
-    OutcomeList: streams.Role.OUTCOMES,
-    Holdings: streams.Role.HOLDINGS,
-    ResyncRequest: streams.Role.RESYNC,
-}
+_ROLES = {OutcomeList: streams.Role.OUTCOMES, Holdings: streams.Role.HOLDINGS, ResyncRequest: streams.Role.RESYNC}
 
 
 @dataclass
@@ -85,7 +81,6 @@ class Log:
         """A message at its place, or a record whose place proves nothing."""
         known = replace(record, topic_id=record.topic_id or self.topic_id)
         pair = pair_of(record.topic)
-        assert pair is not None
         if not record.writer:
             return Observed(known, pair, code="place_malformed" if place_of(record) is None else "proof_missing")
         return Observed(known, pair, place_of(record), bytes.fromhex(identity(record)[1]))
@@ -108,7 +103,6 @@ class Log:
         keys = self.reading.signing_keys
         for place, (offset, _) in begun.items():
             pair = pair_of(place.topic)
-            assert pair is not None
             topic_id, bounds = held[place]
             verifier = StreamVerifier(pair, Lane(place.partition), keys, topic_id=topic_id, next_offset=offset)
             start = max(bounds.first, offset - SEGMENT_RECORDS)
@@ -163,8 +157,6 @@ class Log:
         """The addressee of a record states that it has taken its stream up to there."""
         self.world.at += timedelta(seconds=1)
         pair, place = pair_of(of.topic), place_of(of)
-        assert pair is not None
-        assert place is not None
         chain = self.observed(of).chain or b""
         stated = Acknowledgement(*pair, place.incarnation, int(place.lane), place.number, chain, self.world.at)
         async with self.entries.transaction() as opened:
@@ -196,8 +188,7 @@ class Log:
     async def flow(self, referral_id: UUID, *, exercise: bool = True) -> list[dict[str, Any]]:
         look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
         flow = await use_cases.show_flow(referral_id, look, entries=self.entries)
-        messages: list[dict[str, Any]] = flow.model_dump(mode="json")["messages"]
-        return messages
+        return flow.model_dump(mode="json")["messages"]
 
     async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
         """The partition of this record: in the record's own life of its topic, or in the newest that audit has."""
@@ -221,3 +212,12 @@ def place_of(record: Record) -> Place | None:
 def of_message(messages: Sequence[dict[str, Any]], record: Record) -> list[dict[str, Any]]:
     """The lines of a flow that show this record's message."""
     return [each for each in messages if each["message_id"] == str(identity(record)[0])]
+
+
+async def without_streams(database: Database) -> Log:
+    """Return a log, with nothing of the tests before in the tables of streams."""
+    async with database.transaction() as session:
+        await session.driver.execute(
+            "DELETE FROM receive_state; DELETE FROM incarnation; DELETE FROM stream_end; DELETE FROM partition_state"
+        )
+    return Log(database)

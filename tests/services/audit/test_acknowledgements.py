@@ -24,19 +24,13 @@ from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.ports import Appended
 from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Incoming, Lane, LaneEnd, OutgoingLane, Pair, Reader, Role
-from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
-from tests.services.audit.test_intake import ORDINARY, TO_AUDIT, TO_POLICE, facts, opening, without_streams
+from tests.services.audit.test_intake import ORDINARY, TO_AUDIT, TO_POLICE, facts, opening
 from tests.support.exchange_world import FROM_HOTLINE
 from tests.support.wire_records import Written
 
 FROM_POLICE = Pair("law_enforcement", "hotline")
-
-
-@pytest.fixture
-async def log(database: Database) -> Log:
-    return await without_streams(database)
 
 
 class Topics:

@@ -20,7 +20,6 @@ from shared.exchange.message import Draft, Received, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
-from shared.runtime.database.transactions import Database
 from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
@@ -32,11 +31,6 @@ from tests.support.passing import passable, passed_on
 NL, BE, DE, AT_LARGE = (f"police-{place}.example" for place in ("nl", "be", "de", "se"))
 DAY = timedelta(days=1)
 STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 async def filed(log: Log) -> tuple[Prepared, Received]:

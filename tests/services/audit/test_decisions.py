@@ -20,16 +20,10 @@ from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.services.audit.test_finding import found
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import decisions, opened
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 def joined(log: Log, filed: Sequence[Prepared]) -> Draft:

@@ -30,7 +30,6 @@ from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
-from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER, decisions, opened
@@ -40,11 +39,6 @@ from tests.support.forging import forged
 ITS_OWN = "provider-002.example"
 STATED = {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours"}
 OUTCOME = {"outcome": "conviction", "child_identified": "yes", "child_safeguarded": "yes"}
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 def fact(

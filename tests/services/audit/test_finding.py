@@ -24,11 +24,6 @@ from tests.support.builders import POLICE
 from tests.support.exchange_world import HOTLINE
 
 
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
-
-
 async def found(
     log: Log,
     party: str | None = None,

@@ -17,7 +17,6 @@ from shared.envelope.headers import decode_headers
 from shared.exchange.accept import accept
 from shared.exchange.message import Received, Record
 from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log
 from tests.services.audit.test_agencies_judged import AT_LARGE, DE, NL, passed
 from tests.services.audit.test_finding import all_found, filled, found, pages_read
@@ -42,11 +41,6 @@ SELECT md5($1 || i)::uuid, sha256(($1 || i)::bytea), 0, md5('referral' || $1 || 
        array_fill('r1'::text, edges.size), array_fill(sha256('c'), edges.size)
 FROM generate_series(1, $2) AS i, (SELECT $5::uuid[] AS ids, ARRAY[cardinality($5::uuid[])] AS size) AS edges
 """
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 async def flows_of(log: Log, party: str, *, exercise: bool = True) -> list[UUID]:

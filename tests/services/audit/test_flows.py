@@ -23,16 +23,10 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import PLACE
-from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log, identity, of_message
 from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, LONG_AFTER, World, decisions
 
 LIVE_HOTLINE = "hotline-live.example"
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 def to_police(records: list[Record]) -> Record:

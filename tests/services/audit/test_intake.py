@@ -16,7 +16,6 @@ from shared.kernel.ids import uuid7
 from shared.messaging.placement import covered_bytes
 from shared.messaging.resync import ClosedIncarnation, Holdings
 from shared.messaging.streams import Incoming, Lane, LaneEnd, Pair
-from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker, Topic
 from tests.services.audit.log import Log
 from tests.support.exchange_world import FROM_HOTLINE, public_key
@@ -25,20 +24,6 @@ from tests.support.wire_records import Written, compose_altered, write_segment
 MINE = FROM_HOTLINE["audit"]
 TO_AUDIT, TO_POLICE = Pair("hotline", "audit"), Pair("hotline", "law_enforcement")
 ORDINARY = 1
-
-
-@pytest.fixture
-async def log(database: Database) -> Log:
-    """Nothing of the tests before is in the tables of streams."""
-    return await without_streams(database)
-
-
-async def without_streams(database: Database) -> Log:
-    async with database.transaction() as session:
-        await session.driver.execute(
-            "DELETE FROM receive_state; DELETE FROM incarnation; DELETE FROM stream_end; DELETE FROM partition_state"
-        )
-    return Log(database)
 
 
 def facts(log: Log, count: int) -> list[Written]:

@@ -29,7 +29,7 @@ from shared.runtime.database.transactions import Database, Session
 from shared.runtime.kafka.reader import LogReader
 from tests.services.audit.broker import Broker, Topic, with_life
 from tests.services.audit.log import Log
-from tests.services.audit.test_intake import MINE, ORDINARY, TO_AUDIT, facts, opening, without_streams
+from tests.services.audit.test_intake import MINE, ORDINARY, TO_AUDIT, facts, opening
 from tests.support.exchange_world import LONG_AFTER
 from tests.support.wire_records import Written
 
@@ -44,11 +44,6 @@ WHERE topic_id = $1 AND partition = 1 ORDER BY "offset"
 JUNK, HONEST = 1_000, 5
 #: In the order in which they come.
 REASONS = ("place_malformed", "proof_missing", "key_unknown")
-
-
-@pytest.fixture
-async def log(database: Database) -> Log:
-    return await without_streams(database)
 
 
 def junk(log: Log) -> Iterator[Written]:

@@ -17,7 +17,6 @@ from shared.exchange.message import Record
 from shared.kernel.canonical import canonical_json
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
-from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log, identity, of_message
 from tests.services.audit.test_entitled import fact, revealed, stated
 from tests.services.audit.test_flows import to_police
@@ -25,11 +24,6 @@ from tests.support.builders import HOTLINE
 from tests.support.forging import forged
 
 NOT_INVENTED: Final = "not_invented_yet"
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:

@@ -33,11 +33,9 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Refused, Unavailable
 from shared.messaging import contract
 from shared.messaging.exceptions import OutcomeKind
-from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
 from tests.services.audit.test_entitled import revealed
-from tests.services.audit.test_intake import without_streams
 from tests.services.audit.test_junk_folded import accountant, reconciled
 from tests.services.audit.test_later_release import NOT_INVENTED, decision, look, offer, type_of
 from tests.services.audit.test_reported_outcomes import change, outcome, reported
@@ -47,11 +45,6 @@ from tests.support.wire_records import compose_altered, write_segment
 
 #: What a later release may say: a member more of each of these.
 GROWN: Final = (REFERRAL_DECIDED, REFERRAL_REFUSED, REFERRAL_OFFERED, RECORD_REVEALED)
-
-
-@pytest.fixture
-async def log(database: Database) -> Log:
-    return await without_streams(database)
 
 
 def topic_with(log: Log, make: Callable[[Log], Record], *, version: int = 1) -> tuple[Broker, Record]:

@@ -13,11 +13,10 @@ from services.audit.bus import AuditDoor
 from services.audit.domain.partitions import PartitionStatus
 from shared.exchange.message import Record
 from shared.messaging.streams import Pair
-from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker, Topic, with_life
 from tests.services.audit.log import Log
 from tests.services.audit.test_acknowledgements import stated
-from tests.services.audit.test_intake import TO_AUDIT, TO_POLICE, facts, kept, offers, opening, without_streams
+from tests.services.audit.test_intake import TO_AUDIT, TO_POLICE, facts, kept, offers, opening
 from tests.services.audit.test_junk_folded import reconciled
 from tests.services.audit.test_one_reader import door
 from tests.support.exchange_world import FROM_HOTLINE, TOPICS
@@ -33,11 +32,6 @@ MINE, OTHER = FROM_HOTLINE["audit"], FROM_HOTLINE["law_enforcement"]
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.audit.bus.TOPICS_S", 0.02)
     monkeypatch.setattr("services.audit.bus.AGAIN_S", 0.0)
-
-
-@pytest.fixture
-async def log(database: Database) -> Log:
-    return await without_streams(database)
 
 
 @asynccontextmanager

@@ -16,18 +16,12 @@ from shared.exchange.message import Draft, Record
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Prepared, prepare_again
 from shared.messaging.exceptions import OutcomeKind
-from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import AnswerState
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import move, submission
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 def notice(filed: Prepared) -> Draft:

@@ -10,7 +10,6 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.messaging.placement import digest_record
-from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
 from tests.services.audit.test_intake import (
@@ -21,16 +20,10 @@ from tests.services.audit.test_intake import (
     kept,
     offers,
     opening,
-    without_streams,
 )
 from tests.services.audit.test_junk_folded import reconciled
 from tests.support.exchange_world import FROM_HOTLINE
 from tests.support.wire_records import Written
-
-
-@pytest.fixture
-async def log(database: Database) -> Log:
-    return await without_streams(database)
 
 
 def alternatives(log: Log) -> tuple[list[Written], list[Written]]:

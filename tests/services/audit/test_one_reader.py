@@ -18,9 +18,9 @@ from shared.kernel.errors import Unavailable
 from shared.runtime.database.lease import Lease
 from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker, Topic
-from tests.services.audit.log import Log
+from tests.services.audit.log import Log, without_streams
 from tests.services.audit.test_acknowledgements import Topics
-from tests.services.audit.test_intake import TO_AUDIT, facts, kept, opening, without_streams
+from tests.services.audit.test_intake import TO_AUDIT, facts, kept, opening
 from tests.support.exchange_world import TOPICS
 from tests.support.privileges import may_not
 from tests.support.running import until

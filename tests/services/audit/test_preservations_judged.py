@@ -25,7 +25,6 @@ from shared.exchange.compose import Addressing, compose, compose_revealed
 from shared.exchange.message import Draft
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.database.transactions import Database
 from shared.vocabulary.preservation import PreservationAnswer, PreservationWithdrawal
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import POLICE, PROVIDER
@@ -37,11 +36,6 @@ ABROAD = "police-us.example"
 OTHER_AGENCY, OTHER_PROVIDER = "police-be.example", "provider-002.example"
 AT_AGENCIES, AT_PROVIDERS = "law_enforcement", "industry"
 STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 def _draft(

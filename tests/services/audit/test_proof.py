@@ -19,16 +19,10 @@ from shared.exchange.message import Record
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.messaging.placement import covered_bytes
-from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, identity
 from tests.support.builders import AT, POLICE
 
 LATER = AT + timedelta(days=1)
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 async def proven(log: Log, referral_id: UUID, record: Record, *scope: str) -> Proof:

@@ -9,18 +9,12 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.streams import Pair, Role
-from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
-from tests.services.audit.test_intake import opening, without_streams
+from tests.services.audit.test_intake import opening
 from tests.services.audit.test_junk_folded import reconciled
 
 FROM_POLICE = Pair("law_enforcement", "hotline")
-
-
-@pytest.fixture
-async def log(database: Database) -> Log:
-    return await without_streams(database)
 
 
 async def change(endpoint: DatabaseEndpoint, statement: str, *arguments: object) -> None:

@@ -17,15 +17,9 @@ from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind
-from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.support.builders import POLICE
 from tests.support.exchange_world import HOTLINE
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 def look(*parties: str, instances: Sequence[str] = ()) -> Look:

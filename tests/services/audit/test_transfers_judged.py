@@ -6,22 +6,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, MessageType
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid4
-from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log, of_message
 from tests.services.hotline.transferring import ASIA, EUROPE, items
 from tests.support.builders import HOTLINE
-
-
-@pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
 
 
 async def filed(log: Log) -> Prepared:

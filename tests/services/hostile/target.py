@@ -77,7 +77,6 @@ class Target:
     @property
     def door(self) -> Handler:
         """The service's own handler."""
-        assert self.app.handler is not None
         return self.app.handler
 
     async def write(self, written: Sequence[Written]) -> list[int]:
@@ -125,8 +124,7 @@ class Target:
     async def rows(self, statement: str, *values: object, role: str = "owner") -> list[asyncpg.Record]:
         connection = await asyncpg.connect(getattr(self.endpoints.databases[INSTANCE], f"{role}_url"))
         try:
-            rows: list[asyncpg.Record] = await connection.fetch(statement, *values)
-            return rows
+            return await connection.fetch(statement, *values)
         finally:
             await connection.close()
 

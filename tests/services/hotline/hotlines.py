@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from services.hotline.bus import hotline_door
 from services.hotline.domain import HOTLINE as RECIPIENT
 from services.hotline.store import PostgresOffers
@@ -17,15 +19,20 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
 from shared.party.origin.bus import OriginBus
 from shared.party.recipient.use_cases import Acting, act
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Unit
-from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory
-from tests.services.doors import ACTOR, as_told
+from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, offered
+from tests.services.doors import ACTOR, as_told, asking
 from tests.services.outgoing import NO_LAW, clear_parts
 
 KEK = KeyEncryptionKey(bytes(range(32)))
+
+
+def an_offer(referral_id: UUID, *, priority: str = "p2_normal") -> Received:
+    return offered(referral_id, to=OTHER_HOTLINE, purpose="assessment", priority=priority)
 
 
 class Hotlines:
@@ -44,6 +51,12 @@ class Hotlines:
             unit = Unit(session)
             refusals = await self.door.apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
+
+    async def offer(self) -> UUID:
+        """Receive a referral that the one hotline offers to the other."""
+        referral_id = uuid7()
+        assert await self.receive(an_offer(referral_id)) == [None]
+        return referral_id
 
     @asynccontextmanager
     async def offers(
@@ -66,3 +79,20 @@ class Hotlines:
     async def sent(self, referral_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
         """(type, sender, recipient, exercise, clear part) of the messages about a referral."""
         return await clear_parts(self.database, referral_id)
+
+
+class Prompt:
+    """Somebody of a hotline, at the HTTP door of its service."""
+
+    def __init__(self, hotlines: Hotlines, client: httpx.AsyncClient) -> None:
+        self.hotlines = hotlines
+        self.client = client
+
+    async def act(
+        self, referral_id: UUID, name: str, said: Any = None, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST
+    ) -> tuple[int, str]:
+        """Status and, of an act, the state; of a refusal, the code."""
+        headers = asking(party, role=role, key=uuid7().hex)
+        answer = await self.client.post(f"/v1/inbox/{referral_id}:{name}", json=said or {}, headers=headers)
+        body = answer.json()
+        return answer.status_code, body["state"] if answer.is_success else body["code"]

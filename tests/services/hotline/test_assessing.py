@@ -2,60 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
-
-import httpx
-import pytest
-
-from services.hotline.api import offers_router
-from shared.exchange.message import Received
 from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
-from shared.runtime.database.transactions import Database
-from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, offered, withdrawn
-from tests.services.doors import asking, door, serving
-from tests.services.hotline.hotlines import KEK, Hotlines
+from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, withdrawn
+from tests.services.hotline.hotlines import Hotlines, Prompt
 
 BASELINE = {"assessed": [{"n": 1, "assessment": "baseline"}]}
 REMOVED = {"assessed": [{"action": "reported_to_police"}, {"action": "removed"}]}
 
 
-@pytest.fixture(scope="session")
-def hotlines(database: Database) -> Hotlines:
-    return Hotlines(database)
-
-
-def an_offer(referral_id: UUID, *, priority: str = "p2_normal") -> Received:
-    return offered(referral_id, to=OTHER_HOTLINE, purpose="assessment", priority=priority)
-
-
-class Prompt:
-    """Somebody of a hotline, at the HTTP door of its service."""
-
-    def __init__(self, hotlines: Hotlines, client: httpx.AsyncClient) -> None:
-        self.hotlines = hotlines
-        self.client = client
-
-    async def act(
-        self, referral_id: UUID, name: str, said: Any = None, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST
-    ) -> tuple[int, str]:
-        """Status and, of an act, the state; of a refusal, the code."""
-        headers = asking(party, role=role, key=uuid7().hex)
-        answer = await self.client.post(f"/v1/inbox/{referral_id}:{name}", json=said or {}, headers=headers)
-        body = answer.json()
-        return answer.status_code, body["state"] if answer.is_success else body["code"]
-
-
-@pytest.fixture
-async def prompt(hotlines: Hotlines) -> Any:
-    async with door(offers_router(serving(hotlines.database, "hotline", kek=KEK, directory=hotlines.directory))) as at:
-        yield Prompt(hotlines, at)
-
-
 async def test_an_offer_is_taken_up_assessed_and_closed(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await prompt.act(referral_id, "accept") == (202, "accepted")
     assert await prompt.act(referral_id, "assess", BASELINE) == (202, "in_part")
     assert await prompt.act(referral_id, "assess", REMOVED) == (202, "closed")
@@ -75,8 +31,7 @@ async def test_an_offer_is_taken_up_assessed_and_closed(hotlines: Hotlines, prom
 
 
 async def test_only_who_has_taken_it_up_assesses_it(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await prompt.act(referral_id, "assess", BASELINE) == (409, "state_forbids")
     await prompt.act(referral_id, "accept")
     assert await prompt.act(referral_id, "assess", BASELINE, party=HOTLINE) == (404, "not_found")
@@ -85,8 +40,7 @@ async def test_only_who_has_taken_it_up_assesses_it(hotlines: Hotlines, prompt: 
 
 
 async def test_it_is_declined_with_a_reason_and_then_is_over(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await prompt.act(referral_id, "decline", {"reason": "because"}) == (422, "fields_invalid")
     assert await prompt.act(referral_id, "decline", {"reason": "no_capacity"}) == (202, "declined")
     assert (await hotlines.show(referral_id))["reason"] == "no_capacity"
@@ -94,8 +48,7 @@ async def test_it_is_declined_with_a_reason_and_then_is_over(hotlines: Hotlines,
 
 
 async def test_what_may_not_be_said_changes_nothing(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     await prompt.act(referral_id, "accept")
     await prompt.act(referral_id, "assess", BASELINE)
     national = {"assessed": [{"action": "removed"}, {"n": 1, "assessment": "national"}]}
@@ -105,8 +58,7 @@ async def test_what_may_not_be_said_changes_nothing(hotlines: Hotlines, prompt: 
 
 
 async def test_what_is_taken_back_is_assessed_no_more(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     await prompt.act(referral_id, "accept")
     await hotlines.receive(withdrawn(referral_id, to=OTHER_HOTLINE))
     assert await prompt.act(referral_id, "assess", BASELINE) == (409, "state_forbids")

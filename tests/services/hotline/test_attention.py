@@ -16,15 +16,13 @@ from shared.contracts.answers import (
 from shared.contracts.items import Disowned, ItemAnswer
 from shared.contracts.registry import CASE_DECLINED, NOTICE_NOT_OURS
 from shared.exchange.message import Received
-from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.party.attention import Attention, Source
 from shared.party.origin.store.holds import origin_waits
-from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, NoticeAction, NoticeRejection, ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
-from tests.services.doors import ACTOR, serving
+from tests.services.doors import attention_list, serving
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_answers_kept import answered, applied
 from tests.services.hotline.test_outcomes_kept import UNKNOWN, accepted, outcome
@@ -39,16 +37,7 @@ async def attention(origin: Origin, *, only_p0: bool = False, limit: int = 200) 
     """The whole list, page after page."""
     held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
     door = Attention(held, (Source("referral", "routed", origin_waits),))
-    who = Identity(HOTLINE, Role.VIEWER, "hotline", True, ACTOR)
-    found: list[Row] = []
-    cursor = None
-    while True:
-        page = await door.page(who, cursor, rank_max=0 if only_p0 else 1, limit=limit)
-        told = page.model_dump(mode="json", exclude_unset=True)
-        found += told["items"]
-        cursor = page.next
-        if cursor is None:
-            return found
+    return await attention_list(door, HOTLINE, "hotline", rank_max=0 if only_p0 else 1, limit=limit)
 
 
 async def about(origin: Origin, referral_id: UUID) -> list[Row]:

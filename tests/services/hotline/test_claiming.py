@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.hotline.api import offers_router
 from services.hotline.store import transfers_waiting
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
@@ -19,23 +17,11 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.waiting import Place
-from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.transfers import TransferReason
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
-from tests.services.doors import asking, door, serving
-from tests.services.hotline.hotlines import KEK, Hotlines
-from tests.services.hotline.test_assessing import Prompt, an_offer
-
-
-@pytest.fixture(scope="session")
-def hotlines(database: Database) -> Hotlines:
-    return Hotlines(database)
-
-
-@pytest.fixture
-async def prompt(hotlines: Hotlines) -> Any:
-    async with door(offers_router(serving(hotlines.database, "hotline", kek=KEK, directory=hotlines.directory))) as at:
-        yield Prompt(hotlines, at)
+from tests.services.doors import asking
+from tests.services.hotline.hotlines import Hotlines, Prompt, an_offer
 
 
 def said(message: MessageType, clear: Contract, referral_id: UUID, sender: str = HOTLINE) -> Received:
@@ -59,8 +45,7 @@ def gone(referral_id: UUID) -> Received:
 
 
 async def test_what_is_transferred_is_claimed_and_then_the_hotlines_own(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await prompt.act(referral_id, "claim") == (409, "state_forbids")
     assert await hotlines.receive(offered_over(referral_id)) == [None]
     shown = await hotlines.show(referral_id)
@@ -91,8 +76,7 @@ async def test_whoever_comes_second_or_never_is_told_that_it_is_gone(
 
 
 async def test_what_was_declined_can_be_claimed_once_it_is_transferred(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await prompt.act(referral_id, "decline", {"reason": "no_capacity"}) == (202, "declined")
     await hotlines.receive(offered_over(referral_id))
     assert await prompt.act(referral_id, "claim") == (202, "claimed")
@@ -141,8 +125,7 @@ async def revealed(hotlines: Hotlines, referral_id: UUID) -> int:
 
 
 async def test_only_its_origin_says_who_has_it(hotlines: Hotlines, prompt: Prompt) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     assert await hotlines.receive(offered_over(referral_id, "hotline-c.example")) == ["offer_unknown"]
     assert await hotlines.receive(granted(referral_id)) == ["state_forbids"]
     assert await hotlines.receive(gone(referral_id)) == ["state_forbids"]

@@ -44,7 +44,9 @@ async def kept(origin: Origin, referral_id: UUID) -> list[asyncpg.Record]:
     """The deadlines of a referral."""
     async with origin.database.transaction(APPLYING) as session:
         rows: list[asyncpg.Record] = await session.driver.fetch(
-            "SELECT * FROM deadline WHERE subject = $1 AND party = $2 ORDER BY edge_id", referral_id, HOTLINE
+            "SELECT * FROM deadline WHERE coalesce(known_as, subject) = $1 AND party = $2 ORDER BY edge_id",
+            referral_id,
+            HOTLINE,
         )
     return rows
 
@@ -104,7 +106,7 @@ async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin
 async def test_an_edge_begins_at_the_time_of_its_message(origin: Origin) -> None:
     referral_id = await origin.file()
     async with origin.database.transaction(APPLYING) as session:
-        rows = await session.driver.fetch("SELECT * FROM deadline WHERE subject = $1", referral_id)
+        rows = await session.driver.fetch("SELECT * FROM deadline WHERE coalesce(known_as, subject) = $1", referral_id)
     assert len(rows) >= 4
     assert {row["begun_at"] for row in rows} == {coarse(AT)}
     assert uuid7() not in {row["edge_id"] for row in rows}

@@ -17,6 +17,7 @@ from shared.party.origin.store.edge_rows import (
     insert_placed,
 )
 from shared.runtime.database.transactions import RowScope
+from shared.runtime.timers.store import columns_of_edge
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
@@ -41,7 +42,8 @@ async def test_an_edge_without_its_referral_fails_the_transaction(origin: Origin
 
     async def insert(placed: PlacedMessage) -> None:
         async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit")) as session:
-            gather_edges(session.driver, UnplacedEdges([placed.message_id], _SENT_EDGE.rows(_with_tracks([row]))))
+            bound = _SENT_EDGE.rows(_with_tracks([row]), **columns_of_edge([None]))
+            gather_edges(session.driver, UnplacedEdges([placed.message_id], bound))
             assert insert_placed(session.driver, [placed]) == {placed.message_id}
 
     with pytest.raises(asyncpg.NotNullViolationError, match="rank"):

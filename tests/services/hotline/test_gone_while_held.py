@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
-from deploy.accounting.book import opened
 from deploy.site.endpoints import DatabaseEndpoint
-from deploy.statistics.figures import Figures, Month, count_book
+from deploy.statistics.figures import Figures
 from shared.contracts.answers import NoticeAnsweredClear
 from shared.contracts.items import ItemAnswer
 from shared.contracts.registry import NOTICE_ANSWERED
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
 from shared.vocabulary.answers import NoticeAction
-from tests.acceptance.programs import foreign
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, applied, notice, pass_time, place, planned
-from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.services.hotline.test_removals_counted import counted_twice
+from tests.support.builders import HOTLINE, PROVIDER
 
 __all__ = ["planned"]  # the fixture
 
@@ -65,7 +62,7 @@ async def test_what_vanished_before_a_hold_came_too_late_is_not_the_holds(origin
 async def test_the_month_counts_what_was_gone_and_what_of_it_was_held(
     origin: Origin, endpoint: DatabaseEndpoint
 ) -> None:
-    before = await counted_twice(endpoint)
+    before = await counted(endpoint)
     for held in (True, False):
         referral_id = await origin.file()
         agency, *_ = await agencies_of(origin, referral_id)
@@ -75,20 +72,14 @@ async def test_the_month_counts_what_was_gone_and_what_of_it_was_held(
         await pass_time(origin, until + 2 * SLOT)
         notice_id = UUID((await notice(origin, referral_id))["notice_id"])
         assert await applied(origin, answered(notice_id, 1, NoticeAction.ALREADY_GONE)) == [None]
-    after = await counted_twice(endpoint)
+    after = await counted(endpoint)
     assert [now - then for now, then in zip(after, before, strict=True)] == [2, 1]
 
 
-async def counted_twice(endpoint: DatabaseEndpoint) -> list[int]:
-    """What was gone of the provider's, and held, as two programs that share nothing count it."""
-    month, found = Month(AT.year, AT.month), dict[str, Figures]()
-    async with opened(endpoint.accountant_url, kind="hotline") as book:
-        await count_book(book, month, found, exercises=True)
-    asked = {"urls": {endpoint.accountant_url: "hotline"}, "exercises": True}
-    asked |= {"first": month.first.isoformat(), "after": month.after.isoformat()}
-    ran = await asyncio.to_thread(foreign, "recount_month.py", asked)
-    assert ran.returncode == 0, ran.stderr
+async def counted(endpoint: DatabaseEndpoint) -> list[int]:
+    """What was gone of the provider's, and held, the same by both programs."""
+    found, theirs = await counted_twice(endpoint)
     ours = found.get(PROVIDER, Figures())
-    counted = [ours.gone.total(), ours.gone_while_held.total()]
-    assert json.loads(ran.stdout).get(PROVIDER, {}).get("gone", [0, 0]) == counted
-    return counted
+    told = [ours.gone.total(), ours.gone_while_held.total()]
+    assert theirs.get(PROVIDER, {}).get("gone", [0, 0]) == told
+    return told

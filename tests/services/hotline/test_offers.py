@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.hotline.api import offers_router
 from services.hotline.domain import HOTLINE as RECIPIENT
-from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient.domain import Page
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import list_items, show_item
-from shared.runtime.database.transactions import Database
 from tests.services.databases import stored_text, unencrypted
-from tests.services.deliveries import AGENCY, HOTLINE, LOCATION, OTHER_HOTLINE, issued, offered, withdrawn
-from tests.services.doors import as_told, asking, door, serving
-from tests.services.hotline.hotlines import KEK, Hotlines
-
-
-@pytest.fixture(scope="session")
-def hotlines(database: Database) -> Hotlines:
-    return Hotlines(database)
-
-
-def an_offer(referral_id: UUID) -> Received:
-    return offered(referral_id, to=OTHER_HOTLINE, purpose="assessment")
+from tests.services.deliveries import AGENCY, HOTLINE, LOCATION, OTHER_HOTLINE, issued, withdrawn
+from tests.services.doors import asking, door, paged, serving
+from tests.services.hotline.hotlines import KEK, Hotlines, an_offer
 
 
 async def test_an_offered_referral_is_shown_with_its_opened_record(hotlines: Hotlines) -> None:
-    referral_id = uuid7()
-    assert await hotlines.receive(an_offer(referral_id)) == [None]
+    referral_id = await hotlines.offer()
     shown = await hotlines.show(referral_id)
     assert (shown["state"], shown["origin"], shown["purpose"]) == ("offered", HOTLINE, "assessment")
     assert shown["record"]["items"][0]["locator"]["value"] == LOCATION
 
 
 async def test_nothing_of_a_record_is_stored_in_the_clear(hotlines: Hotlines, endpoint: DatabaseEndpoint) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     stored = await stored_text(endpoint.owner_url, [OTHER_HOTLINE])
     assert str(referral_id) in stored
     assert LOCATION not in stored
@@ -77,8 +62,7 @@ async def test_one_refused_message_does_not_hold_up_the_others(hotlines: Hotline
 
 
 async def test_only_the_origin_may_withdraw(hotlines: Hotlines) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     foreign = withdrawn(referral_id, to=OTHER_HOTLINE, origin=AGENCY)
     assert await hotlines.receive(foreign) == ["offer_unknown"]
     assert (await hotlines.show(referral_id))["state"] == "offered"
@@ -98,16 +82,14 @@ async def test_what_is_withdrawn_is_acknowledged_to_its_origin(hotlines: Hotline
 
 
 async def test_a_withdrawal_is_applied_once(hotlines: Hotlines) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     twice = withdrawn(referral_id, to=OTHER_HOTLINE), withdrawn(referral_id, to=OTHER_HOTLINE)
     assert await hotlines.receive(*twice) == [None, "state_forbids"]
     assert await hotlines.receive(withdrawn(referral_id, to=OTHER_HOTLINE)) == ["state_forbids"]
 
 
 async def test_no_withdrawal_is_acknowledged_before_there_is_one(hotlines: Hotlines) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     with pytest.raises(Refused) as refusal:
         await hotlines.acknowledge(referral_id)
     assert (refusal.value.code, refusal.value.status) == ("state_forbids", 409)
@@ -149,22 +131,14 @@ async def test_an_auditors_role_reads_no_offers(hotlines: Hotlines) -> None:
 async def test_pages_list_every_offer_once_newest_first(hotlines: Hotlines) -> None:
     ids = [uuid7() for _ in range(5)]
     await hotlines.receive(*(an_offer(each) for each in ids))
-    found: list[str] = []
-    cursor = None
     async with hotlines.offers("read") as acting:
-        while True:
-            page = as_told(await acting.items.page(acting.party, Page("offered", cursor, 2)))
-            found += [item["referral_id"] for item in page["items"]]
-            cursor = page["next"]
-            if cursor is None:
-                break
+        found = await paged(acting.items, acting.party, "offered")
     assert found[:5] == [str(each) for each in reversed(ids)]
     assert len(set(found)) == len(found)
 
 
 async def test_the_door_lists_shows_and_acknowledges(hotlines: Hotlines) -> None:
-    referral_id = uuid7()
-    await hotlines.receive(an_offer(referral_id))
+    referral_id = await hotlines.offer()
     router = offers_router(serving(hotlines.database, "hotline", kek=KEK, directory=hotlines.directory))
     client: httpx.AsyncClient
     async with door(router) as client:

@@ -14,11 +14,10 @@ from shared.party.attention import Attention, Source, overdue
 from shared.party.origin.store.holds import origin_waits
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.http.identity import Identity
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import NoticeAction
-from tests.services.doors import ACTOR, serving
+from tests.services.doors import attention_list, serving
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_answers_kept import answered, applied
 from tests.services.hotline.test_attention import declined, notice_of
@@ -39,15 +38,7 @@ async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 
         pass
     held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
     sources = (Source("referral", "routed", origin_waits), overdue(clock, Subject.OFFER))
-    door, who = Attention(held, sources), Identity(HOTLINE, Role.VIEWER, "hotline", True, ACTOR)
-    found: list[dict[str, Any]] = []
-    cursor = None
-    while True:
-        page = await door.page(who, cursor, rank_max=1, limit=limit)
-        found += page.model_dump(mode="json", exclude_unset=True)["items"]
-        cursor = page.next
-        if cursor is None:
-            break
+    found = await attention_list(Attention(held, sources), HOTLINE, "hotline", limit=limit)
     rows = [row for row in found if row["subject"] == str(referral_id)]
     # Each once, however the pages fell; others' referrals may have several edges to one party.
     assert len({(row.get("party"), *row["reasons"], row.get("clock")) for row in rows}) == len(rows)

@@ -212,7 +212,7 @@ async def test_clocks_of_the_other_end_and_those_of_the_first_begin_again(
     async with origin.database.transaction(APPLYING) as session:
         steps = await session.driver.fetch(
             "SELECT recipient, step->>1 AS did, step->>2 AS code, (step->3)::int AS number "
-            "FROM deadline, jsonb_array_elements(steps) AS step WHERE subject = $1",
+            "FROM deadline, jsonb_array_elements(steps) AS step WHERE coalesce(known_as, subject) = $1",
             referral_id,
         )
     told = {tuple(each) for each in steps}

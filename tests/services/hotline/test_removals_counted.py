@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -37,21 +38,26 @@ async def answered(origin: Origin, referral_id: UUID, action: NoticeAction, *, a
     assert await applied(origin, told) == [None]
 
 
-async def counted(endpoint: DatabaseEndpoint) -> Counter[Measure]:
-    """By all providers together, as two programs count that share nothing."""
-    month, found = Month(AT.year, AT.month), dict[str, Figures]()
+async def counted_twice(endpoint: DatabaseEndpoint) -> tuple[dict[str, Figures], dict[str, Any]]:
+    """What a month of each provider is, as two programs count it that share nothing."""
+    month, ours = Month(AT.year, AT.month), dict[str, Figures]()
     async with opened(endpoint.accountant_url, kind="hotline") as book:
-        await count_book(book, month, found, exercises=True)
+        await count_book(book, month, ours, exercises=True)
     asked = {"urls": {endpoint.accountant_url: "hotline"}, "exercises": True}
     asked |= {"first": month.first.isoformat(), "after": month.after.isoformat()}
     ran = await asyncio.to_thread(foreign, "recount_month.py", asked)
     assert ran.returncode == 0, ran.stderr
-    theirs = json.loads(ran.stdout)
-    for party, figures in found.items():
+    return ours, json.loads(ran.stdout)
+
+
+async def counted(endpoint: DatabaseEndpoint) -> Counter[Measure]:
+    """By all providers together, the same by both."""
+    ours, theirs = await counted_twice(endpoint)
+    for party, figures in ours.items():
         for measure in _COUNTED:
             said = [figures.count(measure), figures.median_minutes(measure)]
             assert theirs[party].get(measure.value, [0, None]) == said
-    together = Figures.sum(found.values())
+    together = Figures.sum(ours.values())
     return Counter({measure: together.count(measure) for measure in _COUNTED})
 
 

@@ -18,13 +18,14 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Unit
-from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
+from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory, issued
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, about, clear_parts
 
@@ -68,6 +69,12 @@ class Providers:
         async with self.database.transaction(APPLYING) as session:
             refusals = await self.door.apply(Unit(session), messages)
         return [refusals.get(message.message_id) for message in messages]
+
+    async def issue(self, **changes: Any) -> UUID:
+        """Receive a notice that is issued to a provider."""
+        notice_id = uuid7()
+        assert await self.receive(issued(notice_id, **changes)) == [None]
+        return notice_id
 
     @asynccontextmanager
     async def notices(

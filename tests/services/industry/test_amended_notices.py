@@ -15,8 +15,7 @@ from tests.services.industry.test_notices import ACTION
 
 
 async def test_an_amended_notice_keeps_what_was_answered_and_asks_for_what_is_new(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     await providers.act("answer", ACTION, notice_id)
     assert await providers.receive(issued(notice_id, items=2, revision=2)) == [None]
     shown = await providers.show(notice_id)

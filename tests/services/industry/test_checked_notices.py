@@ -20,9 +20,9 @@ from shared.contracts.registry import ITEMS_CHECKED
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
+from shared.kernel.ids import uuid4
 from shared.vocabulary.answers import CheckedBy, ItemFound, NoticeAction, ReinstateReason
-from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, PROVIDER, issued, notice_withdrawn, received
+from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, PROVIDER, notice_withdrawn, received
 from tests.services.industry.provider import Providers
 
 REMOVED: Contract = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED),))
@@ -38,8 +38,7 @@ def checked(
 
 
 async def removed(providers: Providers, *, items: int = 2) -> UUID:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id, items=items))
+    notice_id = await providers.issue(items=items)
     assert await providers.act("answer", REMOVED, notice_id) == "actioned"
     return notice_id
 
@@ -102,7 +101,6 @@ async def test_a_provider_goes_back_on_what_it_did_with_a_reason(providers: Prov
 
 
 async def test_nothing_is_reinstated_that_was_not_acted_on(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     with pytest.raises(Refused, match="state_forbids"):
         await providers.act("reinstate", BACK, notice_id)

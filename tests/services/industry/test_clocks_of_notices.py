@@ -7,7 +7,6 @@ from uuid import UUID
 
 from shared.contracts.answers import NoticeStatements
 from shared.kernel.clock import ManualClock
-from shared.kernel.ids import uuid7
 from shared.routing.clocks import Law
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
@@ -34,8 +33,7 @@ async def due(providers: Providers, notice_id: UUID) -> set[str]:
 
 
 async def test_a_notice_falls_due_until_all_is_answered(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     first = await due(providers, notice_id)
     assert first >= {"practice-notice-reminder", "practice-notice-to-owner", "practice-notice-to-registrar"}
     await providers.act("acknowledge", None, notice_id)
@@ -45,8 +43,7 @@ async def test_a_notice_falls_due_until_all_is_answered(providers: Providers) ->
 
 
 async def test_what_was_taken_back_is_owed_no_more(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     await providers.receive(issued(notice_id))
     assert await due(providers, notice_id)
     await providers.receive(notice_withdrawn(notice_id))

@@ -122,8 +122,7 @@ async def test_a_reader_of_one_party_sees_none_of_anothers_whatever_it_asks_for(
 async def test_what_is_overdue_stays_in_it_and_comes_first(
     providers: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     await looked(providers)
     start = CLOCK.now()
     monkeypatch.setattr(CLOCK, "_now", start + timedelta(hours=80))

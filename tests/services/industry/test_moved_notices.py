@@ -58,8 +58,7 @@ async def test_once_something_was_done_here_that_counts(providers: Providers) ->
 
 async def test_what_was_done_here_and_forgotten_counts_again(providers: Providers) -> None:
     """Its database was restored: it knows of the first act, and not of the second. What it does next counts on."""
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id, items=2))
+    notice_id = await providers.issue(items=2)
     await providers.act("acknowledge", None, notice_id)
     again = so_far("in_part", 2, moved=False, removed=(1,))
     assert await providers.receive(issued(notice_id, items=2, again=again)) == [None]
@@ -92,8 +91,7 @@ async def test_taken_up_and_taken_back_in_one_batch_is_taken_back(providers: Pro
 
 
 async def test_somebody_else_takes_up_nothing(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     foreign = issued(notice_id, notifier=OTHER_HOTLINE, again=so_far("actioned", 1, moved=False))
     assert await providers.receive(foreign) == ["notice_exists"]
     assert await providers.receive(issued(notice_id)) == ["notice_exists"]

@@ -16,8 +16,7 @@ from tests.services.industry.provider import Providers
 
 
 async def issue(providers: Providers) -> str:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     return str(notice_id)
 
 
@@ -80,8 +79,7 @@ async def test_a_withdrawal_is_acknowledged(providers: Providers, client: httpx.
 async def test_the_same_key_gives_the_same_answer_and_one_message(
     providers: Providers, client: httpx.AsyncClient
 ) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     headers = asking(PROVIDER, key=str(notice_id))
     answers = [await client.post(f"/v1/notices/{notice_id}:acknowledge", json={}, headers=headers) for _ in range(2)]
     assert answers[0].content == answers[1].content
@@ -131,12 +129,22 @@ async def test_absent_and_foreign_notices_are_byte_equal(providers: Providers, c
     assert len({answer.content for answer in shown + acted}) == 1
 
 
-async def test_a_viewer_may_look_and_not_act(providers: Providers, client: httpx.AsyncClient) -> None:
-    notice_id = await issue(providers)
+async def test_a_viewer_may_look_and_not_act_whether_there_is_a_notice_or_not(
+    providers: Providers, client: httpx.AsyncClient
+) -> None:
+    """Nor are a viewer's words looked at: the provider that these suggest is none."""
+    notice_id, said = await issue(providers), {"disowned": [{"suggested": "nobody.example"}]}
     viewer = asking(PROVIDER, role=Role.VIEWER, key=notice_id)
-    looked = await client.get(f"/v1/notices/{notice_id}", headers=viewer)
-    acted = await client.post(f"/v1/notices/{notice_id}:acknowledge", json={}, headers=viewer)
-    assert (looked.status_code, acted.status_code, acted.json()["code"]) == (200, 403, "forbidden")
+    assert (await client.get(f"/v1/notices/{notice_id}", headers=viewer)).status_code == 200
+    for each in (notice_id, uuid7()):
+        acted = await client.post(f"/v1/notices/{each}:not-ours", json=said, headers=viewer)
+        assert (acted.status_code, acted.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("path", ["", f"/{uuid7()}"])
+async def test_an_auditors_role_reads_no_notices(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(f"/v1/notices{path}", headers=asking(PROVIDER, role=Role.AUDITOR))
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 async def test_a_state_that_there_is_not_is_refused(client: httpx.AsyncClient) -> None:

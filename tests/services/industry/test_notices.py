@@ -27,7 +27,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.domain import ItemAct, Page
+from shared.party.recipient.domain import ItemAct
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope
@@ -50,7 +50,7 @@ from tests.services.deliveries import (
     offered,
     received,
 )
-from tests.services.doors import ACTOR, as_told
+from tests.services.doors import ACTOR, paged
 from tests.services.industry.provider import Providers, disowning
 from tests.support.builders import settlement
 
@@ -77,16 +77,14 @@ VALUES ($1, 'law_enforcement', $2, $3, $4, $5, 'investigation', 'user_location',
 
 
 async def test_an_issued_notice_is_shown_with_its_opened_record(providers: Providers) -> None:
-    notice_id = uuid7()
-    assert await providers.receive(issued(notice_id)) == [None]
+    notice_id = await providers.issue()
     shown = await providers.show(notice_id)
     assert (shown["state"], shown["notifier"], shown["language"]) == ("issued", HOTLINE, "en")
     assert shown["record"]["items"][0]["locator"]["value"] == LOCATION
 
 
 async def test_nothing_of_a_record_is_stored_in_the_clear(providers: Providers, endpoint: DatabaseEndpoint) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     stored = await stored_text(endpoint.owner_url, [PROVIDER])
     assert str(notice_id) in stored
     assert LOCATION not in stored
@@ -103,8 +101,7 @@ async def test_a_record_that_were_not_encrypted_would_be_found(
 
 
 async def test_a_notice_shows_no_earlier_id(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     assert "referral_id" not in nested_keys(await providers.show(notice_id))
 
 
@@ -163,8 +160,7 @@ async def test_one_refused_message_does_not_hold_up_the_others(providers: Provid
 async def test_each_answer_is_told_to_the_notifier_in_its_own_words(
     providers: Providers, act: str, move: Any, state: str, kind: str, said: dict[str, Any]
 ) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     assert await providers.act(act, move, notice_id) == state
     clear = {"notice_id": str(notice_id), "number": 1} | said
     assert await providers.sent(notice_id) == [(f"causeway.{kind}.v1", PROVIDER, HOTLINE, True, clear)]
@@ -184,8 +180,7 @@ async def test_what_was_done_and_said_is_kept(providers: Providers) -> None:
 
 
 async def test_items_are_answered_one_by_one_and_their_fold_is_the_notices_state(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id, items=3))
+    notice_id = await providers.issue(items=3)
     assert (await providers.show(notice_id))["numbers"] == [1, 2, 3]
     first = REMOVED.model_copy(update={"n": 2})
     not_found = ItemStatement(rejection=NoticeRejection.NOT_FOUND)
@@ -211,8 +206,7 @@ async def test_items_are_answered_one_by_one_and_their_fold_is_the_notices_state
 async def test_what_may_not_be_said_of_an_item_changes_nothing(
     providers: Providers, said: list[ItemStatement], code: str, field: str
 ) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id, items=3))
+    notice_id = await providers.issue(items=3)
     one = NoticeStatements(items=(REMOVED.model_copy(update={"n": 1}),))
     assert await providers.act("answer", one, notice_id) == "in_part"
     with pytest.raises(Refused) as refusal:
@@ -224,8 +218,7 @@ async def test_what_may_not_be_said_of_an_item_changes_nothing(
 
 @pytest.mark.parametrize("suggested", ["nobody.example", HOTLINE])
 async def test_only_a_provider_of_the_directory_can_be_suggested(providers: Providers, suggested: str) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     with pytest.raises(Refused) as refusal:
         await providers.act("not_ours", disowning(suggested), notice_id)
     assert (refusal.value.code, refusal.value.field) == ("suggested_unknown", "/disowned/0/suggested")
@@ -233,14 +226,12 @@ async def test_only_a_provider_of_the_directory_can_be_suggested(providers: Prov
 
 
 async def test_a_notice_can_be_disowned_without_a_suggestion(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     assert await providers.act("not_ours", disowning(None), notice_id) == "not_ours"
 
 
 async def test_an_answered_notice_is_not_answered_again_and_nothing_is_sent(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     await providers.act("answer", ACTION, notice_id)
     with pytest.raises(Refused) as refusal:
         await providers.act("answer", REJECT, notice_id)
@@ -277,16 +268,14 @@ async def test_a_withdrawal_in_the_same_batch_as_the_notice_is_applied_after_it(
 
 
 async def test_only_the_notifier_may_withdraw_and_only_once(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     assert await providers.receive(notice_withdrawn(notice_id, notifier=OTHER_HOTLINE)) == ["notice_unknown"]
     twice = notice_withdrawn(notice_id), notice_withdrawn(notice_id)
     assert await providers.receive(*twice) == [None, "state_forbids"]
 
 
 async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     async with providers.notices("answer") as notices:
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.receive(notice_withdrawn(notice_id))
@@ -298,8 +287,7 @@ async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Provi
 
 async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Providers) -> None:
     """Both states permit the act, so only the comparison with the state that was seen can refuse it."""
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     async with providers.notices("answer") as notices:
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
         await providers.act("acknowledge", None, notice_id)
@@ -311,15 +299,8 @@ async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Prov
 async def test_pages_list_every_notice_once_newest_first(providers: Providers) -> None:
     ids = [uuid7() for _ in range(5)]
     await providers.receive(*(issued(each, to=OTHER_PROVIDER) for each in ids))
-    found: list[str] = []
-    cursor = None
     async with providers.notices("read", party=OTHER_PROVIDER) as notices:
-        while True:
-            page = as_told(await notices.page(OTHER_PROVIDER, Page("issued", cursor, 2)))
-            found += [item["notice_id"] for item in page["items"]]
-            cursor = page["next"]
-            if cursor is None:
-                break
+        found = await paged(notices, OTHER_PROVIDER, "issued")
     assert found[:5] == [str(each) for each in reversed(ids)]
     assert len(set(found)) == len(found)
 
@@ -336,8 +317,7 @@ async def test_what_was_withdrawn_is_erased_when_its_provider_says_so(providers:
 
 
 async def test_erasing_the_data_key_erases_the_record_and_nothing_else(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         await session.driver.execute("UPDATE received SET wrapped_key = NULL WHERE subject = $1", notice_id)
     shown = await providers.show(notice_id)
@@ -373,8 +353,7 @@ async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers
 
 
 async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     async with providers.notices("acknowledge") as notices:
         acting = Acting(PROVIDER, Role.ANALYST, ACTOR, notices, providers.directory, AT)
         await act_on_notice(row(Subject.NOTICE, "acknowledge"), notice_id, said=None, acting=acting)

@@ -6,17 +6,15 @@ import pytest
 
 from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import NoticeRejection
-from tests.services.deliveries import OTHER_PROVIDER, issued
+from tests.services.deliveries import OTHER_PROVIDER
 from tests.services.industry.provider import Providers, disowning
 
 NOT_FOUND = ItemStatement(rejection=NoticeRejection.NOT_FOUND)
 
 
 async def test_items_are_disowned_one_by_one_and_the_others_can_still_be_answered(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id, items=3))
+    notice_id = await providers.issue(items=3)
     assert await providers.act("not_ours", disowning(OTHER_PROVIDER, 2), notice_id) == "in_part"
     for said, code in ((disowning(None, 2), "item_action_repeated"), (disowning(None, 4), "item_unknown")):
         with pytest.raises(Refused, match=code):
@@ -32,8 +30,7 @@ async def test_items_are_disowned_one_by_one_and_the_others_can_still_be_answere
 
 
 async def test_a_notice_is_not_ours_once_every_item_is(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id, items=3))
+    notice_id = await providers.issue(items=3)
     assert await providers.act("not_ours", disowning(None, 1, 3), notice_id) == "in_part"
     assert await providers.act("not_ours", disowning(OTHER_PROVIDER), notice_id) == "not_ours"
     kept = (await providers.show(notice_id))["disowned"]

@@ -14,7 +14,7 @@ import pytest
 from services.industry.api import notices_router
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
-from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
+from tests.services.deliveries import OTHER_PROVIDER, PROVIDER
 from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_preservation_before_removal import asked
@@ -35,8 +35,7 @@ async def client(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def issue(providers: Providers, items: int = 1, *, to: str = PROVIDER) -> str:
-    notice_id = uuid7()
-    assert await providers.receive(issued(notice_id, items=items, to=to)) == [None]
+    notice_id = await providers.issue(items=items, to=to)
     return str(notice_id)
 
 

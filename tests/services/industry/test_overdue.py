@@ -11,16 +11,14 @@ from deploy.policy import sample_policy
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock, rfc3339
-from shared.kernel.ids import uuid7
 from shared.party.attention import Attention, overdue
 from shared.routing.clocks import Law
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.http.identity import Identity
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
-from tests.services.deliveries import AT, HOTLINE, PROVIDER, issued, notice_withdrawn
-from tests.services.doors import ACTOR, serving
+from tests.services.deliveries import AT, HOTLINE, PROVIDER, notice_withdrawn
+from tests.services.doors import attention_list, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_notices import ACTION
 from tests.shared.routing.test_clocks import SAMPLE_LAW, policy
@@ -64,15 +62,8 @@ class Virtual:
         """Of what needs a person of the provider, page after page, what is about the subject."""
         held = serving(self.providers.database, "industry", kek=KEK, directory=self.providers.directory)
         door = Attention(held, (overdue(self.clock, Subject.NOTICE),))
-        who = Identity(PROVIDER, Role.VIEWER, "industry", True, ACTOR)
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            page = await door.page(who, cursor, rank_max=rank_max, limit=limit)
-            found += page.model_dump(mode="json", exclude_unset=True)["items"]
-            cursor = page.next
-            if cursor is None:
-                return [row for row in found if row["subject"] == str(subject)]
+        found = await attention_list(door, PROVIDER, "industry", rank_max=rank_max, limit=limit)
+        return [row for row in found if row["subject"] == str(subject)]
 
 
 async def over(virtual: Virtual, subject: UUID) -> dict[int, list[str]]:
@@ -101,8 +92,7 @@ def said_by(clocks: Mapping[str, int]) -> dict[int, list[str]]:
 
 
 async def test_over_eighty_hours_each_clock_is_overdue_when_the_data_says_so(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     virtual = Virtual(providers)
     assert await over(virtual, notice_id) == said_by(SAID)
     assert {24, 72} <= said_by(SAID).keys()
@@ -119,8 +109,7 @@ async def test_other_data_is_another_ladder_without_a_line_of_code(providers: Pr
     ladder = {"to-owner": 30, "to-upstream": 48, "to-regulator": 60}
     basis = {"instrument": "practice", "article": "ladder", "jurisdiction": "BLOC-WLD"}
     rungs = [{"id": name, "duration_h": hours, "then": "escalate", "basis": basis} for name, hours in ladder.items()]
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     virtual = Virtual(providers, policy(*rungs))
     assert await over(virtual, notice_id) == said_by(ladder)
     async with providers.database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
@@ -133,8 +122,7 @@ async def test_other_data_is_another_ladder_without_a_line_of_code(providers: Pr
 
 
 async def test_what_was_done_is_overdue_no_more(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     virtual = Virtual(providers)
     await virtual.look(ROUND_H)
     assert await virtual.listed(notice_id)
@@ -144,8 +132,7 @@ async def test_what_was_done_is_overdue_no_more(providers: Providers) -> None:
 
 
 async def test_what_is_taken_back_is_overdue_no_more(providers: Providers) -> None:
-    notice_id = uuid7()
-    await providers.receive(issued(notice_id))
+    notice_id = await providers.issue()
     virtual = Virtual(providers)
     await virtual.look(ROUND_H)
     assert len(await virtual.listed(notice_id)) == 1

@@ -26,7 +26,7 @@ from shared.exchange.questions import LAPSES_AFTER
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock, rfc3339
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid4, uuid7
+from shared.kernel.ids import uuid4
 from shared.party.by_rule import ByRule, Lapses, own_questions
 from shared.party.questions.store import PostgresQuestions
 from shared.party.waiting import Place
@@ -40,7 +40,6 @@ from tests.services.deliveries import (
     OTHER_PROVIDER,
     PROVIDER,
     directory,
-    issued,
     notice_withdrawn,
     received,
 )
@@ -56,9 +55,7 @@ FALSE = Dispute(disputed=(DisputeStatement(reason=DisputeReason.FALSE_POSITIVE),
 
 
 async def a_notice(providers: Providers, *, items: int = 2) -> UUID:
-    notice_id = uuid7()
-    assert await providers.receive(issued(notice_id, items=items)) == [None]
-    return notice_id
+    return await providers.issue(items=items)
 
 
 def replied(notice_id: UUID, question: int, *, n: tuple[int, ...] = (1, 2), at: datetime = AT) -> Received:

@@ -111,27 +111,20 @@ INSERT INTO preservation_act (preservation_id, party, track, number, name, state
 SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
 """
 _DEADLINE = """
-INSERT INTO deadline (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
-SELECT $1::uuid, $2, $1, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
+INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at)
+SELECT $1::uuid, $2, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
 """
 _ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
 
 
-def _of_edges(action: str) -> set[str]:
-    return {
-        "read": set(),
-        "submit": {ADDS},
-        "release": {ADDS, CHANGES},
-        "amend": {ADDS, CHANGES},
-        "reroute": {ADDS, CHANGES},
-        "apply": {ADDS, CHANGES},
-    }.get(action, {CHANGES})
+def _by(effects: set[str], **others: set[str]) -> Callable[[str], set[str]]:
+    """The effects of each action: of those that are named the `others`."""
+    return lambda action: set(others.get(action, effects))
 
 
-def _of_revisions(action: str) -> set[str]:
-    return {ADDS} if action in ("amend", "reroute") else set()
-
-
+_MORE = {ADDS, CHANGES}
+_OF_EDGES = _by({CHANGES}, read=set(), submit={ADDS}, release=_MORE, amend=_MORE, reroute=_MORE, apply=_MORE)
+_OF_REVISIONS = _by(set(), amend={ADDS}, reroute={ADDS})
 _HOLD = """
 INSERT INTO hold (hold_id, referral_id, party, agency, scope, basis, placed_at, not_after, state, exercise, rank)
 SELECT $1::uuid, $1, $2, 'agency.example', 'removal', 'court_order', now(), now(), 'active', true, 1 WHERE $3 <> ''
@@ -177,7 +170,7 @@ SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now(
 
 def _of_holds(*effects: str) -> Callable[[str], set[str]]:
     """Whatever act it is, it may be about a hold: but for those that only see, or only file."""
-    return lambda action: set() if action in ("read", "submit") else {*effects}
+    return _by({*effects}, read=set(), submit=set())
 
 
 def _holds() -> Iterator[Isolated]:
@@ -192,57 +185,37 @@ def _holds() -> Iterator[Isolated]:
     yield Isolated("law_enforcement", "hold", "case", CaseState, "hold_id", _ASKED_HOLD, has_state=False, allows=asked)
 
 
-def _of_places(action: str) -> set[str]:
-    """Whoever erases a record erases where it lies; whoever brings one says it."""
-    return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {REMOVES})
+#: Whoever erases a record erases where it lies; whoever brings one says it.
+_OF_PLACES = _by({REMOVES}, read=set(), submit=set(), apply={ADDS, REMOVES})
+#: Whoever acts on a case has seen of whom it was told.
+_OF_CONTACTS = _by({CHANGES}, read=set(), submit=set(), apply=_MORE)
+#: Which referrals name one place: the service's own step alone adds it.
+_OF_LINKS = _by(set(), apply={ADDS})
+_OF_DUE = _by(set(), apply={ADDS, REMOVES})
+#: Whoever erases a notice erases where its items lie; what ends a preservation's record is the service.
+_OF_NOTICED = _by(set(), apply={ADDS, REMOVES}, acknowledge_withdrawal={REMOVES})
+#: Whoever transfers says who may claim it; that one has is the service's own to keep.
+_OF_TRANSFERS = _by(set(), transfer=_MORE, apply={CHANGES})
 
 
-def _of_contacts(action: str) -> set[str]:
-    """Whoever acts on a case has seen of whom it was told."""
-    return {"read": set(), "submit": set(), "apply": {ADDS, CHANGES}}.get(action, {CHANGES})
-
-
-def _leases() -> Iterator[Isolated]:
+def _cases() -> Iterator[Isolated]:
     """To leases whoever acts on a case may add; nobody changes one."""
-    of = "law_enforcement", "case_lease", "case", CaseState, "referral_id"
-    yield Isolated(*of, _LEASE, has_state=False, allows=_of_holds(ADDS))
-    passed = "law_enforcement", "case_passed", "case", CaseState, "referral_id"
-    yield Isolated(*passed, _PASSED, has_state=False, allows=_of_links)
-    passing = "law_enforcement", "case_passing", "case", CaseState, "referral_id"
-    # By an amendment, too; which were refused is noted in a column of its own.
-    passes = lambda action: {ADDS} if action in ("refer", "apply") else set()  # noqa: E731
-    yield Isolated(*passing, _PASSING, has_state=False, allows=passes)
-    told = "law_enforcement", "case_contact", "case", CaseState, "referral_id"
-    yield Isolated(*told, _CONTACT, has_state=False, allows=_of_contacts)
-    placed = "law_enforcement", "case_location", "case", CaseState, "referral_id"
-    yield Isolated(*placed, _PLACE, has_state=False, allows=_of_places)
+    for table, insert, allows in (
+        ("case_lease", _LEASE, _of_holds(ADDS)),
+        ("case_passed", _PASSED, _OF_LINKS),
+        # By an amendment, too; which were refused is noted in a column of its own.
+        ("case_passing", _PASSING, _by(set(), refer={ADDS}, apply={ADDS})),
+        ("case_contact", _CONTACT, _OF_CONTACTS),
+        ("case_location", _PLACE, _OF_PLACES),
+    ):
+        of = "law_enforcement", table, "case", CaseState, "referral_id"
+        yield Isolated(*of, insert, has_state=False, allows=allows)
 
 
 _TRANSFER = """
 INSERT INTO transfer (referral_id, recipient, party, reason, offered_at)
 SELECT $1::uuid, 'hotline.example', $2, 'no_mandate', now() WHERE $3 <> ''
 """
-
-
-def _of_transfers(action: str) -> set[str]:
-    return {"transfer": {ADDS, CHANGES}, "apply": {CHANGES}}.get(action, set())
-
-
-def _transfers() -> Iterator[Isolated]:
-    """Whoever transfers says who may claim it; that one has is the service's own to keep."""
-    for service in ("hotline", "industry"):
-        yield Isolated(
-            service,
-            "transfer",
-            "referral",
-            ReferralState,
-            "referral_id",
-            _TRANSFER,
-            has_state=False,
-            allows=_of_transfers,
-        )
-
-
 _QUESTION = """
 INSERT INTO question (question_id, party, told_by, counterpart, own, number, kind, subject, about, said, revision,
                       raised_at, since, rank)
@@ -254,7 +227,7 @@ def _looks() -> Iterator[Isolated]:
     """Whoever reads may open what they read, which adds; nobody changes or removes a look."""
     for service in ("hotline", "law_enforcement", "industry"):
         of = service, "record_look", ANY, Kept, "subject", RECORD_LOOK
-        yield Isolated(*of, has_state=False, allows=lambda action: {ADDS} if action == "read" else set())
+        yield Isolated(*of, has_state=False, allows=_by(set(), read={ADDS}))
 
 
 def _questions() -> Iterator[Isolated]:
@@ -264,85 +237,40 @@ def _questions() -> Iterator[Isolated]:
         yield Isolated(service, "question", ANY, Kept, "question_id", _QUESTION, has_state=False, allows=allows)
 
 
-def _of_erasures(action: str) -> set[str]:
-    return set() if action in ("read", "submit") else {ADDS}
-
-
-def _of_links(action: str) -> set[str]:
-    return {ADDS} if action == "apply" else set()
-
-
 def _erasures(service: str) -> Iterator[Isolated]:
     """What was erased is added by whoever may erase; nobody takes it away."""
-    yield Isolated(service, "erased_record", ANY, Kept, "subject", _ERASED, has_state=False, allows=_of_erasures)
-
-
-def _of_due(action: str) -> set[str]:
-    return {ADDS, REMOVES} if action == "apply" else set()
-
-
-def _links(service: str) -> Iterator[Isolated]:
-    """Which referrals name one place: the service's own step alone adds it."""
-    for table, insert in (("location_token", TOKEN), ("relation", RELATION)):
-        yield Isolated(
-            service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=_of_links
-        )
-    due = service, "contact_due", "referral", ReferralState, "referral_id"
-    yield Isolated(*due, _CONTACT_DUE, has_state=False, allows=_of_due)
-    met = service, "contact", "referral", ReferralState, "referral_id"
-    yield Isolated(*met, _TOLD_CONTACT, has_state=False, allows=_of_due)
-
-
-def _of_locations(action: str) -> set[str]:
-    """Whoever erases a notice erases where its items lie; what ends a preservation's record is the service."""
-    return {ADDS, REMOVES} if action == "apply" else set()
-
-
-def _of_noticed(action: str) -> set[str]:
-    return {REMOVES} if action == "acknowledge_withdrawal" else _of_locations(action)
+    yield Isolated(service, "erased_record", ANY, Kept, "subject", _ERASED, has_state=False, allows=_of_holds(ADDS))
 
 
 def _deadlines(service: str) -> Isolated:
     """Any act of a party may write the deadlines of its edges. Retention alone removes them."""
-    return Isolated(service, "deadline", ANY, Kept, "edge_id", _DEADLINE, has_state=False, allows=_of_edges)
+    return Isolated(service, "deadline", ANY, Kept, "edge_id", _DEADLINE, has_state=False, allows=_OF_EDGES)
 
 
+_OF_PRESERVATIONS = "preservation", PreservationState, "preservation_id"
 PRESERVATIONS = tuple(
-    held
+    Isolated(service, table, *_OF_PRESERVATIONS, insert, has_state=not is_act, timeline=is_act)
     for service in ("law_enforcement", "industry")
-    for held in (
-        Isolated(service, "preservation", "preservation", PreservationState, "preservation_id", _PRESERVATION),
-        Isolated(
-            service,
-            "preservation_act",
-            "preservation",
-            PreservationState,
-            "preservation_id",
-            _PRESERVATION_ACT,
-            has_state=False,
-            timeline=True,
-        ),
-    )
+    for table, insert, is_act in (("preservation", _PRESERVATION, False), ("preservation_act", _PRESERVATION_ACT, True))
 )
 LOCATIONS = tuple(
     Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=allows)
     for table, of, states, insert, allows in (
-        ("notice_location", "notice", NoticeState, NOTICE_LOCATION, _of_noticed),
-        ("preservation_location", "preservation", PreservationState, PRESERVATION_LOCATION, _of_locations),
+        ("notice_location", "notice", NoticeState, NOTICE_LOCATION, _OF_NOTICED),
+        ("preservation_location", "preservation", PreservationState, PRESERVATION_LOCATION, _OF_DUE),
     )
 )
-REVISIONS = tuple(
-    Isolated(
-        service,
-        "referral_revision",
-        "referral",
-        ReferralState,
-        "referral_id",
-        _REVISION,
-        has_state=False,
-        allows=_of_revisions,
-    )
+OF_REFERRALS = tuple(
+    Isolated(service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=allows)
     for service in ("hotline", "industry")
+    for table, insert, allows in (
+        ("referral_revision", _REVISION, _OF_REVISIONS),
+        ("transfer", _TRANSFER, _OF_TRANSFERS),
+        ("location_token", TOKEN, _OF_LINKS),
+        ("relation", RELATION, _OF_LINKS),
+        ("contact_due", _CONTACT_DUE, _OF_DUE),
+        ("contact", _TOLD_CONTACT, _OF_DUE),
+    )
 )
 DEADLINES = tuple(map(_deadlines, ("hotline", "law_enforcement", "industry")))
 TABLES = (
@@ -357,14 +285,9 @@ TABLES = (
     Isolated("industry", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
     Isolated("industry", "received", "notice", NoticeState, "subject", insert_received("notice")),
     *(
-        held
+        Isolated(service, table, "webhook", WebhookState, "webhook_id", insert, has_state=table == "webhook")
         for service in ("hotline", "law_enforcement", "industry")
-        for held in (
-            Isolated(service, "webhook", "webhook", WebhookState, "webhook_id", _WEBHOOK),
-            Isolated(
-                service, "webhook_delivery", "webhook", WebhookState, "webhook_id", _WEBHOOK_DELIVERY, has_state=False
-            ),
-        )
+        for table, insert in (("webhook", _WEBHOOK), ("webhook_delivery", _WEBHOOK_DELIVERY))
     ),
     # It is for cases alone: nobody reaches a row of it at another kind of service.
     *(
@@ -373,13 +296,11 @@ TABLES = (
     ),
     *PRESERVATIONS,
     *LOCATIONS,
-    *REVISIONS,
-    *_transfers(),
+    *OF_REFERRALS,
     *DEADLINES,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
-    *(held for service in ("hotline", "industry") for held in _links(service)),
     *_holds(),
-    *_leases(),
+    *_cases(),
     *_questions(),
     *_looks(),
 )

@@ -91,8 +91,7 @@ class Door:
         answer = await self.get(**query)
         assert answer.status_code == 200, answer.text
         assert _DESCRIBED.differences(answer) == []
-        page: dict[str, Any] = answer.json()
-        return page
+        return answer.json()
 
     async def subjects(self, **query: Any) -> list[str]:
         return [each["subject"] for each in (await self.read(**query))["items"]]

@@ -102,16 +102,14 @@ class Party:
     async def done(self, method: str, path: str = "", **said: Any) -> dict[str, Any]:
         answer = await self.ask(method, path, **said)
         assert answer.is_success, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        return answer.json()
 
     async def register(self, url: str = URL, **said: Any) -> dict[str, Any]:
         return await self.done("POST", url=url, **said)
 
     async def events(self) -> list[dict[str, Any]]:
         answer = await self.http.get("/v1/events", params={"limit": 200}, headers=asking(self.name, role=Role.VIEWER))
-        items: list[dict[str, Any]] = answer.json()["items"]
-        return items
+        return answer.json()["items"]
 
     def verified(self, secret: str, messages: Sequence[tuple[str, dict[str, str], bytes]] | None = None) -> int:
         """How many of the messages are signed under the secret; each has to be."""

@@ -95,8 +95,7 @@ async def test_what_has_a_child_at_risk_needs_a_person_until_the_agency_is_done_
 
 
 async def test_an_agency_is_shown_nothing_of_anothers(agencies: Agencies) -> None:
-    theirs = uuid7()
-    await agencies.receive(offered(theirs, to=OTHER_AGENCY, priority=P0))
+    theirs = await agencies.offer(to=OTHER_AGENCY, priority=P0)
     assert theirs not in await waiting(agencies)
     rows = (await attention(agencies, party=OTHER_AGENCY)).items
     assert [(str(row.subject), row.party, row.reasons) for row in rows] == [(str(theirs), HOTLINE, ("p0_open",))]

@@ -82,8 +82,7 @@ async def test_a_withdrawal_is_acknowledged(agencies: Agencies, client: httpx.As
 async def test_the_same_key_gives_the_same_answer_and_one_message(
     agencies: Agencies, client: httpx.AsyncClient
 ) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     answers = [
         await client.post(f"/v1/cases/{referral_id}:accept", json={}, headers=asking(AGENCY, key=str(referral_id)))
         for _ in range(2)
@@ -145,12 +144,21 @@ async def test_absent_and_foreign_cases_are_byte_equal(agencies: Agencies, clien
     assert len({answer.content for answer in shown + acted}) == 1
 
 
-async def test_a_viewer_may_look_and_not_act(agencies: Agencies, client: httpx.AsyncClient) -> None:
+async def test_a_viewer_may_look_and_not_act_whether_there_is_a_case_or_not(
+    agencies: Agencies, client: httpx.AsyncClient
+) -> None:
     referral_id = await offer(agencies)
     viewer = asking(AGENCY, role=Role.VIEWER, key=referral_id)
-    looked = await client.get(f"/v1/inbox/{referral_id}", headers=viewer)
-    acted = await client.post(f"/v1/cases/{referral_id}:accept", json={}, headers=viewer)
-    assert (looked.status_code, acted.status_code, acted.json()["code"]) == (200, 403, "forbidden")
+    assert (await client.get(f"/v1/inbox/{referral_id}", headers=viewer)).status_code == 200
+    for each in (referral_id, uuid7()):
+        acted = await client.post(f"/v1/cases/{each}:accept", json={}, headers=viewer)
+        assert (acted.status_code, acted.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("path", ["", f"/{uuid7()}"])
+async def test_an_auditors_role_reads_no_cases(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(f"/v1/inbox{path}", headers=asking(AGENCY, role=Role.AUDITOR))
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 async def test_a_state_that_there_is_not_is_refused(client: httpx.AsyncClient) -> None:

@@ -13,7 +13,7 @@ from shared.party.recipient.domain import ItemAct
 from shared.party.recipient.store.items import PostgresItems
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
-from tests.services.deliveries import AGENCY, AT, numbered, offered
+from tests.services.deliveries import AGENCY, AT, numbered
 from tests.services.law_enforcement.agency import Agencies
 
 REFERENCE = "2026/000417"
@@ -21,8 +21,7 @@ REFERENCE = "2026/000417"
 
 async def test_no_act_leads_to_a_state_that_nobody_has_a_word_for(agencies: Agencies) -> None:
     """PostgreSQL alone: whoever holds the service's role cannot make a row that no list could show."""
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     statement = "UPDATE received SET state = $2 WHERE subject = $1"
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "decline")) as session:
         await session.driver.execute("SAVEPOINT before")
@@ -34,8 +33,7 @@ async def test_no_act_leads_to_a_state_that_nobody_has_a_word_for(agencies: Agen
 
 
 async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
         said = await session.driver.fetchval("SELECT said FROM received WHERE subject = $1", referral_id)

@@ -27,7 +27,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.recipient.domain import ItemAct, Page
+from shared.party.recipient.domain import ItemAct
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import RowScope
@@ -54,7 +54,7 @@ from tests.services.deliveries import (
     offered,
     withdrawn,
 )
-from tests.services.doors import ACTOR, as_told
+from tests.services.doors import ACTOR, paged
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.outgoing import about
 
@@ -76,8 +76,7 @@ def reported(outcome: CaseOutcome, close_reason: CloseReason | None = None) -> O
 
 
 async def test_an_offered_referral_is_shown_with_its_opened_record(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    assert await agencies.receive(offered(referral_id)) == [None]
+    referral_id = await agencies.offer()
     shown = await agencies.show(referral_id)
     assert shown["state"] == "offered"
     assert shown["origin"] == HOTLINE
@@ -86,8 +85,7 @@ async def test_an_offered_referral_is_shown_with_its_opened_record(agencies: Age
 
 
 async def test_nothing_of_a_record_is_stored_in_the_clear(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
     stored = await stored_text(endpoint.owner_url, [AGENCY])
     assert str(referral_id) in stored
@@ -119,8 +117,7 @@ async def test_a_referral_offered_for_two_purposes_is_one_case_that_keeps_both(a
 
 
 async def test_a_second_purpose_that_comes_later_leaves_the_state_as_it_is(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await agencies.act("accept", ACCEPT, referral_id)
     assert await agencies.receive(offered(referral_id, purpose="victim_identification")) == [None]
     assert (await agencies.show(referral_id))["state"] == "accepted"
@@ -134,8 +131,7 @@ async def test_a_second_offer_for_the_same_purpose_is_refused(agencies: Agencies
 
 
 async def test_another_origin_cannot_add_to_a_case(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     later = offered(referral_id, origin=OTHER_HOTLINE, purpose="victim_identification")
     assert await agencies.receive(later) == ["origin_is_not_sender"]
 
@@ -152,8 +148,7 @@ async def test_one_refused_message_does_not_hold_up_the_others(agencies: Agencie
 
 
 async def test_an_accepted_case_is_told_to_the_origin(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     assert await agencies.act("accept", ACCEPT, referral_id) == CaseState.ACCEPTED
     clear = {"referral_id": str(referral_id), "revision": 1, "number": 1}
     assert await agencies.sent(referral_id) == [("causeway.case_accepted.v1", AGENCY, HOTLINE, True, clear, None)]
@@ -162,8 +157,7 @@ async def test_an_accepted_case_is_told_to_the_origin(agencies: Agencies) -> Non
 
 
 async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await agencies.act("accept", Acceptance(case_reference=REFERENCE), referral_id)
     assert (await agencies.show(referral_id))["case_reference"] == REFERENCE
     [said] = await about(agencies.database, referral_id)
@@ -177,8 +171,7 @@ async def test_a_case_reference_is_kept_and_reaches_the_origin_alone(agencies: A
 
 
 async def test_a_declined_case_is_told_to_the_origin_with_the_reason(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     decline = Declination(reason=CaseDeclineReason.NOT_OUR_JURISDICTION)
     assert await agencies.act("decline", decline, referral_id) == CaseState.DECLINED
     ((kind, *_, clear, _sealed),) = await agencies.sent(referral_id)
@@ -187,8 +180,7 @@ async def test_a_declined_case_is_told_to_the_origin_with_the_reason(agencies: A
 
 
 async def test_outcomes_are_reported_until_one_closes_the_case(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await agencies.act("accept", ACCEPT, referral_id)
     moves = [
         reported(CaseOutcome.ONGOING_INVESTIGATION),
@@ -212,8 +204,7 @@ async def test_outcomes_are_reported_until_one_closes_the_case(agencies: Agencie
 
 
 async def test_an_outcome_with_a_misplaced_reason_changes_nothing(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await agencies.act("accept", ACCEPT, referral_id)
     with pytest.raises(Refused, match="close_reason_needs_closed"):
         await agencies.act("outcome", reported(CaseOutcome.CLOSED), referral_id)
@@ -224,8 +215,7 @@ async def test_an_outcome_with_a_misplaced_reason_changes_nothing(agencies: Agen
 async def test_a_withdrawal_reaches_a_case_in_whatever_state_and_is_acknowledged(
     agencies: Agencies, before: str
 ) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await bring(agencies, referral_id, before)
     assert await agencies.receive(withdrawn(referral_id)) == [None]
     assert (await agencies.show(referral_id))["state"] == "withdrawn"
@@ -258,8 +248,7 @@ async def test_what_was_withdrawn_is_erased_for_every_purpose(agencies: Agencies
 
 @pytest.mark.parametrize("before", ["accepted", "closed"])
 async def test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal(agencies: Agencies, before: str) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await bring(agencies, referral_id, before)
     with pytest.raises(Refused, match="state_forbids"):
         await agencies.act("acknowledge_withdrawal", ERASED, referral_id)
@@ -273,8 +262,7 @@ async def test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal(agencies:
 
 async def test_two_acts_at_once_have_two_numbers(agencies: Agencies) -> None:
     """Neither moves the state: the number alone tells the later one that it comes second."""
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await agencies.act("accept", ACCEPT, referral_id)
     await agencies.act("outcome", reported(CaseOutcome.ARREST), referral_id)
     async with agencies.cases("outcome") as cases:
@@ -292,8 +280,7 @@ async def test_a_withdrawal_in_the_same_batch_as_the_offer_is_applied_after_it(a
 
 
 async def test_only_the_origin_may_withdraw(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     assert await agencies.receive(withdrawn(referral_id, origin=OTHER_HOTLINE)) == ["case_unknown"]
     assert (await agencies.show(referral_id))["state"] == "offered"
 
@@ -306,8 +293,7 @@ async def test_a_withdrawn_referral_is_not_withdrawn_or_offered_again(agencies: 
 
 
 async def test_an_act_that_does_not_fit_the_state_sends_nothing(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     with pytest.raises(Refused) as refusal:
         await agencies.act("outcome", reported(CaseOutcome.ARREST), referral_id)
     assert (refusal.value.code, refusal.value.status) == ("state_forbids", 409)
@@ -315,8 +301,7 @@ async def test_an_act_that_does_not_fit_the_state_sends_nothing(agencies: Agenci
 
 
 async def test_a_case_that_moved_meanwhile_is_not_moved_again(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     async with agencies.cases("accept") as cases:
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
         await agencies.receive(withdrawn(referral_id))
@@ -327,8 +312,7 @@ async def test_a_case_that_moved_meanwhile_is_not_moved_again(agencies: Agencies
 
 async def test_two_reports_at_once_do_not_overwrite_each_other(agencies: Agencies) -> None:
     """Both states permit the act, so only the comparison with the state that was seen can refuse it."""
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     await agencies.act("accept", ACCEPT, referral_id)
     async with agencies.cases("outcome") as cases:
         seen = (await cases.find([referral_id]))[referral_id, AGENCY]
@@ -342,23 +326,15 @@ async def test_pages_list_every_case_once_newest_first(agencies: Agencies) -> No
     ids = [uuid7() for _ in range(5)]
     await agencies.receive(*(offered(each, to=OTHER_AGENCY) for each in ids))
     await agencies.receive(*(offered(each, to=OTHER_AGENCY, purpose="victim_identification") for each in ids))
-    found: list[str] = []
-    cursor = None
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:
-        while True:
-            page = as_told(await cases.page(OTHER_AGENCY, Page("offered", cursor, 2)))
-            found += [item["referral_id"] for item in page["items"]]
-            cursor = page["next"]
-            if cursor is None:
-                break
+        found = await paged(cases, OTHER_AGENCY, "offered")
     own = [each for each in found if each in {*map(str, ids)}]
     assert own == [str(each) for each in reversed(ids)], "a child at risk of another test stands before them"
     assert len(set(found)) == len(found)
 
 
 async def test_erasing_the_data_key_erases_the_record_and_nothing_else(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     async with agencies.database.transaction(RowScope([AGENCY], Role.SERVICE, "apply")) as session:
         await session.driver.execute("UPDATE received SET wrapped_key = NULL WHERE subject = $1", referral_id)
     shown = await agencies.show(referral_id)
@@ -367,8 +343,7 @@ async def test_erasing_the_data_key_erases_the_record_and_nothing_else(agencies:
 
 
 async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(agencies: Agencies) -> None:
-    referral_id = uuid7()
-    await agencies.receive(offered(referral_id))
+    referral_id = await agencies.offer()
     async with agencies.cases("accept") as cases:
         acting = Acting(AGENCY, Role.ANALYST, ACTOR, cases, agencies.directory, AT)
         await act_on_case(

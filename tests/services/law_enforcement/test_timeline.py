@@ -34,8 +34,7 @@ async def got(
 
 async def closed_case(agencies: Agencies) -> UUID:
     """A case from its arrival to its end: a child was identified, and nothing is known in the end."""
-    subject = uuid7()
-    await agencies.receive(offered(subject))
+    subject = await agencies.offer()
     await agencies.act("accept", Acceptance(case_reference=REFERENCE), subject)
     await agencies.act("outcome", ARREST, subject)
     await agencies.act("outcome", CLOSED, subject)

@@ -82,8 +82,7 @@ async def test_a_restored_agency_says_once_more_that_it_has_erased_and_cannot_ke
     agencies: Agencies, tmp_path: Path
 ) -> None:
     """The database is of before the erasure, of which the journal alone knows."""
-    case = uuid7()
-    await agencies.receive(offered(case))
+    case = await agencies.offer()
     await agencies.act("accept", Acceptance(), case)
     await agencies.receive(withdrawn(case))
     assert await places(agencies, case) == 1

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shared.envelope import segment_sealing as sealing
 from shared.envelope.keys import KEY_OPERATIONS, OpeningKey, SuiteName
-from shared.envelope.segment_sealing import GroupOpener, GroupSealer, SealContext, check_sealable
+from shared.envelope.segment_sealing import GroupOpener, GroupSealer, SealContext, check_sealable, open_with_key
 from shared.kernel.errors import Refused
 
 CONTEXT = SealContext(
@@ -169,9 +169,19 @@ def test_a_key_of_the_other_suite_does_not_open() -> None:
     assert refusal(seal(b""), KEYS["mlkem768-x25519"]) == "sealed_unopenable"
 
 
-@given(st.binary(max_size=60))
-def test_a_text_that_no_sender_sealed_does_not_open(text: bytes) -> None:
-    assert refusal(Sealed(seal(b"").wrap, text)) == "sealed_unopenable"
+@given(st.binary(max_size=200))
+def test_what_no_sender_made_does_not_open(made: bytes) -> None:
+    wrap, text = seal(b"")
+    assert refusal(Sealed(wrap, made)) == refusal(Sealed(made, text)) == "sealed_unopenable"
+
+
+def test_the_key_of_one_message_opens_no_other_message_of_the_group() -> None:
+    sealer = GroupSealer(KEY.sealing_key)
+    first, second = sealer.seal(b"first", CONTEXT), sealer.seal(b"second", message(1))
+    key = GroupOpener([KEY]).message_key(sealer.wrap, CONTEXT.message_id)
+    assert open_with_key(first, key, CONTEXT) == b"first"
+    with pytest.raises(Refused, match="sealed_unopenable"):
+        open_with_key(second, key, message(1))
 
 
 @pytest.mark.parametrize(

@@ -132,8 +132,11 @@ class Told:
     ) -> None:
         self.effects += answered
 
-    async def add(self, messages: Sequence[Received]) -> None:
+    def add(self, messages: Sequence[Received]) -> None:
         self.effects += messages
+
+    async def write_new(self) -> None:
+        """Write nothing: what was added counts already."""
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
         self.effects += messages

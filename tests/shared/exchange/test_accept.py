@@ -36,16 +36,6 @@ from tests.support.exchange_world import LOCATION, SUBMISSION, World, merged, wo
 from tests.support.wire_records import Streams
 
 
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
-
-
-@pytest.fixture(scope="module")
-def good(here: World) -> Record:
-    return here.records([here.offered(POLICE)])[0]
-
-
 def received(here: World, record: Record, instance: str = "law_enforcement") -> Received:
     return accept(record, here.reader(instance))
 
@@ -93,16 +83,6 @@ def test_what_is_said_a_little_ahead_or_long_ago_counts_from_when_it_was(
 ) -> None:
     said_at = (AT + off).replace(second=0)
     assert received(here, withdrawn_at(said_at)(here, good)).sent_at == said_at
-
-
-def test_in_a_batch_each_record_gets_its_own_code(here: World, good: Record) -> None:
-    """What one record's attributes passed says nothing of others, nor does what one was refused for."""
-    records = [each for _, change in WRONG for each in (good, change(here, good))]
-    found = accept_batch(records, here.reader("law_enforcement"))
-    assert all(isinstance(each, Received) for each in found[::2])
-    assert [each.code for each in found[1::2] if isinstance(each, (Refused, Unavailable))] == [
-        code for code, _ in WRONG
-    ]
 
 
 def test_what_is_dated_ten_seconds_more_ahead_is_refused(here: World, good: Record) -> None:

@@ -40,11 +40,6 @@ DELAY_S = 86_400
 FOREIGN = Path(__file__).parents[2] / "support" / "foreign_verifier.py"
 
 
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
-
-
 def accepted(key: SigningKey, *, instance: str = "hotline", count: int = 1) -> list[SignedAcceptance]:
     """The acceptances of so many referrals that `instance` accepts in one transaction."""
     acceptor = Acceptor(instance, key, edition(), merge_delay_s=DELAY_S)

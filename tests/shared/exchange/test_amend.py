@@ -22,16 +22,11 @@ from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.vocabulary.answers import AnswerState
 from tests.support.builders import HOTLINE, PROVIDER
-from tests.support.exchange_world import SUBMISSION, World, opened, submission, told_to_audit, world
+from tests.support.exchange_world import SUBMISSION, World, opened, submission, told_to_audit
 
 OTHER_PROVIDER = "provider-012.example"
 R = Random(52)
 _NOTHING = Answered(AnswerState.NONE)
-
-
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
 
 
 @dataclass

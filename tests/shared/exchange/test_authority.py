@@ -31,13 +31,8 @@ from tests.shared.exchange.statements import (
     statements,
 )
 from tests.support.builders import AT, HOTLINE, POLICE
-from tests.support.exchange_world import World, world
+from tests.support.exchange_world import World
 from tests.support.forging import forged
-
-
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
 
 
 async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, record_property: Measure) -> None:

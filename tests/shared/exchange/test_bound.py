@@ -17,20 +17,10 @@ from shared.exchange.facts import read_facts
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
 from tests.shared.exchange.wrong_records import resealed, signed
-from tests.support.builders import AT, HOTLINE, POLICE
-from tests.support.exchange_world import SUBMISSION, World, submission, world
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import SUBMISSION, World, submission
 
 ACCOUNT = {"service": "provider-001.example", "account": "user-1"}
-
-
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
-
-
-@pytest.fixture(scope="module")
-def good(here: World) -> Record:
-    return here.records([here.offered(POLICE)])[0]
 
 
 def changed(change: Callable[[dict[str, Any]], None]) -> Callable[[World, Record], Record]:

@@ -13,12 +13,7 @@ from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.segment_sealing import is_sealable
 from shared.exchange.decided import join_decided, read_decided
 from shared.exchange.message import Draft
-from tests.support.exchange_world import World, decisions, opened, told_to_audit, world
-
-
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
+from tests.support.exchange_world import World, decisions, opened, told_to_audit
 
 
 @pytest.fixture(scope="module")

@@ -38,11 +38,6 @@ STATED_AT = AT + timedelta(days=3)
 
 
 @pytest.fixture(scope="module")
-def here() -> World:
-    return world()
-
-
-@pytest.fixture(scope="module")
 def record(here: World) -> Record:
     """A notice as its provider's instance reads it, one of a batch, with a trace."""
     records = here.records(here.prepared().drafts)

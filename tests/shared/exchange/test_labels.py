@@ -12,15 +12,10 @@ from shared.contracts.referral import NumberedItem, ReferralRecord, ReferralSubm
 from shared.exchange.facts import UNKNOWN, closed
 from shared.exchange.prepare import Prepared, prepare
 from tests.support.builders import HOTLINE, PROVIDER
-from tests.support.exchange_world import SUBMISSION, World, merged, world
+from tests.support.exchange_world import SUBMISSION, World, merged
 
 #: What nobody knows, one for each place in which a label stands.
 STRANGE = {"assessor": "anna.example", "jurisdiction": "Europe", "value": "AGE_0_2", "service": "nowhere.example"}
-
-
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
 
 
 def submission(**changes: Any) -> ReferralSubmission:

@@ -22,17 +22,12 @@ from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState
 from tests.shared.exchange.statements import example
 from tests.support.builders import AT, HOTLINE, POLICE
-from tests.support.exchange_world import World, world
+from tests.support.exchange_world import World
 from tests.support.forging import forged
 from tests.support.passing import offered_to, passable, passed_on
 
 OTHER = "police-de.example"
 REASON = CaseReferReason.VICTIM_ELSEWHERE
-
-
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,6 @@ NEWER = "7f" * 32
 
 
 @pytest.fixture(scope="module")
-def here() -> World:
-    return world()
-
-
-@pytest.fixture(scope="module")
 def content(here: World) -> tuple[dict[str, Any], dict[str, Any]]:
     """Clear and sealed part of an offer as an agency gets it."""
     draft = here.offered("police-nl.example", incident_flags=[FLAG.value])

@@ -21,7 +21,7 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX, DEPTH_MAX, SEALED_NODES
 from shared.kernel.errors import Refused
 from tests.shared.exchange.wrong_records import resealed
 from tests.support.builders import POLICE
-from tests.support.exchange_world import World, opened, world
+from tests.support.exchange_world import World, opened
 
 ROOT = Path(__file__).parents[3]
 #: Prints the digests of many edges as they are spelt, in a process of its own.
@@ -37,16 +37,6 @@ for seed in range(40):
         derive_edge(spelt(edge), decision.ref, **documents)
         print(sha256(spelt(edge)).hexdigest())
 """
-
-
-@pytest.fixture(scope="module")
-def here() -> World:
-    return world()
-
-
-@pytest.fixture(scope="module")
-def good(here: World) -> Record:
-    return here.records([here.offered(POLICE)])[0]
 
 
 def spaced(plaintext: bytes) -> bytes:

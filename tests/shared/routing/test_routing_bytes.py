@@ -18,37 +18,16 @@ from shared.vocabulary.routing import Fact
 from tests.shared.routing.builders import (
     AT,
     SALT,
-    agency,
     decided,
     directory_document,
-    directory_of,
     facts,
     hotline,
-    permit,
     policy_document,
     policy_of,
     prohibition,
     when,
 )
-
-DIRECTORY = directory_of(
-    hotline("hotline-nl.example", "NL"),
-    hotline("hotline-us.example", "US", mandates=[{"mandate": "orphan"}]),
-    agency("police-nl.example", "NL"),
-)
-HOSTING = permit("hosting")
-ORPHAN = permit(
-    "orphan",
-    when("hosting", "unserved", "hotline"),
-    select={"kind": "hotline", "how": "mandated", "by": "hosting", "mandate": "orphan"},
-    reason="orphan_mandate",
-)
-USER_POLICE = permit(
-    "user-police",
-    select={"kind": "law_enforcement", "how": "serving", "by": "user"},
-    purpose="investigation",
-    reason="user_location",
-)
+from tests.shared.routing.test_routing_decide import DIRECTORY, HOSTING, ORPHAN, USER_POLICE
 
 
 def test_every_digest_is_that_of_the_canonical_json_it_names() -> None:

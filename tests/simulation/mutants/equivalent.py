@@ -6,5 +6,5 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     (
         "answered = replace(resync, nonce=None, is_first=False, answered_at=scope.now, rows_nonce=nonce)",
         "False -> True",
-    ): "`is_first` is read only beside a nonce (`note_request`, `answer_request`), and there is none here",
+    ): "`is_first` is read only beside a nonce (`note_request`, `answer_request`), and there is none here"
 }

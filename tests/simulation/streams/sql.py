@@ -49,8 +49,7 @@ def drive(work: Coroutine[Any, Any, Result]) -> Result:
         while True:
             await_only(_settle(work.send(None)))
     except StopIteration as done:
-        result: Result = done.value
-        return result
+        return done.value
 
 
 async def _settle(future: asyncio.Future[Any] | None) -> None:

@@ -14,14 +14,7 @@ from shared.messaging.resync import digest_days, expect_holding
 from shared.messaging.scope import Scope
 from shared.messaging.streams import Place, Role
 from shared.messaging.upkeep import erase_exceptions
-from tests.simulation.streams.subjects import (
-    Applied,
-    HeldSubject,
-    apply_acts,
-    apply_message,
-    erase,
-    find_final_refusal,
-)
+from tests.simulation.streams.subjects import Applied, HeldSubject, apply_acts, apply_message, erase, find_final_refusal
 
 if TYPE_CHECKING:
     from tests.simulation.streams.node import Node
@@ -244,7 +237,6 @@ class Toy:
         named, node, writer = each.named, self.node, each.writer
         body: Body = node.world.bodies[each.record]
         subject = named.subject
-        assert subject is not None
         held = self._held_for(named, writer)
         refusal = find_final_refusal(held, named.role, is_day_closed=self.is_day_closed(subject))
         if refusal is not None:

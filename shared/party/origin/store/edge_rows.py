@@ -15,17 +15,22 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.envelope.datakeys import Place as KeyPlace
+from shared.exchange.clocks import Clocked
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Again, Prepared, law_of
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Defect
 from shared.messaging.streams import Place
 from shared.messaging.tracks import edge_act, key_of
 from shared.party.compared import Said
 from shared.party.origin.records import AnswerAct, IssuedEdge, Judged, Look
 from shared.party.stores import PartyStore
+from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import Bound, Columns, Json, Statement, insert
 from shared.runtime.database.transactions import gather_part, gather_placed, take_placed
 from shared.runtime.delivery.tracks import TrackSide
+from shared.runtime.timers.steps import new_rows
+from shared.runtime.timers.store import OF_EDGE, columns_of_edge
 from shared.vocabulary.answers import AnswerState
 
 _NO_TRACK: Final = UUID(int=0)
@@ -58,16 +63,16 @@ class EdgeRow:
     peer: str = ""
     side: int = TrackSide.OWN
     track: UUID = _NO_TRACK
-    subject: UUID | None = None
     owner: str | None = None
     other: str | None = None
     track_acts: Sequence[str] | None = None
     track_edges: Json | None = None
 
 
-_TRACK: Final = ("peer", "side", "track", "subject", "owner", "other", "track_acts", "track_edges")
+_PLACE: Final = {"incarnation": "uuid", "lane": "smallint", "number": "bigint"}
+_TRACK: Final = ("peer", "side", "track", "owner", "other", "track_acts", "track_edges")
 EDGE = Columns.of(EdgeRow, without=_TRACK, items="smallint[]", gone="smallint[]")
-_SENT_EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]", side="smallint", track_acts="uuid[]")
+_SENT_EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]", side="smallint", track_acts="uuid[]", **OF_EDGE)
 
 
 class PlacedMessage(NamedTuple):
@@ -81,16 +86,7 @@ class PlacedMessage(NamedTuple):
 
 
 PLACE: Final = Columns.of(PlacedMessage, lane="smallint")
-_PLACED_EDGE: Final = Columns.of(
-    EdgeRow,
-    items="smallint[]",
-    gone="smallint[]",
-    side="smallint",
-    track_acts="uuid[]",
-    incarnation="uuid",
-    lane="smallint",
-    number="bigint",
-)
+_PLACED_EDGE: Final = Columns[EdgeRow](_SENT_EDGE.sql_types | _PLACE)
 # A row without its referral has no rank, and fails: a plain join would leave it out.
 _INSERT: Final = Statement(
     """
@@ -118,10 +114,34 @@ def unsent_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
     return [row for each in decided for row in _list_unsent(each)]
 
 
-def bind_sent(decided: Sequence[Prepared | Again]) -> UnplacedEdges:
+def bind_sent(decided: Sequence[Prepared], law_at: LawAt | None) -> UnplacedEdges:
     """Bind the edges of these decisions that are sent: the first ones of their referrals, so that no track is there."""
     rows = [row for each in decided for row in _with_tracks(_list_sent(each))]
-    return UnplacedEdges([row.message_id for row in rows if row.message_id is not None], _SENT_EDGE.rows(rows))
+    begun = {row.edge.edge_id: row for row in new_rows(clocked_of(decided), law_at)}
+    deadlines = columns_of_edge([begun[row.edge_id] for row in rows])
+    bound = _SENT_EDGE.rows(rows, **deadlines)
+    return UnplacedEdges([row.message_id for row in rows if row.message_id is not None], bound)
+
+
+def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
+    """What clocks look at of the edges of these decisions that were sent."""
+    return [
+        Clocked(
+            edge_id=emitted.edge_id,
+            party=each.origin,
+            subject=each.referral_id,
+            told_by=emitted.notice_id or each.referral_id,
+            origin=each.origin,
+            recipient=emitted.recipient,
+            purpose=emitted.purpose,
+            rules=tuple(emitted.rules),
+            acknowledge_h=emitted.edge.terms.deadlines.get("acknowledge_h"),
+            act_h=emitted.edge.terms.deadlines.get("act_h"),
+            begun_at=coarse(decided_at(each)),
+        )
+        for each in decided
+        for emitted in each.emitted
+    ]
 
 
 def gather_edges(driver: asyncpg.Connection, edges: UnplacedEdges) -> None:
@@ -184,7 +204,6 @@ def _with_tracks(edges: Iterable[EdgeRow]) -> list[EdgeRow]:
             row,
             peer=row.instance,
             track=key_of(row.party, other, subject=subject),
-            subject=subject,
             owner=row.party,
             other=other,
             track_acts=[str(edge_act(each.edge_id, each.revision)) for each in rows],
@@ -292,6 +311,11 @@ WHERE edge_id = $1
 _LOOKED: Final = "INSERT INTO answer_act (subject, sender, act, said, at) VALUES ($1, $2, $3, $4::jsonb, $5)"
 
 
+def read_answer(state: str, detail: Mapping[str, object] | None, acts: int) -> Answered:
+    """Return the columns of an answer."""
+    return Answered(AnswerState(state), detail or {}, acts)
+
+
 class PostgresIssued(PartyStore):
     """The notices of the acting party's referrals."""
 
@@ -302,7 +326,7 @@ class PostgresIssued(PartyStore):
             IssuedEdge(
                 **{name: row[name] for name in ("edge_id", "notice_id", "recipient", "instance", "items")},
                 gone=frozenset(row["gone"]),
-                answer=Answered(AnswerState(row["answer"]), row["answer_detail"] or {}, row["acts"]),
+                answer=read_answer(row["answer"], row["answer_detail"], row["acts"]),
             )
             for row in rows
         ]

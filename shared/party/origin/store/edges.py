@@ -22,23 +22,14 @@ from shared.exchange.prepare import Again
 from shared.exchange.released import Released
 from shared.party.apart import Taking
 from shared.party.origin.domain import PAUSES
-from shared.party.origin.records import (
-    FINAL,
-    AnswerAct,
-    Judged,
-    OpenEdge,
-    Receipted,
-    StaleReferral,
-    Taken,
-    Try,
-)
-from shared.party.origin.store.edge_rows import EDGE, edge_rows, keep_acts, reference_place
-from shared.party.origin.store.filing import clocked_of, places
+from shared.party.origin.records import FINAL, AnswerAct, Judged, OpenEdge, Receipted, StaleReferral, Taken, Try
+from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place
+from shared.party.origin.store.filing import places
 from shared.party.origin.store.transfers import PassedOn, TransfersTold, meet_again, note_accepted
-from shared.runtime.database.columns import Statement
+from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import clock, end, note_steps
-from shared.vocabulary.answers import AnswerState
+from shared.runtime.timers import store as deadlines
+from shared.runtime.timers.steps import clock, count_steps, end
 
 _TOLD: Final = TypeAdapter(tuple[Answered, ...])
 _ADD = Statement(
@@ -67,19 +58,27 @@ UPDATE edge AS e SET tried = old.tried,
 FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
   AND e.referral_id = old.referral_id AND e.recipient = old.recipient AND e.purpose = old.purpose
 """
+_ANSWERED: Final = Columns[UUID](
+    {"edge_id": "uuid", "answer": "text", "detail": "text", "acts": "integer", "told": "text", "retell": "bool"}
+)
 # What is answered for good where it was until its recipient moved stays there, and is not to be read elsewhere.
-_ANSWER = """
+_ANSWER = Statement(
+    f"""
 WITH answered AS (
     UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, told = a.told::jsonb,
-           answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $7 END,
-           again_at = CASE WHEN a.retell THEN $7 ELSE e.again_at END,
-           unread = e.unread AND (e.missing OR a.answer = ANY($8::text[]))
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bool[])
-      AS a(edge_id, answer, detail, acts, told, retell)
+           answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE {{at}} END,
+           again_at = CASE WHEN a.retell THEN {{at}} ELSE e.again_at END,
+           unread = e.unread AND (e.missing OR a.answer = ANY({{unfinished}})), {deadlines.SET_COUNTED.format(row="e")}
+    FROM {{a}} LEFT JOIN {{counted}} ON counted.edge_id = a.edge_id
     WHERE e.edge_id = a.edge_id RETURNING e.referral_id, old.unread AND NOT new.unread AS stays
 )
 SELECT DISTINCT referral_id FROM answered WHERE stays
-"""
+""",  # noqa: S608 - our own constant
+    a=_ANSWERED,
+    counted=deadlines.COUNTED,
+    at="timestamptz",
+    unfinished="text[]",
+)
 _JUDGED = """
 SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
 JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING (subject, sender, act)
@@ -219,7 +218,7 @@ class PostgresEdges(TransfersTold, PassedOn):
                 row["party"],
                 row["recipient"],
                 row["notice_id"] or row["referral_id"],
-                _answered(row["answer"], row["answer_detail"], row["acts"]),
+                read_answer(row["answer"], row["answer_detail"], row["acts"]),
                 row["withdrawn"],
                 tuple(row["items"]),
                 row["instance"],
@@ -232,26 +231,35 @@ class PostgresEdges(TransfersTold, PassedOn):
         return found
 
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
-        rows = await self._driver.fetch(_JUDGED, *_columns(acts)) if acts else []
+        rows = await self._driver.fetch(_JUDGED, *map(list, zip(*acts, strict=True))) if acts else []
         return {AnswerAct(row["subject"], row["sender"], row["act"]): row["code"] for row in rows}
 
-    async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, Judged], at: datetime) -> None:
+    async def answer(
+        self,
+        taken: Mapping[UUID, Taken],
+        judged: Mapping[AnswerAct, Judged],
+        at: datetime,
+        *,
+        steps: Sequence[Happened],
+    ) -> None:
         if judged:
             await keep_acts(self._driver, judged, await self._references(judged), at=at)
             await note_accepted(self._driver, judged.values())
+        counted = await count_steps(self._driver, steps)
+        await deadlines.write(self._driver, [each for each in counted if each.edge.edge_id not in taken])
         if taken:
             answers = [each.answer for each in taken.values()]
-            stay = await self._driver.fetch(
-                _ANSWER,
+            columns = [
                 list(taken),
                 [each.state.value for each in answers],
                 [to_json(each.detail).decode() for each in answers],
                 [each.acts for each in answers],
                 [to_json(each.told).decode() if each.told else None for each in taken.values()],
                 [each.retell for each in taken.values()],
-                at,
-                sorted(UNFINISHED),
-            )
+            ]
+            own = deadlines.bind_counted([each for each in counted if each.edge.edge_id in taken])
+            bound = _ANSWER.bind(a=Bound(_ANSWERED, columns), counted=own, at=at, unfinished=sorted(UNFINISHED))
+            stay = await self._driver.fetch(*bound)
             if stay:
                 await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
 
@@ -293,9 +301,6 @@ class PostgresEdges(TransfersTold, PassedOn):
     async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
         rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over, at + 2 * max(PAUSES))
         return self.stale_of_all(taking.take(rows))
-
-    async def clock(self, steps: Sequence[Happened]) -> None:
-        await note_steps(self._driver, steps)
 
     async def note_tries(self, tries: Sequence[Try]) -> None:
         ids, counts = [each.edge_id for each in tries], [each.tried for each in tries]
@@ -383,17 +388,9 @@ def known_edge(row: asyncpg.Record) -> KnownEdge:
         row["edge_id"],
         row["notice_id"],
         row["instance"],
-        _answered(row["answer"], row["answer_detail"], row["acts"]),
+        read_answer(row["answer"], row["answer_detail"], row["acts"]),
         revision=row["revision"],
         items=tuple(row["items"]),
         tells=row["moved"] or row["missing"],
         restored=row["missing"],
     )
-
-
-def _answered(state: str, detail: Mapping[str, object] | None, acts: int) -> Answered:
-    return Answered(AnswerState(state), detail or {}, acts)
-
-
-def _columns(acts: Collection[AnswerAct]) -> tuple[list[UUID], list[str], list[UUID]]:
-    return [each.subject for each in acts], [each.sender for each in acts], [each.act for each in acts]

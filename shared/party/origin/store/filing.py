@@ -19,16 +19,14 @@ from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Clocked
 from shared.exchange.events import event_type
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Again, Prepared
+from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request, Spent
 from shared.party.origin.records import Claimed, Twin
-from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, decided_at, gather_edges, unsent_rows
+from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, gather_edges, unsent_rows
 from shared.party.stores import PartyStore
 from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import Bound, Columns, Statement
@@ -43,8 +41,7 @@ from shared.runtime.database.idempotency import (
 )
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import find_law, new_rows
-from shared.runtime.timers.store import DEADLINE, bind_rows
+from shared.runtime.timers.steps import find_law
 
 SPENT: Final = Columns[str]({"party": "text", "record": "bigint", "hashes": "bigint"})
 #: Adds what is `spent` to a day. A condition may stand between its two parts.
@@ -118,9 +115,6 @@ _FILE = Statement(
 ), edged AS (
     INSERT INTO edge ({{edges.names}}, rank)
     SELECT {{edges.values}}, filed.rank FROM {{edges}} JOIN filed USING (referral_id)
-), begun AS (
-    INSERT INTO deadline ({{deadlines.names}}) SELECT {{deadlines.values}} FROM {{deadlines}}
-    JOIN filed ON filed.referral_id = deadlines.subject
 ), counted AS (
     INSERT INTO intake_count AS c (party, submitted, accepted, refused)
     SELECT counts.party, submitted, accepted, submitted - accepted
@@ -145,7 +139,6 @@ UNION ALL SELECT NULL, NULL, NULL, NULL, filing, number FROM numbered
     references="text[]",
     referrals=_REFERRAL,
     edges=EDGE,
-    deadlines=DEADLINE,
     counts=_SUBMITTED,
     filed="text",
 )
@@ -255,38 +248,16 @@ def _bind(filing: ToFile, kek: KeyEncryptionKey, law_at: LawAt | None) -> tuple[
         "references": [each.external_ref for each in prepared],
         "referrals": referrals,
         "edges": EDGE.rows(unsent_rows(prepared)),
-        "deadlines": bind_rows(new_rows(clocked_of(prepared), law_at)),
         "counts": _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values())),
         "filed": FILED,
     }
-    return values, bind_sent(prepared)
+    return values, bind_sent(prepared, law_at)
 
 
 def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
     """Return the places of a referral's wrapped key and of its content."""
     place = Place("referral", str(referral_id), party)
     return place.column("wrapped_key"), place.column("content")
-
-
-def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
-    """What clocks look at of the edges of these decisions that were sent."""
-    return [
-        Clocked(
-            edge_id=emitted.edge_id,
-            party=each.origin,
-            subject=each.referral_id,
-            told_by=emitted.notice_id or each.referral_id,
-            origin=each.origin,
-            recipient=emitted.recipient,
-            purpose=emitted.purpose,
-            rules=tuple(emitted.rules),
-            acknowledge_h=emitted.edge.terms.deadlines.get("acknowledge_h"),
-            act_h=emitted.edge.terms.deadlines.get("act_h"),
-            begun_at=coarse(decided_at(each)),
-        )
-        for each in decided
-        for emitted in each.emitted
-    ]
 
 
 def _key(request: Request) -> tuple[str, bytes]:

@@ -97,9 +97,8 @@ class EdgeAnswers:
                     applied.append(message)
             if code is not None:
                 refusals[message.message_id] = code
-        await self.edges.answer(taken, new, self.at)
+        await self.edges.answer(taken, new, self.at, steps=self._steps)
         await self._pass_on(applied)
-        await self.edges.clock(self._steps)
         if self.holding is not None and (asked := of_agencies(applied)):
             await self.holding.apply(asked)
         if self.claiming is not None:

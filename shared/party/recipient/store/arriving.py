@@ -11,9 +11,8 @@ version of the form, and a token is compared with those of its own version alone
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -37,7 +36,7 @@ from shared.runtime.database.columns import Bound, Columns, Json, Statement
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.kept_record import OpenedRecord, pack_opened, unpack_opened
 from shared.runtime.delivery.tracks import TrackSide, spell_edges
-from shared.runtime.timers.store import spell
+from shared.runtime.timers.store import OF_EDGE, columns_of_edge
 
 RowT = TypeVar("RowT")
 
@@ -69,23 +68,14 @@ class NewItem(NamedTuple):
     other: str
     track_acts: Sequence[str]
     track_edges: Json
-    told_by: UUID | None = None
-    origin: str | None = None
-    recipient: str | None = None
-    rules: Sequence[str] | None = None
-    acknowledge_h: int | None = None
-    act_h: int | None = None
-    begun_at: datetime | None = None
-    steps: Json = "[]"
-    timers: Json | None = None
-    due_at: datetime | None = None
-    overdue_at: datetime | None = None
 
 
 _FIRST: Final = {
     kind: shown(kind, Standing(Offered.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
 }
-NEW: Final = Columns.of(NewItem, numbers="smallint[]", side="smallint", track_acts="uuid[]")
+NEW: Final = Columns.of(
+    NewItem, numbers="smallint[]", side="smallint", track_acts="uuid[]", recipient="text", **OF_EDGE
+)
 #: Whether a record was erased before a restore: one look into an index for each row, whatever the plan.
 _IS_ERASED: Final = """(
     SELECT true FROM erased_record AS r WHERE r.subject = {row}.{subject} AND r.party = {row}.party) IS TRUE"""
@@ -97,15 +87,16 @@ arrived AS MATERIALIZED (
            edge::json AS edge, CASE WHEN is_erased THEN '' ELSE record END AS record,
            CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key,
            peer, side, track, owner, other, string_to_array(track_acts, chr(31))::uuid[] AS track_acts,
-           track_edges::jsonb AS track_edges, told_by, origin, recipient, string_to_array(rules, chr(31)) AS rules,
-           acknowledge_h, act_h, begun_at, steps::jsonb AS steps, timers::jsonb AS timers, due_at, overdue_at
+           track_edges::jsonb AS track_edges, origin, recipient,
+           string_to_array(clock_rules, chr(31)) AS clock_rules, acknowledge_h, act_h, begun_at,
+           steps::jsonb AS steps, timers::jsonb AS timers, due_at, overdue_at
     FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
 )"""
 _OF_EDGE: Final = "edge_id, edge, record, wrapped_key"
 _OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", "))
 _OF_ITEM: Final = f"""
 subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, numbers, language, incident_kind,
-peer, side, track, owner, other, track_acts, track_edges, told_by, origin, recipient, rules, acknowledge_h, act_h,
+peer, side, track, owner, other, track_acts, track_edges, origin, recipient, clock_rules, acknowledge_h, act_h,
 begun_at, steps, timers, due_at, overdue_at, {_OF_EDGE}"""
 
 
@@ -176,22 +167,11 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, kind: Subj
     return [_new_item(each, kek, kind=kind, is_case=kind is Subject.CASE) for each in messages]
 
 
-def with_deadline(item: NewItem, begun: Deadline) -> NewItem:
-    """Return a row that is also that of a deadline."""
-    edge, (steps, timers) = begun.edge, spell(begun)
-    return item._replace(
-        told_by=edge.told_by,
-        origin=edge.origin,
-        recipient=edge.recipient,
-        rules=edge.rules,
-        acknowledge_h=edge.acknowledge_h,
-        act_h=edge.act_h,
-        begun_at=edge.begun_at,
-        steps=steps,
-        timers=timers,
-        due_at=begun.due_at,
-        overdue_at=begun.overdue_at,
-    )
+def bind_items(items: Sequence[NewItem], begun: Mapping[UUID, Deadline]) -> Bound[NewItem]:
+    """Bind rows, with the deadlines that begin, by their edges."""
+    deadlines = columns_of_edge([begun.get(each.edge_id) for each in items])
+    parties, subjects = [each.party for each in items], [each.subject for each in items]
+    return NEW.rows(items, **(deadlines | {"subject": subjects, "recipient": parties}))
 
 
 def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_case: bool) -> NewItem:

@@ -27,11 +27,10 @@ from shared.party.recipient.store.arriving import (
     ERASED_RECEIVED,
     INSERT_EDGES,
     INSERT_ITEMS,
-    NEW,
     REPLACE,
+    bind_items,
     new_items,
     open_record,
-    with_deadline,
 )
 from shared.party.recipient.store.listing import list_statement, read_page, view, words
 from shared.party.recipient.store.passing import acted, heard
@@ -194,11 +193,10 @@ class PostgresItems(RecordStore):
         """Gather the rows of new items. `write_new` writes them, or the next statement that takes parts along."""
         if messages:
             items = new_items(messages, self._kek, kind=self.kind)
-            keys = [(each.edge_id, each.party) for each in items]
-            begun = take_begun(self._driver, {*keys})
-            whole = [with_deadline(each, begun[key]) for each, key in zip(items, keys, strict=True)]
+            begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items})
             tracks = frozenset((each.peer, each.side, each.track) for each in items)
-            gather_part(self._driver, INSERT_ITEMS.part(new=NEW.rows(whole))._replace(tracks=tracks))
+            new = bind_items(items, {edge_id: row for (edge_id, _), row in begun.items()})
+            gather_part(self._driver, INSERT_ITEMS.part(new=new)._replace(tracks=tracks))
             self._locate(messages)
 
     async def write_new(self) -> None:
@@ -207,7 +205,7 @@ class PostgresItems(RecordStore):
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
         if messages:
-            new = NEW.rows(new_items(messages, self._kek, kind=self.kind))
+            new = bind_items(new_items(messages, self._kek, kind=self.kind), {})
             await self._driver.execute(*INSERT_EDGES.bind(new=new))
             self._locate(messages)
 
@@ -243,7 +241,7 @@ class PostgresItems(RecordStore):
 
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         for each in new_items(messages, self._kek, kind=self.kind):
-            await self._driver.execute(*REPLACE.bind(new=NEW.rows([each])))
+            await self._driver.execute(*REPLACE.bind(new=bind_items([each], {})))
         self._locate(messages)
         rows = [(item.subject_id, item.party, item.state, item.revision) for item in items]
         await self._driver.executemany(_RAISE, rows)

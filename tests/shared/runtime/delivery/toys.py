@@ -25,7 +25,6 @@ NAMES = ("toy_a", "toy_b")
 @pytest.fixture(scope="session")
 async def toy_endpoints(stack: DevStack) -> tuple[DatabaseEndpoint, DatabaseEndpoint]:
     admin_url = stack.endpoints.database_admin_url
-    assert admin_url is not None
     made = await asyncio.to_thread(prepare_databases, admin_url, NAMES, stack.state.password)
     for endpoint in made.values():
         await prepare(endpoint)

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract
 from shared.kernel.codes import find_remedy
-from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable, not_found
+from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import FieldError, InvalidFields, problem, problem_body
 
@@ -53,19 +53,10 @@ def test_each_class_of_error_has_its_status(error: CausewayError, status: int) -
     assert problem_body(error).status == status
 
 
-def test_what_is_unavailable_says_when_to_come_again() -> None:
-    assert problem(Unavailable("database_unavailable")).headers["retry-after"] == "2"
-
-
 def test_a_defect_is_told_without_its_code_or_detail() -> None:
     body = bytes(problem(Defect("inner_name", "inner detail", field="/inner")).body)
     assert json.loads(body)["code"] == "internal_error"
     assert b"inner" not in body
-
-
-def test_absent_and_foreign_resources_are_answered_byte_for_byte_alike() -> None:
-    assert bytes(problem(not_found()).body) == bytes(problem(not_found()).body)
-    assert not_found().status == 404
 
 
 def test_a_model_that_does_not_validate_names_each_place_and_rule() -> None:

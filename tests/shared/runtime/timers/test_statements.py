@@ -26,8 +26,8 @@ UPDATE deadline AS d SET due_at = NULL FROM unnest($1::text[]) AS k (party) WHER
 LATE: Final = AT + timedelta(days=1)
 #: Deadlines that have fallen due, each with one timer of this consequence.
 _DUE_ROWS: Final = """
-INSERT INTO deadline (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at, timers, overdue_at)
-SELECT uuidv4(), $1, uuidv4(), uuidv4(), 'hotline-nl.example', $1, $2, '{}', $5::timestamptz,
+INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at, timers, overdue_at)
+SELECT uuidv4(), $1, uuidv4(), 'hotline-nl.example', $1, $2, '{}', $5::timestamptz,
        jsonb_build_array(jsonb_build_array($6::bigint + i, 'clock', 1, $1::text, 'act', $3::text, 0)),
        $5::timestamptz + i * interval '1 us'
 FROM generate_series(1, $4::int) AS i
@@ -43,7 +43,7 @@ async def by_edge(database: Database, statement: str) -> bool:
         await session.driver.execute("DEALLOCATE looked_at")
     found = [line.partition("Index Cond: ")[2] for (line,) in plan if "Index Cond" in line]
     scans = [each for each in found if "causeway." not in each]
-    return len(scans) == 2 and all("edge_id" in scan or "told_by" in scan for scan in scans)
+    return len(scans) == 3 and all("edge_id" in scan or "subject" in scan for scan in scans)
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -60,7 +60,7 @@ async def test_a_page_of_due_times_begins_at_its_place_in_the_index(database: Da
         await session.driver.execute("DEALLOCATE page")
     lines = [line for (line,) in plan]
     kinds = ["overdue", "ending"] if statement == store._DUE else ["overdue"]
-    indexes = [f"{table}_{kind}" for kind in kinds for table in ("deadline", "received")]
+    indexes = [f"{table}_{kind}" for kind in kinds for table in ("deadline", "edge", "received")]
     used = [line.split("using ")[1].split()[0] for line in lines if "using " in line and "permitted" not in line]
     assert used == indexes
     assert sum("Index Cond" in line and "ROW(overdue_at, edge_id) > ROW" in line for line in lines) == len(indexes)
@@ -90,7 +90,7 @@ async def test_the_timers_of_a_subject_are_found_by_its_id_whatever_id_messages_
         await session.driver.execute("DEALLOCATE of_subject")
     lines = [line for (line,) in plan]
     used = [line.split("using ")[1].split()[0] for line in lines if "on deadline" in line]
-    assert used == ["deadline_told", "deadline_subject"]
+    assert used == ["deadline_subject", "deadline_known"]
 
 
 async def test_joined_by_their_parties_all_deadlines_would_be_read(database: Database) -> None:
