@@ -247,8 +247,10 @@ class LogCheck:
     async def _tables(self, read: Read) -> None:
         """Compare reported outcomes with the table from which audit shows them."""
         reports = [made.message_id for made in read.entries if made.kind == EntryKind.OUTCOMES]
-        stated = set(read.outcomes)
-        shown = {ReportedOutcome(*row) for row in await self.book.fetch(views.STATED_OUTCOMES, reports)}
+        stated = set(map(_unplaced, read.outcomes))
+        found = await self.book.fetch(views.STATED_OUTCOMES, reports)
+        kept = ((ReportedOutcome(*row), is_placed) for *row, is_placed in found)
+        shown = {_unplaced(each) if is_placed else each for each, is_placed in kept}
         # One of the two releases does not know the code of an outcome that it reads as unknown.
         unread = {each._replace(code=None) for each in stated | shown if each.code == CODE_UNKNOWN}
         differing = (each for each in stated ^ shown if each.code is None or each._replace(code=None) not in unread)
@@ -282,6 +284,10 @@ def _by_offset(rows: Sequence[_Row]) -> dict[int, dict[str, _Row]]:
         if row["kind"] not in _OWN:
             found.setdefault(row["offset"], {})[row["digest"]] = row
     return found
+
+
+def _unplaced(outcome: ReportedOutcome) -> ReportedOutcome:
+    return outcome._replace(number=0, reported_at=datetime.min.replace(tzinfo=UTC))
 
 
 def _name(where: Coordinate) -> str:

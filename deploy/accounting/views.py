@@ -182,8 +182,12 @@ FROM folded_record WHERE topic = $1 AND topic_id = $2 AND partition = $3 GROUP B
 """
 #: The offset up to which audit has read each partition.
 READ_TO: Final = "SELECT topic, partition, topic_id, next_offset FROM stream_read"
+#: The outcomes of these reports, and whether audit has a record of the report with that number and time. A report that
+#: was carried into another incarnation has several records; the first of them counts.
 STATED_OUTCOMES: Final = """
-SELECT message_id, writer, reported_by, outcome, code, report_id, position, number, reported_at FROM outcome
-WHERE report_id = ANY ($1)
+SELECT message_id, writer, reported_by, outcome, code, report_id, position, number, reported_at, EXISTS (
+    SELECT FROM entry AS e
+    WHERE (e.message_id, e.writer, e.number, e.broker_time) = (o.report_id, o.reported_by, o.number, o.reported_at))
+FROM outcome AS o WHERE report_id = ANY ($1)
 """
 DOCUMENTS: Final = "SELECT body FROM document ORDER BY active_from"

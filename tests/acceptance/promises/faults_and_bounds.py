@@ -116,8 +116,8 @@ FAULTS_AND_BOUNDS = (
         f"{_STORE}::test_statements_find_their_rows_by_an_index",
     ),
     line(
-        "Audit's, an agency's and an origin's database restored from a dump, one after the other: what was forgotten "
-        "comes back without a verb, or is named",
+        "Audit's, an agency's and an origin's database restored from a dump, one after the other, with a sixtieth of "
+        "each pause: what was forgotten comes back without a verb, or is named",
         "tests/failures/test_restores.py::test_what_a_restored_database_has_forgotten_comes_back_or_is_named",
     ),
     line(

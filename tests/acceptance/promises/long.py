@@ -127,8 +127,8 @@ LONG = (
     ),
     line(
         "100,000 referrals through 50 kills and 10 freezes of 5 to 60 s of every process and server, lost ends of "
-        "three topics and an agency's database restored: nothing lost, nothing done twice, each loss named, accounts "
-        "even, no part dead",
+        "three topics and an agency's database restored, with a sixtieth of each pause: nothing lost, nothing done "
+        "twice, each loss named, accounts even, no part dead",
         verb="the_soak",
     ),
     line(
@@ -144,8 +144,9 @@ LONG = (
     ),
     *(
         line(
-            f"Audit's, an agency's and an origin's database restored {how}, under load: no number of a stream or feed "
-            "given twice, every case comes back by itself, and what an origin forgot is listed and named by reconcile",
+            f"Audit's, an agency's and an origin's database restored {how}, under load and with a sixtieth of each "
+            "pause: no number of a stream or feed given twice, every case comes back by itself, and what an origin "
+            "forgot is listed and named by reconcile",
             verb=verb,
         )
         for how, verb in (

@@ -32,6 +32,7 @@ from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.placement import PLACE, covered_bytes, parse_place
 from shared.messaging.ports import Draft
 from shared.messaging.resync import Holdings, ResyncRequest
+from shared.messaging.segments import Unplaced
 from shared.messaging.streams import Lane, Pair, Place
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.control import ControlLetterWriter
@@ -119,13 +120,22 @@ class Log:
 
     def control(self, body: ControlBody, *, by: str, to: str) -> list[Written]:
         """The records of a message of the protocol from one instance to another, its proof first."""
+        return self.placed(self.composed(body, by=by, to=to), by=by)
+
+    def composed(self, body: ControlBody, *, by: str, to: str) -> Unplaced:
+        """A message of the protocol from one instance to another."""
         role = _ROLES[type(body)]
-        key = self.world.keys[by].signing
         letters = ControlLetterWriter(by, ManualClock(self.world.at))
-        composer = SegmentComposer(key, sealing_keys=self.world._sealing_key, control_letters=letters)
+        composer = SegmentComposer(
+            self.world.keys[by].signing, sealing_keys=self.world._sealing_key, control_letters=letters
+        )
         draft = Draft(to, role, role.value, None, body)
         (unplaced,) = composer.compose(Pair(by, to), {Lane.URGENT: [draft]})
-        return write_segment(self.world.streams.place(unplaced, self.world.at), key)
+        return unplaced
+
+    def placed(self, unplaced: Unplaced, *, by: str) -> list[Written]:
+        """The records of a message at its next place, its proof first."""
+        return write_segment(self.world.streams.place(unplaced, self.world.at), self.world.keys[by].signing)
 
     def opening(self, pair: Pair) -> list[Written]:
         """Number 1 of a pair's urgent lane: a reader enters an incarnation with it."""

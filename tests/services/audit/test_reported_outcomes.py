@@ -13,6 +13,7 @@ from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
 from tests.services.audit.test_intake import opening
 from tests.services.audit.test_junk_folded import reconciled
+from tests.support.wire_records import Streams
 
 FROM_POLICE = Pair("law_enforcement", "hotline")
 
@@ -56,6 +57,22 @@ async def test_a_report_that_is_read_again_is_kept_once(log: Log, audit_endpoint
     await log.take(broker)
     rows = await log.database.fetch("SELECT FROM outcome WHERE message_id = $1", said.named.message_id)
     assert len(rows) == 1
+    assert (await reconciled(audit_endpoint, log, broker))[0] == []
+
+
+async def test_a_report_that_is_carried_into_another_incarnation_is_kept_once(
+    log: Log, audit_endpoint: DatabaseEndpoint
+) -> None:
+    broker = await reported(log, outcome(OutcomeKind.APPLIED))
+    said = outcome(OutcomeKind.REFUSED, "offer_unknown")
+    report = log.composed(OutcomeList((said,)), by="law_enforcement", to="hotline")
+    broker.append(*log.placed(report, by="law_enforcement"))
+    await log.take(broker)
+    log.world.streams = Streams()
+    broker.append(*opening(log, FROM_POLICE), *log.placed(report, by="law_enforcement"))
+    await log.take(broker)
+    rows = await log.database.fetch("SELECT number FROM outcome WHERE message_id = $1", said.named.message_id)
+    assert [row["number"] for row in rows] == [3]
     assert (await reconciled(audit_endpoint, log, broker))[0] == []
 
 
