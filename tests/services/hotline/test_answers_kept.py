@@ -113,7 +113,7 @@ async def test_what_a_provider_may_not_say_changes_nothing_at_its_origin(origin:
     assert (edge["answer"], len(edge["answer_detail"]["items"])) == ("in_part", 1)
 
 
-async def test_answers_lock_edges_in_the_order_of_their_ids_as_amendments_do(origin: Origin) -> None:
+async def test_answers_lock_edges_in_the_order_of_referrals_and_ids(origin: Origin) -> None:
     referrals = [await origin.file() for _ in range(3)]
 
     async def lock() -> None:
@@ -121,7 +121,7 @@ async def test_answers_lock_edges_in_the_order_of_their_ids_as_amendments_do(ori
             await PostgresEdges(session.driver, KEK).answerable(referrals)
 
     async with origin.database.transaction(APPLYING) as session:
-        of = "SELECT edge_id FROM edge WHERE referral_id = ANY($1) AND notice_id IS NULL ORDER BY edge_id"
+        of = "SELECT edge_id FROM edge WHERE referral_id = ANY($1) AND notice_id IS NULL ORDER BY referral_id, edge_id"
         first, *others = [row["edge_id"] for row in await session.driver.fetch(of, referrals)]
         await session.driver.execute("SELECT FROM edge WHERE edge_id = $1 FOR UPDATE", first)
         locking = asyncio.create_task(lock())
