@@ -61,7 +61,7 @@ _BEGIN: Final = insert(
     "deadline",
     _DEADLINE,
     end="""WHERE NOT EXISTS (
-    SELECT FROM deadline AS d WHERE (d.edge_id, d.party) = (rows.edge_id, rows.party) OFFSET 0
+    SELECT FROM (SELECT party FROM deadline WHERE edge_id = rows.edge_id OFFSET 0) AS d WHERE d.party = rows.party
 ) ON CONFLICT DO NOTHING""",
 )
 # Rows are named by plain columns as well: for a join alone the planner may read all rows of the party.

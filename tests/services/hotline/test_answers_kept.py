@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import NoticeAction, NoticeRejection
+from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import AT, HOTLINE, PROVIDER
@@ -109,3 +111,22 @@ async def test_what_a_provider_may_not_say_changes_nothing_at_its_origin(origin:
     assert await applied(origin, *batch) == [None, "item_action_repeated", "item_unknown", "answer_repeated"]
     edge = await edge_to(origin, referral_id, PROVIDER)
     assert (edge["answer"], len(edge["answer_detail"]["items"])) == ("in_part", 1)
+
+
+async def test_answers_lock_edges_in_the_order_of_referrals_and_ids(origin: Origin) -> None:
+    referrals = [await origin.file() for _ in range(3)]
+
+    async def lock() -> None:
+        async with origin.database.transaction(APPLYING) as session:
+            await PostgresEdges(session.driver, KEK).answerable(referrals)
+
+    async with origin.database.transaction(APPLYING) as session:
+        of = "SELECT edge_id FROM edge WHERE referral_id = ANY($1) AND notice_id IS NULL ORDER BY referral_id, edge_id"
+        first, *others = [row["edge_id"] for row in await session.driver.fetch(of, referrals)]
+        await session.driver.execute("SELECT FROM edge WHERE edge_id = $1 FOR UPDATE", first)
+        locking = asyncio.create_task(lock())
+        await until_one_waits_for_a_lock(origin.database)
+        free = "SELECT FROM edge WHERE edge_id = ANY($1) FOR UPDATE SKIP LOCKED"
+        assert len(others) > 9
+        assert len(await session.driver.fetch(free, others)) == len(others)
+    await locking

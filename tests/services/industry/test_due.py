@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
 from tests.contracts.described import Described
-from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
+from tests.services.deliveries import OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import CLOCK, asking, door, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.shared.routing.test_clocks import SAMPLE_LAW
@@ -117,6 +118,17 @@ async def test_a_reader_of_one_party_sees_none_of_anothers_whatever_it_asks_for(
 
     assert await seen(RowScope([PROVIDER], Role.VIEWER, "read")) == 0
     assert await seen(RowScope([OTHER_PROVIDER], Role.VIEWER, "read")) >= 1, "the control"
+
+
+async def test_one_edge_id_at_two_providers_has_a_deadline_of_each(providers: Providers) -> None:
+    """An edge's id is its origin's to choose."""
+    first = issued(uuid7())
+    other = issued(uuid7(), to=OTHER_PROVIDER, notifier=OTHER_HOTLINE)
+    other = replace(other, clear=other.clear.model_copy(update={"edge_id": first.clear.edge_id}))
+    assert await providers.receive(first, other) == [None, None]
+    for message in (first, other):
+        (row,) = await kept(providers, UUID(message.subject))
+        assert (row["party"], row["origin"]) == (message.recipient, message.sender)
 
 
 async def test_what_is_overdue_stays_in_it_and_comes_first(

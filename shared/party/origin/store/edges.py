@@ -45,7 +45,7 @@ SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, e.
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.state IN ('emitted', 'referred')
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
-FOR UPDATE OF e
+ORDER BY e.referral_id, e.edge_id FOR UPDATE OF e
 """
 #: A notice that replaces another is new to its provider. What was answered of a referral, another edge has told.
 _CARRY = """

@@ -167,9 +167,9 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, kind: Subj
     return [_new_item(each, kek, kind=kind, is_case=kind is Subject.CASE) for each in messages]
 
 
-def bind_items(items: Sequence[NewItem], begun: Mapping[UUID, Deadline]) -> Bound[NewItem]:
-    """Bind rows, with the deadlines that begin, by their edges."""
-    deadlines = columns_of_edge([begun.get(each.edge_id) for each in items])
+def bind_items(items: Sequence[NewItem], begun: Mapping[tuple[UUID, str], Deadline]) -> Bound[NewItem]:
+    """Bind rows, with the deadlines that begin, by their edges and parties."""
+    deadlines = columns_of_edge([begun.get((each.edge_id, each.party)) for each in items])
     parties, subjects = [each.party for each in items], [each.subject for each in items]
     return NEW.rows(items, **(deadlines | {"subject": subjects, "recipient": parties}))
 

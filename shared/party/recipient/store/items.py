@@ -195,7 +195,7 @@ class PostgresItems(RecordStore):
             items = new_items(messages, self._kek, kind=self.kind)
             begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items})
             tracks = frozenset((each.peer, each.side, each.track) for each in items)
-            new = bind_items(items, {edge_id: row for (edge_id, _), row in begun.items()})
+            new = bind_items(items, begun)
             gather_part(self._driver, INSERT_ITEMS.part(new=new)._replace(tracks=tracks))
             self._locate(messages)
 

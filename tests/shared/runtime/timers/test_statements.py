@@ -16,7 +16,9 @@ from shared.runtime.timers import store
 from tests.shared.routing.test_clocks import AT
 from tests.shared.runtime.timers.workers import PARTY, SCOPE
 
-NAMED: Final = {"named": store._LOCK_NAMED, "edges": store._LOCK_EDGES, "write": store._WRITE.text}
+NAMED: Final = {
+    "named": store._LOCK_NAMED, "edges": store._LOCK_EDGES, "write": store._WRITE.text, "begin": store._BEGIN.text,
+}  # fmt: skip
 #: Joined by their parties, without naming the edges.
 JOINED: Final = """
 UPDATE deadline AS d SET due_at = NULL FROM unnest($1::text[]) AS k (party) WHERE d.party = k.party
