@@ -175,8 +175,8 @@ def _apply_lane(statement: _Statement, lane: Lane, said: LaneAck) -> None:
     if is_recipient:
         own.is_full = said.is_full
     own.note_acked(statement.reader, said.through)
-    # A gap shows that more was appended, though the relay notes its pointer late.
-    has_gap = is_recipient and said.has_gap and said.through + 1 < own.last
+    # A gap shows that more was appended: the relay notes its pointer late, and numbers before an entry are dropped.
+    has_gap = is_recipient and said.has_gap and said.through < own.last
     if said.through >= own.sent and not has_gap:
         return
     has_progress = not statement.is_answer or _has_progress(outgoing.probe, lane, said, is_recipient=is_recipient)

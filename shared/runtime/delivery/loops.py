@@ -331,6 +331,7 @@ class StreamRelay:
         async with self._scopes.open() as scope:
             await relay.note_copied(scope.tx, peer, lane, batch=batch)
             if has_lost:
+                self._forget(AUDIT, batch.lane)
                 await relay.note_lost_tail(scope.tx, AUDIT, batch.lane)
         return bool(batch.records)
 
@@ -349,6 +350,7 @@ class StreamRelay:
         appended = await self._measure(self._kafka_log.append_bytes(topic, Lane.URGENT, [record]))
         if self._watch.note(topic, Lane.URGENT, appended):
             log("topic_lost_its_end", peer=peer, partition=int(Lane.URGENT))
+            self._forget(peer, Lane.URGENT)  # what is not noted may be lost, too
             async with self._scopes.open() as scope:
                 await relay.note_lost_tail(scope.tx, peer, Lane.URGENT)
         self.wake()

@@ -158,11 +158,11 @@ def test_a_gap_goes_back_at_once_and_seldom() -> None:
 
 def test_a_gap_behind_the_noted_pointer_goes_back_as_well() -> None:
     """The relay notes its appends late."""
-    for through, is_back in ((4, True), (7, True), (8, False), (9, False)):
+    for through, is_back in ((4, True), (8, True), (9, False)):
         outgoing = streams(sent=4)
         apply(outgoing, statement(through, has_gap=True), now=after(1))
         lane = outgoing.lanes[ORDINARY]
-        assert (lane.sent, lane.returned_at == after(1)) == (4, is_back), "no number lies in a gap behind the last"
+        assert (lane.sent, lane.returned_at == after(1)) == (4, is_back), "behind the last number there is no gap"
     apply(outgoing := streams(sent=4), statement(4, has_gap=True), reader=Reader.AUDIT)
     assert outgoing.lanes[ORDINARY].returned_at is None
 

@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from shared.messaging import acks, incarnations, reactions, reception, resync, resync_steps
+from shared.messaging import acks, incarnations, reactions, reception, resync, resync_steps, sending
 from shared.messaging.acks import Opening
 from shared.messaging.exceptions import OutcomeKind, Refusal
 from shared.messaging.streams import Fit, Incoming, Lane, Outgoing, Reader, Role
@@ -191,8 +191,15 @@ def _plan_without_bound(incoming: Incoming, lane: Lane, records: Any, *, room: i
 _PLAN = reception.plan_batch
 
 
-def _ordinary(role: Role, *, is_p0: bool) -> Lane:
-    return Lane.URGENT if is_p0 or role in (Role.WITHDRAWAL, Role.RESYNC, Role.HOLDINGS) else Lane.ORDINARY
+def compose_outcomes_apart(scope: Any) -> Any:
+    for peer, outcomes in scope.outcomes.items():
+        of_peer = scope.drafts.get((peer, Lane.ORDINARY), [])
+        scope.drafts[peer, Lane.ORDINARY] = sending._draft_outcomes(peer, outcomes) + of_peer
+    scope.outcomes = {}
+    return _COMPOSE(scope)
+
+
+_COMPOSE = sending._compose
 
 
 async def answer_without_asking(scope: Any, peer: str, *, is_first: bool) -> None:
@@ -247,5 +254,4 @@ CONTROLS: dict[str, Control] = {
         {M + "resync._lacks_answers": _answers_of_withdrawn}, "tail"
     ),
     "20 a tombstone is adopted": Control({TOY + "Toy.adopt_withdrawal": _say_nothing}, "restore"),
-    "outcomes and lists share a lane": Control({M + "scope.find_lane": _ordinary}, "hostile"),
 }

@@ -287,6 +287,35 @@ def left_incarnation() -> set[object]:
     return set() if content in world.auditor.db.tables["seen"] else {"audit never saw"}
 
 
+def crossed_list() -> set[object]:
+    """R lists a poisoned revision as open, and then it ends. H reads R's ordinary stream first."""
+    world, home, reader, subject = settled()
+    poison(home, subject)
+    world.drain(is_healing=False)
+    home.ask("R")
+    relay(home, "R")
+    read(reader)
+    reader.retry(is_discard=True)
+    relay(reader, "H")
+    while home.consume("R", Lane.ORDINARY, 50):
+        pass
+    read(home, "R")
+    return names_after_settling(world)
+
+
+def early_ordinary() -> set[object]:
+    """R reads the one ordinary record of an incarnation before it enters: it has that record within 60 s."""
+    world = new_world()
+    home, reader = world.nodes["H"], world.nodes["R"]
+    subject, started_s = file(home), world.seconds
+    relay(home, "R")
+    reader.consume("H", Lane.ORDINARY)
+    reader.consume("H", Lane.URGENT)
+    while not holds(reader, subject) and world.seconds - started_s < 600:
+        world.drain_step(is_healing=True)
+    return {"slow"} if world.seconds - started_s > 60 else set()
+
+
 def erased_exception() -> set[object]:
     """A poisoned revision of a held subject lies at R; R erases the subject."""
     world, home, reader, subject = settled()

@@ -15,9 +15,11 @@ from tests.simulation.streams import controls
 from tests.simulation.streams.directed import (
     closed_incarnation,
     copies_for_audit,
+    crossed_list,
     discarded_revision,
     dropped_numbers,
     dropped_numbers_behind_an_ack,
+    early_ordinary,
     entry_for_audit,
     erased_exception,
     erased_withdrawal,
@@ -115,6 +117,14 @@ STATES: dict[str, tuple[Any, dict[str, Any]]] = {
         {"shared.messaging.acks._return_to": _return_as_copy},
     ),
     "19 erasure ends exceptions": (erased_exception, {TOY + "erase_exceptions": _keep_exceptions}),
+    "19 outcomes and lists share a lane": (
+        crossed_list,
+        {"shared.messaging.sending._compose": controls.compose_outcomes_apart},
+    ),
+    "5 an ordinary record before the entry is a gap": (
+        early_ordinary,
+        {"shared.messaging.acks._may_return": _no_gap},
+    ),
     "4 a gap is answered at once": (hole, {"shared.messaging.acks._may_return": _no_gap}),
 }
 

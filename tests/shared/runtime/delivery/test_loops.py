@@ -295,6 +295,27 @@ async def test_a_return_before_a_late_note_is_not_undone() -> None:
     assert (streams.held(), await find_sent(streams)) == ([*held, *held[1:]], 3)
 
 
+async def test_a_late_note_does_not_pass_over_a_tail_that_an_acknowledgement_finds_lost() -> None:
+    streams = Streams(RelayOptions(look_s=600))
+    streams.relay._is_running = True
+    sent = []
+    for _ in range(3):
+        sent += await streams.send(Role.STATE, is_p0=True)
+        streams.hand_over()
+        await streams.relay.append_next(PEER, Lane.URGENT)
+    async with streams.scopes.read() as tx:
+        outgoing = (await tx.load_outgoing([PEER], lock=True))[PEER]
+        urgent = outgoing.lanes[Lane.URGENT]
+        urgent.acked = urgent.sent
+        await tx.save_outgoing([outgoing])
+    streams.log.held[PEER, Lane.URGENT].clear()
+    streams.relay._clock_checks[PEER] = True
+    await streams.relay.append_ack(PEER)
+    while await streams.relay.append_next(PEER, Lane.URGENT):
+        pass
+    assert streams.held(Lane.URGENT) == sent[1:]
+
+
 @pytest.mark.timing
 async def test_what_was_appended_before_a_failed_append_is_not_appended_again() -> None:
     streams = Streams(RelayOptions(poll_s=600, look_s=600, back_off_s=0.01))
