@@ -27,7 +27,7 @@ from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
 from shared.exchange.items import check_told_again
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Received, Record, Spelt, check_spelt, is_plain, spelt_parts
 from shared.exchange.passed import check_passed_on
 from shared.exchange.record_body import (
     check_edition,
@@ -49,7 +49,6 @@ from shared.exchange.senders import (
     served_here,
     verify_sender,
 )
-from shared.exchange.spelt import Spelt, check_spelt, is_plain, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, parse_body
 from shared.kernel.clock import Clock

@@ -246,7 +246,7 @@ def sealed_of(
     """The sealed part of a message that carries `edge`: what it takes to derive it again, and what is sent with it."""
     told: Json = {} if again is None else {"again": again.model_dump(mode="json", exclude_defaults=True)}
     told |= {} if released is None else {"released_by": released.as_told(edge.recipient)}
-    # The order is part of it: edge and record are kept as they are spelt here (`shared.exchange.spelt`).
+    # The order is part of it: edge and record are kept as they are spelt here (`shared.exchange.message`).
     return {"decision": outcome.ref, **told, "edge": edge.as_json(), "salt": salt, "record": record}
 
 

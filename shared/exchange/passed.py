@@ -19,8 +19,7 @@ from shared.contracts.referral import ReferralOfferedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.envelope.headers import Attributes
 from shared.exchange.bound import check_facts, check_record
-from shared.exchange.message import Received
-from shared.exchange.spelt import Spelt
+from shared.exchange.message import Received, Spelt
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.derive import check_onward, derive_edge
