@@ -24,10 +24,9 @@ from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import GroupOpener, OpenedPart
 from shared.exchange.bound import check_facts, check_record
-from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
 from shared.exchange.items import check_told_again
-from shared.exchange.message import Received, Record, Spelt, check_spelt, is_plain, spelt_parts
+from shared.exchange.message import Received, Record, Spelt, check_spelt, is_plain, seal_context, spelt_parts
 from shared.exchange.passed import check_passed_on
 from shared.exchange.record_body import (
     check_edition,

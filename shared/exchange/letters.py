@@ -12,11 +12,10 @@ from pydantic_core import to_json
 
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageType
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.decided import Json, Stated, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.holds import Hours
 from shared.exchange.items import told_again
-from shared.exchange.message import Draft
+from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.minimise import notice_record, referral_record
 from shared.exchange.origin import Answered, answered_so_far
 from shared.exchange.reads import CANNOT_READ, PeerReads, form_for

@@ -46,9 +46,8 @@ from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.accept import accept
 from shared.exchange.acceptance import AcceptedItem, Acceptor
 from shared.exchange.authority import Cell, cells_of
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.evidence import Witness
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Addressing, Draft, Record, compose
 from shared.exchange.reads import own_reads
 from shared.guard.edition import EDITIONS, edition, own
 from shared.kernel.canonical import canonical_json, digest

@@ -31,11 +31,10 @@ from shared.exchange.clocks import (
     taken_back,
     told_by,
 )
-from shared.exchange.compose import Addressing, compose_reachable
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
 from shared.exchange.items import check_times
-from shared.exchange.message import Received
+from shared.exchange.message import Addressing, Received, compose_reachable
 from shared.exchange.origin import ANSWERS
 from shared.exchange.questions import raised, refused_steps
 from shared.exchange.questions import steps as steps_of

@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from shared.contracts.documents import ReadsAnnouncedClear
 from shared.contracts.registry import READS_ANNOUNCED
 from shared.envelope.keys import SealingKey
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.correspondents import pairs_of
-from shared.exchange.message import Draft
+from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused

@@ -14,8 +14,8 @@ import asyncpg
 
 from shared.contracts.registry import BETWEEN_PARTIES, Family
 from shared.exchange import message
-from shared.exchange.compose import headers_of
 from shared.exchange.decided import join_decided
+from shared.exchange.message import headers_of
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Defect

@@ -19,8 +19,7 @@ from services.audit.store.partitions import PostgresPartitions
 from shared.contracts.registry import OUTCOME_REPORTED
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Record
+from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock

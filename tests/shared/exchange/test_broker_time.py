@@ -10,8 +10,7 @@ from aiokafka import ConsumerRecord
 
 from shared.contracts.registry import REFERRAL_WITHDRAWN
 from shared.exchange.accept import TurnedAway, accept
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Record
+from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.senders import AHEAD_MAX
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused

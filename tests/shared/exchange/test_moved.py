@@ -16,8 +16,7 @@ from shared.contracts.items import TRACK_NUMBER_MAX, AnsweredSoFar
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
 from shared.exchange import letters
 from shared.exchange.accept import TurnedAway, accept
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Draft, Received, Record
+from shared.exchange.message import Addressing, Draft, Received, Record, compose
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Prepared
 from shared.exchange.record_table import Fate, row_for

@@ -41,10 +41,9 @@ from shared.contracts.registry import (
 from shared.exchange import items, questions
 from shared.exchange.act import Act, Subject
 from shared.exchange.clocks import Happened, checked, rechecked
-from shared.exchange.compose import compose_fact
 from shared.exchange.events import Event, event_type, happened
 from shared.exchange.items import Said
-from shared.exchange.message import Draft, Received
+from shared.exchange.message import Draft, Received, compose_fact
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Documents, prepare_again
 from shared.exchange.questions import Raised

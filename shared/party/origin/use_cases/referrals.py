@@ -21,9 +21,8 @@ from shared.contracts.referral import ReferralContent
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, taken_back
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import happened
-from shared.exchange.message import Draft
+from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Prepared
 from shared.exchange.states import follow, row
