@@ -17,8 +17,8 @@ import asyncpg
 from shared.contracts.facts import RecordRevealedClear
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.clocks import Clocked, Happened
-from shared.exchange.events import Event
 from shared.exchange.message import Draft, compose_revealed
+from shared.exchange.states import Event
 from shared.messaging.ports import OperatorKind
 from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex

@@ -13,7 +13,7 @@ from shared.contracts.registry import ALL
 from shared.exchange.act import Asked, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.authority import cells
-from shared.exchange.events import event_type
+from shared.exchange.states import event_type
 from shared.exchange.timers import Telling
 from shared.exchange.webhooks import PAUSED_EVENT
 from shared.formats import referral_table

@@ -31,14 +31,13 @@ from shared.exchange.clocks import (
     taken_back,
     told_by,
 )
-from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
 from shared.exchange.items import check_times
 from shared.exchange.message import Addressing, Received, compose_reachable
 from shared.exchange.origin import ANSWERS
 from shared.exchange.questions import raised, refused_steps
 from shared.exchange.questions import steps as steps_of
-from shared.exchange.states import answer_of, follow
+from shared.exchange.states import Event, answer_of, follow, happened
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4

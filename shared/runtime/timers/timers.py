@@ -24,7 +24,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.clocks import Clocked
-from shared.exchange.events import Event
+from shared.exchange.states import Event
 from shared.exchange.timers import Deadline, Fires, Timer, parse_steps, step_entry, timers_of, to_deadline
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable

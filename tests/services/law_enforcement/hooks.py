@@ -13,7 +13,7 @@ import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.webhooks import verify_webhook
-from shared.exchange.events import Event
+from shared.exchange.states import Event
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid4, uuid7

@@ -19,9 +19,9 @@ from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
 from shared.exchange.act import Subject
-from shared.exchange.events import event_type
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Prepared
+from shared.exchange.states import event_type
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request, Spent

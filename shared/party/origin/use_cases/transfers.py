@@ -26,10 +26,9 @@ from shared.contracts.registry import (
 )
 from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.exchange.act import Offered, Subject
-from shared.exchange.events import Event, event_type, happened
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
-from shared.exchange.states import follow, may_come_in, row
+from shared.exchange.states import Event, event_type, follow, happened, may_come_in, row
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.apart import Taking
