@@ -6,12 +6,17 @@ futures, which is checked when the first move is asked for.
 What a party learns: one event for each act that concerns it, its own and those of others.
 
 Thin on purpose: which act, on what, and codes. Whoever wants more looks at the subject, and is asked for its permit.
+
+Addresses to which a party has its events sent: who may do what with them, and what the feed says of them.
+
+What is sent is what the feed shows, nothing more. Whose receiver is away reads the feed: nothing is kept for it alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -20,6 +25,7 @@ from uuid import UUID
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import (
+    ACTORS,
     ASKED_BY_AGENCIES,
     SERVICE,
     Act,
@@ -293,3 +299,25 @@ def event_type(subject: Subject, act: str) -> str:
 def happened(row: Act, subject_id: UUID, *, party: str, state: str) -> Event:
     """An act on what `party` holds itself, and the state that it has come to."""
     return Event(party, event_type(row.subject, row.name), subject_id, state=state)
+
+
+class WebhookState(StrEnum):
+    """`paused`: its receiver was away for days, or said that it is gone; a replay begins again. `removed` is final."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+#: What there is to act on.
+_STANDING: Final = any_of(WebhookState.ACTIVE, WebhookState.PAUSED)
+PERMITS: Final = (
+    Permit("webhook", "read", LOOKING, any_of(*WebhookState)),
+    Permit("webhook", "submit", ACTORS, any_of(WebhookState.ACTIVE)),
+    *(Permit("webhook", action, ACTORS, _STANDING) for action in ("remove", "replay", "rotate", "trigger")),
+    Permit("webhook", "apply", SERVICE, _STANDING),
+)
+#: Types of events about an address: the instance has stopped sending there; and one that means nothing, asked for to
+#: see whether it arrives.
+PAUSED_EVENT: Final = "webhook.paused"
+TEST_EVENT: Final = "webhook.test"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.exchange.webhooks import WebhookState
+from shared.exchange.states import WebhookState
 from shared.kernel.clock import ManualClock
 from shared.runtime.courier.leases import LEASE, NOTHING_LEFT, PAUSES
 from shared.runtime.courier.sender import Sent
