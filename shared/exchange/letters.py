@@ -13,11 +13,11 @@ from pydantic_core import to_json
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageType
 from shared.exchange.decided import Json, Stated, commitment, decided_fact, due_times, edge_salt
-from shared.exchange.holds import Hours
 from shared.exchange.items import told_again
 from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.minimise import notice_record, referral_record
 from shared.exchange.origin import Answered, answered_so_far
+from shared.exchange.preservation import Hours
 from shared.exchange.reads import CANNOT_READ, PeerReads, form_for
 from shared.exchange.released import Released
 from shared.kernel.errors import Defect, Refused

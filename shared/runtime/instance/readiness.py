@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
-from shared.exchange.holds import Hours
 from shared.exchange.prepare import Documents
+from shared.exchange.preservation import Hours
 from shared.exchange.reads import PeerReads
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable

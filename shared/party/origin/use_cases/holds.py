@@ -28,9 +28,9 @@ from shared.contracts.holds import (
 from shared.contracts.passing import CaseCameBackClear
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
 from shared.exchange.act import Act, Subject
-from shared.exchange.holds import MAY_HOLD, TOLERANCE, check_bound, cleared, hold_max
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
+from shared.exchange.preservation import MAY_HOLD, TOLERANCE, check_bound, cleared, hold_max
 from shared.exchange.states import Event, event_type, row
 from shared.kernel.authority import require_another
 from shared.kernel.errors import Refused, not_found

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from shared.exchange.holds import Hours
+from shared.exchange.preservation import Hours
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf

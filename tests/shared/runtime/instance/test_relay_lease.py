@@ -11,7 +11,7 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.site.access import prepare_databases
-from shared.exchange.holds import Hours
+from shared.exchange.preservation import Hours
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf
