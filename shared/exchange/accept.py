@@ -28,7 +28,7 @@ from shared.exchange.decided import commitment, due
 from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record, Spelt, check_spelt, is_plain, seal_context, spelt_parts
 from shared.exchange.passed import check_passed_on
-from shared.exchange.record_body import (
+from shared.exchange.record_table import (
     check_edition,
     check_sealed,
     code_unknown,
