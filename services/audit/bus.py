@@ -26,8 +26,7 @@ from shared.exchange.senders import SigningKeys
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.messaging.ack_record import build_ack_record
-from shared.messaging.acks import find_ack_turn
+from shared.messaging.acks import build_ack_record, find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.routing.directory_index import DirectoryIndex

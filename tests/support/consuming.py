@@ -14,8 +14,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received, Record
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.messaging.ack_record import build_ack_record
-from shared.messaging.acks import Ack
+from shared.messaging.acks import Ack, build_ack_record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind, Taken

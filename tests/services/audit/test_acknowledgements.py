@@ -18,8 +18,7 @@ from services.audit.domain.partitions import PartitionStatus
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.messaging.ack_record import build_ack_record, parse_ack_record
-from shared.messaging.acks import Ack, AckEffects, AckTurn, apply_ack, build_ack
+from shared.messaging.acks import Ack, AckEffects, AckTurn, apply_ack, build_ack, build_ack_record, parse_ack_record
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.ports import Appended
 from shared.messaging.segments import RecordBytes

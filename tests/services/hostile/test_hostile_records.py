@@ -23,7 +23,7 @@ from shared.exchange.record_table import RECORD_TABLE, Fate, row_for
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
-from shared.messaging.ack_record import ACK
+from shared.messaging.acks import ACK
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import KIND, PROOF
 from shared.runtime.delivery.judgement import kind_of

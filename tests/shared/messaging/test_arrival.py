@@ -12,8 +12,7 @@ from shared.envelope.content_proof import pack_proof, unpack_proof
 from shared.envelope.keys import KEY_OPERATIONS, SigningKey
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
-from shared.messaging.ack_record import build_ack_record
-from shared.messaging.acks import Ack, LaneAck
+from shared.messaging.acks import Ack, LaneAck, build_ack_record
 from shared.messaging.arrival import (
     CopyVerifier,
     PartitionVerifier,
