@@ -28,9 +28,8 @@ from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.inbound import PartyInbound
-from shared.runtime.delivery.peers import find_sealing_keys
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sending import StreamSending
+from shared.runtime.delivery.sending import StreamSending, find_sealing_keys
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from shared.runtime.delivery.unit import Handler, Settlement, Unit
 from tests.support.builders import AT

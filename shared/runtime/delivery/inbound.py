@@ -42,8 +42,7 @@ from shared.runtime.delivery.judgement import (
     read_edge,
 )
 from shared.runtime.delivery.kept_record import encrypt_kept, open_kept, pack
-from shared.runtime.delivery.peers import note_reads
-from shared.runtime.delivery.sending import move_gathered
+from shared.runtime.delivery.sending import move_gathered, note_reads
 from shared.runtime.delivery.tracks import TrackKey, TrackSide, forget_acts, list_told_once, load_tracks, note_tracks
 from shared.runtime.delivery.unit import OUTCOMES, Handler, Settlement, Unit
 from shared.runtime.watch.logs import Fields, log

@@ -24,8 +24,8 @@ from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.gate import REASONS
 from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.delivery.peers import load_peer_reads
 from shared.runtime.delivery.reading import InboxReader
+from shared.runtime.delivery.sending import load_peer_reads
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.access import KAFKA_ERRORS
 from shared.runtime.kafka.documents import DocumentFeed

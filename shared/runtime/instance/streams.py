@@ -28,10 +28,9 @@ from shared.runtime.delivery.gate import Gate
 from shared.runtime.delivery.inbound import PartyInbound
 from shared.runtime.delivery.kept_bytes import KeptBytesBound
 from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.delivery.peers import compose_reads, find_sealing_keys, peers_of
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sending import NoInbound, StreamSending
+from shared.runtime.delivery.sending import NoInbound, StreamSending, compose_reads, find_sealing_keys, peers_of
 from shared.runtime.delivery.session_check import SessionCheck
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects, TrackItem
 from shared.runtime.delivery.unit import Handler

@@ -18,8 +18,7 @@ from shared.party.origin.store.filing import PostgresFiling, ToFile
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.peers import find_sealing_keys
-from shared.runtime.delivery.sending import StreamSending
+from shared.runtime.delivery.sending import StreamSending, find_sealing_keys
 from shared.runtime.instance.keys import load_keys
 from tests.services.outgoing import subjects_of
 from tests.support.running import HOTLINE, Exchange, referral
