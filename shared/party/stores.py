@@ -24,7 +24,7 @@ from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import clock
+from shared.runtime.timers.timers import clock
 
 
 class ShownLook(NamedTuple):

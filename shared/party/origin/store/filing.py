@@ -41,7 +41,7 @@ from shared.runtime.database.idempotency import (
 )
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import find_law
+from shared.runtime.timers.timers import find_law
 
 SPENT: Final = Columns[str]({"party": "text", "record": "bigint", "hashes": "bigint"})
 #: Adds what is `spent` to a day. A condition may stand between its two parts.

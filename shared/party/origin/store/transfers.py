@@ -22,7 +22,7 @@ from shared.party.apart import Taking
 from shared.party.origin.domain import TransferStands
 from shared.party.origin.records import Held, Judged, Met, Offered, Referred
 from shared.party.stores import PartyStore
-from shared.runtime.timers.steps import begin_like, end
+from shared.runtime.timers.timers import begin_like, end
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.transfers import TransferReason
 

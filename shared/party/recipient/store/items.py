@@ -39,9 +39,9 @@ from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Columns, Json, Statement, pairs
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather, gather_part, write_parts
-from shared.runtime.timers.steps import count_steps, take_begun
 from shared.runtime.timers.store import COUNTED, SET_COUNTED, bind_counted
 from shared.runtime.timers.store import write as write_counted
+from shared.runtime.timers.timers import count_steps, take_begun
 
 _OTHERS: Final = """NOT EXISTS (
     SELECT FROM unnest($3::uuid[], $4::text[]) AS b (subject, party)
