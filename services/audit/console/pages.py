@@ -23,7 +23,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.messaging.placement import PlaceKeys
-from shared.runtime.console.asked import Asked
+from shared.runtime.console.forms import Asked
 from shared.runtime.console.frame import HEADERS, ROOT, Entry, Frame
 from shared.runtime.http.identity import Identity
 
