@@ -14,8 +14,7 @@ from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.incarnations import Head
-from shared.messaging.kafka.heads import read_own_heads
-from shared.messaging.kafka.log import KafkaLog
+from shared.messaging.kafka.log import KafkaLog, read_own_heads
 from shared.messaging.scope import Inbound
 from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex

@@ -23,7 +23,7 @@ from shared.messaging.arrival import (
     Verified,
 )
 from shared.messaging.incarnations import Head
-from shared.messaging.kafka.heads import find_heads
+from shared.messaging.kafka.log import find_heads
 from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_proof_record
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import LANES, Lane, Pair
