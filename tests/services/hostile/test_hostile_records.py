@@ -26,8 +26,8 @@ from shared.kernel.ids import uuid7
 from shared.messaging.acks import ACK
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import KIND, PROOF
+from shared.runtime.delivery.arriving import ENCRYPTED, unpack
 from shared.runtime.delivery.judgement import kind_of
-from shared.runtime.delivery.kept_record import ENCRYPTED, unpack
 from shared.runtime.watch.logs import configure_logs
 from tests.services.hostile.records import (
     BROKEN_KEY,

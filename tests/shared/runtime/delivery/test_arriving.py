@@ -22,9 +22,8 @@ from shared.messaging.reception import Arrived
 from shared.messaging.relay import list_records
 from shared.messaging.segments import Segment, place_segment
 from shared.messaging.streams import Lane, Role
-from shared.runtime.delivery.arriving import read_arrival
+from shared.runtime.delivery.arriving import pack, read_arrival, unpack
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.delivery.sending import draft_of
 from tests.shared.messaging.builders import KEY, PAIR, keys, outgoing
 from tests.shared.runtime.builders import NOW

@@ -32,8 +32,8 @@ from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing
 from shared.runtime.database.transactions import Database, Session
+from shared.runtime.delivery.arriving import pack, unpack
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.delivery.loops import RelayOptions, StreamRelay
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
