@@ -17,8 +17,7 @@ from services.audit import intake
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.reading import Reading
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.envelope.keys import SigningKey
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Record

@@ -15,8 +15,7 @@ from services.audit import use_cases
 from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Proof
 from services.audit.domain.shown import Accounts, KeptEntry, Look, PairAccount, Sought, Within
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.base import PartyId
 from shared.contracts.registry import NAMES, name_of
 from shared.kernel.authority import Role

@@ -14,8 +14,7 @@ from services.audit.domain.partitions import Life
 from services.audit.domain.reading import Observed, Reading, read_records
 from services.audit.domain.shown import Look, Partition
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.registry import OUTCOME_REPORTED
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers

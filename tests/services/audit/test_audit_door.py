@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from services.audit.api import flows_router
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.runtime.database.transactions import Database
