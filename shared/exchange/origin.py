@@ -13,6 +13,7 @@ from shared.contracts.answers import (
     NoticeAnsweredClear,
     NoticeNotOursClear,
     NoticeReinstatedClear,
+    OfferAssessedClear,
     OnReferral,
     WithdrawalAnswer,
 )
@@ -20,7 +21,6 @@ from shared.contracts.base import Contract
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
 from shared.contracts.registry import MessageType
-from shared.contracts.transfers import OfferAssessedClear
 from shared.exchange import findings, items
 from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
 from shared.exchange.acts import ACTS, RAISING, STAYING

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from shared.contracts.transfers import ClaimGrantedClear, TransferOfferedClear, TransferWords
+from shared.contracts.answers import ClaimGrantedClear, TransferOfferedClear, TransferWords
 from shared.exchange import findings, items
 from shared.exchange.items import Said
 from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold, YesNoUnknown

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 import deploy.sandbox
 from client.api import CausewayClient
 from deploy.sandbox.desks import SHARES, Desk, Draw, Tally, Work, agency_acts, hotline_acts, provider_acts, work_of
-from shared.contracts.answers import OutcomeReportedClear
+from shared.contracts.answers import AssessedItems, OfferFindings, OutcomeReportedClear
 from shared.contracts.fields import CaseReference
-from shared.contracts.transfers import AssessedItems, OfferFindings
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection

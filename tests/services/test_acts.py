@@ -22,11 +22,10 @@ from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import CaseAct, OpenedCase
-from shared.contracts.answers import DisownedItems, ItemAnswers, ReinstatedItems
+from shared.contracts.answers import AssessedItems, DisownedItems, ItemAnswers, ReinstatedItems
 from shared.contracts.base import Contract
 from shared.contracts.holds import ShownHold
 from shared.contracts.items import ItemAnswer
-from shared.contracts.transfers import AssessedItems
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offered, Subject, Track
 from shared.exchange.acts import ACTS, RAISING, STAYING
 from shared.exchange.clocks import Happened

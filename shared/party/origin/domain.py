@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
+from shared.contracts.answers import CaseWords, NoticeWords, OfferWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
 from shared.contracts.evidence import SignedAcceptance
@@ -20,7 +20,6 @@ from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
-from shared.contracts.transfers import OfferWords
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import WITHDRAWAL_NOTED

@@ -12,13 +12,17 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.answers import (
+    AssessedItems,
+    ClaimGrantedClear,
     DisownedItems,
     ItemAnswers,
     ItemsCheckedClear,
     NoticeDisowning,
     NoticeStatements,
+    OfferFindings,
     ReinstatedItems,
     Reinstatement,
+    TransferOfferedClear,
     WithdrawalAnswer,
 )
 from shared.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
@@ -26,7 +30,6 @@ from shared.contracts.holds import HoldState
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.referral import NoticeRecord, ReferralRecord, Revision
 from shared.contracts.registry import MessageType
-from shared.contracts.transfers import AssessedItems, ClaimGrantedClear, OfferFindings, TransferOfferedClear
 from shared.exchange import findings, items
 from shared.exchange.act import Act, CaseState, Offered, Subject, Track
 from shared.exchange.acts import AMEND

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, WithdrawalAnswer
+from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, OnTransfer, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
@@ -16,7 +16,6 @@ from shared.contracts.holds import HoldPlacedClear
 from shared.contracts.questions import AnsweredClear, AskedClear, Dispute, DisputedClear, Question
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
-from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
 from shared.exchange.acts import STAYING
 from shared.exchange.authority import STATEMENT_NOT_YOURS

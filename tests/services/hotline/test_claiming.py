@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 
 from services.hotline.store import transfers_waiting
+from shared.contracts.answers import ClaimGoneClear, ClaimGrantedClear, DoneSoFar, TransferOfferedClear
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, TRANSFER_OFFERED, MessageType
-from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, DoneSoFar, TransferOfferedClear
 from shared.exchange.derived import derived_from
 from shared.exchange.message import Received
 from shared.kernel.authority import Role

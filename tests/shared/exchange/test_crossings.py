@@ -18,15 +18,16 @@ from shared.contracts.answers import (
     Acceptance,
     Declination,
     DisowningStatement,
+    FindingStatement,
     ItemStatement,
     NoticeDisowning,
     NoticeStatements,
+    OfferFindings,
     OutcomeReport,
     Reinstatement,
     ReinstateStatement,
 )
 from shared.contracts.base import Contract
-from shared.contracts.transfers import FindingStatement, OfferFindings
 from shared.exchange.act import Offered, Subject
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge

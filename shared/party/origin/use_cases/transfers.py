@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer
+from shared.contracts.answers import Answer, ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.contracts.base import Contract
 from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import (
@@ -24,7 +24,6 @@ from shared.contracts.registry import (
     TRANSFER_OFFERED,
     MessageType,
 )
-from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.exchange.act import Offered, Subject
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
