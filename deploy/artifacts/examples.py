@@ -22,8 +22,7 @@ from uuid import UUID
 
 from deploy.artifacts.schemas import KINDS, LENIENT, models
 from deploy.directory.approval import approve_document, document_body, sign_beat
-from shared.contracts.directory import Directory, DocumentActivated
-from shared.contracts.documents import Beat
+from shared.contracts.directory import Beat, Directory, DocumentActivated
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.keys import OpeningKey, SigningKey

@@ -20,8 +20,7 @@ from deploy.site.endpoints import ADMIN, Endpoints, write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
 from shared.contracts.base import error_locations
-from shared.contracts.directory import FORMER_MAX, Directory, DocumentActivated, Party, PublicKey
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import FORMER_MAX, Beat, Directory, DocumentActivated, Party, PublicKey, SignedBeat
 from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record

@@ -15,8 +15,7 @@ from datetime import datetime
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from shared.contracts.directory import Approval, DocumentActivated
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import Approval, Beat, DocumentActivated, SignedBeat
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused

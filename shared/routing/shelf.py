@@ -6,8 +6,7 @@ from bisect import bisect_right, insort
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
-from shared.contracts.directory import Directory, DocumentActivated
-from shared.contracts.documents import read_leniently
+from shared.contracts.directory import Directory, DocumentActivated, read_leniently
 from shared.contracts.policy import Policy
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, Unavailable

@@ -28,8 +28,7 @@ from deploy.directory.approval import approve_document, document_body, sample_di
 from deploy.policy import sample_policy
 from services.audit.domain.entries import Read
 from services.audit.domain.reading import Observed, Reading, read_records
-from shared.contracts.directory import Directory
-from shared.contracts.documents import Beat
+from shared.contracts.directory import Beat, Directory
 from shared.contracts.policy import Policy
 from shared.contracts.registry import (
     ALL,

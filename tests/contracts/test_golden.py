@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 
 from shared.contracts import registry
 from shared.contracts.decision import Edge
-from shared.contracts.documents import SignedBeat
+from shared.contracts.directory import SignedBeat
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import ALL, MessageType, newest
 from shared.exchange import reads as exchange_reads

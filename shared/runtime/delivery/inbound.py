@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Final, TypeVar
 from uuid import UUID
 
-from shared.contracts.documents import ReadsAnnouncedClear
+from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.registry import Family
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.accept import ReadingInstance, accept_batch

@@ -18,7 +18,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import ValidationError
 
-from shared.contracts.documents import ReadsAnnouncedClear
+from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.registry import BETWEEN_PARTIES, READS_ANNOUNCED, Family
 from shared.envelope.keys import SealingKey
 from shared.exchange import message

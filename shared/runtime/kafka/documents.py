@@ -23,8 +23,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from shared.contracts.base import Contract, InstanceId, KeyId, PartyId
-from shared.contracts.directory import DocumentActivated, PublicKeyText
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import Beat, DocumentActivated, PublicKeyText, SignedBeat
 from shared.exchange.message import Record
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock, rfc3339

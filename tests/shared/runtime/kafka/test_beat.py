@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.directory.approval import document_body, sign_beat
-from shared.contracts.directory import PublicKey
-from shared.contracts.documents import Beat
+from shared.contracts.directory import Beat, PublicKey
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable

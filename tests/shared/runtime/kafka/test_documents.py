@@ -16,8 +16,7 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import approve_document, document_body, sign_beat
-from shared.contracts.directory import Directory, DocumentActivated, PublicKey
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import Beat, Directory, DocumentActivated, PublicKey, SignedBeat
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable
