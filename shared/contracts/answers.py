@@ -3,10 +3,8 @@
 What a party says over HTTP is the answer without the id of its subject: the clear part extends it, so each word is
 stated once. Each answer is an act: it has an id of its own, and a number in the track of the party that writes it.
 
-Transfers: an origin lets hotlines that have its referral claim it; of those that do, exactly one has it.
-
-There is no change of owner: whoever has claimed it files a referral of its own, and the first has been transferred. A
-hotline is sent nothing by a transfer that no rule has sent it before: it is about what it was offered.
+An origin may offer a transfer to hotlines that have its referral; exactly one of those that claim it has it. Whoever
+has claimed it files a referral of its own: a hotline is sent nothing that no rule has sent it before.
 """
 
 from __future__ import annotations

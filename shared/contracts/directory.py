@@ -1,8 +1,7 @@
 """The directory: who the parties and instances are. A signed document, identified by its SHA-256.
 
-A party's annex says what it has agreed to beside the terms of all: others go by it, so it stands here.
-
-What every signed document has, and the beat that says which documents are newest.
+A party's annex says what it has agreed to beside the terms of all: others go by it, so it stands here. The beat says
+which documents are newest.
 
 Documents are read leniently: a member that this release does not know stays in the digest and is ignored, unless the
 document names it in `requires`. Values are as strict as anywhere, but for suites and uses of keys. Whoever publishes

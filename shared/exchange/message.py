@@ -1,8 +1,7 @@
 """The two shapes a message has outside Kafka: a `Draft` on its way out, a `Received` on its way in.
 
-How a sealed part is spelt: one JSON text for one value, so that what is kept of it are the bytes that came.
-
-Composing a message: clear part and plaintext of the sealed part, addressed by the directory; not sealed yet.
+A sealed part is one JSON text for one value, so that what is kept of it are the bytes that came. `compose` gives clear
+part and plaintext of the sealed part, addressed by the directory; not sealed yet.
 """
 
 from __future__ import annotations

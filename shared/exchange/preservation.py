@@ -1,11 +1,8 @@
-"""What both sides of a preservation make of its acts, pure: a standing moves by its writer's acts, and by nothing else.
+"""What both sides of a preservation make of its acts, and what a hold may ask for. Pure.
 
-Clocks run of it as of an edge from the agency to the provider: by the instrument that it was asked under.
-
-Whoever acts looks at both tracks as it knows them; whoever is told checks the act against its copy of that track alone:
-so acts that cross on their way are kept, and both sides come to the same.
-
-When a notice of a windowed rule is issued, and what a hold may ask for. Pure.
+A standing moves by its writer's acts, and by nothing else. Clocks run of it as of an edge from the agency to the
+provider, by the instrument that it was asked under. Whoever acts looks at both tracks as it knows them; whoever is told
+checks the act against its copy of that track alone: so acts that cross on their way are kept.
 
 A windowed edge is planned: it gets no letter until it was looked whether somebody holds it, in the transaction that
 mints the notice. Each such notice leaves in a slot of ten minutes, held or not: its time says neither when its referral

@@ -1,8 +1,6 @@
 """What happens to a record: one row per way in which it can be wrong. `docs/messages.md` prints this table.
 
-The value of a message record, read by its type; and what the guard says of its sealed part.
-
-The guard judges by the edition that the sender names, what came out of the seal.
+Its value is read by its type. The guard judges what came out of the seal, by the edition that the sender names.
 """
 
 from __future__ import annotations

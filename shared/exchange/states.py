@@ -1,15 +1,9 @@
-"""What follows from the rows of `acts`: the states a party is shown, where each act may come in, and where it leads.
+"""What follows from the rows of `acts`: states a party is shown, where each act may come in, and what is told of it.
 
 A store keeps the shown state alone. That is enough as long as no shown state hides two standings with different
 futures, which is checked when the first move is asked for.
 
-What a party learns: one event for each act that concerns it, its own and those of others.
-
-Thin on purpose: which act, on what, and codes. Whoever wants more looks at the subject, and is asked for its permit.
-
-Addresses to which a party has its events sent: who may do what with them, and what the feed says of them.
-
-What is sent is what the feed shows, nothing more. Whose receiver is away reads the feed: nothing is kept for it alone.
+An event tells a party of one act that concerns it: which, on what, and codes. Webhooks are sent what the feed shows.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
-"""Acknowledgements: a reader's statement on a pair's streams, and its effect on the writer.
+"""Acknowledgements: a reader's statement on a pair's streams, and its effect on the writer. All pure.
 
-An acknowledgement is cumulative, unnumbered and never acknowledged itself. It has no effect on subjects: it moves
-positions, makes the relay go back, opens an incarnation, or adds one row to the operator's list. Everything is pure.
-
-The record of an acknowledgement: canonical JSON under one Ed25519 signature; unnumbered, in the urgent lane.
-
-It commits its reader to the exact bytes and order of all records that it took: the chain at each number covers them.
+It is cumulative, unnumbered and never acknowledged itself. It moves positions, makes the relay go back, opens an
+incarnation, or adds one row to the operator's list. Its record is canonical JSON, signed, in the urgent lane.
 """
 
 from __future__ import annotations
@@ -64,8 +60,7 @@ def is_over(pause: timedelta, *, since: datetime | None, now: datetime) -> bool:
 class LaneAck(NamedTuple):
     """One lane of an acknowledgement. All numbers up to `through` were taken, with this chain there.
 
-    `is_full`: reading stopped at a record. `has_gap`: a higher number arrived. `topic_id`, `next_offset`: the reader's
-    position in Kafka.
+    `is_full`: reading stopped at a record. `has_gap`: a higher number arrived. `next_offset`: the position in Kafka.
     """
 
     through: int
@@ -345,7 +340,6 @@ def _find_heads(outgoing: Outgoing) -> tuple[LaneEnd, LaneEnd]:
 
 CONTEXT: Final = "causeway-ack/v1"
 ACK: Final = b"ack"
-#: An acknowledgement has a fixed shape, so its record is small.
 ACK_BYTES_MAX: Final = 4096
 #: An instance's id, as topic names have it.
 _NAME: Final = pattern("[a-z][a-z0-9_-]{0,63}")

@@ -1,7 +1,4 @@
-"""Entries as they are kept and shown, how far the streams were read, and who looked.
-
-How audit stands to each partition, in a table: what was noted, and what entries and streams say beside it.
-"""
+"""Entries as they are kept and shown, how far each partition was read, and who looked."""
 
 from __future__ import annotations
 

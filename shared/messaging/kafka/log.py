@@ -1,9 +1,7 @@
-"""The log on Kafka: appends segments to the partitions that this instance alone writes.
+"""The log on Kafka: appends segments to the partitions that this instance alone writes, and reads their last numbers.
 
 A failed append is repeated: readers drop records that they have. So nothing is remembered between two
 appends, and after any failure the topic's producer is replaced.
-
-The last numbers that the topics of an instance's own streams show, read from the end of each partition.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A form for what an act takes: from the fields of its model, so that a new act needs no template of its own.
+"""What a page is asked, and the form for what an act takes: from the fields of its model.
 
-What a page is asked: by whom, with which query and form; and whether the request comes from a page of ours.
+A request comes from a page of ours, by somebody, with a query and a form. A new act needs no template of its own.
 """
 
 from __future__ import annotations
@@ -284,23 +284,23 @@ def said_of(rule: str, expected: str | None) -> str:
 
 
 def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator[Input | Group]:
-    for name, field in model.model_fields.items():
-        path, label = f"{under}{name}", field.title or _LABELS.get(name) or written_code(name).capitalize()
-        kind, entry = _kind(field.annotation)
-        required = field.is_required()
+    for name, asked in model.model_fields.items():
+        path, label = f"{under}{name}", asked.title or _LABELS.get(name) or written_code(name).capitalize()
+        kind, entry = _kind(asked.annotation)
+        required = asked.is_required()
         if isinstance(entry, type) and issubclass(entry, BaseModel) and kind == "list":
             yield from _rows(entry, path, label, rows=rows)
         elif isinstance(entry, type) and issubclass(entry, BaseModel):
             yield Group(path, label, tuple(_inputs(entry, f"{path}.", rows)))
         elif kind == "list":
             choices = _choices(entry)
-            yield Input(path, label, "checks" if choices else "lines", required, choices, hint=field.description or "")
+            yield Input(path, label, "checks" if choices else "lines", required, choices, hint=asked.description or "")
         else:
-            default = field.default if isinstance(field.default, Enum | int) and not required else ""
+            default = asked.default if isinstance(asked.default, Enum | int) and not required else ""
             value = str(default.value if isinstance(default, Enum) else default)
             # What has a value already is not optional to look at.
             needed = required or bool(value)
-            yield Input(path, label, _widget(entry), needed, _choices(entry), value, field.description or "")
+            yield Input(path, label, _widget(entry), needed, _choices(entry), value, asked.description or "")
 
 
 def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[Group]:
@@ -359,8 +359,8 @@ def _choices(entry: Any) -> tuple[Choice, ...]:
 def _read(model: type[BaseModel], under: str, form: Form) -> dict[str, Any] | None:
     """None where nothing was filled in."""
     found: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        kind, entry = _kind(field.annotation)
+    for name, asked in model.model_fields.items():
+        kind, entry = _kind(asked.annotation)
         value = _value(kind, entry, f"{under}{name}", form=form)
         if value is not None:
             found[name] = value

@@ -3,7 +3,7 @@
 A message that cannot be read gets a name of the kind `malformed`, with the id and the subject that can be read. The
 number of the message is taken; a person sees it as a dead letter.
 
-A verified record as bytes: for exceptions, which keep it encrypted, and for evidence.
+A verified record as bytes is kept encrypted for exceptions, and for evidence:
 
     version · partition · offset · broker time in µs · topic id · parts
 

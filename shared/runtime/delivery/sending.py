@@ -1,6 +1,6 @@
 """Sending: features gather drafts in their transaction; its last step writes the tracks and places all messages.
 
-The peers of an instance: the message versions that each can read, and the keys that messages are sealed for.
+Peers state which message versions they read; the directory has the keys that messages to them are sealed for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.envelope.keys import SealingKey
 from shared.exchange import message
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.decided import join_decided
-from shared.exchange.message import Addressing, Draft, compose, headers_of
+from shared.exchange.message import Addressing, compose, headers_of
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
@@ -191,7 +191,7 @@ def parse_peer_reads(stated: Sequence[tuple[str, object]]) -> PeerReads:
     return PeerReads(announced)
 
 
-def compose_reads(instance: str, peer: str, directory: DirectoryIndex, *, at: datetime) -> Draft:
+def compose_reads(instance: str, peer: str, directory: DirectoryIndex, *, at: datetime) -> message.Draft:
     """Return the message with the versions that this release reads. Raises `Refused` for an unknown instance."""
     addressing = Addressing(
         subject=uuid7(), sender=instance, recipient=peer, directory=directory, exercise=False, at=at

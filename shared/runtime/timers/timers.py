@@ -1,5 +1,8 @@
 """The scheduler: it notifies parties of due times, and counts deadlines that an act could not count.
 
+Acts gather clock steps; the last step of their transaction writes them to deadlines. An act costs one update of a row,
+and no look of the scheduler, where the law is at hand (`Database.law_at`).
+
 Each pass is one transaction. It locks due rows and skips locked ones, counts their timers, notes an act for each
 notification that is due, adds a step for it, and writes each row once. The steps of a row are read under its lock. The
 next pass sees the notification, so no process sends one twice, even if another process dies. While another clock
@@ -8,10 +11,6 @@ instance.
 
 A row that cannot be counted delays no other row. It gets a failure code, keeps its timers, and is retried each hour and
 at its next step.
-
-The clock steps of a party's acts: gathered during a transaction, and written to its deadlines in the last step.
-
-An act costs one update of a row, and no look of the scheduler, where the law is at hand (`Database.law_at`).
 """
 
 from __future__ import annotations
