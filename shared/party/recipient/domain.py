@@ -35,9 +35,9 @@ from shared.exchange.act import Act, CaseState, Offered, Subject, Track
 from shared.exchange.acts import AMEND
 from shared.exchange.clocks import Happened
 from shared.exchange.items import Said
+from shared.exchange.keeping import after_amendment, folded, handed
 from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
-from shared.exchange.words import after_amendment, folded, handed
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused

@@ -17,8 +17,8 @@ import asyncpg
 from shared.contracts.base import Contract
 from shared.contracts.questions import RaisedClear
 from shared.exchange.act import Subject
+from shared.exchange.keeping import folded
 from shared.exchange.message import Received, Record
-from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.questions.store import PostgresQuestions
