@@ -26,7 +26,7 @@ from services.audit.domain.shown import AccountDifference, Accounts, OriginAccou
 from services.audit.store.entries import STATES
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.errors import Unavailable
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from shared.vocabulary.routing import PartyStatus
 
 

@@ -33,8 +33,8 @@ from shared.exchange.minimise import notice_record, referral_record, whole_recor
 from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect
+from shared.routing.documents import read_directory, read_policy
 from shared.routing.engine import Judged, PlannedEdge, Setting, judge
-from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.routing import PartyKind
 
 #: The usual code of a body whose refusal names the field, and the codes of documents that are refused whole.

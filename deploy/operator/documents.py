@@ -28,8 +28,7 @@ from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
-from shared.routing.documents import verify_document
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy, verify_document
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats, read_approver_keys, read_document
 from shared.runtime.kafka.reader import LogReader
 

@@ -23,7 +23,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.ageing import AHEAD, aged
 from shared.routing.ageing import review as reviewed
-from shared.routing.shelf import read_policy
+from shared.routing.documents import read_policy
 
 policy_app = App(name="policy")
 directory_app = App(name="directory")

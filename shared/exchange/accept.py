@@ -54,8 +54,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import TOLERANCE, check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import DocumentShelf
 from shared.routing.engine import ENGINE
-from shared.routing.shelf import DocumentShelf
 
 RECORD_BYTES_MAX = 65_536
 

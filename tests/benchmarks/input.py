@@ -16,7 +16,7 @@ from shared.exchange.prepare import Documents, check, prepare
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy
 from tests.benchmarks.load import Post
 
 FAN_OUT = 2

@@ -21,7 +21,7 @@ from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents, prepare
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import parse_rfc3339
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy
 from tests.contracts.published import schema_accepts
 from tests.support.stack import INSTANCES
 

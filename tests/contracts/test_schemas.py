@@ -25,8 +25,7 @@ from shared.exchange.record_table import RECORD_TABLE
 from shared.guard import audit_schema, inspect
 from shared.kernel.errors import Refused
 from shared.routing.derive import derive_edge
-from shared.routing.documents import ApproverKey, verify_document
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import ApproverKey, read_directory, read_policy, verify_document
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import InvalidFields
 from shared.runtime.kafka.documents import read_beat, read_document

@@ -23,7 +23,7 @@ from shared.messaging.relay import load_next, note_appended
 from shared.messaging.scope import Scope
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.messaging.upkeep import give_ack, retry_exceptions
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.control import ControlLetterWriter

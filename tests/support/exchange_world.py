@@ -32,7 +32,7 @@ from shared.kernel.clock import Clock, ManualClock
 from shared.messaging.composition import RecipientKey
 from shared.messaging.segments import Segment
 from shared.messaging.streams import Pair
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.vocabulary.routing import PartyKind, PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.wire_records import Streams, Written, compose, compose_altered, verify, write_segment

@@ -49,8 +49,8 @@ from shared.exchange.senders import check_stated_by
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.preservation.domain import check_may_ask
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import DocumentShelf
 from shared.routing.engine import Setting
-from shared.routing.shelf import DocumentShelf
 
 #: Members of a decision that are kept as its links.
 _LINKED: Final = frozenset({"edges", "recipients"})

@@ -19,8 +19,8 @@ from shared.exchange.reads import PeerReads
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing import ageing
+from shared.routing.documents import DocumentShelf
 from shared.routing.edition import Age, Edition
-from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.gate import REASONS
 from shared.runtime.delivery.loops import StreamRelay

@@ -18,7 +18,7 @@ from shared.messaging.kafka.log import KafkaLog, read_own_heads
 from shared.messaging.scope import Inbound
 from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.console.people import end_sessions
 from shared.runtime.database.feed import begin_epoch
 from shared.runtime.database.transactions import Database, RowScope, Session

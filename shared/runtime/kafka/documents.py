@@ -29,8 +29,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import KEY_SUITES
-from shared.routing.documents import ApproverKey, verify_beat, verify_document
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import ApproverKey, DocumentShelf, verify_beat, verify_document
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.reader import LogReader

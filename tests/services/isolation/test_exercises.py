@@ -15,7 +15,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.messaging.composition import SegmentComposer
 from shared.party.origin.store.filing import PostgresFiling, ToFile
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.sending import StreamSending, find_sealing_keys

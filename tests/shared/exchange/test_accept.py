@@ -20,7 +20,7 @@ from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_f
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import covered_bytes
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.vocabulary.routing import PartyStatus
 from tests.shared.exchange.wrong_records import (
     WRONG,

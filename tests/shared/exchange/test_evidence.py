@@ -27,7 +27,7 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.composition import RECORD_BYTES_MAX as SENT_BYTES_MAX
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from shared.runtime.delivery.arriving import pack, unpack
 from shared.vocabulary.proofs import NotProven, Proven
 from tests.support.builders import AT, HOTLINE, PROVIDER

@@ -10,7 +10,7 @@ from shared.contracts.directory import Directory, PublicKey
 from shared.envelope.keys import SigningKey
 from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import ManualClock
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from tests.support.builders import AT
 from tests.support.exchange_world import World, public_key, world
 

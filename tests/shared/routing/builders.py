@@ -12,10 +12,10 @@ from shared.contracts.directory import Directory, Instance, Party, PublicKey
 from shared.contracts.policy import Policy, Predicate, Rule
 from shared.kernel.canonical import canonical_json
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import read_directory, read_policy
 from shared.routing.engine import Setting, judge
 from shared.routing.facts import ITEM_FACTS
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import read_directory, read_policy
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SALT = "5a" * 32

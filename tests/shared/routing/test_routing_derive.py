@@ -17,9 +17,9 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 from shared.routing.derive import check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import read_directory, read_policy
 from shared.routing.engine import Setting, derive
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import read_directory, read_policy
 from tests.shared.routing.builders import (
     AT,
     agency,

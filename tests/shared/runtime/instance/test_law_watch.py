@@ -16,7 +16,7 @@ from shared.contracts.policy import InstrumentEntry, Policy
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.ageing import review
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.runtime.instance import readiness
 from shared.runtime.instance.readiness import LawWatch
 from shared.runtime.kafka.documents import BeatWatch

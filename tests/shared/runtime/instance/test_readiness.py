@@ -13,7 +13,7 @@ import pytest
 from shared.exchange.preservation import Hours
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.delivery.gate import CLOCK_TOLERANCE, Gate
 from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.instance.machinery import Machinery

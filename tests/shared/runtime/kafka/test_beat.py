@@ -12,7 +12,7 @@ from shared.contracts.directory import Beat, PublicKey
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.runtime.kafka.documents import BeatWatch
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
 from tests.shared.runtime.builders import NOW

@@ -20,8 +20,7 @@ from shared.contracts.directory import Beat, Directory, DocumentActivated, Publi
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.documents import ApproverKey, verify_document
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import ApproverKey, DocumentShelf, verify_document
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka import documents
 from shared.runtime.kafka.access import KafkaAccess
