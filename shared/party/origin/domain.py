@@ -28,7 +28,7 @@ from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
-from shared.vocabulary.holds import HoldEnd
+from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.referral import AmendmentCause, RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 from shared.vocabulary.transfers import TransferReason

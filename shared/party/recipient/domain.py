@@ -43,7 +43,7 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.party.sought import EVERYTHING, Sought
 from shared.vocabulary.answers import AnswerState, ItemFound, WithdrawalFate
-from shared.vocabulary.holds import HoldBasis, HoldScope
+from shared.vocabulary.preservation import HoldBasis, HoldScope
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Purpose
 

@@ -20,7 +20,7 @@ from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.vocabulary.agencies import CaseReferReason, ContactGround
-from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
+from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World

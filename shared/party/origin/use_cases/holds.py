@@ -39,7 +39,7 @@ from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, Planned
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.use_cases.referrals import Acting, Letters
 from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.holds import HoldEnd
+from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import PartyKind
 
 _REVISION: Final = 1

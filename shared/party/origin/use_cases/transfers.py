@@ -37,7 +37,7 @@ from shared.party.origin.store.transfers import PostgresContacts, PostgresTransf
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.referrals import Acting, Letters
 from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.holds import HoldEnd
+from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import PartyKind
 
 TRANSFER: Final = row(Subject.REFERRAL, "transfer")
