@@ -29,7 +29,7 @@ from shared.contracts.preserving import SAID_BESIDE_MAX, PreservationBeside
 from shared.contracts.referral import AboutReferral, Revision
 from shared.vocabulary import answers as codes
 from shared.vocabulary.judgement import RetentionClass
-from shared.vocabulary.transfers import TransferReason
+from shared.vocabulary.referral import TransferReason
 
 #: Of an act in its track.
 TrackNumber = Annotated[int, Field(strict=True, ge=1, le=item.TRACK_NUMBER_MAX)]

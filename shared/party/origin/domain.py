@@ -29,9 +29,8 @@ from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.preservation import HoldEnd
-from shared.vocabulary.referral import AmendmentCause, RelationKind
+from shared.vocabulary.referral import AmendmentCause, RelationKind, TransferReason
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
-from shared.vocabulary.transfers import TransferReason
 
 #: Where a referral stands once it is filed.
 FiledState = Disposition | Literal[ReferralState.UNRELEASED]

@@ -18,7 +18,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.transfers import TransferReason
+from shared.vocabulary.referral import TransferReason
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
 from tests.services.doors import asking
 from tests.services.hotline.hotlines import Hotlines, Prompt, an_offer

@@ -24,7 +24,7 @@ from shared.party.origin.records import Held, Judged, Met, Offered, Referred
 from shared.party.stores import PartyStore
 from shared.runtime.timers.timers import begin_like, end
 from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.transfers import TransferReason
+from shared.vocabulary.referral import TransferReason
 
 _STANDS: Final = "SELECT state FROM referral WHERE referral_id = $1"
 _LOCK: Final = """
