@@ -31,8 +31,8 @@ from shared.messaging.streams import LANES, Lane, Pair
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.lease import Lease
 from shared.runtime.instance.parts import first_of
-from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.follower import Following, LogFollower, Refusal, Seen
+from shared.runtime.kafka.topic_metadata import Coordinate
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.metrics import AUDIT_PARTITIONS

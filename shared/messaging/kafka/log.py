@@ -28,9 +28,8 @@ from shared.messaging.ports import Appended, PlacedRecord
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import LANES, Lane, Pair, extend_chain
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.kafka.bounds import Bounds, Coordinate, bounds_of
 from shared.runtime.kafka.reader import next_batch, outside_groups
-from shared.runtime.kafka.topic_metadata import describe_topics, metadata_client
+from shared.runtime.kafka.topic_metadata import Bounds, Coordinate, bounds_of, describe_topics, metadata_client
 
 #: Records that are read from the end: a few, then more than one segment, then more than many copies for audit.
 WINDOWS: Final = (16, 640, 5_120)

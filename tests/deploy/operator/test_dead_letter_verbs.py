@@ -26,8 +26,8 @@ from shared.messaging.store.exceptions import ExceptionTables
 from shared.messaging.streams import Lane, Pair
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.arriving import pack, read_arrival, unpack
-from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.deploy.operator.conftest import Ended, Run
 from tests.support.running import HOTLINE, Exchange, referral
 
