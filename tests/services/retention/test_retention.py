@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 
 from deploy.operator import retention
-from deploy.operator.retention import POLICY, Way, apply, show
+from deploy.operator.retention import apply, show
+from deploy.operator.retention_policy import POLICY, Way
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange import prepare
 from shared.exchange.states import Event
