@@ -50,7 +50,6 @@ from shared.exchange.message import Addressing, Draft, Record, compose
 from shared.exchange.reads import own_reads
 from shared.guard.edition import EDITIONS, edition, own
 from shared.kernel.canonical import canonical_json, digest
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import KIND, PROOF
@@ -68,6 +67,7 @@ from tests.contracts.pledged import pledged
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, Keys, World, public_key
+from tests.support.manual_clock import ManualClock
 from tests.support.passing import genuine
 
 GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"

@@ -26,7 +26,6 @@ from shared.exchange import prepare, record_table
 from shared.exchange.message import Record
 from shared.guard import Charged
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import parse_place
 from shared.messaging.streams import Lane, Pair
@@ -42,6 +41,7 @@ from tests.services.walk import AGENCIES, ORIGIN, Exchanged
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.canary import new_mark, search
 from tests.support.exchange_world import LONG_AFTER
+from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import verify
 
 Figures = Callable[[str, object], None]

@@ -13,7 +13,6 @@ import asyncpg
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received, Record
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.messaging.acks import Ack, build_ack_record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer
@@ -34,6 +33,7 @@ from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from shared.runtime.delivery.unit import Handler, Settlement, Unit
 from tests.support.builders import AT
 from tests.support.exchange_world import World
+from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import Written, write_segment
 
 #: Encrypts the records of exceptions.

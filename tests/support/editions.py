@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.artifacts.charge_model import Draft, written
-from shared.guard import canonical, charge, edition, templates
+from shared.guard import canonical, charge, templates
 from shared.guard.edition import Edition
 from tests.support.slow_charge import drafted
 

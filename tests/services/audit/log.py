@@ -21,7 +21,6 @@ from shared.envelope.headers import decode_headers
 from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.messaging import streams
 from shared.messaging.composition import SegmentComposer
@@ -36,6 +35,7 @@ from shared.runtime.delivery.control import ControlLetterWriter
 from tests.services.audit.broker import Broker
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import LONG_AFTER, World, world
+from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import Written, verify, write_segment
 
 AUDITOR = "auditor.example"

@@ -20,7 +20,6 @@ from shared.exchange.message import Addressing, Draft, Received, Record, compose
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Prepared
 from shared.exchange.record_table import Fate, row_for
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.placement import parse_place
@@ -28,6 +27,7 @@ from shared.messaging.streams import Lane, Place
 from shared.vocabulary.answers import AnswerState
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, World, later, move, world
+from tests.support.manual_clock import ManualClock
 
 NEW, NEW_INDUSTRY = "hotline_two", "industry_two"
 LATER = AT + timedelta(minutes=1)

@@ -16,7 +16,6 @@ from starlette.responses import Response
 
 from shared.envelope.base64url import to_base64url
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.console.subjects import SubjectPages
 from shared.party.origin.console import pages as pages_of_referrals
@@ -27,6 +26,7 @@ from shared.runtime.console.people import RANDOM_CHARACTERS, Sessions
 from shared.runtime.http.edge import create_app
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 PARTY = "hotline.example"
 RECORD = "what the record says"

@@ -13,7 +13,6 @@ import pytest
 
 from deploy.directory.approval import document_body
 from shared.contracts.policy import InstrumentEntry, Policy
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.ageing import review
 from shared.routing.documents import DocumentShelf, read_directory, read_policy
@@ -23,6 +22,7 @@ from shared.runtime.kafka.documents import BeatWatch
 from shared.runtime.watch.metrics import exposition
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 TODAY = NOW.date()
 EARLIER = NOW - timedelta(days=1)
