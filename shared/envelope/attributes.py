@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from shared.envelope.headers import (
+from shared.envelope.spelling import (
     EXTENSION,
     EXTENSION_CHARACTERS_MAX,
     EXTENSION_TEXT,

@@ -10,7 +10,7 @@ import pytest
 
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Documents, prepare
+from shared.exchange.prepare import Documents
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.messaging.composition import SegmentComposer
@@ -21,6 +21,7 @@ from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.sending import StreamSending, find_sealing_keys
 from shared.runtime.instance.keys import load_keys
 from tests.services.outgoing import subjects_of
+from tests.support.preparing import prepare
 from tests.support.running import HOTLINE, Exchange, referral
 
 LIVE_HOTLINE, LIVE_AGENCY = "hotline-live.example", "police-live.example"

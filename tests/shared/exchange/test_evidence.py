@@ -12,16 +12,14 @@ from typing import Any
 import pytest
 
 from shared.contracts.directory import Directory
-from shared.envelope.headers import (
-    COVERED,
+from shared.envelope.headers import COVERED, PLACE, TRACEPARENT
+from shared.envelope.keys import SigningKey
+from shared.envelope.spelling import (
     EXTENSION_CHARACTERS_MAX,
     EXTENSIONS_CHARACTERS_MAX,
     EXTENSIONS_MAX,
-    PLACE,
     TEXT_CHARACTERS_MAX,
-    TRACEPARENT,
 )
-from shared.envelope.keys import SigningKey
 from shared.exchange import evidence as witnessing
 from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.evidence import Witness, check_evidence, read_evidence

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.envelope.headers import SPELLINGS
+from shared.envelope.spelling import SPELLINGS
 from shared.guard import as_kept, cost, edition
 from shared.guard.charge import BYTE, coded
 from shared.guard.edition import EDITIONS, Edition, _checked, check_files, known, own, passed

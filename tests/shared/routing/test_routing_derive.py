@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.decision import Decision, DecisionRef, Edge, Facts
+from shared.contracts.decision import DecisionRef, Edge, Facts
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 from shared.routing.derive import check_time, derive_edge
@@ -22,6 +22,7 @@ from shared.routing.engine import Setting, derive
 from shared.routing.policy_index import PolicyIndex
 from tests.shared.routing.builders import (
     AT,
+    Decision,
     agency,
     decided,
     directory_of,
