@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from shared.guard.edition import verified
+from shared.guard.files import verified
 
 #: Sixteenths of a bit in a bit and in a byte.
 BIT: Final = 16

@@ -2,8 +2,6 @@
 
 An edition never changes: its files are held to their digests. A later one stands beside it, under further numbers, so
 that what an earlier release sent is judged by what it was sent under.
-
-The data of the guard's editions: files that are what the release says they are, or are not used.
 """
 
 from __future__ import annotations
@@ -11,24 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Final, NamedTuple
 
 from shared.guard.canonical import FORMS
 from shared.guard.charge import MODELS_SHA256, Model, shipped
+from shared.guard.files import verified
 from shared.guard.templates import TEMPLATES_SHA256, Templates, templates
-
-FOLDER: Final[Traversable] = files("shared.guard").joinpath("data")
-
-
-def verified(name: str, sha256: str) -> bytes:
-    """The bytes of a file. Raises `ValueError` where it is not the one of this digest."""
-    data = FOLDER.joinpath(name).read_bytes()
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ValueError(f"the guard's {name} is not the one of its edition: install the release again")
-    return data
-
 
 _DIGITS: Final = 32
 #: How `ce_guard` ends: after the edition, whether the record kept to its budget or was let go by a second person.

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from shared.guard.edition import verified
+from shared.guard.files import verified
 
 #: The number of the templates of today, and the SHA-256 of each file: one that was altered is not used.
 NUMBER: Final = 1

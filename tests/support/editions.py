@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.artifacts.charge_model import Draft, written
-from shared.guard import canonical, charge, templates
+from shared.guard import canonical, charge, files, templates
 from shared.guard.edition import Edition
 from tests.support.slow_charge import drafted
 
@@ -24,8 +24,8 @@ ROW = {"name": "later", "hosts": ["later.example"], "cut": ["sig"], "examples": 
 def copied_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The guard's data in a folder of this test's own, which may be written to."""
     folder = tmp_path / "data"
-    shutil.copytree(Path(str(edition.FOLDER)), folder)
-    monkeypatch.setattr(edition, "FOLDER", folder)
+    shutil.copytree(Path(str(files.FOLDER)), folder)
+    monkeypatch.setattr(files, "FOLDER", folder)
     edition._checked.cache_clear()
     return folder
 

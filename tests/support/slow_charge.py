@@ -25,7 +25,7 @@ from shared.guard.charge import (
     read,
     share,
 )
-from shared.guard.edition import verified
+from shared.guard.files import verified
 
 _CLASSES = [
     (re.compile(pattern), choices(size))

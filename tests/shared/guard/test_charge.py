@@ -39,7 +39,8 @@ from shared.guard.charge import (
     share,
     shipped,
 )  # fmt: skip
-from shared.guard.edition import FOLDER, Edition
+from shared.guard.edition import Edition
+from shared.guard.files import FOLDER
 from tests.guard_report import record_channels
 from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.coder import decode, encode
@@ -223,7 +224,7 @@ def test_the_charge_is_the_same_on_every_python_and_under_another_hash_seed(tmp_
 
 _ALONE = """
 import importlib.util, json, sys, types
-for name in ("shared", "shared.guard", "shared.guard.edition"):
+for name in ("shared", "shared.guard", "shared.guard.files"):
     sys.modules[name] = types.SimpleNamespace(verified=None)
 spec = importlib.util.spec_from_file_location("charge", sys.argv[1])
 charge = sys.modules["charge"] = importlib.util.module_from_spec(spec)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.envelope.spelling import SPELLINGS
-from shared.guard import as_kept, cost, edition
+from shared.guard import as_kept, cost, edition, files
 from shared.guard.charge import BYTE, coded
 from shared.guard.edition import EDITIONS, Edition, _checked, check_files, known, own, passed
 from shared.guard.inspect import inspect
@@ -23,12 +23,12 @@ from tests.guard_report.legitimate import submissions
 from tests.shared.guard.records import located, record
 from tests.support.editions import LATER, copied_data, with_later
 
-FILES = sorted(path.name for path in Path(str(edition.FOLDER)).iterdir() if path.is_file())
+FILES = sorted(path.name for path in Path(str(files.FOLDER)).iterdir() if path.is_file())
 
 
 def test_an_edition_is_named_by_its_form_and_the_digests_of_its_files() -> None:
     one = EDITIONS[0]
-    digests = [hashlib.sha256(Path(str(edition.FOLDER), name).read_bytes()).hexdigest() for name in FILES]
+    digests = [hashlib.sha256(Path(str(files.FOLDER), name).read_bytes()).hexdigest() for name in FILES]
     told = f"canonical 1\nmodel {digests[0]}\ntemplates {digests[1]}\n"
     assert FILES == ["charge-1.model", "templates-1.json"]
     assert one.name == hashlib.sha256(told.encode()).hexdigest()[:32]
