@@ -13,8 +13,7 @@ from client.cli import output
 from client.cli.settings import Options
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
-from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
-from shared.vocabulary.preservation import PreservationKind
+from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis, PreservationKind
 
 if TYPE_CHECKING:
     from client.api import CausewayClient

@@ -54,7 +54,7 @@ async def acceptance(
     """
     with output.ending(options):
         from client.cli.verdicts import bodies_of, read_entries, verdicts
-        from shared.routing.shelf import read_directory
+        from shared.routing.documents import read_directory
 
         known = read_directory(directory.read_bytes())
         lines = [line for line in file.read_bytes().splitlines() if line.strip()]
@@ -81,7 +81,7 @@ def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options
     """
     with output.ending(options):
         from shared.exchange.evidence import check_evidence, read_evidence
-        from shared.routing.shelf import read_directory
+        from shared.routing.documents import read_directory
 
         known = read_directory(directory.read_bytes())
         kept = read_evidence(file.read_bytes())

@@ -25,7 +25,7 @@ from shared.exchange.topics import INBOXES
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.messaging.streams import Lane
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from shared.runtime.kafka.reader import LogReader
 
 CARRYING = tuple(message.type for message in ALL if message.edge)

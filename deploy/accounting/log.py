@@ -31,10 +31,10 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.messaging.contract import CODE_UNKNOWN
 from shared.messaging.streams import Lane, Pair
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.runtime.kafka.bounds import Bounds, Coordinate
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.runtime.kafka.documents import read_document
 from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.topic_metadata import Bounds, Coordinate
 
 
 class FoldedDay(NamedTuple):

@@ -23,10 +23,10 @@ from deploy.site.open import site
 from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
 from deploy.site.settings import AUDIT
 from services.audit.domain.shown import AccountDifference, Accounts, OriginAccount, PairAccount
-from services.audit.store.partitions import STATES
+from services.audit.store.entries import STATES
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.errors import Unavailable
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from shared.vocabulary.routing import PartyStatus
 
 

@@ -22,7 +22,7 @@ from deploy.site.settings import KINDS
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.clock import SystemClock
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.database.transactions import Database

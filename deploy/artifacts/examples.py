@@ -22,8 +22,7 @@ from uuid import UUID
 
 from deploy.artifacts.schemas import KINDS, LENIENT, models
 from deploy.directory.approval import approve_document, document_body, sign_beat
-from shared.contracts.directory import Directory, DocumentActivated
-from shared.contracts.documents import Beat
+from shared.contracts.directory import Beat, Directory, DocumentActivated
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.keys import OpeningKey, SigningKey
@@ -34,8 +33,8 @@ from shared.exchange.minimise import notice_record, referral_record, whole_recor
 from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect
+from shared.routing.documents import read_directory, read_policy
 from shared.routing.engine import Judged, PlannedEdge, Setting, judge
-from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.routing import PartyKind
 
 #: The usual code of a body whose refusal names the field, and the codes of documents that are refused whole.

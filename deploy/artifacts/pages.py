@@ -19,7 +19,7 @@ from shared.exchange import authority, record_table, states, topics
 from shared.exchange.act import Act, Cause, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.kernel import codes
-from shared.messaging import ack_record, placement
+from shared.messaging import acks, placement
 from shared.routing.ageing import state_of
 
 ROOT: Final = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ SHOWN_BY: Final = {
 }
 #: The modules from which templates take what they say, by their last names.
 _MODULES: Final = (
-    *(ack_record, attributes, authority, codes, content_proof, headers),
+    *(acks, attributes, authority, codes, content_proof, headers),
     *(placement, record_table, schemas, spelling, states, topics),
 )
 #: At most so many states are left out by their names.

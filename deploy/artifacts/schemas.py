@@ -18,8 +18,7 @@ from pydantic_core.core_schema import CoreSchema
 from deploy.kafka.provision import TopicRule, manifest_of
 from shared.contracts import registry
 from shared.contracts.base import Contract
-from shared.contracts.directory import Directory, DocumentActivated
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import Beat, Directory, DocumentActivated, SignedBeat
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import ALL, MessageType, schema_uri
@@ -40,7 +39,7 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "document_activated.v1": DocumentActivated,
     **OF_DIRECTORY,
 }
-#: Read leniently: a member that the schema does not list is ignored (`shared.contracts.documents`).
+#: Read leniently: a member that the schema does not list is ignored (`shared.contracts.directory`).
 LENIENT = DOCUMENTS.keys() - {"referral_submission.v1"}
 #: What stays closed within them: it is signed as its members are spelt.
 _SIGNED = Beat.__name__

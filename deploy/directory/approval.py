@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from deploy.site.settings import SAMPLE_INSTANCES, party_kind
-from shared.contracts.directory import Approval, Directory, DocumentActivated, PublicKey
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import Approval, Beat, Directory, DocumentActivated, PublicKey, SignedBeat
 from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.kernel.canonical import canonical_json, digest

@@ -56,7 +56,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.exchange.correspondents import Pair, pairs_of
 from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 

@@ -19,7 +19,7 @@ from shared.contracts.directory import Directory
 from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy, Rule
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import KEY_SUITES
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy
 from shared.vocabulary.jurisdiction import TREE
 from shared.vocabulary.law import Confirmation
 from shared.vocabulary.routing import Instrument

@@ -31,7 +31,7 @@ from deploy.site.settings import party_kind
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.database.migrate import name_differences
 from shared.runtime.database.transactions import Database
 from shared.runtime.instance.keys import load_keys

@@ -20,8 +20,7 @@ from deploy.site.endpoints import ADMIN, Endpoints, write_private
 from deploy.site.installation import Installation, publish_document
 from deploy.site.open import Site
 from shared.contracts.base import error_locations
-from shared.contracts.directory import FORMER_MAX, Directory, DocumentActivated, Party, PublicKey
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import FORMER_MAX, Beat, Directory, DocumentActivated, Party, PublicKey, SignedBeat
 from shared.contracts.policy import Policy
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
@@ -29,8 +28,7 @@ from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
-from shared.routing.documents import verify_document
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy, verify_document
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats, read_approver_keys, read_document
 from shared.runtime.kafka.reader import LogReader
 

@@ -17,14 +17,13 @@ from deploy.operator.desk import check_policy, objections
 from deploy.policy import SAMPLE
 from deploy.site.open import site, state_directory
 from deploy.site.options import OPTIONS, Listing, Options, Printed, verb
-from shared.contracts.directory import DocumentActivated
-from shared.contracts.documents import read_leniently
+from shared.contracts.directory import DocumentActivated, read_leniently
 from shared.contracts.policy import Policy
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.ageing import AHEAD, aged
 from shared.routing.ageing import review as reviewed
-from shared.routing.shelf import read_policy
+from shared.routing.documents import read_policy
 
 policy_app = App(name="policy")
 directory_app = App(name="directory")

@@ -26,8 +26,8 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.routing.explain import explanation_text
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.routing.whatif import DecidedReferral, compare
 from shared.routing.whatif import preview as previewed
 from shared.routing.whatif import replay as replayed

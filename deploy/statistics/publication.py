@@ -37,7 +37,7 @@ from deploy.statistics.merging import SMALL, Party, Row, gone_rows, merged
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from shared.vocabulary.routing import PartyKind
 
 statistics_app = App(name="statistics", help="What the exchange came to, without anything that tells of few.")

@@ -12,8 +12,7 @@ from starlette.responses import Response
 
 from services.audit import use_cases
 from services.audit.domain.shown import EntryPage, Flow, FoundFlows, Look, Partition, Sought, TopicStates, Within
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.base import Contract
 from shared.contracts.facts import TopicName
 from shared.kernel.clock import Clock

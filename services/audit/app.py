@@ -9,8 +9,7 @@ from services.audit.bus import AckWriter, AuditDoor
 from services.audit.console import pages
 from services.audit.domain.reading import Reading
 from services.audit.domain.shown import Within, within
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.exchange.topics import INBOXES
 from shared.messaging.kafka.log import KafkaLog
 from shared.runtime.console.drawing import folders_of

@@ -17,8 +17,7 @@ from services.audit import intake
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.reading import Reading
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.envelope.keys import SigningKey
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Record
@@ -26,15 +25,14 @@ from shared.exchange.senders import SigningKeys
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.messaging.ack_record import build_ack_record
-from shared.messaging.acks import find_ack_turn
+from shared.messaging.acks import build_ack_record, find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.lease import Lease
 from shared.runtime.instance.parts import first_of
-from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.follower import Following, LogFollower, Refusal, Seen
+from shared.runtime.kafka.topic_metadata import Coordinate
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.metrics import AUDIT_PARTITIONS

@@ -41,7 +41,7 @@ from shared.messaging.scope import Inbound, Scope
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
 from shared.messaging.streams import LANES, Incoming, Lane, Pair, Role
 from shared.messaging.upkeep import give_ack
-from shared.runtime.kafka.bounds import Bounds, Coordinate
+from shared.runtime.kafka.topic_metadata import Bounds, Coordinate
 
 #: Audit has no subjects and sends no numbered message.
 _SUBJECTS: Final = cast(Subjects, None)

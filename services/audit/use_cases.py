@@ -25,8 +25,7 @@ from services.audit.domain.shown import (
     Within,
     within_scope,
 )
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.exchange.topics import INBOXES
 from shared.kernel.errors import Refused, not_found
 from shared.messaging.placement import PlaceKeys

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from shared.contracts.answers import OfferWords
 from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import ReferralRecord
-from shared.contracts.transfers import OfferWords
 from shared.exchange.act import OfferState
 from shared.party.recipient.domain import ShownItem
 from shared.vocabulary.answers import CaseDeclineReason

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements
-from shared.exchange import events, webhooks
+from shared.exchange import states
 from shared.exchange.act import Subject, Track
 from shared.exchange.items import Said, answered
 from shared.exchange.origin import PERMITS
@@ -19,7 +19,7 @@ from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.routing import PartyKind
 
 _ASKED: Final = tuple(permits(Subject.PRESERVATION, Track.ANSWER))
-AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), *_ASKED, events.PERMIT, *webhooks.PERMITS))
+AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), *_ASKED, states.PERMIT, *states.PERMITS))
 #: A notice is issued once: there is no earlier id, no referral shows here.
 PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", authority=AUTHORITY)
 

@@ -10,8 +10,8 @@ from uuid import UUID
 from services.industry.ports import NoticePage, OpenedNotice, ShownNotice
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.act import NoticeState, Subject
-from shared.exchange.events import event_type
 from shared.exchange.message import Received
+from shared.exchange.states import event_type
 from shared.formats.dsa_notices import ReportedNotice
 from shared.party.preservation.store.preservations import NOTICED, NoticeLocation, ProviderPreservations, tokens
 from shared.party.recipient.store.arriving import erase_statement, insert_locations

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.contracts.registry import REFERRAL_PASSED_ON
-from shared.exchange import events, webhooks
+from shared.exchange import states
 from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, permits
@@ -18,7 +18,7 @@ from shared.vocabulary.answers import CaseOutcome, CloseReason
 #: Whoever has it on an edge already is refused another.
 EDGE_EXISTS: Final = "edge_exists"
 _ASKS: Final = tuple(permits(Subject.PRESERVATION, Track.OFFER))
-AUTHORITY: Final = Authority((*permits(Subject.CASE), *_ASKS, events.PERMIT, *webhooks.PERMITS))
+AUTHORITY: Final = Authority((*permits(Subject.CASE), *_ASKS, states.PERMIT, *states.PERMITS))
 _TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 

@@ -27,10 +27,9 @@ from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject
 from shared.exchange.acts import COME_BACK
-from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
-from shared.exchange.states import personal
+from shared.exchange.states import event_type, personal
 from shared.kernel.clock import rfc3339
 from shared.party.compared import Said
 from shared.party.recipient.domain import ItemAct, Page, PassedCase

@@ -21,14 +21,12 @@ from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.acts import COME_BACK
 from shared.exchange.clocks import Happened, awaits_claim, began_again
 from shared.exchange.clocks import claimed as has_claimed
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.events import happened
-from shared.exchange.holds import check_bound, hold_max
-from shared.exchange.message import Draft, Received
+from shared.exchange.message import Addressing, Draft, Received, compose
 from shared.exchange.passed import Passable, bound
 from shared.exchange.prepare import Documents
+from shared.exchange.preservation import check_bound, hold_max
 from shared.exchange.questions import check_numbers
-from shared.exchange.states import answer_of
+from shared.exchange.states import answer_of, happened
 from shared.guard import inspect
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found

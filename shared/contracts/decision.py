@@ -9,7 +9,7 @@ from pydantic import Field
 from shared.contracts.base import Contract, Day, Digest, Instant, Jurisdiction, PartyId, RuleId
 from shared.contracts.policy import Deadlines, FactValue, Handling, LegalBasis
 from shared.vocabulary import referral as codes
-from shared.vocabulary.routing import Disposition, PartyKind, Purpose, Reason, WithheldField, WorkReason
+from shared.vocabulary.routing import PartyKind, Purpose, Reason, WithheldField
 
 _Jurisdictions = Annotated[tuple[Jurisdiction, ...], Field(max_length=40)]
 #: A referral has at most so many items.
@@ -92,17 +92,3 @@ class NotSent(Contract):
     recipient: PartyId
     purpose: Purpose
     rules: Annotated[tuple[RuleId, ...], Field(min_length=1, max_length=32)]
-
-
-class Decision(Contract):
-    """The routing outcome: total (a disposition always), deterministic, and sorted by (recipient, purpose).
-
-    It stays with origin and audit. From `salt` comes the salt of each edge's commitment.
-    """
-
-    ref: DecisionRef
-    salt: Digest
-    disposition: Disposition
-    work_reason: WorkReason | None = None
-    edges: Annotated[tuple[Edge, ...], Field(max_length=EDGES_MAX)]
-    not_sent: Annotated[tuple[NotSent, ...], Field(max_length=EDGES_MAX)]

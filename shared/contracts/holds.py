@@ -14,7 +14,7 @@ from shared.contracts.answers import OnReferral
 from shared.contracts.base import ActorId, Contract, Count, EventTime, Instant, PartyId, Uuid
 from shared.contracts.referral import AboutReferral
 from shared.vocabulary.agencies import LEASE_H, LEASE_H_MAX
-from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope, OverrideBasis
+from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope, OverrideBasis
 
 
 class HoldRequest(Contract):

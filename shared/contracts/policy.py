@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract, Day, Flag, Jurisdiction, PartyId, RuleId
-from shared.contracts.documents import SignedDocument
+from shared.contracts.directory import SignedDocument
 from shared.vocabulary import law
 from shared.vocabulary.judgement import RetentionClass, SienaCode, Tlp
 from shared.vocabulary.referral import HashKind

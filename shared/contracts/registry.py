@@ -8,18 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from shared.contracts import (
-    answers,
-    documents,
-    facts,
-    holds,
-    passing,
-    preservation,
-    preserving,
-    questions,
-    referral,
-    transfers,
-)
+from shared.contracts import answers, directory, facts, holds, passing, preservation, preserving, questions, referral
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -100,9 +89,9 @@ CASE_REFERRED = _message(Family.REFERRAL, passing.CaseReferredClear)
 CASE_CAME_BACK = _message(Family.REFERRAL, passing.CaseCameBackClear)
 REFERRAL_PASSED_ON = _message(Family.REFERRAL, passing.ReferralPassedOnClear, passing.ReferralPassedOnSealed)
 CONTACT_SUGGESTED = _message(Family.REFERRAL, passing.ContactSuggestedClear, passing.Contact)
-OFFER_ACCEPTED = _message(Family.REFERRAL, transfers.OfferAcceptedClear)
-OFFER_DECLINED = _message(Family.REFERRAL, transfers.OfferDeclinedClear)
-OFFER_ASSESSED = _message(Family.REFERRAL, transfers.OfferAssessedClear)
+OFFER_ACCEPTED = _message(Family.REFERRAL, answers.OfferAcceptedClear)
+OFFER_DECLINED = _message(Family.REFERRAL, answers.OfferDeclinedClear)
+OFFER_ASSESSED = _message(Family.REFERRAL, answers.OfferAssessedClear)
 RECORD_ERASED = _message(Family.REFERRAL, answers.RecordErasedClear)
 NOTICE_RECORD_ERASED = _message(Family.NOTICE, answers.NoticeRecordErasedClear)
 PRESERVATION_REQUESTED = _message(
@@ -124,10 +113,10 @@ NO_OBJECTION = _message(Family.REFERRAL, holds.NoObjectionClear)
 HOLD_ACTIVATED = _message(Family.REFERRAL, holds.HoldActivatedClear)
 HOLD_TOO_LATE = _message(Family.REFERRAL, holds.HoldTooLateClear)
 HOLD_ENDED = _message(Family.REFERRAL, holds.HoldEndedClear)
-TRANSFER_OFFERED = _message(Family.REFERRAL, transfers.TransferOfferedClear)
-OFFER_CLAIMED = _message(Family.REFERRAL, transfers.OfferClaimedClear)
-CLAIM_GRANTED = _message(Family.REFERRAL, transfers.ClaimGrantedClear)
-CLAIM_GONE = _message(Family.REFERRAL, transfers.ClaimGoneClear)
+TRANSFER_OFFERED = _message(Family.REFERRAL, answers.TransferOfferedClear)
+OFFER_CLAIMED = _message(Family.REFERRAL, answers.OfferClaimedClear)
+CLAIM_GRANTED = _message(Family.REFERRAL, answers.ClaimGrantedClear)
+CLAIM_GONE = _message(Family.REFERRAL, answers.ClaimGoneClear)
 QUESTION_ASKED = _message(Family.REFERRAL, questions.QuestionAskedClear)
 QUESTION_LAPSED = _message(Family.REFERRAL, questions.QuestionLapsedClear)
 QUESTION_REPLIED = _message(Family.REFERRAL, questions.QuestionRepliedClear)
@@ -138,7 +127,7 @@ NOTICE_QUESTION_LAPSED = _message(Family.NOTICE, questions.NoticeQuestionLapsedC
 NOTICE_QUESTION_REPLIED = _message(Family.NOTICE, questions.NoticeQuestionRepliedClear)
 NOTICE_DISPUTE_RAISED = _message(Family.NOTICE, questions.NoticeDisputeRaisedClear)
 NOTICE_DISPUTE_ANSWERED = _message(Family.NOTICE, questions.NoticeDisputeAnsweredClear)
-READS_ANNOUNCED = _message(Family.FACT, documents.ReadsAnnouncedClear)
+READS_ANNOUNCED = _message(Family.FACT, directory.ReadsAnnouncedClear)
 REFERRAL_DECIDED = _message(Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed)
 REFERRAL_REFUSED = _message(Family.FACT, facts.ReferralRefusedClear)
 REFERRAL_REVIEWED = _message(Family.FACT, facts.ReferralReviewedClear)

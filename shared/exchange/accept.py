@@ -24,12 +24,11 @@ from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import GroupOpener, OpenedPart
 from shared.exchange.bound import check_facts, check_record
-from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
 from shared.exchange.items import check_told_again
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Received, Record, Spelt, check_spelt, is_plain, seal_context, spelt_parts
 from shared.exchange.passed import check_passed_on
-from shared.exchange.record_body import (
+from shared.exchange.record_table import (
     check_edition,
     check_sealed,
     code_unknown,
@@ -49,15 +48,14 @@ from shared.exchange.senders import (
     served_here,
     verify_sender,
 )
-from shared.exchange.spelt import Spelt, check_spelt, is_plain, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, parse_body
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.routing.derive import TOLERANCE, check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import DocumentShelf
 from shared.routing.engine import ENGINE
-from shared.routing.shelf import DocumentShelf
 
 RECORD_BYTES_MAX = 65_536
 

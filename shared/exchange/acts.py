@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
-from shared.contracts import answers, holds, passing, preserving, questions, registry, transfers
+from shared.contracts import answers, holds, passing, preserving, questions, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import ISSUED, OPEN, WORKED_ON, Act, Asked, Cause, Move, Offered, Subject, Track, any_of, stays
@@ -169,7 +169,7 @@ _ON_OFFERS: Final = (
         "assess",
         registry.OFFER_ASSESSED,
         *_coded((AnswerState.ACCEPTED, AnswerState.IN_PART), *OfferFold),
-        takes=transfers.OfferFindings,
+        takes=answers.OfferFindings,
     ),
     _withdrawal_noted(_OFFER, registry.WITHDRAWAL_ACKNOWLEDGED),
 )
@@ -312,7 +312,7 @@ _BESIDE_CASES: Final = (
 # A claim is the hotline's own act; that it has the referral is the origin's, which grants one claim and tells all
 # others that it is gone. What may be claimed is not assessed meanwhile.
 _TRANSFERS: Final = (
-    _origin(_REFERRAL, "transfer", None, *stays(*_HELD), takes=transfers.Transferring),
+    _origin(_REFERRAL, "transfer", None, *stays(*_HELD), takes=answers.Transferring),
     _origin(_REFERRAL, "hand_over", None, _to(Offered.TRANSFERRED, *_HELD), cause=Cause.ACT),
     _origin(_OFFER, "transfer", registry.TRANSFER_OFFERED, _to(Offered.CLAIMABLE, Offered.OPEN, Offered.CLAIMABLE)),
     _recipient(

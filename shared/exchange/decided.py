@@ -28,8 +28,7 @@ from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.segment_sealing import BUCKET_BYTES_MAX, is_sealable
 from shared.exchange.bound import check_facts
-from shared.exchange.compose import compose_fact
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, compose_fact
 from shared.kernel.clock import coarse, rfc3339
 from shared.kernel.errors import Refused
 from shared.routing.derive import TOLERANCE

@@ -12,9 +12,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from shared.contracts.answers import FindingStatement
 from shared.contracts.base import Contract
 from shared.contracts.items import AssessedItem
-from shared.contracts.transfers import FindingStatement
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import HotlineAction, HotlineAssessment, OfferFold
 

@@ -12,13 +12,12 @@ from pydantic_core import to_json
 
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageType
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.decided import Json, Stated, commitment, decided_fact, due_times, edge_salt
-from shared.exchange.holds import Hours
 from shared.exchange.items import told_again
-from shared.exchange.message import Draft
+from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.minimise import notice_record, referral_record
 from shared.exchange.origin import Answered, answered_so_far
+from shared.exchange.preservation import Hours
 from shared.exchange.reads import CANNOT_READ, PeerReads, form_for
 from shared.exchange.released import Released
 from shared.kernel.errors import Defect, Refused
@@ -246,7 +245,7 @@ def sealed_of(
     """The sealed part of a message that carries `edge`: what it takes to derive it again, and what is sent with it."""
     told: Json = {} if again is None else {"again": again.model_dump(mode="json", exclude_defaults=True)}
     told |= {} if released is None else {"released_by": released.as_told(edge.recipient)}
-    # The order is part of it: edge and record are kept as they are spelt here (`shared.exchange.spelt`).
+    # The order is part of it: edge and record are kept as they are spelt here (`shared.exchange.message`).
     return {"decision": outcome.ref, **told, "edge": edge.as_json(), "salt": salt, "record": record}
 
 

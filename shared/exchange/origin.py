@@ -13,6 +13,7 @@ from shared.contracts.answers import (
     NoticeAnsweredClear,
     NoticeNotOursClear,
     NoticeReinstatedClear,
+    OfferAssessedClear,
     OnReferral,
     WithdrawalAnswer,
 )
@@ -20,14 +21,13 @@ from shared.contracts.base import Contract
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
 from shared.contracts.registry import MessageType
-from shared.contracts.transfers import OfferAssessedClear
 from shared.exchange import findings, items
 from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
 from shared.exchange.acts import ACTS, RAISING, STAYING
 from shared.exchange.findings import FoldedOffer
 from shared.exchange.items import Folded, Said
+from shared.exchange.keeping import after_amendment, folded
 from shared.exchange.states import answer_follows, permits, reopens
-from shared.exchange.words import after_amendment, folded
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold, WithdrawalFate

@@ -19,15 +19,14 @@ from shared.contracts.referral import ReferralOfferedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.envelope.headers import Attributes
 from shared.exchange.bound import check_facts, check_record
-from shared.exchange.message import Received
-from shared.exchange.spelt import Spelt
+from shared.exchange.message import Received, Spelt
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.derive import check_onward, derive_edge
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import DocumentShelf
 from shared.routing.engine import Setting
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import PartyKind

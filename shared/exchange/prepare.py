@@ -11,10 +11,10 @@ from uuid import UUID
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.exchange.act import Offered
 from shared.exchange.facts import ReadFacts, check_stated, closed, read_facts
-from shared.exchange.holds import Hours
 from shared.exchange.letters import Emitted, Left, Letters, Planned, StaleEdge, Waiting, Writing, left_of, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
+from shared.exchange.preservation import Hours
 from shared.exchange.reads import PeerReads
 from shared.exchange.released import Released
 from shared.guard import ADDED, BUDGET, CEILING, Charged, WasCut, as_kept, check_budget, cuts, inspect, trips
@@ -130,7 +130,7 @@ class Looked(NamedTuple):
 
 
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
-    """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
+    """Guard and decide, nothing else: as `prepare_batch` would, for a look before sending. Raises `Refused`."""
     # Nothing states the hash of what is only looked at.
     setting = _setting(documents, submission.exercise, at)
     work = _Work(Filing(submission, origin, body_sha256=""), documents, setting=setting, at=at)
@@ -139,31 +139,12 @@ def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Docu
     return Looked(work.outcome, cuts(work.content), work.waits)
 
 
-def prepare(
-    submission: ReferralSubmission,
-    *,
-    origin: PartyEntry,
-    documents: Documents,
-    at: datetime,
-    traceparent: str | None = None,
-) -> Prepared:
-    """Guard, decide, minimise and address one submission. Raises `Refused` if the guard or the directory says no.
+def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
+    """Guard, decide, minimise and address each filing, in order; one that is refused does not touch another.
 
     An edge whose recipient cannot be sealed for at this time has no message: the others go, and the referral is on
-    the work list as `undeliverable`. What was posted is taken to be the submission's own JSON.
-    """
-    posted = digest(submission.model_dump_json().encode())
-    filing = Filing(submission, origin, traceparent, body_sha256=posted)
-    (prepared,) = prepare_batch([filing], documents=documents, at=at)
-    if isinstance(prepared, Refused):
-        raise prepared
-    return prepared
-
-
-def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
-    """What `prepare` returns or raises for each filing, in order; one that is refused does not touch another.
-
-    Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
+    the work list as `undeliverable`. Each stage goes over all of them before the next begins, as in `accept_batch`,
+    and for the same reason.
     """
     settings = {exercise: _setting(documents, exercise, at) for exercise in (False, True)}
     works = [_Work(filing, documents, setting=settings[filing.submission.exercise], at=at) for filing in filings]

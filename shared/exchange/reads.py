@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from shared import contracts
-from shared.contracts.documents import ReadMessage, ReadsAnnouncedClear
+from shared.contracts.directory import ReadMessage, ReadsAnnouncedClear
 from shared.contracts.referral import Classification
 from shared.contracts.registry import ALL, BY_TYPE, MessageType, newest
 from shared.guard.edition import edition, known

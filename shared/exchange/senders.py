@@ -23,7 +23,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import Shelf
+from shared.routing.documents import Shelf
 from shared.vocabulary.routing import PartyStatus
 
 #: How far the broker's clock may be ahead of ours.

@@ -1,19 +1,25 @@
-"""What follows from the rows of `acts`: the states a party is shown, where each act may come in, and where it leads.
+"""What follows from the rows of `acts`: states a party is shown, where each act may come in, and what is told of it.
 
 A store keeps the shown state alone. That is enough as long as no shown state hides two standings with different
 futures, which is checked when the first move is asked for.
+
+An event tells a party of one act that concerns it: which, on what, and codes. Webhooks are sent what the feed shows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import (
+    ACTORS,
     ASKED_BY_AGENCIES,
     SERVICE,
     Act,
@@ -256,3 +262,56 @@ def _moved(act: Act, move: Move, standing: Standing) -> Standing | None:
         own, other, after = standing.answer, standing.offered, standing._replace(answer=move.to)
     seen = not act.needs or other in act.needs
     return after if own in move.before and seen else None
+
+
+#: An event that has its number: what a feed shows.
+NUMBERED: Final = "numbered"
+#: Whoever may look at what a party has may look at its feed. It is part of the table of every service that has one.
+PERMIT: Final = Permit("event", "read", LOOKING, frozenset({NUMBERED}))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An act as one party learns of it. `subject` is the id under which this party knows what was acted on.
+
+    `type` is `<subject>.<act>`, as the rows of `acts` name them. `state` is what the subject has come to, `by` the
+    party that did it, where that was another.
+    """
+
+    party: str
+    type: str
+    subject: UUID
+    state: str | None = None
+    by: str | None = None
+
+
+def event_type(subject: Subject, act: str) -> str:
+    """What an event of this act is called, at whichever party."""
+    return f"{subject}.{act}"
+
+
+def happened(row: Act, subject_id: UUID, *, party: str, state: str) -> Event:
+    """An act on what `party` holds itself, and the state that it has come to."""
+    return Event(party, event_type(row.subject, row.name), subject_id, state=state)
+
+
+class WebhookState(StrEnum):
+    """`paused`: its receiver was away for days, or said that it is gone; a replay begins again. `removed` is final."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+#: What there is to act on.
+_STANDING: Final = any_of(WebhookState.ACTIVE, WebhookState.PAUSED)
+PERMITS: Final = (
+    Permit("webhook", "read", LOOKING, any_of(*WebhookState)),
+    Permit("webhook", "submit", ACTORS, any_of(WebhookState.ACTIVE)),
+    *(Permit("webhook", action, ACTORS, _STANDING) for action in ("remove", "replay", "rotate", "trigger")),
+    Permit("webhook", "apply", SERVICE, _STANDING),
+)
+#: Types of events about an address: the instance has stopped sending there; and one that means nothing, asked for to
+#: see whether it arrives.
+PAUSED_EVENT: Final = "webhook.paused"
+TEST_EVENT: Final = "webhook.test"

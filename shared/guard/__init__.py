@@ -17,7 +17,6 @@ from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, opens_list, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
 from shared.guard.keep import WasCut, as_kept, cuts, kept_locator
-from shared.guard.schema_audit import audit_schema
 from shared.guard.tripwire import trips, trips_by_part
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "Stage",
     "WasCut",
     "as_kept",
-    "audit_schema",
     "check_budget",
     "cost",
     "cuts",

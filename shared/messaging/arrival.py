@@ -15,8 +15,7 @@ from uuid import UUID
 
 from shared.envelope.headers import PLACE
 from shared.kernel.errors import Refused
-from shared.messaging.ack_record import ACK, parse_ack_record
-from shared.messaging.acks import Ack
+from shared.messaging.acks import ACK, Ack, parse_ack_record
 from shared.messaging.placement import (
     KIND,
     PROOF,

@@ -20,8 +20,8 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from shared.exchange.act import Subject
-from shared.exchange.events import NUMBERED, PERMIT
 from shared.exchange.origin import ReferralState
+from shared.exchange.states import NUMBERED, PERMIT
 from shared.kernel.clock import EPOCH, Clock
 from shared.party.origin.store.holds import expired_holds, origin_waits, unclaimed_waits
 from shared.party.questions.store import PostgresQuestions, QuestionPage, asked_waits

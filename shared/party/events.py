@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from shared.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.exchange.act import Subject
-from shared.exchange.events import NUMBERED, PERMIT
+from shared.exchange.states import NUMBERED, PERMIT
 from shared.kernel.errors import Refused, not_found
 from shared.party.compared import Said, with_words
 from shared.party.serving import Serving, viewed

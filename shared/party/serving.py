@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.events import NUMBERED, PERMIT
 from shared.exchange.evidence import Witness
+from shared.exchange.states import NUMBERED, PERMIT
 from shared.kernel.authority import Authority
 from shared.kernel.clock import Clock
 from shared.routing.directory_index import DirectoryIndex

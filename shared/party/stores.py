@@ -17,15 +17,14 @@ import asyncpg
 from shared.contracts.facts import RecordRevealedClear
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.clocks import Clocked, Happened
-from shared.exchange.compose import compose_revealed
-from shared.exchange.events import Event
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, compose_revealed
+from shared.exchange.states import Event
 from shared.messaging.ports import OperatorKind
 from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import clock
+from shared.runtime.timers.timers import clock
 
 
 class ShownLook(NamedTuple):

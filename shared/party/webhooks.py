@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from shared.contracts.base import Contract, Instant, Uuid
 from shared.exchange.act import ACTORS
-from shared.exchange.webhooks import WebhookState
+from shared.exchange.states import WebhookState
 from shared.party.attention import Source, attention_router, questions_router
 from shared.party.events import Words, due_router, events_router, timelines_router
 from shared.party.serving import Serving, viewed

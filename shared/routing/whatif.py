@@ -10,10 +10,10 @@ from typing import Any
 
 from shared.contracts.decision import Facts
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import DocumentShelf
 from shared.routing.engine import Judged, Setting, judge
 from shared.routing.explain import explain
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.routing import WorkReason
 
 

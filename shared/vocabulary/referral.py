@@ -1,4 +1,7 @@
-"""Codes that describe what was reported and where it is."""
+"""Codes that describe what was reported and where it is.
+
+Codes of transfers: why a referral is handed on.
+"""
 
 from __future__ import annotations
 
@@ -211,3 +214,11 @@ class WithdrawalReason(Code):
     CONSENT_WITHDRAWN = "consent_withdrawn", "StopNCII API, Withdrawn"
     LEGAL_BASIS_LAPSED = "legal_basis_lapsed"
     OTHER = "other"
+
+
+class TransferReason(Code):
+    """Why whoever filed a referral cannot keep it."""
+
+    NOT_OUR_JURISDICTION = "not_our_jurisdiction"
+    NO_MANDATE = "no_mandate", "INHOPE ICCAM API v3, orphaned content"
+    NO_CAPACITY = "no_capacity"

@@ -11,8 +11,8 @@ from faststream import AckPolicy
 
 from shared.exchange.topics import inbox_topic
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.inbox_door import InboxDoor
+from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.architecture.source import Module, modules, parse
 
 #: Left to a library's default, each of these has lost or repeated records somewhere.

@@ -74,7 +74,7 @@ LOOPS: Final = {
         "tests/services/hotline/test_peers.py::"
         "test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses"
     ),
-    "shared/runtime/kafka/bounds.py:bounds_of": "asks the broker where topics begin and end",
+    "shared/runtime/kafka/topic_metadata.py:bounds_of": "asks the broker where topics begin and end",
     "shared/runtime/kafka/documents.py:DocumentFeed.run": (
         "tests/shared/runtime/kafka/test_documents.py::"
         "test_a_document_that_others_approved_is_passed_over_and_the_next_is_taken"

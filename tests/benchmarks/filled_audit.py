@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.audit.domain.entries import NOBODYS
-from services.audit.store import entries, finding, partitions
+from services.audit.store import entries, finding
 
 _LIFE: Final = UUID("01990000-0000-7000-8000-000000000000")
 _OFFERS: Final = "causeway.inbox.law_enforcement.hotline.v1"
@@ -115,5 +115,5 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     yield "a flow by an id", finding._BY_ID, (False, one, None, _PAGE), 20
     yield "the proof of an entry", entries._PROOF, (_OFFERS, _OFFERS_LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
-    yield "how it stands to topics", partitions.STATES, (), 40
-    yield "topics with holes", partitions._HOLES, (), 4
+    yield "how it stands to topics", entries.STATES, (), 40
+    yield "topics with holes", entries._HOLES, (), 4

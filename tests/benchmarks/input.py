@@ -12,12 +12,13 @@ from typing import Any
 from deploy.sample.generator import sample_referrals
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import Family
-from shared.exchange.prepare import Documents, check, prepare
+from shared.exchange.prepare import Documents, check
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy
 from tests.benchmarks.load import Post
+from tests.support.preparing import prepare
 
 FAN_OUT = 2
 

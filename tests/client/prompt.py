@@ -15,8 +15,7 @@ import uvicorn
 from cyclopts import App
 
 from client.cli.output import hidden
-from client.cli.verb_table import table
-from client.cli.verbs import group
+from client.cli.verbs import group, table
 from tests.client.fake_service import FakeService
 
 

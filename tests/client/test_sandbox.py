@@ -19,15 +19,14 @@ from hypothesis import strategies as st
 import deploy.sandbox
 from client.api import CausewayClient
 from deploy.sandbox.desks import SHARES, Desk, Draw, Tally, Work, agency_acts, hotline_acts, provider_acts, work_of
-from shared.contracts.answers import OutcomeReportedClear
+from shared.contracts.answers import AssessedItems, OfferFindings, OutcomeReportedClear
 from shared.contracts.fields import CaseReference
-from shared.contracts.transfers import AssessedItems, OfferFindings
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, NoticeAction, NoticeRejection
 from shared.vocabulary.routing import PartyKind
 from tests.client.fake_recipients import FakeRecipients, Item
 from tests.client.fake_service import BASE_URL, KEY
+from tests.support.manual_clock import ManualClock
 
 SPACE = UUID("019ab0e5-1111-7111-8111-111111111111")
 OTHERS = ("provider-002.example", "provider-003.example")

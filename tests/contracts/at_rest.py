@@ -41,8 +41,8 @@ from shared.party.recipient.store.arriving import open_record, seal_record
 from shared.runtime.console.people import link_hash, opaque_actor
 from shared.runtime.courier.leases import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
+from shared.runtime.delivery.arriving import pack, unpack
 from shared.runtime.delivery.judgement import read_edge
-from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.http.acts import body_hash, items_hash
 from shared.runtime.http.identity import key_hash
 from shared.runtime.kafka.documents import BEAT_KEY, DIRECTORY_TOPIC, document_key

@@ -28,8 +28,7 @@ from deploy.directory.approval import approve_document, document_body, sample_di
 from deploy.policy import sample_policy
 from services.audit.domain.entries import Read
 from services.audit.domain.reading import Observed, Reading, read_records
-from shared.contracts.directory import Directory
-from shared.contracts.documents import Beat
+from shared.contracts.directory import Beat, Directory
 from shared.contracts.policy import Policy
 from shared.contracts.registry import (
     ALL,
@@ -46,13 +45,11 @@ from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.accept import accept
 from shared.exchange.acceptance import AcceptedItem, Acceptor
 from shared.exchange.authority import Cell, cells_of
-from shared.exchange.compose import Addressing, compose
 from shared.exchange.evidence import Witness
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Addressing, Draft, Record, compose
 from shared.exchange.reads import own_reads
 from shared.guard.edition import EDITIONS, edition, own
 from shared.kernel.canonical import canonical_json, digest
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import KIND, PROOF
@@ -70,6 +67,7 @@ from tests.contracts.pledged import pledged
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, Keys, World, public_key
+from tests.support.manual_clock import ManualClock
 from tests.support.passing import genuine
 
 GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"

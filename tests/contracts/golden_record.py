@@ -14,7 +14,7 @@ from uuid import UUID
 from services.audit.domain.reading import Observed
 from shared.exchange.message import Record
 from shared.exchange.senders import SigningKeys
-from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339
+from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Refused
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.placement import KIND, PROOF
@@ -22,6 +22,7 @@ from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane, Pair, extend_chain
 from tests.contracts.published import read
 from tests.support.exchange_world import World
+from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import Written, accepted
 
 #: The id of every topic of this installation, and where each golden record lies in its own.

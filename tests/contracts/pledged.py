@@ -13,9 +13,8 @@ from shared.contracts.registry import ALL
 from shared.exchange.act import Asked, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.authority import cells
-from shared.exchange.events import event_type
+from shared.exchange.states import PAUSED_EVENT, event_type
 from shared.exchange.timers import Telling
-from shared.exchange.webhooks import PAUSED_EVENT
 from shared.formats import referral_table
 from shared.kernel.codes import FAMILIES
 from shared.routing.clocks import Did

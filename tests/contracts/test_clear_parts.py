@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts import base, documents, facts
+from shared.contracts import base, directory, facts
 from shared.contracts.registry import ALL, MessageType
 
 #: The patterns that a text of a clear part may have, and what is named by them.
@@ -17,7 +17,7 @@ IDS = {
     base.Digest: "a digest",
     base.ActorId: "an opaque actor",
     base.ErrorCode: "a code of ours",
-    documents.MessageName: "a message of ours",
+    directory.MessageName: "a message of ours",
     facts.TopicName: "a topic of ours",
 }
 PATTERNS = {annotation.__metadata__[0].pattern for annotation in IDS}

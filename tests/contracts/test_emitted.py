@@ -18,11 +18,12 @@ from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Documents, prepare
+from shared.exchange.prepare import Documents
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import parse_rfc3339
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy
 from tests.contracts.published import schema_accepts
+from tests.support.preparing import prepare
 from tests.support.stack import INSTANCES
 
 SINCE = parse_rfc3339("2026-01-01T00:00:00.000Z")

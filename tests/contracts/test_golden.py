@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 
 from shared.contracts import registry
 from shared.contracts.decision import Edge
-from shared.contracts.documents import SignedBeat
+from shared.contracts.directory import SignedBeat
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import ALL, MessageType, newest
 from shared.exchange import reads as exchange_reads
@@ -23,9 +23,8 @@ from shared.exchange.authority import cells_of
 from shared.exchange.evidence import check_evidence, read_evidence
 from shared.guard.edition import EDITIONS, own
 from shared.kernel.errors import Refused
-from shared.routing.documents import verify_beat, verify_document
+from shared.routing.documents import read_directory, verify_beat, verify_document
 from shared.routing.engine import ENGINE
-from shared.routing.shelf import read_directory
 from shared.runtime.kafka.documents import read_document
 from shared.vocabulary.edition import codes_of_editions, editions
 from tests.contracts.at_rest import expected, opened

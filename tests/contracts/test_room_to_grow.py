@@ -13,12 +13,11 @@ from annotated_types import MaxLen
 from pydantic.fields import FieldInfo
 
 from deploy.artifacts.schemas import models
-from shared.contracts.answers import NoticeWords
+from shared.contracts.answers import NoticeWords, OfferWords
 from shared.contracts.base import Contract
-from shared.contracts.documents import ReadsAnnouncedClear
+from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.items import ASSESSED_MAX, CHECKS_MAX, ITEM_ANSWERS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX
 from shared.contracts.registry import ALL, WITHDRAWALS
-from shared.contracts.transfers import OfferWords
 from shared.vocabulary.answers import (
     ActionReason,
     CheckedBy,

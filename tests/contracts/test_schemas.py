@@ -22,16 +22,16 @@ from shared.contracts.directory import DocumentActivated
 from shared.contracts.registry import ALL
 from shared.exchange.decided import commitment
 from shared.exchange.record_table import RECORD_TABLE
-from shared.guard import audit_schema, inspect
+from shared.guard import inspect
 from shared.kernel.errors import Refused
 from shared.routing.derive import derive_edge
-from shared.routing.documents import ApproverKey, verify_document
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import ApproverKey, read_directory, read_policy, verify_document
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import InvalidFields
 from shared.runtime.kafka.documents import read_beat, read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
 from tests.shared.routing.builders import spelt
+from tests.support.schema_audit import audit_schema
 
 ACCEPTED, REFUSED = example_files("accepted"), example_files("refused")
 MODELS = models()

@@ -20,7 +20,7 @@ from deploy.site.installation import publish_document
 from shared.contracts.holds import Confirming, HoldRequest, Overriding
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
-from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
+from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
 from tests.journeys.parties import Party
 from tests.support.driver import count_policies
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, SERVICES, Exchange, referral, running_exchange, until

@@ -21,8 +21,7 @@ from shared.contracts.referral import (
 from shared.contracts.registry import NOTICE_ISSUED, NOTICE_WITHDRAWN, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import OpenedPart
-from shared.exchange.message import Received, Record
-from shared.exchange.spelt import Spelt
+from shared.exchange.message import Received, Record, Spelt
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import WithdrawalFate

@@ -16,7 +16,6 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import SigningKey
 from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.party.attention import Attention
 from shared.party.recipient.domain import Page
@@ -28,6 +27,7 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
+from tests.support.manual_clock import ManualClock
 
 #: Whoever asks: no API key, so no name of its own.
 ACTOR = "0a" * 16

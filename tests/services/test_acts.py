@@ -12,8 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from client.cli.verb_table import table
-from client.cli.verbs import group
+from client.cli.verbs import group, table
 from deploy.artifacts.examples import AGENCY as CASE_OF
 from deploy.artifacts.examples import EDGE_IDS
 from services.hotline.domain import HOTLINE as HOTLINES
@@ -22,11 +21,10 @@ from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import CaseAct, OpenedCase
-from shared.contracts.answers import DisownedItems, ItemAnswers, ReinstatedItems
+from shared.contracts.answers import AssessedItems, DisownedItems, ItemAnswers, ReinstatedItems
 from shared.contracts.base import Contract
 from shared.contracts.holds import ShownHold
 from shared.contracts.items import ItemAnswer
-from shared.contracts.transfers import AssessedItems
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offered, Subject, Track
 from shared.exchange.acts import ACTS, RAISING, STAYING
 from shared.exchange.clocks import Happened

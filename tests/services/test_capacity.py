@@ -22,11 +22,10 @@ from services.audit.domain.reading import Observed, Reading, read_records
 from shared.contracts.registry import BY_TYPE
 from shared.envelope.headers import PLACE, SALT
 from shared.envelope.record_value import split_value
-from shared.exchange import prepare, record_body
+from shared.exchange import prepare, record_table
 from shared.exchange.message import Record
 from shared.guard import Charged
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import parse_place
 from shared.messaging.streams import Lane, Pair
@@ -42,6 +41,7 @@ from tests.services.walk import AGENCIES, ORIGIN, Exchanged
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.canary import new_mark, search
 from tests.support.exchange_world import LONG_AFTER
+from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import verify
 
 Figures = Callable[[str, object], None]
@@ -162,7 +162,7 @@ async def test_without_the_budget_at_either_end_it_would_carry_more(
     packed = packed_with(exchange)
     assert packed.carried > 4_096
     assert await exchange.delivered(packed.body) == ""
-    monkeypatch.setattr(record_body, "inspect", unguarded)
+    monkeypatch.setattr(record_table, "inspect", unguarded)
     again = packed.body | {"external_ref": reaching()["external_ref"]}
     assert packed.found_in(await exchange.delivered(again)) > 4_096
     assert await largest(exchange, "URL path") > 320
@@ -247,7 +247,7 @@ async def test_a_record_that_is_not_its_own_canonical_form_is_refused_by_its_rec
     body = reaching(item_at("https://site.example:443/%7Euser"))
     assert await exchange.delivered(body) == ""
     body = body | {"external_ref": reaching()["external_ref"]}
-    monkeypatch.setattr(record_body, "inspect", unguarded)
+    monkeypatch.setattr(record_table, "inspect", unguarded)
     assert "%7Euser" in await exchange.delivered(body)
 
 

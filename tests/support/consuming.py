@@ -13,9 +13,7 @@ import asyncpg
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received, Record
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
-from shared.messaging.ack_record import build_ack_record
-from shared.messaging.acks import Ack
+from shared.messaging.acks import Ack, build_ack_record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind, Taken
@@ -24,18 +22,18 @@ from shared.messaging.relay import load_next, note_appended
 from shared.messaging.scope import Scope
 from shared.messaging.streams import LANES, Lane, Pair
 from shared.messaging.upkeep import give_ack, retry_exceptions
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.inbound import PartyInbound
-from shared.runtime.delivery.peers import find_sealing_keys
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sending import StreamSending
+from shared.runtime.delivery.sending import StreamSending, find_sealing_keys
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from shared.runtime.delivery.unit import Handler, Settlement, Unit
 from tests.support.builders import AT
 from tests.support.exchange_world import World
+from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import Written, write_segment
 
 #: Encrypts the records of exceptions.

@@ -16,7 +16,7 @@ from uuid import UUID
 from deploy.operator.documents import signed_beat
 from deploy.operator.keys import key_id, revoke
 from deploy.site.access import access_to
-from shared.contracts.documents import SignedBeat
+from shared.contracts.directory import SignedBeat
 from shared.envelope.keys import SigningKey
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import SystemClock

@@ -23,7 +23,7 @@ from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX
 from shared.messaging.placement import KIND, PROOF, parse_proof_record
 from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
 from shared.messaging.tracks import track_of
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from shared.runtime.kafka.documents import read_document
 from tests.support import kafka_records
 from tests.support.kafka_records import Bounds, StoredRecord

@@ -24,17 +24,19 @@ from shared.exchange.correspondents import pairs_of
 from shared.exchange.letters import KnownEdge, StaleEdge
 from shared.exchange.message import Draft, Record
 from shared.exchange.origin import Answered
-from shared.exchange.prepare import Documents, Prepared, prepare, prepare_again
+from shared.exchange.prepare import Documents, Prepared, prepare_again
 from shared.exchange.reads import PeerReads
 from shared.exchange.topics import inbox_topic
 from shared.kernel.canonical import canonical_json
-from shared.kernel.clock import Clock, ManualClock
+from shared.kernel.clock import Clock
 from shared.messaging.composition import RecipientKey
 from shared.messaging.segments import Segment
 from shared.messaging.streams import Pair
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.vocabulary.routing import PartyKind, PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.support.manual_clock import ManualClock
+from tests.support.preparing import prepare
 from tests.support.wire_records import Streams, Written, compose, compose_altered, verify, write_segment
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")

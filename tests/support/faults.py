@@ -20,7 +20,7 @@ from unittest.mock import patch
 from deploy.serve import serve
 from shared.contracts.registry import BY_TYPE, MessageType
 from shared.exchange import accept
-from shared.exchange.record_body import RecordBody
+from shared.exchange.record_table import RecordBody
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 

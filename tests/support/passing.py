@@ -8,8 +8,7 @@ from uuid import UUID
 from shared.contracts.passing import PassedAct, ReferralPassedOnClear
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Draft, Received
+from shared.exchange.message import Addressing, Draft, Received, compose
 from shared.exchange.passed import Passable
 from shared.kernel.ids import uuid4
 from shared.vocabulary.agencies import CaseReferReason

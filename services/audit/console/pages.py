@@ -15,15 +15,14 @@ from services.audit import use_cases
 from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Proof
 from services.audit.domain.shown import Accounts, KeptEntry, Look, PairAccount, Sought, Within
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.base import PartyId
 from shared.contracts.registry import NAMES, name_of
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.messaging.placement import PlaceKeys
-from shared.runtime.console.asked import Asked
+from shared.runtime.console.forms import Asked
 from shared.runtime.console.frame import HEADERS, ROOT, Entry, Frame
 from shared.runtime.http.identity import Identity
 

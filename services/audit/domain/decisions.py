@@ -42,16 +42,15 @@ from shared.envelope.headers import Envelope
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
-from shared.exchange.compose import seal_context
 from shared.exchange.decided import ReadDecided, commitment, edge_salt, judged_edges, read_decided
-from shared.exchange.message import Record
-from shared.exchange.record_body import only_codes_unknown, read_body
+from shared.exchange.message import Record, seal_context
+from shared.exchange.record_table import only_codes_unknown, read_body
 from shared.exchange.senders import check_stated_by
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.preservation.domain import check_may_ask
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import DocumentShelf
 from shared.routing.engine import Setting
-from shared.routing.shelf import DocumentShelf
 
 #: Members of a decision that are kept as its links.
 _LINKED: Final = frozenset({"edges", "recipients"})

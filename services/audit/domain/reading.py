@@ -38,7 +38,7 @@ from shared.messaging.placement import covered_bytes
 from shared.messaging.resync import Holdings
 from shared.messaging.streams import LANES, Pair, Place
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 
 #: The problems of a record whose sender has not proven to have written it.

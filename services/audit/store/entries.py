@@ -1,8 +1,8 @@
-"""Entries as they are kept and shown, how far the streams were read, and who looked."""
+"""Entries as they are kept and shown, how far each partition was read, and who looked."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from services.audit.domain.entries import NOBODYS, Entry, Read
-from services.audit.domain.partitions import Life
+from services.audit.domain.partitions import Life, PartitionStatus
 from services.audit.domain.shown import (
     Accounts,
     AccountsPage,
@@ -22,6 +22,7 @@ from services.audit.domain.shown import (
     NotedLooks,
     Partition,
     Sought,
+    TopicState,
 )
 from services.audit.store import appending, finding
 from shared.envelope.content_proof import MessageProof
@@ -30,9 +31,67 @@ from shared.ledger.tree import HASH_BYTES
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
+from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.database.transactions import Database, Session
 from shared.vocabulary.answers import ReceiptOutcome
+
+_NOTED = Columns[tuple[str, int]]({"topic": "text", "partition": "bigint", "state": "text"})
+_NOTE = Statement(
+    """
+WITH forgotten AS (
+    DELETE FROM partition_state AS p
+    WHERE NOT EXISTS (SELECT FROM {states} WHERE states.topic = p.topic AND states.partition = p.partition)
+)
+INSERT INTO partition_state (topic, partition, state) SELECT {states.values} FROM {states}
+ON CONFLICT (topic, partition) DO UPDATE SET state = excluded.state, since = now()
+WHERE partition_state.state <> excluded.state
+""",
+    states=_NOTED,
+)
+STATES: Final = """
+SELECT p.topic, p.partition, p.state, p.since, t.topic_id,
+       CASE WHEN t.topic_id IS NOT NULL THEN t.next_offset END AS next_offset,
+       (SELECT count(*) FROM entry AS e
+        WHERE e.kind = 'loss' AND e.topic = p.topic AND e.partition = p.partition) AS losses,
+       coalesce(t.hole_count, 0) AS holes
+FROM partition_state AS p LEFT JOIN stream_read AS t USING (topic, partition)
+ORDER BY p.state = 'reading', p.topic, p.partition
+"""
+_HOLES: Final = "SELECT topic, partition FROM stream_read WHERE hole_count > 0"
+
+
+class PostgresPartitions:
+    """What is known of the topics that audit reads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def note(self, states: Mapping[tuple[str, int], PartitionStatus]) -> None:
+        """Keep how audit stands to each partition; `since` moves only where that is news. Others are forgotten."""
+        places = list(states)
+        bound = _NOTED.rows(
+            places,
+            topic=[topic for topic, _ in places],
+            partition=[partition for _, partition in places],
+            state=[state.value for state in states.values()],
+        )
+        async with self._database.transaction() as session:
+            await session.driver.execute(*_NOTE.bind(states=bound))
+
+    async def states(self) -> list[TopicState]:
+        """Return all that were noted, the troubled first."""
+        return [TopicState.model_validate(dict(row)) for row in await self._database.fetch(STATES)]
+
+    async def noted(self) -> Mapping[tuple[str, int], PartitionStatus]:
+        """Return how audit stood to each partition when that was noted last."""
+        rows = await self._database.fetch("SELECT topic, partition, state FROM partition_state")
+        return {(row["topic"], row["partition"]): PartitionStatus(row["state"]) for row in rows}
+
+    async def with_holes(self) -> frozenset[tuple[str, int]]:
+        """Return the partitions of whose stream audit misses numbers."""
+        return frozenset((row["topic"], row["partition"]) for row in await self._database.fetch(_HOLES))
+
 
 # With a scope, `$4`: what a colleague has looked at is told where it names nobody, a party in scope, or a referral that
 # has a pair in scope. A purpose is told with it alone.

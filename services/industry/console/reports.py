@@ -14,8 +14,7 @@ from shared.formats.dsa_notices import ReportedNotice
 from shared.kernel.errors import Refused
 from shared.party.finding import read_date
 from shared.party.recipient.api import ItemRoutes
-from shared.runtime.console.asked import Asked
-from shared.runtime.console.forms import problems_of
+from shared.runtime.console.forms import Asked, problems_of
 from shared.runtime.console.frame import HEADERS, Frame
 
 PLACE: Final = "report"

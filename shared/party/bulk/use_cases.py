@@ -12,8 +12,8 @@ from typing import Protocol, cast, runtime_checkable
 from uuid import UUID
 
 from shared.exchange.clocks import Clocked, Happened
-from shared.exchange.events import Event
 from shared.exchange.message import Draft
+from shared.exchange.states import Event
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
 from shared.party.bulk.store import Line, groups

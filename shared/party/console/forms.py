@@ -11,8 +11,7 @@ from shared.exchange.act import Act
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.party.finding import FILTERS
-from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import read_inputs
+from shared.runtime.console.forms import ONCE, Asked, read_inputs
 from shared.runtime.http.acts import Act as Doing
 from shared.runtime.http.acts import Acts, body_hash
 from shared.runtime.http.edge import read_key, read_model

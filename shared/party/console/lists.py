@@ -23,8 +23,7 @@ from shared.party.events import Asked as AskedOfFeed
 from shared.party.events import DueList, Events
 from shared.party.webhooks import Doing, Registration, Replay, WebhookRoutes, WebhookSecret
 from shared.party.work_items.api import TAKES, WorkAnswered, WorkRoutes
-from shared.runtime.console.asked import Asked
-from shared.runtime.console.forms import inputs_of, labels_of, problems_of, read_inputs
+from shared.runtime.console.forms import Asked, inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.identity import Identity

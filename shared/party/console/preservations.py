@@ -35,8 +35,7 @@ from shared.party.preservation.use_cases import (
     show_preservation,
 )
 from shared.party.stores import ShownLook, looks_at
-from shared.runtime.console.asked import Asked
-from shared.runtime.console.forms import inputs_of, labels_of, problems_of, read_inputs
+from shared.runtime.console.forms import Asked, inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.edge import read_model

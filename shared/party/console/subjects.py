@@ -32,8 +32,7 @@ from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.domain import Page, ShownItem
 from shared.party.recipient.use_cases import Acting, list_items, look_at_item, show_evidence, show_item
 from shared.party.stores import ShownLook, looks_at
-from shared.runtime.console.asked import Asked
-from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of
+from shared.runtime.console.forms import ALIKE, Asked, inputs_of, labels_of, problems_of
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.identity import Identity

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
+from shared.contracts.answers import CaseWords, NoticeWords, OfferWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
 from shared.contracts.evidence import SignedAcceptance
@@ -20,7 +20,6 @@ from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
-from shared.contracts.transfers import OfferWords
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
 from shared.exchange.states import WITHDRAWAL_NOTED
@@ -29,10 +28,9 @@ from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
-from shared.vocabulary.holds import HoldEnd
-from shared.vocabulary.referral import AmendmentCause, RelationKind
+from shared.vocabulary.preservation import HoldEnd
+from shared.vocabulary.referral import AmendmentCause, RelationKind, TransferReason
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
-from shared.vocabulary.transfers import TransferReason
 
 #: Where a referral stands once it is filed.
 FiledState = Disposition | Literal[ReferralState.UNRELEASED]

@@ -12,12 +12,10 @@ from shared.contracts.base import Contract
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.preserving import PreservationAnswering, PreservationRecord, PreservationTerms
 from shared.exchange.act import Act, PreservationState, Subject, Track
-from shared.exchange.compose import Addressing, compose, compose_reachable
-from shared.exchange.events import Event, event_type, happened
 from shared.exchange.items import check_time
-from shared.exchange.message import Draft, Received
+from shared.exchange.message import Addressing, Draft, Received, compose, compose_reachable
 from shared.exchange.preservation import ASK, check_day, row_of
-from shared.exchange.states import LOOKING
+from shared.exchange.states import LOOKING, Event, event_type, happened
 from shared.formats import ts103120
 from shared.guard import inspect
 from shared.kernel.authority import Authority, Role

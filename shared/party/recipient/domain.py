@@ -12,13 +12,17 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.answers import (
+    AssessedItems,
+    ClaimGrantedClear,
     DisownedItems,
     ItemAnswers,
     ItemsCheckedClear,
     NoticeDisowning,
     NoticeStatements,
+    OfferFindings,
     ReinstatedItems,
     Reinstatement,
+    TransferOfferedClear,
     WithdrawalAnswer,
 )
 from shared.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
@@ -26,21 +30,20 @@ from shared.contracts.holds import HoldState
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.referral import NoticeRecord, ReferralRecord, Revision
 from shared.contracts.registry import MessageType
-from shared.contracts.transfers import AssessedItems, ClaimGrantedClear, OfferFindings, TransferOfferedClear
 from shared.exchange import findings, items
 from shared.exchange.act import Act, CaseState, Offered, Subject, Track
 from shared.exchange.acts import AMEND
 from shared.exchange.clocks import Happened
 from shared.exchange.items import Said
+from shared.exchange.keeping import after_amendment, folded, handed
 from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
-from shared.exchange.words import after_amendment, folded, handed
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.party.sought import EVERYTHING, Sought
 from shared.vocabulary.answers import AnswerState, ItemFound, WithdrawalFate
-from shared.vocabulary.holds import HoldBasis, HoldScope
+from shared.vocabulary.preservation import HoldBasis, HoldScope
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Purpose
 

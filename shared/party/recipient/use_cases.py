@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, WithdrawalAnswer
+from shared.contracts.answers import Erasure, ItemsCheckedClear, NoticeStatements, OnTransfer, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
@@ -16,7 +16,6 @@ from shared.contracts.holds import HoldPlacedClear
 from shared.contracts.questions import AnsweredClear, AskedClear, Dispute, DisputedClear, Question
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
-from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
 from shared.exchange.acts import STAYING
 from shared.exchange.authority import STATEMENT_NOT_YOURS
@@ -31,15 +30,13 @@ from shared.exchange.clocks import (
     taken_back,
     told_by,
 )
-from shared.exchange.compose import Addressing, compose_reachable
-from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
 from shared.exchange.items import check_times
-from shared.exchange.message import Received
+from shared.exchange.message import Addressing, Received, compose_reachable
 from shared.exchange.origin import ANSWERS
 from shared.exchange.questions import raised, refused_steps
 from shared.exchange.questions import steps as steps_of
-from shared.exchange.states import answer_of, follow
+from shared.exchange.states import Event, answer_of, follow, happened
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4

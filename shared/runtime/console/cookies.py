@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.runtime.console.asked import is_loopback
+from shared.runtime.console.forms import is_loopback
 
 #: So long somebody may take at their provider.
 COMING_MINUTES: Final = 10

@@ -1,21 +1,180 @@
-"""A form for what an act takes: from the fields of its model, so that a new act needs no template of its own."""
+"""What a page is asked, and the form for what an act takes: from the fields of its model.
+
+A request comes from a page of ours, by somebody, with a query and a form. A new act needs no template of its own.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Final, Literal, NamedTuple, Union, get_args, get_origin
+from urllib.parse import unquote_to_bytes, urlsplit
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, JsonValue
+from starlette.requests import Request
 
+from shared.envelope.base64url import to_base64url
 from shared.kernel.codes import ERRORS, find_remedy
-from shared.kernel.errors import Refused
-from shared.runtime.console.asked import Form
+from shared.kernel.errors import Refused, not_found
 from shared.runtime.console.drawing import written_code
+from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import InvalidFields
+
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+FIELDS_MAX: Final = 400
+#: A large form is decoded in pieces with a rest after each: a piece takes about a millisecond.
+PIECE_BYTES: Final = 8_192
+PIECE_REST_S: Final = 0.002
+#: The fields of a form that are ours: against forgery, and so that a second click does nothing more.
+CSRF: Final = "csrf"
+ONCE: Final = "once"
+#: Who was shown a form that outlives its session, by their opaque name.
+WHOSE: Final = "whose"
+#: Hosts that are this machine: there is no TLS there, and a cookie may come without.
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+Form = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of somebody who has signed in. `form` is empty but for a POST; `csrf` is what its forms carry.
+
+    `proven_at` is when their provider last had them prove who they are; None where nothing says so. `name` is theirs
+    towards whoever gives roles.
+    """
+
+    request: Request
+    identity: Identity
+    csrf: str
+    form: Form = field(default_factory=dict)
+    proven_at: datetime | None = None
+    name: str = ""
+
+    @property
+    def path(self) -> str:
+        return self.request.url.path
+
+    def id(self, name: str = "id") -> UUID:
+        """The id in the path. What is none is not there."""
+        try:
+            return UUID(self.request.path_params[name])
+        except ValueError:
+            raise not_found() from None
+
+    def query(self, name: str) -> str | None:
+        """A parameter; None where it is left out or empty."""
+        return self.request.query_params.get(name) or None
+
+    def said(self, name: str) -> str:
+        """A field of the form; empty where it is not there."""
+        return next(iter(self.form.get(name, ())), "").strip()
+
+    @property
+    def wants_part(self) -> bool:
+        """Whether our own script asks: then an answer may be less than a page."""
+        return self.request.headers.get("hx-request") == "true"
+
+
+def is_loopback(request: Request) -> bool:
+    """Whether the page's own address is this machine, by the name that it was asked under."""
+    return urlsplit(f"//{request.headers.get('host', '')}").hostname in _LOOPBACK
+
+
+def csrf_of(session: str) -> str:
+    """What the forms of a session carry: whoever does not have its cookie cannot know it."""
+    return to_base64url(hashlib.sha256(f"csrf\n{session}".encode()).digest())
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the body of a form, not parsed. Raises `Refused("form_foreign")` for a form of another site."""
+    require_ours(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise Refused("form_type", f"send {FORM_TYPE}", status=415)
+    return await request.body()
+
+
+def is_of_session(body: bytes, session: str) -> bool:
+    """Whether the form was shown to this very session. Only the token is read of the body."""
+    return hmac.compare_digest(_raw_field(body, CSRF), csrf_of(session).encode())
+
+
+def is_of_person(body: bytes, actor: str) -> bool:
+    """Whether the form was shown to this person in any session, so that its text may be shown again."""
+    return hmac.compare_digest(_raw_field(body, WHOSE), actor.encode())
+
+
+async def parse_form(body: bytes) -> Form:
+    """Parse the fields of a form in short pieces, so that a large form does not hold the event loop."""
+    if body.count(b"&") >= FIELDS_MAX:
+        raise _malformed()
+    form: dict[str, list[str]] = {}
+    done = 0
+    for field_bytes in body.split(b"&") if body else ():
+        done += len(field_bytes)
+        if done >= PIECE_BYTES:
+            done = 0
+            await asyncio.sleep(PIECE_REST_S)
+        name, separator, value = field_bytes.partition(b"=")
+        if not separator:
+            raise _malformed()
+        form.setdefault(await _unquote(name), []).append(await _unquote(value))
+    return form
+
+
+async def _unquote(text: bytes) -> str:
+    pieces, start = [], 0
+    while start < len(text):
+        end = start + PIECE_BYTES
+        # An escape of three bytes belongs to one piece.
+        cut = text.rfind(b"%", end - 2, end) if end < len(text) else -1
+        end = end if cut < 0 else cut
+        pieces.append(unquote_to_bytes(text[start:end].replace(b"+", b" ")))
+        start = end
+        if start < len(text):
+            await asyncio.sleep(PIECE_REST_S)
+    try:
+        return b"".join(pieces).decode()
+    except UnicodeDecodeError:
+        raise _malformed() from None
+
+
+def _raw_field(body: bytes, name: str) -> bytes:
+    """Find the value of a field that needs no escapes, empty if it is missing."""
+    marker = f"{name}=".encode()
+    start = 0 if body.startswith(marker) else body.find(b"&" + marker) + 1
+    if not body.startswith(marker, start):
+        return b""
+    start += len(marker)
+    end = body.find(b"&", start)
+    return body[start : len(body) if end < 0 else end]
+
+
+def _malformed() -> Refused:
+    return Refused("form_malformed", f"at most {FIELDS_MAX} fields of text", status=400)
+
+
+def require_ours(request: Request) -> None:
+    """By what the browser says of where a request comes from: one that says nothing is refused, `form_foreign`."""
+    origin = urlsplit(request.headers.get("origin", ""))
+    schemes = ("http", "https") if is_loopback(request) else ("https",)
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site != "same-origin" or origin.scheme not in schemes or origin.netloc != request.headers.get("host"):
+        raise foreign()
+
+
+def foreign() -> Refused:
+    """What is said of a form that is not of this session."""
+    return Refused("form_foreign", "open the page anew and send its form from there", status=403)
+
 
 #: A list that nobody counts beforehand shows so many empty rows.
 ROWS: Final = 3
@@ -125,23 +284,23 @@ def said_of(rule: str, expected: str | None) -> str:
 
 
 def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator[Input | Group]:
-    for name, field in model.model_fields.items():
-        path, label = f"{under}{name}", field.title or _LABELS.get(name) or written_code(name).capitalize()
-        kind, entry = _kind(field.annotation)
-        required = field.is_required()
+    for name, asked in model.model_fields.items():
+        path, label = f"{under}{name}", asked.title or _LABELS.get(name) or written_code(name).capitalize()
+        kind, entry = _kind(asked.annotation)
+        required = asked.is_required()
         if isinstance(entry, type) and issubclass(entry, BaseModel) and kind == "list":
             yield from _rows(entry, path, label, rows=rows)
         elif isinstance(entry, type) and issubclass(entry, BaseModel):
             yield Group(path, label, tuple(_inputs(entry, f"{path}.", rows)))
         elif kind == "list":
             choices = _choices(entry)
-            yield Input(path, label, "checks" if choices else "lines", required, choices, hint=field.description or "")
+            yield Input(path, label, "checks" if choices else "lines", required, choices, hint=asked.description or "")
         else:
-            default = field.default if isinstance(field.default, Enum | int) and not required else ""
+            default = asked.default if isinstance(asked.default, Enum | int) and not required else ""
             value = str(default.value if isinstance(default, Enum) else default)
             # What has a value already is not optional to look at.
             needed = required or bool(value)
-            yield Input(path, label, _widget(entry), needed, _choices(entry), value, field.description or "")
+            yield Input(path, label, _widget(entry), needed, _choices(entry), value, asked.description or "")
 
 
 def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[Group]:
@@ -200,8 +359,8 @@ def _choices(entry: object) -> tuple[Choice, ...]:
 def _read(model: type[BaseModel], under: str, form: Form) -> dict[str, JsonValue] | None:
     """None where nothing was filled in."""
     found: dict[str, JsonValue] = {}
-    for name, field in model.model_fields.items():
-        kind, entry = _kind(field.annotation)
+    for name, asked in model.model_fields.items():
+        kind, entry = _kind(asked.annotation)
         value = _value(kind, entry, f"{under}{name}", form=form)
         if value is not None:
             found[name] = value

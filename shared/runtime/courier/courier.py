@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from shared.envelope.webhooks import signed_headers
-from shared.exchange.webhooks import WebhookState
+from shared.exchange.states import WebhookState
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import CausewayError
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX

@@ -15,8 +15,7 @@ import asyncpg
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.webhooks import new_secret
-from shared.exchange.events import Event
-from shared.exchange.webhooks import TEST_EVENT, WebhookState
+from shared.exchange.states import TEST_EVENT, Event, WebhookState
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.courier.leases import Safe

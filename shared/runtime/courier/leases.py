@@ -19,8 +19,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
-from shared.exchange.events import Event
-from shared.exchange.webhooks import PAUSED_EVENT, WebhookState
+from shared.exchange.states import PAUSED_EVENT, Event, WebhookState
 from shared.kernel.authority import Role
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid4

@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 from pydantic_core import to_json
 
-from shared.exchange.events import Event
+from shared.exchange.states import Event
 from shared.runtime.database.columns import join
 from shared.runtime.database.transactions import Late, gather_late, take_parts
 

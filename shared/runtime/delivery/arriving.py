@@ -2,32 +2,246 @@
 
 A message that cannot be read gets a name of the kind `malformed`, with the id and the subject that can be read. The
 number of the message is taken; a person sees it as a dead letter.
+
+A verified record as bytes is kept encrypted for exceptions, and for evidence:
+
+    version · partition · offset · broker time in µs · topic id · parts
+
+Each part is its length (4 bytes, all ones for an absent part) and its bytes. The parts are topic, writer, key, value,
+then the name and value of each header, then wrap, salt and proof. The name is absent where the header is at the place
+that `COVERED` gives it. The sealed part stays sealed.
+
+    version · wrapped data key · encrypted record
+
+An exception keeps this form, since no check may have passed its clear part. The row ends with the exception, and the
+data key with it.
+
+    message key · nonce · compressed: length (2) and bytes of the associated data · length (4) and plaintext · record
+
+A recipient keeps this of what it was sent, encrypted: the record without its sealed part, and that part opened. The
+last three parts of the record follow behind what is compressed: they are random, as padding and ciphertext are. Sealed
+again with its own key, the sealed part has the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
+from zlib import compress, decompressobj
+from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
 
 from pydantic_core import from_json
 
-from shared.envelope.content_proof import SALT_BYTES
-from shared.envelope.headers import SALT, decode_headers, list_kept
-from shared.envelope.record_value import split_value
+from shared.envelope.content_proof import SALT_BYTES, MessageProof
+from shared.envelope.datakeys import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    DataKey,
+    KeyEncryptionKey,
+    Place,
+    protect,
+    reveal,
+    unwrap,
+    wrap,
+)
+from shared.envelope.headers import COVERED, SALT, decode_headers, list_kept
+from shared.envelope.record_value import join_value, split_value
+from shared.envelope.segment_sealing import KEY_BYTES as MESSAGE_KEY_BYTES
+from shared.envelope.segment_sealing import NONCE_BYTES as SEALED_NONCE_BYTES
+from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.message import DecodedHeaders, Record
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Defect, Refused
+from shared.ledger.tree import HASH_BYTES
 from shared.messaging.arrival import PlacedMessage
 from shared.messaging.contract import ControlBody, decode_control
-from shared.messaging.exceptions import MALFORMED, Named
+from shared.messaging.exceptions import MALFORMED, Named, Taken
 from shared.messaging.placement import read_hex
 from shared.messaging.reception import Arrived
 from shared.messaging.streams import CONTROL_ROLES, Lane, Role
 from shared.messaging.tracks import name_unread
 from shared.runtime.delivery.control import ROLE_BY_TYPE
+
+_VERSION: Final = 1
+#: The first byte of an encrypted record.
+ENCRYPTED: Final = b"\x02"
+#: The version and the wrapped data key, whose tag has 16 bytes.
+_KEY_END: Final = 1 + NONCE_BYTES + KEY_BYTES + 16
+_HEAD: Final = Struct(">BHqqB16s")
+_LENGTH: Final = Struct(">I")
+_OPENED: Final = Struct(">HI")
+_NONCE_END: Final = MESSAGE_KEY_BYTES + SEALED_NONCE_BYTES
+_ABSENT: Final = 0xFFFFFFFF
+_NONE: Final = _LENGTH.pack(_ABSENT)
+_TIME_STATED: Final = 1
+_HAS_TOPIC_ID: Final = 2
+_PROOF: Final = Struct(">HHB")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def pack(record: Record) -> bytes:
+    """Return the bytes of a record and of its proof."""
+    return b"".join(_pack_halves(record))
+
+
+def _pack_halves(record: Record) -> tuple[bytes, bytes]:
+    """Return the bytes up to the headers, and those of wrap, salt and proof."""
+    flags = (_TIME_STATED if record.time_stated else 0) | (0 if record.topic_id is None else _HAS_TOPIC_ID)
+    topic_id = bytes(16) if record.topic_id is None else record.topic_id.bytes
+    broker_time = (record.broker_time - _EPOCH) // _MICROSECOND
+    parts: list[bytes | None] = [record.topic.encode(), record.writer.encode(), record.key, record.value]
+    for place, (name, value) in enumerate(record.headers):
+        parts += [None if COVERED[place : place + 1] == (name,) else name.encode(), value]
+    head = _HEAD.pack(_VERSION, record.partition, record.offset, broker_time, flags, topic_id)
+    proof = None if record.proof is None else _pack_proof(record.proof)
+    return head + _join_parts(parts), _join_parts((record.wrap, record.salt, proof))
+
+
+def unpack(packed: bytes | Record) -> Record:
+    """Return the record that `pack` was given, or one that has just come. Raises `Defect("record_malformed")`."""
+    if isinstance(packed, Record):
+        return packed
+    try:
+        version, partition, offset, broker_time, flags, topic_id = _HEAD.unpack_from(packed)
+        if version != _VERSION:
+            raise ValueError(version)
+        topic, writer, key, value, *headers, wrap, salt, proof = _read_parts(packed)
+        return Record(
+            topic=(topic or b"").decode(),
+            partition=partition,
+            offset=offset,
+            broker_time=_EPOCH + broker_time * _MICROSECOND,
+            key=key,
+            headers=tuple(
+                (COVERED[place] if name is None else name.decode(), text)
+                for place, (name, text) in enumerate(_pairs(headers))
+            ),
+            value=value,
+            time_stated=bool(flags & _TIME_STATED),
+            topic_id=UUID(bytes=topic_id) if flags & _HAS_TOPIC_ID else None,
+            writer=(writer or b"").decode(),
+            wrap=wrap or b"",
+            proof=None if proof is None else _unpack_proof(proof, salt or b""),
+            salt=salt or b"",
+        )
+    except (StructError, ValueError, IndexError):
+        raise Defect("record_malformed") from None
+
+
+class OpenedRecord(NamedTuple):
+    """What `pack_opened` was given: a record without its sealed part, and that part opened."""
+
+    rest: Record
+    part: OpenedPart
+
+    @property
+    def record(self) -> Record:
+        """The record as it came."""
+        clear, _ = split_value(self.rest.value or b"")
+        return replace(self.rest, value=join_value(clear, self.part.seal_again()))
+
+
+def pack_opened(record: Record, part: OpenedPart) -> bytes:
+    """Return the bytes of a record whose sealed part was opened."""
+    clear, _ = split_value(record.value or b"")
+    sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
+    rest, proven = _pack_halves(replace(record, value=join_value(clear, None)))
+    text = compress(b"".join((sizes, part.associated, part.plaintext, rest)), 1)
+    return b"".join((part.key, part.nonce, text, proven))
+
+
+def unpack_opened(packed: bytes) -> OpenedRecord:
+    """Return what `pack_opened` was given. Raises `Defect("record_malformed")` for other bytes."""
+    try:
+        compressed = decompressobj()
+        text = compressed.decompress(packed[_NONCE_END:]) + compressed.unused_data
+        associated_bytes, plaintext_bytes = _OPENED.unpack_from(text)
+    except (StructError, ZlibError):
+        raise Defect("record_malformed") from None
+    associated_end = _OPENED.size + associated_bytes
+    plaintext_end = associated_end + plaintext_bytes
+    part = OpenedPart(
+        text[associated_end:plaintext_end],
+        packed[:MESSAGE_KEY_BYTES],
+        packed[MESSAGE_KEY_BYTES:_NONCE_END],
+        text[_OPENED.size : associated_end],
+    )
+    return OpenedRecord(unpack(text[plaintext_end:]), part)
+
+
+def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
+    """Return the record of a message as its exception keeps it: under a data key of its own."""
+    packed = pack(taken.record) if isinstance(taken.record, Record) else taken.record
+    if packed.startswith(ENCRYPTED):
+        return packed
+    place, key = _place_of(taken), DataKey.generate()
+    wrapped = wrap(key, kek, place.column("key"))
+    return ENCRYPTED + wrapped + protect(packed, key, place.column("record"))
+
+
+def open_kept(taken: Taken, kek: KeyEncryptionKey) -> Record:
+    """Return the record of a message, whether it has just come or was kept. Raises `Defect`."""
+    kept = taken.record
+    if isinstance(kept, bytes) and kept.startswith(ENCRYPTED):
+        place = _place_of(taken)
+        key = unwrap(kept[1:_KEY_END], kek, place.column("key"))
+        kept = reveal(kept[_KEY_END:], key, place.column("record"))
+    return unpack(kept)
+
+
+def _place_of(taken: Taken) -> Place:
+    return Place("exception", str(taken.named.message_id), taken.writer)
+
+
+def _join_parts(parts: Iterable[bytes | None]) -> bytes:
+    return b"".join([_NONE if part is None else len(part).to_bytes(4) + part for part in parts])
+
+
+def _read_parts(packed: bytes) -> Iterator[bytes | None]:
+    at = _HEAD.size
+    while at < len(packed):
+        (length,) = _LENGTH.unpack_from(packed, at)
+        at += _LENGTH.size
+        if length == _ABSENT:
+            yield None
+            continue
+        if at + length > len(packed):
+            raise ValueError(length)
+        yield packed[at : at + length]
+        at += length
+
+
+def _pairs(headers: list[bytes | None]) -> Iterator[tuple[bytes | None, bytes | None]]:
+    return zip(headers[::2], headers[1::2], strict=True)
+
+
+def _pack_proof(proof: MessageProof) -> bytes:
+    key_id = proof.key_id.encode()
+    head = _PROOF.pack(proof.size, proof.position, len(key_id))
+    return b"".join((head, key_id, len(proof.signature).to_bytes(1), proof.signature, *proof.path))
+
+
+def _unpack_proof(packed: bytes, salt: bytes) -> MessageProof:
+    size, position, key_bytes = _PROOF.unpack_from(packed)
+    key_end = _PROOF.size + key_bytes
+    signature_end = key_end + 1 + packed[key_end]
+    path = packed[signature_end:]
+    return MessageProof(
+        packed[_PROOF.size : key_end].decode(),
+        packed[key_end + 1 : signature_end],
+        size,
+        position,
+        tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES)),
+        salt,
+    )
+
 
 #: Bytes of the key and of all headers that are kept. Those of a good record are fewer.
 KEY_BYTES_MAX: Final = 64

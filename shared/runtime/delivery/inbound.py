@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Final, TypeVar
 from uuid import UUID
 
-from shared.contracts.documents import ReadsAnnouncedClear
+from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.registry import Family
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.accept import ReadingInstance, accept_batch
@@ -31,6 +31,7 @@ from shared.messaging.streams import SUBJECT_ROLES, Role
 from shared.messaging.tracks import named_of
 from shared.messaging.upkeep import try_again
 from shared.runtime.database.transactions import Session
+from shared.runtime.delivery.arriving import encrypt_kept, open_kept, pack
 from shared.runtime.delivery.judgement import (
     ACCEPT_DEFECT,
     HANDLER_DEFECT,
@@ -41,9 +42,7 @@ from shared.runtime.delivery.judgement import (
     decide,
     read_edge,
 )
-from shared.runtime.delivery.kept_record import encrypt_kept, open_kept, pack
-from shared.runtime.delivery.peers import note_reads
-from shared.runtime.delivery.sending import move_gathered
+from shared.runtime.delivery.sending import move_gathered, note_reads
 from shared.runtime.delivery.tracks import TrackKey, TrackSide, forget_acts, list_told_once, load_tracks, note_tracks
 from shared.runtime.delivery.unit import OUTCOMES, Handler, Settlement, Unit
 from shared.runtime.watch.logs import Fields, log

@@ -19,8 +19,7 @@ from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.messaging import relay
-from shared.messaging.ack_record import build_ack_record
-from shared.messaging.acks import find_ack_turn
+from shared.messaging.acks import build_ack_record, find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.ports import Appended, PlacedRecord
 from shared.messaging.relay import AppendWatch, HandedSegments

@@ -31,9 +31,14 @@ from shared.messaging.streams import LANES, Lane, Pair
 from shared.runtime.delivery.arriving import read_arrival
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.kafka.bounds import Coordinate, bounds_of
 from shared.runtime.kafka.inbox_door import InboxDoor
-from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics_under, metadata_client
+from shared.runtime.kafka.topic_metadata import (
+    Coordinate,
+    TopicDescription,
+    bounds_of,
+    describe_topics_under,
+    metadata_client,
+)
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.telemetry import span, traceparents

@@ -1,26 +1,36 @@
-"""Sending: features gather drafts in their transaction; its last step writes the tracks and places all messages."""
+"""Sending: features gather drafts in their transaction; its last step writes the tracks and places all messages.
+
+Peers state which message versions they read; the directory has the keys that messages to them are sealed for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from datetime import datetime
+from functools import lru_cache, partial
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
-from shared.contracts.registry import BETWEEN_PARTIES, Family
+from shared.contracts.directory import ReadsAnnouncedClear
+from shared.contracts.registry import BETWEEN_PARTIES, READS_ANNOUNCED, Family
+from shared.envelope.keys import SealingKey
 from shared.exchange import message
-from shared.exchange.compose import headers_of
+from shared.exchange.correspondents import pairs_of
 from shared.exchange.decided import join_decided
+from shared.exchange.message import Addressing, compose, headers_of
+from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Defect
-from shared.kernel.ids import coarse_uuid7
-from shared.messaging.composition import Letter, SegmentComposer
+from shared.kernel.errors import Defect, Refused
+from shared.kernel.ids import coarse_uuid7, uuid7
+from shared.messaging.composition import Letter, RecipientKey, SealingKeys, SegmentComposer
 from shared.messaging.exceptions import Outcome, Taken
 from shared.messaging.ports import Draft, Subjects
 from shared.messaging.scope import Scope
@@ -28,8 +38,9 @@ from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.tracks import role_of, track_of
 from shared.messaging.upkeep import erase_exceptions
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.journal import Forgotten
-from shared.runtime.database.transactions import Late, Session, gather, write_late
+from shared.runtime.database.transactions import Database, Late, Session, gather, write_late
 from shared.runtime.delivery.tracks import erase_tracks, list_sent, note_tracks
 from shared.runtime.watch.metrics import MESSAGES
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
@@ -146,3 +157,63 @@ def _with_traces(drafts: Sequence[message.Draft]) -> list[message.Draft]:
         own = cause if draft.message.family is Family.FACT else message_traceparent(cause)
         traced.append(draft if own == draft.traceparent else replace(draft, traceparent=own))
     return traced
+
+
+_NOTE: Final = """
+INSERT INTO peer AS p (instance, reads, reads_at) VALUES ($1, $2::jsonb, $3)
+ON CONFLICT (instance) DO UPDATE SET reads = excluded.reads, reads_at = excluded.reads_at
+WHERE p.reads_at <= excluded.reads_at
+"""
+_ALL: Final = "SELECT instance, reads FROM peer"
+
+
+def peers_of(instance: str, directory: DirectoryIndex) -> list[str]:
+    """Return the instances that this one writes to, sorted: audit among them, and itself if its parties correspond."""
+    return sorted({pair.to for pair in pairs_of(directory.kinds()) if pair.sender == instance})
+
+
+async def note_reads(session: Session, instance: str, reads: ReadsAnnouncedClear, *, at: datetime) -> None:
+    """Store the message versions that an instance reads, as it stated at this broker's time. The newest counts."""
+    await session.driver.execute(_NOTE, instance, reads.model_dump(mode="json"), at)
+
+
+async def load_peer_reads(database: Database) -> PeerReads:
+    """Return the announcements of the peers, by instance. Raises `Unavailable`."""
+    return parse_peer_reads([(row["instance"], row["reads"]) for row in await database.fetch(_ALL)])
+
+
+def parse_peer_reads(stated: Sequence[tuple[str, object]]) -> PeerReads:
+    """Return the announcements by instance; one that this release cannot read counts as not announced."""
+    announced: dict[str, Reads] = {}
+    for name, reads in stated:
+        with suppress(ValidationError):
+            announced[name] = Reads.of(ReadsAnnouncedClear.model_validate(reads))
+    return PeerReads(announced)
+
+
+def compose_reads(instance: str, peer: str, directory: DirectoryIndex, *, at: datetime) -> message.Draft:
+    """Return the message with the versions that this release reads. Raises `Refused` for an unknown instance."""
+    addressing = Addressing(
+        subject=uuid7(), sender=instance, recipient=peer, directory=directory, exercise=False, at=at
+    )
+    return compose(READS_ANNOUNCED, own_reads(), addressing)
+
+
+def find_sealing_keys(directory: Callable[[], DirectoryIndex], clock: Clock) -> SealingKeys:
+    """Return what finds the key of the instance that serves a recipient, in the directory in force.
+
+    It raises `Refused("recipient_unknown")` if the instance has none now.
+    """
+
+    def find(instance: str, recipient: str) -> RecipientKey:
+        entry = directory().sealing_key(instance, clock.now())
+        if entry is None:
+            raise Refused("recipient_unknown", field="/recipient")
+        return RecipientKey(_load(entry.public))
+
+    return find
+
+
+@lru_cache(1024)
+def _load(public: bytes) -> SealingKey:
+    return SealingKey(public)

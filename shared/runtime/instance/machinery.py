@@ -19,7 +19,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.segments import Segment
 from shared.routing.clocks import Law as ClockLaw
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.courier.addresses import AddressRules

@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
-from shared.exchange.holds import Hours
 from shared.exchange.prepare import Documents
+from shared.exchange.preservation import Hours
 from shared.exchange.reads import PeerReads
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing import ageing
+from shared.routing.documents import DocumentShelf
 from shared.routing.edition import Age, Edition
-from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.gate import REASONS
 from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.delivery.peers import load_peer_reads
 from shared.runtime.delivery.reading import InboxReader
+from shared.runtime.delivery.sending import load_peer_reads
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.access import KAFKA_ERRORS
 from shared.runtime.kafka.documents import DocumentFeed

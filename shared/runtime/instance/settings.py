@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.exchange.holds import Hours
+from shared.exchange.preservation import Hours
 from shared.kernel.errors import Refused
 from shared.runtime.admission.budgets import BudgetLimits
 from shared.runtime.kafka.access import KafkaAccess

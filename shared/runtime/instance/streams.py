@@ -14,12 +14,11 @@ from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.incarnations import Head
-from shared.messaging.kafka.heads import read_own_heads
-from shared.messaging.kafka.log import KafkaLog
+from shared.messaging.kafka.log import KafkaLog, read_own_heads
 from shared.messaging.scope import Inbound
 from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.console.people import end_sessions
 from shared.runtime.database.feed import begin_epoch
 from shared.runtime.database.transactions import Database, RowScope, Session
@@ -28,10 +27,9 @@ from shared.runtime.delivery.gate import Gate
 from shared.runtime.delivery.inbound import PartyInbound
 from shared.runtime.delivery.kept_bytes import KeptBytesBound
 from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.delivery.peers import compose_reads, find_sealing_keys, peers_of
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sending import NoInbound, StreamSending
+from shared.runtime.delivery.sending import NoInbound, StreamSending, compose_reads, find_sealing_keys, peers_of
 from shared.runtime.delivery.session_check import SessionCheck
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects, TrackItem
 from shared.runtime.delivery.unit import Handler

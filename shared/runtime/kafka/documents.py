@@ -23,15 +23,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from shared.contracts.base import Contract, InstanceId, KeyId, PartyId
-from shared.contracts.directory import DocumentActivated, PublicKeyText
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import Beat, DocumentActivated, PublicKeyText, SignedBeat
 from shared.exchange.message import Record
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import KEY_SUITES
-from shared.routing.documents import ApproverKey, verify_beat, verify_document
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import ApproverKey, DocumentShelf, verify_beat, verify_document
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.reader import LogReader

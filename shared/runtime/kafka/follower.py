@@ -20,11 +20,13 @@ from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from shared.exchange.message import Record
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bounds import Bounds, Coordinate, bounds_of
 from shared.runtime.kafka.reader import POLL_S, next_batch, outside_groups
 from shared.runtime.kafka.topic_metadata import (
+    Bounds,
+    Coordinate,
     Leader,
     TopicDescription,
+    bounds_of,
     describe_topics,
     describe_topics_under,
     look_up_topics,

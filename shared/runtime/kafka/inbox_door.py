@@ -22,8 +22,8 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.exchange.message import Record
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, REQUEST_TIMEOUT_MS, KafkaAccess
-from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.reader import Fetched, fetch_all, gathered, read_any_header_name, to_record
+from shared.runtime.kafka.topic_metadata import Coordinate
 
 read_any_header_name()
 

@@ -26,9 +26,11 @@ from aiokafka.record.memory_records import _MemoryRecordsPy
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.kafka.bounds import Bounds, Coordinate, bounds_of
 from shared.runtime.kafka.topic_metadata import (
+    Bounds,
+    Coordinate,
     TopicDescription,
+    bounds_of,
     describe_topics,
     describe_topics_under,
     metadata_client,

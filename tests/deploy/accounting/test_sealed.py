@@ -14,9 +14,10 @@ from deploy.accounting.book import Reconciliation
 from deploy.accounting.edges import FILE, Sealed, day_of, id_at, read_sealed, sealable, write_sealed
 from deploy.accounting.run import reconciled
 from deploy.accounting.streams import SealedStream, Stream
-from shared.kernel.clock import ManualClock, SystemClock
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import coarse_uuid7, uuid7
+from tests.support.manual_clock import ManualClock
 from tests.support.running import HOTLINE, Exchange, referral
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from deploy.site.settings import SAMPLE_INSTANCES
 from shared.contracts.directory import FORMER_MAX
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.errors import Refused
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from tests.support.exchange_world import Keys
 
 PARTY, OLD, NEW = "provider-001.example", "industry", "industry_two"

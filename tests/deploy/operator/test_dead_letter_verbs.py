@@ -25,10 +25,9 @@ from shared.messaging.reception import Arrived
 from shared.messaging.store.exceptions import ExceptionTables
 from shared.messaging.streams import Lane, Pair
 from shared.runtime.database.transactions import Database
-from shared.runtime.delivery.arriving import read_arrival
-from shared.runtime.delivery.kept_record import pack, unpack
-from shared.runtime.kafka.bounds import Coordinate
+from shared.runtime.delivery.arriving import pack, read_arrival, unpack
 from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.deploy.operator.conftest import Ended, Run
 from tests.support.running import HOTLINE, Exchange, referral
 

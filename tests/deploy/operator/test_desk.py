@@ -21,8 +21,7 @@ from shared.envelope.keys import SigningKey
 from shared.kernel.canonical import digest
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
-from shared.routing.documents import verify_beat
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory, verify_beat
 from tests.deploy.operator.conftest import Run
 
 Edit = Callable[[dict[str, Any]], object]

@@ -18,9 +18,9 @@ from shared.contracts.referral import ReferralSubmission
 from shared.exchange.facts import ReadFacts, read_facts
 from shared.kernel.canonical import canonical_json, digest
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import read_directory, read_policy
 from shared.routing.engine import Judged, Setting, judge
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary import jurisdiction
 
 DECIDED_AT = datetime(2026, 6, 1, 12, tzinfo=UTC)

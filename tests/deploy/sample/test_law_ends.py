@@ -9,8 +9,8 @@ import pytest
 from deploy.artifacts.pages import write_page
 from deploy.policy import sample_policy
 from shared.routing.ageing import aged
+from shared.routing.documents import DocumentShelf
 from shared.routing.explain import explanation_text
-from shared.routing.shelf import DocumentShelf
 from shared.routing.whatif import preview
 from tests.deploy.sample.samples import directory_document, index_of, policy_document, policy_of
 from tests.deploy.sample.test_refreshed_law import message

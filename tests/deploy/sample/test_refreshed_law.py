@@ -24,7 +24,7 @@ from shared.contracts.referral import ReferralSubmission
 from shared.exchange.facts import read_facts
 from shared.kernel.canonical import canonical_json
 from shared.routing.ageing import aged, review
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.routing.whatif import Comparison, DecidedReferral, compare, preview, replay
 from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of, policy_document, policy_of
 

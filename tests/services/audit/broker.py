@@ -12,9 +12,8 @@ from uuid import UUID
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.messaging.streams import LANES
-from shared.runtime.kafka.bounds import Bounds, Coordinate
 from shared.runtime.kafka.follower import Life, Refusal, Seen
-from shared.runtime.kafka.topic_metadata import Leader
+from shared.runtime.kafka.topic_metadata import Bounds, Coordinate, Leader
 from tests.support.builders import AT
 from tests.support.wire_records import Written
 

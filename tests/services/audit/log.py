@@ -14,16 +14,13 @@ from services.audit.domain.partitions import Life
 from services.audit.domain.reading import Observed, Reading, read_records
 from services.audit.domain.shown import Look, Partition
 from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.registry import OUTCOME_REPORTED
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Record
+from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.messaging import streams
 from shared.messaging.composition import SegmentComposer
@@ -39,6 +36,7 @@ from shared.runtime.delivery.control import ControlLetterWriter
 from tests.services.audit.broker import Broker
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import LONG_AFTER, World, world
+from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import Written, verify, write_segment
 
 AUDITOR = "auditor.example"

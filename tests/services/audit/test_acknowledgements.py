@@ -15,11 +15,9 @@ import pytest
 from services.audit import intake
 from services.audit.bus import AckWriter
 from services.audit.domain.partitions import PartitionStatus
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.messaging.ack_record import build_ack_record, parse_ack_record
-from shared.messaging.acks import Ack, AckEffects, AckTurn, apply_ack, build_ack
+from shared.messaging.acks import Ack, AckEffects, AckTurn, apply_ack, build_ack, build_ack_record, parse_ack_record
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.ports import Appended
 from shared.messaging.segments import RecordBytes
@@ -28,6 +26,7 @@ from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
 from tests.services.audit.test_intake import ORDINARY, TO_AUDIT, TO_POLICE, facts, opening
 from tests.support.exchange_world import FROM_HOTLINE
+from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import Written
 
 FROM_POLICE = Pair("law_enforcement", "hotline")

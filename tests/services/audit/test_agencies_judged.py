@@ -15,13 +15,12 @@ from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
 from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED, HOLD_ENDED, HOLD_PLACED, REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Draft, Received, Record
+from shared.exchange.message import Addressing, Draft, Received, Record, compose
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.vocabulary.agencies import CaseReferReason, ContactGround
-from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
+from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World

@@ -9,15 +9,14 @@ import httpx
 import pytest
 
 from services.audit.api import flows_router
-from services.audit.store.entries import PostgresEntries
-from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.services.doors import asking, door, identified_as
 from tests.support.builders import AT, POLICE
 from tests.support.exchange_world import HOTLINE
+from tests.support.manual_clock import ManualClock
 
 HEADERS = asking(AUDITOR, role=Role.AUDITOR) | {"Purpose": PURPOSE}
 

@@ -25,8 +25,7 @@ from shared.contracts.registry import (
     REFERRAL_WITHDRAWN,
     MessageType,
 )
-from shared.exchange.compose import Addressing, compose, compose_fact
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Addressing, Draft, Record, compose, compose_fact
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid7
 from shared.messaging.exceptions import OutcomeKind

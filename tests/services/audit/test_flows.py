@@ -16,8 +16,7 @@ from shared.contracts.registry import OUTCOME_REPORTED, REFERRAL_DECIDED
 from shared.envelope.headers import decode_headers
 from shared.envelope.record_value import join_value, split_value
 from shared.envelope.segment_sealing import GroupOpener, open_with_key, pad_plaintext
-from shared.exchange.compose import seal_context
-from shared.exchange.message import Record
+from shared.exchange.message import Record, seal_context
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7

@@ -14,7 +14,7 @@ from services.audit.console.pages import FlowPages
 from services.audit.domain.shown import FoundFlows
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
-from shared.runtime.console.asked import Asked
+from shared.runtime.console.forms import Asked
 from shared.runtime.http.identity import Identity
 
 AUDITOR = Identity("auditor.example", Role.AUDITOR, "auditor", exercise=True, actor="0" * 32)

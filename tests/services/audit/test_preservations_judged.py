@@ -21,8 +21,7 @@ from shared.contracts.registry import (
     PRESERVATION_WITHDRAWN,
     MessageType,
 )
-from shared.exchange.compose import Addressing, compose, compose_revealed
-from shared.exchange.message import Draft
+from shared.exchange.message import Addressing, Draft, compose, compose_revealed
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.vocabulary.preservation import PreservationAnswer, PreservationWithdrawal

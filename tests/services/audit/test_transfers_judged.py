@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, MessageType
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Record
+from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid4
 from tests.services.audit.log import Log, of_message

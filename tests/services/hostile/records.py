@@ -14,7 +14,7 @@ from shared.envelope.headers import PLACE
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
 from shared.exchange.record_table import RECORD_TABLE, Fate
-from shared.messaging.ack_record import ACK
+from shared.messaging.acks import ACK
 from shared.messaging.exceptions import MALFORMED
 from shared.messaging.placement import KIND, PROOF
 from shared.messaging.segments import RecordBytes

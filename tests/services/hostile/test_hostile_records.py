@@ -23,11 +23,11 @@ from shared.exchange.record_table import RECORD_TABLE, Fate, row_for
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
-from shared.messaging.ack_record import ACK
+from shared.messaging.acks import ACK
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import KIND, PROOF
+from shared.runtime.delivery.arriving import ENCRYPTED, unpack
 from shared.runtime.delivery.judgement import kind_of
-from shared.runtime.delivery.kept_record import ENCRYPTED, unpack
 from shared.runtime.watch.logs import configure_logs
 from tests.services.hostile.records import (
     BROKEN_KEY,

@@ -18,7 +18,6 @@ from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.origin.bus import OriginBus
 from shared.party.recipient.use_cases import Acting, act
@@ -27,6 +26,7 @@ from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory, offered
 from tests.services.doors import ACTOR, as_told, asking
 from tests.services.outgoing import NO_LAW, clear_parts
+from tests.support.manual_clock import ManualClock
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 

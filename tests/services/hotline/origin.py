@@ -22,7 +22,6 @@ from shared.exchange.prepare import Documents
 from shared.guard import edition
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import Checked, Posted, check_posted
@@ -47,6 +46,7 @@ from tests.services.doors import ACTOR, door, serving
 from tests.services.outgoing import forget_sent, keep_sent, sent_by
 from tests.support.builders import AT, HOTLINE, settlement
 from tests.support.exchange_world import World, submission
+from tests.support.manual_clock import ManualClock
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")

@@ -8,17 +8,17 @@ from uuid import UUID
 import pytest
 
 from services.hotline.store import transfers_waiting
+from shared.contracts.answers import ClaimGoneClear, ClaimGrantedClear, DoneSoFar, TransferOfferedClear
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, TRANSFER_OFFERED, MessageType
-from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, DoneSoFar, TransferOfferedClear
 from shared.exchange.derived import derived_from
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.transfers import TransferReason
+from shared.vocabulary.referral import TransferReason
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
 from tests.services.doors import asking
 from tests.services.hotline.hotlines import Hotlines, Prompt, an_offer

@@ -12,7 +12,7 @@ import pytest
 from shared.contracts.answers import CaseAcceptedClear, NoticeAnsweredClear
 from shared.contracts.items import ItemAnswer
 from shared.contracts.registry import CASE_ACCEPTED, NOTICE_ANSWERED
-from shared.kernel.clock import ManualClock, coarse
+from shared.kernel.clock import coarse
 from shared.kernel.ids import uuid7
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
@@ -24,6 +24,7 @@ from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.support.manual_clock import ManualClock
 
 
 def law_at(origin: Origin) -> LawAt:

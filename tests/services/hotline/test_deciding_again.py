@@ -15,7 +15,6 @@ from shared.contracts.directory import Directory
 from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
 from shared.exchange.accept import accept_batch
 from shared.exchange.message import Draft
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.party.apart import Taking
 from shared.party.origin.domain import PAUSES
@@ -28,6 +27,7 @@ from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_attention import about
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import World, told_to_audit
+from tests.support.manual_clock import ManualClock
 
 Change = Callable[[Directory], dict[str, Any]]
 

@@ -39,7 +39,7 @@ from shared.party.origin.use_cases import holds
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason
-from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
+from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
 from tests.services.hotline.origin import APPLYING, Origin, applied

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from uuid import UUID
 
-from shared.exchange.events import Event
 from shared.exchange.prepare import Prepared
+from shared.exchange.states import Event
 from shared.kernel.authority import Role
 from shared.party.origin.store.filing import FILED, PostgresFiling, ToFile
 from shared.runtime.database.feed import note_acts

@@ -9,7 +9,6 @@ from uuid import UUID
 from shared.contracts.items import ItemAnswer
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.party.attention import Attention, Source, overdue
 from shared.party.origin.store.holds import origin_waits
 from shared.routing.clocks import Law
@@ -23,6 +22,7 @@ from tests.services.hotline.test_answers_kept import answered, applied
 from tests.services.hotline.test_attention import declined, notice_of
 from tests.shared.routing.test_clocks import SAMPLE_LAW
 from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.support.manual_clock import ManualClock
 
 
 async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 200) -> list[dict[str, Any]]:

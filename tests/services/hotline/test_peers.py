@@ -8,7 +8,7 @@ import pytest
 
 from shared.exchange.reads import Reads, own_reads
 from shared.runtime.database.transactions import Database
-from shared.runtime.delivery.peers import load_peer_reads, note_reads
+from shared.runtime.delivery.sending import load_peer_reads, note_reads
 from tests.support.builders import AT
 
 

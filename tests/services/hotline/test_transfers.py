@@ -16,8 +16,7 @@ from shared.party.origin.use_cases.referrals import Letters
 from shared.party.origin.use_cases.transfers import told_again
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.referral import WithdrawalReason
-from shared.vocabulary.transfers import TransferReason
+from shared.vocabulary.referral import TransferReason, WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin, applied
 from tests.services.hotline.transferring import ASIA, EUROPE, claim, orphan, told, transfer
 from tests.support.builders import HOTLINE, PROVIDER

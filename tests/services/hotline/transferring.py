@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from shared.contracts.answers import OfferClaimedClear
 from shared.contracts.registry import OFFER_CLAIMED
-from shared.contracts.transfers import OfferClaimedClear
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7

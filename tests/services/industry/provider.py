@@ -17,7 +17,6 @@ from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.edges import PostgresEdges
@@ -28,6 +27,7 @@ from shared.runtime.delivery.unit import Unit
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory, issued
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, about, clear_parts
+from tests.support.manual_clock import ManualClock
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 APPLYING = RowScope((PROVIDER, OTHER_PROVIDER), Role.SERVICE, "apply")

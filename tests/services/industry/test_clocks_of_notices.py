@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.answers import NoticeStatements
-from shared.kernel.clock import ManualClock
 from shared.routing.clocks import Law
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
 from tests.services.deliveries import AT, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import APPLYING, Providers
 from tests.shared.routing.test_clocks import SAMPLE_LAW
+from tests.support.manual_clock import ManualClock
 
 REMOVED = NoticeStatements.model_validate({"items": [{"action": "removed"}]})
 

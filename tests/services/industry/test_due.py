@@ -12,7 +12,6 @@ import pytest
 
 from shared.exchange.timers import to_time
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.webhooks import party_routers
 from shared.routing.clocks import Law
@@ -24,6 +23,7 @@ from tests.services.deliveries import OTHER_HOTLINE, OTHER_PROVIDER, PROVIDER, i
 from tests.services.doors import CLOCK, asking, door, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.shared.routing.test_clocks import SAMPLE_LAW
+from tests.support.manual_clock import ManualClock
 
 DESCRIBED = Described("industry")
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from deploy.policy import sample_policy
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock, rfc3339
+from shared.kernel.clock import rfc3339
 from shared.party.attention import Attention, overdue
 from shared.routing.clocks import Law
 from shared.routing.policy_index import PolicyIndex
@@ -22,6 +22,7 @@ from tests.services.doors import attention_list, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_notices import ACTION
 from tests.shared.routing.test_clocks import SAMPLE_LAW, policy
+from tests.support.manual_clock import ManualClock
 
 #: The sample's clocks of a notice, in hours: every 24 again, then the site owner, the registrar, the regulator.
 SAID = {

@@ -24,7 +24,7 @@ from shared.contracts.registry import NOTICE_DISPUTE_ANSWERED, NOTICE_QUESTION_R
 from shared.exchange.message import Received
 from shared.exchange.questions import LAPSES_AFTER
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock, rfc3339
+from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
 from shared.party.by_rule import ByRule, Lapses, own_questions
@@ -46,6 +46,7 @@ from tests.services.deliveries import (
 from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_checked_notices import REMOVED
 from tests.services.outgoing import about
+from tests.support.manual_clock import ManualClock
 
 WHERE = Question(needs=(NeedsInfo.LOCATION,))
 LAWFUL = Dispute(

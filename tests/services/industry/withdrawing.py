@@ -12,7 +12,6 @@ from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.app import ERASES
 from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.by_rule import ByRule, Withdrawals
 from shared.runtime.database.erasures import Erasures
@@ -20,6 +19,7 @@ from shared.runtime.database.journal import Journal
 from shared.runtime.watch.aside import SetAside
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import KEK, Providers
+from tests.support.manual_clock import ManualClock
 
 #: The rows of a backup that an erasure must outlive, and its place in the journal.
 TABLES = ("received", "notice_location", "erasure_place", "erased_record")

@@ -12,7 +12,7 @@ from services.industry.domain import AUTHORITY as INDUSTRY
 from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
 from shared.exchange.act import CaseState, NoticeState, OfferState, PreservationState
 from shared.exchange.origin import ReferralState
-from shared.exchange.webhooks import WebhookState
+from shared.exchange.states import WebhookState
 from shared.kernel.authority import Authority, Role
 from tests.services.isolation.inserts import (
     NOTICE_LOCATION,

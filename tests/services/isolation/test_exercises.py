@@ -10,18 +10,18 @@ import pytest
 
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Documents, prepare
+from shared.exchange.prepare import Documents
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.messaging.composition import SegmentComposer
 from shared.party.origin.store.filing import PostgresFiling, ToFile
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.peers import find_sealing_keys
-from shared.runtime.delivery.sending import StreamSending
+from shared.runtime.delivery.sending import StreamSending, find_sealing_keys
 from shared.runtime.instance.keys import load_keys
 from tests.services.outgoing import subjects_of
+from tests.support.preparing import prepare
 from tests.support.running import HOTLINE, Exchange, referral
 
 LIVE_HOTLINE, LIVE_AGENCY = "hotline-live.example", "police-live.example"

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.events import Event
+from shared.exchange.states import Event
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.events import events_router

@@ -13,9 +13,8 @@ import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.webhooks import verify_webhook
-from shared.exchange.events import Event
+from shared.exchange.states import Event
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.webhooks import party_routers
 from shared.runtime.courier.addresses import AddressRules
@@ -29,6 +28,7 @@ from tests.services.deliveries import directory
 from tests.services.doors import CLOCK, asking, door, serving
 from tests.services.law_enforcement.agency import KEK
 from tests.services.outgoing import keep_sent
+from tests.support.manual_clock import ManualClock
 
 URL = "https://hooks.party.example/causeway"
 _EARLIER = "UPDATE webhook SET due_at = due_at - $1::interval, leased_until = leased_until - $1::interval"

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.bus import AgencyDoor
-from shared.exchange.events import Event
+from shared.exchange.states import Event
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid4, uuid7

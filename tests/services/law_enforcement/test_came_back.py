@@ -34,7 +34,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import ReceiptOutcome
-from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
+from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import AT, received, withdrawn
 from tests.services.doors import ACTOR, as_told
 from tests.services.law_enforcement.agency import KEK, Agencies

@@ -22,7 +22,7 @@ from shared.contracts.answers import (
 )
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.exchange.act import CaseState, Subject
-from shared.exchange.compose import seal_context
+from shared.exchange.message import seal_context
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused

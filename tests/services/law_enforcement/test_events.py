@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.events import Event
+from shared.exchange.states import Event
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid4, uuid7

@@ -23,7 +23,7 @@ from shared.kernel.ids import uuid7
 from shared.party.recipient.store.passing import ended_holds
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
+from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import AGENCY, AT, HOTLINE, directory, received
 from tests.services.law_enforcement.agency import Agencies
 

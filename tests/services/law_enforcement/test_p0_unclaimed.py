@@ -13,7 +13,6 @@ from shared.contracts.base import Contract
 from shared.contracts.holds import Claim, HandOver
 from shared.exchange.act import CaseState
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.party.attention import Attention, Source
 from shared.party.recipient.store.listing import cases_waiting
 from shared.party.waiting import Waiting
@@ -26,6 +25,7 @@ from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
 from tests.services.doors import ACTOR, serving
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.shared.routing.test_clocks import SAMPLE_LAW
+from tests.support.manual_clock import ManualClock
 
 P0, HOUR = "p0_child_at_risk", timedelta(hours=1)
 EVERYBODY = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")

@@ -27,8 +27,8 @@ from shared.party.recipient.store.arriving import HeldPlaces
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason, WithdrawalFate
-from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from shared.vocabulary.jurisdiction import TREE
+from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import (
     AGENCY,
     AT,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared.exchange.webhooks import WebhookState
-from shared.kernel.clock import ManualClock
+from shared.exchange.states import WebhookState
 from shared.runtime.courier.leases import LEASE, NOTHING_LEFT, PAUSES
 from shared.runtime.courier.sender import Sent
 from tests.services.law_enforcement.hooks import ONE_PLACE, URL, Party
+from tests.support.manual_clock import ManualClock
 
 
 async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.exchange.webhooks import WebhookState
+from shared.exchange.states import WebhookState
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.runtime.courier.endpoints import BOTH_SECRETS, ENDPOINTS_MAX

@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import Webhook
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.webhooks import new_secret, signed_headers
-from shared.exchange.webhooks import WebhookState
+from shared.exchange.states import WebhookState
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable

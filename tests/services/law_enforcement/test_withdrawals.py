@@ -14,7 +14,6 @@ from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance, WithdrawalAnswer
 from shared.contracts.items import AnsweredSoFar
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.by_rule import ByRule, Withdrawals
@@ -24,6 +23,7 @@ from shared.runtime.database.journal import Erased, Journal
 from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, ERASED, offered, withdrawn
 from tests.services.law_enforcement.agency import KEK, Agencies
+from tests.support.manual_clock import ManualClock
 
 APPLYING = RowScope((AGENCY,), Role.SERVICE, "apply")
 HELD_BY_LAW = WithdrawalAnswer.model_validate(

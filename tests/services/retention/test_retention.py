@@ -16,7 +16,7 @@ from deploy.operator.retention import apply, show
 from deploy.operator.retention_policy import POLICY, Way
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange import prepare
-from shared.exchange.events import Event
+from shared.exchange.states import Event
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid4, uuid7

@@ -33,12 +33,10 @@ from shared.contracts.registry import (
 from shared.exchange.accept import accept
 from shared.exchange.act import Subject, Track
 from shared.exchange.clocks import Clocked, Happened
-from shared.exchange.compose import Addressing, compose, seal_context
-from shared.exchange.events import Event
 from shared.exchange.items import Said
-from shared.exchange.message import Draft, Received, Record
+from shared.exchange.message import Addressing, Draft, Received, Record, compose, seal_context
 from shared.exchange.origin import Answered
-from shared.exchange.states import standings, states
+from shared.exchange.states import Event, standings, states
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7

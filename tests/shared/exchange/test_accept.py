@@ -14,14 +14,13 @@ from shared.contracts.registry import ALL, READS_ANNOUNCED, REFERRAL_OFFERED, RE
 from shared.envelope.content_proof import leaf_digest
 from shared.envelope.keys import OpeningKey
 from shared.exchange.accept import TurnedAway, accept, accept_batch
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Addressing, Received, Record, compose
 from shared.exchange.reads import own_reads
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.messaging.placement import covered_bytes
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.vocabulary.routing import PartyStatus
 from tests.shared.exchange.wrong_records import (
     WRONG,

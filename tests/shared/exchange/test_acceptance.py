@@ -30,7 +30,7 @@ from shared.guard import edition
 from shared.kernel.canonical import canonical_json, digest, signed_statement
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import SINCE, World, move, public_key, world
 from tests.support.foreign_proofs import foreign_verdicts

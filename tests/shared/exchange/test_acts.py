@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeReport, Reinstatement
+from shared.contracts.answers import NoticeDisowning, NoticeStatements, OfferFindings, OutcomeReport, Reinstatement
 from shared.contracts.base import Contract
 from shared.contracts.passing import CameBack
 from shared.contracts.preserving import ExtensionAnswering, PreservationAnswering
 from shared.contracts.registry import BETWEEN_PARTIES, BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, MessageType
-from shared.contracts.transfers import OfferFindings
 from shared.exchange import states
 from shared.exchange.act import (
     ASKED_BY_AGENCIES,

@@ -15,7 +15,7 @@ import pytest
 from shared.contracts.registry import ALL, READS_ANNOUNCED, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import accept
 from shared.exchange.authority import Cell, Relation, cells, cells_of
-from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Addressing, compose
 from shared.exchange.states import begins, rows_of
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7

@@ -10,16 +10,15 @@ from aiokafka import ConsumerRecord
 
 from shared.contracts.registry import REFERRAL_WITHDRAWN
 from shared.exchange.accept import TurnedAway, accept
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Record
+from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.senders import AHEAD_MAX
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.kafka.reader import to_record
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World, world
 from tests.support.forging import forged
+from tests.support.manual_clock import ManualClock
 
 
 def withdrawal(here: World, at: datetime = AT) -> Record:

@@ -18,20 +18,21 @@ from shared.contracts.answers import (
     Acceptance,
     Declination,
     DisowningStatement,
+    FindingStatement,
     ItemStatement,
     NoticeDisowning,
     NoticeStatements,
+    OfferFindings,
     OutcomeReport,
     Reinstatement,
     ReinstateStatement,
 )
 from shared.contracts.base import Contract
-from shared.contracts.transfers import FindingStatement, OfferFindings
 from shared.exchange.act import Offered, Subject
+from shared.exchange.keeping import after_amendment, folded
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge
 from shared.exchange.states import Standing, answer_of, follow, personal, row, shown
-from shared.exchange.words import after_amendment, folded
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient.domain import Item, RecipientKind, applied, words_of, written

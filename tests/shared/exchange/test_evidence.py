@@ -27,8 +27,8 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.composition import RECORD_BYTES_MAX as SENT_BYTES_MAX
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import read_directory
-from shared.runtime.delivery.kept_record import pack, unpack
+from shared.routing.documents import read_directory
+from shared.runtime.delivery.arriving import pack, unpack
 from shared.vocabulary.proofs import NotProven, Proven
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import SINCE, World, move, public_key, world

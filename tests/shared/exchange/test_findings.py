@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from shared.contracts.answers import FindingStatement
 from shared.contracts.items import AssessedItem
-from shared.contracts.transfers import FindingStatement
 from shared.exchange.findings import check, fold_offer, found_in, kept, stated
-from shared.exchange.words import folded
+from shared.exchange.keeping import folded
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import ActionReason
 

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from shared.contracts.referral import NumberedItem, ReferralRecord, ReferralSubmission
 from shared.exchange.facts import UNKNOWN, closed
-from shared.exchange.prepare import Prepared, prepare
+from shared.exchange.prepare import Prepared
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import SUBMISSION, World, merged
+from tests.support.preparing import prepare
 
 #: What nobody knows, one for each place in which a label stands.
 STRANGE = {"assessor": "anna.example", "jurisdiction": "Europe", "value": "AGE_0_2", "service": "nowhere.example"}

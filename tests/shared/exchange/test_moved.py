@@ -16,12 +16,10 @@ from shared.contracts.items import TRACK_NUMBER_MAX, AnsweredSoFar
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
 from shared.exchange import letters
 from shared.exchange.accept import TurnedAway, accept
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Draft, Received, Record
+from shared.exchange.message import Addressing, Draft, Received, Record, compose
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Prepared
 from shared.exchange.record_table import Fate, row_for
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.placement import parse_place
@@ -29,6 +27,7 @@ from shared.messaging.streams import Lane, Place
 from shared.vocabulary.answers import AnswerState
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, World, later, move, world
+from tests.support.manual_clock import ManualClock
 
 NEW, NEW_INDUSTRY = "hotline_two", "industry_two"
 LATER = AT + timedelta(minutes=1)

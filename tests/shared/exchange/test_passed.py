@@ -16,7 +16,7 @@ from shared.contracts.registry import CASE_CAME_BACK
 from shared.exchange.accept import accept
 from shared.exchange.message import Received
 from shared.exchange.passed import Passable
-from shared.exchange.record_body import only_codes_unknown
+from shared.exchange.record_table import only_codes_unknown
 from shared.kernel.errors import Refused
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState

@@ -21,7 +21,7 @@ from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.decided import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
 from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Filing, Prepared, check, prepare, prepare_again, prepare_batch
+from shared.exchange.prepare import Filing, Prepared, check, prepare_again, prepare_batch
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.vocabulary.routing import PartyKind, Purpose
@@ -40,6 +40,7 @@ from tests.support.exchange_world import (
     told_to_audit,
     world,
 )
+from tests.support.preparing import prepare
 
 #: By which documents an edge was decided before: whichever they were.
 LAW = "0" * 64

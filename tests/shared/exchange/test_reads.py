@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.contracts import referral, registry
-from shared.contracts.documents import ReadsAnnouncedClear
+from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.registry import ALL, CASE_ACCEPTED, REFERRAL_OFFERED, MessageType
 from shared.exchange import reads
 from shared.exchange.reads import CANNOT_READ, PeerReads, Reads, form_for, own_reads

@@ -9,10 +9,10 @@ import pytest
 from shared.contracts.directory import Directory, PublicKey
 from shared.envelope.keys import SigningKey
 from shared.exchange.senders import SigningKeys
-from shared.kernel.clock import ManualClock
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from tests.support.builders import AT
 from tests.support.exchange_world import World, public_key, world
+from tests.support.manual_clock import ManualClock
 
 LAPSED, REVOKED, FOREIGN, UNKNOWN = (SigningKey.generate() for _ in range(4))
 MINUTE = timedelta(minutes=1)

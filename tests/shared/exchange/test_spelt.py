@@ -15,8 +15,7 @@ from pydantic_core import from_json, to_json
 from shared.contracts.registry import ALL, Family, MessageType
 from shared.exchange import accept as accepting
 from shared.exchange.accept import accept
-from shared.exchange.message import Record
-from shared.exchange.spelt import is_plain, spelt_parts
+from shared.exchange.message import Record, is_plain, spelt_parts
 from shared.guard.envelope_limits import BODY_BYTES_MAX, DEPTH_MAX, SEALED_NODES_MAX, STRING_CHARACTERS_MAX
 from shared.kernel.errors import Refused
 from tests.shared.exchange.wrong_records import resealed

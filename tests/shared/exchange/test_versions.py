@@ -14,8 +14,7 @@ from shared.contracts.answers import CaseDeclinedClear, NoticeAnsweredClear
 from shared.contracts.registry import CASE_DECLINED, MessageType
 from shared.exchange.accept import TurnedAway, accept, only_codes_unknown
 from shared.exchange.authority import cells_of
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.message import Record
+from shared.exchange.message import Addressing, Record, compose
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.ids import uuid4, uuid7
 from tests.support.builders import AT, HOTLINE, POLICE

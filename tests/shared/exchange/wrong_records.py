@@ -15,8 +15,7 @@ from shared.envelope.keys import SigningKey
 from shared.envelope.record_value import join_value, split_value
 from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
-from shared.exchange.compose import Addressing, compose, seal_context
-from shared.exchange.message import Record
+from shared.exchange.message import Addressing, Record, compose, seal_context
 from shared.kernel.clock import coarse
 from shared.kernel.ids import uuid4, uuid7
 from tests.support.builders import HOTLINE, POLICE, PROVIDER

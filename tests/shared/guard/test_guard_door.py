@@ -18,7 +18,6 @@ from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.exchange.acceptance import Acceptor
-from shared.kernel.clock import ManualClock
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import Checked, Posted, check_posted
 from shared.party.origin.api.doing import OriginApi
@@ -33,6 +32,7 @@ from tests.guard_report.positions import BASE, POSITIONS, ROOMY
 from tests.services.doors import asking, door, serving
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import world
+from tests.support.manual_clock import ManualClock
 
 JSON = "application/json"
 

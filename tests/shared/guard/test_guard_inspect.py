@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from shared.contracts import registry
 from shared.contracts.fields import Url
 from shared.contracts.referral import ReferralSubmission
-from shared.guard import audit_schema, inspect
+from shared.guard import inspect
 from shared.guard.charge import BIT
 from shared.guard.leaves import leaves, plan, pointer
 from shared.kernel.errors import Refused
@@ -25,6 +25,7 @@ from tests.guard_report.legitimate import submissions
 from tests.guard_report.payloads import payloads
 from tests.guard_report.positions import BASE, POSITIONS, ROOMY
 from tests.shared.guard.records import record
+from tests.support.schema_audit import audit_schema
 
 MODELS = {m.__name__: m for message in registry.ALL for m in (message.clear, message.sealed) if m is not None}
 

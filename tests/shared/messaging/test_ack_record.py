@@ -14,8 +14,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.messaging.ack_record import ACK_BYTES_MAX, build_ack_record, parse_ack_record
-from shared.messaging.acks import Ack, LaneAck
+from shared.messaging.acks import ACK_BYTES_MAX, Ack, LaneAck, build_ack_record, parse_ack_record
 from shared.messaging.streams import LaneEnd
 from tests.shared.messaging.builders import PAIR
 

@@ -12,8 +12,7 @@ from shared.envelope.content_proof import pack_proof, unpack_proof
 from shared.envelope.keys import KEY_OPERATIONS, SigningKey
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
-from shared.messaging.ack_record import build_ack_record
-from shared.messaging.acks import Ack, LaneAck
+from shared.messaging.acks import Ack, LaneAck, build_ack_record
 from shared.messaging.arrival import (
     CopyVerifier,
     PartitionVerifier,
@@ -24,7 +23,7 @@ from shared.messaging.arrival import (
     Verified,
 )
 from shared.messaging.incarnations import Head
-from shared.messaging.kafka.heads import find_heads
+from shared.messaging.kafka.log import find_heads
 from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_proof_record
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import LANES, Lane, Pair

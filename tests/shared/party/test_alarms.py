@@ -16,13 +16,13 @@ import pytest
 from shared.guard import Charged
 from shared.guard.charge import BYTE
 from shared.guard.tripwire import PART_BYTES, trips, trips_by_part
-from shared.kernel.clock import ManualClock
 from shared.party.origin.use_cases import alarms as module
 from shared.party.origin.use_cases.alarms import Alarms, Kind, Raised
 from shared.runtime.watch.logs import configure_logs
 from shared.runtime.watch.metrics import ALARMS
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.payloads import payloads
+from tests.support.manual_clock import ManualClock
 
 PARTY, OTHER = "hotline-a.example", "hotline-b.example"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.party.apart import Apart, Taking
 from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.health import Check
 from tests.support.builders import AT
+from tests.support.manual_clock import ManualClock
 
 
 async def test_a_database_that_is_away_sets_nobody_aside() -> None:

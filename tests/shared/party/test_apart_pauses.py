@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.apart import Apart, Taking
 from shared.runtime.watch.aside import FIRST_PAUSE, SetAside
 from tests.support.builders import AT
+from tests.support.manual_clock import ManualClock
 
 KEY = (uuid7(), "party.example")
 

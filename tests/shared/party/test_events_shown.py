@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from shared.exchange.acts import ACTS
-from shared.exchange.events import event_type
+from shared.exchange.states import PAUSED_EVENT, TEST_EVENT, event_type
 from shared.exchange.timers import Telling
-from shared.exchange.webhooks import PAUSED_EVENT, TEST_EVENT
 from shared.kernel.ids import uuid4
 from shared.party.events import ShownEvent
 from shared.runtime.database.feed_reading import Numbered

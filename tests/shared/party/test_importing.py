@@ -17,7 +17,7 @@ from shared.party.origin.api.bodies import CheckRefused
 from shared.party.origin.console import imports
 from shared.party.origin.console.imports import LINES_MAX, TABLE_LINES_MAX, as_rows, come_to, lines_of
 from shared.party.origin.domain import Reply
-from shared.runtime.console.asked import Asked
+from shared.runtime.console.forms import Asked
 from shared.runtime.http.identity import Identity
 
 PARTY = "hotline-be.example"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from pydantic_core import to_json
 
-from shared.contracts.decision import Decision, Edge, Facts
+from shared.contracts.base import Contract, Digest
+from shared.contracts.decision import EDGES_MAX, DecisionRef, Edge, Facts, NotSent
 from shared.contracts.directory import Directory, Instance, Party, PublicKey
 from shared.contracts.policy import Policy, Predicate, Rule
 from shared.kernel.canonical import canonical_json
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import read_directory, read_policy
 from shared.routing.engine import Setting, judge
 from shared.routing.facts import ITEM_FACTS
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import read_directory, read_policy
+from shared.vocabulary.routing import Disposition, WorkReason
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SALT = "5a" * 32
@@ -29,6 +32,20 @@ KEY = PublicKey(
 KINDS = ("hotline", "law_enforcement", "industry")
 #: A document that no test outlives.
 FOREVER = date(9998, 1, 1)
+
+
+class Decision(Contract):
+    """The routing outcome: total (a disposition always), deterministic, and sorted by (recipient, purpose).
+
+    It stays with origin and audit. From `salt` comes the salt of each edge's commitment.
+    """
+
+    ref: DecisionRef
+    salt: Digest
+    disposition: Disposition
+    work_reason: WorkReason | None = None
+    edges: Annotated[tuple[Edge, ...], Field(max_length=EDGES_MAX)]
+    not_sent: Annotated[tuple[NotSent, ...], Field(max_length=EDGES_MAX)]
 
 
 def party(party_id: str, kind: str, *jurisdictions: str, status: str = "sandbox", **more: Any) -> Party:

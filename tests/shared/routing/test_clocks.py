@@ -18,8 +18,8 @@ from shared.exchange.act import Subject
 from shared.exchange.items import Said
 from shared.kernel.canonical import canonical_json
 from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, due_after, runs
+from shared.routing.documents import read_policy
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import read_policy
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
 from shared.vocabulary.preservation import PreservationAnswer, PreservationKind

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.decision import Decision, DecisionRef, Edge, Facts
+from shared.contracts.decision import DecisionRef, Edge, Facts
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 from shared.routing.derive import check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.documents import read_directory, read_policy
 from shared.routing.engine import Setting, derive
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import read_directory, read_policy
 from tests.shared.routing.builders import (
     AT,
+    Decision,
     agency,
     decided,
     directory_of,

@@ -14,7 +14,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
-from shared.routing.shelf import read_directory
+from shared.routing.documents import read_directory
 from tests.shared.routing.builders import directory_document, directory_of, hotline, provider
 
 DAY = date(2026, 4, 1)

@@ -9,9 +9,9 @@ import pytest
 
 from shared.contracts.policy import Policy
 from shared.kernel.canonical import canonical_json
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.routing.engine import Setting
 from shared.routing.explain import explain, explanation_text
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.routing.whatif import DecidedReferral, compare, preview, replay
 from tests.shared.routing.builders import (
     AT,

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.decision import Decision
 from shared.kernel.canonical import canonical_json
+from shared.routing.documents import read_directory, read_policy
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.jurisdiction import TREE
-from tests.shared.routing.builders import decided
+from tests.shared.routing.builders import Decision, decided
 from tests.shared.routing.generated import generated_directory, generated_facts, generated_policy, generated_time
 from tests.shared.routing.oracle import Oracle
 

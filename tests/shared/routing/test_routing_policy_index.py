@@ -9,8 +9,8 @@ import pytest
 from shared.contracts.policy import Rule
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
+from shared.routing.documents import read_policy
 from shared.routing.policy_index import PolicyIndex
-from shared.routing.shelf import read_policy
 from tests.shared.routing.builders import (
     decided,
     directory_of,

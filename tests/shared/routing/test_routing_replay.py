@@ -16,7 +16,7 @@ import pytest
 from shared.contracts.decision import Facts
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import parse_rfc3339, rfc3339
-from shared.routing.shelf import read_directory, read_policy
+from shared.routing.documents import read_directory, read_policy
 from tests.shared.routing import golden, replay_exported
 from tests.shared.routing.builders import decided
 from tests.shared.routing.generated import generated_directory, generated_facts, generated_policy, generated_time

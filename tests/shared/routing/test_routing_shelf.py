@@ -11,8 +11,8 @@ import pytest
 from shared.contracts.directory import DocumentActivated
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.errors import Refused, Unavailable
+from shared.routing.documents import DocumentShelf, read_policy
 from shared.routing.edition import Edition
-from shared.routing.shelf import DocumentShelf, read_policy
 from tests.shared.routing.builders import AT, directory_document, hotline, permit, policy_document
 
 OLD, NEW, OTHER_NEW = (

@@ -12,13 +12,12 @@ from uuid import UUID
 from fastapi import Request
 from starlette.responses import Response
 
-from shared.contracts.answers import ItemChecks
+from shared.contracts.answers import ItemChecks, Transferring
 from shared.contracts.base import Contract
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.questions import Reply as Answer
 from shared.contracts.questions import Verdict
 from shared.contracts.referral import ReferralSubmission
-from shared.contracts.transfers import Transferring
 from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents

@@ -13,12 +13,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from shared.contracts.answers import ItemChecks
+from shared.contracts.answers import ItemChecks, Transferring
 from shared.contracts.base import Contract
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.questions import Reply, Verdict
 from shared.contracts.referral import ReferralSubmission
-from shared.contracts.transfers import Transferring
 from shared.exchange.act import Subject
 from shared.exchange.origin import ReferralState
 from shared.exchange.states import row

@@ -21,8 +21,7 @@ from shared.kernel.errors import Refused
 from shared.party.origin.api.bodies import CheckAnswer, CheckPassed, ReferenceTaken
 from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.console.filing import Looked, read_problem
-from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import problems_of, said_of
+from shared.runtime.console.forms import ONCE, Asked, problems_of, said_of
 from shared.runtime.console.frame import ROOT, Frame
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.problems import Problem

@@ -28,8 +28,7 @@ from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
 from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
 from shared.party.origin.use_cases.referrals import Acting, compare_revisions, show_referral
-from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import Choice, Group, Input, inputs_of, labels_of, read_inputs
+from shared.runtime.console.forms import ONCE, Asked, Choice, Group, Input, inputs_of, labels_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
 from shared.runtime.console.frame import ROOT, Frame, turned_to
 from shared.runtime.http.edge import read_key

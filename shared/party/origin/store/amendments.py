@@ -16,8 +16,8 @@ from pydantic_core import to_json
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.amend import Amended, Standing
 from shared.exchange.items import Said
+from shared.exchange.keeping import after_amendment
 from shared.exchange.prepare import Again
-from shared.exchange.words import after_amendment
 from shared.party.apart import Taking
 from shared.party.origin.domain import ShownRevision
 from shared.party.origin.records import Amendable, DisownedItems, SaidRevision, Told, Unreleased

@@ -29,8 +29,8 @@ from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import Bound, Columns, Json, Statement, insert
 from shared.runtime.database.transactions import gather_part, gather_placed, take_placed
 from shared.runtime.delivery.tracks import TrackSide
-from shared.runtime.timers.steps import new_rows
 from shared.runtime.timers.store import OF_EDGE, columns_of_edge
+from shared.runtime.timers.timers import new_rows
 from shared.vocabulary.answers import AnswerState
 
 _NO_TRACK: Final = UUID(int=0)

@@ -29,7 +29,7 @@ from shared.party.origin.store.transfers import PassedOn, TransfersTold, meet_ag
 from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers import store as deadlines
-from shared.runtime.timers.steps import clock, count_steps, end
+from shared.runtime.timers.timers import clock, count_steps, end
 
 _TOLD: Final = TypeAdapter(tuple[Answered, ...])
 _ADD = Statement(

@@ -19,9 +19,9 @@ from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, wrap
 from shared.exchange.act import Subject
-from shared.exchange.events import event_type
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Prepared
+from shared.exchange.states import event_type
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request, Spent
@@ -41,7 +41,7 @@ from shared.runtime.database.idempotency import (
 )
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import find_law
+from shared.runtime.timers.timers import find_law
 
 SPENT: Final = Columns[str]({"party": "text", "record": "bigint", "hashes": "bigint"})
 #: Adds what is `spent` to a day. A condition may stand between its two parts.

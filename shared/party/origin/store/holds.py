@@ -39,7 +39,7 @@ from shared.party.waiting import (
 )
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.holds import HoldEnd
+from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import WorkReason
 
 #: A restored origin has forgotten the last holds. Agencies tell it them again; until then it issues nothing that an

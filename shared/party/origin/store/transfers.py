@@ -17,14 +17,14 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.transfers import DoneSoFar
+from shared.contracts.answers import DoneSoFar
 from shared.party.apart import Taking
 from shared.party.origin.domain import TransferStands
 from shared.party.origin.records import Held, Judged, Met, Offered, Referred
 from shared.party.stores import PartyStore
-from shared.runtime.timers.steps import begin_like, end
+from shared.runtime.timers.timers import begin_like, end
 from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.transfers import TransferReason
+from shared.vocabulary.referral import TransferReason
 
 _STANDS: Final = "SELECT state FROM referral WHERE referral_id = $1"
 _LOCK: Final = """

@@ -41,7 +41,7 @@ from shared.party.origin.use_cases.referrals import Letters, reachable, tombston
 from shared.party.origin.use_cases.transfers import told_again
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
-from shared.vocabulary.holds import HoldEnd
+from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import WorkReason
 
 #: So many edges are taken in one transaction.

@@ -22,11 +22,10 @@ from shared.contracts.base import Contract, PartyId, Uuid
 from shared.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
 from shared.exchange.act import Act, Subject
 from shared.exchange.amend import Amended, Amending, Json, Revision, Standing, prepare_amended, renumbered
-from shared.exchange.events import happened
 from shared.exchange.facts import check_stated
 from shared.exchange.minimise import whole_record
 from shared.exchange.prepare import Filing, as_filed
-from shared.exchange.states import row
+from shared.exchange.states import happened, row
 from shared.guard import ADDED, as_kept, check_budget, cuts
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found

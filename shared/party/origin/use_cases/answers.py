@@ -20,12 +20,11 @@ from shared.contracts.passing import CaseCameBackClear, CaseReferredClear
 from shared.exchange.act import Act, Subject, Track
 from shared.exchange.acts import STAYING
 from shared.exchange.clocks import Happened, began_again, reported, told_by
-from shared.exchange.events import Event, event_type
 from shared.exchange.items import Said, check_times
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge, said_in
 from shared.exchange.questions import steps as steps_of
-from shared.exchange.states import rows_for, rows_of
+from shared.exchange.states import Event, event_type, rows_for, rows_of
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.records import AnswerAct, Judged, OpenEdge, Referred, Taken

@@ -28,11 +28,10 @@ from shared.contracts.holds import (
 from shared.contracts.passing import CaseCameBackClear
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
 from shared.exchange.act import Act, Subject
-from shared.exchange.events import Event, event_type
-from shared.exchange.holds import MAY_HOLD, TOLERANCE, check_bound, cleared, hold_max
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
-from shared.exchange.states import row
+from shared.exchange.preservation import MAY_HOLD, TOLERANCE, check_bound, cleared, hold_max
+from shared.exchange.states import Event, event_type, row
 from shared.kernel.authority import require_another
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import Overridden
@@ -40,7 +39,7 @@ from shared.party.origin.records import ACTIVE, TOO_LATE, Hold, HoldAct, Planned
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.use_cases.referrals import Acting, Letters
 from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.holds import HoldEnd
+from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import PartyKind
 
 _REVISION: Final = 1

@@ -20,8 +20,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from shared.contracts.registry import REFERRAL_REFUSED
-from shared.exchange.compose import compose_fact
-from shared.exchange.message import Draft
+from shared.exchange.message import Draft, compose_fact
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Filing, Prepared, prepare_batch
 from shared.kernel.authority import Authority, Role

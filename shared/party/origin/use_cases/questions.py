@@ -41,15 +41,13 @@ from shared.contracts.registry import (
 from shared.exchange import items, questions
 from shared.exchange.act import Act, Subject
 from shared.exchange.clocks import Happened, checked, rechecked
-from shared.exchange.compose import compose_fact
-from shared.exchange.events import Event, event_type, happened
 from shared.exchange.items import Said
-from shared.exchange.message import Draft, Received
+from shared.exchange.message import Draft, Received, compose_fact
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Documents, prepare_again
 from shared.exchange.questions import Raised
 from shared.exchange.released import Released
-from shared.exchange.states import row
+from shared.exchange.states import Event, event_type, happened, row
 from shared.guard import cost
 from shared.kernel.authority import require_another, state_forbids
 from shared.kernel.errors import Refused, not_found

@@ -21,12 +21,10 @@ from shared.contracts.referral import ReferralContent
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN, MessageType
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, taken_back
-from shared.exchange.compose import Addressing, compose
-from shared.exchange.events import happened
-from shared.exchange.message import Draft
+from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Prepared
-from shared.exchange.states import follow, row
+from shared.exchange.states import follow, happened, row
 from shared.guard import Charged
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found

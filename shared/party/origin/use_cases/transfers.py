@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer
+from shared.contracts.answers import Answer, ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.contracts.base import Contract
 from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import (
@@ -24,12 +24,10 @@ from shared.contracts.registry import (
     TRANSFER_OFFERED,
     MessageType,
 )
-from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.exchange.act import Offered, Subject
-from shared.exchange.events import Event, event_type, happened
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
-from shared.exchange.states import follow, may_come_in, row
+from shared.exchange.states import Event, event_type, follow, happened, may_come_in, row
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.apart import Taking
@@ -39,7 +37,7 @@ from shared.party.origin.store.transfers import PostgresContacts, PostgresTransf
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.referrals import Acting, Letters
 from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.holds import HoldEnd
+from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import PartyKind
 
 TRANSFER: Final = row(Subject.REFERRAL, "transfer")

@@ -24,9 +24,8 @@ from shared.contracts.preserving import PreservationRecord
 from shared.contracts.referral import Locator
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject, Track
-from shared.exchange.events import event_type
 from shared.exchange.locations import FORMS, in_form
-from shared.exchange.states import Standing
+from shared.exchange.states import Standing, event_type
 from shared.guard import kept_locator
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import not_found

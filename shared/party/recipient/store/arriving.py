@@ -33,8 +33,8 @@ from shared.messaging.tracks import edge_act, track_of
 from shared.party.preservation.store.preservations import Token, tokens
 from shared.party.recipient.domain import AlikeCase, item_numbers, revision_of
 from shared.runtime.database.columns import Bound, Columns, Json, Statement
+from shared.runtime.delivery.arriving import OpenedRecord, pack_opened, unpack_opened
 from shared.runtime.delivery.judgement import read_edge
-from shared.runtime.delivery.kept_record import OpenedRecord, pack_opened, unpack_opened
 from shared.runtime.delivery.tracks import TrackSide, spell_edges
 from shared.runtime.timers.store import OF_EDGE, columns_of_edge
 

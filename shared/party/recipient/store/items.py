@@ -17,8 +17,8 @@ import asyncpg
 from shared.contracts.base import Contract
 from shared.contracts.questions import RaisedClear
 from shared.exchange.act import Subject
+from shared.exchange.keeping import folded
 from shared.exchange.message import Received, Record
-from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.questions.store import PostgresQuestions
@@ -39,9 +39,9 @@ from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Columns, Json, Statement, pairs
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather, gather_part, write_parts
-from shared.runtime.timers.steps import count_steps, take_begun
 from shared.runtime.timers.store import COUNTED, SET_COUNTED, bind_counted
 from shared.runtime.timers.store import write as write_counted
+from shared.runtime.timers.timers import count_steps, take_begun
 
 _OTHERS: Final = """NOT EXISTS (
     SELECT FROM unnest($3::uuid[], $4::text[]) AS b (subject, party)

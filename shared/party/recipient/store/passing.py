@@ -36,9 +36,8 @@ from shared.contracts.questions import (
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
-from shared.exchange.message import Received
+from shared.exchange.message import Received, spelt_parts
 from shared.exchange.passed import Passable
-from shared.exchange.spelt import spelt_parts
 from shared.exchange.states import answer_of
 from shared.party.questions.store import Between, NewQuestion, PostgresQuestions
 from shared.party.recipient.domain import AskedHold, HoldPage, Item, ItemAct, OpenHold, PassedCase

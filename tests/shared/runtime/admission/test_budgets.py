@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.kernel.clock import ManualClock
 from shared.runtime.admission.budgets import BURST_S, BudgetExceeded, BudgetLimits, Budgets
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 LIMITS = BudgetLimits(requests_per_s=10, bytes_per_s=1000)
 

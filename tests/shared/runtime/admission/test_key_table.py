@@ -14,7 +14,6 @@ import pytest
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.admission import key_table
@@ -28,6 +27,7 @@ from shared.runtime.http.identity import ApiKeys, identified, issue_key, keep_ke
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
 from tests.shared.runtime.http.test_http import served
+from tests.support.manual_clock import ManualClock
 
 PARTY = "sandbox.example"
 DIRECTORY = directory_of(hotline(PARTY, "NL"))

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
-from shared.runtime.console import asked
-from shared.runtime.console.asked import FIELDS_MAX, FORM_TYPE, PIECE_BYTES, Asked, csrf_of, parse_form
+from shared.runtime.console import forms
+from shared.runtime.console.forms import FIELDS_MAX, FORM_TYPE, PIECE_BYTES, Asked, csrf_of, parse_form
 from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.console.people import Signed
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 #: A table of a megabyte in which each character is escaped.
 TABLE = b"%41%2c%0a" * 333_333
@@ -45,7 +45,7 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(text))
         return unquote_to_bytes(text)
 
-    monkeypatch.setattr(asked, "unquote_to_bytes", count)
+    monkeypatch.setattr(forms, "unquote_to_bytes", count)
     return sizes
 
 

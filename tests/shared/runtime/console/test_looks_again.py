@@ -16,17 +16,17 @@ from starlette.responses import Response
 
 from shared.envelope.base64url import to_base64url
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.console.subjects import SubjectPages
 from shared.party.origin.console import pages as pages_of_referrals
 from shared.party.origin.console.pages import ReferralPages
-from shared.runtime.console.asked import Asked, csrf_of
+from shared.runtime.console.forms import Asked, csrf_of
 from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.console.people import RANDOM_CHARACTERS, Sessions
 from shared.runtime.http.edge import create_app
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 PARTY = "hotline.example"
 RECORD = "what the record says"

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.clock import ManualClock
 from shared.runtime.admission.budgets import SIGN_IN, BudgetExceeded
 from shared.runtime.console import people
 from shared.runtime.console.people import LinkSignIn, Sessions
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 
 class Slow:

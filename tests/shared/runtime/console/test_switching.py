@@ -14,7 +14,6 @@ import pytest
 from starlette.requests import Request
 
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.runtime.admission.budgets import Principal
 from shared.runtime.console.doorway import Coming, Proof
 from shared.runtime.console.frame import Frame, Gate
@@ -22,6 +21,7 @@ from shared.runtime.console.people import Person, Signed
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 VICTIM = Person("hotline.example", "a" * 32)
 ATTACKER = Person("other.example", "e" * 32)

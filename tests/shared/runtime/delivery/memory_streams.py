@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
 
-from shared.kernel.clock import ManualClock
 from shared.messaging.ports import Appended, Draft, PlacedRecord
 from shared.messaging.scope import Scope
 from shared.messaging.segments import RecordBytes, Segment
@@ -20,6 +19,7 @@ from shared.runtime.delivery.loops import RelayOptions, StreamRelay
 from shared.runtime.delivery.scopes import ScopeFactory
 from tests.shared.messaging.rooms import HERE, NOW, PEER, Room
 from tests.shared.runtime.builders import KEY
+from tests.support.manual_clock import ManualClock
 from tests.support.messaging_memory import MemoryTx
 
 TOPIC = UUID(int=7)

@@ -11,7 +11,6 @@ import pytest
 from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.message import Record
 from shared.exchange.topics import inbox_topic
-from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import SegmentComposer
@@ -22,13 +21,13 @@ from shared.messaging.reception import Arrived
 from shared.messaging.relay import list_records
 from shared.messaging.segments import Segment, place_segment
 from shared.messaging.streams import Lane, Role
-from shared.runtime.delivery.arriving import read_arrival
+from shared.runtime.delivery.arriving import pack, read_arrival, unpack
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.delivery.sending import draft_of
 from tests.shared.messaging.builders import KEY, PAIR, keys, outgoing
 from tests.shared.runtime.builders import NOW
 from tests.shared.runtime.delivery.toy_instances import fact, offer
+from tests.support.manual_clock import ManualClock
 
 COMPOSER = SegmentComposer(
     KEY,

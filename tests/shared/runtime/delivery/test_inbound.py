@@ -25,7 +25,7 @@ from shared.messaging.exceptions import Outcome, OutcomeKind, Refusal
 from shared.messaging.ports import DayDigest, OperatorKind, OperatorLine, Side
 from shared.messaging.tracks import act_of, track_of
 from shared.messaging.upkeep import retry_exceptions
-from shared.routing.shelf import DocumentShelf, read_directory
+from shared.routing.documents import DocumentShelf, read_directory
 from shared.runtime.database.journal import Forgotten
 from shared.runtime.database.transactions import GatheringConnection, gather
 from shared.runtime.delivery.inbound import translate

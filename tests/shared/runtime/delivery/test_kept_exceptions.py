@@ -11,10 +11,10 @@ from deploy.directory.approval import document_body
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.exceptions import OutcomeKind, Taken
-from shared.routing.shelf import DocumentShelf, read_directory
+from shared.routing.documents import DocumentShelf, read_directory
 from shared.runtime.delivery import inbound
+from shared.runtime.delivery.arriving import open_kept, unpack
 from shared.runtime.delivery.exception_desk import ExceptionDesk
-from shared.runtime.delivery.kept_record import open_kept, unpack
 from tests.shared.runtime.delivery.test_inbound import handler_of, told
 from tests.support.builders import POLICE
 from tests.support.consuming import KEK, Site

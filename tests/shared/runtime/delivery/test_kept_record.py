@@ -14,7 +14,7 @@ from shared.envelope.segment_sealing import OpenedPart
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.runtime.delivery.kept_record import pack, pack_opened, unpack, unpack_opened
+from shared.runtime.delivery.arriving import pack, pack_opened, unpack, unpack_opened
 from tests.shared.runtime.builders import NOW
 
 PROOF = MessageProof("ed25519-1", b"s" * 64, 16, 5, (b"a" * 32, b"b" * 32), b"x" * 16)

@@ -23,7 +23,7 @@ from shared.messaging.streams import Lane, Pair
 from shared.runtime.delivery import reading
 from shared.runtime.delivery.exception_desk import ExceptionDesk
 from shared.runtime.delivery.reading import _Partition
-from shared.runtime.kafka.bounds import Coordinate
+from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.shared.messaging.kafka.test_log import make_topic
 from tests.shared.runtime.delivery.toy_instances import Toy, until, until_taken, until_taken_in_any_order
 from tests.shared.runtime.delivery.toys import admin, toy_endpoints, toys

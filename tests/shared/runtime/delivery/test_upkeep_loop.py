@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.resync import ResyncRequest
@@ -19,6 +18,7 @@ from tests.shared.messaging.rooms import HERE, NOW, PEER, Room
 from tests.shared.messaging.test_reception import named, receive, record
 from tests.shared.runtime.delivery.memory_streams import MemoryScopes
 from tests.shared.runtime.delivery.toy_instances import fact
+from tests.support.manual_clock import ManualClock
 
 OTHER = "c.example"
 

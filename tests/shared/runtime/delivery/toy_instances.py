@@ -24,8 +24,7 @@ from shared.kernel.ids import coarse_uuid7, uuid4, uuid7
 from shared.messaging import store
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import EXCEPTIONS_MAX, Outcome, OutcomeKind, Taken
-from shared.messaging.kafka.heads import read_own_heads
-from shared.messaging.kafka.log import KafkaLog
+from shared.messaging.kafka.log import KafkaLog, read_own_heads
 from shared.messaging.ports import DayDigest, Holding, OwnTrack, Side
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment
@@ -33,8 +32,8 @@ from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing
 from shared.runtime.database.transactions import Database, Session
+from shared.runtime.delivery.arriving import pack, unpack
 from shared.runtime.delivery.control import ControlLetterWriter
-from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.delivery.loops import RelayOptions, StreamRelay
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory

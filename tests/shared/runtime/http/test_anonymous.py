@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI, Request
 from pydantic_core import to_json
 
-from shared.kernel.clock import ManualClock
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.console.doorway import Coming
 from shared.runtime.console.frame import Frame, Gate
@@ -18,6 +17,7 @@ from shared.runtime.http.edge import create_app
 from shared.runtime.watch.health import Check
 from tests.shared.runtime.builders import NOW
 from tests.shared.runtime.http.test_http import app_of, client_of, router
+from tests.support.manual_clock import ManualClock
 
 
 def console_app() -> FastAPI:

@@ -12,7 +12,6 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.runtime.admission.budgets import BudgetLimits, Budgets, PlacePool, Principal, Shares
 from shared.runtime.http import bodies, server
 from shared.runtime.http.bodies import BODIES
@@ -21,6 +20,7 @@ from shared.runtime.http.identity import Identity, identified, unauthenticated
 from tests.shared.runtime.builders import NOW
 from tests.shared.runtime.http.test_http import exchanged, served
 from tests.shared.runtime.http.test_server_bounds import many_files
+from tests.support.manual_clock import ManualClock
 
 __all__ = ["many_files"]
 

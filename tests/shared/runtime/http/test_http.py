@@ -17,7 +17,6 @@ from openapi_spec_validator import validate
 from shared.contracts.base import Contract
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
@@ -29,6 +28,7 @@ from shared.runtime.http.server import serve_http
 from shared.runtime.watch import telemetry
 from shared.runtime.watch.health import Check
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 from tests.support.ports import free_port
 
 JSON = {"content-type": "application/json"}

@@ -13,16 +13,16 @@ import pytest
 
 from deploy.directory.approval import document_body
 from shared.contracts.policy import InstrumentEntry, Policy
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.ageing import review
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.runtime.instance import readiness
 from shared.runtime.instance.readiness import LawWatch
 from shared.runtime.kafka.documents import BeatWatch
 from shared.runtime.watch.metrics import exposition
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 TODAY = NOW.date()
 EARLIER = NOW - timedelta(days=1)

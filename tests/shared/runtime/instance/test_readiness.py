@@ -10,10 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from shared.exchange.holds import Hours
-from shared.kernel.clock import ManualClock
+from shared.exchange.preservation import Hours
 from shared.kernel.errors import Unavailable
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.delivery.gate import CLOCK_TOLERANCE, Gate
 from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.instance.machinery import Machinery
@@ -21,6 +20,7 @@ from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import EDGES_WAIT
 from tests.shared.runtime.builders import NOW
 from tests.support.exchange_world import SINCE, world
+from tests.support.manual_clock import ManualClock
 
 
 def machinery(clock: ManualClock) -> Machinery:

@@ -11,10 +11,10 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.site.access import prepare_databases
-from shared.exchange.holds import Hours
+from shared.exchange.preservation import Hours
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import DocumentShelf
 from shared.runtime.database.lease import LEASE_S, Lease
 from shared.runtime.database.transactions import Database
 from shared.runtime.instance.machinery import Machinery

@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 
 from deploy.directory.approval import document_body, sign_beat
-from shared.contracts.directory import PublicKey
-from shared.contracts.documents import Beat
+from shared.contracts.directory import Beat, PublicKey
 from shared.envelope.keys import SigningKey
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.routing.documents import DocumentShelf, read_directory, read_policy
 from shared.runtime.kafka.documents import BeatWatch
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 
 KEY, STRANGER = SigningKey(b"5" * 32), SigningKey(b"6" * 32)
 EARLIER = NOW - timedelta(days=1)

@@ -16,13 +16,10 @@ import pytest
 
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import approve_document, document_body, sign_beat
-from shared.contracts.directory import Directory, DocumentActivated, PublicKey
-from shared.contracts.documents import Beat, SignedBeat
+from shared.contracts.directory import Beat, Directory, DocumentActivated, PublicKey, SignedBeat
 from shared.envelope.keys import SigningKey
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.documents import ApproverKey, verify_document
-from shared.routing.shelf import DocumentShelf
+from shared.routing.documents import ApproverKey, DocumentShelf, verify_document
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka import documents
 from shared.runtime.kafka.access import KafkaAccess
@@ -37,6 +34,7 @@ from shared.runtime.kafka.documents import (
 )
 from tests.shared.routing.builders import directory_document, hotline, permit, policy_document, provider
 from tests.shared.runtime.builders import NOW
+from tests.support.manual_clock import ManualClock
 from tests.support.topics import configured
 
 APPROVERS = {"first.example": SigningKey(b"1" * 32), "second.example": SigningKey(b"2" * 32)}

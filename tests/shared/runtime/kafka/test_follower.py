@@ -21,8 +21,8 @@ from deploy.site.access import admin_client
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.follower import Following, LogFollower, Refusal
+from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.shared.runtime.conftest import access_as
 from tests.support.running import until
 

@@ -15,9 +15,9 @@ from shared.exchange.message import Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.inbox_door import InboxDoor, wait_for_records
 from shared.runtime.kafka.reader import LogReader
+from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.support.running import until
 
 HOSTILE: list[tuple[bytes | None, Any]] = [

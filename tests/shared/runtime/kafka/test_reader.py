@@ -19,8 +19,8 @@ from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bounds import Bounds, Coordinate
 from shared.runtime.kafka.reader import GATHER_MS, GATHERED_RECORDS, LogReader, fetch_all, gathered, outside_groups
+from shared.runtime.kafka.topic_metadata import Bounds, Coordinate
 
 
 @pytest.fixture

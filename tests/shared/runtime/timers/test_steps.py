@@ -12,7 +12,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.routing.clocks import LawAt
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.timers.steps import begin_like, clock, end, note_steps
+from shared.runtime.timers.timers import begin_like, clock, end, note_steps
 from shared.vocabulary.answers import AnswerState
 from tests.shared.runtime.timers.workers import (
     PARTY,

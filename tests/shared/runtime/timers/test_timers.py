@@ -18,8 +18,7 @@ from shared.kernel.errors import Unavailable
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers import timers as timers_module
-from shared.runtime.timers.steps import note_steps
-from shared.runtime.timers.timers import AGAIN_AFTER, COUNTED_EVERY, Timers
+from shared.runtime.timers.timers import AGAIN_AFTER, COUNTED_EVERY, Timers, note_steps
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
 from shared.vocabulary.answers import AnswerState

@@ -18,9 +18,8 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.routing.clocks import Law, LawAt
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.timers.steps import clock
 from shared.runtime.timers.store import to_row
-from shared.runtime.timers.timers import Timers
+from shared.runtime.timers.timers import Timers, clock
 from tests.shared.routing.test_clocks import AT, DIRECTORY, NOTICE_RULE, SAMPLE_LAW
 
 WORKERS = 8

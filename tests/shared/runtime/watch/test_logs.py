@@ -16,8 +16,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.kernel.clock import ManualClock
 from shared.runtime.watch.logs import EVENTS, FIELDS, LEVELS, configure_logs, log
+from tests.support.manual_clock import ManualClock
 
 DOCUMENT = Path(__file__).parents[4] / "docs/operations/logs.md"
 CLOCK_START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
