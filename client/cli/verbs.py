@@ -1,12 +1,8 @@
-"""The verbs of a party, made from the rows of `verb_table`, and those that are written by hand.
+"""The verbs of a party: made from the rows of `verbs.json`, or written by hand.
 
 `group(NAME)` is the program of one group of verbs. `client.cli.verbs:NAME` names it too, for a program that loads verbs
-when they are called.
-
-The rows of `verbs.json`: each has the call of a verb, its words and options, and the form of its output.
-
-The `call` of a row is an act (`case.accept`) or a method and a path. Its `words` and `options` become fields of the
-body, or of the query.
+when they are called. The `call` of a row is an act (`case.accept`) or a method and a path. Its `words` and `options`
+become fields of the body, or of the query.
 """
 
 from __future__ import annotations
