@@ -11,7 +11,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from shared.contracts.transfers import AssessedItems
 
 from client.cli.verb_table import table
 from client.cli.verbs import group
@@ -23,7 +22,7 @@ from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import CaseAct, OpenedCase
-from shared.contracts.answers import DisownedItems, ItemAnswers, ReinstatedItems
+from shared.contracts.answers import AssessedItems, DisownedItems, ItemAnswers, ReinstatedItems
 from shared.contracts.base import Contract
 from shared.contracts.holds import ShownHold
 from shared.contracts.items import ItemAnswer
