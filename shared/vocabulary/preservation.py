@@ -1,4 +1,4 @@
-"""Codes of preservation: what an agency asks to be kept, what the provider makes of that, and what holds stop.
+"""Codes of preservation: what an agency asks to be kept, what the provider makes of that, and what holds stop."""
 
 from __future__ import annotations
 
