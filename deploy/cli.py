@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from client.cli.output import hidden
-from client.cli.verbs import table
+from client.cli.verb_table import table
 from deploy import __version__
 from deploy.devstack.cli import dev_app
 from deploy.site.options import OPTIONS, Listing, Options, Printed, ending, verb

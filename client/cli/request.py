@@ -14,7 +14,7 @@ from pydantic_core import to_jsonable_python
 from client.api import CausewayClient, stated
 from client.cli import output
 from client.cli.settings import zoned
-from client.cli.verbs import OWN, Row, Statements, parameters, vocabulary
+from client.cli.verb_table import OWN, Row, Statements, parameters, vocabulary
 from client.views import Page, View
 from shared.contracts.answers import Keeping, WithdrawalAnswer
 from shared.exchange.act import Subject

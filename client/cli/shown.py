@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from client.cli import output
 from client.cli.request import Answer, Said
 from client.cli.settings import Options
-from client.cli.verbs import Row
+from client.cli.verb_table import Row
 from client.problem import ApiProblem
 from shared.kernel.clock import parse_rfc3339, rfc3339
 

@@ -2,17 +2,11 @@
 
 `group(NAME)` is the program of one group of verbs. `client.cli.verbs:NAME` names it too, for a program that loads verbs
 when they are called.
-
-The rows of `verbs.json`: each has the call of a verb, its words and options, and the form of its output.
-
-The `call` of a row is an act (`case.accept`) or a method and a path. Its `words` and `options` become fields of the
-body, or of the query.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
 import operator
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date, datetime
@@ -20,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
 from types import GenericAlias
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NotRequired, Protocol, TypedDict
+from typing import Annotated, Final, Literal, Protocol
 from uuid import UUID
 
 from cyclopts import App, Parameter
@@ -28,94 +22,7 @@ from cyclopts.types import NonNegativeInt, PositiveInt
 
 from client.cli import output
 from client.cli.settings import Options
-
-if TYPE_CHECKING:
-    from enum import StrEnum
-
-
-_TABLE: Final = Path(__file__).with_name("verbs.json")
-#: Options that are no fields: the service does not see them.
-OWN: Final = frozenset({"options", "limit", "out"})
-
-
-class Word(TypedDict):
-    """A word or an option: its type, `*` behind it if it may be repeated, and the `field` that it becomes."""
-
-    type: str
-    help: NotRequired[str]
-    required: NotRequired[bool]
-    default: NotRequired[str | int]
-    field: NotRequired[str]
-    name: NotRequired[str]
-
-
-class Statements(TypedDict):
-    """How words become a list: the fields by their vocabularies, and the options that belong to some of them."""
-
-    list: str
-    fields: NotRequired[Mapping[str, str]]
-    beside: NotRequired[Mapping[str, Sequence[str]]]
-    form: NotRequired[str]
-    usual: NotRequired[str]
-    now: NotRequired[str]
-
-
-class Row(TypedDict):
-    """One verb."""
-
-    help: str
-    call: str
-    words: NotRequired[Mapping[str, Word]]
-    options: NotRequired[Mapping[str, Word]]
-    common: NotRequired[Sequence[str]]
-    limit: NotRequired[Word]
-    always: NotRequired[Mapping[str, str]]
-    instead: NotRequired[Mapping[str, str]]
-    statements: NotRequired[Statements]
-    wanted: NotRequired[str]
-    vocabularies: NotRequired[Sequence[str]]
-    accept: NotRequired[str]
-    shows: NotRequired[str]
-    lines: NotRequired[Sequence[str]]
-    rows: NotRequired[str]
-    columns: NotRequired[Mapping[str, str]]
-    bare: NotRequired[bool]
-
-
-class Group(TypedDict):
-    """Verbs under one word; the verb without a name is the word itself. A text names a verb that is written by hand."""
-
-    help: str
-    verbs: Mapping[str, Row | str]
-
-
-class Table(TypedDict):
-    """The whole file; `common` has options that several verbs take."""
-
-    common: Mapping[str, Mapping[str, Word]]
-    groups: Mapping[str, Group]
-
-
-@cache
-def table() -> Table:
-    """All verbs."""
-    read: Table = json.loads(_TABLE.read_text(encoding="utf-8"))
-    return read
-
-
-def parameters(row: Row) -> Mapping[str, Word]:
-    """The words and options of a verb, by their names."""
-    common = [table()["common"][each] for each in row.get("common", ())]
-    return {
-        name: each for some in (row.get("words", {}), row.get("options", {}), *common) for name, each in some.items()
-    }
-
-
-def vocabulary(name: str) -> type[StrEnum]:
-    """The codes of `answers.CaseOutcome`: a class of `shared.vocabulary`."""
-    found: type[StrEnum] = resolve_name(f"shared.vocabulary.{name}")
-    return found
-
+from client.cli.verb_table import Row, Word, parameters, table, vocabulary
 
 _TYPES: Final[Mapping[str, object]] = {
     "text": str,

@@ -1,9 +1,7 @@
-"""What wins over a withdrawal, by what a recipient has said of a subject so far. Pure; it binds whoever asks.
+"""What a party has said of a subject so far, and what of it wins over a withdrawal. Pure; the same on both sides.
 
 Whoever got hold of an origin's key must not wipe a police case, nor what somebody may still complain about: so the
 service itself neither erases such a record nor lets it be erased, before the day on which the reason ends.
-
-What a party has said of a subject so far: one pure fold over its acts, the same on both sides.
 
 An outcome that was reported stays reported: nothing that is said later, a withdrawal's acknowledgement least of all,
 takes the words of an earlier act away. Each act besides stands in the timeline as it was said.

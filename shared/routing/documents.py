@@ -1,10 +1,9 @@
-"""Who approved a document: two different approvers sign its kind, its digest and the time it takes effect.
+"""The documents an instance has seen: by digest, who approved each, and which one was active when.
 
-Others may sign beside them, by keys that are not known here or not yet: these prove nothing, and take nothing away.
+Two different approvers sign its kind, its digest and the time it takes effect. Others may sign beside them, by keys
+that are not known here or not yet: these prove nothing, and take nothing away.
 
 A beat is signed by one key of the directory: it says which documents are newest and puts nothing in force.
-
-The documents an instance has seen: by digest, and which one was active when.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Codes of preservation: what an agency asks a provider to keep, and what the provider makes of that.
-
-Codes of holds: what is stopped, on which basis, and how it ended.
-"""
+"""Codes of preservation: what an agency asks to be kept, what the provider makes of that, and what holds stop."""
 
 from __future__ import annotations
 

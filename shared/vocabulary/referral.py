@@ -1,7 +1,4 @@
-"""Codes that describe what was reported and where it is.
-
-Codes of transfers: why a referral is handed on.
-"""
+"""Codes that describe what was reported and where it is, and why a referral is handed on."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ import uvicorn
 from cyclopts import App
 
 from client.cli.output import hidden
-from client.cli.verbs import group, table
+from client.cli.verb_table import table
+from client.cli.verbs import group
 from tests.client.fake_service import FakeService
 
 

@@ -9,7 +9,7 @@ import pytest
 from client.cli import output
 from client.cli.import_file import progress
 from client.cli.shown import filled
-from client.cli.verbs import table
+from client.cli.verb_table import table
 from client.problem import ApiProblem
 
 

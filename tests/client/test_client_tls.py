@@ -11,7 +11,7 @@ import pytest
 from cyclopts import App
 
 from client import transport as address
-from client.cli.verbs import Row, Word, table, vocabulary
+from client.cli.verb_table import Row, Word, table, vocabulary
 from client.transport import Transport
 from deploy.devstack.servers import make_certificates
 from shared.kernel.clock import SystemClock

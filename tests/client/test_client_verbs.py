@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from client.cli.shown import filled
-from client.cli.verbs import OWN, Row, group, parameters, table
+from client.cli.verb_table import OWN, Row, parameters, table
+from client.cli.verbs import group
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, row
 from tests.architecture.source import ROOT

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import pytest
 
-from client.cli.verbs import group, table
+from client.cli.verb_table import table
+from client.cli.verbs import group
 from deploy.artifacts.examples import AGENCY as CASE_OF
 from deploy.artifacts.examples import EDGE_IDS
 from services.hotline.domain import HOTLINE as HOTLINES

@@ -1,7 +1,4 @@
-"""What every recipient decides about items that others send it: when one begins or moves, what an act says. Pure.
-
-What a recipient's store gives and takes: views of items and holds, acts, leases and passed cases.
-"""
+"""What every recipient decides about items that others send it, and what its store gives and takes. Pure."""
 
 from __future__ import annotations
 
