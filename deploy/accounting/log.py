@@ -1,7 +1,6 @@
 """Audit's entries against Kafka while it has the records: each message as its record says, and nothing else.
 
-The record is read again as audit reads it, with audit's own key if the site has it (`keys/audit` in its state): an
-altered entry says something else. Partitions are read one after the other.
+The record is read again as audit reads it, with audit's key (`keys/audit` of the site's state), partition by partition.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Acknowledgements: a reader's statement on a pair's streams, and its effect on the writer. All pure.
 
 It is cumulative, unnumbered and never acknowledged itself. It moves positions, makes the relay go back, opens an
-incarnation, or adds one row to the operator's list. Its record is canonical JSON, signed, in the urgent lane.
+incarnation, or adds a row to the operator's list. Its record is signed canonical JSON in the urgent lane.
 """
 
 from __future__ import annotations
@@ -265,9 +265,8 @@ class AckTurn(NamedTuple):
 def find_ack_turn(incoming: Incoming, outgoing: Outgoing | None, now: datetime) -> AckTurn | None:
     """Return whether an acknowledgement to the peer is due.
 
-    It is due after something was taken (at most one in 10 s), and at once after a p0 or a gap (at most one in 1 s). It
-    is also due as a probe while own messages are unacknowledged.
-    Audit has no `outgoing` streams in a pair that it only reads.
+    It is due after something was taken (at most one in 10 s), at once after a p0 or a gap (at most one in 1 s), and as
+    a probe while own messages are unacknowledged. Audit has no `outgoing` streams in a pair that it only reads.
     """
     since = incoming.acked_at
     is_prompt = incoming.is_urgent or any(lane.has_gap for lane in incoming.lanes)

@@ -30,8 +30,8 @@ from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import InvalidFields
 from shared.runtime.kafka.documents import read_beat, read_document
 from tests.contracts.published import CONTRACTS, example_files, read, schema, schema_accepts
+from tests.contracts.schema_audit import audit_schema
 from tests.shared.routing.builders import spelt
-from tests.support.schema_audit import audit_schema
 
 ACCEPTED, REFUSED = example_files("accepted"), example_files("refused")
 MODELS = models()

@@ -20,12 +20,12 @@ from shared.guard.charge import BIT
 from shared.guard.leaves import leaves, plan, pointer
 from shared.kernel.errors import Refused
 from shared.vocabulary import answers, judgement, referral
+from tests.contracts.schema_audit import audit_schema
 from tests.guard_report.attempts import as_bytes, refusal
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.payloads import payloads
 from tests.guard_report.positions import BASE, POSITIONS, ROOMY
 from tests.shared.guard.records import record
-from tests.support.schema_audit import audit_schema
 
 MODELS = {m.__name__: m for message in registry.ALL for m in (message.clear, message.sealed) if m is not None}
 
