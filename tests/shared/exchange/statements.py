@@ -125,9 +125,7 @@ class Told:
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
         return {}
 
-    async def answer_edges(
-        self, answered: Mapping[UUID, object], judged: Mapping[AnswerAct, str | None], at: object
-    ) -> None:
+    async def answer_edges(self, answered: Mapping[UUID, object], *_: object, steps: object) -> None:
         self.effects += answered
 
     def add(self, messages: Sequence[Received]) -> None:
@@ -155,9 +153,6 @@ class Told:
     async def resume(self, items: Sequence[Item]) -> None:
         self.effects += items
 
-    async def clock_edges(self, steps: Sequence[Happened]) -> None:
-        pass
-
     async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
         pass
 
@@ -172,7 +167,6 @@ class Edges:
         self.answerable = told.answerable
         self.judged = told.judged
         self.answer = told.answer_edges
-        self.clock = told.clock_edges
 
     async def exist(self, edge_ids: object) -> frozenset[UUID]:
         return frozenset()
