@@ -23,7 +23,6 @@ from shared.envelope.spelling import (
     EXTENSIONS_MAX,
     SPELLINGS,
     TEXT,
-    TEXT_CHARACTERS_MAX,
 )
 from shared.kernel.errors import Refused
 from shared.kernel.ids import is_uuid7
@@ -96,7 +95,12 @@ class Attributes:
     head: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._check()
+        if not is_uuid7(self.id):
+            raise malformed("ce_id")
+        if self.time.tzinfo is None or self.time.second % TIME_STEP_S or self.time.microsecond:
+            raise malformed("ce_time")
+        if self.extensions:
+            _check_extensions(self.extensions)
         # Written once here: the header encoding, the signed bytes and the decoder's check all use it.
         texts = (
             self.dataschema,
@@ -109,7 +113,8 @@ class Attributes:
             SPEC_VERSION,
             self.subject,
             self.tier.value,
-            _time_text(self.time),
+            # RFC 3339 in UTC: the offset is always `+00:00` here, and the time is cut to whole seconds.
+            self.time.astimezone(UTC).isoformat()[:-6] + "Z",
             self.type,
             CONTENT_TYPE,
         )
@@ -120,14 +125,6 @@ class Attributes:
         object.__setattr__(self, "further", further)
         head = covered_head((*zip(COVERED, texts, strict=True), *further)) if further else head_of(texts)
         object.__setattr__(self, "head", head)
-
-    def _check(self) -> None:
-        if not is_uuid7(self.id):
-            raise malformed("ce_id")
-        if self.time.tzinfo is None or self.time.second % TIME_STEP_S or self.time.microsecond:
-            raise malformed("ce_time")
-        if self.extensions:
-            _check_extensions(self.extensions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +165,9 @@ def _check_extensions(extensions: tuple[tuple[str, str], ...]) -> None:
         raise Refused("header_malformed", f"at most {most}")
 
 
-def _time_text(instant: datetime) -> str:
-    """RFC 3339 in UTC with `Z`, without a fraction. Loses nothing of a time that is cut to whole seconds."""
-    return instant.astimezone(UTC).isoformat()[:-6] + "Z"  # the offset is always `+00:00` here
-
-
 def _unwritable(texts: tuple[str, ...]) -> Refused:
     for name, text in zip(COVERED, texts, strict=True):
-        if name == "ce_guard":
-            continue
-        if not 0 < len(text) <= TEXT_CHARACTERS_MAX or not _is_visible_ascii(text):
+        if name != "ce_guard" and not re.fullmatch(TEXT, text):
             return Refused("header_malformed", "1 to 256 visible ASCII characters", field=name)
     guard = texts[COVERED.index("ce_guard")]
     return malformed("ce_source" if re.fullmatch(SPELLINGS["ce_guard"], guard) else "ce_guard")
-
-
-def _is_visible_ascii(text: str) -> bool:
-    """Whether every character is %x21-7E (RFC 5234 VCHAR)."""
-    return text.isascii() and text.isprintable() and " " not in text

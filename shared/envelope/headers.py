@@ -15,37 +15,11 @@ from operator import itemgetter
 from typing import Final, TypeVar
 from uuid import UUID
 
-from shared.envelope.attributes import (
-    CONTENT_TYPE,
-    COVERED,
-    SPEC_VERSION,
-    Attributes,
-    Envelope,
-    Tier,
-    head_of,
-    malformed,
-)
+from shared.envelope.attributes import COVERED, Attributes, Envelope, Tier, head_of, malformed
 from shared.envelope.spelling import EXTENSION, SPELLINGS, TEXT
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import spelt_uuid
-
-__all__ = [
-    "CONTENT_TYPE",
-    "COVERED",
-    "PLACE",
-    "SALT",
-    "SPEC_VERSION",
-    "TRACEPARENT",
-    "Attributes",
-    "Envelope",
-    "Tier",
-    "covered_headers",
-    "decode_headers",
-    "encode_headers",
-    "is_signed",
-    "list_kept",
-]
 
 TRACEPARENT: Final = "traceparent"
 #: The random bytes that a message's leaf begins with, and its place in its stream: of one copy, and not covered.
@@ -120,13 +94,9 @@ def _attributes_spelt(texts: tuple[str, ...]) -> Attributes | None:
     except ValueError:
         return None
     named = (spelt_uuid(id_), type_, source, instant, subject, schema, sender, recipient, _TIERS[tier])
-    return _made((*named, exercise == "true", guard, (), texts, (), head_of(texts)))
-
-
-def _made(values: tuple[object, ...]) -> Attributes:
-    """Attributes whose checks are known to hold: without the constructor, which would make all of them again."""
+    # Their checks are known to hold: the constructor would make all of them again.
     made = object.__new__(Attributes)
-    for put, value in zip(_SETTERS, values, strict=True):
+    for put, value in zip(_SETTERS, (*named, exercise == "true", guard, (), texts, (), head_of(texts)), strict=True):
         put(made, value)
     return made
 
@@ -186,7 +156,10 @@ def _text(name: str, value: bytes | None) -> str:
 
 
 def _attributes(texts: dict[str, str]) -> Attributes:
-    received = _present(texts, COVERED)
+    for name in COVERED:
+        if name not in texts:
+            raise Refused("header_missing", field=name)
+    received = _IN_ORDER(texts)
     attributes = Attributes(
         id=_read("ce_id", texts["ce_id"], UUID),
         type=texts["ce_type"],
@@ -201,21 +174,14 @@ def _attributes(texts: dict[str, str]) -> Attributes:
         guard=texts["ce_guard"],
         extensions=tuple(sorted((name, text) for name, text in texts.items() if name not in _KNOWN)),
     )
-    _check_spelling(COVERED, received, attributes.texts)
+    _check_spelling(received, attributes.texts)
     return attributes
 
 
-def _present(texts: dict[str, str], names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if name not in texts:
-            raise Refused("header_missing", field=name)
-    return tuple(texts[name] for name in names)
-
-
-def _check_spelling(names: tuple[str, ...], received: tuple[str, ...], canonical: tuple[str, ...]) -> None:
+def _check_spelling(received: tuple[str, ...], canonical: tuple[str, ...]) -> None:
     """Refuse a value that means the right thing but is not spelled in its one way (`+5`, `URN:UUID:…`, `.120Z`)."""
     if received != canonical:
-        differing = zip(names, received, canonical, strict=True)
+        differing = zip(COVERED, received, canonical, strict=True)
         field = next(name for name, text, expected in differing if text != expected)
         raise Refused("header_malformed", "not in its one spelling", field=field)
 

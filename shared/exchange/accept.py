@@ -19,8 +19,9 @@ from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
 from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, name_of, newest
+from shared.envelope.attributes import Attributes, Envelope
 from shared.envelope.content_proof import leaf_digest
-from shared.envelope.headers import Attributes, Envelope, decode_headers
+from shared.envelope.headers import decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import GroupOpener, OpenedPart
 from shared.exchange.bound import check_facts, check_record

@@ -21,8 +21,9 @@ from shared.contracts.items import AnsweredSoFar
 from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import RECORD_REVEALED, STATED_BY_INSTANCES, MessageType
+from shared.envelope.attributes import Attributes, Envelope, Tier
 from shared.envelope.content_proof import MessageProof
-from shared.envelope.headers import Attributes, Envelope, Tier, covered_headers
+from shared.envelope.headers import covered_headers
 from shared.envelope.segment_sealing import OpenedPart, SealContext, check_sealable
 from shared.exchange.topics import AUDIT
 from shared.guard.edition import passed

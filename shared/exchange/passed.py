@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 from shared.contracts.passing import PASSED_ACTS_MAX, Contact, PassedAct, ReferralPassedOnSealed
 from shared.contracts.referral import ReferralOfferedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
-from shared.envelope.headers import Attributes
+from shared.envelope.attributes import Attributes
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.message import Received, Spelt
 from shared.kernel.clock import coarse

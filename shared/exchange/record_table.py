@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from shared.contracts.base import Contract
 from shared.contracts.registry import STATED_BY_INSTANCES, WITHDRAWALS, MessageType, newest
-from shared.envelope.headers import Attributes
+from shared.envelope.attributes import Attributes
 from shared.envelope.record_value import split_value
 from shared.guard import Limits, inspect
 from shared.guard.edition import known, own

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from shared.contracts.registry import BETWEEN_PARTIES, STATED_BY_INSTANCES, WITHDRAWALS, MessageType
-from shared.envelope.headers import Attributes
+from shared.envelope.attributes import Attributes
 from shared.envelope.keys import VerifyKey
 from shared.exchange.authority import STATEMENT_NOT_YOURS, check_may_say
 from shared.exchange.message import Record

@@ -20,6 +20,7 @@ from struct import error as StructError  # noqa: N812 - the library's class has 
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.envelope.attributes import COVERED
 from shared.envelope.content_proof import (
     SALT_BYTES,
     ContentProof,
@@ -30,7 +31,7 @@ from shared.envelope.content_proof import (
     message_proof,
     unpack_proof,
 )
-from shared.envelope.headers import COVERED, PLACE, SALT, is_signed
+from shared.envelope.headers import PLACE, SALT, is_signed
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Refused
 from shared.messaging.segments import RecordBytes, Segment

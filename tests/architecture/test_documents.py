@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.envelope.headers import Tier
+from shared.envelope.attributes import Tier
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.routing import Disposition, PartyKind
 from tests.architecture.source import ROOT

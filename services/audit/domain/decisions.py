@@ -38,7 +38,7 @@ from shared.contracts.registry import (
     MessageType,
     name_of,
 )
-from shared.envelope.headers import Envelope
+from shared.envelope.attributes import Envelope
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state

@@ -20,8 +20,9 @@ from services.audit.domain.entries import (
     StreamEnd,
 )
 from shared.contracts.registry import BY_TYPE, MessageType
+from shared.envelope.attributes import Envelope
 from shared.envelope.content_proof import leaf_digest
-from shared.envelope.headers import Envelope, decode_headers
+from shared.envelope.headers import decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener

@@ -38,6 +38,7 @@ from zlib import error as ZlibError  # noqa: N812 - the library's class has a lo
 
 from pydantic_core import from_json
 
+from shared.envelope.attributes import COVERED
 from shared.envelope.content_proof import SALT_BYTES, MessageProof
 from shared.envelope.datakeys import (
     KEY_BYTES,
@@ -50,7 +51,7 @@ from shared.envelope.datakeys import (
     unwrap,
     wrap,
 )
-from shared.envelope.headers import COVERED, SALT, decode_headers, list_kept
+from shared.envelope.headers import SALT, decode_headers, list_kept
 from shared.envelope.record_value import join_value, split_value
 from shared.envelope.segment_sealing import KEY_BYTES as MESSAGE_KEY_BYTES
 from shared.envelope.segment_sealing import NONCE_BYTES as SEALED_NONCE_BYTES

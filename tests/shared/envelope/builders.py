@@ -11,8 +11,8 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
+from shared.envelope.attributes import COVERED, Attributes, Envelope, Tier
 from shared.envelope.content_proof import MessageProof, leaf_digest, message_proof, prove_content
-from shared.envelope.headers import COVERED, Attributes, Envelope, Tier
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import coarse
 

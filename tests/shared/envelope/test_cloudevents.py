@@ -11,7 +11,8 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.headers import CONTENT_TYPE, Attributes, Envelope, decode_headers, encode_headers
+from shared.envelope.attributes import CONTENT_TYPE, Attributes, Envelope
+from shared.envelope.headers import decode_headers, encode_headers
 from shared.envelope.record_value import join_value
 from shared.kernel.canonical import canonical_json
 from tests.shared.envelope.builders import any_attributes

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.headers import COVERED
+from shared.envelope.attributes import COVERED
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
 from shared.messaging.segments import (
