@@ -49,9 +49,9 @@ class Calendars:
         A day at whose end the clock stands still is not counted. None where the calendars end before.
         """
         stood = tuple(stands)
-        day = next(
-            (day for span, day in self._days_of(jurisdiction, started_at) if span.first <= day < span.after), None
-        )
+        spans, at = self._spans.get(jurisdiction, ()), started_at.astimezone(UTC)
+        begun = ((span, (at + span.offset).date()) for span in spans)
+        day = next((day for span, day in begun if span.first <= day < span.after), None)
         while day is not None and days:
             day += _DAY
             span = self._on(jurisdiction, day)
@@ -64,9 +64,6 @@ class Calendars:
                 if not days:
                     return end
         return None
-
-    def _days_of(self, jurisdiction: str, at: datetime) -> Iterable[tuple[_Span, date]]:
-        return ((span, (at.astimezone(UTC) + span.offset).date()) for span in self._spans.get(jurisdiction, ()))
 
     def _on(self, jurisdiction: str, day: date) -> _Span | None:
         return next((span for span in self._spans.get(jurisdiction, ()) if span.first <= day < span.after), None)

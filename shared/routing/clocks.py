@@ -178,7 +178,7 @@ def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, 
             found.append(run)
             if clock.preserves:
                 kept_until = max(kept_until, _due_at(clock, begins, (), law=law) or begins)
-    return tuple(_ranked(sorted(found, key=_order)))
+    return tuple(_ranked(found))
 
 
 def counted(steps: Iterable[Step], begun_at: datetime) -> list[Step]:
@@ -336,19 +336,15 @@ def _ran(started_at: datetime, term: timedelta, stands: Iterable[Stand]) -> date
 
 
 def _ranked(found: Iterable[Run]) -> Iterator[Run]:
-    """Runs, those that escalate each with its rung: the first of its ladder to fall due is the first."""
+    """Yield runs as they fall due, those that escalate each with its rung on its ladder."""
     rungs: dict[tuple[str, datetime], int] = {}
-    for run in found:
+    for run in sorted(found, key=lambda run: (run.due_at is None, run.due_at or run.started_at, run.clock, run.number)):
         if run.then != ClockConsequence.ESCALATE:
             yield run
             continue
         ladder = run.instrument, run.started_at
         rungs[ladder] = rungs.get(ladder, 0) + 1
         yield replace(run, rung=rungs[ladder])
-
-
-def _order(run: Run) -> tuple[bool, datetime, str, int]:
-    return run.due_at is None, run.due_at or run.started_at, run.clock, run.number
 
 
 @lru_cache(64)
@@ -372,7 +368,8 @@ def _clock(entry: Mapping[str, Any]) -> _Clock:
         starts=entry["starts"],
         hours=entry.get("duration_h"),
         days=entry.get("working_days"),
-        stopped_by=_causes(entry),
+        # What the law lets stop a clock: nothing but what it lists.
+        stopped_by=frozenset(map(str, map(StopCause, entry.get("stopped_by") or ()))),
         due=entry["due"],
         then=entry["then"],
         repeats=entry.get("repeats") or False,
@@ -380,8 +377,3 @@ def _clock(entry: Mapping[str, Any]) -> _Clock:
         valid_to=date.fromisoformat(valid_to) if valid_to else date.max,
         known_from=date.fromisoformat(entry["known_from"]),
     )
-
-
-def _causes(entry: Mapping[str, Any]) -> frozenset[str]:
-    """What the law lets stop a clock: nothing but what it lists."""
-    return frozenset(map(str, map(StopCause, entry.get("stopped_by") or ())))

@@ -63,16 +63,12 @@ def _rule(rule: CompiledRule, view: FactView, outcome: Judged, *, policy: Policy
         "outcome": _said(rule, view, outcome),
         "judged_on": judged_on.isoformat(),
         "valid_from": rule.document["valid_from"],
-        "last_day": _last_day(rule),
+        "last_day": (rule.valid_to - timedelta(days=1)).isoformat() if rule.document.get("valid_to") else None,
         "end_note": policy.end_note(rule),
         "known_from": rule.document["known_from"],
         "conditions": conditions,
         "selects": [{"recipient": party_id, "dropped": selected[party_id]} for party_id in sorted(selected)],
     }
-
-
-def _last_day(rule: CompiledRule) -> str | None:
-    return (rule.valid_to - timedelta(days=1)).isoformat() if rule.document.get("valid_to") else None
 
 
 def _said(rule: CompiledRule, view: FactView, outcome: Judged) -> str:
