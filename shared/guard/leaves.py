@@ -130,17 +130,10 @@ def _members(model: type) -> Iterator[tuple[str, object, tuple[object, ...]]]:
             yield name, annotation, ()
 
 
-def _flat(metadata: tuple[object, ...]) -> Iterator[object]:
-    """Marks of a type, those that pydantic's `Field` gathers one by one."""
-    for mark in metadata:
-        if isinstance(mark, FieldInfo):
-            yield from mark.metadata
-        else:
-            yield mark
-
-
 def _bound(metadata: tuple[object, ...], name: str) -> int | None:
-    return next((getattr(mark, name) for mark in _flat(metadata) if getattr(mark, name, None) is not None), None)
+    """A bound among the marks of a type, of which pydantic's `Field` gathers several."""
+    marks = [each for mark in metadata for each in (mark.metadata if isinstance(mark, FieldInfo) else (mark,))]
+    return next((getattr(mark, name) for mark in marks if getattr(mark, name, None) is not None), None)
 
 
 def _longest(annotation: object, metadata: tuple[object, ...]) -> int | None:

@@ -75,13 +75,9 @@ def _names(names: list[str]) -> Names:
     return Names(whole, tuple(name.removesuffix("*") for name in names if name not in whole))
 
 
+@functools.cache
 def templates(number: int = NUMBER) -> Templates:
     """The rows of one number. Raises `ValueError` where its file was altered."""
-    return _templates(number)
-
-
-@functools.cache
-def _templates(number: int) -> Templates:
     told = json.loads(verified(f"templates-{number}.json", TEMPLATES_SHA256[number]))
     rows = tuple(
         Row(
