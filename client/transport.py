@@ -24,9 +24,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 
 _BASE = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
-_PORT_MAX = 65_535
 _LOOPBACK = IPv4Network("127.0.0.0/8")
-_LOOPBACK_6 = IPv6Address("::1")
 
 
 def service_address(text: str) -> httpx.URL:
@@ -37,7 +35,7 @@ def service_address(text: str) -> httpx.URL:
         named = url is not None and bool(url.host)
     except (httpx.InvalidURL, ValueError):
         url, named = None, False
-    if url is None or not named or (url.port or 0) > _PORT_MAX:
+    if url is None or not named or (url.port or 0) > 65_535:
         raise Refused("url_malformed", "a base address is https://host[:port]", field="/url", status=400)
     if url.scheme != "https" and not is_this_machine(url.host):
         raise Refused(
@@ -59,7 +57,7 @@ def is_this_machine(host: str) -> bool:
     except ValueError:
         return False
     # Compared one by one: `is_loopback` takes in more, and not the same on every Python.
-    return address == _LOOPBACK_6 if isinstance(address, IPv6Address) else address in _LOOPBACK
+    return address == IPv6Address("::1") if isinstance(address, IPv6Address) else address in _LOOPBACK
 
 
 def trust_in(ca_file: Path) -> ssl.SSLContext:

@@ -20,7 +20,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client.api import CausewayClient, in_batches
-from client.cli.settings import keep_private
+from client.cli.settings import decode_line, keep_private
 from client.problem import ApiProblem
 from client.views import BatchResult
 from shared.exchange.act import Subject
@@ -101,12 +101,9 @@ def column_at(subject: Subject, act: str, pointer: str | None) -> str | None:
     parts = [part for part in (pointer or "").split("/") if part]
     if known.listed is not None and parts[:1] == [known.listed]:
         parts = parts[2:]
-    fields = {field: column for column, field in known.cells.items()} | _words_of(known)
+    words = ("action", "rejection", "assessment") if known.words else ()
+    fields = {field: column for column, field in known.cells.items()} | dict.fromkeys(words, ANSWER)
     return next((fields[part] for part in parts if part in fields), ANSWER if known.words else None)
-
-
-def _words_of(known: ActColumns) -> dict[str, str]:
-    return dict.fromkeys(("action", "rejection", "assessment"), ANSWER) if known.words else {}
 
 
 def _word(subject: Subject, word: str) -> dict[str, JsonValue]:
@@ -198,10 +195,10 @@ class AnswerFile:
         self.subject = subject
         data = path.read_bytes()
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._lines = data.removeprefix(_BOM).split(b"\n")
+        self._lines = [line.removesuffix(b"\r") for line in data.removeprefix(_BOM).split(b"\n")]
         if not self._lines[0].strip():
             raise Refused("file_empty", "a file with answers in it: is it the right one?", status=400)
-        self._table = Table.from_first_line(_text(self._lines[0]), columns(subject), page="docs/bulk.md")
+        self._table = Table.from_first_line(decode_line(self._lines[0]), columns(subject), page="docs/bulk.md")
 
     @property
     def lines(self) -> int:
@@ -233,7 +230,7 @@ class AnswerFile:
     def keep_refused(self, refused: frozenset[int]) -> Path | None:
         """Write the lines that were refused, as they stand, under the first line; None, and no file, without any."""
         lines = [self._lines[0], *(self._lines[number - 1] for number in sorted(refused))]
-        data = b"".join(line.removesuffix(b"\r") + b"\n" for line in lines)
+        data = b"".join(line + b"\n" for line in lines)
         return keep_private(self.path.with_name(f"{self.path.name}.refused.csv"), data if refused else None)
 
     def keep_errors(self, errors: Sequence[LineError]) -> Path | None:
@@ -244,12 +241,12 @@ class AnswerFile:
         return keep_private(path, text.getvalue().encode() if errors else None)
 
     def _answer(self, line: bytes) -> Answer:
-        return answer(self.subject, self._table.cells(_text(line)))
+        return answer(self.subject, self._table.cells(decode_line(line)))
 
     def _named(self, line: bytes) -> set[UUID]:
         """The subject that a line which cannot be read is about, if that much can."""
         try:
-            return {UUID(self._table.cells(_text(line)).get(SUBJECTS[self.subject][0], ""))}
+            return {UUID(self._table.cells(decode_line(line)).get(SUBJECTS[self.subject][0], ""))}
         except (Refused, ValueError):
             return set()
 
@@ -308,10 +305,3 @@ def _error(line: int, column: str | None, code: str, *, rule: str | None = None)
 
 def _key(file_sha256: str, body: dict[str, JsonValue]) -> str:
     return "line-" + hashlib.sha256(canonical_json({"file": file_sha256, "answer": body})).hexdigest()[:48]
-
-
-def _text(line: bytes) -> str:
-    try:
-        return line.removesuffix(b"\r").decode()
-    except UnicodeDecodeError:
-        raise Refused("not_utf8", "save the file as UTF-8") from None

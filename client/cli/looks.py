@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 _OPTIONS = Options()
 
 
-_COLUMNS = ("when", "what", "state", "by", "said")
-
-
 async def timeline(subject: UUID, /, *, options: Options = _OPTIONS) -> int:
     """List each act on it in the order in which you learned of it: when (UTC), what, by whom, and the codes it said.
 
@@ -43,13 +40,11 @@ async def timeline(subject: UUID, /, *, options: Options = _OPTIONS) -> int:
         if options.json:
             output.document([each.model_dump(mode="json", exclude_none=True) for each in found])
         else:
-            output.table(
-                _COLUMNS,
-                [
-                    (f"{each.at:%Y-%m-%d %H:%M:%S}", each.type, each.state or "", each.by or "", _codes(each.said))
-                    for each in found
-                ],
-            )
+            rows = [
+                (f"{each.at:%Y-%m-%d %H:%M:%S}", each.type, each.state or "", each.by or "", _codes(each.said))
+                for each in found
+            ]
+            output.table(("when", "what", "state", "by", "said"), rows)
         return output.DONE
 
 

@@ -79,10 +79,8 @@ async def submit(
             output.document(accepted.model_dump(mode="json"))
         else:
             output.line(f"accepted {accepted.referral_id}: {_state(accepted.state, accepted.work_reason)}")
-            columns = ("recipient", "purpose", "reason", "rules")
-            output.table(
-                columns, [(to.recipient, to.purpose, to.reason, " ".join(to.rules)) for to in accepted.recipients]
-            )
+            rows = [(to.recipient, to.purpose, to.reason, " ".join(to.rules)) for to in accepted.recipients]
+            output.table(("recipient", "purpose", "reason", "rules"), rows)
             if accepted.acceptance is not None:
                 output.line(f"signed acceptance: {kept.path}")
         return output.DONE

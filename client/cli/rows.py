@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client import views
+from client.cli.settings import decode_line
 from shared.formats.referral_table import Table, submission
 from shared.guard import parse_body
 from shared.kernel.codes import RULES, find_remedy
@@ -99,7 +100,9 @@ class RowFile:
         if not self._data.strip():
             raise Refused("file_empty", "a file with a referral in it: is it the right one?", status=400)
         self.sha256 = hashlib.sha256(self._data).hexdigest()
-        self._table = Table.from_first_line(self._first_line()) if self.format is RowFormat.CSV else None
+        first = self._data.partition(b"\n")[0].removesuffix(b"\r")
+        is_table = self.format is RowFormat.CSV
+        self._table = Table.from_first_line(decode_line(first, "/columns")) if is_table else None
         #: How many rows of other parties the last reading of `rows` has left out so far.
         self.left_out = 0
 
@@ -147,12 +150,6 @@ class RowFile:
                 continue
             yield _read(number, line, _from_json if table is None else lambda text: _from_csv(table, text))
 
-    def _first_line(self) -> str:
-        try:
-            return self._data.partition(b"\n")[0].removesuffix(b"\r").decode()
-        except UnicodeDecodeError:
-            raise Refused("not_utf8", "save the file as UTF-8", field="/columns") from None
-
 
 def _read(number: int, line: bytes, read: Callable[[bytes], tuple[str | None, dict[str, JsonValue]]]) -> Row:
     try:
@@ -174,9 +171,5 @@ def _from_json(line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
 
 
 def _from_csv(table: Table, line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        raise Refused("not_utf8", "save the file as UTF-8") from None
-    cells = table.cells(text)
+    cells = table.cells(decode_line(line))
     return cells.get("origin"), submission(cells)

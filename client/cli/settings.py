@@ -53,6 +53,14 @@ def read_whole_lines(path: Path) -> list[bytes]:
     return whole.splitlines()
 
 
+def decode_line(line: bytes, field: str | None = None) -> str:
+    """Return the text of one line of a file. Raises `Refused("not_utf8")`, with `field`."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise Refused("not_utf8", "save the file as UTF-8", field=field) from None
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 

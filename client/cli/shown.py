@@ -87,9 +87,8 @@ def filled(template: str, item: Item) -> str:
 
 def items(answer: Item, name: str) -> list[dict[str, JsonValue]]:
     """A list of objects in an answer. Raises `ApiProblem("unexpected_answer")` where it is something else."""
-    listed = answer.get(name)
-    found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else None
-    if found is None or not isinstance(listed, list) or len(found) < len(listed):
+    listed, found = answer.get(name), _objects(answer.get(name))
+    if not isinstance(listed, list) or len(found) < len(listed):
         raise ApiProblem("unexpected_answer", status=200)
     return found
 
