@@ -15,13 +15,12 @@ from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
-from shared.party.attention import Source, overdue
+from shared.party.attention import Look, Source, overdue
 from shared.party.by_rule import own_questions, with_rules
 from shared.party.console.door import around, entry, party_door
 from shared.party.console.preservations import PLACE
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words, refused_waits
-from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.store.arriving import ERASED_RECEIVED, HeldPlaces
 from shared.party.recipient.store.listing import cases_waiting, contacts_waiting
 from shared.party.recipient.store.passing import cases_back, ended_holds
@@ -45,9 +44,10 @@ async def build(instance: str, **given: object) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    door, items = _door(machinery), serving(machinery, AUTHORITY)
+    documents, items = partial(_documents, machinery), serving(machinery, AUTHORITY)
+    door = AgencyDoor(kek=machinery.keys.kek, documents=documents, now=machinery.clock.now)
     at_risk = partial(cases_waiting, now=machinery.clock.now)
-    waiting = Source("case", CaseState.OFFERED, at_risk)
+    looks: list[Look] = [at_risk, ended_holds, contacts_waiting, cases_back]
     asks = PreservationRoutes(
         serving=items,
         track=Track.OFFER,
@@ -55,13 +55,10 @@ def assemble(machinery: Machinery) -> App:
         preservations=PostgresPreservations,
         holds=HeldPlaces,
     )
-    ended = Source("case", CaseState.OFFERED, ended_holds)
-    met = Source("case", CaseState.OFFERED, contacts_waiting)
-    back = Source("case", CaseState.OFFERED, cases_back)
-    not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
-    raised = own_questions(AGENCY)
-    sources = [waiting, ended, met, back, not_taken, raised, overdue(machinery.clock, Subject.CASE)]
-    acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), preservations_router(asks)]
+    sources = [Source("case", CaseState.OFFERED, look) for look in looks]
+    sources.append(Source("preservation", PreservationState.REQUESTED, refused_waits))
+    sources += [own_questions(AGENCY), overdue(machinery.clock, Subject.CASE)]
+    acting = [cases_router(items, documents), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
     routers = [*acting, *party_routers(items, sources, words), _console(machinery, items, sources, asks=asks)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
@@ -80,14 +77,6 @@ def assemble(machinery: Machinery) -> App:
         door,
     )
     return with_rules(app, AGENCY, PostgresCases)
-
-
-def _door(machinery: Machinery) -> RecipientDoor:
-    return AgencyDoor(
-        kek=machinery.keys.kek,
-        documents=partial(_documents, machinery),
-        now=machinery.clock.now,
-    )
 
 
 def _documents(machinery: Machinery) -> Documents:
