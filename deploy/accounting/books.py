@@ -71,7 +71,7 @@ class Books:
                 young=id_at(self.over),
             )
             account.checks.append(check)
-            self.differences += check.begin()
+            self.differences += check.compare_ends()
             if stream in audited:
                 async for row in audited[stream].rows(views.AUDITED, *stream, check.seal.number):
                     self.differences += check.add(AuditEntry._make(row))

@@ -149,10 +149,6 @@ class StreamCheck:
         """How many numbers the recipient has not taken."""
         return max(0, self._sides.last(self.stream) - self._through)
 
-    def begin(self) -> Iterator[Difference]:
-        """Compare the ends at the sealed number."""
-        yield from self._compare_ends()
-
     def add(self, entry: AuditEntry) -> Iterator[Difference]:
         """Take the next entry."""
         where = f"{entry.place} {entry.message_id} {self.stream} #{entry.number}"
@@ -169,7 +165,7 @@ class StreamCheck:
         if self._is_invented(entry.number):
             yield Difference("II", "audit has a number that its writer never gave", where, parties)
         yield from self._settle(entry, where)
-        yield from self._compare_ends()
+        yield from self.compare_ends()
 
     def end(self) -> Iterator[Difference]:
         """Name the numbers at the end that were taken and that audit's log does not have."""
@@ -220,7 +216,7 @@ class StreamCheck:
             return held.outcome
         return entry.outcome if entry.outcome in _REPORTED else _APPLIED
 
-    def _compare_ends(self) -> Iterator[Difference]:
+    def compare_ends(self) -> Iterator[Difference]:
         """Compare the chain here with each side whose last number this is."""
         where = f"{self.stream} #{self._number}"
         for side, what in ((self._sent, "the writer sent"), (self._taken, "the recipient took")):

@@ -73,7 +73,7 @@ class Exchange:
         for stream in account.every([self.stream]):
             check = StreamCheck(stream, self.sides, sealed=sealed, before=before, young=young)
             account.checks.append(check)
-            found += check.begin()
+            found += check.compare_ends()
             for entry in self.entries if stream == self.stream else ():
                 if entry.number > (sealed.number if sealed else 0):
                     found += check.add(entry)
