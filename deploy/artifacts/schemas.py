@@ -93,10 +93,8 @@ def schemas_of_messages() -> dict[str, Any]:
 
 def _described(name: str) -> dict[str, str]:
     """The schema of a message is that of its clear part, whose docstring says what the message means."""
-    for message in ALL:
-        if message_name(message) == name:
-            return {"title": name, "description": meaning(message)}
-    return {"title": name}
+    said = next((meaning(message) for message in ALL if message_name(message) == name), None)
+    return {"title": name} | ({} if said is None else {"description": said})
 
 
 def meaning(message: MessageType) -> str:

@@ -78,7 +78,9 @@ def _fork_jobs(control: socket.socket) -> Job | None:
         if not message:
             return None
         job = Job(*json.loads(message))
-        _refuse_threads()
+        if len(list(Path("/proc/self/task").iterdir())) > 1:
+            # An imported module has started a thread: a forked process would lack it, but not its locks.
+            raise Defect("fork_server_has_threads")
         pid = os.fork()
         if pid == 0:
             control.close()
@@ -90,12 +92,6 @@ def _fork_jobs(control: socket.socket) -> Job | None:
         pidfd = os.pidfd_open(pid)
         running[pidfd] = pid
         socket.send_fds(control, [str(pid).encode()], [pidfd])
-
-
-def _refuse_threads() -> None:
-    """Raises `Defect` if an imported module has started a thread: a forked process would lack it, but not its locks."""
-    if len(list(Path("/proc/self/task").iterdir())) > 1:
-        raise Defect("fork_server_has_threads")
 
 
 def _become(job: Job, server: int) -> None:

@@ -40,7 +40,6 @@ from shared.kernel.errors import Unavailable
 
 _BROKER = "broker"
 _READY_S_MAX = 180.0
-_SETTLED_S_MAX = 180.0
 # The cluster keeps its id when its data is deleted: a lost disk does not make it another cluster.
 _CLUSTER_ID = "Y2F1c2V3YXktZGV2c3RhYw"
 MAJOR_MIN = 17
@@ -156,7 +155,7 @@ def provision(endpoint: KafkaEndpoint, manifest: Manifest) -> None:
     apply(admin, manifest, endpoint.passwords)
     if secured:
         in_own_thread(apply_quotas(access_to(endpoint), manifest))
-    deadline = time.monotonic() + _SETTLED_S_MAX
+    deadline = time.monotonic() + _READY_S_MAX
     while difference(admin, manifest, secured=secured) or not answers_metadata(endpoint, anyone):
         if time.monotonic() > deadline:
             raise Unavailable("kafka_not_provisioned", "the cluster does not act by the manifest that was applied")

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import requires
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -27,7 +27,8 @@ _OLDEST: Final = {"python_version": "3.11", "python_full_version": "3.11.0"}
 def derive_lock(name: str) -> str:
     """Return the text of a derived lock file: the entries of `dev.lock` that its requirements lead to."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = _reach(_requirements(project, name))
+    groups = project["optional-dependencies"]
+    wanted = _reach([*project["dependencies"], *(text for group in DERIVED[name] for text in groups[group])])
     return "".join(entry for package, entry in lock_entries(DEV).items() if package in wanted)
 
 
@@ -35,11 +36,6 @@ def lock_entries(file: Path) -> dict[str, str]:
     """Return the entries of a lock file by the package's canonical name."""
     entries = re.split(r"^(?=[A-Za-z0-9])", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {canonicalize_name(entry.partition("==")[0]): entry for entry in entries if "==" in entry}
-
-
-def _requirements(project: Mapping[str, Any], name: str) -> list[str]:
-    groups = project["optional-dependencies"]
-    return [*project["dependencies"], *(text for group in DERIVED[name] for text in groups[group])]
 
 
 def _reach(texts: Iterable[str]) -> set[str]:

@@ -368,7 +368,8 @@ def manifest_of(instances: Mapping[str, str]) -> Manifest:
 
     Raises `Refused("topic_names_collide")` where Kafka takes two names for one: it tells no dot from an underscore.
     """
-    inbox, directory = _layouts()
+    layouts = json.loads(LAYOUTS.read_bytes())
+    inbox, directory = (TopicRule.model_validate(layouts[name]) for name in ("inbox", "directory"))
     pairs = pairs_of(instances)
     topics = {pair.topic: inbox for pair in pairs}
     if len({name.replace(".", "_") for name in topics}) != len(topics):
@@ -391,8 +392,3 @@ def _quota(name: str, pairs: tuple[Pair, ...]) -> Quota:
     """What an instance may write, and twice what all that tell it something may write, to be read: it may be behind."""
     told_by = {pair.sender for pair in pairs if name in (pair.to, AUDIT)}
     return Quota(WRITE_BYTES_PER_S, 2 * WRITE_BYTES_PER_S * max(1, len(told_by)), REQUEST_PERCENT)
-
-
-def _layouts() -> tuple[TopicRule, TopicRule]:
-    read = json.loads(LAYOUTS.read_bytes())
-    return TopicRule.model_validate(read["inbox"]), TopicRule.model_validate(read["directory"])

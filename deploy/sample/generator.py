@@ -152,7 +152,7 @@ def _host_country(draw: Draw) -> str:
 
 
 def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, Any]]:
-    provider = _filing_provider(draw)
+    provider = published.providers()[int(draw.weighted(_provider_shares()))]
     referral = _what(draw, observed_at, viewed_by=draw.weighted(assumed("industry_viewed_by")))
     kind = draw.weighted(assumed("industry_locator"))
     if kind == "account":
@@ -177,11 +177,6 @@ def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, 
     ]
     referral["subject_accounts"] = [{"service": provider.party, "account": _account(draw, provider), "events": events}]
     return provider.party, referral
-
-
-def _filing_provider(draw: Draw) -> ProviderRow:
-    rows = published.providers()
-    return rows[int(draw.weighted(_provider_shares()))]
 
 
 @cache
