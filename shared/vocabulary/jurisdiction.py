@@ -13,7 +13,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-_DATA = Path(__file__).with_name("data") / "jurisdictions.json"
 _REMEMBERED_MAX = 16_384
 
 
@@ -86,4 +85,4 @@ def _span(entry: Mapping[str, Any]) -> _Span:
 
 
 #: The tree that every party of one version of the software shares.
-TREE = JurisdictionTree(json.loads(_DATA.read_text(encoding="utf-8")))
+TREE = JurisdictionTree(json.loads((Path(__file__).with_name("data") / "jurisdictions.json").read_bytes()))

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-_FOLDER: Final = Path(__file__).parent
-
 
 class ErrorEntry(NamedTuple):
     """One code: what happened and why, and what the reader does next."""
@@ -22,7 +20,7 @@ class ErrorEntry(NamedTuple):
 
 
 def _read(name: str) -> Iterator[list[str]]:
-    with (_FOLDER / name).open(encoding="utf-8", newline="") as file:
+    with Path(__file__).with_name(name).open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         next(rows)
         yield from rows
