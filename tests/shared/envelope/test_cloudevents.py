@@ -11,8 +11,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope.attributes import CONTENT_TYPE, Attributes, Envelope
-from shared.envelope.headers import decode_headers, encode_headers
+from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.record_value import join_value
 from shared.kernel.canonical import canonical_json
 from tests.shared.envelope.builders import any_attributes
@@ -35,7 +34,7 @@ def as_cloudevent(envelope: Envelope) -> CloudEvent:
             "time": ours.time.astimezone(UTC),
             "subject": ours.subject,
             "dataschema": ours.dataschema,
-            "datacontenttype": CONTENT_TYPE,
+            "datacontenttype": "application/vnd.causeway.message",
             "sender": ours.sender,
             "recipient": ours.recipient,
             "tier": ours.tier.value,
