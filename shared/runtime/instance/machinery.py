@@ -44,7 +44,7 @@ from shared.runtime.instance.keys import InstanceKeys, load_keys, measure_key_op
 from shared.runtime.instance.parts import Part, first_of, hold, keep_journalling, until
 from shared.runtime.instance.readiness import AtWork, LawWatch, PeerWatch, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.instance.streams import InstanceStreams, NoTracks
+from shared.runtime.instance.streams import InstanceStreams
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 from shared.runtime.timers.timers import Timers
 from shared.runtime.watch.aside import SetAside
@@ -66,7 +66,7 @@ class Machinery:
     api_keys: ApiKeys
     budgets: Budgets
     #: The tracks of the service's features, in a transaction.
-    tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks
+    tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks
     streams: InstanceStreams = field(init=False)
     _at_work: AtWork = field(default_factory=AtWork)
     aside: SetAside = field(default_factory=SetAside)
@@ -307,7 +307,7 @@ async def build_machinery(
     settings: RuntimeSettings,
     *,
     erases: Mapping[str, str] = MappingProxyType({}),
-    tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks,
+    tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks,
 ) -> Machinery:
     """Wire an instance from its settings. Reads key files and the document table; needs no broker.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from uuid import UUID
 
 import asyncpg
 
@@ -16,7 +15,6 @@ from shared.messaging.composition import SegmentComposer
 from shared.messaging.incarnations import Head
 from shared.messaging.kafka.log import KafkaLog, read_own_heads
 from shared.messaging.scope import Inbound
-from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.documents import DocumentShelf
 from shared.runtime.console.people import end_sessions
@@ -31,25 +29,11 @@ from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.delivery.sending import NoInbound, StreamSending, compose_reads, find_sealing_keys, peers_of
 from shared.runtime.delivery.session_check import SessionCheck
-from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects, TrackItem
+from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from shared.runtime.delivery.unit import Handler
 from shared.runtime.delivery.upkeep_loop import UpkeepLoop
 from shared.runtime.instance.keys import InstanceKeys
 from shared.runtime.kafka.access import KafkaAccess
-
-
-class NoTracks:
-    """`FeatureTracks` of a service that owns no subjects."""
-
-    def __init__(self, driver: asyncpg.Connection) -> None: ...
-
-    async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None: ...
-
-    async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None: ...
-
-    async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None: ...
-
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None: ...
 
 
 async def begin_anew(driver: asyncpg.Connection) -> None:
