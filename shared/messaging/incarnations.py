@@ -73,7 +73,9 @@ async def carry_on(scope: Scope, outgoing: Outgoing, *, messages_max: int = CARR
         source = outgoing.sources[0]
         lane = next((each for each in LANES if source.lanes[each].position < source.lanes[each].last), None)
         if lane is None:
-            await _drop_source(scope, outgoing.pair.addressee, source)
+            for each in LANES:
+                last = source.lanes[each].last
+                await scope.tx.drop_segments(outgoing.pair.addressee, source.incarnation, each, through=last)
             outgoing.sources.pop(0)
             continue
         left -= await _carry_lane(scope, outgoing, lane, messages_max=left, places=places)
@@ -99,11 +101,6 @@ async def _carry_lane(
     at.position = segments[-1].last if segments else at.last
     await tx.drop_segments(peer, source.incarnation, lane, through=at.position)
     return sum(len(segment.messages) for segment in segments)
-
-
-async def _drop_source(scope: Scope, peer: str, source: Source) -> None:
-    for lane in LANES:
-        await scope.tx.drop_segments(peer, source.incarnation, lane, through=source.lanes[lane].last)
 
 
 async def handle_ack(scope: Scope, peer: str, outgoing: Outgoing | None, *, reader: Reader, ack: Ack) -> Outgoing:
