@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.messaging.acks import INCARNATION_PAUSE, PROBE_PAUSE_S, Ack, apply_ack, is_over
+from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.resync_steps import draft_request
 from shared.messaging.scope import Scope
 from shared.messaging.segments import place_segment, select_kept
@@ -115,7 +116,7 @@ async def handle_ack(scope: Scope, peer: str, outgoing: Outgoing | None, *, read
         chains[lane] = await find_own_chain(scope, outgoing, lane, number=ack.lanes[lane].through)
     effects = apply_ack(outgoing, ack, reader, known=known, chains=chains, now=scope.now)
     if effects.is_listed:
-        await scope.list_ahead(peer)
+        await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, peer)])
     if effects.opens is not None:
         return await open_incarnation(scope, peer, outgoing, unknown=effects.unknown)
     return outgoing

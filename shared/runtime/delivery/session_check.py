@@ -109,8 +109,9 @@ async def _compare_with(scopes: ScopeFactory, peer: str, shown: Sequence[Head]) 
     async with scopes.open(is_check=True) as scope:
         before = (await scope.tx.load_outgoing([peer], lock=True)).get(peer)
         after = await read_back(scope, peer, before, heads=own) if own else before
-        if after is not before or not await has_taken(scope, peer, taken):
-            await scope.note_restore()
+        is_restored = after is not before or not await has_taken(scope, peer, taken)
+        if is_restored and scope.on_restore is not None:
+            await scope.on_restore()
         if after is None or after is before:
             return
         await scope.save([after])

@@ -26,7 +26,7 @@ from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender
-from shared.runtime.database.catalogue import refuse_strange_database
+from shared.runtime.database.catalogue import read_catalogue, refuse_stranger
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.lease import Lease
@@ -353,7 +353,8 @@ async def _begin(machinery: Machinery, erases: Mapping[str, str]) -> None:
     database, clock = machinery.database, machinery.clock
     await wait_for_database(database)
     try:
-        await refuse_strange_database(database, whose=machinery.instance)
+        async with database.transaction() as session:  # before an instance begins to write there
+            refuse_stranger(await read_catalogue(session.driver), whose=machinery.instance)
         await hold(database, Journal(machinery.settings.erasures_journal()), erases, clock=clock)
     except Refused:
         await database.close()

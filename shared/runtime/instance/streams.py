@@ -9,6 +9,7 @@ from functools import partial
 import asyncpg
 
 from shared.exchange.accept import ReadingInstance
+from shared.exchange.correspondents import pairs_of
 from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
 from shared.messaging.composition import SegmentComposer
@@ -27,7 +28,7 @@ from shared.runtime.delivery.kept_bytes import KeptBytesBound
 from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sending import NoInbound, StreamSending, compose_reads, find_sealing_keys, peers_of
+from shared.runtime.delivery.sending import NoInbound, StreamSending, compose_reads, find_sealing_keys
 from shared.runtime.delivery.session_check import SessionCheck
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from shared.runtime.delivery.unit import Handler
@@ -78,8 +79,8 @@ class InstanceStreams:
         return RowScope(self.directory().reached_at(self.instance), "service", "apply")
 
     def list_peers(self) -> list[str]:
-        """Return the instances that this one writes to."""
-        return peers_of(self.instance, self.directory())
+        """Return the instances that this one writes to, sorted: audit, and itself if its parties correspond."""
+        return sorted({pair.to for pair in pairs_of(self.directory().kinds()) if pair.sender == self.instance})
 
     def composer(self) -> SegmentComposer:
         """Return what seals and proves this instance's messages."""

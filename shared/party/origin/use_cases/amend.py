@@ -180,7 +180,10 @@ async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedRef
     )
     amended = prepare_amended(amending, documents=documents, then=acting.then, at=at)
     acting.owe(len(amended.again.emitted) + len(amended.taken_back))
-    _check_somebody_left(found, amended)
+    # Whoever wants to tell nobody any more withdraws: a slip of the pen must not.
+    again, stay = amended.again, (*amended.unchanged, *amended.replaced, *amended.planned)
+    if found.edges and not (stay or again.emitted or again.waiting or again.planned):
+        raise Refused("nobody_left", "nobody would have it any more: mend what is named, or withdraw it", status=409)
     store = acting.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)
     await _take_back(found, amended.taken_back, acting)
@@ -206,13 +209,6 @@ async def _take_back(found: Amendable, edges: Sequence[Standing], acting: Acting
         at=acting.at,
     )
     await store.take_back(edges, there)
-
-
-def _check_somebody_left(found: Amendable, amended: Amended) -> None:
-    """Whoever wants to tell nobody any more withdraws: a slip of the pen must not."""
-    again, stay = amended.again, (*amended.unchanged, *amended.replaced, *amended.planned)
-    if found.edges and not (stay or again.emitted or again.waiting or again.planned):
-        raise Refused("nobody_left", "nobody would have it any more: mend what is named, or withdraw it", status=409)
 
 
 def _before(content: bytes) -> Revision:

@@ -259,15 +259,13 @@ class Intake:
         for each in outcomes:
             if isinstance(each, Prepared):
                 self._alarms.filed(party, each.spent, each.items)
-                if not _is_sent(each):
-                    self._wait_noted(party, each)
-
-    def _wait_noted(self, party: str, waiting: Prepared) -> None:
-        UNRELEASED.labels(waiting.work_reason).inc()
-        if waiting.work_reason == WorkReason.OVER_DAY:
-            log("child_at_risk_waits")
-            self._alarms.alarm(party, Kind.DAY_FILLED)
-            self._alarms.alarm(party, Kind.URGENT_WAITS)
+                if _is_sent(each):
+                    continue
+                UNRELEASED.labels(each.work_reason).inc()
+                if each.work_reason == WorkReason.OVER_DAY:
+                    log("child_at_risk_waits")
+                    self._alarms.alarm(party, Kind.DAY_FILLED)
+                    self._alarms.alarm(party, Kind.URGENT_WAITS)
 
     def _beyond(self, submission: Submission, prepared: Prepared, documents: Documents, *, at: datetime) -> Outcome:
         """Beyond its party's day: a child at risk cannot wait for the next one, a second person is asked at once."""
