@@ -26,18 +26,11 @@ from shared.messaging.streams import (
     Place,
     Source,
     SourceLane,
-    extend_chain,
 )
 
 Table = dict[Any, Any]
 MESSAGING = (*("outgoing", "known", "segments", "incoming", "exceptions", "open_outcomes"), *("resync", "lines"))
 _MISSING = object()
-
-
-def chain_at(segment: Segment, number: int) -> bytes:
-    """Return the chain after this number, which lies in the segment or just before it."""
-    taken = segment.messages[: number - segment.first + 1]
-    return extend_chain(segment.chain_before, (message.digest for message in taken))
 
 
 class MemoryDatabase:
@@ -151,7 +144,7 @@ class MemoryTx:
     async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, *, number: int) -> bytes | None:
         for each in self.tables["segments"].get((peer, incarnation, lane), ()):
             if each.first - 1 <= number <= each.last:
-                return chain_at(each, number)
+                return each.chain_at(number)
         return None
 
     async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
