@@ -44,7 +44,10 @@ def check_record(edge: Edge, record: ReferralRecord | NoticeRecord, kind: str, *
     """
     stated = edge.facts
     if isinstance(record, ReferralRecord):
-        _check_told(stated, record, edge.withheld)
+        for name, tell in _TOLD.items():
+            said = getattr(stated, name)
+            if said is not None and _WITHHELD.get(name) not in edge.withheld and said != tell(record):
+                raise _otherwise(name)
         _check_fields(edge, record, kind)
     else:
         for name in _TOLD_TO_PROVIDERS:
@@ -74,14 +77,6 @@ _TOLD: Final[Mapping[str, Callable[[ReferralRecord], object]]] = {
 }
 _TOLD_TO_PROVIDERS: Final = ("incident_kind", "media_kind")
 _WITHHELD: Final = {"user": WithheldField.USER_JURISDICTIONS, "victim": WithheldField.VICTIM_JURISDICTIONS}
-
-
-def _check_told(stated: Facts, record: ReferralRecord, withheld: Collection[WithheldField]) -> None:
-    """Raises `Refused` for a stated fact that the record shows otherwise."""
-    for name, tell in _TOLD.items():
-        said = getattr(stated, name)
-        if said is not None and _WITHHELD.get(name) not in withheld and said != tell(record):
-            raise _otherwise(name)
 
 
 def _check_fields(edge: Edge, record: ReferralRecord, kind: str) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from shared.contracts.base import of_later_release
-from shared.contracts.evidence import Evidence, EvidenceStatement, KeptEvidence
+from shared.contracts.evidence import Evidence, KeptEvidence
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.content_proof import MessageProof, leaf_digest
 from shared.envelope.headers import decode_headers, is_signed
@@ -119,11 +119,8 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     stated_by = signing_key(statement.instance, statement.key_id, directory, at=statement.stated_at, in_force=directory)
     if stated_by is None:
         raise Refused("statement_key_unknown", "no key of that instance for that time", field="/statement/key_id")
-    stated_by.verify(from_base64url(statement.signature), signed_statement(CONTEXT, _covered(statement)))
-
-
-def _covered(statement: EvidenceStatement) -> dict[str, object]:
-    return statement.model_dump(mode="json", exclude=set(_UNCOVERED))
+    said = statement.model_dump(mode="json", exclude=set(_UNCOVERED))
+    stated_by.verify(from_base64url(statement.signature), signed_statement(CONTEXT, said))
 
 
 def _value(text: str) -> bytes:

@@ -132,10 +132,8 @@ class _Known(NamedTuple):
 
 
 def _closed_item(item: Item, known: _Known) -> Item:
-    hosting, assessments = (
-        _each(_closed_hosting, item.hosting, known),
-        _each(_closed_assessment, item.assessments, known),
-    )
+    hosting = _each(_closed_hosting, item.hosting, known)
+    assessments = _each(_closed_assessment, item.assessments, known)
     return _with(item, hosting=hosting, assessments=assessments)
 
 

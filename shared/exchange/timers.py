@@ -207,14 +207,9 @@ def count_at_act(deadline: Deadline, law_at: LawAt | None) -> Deadline:
     if law_at is None or len(deadline.steps) > STEPS_AT_ACT:
         return deadline
     try:
-        return count_timers(deadline, law_at)
+        return to_deadline(deadline, timers_of(deadline.edge, parse_steps(deadline.steps), law_at))
     except Exception:  # a defect in one count stops no act
         return deadline
-
-
-def count_timers(deadline: Deadline, law_at: LawAt) -> Deadline:
-    """Count the timers of a row from its steps and the law."""
-    return to_deadline(deadline, timers_of(deadline.edge, parse_steps(deadline.steps), law_at))
 
 
 def to_deadline(deadline: Deadline, timers: Sequence[Timer]) -> Deadline:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.messaging.acks import INCARNATION_PAUSE, PROBE_PAUSE_S, Ack, apply_ack, is_over
+from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.resync_steps import draft_request
 from shared.messaging.scope import Scope
 from shared.messaging.segments import place_segment, select_kept
@@ -73,7 +74,9 @@ async def carry_on(scope: Scope, outgoing: Outgoing, *, messages_max: int = CARR
         source = outgoing.sources[0]
         lane = next((each for each in LANES if source.lanes[each].position < source.lanes[each].last), None)
         if lane is None:
-            await _drop_source(scope, outgoing.pair.addressee, source)
+            for each in LANES:
+                last = source.lanes[each].last
+                await scope.tx.drop_segments(outgoing.pair.addressee, source.incarnation, each, through=last)
             outgoing.sources.pop(0)
             continue
         left -= await _carry_lane(scope, outgoing, lane, messages_max=left, places=places)
@@ -101,11 +104,6 @@ async def _carry_lane(
     return sum(len(segment.messages) for segment in segments)
 
 
-async def _drop_source(scope: Scope, peer: str, source: Source) -> None:
-    for lane in LANES:
-        await scope.tx.drop_segments(peer, source.incarnation, lane, through=source.lanes[lane].last)
-
-
 async def handle_ack(scope: Scope, peer: str, outgoing: Outgoing | None, *, reader: Reader, ack: Ack) -> Outgoing:
     """Apply a reader's acknowledgement to the locked streams; return them, or those of a new incarnation."""
     tx = scope.tx
@@ -118,7 +116,7 @@ async def handle_ack(scope: Scope, peer: str, outgoing: Outgoing | None, *, read
         chains[lane] = await find_own_chain(scope, outgoing, lane, number=ack.lanes[lane].through)
     effects = apply_ack(outgoing, ack, reader, known=known, chains=chains, now=scope.now)
     if effects.is_listed:
-        await scope.list_ahead(peer)
+        await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, peer)])
     if effects.opens is not None:
         return await open_incarnation(scope, peer, outgoing, unknown=effects.unknown)
     return outgoing

@@ -107,7 +107,7 @@ def build_proof_record(segment: Segment, key: SigningKey) -> RecordBytes:
         segment.chain_before,
         signature,
     )
-    names = [_pack_text(text) for text in (*segment.pair, key.key_id)]
+    names = [bytes([len(text)]) + text.encode("ascii") for text in (*segment.pair, key.key_id)]
     value = b"".join((head, *names, pack(f">{len(members)}H", *members), segment.proof))
     return RecordBytes(b"", ((KIND, PROOF),), value)
 
@@ -249,8 +249,3 @@ def _statement(stated: _Stated, chain: bytes, proof: bytes, *, count: int) -> by
         hashlib.sha256(proof).hexdigest(),
     )
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _pack_text(text: str) -> bytes:
-    raw = text.encode("ascii")
-    return bytes([len(raw)]) + raw

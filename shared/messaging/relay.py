@@ -14,7 +14,7 @@ from uuid import UUID
 from shared.messaging.ports import Appended, Log, PlacedRecord
 from shared.messaging.segments import Segment
 from shared.messaging.store import PostgresMessagingTx
-from shared.messaging.streams import LANES, Lane, OutgoingLane, Pair, Place
+from shared.messaging.streams import LANES, Lane, Pair, Place
 
 #: Messages of one append.
 APPENDED_MAX: Final = 500
@@ -188,10 +188,6 @@ async def note_lost_tail(tx: PostgresMessagingTx, peer: str, lane: Lane) -> None
     """Go back to the last acknowledged number because an acknowledgement showed that the partition lost records."""
     found = await tx.load_outgoing([peer], lock=True)
     for outgoing in found.values():
-        _go_back(outgoing.lanes[lane])
+        own = outgoing.lanes[lane]
+        own.sent = min(own.sent, max(own.acked, own.kept_above))  # if more is lacking, the next probe shows it
         await tx.save_outgoing([outgoing])
-
-
-def _go_back(own: OutgoingLane) -> None:
-    """Go back to the last acknowledged number that is kept. If more is lacking, the next probe shows it."""
-    own.sent = min(own.sent, max(own.acked, own.kept_above))

@@ -128,13 +128,9 @@ async def _answer_rows(scope: Scope, peer: str, request: ResyncRequest) -> None:
         for day in days:
             of_day = [row for row in rows if subjects.day_of(row.subject) == day]
             parts += split_rows(SideDay(side, day), of_day)
-    pages = paginate(parts, _part_bytes)
+    pages = paginate(parts, lambda part: 192 + sum(holding_bytes(row) for row in part.rows))
     for page, group in enumerate(pages):
         _send(scope, peer, Holdings(request.nonce, page == len(pages) - 1, page, parts=group))
-
-
-def _part_bytes(part: HoldingsPart) -> int:
-    return 192 + sum(holding_bytes(row) for row in part.rows)
 
 
 def _send(scope: Scope, peer: str, answer: Holdings) -> None:

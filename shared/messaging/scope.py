@@ -12,7 +12,7 @@ from uuid import UUID
 from shared.messaging.acks import Ack
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import Draft, OperatorKind, OperatorLine, Subjects
+from shared.messaging.ports import Draft, Subjects
 from shared.messaging.segments import Segment, Unplaced
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Lane, Outgoing, Pair, Reader, find_lane
@@ -88,11 +88,6 @@ class Scope:
         """Send the writer of a message its outcome."""
         self.outcomes.setdefault(peer, []).append(outcome)
 
-    async def note_restore(self) -> None:
-        """Note that this database may be an earlier state of the one that wrote the streams."""
-        if self.on_restore is not None:
-            await self.on_restore()
-
     def pair_to(self, peer: str) -> Pair:
         """Return the pair of the own streams to this peer."""
         return Pair(self.instance, peer)
@@ -101,7 +96,3 @@ class Scope:
         """Store locked streams with the segments that were placed in them."""
         placed, self.placed = self.placed, []
         await self.tx.save_outgoing(outgoing, placed)
-
-    async def list_ahead(self, peer: str) -> None:
-        """Put on the operator's list that a peer knows more of this instance's streams than its database."""
-        await self.tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, peer)])

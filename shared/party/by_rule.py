@@ -98,18 +98,16 @@ class Ruling:
         """Do it to each of these, each named once, and tell its origin."""
         found = await self.items.find(sorted({subject for subject, _ in due}))
         for key in due:
-            await self._do(act, found[key], said)
+            item, at = found[key], self.rule.clock.now()
+            actor = self.rule.kek.actor_id(item.party, b"")
+            acting = Acting(item.party, Role.SERVICE, actor, self.items, self.directory, at)
+            await carry_out(act, item, said=said(item), acting=acting)
 
     async def erase(self, due: Sequence[ItemKey]) -> None:
         """Erase the record of each of these, and tell nobody yet."""
         found = await self.items.find(sorted({subject for subject, _ in due}))
         for key in due:
             await self.items.erase(found[key])
-
-    async def _do(self, act: Act, item: Item, said: Callable[[Item], Contract]) -> None:
-        actor, at = self.rule.kek.actor_id(item.party, b""), self.rule.clock.now()
-        acting = Acting(item.party, Role.SERVICE, actor, self.items, self.directory, at)
-        await carry_out(act, item, said=said(item), acting=acting)
 
 
 async def look_for_ever(look: Callable[[], Awaitable[int]], waits: Callable[[str], None]) -> None:

@@ -7,7 +7,7 @@ Subjects that messaging asks a service to send again, where the service cannot: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -20,10 +20,10 @@ from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.message import Draft, compose_revealed
 from shared.exchange.states import Event
 from shared.messaging.ports import OperatorKind
-from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
+from shared.runtime.delivery.subjects import FeatureTracks, TrackItem
 from shared.runtime.timers.timers import clock
 
 
@@ -106,9 +106,6 @@ class RecordStore(PartyStore):
         return await looks_at(self._driver, self._kek, party=party, subject=subject)
 
 
-#: The subject of messages, and the other party on its track.
-TrackItem = tuple[UUID, str]
-
 _LIST: Final = """
 INSERT INTO operator_line (kind, peer, subject) SELECT $1, $2, * FROM unnest($3::uuid[])
 ON CONFLICT ON CONSTRAINT operator_line_once DO UPDATE SET opened_at = now(), closed_at = NULL, closed_by = NULL
@@ -122,11 +119,8 @@ async def list_items(driver: asyncpg.Connection, items: Sequence[UUID], peer: st
         await driver.execute(_LIST, OperatorKind.UNDECIDABLE, peer, sorted({*items}))
 
 
-class ListedTracks:
+class ListedTracks(FeatureTracks):
     """The tracks of a service whose own subjects are not issued again: each goes on the operator's list."""
-
-    def __init__(self, driver: asyncpg.Connection) -> None:
-        self._driver = driver
 
     async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None:
         """The peer lacks these subjects, or part of them."""
@@ -134,6 +128,3 @@ class ListedTracks:
 
     #: The peer does not know that these were withdrawn, or knows it and this database does not.
     mark_untold = taken_back_there = mark_missing
-
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
-        """No row of this service states the place of a message."""

@@ -132,9 +132,8 @@ class IncomingTables(Tables):
         if row.closed_count > closed_before:
             # A dict keeps its order: those that were closed in this transaction are the last.
             added = list(incoming.closed.items())[closed_before:]
-            await self._driver.execute(
-                *_CLOSE.bind(rows=_CLOSED.rows([_format_closed(incoming.pair, *each) for each in added]))
-            )
+            rows = [_ClosedRow(*incoming.pair, of, *urgent, *ordinary) for of, (urgent, ordinary) in added]
+            await self._driver.execute(*_CLOSE.bind(rows=_CLOSED.rows(rows)))
         row = row._replace(revision=row.revision + 1)
         if incoming.pair in self._locked:
             gather_part(self._driver, _SAVE.part(rows=_RECEIVE.rows([row])))
@@ -167,11 +166,6 @@ def _format(incoming: Incoming, *, revision: int) -> _ReceiveRow:
 
 def _parse_lane(row: _ReceiveRow, prefix: str) -> IncomingLane:
     return IncomingLane(**{name: getattr(row, f"{prefix}_{name}") for name in _LANE_FIELDS})
-
-
-def _format_closed(pair: Pair, incarnation: UUID, ends: tuple[LaneEnd, LaneEnd]) -> _ClosedRow:
-    urgent, ordinary = ends
-    return _ClosedRow(*pair, incarnation, *urgent, *ordinary)
 
 
 def _parse_ends(row: asyncpg.Record) -> tuple[LaneEnd, LaneEnd]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, cast, runtime_checkable
 from uuid import UUID
@@ -119,8 +120,9 @@ async def _together(group: Sequence[Line], act_on: ActOn, acting: Acting) -> dic
     gathered: dict[int, GatheredItems] = {}
     for line in group:
         own = GatheredItems(acting.items, found)
+        own_acting = replace(acting, items=cast("PostgresItems", own))
         try:
-            outcomes[line.place] = await act_on(line.row, line.subject_id, said=line.said, acting=_by(acting, own))
+            outcomes[line.place] = await act_on(line.row, line.subject_id, said=line.said, acting=own_acting)
             gathered[line.place] = own
         except Refused as error:
             outcomes[line.place] = error
@@ -142,8 +144,3 @@ async def _write(gathered: Sequence[GatheredItems], items: PostgresItems) -> Non
     await items.clock((), [step for own in gathered for step in own.steps])
     await items.note([event for own in gathered for event in own.events])
     await items.send([draft for own in gathered for draft in own.drafts])
-
-
-def _by(acting: Acting, own: GatheredItems) -> Acting:
-    items = cast("PostgresItems", own)
-    return Acting(acting.party, acting.role, acting.actor, items, acting.directory, acting.at)

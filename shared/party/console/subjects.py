@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, NextCursor
+from shared.contracts.base import Contract
 from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
@@ -53,9 +53,6 @@ class Listed(Protocol):
 
     @property
     def items(self) -> Sequence[ShownItem]: ...
-
-    @property
-    def next(self) -> NextCursor: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +118,13 @@ class SubjectPages:
         page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
         after = await self._live.last(asked.identity)
         async with self._serving.reading(asked.identity) as session:
-            found = await list_items(self._routes.recipient, page, self._routes.acting(asked.identity, session))
-            beside = await self._beside(asked.identity, session, cast("Listed", found).items)
+            acting = self._routes.acting(asked.identity, session)
+            found = cast("Listed", await list_items(self._routes.recipient, page, acting))
+            beside = await self._beside(asked.identity, session, found.items)
         views: dict[str, object] = {
             "after": after,
             "kind": self._kind,
-            "listed": cast("Listed", found),
+            "listed": found,
             "beside": beside,
             "bulk": [row.name for row in self._bulk_acts(asked)],
             "states": known,

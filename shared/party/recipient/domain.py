@@ -74,10 +74,6 @@ class Item:
     #: Whether its record was erased, maybe by what a restored database has forgotten.
     gone: bool = False
 
-    def is_told_by(self, message: Received) -> bool:
-        """Whether what is sent of it once more comes from where it came from before."""
-        return (self.sender, self.passed_by or self.sender) == (message.filed_by, message.sender)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientKind:
@@ -231,7 +227,8 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
 
 def _amended(recipient: RecipientKind, item: Item, message: Received, *, purpose: str) -> Item:
     """The item under the content that follows. What its party has said stays said, and means what it means to that."""
-    if not item.is_told_by(message):
+    # What is sent of it once more comes from where it came from before.
+    if (item.sender, item.passed_by or item.sender) != (message.filed_by, message.sender):
         raise Refused(f"{recipient.subject}_exists")
     state = follow(recipient.amending[message.message], item.state)
     numbers, revision = numbers_of(message), revision_of(message)

@@ -111,13 +111,9 @@ def _outcome(said: ItemOutcome, received_at: datetime) -> dict[str, object]:
     """The words of an outcome. A time before the notice would tell its notifier that another one was there before."""
     words = {name: getattr(said, name) for name in ItemOutcome.model_fields}
     if said.effective_at is not None and said.effective_at < received_at:
-        words["effective_at"] = _next_second(received_at)
+        # Times of what happened are to the second, and this one is not to come before.
+        words["effective_at"] = received_at.replace(microsecond=0) + timedelta(seconds=received_at.microsecond > 0)
     return words
-
-
-def _next_second(at: datetime) -> datetime:
-    """Times of what happened are to the second, and this one is not to come before."""
-    return at.replace(microsecond=0) + timedelta(seconds=1 if at.microsecond else 0)
 
 
 def _disowned(items: Sequence[OpenItem], said: WorkDisowning) -> Contract:

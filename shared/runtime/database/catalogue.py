@@ -16,7 +16,6 @@ from typing import Final
 import asyncpg
 
 from shared.kernel.errors import Refused
-from shared.runtime.database.transactions import Database
 
 #: What each object of a schema is, by its kind and name.
 Catalogue = Mapping[str, str]
@@ -76,12 +75,6 @@ def refuse_stranger(catalogue: Catalogue, *, whose: str) -> None:
         raise Refused("database_made_otherwise", f"{whose}: {made}, not {_MADE}; {MEND}")
     if f"table {REVISION_TABLE}" not in catalogue and any(name.startswith("table ") for name in catalogue):
         raise Refused("schema_unknown", f"{whose}: there are tables that no migration of ours made; {MEND}")
-
-
-async def refuse_strange_database(database: Database, *, whose: str) -> None:
-    """Refuse a strange database before an instance begins to write there. A database without tables is let pass."""
-    async with database.transaction() as session:
-        refuse_stranger(await read_catalogue(session.driver), whose=whose)
 
 
 # Every object of the schema `public` that no extension brought: a kind and name, and all that it is. Left out is what

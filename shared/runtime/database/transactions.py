@@ -231,7 +231,8 @@ class Database:
         self._open_count += 1
         driver.add_termination_listener(self._end_connection)
         driver.database = self
-        await _read_json(driver)
+        for kind in ("json", "jsonb"):  # come and go as Python values
+            await driver.set_type_codec(kind, schema="pg_catalog", encoder=_compact, decoder=json.loads)
 
     def _end_connection(self, _: asyncpg.Connection) -> None:
         self._open_count -= 1
@@ -333,12 +334,6 @@ async def _roll_back(driver: asyncpg.Connection) -> None:
             await driver.execute("ROLLBACK")
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         driver.terminate()
-
-
-async def _read_json(driver: asyncpg.Connection) -> None:
-    """Have JSON columns come and go as Python values."""
-    for kind in ("json", "jsonb"):
-        await driver.set_type_codec(kind, schema="pg_catalog", encoder=_compact, decoder=json.loads)
 
 
 async def _nothing_to_reset(_: asyncpg.Connection) -> None:

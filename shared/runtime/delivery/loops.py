@@ -29,6 +29,7 @@ from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack
 from shared.runtime.delivery.gate import Gate
 from shared.runtime.delivery.scopes import ScopeFactory
+from shared.runtime.delivery.session_check import known_peers
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.telemetry import span, traceparents
@@ -209,7 +210,7 @@ class StreamRelay:
         self._acks_looked_s = monotonic()
         own, now = self._scopes.instance, self._clock.now()
         incoming = {each.pair.writer: each for each in await tx.list_incoming() if each.pair.addressee == own}
-        for peer in {*outgoing, *incoming, *self._listed_peers()}:
+        for peer in {*outgoing, *incoming, *known_peers(self._peers)}:
             read = incoming.get(peer) or Incoming(Pair(peer, own))
             if find_ack_turn(read, outgoing.get(peer), now) is not None:
                 self._wake_turn("ack", peer, Lane.URGENT)
@@ -222,12 +223,6 @@ class StreamRelay:
             self._clock_checked_s = monotonic()
             self._clock_checks[waiting[0]] = True
             self._wake_turn("ack", waiting[0], Lane.URGENT)
-
-    def _listed_peers(self) -> Sequence[str]:
-        try:
-            return self._peers()
-        except Unavailable:
-            return ()
 
     def _wake_turn(self, kind: str, peer: str, lane: Lane) -> None:
         turn = self._turns.get((kind, peer, lane))

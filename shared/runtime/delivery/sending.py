@@ -22,7 +22,6 @@ from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.registry import BETWEEN_PARTIES, READS_ANNOUNCED, Family
 from shared.envelope.keys import SealingKey
 from shared.exchange import message
-from shared.exchange.correspondents import pairs_of
 from shared.exchange.decided import join_decided
 from shared.exchange.message import Addressing, compose, headers_of
 from shared.exchange.reads import PeerReads, Reads, own_reads
@@ -165,11 +164,6 @@ ON CONFLICT (instance) DO UPDATE SET reads = excluded.reads, reads_at = excluded
 WHERE p.reads_at <= excluded.reads_at
 """
 _ALL: Final = "SELECT instance, reads FROM peer"
-
-
-def peers_of(instance: str, directory: DirectoryIndex) -> list[str]:
-    """Return the instances that this one writes to, sorted: audit among them, and itself if its parties correspond."""
-    return sorted({pair.to for pair in pairs_of(directory.kinds()) if pair.sender == instance})
 
 
 async def note_reads(session: Session, instance: str, reads: ReadsAnnouncedClear, *, at: datetime) -> None:

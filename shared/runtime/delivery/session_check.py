@@ -84,7 +84,7 @@ class SessionCheck:
     async def compare(self, scopes: ScopeFactory) -> None:
         """Read the log first, then the rows, and open the incarnations that are due. Raises `Unavailable`."""
         async with scopes.open(is_check=True) as scope:
-            peers = sorted({*(await scope.tx.load_outgoing(None, lock=False)), *self._known_peers()})
+            peers = sorted({*(await scope.tx.load_outgoing(None, lock=False)), *known_peers(self._peers)})
         heads: Mapping[str, Sequence[Head]] = {}
         try:
             async with asyncio.timeout(READ_S_MAX):
@@ -95,11 +95,13 @@ class SessionCheck:
             if shown:
                 await _compare_with(scopes, peer, shown)
 
-    def _known_peers(self) -> Sequence[str]:
-        try:
-            return self._peers()
-        except Unavailable:
-            return ()
+
+def known_peers(peers: Callable[[], Sequence[str]]) -> Sequence[str]:
+    """Return the peers that the directory names; none without a directory."""
+    try:
+        return peers()
+    except Unavailable:
+        return ()
 
 
 async def _compare_with(scopes: ScopeFactory, peer: str, shown: Sequence[Head]) -> None:
@@ -107,8 +109,9 @@ async def _compare_with(scopes: ScopeFactory, peer: str, shown: Sequence[Head]) 
     async with scopes.open(is_check=True) as scope:
         before = (await scope.tx.load_outgoing([peer], lock=True)).get(peer)
         after = await read_back(scope, peer, before, heads=own) if own else before
-        if after is not before or not await has_taken(scope, peer, taken):
-            await scope.note_restore()
+        is_restored = after is not before or not await has_taken(scope, peer, taken)
+        if is_restored and scope.on_restore is not None:
+            await scope.on_restore()
         if after is None or after is before:
             return
         await scope.save([after])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
+
+import asyncpg
 
 from shared.kernel.ids import uuid_of
 from shared.messaging.ports import DayDigest, Holding, OperatorKind, OperatorLine, OwnTrack, Side
@@ -71,24 +73,26 @@ SELECT track FROM track WHERE peer = $1 AND side = ANY($2::smallint[]) AND track
 TrackItem = tuple[UUID, str]
 
 
-class FeatureTracks(Protocol):
-    """The features that own subjects, in the transaction of the caller. An item is a subject and its recipient."""
+class FeatureTracks:
+    """The features that own subjects, in the transaction of the caller. An item is a subject and its recipient.
+
+    A service that owns no subjects has these themselves: they do nothing.
+    """
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
 
     async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None:
         """Note that the peer lacks a part of these own subjects: their state is issued again."""
-        ...
 
     async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None:
         """Note that the peer lacks the withdrawal of these own subjects: it is sent again."""
-        ...
 
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
         """Put own subjects on the work list: the peer holds a withdrawal of them that is not known here."""
-        ...
 
     async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
         """Write the places of own messages, by peer and message id."""
-        ...
 
 
 class _Track:

@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 from shared.kernel.errors import Defect, Unavailable
 
@@ -98,15 +98,7 @@ class Aside:
         return self._process
 
 
-class Answering(Protocol):
-    """What the process does."""
-
-    def learn(self, name: str, spelt: bytes) -> None: ...
-
-    def answer(self, question: bytes) -> bytes: ...
-
-
-def serve_questions(answering: Answering) -> None:
+def serve_questions(learn: Callable[[str, bytes], None], answer: Callable[[bytes], bytes]) -> None:
     """Answer what comes in at standard input until it ends. For the process that `Aside` starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks ends us, not whoever interrupts it
     os.nice(NICENESS)
@@ -116,10 +108,10 @@ def serve_questions(answering: Answering) -> None:
         frame = asked.read(length)
         if kind == _LEARN:
             name, _, spelt = frame.partition(b"\n")
-            answering.learn(name.decode(), spelt)
+            learn(name.decode(), spelt)
             continue
         try:
-            _tell(told, _ANSWER, answering.answer(frame))
+            _tell(told, _ANSWER, answer(frame))
         except Exception as error:  # a fault of ours, told by its name: its text may quote what was asked
             _tell(told, _FAILED, type(error).__name__.encode())
 

@@ -97,7 +97,8 @@ class _ArrivingBody:
             async with asyncio.timeout_at(self._due_s()):
                 message = await self._receive()
         except TimeoutError:
-            raise _too_slow(self._idle_s) from None
+            rule = f"send a byte every {self._idle_s:g} s, and {BYTES_PER_S_MIN} bytes a second after that"
+            raise Refused("body_too_slow", rule, status=408) from None
         part = message.get("body", b"")
         self._received_bytes += len(part)
         if part:
@@ -132,8 +133,3 @@ def too_large(bound: int) -> Refused:
 def closing(error: CausewayError) -> Response:
     """The answer of an error after which the connection is closed."""
     return problem(error, {"Connection": "close"})
-
-
-def _too_slow(idle_s: float) -> Refused:
-    rule = f"send a byte every {idle_s:g} s, and {BYTES_PER_S_MIN} bytes a second after that"
-    return Refused("body_too_slow", rule, status=408)

@@ -26,7 +26,7 @@ from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender
-from shared.runtime.database.catalogue import refuse_strange_database
+from shared.runtime.database.catalogue import read_catalogue, refuse_stranger
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.lease import Lease
@@ -44,7 +44,7 @@ from shared.runtime.instance.keys import InstanceKeys, load_keys, measure_key_op
 from shared.runtime.instance.parts import Part, first_of, hold, keep_journalling, until
 from shared.runtime.instance.readiness import AtWork, LawWatch, PeerWatch, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.instance.streams import InstanceStreams, NoTracks
+from shared.runtime.instance.streams import InstanceStreams
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 from shared.runtime.timers.timers import Timers
 from shared.runtime.watch.aside import SetAside
@@ -66,7 +66,7 @@ class Machinery:
     api_keys: ApiKeys
     budgets: Budgets
     #: The tracks of the service's features, in a transaction.
-    tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks
+    tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks
     streams: InstanceStreams = field(init=False)
     _at_work: AtWork = field(default_factory=AtWork)
     aside: SetAside = field(default_factory=SetAside)
@@ -307,7 +307,7 @@ async def build_machinery(
     settings: RuntimeSettings,
     *,
     erases: Mapping[str, str] = MappingProxyType({}),
-    tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks,
+    tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks,
 ) -> Machinery:
     """Wire an instance from its settings. Reads key files and the document table; needs no broker.
 
@@ -353,7 +353,8 @@ async def _begin(machinery: Machinery, erases: Mapping[str, str]) -> None:
     database, clock = machinery.database, machinery.clock
     await wait_for_database(database)
     try:
-        await refuse_strange_database(database, whose=machinery.instance)
+        async with database.transaction() as session:  # before an instance begins to write there
+            refuse_stranger(await read_catalogue(session.driver), whose=machinery.instance)
         await hold(database, Journal(machinery.settings.erasures_journal()), erases, clock=clock)
     except Refused:
         await database.close()

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from uuid import UUID
 
 import asyncpg
 
 from shared.exchange.accept import ReadingInstance
+from shared.exchange.correspondents import pairs_of
 from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.incarnations import Head
 from shared.messaging.kafka.log import KafkaLog, read_own_heads
 from shared.messaging.scope import Inbound
-from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.documents import DocumentShelf
 from shared.runtime.console.people import end_sessions
@@ -29,27 +28,13 @@ from shared.runtime.delivery.kept_bytes import KeptBytesBound
 from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
-from shared.runtime.delivery.sending import NoInbound, StreamSending, compose_reads, find_sealing_keys, peers_of
+from shared.runtime.delivery.sending import NoInbound, StreamSending, compose_reads, find_sealing_keys
 from shared.runtime.delivery.session_check import SessionCheck
-from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects, TrackItem
+from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from shared.runtime.delivery.unit import Handler
 from shared.runtime.delivery.upkeep_loop import UpkeepLoop
 from shared.runtime.instance.keys import InstanceKeys
 from shared.runtime.kafka.access import KafkaAccess
-
-
-class NoTracks:
-    """`FeatureTracks` of a service that owns no subjects."""
-
-    def __init__(self, driver: asyncpg.Connection) -> None: ...
-
-    async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None: ...
-
-    async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None: ...
-
-    async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None: ...
-
-    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None: ...
 
 
 async def begin_anew(driver: asyncpg.Connection) -> None:
@@ -94,8 +79,8 @@ class InstanceStreams:
         return RowScope(self.directory().reached_at(self.instance), "service", "apply")
 
     def list_peers(self) -> list[str]:
-        """Return the instances that this one writes to."""
-        return peers_of(self.instance, self.directory())
+        """Return the instances that this one writes to, sorted: audit, and itself if its parties correspond."""
+        return sorted({pair.to for pair in pairs_of(self.directory().kinds()) if pair.sender == self.instance})
 
     def composer(self) -> SegmentComposer:
         """Return what seals and proves this instance's messages."""

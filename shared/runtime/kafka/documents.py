@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -250,29 +250,25 @@ def document_key(activated: DocumentActivated) -> bytes:
 
 async def publish_documents(access: KafkaAccess, documents: Sequence[tuple[DocumentActivated, bytes]]) -> None:
     """Publish approved documents, in order, as a principal that may write the directory topic. Raises `Unavailable`."""
-    producer = AIOKafkaProducer(
-        **access.client_options("causeway-documents"),
-        enable_idempotence=True,
-        acks="all",
-        max_request_size=RECORD_BYTES_MAX,
-    )
-    try:
-        await producer.start()
+    options = access.client_options("causeway-documents") | {"max_request_size": RECORD_BYTES_MAX}
+    async with _started(AIOKafkaProducer(**options, enable_idempotence=True, acks="all")) as producer:
         for activated, body in documents:
             await producer.send_and_wait(DIRECTORY_TOPIC, write_document(activated, body), document_key(activated))
-    except KAFKA_ERRORS as error:
-        raise unavailable(error) from None
-    finally:
-        await producer.stop()
 
 
 async def publish_beats(access: KafkaAccess, beats: AsyncIterable[SignedBeat]) -> None:
     """Publish each beat as it comes, as a principal that may write the directory topic. Raises `Unavailable`."""
-    producer = AIOKafkaProducer(**access.client_options("causeway-beat"), acks="all")
-    try:
-        await producer.start()
+    async with _started(AIOKafkaProducer(**access.client_options("causeway-beat"), acks="all")) as producer:
         async for each in beats:
             await producer.send_and_wait(DIRECTORY_TOPIC, each.model_dump_json().encode(), BEAT_KEY)
+
+
+@asynccontextmanager
+async def _started(producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer]:
+    """Start the producer for the block and stop it behind that. Raises `Unavailable`."""
+    try:
+        await producer.start()
+        yield producer
     except KAFKA_ERRORS as error:
         raise unavailable(error) from None
     finally:

@@ -246,7 +246,7 @@ async def read_due(
     """
     if subject is None:
         rows = await driver.fetch(_DUE, party, *(after or _BEFORE_ALL), limit)
-        return [first_timer(row, row["first"]) for row in rows]
+        return [_open_timer(row, row["first"], DueAfter(row["overdue_at"], row["edge_id"])) for row in rows]
     found = [timer for row in await driver.fetch(_DUE_OF_SUBJECT, party, subject) for timer in list_timers(row)]
     return sorted((each for each in found if after is None or each.place > after), key=lambda each: each.place)[:limit]
 
@@ -262,11 +262,6 @@ async def read_overdue(
 def list_timers(row: Mapping[str, Any]) -> list[OpenTimer]:
     """List the timers of a stored row, soonest first, each with a place of its own."""
     return [_open_timer(row, entry) for entry in row["timers"] or ()]
-
-
-def first_timer(row: Mapping[str, Any], entry: Sequence[Any]) -> OpenTimer:
-    """Return one timer of a stored row, at the place of its row."""
-    return _open_timer(row, entry, DueAfter(row["overdue_at"], row["edge_id"]))
 
 
 def to_row(row: asyncpg.Record) -> Deadline:

@@ -71,11 +71,6 @@ async def clock(driver: asyncpg.Connection, begun: Sequence[Clocked], steps: Seq
         _gather(driver, _Noted(driver.scope, begun, steps))
 
 
-async def note_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> None:
-    """Add steps to the edges that they name. Repeated steps change nothing."""
-    await clock(driver, (), steps)
-
-
 async def count_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> list[Deadline]:
     """Lock the rows that these steps name, and return those that they change. The caller writes them."""
     named = _by_name(steps)
@@ -335,13 +330,10 @@ class Timers:
             for (edge_id, party), before in taken.items():
                 if before is None:  # once, not at each retry
                     log("clock_set_aside", code=_DEFECT, edge=str(edge_id))
-                await self._set_aside(edge_id, party)
+                async with self._database.transaction(self._scope()) as session:
+                    again_at = self._clock.now() + AGAIN_AFTER
+                    await store.set_aside(session.driver, edge_id, party, again_at=again_at, code=_DEFECT)
             self._looks = count()  # the next pass counts them
-
-    async def _set_aside(self, edge_id: UUID, party: str) -> None:
-        async with self._database.transaction(self._scope()) as session:
-            again_at = self._clock.now() + AGAIN_AFTER
-            await store.set_aside(session.driver, edge_id, party, again_at=again_at, code=_DEFECT)
 
     async def _now(self, driver: asyncpg.Connection) -> datetime | None:
         """Return our time; None while another clock contradicts it."""

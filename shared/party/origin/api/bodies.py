@@ -113,7 +113,7 @@ def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
 
 
 def answer_filed(
-    requests: Sequence[Filed], outcomes: Sequence[Sequence[Outcome]], *, at: datetime, acceptor: Acceptor
+    requests: Sequence[Filed], outcomes: Sequence[Sequence[Outcome]], at: datetime, *, acceptor: Acceptor
 ) -> list[Reply]:
     """Return the answer to each request of one transaction, which accepts at `at`. All acceptances are signed once.
 

@@ -192,4 +192,5 @@ def _result(index: int, outcome: Looked | Refused) -> bodies.CheckPassed | bodie
 
 
 if __name__ == "__main__":
-    serve_questions(CheckingProcess())
+    process = CheckingProcess()
+    serve_questions(process.learn, process.answer)

@@ -95,7 +95,8 @@ def _forms(
                     shown = f"{_title(act)}: {hold.agency}"
                     yield _form(act, shown, about=str(hold.hold), hidden={"hold": str(hold.hold)})
         case "transfer":
-            to = tuple(Choice(each, each) for each in _hotlines(found, kinds))
+            names = {edge.recipient for edge in found.edges if edge.notice_id is None}
+            to = tuple(Choice(each, each) for each in sorted(names) if kinds.get(each) == PartyKind.HOTLINE)
             if to:
                 yield _form(act, _title(act), to=to)
         case "check":
@@ -124,11 +125,6 @@ def _rerouting(edge: SentEdge) -> ActForm:
 def _disowned(edge: SentEdge) -> Sequence[Disowned]:
     found = None if edge.answer_detail is None else edge.answer_detail.disowned
     return found if found and edge.notice_id is not None else ()
-
-
-def _hotlines(found: ShownReferral, kinds: Mapping[str, str]) -> Sequence[str]:
-    names = {edge.recipient for edge in found.edges if edge.notice_id is None}
-    return sorted(each for each in names if kinds.get(each) == PartyKind.HOTLINE)
 
 
 def _form(

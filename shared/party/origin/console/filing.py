@@ -54,6 +54,9 @@ _CLASSES: Final = tuple(
 )
 
 
+_Provider = Annotated[PartyId | None, Field(title="Hosted by", description="The provider's id, if it has one.")]
+
+
 class NewReferral(BaseModel):
     """What the form asks. Locations have one line each; all that follows is said of each of them alike."""
 
@@ -63,9 +66,7 @@ class NewReferral(BaseModel):
         Field(min_length=1, max_length=ITEMS_MAX, description="One a line. Nothing is opened or fetched."),
     ]
     location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
-    provider: Annotated[PartyId | None, Field(title="Hosted by", description="The provider's id, if it has one.")] = (
-        None
-    )
+    provider: _Provider = None
     hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country, as NL.")] = None
     site: Annotated[SiteType | None, Field(title="Kind of site")] = None
     incident_kind: IncidentKind
@@ -184,9 +185,7 @@ class Amendment(BaseModel):
     of_items: Annotated[
         _Numbers, Field(title="Items that this is said of", description="Numbers, one a line; empty: of every item.")
     ] = ()
-    provider: Annotated[PartyId | None, Field(title="Hosted by", description="The provider's id, if it has one.")] = (
-        None
-    )
+    provider: _Provider = None
     hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country, as NL.")] = None
     site: Annotated[SiteType | None, Field(title="Kind of site")] = None
     classification: str | None = None

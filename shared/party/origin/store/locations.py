@@ -36,9 +36,10 @@ from shared.party.apart import Apart, Taking, apart_from_others
 from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.store.edge_rows import PLACE, insert_placed, list_placed
 from shared.party.origin.store.edges import revealed
-from shared.party.stores import TrackItem, list_items
+from shared.party.stores import list_items
 from shared.runtime.database.columns import Statement
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.delivery.subjects import FeatureTracks, TrackItem
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import RelationKind
 
@@ -234,14 +235,11 @@ FROM placed AS p WHERE e.message_id = p.message_id AND e.instance = p.peer
 )
 
 
-class OriginTracks:
+class OriginTracks(FeatureTracks):
     """The subjects of an origin within one transaction, in which its instance acts for all its parties.
 
     An item is the subject of messages, a referral or a notice, with its recipient.
     """
-
-    def __init__(self, driver: asyncpg.Connection) -> None:
-        self._driver = driver
 
     async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None:
         """Note the edges that the peer lacks, or has only in part: they are issued anew."""

@@ -288,7 +288,8 @@ class IssuePlanned:
         at, hours = self.holding.at, self.holding.documents().hours
         due = await self.planned.due(at, taking)
         if not due:
-            await self._end_of_one(taking)
+            # A hold ends in its own slot, also where others hold on: else its agency could tell that they do.
+            await self.holding.end(await self.planned.over(hours.begun(at), at, taking), HoldEnd.EXPIRED)
             return
         active = await self.planned.active([each.referral_id for each in due])
         checked = hold_check(due, active, at)
@@ -303,11 +304,6 @@ class IssuePlanned:
         later |= {edge_id: hours.slot(at + hours.slot_length / 2) for edge_id in self._unread(checked.free, again)}
         await self.planned.plan(later)
         await self._end(checked.free, again, active)
-
-    async def _end_of_one(self, taking: Taking) -> None:
-        """A hold ends in its own slot, also where others hold on: else its agency could tell that they do."""
-        over = await self.planned.over(self.holding.documents().hours.begun(self.holding.at), self.holding.at, taking)
-        await self.holding.end(over, HoldEnd.EXPIRED)
 
     async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> None:
         if dropped := await _send_readable(self.edges, free, [_listed(each) for each in again]):

@@ -21,7 +21,7 @@ from pydantic_core import from_json, to_json
 from shared.contracts.base import Contract, PartyId, Uuid
 from shared.contracts.referral import Hosting, NumberedItem, ReferralContent, ReferralRecord, ReferralSubmission
 from shared.exchange.act import Act, Subject
-from shared.exchange.amend import Amended, Amending, Json, Revision, Standing, prepare_amended, renumbered
+from shared.exchange.amend import Amended, Amending, Revision, Standing, prepare_amended, renumbered
 from shared.exchange.facts import check_stated
 from shared.exchange.minimise import whole_record
 from shared.exchange.prepare import Filing, as_filed
@@ -161,7 +161,7 @@ async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedRef
     before = _before(found.content)
     numbered = max([found.numbered or 0, *(item["n"] for item in before.record["items"])])
     record, numbered = renumbered(whole_record(wanted.content), before.record, numbered=numbered)
-    record = _of_record(record)
+    record = from_json(to_json(record))  # as it is read back: the same values, whoever wrote them
     acting.owe(1 + len(record["items"]))
     check_stated(record["items"], before.record["items"])
     if record == before.record:
@@ -180,7 +180,10 @@ async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedRef
     )
     amended = prepare_amended(amending, documents=documents, then=acting.then, at=at)
     acting.owe(len(amended.again.emitted) + len(amended.taken_back))
-    _check_somebody_left(found, amended)
+    # Whoever wants to tell nobody any more withdraws: a slip of the pen must not.
+    again, stay = amended.again, (*amended.unchanged, *amended.replaced, *amended.planned)
+    if found.edges and not (stay or again.emitted or again.waiting or again.planned):
+        raise Refused("nobody_left", "nobody would have it any more: mend what is named, or withdraw it", status=409)
     store = acting.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)
     await _take_back(found, amended.taken_back, acting)
@@ -208,21 +211,8 @@ async def _take_back(found: Amendable, edges: Sequence[Standing], acting: Acting
     await store.take_back(edges, there)
 
 
-def _check_somebody_left(found: Amendable, amended: Amended) -> None:
-    """Whoever wants to tell nobody any more withdraws: a slip of the pen must not."""
-    again, stay = amended.again, (*amended.unchanged, *amended.replaced, *amended.planned)
-    if found.edges and not (stay or again.emitted or again.waiting or again.planned):
-        raise Refused("nobody_left", "nobody would have it any more: mend what is named, or withdraw it", status=409)
-
-
 def _before(content: bytes) -> Revision:
     return Revision(as_kept(ReferralRecord.model_validate_json(content)), from_json(content))
-
-
-def _of_record(record: Json) -> Json:
-    """The record as it is read back: the same values, whoever wrote them."""
-    read: Json = from_json(to_json(record))
-    return read
 
 
 def _answer(found: Amendable, amended: Amended | None, *, revision: int, cut: tuple[Cut, ...]) -> AmendedReferral:

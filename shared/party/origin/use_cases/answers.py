@@ -15,7 +15,6 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
-from shared.contracts.base import Contract
 from shared.contracts.passing import CaseCameBackClear, CaseReferredClear
 from shared.exchange.act import Act, Subject, Track
 from shared.exchange.acts import STAYING
@@ -175,7 +174,7 @@ class EdgeAnswers:
             again, kind = began_again(present[0].answer.detail), _row(message).subject
             told_at = message.sent_at
             steps = told_by(kind, message.clear, answer.state, told_at=told_at, again=again) if moves else ()
-            if _removes(message.clear):
+            if isinstance(message.clear, NoticeAnsweredClear) and Said(answers=message.clear.items).said_gone():
                 steps += reported(Said.kept(answer.detail), message.sent_at)
             steps += steps_of(message.clear, answer.acts, message.sent_at)
             self._steps += [Happened.by(*of, step=step) for step in steps]
@@ -247,11 +246,6 @@ def _after(edge: OpenEdge, taken: Taken | None) -> OpenEdge:
 def _act_of(message: Received) -> AnswerAct | None:
     clear = message.clear
     return AnswerAct(UUID(message.subject), message.sender, clear.act) if isinstance(clear, Answer) else None
-
-
-def _removes(clear: Contract) -> bool:
-    """Whether it says that an item is gone."""
-    return isinstance(clear, NoticeAnsweredClear) and bool(Said(answers=clear.items).said_gone())
 
 
 def _row(message: Received) -> Act:

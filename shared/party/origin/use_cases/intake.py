@@ -16,14 +16,14 @@ from datetime import datetime
 from functools import partial
 from itertools import chain
 from operator import attrgetter
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from shared.contracts.registry import REFERRAL_REFUSED
 from shared.exchange.message import Draft, compose_fact
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Filing, Prepared, prepare_batch
-from shared.kernel.authority import Authority, Role
+from shared.kernel.authority import Authority
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
@@ -50,17 +50,8 @@ from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Disposition, WorkReason
 
-
-class AnswerWriter(Protocol):
-    """How the API words the answers to the requests of one transaction."""
-
-    def __call__(
-        self, requests: Sequence[Request], outcomes: Sequence[Sequence[Outcome]], *, at: datetime
-    ) -> list[Reply]:
-        """Return the answer to each request, from the outcome of each of its submissions, in their order."""
-        ...
-
-
+#: Words the answer to each request of one transaction from the outcomes of its submissions, at the time of acceptance.
+AnswerWriter = Callable[[Sequence[Request], Sequence[Sequence[Outcome]], datetime], list[Reply]]
 #: Submissions that are prepared before others have their turn.
 TOGETHER: Final = 25
 #: The same where they are dense, beside the loop.
@@ -120,7 +111,8 @@ class Intake:
         memory growth), `intake_late` if the answer does not come in time. A late request may still take effect: who
         repeats it under its idempotency key learns which.
         """
-        self._require(request.submissions[0].role)
+        role = request.submissions[0].role  # before anything is looked up for it
+        self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
         way = self._dense if is_dense(request) else self._ordinary
         answer = way.enter(request)
         with INTAKE_SECONDS.time():
@@ -267,15 +259,13 @@ class Intake:
         for each in outcomes:
             if isinstance(each, Prepared):
                 self._alarms.filed(party, each.spent, each.items)
-                if not _is_sent(each):
-                    self._wait_noted(party, each)
-
-    def _wait_noted(self, party: str, waiting: Prepared) -> None:
-        UNRELEASED.labels(waiting.work_reason).inc()
-        if waiting.work_reason == WorkReason.OVER_DAY:
-            log("child_at_risk_waits")
-            self._alarms.alarm(party, Kind.DAY_FILLED)
-            self._alarms.alarm(party, Kind.URGENT_WAITS)
+                if _is_sent(each):
+                    continue
+                UNRELEASED.labels(each.work_reason).inc()
+                if each.work_reason == WorkReason.OVER_DAY:
+                    log("child_at_risk_waits")
+                    self._alarms.alarm(party, Kind.DAY_FILLED)
+                    self._alarms.alarm(party, Kind.URGENT_WAITS)
 
     def _beyond(self, submission: Submission, prepared: Prepared, documents: Documents, *, at: datetime) -> Outcome:
         """Beyond its party's day: a child at risk cannot wait for the next one, a second person is asked at once."""
@@ -290,7 +280,7 @@ class Intake:
     ) -> dict[int, Reply | Refused]:
         """Answer these requests of a transaction, by their indexes. The acceptances get a signature of their own."""
         became = [outcomes[index] for index in requests]
-        replies = self._answering(list(requests.values()), became, at=at)
+        replies = self._answering(list(requests.values()), became, at)
         return {
             index: of_one[0] if len(of_one) == 1 and isinstance(of_one[0], DaySpent) else reply
             for index, of_one, reply in zip(requests, became, replies, strict=True)
@@ -339,10 +329,6 @@ class Intake:
             at=self._clock.now(),
             traceparent=submission.traceparent,
         )
-
-    def _require(self, role: Role) -> None:
-        """Raises `Refused("forbidden")` for a role that may not file, before anything is looked up for it."""
-        self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
 
 
 def _without_repeats(outcomes: Mapping[int, Sequence[Outcome]]) -> dict[int, list[Outcome]]:

@@ -138,7 +138,10 @@ class Claiming:
     async def _grant(self, message: Received, held: Held) -> None:
         assert isinstance(message.clear, Answer)
         referral_id, winner = held.referral_id, message.sender
-        await self._lapse(referral_id)
+        # What agencies hold of it is held no more: nothing of it is issued.
+        if await self.holding.holds.lock([referral_id]):
+            active = await self.holding.holds.active([referral_id])
+            await self.holding.end(active.get(referral_id, ()), HoldEnd.LAPSED)
         await self.transfers.hand_over(held, winner, self.at)
         letters = Letters(self.documents().directory, self.instance, self.at)
         named = {"referral_id": referral_id, "revision": held.revision}
@@ -148,13 +151,6 @@ class Claiming:
         for other in sorted(held.claimants - {winner}):
             drafts += _tell(CLAIM_GONE, ClaimGoneClear(**named), held, letters=letters, to=other)
         await self.transfers.send(drafts)
-
-    async def _lapse(self, referral_id: UUID) -> None:
-        """What agencies hold of it is held no more: nothing of it is issued."""
-        planned = await self.holding.holds.lock([referral_id])
-        if planned:
-            active = await self.holding.holds.active([referral_id])
-            await self.holding.end(active.get(referral_id, ()), HoldEnd.LAPSED)
 
 
 async def suggest_contacts(

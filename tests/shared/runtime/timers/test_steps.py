@@ -12,7 +12,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.routing.clocks import LawAt
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.timers.timers import begin_like, clock, end, note_steps
+from shared.runtime.timers.timers import begin_like, clock, end
 from shared.vocabulary.answers import AnswerState
 from tests.shared.runtime.timers.workers import (
     PARTY,
@@ -37,7 +37,7 @@ async def noted(database: Database, steps: Sequence[Happened], *, law: LawAt | N
     """Do an act of these steps where the law is at hand."""
     database.law_at = law
     async with database.transaction(SCOPE) as session:
-        await note_steps(session.driver, steps)
+        await clock(session.driver, (), steps)
     database.law_at = None
 
 
@@ -72,7 +72,7 @@ async def test_steps_of_one_transaction_are_written_once(database: Database) -> 
     database.law_at = law_at
     async with database.transaction(SCOPE) as session:
         await clock(session.driver, [edge], steps_of(edge, AnswerState.ACKNOWLEDGED, edge.begun_at))
-        await note_steps(session.driver, steps_of(edge, AnswerState.REAPPEARED, edge.begun_at))
+        await clock(session.driver, (), steps_of(edge, AnswerState.REAPPEARED, edge.begun_at))
     database.law_at = None
     assert [after - first for after, first in zip(await writes(database), before, strict=True)] == [1, 0, 0]
 
@@ -93,7 +93,7 @@ async def test_steps_are_written_under_the_scope_of_their_act(database: Database
     await begin(database, edge, law=law_at)
     database.law_at = law_at
     async with database.transaction(SCOPE) as session:
-        await note_steps(session.driver, steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
+        await clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
         await session.bind(RowScope(["provider-de.example"], Role.VIEWER, "read"))
     database.law_at = None
     assert await timers_kept(database) == []
@@ -107,7 +107,7 @@ async def test_a_step_that_is_rolled_back_to_a_savepoint_is_not_written(database
     async with database.transaction(SCOPE) as session:
         with suppress(ZeroDivisionError):
             async with session.savepoint(ZeroDivisionError):
-                await note_steps(session.driver, steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
+                await clock(session.driver, (), steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
                 raise ZeroDivisionError
     database.law_at = None
     assert await rows_of(database) == kept
