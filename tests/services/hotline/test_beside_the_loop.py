@@ -192,7 +192,7 @@ async def client(database: Database) -> AsyncIterator[tuple[Origin, httpx.AsyncC
 
 def charge(origin: Origin, by_door: Callable[[str, int], None], by_intake: Callable[[str, int], None]) -> None:
     """Have others hear what a party owes; the door is open already, and its API is frozen."""
-    object.__setattr__(origin.api, "owe", by_door)
+    object.__setattr__(origin.api.serving, "owe", by_door)
     origin.intake._owe = by_intake
 
 
