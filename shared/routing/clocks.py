@@ -368,8 +368,7 @@ def _clock(entry: Mapping[str, Any]) -> _Clock:
         starts=entry["starts"],
         hours=entry.get("duration_h"),
         days=entry.get("working_days"),
-        # What the law lets stop a clock: nothing but what it lists.
-        stopped_by=frozenset(map(str, map(StopCause, entry.get("stopped_by") or ()))),
+        stopped_by=_causes(entry),
         due=entry["due"],
         then=entry["then"],
         repeats=entry.get("repeats") or False,
@@ -377,3 +376,8 @@ def _clock(entry: Mapping[str, Any]) -> _Clock:
         valid_to=date.fromisoformat(valid_to) if valid_to else date.max,
         known_from=date.fromisoformat(entry["known_from"]),
     )
+
+
+def _causes(entry: Mapping[str, Any]) -> frozenset[str]:
+    """What the law lets stop a clock: nothing but what it lists."""
+    return frozenset(map(str, map(StopCause, entry.get("stopped_by") or ())))
