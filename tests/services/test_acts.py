@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -142,9 +142,6 @@ class OneEdge:
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         return {(self.edge.subject, self.edge.recipient): [self.edge]} if self.edge.subject in subjects else {}
 
-    async def clock(self, steps: Sequence[Happened]) -> None:
-        pass
-
     async def exist(self, edge_ids: object) -> frozenset[UUID]:
         return frozenset()
 
@@ -157,9 +154,7 @@ class OneEdge:
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
         return {}
 
-    async def answer(
-        self, answered: Mapping[UUID, Taken], judged: Mapping[AnswerAct, str | None], at: datetime
-    ) -> None:
+    async def answer(self, answered: Mapping[UUID, Taken], *_: object, steps: Sequence[Happened]) -> None:
         self.answered = answered
 
 

@@ -33,7 +33,7 @@ class Edges:
         return {}
 
     def __getattr__(self, name: str) -> Any:
-        async def done(*_: Any) -> None:
+        async def done(*_: Any, **__: Any) -> None:
             return None
 
         return done

@@ -89,7 +89,7 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
             for step in answered(Subject.NOTICE, state, edge.begun_at + 3 * HOUR)
         ]
         async with database.transaction(SCOPE) as session:
-            await clock(session.driver, (), steps)
+            await timers_module.clock(session.driver, (), steps)
     while await timers.look():
         pass
     before, said = await rows_of(database), await told(database)
@@ -289,7 +289,7 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
     acted = answered(Subject.NOTICE, AnswerState.ACTIONED, edge.begun_at)
     steps = [Happened.by(PARTY, edge.told_by, edge.origin, step=each) for each in acted]
     async with database.transaction(SCOPE) as session:
-        await clock(session.driver, (), steps)
+        await timers_module.clock(session.driver, (), steps)
     clock.true += 500 * HOUR
     assert await timers.look() == 1
     assert (await timers_kept(database), await told(database)) == ([], [])
