@@ -26,7 +26,7 @@ from shared.contracts.directory import Beat, Directory, DocumentActivated
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.keys import OpeningKey, SigningKey
-from shared.exchange.decided import Stated, clear_of_decided, edge_salt, sealed_of_decided
+from shared.exchange.decision_fact import Stated, clear_of_decided, edge_salt, sealed_of_decided
 from shared.exchange.facts import ReadFacts, read_facts
 from shared.exchange.letters import clear_of, sealed_of
 from shared.exchange.minimise import notice_record, referral_record, whole_record

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from deploy.directory.approval import document_body, sign_beat, valid_until
-from deploy.operator.desk import check_directory, check_policy
+from deploy.operator.document_checks import check_directory, check_policy
 from deploy.operator.folder import BEAT_CARD, admitted
 from deploy.site.access import access_to, in_own_thread, kafka_access
 from deploy.site.endpoints import ADMIN, Endpoints, write_private

@@ -13,7 +13,7 @@ from cyclopts.types import ExistingFile
 
 from client.cli.settings import zoned
 from deploy.operator import documents
-from deploy.operator.desk import check_policy, objections
+from deploy.operator.document_checks import check_policy, objections
 from deploy.policy import SAMPLE
 from deploy.site.open import site, state_directory
 from deploy.site.options import OPTIONS, Listing, Options, Printed, verb

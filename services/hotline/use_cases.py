@@ -9,7 +9,7 @@ from services.hotline.domain import HOTLINE
 from services.hotline.ports import OpenedOffer
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import OfferState
-from shared.exchange.derived import draft
+from shared.exchange.derived_referral import draft
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Refused
 from shared.party.recipient.use_cases import Acting, look_at_item, show_item

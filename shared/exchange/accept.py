@@ -24,8 +24,8 @@ from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import GroupOpener, OpenedPart
-from shared.exchange.bound import check_facts, check_record
-from shared.exchange.decided import commitment, due
+from shared.exchange.bound_facts import check_facts, check_record
+from shared.exchange.decision_fact import commitment, due
 from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record, Spelt, check_spelt, is_plain, seal_context, spelt_parts
 from shared.exchange.passed import check_passed_on

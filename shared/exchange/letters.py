@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageType
-from shared.exchange.decided import Json, Stated, commitment, decided_fact, due_times, edge_salt
+from shared.exchange.decision_fact import Json, Stated, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.items import told_again
 from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.minimise import notice_record, referral_record

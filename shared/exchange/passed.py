@@ -18,7 +18,7 @@ from shared.contracts.passing import PASSED_ACTS_MAX, Contact, PassedAct, Referr
 from shared.contracts.referral import ReferralOfferedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.envelope.attributes import Attributes
-from shared.exchange.bound import check_facts, check_record
+from shared.exchange.bound_facts import check_facts, check_record
 from shared.exchange.message import Received, Spelt
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused

@@ -14,7 +14,7 @@ from deploy.site.endpoints import Endpoints
 from services.audit.domain import decisions
 from services.audit.domain.entries import KeptDecision
 from shared.contracts.facts import DecidedReferral
-from shared.exchange.decided import ReadDecided
+from shared.exchange.decision_fact import ReadDecided
 
 #: What a decision's sealed part says, and how a forger might say it.
 Alter = Callable[[dict[str, Any]], object]

@@ -43,7 +43,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/runtime/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
     ("client/cli/referral.py", "error.code"): frozenset(),
     ("client/problem.py", "code"): frozenset(),
-    ("deploy/operator/desk.py", "objection.code"): frozenset(),
+    ("deploy/operator/document_checks.py", "objection.code"): frozenset(),
 }
 
 

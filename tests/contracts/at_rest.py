@@ -25,7 +25,7 @@ from shared.contracts.preserving import PreservationRecord
 from shared.contracts.referral import Locator, OnionLocator, PeerLocator, ReferralRecord, UrlLocator
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
 from shared.exchange.accept import accept
-from shared.exchange.decided import commitment, edge_salt
+from shared.exchange.decision_fact import commitment, edge_salt
 from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record
 from shared.exchange.released import Released

@@ -17,10 +17,10 @@ from deploy.artifacts.__main__ import committed, generated
 from deploy.artifacts.examples import APPROVERS
 from deploy.artifacts.schemas import DOCUMENTS, LENIENT, message_name, models
 from deploy.directory.approval import document_body
-from deploy.operator.desk import check_directory, check_policy
+from deploy.operator.document_checks import check_directory, check_policy
 from shared.contracts.directory import DocumentActivated
 from shared.contracts.registry import ALL
-from shared.exchange.decided import commitment
+from shared.exchange.decision_fact import commitment
 from shared.exchange.record_table import RECORD_TABLE
 from shared.guard import inspect
 from shared.kernel.errors import Refused

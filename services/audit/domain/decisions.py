@@ -42,7 +42,7 @@ from shared.envelope.attributes import Envelope
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
-from shared.exchange.decided import ReadDecided, commitment, edge_salt, judged_edges, read_decided
+from shared.exchange.decision_fact import ReadDecided, commitment, edge_salt, judged_edges, read_decided
 from shared.exchange.message import Record, seal_context
 from shared.exchange.record_table import only_codes_unknown, read_body
 from shared.exchange.senders import check_stated_by

@@ -22,7 +22,7 @@ from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.registry import BETWEEN_PARTIES, READS_ANNOUNCED, Family
 from shared.envelope.keys import SealingKey
 from shared.exchange import message
-from shared.exchange.decided import join_decided
+from shared.exchange.decision_fact import join_decided
 from shared.exchange.message import Addressing, compose, headers_of
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.exchange.topics import AUDIT

@@ -1,9 +1,7 @@
-"""What topics exist: their ids and partitions. aiokafka's own Metadata requests name no ids (KIP-516), version 12 does.
+"""Ids and partitions of topics, and the first and last offsets of partitions.
 
-Schemas: Kafka protocol guide, Metadata API (key 3), version 12.
-
-What partitions hold, asked over a connection of its own: a broker answers on one connection in order, and on that of
-a consumer a fetch waits for records first.
+Metadata API (key 3) version 12 names topic ids (KIP-516); aiokafka's own requests do not. Offsets are asked over a
+connection of their own: a broker answers in order, and on a consumer's connection a fetch waits for records first.
 """
 
 from __future__ import annotations

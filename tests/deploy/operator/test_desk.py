@@ -13,7 +13,7 @@ import pytest
 
 from deploy.artifacts import examples as example_world
 from deploy.directory.approval import renewed, valid_until
-from deploy.operator.desk import check_directory, check_policy, objections
+from deploy.operator.document_checks import check_directory, check_policy, objections
 from deploy.operator.documents import keep_published, publish_file, signed_beat
 from deploy.policy import sample_policy
 from shared.contracts.policy import Policy

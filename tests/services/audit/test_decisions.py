@@ -15,7 +15,7 @@ from services.audit.domain import decisions as judged
 from services.audit.domain.shown import Look, Partition, Sought
 from shared.contracts.facts import DecidedReferral
 from shared.contracts.registry import REFERRAL_DECIDED
-from shared.exchange.decided import join_decided
+from shared.exchange.decision_fact import join_decided
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role

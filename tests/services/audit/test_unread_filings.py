@@ -13,7 +13,7 @@ from deploy.accounting.book import Book
 from deploy.accounting.books import Books
 from deploy.accounting.edges import Sealed
 from deploy.accounting.streams import Sides
-from shared.exchange.decided import join_decided
+from shared.exchange.decision_fact import join_decided
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log

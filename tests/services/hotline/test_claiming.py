@@ -12,7 +12,7 @@ from shared.contracts.answers import ClaimGoneClear, ClaimGrantedClear, DoneSoFa
 from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, TRANSFER_OFFERED, MessageType
-from shared.exchange.derived import derived_from
+from shared.exchange.derived_referral import derived_from
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7

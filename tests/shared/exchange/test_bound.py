@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from shared.contracts.decision import Facts
 from shared.exchange.accept import accept
-from shared.exchange.bound import check_facts
+from shared.exchange.bound_facts import check_facts
 from shared.exchange.facts import read_facts
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused

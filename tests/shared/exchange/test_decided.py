@@ -11,7 +11,7 @@ import pytest
 from shared.contracts.facts import DECISIONS_MAX
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.segment_sealing import is_sealable
-from shared.exchange.decided import join_decided, read_decided
+from shared.exchange.decision_fact import join_decided, read_decided
 from shared.exchange.message import Draft
 from tests.support.exchange_world import World, decisions, opened, told_to_audit
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from shared.contracts.referral import ReferralRecord
-from shared.exchange.derived import derived_from, draft
+from shared.exchange.derived_referral import derived_from, draft
 from shared.kernel.ids import uuid7
 from shared.vocabulary.referral import CorrelationSystem
 from tests.architecture.source import ROOT

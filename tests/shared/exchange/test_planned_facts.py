@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import to_json
 
 from shared.contracts.facts import ReferralDecidedClear
-from shared.exchange.decided import judged_edges, read_decided
+from shared.exchange.decision_fact import judged_edges, read_decided
 from shared.kernel.errors import Refused
 from shared.routing.engine import Setting
 from tests.shared.exchange.test_prepare import opened

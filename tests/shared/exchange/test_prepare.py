@@ -18,7 +18,7 @@ from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_
 from shared.envelope.content_proof import MessageProof
 from shared.envelope.segment_sealing import BUCKET_BYTES_MAX
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
-from shared.exchange.decided import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
+from shared.exchange.decision_fact import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
 from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Filing, Prepared, check, prepare_again, prepare_batch
@@ -207,7 +207,7 @@ def test_a_decision_that_no_record_holds_reaches_nobody_but_a_person(
     def too_large(stated: Stated) -> dict[str, Any]:
         return sealed_of_decided(stated) | ({"more": "x" * BUCKET_BYTES_MAX} if stated.edges else {})
 
-    monkeypatch.setattr("shared.exchange.decided.sealed_of_decided", too_large)
+    monkeypatch.setattr("shared.exchange.decision_fact.sealed_of_decided", too_large)
     prepared = here.prepared()
     assert (prepared.disposition, prepared.work_reason) == ("unroutable", "too_wide")
     assert [draft.recipient for draft in prepared.drafts] == ["audit"]

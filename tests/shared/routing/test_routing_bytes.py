@@ -6,7 +6,7 @@ import hashlib
 import hmac
 
 from shared.contracts.decision import Facts, ItemFacts
-from shared.exchange.decided import commitment, edge_salt
+from shared.exchange.decision_fact import commitment, edge_salt
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.ids import uuid4
 from shared.routing.directory_index import DirectoryIndex

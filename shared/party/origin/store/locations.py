@@ -28,7 +28,7 @@ import asyncpg
 from pydantic_core import from_json
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.derived import derived_from
+from shared.exchange.derived_referral import derived_from
 from shared.exchange.locations import FORMS, locations
 from shared.kernel.authority import Role
 from shared.messaging.streams import Lane, Place

@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.exchange.decided import Stated, decided_fact
+from shared.exchange.decision_fact import Stated, decided_fact
 from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Documents, prepare_again

@@ -27,7 +27,7 @@ from shared.contracts.facts import (
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.segment_sealing import BUCKET_BYTES_MAX, is_sealable
-from shared.exchange.bound import check_facts
+from shared.exchange.bound_facts import check_facts
 from shared.exchange.message import Draft, compose_fact
 from shared.kernel.clock import coarse, rfc3339
 from shared.kernel.errors import Refused
