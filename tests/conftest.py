@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-from tests.support.day import move_clock
+from tests.support.run_date import move_clock
 
 # Some modules of tests read the time when they are imported.
 move_clock()

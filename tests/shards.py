@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Final
 
 from deploy.site.settings import inherited_environment
-from tests.acceptance.kept import whole_commit
+from tests.acceptance.result_cache import whole_commit
 from tests.support.stack import PREPARED
 
 ROOT: Final = Path(__file__).parents[1]

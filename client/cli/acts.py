@@ -145,7 +145,7 @@ async def ask(
     """
     async with output.service(options) as client:
         from client.cli.shown import show_state
-        from shared.contracts.preserving import PreservationRecord, PreservationTerms
+        from shared.contracts.preservation_api import PreservationRecord, PreservationTerms
 
         ordered = {"kind": kind, "instrument": instrument, "term": term, "until": until}
         terms = PreservationTerms.model_validate(ordered)

@@ -28,8 +28,8 @@ from shared.contracts.referral import ReferralSubmission
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.decision_fact import Stated, clear_of_decided, edge_salt, sealed_of_decided
 from shared.exchange.facts import ReadFacts, read_facts
-from shared.exchange.letters import clear_of, sealed_of
 from shared.exchange.minimise import notice_record, referral_record, whole_record
+from shared.exchange.outgoing_messages import clear_of, sealed_of
 from shared.kernel.canonical import digest
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Defect

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from deploy.artifacts import schemas
 from deploy.policy import sample_policy
-from shared.envelope import attributes, content_proof, headers, spelling
+from shared.envelope import attributes, content_proof, header_formats, headers
 from shared.exchange import authority, record_table, states, topics
 from shared.exchange.act import Act, Cause, Subject, Track
 from shared.exchange.acts import ACTS
@@ -32,7 +32,7 @@ SHOWN_BY: Final = {
 #: The modules from which templates take what they say, by their last names.
 _MODULES: Final = (
     *(acks, attributes, authority, codes, content_proof, headers),
-    *(placement, record_table, schemas, spelling, states, topics),
+    *(placement, record_table, schemas, header_formats, states, topics),
 )
 #: At most so many states are left out by their names.
 _FEW: Final = 4

@@ -22,7 +22,7 @@ from deploy.demo.steps import begin_steps
 from deploy.devstack.stack import DevStack, say_on_stderr
 from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.devstack.supervisor import Supervisor
-from deploy.operator.people import login_link
+from deploy.operator.console_accounts import login_link
 from deploy.sample.generator import demo_referrals, write_jsonl
 from deploy.scenarios.player import ISSUE_SLOT_S, Key, over_http, play
 from deploy.scenarios.story import stories

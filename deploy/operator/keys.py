@@ -30,7 +30,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.documents import read_directory
-from shared.runtime.console.people import Person, require_actor, role_of
+from shared.runtime.console.accounts import Person, require_actor, role_of
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key, keep_key, revoke_key
 from shared.runtime.kafka.documents import ApproverKeyText

@@ -15,7 +15,7 @@ from cyclopts.types import ExistingFile
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 
 from client.api import CausewayClient
-from deploy.sandbox.desks import LOOKS_AT_ONCE_MAX, Desk, Rounds, Tally, say, work_of
+from deploy.sandbox.party_agents import LOOKS_AT_ONCE_MAX, Desk, Rounds, Tally, say, work_of
 from deploy.site.options import PLAIN, ending
 from shared.contracts.base import PartyId
 from shared.kernel.clock import SystemClock

@@ -16,7 +16,7 @@ from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.contracts.base import Contract
 from shared.contracts.facts import TopicName
 from shared.kernel.clock import Clock
-from shared.party.finding import OtherParty, Since, Until, read_day
+from shared.party.list_query import OtherParty, Since, Until, read_day
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor

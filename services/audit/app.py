@@ -12,8 +12,8 @@ from services.audit.domain.shown import Within, within
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.exchange.topics import INBOXES
 from shared.messaging.kafka.log import KafkaLog
-from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import Frame
+from shared.runtime.console.rendering import folders_of
 from shared.runtime.database.lease import Lease
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity, identified, whoami_router

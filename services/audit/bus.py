@@ -21,7 +21,7 @@ from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.envelope.keys import SigningKey
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Record
-from shared.exchange.senders import SigningKeys
+from shared.exchange.sender_verification import SigningKeys
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable

@@ -18,7 +18,7 @@ from shared.contracts.registry import BY_TYPE, WITHDRAWALS
 from shared.envelope.content_proof import SALT_BYTES
 from shared.envelope.headers import SALT, decode_headers
 from shared.exchange.message import DecodedHeaders, Record
-from shared.exchange.senders import SigningKeys
+from shared.exchange.sender_verification import SigningKeys
 from shared.exchange.topics import AUDIT, INBOXES, inbox_topic
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from services.audit.domain.entitled import judged
 from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Proof, proof_of
 from services.audit.domain.shown import (
@@ -25,6 +24,7 @@ from services.audit.domain.shown import (
     Within,
     within_scope,
 )
+from services.audit.domain.statement_authorization import judged
 from services.audit.store.entries import PostgresEntries, PostgresPartitions
 from shared.exchange.topics import INBOXES
 from shared.kernel.errors import Refused, not_found

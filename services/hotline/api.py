@@ -17,8 +17,8 @@ from shared.contracts.evidence import KeptEvidence
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Act, OfferState, Subject
 from shared.party.bulk.api import Kind, add_batch
-from shared.party.finding import Finding
-from shared.party.origin.api.doing import OriginApi
+from shared.party.list_query import Finding
+from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, add_acts
 from shared.party.recipient.domain import Page

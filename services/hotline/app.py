@@ -12,8 +12,8 @@ from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.exchange.act import OfferState, Subject
 from shared.party.attention import ORIGIN_WAITS, Source, overdue
-from shared.party.by_rule import own_questions, with_rules
-from shared.party.console.door import origin_door
+from shared.party.automation import own_questions, with_rules
+from shared.party.console.console_router import origin_door
 from shared.party.events import no_words
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.amendments import ERASE_AGAIN, ERASED

@@ -8,9 +8,9 @@ import asyncpg
 
 from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.exchange.act import OfferState, Subject
+from shared.party.attention_item import CLAIMABLE, HANDED_OVER, Place, Waits, waits_of
 from shared.party.recipient.store.arriving import erase_statement
 from shared.party.recipient.store.items import PostgresItems, Views
-from shared.party.waiting import CLAIMABLE, HANDED_OVER, Place, Waits, waits_of
 from shared.vocabulary.referral import PriorityLevel, RelationKind
 
 _OF_TRANSFERS: Final = """

@@ -16,8 +16,8 @@ from shared.contracts.evidence import KeptEvidence
 from shared.exchange.act import Act, NoticeState, Subject
 from shared.formats import dsa_notices
 from shared.party.bulk.api import Kind, add_batch
-from shared.party.finding import DAY, Finding, read_date
-from shared.party.origin.api.doing import OriginApi
+from shared.party.list_query import DAY, Finding, read_date
+from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, add_acts
 from shared.party.recipient.domain import Page

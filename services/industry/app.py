@@ -14,8 +14,8 @@ from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
 from shared.party.attention import ORIGIN_WAITS, Source, overdue
-from shared.party.by_rule import own_questions, with_rules
-from shared.party.console.door import entry, origin_door
+from shared.party.automation import own_questions, with_rules
+from shared.party.console.console_router import entry, origin_door
 from shared.party.console.lists import PLACE as WORK
 from shared.party.console.lists import WorkPages
 from shared.party.console.preservations import PLACE

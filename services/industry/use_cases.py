@@ -10,10 +10,10 @@ from services.industry.domain import AUTHORITY, PROVIDER, Period, check_suggeste
 from services.industry.store import PostgresNotices
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.contracts.preserving import PreservationAnswering
+from shared.contracts.preservation_api import PreservationAnswering
 from shared.exchange.act import Act, NoticeState, Subject, Track
-from shared.exchange.keeping import reason_to_keep
 from shared.exchange.preservation import check_day
+from shared.exchange.retention_grounds import reason_to_keep
 from shared.exchange.states import row
 from shared.formats.dsa_notices import ReportedNotice
 from shared.kernel.errors import Refused

@@ -21,7 +21,7 @@ from shared.exchange.prepare import Documents
 from shared.exchange.states import collection
 from shared.kernel.errors import Unavailable
 from shared.party.bulk.api import Kind, add_batch
-from shared.party.finding import Finding
+from shared.party.list_query import Finding
 from shared.party.recipient.api import Answering, ItemRoutes, add_acts
 from shared.party.recipient.domain import HoldPage, Page
 from shared.party.serving import Serving, viewed

@@ -16,14 +16,14 @@ from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
 from shared.party.attention import Look, Source, overdue
-from shared.party.by_rule import own_questions, with_rules
-from shared.party.console.door import around, entry, party_door
+from shared.party.automation import own_questions, with_rules
+from shared.party.console.console_router import around, entry, party_door
 from shared.party.console.preservations import PLACE
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import PostgresPreservations, preservation_words, refused_waits
 from shared.party.recipient.store.arriving import ERASED_RECEIVED, HeldPlaces
+from shared.party.recipient.store.case_referrals import cases_back, ended_holds
 from shared.party.recipient.store.listing import cases_waiting, contacts_waiting
-from shared.party.recipient.store.passing import cases_back, ended_holds
 from shared.party.serving import Serving, serving
 from shared.party.stores import ListedTracks
 from shared.party.webhooks import party_routers

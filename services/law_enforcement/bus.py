@@ -17,16 +17,16 @@ from services.law_enforcement.use_cases import Refusals, come_back, pass_on_amen
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
+from shared.exchange.case_referral import check_contact
 from shared.exchange.message import Received
-from shared.exchange.passed import check_contact
 from shared.exchange.prepare import Documents
 from shared.exchange.record_table import SUBJECT_WITHDRAWN
 from shared.party.preservation.bus import PreservationDoor
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.domain import revision_of
+from shared.party.recipient.store.case_referrals import taken_back_before
 from shared.party.recipient.store.listing import contacts_known
-from shared.party.recipient.store.passing import taken_back_before
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from shared.contracts.answers import CaseWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.case_referral import PassedOn, SuggestedContact
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
 from shared.contracts.holds import HoldWords, Leased
-from shared.contracts.passing import PassedOn, SuggestedContact
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState

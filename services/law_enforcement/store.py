@@ -27,17 +27,28 @@ from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject
 from shared.exchange.acts import COME_BACK
+from shared.exchange.case_referral import Passable
 from shared.exchange.message import Received, Record
-from shared.exchange.passed import Passable
 from shared.exchange.states import event_type, personal
 from shared.kernel.clock import rfc3339
-from shared.party.compared import Said
+from shared.party.list_filter import Sought
 from shared.party.recipient.domain import ItemAct, Page, PassedCase
 from shared.party.recipient.store.arriving import (
     INSERT_LOCATIONS,
     alike,
     bind_places,
     erase_statement,
+)
+from shared.party.recipient.store.case_referrals import (
+    AskedHolds,
+    acted,
+    came_from,
+    note_amended,
+    note_passed,
+    note_passing,
+    passable,
+    passings,
+    refuse_passings,
 )
 from shared.party.recipient.store.items import PostgresItems, Reference
 from shared.party.recipient.store.listing import (
@@ -51,18 +62,7 @@ from shared.party.recipient.store.listing import (
     view,
     words,
 )
-from shared.party.recipient.store.passing import (
-    AskedHolds,
-    acted,
-    came_from,
-    note_amended,
-    note_passed,
-    note_passing,
-    passable,
-    passings,
-    refuse_passings,
-)
-from shared.party.sought import Sought
+from shared.party.revision_diff import Said
 from shared.runtime.database.transactions import gather_part
 
 #: The edges of cases besides those in their rows: `earlier` is a revision before the one that stands.

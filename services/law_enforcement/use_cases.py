@@ -13,16 +13,16 @@ from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reaso
 from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance, OutcomeReport, WithdrawalAnswer
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import TIMES_MAX, CameBack, Passing, ReferralPassedOnClear, Referring
 from shared.contracts.holds import Claim, HandOver, HoldExtension, HoldExtensionOf, HoldNamed, HoldRequest
-from shared.contracts.passing import TIMES_MAX, CameBack, Passing, ReferralPassedOnClear, Referring
 from shared.contracts.questions import Dispute, Question
 from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
 from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.acts import COME_BACK
+from shared.exchange.case_referral import Passable, bound
 from shared.exchange.clocks import Happened, awaits_claim, began_again
 from shared.exchange.clocks import claimed as has_claimed
 from shared.exchange.message import Addressing, Draft, Received, compose
-from shared.exchange.passed import Passable, bound
 from shared.exchange.prepare import Documents
 from shared.exchange.preservation import check_bound, hold_max
 from shared.exchange.questions import check_numbers

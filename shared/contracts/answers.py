@@ -25,7 +25,7 @@ from shared.contracts.items import (
     ItemNumber,
     over_all_revisions,
 )
-from shared.contracts.preserving import SAID_BESIDE_MAX, PreservationBeside
+from shared.contracts.preservation_api import SAID_BESIDE_MAX, PreservationBeside
 from shared.contracts.referral import AboutReferral, Revision
 from shared.vocabulary import answers as codes
 from shared.vocabulary.judgement import RetentionClass

@@ -5,7 +5,7 @@ The exchange tells nobody else of it. Each party numbers its own acts, from 1: t
 
 from __future__ import annotations
 
-from shared.contracts import preserving
+from shared.contracts import preservation_api
 from shared.contracts.answers import Answer
 from shared.contracts.base import Uuid
 
@@ -16,31 +16,31 @@ class OnPreservation(Answer):
     preservation_id: Uuid
 
 
-class PreservationRequestedClear(preserving.PreservationTerms, OnPreservation):
+class PreservationRequestedClear(preservation_api.PreservationTerms, OnPreservation):
     """An agency asks a provider to keep what it has at some locations. What and for which order is sealed."""
 
 
-class PreservationExtensionRequestedClear(preserving.ExtensionTerms, OnPreservation):
+class PreservationExtensionRequestedClear(preservation_api.ExtensionTerms, OnPreservation):
     """The agency asks the provider to keep it longer."""
 
 
-class PreservationWithdrawnClear(preserving.PreservationWithdrawing, OnPreservation):
+class PreservationWithdrawnClear(preservation_api.PreservationWithdrawing, OnPreservation):
     """The agency takes its request back."""
 
 
-class PreservationAnsweredClear(preserving.PreservationAnswering, OnPreservation):
+class PreservationAnsweredClear(preservation_api.PreservationAnswering, OnPreservation):
     """The provider keeps what it was asked to keep, or says why not."""
 
 
-class PreservationCorrectedClear(preserving.PreservationAnswering, OnPreservation):
+class PreservationCorrectedClear(preservation_api.PreservationAnswering, OnPreservation):
     """What the provider has answered was a mistake: this is its answer, from now on."""
 
 
-class PreservationExtensionAnsweredClear(preserving.ExtensionAnswering, OnPreservation):
+class PreservationExtensionAnsweredClear(preservation_api.ExtensionAnswering, OnPreservation):
     """The provider keeps it longer, or says why not."""
 
 
-class PreservationEndedClear(preserving.PreservationEnding, OnPreservation):
+class PreservationEndedClear(preservation_api.PreservationEnding, OnPreservation):
     """The provider keeps it no longer."""
 
 

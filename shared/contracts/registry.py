@@ -8,7 +8,17 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from shared.contracts import answers, directory, facts, holds, passing, preservation, preserving, questions, referral
+from shared.contracts import (
+    answers,
+    case_referral,
+    directory,
+    facts,
+    holds,
+    preservation,
+    preservation_api,
+    questions,
+    referral,
+)
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -85,17 +95,19 @@ NOTICE_REINSTATED = _message(Family.NOTICE, answers.NoticeReinstatedClear)
 CASE_ACCEPTED = _message(Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = _message(Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = _message(Family.REFERRAL, answers.OutcomeReportedClear)
-CASE_REFERRED = _message(Family.REFERRAL, passing.CaseReferredClear)
-CASE_CAME_BACK = _message(Family.REFERRAL, passing.CaseCameBackClear)
-REFERRAL_PASSED_ON = _message(Family.REFERRAL, passing.ReferralPassedOnClear, passing.ReferralPassedOnSealed)
-CONTACT_SUGGESTED = _message(Family.REFERRAL, passing.ContactSuggestedClear, passing.Contact)
+CASE_REFERRED = _message(Family.REFERRAL, case_referral.CaseReferredClear)
+CASE_CAME_BACK = _message(Family.REFERRAL, case_referral.CaseCameBackClear)
+REFERRAL_PASSED_ON = _message(
+    Family.REFERRAL, case_referral.ReferralPassedOnClear, case_referral.ReferralPassedOnSealed
+)
+CONTACT_SUGGESTED = _message(Family.REFERRAL, case_referral.ContactSuggestedClear, case_referral.Contact)
 OFFER_ACCEPTED = _message(Family.REFERRAL, answers.OfferAcceptedClear)
 OFFER_DECLINED = _message(Family.REFERRAL, answers.OfferDeclinedClear)
 OFFER_ASSESSED = _message(Family.REFERRAL, answers.OfferAssessedClear)
 RECORD_ERASED = _message(Family.REFERRAL, answers.RecordErasedClear)
 NOTICE_RECORD_ERASED = _message(Family.NOTICE, answers.NoticeRecordErasedClear)
 PRESERVATION_REQUESTED = _message(
-    Family.PRESERVATION, preservation.PreservationRequestedClear, preserving.PreservationRecord
+    Family.PRESERVATION, preservation.PreservationRequestedClear, preservation_api.PreservationRecord
 )
 PRESERVATION_EXTENSION_REQUESTED = _message(Family.PRESERVATION, preservation.PreservationExtensionRequestedClear)
 PRESERVATION_WITHDRAWN = _message(Family.PRESERVATION, preservation.PreservationWithdrawnClear)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from shared.envelope.spelling import (
+from shared.envelope.header_formats import (
     EXTENSION,
     EXTENSION_CHARACTERS_MAX,
     EXTENSION_TEXT,

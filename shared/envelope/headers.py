@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from shared.envelope.attributes import COVERED, Attributes, Envelope, Tier, head_of, malformed
-from shared.envelope.spelling import EXTENSION, SPELLINGS, TEXT
+from shared.envelope.header_formats import EXTENSION, SPELLINGS, TEXT
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import spelt_uuid

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import ReferralPassedOnSealed
 from shared.contracts.decision import DecisionRef, Edge
-from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
 from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, name_of, newest
 from shared.envelope.attributes import Attributes, Envelope
@@ -25,10 +25,10 @@ from shared.envelope.headers import decode_headers
 from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import GroupOpener, OpenedPart
 from shared.exchange.bound_facts import check_facts, check_record
+from shared.exchange.case_referral import check_passed_on
 from shared.exchange.decision_fact import commitment, due
 from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record, Spelt, check_spelt, is_plain, seal_context, spelt_parts
-from shared.exchange.passed import check_passed_on
 from shared.exchange.record_table import (
     check_edition,
     check_sealed,
@@ -37,8 +37,8 @@ from shared.exchange.record_table import (
     read_body,
     unguarded,
 )
-from shared.exchange.released import limits_of
-from shared.exchange.senders import (
+from shared.exchange.second_review import limits_of
+from shared.exchange.sender_verification import (
     Served,
     check_broker_time,
     check_said_at,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
-from shared.contracts import answers, holds, passing, preserving, questions, registry
+from shared.contracts import answers, case_referral, holds, preservation_api, questions, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import ISSUED, OPEN, WORKED_ON, Act, Asked, Cause, Move, Offered, Subject, Track, any_of, stays
@@ -227,14 +227,18 @@ _CHANGES: Final = (
 # that of its answers (`PreservationAnswer`); `needs` is the other track, as the actor knows it.
 _ON_PRESERVATIONS: Final = (
     _origin(
-        _PRESERVATION, "submit", registry.PRESERVATION_REQUESTED, _to(Asked.OPEN), takes=preserving.PreservationTerms
+        _PRESERVATION,
+        "submit",
+        registry.PRESERVATION_REQUESTED,
+        _to(Asked.OPEN),
+        takes=preservation_api.PreservationTerms,
     ),
     _origin(
         _PRESERVATION,
         "extend",
         registry.PRESERVATION_EXTENSION_REQUESTED,
         _to(Asked.EXTENDED, Asked.OPEN),
-        takes=preserving.ExtensionTerms,
+        takes=preservation_api.ExtensionTerms,
         needs=any_of(PreservationAnswer.PRESERVED),
     ),
     _origin(
@@ -242,7 +246,7 @@ _ON_PRESERVATIONS: Final = (
         "withdraw",
         registry.PRESERVATION_WITHDRAWN,
         _to(Asked.WITHDRAWN, Asked.OPEN, Asked.EXTENDED),
-        takes=preserving.PreservationWithdrawing,
+        takes=preservation_api.PreservationWithdrawing,
         needs=any_of(PreservationAnswer.NONE, *_KEPT),
     ),
     _recipient(
@@ -250,7 +254,7 @@ _ON_PRESERVATIONS: Final = (
         "answer",
         registry.PRESERVATION_ANSWERED,
         *_coded((PreservationAnswer.NONE,), *_FIRST),
-        takes=preserving.PreservationAnswering,
+        takes=preservation_api.PreservationAnswering,
     ),
     # Of what is asked longer, or no more, another answer is due: not this one.
     _recipient(
@@ -258,14 +262,14 @@ _ON_PRESERVATIONS: Final = (
         "correct",
         registry.PRESERVATION_CORRECTED,
         *_coded(_FIRST, *_FIRST),
-        takes=preserving.PreservationAnswering,
+        takes=preservation_api.PreservationAnswering,
     ),
     _recipient(
         _PRESERVATION,
         "answer_extension",
         registry.PRESERVATION_EXTENSION_ANSWERED,
         *_coded((PreservationAnswer.PRESERVED,), PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED),
-        takes=preserving.ExtensionAnswering,
+        takes=preservation_api.ExtensionAnswering,
         needs=any_of(Asked.EXTENDED),
     ),
     _recipient(
@@ -273,7 +277,7 @@ _ON_PRESERVATIONS: Final = (
         "end",
         registry.PRESERVATION_ENDED,
         _to(PreservationAnswer.ENDED, *_KEPT),
-        takes=preserving.PreservationEnding,
+        takes=preservation_api.PreservationEnding,
         needs=any_of(Asked.OPEN, Asked.EXTENDED),
     ),
     _recipient(
@@ -303,7 +307,11 @@ _BESIDE_CASES: Final = (
     _recipient(_CASE, "claim", None, *_WORKS, takes=holds.Claim),
     _recipient(_CASE, "hand_over", None, *_WORKS, takes=holds.HandOver),
     _recipient(
-        _CASE, "refer", registry.CASE_REFERRED, _to(AnswerState.REFERRED, *WORKED_ON[_CASE]), takes=passing.Referring
+        _CASE,
+        "refer",
+        registry.CASE_REFERRED,
+        _to(AnswerState.REFERRED, *WORKED_ON[_CASE]),
+        takes=case_referral.Referring,
     ),
     PASS_ON,
     COME_BACK,

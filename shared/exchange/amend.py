@@ -21,9 +21,9 @@ from uuid import UUID
 
 from shared.contracts.referral import ReferralContent
 from shared.exchange.facts import read_facts
-from shared.exchange.letters import KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, own_record, referral_record
+from shared.exchange.outgoing_messages import KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.prepare import Again, Documents
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Defect, Refused, Unavailable

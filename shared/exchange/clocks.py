@@ -13,8 +13,8 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import CaseCameBackClear, ReferralPassedOnClear
 from shared.contracts.items import ItemCheck
-from shared.contracts.passing import CaseCameBackClear, ReferralPassedOnClear
 from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
 from shared.exchange.act import Subject
 from shared.exchange.items import Said

@@ -20,7 +20,7 @@ from shared.envelope.content_proof import MessageProof, leaf_digest
 from shared.envelope.headers import decode_headers, is_signed
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
-from shared.exchange.senders import signing_key, verify_sender
+from shared.exchange.sender_verification import signing_key, verify_sender
 from shared.exchange.topics import inbox_topic
 from shared.kernel.canonical import canonical_json, signed_statement
 from shared.kernel.clock import rfc3339

@@ -15,10 +15,10 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import ReferralPassedOnSealed
 from shared.contracts.decision import Edge
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.items import AnsweredSoFar
-from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import RECORD_REVEALED, STATED_BY_INSTANCES, MessageType
 from shared.envelope.attributes import Attributes, Envelope, Tier

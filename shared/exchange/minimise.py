@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralContent
-from shared.guard.keep import cut_of
+from shared.guard.url_redaction import cut_of
 from shared.kernel.errors import Refused
 from shared.vocabulary.referral import HashKind
 from shared.vocabulary.routing import PartyKind

@@ -26,7 +26,7 @@ from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
 from shared.exchange.acts import ACTS, RAISING, STAYING
 from shared.exchange.findings import FoldedOffer
 from shared.exchange.items import Folded, Said
-from shared.exchange.keeping import after_amendment, folded
+from shared.exchange.retention_grounds import after_amendment, folded
 from shared.exchange.states import answer_follows, permits, reopens
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused

@@ -11,12 +11,22 @@ from uuid import UUID
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.exchange.act import Offered
 from shared.exchange.facts import ReadFacts, check_stated, closed, read_facts
-from shared.exchange.letters import Emitted, Left, Letters, Planned, StaleEdge, Waiting, Writing, left_of, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
+from shared.exchange.outgoing_messages import (
+    Emitted,
+    Left,
+    Letters,
+    Planned,
+    StaleEdge,
+    Waiting,
+    Writing,
+    left_of,
+    write_letters,
+)
 from shared.exchange.preservation import Hours
-from shared.exchange.reads import PeerReads
-from shared.exchange.released import Released
+from shared.exchange.read_capabilities import PeerReads
+from shared.exchange.second_review import Released
 from shared.guard import ADDED, BUDGET, CEILING, Charged, WasCut, as_kept, check_budget, cuts, inspect, trips
 from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse

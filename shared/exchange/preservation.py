@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from shared.contracts.base import Contract
-from shared.contracts.preserving import ExtensionTerms, PreservationAnswering, PreservationTerms
+from shared.contracts.preservation_api import ExtensionTerms, PreservationAnswering, PreservationTerms
 from shared.contracts.registry import MessageType
 from shared.exchange.act import WORKED_ON, Act, Subject, Track, any_of
 from shared.exchange.states import Standing, rows_of, says, shown

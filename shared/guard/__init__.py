@@ -16,8 +16,8 @@ from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits, check_b
 from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, opens_list, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
-from shared.guard.keep import WasCut, as_kept, cuts, kept_locator
 from shared.guard.tripwire import trips, trips_by_part
+from shared.guard.url_redaction import WasCut, as_kept, cuts, kept_locator
 
 __all__ = [
     "ADDED",

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits, charged, check_budget
 from shared.guard.edition import Edition, own
-from shared.guard.keep import check_kept
 from shared.guard.leaves import leaves
 from shared.guard.rules import check_rules
+from shared.guard.url_redaction import check_kept
 
 Stage = Literal["rules", "budget"]
 ALL_STAGES: frozenset[Stage] = frozenset({"rules", "budget"})

@@ -23,10 +23,10 @@ from shared.exchange.act import Subject
 from shared.exchange.origin import ReferralState
 from shared.exchange.states import NUMBERED, PERMIT
 from shared.kernel.clock import EPOCH, Clock
+from shared.party.attention_item import OVERDUE, RANK_MAX, AttentionPage, Mend, Place, Waiting, Waits, owed_act
 from shared.party.origin.store.holds import expired_holds, origin_waits, unclaimed_waits
 from shared.party.questions.store import PostgresQuestions, QuestionPage, asked_waits
 from shared.party.serving import Serving, viewed
-from shared.party.waiting import OVERDUE, RANK_MAX, AttentionPage, Mend, Place, Waiting, Waits, owed_act
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows

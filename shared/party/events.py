@@ -24,7 +24,7 @@ from shared.contracts.base import Contract, Flag, Instant, NextCursor, PartyId, 
 from shared.exchange.act import Subject
 from shared.exchange.states import NUMBERED, PERMIT
 from shared.kernel.errors import Refused, not_found
-from shared.party.compared import Said, with_words
+from shared.party.revision_diff import Said, with_words
 from shared.party.serving import Serving, viewed
 from shared.runtime.database.feed_reading import Numbered, read_feed, read_subject
 from shared.runtime.database.pages import place_cursor, read_place

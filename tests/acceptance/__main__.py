@@ -12,9 +12,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from shared.kernel.errors import CausewayError
-from tests.acceptance.kept import whole_commit
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LINES
+from tests.acceptance.result_cache import whole_commit
 from tests.acceptance.verbs import VERBS, WholeDemo
 from tests.shards import OF_COMMIT, REPORTS
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.acceptance.line import Line
 from tests.acceptance.promises.acts import ACTS
 from tests.acceptance.promises.console import CONSOLE
+from tests.acceptance.promises.console_accounts import PEOPLE
 from tests.acceptance.promises.delivery import DELIVERY
 from tests.acceptance.promises.faults_and_bounds import FAULTS_AND_BOUNDS
 from tests.acceptance.promises.format import FORMAT
@@ -15,7 +16,6 @@ from tests.acceptance.promises.house import HOUSE
 from tests.acceptance.promises.law import LAW
 from tests.acceptance.promises.long import LONG
 from tests.acceptance.promises.main_flow import MAIN_FLOW
-from tests.acceptance.promises.people import PEOPLE
 from tests.acceptance.promises.stories import STORIES
 
 #: In the order in which it was finished: `make acceptance`.

@@ -15,10 +15,10 @@ from typing import Final
 
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import CausewayError
-from tests.acceptance.kept import STATE, Kept, code_commit
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LONG_LINES
 from tests.acceptance.long_verbs import LONG_VERBS, Missed
+from tests.acceptance.result_cache import STATE, Kept, code_commit
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "acceptance-long.md"

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Final
 from xml.etree import ElementTree
 
-from tests.acceptance.kept import STATE, Kept, code_commit
+from tests.acceptance.result_cache import STATE, Kept, code_commit
 
 ROOT: Final = Path(__file__).parents[2]
 #: It ends with whoever started it, however that ends.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.kept import Kept, code_commit
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LONG_LINES
 from tests.acceptance.long_run import Result, main, read_page, run, written
 from tests.acceptance.long_verbs import LONG_VERBS, Program, printed, said
+from tests.acceptance.result_cache import Kept, code_commit
 from tests.support.manual_clock import ManualClock
 
 SOAK, STEADY = (next(line for line in LONG_LINES if line.verb == name) for name in ("the_soak", "the_steady_tests"))

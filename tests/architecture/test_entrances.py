@@ -30,7 +30,7 @@ POOLS: Final[Mapping[str, str]] = {
     "api_keys": "shared.runtime.admission.key_table:KEYS_MAX",
     "long_polls": "shared.runtime.database.feed_reading:PLACES_MAX",
     "intake": "shared.party.origin.use_cases.alarms:WAITING_MAX",
-    "checks": "shared.runtime.http.aside:WAITING_MAX",
+    "checks": "shared.runtime.http.worker_process:WAITING_MAX",
     "webhooks": "shared.runtime.courier.endpoints:ENDPOINTS_MAX",
     "webhook_sending": "shared.runtime.courier.courier:ADDRESSES_MAX",
 }

@@ -25,7 +25,7 @@ LOOPS: Final = {
     "services/audit/bus.py:AckWriter.run": (
         "tests/services/audit/test_acknowledgements.py::test_a_writer_that_cannot_be_told_keeps_no_other_waiting"
     ),
-    "shared/party/by_rule.py:look_for_ever": (
+    "shared/party/automation.py:look_for_ever": (
         "tests/services/industry/test_withdrawals.py::test_one_that_fails_is_set_aside_and_keeps_nobody_waiting"
     ),
     "shared/party/origin/bus.py:OriginBus.follow_moves": _APART,

@@ -24,7 +24,7 @@ REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connect
 #: Listens; connects to nobody.
 LISTENING = {"shared/runtime/http/server.py": {"socket"}}
 #: Starts this interpreter with a module of ours and no environment; reaches nobody.
-STARTING = {"shared/runtime/http/aside.py": {"create_subprocess_exec"}}
+STARTING = {"shared/runtime/http/worker_process.py": {"create_subprocess_exec"}}
 #: Carries a party's events to the address that this party has registered.
 CARRYING = {"shared/runtime/courier/sender.py": {"open_connection"}}
 #: Asks the provider at which a party's people prove who they are.

@@ -8,9 +8,9 @@ from itertools import product
 from typing import Final
 from uuid import UUID
 
+from shared.party.list_filter import Sought
 from shared.party.origin.store import referrals
 from shared.party.recipient.store import listing
-from shared.party.sought import Sought
 from shared.runtime.database.columns import Statement
 from tests.benchmarks.filled_attention import P0
 

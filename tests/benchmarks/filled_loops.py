@@ -11,7 +11,7 @@ from datetime import datetime
 from shared.exchange.locations import FORMS
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.store import edges, locations
-from shared.party.origin.use_cases.again import DUE_MAX
+from shared.party.origin.use_cases.redecide import DUE_MAX
 from shared.runtime.timers import store, timers
 
 

@@ -25,13 +25,13 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from shared.exchange.locations import FORMS, locations
-from shared.party.apart import Apart
+from shared.party.failure_isolation import Apart
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.store import filing
 from shared.party.origin.store.edges import opened
 from shared.party.origin.store.filing import Otherwise, PostgresFiling, ToFile
 from shared.party.origin.store.locations import Locations
-from shared.runtime.watch.aside import SetAside
+from shared.runtime.watch.retry_backoff import SetAside
 from tests.services.databases import migrated, running_postgres
 from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin

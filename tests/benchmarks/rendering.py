@@ -20,7 +20,7 @@ from typing import Final
 import httpx
 
 from tests.benchmarks.filled import BIG, FILLED, fill_history
-from tests.console.people import signed_in
+from tests.console.console_users import signed_in
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, running_exchange
 
 PAGE_MS_MAX: Final = 200.0

@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 
 import deploy.sandbox
 from client.api import CausewayClient
-from deploy.sandbox.desks import SHARES, Desk, Draw, Tally, Work, agency_acts, hotline_acts, provider_acts, work_of
+from deploy.sandbox.party_agents import (
+    SHARES,
+    Desk,
+    Draw,
+    Tally,
+    Work,
+    agency_acts,
+    hotline_acts,
+    provider_acts,
+    work_of,
+)
 from shared.contracts.answers import AssessedItems, OfferFindings, OutcomeReportedClear
 from shared.contracts.fields import CaseReference
 from shared.kernel.errors import Unavailable

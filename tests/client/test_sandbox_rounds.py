@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from client.problem import ApiProblem
-from deploy.sandbox import desks as rounds
-from deploy.sandbox.desks import Rounds, Tally
+from deploy.sandbox import party_agents as rounds
+from deploy.sandbox.party_agents import Rounds, Tally
 from shared.kernel.errors import Unavailable
 
 

@@ -10,11 +10,11 @@ from playwright.async_api import Browser
 from deploy.accounting.run import keep, reconciled
 from shared.kernel.clock import SystemClock
 from tests.console.browser import chromium
+from tests.console.console_users import delivered
 from tests.console.interaction import at_risk, posted
 from tests.console.interactions_of_agencies import wanted
 from tests.console.interactions_of_origins import ASKED
 from tests.console.pages import AUDITOR, Subjects
-from tests.console.people import delivered
 from tests.support.running import HOTLINE, PROVIDER, Exchange
 
 asked = posted(PROVIDER, "/v1/notices/{notice}:ask", ASKED)

@@ -13,7 +13,7 @@ import httpx
 from playwright.async_api import Browser, Page
 
 from deploy.devstack.supervisor import answers_ready
-from deploy.operator.people import give_role
+from deploy.operator.console_accounts import give_role
 from deploy.site.open import Site
 from shared.kernel.authority import Role
 from tests.console.pages import AUDITOR

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
+from deploy.operator.console_accounts import give_role
 from deploy.operator.keys import directory_of, issue
-from deploy.operator.people import give_role
 from shared.kernel.authority import Role, Scope
-from shared.runtime.console.people import opaque_actor
+from shared.runtime.console.accounts import opaque_actor
+from tests.console.console_users import signed_in
 from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
-from tests.console.people import signed_in
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
 
 #: One party of each service, and others beside them there.

@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.console.browser import MEND, NARROW, chromium_path, visiting
+from tests.console.console_users import sign_in
 from tests.console.pages import BYTES_MAX, PAGES, Subjects, filled, overflow_px, violations
-from tests.console.people import sign_in
 from tests.support.running import Exchange, until
 
 PARTIES = sorted({page.party for page in PAGES})

@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page, expect
 from services.audit.use_cases import FOUND_MAX
 from shared.kernel.ids import uuid7
 from tests.console.browser import visiting
+from tests.console.console_users import sign_in
 from tests.console.pages import AUDITOR, violations
-from tests.console.people import sign_in
 from tests.support.running import Exchange, referral
 
 #: Nobody else in these tests files as this party.

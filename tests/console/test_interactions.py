@@ -9,10 +9,10 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.console.browser import visiting
+from tests.console.console_users import all_delivered, delivered, sign_in
 from tests.console.interaction import Interaction
 from tests.console.interactions import INTERACTIONS
 from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled, violations
-from tests.console.people import all_delivered, delivered, sign_in
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from shared.kernel.ids import uuid7
-from tests.console.people import delivered, link, signed_in
+from tests.console.console_users import delivered, link, signed_in
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
 
 #: The answer to a form that was done leads on.

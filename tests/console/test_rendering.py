@@ -8,8 +8,8 @@ from __future__ import annotations
 from statistics import median
 
 from tests.benchmarks.rendering import ROW_MS_MAX, rendered_once, seen
+from tests.console.console_users import signed_in
 from tests.console.pages import Subjects
-from tests.console.people import signed_in
 from tests.support.running import AGENCY, HOTLINE, Exchange
 
 #: Beside whatever else the machine does.

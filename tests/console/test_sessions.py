@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from deploy.operator.console_accounts import end_role, give_role
 from deploy.operator.keys import issue
-from deploy.operator.people import end_role, give_role
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
-from shared.runtime.console.people import IDLE_MINUTES, LINK_MINUTES, SESSION_HOURS, opaque_actor
-from tests.console.people import link, signed_in
+from shared.runtime.console.accounts import IDLE_MINUTES, LINK_MINUTES, SESSION_HOURS, opaque_actor
+from tests.console.console_users import link, signed_in
 from tests.support.running import AGENCY, HOTLINE, Exchange
 
 NOW = SystemClock()

@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.async_api import Browser
 
+from deploy.operator.console_accounts import end_role, give_role
 from deploy.operator.keys import issue
-from deploy.operator.people import end_role, give_role
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
+from tests.console.console_users import link
 from tests.console.pages import AUDITOR, Subjects
-from tests.console.people import link
 from tests.console.signing import OTHER_POLICE, PLATFORM, POLICE, Signing, at_browser, signing
 from tests.support.running import HOTLINE, Exchange, over_budget, referral, until
 

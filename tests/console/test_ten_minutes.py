@@ -19,9 +19,9 @@ from standardwebhooks.webhooks import Webhook
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
 from tests.console.browser import Visit, visiting
+from tests.console.console_users import sign_in
 from tests.console.interaction import WINDOWED, act
 from tests.console.pages import AUDITOR, WHY, Subjects
-from tests.console.people import sign_in
 from tests.journeys.parties import Party
 from tests.support.http_receiver import Raw
 from tests.support.running import PROVIDER, Exchange, referral, until

@@ -6,9 +6,9 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.console.browser import Visit, visiting
+from tests.console.console_users import link, sign_in
 from tests.console.interactions import fill_in
 from tests.console.pages import violations
-from tests.console.people import link, sign_in
 from tests.support.running import HOTLINE, PROVIDER, Exchange
 
 PLACE = f"https://images.{PROVIDER}/gallery/typed-and-kept"

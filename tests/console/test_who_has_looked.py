@@ -7,11 +7,11 @@ import re
 import httpx
 import pytest
 
-from deploy.operator.people import give_role
+from deploy.operator.console_accounts import give_role
 from shared.kernel.errors import Refused
-from shared.runtime.console.people import opaque_actor
+from shared.runtime.console.accounts import opaque_actor
+from tests.console.console_users import signed_in
 from tests.console.pages import AUDITOR, WHY, Subjects
-from tests.console.people import signed_in
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
 
 FIRST, SECOND = "Fleur O'Dea", "Sander van Dijk"

@@ -21,14 +21,14 @@ from services.audit.domain.partitions import Life, Loss, LossReason, entry_of
 from services.audit.domain.reading import record_digest
 from services.law_enforcement.store import case_reference, protected_reference
 from shared.contracts.directory import DocumentActivated
-from shared.contracts.preserving import PreservationRecord
+from shared.contracts.preservation_api import PreservationRecord
 from shared.contracts.referral import Locator, OnionLocator, PeerLocator, ReferralRecord, UrlLocator
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
 from shared.exchange.accept import accept
 from shared.exchange.decision_fact import commitment, edge_salt
 from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record
-from shared.exchange.released import Released
+from shared.exchange.second_review import Released
 from shared.guard import kept_locator
 from shared.messaging.segments import OutgoingMessage, PackedMessages, RecordBytes, pack_messages, parse_messages
 from shared.messaging.streams import Role
@@ -38,7 +38,7 @@ from shared.party.origin.store.edge_rows import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.preservation.store.preservations import opened_record, protected_record
 from shared.party.recipient.store.arriving import open_record, seal_record
-from shared.runtime.console.people import link_hash, opaque_actor
+from shared.runtime.console.accounts import link_hash, opaque_actor
 from shared.runtime.courier.leases import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
 from shared.runtime.delivery.arriving import pack, unpack

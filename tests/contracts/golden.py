@@ -47,7 +47,7 @@ from shared.exchange.acceptance import AcceptedItem, Acceptor
 from shared.exchange.authority import Cell, cells_of
 from shared.exchange.evidence import Witness
 from shared.exchange.message import Addressing, Draft, Record, compose
-from shared.exchange.reads import own_reads
+from shared.exchange.read_capabilities import own_reads
 from shared.guard.edition import EDITIONS, edition, own
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.errors import Defect
@@ -66,9 +66,9 @@ from tests.contracts.golden_record import OFFSET, Golden, pretty
 from tests.contracts.pledged import pledged
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.case_referral_fixtures import genuine
 from tests.support.exchange_world import SINCE, Keys, World, public_key
 from tests.support.manual_clock import ManualClock
-from tests.support.passing import genuine
 
 GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"
 EXAMPLES: Final = GOLDEN.parent / "examples"

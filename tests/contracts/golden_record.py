@@ -13,7 +13,7 @@ from uuid import UUID
 
 from services.audit.domain.reading import Observed
 from shared.exchange.message import Record
-from shared.exchange.senders import SigningKeys
+from shared.exchange.sender_verification import SigningKeys
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Refused
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord

@@ -17,7 +17,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.directory import SignedBeat
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import ALL, MessageType, newest
-from shared.exchange import reads as exchange_reads
+from shared.exchange import read_capabilities as exchange_reads
 from shared.exchange.acceptance import check_acceptance, read_acceptance
 from shared.exchange.authority import cells_of
 from shared.exchange.evidence import check_evidence, read_evidence

@@ -21,8 +21,8 @@ from pydantic import create_model
 
 from deploy.artifacts.schemas import LENIENT
 from shared.contracts.registry import CASE_ACCEPTED, READS_ANNOUNCED, MessageType
-from shared.exchange import reads
-from shared.exchange.reads import CANNOT_READ, _first_reads, form_for
+from shared.exchange import read_capabilities
+from shared.exchange.read_capabilities import CANNOT_READ, _first_reads, form_for
 from shared.kernel.errors import Refused
 from shared.vocabulary import edition as vocabulary
 from shared.vocabulary.answers import AnswerState
@@ -264,7 +264,7 @@ def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monke
     first = _first_reads()
     assert sorted(first.messages) == read(PLEDGED[0])["messages"]
     later = MessageType("of_a_later_release", 1, CASE_ACCEPTED.family, CASE_ACCEPTED.clear, None)
-    monkeypatch.setattr(reads, "ALL", (*reads.ALL, later))
+    monkeypatch.setattr(read_capabilities, "ALL", (*read_capabilities.ALL, later))
     monkeypatch.setattr(vocabulary, "editions", lambda: ("7f" * 32, *vocabulary.editions()))
     _first_reads.cache_clear()
     assert _first_reads() == first

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tests.guard_report.words import LEGACY_CODECS, WORDS
+from tests.guard_report.word_lists import LEGACY_CODECS, WORDS
 
 URLSAFE = string.ascii_letters + string.digits + "-_"
 BASE64 = string.ascii_letters + string.digits + "+/"

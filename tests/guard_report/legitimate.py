@@ -32,7 +32,7 @@ from tests.guard_report.addresses import (
     uuid,
     words,
 )
-from tests.guard_report.words import WORDS
+from tests.guard_report.word_lists import WORDS
 
 
 def submissions(count: int, seed: int) -> Iterator[dict[str, Any]]:

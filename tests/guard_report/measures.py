@@ -19,8 +19,8 @@ from shared.contracts.referral import ReferralSubmission
 from shared.guard import as_kept, charge, cost, inspect, parse_body
 from shared.guard.budget import BUDGET
 from shared.guard.charge import BYTE, ONE, shipped
-from shared.guard.keep import kept
 from shared.guard.templates import templates
+from shared.guard.url_redaction import kept
 from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal
 from tests.guard_report.channels import CHANNELS, surplus_bits
 from tests.guard_report.dearest import dearest, seconds
@@ -29,7 +29,7 @@ from tests.guard_report.legitimate import submissions, typical
 from tests.guard_report.lists import addresses_in
 from tests.guard_report.positions import POSITIONS
 from tests.guard_report.structural import structural
-from tests.guard_report.words import WORDS
+from tests.guard_report.word_lists import WORDS
 from tests.support.slow_charge import kraft_sums, shipped_draft
 
 LEGITIMATE_SEED = 20260111

@@ -11,7 +11,7 @@ from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.views import InboxItem
 from shared.contracts.answers import Acceptance, OutcomeReport
-from shared.contracts.passing import Referring
+from shared.contracts.case_referral import Referring
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until

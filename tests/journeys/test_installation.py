@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.commands import ROOT, blocks, shell
-from tests.support.outside import Outside, outside_servers, private
+from tests.support.external_servers import Outside, outside_servers, private
 
 GUIDE = ROOT / "docs" / "guides" / "operator.md"
 pytestmark = pytest.mark.long

@@ -19,7 +19,7 @@ from deploy.accounting.edges import Sealed
 from deploy.site.installation import environment
 from deploy.site.settings import SAMPLE_INSTANCES
 from shared.contracts.answers import ItemStatement, NoticeStatements
-from shared.contracts.passing import Referring
+from shared.contracts.case_referral import Referring
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.vocabulary.agencies import CaseReferReason

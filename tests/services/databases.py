@@ -19,7 +19,7 @@ from shared.exchange.message import Received
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from tests.services.outgoing import keep_sent
-from tests.support.day import move_databases
+from tests.support.run_date import move_databases
 
 
 @contextmanager

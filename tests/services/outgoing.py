@@ -17,7 +17,7 @@ from shared.messaging.composition import RecipientKey, SegmentComposer
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import LANES
 from shared.party.origin.store.locations import OriginTracks
-from shared.party.origin.use_cases.again import Law
+from shared.party.origin.use_cases.redecide import Law
 from shared.party.stores import ListedTracks
 from shared.runtime.database.journal import Forgotten
 from shared.runtime.database.transactions import Database, LastStep, Session

@@ -20,7 +20,7 @@ from deploy.serve import serve
 from shared.kernel.clock import SystemClock
 from shared.messaging import acks, incarnations, resync
 from shared.party.origin import bus
-from shared.party.origin.use_cases import again
+from shared.party.origin.use_cases import redecide
 from shared.runtime.delivery import upkeep_loop
 from shared.runtime.kafka import documents
 
@@ -41,7 +41,7 @@ PAUSES: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (resync, "HOLDINGS_PAUSE", timedelta(seconds=60)),
     (upkeep_loop, "TEND_S", 0.2),
     (bus, "LOOK_EVERY_S", 0.2),
-    (again, "PAUSES", tuple(pause / 60 for pause in again.PAUSES)),
+    (redecide, "PAUSES", tuple(pause / 60 for pause in redecide.PAUSES)),
 )
 
 

@@ -21,11 +21,11 @@ from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.correspondents import pairs_of
-from shared.exchange.letters import KnownEdge, StaleEdge
 from shared.exchange.message import Draft, Record
 from shared.exchange.origin import Answered
+from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
 from shared.exchange.prepare import Documents, Prepared, prepare_again
-from shared.exchange.reads import PeerReads
+from shared.exchange.read_capabilities import PeerReads
 from shared.exchange.topics import inbox_topic
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock

@@ -21,7 +21,7 @@ from deploy.devstack.stack import DevStack
 from deploy.devstack.state import DevStackSettings, StateDirectory
 from deploy.site.settings import inherited_environment
 from shared.runtime.database.migrate import upgrade
-from tests.support.day import machine_time, move_databases
+from tests.support.run_date import machine_time, move_databases
 
 #: One instance of each kind, and the name of each: what a test runs that needs no second of any.
 FOUR = {name: name for name in ("hotline", "law_enforcement", "industry", "audit")}

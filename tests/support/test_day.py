@@ -16,7 +16,7 @@ from deploy.site.settings import inherited_environment
 from shared.kernel.clock import SystemClock, parse_rfc3339
 from shared.kernel.ids import uuid7
 from tests.services.databases import running_postgres
-from tests.support.day import DAY, ahead_of
+from tests.support.run_date import DAY, ahead_of
 from tests.support.stack import PREPARED
 
 ROOT: Final = Path(__file__).parents[2]

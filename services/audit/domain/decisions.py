@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from services.audit.domain.entries import UNREAD, EntryKind, KeptDecision, Link
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import ContactSuggestedClear
 from shared.contracts.decision import DecisionRef
 from shared.contracts.facts import (
     DECISIONS_MAX,
@@ -27,7 +28,6 @@ from shared.contracts.facts import (
     ReferralRefusedClear,
     ReferralReviewedClear,
 )
-from shared.contracts.passing import ContactSuggestedClear
 from shared.contracts.preservation import PreservationRequestedClear
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import (
@@ -45,7 +45,7 @@ from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.decision_fact import ReadDecided, commitment, edge_salt, judged_edges, read_decided
 from shared.exchange.message import Record, seal_context
 from shared.exchange.record_table import only_codes_unknown, read_body
-from shared.exchange.senders import check_stated_by
+from shared.exchange.sender_verification import check_stated_by
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.preservation.domain import check_may_ask
 from shared.routing.directory_index import DirectoryIndex

@@ -29,7 +29,7 @@ from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.accept import unread_as
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.message import Record
-from shared.exchange.senders import SigningKeys, check_broker_time, check_stated_by, verify_sender
+from shared.exchange.sender_verification import SigningKeys, check_broker_time, check_stated_by, verify_sender
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.arrival import StatedAck

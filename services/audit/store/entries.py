@@ -24,7 +24,7 @@ from services.audit.domain.shown import (
     Sought,
     TopicState,
 )
-from services.audit.store import appending, finding
+from services.audit.store import appending, flow_search
 from shared.envelope.content_proof import MessageProof
 from shared.exchange.topics import AUDIT
 from shared.ledger.tree import HASH_BYTES
@@ -288,7 +288,7 @@ class PostgresEntries:
         Raises `Refused("cursor_invalid")`.
         """
         async with self._database.transaction() as session:
-            return await finding.find(
+            return await flow_search.find(
                 session, sought, exercise=look.exercise, parties=_listed(look), limit=limit, cursor=cursor
             )
 

@@ -12,7 +12,7 @@ from services.industry.use_cases import reported_notices
 from shared.formats import dsa_notices
 from shared.formats.dsa_notices import ReportedNotice
 from shared.kernel.errors import Refused
-from shared.party.finding import read_date
+from shared.party.list_query import read_date
 from shared.party.recipient.api import ItemRoutes
 from shared.runtime.console.forms import Asked, problems_of
 from shared.runtime.console.frame import HEADERS, Frame

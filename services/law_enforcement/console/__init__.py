@@ -8,11 +8,11 @@ from typing import Final
 from services.law_enforcement.ports import CaseFields, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from shared.contracts.referral import ReferralRecord
-from shared.party.compared import Comparison, Record, compared
 from shared.party.console.subjects import SubjectKind
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.domain import ShownItem
 from shared.party.recipient.use_cases import Acting
+from shared.party.revision_diff import Comparison, Record, compared
 
 FOLDERS: Final = (__file__,)
 PATH, TITLE = "inbox", "Inbox"

@@ -16,11 +16,11 @@ from shared.contracts.base import Contract
 from shared.exchange.act import Subject
 from shared.exchange.states import personal
 from shared.kernel.errors import Refused
-from shared.party.beside import PostedBody, read_list
 from shared.party.bulk.store import KeyedLine, Line, LineKeys
 from shared.party.bulk.use_cases import act_on_many
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.use_cases import Acting
+from shared.party.throttled_executor import PostedBody, read_list
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.acts import items_hash
 from shared.runtime.http.batches import LIST, AnswerRefused, batched

@@ -10,7 +10,7 @@ from shared.contracts.base import Contract
 from shared.exchange.act import Act
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
-from shared.party.finding import FILTERS
+from shared.party.list_query import FILTERS
 from shared.runtime.console.forms import ONCE, Asked, read_inputs
 from shared.runtime.http.acts import Act as Doing
 from shared.runtime.http.acts import Acts, body_hash

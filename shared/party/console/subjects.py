@@ -15,7 +15,6 @@ from shared.contracts.base import Contract
 from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
-from shared.party.compared import Comparison
 from shared.party.console.forms import (
     chosen_act,
     chosen_state,
@@ -26,11 +25,12 @@ from shared.party.console.forms import (
     spelt,
 )
 from shared.party.console.lists import Live
-from shared.party.finding import sought_in
+from shared.party.list_query import sought_in
 from shared.party.questions.store import PostgresQuestions, ShownQuestion
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.domain import Page, ShownItem
 from shared.party.recipient.use_cases import Acting, list_items, look_at_item, show_evidence, show_item
+from shared.party.revision_diff import Comparison
 from shared.party.stores import ShownLook, looks_at
 from shared.runtime.console.forms import ALIKE, Asked, inputs_of, labels_of, problems_of
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to

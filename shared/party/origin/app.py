@@ -11,17 +11,17 @@ from fastapi import FastAPI
 from shared.exchange.acceptance import Acceptor
 from shared.guard import edition
 from shared.kernel.errors import Unavailable
-from shared.party.apart import Apart
+from shared.party.failure_isolation import Apart
+from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import AsideChecking
-from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.bus import OriginBus, OriginTimers
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.holds import keep_alarm
 from shared.party.origin.store.locations import Locations
-from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.redecide import Law
 from shared.party.serving import Serving
 from shared.runtime.delivery.unit import Handler
 from shared.runtime.instance.app import App

@@ -12,29 +12,29 @@ from uuid import UUID
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.prepare import Documents
-from shared.exchange.reads import PeerReads
+from shared.exchange.read_capabilities import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.party.apart import Apart, Key, Taking, apart_from_others
+from shared.party.failure_isolation import Apart, Key, Taking, apart_from_others
 from shared.party.origin.records import Receipted
 from shared.party.origin.store.amendments import PostgresReviews
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds, PostgresPlanned
 from shared.party.origin.store.referrals import PostgresMissing
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers
-from shared.party.origin.use_cases.again import BATCH, DUE_MAX, DecideAgain, IssuePlanned, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.questions import EXPIRED_MAX, Asked, expire_referrals
+from shared.party.origin.use_cases.redecide import BATCH, DUE_MAX, DecideAgain, IssuePlanned, Law
 from shared.party.origin.use_cases.transfers import Claiming, suggest_contacts
 from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.runtime.timers.timers import CLOCK_TOLERANCE, Witness, database_time
-from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.logs import log
+from shared.runtime.watch.retry_backoff import SetAside
 from shared.vocabulary.routing import PartyKind
 
 #: Does what it takes in the transaction of a session.

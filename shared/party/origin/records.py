@@ -12,9 +12,9 @@ from shared.contracts.base import JsonObject
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.amend import Standing
 from shared.exchange.items import Said
-from shared.exchange.letters import StaleEdge
 from shared.exchange.origin import Answered
-from shared.exchange.released import Released
+from shared.exchange.outgoing_messages import StaleEdge
+from shared.exchange.second_review import Released
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply
 from shared.vocabulary.answers import ReceiptOutcome

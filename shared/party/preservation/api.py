@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
-from shared.contracts.preserving import PreservationRecord
+from shared.contracts.preservation_api import PreservationRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents

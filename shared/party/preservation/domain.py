@@ -12,7 +12,7 @@ from pydantic import Field
 
 from shared.contracts.answers import Answer, TrackNumber
 from shared.contracts.base import Contract, Day, ErrorCode, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
-from shared.contracts.preserving import PreservationRecord, PreservationTerms
+from shared.contracts.preservation_api import PreservationRecord, PreservationTerms
 from shared.exchange.act import Act, PreservationState, Track
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.message import Received

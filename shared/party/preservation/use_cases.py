@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.contracts.answers import Answer
 from shared.contracts.base import Contract
 from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.preserving import PreservationAnswering, PreservationRecord, PreservationTerms
+from shared.contracts.preservation_api import PreservationAnswering, PreservationRecord, PreservationTerms
 from shared.exchange.act import Act, PreservationState, Subject, Track
 from shared.exchange.items import check_time
 from shared.exchange.message import Addressing, Draft, Received, compose, compose_reachable

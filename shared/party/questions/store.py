@@ -37,7 +37,7 @@ from shared.contracts.referral import Revision
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.exchange.questions import BEFORE, Raised, about
-from shared.party.waiting import RANK_MAX, Place, Waits, next_act, waits_of
+from shared.party.attention_item import RANK_MAX, Place, Waits, next_act, waits_of
 from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.questions import NeedsInfo, QuestionKind, QuestionState

@@ -32,13 +32,13 @@ from shared.exchange.act import Act, CaseState, Offered, Subject, Track
 from shared.exchange.acts import AMEND
 from shared.exchange.clocks import Happened
 from shared.exchange.items import Said
-from shared.exchange.keeping import after_amendment, folded, handed
 from shared.exchange.message import Received
+from shared.exchange.retention_grounds import after_amendment, folded, handed
 from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
-from shared.party.sought import EVERYTHING, Sought
+from shared.party.list_filter import EVERYTHING, Sought
 from shared.vocabulary.answers import AnswerState, ItemFound, WithdrawalFate
 from shared.vocabulary.preservation import HoldBasis, HoldScope
 from shared.vocabulary.referral import PriorityLevel

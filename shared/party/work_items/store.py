@@ -22,7 +22,7 @@ from pydantic import Field
 from shared.contracts.answers import DisowningStatement, ItemStatement, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.items import ItemNumber, ItemOutcome, OtherHost, Round
-from shared.contracts.preserving import SAID_BESIDE_MAX, PreservationBeside
+from shared.contracts.preservation_api import SAID_BESIDE_MAX, PreservationBeside
 from shared.exchange.act import Act, NoticeState, Subject
 from shared.exchange.items import Said
 from shared.exchange.locations import FORMS, GROUPED_BY

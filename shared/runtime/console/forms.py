@@ -24,7 +24,7 @@ from starlette.requests import Request
 from shared.envelope.base64url import to_base64url
 from shared.kernel.codes import ERRORS, find_remedy
 from shared.kernel.errors import Refused, not_found
-from shared.runtime.console.drawing import written_code
+from shared.runtime.console.rendering import written_code
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import InvalidFields
 

@@ -23,11 +23,11 @@ from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, no
 from shared.runtime.admission.budgets import Principal, note_principal
 from shared.runtime.console import cookies
 from shared.runtime.console import forms as posted
+from shared.runtime.console.accounts import SESSION_HOURS, LinkSignIn, Sessions
 from shared.runtime.console.cookies import MINUTES, REST_COOKIE, PendingSession, Rest
-from shared.runtime.console.doorway import Doorway, Elsewhere
-from shared.runtime.console.drawing import environment
 from shared.runtime.console.forms import Asked
-from shared.runtime.console.people import SESSION_HOURS, LinkSignIn, Sessions
+from shared.runtime.console.oidc_login import Doorway, Elsewhere
+from shared.runtime.console.rendering import environment
 from shared.runtime.http.identity import announced_bytes
 from shared.runtime.http.problems import RETRY_AFTER_S, status_of
 

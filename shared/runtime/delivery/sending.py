@@ -24,7 +24,7 @@ from shared.envelope.keys import SealingKey
 from shared.exchange import message
 from shared.exchange.decision_fact import join_decided
 from shared.exchange.message import Addressing, compose, headers_of
-from shared.exchange.reads import PeerReads, Reads, own_reads
+from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Defect, Refused

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from shared.runtime.console.accounts import LinkSignIn, Sessions
 from shared.runtime.console.frame import Gate
-from shared.runtime.console.people import LinkSignIn, Sessions
 from shared.runtime.delivery.unit import Handler
 from shared.runtime.instance.keys import read_key_file
 from shared.runtime.instance.machinery import Machinery

@@ -47,8 +47,8 @@ from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.instance.streams import InstanceStreams
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 from shared.runtime.timers.timers import Timers
-from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.health import Probe
+from shared.runtime.watch.retry_backoff import SetAside
 
 
 @dataclass(slots=True)

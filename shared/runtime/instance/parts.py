@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
-from shared.runtime.console.people import END_AGAIN, PERSON, sign_out_of_restored
+from shared.runtime.console.accounts import END_AGAIN, PERSON, sign_out_of_restored
 from shared.runtime.courier.endpoints import REMOVE_AGAIN, WEBHOOK
 from shared.runtime.database.erasures import Erasures, journal_endings
 from shared.runtime.database.journal import Journal

@@ -15,7 +15,7 @@ from typing import Final
 
 from shared.exchange.prepare import Documents
 from shared.exchange.preservation import Hours
-from shared.exchange.reads import PeerReads
+from shared.exchange.read_capabilities import PeerReads
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing import ageing

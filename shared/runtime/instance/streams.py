@@ -10,7 +10,7 @@ import asyncpg
 
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.correspondents import pairs_of
-from shared.exchange.senders import SigningKeys
+from shared.exchange.sender_verification import SigningKeys
 from shared.kernel.clock import Clock
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.incarnations import Head
@@ -18,7 +18,7 @@ from shared.messaging.kafka.log import KafkaLog, read_own_heads
 from shared.messaging.scope import Inbound
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.documents import DocumentShelf
-from shared.runtime.console.people import end_sessions
+from shared.runtime.console.accounts import end_sessions
 from shared.runtime.database.feed import begin_epoch
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.control import ControlLetterWriter

@@ -27,8 +27,8 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.admission.budgets import PlacePool, Principal, sign_in_places
-from shared.runtime.console.doorway import Coming, Proof
-from shared.runtime.console.people import Person
+from shared.runtime.console.accounts import Person
+from shared.runtime.console.oidc_login import Coming, Proof
 from shared.runtime.sign_in import wire
 
 #: How long a provider's own documents are believed; its keys are asked for again where none of them fits.

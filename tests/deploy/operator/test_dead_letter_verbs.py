@@ -15,7 +15,7 @@ import pytest
 from deploy.accounting.book import opened
 from deploy.accounting.log import reading_of
 from deploy.site.access import kafka_access
-from shared.exchange.senders import SigningKeys
+from shared.exchange.sender_verification import SigningKeys
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7

@@ -11,8 +11,8 @@ import pytest
 from services.audit import use_cases
 from services.audit.domain.shown import Look, Sought
 from shared.contracts.answers import CaseAcceptedClear
+from shared.contracts.case_referral import Contact, ContactSuggestedClear
 from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
-from shared.contracts.passing import Contact, ContactSuggestedClear
 from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED, HOLD_ENDED, HOLD_PLACED, REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
 from shared.exchange.message import Addressing, Draft, Received, Record, compose
@@ -23,8 +23,8 @@ from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.support.builders import HOTLINE
+from tests.support.case_referral_fixtures import passable, passed_on
 from tests.support.exchange_world import World
-from tests.support.passing import passable, passed_on
 
 #: The sample's referral is sent to the first two; the others hear of it from these, if at all.
 NL, BE, DE, AT_LARGE = (f"police-{place}.example" for place in ("nl", "be", "de", "se"))

@@ -13,7 +13,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
 from services.audit.domain.shown import FoundFlows, Look, Sought, Within
-from services.audit.store import finding
+from services.audit.store import flow_search
 from shared.envelope.headers import decode_headers
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
@@ -246,11 +246,11 @@ async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
         return pages_read(json.loads(plan)[0]["Plan"])
 
     for statement, *whose in (
-        (finding._OF_PARTIES, [RARE]),
-        (finding._OF_PARTIES, [BUSY]),
-        (finding._OF_PARTIES, [OTHER]),
-        (finding._OF_PARTIES, [RARE, OTHER, BUSY]),
-        (finding._OF_ANYBODY,),
+        (flow_search._OF_PARTIES, [RARE]),
+        (flow_search._OF_PARTIES, [BUSY]),
+        (flow_search._OF_PARTIES, [OTHER]),
+        (flow_search._OF_PARTIES, [RARE, OTHER, BUSY]),
+        (flow_search._OF_ANYBODY,),
     ):
         of_keys, of_flows = await read(statement, *whose)
         assert of_keys <= PAGES_MAX * max(1, sum(map(len, whose)))
@@ -258,7 +258,7 @@ async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
     undone = owner.transaction()
     await undone.start()
     await owner.execute("DROP INDEX entry_listed")
-    assert (await read(finding._OF_PARTIES, [RARE]))[0] > 2 * PAGES_MAX
+    assert (await read(flow_search._OF_PARTIES, [RARE]))[0] > 2 * PAGES_MAX
     await undone.rollback()
     await owner.close()
 

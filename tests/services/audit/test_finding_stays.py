@@ -12,7 +12,7 @@ import pytest
 
 from deploy.accounting import views
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.store import finding
+from services.audit.store import flow_search
 from shared.envelope.headers import decode_headers
 from shared.exchange.accept import accept
 from shared.exchange.message import Received, Record
@@ -111,7 +111,7 @@ async def test_decisions_of_an_outsider_about_an_edge_cost_a_search_nothing(
 
     async def count_pages() -> int:
         await owner.execute("ANALYZE entry, decision")
-        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {finding._OF_PARTIES}"
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {flow_search._OF_PARTIES}"
         [[plan]] = await owner.fetch(explain, True, 51, None, *period, ["told.example"])
         _, of_flows = pages_read(json.loads(plan)[0]["Plan"])
         return of_flows

@@ -10,9 +10,9 @@ import pytest
 
 from deploy.accounting import views
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
-from shared.exchange.letters import KnownEdge, StaleEdge
 from shared.exchange.message import Draft, Record, compose_fact
 from shared.exchange.origin import Answered
+from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
 from shared.exchange.prepare import Prepared, prepare_again
 from shared.messaging.exceptions import OutcomeKind
 from shared.vocabulary.answers import AnswerState

@@ -23,18 +23,18 @@ from shared.guard import edition
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid7
+from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import Checked, Posted, check_posted
-from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.amendments import ERASE_AGAIN
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.holds import keep_alarm
 from shared.party.origin.use_cases import referrals as use_cases
-from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.redecide import Law
 from shared.party.origin.use_cases.referrals import Acting
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.transactions import Database, RowScope, Session

@@ -15,13 +15,13 @@ import pytest
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.ids import uuid7
-from shared.party.apart import Act, Apart, Taking
+from shared.party.failure_isolation import Act, Apart, Taking
 from shared.party.origin import bus
 from shared.party.origin.domain import Reply, Request, Submission
 from shared.party.origin.use_cases.intake import Intake
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.watch.aside import PAUSE_MAX
 from shared.runtime.watch.metrics import REGISTRY
+from shared.runtime.watch.retry_backoff import PAUSE_MAX
 from tests.services.doors import ACTOR
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_contacts import BE, NL, accepted, answered

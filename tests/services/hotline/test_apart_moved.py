@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from shared.kernel.errors import Unavailable
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin import bus
-from shared.runtime.watch.aside import PAUSE_MAX
 from shared.runtime.watch.metrics import REGISTRY
+from shared.runtime.watch.retry_backoff import PAUSE_MAX
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_apart import LOOPS, PROVIDERS, EndOfTurn, Pair, nothing_else, run
 

@@ -26,8 +26,8 @@ from shared.exchange.message import Received
 from shared.exchange.questions import LAPSES_AFTER
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
+from shared.party.attention_item import Place
 from shared.party.questions.store import PostgresQuestions, asked_waits
-from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import ActionReason
 from shared.vocabulary.questions import DisputeReason, NeedsInfo

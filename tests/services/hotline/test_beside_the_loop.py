@@ -18,13 +18,13 @@ from shared.guard import tripwire
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
-from shared.party.origin.api import doing
+from shared.party.origin.api import act_handlers
 from shared.party.origin.api.checking import AsideChecking, Posted, check_posted
 from shared.party.origin.store import filing
 from shared.party.origin.use_cases import alarms, intake
 from shared.runtime.admission.budgets import BudgetExceeded
 from shared.runtime.database.transactions import Database
-from shared.runtime.http import aside as aside_module
+from shared.runtime.http import worker_process as aside_module
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE
@@ -273,7 +273,7 @@ async def test_a_dear_list_is_looked_at_read_and_prepared_beside_the_loop(
 
     dear_steps = {
         "trips": alarms,
-        "parsed": doing,
+        "parsed": act_handlers,
         "prepare_batch": intake,
         "bind_sent": filing,
     }

@@ -16,7 +16,7 @@ from shared.exchange.derived_referral import derived_from
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.party.waiting import Place
+from shared.party.attention_item import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import TransferReason
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn

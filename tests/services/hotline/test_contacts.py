@@ -11,7 +11,7 @@ from shared.contracts.answers import CaseAcceptedClear, CaseDeclinedClear
 from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin.store.edges import PostgresEdges
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.answers import CaseDeclineReason

@@ -16,11 +16,11 @@ from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
 from shared.exchange.accept import accept_batch
 from shared.exchange.message import Draft
 from shared.kernel.errors import CausewayError, Unavailable
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import DUE_MAX, DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.origin.use_cases.redecide import DUE_MAX, DecideAgain
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
@@ -230,7 +230,7 @@ async def test_without_the_bound_an_edge_would_be_decided_as_often_as_it_is_refu
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above."""
-    monkeypatch.setattr("shared.party.origin.use_cases.again.PAUSES", (PAUSES[0],) * 100)
+    monkeypatch.setattr("shared.party.origin.use_cases.redecide.PAUSES", (PAUSES[0],) * 100)
     before = await decided(origin)
     await origin.file()
     for _ in range(12):

@@ -11,10 +11,10 @@ import pytest
 
 from shared.exchange import locations
 from shared.kernel.ids import uuid7
-from shared.party.apart import Apart
+from shared.party.failure_isolation import Apart
 from shared.party.origin.store.filing import PostgresFiling, ToFile
 from shared.party.origin.store.locations import Locations
-from shared.runtime.watch.aside import SetAside
+from shared.runtime.watch.retry_backoff import SetAside
 from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE

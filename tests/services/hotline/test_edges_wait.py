@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.accounting.views import UNSENT
-from shared.exchange.reads import PeerReads, Reads, own_reads
+from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_attention import about

@@ -33,10 +33,10 @@ from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
+from shared.party.attention_item import Place
 from shared.party.origin.bus import OriginTimers
 from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.use_cases import holds
-from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.preservation import HoldBasis, HoldScope, OverrideBasis

@@ -12,10 +12,10 @@ import pytest
 from shared.contracts.answers import NoticeAcknowledgedClear, NoticeAnsweredClear
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_ANSWERED, NOTICE_ISSUED, NOTICE_WITHDRAWN, MessageType
 from shared.exchange.message import Draft, Received
-from shared.exchange.reads import PeerReads, Reads, own_reads
+from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin import bus
 from shared.party.origin.store.edges import PostgresEdges
 from shared.runtime.database.transactions import Database, RowScope

@@ -14,7 +14,7 @@ from shared.kernel.errors import Unavailable
 from shared.party.origin import bus
 from shared.party.origin.domain import PAUSES
 from shared.runtime.database.transactions import Database
-from shared.runtime.watch.aside import PAUSE_MAX
+from shared.runtime.watch.retry_backoff import PAUSE_MAX
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin

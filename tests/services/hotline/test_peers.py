@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.exchange.reads import Reads, own_reads
+from shared.exchange.read_capabilities import Reads, own_reads
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.sending import load_peer_reads, note_reads
 from tests.support.builders import AT

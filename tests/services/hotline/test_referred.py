@@ -7,7 +7,7 @@ from uuid import UUID
 
 import httpx
 
-from shared.contracts.passing import CaseCameBackClear, CaseReferredClear
+from shared.contracts.case_referral import CaseCameBackClear, CaseReferredClear
 from shared.contracts.questions import QuestionAskedClear
 from shared.contracts.registry import CASE_CAME_BACK, CASE_REFERRED, QUESTION_ASKED
 from shared.exchange.message import Received

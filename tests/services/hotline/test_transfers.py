@@ -9,12 +9,12 @@ import pytest
 
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
+from shared.party.attention_item import Place
 from shared.party.origin.domain import TransferStands
 from shared.party.origin.records import Held
 from shared.party.origin.store.holds import unclaimed_waits
 from shared.party.origin.use_cases.referrals import Letters
 from shared.party.origin.use_cases.transfers import told_again
-from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import TransferReason, WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin, applied

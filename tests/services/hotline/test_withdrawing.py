@@ -10,10 +10,10 @@ import pytest
 from shared.contracts.answers import Keeping, RecordErasedClear, WithdrawalAcknowledgedClear
 from shared.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
+from shared.party.list_filter import EVERYTHING
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.sought import EVERYTHING
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import KeptBasis, WithdrawalFate
 from shared.vocabulary.judgement import RetentionClass

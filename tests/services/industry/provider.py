@@ -20,7 +20,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import DecideAgain
+from shared.party.origin.use_cases.redecide import DecideAgain
 from shared.party.recipient.use_cases import Acting
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.unit import Unit

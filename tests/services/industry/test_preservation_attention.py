@@ -7,8 +7,8 @@ from uuid import UUID
 
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
+from shared.party.attention_item import Place
 from shared.party.preservation.store.preservations import unanswered_waits
-from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER
 from tests.services.industry.provider import Providers

@@ -17,7 +17,7 @@ from services.industry import use_cases
 from services.industry.domain import AUTHORITY
 from shared.contracts.answers import NoticeStatements
 from shared.contracts.preservation import PreservationRequestedClear, PreservationWithdrawnClear
-from shared.contracts.preserving import PreservationAnswering, PreservationRecord
+from shared.contracts.preservation_api import PreservationAnswering, PreservationRecord
 from shared.contracts.referral import UrlLocator
 from shared.contracts.registry import PRESERVATION_REQUESTED, PRESERVATION_WITHDRAWN
 from shared.exchange.act import Subject, Track

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.preservation import PreservationExtensionRequestedClear
-from shared.contracts.preserving import PreservationAnswering
+from shared.contracts.preservation_api import PreservationAnswering
 from shared.contracts.registry import PRESERVATION_EXTENSION_REQUESTED
 from shared.exchange.act import Subject
 from shared.exchange.message import Received

@@ -27,9 +27,9 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
-from shared.party.by_rule import ByRule, Lapses, own_questions
+from shared.party.attention_item import Place
+from shared.party.automation import ByRule, Lapses, own_questions
 from shared.party.questions.store import PostgresQuestions
-from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ActionReason, ReceiptOutcome

@@ -12,11 +12,11 @@ import pytest
 from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Refused, Unavailable
-from shared.party import by_rule
+from shared.party import automation
 from shared.runtime.database.journal import Erased
-from shared.runtime.watch.aside import FIRST_PAUSE, PAUSE_MAX
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
+from shared.runtime.watch.retry_backoff import FIRST_PAUSE, PAUSE_MAX
 from shared.vocabulary.answers import NoticeAction
 from tests.services.deliveries import (
     AT,
@@ -189,7 +189,7 @@ async def test_what_a_full_batch_had_no_room_for_stays_aside(world: World, monke
     for _ in range(2):
         await world.taken_back()
     monkeypatch.setattr(PostgresNotices, "act", fails)
-    monkeypatch.setattr(by_rule, "BATCH", 1)
+    monkeypatch.setattr(automation, "BATCH", 1)
     for pause in (FIRST_PAUSE, FIRST_PAUSE * 2):
         while await world.withdrawals().look():
             pass

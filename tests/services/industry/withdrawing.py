@@ -13,10 +13,10 @@ from services.industry.app import ERASES
 from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
 from shared.kernel.ids import uuid7
-from shared.party.by_rule import ByRule, Withdrawals
+from shared.party.automation import ByRule, Withdrawals
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Journal
-from shared.runtime.watch.aside import SetAside
+from shared.runtime.watch.retry_backoff import SetAside
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import KEK, Providers
 from tests.support.manual_clock import ManualClock

@@ -12,7 +12,7 @@ from services.law_enforcement.api import cases_router
 from tests.services.databases import endpoint_fixture, migrated
 from tests.services.doors import door, serving
 from tests.services.law_enforcement.agency import KEK, Agencies
-from tests.services.law_enforcement.hooks import Party, party
+from tests.services.law_enforcement.webhook_fixtures import Party, party
 
 endpoint = endpoint_fixture("law_enforcement")
 

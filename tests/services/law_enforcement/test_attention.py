@@ -14,10 +14,10 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.attention import Attention, Source
+from shared.party.attention_item import AttentionPage
+from shared.party.list_filter import Sought
 from shared.party.recipient.domain import Page
 from shared.party.recipient.store.listing import items_waiting
-from shared.party.sought import Sought
-from shared.party.waiting import AttentionPage
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import CaseDeclineReason
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, offered, withdrawn

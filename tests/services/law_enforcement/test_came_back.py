@@ -15,9 +15,9 @@ from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.answers import Acceptance
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import Referring
 from shared.contracts.holds import Claim, HoldEndedClear, HoldRequest
-from shared.contracts.passing import Referring
-from shared.contracts.preserving import PreservationRecord
+from shared.contracts.preservation_api import PreservationRecord
 from shared.contracts.registry import HOLD_ENDED
 from shared.exchange.accept import accept
 from shared.exchange.act import Subject
@@ -25,11 +25,11 @@ from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
+from shared.party.attention_item import Place
 from shared.party.recipient.domain import AskedHold
 from shared.party.recipient.store.arriving import HeldPlaces
-from shared.party.recipient.store.passing import cases_back, ended_holds
+from shared.party.recipient.store.case_referrals import cases_back, ended_holds
 from shared.party.recipient.use_cases import Acting
-from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import Unit
 from shared.vocabulary.agencies import CaseReferReason

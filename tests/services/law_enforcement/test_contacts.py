@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.answers import Acceptance, OutcomeReport
-from shared.contracts.passing import Contact, ContactSuggestedClear
+from shared.contracts.case_referral import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
+from shared.party.attention_item import Place, Waits
 from shared.party.recipient.store.listing import contacts_waiting
-from shared.party.waiting import Place, Waits
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.agencies import ContactGround
 from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown

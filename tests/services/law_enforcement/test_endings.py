@@ -17,7 +17,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid4
 from shared.runtime.admission.key_table import KeyTable
-from shared.runtime.console.people import Person, Sessions, end_person, link_hash, make_link, permit, role_of
+from shared.runtime.console.accounts import Person, Sessions, end_person, link_hash, make_link, permit, role_of
 from shared.runtime.database.erasures import journal_endings
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.transactions import Database
@@ -26,7 +26,7 @@ from shared.runtime.instance import parts
 from shared.runtime.instance.parts import hold
 from tests.services.deliveries import AGENCY, directory
 from tests.services.law_enforcement.agency import KEK, Agencies
-from tests.services.law_enforcement.hooks import Party, party
+from tests.services.law_enforcement.webhook_fixtures import Party, party
 from tests.support.running import until
 
 TABLES = ("api_key", "console_person", "console_link", "console_session", "webhook", "ending", "erasure_place")

@@ -20,8 +20,8 @@ from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE,
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.recipient.store.passing import ended_holds
-from shared.party.waiting import Place
+from shared.party.attention_item import Place
+from shared.party.recipient.store.case_referrals import ended_holds
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import AGENCY, AT, HOTLINE, directory, received

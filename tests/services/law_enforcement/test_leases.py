@@ -12,7 +12,7 @@ from shared.contracts.answers import Acceptance
 from shared.contracts.holds import Claim, HandOver
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.runtime.console.people import Person, end_person, permit
+from shared.runtime.console.accounts import Person, end_person, permit
 from shared.runtime.http.identity import keep_key, key_hash, revoke_key
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY
 from tests.services.law_enforcement.agency import KEK, Agencies

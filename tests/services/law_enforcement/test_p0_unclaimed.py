@@ -14,8 +14,8 @@ from shared.contracts.holds import Claim, HandOver
 from shared.exchange.act import CaseState
 from shared.kernel.authority import Role
 from shared.party.attention import Attention, Source
+from shared.party.attention_item import Waiting
 from shared.party.recipient.store.listing import cases_waiting
-from shared.party.waiting import Waiting
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity

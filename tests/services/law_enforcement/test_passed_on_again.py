@@ -11,14 +11,14 @@ import pytest
 from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.use_cases import pass_on_amended
 from shared.exchange.accept import accept
+from shared.exchange.case_referral import bound
 from shared.exchange.message import Draft, Received
-from shared.exchange.passed import bound
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, PassedCase, applied
 from shared.vocabulary.agencies import CaseReferReason
 from tests.support.builders import HOTLINE
+from tests.support.case_referral_fixtures import INSTANCE, genuine, offered_to
 from tests.support.exchange_world import World, world
-from tests.support.passing import INSTANCE, genuine, offered_to
 
 FIRST, OTHER = "police-be.example", "police-de.example"
 

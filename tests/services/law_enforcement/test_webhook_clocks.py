@@ -11,7 +11,7 @@ import pytest
 from shared.exchange.states import WebhookState
 from shared.runtime.courier.leases import LEASE, NOTHING_LEFT, PAUSES
 from shared.runtime.courier.sender import Sent
-from tests.services.law_enforcement.hooks import ONE_PLACE, URL, Party
+from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party
 from tests.support.manual_clock import ManualClock
 
 

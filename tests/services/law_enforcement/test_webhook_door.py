@@ -16,7 +16,7 @@ from shared.runtime.courier.endpoints import BOTH_SECRETS, ENDPOINTS_MAX
 from shared.runtime.courier.sender import Sent
 from shared.runtime.database.transactions import RowScope
 from tests.services.databases import stored_text
-from tests.services.law_enforcement.hooks import ONE_PLACE, URL, Party, party
+from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party, party
 
 
 async def test_an_address_is_shown_to_its_party_without_its_secret(mine: Party) -> None:

@@ -13,7 +13,7 @@ from shared.runtime.courier.endpoints import ENDPOINTS_MAX
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sent
 from tests.services.law_enforcement.agency import KEK
-from tests.services.law_enforcement.hooks import URL, Party
+from tests.services.law_enforcement.webhook_fixtures import URL, Party
 
 
 class Slow:

@@ -31,7 +31,7 @@ from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.transactions import RowScope
 from tests.architecture.source import ROOT
 from tests.services.law_enforcement.agency import KEK, Agencies
-from tests.services.law_enforcement.hooks import ONE_PLACE, URL, Party, party
+from tests.services.law_enforcement.webhook_fixtures import ONE_PLACE, URL, Party, party
 from tests.support.http_receiver import Raw, receiving
 from tests.support.ports import free_port
 

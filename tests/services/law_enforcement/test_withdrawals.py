@@ -16,7 +16,7 @@ from shared.contracts.items import AnsweredSoFar
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.by_rule import ByRule, Withdrawals
+from shared.party.automation import ByRule, Withdrawals
 from shared.party.recipient.store.arriving import ERASED_RECEIVED
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Erased, Journal

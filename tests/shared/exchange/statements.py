@@ -18,7 +18,7 @@ from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY
 from shared.contracts.answers import Answer
 from shared.contracts.items import ItemAnswer
-from shared.contracts.preserving import PreservationTerms
+from shared.contracts.preservation_api import PreservationTerms
 from shared.contracts.registry import (
     ALL,
     CASE_CAME_BACK,

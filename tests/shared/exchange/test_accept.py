@@ -15,7 +15,7 @@ from shared.envelope.content_proof import leaf_digest
 from shared.envelope.keys import OpeningKey
 from shared.exchange.accept import TurnedAway, accept, accept_batch
 from shared.exchange.message import Addressing, Received, Record, compose
-from shared.exchange.reads import own_reads
+from shared.exchange.read_capabilities import own_reads
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7

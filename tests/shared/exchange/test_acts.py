@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, OfferFindings, OutcomeReport, Reinstatement
 from shared.contracts.base import Contract
-from shared.contracts.passing import CameBack
-from shared.contracts.preserving import ExtensionAnswering, PreservationAnswering
+from shared.contracts.case_referral import CameBack
+from shared.contracts.preservation_api import ExtensionAnswering, PreservationAnswering
 from shared.contracts.registry import BETWEEN_PARTIES, BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.exchange import states
 from shared.exchange.act import (

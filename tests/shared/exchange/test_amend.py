@@ -13,10 +13,10 @@ import pytest
 
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.amend import Amended, Amending, Revision, Standing, prepare_amended, renumbered
-from shared.exchange.letters import Emitted, KnownEdge
 from shared.exchange.message import Draft
 from shared.exchange.minimise import whole_record
 from shared.exchange.origin import Answered
+from shared.exchange.outgoing_messages import Emitted, KnownEdge
 from shared.exchange.prepare import Filing, Prepared, as_filed
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry

@@ -65,7 +65,7 @@ async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
         return await has_effect(here, record, to, subject=subject, speaker="its own", by=by)
 
     assert not await effect()
-    monkeypatch.setattr("shared.exchange.senders.check_may_say", lambda *_, **__: None)
+    monkeypatch.setattr("shared.exchange.sender_verification.check_may_say", lambda *_, **__: None)
     assert await effect()
 
 
@@ -87,7 +87,7 @@ def test_what_an_instance_reads_is_taken_from_whom_the_table_names(
     """Of its peers: an auditor sends nothing that a party's instance would have to read."""
     named = {(cell.sender, cell.recipient) for cell in cells_of(READS_ANNOUNCED) if cell.recipient in SERVICES}
     assert _taken(here) == named
-    monkeypatch.setattr("shared.exchange.senders.check_may_say", lambda *_, **__: None)
+    monkeypatch.setattr("shared.exchange.sender_verification.check_may_say", lambda *_, **__: None)
     assert (PartyKind.AUDITOR, PartyKind.HOTLINE) in _taken(here) - named
 
 

@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 from shared.contracts.registry import REFERRAL_WITHDRAWN
 from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.message import Addressing, Record, compose
-from shared.exchange.senders import AHEAD_MAX
+from shared.exchange.sender_verification import AHEAD_MAX
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.kafka.reader import to_record

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.passing import CaseCameBackClear
+from shared.contracts.case_referral import CaseCameBackClear
 from shared.exchange.accept import accept
 from shared.exchange.act import Subject
 from shared.exchange.clocks import answered, begun, clocked, taken_back, told_by

@@ -29,9 +29,9 @@ from shared.contracts.answers import (
 )
 from shared.contracts.base import Contract
 from shared.exchange.act import Offered, Subject
-from shared.exchange.keeping import after_amendment, folded
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge
+from shared.exchange.retention_grounds import after_amendment, folded
 from shared.exchange.states import Standing, answer_of, follow, personal, row, shown
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7

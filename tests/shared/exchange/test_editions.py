@@ -10,7 +10,7 @@ from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.evidence import Witness, check_evidence
 from shared.exchange.message import Record
 from shared.exchange.origin import Answered
-from shared.exchange.reads import PeerReads, Reads, own_reads
+from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.exchange.record_table import Fate, row_for
 from shared.guard.edition import EDITIONS
 from shared.vocabulary.answers import AnswerState

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from shared.contracts.directory import Directory
-from shared.envelope.headers import COVERED, PLACE, TRACEPARENT
-from shared.envelope.keys import SigningKey
-from shared.envelope.spelling import (
+from shared.envelope.header_formats import (
     EXTENSION_CHARACTERS_MAX,
     EXTENSIONS_CHARACTERS_MAX,
     EXTENSIONS_MAX,
     TEXT_CHARACTERS_MAX,
 )
+from shared.envelope.headers import COVERED, PLACE, TRACEPARENT
+from shared.envelope.keys import SigningKey
 from shared.exchange import evidence as witnessing
 from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.evidence import Witness, check_evidence, read_evidence

@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.answers import FindingStatement
 from shared.contracts.items import AssessedItem
 from shared.exchange.findings import check, fold_offer, found_in, kept, stated
-from shared.exchange.keeping import folded
+from shared.exchange.retention_grounds import folded
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import ActionReason
 

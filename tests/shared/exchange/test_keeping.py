@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.exchange.act import Subject
-from shared.exchange.keeping import COMPLAINT_DAYS, PRESERVED_DAYS, reason_to_keep
+from shared.exchange.retention_grounds import COMPLAINT_DAYS, PRESERVED_DAYS, reason_to_keep
 from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ import pytest
 from shared.contracts.directory import Instance
 from shared.contracts.items import TRACK_NUMBER_MAX, AnsweredSoFar
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
-from shared.exchange import letters
+from shared.exchange import outgoing_messages
 from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.message import Addressing, Draft, Received, Record, compose
 from shared.exchange.origin import Answered
@@ -240,7 +240,7 @@ def test_nobody_is_told_of_so_much_that_it_cannot_answer(
 def forge(said: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Have an origin tell of what nobody has answered."""
     forging = AnsweredSoFar.model_validate(TOLD.model_dump(mode="json") | said)
-    monkeypatch.setattr(letters, "told_again", lambda *_: forging)
+    monkeypatch.setattr(outgoing_messages, "told_again", lambda *_: forging)
 
 
 def assert_turned_away(here: World, first: Prepared, answered: Answered) -> None:

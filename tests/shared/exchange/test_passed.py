@@ -11,20 +11,20 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from shared.contracts.passing import CaseCameBackClear, ReferralPassedOnSealed
+from shared.contracts.case_referral import CaseCameBackClear, ReferralPassedOnSealed
 from shared.contracts.registry import CASE_CAME_BACK
 from shared.exchange.accept import accept
+from shared.exchange.case_referral import Passable
 from shared.exchange.message import Received
-from shared.exchange.passed import Passable
 from shared.exchange.record_table import only_codes_unknown
 from shared.kernel.errors import Refused
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState
 from tests.shared.exchange.statements import example
 from tests.support.builders import AT, HOTLINE, POLICE
+from tests.support.case_referral_fixtures import offered_to, passable, passed_on
 from tests.support.exchange_world import World
 from tests.support.forging import forged
-from tests.support.passing import offered_to, passable, passed_on
 
 OTHER = "police-de.example"
 REASON = CaseReferReason.VICTIM_ELSEWHERE

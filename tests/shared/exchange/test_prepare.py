@@ -19,8 +19,8 @@ from shared.envelope.content_proof import MessageProof
 from shared.envelope.segment_sealing import BUCKET_BYTES_MAX
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.decision_fact import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
-from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
+from shared.exchange.outgoing_messages import StaleEdge
 from shared.exchange.prepare import Filing, Prepared, check, prepare_again, prepare_batch
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7

@@ -11,8 +11,8 @@ import pytest
 from shared.contracts import referral, registry
 from shared.contracts.directory import ReadsAnnouncedClear
 from shared.contracts.registry import ALL, CASE_ACCEPTED, REFERRAL_OFFERED, MessageType
-from shared.exchange import reads
-from shared.exchange.reads import CANNOT_READ, PeerReads, Reads, form_for, own_reads
+from shared.exchange import read_capabilities
+from shared.exchange.read_capabilities import CANNOT_READ, PeerReads, Reads, form_for, own_reads
 from shared.kernel.errors import Refused
 from shared.vocabulary import edition as vocabulary
 from shared.vocabulary.judgement import AssessmentScheme
@@ -134,4 +134,4 @@ def test_who_has_not_spoken_reads_what_the_directory_says_or_what_every_release_
     other.place(other.document.model_copy(update={"version": 2, "instances": instances}), other.at)
     stated = PeerReads().of("industry", other.documents.directory)
     assert stated.messages == {own_reads().messages[0].name: 1}
-    assert reads.PeerReads().of("hotline", other.documents.directory).messages["notice_issued"] == 1
+    assert read_capabilities.PeerReads().of("hotline", other.documents.directory).messages["notice_issued"] == 1

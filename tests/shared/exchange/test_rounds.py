@@ -14,7 +14,7 @@ from shared.exchange.act import Subject
 from shared.exchange.clocks import answered as clocks_of
 from shared.exchange.clocks import begun, checked, clocked, rechecked, reported
 from shared.exchange.items import Said, answered, fold, found, latest, reinstated
-from shared.exchange.keeping import folded
+from shared.exchange.retention_grounds import folded
 from shared.kernel.errors import Refused
 from shared.routing.clocks import Did, Law, Step, runs
 from shared.vocabulary.answers import AnswerState, CheckedBy, ItemFound, NoticeAction, NoticeRejection, ReinstateReason

@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.directory import Directory, PublicKey
 from shared.envelope.keys import SigningKey
-from shared.exchange.senders import SigningKeys
+from shared.exchange.sender_verification import SigningKeys
 from shared.routing.documents import DocumentShelf
 from tests.support.builders import AT
 from tests.support.exchange_world import World, public_key, world

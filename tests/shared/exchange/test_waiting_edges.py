@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from shared.exchange import prepare as preparing
-from shared.exchange.letters import KnownEdge, Letters, StaleEdge, Waiting, Writing, write_letters
 from shared.exchange.message import Draft, Record
 from shared.exchange.origin import Answered
+from shared.exchange.outgoing_messages import KnownEdge, Letters, StaleEdge, Waiting, Writing, write_letters
 from shared.exchange.prepare import Filing, Prepared, prepare_again, prepare_batch
-from shared.exchange.reads import PeerReads, Reads, own_reads
+from shared.exchange.read_capabilities import PeerReads, Reads, own_reads
 from shared.kernel.ids import uuid4
 from shared.routing.directory_index import PartyEntry
 from shared.routing.engine import PlannedEdge

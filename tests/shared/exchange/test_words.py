@@ -6,7 +6,7 @@ from itertools import permutations, product
 
 import pytest
 
-from shared.exchange.keeping import folded
+from shared.exchange.retention_grounds import folded
 
 ARREST = {"outcome": "arrest", "child_identified": "yes", "child_safeguarded": "yes"}
 CLOSED = {

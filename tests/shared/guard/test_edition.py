@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.envelope.spelling import SPELLINGS
+from shared.envelope.header_formats import SPELLINGS
 from shared.guard import as_kept, cost, edition, files
 from shared.guard.charge import BYTE, coded
 from shared.guard.edition import EDITIONS, Edition, _checked, check_files, known, own, passed
 from shared.guard.inspect import inspect
-from shared.guard.keep import kept
+from shared.guard.url_redaction import kept
 from shared.kernel.errors import Refused
 from shared.runtime.instance.machinery import build_machinery
 from shared.runtime.instance.settings import RuntimeSettings

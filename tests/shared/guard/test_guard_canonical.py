@@ -17,8 +17,8 @@ from shared.exchange.minimise import whole_record
 from shared.guard import as_kept, cost, cuts, inspect
 from shared.guard.canonical import canonical
 from shared.guard.charge import BYTE, charge
-from shared.guard.keep import kept
 from shared.guard.templates import Row, templates
+from shared.guard.url_redaction import kept
 from shared.kernel.errors import Refused
 from tests.shared.guard.records import located, record, refusal
 

@@ -18,9 +18,9 @@ from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
 from shared.exchange.acceptance import Acceptor
+from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import answer_filed
 from shared.party.origin.api.checking import Checked, Posted, check_posted
-from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake

@@ -6,9 +6,9 @@ import pytest
 
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
-from shared.party.apart import Apart, Taking
-from shared.runtime.watch.aside import SetAside
+from shared.party.failure_isolation import Apart, Taking
 from shared.runtime.watch.health import Check
+from shared.runtime.watch.retry_backoff import SetAside
 from tests.support.builders import AT
 from tests.support.manual_clock import ManualClock
 

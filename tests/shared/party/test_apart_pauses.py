@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.kernel.ids import uuid7
-from shared.party.apart import Apart, Taking
-from shared.runtime.watch.aside import FIRST_PAUSE, SetAside
+from shared.party.failure_isolation import Apart, Taking
+from shared.runtime.watch.retry_backoff import FIRST_PAUSE, SetAside
 from tests.support.builders import AT
 from tests.support.manual_clock import ManualClock
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from shared.kernel.errors import Refused
-from shared.party import beside as module
-from shared.party.beside import REST, beside, beside_each
+from shared.party import throttled_executor as module
+from shared.party.throttled_executor import REST, beside, beside_each
 
 
 @pytest.fixture

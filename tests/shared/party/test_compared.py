@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from shared.party.compared import Changed, changed, compared
+from shared.party.revision_diff import Changed, changed, compared
 
 
 def record(**changes: Any) -> dict[str, Any]:

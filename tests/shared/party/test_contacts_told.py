@@ -10,7 +10,7 @@ import pytest
 
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid7
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin.records import Met
 from shared.party.origin.use_cases.transfers import suggest_contacts
 from shared.routing.directory_index import DirectoryIndex

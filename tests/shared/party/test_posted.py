@@ -8,7 +8,7 @@ import pytest
 
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import Refused
-from shared.party.beside import PostedBody, ReadList, read_list
+from shared.party.throttled_executor import PostedBody, ReadList, read_list
 from shared.runtime.admission.budgets import REFUSED_BYTES_A_WORK, work_of
 from shared.runtime.http.acts import items_hash
 from tests.services.hotline.test_beside_the_loop import JSON, least_gap_share

@@ -9,7 +9,6 @@ import pytest
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.beside import REST
 from shared.party.origin.domain import Reply, Request, Submission
 from shared.party.origin.use_cases import alarms
 from shared.party.origin.use_cases.alarms import (
@@ -21,6 +20,7 @@ from shared.party.origin.use_cases.alarms import (
     WAITING_MAX,
     Way,
 )
+from shared.party.throttled_executor import REST
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.vocabulary.referral import PriorityLevel
 from tests.support.exchange_world import submission, world

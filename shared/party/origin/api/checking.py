@@ -29,9 +29,9 @@ from shared.party.origin.domain import Recipient
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.admission.budgets import work_of
-from shared.runtime.http.aside import Aside, serve_questions
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.runtime.http.problems import problem_body
+from shared.runtime.http.worker_process import Aside, serve_questions
 from shared.vocabulary.jurisdiction import TREE
 from shared.vocabulary.routing import Purpose, Reason
 

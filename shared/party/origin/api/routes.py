@@ -23,10 +23,10 @@ from shared.exchange.origin import ReferralState
 from shared.exchange.states import row
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
-from shared.party.finding import Finding
+from shared.party.list_query import Finding
 from shared.party.origin.api import bodies
+from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import parsed
-from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.domain import (
     AcceptedReferral,
     AmendedReferral,

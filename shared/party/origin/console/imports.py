@@ -18,8 +18,8 @@ from starlette.responses import Response
 from shared.formats.referral_table import Table, column_at, submission
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import Refused
+from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.api.bodies import CheckAnswer, CheckPassed, ReferenceTaken
-from shared.party.origin.api.doing import OriginApi
 from shared.party.origin.console.filing import Looked, read_problem
 from shared.runtime.console.forms import ONCE, Asked, problems_of, said_of
 from shared.runtime.console.frame import ROOT, Frame

@@ -16,18 +16,18 @@ from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
-from shared.party.compared import Comparison
 from shared.party.console.forms import chosen_act, chosen_state, done_once, filters_of, read_reason, read_said, spelt
-from shared.party.finding import sought_in
+from shared.party.list_query import sought_in
+from shared.party.origin.api.act_handlers import Doing, OriginApi
 from shared.party.origin.api.bodies import CheckAnswer, CheckRefused
-from shared.party.origin.api.doing import Doing, OriginApi
 from shared.party.origin.console import filing
-from shared.party.origin.console.acting import AMEND, FORMS, may_amend
-from shared.party.origin.console.acting import forms_of as acting_forms
+from shared.party.origin.console.act_forms import AMEND, FORMS, may_amend
+from shared.party.origin.console.act_forms import forms_of as acting_forms
 from shared.party.origin.console.filing import Amendment, amended
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
 from shared.party.origin.use_cases.amend import Rerouting, amend_in_part, reroute_referral
 from shared.party.origin.use_cases.referrals import Acting, compare_revisions, show_referral
+from shared.party.revision_diff import Comparison
 from shared.runtime.console.forms import ONCE, Asked, Choice, Group, Input, inputs_of, labels_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
 from shared.runtime.console.frame import ROOT, Frame, turned_to

@@ -16,9 +16,9 @@ from pydantic_core import to_json
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.amend import Amended, Standing
 from shared.exchange.items import Said
-from shared.exchange.keeping import after_amendment
 from shared.exchange.prepare import Again
-from shared.party.apart import Taking
+from shared.exchange.retention_grounds import after_amendment
+from shared.party.failure_isolation import Taking
 from shared.party.origin.domain import ShownRevision
 from shared.party.origin.records import Amendable, DisownedItems, SaidRevision, Told, Unreleased
 from shared.party.origin.store.edges import PostgresEdges, known_edge, opened

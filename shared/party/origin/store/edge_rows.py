@@ -22,8 +22,8 @@ from shared.kernel.clock import coarse
 from shared.kernel.errors import Defect
 from shared.messaging.streams import Place
 from shared.messaging.tracks import edge_act, key_of
-from shared.party.compared import Said
 from shared.party.origin.records import AnswerAct, IssuedEdge, Judged, Look
+from shared.party.revision_diff import Said
 from shared.party.stores import PartyStore
 from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import Bound, Columns, Json, Statement, insert

@@ -16,11 +16,11 @@ from pydantic_core import to_json
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey, protect, reveal, unwrap
 from shared.exchange.clocks import Happened
-from shared.exchange.letters import KnownEdge, StaleEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState
+from shared.exchange.outgoing_messages import KnownEdge, StaleEdge
 from shared.exchange.prepare import Again
-from shared.exchange.released import Released
-from shared.party.apart import Taking
+from shared.exchange.second_review import Released
+from shared.party.failure_isolation import Taking
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import FINAL, AnswerAct, Judged, OpenEdge, Receipted, StaleReferral, Taken, Try
 from shared.party.origin.store.edge_rows import EDGE, clocked_of, edge_rows, keep_acts, read_answer, reference_place

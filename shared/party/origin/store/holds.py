@@ -22,11 +22,7 @@ import asyncpg
 from shared.contracts.holds import ShownHold
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
-from shared.party.apart import Taking
-from shared.party.origin.records import Hold, HoldAct, Issued, PlannedEdge, StaleReferral
-from shared.party.origin.store.edges import ALL, PostgresEdges
-from shared.party.stores import PartyStore
-from shared.party.waiting import (
+from shared.party.attention_item import (
     ANSWERED_NO,
     CAME_BACK,
     HOLD_EXPIRED,
@@ -37,6 +33,10 @@ from shared.party.waiting import (
     mend_of,
     waits_of,
 )
+from shared.party.failure_isolation import Taking
+from shared.party.origin.records import Hold, HoldAct, Issued, PlannedEdge, StaleReferral
+from shared.party.origin.store.edges import ALL, PostgresEdges
+from shared.party.stores import PartyStore
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.preservation import HoldEnd

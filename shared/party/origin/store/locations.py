@@ -32,7 +32,7 @@ from shared.exchange.derived_referral import derived_from
 from shared.exchange.locations import FORMS, locations
 from shared.kernel.authority import Role
 from shared.messaging.streams import Lane, Place
-from shared.party.apart import Apart, Taking, apart_from_others
+from shared.party.failure_isolation import Apart, Taking, apart_from_others
 from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.store.edge_rows import PLACE, insert_placed, list_placed
 from shared.party.origin.store.edges import revealed

@@ -16,7 +16,8 @@ from shared.contracts.base import NextCursor
 from shared.envelope.datakeys import reveal, unwrap
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
+from shared.party.list_filter import Sought
 from shared.party.origin.domain import (
     ListedReferral,
     ListedWork,
@@ -33,7 +34,6 @@ from shared.party.origin.store.amendments import revisions
 from shared.party.origin.store.edge_rows import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.holds import PostgresHolds
-from shared.party.sought import Sought
 from shared.party.stores import PartyStore, RecordStore
 from shared.runtime.database.columns import Statement
 from shared.runtime.database.pages import (

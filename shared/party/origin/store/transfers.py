@@ -18,7 +18,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.answers import DoneSoFar
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin.domain import TransferStands
 from shared.party.origin.records import Held, Judged, Met, Offered, Referred
 from shared.party.stores import PartyStore

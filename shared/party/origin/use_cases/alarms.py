@@ -26,9 +26,9 @@ from shared.guard.charge import BYTE
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.beside import REST, beside_each
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.store.holds import Raised
+from shared.party.throttled_executor import REST, beside_each
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
 from shared.vocabulary.referral import PriorityLevel

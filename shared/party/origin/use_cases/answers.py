@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
-from shared.contracts.passing import CaseCameBackClear, CaseReferredClear
+from shared.contracts.case_referral import CaseCameBackClear, CaseReferredClear
 from shared.exchange.act import Act, Subject, Track
 from shared.exchange.acts import STAYING
 from shared.exchange.clocks import Happened, began_again, reported, told_by

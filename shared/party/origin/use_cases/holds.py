@@ -13,6 +13,7 @@ from typing import Final, Self
 from uuid import UUID
 
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import CaseCameBackClear
 from shared.contracts.holds import (
     OF_HOLDS,
     Confirming,
@@ -25,7 +26,6 @@ from shared.contracts.holds import (
     NoObjectionClear,
     Overriding,
 )
-from shared.contracts.passing import CaseCameBackClear
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
 from shared.exchange.act import Act, Subject
 from shared.exchange.message import Draft, Received

@@ -27,7 +27,6 @@ from shared.kernel.authority import Authority
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
-from shared.party.beside import beside
 from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission, day_of
 from shared.party.origin.records import Claimed, Twin
 from shared.party.origin.store.filing import Otherwise, PostgresFilings, ToFile
@@ -44,6 +43,7 @@ from shared.party.origin.use_cases.alarms import (
     items_of,
 )
 from shared.party.origin.use_cases.referrals import claiming, debit_of, fitting, rooms_of, sum_by_party
+from shared.party.throttled_executor import beside
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED

@@ -46,13 +46,13 @@ from shared.exchange.message import Draft, Received, compose_fact
 from shared.exchange.origin import Answered, ReferralState
 from shared.exchange.prepare import Documents, prepare_again
 from shared.exchange.questions import Raised
-from shared.exchange.released import Released
+from shared.exchange.second_review import Released
 from shared.exchange.states import Event, event_type, happened, row
 from shared.guard import cost
 from shared.kernel.authority import require_another, state_forbids
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin.records import Filed, IssuedEdge, Look, OpenEdge, Unreleased
 from shared.party.origin.store.amendments import PostgresReviews
 from shared.party.origin.use_cases.referrals import Acting, debit_one

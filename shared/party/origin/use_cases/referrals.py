@@ -29,7 +29,6 @@ from shared.guard import Charged
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.compared import Comparison, compared
 from shared.party.origin.domain import DaySpent, Outcome, ShownReferral, Spent, day_of
 from shared.party.origin.records import Filed, Told
 from shared.party.origin.store.amendments import PostgresAmendments, PostgresReviews
@@ -39,6 +38,7 @@ from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.questions.store import PostgresQuestions
+from shared.party.revision_diff import Comparison, compared
 from shared.party.stores import PartyStore, tell_opened
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from shared.contracts.answers import Answer, ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
 from shared.contracts.base import Contract
-from shared.contracts.passing import Contact, ContactSuggestedClear
+from shared.contracts.case_referral import Contact, ContactSuggestedClear
 from shared.contracts.registry import (
     CLAIM_GONE,
     CLAIM_GRANTED,
@@ -30,7 +30,7 @@ from shared.exchange.prepare import Documents
 from shared.exchange.states import Event, event_type, follow, happened, may_come_in, row
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin.domain import TransferredReferral, TransferStands
 from shared.party.origin.records import Held, Met
 from shared.party.origin.store.transfers import PostgresContacts, PostgresTransfers

@@ -20,7 +20,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.preserving import PreservationRecord
+from shared.contracts.preservation_api import PreservationRecord
 from shared.contracts.referral import Locator
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject, Track
@@ -29,7 +29,8 @@ from shared.exchange.states import Standing, event_type
 from shared.guard import kept_locator
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import not_found
-from shared.party.compared import Said
+from shared.party.attention_item import PRESERVATION_REFUSED, PRESERVATION_UNANSWERED, RANK_MAX, Mend, Waits, waits_of
+from shared.party.attention_item import Place as Above
 from shared.party.preservation.domain import (
     MATCHED_MAX,
     Done,
@@ -42,9 +43,8 @@ from shared.party.preservation.domain import (
     PreservationPage,
     ShownPreservation,
 )
+from shared.party.revision_diff import Said
 from shared.party.stores import RecordStore
-from shared.party.waiting import PRESERVATION_REFUSED, PRESERVATION_UNANSWERED, RANK_MAX, Mend, Waits, waits_of
-from shared.party.waiting import Place as Above
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm

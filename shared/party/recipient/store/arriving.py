@@ -19,9 +19,9 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import ReferralPassedOnClear
 from shared.contracts.decision import Edge
-from shared.contracts.passing import ReferralPassedOnClear
-from shared.contracts.preserving import PreservationRecord
+from shared.contracts.preservation_api import PreservationRecord
 from shared.contracts.referral import EdgeClear, NoticeRecord, ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Offered, Subject

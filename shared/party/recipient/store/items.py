@@ -17,10 +17,11 @@ import asyncpg
 from shared.contracts.base import Contract
 from shared.contracts.questions import RaisedClear
 from shared.exchange.act import Subject
-from shared.exchange.keeping import folded
 from shared.exchange.message import Received, Record
+from shared.exchange.retention_grounds import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
+from shared.party.list_filter import Sought
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemAct, ItemKey, Page, ShownItem
 from shared.party.recipient.store.arriving import (
@@ -32,9 +33,8 @@ from shared.party.recipient.store.arriving import (
     new_items,
     open_record,
 )
+from shared.party.recipient.store.case_referrals import acted, heard
 from shared.party.recipient.store.listing import list_statement, read_page, view, words
-from shared.party.recipient.store.passing import acted, heard
-from shared.party.sought import Sought
 from shared.party.stores import RecordStore
 from shared.runtime.database.columns import Columns, Json, Statement, pairs
 from shared.runtime.database.journal import Erased, Kept

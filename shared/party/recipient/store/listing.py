@@ -23,7 +23,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import Contract
-from shared.contracts.passing import Contact, SuggestedContact
+from shared.contracts.case_referral import Contact, SuggestedContact
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
@@ -31,8 +31,7 @@ from shared.exchange.states import finished
 from shared.kernel.authority import Role
 from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import UNCLAIMED, Item, Lease, Page
-from shared.party.waiting import (
+from shared.party.attention_item import (
     CONTACT_SUGGESTED,
     P0_OPEN,
     P0_UNCLAIMED,
@@ -43,6 +42,7 @@ from shared.party.waiting import (
     Waits,
     next_act,
 )
+from shared.party.recipient.domain import UNCLAIMED, Item, Lease, Page
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.vocabulary.referral import PriorityLevel
 

@@ -19,7 +19,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.admission import key_table
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.admission.key_table import OUTDATED_S, REVOKED_S, KeyTable
-from shared.runtime.console.people import Person, end_person, permit
+from shared.runtime.console.accounts import Person, end_person, permit
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import identity
 from shared.runtime.http.edge import create_app

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.party.console.subjects import SubjectPages
+from shared.runtime.console.accounts import Signed
 from shared.runtime.console.forms import Asked
 from shared.runtime.console.frame import Frame, Gate
-from shared.runtime.console.people import Signed
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.shared.runtime.builders import NOW

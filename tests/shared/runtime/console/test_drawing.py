@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from shared.runtime.console import drawing
-from shared.runtime.console.drawing import defanged, due_in, environment
+from shared.runtime.console import rendering
+from shared.runtime.console.rendering import defanged, due_in, environment
 
-STATIC = Path(drawing.__file__).parent / "static"
+STATIC = Path(rendering.__file__).parent / "static"
 ROOT = Path(__file__).parents[4]
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

@@ -15,9 +15,9 @@ from starlette.responses import Response
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.runtime.console import forms
+from shared.runtime.console.accounts import Signed
 from shared.runtime.console.forms import FIELDS_MAX, FORM_TYPE, PIECE_BYTES, Asked, csrf_of, parse_form
 from shared.runtime.console.frame import Frame, Gate
-from shared.runtime.console.people import Signed
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.shared.runtime.builders import NOW

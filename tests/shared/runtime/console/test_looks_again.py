@@ -20,9 +20,9 @@ from shared.kernel.ids import uuid7
 from shared.party.console.subjects import SubjectPages
 from shared.party.origin.console import pages as pages_of_referrals
 from shared.party.origin.console.pages import ReferralPages
+from shared.runtime.console.accounts import RANDOM_CHARACTERS, Sessions
 from shared.runtime.console.forms import Asked, csrf_of
 from shared.runtime.console.frame import Frame, Gate
-from shared.runtime.console.people import RANDOM_CHARACTERS, Sessions
 from shared.runtime.http.edge import create_app
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW

@@ -13,8 +13,8 @@ import pytest
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.runtime.admission.budgets import SIGN_IN, BudgetExceeded
-from shared.runtime.console import people
-from shared.runtime.console.people import LinkSignIn, Sessions
+from shared.runtime.console import accounts
+from shared.runtime.console.accounts import LinkSignIn, Sessions
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
 from tests.support.manual_clock import ManualClock
@@ -64,7 +64,7 @@ async def test_a_session_without_our_mac_costs_no_query() -> None:
 async def test_a_session_that_is_over_costs_one_query_and_does_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(people, "OVER_MAX", 3)
+    monkeypatch.setattr(accounts, "OVER_MAX", 3)
     slow = Slow()
     slow.let_go.set()
     sessions = sessions_of(slow)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.runtime.console.people import RANDOM_CHARACTERS, Sessions
+from shared.runtime.console.accounts import RANDOM_CHARACTERS, Sessions
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
 from tests.support.manual_clock import ManualClock

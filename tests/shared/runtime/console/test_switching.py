@@ -15,9 +15,9 @@ from starlette.requests import Request
 
 from shared.kernel.authority import Role
 from shared.runtime.admission.budgets import Principal
-from shared.runtime.console.doorway import Coming, Proof
+from shared.runtime.console.accounts import Person, Signed
 from shared.runtime.console.frame import Frame, Gate
-from shared.runtime.console.people import Person, Signed
+from shared.runtime.console.oidc_login import Coming, Proof
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.shared.runtime.builders import NOW

@@ -17,7 +17,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.contracts.registry import READS_ANNOUNCED, REFERRAL_OFFERED
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.exchange.message import Draft
-from shared.exchange.reads import own_reads
+from shared.exchange.read_capabilities import own_reads
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid4, uuid7

@@ -10,8 +10,8 @@ from fastapi import FastAPI, Request
 from pydantic_core import to_json
 
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
-from shared.runtime.console.doorway import Coming
 from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.console.oidc_login import Coming
 from shared.runtime.http import openapi
 from shared.runtime.http.edge import create_app
 from shared.runtime.watch.health import Check

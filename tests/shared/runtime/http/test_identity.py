@@ -13,7 +13,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.admission.key_table import KeyTable
-from shared.runtime.console.people import Person, end_person, permit
+from shared.runtime.console.accounts import Person, end_person, permit
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import ApiKeys, Identity, issue_key, keep_key, key_hash, revoke_key
 from tests.shared.routing.builders import directory_of, hotline, provider

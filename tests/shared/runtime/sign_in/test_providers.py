@@ -15,7 +15,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.admission.budgets import SIGN_IN, Principal
 from shared.runtime.console.cookies import COMING_MINUTES
-from shared.runtime.console.doorway import Coming, Proof
+from shared.runtime.console.oidc_login import Coming, Proof
 from shared.runtime.sign_in import wire
 from shared.runtime.sign_in.providers import Client, Providers
 

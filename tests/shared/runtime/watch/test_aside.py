@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.kernel.ids import uuid7
-from shared.runtime.watch.aside import FIRST_PAUSE, PAUSE_MAX, SetAside
+from shared.runtime.watch.retry_backoff import FIRST_PAUSE, PAUSE_MAX, SetAside
 from tests.support.builders import AT
 
 KEY = (uuid7(), "party.example")

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from shared.kernel.errors import Unavailable
-from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.health import CHECKS_VALID_S, Check, ReadinessChecks
+from shared.runtime.watch.retry_backoff import SetAside
 
 
 async def fine() -> Check:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.kernel.errors import Unavailable
-from shared.party.apart import apart_from_others
+from shared.party.failure_isolation import apart_from_others
 from shared.runtime.instance.parts import first_of
 from shared.runtime.watch import watchdog
 from shared.runtime.watch.watchdog import EXIT_CODE, LoopWatch, end_tasks

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from deploy.operator.people import login_link
+from deploy.operator.console_accounts import login_link
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
 from shared.kernel.authority import Role

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from uuid import UUID
 
-from shared.contracts.passing import PassedAct, ReferralPassedOnClear
+from shared.contracts.case_referral import PassedAct, ReferralPassedOnClear
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
+from shared.exchange.case_referral import Passable
 from shared.exchange.message import Addressing, Draft, Received, compose
-from shared.exchange.passed import Passable
 from shared.kernel.ids import uuid4
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState

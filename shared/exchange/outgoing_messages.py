@@ -18,8 +18,8 @@ from shared.exchange.message import Addressing, Draft, compose
 from shared.exchange.minimise import notice_record, referral_record
 from shared.exchange.origin import Answered, answered_so_far
 from shared.exchange.preservation import Hours
-from shared.exchange.reads import CANNOT_READ, PeerReads, form_for
-from shared.exchange.released import Released
+from shared.exchange.read_capabilities import CANNOT_READ, PeerReads, form_for
+from shared.exchange.second_review import Released
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.routing.directory_index import PartyEntry

@@ -20,9 +20,9 @@ import asyncpg
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
-from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.cancellation import raise_if_cancelling
 from shared.runtime.watch.logs import log
+from shared.runtime.watch.retry_backoff import SetAside
 
 #: A subject and its party.
 Key = tuple[UUID, str]

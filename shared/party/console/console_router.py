@@ -13,14 +13,14 @@ from shared.party.console.lists import HookPages, ListPages, Live
 from shared.party.console.preservations import PLACE, PreservationPages
 from shared.party.console.subjects import SubjectKind, SubjectPages
 from shared.party.events import DueList, Events
-from shared.party.origin.api.doing import OriginApi
+from shared.party.origin.api.act_handlers import OriginApi
 from shared.party.origin.console import pages
 from shared.party.origin.console.imports import ImportPages
 from shared.party.preservation.api import PreservationRoutes
 from shared.party.serving import Serving
 from shared.party.webhooks import WebhookRoutes
-from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import ROOT, Entry, Frame
+from shared.runtime.console.rendering import folders_of
 from shared.runtime.instance.app import gate_of
 from shared.runtime.instance.machinery import Machinery
 

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from shared.contracts.answers import CaseWords
 from shared.contracts.base import Contract
+from shared.contracts.case_referral import PassedAct, PassedOn, ReferralPassedOnSealed
 from shared.contracts.holds import (
     HoldActivatedClear,
     HoldEndedClear,
@@ -25,7 +26,6 @@ from shared.contracts.holds import (
     HoldPlacedClear,
     HoldTooLateClear,
 )
-from shared.contracts.passing import PassedAct, PassedOn, ReferralPassedOnSealed
 from shared.contracts.questions import (
     AnsweredClear,
     AskedClear,
@@ -36,13 +36,13 @@ from shared.contracts.questions import (
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
+from shared.exchange.case_referral import Passable
 from shared.exchange.message import Received, spelt_parts
-from shared.exchange.passed import Passable
 from shared.exchange.states import answer_of
+from shared.party.attention_item import CAME_BACK, RANK_MAX, Mend, Place, Waiting, Waits, next_act
 from shared.party.questions.store import Between, NewQuestion, PostgresQuestions
 from shared.party.recipient.domain import AskedHold, HoldPage, Item, ItemAct, OpenHold, PassedCase
 from shared.party.recipient.store.arriving import open_record
-from shared.party.waiting import CAME_BACK, RANK_MAX, Mend, Place, Waiting, Waits, next_act
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.questions import QuestionState

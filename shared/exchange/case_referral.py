@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from shared.contracts.passing import PASSED_ACTS_MAX, Contact, PassedAct, ReferralPassedOnSealed
+from shared.contracts.case_referral import PASSED_ACTS_MAX, Contact, PassedAct, ReferralPassedOnSealed
 from shared.contracts.referral import ReferralOfferedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.envelope.attributes import Attributes

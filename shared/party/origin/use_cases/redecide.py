@@ -25,12 +25,12 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.exchange.decision_fact import Stated, decided_fact
-from shared.exchange.letters import StaleEdge
 from shared.exchange.message import Draft
+from shared.exchange.outgoing_messages import StaleEdge
 from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.party.apart import Taking
+from shared.party.failure_isolation import Taking
 from shared.party.origin.domain import PAUSES
 from shared.party.origin.records import Held, Hold, StaleReferral, TakenBack, Try
 from shared.party.origin.store.edges import PostgresEdges

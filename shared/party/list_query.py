@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from pydantic import ValidationError, validate_call
 
 from shared.contracts.base import PartyId
-from shared.party.sought import OnlyP0, Sought
+from shared.party.list_filter import OnlyP0, Sought
 from shared.runtime.http.problems import broken_places, invalid_parameters
 
 FILTERS: Final = ("party", "reference", "priority", "since", "until")

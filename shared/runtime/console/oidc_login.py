@@ -28,9 +28,9 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, not_found
 from shared.runtime.admission.budgets import Principal, read_address
 from shared.runtime.console import cookies
+from shared.runtime.console.accounts import Person, Sessions
 from shared.runtime.console.cookies import COMING_MINUTES, PATH, PendingSession
 from shared.runtime.console.forms import Asked, is_loopback
-from shared.runtime.console.people import Person, Sessions
 
 COOKIE: Final = "causeway-coming"
 #: Who opens a record has proven who they are within so many minutes.

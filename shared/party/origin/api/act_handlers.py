@@ -24,7 +24,6 @@ from shared.exchange.prepare import Documents
 from shared.guard import parse_body
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
-from shared.party.beside import PostedBody, ReadList, read_list, refused_is_owed
 from shared.party.origin.api.bodies import parsed
 from shared.party.origin.api.checking import Checking, Posted
 from shared.party.origin.domain import (
@@ -57,6 +56,7 @@ from shared.party.origin.use_cases.referrals import Acting, Withdrawal, withdraw
 from shared.party.origin.use_cases.transfers import transfer_referral
 from shared.party.questions.store import PostgresQuestions
 from shared.party.serving import Serving
+from shared.party.throttled_executor import PostedBody, ReadList, read_list, refused_is_owed
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.acts import items_hash
 from shared.runtime.http.edge import read_json, read_key, read_model

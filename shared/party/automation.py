@@ -1,6 +1,6 @@
 """What a recipient's service does where no person has: an act by a rule, with the same messages as a person's.
 
-    taken back   unanswered for so many hours: kept where a rule says so (`shared.exchange.keeping`), else erased
+    taken back   unanswered for so many hours: kept by a rule (`shared.exchange.retention_grounds`), or erased
     kept until   the day is over: erased, and its origin told
     asked        nobody has answered in its time: it lapses
 
@@ -23,13 +23,13 @@ from shared.contracts.questions import LapsedQuestion
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.acts import ERASE, LAPSE
-from shared.exchange.keeping import reason_to_keep
+from shared.exchange.retention_grounds import reason_to_keep
 from shared.exchange.states import may_come_in, row
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.party.apart import Apart, Taking
 from shared.party.attention import Source
+from shared.party.failure_isolation import Apart, Taking
 from shared.party.questions.store import PostgresQuestions, raised_waits
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.store.items import PostgresItems
@@ -37,8 +37,8 @@ from shared.party.recipient.use_cases import Acting, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.instance.app import App
-from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.logs import log
+from shared.runtime.watch.retry_backoff import SetAside
 from shared.vocabulary.answers import WithdrawalFate
 from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 

@@ -13,8 +13,8 @@ from deploy.site.open import Site, site
 from deploy.site.options import OPTIONS, Options, Printed, framed, verb
 from shared.kernel.authority import GivenRole, Role, Scope
 from shared.kernel.clock import SystemClock
+from shared.runtime.console.accounts import Person, end_person, is_name, make_link, opaque_actor, permit
 from shared.runtime.console.frame import ROOT
-from shared.runtime.console.people import Person, end_person, is_name, make_link, opaque_actor, permit
 
 person_app = App(name="person")
 #: Whose link it is where nobody is named.
