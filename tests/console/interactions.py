@@ -80,7 +80,7 @@ async def reveals_for_nothing(page: Page, _: Subjects) -> None:
 
 async def previews(page: Page, _: Subjects) -> None:
     await fill_in(page, "preview-only")
-    await page.get_by_role("button", name="Where would it go?").click()
+    await page.get_by_role("button", name="Show recipients").click()
     await expect(page.locator("#preview")).to_contain_text(AGENCY)
     await expect(page.get_by_label("Your reference")).to_have_value("preview-only")
 

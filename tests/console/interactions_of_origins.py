@@ -49,7 +49,7 @@ async def overrides_alone(page: Page, _: Subjects) -> None:
 
 
 async def amends(page: Page, own: Subjects) -> None:
-    await page.get_by_role("link", name="Amend it").click()
+    await page.get_by_role("link", name="Amend the referral").click()
     assert own.place not in await page.content()
     await page.get_by_label("Media kind").select_option("video")
     await page.get_by_label("Further locations").fill(f"https://images.{PROVIDER}{own.place}/more")
@@ -81,7 +81,7 @@ async def imports(page: Page, _: Subjects) -> None:
     """Looked at, then filed: each line has its own result. What was filed before is not filed again."""
     reference = uuid7().hex[-12:]
     await page.get_by_label("The table").fill(table(reference))
-    await page.get_by_role("button", name="Look, file nothing").click()
+    await page.get_by_role("button", name="Check, file nothing").click()
     await expect(page.get_by_role("status")).to_contain_text("2 would be filed, 0 filed before, 2 refused")
     await expect(page.locator("tbody tr").nth(2)).to_contain_text("locator")
     await expect(page.locator("tbody tr").nth(3)).to_contain_text("external_ref_repeated")
@@ -129,13 +129,13 @@ OF_ORIGINS: Final = (
     Interaction(
         "a hotline reroutes what is not its provider's",
         *REFERRAL,
-        act("Reroute what", "Reroute", "Done: rerouted"),
+        act("Reroute items", "Reroute", "Done: rerouted"),
         ready=[posted(PROVIDER, "/v1/notices/{notice}:not-ours", {"disowned": [{"suggested": SUGGESTED}]})],
     ),
     Interaction(
         "a hotline says that an item is there again",
         *REFERRAL,
-        act("Say what you found", "Check", "Done: kept", chosen={"Found": "up"}, said={"Item number": "1"}),
+        act("Report a recheck", "Check", "Done: kept", chosen={"Found": "up"}, said={"Item number": "1"}),
         ready=[
             posted(
                 PROVIDER,

@@ -83,7 +83,7 @@ async def test_a_new_referral_that_is_refused_says_where_by_the_name_on_the_form
         assert "Show that referral, or give the new one" in again
         wrong = (await sent(client, place, filled | {"locations": "nowhere", "observed_at": ""}, of=place)).text
         assert 'href="#observed_at">Seen at (UTC): Fill this in' in wrong
-        assert 'href="#locations">Locations: Line 1: Not a location of the kind that is chosen' in wrong
+        assert 'href="#locations">Locations: Line 1: The location does not match the chosen kind' in wrong
 
 
 async def test_whoever_comes_by_a_link_is_told_for_whom_before_it_is_used(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""An origin, assembled on the machinery of the instance it is part of."""
+"""The assembly of an origin on the machinery of its instance."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from shared.runtime.instance.parts import first_of
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a service needs that originates: its doors, and the intake."""
+    """The parts of an originating service: HTTP, Kafka, intake, alarms and timers."""
 
     api: OriginApi
     bus: OriginBus
@@ -41,12 +41,12 @@ class Origin:
     timers: OriginTimers
 
     def app(self, machinery: Machinery, http: FastAPI, handler: Handler) -> App:
-        """The service with its parts."""
+        """Return the service with its parts."""
 
         async def serve() -> None:
-            # Intake outlives the server: what is posted while it ends is still answered.
+            # The intake outlives the server, so that requests that arrive during shutdown still get an answer.
             async with self.alarms.running(), self.intake.running(), aclosing(self.checking):
-                with suppress(Unavailable):  # whoever writes for a peer knows from the start what that reads
+                with suppress(Unavailable):  # Known from the start: the message versions that each peer reads.
                     await machinery.peers.look()
                 await machinery.run_api(http)
 

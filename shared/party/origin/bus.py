@@ -1,4 +1,4 @@
-"""The Kafka door of an origin: what comes back moves its edges, and what went stale is decided again."""
+"""The Kafka interface of an origin: answers change its edges, and stale edges are decided again."""
 
 from __future__ import annotations
 
@@ -37,29 +37,31 @@ from shared.runtime.watch.logs import log
 from shared.runtime.watch.retry_backoff import SetAside
 from shared.vocabulary.routing import PartyKind
 
-#: Does what it takes in the transaction of a session.
+#: A step that processes the claimed rows in the transaction of a session.
 InSession = Callable[[Session, Taking], Awaitable[None]]
-#: Issues edges above an id; the id to go on after.
+#: A function that sends edges above an id, and returns the id to continue after.
 Issue = Callable[[PostgresEdges, UUID, Taking], Awaitable[UUID | None]]
-#: How often an origin looks for edges that are to be decided again.
+#: Seconds between two searches for edges to decide again.
 LOOK_EVERY_S: Final = 5.0
-#: How often one looks whether a slot has come.
+#: Seconds between two searches for notices whose slot has come.
 SLOTS_EVERY_S: Final = 2.0
-#: How soon a new directory is noticed, and how often what has moved is looked for by the same.
+#: Seconds until a new directory is noticed, and the time between two searches for moved edges by one directory.
 NOTICED_S: Final = 0.5
 FOLLOWED: Final = timedelta(minutes=1)
 
-#: How soon, in seconds, what waited is sent after it has become known that it can be read.
+#: Seconds between two checks whether waiting edges can now be read.
 ISSUE_POLL_S: Final = 2.0
-#: All that waits is decided again for what others say that they read once in this time: they may say it without end.
+#: Peers may change their stated message versions without end, so these changes start at most one pass in this time.
 READS_PAUSE: Final = timedelta(seconds=30)
-#: Whatever others say, all that waits is looked at after this time: somebody else may have been at it each time before.
+#: A pass runs after this time in any case, because another transaction may have locked an edge in each earlier pass.
 LOOKED_AFTER: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """By which documents, and by what others read, all that waits was looked at, when, and whether by these before."""
+    """The last pass over all waiting edges: its documents, the peers' message versions, its time, and whether it was
+    repeated.
+    """
 
     law: str
     reads: PeerReads
@@ -67,9 +69,9 @@ class Looked:
     twice: bool = False
 
     def due(self, documents: Documents, now: datetime) -> bool:
-        """Whether it is to be looked at again: for other documents at once, for what others say after a pause.
+        """Return whether a new pass is due: at once for other documents, after a pause for other message versions.
 
-        And once more after a pause: what was decided by the ones before may only now have been committed.
+        A pass is repeated once after a pause, because edges that were decided earlier may only now have been committed.
         """
         if documents.law != self.law:
             return True
@@ -78,16 +80,16 @@ class Looked:
 
     @classmethod
     def now(cls, documents: Documents, at: datetime, before: Looked | None) -> Looked:
-        """All was looked at by these documents."""
+        """Return a pass by these documents, made now."""
         twice = before is not None and (before.law, before.reads) == (documents.law, documents.reads)
         return cls(documents.law, documents.reads, at, twice)
 
 
 @dataclass(eq=False)
 class OriginBus:
-    """What a service that originates hands answers and settlements to.
+    """The receiver of answers and settlements in an originating service.
 
-    `unreleased_days`: how long a referral waits for a second person. `aside`: what waits in this process.
+    `unreleased_days`: days that a referral waits for a second person. `aside`: the retry backoff of this process.
     """
 
     database: Database
@@ -103,7 +105,7 @@ class OriginBus:
         self._apart = Apart(self.aside, self.clock)
 
     def answers(self, unit: Unit) -> EdgeAnswers:
-        """The edges that answers move, within the batch's transaction."""
+        """Return the edges that answers change, within the batch's transaction."""
         driver, now = unit.connection.driver, self.clock.now()
         holding = Holding(PostgresHolds(driver), lambda: self.law.at(now), self.instance, now)
         claiming = Claiming(PostgresTransfers(driver), lambda: self.law.at(now), self.instance, now, holding)
@@ -117,12 +119,12 @@ class OriginBus:
         )
 
     def _agency(self, party: str, at: datetime) -> str | None:
-        """The instance that serves an agency; None for anybody else."""
+        """Return the instance that serves an agency, or None for other parties."""
         found = self.law.at(at).directory.party(party)
         return found.instance if found is not None and found.kind == PartyKind.LAW_ENFORCEMENT else None
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Note outcomes on edges. An edge that was refused as stale is decided again, now or later."""
+        """Store outcomes on edges. An edge that was refused as stale is decided again, now or later."""
         edges = PostgresEdges(unit.connection.driver, self.kek)
         outcomes = {each.message_id: Receipted(each.outcome, each.code, each.by) for each in settlements}
         heard = await edges.note_outcomes(outcomes, self.clock.now())
@@ -131,10 +133,11 @@ class OriginBus:
             await self._again.refused(edges, stale)
 
     async def follow_moves(self) -> None:
-        """Issue anew, for ever, what lies where its recipient was before it moved: at the start, at each directory.
+        """Send the edges of moved recipients to their new instances, endlessly: at the start and for each new
+        directory.
 
-        And again and again by the same: what was filed by the directory before may only now have been committed, and
-        what was set aside may be tried once more.
+        Each directory is followed repeatedly: edges of the earlier directory may only now have been committed, and a
+        subject in retry backoff may be due.
         """
         followed, at = "", self.clock.now()
         while True:
@@ -144,14 +147,14 @@ class OriginBus:
                 if followed != directory.digest or not timedelta(0) <= now - at < FOLLOWED:
                     await self.follow(directory)
                     followed, at = directory.digest, now
-            except Unavailable:  # no documents, or no database: it is looked for once there are
+            except Unavailable:  # no documents or no database: try again later
                 pause = LOOK_EVERY_S
             await asyncio.sleep(pause)
 
     async def follow(self, directory: DirectoryIndex) -> None:
-        """Issue anew what this directory has moved, a batch a transaction. It ends when nothing is left behind.
+        """Send the edges that this directory has moved, one batch per transaction, until none is left.
 
-        For who is suspended it waits: the directory that listens to it again is another one.
+        The edges of a suspended party wait: the directory that ends the suspension is a new one.
         """
         aside, tried = self._apart.aside, set[Key]()
         again = aside.again("follow", self.clock.now())
@@ -161,7 +164,7 @@ class OriginBus:
                 left = partial(self._left_behind, recipient=party.id, instance=instance, tried=tried)
                 await self._all("follow", scope, left, whole=False)
         for key in again:
-            if key not in tried:  # it was found nowhere: others have done it
+            if key not in tried:  # not found any more: another process has sent it
                 aside.done("follow", key)
 
     async def _left_behind(
@@ -174,7 +177,8 @@ class OriginBus:
             tried.update(taking.taken)
 
     async def issue_waiting(self, scope: Callable[[], RowScope]) -> None:
-        """For ever: whenever the documents, or what others read, have changed, send what waited and can be read now.
+        """Send waiting edges that can now be read, endlessly, whenever the documents or the peers' message versions
+        change.
 
         `scope`: the instance with all parties that it serves.
         """
@@ -188,7 +192,7 @@ class OriginBus:
             await asyncio.sleep(ISSUE_POLL_S)
 
     async def issue(self, scope: RowScope) -> None:
-        """Send what waited and can be read now, once. Raises `Unavailable`."""
+        """Send the waiting edges that can be read now, once. Raises `Unavailable`."""
         for work, issue in (("issue", self._again.issue), ("issue_anew", self._again.issue_anew)):
             after: UUID | None = UUID(int=0)
 
@@ -196,14 +200,14 @@ class OriginBus:
                 nonlocal after
                 async with self.database.transaction(scope) as session:
                     last = await issue(PostgresEdges(session.driver, self.kek), after or UUID(int=0), taking)
-                after = last  # committed: what is undone at the end is taken again
+                after = last  # after the commit: a batch that is rolled back is taken again
 
             while after is not None:
                 if not await self._apart.batch(work, DUE_MAX, of_these):
                     break
 
     async def due(self, scope: RowScope) -> int:
-        """Decide again what has waited for it, and tell late answers on; how many edges. Raises `Unavailable`."""
+        """Decide the due edges again, and forward late answers. Return the number of edges. Raises `Unavailable`."""
 
         async def decide(session: Session, taking: Taking) -> None:
             await self._again.due(PostgresEdges(session.driver, self.kek), taking)
@@ -211,7 +215,7 @@ class OriginBus:
         return await self._all("decide_again", scope, decide)
 
     async def missing(self, scope: RowScope) -> int:
-        """Issue anew what its recipient lacks, withdrawals too; how many edges. Raises `Unavailable`."""
+        """Send edges and withdrawals again that their recipients lack. Return the number. Raises `Unavailable`."""
 
         async def untold(session: Session, taking: Taking) -> None:
             await self._again.untold(PostgresMissing(session.driver), taking)
@@ -222,7 +226,9 @@ class OriginBus:
         return await self._all("withdraw_again", scope, untold) + await self._all("issue_missing", scope, missing)
 
     async def suggest(self, scope: RowScope) -> int:
-        """Tell agencies of each other that have accepted the same; how many were looked at. Raises `Unavailable`."""
+        """Suggest contact to agencies that share a case or location. Return the number of referrals. Raises
+        `Unavailable`.
+        """
 
         async def suggest(session: Session, taking: Taking) -> None:
             contacts, directory = PostgresContacts(session.driver), self.law.now().directory
@@ -231,7 +237,7 @@ class OriginBus:
         return await self._all("suggest_contact", scope, suggest)
 
     async def expire(self, scope: RowScope) -> int:
-        """Erase what has waited too long for a second person; how many referrals. Raises `Unavailable`."""
+        """Erase referrals that have waited too long for a second person. Return the number. Raises `Unavailable`."""
 
         async def expire(session: Session, taking: Taking) -> None:
             await expire_referrals(
@@ -246,10 +252,11 @@ class OriginBus:
         return await self._batch("expire", scope, expire, limit=EXPIRED_MAX)
 
     async def run(self, scope: Callable[[], RowScope], *, erasing: Callable[[], RowScope]) -> None:
-        """Decide again what is due, erase what has waited too long, and so on, for ever; each apart from the others.
+        """Run the periodic work endlessly: due decisions, missing edges, expired referrals, contact suggestions.
 
-        `scope`: the instance with all parties whom others hear. `erasing`: with all that it serves. That something was
-        erased the instance itself tells audit.
+        A failure of one kind of work does not stop the others. `scope`: the instance with all parties that are not
+        suspended. `erasing`: the instance with all parties that it serves. The instance itself reports erasures to
+        audit.
         """
         works = ((self.due, scope), (self.missing, scope), (self.expire, erasing), (self.suggest, scope))
         while True:
@@ -259,7 +266,7 @@ class OriginBus:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _all(self, work: str, scope: RowScope, act: InSession, *, whole: bool = True) -> int:
-        """Batch after batch until nothing is left but what was set aside; how many rows that were."""
+        """Process batches until only rows in retry backoff are left. Return the number of rows."""
         count = 0
         while found := await self._batch(work, scope, act, limit=DUE_MAX, whole=whole):
             count += found
@@ -274,12 +281,12 @@ class OriginBus:
 
 
 class OriginTimers:
-    """Issues planned notices in their slots, of the parties that `scope` has then, by any number of workers.
+    """The sending of planned notices in their slots, by any number of workers, for the parties of `scope`.
 
-    Nothing is issued by a clock that the database's contradicts: then all of it waits.
+    If the process clock and the database clock disagree, no notice is sent.
     """
 
-    #: A test takes another one, and shows what that breaks.
+    #: A test replaces the store to show which failure it prevents.
     store: type[PostgresPlanned] = PostgresPlanned
 
     def __init__(self, bus: OriginBus, scope: Callable[[], RowScope], *, witness: Witness = database_time) -> None:
@@ -288,7 +295,7 @@ class OriginTimers:
         self._witness = witness
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Search for due notices endlessly."""
         while True:
             looked = 0
             async with apart_from_others("slots", lambda code: log("decision_waits", code=code)):
@@ -297,7 +304,7 @@ class OriginTimers:
                 await asyncio.sleep(SLOTS_EVERY_S)
 
     async def look(self, limit: int = BATCH) -> int:
-        """Look once at what is due, at most `limit` notices; how many that were. Raises `Unavailable`."""
+        """Process at most `limit` due notices once. Return their number. Raises `Unavailable`."""
         return await self._bus._batch("issue_planned", self._scope(), self._issue, limit=limit)
 
     async def _issue(self, session: Session, taking: Taking) -> None:

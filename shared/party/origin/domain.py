@@ -1,4 +1,4 @@
-"""What an origin decides and shows of its own referrals: submissions and their fate, views, ticks. Pure."""
+"""Pure rules and views of an origin's own referrals: submissions and their outcomes, pages, ticks."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.referral import AmendmentCause, RelationKind, TransferReason
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
-#: Where a referral stands once it is filed.
+#: The state of a referral after filing.
 FiledState = Disposition | Literal[ReferralState.UNRELEASED]
 #: The delivery of a message: queued for the relay, sent to Kafka, or its outcome at the recipient's instance. A message
-#: that the instance has taken without an exception is `applied`.
+#: that the instance has processed without an exception is `applied`.
 Delivery = Literal["queued", "sent", "planned"] | ReceiptOutcome
-#: The outcomes that are not the last ones of a message.
+#: Outcomes of a message that another outcome follows.
 Unfinished = Literal[ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
-#: A recipient's instance knows of an act that is not here: this database was restored, or that instance is wrong.
+#: A recipient's instance has an act that is missing here: this database was restored, or that instance is wrong.
 RECIPIENT_AHEAD: Final = "recipient_ahead"
-#: Why a referral is on the work list: how it was decided, or what its recipients' instances say of its messages.
+#: The reason for the work list: from the decision, or from the recipients' instances about its messages.
 ListReason = WorkReason | Unfinished | Literal["recipient_ahead"]
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One referral as posted: `content` is the parsed model, or the refusal that parsing ended in.
+    """One referral as posted: `content` is the parsed model, or the refusal by the parser.
 
-    `body_sha256` is that of its exact bytes: of the whole body, or of the item's own in a list. `actor` is opaque.
+    `body_sha256` is the hash of its exact bytes: of the whole body, or of the item in a list. `actor` is opaque.
     """
 
     party: PartyEntry
@@ -62,7 +62,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one HTTP request asks: one or many submissions of one party under one idempotency key (hashed)."""
+    """One HTTP request: one or many submissions of one party under one idempotency key (hashed)."""
 
     submissions: Sequence[Submission]
     key_hash: bytes
@@ -72,7 +72,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Status and exact body. The same bytes are stored, and given again to whoever repeats the request."""
+    """Status and exact body of an answer. The stored bytes also answer each repetition of the request."""
 
     status: int
     body: bytes
@@ -88,14 +88,14 @@ class ExternalRefExists(Refused):
         self.referral_id = referral_id
 
 
-#: How long an edge waits before it is decided again for the first, second and third time.
+#: Pauses of an edge before it is decided again for the first, second and third time.
 PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
-#: Purses are in bytes, costs in sixteenths of a bit.
+#: Quotas are in bytes, costs in sixteenths of a bit.
 _UNITS: Final = 8 * 16
 
 
 class Spent(NamedTuple):
-    """What records cost in all, in sixteenths of a bit: without their hashes, and the hashes."""
+    """The total cost of records in sixteenths of a bit: without their hashes, and of the hashes alone."""
 
     record: int = 0
     hashes: int = 0
@@ -115,25 +115,25 @@ class Spent(NamedTuple):
 
 
 class DaySpent(NotNow):
-    """The party's day has no room for it: the next one has."""
+    """The party's daily quota has no room for the submission before the next day."""
 
     def __init__(self, at: datetime) -> None:
         midnight = datetime.combine(day_of(at) + timedelta(days=1), time(), UTC)
         headers = {"Retry-After": str(math.ceil((midnight - at).total_seconds()))}
-        super().__init__("day_spent", "file it when the next day has begun, at 00:00 UTC", headers=headers)
+        super().__init__("day_spent", "file it after 00:00 UTC, when the next daily quota begins", headers=headers)
 
 
 def day_of(at: datetime) -> date:
-    """The day whose budget is spent at that time: it begins at 00:00 UTC."""
+    """Return the day whose quota a time belongs to. Days begin at 00:00 UTC."""
     return at.astimezone(UTC).date()
 
 
-#: What becomes of a submission.
+#: The result of a submission.
 Outcome = Prepared | Refused
 
 
 class Recipient(Contract):
-    """One edge of a decision: who is sent the referral, for what, and by which rules."""
+    """One edge of a decision: the recipient, the purpose, and the rules that led to it."""
 
     recipient: PartyId
     purpose: Purpose
@@ -142,18 +142,18 @@ class Recipient(Contract):
 
 
 class Cut(Contract):
-    """Of item `n`: by which rules of the guard's edition something was cut from its address."""
+    """The rules of the guard's edition that redacted the location of item `n`."""
 
     n: ItemNumber
     rules: CutRules
 
 
 class AcceptedReferral(Contract):
-    """The referral is durable here and decided. It says nothing of delivery. `cut` names items that lost a part.
+    """The referral is stored here and decided. It may not be delivered yet. `cut` names items with a redacted location.
 
-    What is `unreleased` is sent to nobody until a second person of its sender's releases it.
+    An `unreleased` referral is sent to no recipient until a second person of its sender releases it.
 
-    `acceptance` is the sender's to keep: it proves what was accepted, also where nothing of it is left here.
+    `acceptance` proves the acceptance, even if the record is lost here. The sender should keep it.
     """
 
     referral_id: Uuid
@@ -168,9 +168,9 @@ class AcceptedReferral(Contract):
 
 
 class AmendedReferral(Contract):
-    """The referral as it is now decided, durable here. Who is told nothing has what stands already.
+    """The amended referral, stored here and decided. Parties that get no message have the current content already.
 
-    `replaced` are sent its new revision, `added` begin with it, and from `taken_back` it is taken back.
+    `replaced` get the new revision, `added` get the referral for the first time, and `taken_back` get a withdrawal.
     """
 
     referral_id: Uuid
@@ -185,7 +185,7 @@ class AmendedReferral(Contract):
 
 
 class ShownRevision(Contract):
-    """One revision: how it came to be, and when."""
+    """One revision, with its cause and time."""
 
     revision: Revision
     cause: AmendmentCause
@@ -193,28 +193,28 @@ class ShownRevision(Contract):
 
 
 class ReviewedReferral(Contract):
-    """The state that a second person has led the referral to."""
+    """The state of the referral after the second review."""
 
     referral_id: Uuid
     state: ReferralState
 
 
 class CheckedReferral(Contract):
-    """What was found is kept, and providers are told: `reappeared` where an item is there again."""
+    """The recheck is stored and sent to the providers: `reappeared` if an item is available again."""
 
     referral_id: Uuid
     state: Literal["routed", "reappeared"]
 
 
 class AnsweredQuestion(Contract):
-    """What a recipient has asked or contested is answered, and it will be told."""
+    """The recipient's question or dispute is answered. The recipient gets the answer."""
 
     referral_id: Uuid
     state: Literal["routed", "transferred"]
 
 
 class Overridden(Contract):
-    """What has become of a hold: `proposed` while a second person has not confirmed that it is overridden."""
+    """The state of a hold: `proposed` until a second person confirms the override."""
 
     referral_id: Uuid
     hold: Uuid
@@ -222,7 +222,7 @@ class Overridden(Contract):
 
 
 class TransferredReferral(Contract):
-    """Who may claim the referral from now on. It is yours until one of them has."""
+    """The parties that may claim the referral from now on. It is yours until one of them claims it."""
 
     referral_id: Uuid
     state: str
@@ -230,7 +230,7 @@ class TransferredReferral(Contract):
 
 
 class WithdrawnReferral(Contract):
-    """The referral is withdrawn and its recipients will be told. They acknowledge on their own."""
+    """The referral is withdrawn. Its recipients get the withdrawal, and each acknowledges it."""
 
     referral_id: Uuid
     state: Literal["withdrawn"]
@@ -256,16 +256,16 @@ class ReferralPage(Contract):
 
 
 class Tick(Contract):
-    """Of so many of a referral's edges it is done."""
+    """The number of a referral's edges that have reached a step, of all its edges."""
 
     done: Annotated[int, Field(strict=True, ge=0)]
     of: Annotated[int, Field(strict=True, ge=0)]
 
 
 class Ticks(Contract):
-    """The three ticks: accepted here, delivered to the recipients' instances, acknowledged by the recipients' own acts.
+    """Three ticks: accepted here, delivered to the recipients' instances, acknowledged by the recipients' own acts.
 
-    Of a withdrawn referral the last two are those of the withdrawal.
+    For a withdrawn referral, the last two count the withdrawal.
     """
 
     accepted: Literal[True]
@@ -274,9 +274,9 @@ class Ticks(Contract):
 
 
 class AnswerDetail(NoticeWords, OfferWords, CaseWords):
-    """The codes and times of an answer; which ones depends on the answer. Items have the referral's own numbers.
+    """The codes and times of an answer. The fields depend on the answer. Items have the referral's own numbers.
 
-    `number` is the answer's in its recipient's track: an answer to it can quote it.
+    `number` is the answer's number in its recipient's track. An answer to it can quote the number.
     """
 
     revision: Revision | None = None
@@ -285,29 +285,29 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     question: TrackNumber | None = None
     due: EventTime | None = None
     reason: CaseDeclineReason | CaseReferReason | None = None
-    #: To whom a case was referred, why, and on which edge that one answers.
+    #: The agency that a case was referred to, the reason, and the edge on which that agency answers.
     agency: PartyId | None = None
     from_edge_id: Uuid | None = None
     edge_id: Uuid | None = None
-    #: That it has come back from there: by which code, as what it stands again, and how often it has.
+    #: The return of the case from there: its code, the state of the case after it, and the number of returns.
     code: ErrorCode | None = None
     stands: AnswerState | None = None
     times: int | None = None
 
 
 class Told(AnswerDetail, HoldWords, QuestionWords):
-    """One answer as it was given: its own words, what the edge came to by it, and when it was applied here."""
+    """One answer as it was given, the state of the edge after it, and the time when it was applied here."""
 
     answer: AnswerState
     at: Instant
 
 
 class SentEdge(Recipient):
-    """An edge with its delivery, the code of a refusal, what the recipient has answered, and the withdrawal's delivery.
+    """An edge with its delivery, the code of a refusal, the recipient's answer, and the withdrawal's delivery.
 
-    `answer_detail` is the fold of all answers, `timeline` has each, oldest first. `case_reference` is the agency's own,
-    for this origin alone; null where it named none, and once the record is erased. `withdrawal` is null where nothing
-    was withdrawn, or where its recipient could not be told.
+    `answer_detail` combines all answers; `timeline` lists each, oldest first. `case_reference` is the agency's own, for
+    this origin alone; null if the agency gave none or the record is erased. `withdrawal` is null if nothing was
+    withdrawn or the recipient could not be reached.
     """
 
     delivery: Delivery
@@ -318,22 +318,22 @@ class SentEdge(Recipient):
     timeline: tuple[Told, ...] = ()
     case_reference: CaseReference | None = None
     notice_id: Uuid | None
-    #: Of a planned notice: in which slot it is issued, as things stand.
+    #: The slot in which a planned notice will be sent, as planned now.
     issue_at: Instant | None = None
 
 
 class Related(Contract):
-    """Another of the party's own referrals, and what it has to do with this one."""
+    """Another of the party's own referrals, and its relation to this one."""
 
     referral_id: Uuid
     kind: RelationKind
 
 
 class ShownReferral(ListedReferral):
-    """One of the party's own referrals with its ticks and edges, how it came to what it says, and what is held of it.
+    """One of the party's own referrals with its ticks, edges, revisions and holds.
 
-    `relations` are found after it was accepted, within a minute: others of the party's that name the same place, and
-    what was handed over to the party and this was filed for (`derived_from`).
+    `relations` are found within a minute after acceptance. They are other referrals of the party that name the same
+    location, and the transferred referral that this one was filed for (`derived_from`).
     """
 
     ticks: Ticks
@@ -344,9 +344,9 @@ class ShownReferral(ListedReferral):
 
 
 class TransferStands(NamedTuple):
-    """What a hotline was told of a transfer: that it may claim the referral, and what came of it.
+    """The messages that a hotline has received about a transfer: the offer to claim, and its result.
 
-    `claim` is the act by which it has it, `gone` whether another has.
+    `claim` is the act by which the hotline claimed the referral. `gone`: another hotline has it.
     """
 
     referral_id: UUID
@@ -357,7 +357,7 @@ class TransferStands(NamedTuple):
 
 
 class ListedWork(Contract):
-    """A referral that waits for a person, the reason, and since when."""
+    """A referral that waits for a person, with the reason and the time since when."""
 
     referral_id: Uuid
     external_ref: ExternalRef
@@ -367,14 +367,14 @@ class ListedWork(Contract):
 
 
 class WorkPage(Contract):
-    """What waits for a person, newest first."""
+    """Referrals that wait for a person, newest first."""
 
     items: tuple[ListedWork, ...]
     next: NextCursor
 
 
 class Stood(NamedTuple):
-    """How an edge stands, as the ticks count it."""
+    """The state of an edge as the ticks count it."""
 
     delivery: str
     withdrawal: str | None
@@ -382,7 +382,7 @@ class Stood(NamedTuple):
 
 
 def ticks(state: ReferralState, edges: Sequence[SentEdge] | Sequence[Stood]) -> Ticks:
-    """The ticks of a referral. Of a withdrawn one they count who was told of that, and who has acknowledged it."""
+    """Return the ticks of a referral. For a withdrawn one they count its withdrawals and their acknowledgements."""
     if state is ReferralState.WITHDRAWN:
         delivered = sum(edge.withdrawal == ReceiptOutcome.APPLIED for edge in edges)
         acknowledged = sum(edge.answer in WITHDRAWAL_NOTED for edge in edges)

@@ -1,4 +1,4 @@
-"""What an origin keeps, as its store finds it and its use cases decide about it."""
+"""Rows of an origin's store, as its use cases read and write them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from shared.vocabulary.routing import Reason
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A request that stands in its batch twice, first at the place `of`: one answer serves both."""
+    """A request that occurs twice in its batch, first at index `of`. One answer serves both."""
 
     of: int
 
 
-#: What a request's idempotency key says: None to do it, the answer that it was given before, a twin, or a refusal.
+#: The result of an idempotency key: None for a new request, the earlier answer, a twin, or a refusal.
 Claimed = Reply | Twin | Refused | None
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """A referral as its withdrawal finds it."""
+    """The fields of a referral that its withdrawal needs."""
 
     state: str
     exercise: bool
@@ -44,9 +44,9 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who was sent a referral: a provider by a notice, anybody else by the referral itself.
+    """A recipient of a referral: a provider by a notice, any other party by the referral itself.
 
-    `instance` is where it was sent; `there` tells whether the recipient has it there still, or had until it moved.
+    `instance` is the instance that it was sent to. `there`: the recipient is still served there.
     """
 
     recipient: str
@@ -57,7 +57,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Unreleased:
-    """A referral as a second person finds it. `content` is None once it was erased; `filed_by` is opaque."""
+    """A referral as a second person sees it. `content` is None after erasure; `filed_by` is opaque."""
 
     referral_id: UUID
     party: str
@@ -71,11 +71,11 @@ class Unreleased:
 
 @dataclass(frozen=True, slots=True)
 class OpenEdge:
-    """An edge as answers find it: by (referral or notice id, recipient). `items` as `answer_edge` takes them.
+    """An edge for an answer, found by (referral or notice id, recipient). `items` have the form of `answer_edge`.
 
-    `instance` is where it lies, `instances_before` where its recipient had it until it moved. `told` is what `instance`
-    was told of the answers from there; empty as soon as it has answered itself. `gone` are the items that a notice has
-    no more, `revision` the one that was sent last.
+    `instance` is the edge's present instance; `instances_before` are those before its recipient moved. `told` are the
+    answers from there that `instance` was sent; it is empty once `instance` has answered. `gone` are the removed items
+    of a notice, and `revision` is the one sent last.
     """
 
     edge_id: UUID
@@ -95,7 +95,7 @@ class OpenEdge:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An edge after an answer; `told` as in `OpenEdge`. With `retell`, its present instance is to be told of it."""
+    """An edge after an answer; `told` as in `OpenEdge`. With `retell`, its present instance must get the answer."""
 
     answer: Answered
     told: tuple[Answered, ...] = ()
@@ -103,7 +103,7 @@ class Taken:
 
 
 class AnswerAct(NamedTuple):
-    """An act of a recipient: what it is about, whose it is, and its own id."""
+    """An act of a recipient: its subject, its sender and its own id."""
 
     subject: UUID
     sender: str
@@ -112,9 +112,9 @@ class AnswerAct(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What became of an act when it first came: the code of a refusal, or what its edges came to.
+    """The first result of an act: the code of a refusal, or the new answer of its edges.
 
-    `said` are its own words in JSON, `reference` the recipient's own of what it took up, in the clear.
+    `said` is the act's content in JSON. `reference` is the recipient's own for its case, in the clear.
     """
 
     code: str | None
@@ -127,9 +127,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class StaleReferral:
-    """A referral some of whose edges went stale: `stale` has them by (recipient, purpose).
+    """A referral with stale edges: `stale` has them by (recipient, purpose).
 
-    `content` is None where it is erased, and of a withdrawn referral. `released`: by whom, where it was over budget.
+    `content` is None after erasure, and for a withdrawn referral. `released` names the person that released a referral
+    above its budget.
     """
 
     referral_id: UUID
@@ -149,7 +150,7 @@ class StaleReferral:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """How often an edge has been refused as stale, and when it is decided again."""
+    """The number of stale refusals of an edge, and the time at which it is decided again."""
 
     edge_id: UUID
     tried: int
@@ -158,7 +159,7 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Referred:
-    """A case that one agency has passed on: the edge `of` that one, and the `edge` on which the other answers now."""
+    """A case that one agency has referred: its edge `of`, and the `edge` on which the other agency answers now."""
 
     of: UUID
     edge: UUID
@@ -167,12 +168,12 @@ class Referred:
     at: datetime
 
 
-#: Outcomes that are the last ones of a message.
+#: Final outcomes of a message.
 FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED})
 
 
 class Receipted(NamedTuple):
-    """The outcome of a message, the code of one that was not applied, and the instance `by` which it was stated."""
+    """The outcome of a message, the code if it was not applied, and the instance `by` which it was stated."""
 
     outcome: ReceiptOutcome
     code: str | None
@@ -181,10 +182,10 @@ class Receipted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Amendable:
-    """A referral as an amendment finds it, locked with its edges. `content` in the clear, None once it was erased.
+    """A referral for an amendment, locked with its edges. `content` is in the clear, None after erasure.
 
-    `numbered` is the highest number that any of its items had, None where that is its items' own. `edges` are those
-    that stand, `ended` as in `Amending`.
+    `numbered` is the highest number that any of its items had, None if that is the highest of the present items.
+    `edges` are the current ones, `ended` as in `Amending`.
     """
 
     referral_id: UUID
@@ -202,9 +203,9 @@ class Amendable:
 
 
 class DisownedItems(NamedTuple):
-    """What the provider of a notice does not host of what is still asked of it.
+    """The open items of a notice that its provider says it does not host.
 
-    By the origin's own numbers, each with whom the provider suggests, if anybody.
+    They have the origin's own numbers, each with the provider that the answer suggests, if any.
     """
 
     recipient: str
@@ -213,9 +214,9 @@ class DisownedItems(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IssuedEdge:
-    """A notice as its origin knows it: its items by the origin's own numbers, and all that was said of them.
+    """A notice at its origin, with its items by the origin's own numbers and all answers about them.
 
-    `items` are all that it ever had, `gone` those that it has no more.
+    `items` are all that it ever had, `gone` those that were removed.
     """
 
     edge_id: UUID
@@ -233,7 +234,7 @@ class IssuedEdge:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at items of a notice: an act of its origin, `found` by the origin's own numbers."""
+    """One recheck of a notice's items: an act of its origin, `found` by the origin's own numbers."""
 
     act: UUID
     party: str
@@ -242,7 +243,7 @@ class Look:
 
 
 class TakenBack(NamedTuple):
-    """A withdrawal that an instance of its recipient does not know of, to be told again: of which edge, and where."""
+    """A withdrawal to send again to an instance that does not know it, with its edge and destination."""
 
     edge_id: UUID
     referral_id: UUID
@@ -253,7 +254,7 @@ class TakenBack(NamedTuple):
 
 
 class SaidRevision(NamedTuple):
-    """What one revision said: its record, as JSON."""
+    """The record of one revision, as JSON."""
 
     revision: int
     content: bytes
@@ -267,7 +268,7 @@ TOO_LATE: Final = "too_late"
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """One agency's hold of the notices of one referral. `rank` is 0 where a child is at risk, else 1."""
+    """One agency's hold of the notices of one referral. `rank` is 0 if a child is at risk, else 1."""
 
     hold_id: UUID
     referral_id: UUID
@@ -282,7 +283,7 @@ class Hold:
 
 
 class HoldAct(NamedTuple):
-    """One act of a hold, to be kept: what was done, when, by whom where that was a person of the origin."""
+    """One act on a hold, to be stored. `actor` is set if a person of the origin did it."""
 
     act: str
     at: datetime
@@ -292,7 +293,7 @@ class HoldAct(NamedTuple):
 
 
 class PlannedEdge(NamedTuple):
-    """A planned notice, locked: nobody issues it before this transaction has ended."""
+    """A planned notice, locked: no other transaction sends it before this one has ended."""
 
     edge_id: UUID
     referral_id: UUID
@@ -301,16 +302,16 @@ class PlannedEdge(NamedTuple):
 
 
 class Issued(NamedTuple):
-    """How many notices of a referral were issued, and when the last was; None: none ever."""
+    """The number of sent notices of a referral, and the time of the last one; None if there is none."""
 
     notices: int
     last_at: datetime | None
 
 
 class Offered(NamedTuple):
-    """An edge of a referral itself: whom it was sent to, why, and whether the recipient may claim it.
+    """An edge of a referral itself: its recipient, the reason, and whether the recipient may claim the referral.
 
-    It stands unless it was taken back.
+    `stands` is False after a withdrawal.
     """
 
     recipient: str
@@ -320,13 +321,13 @@ class Offered(NamedTuple):
 
     @property
     def orphan(self) -> bool:
-        """Whether its recipient has it by an orphan's mandate."""
+        """Return whether the recipient has the referral by an orphan's mandate."""
         return self.reason == Reason.ORPHAN_MANDATE
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A referral as whoever transfers it or grants a claim finds it, locked: nobody else does either meanwhile."""
+    """A locked referral for a transfer or the grant of a claim. No other transaction does either meanwhile."""
 
     referral_id: UUID
     party: str
@@ -336,19 +337,19 @@ class Held:
     offered: Sequence[Offered]
 
     def claimable_by(self, party: str) -> bool:
-        """Whether it was transferred to the party, whatever has become of that since."""
+        """Return whether the referral was ever transferred to the party."""
         return any(each.recipient == party and each.claimable for each in self.offered)
 
     @property
     def claimants(self) -> frozenset[str]:
-        """Who may claim it as things stand."""
+        """Return the parties that may claim the referral now."""
         return frozenset(each.recipient for each in self.offered if each.claimable and each.stands)
 
 
 class Met(NamedTuple):
-    """An agency's case that another agency's is like: whom to tell of whom, and why.
+    """An agency's case that is similar to another agency's case, with the reason to suggest contact.
 
-    `their_referral_id` is the referral of which the other has made its case; `revision` that of the agency's own.
+    `their_referral_id` is the referral of the other's case; `revision` is that of the agency's own.
     """
 
     party: str

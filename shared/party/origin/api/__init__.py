@@ -1,1 +1,1 @@
-"""The HTTP door of an origin."""
+"""The HTTP API of an origin."""

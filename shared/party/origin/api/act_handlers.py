@@ -1,4 +1,4 @@
-"""What an origin does for whichever door asks: each use case within a transaction of whoever acts."""
+"""Handlers of an origin's acts for HTTP and the console: each use case in a transaction of the acting party."""
 
 from __future__ import annotations
 
@@ -65,18 +65,17 @@ from shared.runtime.http.problems import PROBLEM_JSON
 from shared.runtime.watch.telemetry import current_traceparent
 from shared.vocabulary.routing import Disposition
 
-#: What an act does within its transaction.
+#: The work of an act within its transaction.
 Doing = Callable[[Session], Awaitable[Contract]]
-#: What is done within the transaction of a change.
+#: The work of a change within its transaction.
 Changed = Callable[[Acting], Awaitable[AmendedReferral]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginApi:
-    """What an origin's doors do with a request, whichever service it came in at.
+    """The handlers of an origin's requests, the same for HTTP and the console of every service.
 
-    `then` are the documents of a time, as known now; those of now where nobody knows
-    others.
+    `then` returns the documents in force at a given time, as known now. Without it, the current documents are used.
     """
 
     serving: Serving
@@ -88,7 +87,7 @@ class OriginApi:
     then: Callable[[datetime], Documents] | None = None
 
     async def file(self, request: Request, identity: Identity) -> Response:
-        """File what is posted: a list where the path says so, else one referral."""
+        """File the posted body: a list if the path says so, else one referral."""
         key, headers = read_key(request.headers.get("idempotency-key")), request.headers
         posted = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
         answer = await self._filed(identity, posted, key=key, route=request.scope["path"])
@@ -97,7 +96,7 @@ class OriginApi:
         return Response(answer.body, status_code=answer.status, media_type=kind, headers=located)
 
     async def file_spelt(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
-        """File what is spelt as JSON by another door than this: its `route` ends as that of a list where it is one."""
+        """File JSON from another interface, such as the console. The `route` of a list ends as the API's does."""
         return await self._filed(identity, PostedBody(body, "application/json", None), key=key, route=route)
 
     async def act(
@@ -105,7 +104,7 @@ class OriginApi:
     ) -> Response:
         """Do an act on a referral, once for the request's idempotency key.
 
-        With the words that are posted, which the row or `takes` names.
+        The body has the type that the act's row or `takes` names.
         """
         wanted = takes or act.takes
         said = None if wanted is None else read_model(wanted, await read_json(request))
@@ -113,14 +112,14 @@ class OriginApi:
         return await self.serving.acts.once(request, identity, act.name, roles=act.roles, act=doing)
 
     async def change(self, act: Act, request: Request, identity: Identity, *, wanted: Changed) -> Response:
-        """Change what the party has filed, once for the request's idempotency key."""
+        """Change a referral of the party, once for the request's idempotency key."""
         doing = partial(self.changed, wanted, identity)
         return await self.serving.acts.once(request, identity, act.name, roles=act.roles, act=doing)
 
     async def done(
         self, act: Act, referral_id: UUID, session: Session, *, said: Contract | None, identity: Identity
     ) -> Contract:
-        """Do this act within a transaction, with these words of it."""
+        """Do this act within a transaction, with the body `said`."""
         return await _do(act, referral_id, said, acting=self.acting(identity, session))
 
     async def changed(self, wanted: Changed, identity: Identity, session: Session) -> Contract:
@@ -128,17 +127,17 @@ class OriginApi:
         return await wanted(self.acting(identity, session))
 
     def require_filing(self, identity: Identity) -> None:
-        """Raises `Refused("forbidden")` for whoever may not file."""
+        """Check that the role may file. Raises `Refused("forbidden")`."""
         self.serving.authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
 
     async def check(self, request: Request, identity: Identity) -> Response:
-        """Say of what is posted, one or a list, what would become of it."""
+        """Return the results that filing the posted referrals would have."""
         kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
         body = await self.checked(identity, await request.body(), kind, encoding=encoding)
         return Response(body, media_type="application/json")
 
     async def checked(self, identity: Identity, body: bytes, kind: str | None, *, encoding: str | None = None) -> bytes:
-        """What would become of a body, by its type and encoding, whichever door it came in at: `CheckAnswer`, spelt."""
+        """Check a body of this type and encoding, and return the JSON of `CheckAnswer`."""
         self.require_filing(identity)
         posted = Posted(body, kind, encoding, identity.party, self.serving.clock.now())
         async with self.alarms.posted(identity.party, posted.body):
@@ -150,14 +149,14 @@ class OriginApi:
 
     @asynccontextmanager
     async def reading(self, identity: Identity) -> AsyncIterator[Acting]:
-        """A transaction in which the party of `identity` looks at its referrals. Raises `Refused("forbidden")`."""
+        """Open a transaction in which the party of `identity` reads its referrals. Raises `Refused("forbidden")`."""
         async with self.serving.reading(identity) as session:
             acting = self.acting(identity, session)
             acting.require("read")
             yield acting
 
     def acting(self, identity: Identity, session: Session) -> Acting:
-        """Who acts, on what, within a transaction."""
+        """Return the actor and stores of a transaction."""
         driver = session.driver
         return Acting(
             party=identity.party,
@@ -194,7 +193,7 @@ class OriginApi:
     async def _read(
         self, posted: PostedBody, route: str, identity: Identity, *, is_list: bool
     ) -> ReadList[ReferralSubmission | Refused]:
-        """Each submission that is posted, or why it is none. Raises `Refused` for a body that is refused as a whole."""
+        """Read each posted submission, or its refusal. Raises `Refused` if the body is refused as a whole."""
         owe = partial(self.serving.owe, identity.party)
         if is_list:
             return await read_list(posted, "referrals", route, make=lambda _, value: parsed(value), owe=owe)
@@ -205,7 +204,7 @@ class OriginApi:
 
 
 async def _do(act: Act, referral_id: UUID, said: Contract | None, *, acting: Acting) -> Contract:
-    """Do it. Where nothing is said of it, a second person lets a referral go, or drops it."""
+    """Do an act. An act without a body is a release or a drop by a second person."""
     match said:
         case Withdrawal():
             await withdraw_referral(referral_id, said.reason, acting)

@@ -1,4 +1,4 @@
-"""What is posted at an origin's door, and the answers: what was filed, and problems, as each would be alone."""
+"""Request and answer bodies of filing and checking. A list item has the answer that it would have alone."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import Problem, problem_body
 from shared.vocabulary.routing import WorkReason
 
-#: The place of an item in the list that was posted, from 0.
+#: The index of an item in the posted list, from 0.
 Index = Annotated[int, Field(ge=0, lt=BATCH_ITEMS_MAX)]
 ReferralPath = Annotated[str, StringConstraints(pattern=r"^/v1/referrals/[0-9a-f-]{36}$")]
 
 
 class ReferralBatch(Contract):
-    """Several referrals at once, each within the limits of one that is posted alone."""
+    """Several referrals at once, each within the limits of a single one."""
 
     referrals: Annotated[tuple[ReferralSubmission, ...], Field(min_length=1, max_length=BATCH_ITEMS_MAX)]
 
@@ -43,14 +43,14 @@ class ReferenceTaken(Problem):
 
 
 class BatchAccepted(AcceptedReferral):
-    """An item that was accepted, as it would have been alone."""
+    """An accepted item, as if posted alone."""
 
     index: Index
     status: Literal[202]
 
 
 class BatchRefused(Contract):
-    """An item that was refused, with the status and the problem that it would have been answered with alone."""
+    """A refused item, with the status and problem as if posted alone."""
 
     index: Index
     status: Annotated[int, Field(ge=400, le=499)]
@@ -64,15 +64,15 @@ class BatchAnswer(Contract):
 
 
 class WouldCut(Cut):
-    """What would be cut of item `n`; `target` is what a redirector's address leads to, and what would stand for it."""
+    """The redaction of item `n`; `target` is the address behind a redirector, which would replace the location."""
 
     target: Url | None = None
 
 
 class CheckPassed(Contract):
-    """What would become of an item, what a prohibition would keep from whom, and where something would be cut.
+    """The result that an item would have: recipients, those that a prohibition excludes, and redactions.
 
-    Of what would be `unreleased`, the recipients are those it would have once a second person lets it go.
+    For an `unreleased` item, the recipients are those after the release by a second person.
     """
 
     index: Index
@@ -85,7 +85,7 @@ class CheckPassed(Contract):
 
 
 class CheckRefused(Contract):
-    """Why an item would be refused."""
+    """The reason why an item would be refused."""
 
     index: Index
     ok: Literal[False]
@@ -103,7 +103,7 @@ _Acceptances = Mapping[UUID, Mapping[str, object]]
 
 
 def parsed(value: JsonObject | Refused) -> ReferralSubmission | Refused:
-    """A submission, or why it is none."""
+    """Return the submission, or the reason why the value is none."""
     if isinstance(value, Refused):
         return value
     try:
@@ -117,7 +117,7 @@ def answer_filed(
 ) -> list[Reply]:
     """Return the answer to each request of one transaction, which accepts at `at`. All acceptances are signed once.
 
-    Answers are written as JSON without their models: each filing passes here.
+    Answers are written as JSON without their models, because every filing passes here.
     """
     prepared = [each for of_one in outcomes for each in of_one if isinstance(each, Prepared)]
     items = [AcceptedItem(each.referral_id, each.origin, each.body_sha256) for each in prepared]

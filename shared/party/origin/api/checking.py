@@ -1,8 +1,8 @@
-"""What a check says of what is posted: computed beside the event loop, by a process that has the documents alone.
+"""Checks of posted referrals, computed by a separate process that has only the documents.
 
     python -m shared.party.origin.api.checking
 
-It guards and decides as filing does, and stores nothing: whoever posts pays for the work with its budget alone.
+The process guards and decides as filing does, and stores nothing. The budget of the posting party is charged for it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from shared.vocabulary.routing import Purpose, Reason
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A body to check as it came, who posted it, and when."""
+    """A body to check as it arrived, with its party and time."""
 
     body: bytes
     content_type: str | None
@@ -48,7 +48,7 @@ class Posted:
 
 
 class Checked(NamedTuple):
-    """The body of the answer, the work that it took (items looked at and edges decided), and how many were refused."""
+    """The answer's body, the work units (items examined and edges decided), and the number of refused items."""
 
     body: bytes
     work: int
@@ -60,7 +60,7 @@ Checking = Callable[[Posted], Awaitable[Checked]]
 
 
 def check_posted(posted: Posted, documents: Documents) -> Checked:
-    """Say of what is posted, one referral or a list, what would become of it. Raises `Refused` for the whole body."""
+    """Check one referral or a list, and return the results. Raises `Refused` if the whole body is refused."""
     origin = documents.directory.party(posted.party)
     if origin is None:
         raise not_found()
@@ -76,7 +76,7 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
 
 
 class AsideChecking:
-    """`Checking` by a process of our own, by the documents that are in force when it is asked."""
+    """`Checking` by a process of its own, by the documents in force at the request."""
 
     def __init__(self, documents: Callable[[], Documents]) -> None:
         self._documents = documents
@@ -101,7 +101,7 @@ class AsideChecking:
 
 
 class CheckingProcess:
-    """The process itself: what it was told last, and what it says to that."""
+    """The checking process: it keeps the latest documents and answers questions."""
 
     def __init__(self) -> None:
         self._directory: DirectoryIndex | None = None
@@ -138,7 +138,7 @@ def _spelt(index: DirectoryIndex | PolicyIndex) -> bytes:
 
 
 def _one_or_many(posted: Posted) -> tuple[Sequence[JsonObject | Refused], int]:
-    """A list where the body is one, else the single referral that it is; the bytes of what is refused of a list."""
+    """Read a list or a single referral. Return the items, and the bytes of refused list items."""
     kind, encoding = posted.content_type, posted.content_encoding
     if not _is_list(posted.body):
         return [parse_body(kind, encoding, posted.body)], 0
@@ -147,13 +147,13 @@ def _one_or_many(posted: Posted) -> tuple[Sequence[JsonObject | Refused], int]:
 
 
 def _is_list(body: bytes) -> bool:
-    """Whether a body is to be read as a list: what is too large for a single one is not parsed to see it."""
+    """Return whether a body is to be read as a list. A body too large for one referral is not parsed for this."""
     if len(body) > BODY_BYTES_MAX:
         return opens_list(body, "referrals")
     try:
         read = from_json(body)
     except ValueError:
-        return False  # refused as a single one, with the rule that it breaks
+        return False  # refused as a single referral, with the broken rule
     return isinstance(read, dict) and "referrals" in read
 
 

@@ -1,6 +1,6 @@
-"""The HTTP door of an origin: filing, looking, changing and withdrawing, the same at every originating service.
+"""HTTP routes of an origin: checking, reading, changing and withdrawing referrals, the same at every service.
 
-A service's own `api` mounts it: what is filed comes in there, and is handed to `OriginApi.file`.
+The `api` of a service adds them, together with its own routes for filing, which call `OriginApi.file`.
 """
 
 from __future__ import annotations
@@ -52,45 +52,46 @@ from shared.runtime.http.openapi import IDEMPOTENCY_KEY, Described, does, shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import Problem
 
-#: What the routes declare by which an origin files; each service mounts them in its own `api`, at `OriginApi.file`.
+#: Declarations for the filing routes, which each service mounts in its own `api` and passes to `OriginApi.file`.
 FILES_ONE: Final = does(AcceptedReferral, takes=[ReferralSubmission], conflict=bodies.ReferenceTaken, location=True) | {
     "name": "submit",
-    "description": "File one referral. 202 means that it is durable here, not that anybody has received it.",
+    "description": "File one referral. 202 means that it is stored here, not that a recipient has received it.",
 }
 FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], status=200, conflict=None) | {
     "name": "submit_batch",
-    "description": "File up to 100 referrals; each has its own result, and one that is refused does not hold up the "
-    "others.",
+    "description": "File up to 100 referrals. Each has its own result; a refused one does not affect the others.",
 }
-#: The header that names the revision which is amended (RFC 9110 section 13.1.1), as OpenAPI describes it.
+#: OpenAPI description of the header that names the revision to amend (RFC 9110 section 13.1.1).
 IF_MATCH: Final[Mapping[str, object]] = {
     "name": "If-Match",
     "in": "header",
     "required": True,
-    "description": "The revision that is to be followed, in quotes, as looking at the referral shows it.",
+    "description": "The revision to replace, in quotes, as the referral shows it.",
     "schema": {"type": "string", "pattern": '^"[0-9]{1,4}"$'},
 }
 _IF_MATCH: Final = re.compile(r'"([0-9]{1,4})"')
-_PRECONDITIONS: Final = {412: "Another revision stands.", 428: "No revision was named."}
+_PRECONDITIONS: Final = {412: "The referral has another revision.", 428: "The request names no revision."}
 
 
 def read_revision(header: str | None) -> int:
-    """The revision that a request names. Raises `Refused`: `if_match_needed`, `header_invalid`."""
+    """Return the revision that a request names. Raises `Refused`: `if_match_needed`, `header_invalid`."""
     if header is None:
-        raise Refused("if_match_needed", 'say which revision you amend: If-Match: "1"', status=428)
+        raise Refused("if_match_needed", 'name the revision to amend, such as If-Match: "1"', status=428)
     found = _IF_MATCH.fullmatch(header)
     if found is None:
-        raise Refused("header_invalid", 'a revision in quotes: If-Match: "1"', field="If-Match", status=400)
+        raise Refused(
+            "header_invalid", 'give the revision in quotes, such as If-Match: "1"', field="If-Match", status=400
+        )
     return int(found[1])
 
 
 def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
-    """Add the routes under /referrals and /work but for those that file: they are the service's own to mount."""
+    """Add the routes under /referrals and /work, except those for filing, which each service mounts itself."""
     who = Depends(origin.serving.identified)
 
     @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
     async def check(request: Request, identity: Identity = who) -> Response:
-        """Say what would happen, without storing anything: refusals, and where each referral would go and why."""
+        """Check referrals without storing anything. Return refusals, or each referral's recipients with the reasons."""
         return await origin.check(request, identity)
 
     @router.get("/referrals", **shows(ReferralPage))
@@ -101,14 +102,14 @@ def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
-        """The party's referrals, newest first. Of what a `party` was sent a page may be short, and more follow."""
+        """List the party's referrals, newest first. With `party`, a page may be short although more pages follow."""
         async with origin.reading(identity) as acting:
             page = acting.referrals.page(acting.party, sought, state=state, cursor=cursor, limit=limit)
             return _answer(await page)
 
     @router.get("/referrals/{referral_id}", **shows(ShownReferral))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
-        """One referral with its three ticks: accepted, delivered, acknowledged."""
+        """Show one referral with its three ticks: accepted, delivered, acknowledged."""
         async with origin.reading(identity) as acting:
             return _answer(await show_referral(referral_id, acting))
 
@@ -116,13 +117,13 @@ def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
     async def work(
         identity: Identity = who, reason: ListReason | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
-        """What went nowhere, each with the named reason."""
+        """List referrals that did not reach every recipient, each with the reason."""
         async with origin.reading(identity) as acting:
             return _answer(await acting.referrals.work(acting.party, reason=reason, cursor=cursor, limit=limit))
 
     @router.post("/referrals/{referral_id}:withdraw", **does(WithdrawnReferral, takes=[Withdrawal], conflict=None))
     async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
+        """Withdraw a referral. A repetition gets the same answer, and the first reason remains."""
         act = row(Subject.REFERRAL, "withdraw")
         return await origin.act(act, referral_id, request, identity=identity, takes=Withdrawal)
 
@@ -133,59 +134,61 @@ def add_origin_routes(router: APIRouter, origin: OriginApi) -> APIRouter:
 
 
 def _add_reviews(router: APIRouter, origin: OriginApi, who: Identity) -> None:
-    """What a second person does."""
+    """Add the routes of the second review."""
 
     @router.post("/referrals/{referral_id}:release", **does(ReviewedReferral))
     async def release(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Let a referral of somebody else's go that is over its budget, or beyond the party's day."""
+        """Release another person's referral that is above its budget or above the daily quota."""
         return await origin.act(RELEASE, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:drop", **does(ReviewedReferral))
     async def drop(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Erase a referral of somebody else's instead of letting it go."""
+        """Erase another person's referral instead of releasing it."""
         return await origin.act(DROP, referral_id, request, identity=identity)
 
 
 def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
-    """What an origin says when something has changed, or somebody holds it, may claim it, asks or contests."""
+    """Add the routes for rechecks, holds, transfers, questions and disputes."""
 
     @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
     async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Say what was found of items that notices were issued about: what was said removed may be there again."""
+        """Report the recheck of items that notices were sent about. A removed item may be available again."""
         return await origin.act(row(Subject.REFERRAL, "check"), referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:propose-override", **does(Overridden, takes=[Overriding]))
     async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Say that a hold of the referral should end, and what wins over it. Nothing happens until another confirms."""
+        """Propose to override a hold, with the reason that outweighs it. It takes effect when another person confirms
+        it.
+        """
         return await origin.act(PROPOSE, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:confirm-override", **does(Overridden, takes=[Confirming]))
     async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """End a hold that somebody else has proposed to override."""
+        """End a hold that another person has proposed to override."""
         return await origin.act(CONFIRM, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:transfer", **does(TransferredReferral, takes=[Transferring]))
     async def transfer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Let a hotline that has the referral claim it, or whoever has it by an orphan's mandate: one will have it."""
+        """Permit one hotline, or all with an orphan's mandate, to claim the referral. The first claim is granted."""
         return await origin.act(TRANSFER, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:reply", **does(AnsweredQuestion, takes=[Reply]))
     async def reply(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Answer what a recipient asks about items, once: by codes, by an amendment, or that it cannot be said."""
+        """Answer a recipient's question about items, once: by codes, by an amendment, or that you cannot answer."""
         return await origin.act(row(Subject.REFERRAL, "reply"), referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:uphold", **does(AnsweredQuestion, takes=[Verdict]))
     async def uphold(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Say of each item that a recipient contests whether what was sent stands, or is conceded."""
+        """Decide a dispute: for each item, uphold or concede the content that was sent."""
         return await origin.act(row(Subject.REFERRAL, "uphold"), referral_id, request, identity=identity)
 
 
 def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
-    """The routes that change what a referral says."""
+    """Add the routes that change the content of a referral."""
 
     @router.post("/referrals/{referral_id}:amend", **_with_if_match(does(AmendedReferral, takes=[ReferralSubmission])))
     async def amend(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Have what is posted stand in the place of a revision. Whom it changes nothing for is told nothing."""
+        """Replace a revision with the posted content. Only recipients with a change get a message."""
         revision = read_revision(request.headers.get("if-match"))
         posted = digest(await request.body())
         submission = parsed(await read_json(request))
@@ -199,7 +202,7 @@ def _add_changes(router: APIRouter, origin: OriginApi, who: Identity) -> None:
 
     @router.post("/referrals/{referral_id}:reroute", **does(AmendedReferral, takes=[Rerouting]))
     async def reroute(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Send what a provider has disowned to the one that hosts it: neither learns of the other."""
+        """Send items that a provider does not host to the provider that does. Neither provider learns of the other."""
         posted = digest(await request.body())
         where = read_model(Rerouting, await read_json(request))
 

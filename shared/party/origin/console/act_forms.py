@@ -1,4 +1,4 @@
-"""What a person can do with a referral as it stands: each act as a form from its row, about what it is about."""
+"""Forms for the acts that are possible on a referral in its present state, built from the act table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _row(name: str) -> Act:
 
 AMEND: Final = _row("amend")
 REROUTE: Final = _row("reroute")
-#: The acts that have a form here, in the order in which they stand, each with what it takes.
+#: The acts that have a form here, in the order of the page, each with its body type.
 FORMS: Final[Mapping[Act, type[Contract] | None]] = {
     _row("reply"): _row("reply").takes,
     _row("uphold"): _row("uphold").takes,
@@ -41,17 +41,17 @@ FORMS: Final[Mapping[Act, type[Contract] | None]] = {
     _row("withdraw"): Withdrawal,
 }
 _HINTS: Final[Mapping[str, str]] = {
-    "release": "It is decided by the law in force now, and sent. Somebody else than who filed it does this.",
-    "drop": "It is erased, and sent to nobody. Somebody else than who filed it does this.",
-    "propose_override": "Nothing happens until somebody else confirms it.",
-    "confirm_override": "Somebody else than who has proposed it does this. The notices go in the next slot.",
-    "transfer": "It is yours until a hotline has claimed it. To nobody named: to whoever has an orphan's mandate.",
-    "reroute": "It is sent to the provider that hosts it. Neither learns of the other.",
+    "release": "The referral is decided by the current law, and sent. Only a person that did not file it can do this.",
+    "drop": "The referral is erased and sent to no recipient. Only a person that did not file it can do this.",
+    "propose_override": "The hold stays until another person confirms the override.",
+    "confirm_override": "Only a person that did not propose it can do this. The notices are sent in the next slot.",
+    "transfer": "The referral is yours until a hotline claims it. Leave the field empty for all orphan mandates.",
+    "reroute": "The items are sent to the provider that hosts them. Neither provider learns of the other.",
 }
 
 
 class ActForm(NamedTuple):
-    """One form. `about` tells it from others of the same act, `hidden` is what it does not ask again."""
+    """One form. `about` distinguishes it from others of the same act; `hidden` are its hidden fields."""
 
     act: Act
     about: str = ""
@@ -62,14 +62,14 @@ class ActForm(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What the ids of its fields begin with, on a page with several."""
+        """Return the prefix of its field ids, unique on a page with several forms."""
         return f"{self.act.name}{'-' if self.about else ''}{self.about}"
 
 
 def forms_of(
     found: ShownReferral, raised: Sequence[ShownQuestion], role: Role, *, kinds: Mapping[str, str]
 ) -> list[ActForm]:
-    """Those for whoever has this role. `kinds` are those of the parties that it was sent to."""
+    """Return the forms for a role. `kinds` are the kinds of the referral's recipients."""
     forms: list[ActForm] = []
     for act in FORMS:
         if role in act.roles and found.state.value in may_come_in(act):
@@ -101,7 +101,7 @@ def _forms(
                 yield _form(act, _title(act), to=to)
         case "check":
             if any(edge.notice_id for edge in found.edges):
-                yield _form(act, "Say what you found when you looked again")
+                yield _form(act, "Report a recheck")
         case _:
             yield _form(act, _title(act))
 
@@ -116,9 +116,9 @@ def _answering(act: Act, raised: Sequence[ShownQuestion]) -> Iterator[ActForm]:
 
 
 def _rerouting(edge: SentEdge) -> ActForm:
-    title, hidden = f"Reroute what {edge.recipient} does not host", {"notice_id": str(edge.notice_id)}
+    title, hidden = f"Reroute items that {edge.recipient} does not host", {"notice_id": str(edge.notice_id)}
     suggested = sorted({each.suggested for each in _disowned(edge) if each.suggested})
-    hint = f"It suggests {', '.join(suggested)}." if suggested else "It suggests nobody: say who hosts it."
+    hint = f"The answer suggests {', '.join(suggested)}." if suggested else "Name the provider that hosts the items."
     return _form(REROUTE, title, about=str(edge.notice_id), hidden=hidden, hint=f"{hint} {_HINTS['reroute']}")
 
 

@@ -1,4 +1,4 @@
-"""The forms of a new referral and of an amendment: what a person fills in, and the submission that it stands for."""
+"""The forms of a new referral and of an amendment, and the submissions that they produce."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from shared.vocabulary.referral import (
     ViewedBy,
 )
 
-#: The places of a submission that a field of the form stands for, by the beginning of the error's pointer.
+#: Form fields by the beginning of an error's pointer into the submission.
 _FIELDS: Final = {
     "/items": "locations",
     "/external_ref": "external_ref",
@@ -44,11 +44,11 @@ _FIELDS: Final = {
     "/user_jurisdictions": "user_in",
     "/victim_jurisdictions": "victim_in",
 }
-#: What the form asks under the name that a submission has for it.
+#: Form fields with the same name as in a submission.
 _PLAIN: Final = ("incident_kind", "incident_flags", "observed_at", "media_kind", "viewed_by")
-#: Within an item, what all its locations share.
+#: Parts of an item that are the same for all locations.
 _SHARED: Final = {"hosting": "hosted_in", "provider": "provider", "assessments": "classification", "site_type": "site"}
-_LOCATION: Final = "Not a location of the kind that is chosen: write it whole, as https://images.host.example/1"
+_LOCATION: Final = "The location does not match the chosen kind. Give all of it, such as https://images.host.example/1"
 _CLASSES: Final = tuple(
     f"{scheme.value}:{value}" for scheme, values in ASSESSMENT_VALUES.items() for value in sorted(values)
 )
@@ -58,48 +58,50 @@ _Provider = Annotated[PartyId | None, Field(title="Hosted by", description="The 
 
 
 class NewReferral(BaseModel):
-    """What the form asks. Locations have one line each; all that follows is said of each of them alike."""
+    """The form of a new referral. Locations have one line each; all later fields apply to every location."""
 
     external_ref: Annotated[ExternalRef, Field(title="Your reference")]
     locations: Annotated[
         tuple[str, ...],
-        Field(min_length=1, max_length=ITEMS_MAX, description="One a line. Nothing is opened or fetched."),
+        Field(min_length=1, max_length=ITEMS_MAX, description="One per line. Nothing is opened or fetched."),
     ]
     location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
     provider: _Provider = None
-    hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country, as NL.")] = None
+    hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country code, such as NL.")] = None
     site: Annotated[SiteType | None, Field(title="Kind of site")] = None
     incident_kind: IncidentKind
     media_kind: MediaKind
     observed_at: Annotated[datetime, Field(title="Seen at (UTC)")]
     viewed_by: ViewedBy = ViewedBy.UNKNOWN
     classification: str | None = None
-    classified_under: Annotated[StatedJurisdiction | None, Field(description="The law of a country, as NL.")] = None
+    classified_under: Annotated[StatedJurisdiction | None, Field(description="The country of the law, such as NL.")] = (
+        None
+    )
     status: Annotated[AssessmentStatus | None, Field(title="Status of the classification")] = None
     priority: PriorityLevel = PriorityLevel.P2_NORMAL
     priority_basis: Annotated[tuple[PriorityBasis, ...], Field(title="Because of")] = ()
-    user_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one a line.")] = ()
-    victim_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one a line.")] = ()
+    user_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one per line.")] = ()
+    victim_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one per line.")] = ()
     incident_flags: tuple[IncidentFlag, ...] = ()
 
 
-#: What a check says of one referral.
+#: The result of a check of one referral.
 Looked = CheckPassed | CheckRefused
 _PROBLEM: Final[TypeAdapter[Problem]] = TypeAdapter(ReferenceTaken | Problem)
 
 
 def read_problem(body: bytes) -> Problem:
-    """Why it was refused, of the answer to a filing."""
+    """Return the problem in the answer to a filing."""
     return _PROBLEM.validate_json(body)
 
 
 def classes() -> Sequence[str]:
-    """Every classification that the form offers, as `scheme:value`."""
+    """Return every classification that the form offers, as `scheme:value`."""
     return _CLASSES
 
 
 def submission(said: dict[str, JsonValue], *, exercise: bool) -> dict[str, JsonValue]:
-    """The body of a submission, from what was filled in: what is missing or wrong is the guard's to say."""
+    """Return the body of a submission from the form. The guard reports missing and wrong fields."""
     lines = said.get("locations")
     locations = lines if isinstance(lines, list) else []
     kind = said.get("location_kind") or LocatorKind.URL.value
@@ -112,7 +114,7 @@ def submission(said: dict[str, JsonValue], *, exercise: bool) -> dict[str, JsonV
 
 
 def content_of(said: dict[str, JsonValue], *, level: JsonValue = None) -> dict[str, JsonValue]:
-    """What is said of the referral as a whole; `level` is the priority where none is said beside its basis."""
+    """Return the fields of the whole referral. `level` is the priority if the form gives only its basis."""
     body: dict[str, JsonValue] = {name: said[name] for name in _PLAIN if name in said}
     if "priority" in said or "priority_basis" in said:
         told = said.get("priority") or level or PriorityLevel.P2_NORMAL.value
@@ -124,13 +126,13 @@ def content_of(said: dict[str, JsonValue], *, level: JsonValue = None) -> dict[s
 
 
 def item_of(kind: JsonValue, location: JsonValue, shared: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """One item at a location."""
+    """Return one item at a location."""
     item: dict[str, JsonValue] = {"locator": {"kind": kind, "value": location}}
     return item | shared
 
 
 def shared_of(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """What is said of every location alike."""
+    """Return the parts of an item that are the same for every location."""
     shared: dict[str, JsonValue] = {}
     stated = {"jurisdiction": said.get("hosted_in"), "provider": said.get("provider")}
     if any(stated.values()):
@@ -150,7 +152,7 @@ def shared_of(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def problems_of(problem: Problem, *, lines: bool = True) -> list[tuple[str, str]]:
-    """Which field of the form is wrong, and what the rule is: never the value. `lines`: items are those of the form."""
+    """Return each wrong form field with its rule, never its value. `lines`: items are lines of the form."""
     if problem.errors:
         return [(_field(each.field), _said(each, lines=lines)) for each in problem.errors]
     return [(_field(problem.field or ""), refused_as(problem.code, problem.title))]
@@ -169,27 +171,30 @@ def _field(pointer: str) -> str:
 
 
 _Numbers = Annotated[tuple[ItemNumber, ...], Field(max_length=ITEMS_MAX)]
-#: What is said of an item in one word, and by what name the form asks it.
+#: The item fields that an added location takes from the first item.
 _OF_ITEMS: Final = ("hosting", "site_type", "assessments")
 
 
 class Amendment(BaseModel):
-    """What the form asks. What is said of items is said of those that are named, and of those that are added."""
+    """The form of an amendment. Item fields apply to the named items and to the added ones."""
 
-    leave_out: Annotated[_Numbers, Field(title="Items to leave out", description="Numbers, one a line.")] = ()
+    leave_out: Annotated[_Numbers, Field(title="Items to leave out", description="Numbers, one per line.")] = ()
     locations: Annotated[
         tuple[str, ...],
-        Field(title="Further locations", description="One a line. Nothing is opened or fetched."),
+        Field(title="Further locations", description="One per line. Nothing is opened or fetched."),
     ] = ()
     location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
     of_items: Annotated[
-        _Numbers, Field(title="Items that this is said of", description="Numbers, one a line; empty: of every item.")
+        _Numbers,
+        Field(title="Items that these fields apply to", description="Numbers, one per line. If empty, every item."),
     ] = ()
     provider: _Provider = None
-    hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country, as NL.")] = None
+    hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country code, such as NL.")] = None
     site: Annotated[SiteType | None, Field(title="Kind of site")] = None
     classification: str | None = None
-    classified_under: Annotated[StatedJurisdiction | None, Field(description="The law of a country, as NL.")] = None
+    classified_under: Annotated[StatedJurisdiction | None, Field(description="The country of the law, such as NL.")] = (
+        None
+    )
     status: Annotated[AssessmentStatus | None, Field(title="Status of the classification")] = None
     incident_kind: IncidentKind | None = None
     media_kind: MediaKind | None = None
@@ -197,15 +202,15 @@ class Amendment(BaseModel):
     viewed_by: ViewedBy | None = None
     priority: PriorityLevel | None = None
     priority_basis: Annotated[tuple[PriorityBasis, ...], Field(title="Because of")] = ()
-    user_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one a line.")] = ()
-    victim_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one a line.")] = ()
+    user_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one per line.")] = ()
+    victim_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one per line.")] = ()
     incident_flags: tuple[IncidentFlag, ...] = ()
 
 
 def amended(stands: Stands, said: dict[str, JsonValue]) -> ReferralSubmission:
-    """What stands, with what was filled in instead. Raises `Refused`: `item_unknown`, `nothing_amended`."""
+    """Return the current record with the changes of the form. Raises `Refused`: `item_unknown`, `nothing_amended`."""
     if not set(said) - {"location_kind"}:
-        raise Refused("nothing_amended", "say what is to be otherwise", field="/form")
+        raise Refused("nothing_amended", "fill in at least one field", field="/form")
     body: dict[str, JsonValue] = from_json(stands.content)
     items: list[dict[str, JsonValue]] = body["items"]  # type: ignore[assignment]
     left_out = _numbers(said, "leave_out", items)
@@ -217,13 +222,13 @@ def amended(stands: Stands, said: dict[str, JsonValue]) -> ReferralSubmission:
         alike: dict[str, JsonValue] = {name: kept[0][name] for name in _OF_ITEMS if kept and name in kept[0]}
         kept.append(item_of(kind, each, {**alike, **shared}))
     body |= content_of(said, level=_level(body))
-    # Of JSON, as everything that is posted is.
+    # Converted to JSON values, as in every posted body.
     body |= {"items": from_json(to_json(kept)), "external_ref": stands.external_ref, "exercise": stands.exercise}
     return read_model(ReferralSubmission, body)
 
 
 def _submitted(item: dict[str, JsonValue], shared: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """An item as it is submitted: without its number, and without what only the guard says of its location."""
+    """Return an item as it is submitted: without its number and without the guard's notes on its location."""
     locator = item["locator"]
     assert isinstance(locator, dict)
     bare: dict[str, JsonValue] = {"locator": {name: value for name, value in locator.items() if name != "cut"}}
@@ -234,12 +239,12 @@ def _numbers(said: dict[str, JsonValue], name: str, items: Sequence[dict[str, Js
     told = said.get(name)
     wanted = set(told if isinstance(told, list) else [])
     if wanted - {each["n"] for each in items}:
-        raise Refused("item_unknown", "no such item", field=f"/{name}")
+        raise Refused("item_unknown", "the referral has no such item", field=f"/{name}")
     return wanted
 
 
 def _level(body: dict[str, JsonValue]) -> str | None:
-    """The priority that stands."""
+    """Return the current priority."""
     priority = body.get("priority")
     level = priority.get("level") if isinstance(priority, dict) else None
     return level if isinstance(level, str) else None

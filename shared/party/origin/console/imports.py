@@ -1,7 +1,7 @@
-"""Pages on which a table of referrals is looked at and filed, a hundred lines at a time: nothing of it is kept here.
+"""Pages that check and file a table of referrals, a hundred lines at a time. The service does not store the table.
 
-How far it is stands in the form that goes on. A line that was filed before is told by its reference: whoever begins
-again, in whatever way an import was cut short, files nothing twice.
+The form of the next step carries the progress. Lines that were filed before are recognised by their reference, so that
+an import can begin again after any interruption and files nothing twice.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from shared.runtime.console.frame import ROOT, Frame
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.problems import Problem
 
-#: A body that ends so may weigh as much as a list of referrals.
+#: The end of the path: such a body may be as large as a list of referrals.
 PLACE: Final = "import:batch"
 _COUNTS: Final = ("filed", "existing", "refused")
 _LOOK: Final = "look"
 
 
 class Progress(NamedTuple):
-    """How far it is: the last line that is done, of how many lines, and what came of all so far."""
+    """The progress: the last line that is done, the number of lines, and the counts so far."""
 
     done: int
     of: int
@@ -45,7 +45,7 @@ class Progress(NamedTuple):
 
 
 class ImportPages:
-    """What the pages do."""
+    """The handlers of the import pages."""
 
     def __init__(self, frame: Frame, use: OriginApi) -> None:
         self._frame = frame
@@ -58,12 +58,12 @@ class ImportPages:
         return self._page(asked)
 
     async def _go_on(self, asked: Asked) -> Response:
-        """The next lines: looked at, or filed."""
+        """Check or file the next lines."""
         self._use.require_filing(asked.identity)
         look = asked.said("act") == _LOOK
         try:
             identity = asked.identity
-            # Beside the loop: of a long table that takes a while.
+            # In a worker thread, because a long table takes a while.
             lines = await to_thread(lines_of, _table(asked), identity.party, exercise=identity.exercise)
             left = [each for each in lines if each.number > _number(asked, "upto")]
             results = await self._results(asked, left[:LINES_MAX], look=look) if left else []
@@ -73,7 +73,7 @@ class ImportPages:
             problems = [("table", said) for _, said in problems_of(error)]
             return await to_thread(self._page, asked, status=error.status, problems=problems)
         progress = _progress(asked, results, left, of=len(lines))
-        # The page has the whole table again: filling it takes too long for the event loop.
+        # The page contains the whole table, so rendering it takes too long for the event loop.
         return await to_thread(self._page, asked, results=results, progress=progress, look=look)
 
     async def _results(self, asked: Asked, lines: Sequence[Line], *, look: bool) -> list[Result]:
@@ -83,7 +83,7 @@ class ImportPages:
         if look:
             answer = await self._use.checked(asked.identity, body, "application/json")
             return come_to(lines, CheckAnswer.model_validate_json(answer).results)
-        # A part of the file is one act: sending its form twice files it once.
+        # Each part of the file is one act, so that a form that is sent twice is filed once.
         key = read_key(f"{asked.said(ONCE)}.{lines[0].number}")
         reply = await self._use.file_spelt(asked.identity, body, key=key, route=asked.path)
         if reply.status >= 400:
@@ -129,20 +129,20 @@ def _table(asked: Asked) -> str:
 
 
 def _number(asked: Asked, name: str) -> int:
-    """A number that our own form carries on; 0 where there is none."""
+    """Return a number that the service's own form carries; 0 if there is none."""
     said = asked.said(name)
     return int(said) if said.isascii() and said.isdecimal() and len(said) < 8 else 0
 
 
-#: So many lines are looked at or filed by one press of a button; the next goes on from there.
+#: Lines that one press of a button checks or files.
 LINES_MAX: Final = 100
-#: So many a table has. Each part that is done reads all of it again.
+#: Maximum of lines in a table. Each step reads the whole table again.
 TABLE_LINES_MAX: Final = 5_000
 _EXISTS: Final = "external_ref_exists"
 
 
 class Line(NamedTuple):
-    """One line of the table, by its number from 1: what it stands for, or why it stands for nothing."""
+    """One line of the table, by its number from 1: its submission, or the reason why it has none."""
 
     number: int
     body: Mapping[str, JsonValue] = {}
@@ -150,7 +150,7 @@ class Line(NamedTuple):
 
 
 class FiledLine(BaseModel):
-    """What the intake says of one of a list."""
+    """The intake's result for one list item."""
 
     referral_id: UUID | None = None
     state: str = ""
@@ -158,15 +158,15 @@ class FiledLine(BaseModel):
 
 
 class FiledLines(BaseModel):
-    """The answer to a list."""
+    """The intake's answer to a list."""
 
     results: tuple[FiledLine, ...]
 
 
 class Result(NamedTuple):
-    """What became of a line, or would: `said` is its state, or what is wrong with it as a whole.
+    """The result of a line: `said` is its state, or the problem with the whole line.
 
-    `wrong` are the columns that are wrong, each with its rule and remedy.
+    `wrong` are the wrong columns, each with its rule and remedy.
     """
 
     line: int
@@ -180,12 +180,17 @@ class Result(NamedTuple):
 
 
 def lines_of(text: str, party: str, *, exercise: bool) -> list[Line]:
-    """The lines that are this party's; the first names the columns. Raises `Refused` where it does not."""
+    """Return the party's lines. The first line names the columns; raises `Refused` if it does not."""
     lines = text.lstrip("\ufeff").splitlines()
     if not any(each.strip() for each in lines):
-        raise Refused("file_empty", "a table with a referral in it", field="/table")
+        raise Refused("file_empty", "the table must have at least one referral", field="/table")
     if len(lines) > TABLE_LINES_MAX + 1:
-        raise Refused("table_too_long", f"at most {TABLE_LINES_MAX} lines below the first", field="/table", status=413)
+        raise Refused(
+            "table_too_long",
+            f"the table may have at most {TABLE_LINES_MAX} lines after the first",
+            field="/table",
+            status=413,
+        )
     table = Table.from_first_line(lines[0])
     seen: set[JsonValue] = set()
     return [
@@ -211,7 +216,7 @@ def _line(number: int, text: str, table: Table, *, party: str, exercise: bool, s
 
 
 def come_to(lines: Sequence[Line], results: Sequence[Looked] | Sequence[FiledLine]) -> list[Result]:
-    """What became of each line, or would, by what is said of those that can be read."""
+    """Return the result of each line. `results` are those of the lines that can be read."""
     told = iter(results)
     return [_unread(each) if each.refused is not None else _come_to(each, next(told)) for each in lines]
 
@@ -227,7 +232,7 @@ def _come_to(line: Line, told: Looked | FiledLine) -> Result:
 
 
 def _refused(number: int, problem: Problem) -> Result:
-    """By every broken rule: never by the value."""
+    """Return a refusal with every broken rule, never the value."""
     wrong = [(column_at(each.field) or "", said_of(each.rule, each.expected)) for each in problem.errors]
     return _wrong(
         number, problem.code, wrong or [(column_at(problem.field) or "", _helped(problem.code, problem.title))]
@@ -250,5 +255,5 @@ def _unread(line: Line) -> Result:
 
 
 def as_rows(results: Sequence[Result]) -> Iterator[str]:
-    """Those that are refused, as the lines of a table of their own, one for each column: line, code, column."""
+    """Return the refused lines as rows of a table, one for each column: line, code, column."""
     yield from (f"{each.line},{each.code},{at}" for each in results if not each.ok for at, _ in each.wrong)

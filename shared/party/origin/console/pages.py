@@ -38,14 +38,14 @@ from shared.vocabulary.reveal import RevealReason
 
 PATH: Final = f"{ROOT}/referrals"
 ROWS_OF_A_PAGE: Final = 25
-#: What the API's own route is called: the same request has the same hash, whichever door it came in at.
+#: A route name for the hash of the request, independent of the form's path.
 _ROUTE: Final = "/console/referrals"
 _JSON: Final = "application/json"
 
 
 @dataclass(eq=False)
 class ReferralPages:
-    """What the pages do. `last` is where a page begins to listen for news."""
+    """The handlers of the referral pages. `last` is the event number after which a page listens for news."""
 
     frame: Frame
     use: OriginApi
@@ -75,7 +75,7 @@ class ReferralPages:
         return self.frame.page(asked, "referrals.html", views | filters_of(asked))
 
     async def _reveal(self, asked: Asked) -> Response:
-        """What amendments have changed, for a reason that audit is told."""
+        """Show the changes of each amendment, for a reason that is sent to audit."""
         reason = read_reason(asked)
         if (unproven := self.frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
@@ -119,7 +119,7 @@ class ReferralPages:
         return self.frame.page(asked, "referral.html", views, status=status)
 
     async def _act(self, asked: Asked) -> Response:
-        """One act, once for the form that it was sent from."""
+        """Do one act, once for the form that it was sent from."""
         act = chosen_act(asked, {each.name: each for each in FORMS})
         try:
             said = read_said(FORMS[act], asked)
@@ -143,7 +143,7 @@ class ReferralPages:
         await done_once(asked, self.use.serving.acts, act.name, doing=doing, roles=act.roles, body=body)
 
     async def _amend(self, asked: Asked) -> Response:
-        """What is filled in, said instead of what stands; all else stays, and nobody is shown it."""
+        """Amend a referral by the filled-in fields. The other fields stay, and the form does not show them."""
         told: dict[str, JsonValue] = read_inputs(Amendment, asked.form)
         revision = asked.said("revision")
 
@@ -177,7 +177,7 @@ class ReferralPages:
         return self._form(asked)
 
     async def _preview(self, asked: Asked) -> Response:
-        """Where it would go: the part alone for a script, else the form with it."""
+        """Show the recipients: only that part for a script, else the form with it."""
         looked = await self._looked(asked)
         if asked.wants_part:
             views = {"looked": looked, "problems": _problems(looked), "labels": labels_of(_inputs(filing.NewReferral))}
@@ -221,7 +221,7 @@ class ReferralPages:
         problems: list[tuple[str, str]] | None = None,
         again: bool = False,
     ) -> Response:
-        """The form, with what was filled in: it was typed by whoever it is shown to, and is kept nowhere."""
+        """Return the form with the values that this person typed. They are not stored."""
         found = problems or []
         inputs = _inputs(filing.NewReferral)
         views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found, "again": again}
@@ -242,13 +242,13 @@ def _problems(looked: filing.Looked | None) -> list[tuple[str, str]]:
 
 
 def _of_amendment(problem: Refused) -> list[tuple[str, str]]:
-    """What is wrong with an amendment, by the field of its form."""
+    """Return the errors of an amendment, by form field."""
     if not isinstance(problem, InvalidFields):
         return broken(problem, _inputs(Amendment))
     return filing.problems_of(problem_body(problem), lines=False)
 
 
 def in_order(it: ShownReferral) -> list[tuple[str, Told]]:
-    """What its recipients have said, each with who it was, in the order of time."""
+    """Return the recipients' answers, each with its recipient, in the order of time."""
     said = [(edge.recipient, told) for edge in it.edges for told in edge.timeline]
     return sorted(said, key=lambda each: each[1].at)

@@ -1,1 +1,1 @@
-"""What an origin does: one function or class per intention."""
+"""Use cases of an origin: one function or class for each act."""

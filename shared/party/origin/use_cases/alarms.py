@@ -1,12 +1,11 @@
-"""Alarms: what a party does at an origin's door that its operator should look at. Nothing is refused by one.
+"""Alarms about a party's use of an origin, and the two queues of the intake.
 
-Each process counts what it is asked. An alarm is raised once a party, kind and day, whichever process is first: the
-database says who was. What it says outside is an opaque name of the party and the kind, never a value
-(`docs/operations/guard_alarms.md`).
+An alarm asks the operator to look at a party; it refuses nothing. Each process counts the requests that it receives. An
+alarm is raised once for each party, kind and day; the database decides which process was first. Outside, an alarm shows
+only the kind and an opaque name of the party, never a value (`docs/operations/guard_alarms.md`).
 
-The two ways into the intake, one of them for what is dense. Each has so many places, and a party a fifth of them.
-
-Whoever waits is taken one party in turn: nobody waits behind all that another has posted.
+The intake has an ordinary queue and a queue for dense requests. Each has a limited number of places, and one party may
+use a fifth of them. Requests are taken from the parties in turn, so that one party's requests do not delay all others.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from shared.vocabulary.referral import PriorityLevel
 
 
 class Kind(StrEnum):
-    """What an alarm is about."""
+    """The subject of an alarm."""
 
     REFUSED = "refused"
     DAY_FILLED = "day_filled"
@@ -45,21 +44,22 @@ class Kind(StrEnum):
     URGENT_WAITS = "urgent_waits"
 
 
-#: Refusals of a party in a day, from which on it counts that they are more than half of what it posts.
+#: Minimum of refusals by party and day. From then on, the alarm is raised if more than half of the posts are refused.
 REFUSED_MIN: Final = 100
-#: A field above this is long; so many in a day, and more than one in twenty records, are worth a look.
+#: A field above this charge is long. The alarm needs LONG_MIN records with long fields in a day, and more than one in
+#: LONG_SHARE.
 LONG_FIELD: Final = 192 * BYTE
 LONG_MIN: Final = 20
 LONG_SHARE: Final = 20
-#: Over how many records the mean charge of an item is taken lately, and usually; from how many on it is compared.
+#: Records over which the recent and the usual mean charge of an item are taken, and records before they are compared.
 LATELY, USUALLY, KNOWN_MIN = 50, 1_000, 200
-#: How long is waited where the database does not answer, and for what is left at the end; seconds.
+#: Seconds before a retry when the database does not answer, and seconds for the remaining alarms at shutdown.
 AGAIN_S, END_S = 5.0, 2.0
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What this process has seen of a party on one day. `known` counts all records since it began."""
+    """Counts of one party on one day in this process. `known` counts all records since the process began."""
 
     day: date
     posted: int = 0
@@ -72,12 +72,12 @@ class _Seen:
     raised: set[Kind] = field(default_factory=set)
 
     def on(self, day: date) -> _Seen:
-        """What is known of the party on another day: what its items cost is remembered."""
+        """Return the counts of a new day. The mean charges of items are carried over."""
         return _Seen(day, known=self.known, usually=self.usually, lately=self.lately)
 
 
 class Alarms:
-    """The alarms of one process. `keep` answers whether an alarm is new to the database."""
+    """The alarms of one process. `keep` stores an alarm and returns whether it is new to the database."""
 
     def __init__(
         self, keep: Callable[[Raised], Awaitable[bool]], *, clock: Clock, name_of: Callable[[str], str]
@@ -90,7 +90,7 @@ class Alarms:
 
     @asynccontextmanager
     async def posted(self, party: str, body: bytes) -> AsyncIterator[None]:
-        """Look at a body as it came; where it is refused as a whole meanwhile, that counts as one."""
+        """Examine a posted body. If it is refused as a whole within the context, count one refusal."""
         if any(await beside_each(trips_by_part(body))) if len(body) > BODY_BYTES_MAX else trips(body):
             self.alarm(party, Kind.TRIPWIRE)
         try:
@@ -100,7 +100,7 @@ class Alarms:
             raise
 
     def judged(self, party: str, posted: int, refused: int) -> None:
-        """Of what was posted, to be filed or to be checked, so much was refused."""
+        """Count posted and refused submissions of a party, whether they were to be filed or checked."""
         seen = self._of(party)
         seen.posted += posted
         seen.refused += refused
@@ -108,7 +108,7 @@ class Alarms:
             self.alarm(party, Kind.REFUSED)
 
     def filed(self, party: str, spent: Charged, items: int) -> None:
-        """A record of so many items was accepted."""
+        """Count an accepted record with this number of items."""
         seen = self._of(party)
         seen.filed += 1
         seen.long += spent.field > LONG_FIELD
@@ -122,7 +122,7 @@ class Alarms:
             self.alarm(party, Kind.DEARER)
 
     def alarm(self, party: str, kind: Kind) -> None:
-        """Raise an alarm, if this process has not today. It goes out by itself."""
+        """Raise an alarm unless this process has raised it today. It is stored in the background."""
         seen = self._of(party)
         if kind not in seen.raised:
             seen.raised.add(kind)
@@ -130,7 +130,7 @@ class Alarms:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep and tell what is raised for as long as the context lasts, and what is left of it at its end."""
+        """Store and publish raised alarms while the context lasts, and the remaining ones at its end."""
         telling = asyncio.create_task(self.run())
         try:
             yield
@@ -141,7 +141,7 @@ class Alarms:
             await asyncio.wait([telling])
 
     async def run(self) -> None:
-        """Keep and tell what is raised, one after the other, until cancelled."""
+        """Store and publish raised alarms, one after the other, until cancelled."""
         while True:
             raised = await self._due.get()
             try:
@@ -164,23 +164,24 @@ class Alarms:
         return seen
 
 
-#: Submissions that go into one transaction, and seconds in which it is answered that they did.
+#: Submissions in one transaction, and the seconds in which a request must be answered.
 TOGETHER_MAX: Final = 200
 ANSWER_S_MAX: Final = 30
-#: Places of the ordinary way, in submissions.
+#: Places of the ordinary queue, in submissions.
 WAITING_MAX: Final = 2_000
-#: Dense submissions, ten items in eight countries each, that a process files in a second if it does not rest.
+#: Dense submissions, of ten items in eight countries each, that a process files per second without pauses.
 DENSE_PER_S: Final = 100
-#: Places of the dense way: so many as are filed in time, behind a transaction that has begun.
+#: Places of the dense queue: as many as can be filed in time after a transaction that has already begun.
 DENSE_WAITING_MAX: Final = DENSE_PER_S // (1 + REST) * ANSWER_S_MAX - TOGETHER_MAX
-#: One in so many of a way's places one party may have.
+#: One party may use one part in SHARES of a queue's places.
 SHARES: Final = 5
-#: Items of a request from which it is dense: so many, and so many more for each of its submissions.
+#: A request with more items is dense: more than DENSE_FROM plus DENSITY for each of its submissions.
 DENSE_FROM: Final = 10
 DENSITY: Final = 3
 
-#: Fewer submissions wait until no request has come for so long, seconds, and until the answers before are as old as the
-#: second: what comes at a steady rate, or is posted at once, shares a transaction, and what comes alone hardly waits.
+#: With fewer waiting submissions, the next transaction waits for more: until PAUSE_S seconds after the last answers,
+#: and until no request has come for GATHER_S seconds. So steady or simultaneous requests share a transaction, and a
+#: single request hardly waits.
 GATHERED_MAX: Final = 25
 GATHER_S: Final = 0.002
 PAUSE_S: Final = 0.01
@@ -189,21 +190,21 @@ Waiting = tuple[Request, asyncio.Future[Reply]]
 
 
 class Way:
-    """Requests that wait to be filed, each party's in their order."""
+    """A queue of requests that wait to be filed. The requests of each party stay in order."""
 
     def __init__(self, places: int) -> None:
-        """`places`: so many submissions may wait, all parties together."""
+        """Create a queue with this number of places: submissions that may wait, of all parties together."""
         self._places = places
         self._places_of_one = places // SHARES
-        #: By party; whose turn it is stands first.
+        #: By party. The party whose turn is next comes first.
         self._turns: OrderedDict[str, OrderedDict[asyncio.Future[Reply], Request]] = OrderedDict()
         self._waiting: Counter[str] = Counter()
         self._came = asyncio.Event()
 
     def enter(self, request: Request) -> asyncio.Future[Reply]:
-        """Where its answer will be. Raises `Unavailable("intake_full")` where it has no place.
+        """Add a request, and return the future of its answer. Raises `Unavailable("intake_full")` if it has no place.
 
-        A child at risk waits for no other party: of the places of all, such a request needs none.
+        A p0 request never waits for other parties: it needs a place of its own party only.
         """
         party, count = _party(request), len(request.submissions)
         full = self._waiting.total() + count > self._places and not _is_urgent(request)
@@ -216,14 +217,14 @@ class Way:
         return answer
 
     def leave(self, request: Request, answer: asyncio.Future[Reply]) -> None:
-        """Give its place back, if it has one still: nobody waits for it any more."""
+        """Remove a request whose caller no longer waits, if it is still in the queue."""
         party = _party(request)
         if answer in self._turns.get(party, ()):
             del self._turns[party][answer]
             self._left(party, request)
 
     async def take(self, count_max: int) -> list[Waiting]:
-        """Take the next, and those that came with it, until there are so many submissions."""
+        """Take the next request and those that arrived with it, up to `count_max` submissions."""
         ends, count = monotonic() + PAUSE_S, 0
         while not self._turns:
             self._came.clear()
@@ -249,12 +250,12 @@ class Way:
 
 
 def items_of(request: Request) -> int:
-    """How many items its submissions have."""
+    """Return the number of items in the submissions of a request."""
     return sum(len(each.content.items) for each in request.submissions if not isinstance(each.content, Refused))
 
 
 def is_dense(request: Request) -> bool:
-    """Whether its referrals have more items than is usual: each may be decided, and sealed, for many recipients."""
+    """Return whether a request has unusually many items. Each may be decided and sealed for many recipients."""
     return items_of(request) > DENSE_FROM + DENSITY * len(request.submissions)
 
 

@@ -1,11 +1,11 @@
-"""Amending a referral: its content is another, and each recipient is told what that means to it.
+"""Amendments of a referral: new content, and its effect on each recipient.
 
-Decided afresh by the law in force, held against what was sent, and durable in one transaction: the new revision, the
-messages that tell of it, withdrawals where nothing is left to be told, and the fact for audit.
+The content is decided by the law in force and compared with the edges that were sent. One transaction stores the new
+revision, its messages, withdrawals to parties that are no longer recipients, and the fact for audit.
 
-Rerouting is an amendment, caused by an answer: what a provider does not host is sent to the one that does. To each item
-that was disowned a hosting observation is appended. What was observed before stays, but that it names who has disowned
-it: of these items the first provider is told no more, and the other is told as if it had been first.
+A reroute is an amendment that an answer causes: items that a provider does not host go to the provider that does. Each
+such item gets a new hosting observation. Earlier observations stay, except that they no longer name the wrong provider.
+That provider gets nothing more about these items; the other gets them as if it had been named first.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ AMEND: Final = row(Subject.REFERRAL, "amend")
 REROUTE: Final = row(Subject.REFERRAL, "reroute")
 
 
-#: An item has so many hosting observations: an older one makes room.
+#: Maximum of hosting observations per item. A new one replaces the oldest.
 HOSTING_MAX: Final = 4
 
 
 class Rerouting(Contract):
-    """Whose answer it is that sends items elsewhere, and where; whom that answer names, if nobody is said."""
+    """The notice whose provider does not host items, and the provider that does; by default the suggested one."""
 
     notice_id: Uuid
     provider: PartyId | None = None
@@ -55,7 +55,7 @@ class Rerouting(Contract):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The content that is to stand, and the hash of the bytes that say so."""
+    """The new content, and the hash of the posted bytes."""
 
     act: Act
     cause: AmendmentCause
@@ -65,36 +65,37 @@ class Change:
 
 
 async def find_amendable(referral_id: UUID, act: Act, acting: Acting) -> Amendable:
-    """Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
+    """Lock the referral to amend. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
     acting.require(act.name)
     found = await acting.amendments.find(referral_id)
     if found is None:
         raise not_found()
     acting.require(act.name, found.state)
     if found.content is None:
-        raise Refused("record_erased", "its record was erased: file another", status=410)
+        raise Refused("record_erased", "the record was erased; file a new referral", status=410)
     return found
 
 
 async def amend_referral(
     referral_id: UUID, submission: ReferralSubmission, acting: Acting, *, revision: int, body_sha256: str
 ) -> AmendedReferral:
-    """Have this stand in the place of `revision`. What is the same changes nothing, and tells nobody.
+    """Replace `revision` with this submission. The same content changes nothing and sends nothing.
 
-    It counts against the party's day as a filing does. Raises `Refused`: as `find_amendable`, `revision_changed` where
-    another one stands, `external_ref_differs`, and whatever filing and `prepare_amended` refuse.
+    The amendment counts against the daily quota as a filing does. Raises `Refused`: as `find_amendable`,
+    `revision_changed` if the referral has another revision, `external_ref_differs`, and the errors of filing and
+    `prepare_amended`.
     """
     documents = acting.documents()
     found = await find_amendable(referral_id, AMEND, acting)
     if found.revision != revision:
-        raise Refused("revision_changed", "another revision stands: look, and amend that", status=412)
+        raise Refused("revision_changed", "the referral has another revision; show it and amend that one", status=412)
     if submission.external_ref != found.external_ref:
-        raise Refused("external_ref_differs", "a referral keeps its reference", field="/external_ref")
+        raise Refused("external_ref_differs", "the reference of a referral cannot change", field="/external_ref")
     origin = documents.directory.party(found.party)
     if origin is None:
         raise not_found()
     content, spent = as_filed(Filing(submission, origin, body_sha256=body_sha256), documents.directory, at=acting.at)
-    check_budget(spent, added=ADDED)  # what only a second person may let go is filed anew
+    check_budget(spent, added=ADDED)  # an amendment that would need a second person has to be filed as a new referral
     await debit_one(acting.amendments, content, spent, acting=acting)
     cut = tuple(Cut(n=each.n, rules=each.rules) for each in cuts(content))
     return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), acting)
@@ -102,7 +103,7 @@ async def amend_referral(
 
 @dataclass(frozen=True, slots=True)
 class Stands:
-    """A referral as it stands, to whoever says what is to be otherwise. `content` is its record, as JSON."""
+    """The current state of a referral, for a function that edits it. `content` is its record, as JSON."""
 
     external_ref: str
     exercise: bool
@@ -112,9 +113,9 @@ class Stands:
 async def amend_in_part(
     referral_id: UUID, edit: Callable[[Stands], ReferralSubmission], acting: Acting, *, revision: int
 ) -> AmendedReferral:
-    """Have what `edit` makes of the record that stands follow `revision`: whoever edits need not say all of it.
+    """Replace `revision` with the result of `edit` on the current record, so that a caller states only the changes.
 
-    Raises `Refused` as `amend_referral`, and whatever `edit` refuses.
+    Raises `Refused` as `amend_referral`, and the errors of `edit`.
     """
     found = await find_amendable(referral_id, AMEND, acting)
     assert found.content is not None
@@ -126,10 +127,10 @@ async def amend_in_part(
 async def reroute_referral(
     referral_id: UUID, wanted: Rerouting, acting: Acting, *, body_sha256: str
 ) -> AmendedReferral:
-    """Send what a notice's provider has disowned to the one that hosts it.
+    """Send the items that a notice's provider does not host to the provider that hosts them.
 
-    Raises `Refused`: as `find_amendable`, `notice_unknown`, `nothing_disowned`, `provider_needed` where the answer
-    names nobody, `provider_unknown`, and whatever `change` refuses.
+    Raises `Refused`: as `find_amendable`, `notice_unknown`, `nothing_disowned`, `provider_needed` if the answer
+    suggests no provider, `provider_unknown`, and the errors of `change`.
     """
     directory = acting.documents().directory
     found = await find_amendable(referral_id, REROUTE, acting)
@@ -149,9 +150,9 @@ async def reroute_referral(
 
 
 async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedReferral:
-    """Have this content stand, and tell whom it concerns.
+    """Replace the content, and send the messages that this causes.
 
-    The party owes the work as for a filing: the items that are looked at, and the messages that are sent.
+    The party is charged as for a filing: for the items examined and the messages sent.
     """
     documents, at = acting.documents(), acting.at
     assert found.content is not None
@@ -161,7 +162,7 @@ async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedRef
     before = _before(found.content)
     numbered = max([found.numbered or 0, *(item["n"] for item in before.record["items"])])
     record, numbered = renumbered(whole_record(wanted.content), before.record, numbered=numbered)
-    record = from_json(to_json(record))  # as it is read back: the same values, whoever wrote them
+    record = from_json(to_json(record))  # the same values as when it is read from the database
     acting.owe(1 + len(record["items"]))
     check_stated(record["items"], before.record["items"])
     if record == before.record:
@@ -180,10 +181,12 @@ async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedRef
     )
     amended = prepare_amended(amending, documents=documents, then=acting.then, at=at)
     acting.owe(len(amended.again.emitted) + len(amended.taken_back))
-    # Whoever wants to tell nobody any more withdraws: a slip of the pen must not.
+    # An amendment must not remove every recipient by mistake. A withdrawal does that on purpose.
     again, stay = amended.again, (*amended.unchanged, *amended.replaced, *amended.planned)
     if found.edges and not (stay or again.emitted or again.waiting or again.planned):
-        raise Refused("nobody_left", "nobody would have it any more: mend what is named, or withdraw it", status=409)
+        raise Refused(
+            "nobody_left", "no recipient would remain; correct the fields, or withdraw the referral", status=409
+        )
     store = acting.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)
     await _take_back(found, amended.taken_back, acting)
@@ -194,7 +197,10 @@ async def change(found: Amendable, wanted: Change, acting: Acting) -> AmendedRef
 
 
 async def _take_back(found: Amendable, edges: Sequence[Standing], acting: Acting) -> None:
-    """Tell whom it does not concern any more, wherever they ever had it. Who has left the directory is not told."""
+    """Send withdrawals to parties that are no longer recipients, at every instance that had the edges.
+
+    A party that has left the directory gets no message.
+    """
     if not edges:
         return
     store = acting.amendments
@@ -245,23 +251,27 @@ def _parties(edges: Iterable[Standing]) -> tuple[str, ...]:
 
 
 def _hosts(disowned: DisownedItems, provider: str | None, directory: DirectoryIndex) -> Mapping[int, str]:
-    """Who hosts each item instead, by the item's number."""
+    """Return the provider that hosts each item instead, by item number."""
     hosts = {n: provider or suggested for n, suggested in disowned.items.items()}
     if not hosts:
-        raise Refused("nothing_disowned", "its provider has disowned nothing that is still asked of it", status=409)
+        raise Refused("nothing_disowned", "the provider answered wrong provider for no open item", status=409)
     found = {}
     for n, host in hosts.items():
         if host is None:
-            raise Refused("provider_needed", "the answer names nobody: say who hosts it", field="/provider")
+            raise Refused(
+                "provider_needed",
+                "the answer suggests no provider; name the one that hosts the item",
+                field="/provider",
+            )
         party = directory.party(host)
         if party is None or party.kind != PartyKind.INDUSTRY or party.id == disowned.recipient:
-            raise Refused("provider_unknown", "no other provider of the directory", field="/provider")
+            raise Refused("provider_unknown", "the directory has no other provider with this id", field="/provider")
         found[n] = party.id
     return found
 
 
 def _moved(item: NumberedItem, before: str, host: str, *, directory: DirectoryIndex, on: date) -> NumberedItem:
-    """The item as it is hosted: where it was observed stays, without who has disowned it."""
+    """Return the item with the new hosting observation. Earlier observations no longer name the wrong provider."""
     kept = [
         each
         for each in (_without(each, before, directory=directory, on=on) for each in item.hosting)
@@ -272,7 +282,7 @@ def _moved(item: NumberedItem, before: str, host: str, *, directory: DirectoryIn
 
 
 def _without(hosting: Hosting, provider: str, *, directory: DirectoryIndex, on: date) -> Hosting | None:
-    """The observation without this provider; nothing where it says nothing else."""
+    """Return the observation without this provider, or None if nothing else remains in it."""
     stated = None if hosting.provider is None else directory.party_by_alias(hosting.provider, on) or hosting.provider
     by_asn = None if hosting.asn is None else directory.provider_by_asn(hosting.asn, on)
     if provider not in (stated, by_asn):

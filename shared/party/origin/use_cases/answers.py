@@ -1,9 +1,9 @@
-"""Answers at the origin: what recipients say about offers and notices moves the edge they were sent on.
+"""Answers at the origin: a recipient's answer about an offer or notice changes the edge that was sent to it.
 
-A recipient that moves has one track and two places to write it from. The new place is told what was answered so far
-(`told`) and counts on from there. What comes late from the old place is applied and told on, until the new place has
-answered itself: from then on its word alone moves the edge. An answer from the new place is one to what it had been
-told when it was given, which its number says; so both sides come to the same, whatever overtakes what.
+A recipient that moves has one track and writes to it from two instances. The new instance gets the answers so far
+(`told`) and continues from there. A late answer from the old instance is applied and forwarded until the new instance
+has answered; from then on only the new instance changes the edge. The number of an answer from the new instance shows
+which answers it knew. So both sides reach the same result in any order of arrival.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from shared.party.origin.use_cases.transfers import Claiming
 _UNMATCHED: Final = "answer_unmatched"
 _EXISTS: Final = "edge_exists"
 ACT_AWAITED: Final = "act_awaited"
-#: What agencies say of cases.
+#: The messages by which agencies answer about cases.
 _OF_CASES: Final = frozenset(row.message for row in rows_of(Subject.CASE) if row.track is Track.ANSWER)
 
 
 @dataclass(eq=False)
 class EdgeAnswers:
-    """The origin's edges within one transaction, as answers move them; `at` is when they are applied.
+    """The answers of one transaction, and the edges that they change; `at` is when they are applied.
 
-    `events` are what the applied ones mean to the origin's parties. `agency` names the instance that serves an agency,
-    None for anybody else.
+    `events` are the events for the origin's parties. `agency` returns the instance that serves an agency, None for
+    other parties.
     """
 
     edges: PostgresEdges
@@ -56,22 +56,23 @@ class EdgeAnswers:
     events: list[Event] = field(default_factory=list)
     _steps: list[Happened] = field(default_factory=list)
     _exist: Collection[UUID] = frozenset()
-    #: What has moved an edge: not what came from where its recipient was, once the new place had answered.
+    #: Messages that changed an edge. Excluded are answers from a recipient's old instance after the new one had
+    #: answered.
     _moving: list[Received] = field(default_factory=list)
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
-        """Apply answers in order; return message id → code for those the state machine refuses.
+        """Apply answers in order. Return the codes of refused messages, by message id.
 
-        An answer counts only on an edge of the addressed party whose recipient is the answer's sender, from an instance
-        that the edge was sent to, and each act once: one that comes again, under whatever number, is answered as the
-        first time and moves nothing.
+        An answer counts only on an edge of the addressed party that was sent to the answer's sender, and only from an
+        instance that got the edge. Each act counts once: a repetition, under any number, gets the first result and
+        changes nothing.
         """
         if not messages:
             return {}
         if self.claiming is not None:
             await self.claiming.lock(messages)
         edges = await self.edges.answerable([UUID(message.subject) for message in messages])
-        # Asked once the edges are locked: nobody else judges an act on them now.
+        # Read after the edges are locked, so that no other transaction decides about an act on them.
         judged = await self.edges.judged([act for message in messages if (act := _act_of(message)) is not None])
         await self._read(messages)
         refusals: dict[UUID, str] = {}
@@ -106,16 +107,16 @@ class EdgeAnswers:
         return refusals
 
     async def _read(self, messages: Sequence[Received]) -> None:
-        """Read what else it takes to judge them."""
+        """Read the other rows that the decisions need."""
         referred = [each.clear.edge_id for each in messages if isinstance(each.clear, CaseReferredClear)]
         self._exist = await self.edges.exist(referred) if referred else frozenset()
         if self.asked is not None:
             await self.asked.read(messages)
 
     async def _pass_on(self, applied: Sequence[Received]) -> None:
-        """Have other agencies answer that cases were passed on to, and those no more that could not take them.
+        """Add the edges of agencies that cases were referred to, and end those of agencies that could not take them.
 
-        In order: a case may come back and go to the same agency again at once.
+        The order matters: a case may be returned and immediately referred to the same agency again.
         """
         for message in applied:
             said = message.clear
@@ -126,9 +127,10 @@ class EdgeAnswers:
                 await self.edges.refer(Referred(said.from_edge_id, said.edge_id, said.agency, instance, at))
 
     def _check_referred(self, message: Received, sent: Sequence[OpenEdge]) -> None:
-        """Raises `Refused`: `answer_unmatched` for an edge that it has not, `agency_unknown` for no other agency.
+        """Check the edges of a case referral.
 
-        And `edge_exists` where the other was to answer on an edge that there is already.
+        Raises `Refused`: `answer_unmatched` if the sender does not have the edge, `agency_unknown` if there is no such
+        other agency, `edge_exists` if the new edge already exists.
         """
         said = message.clear
         if not isinstance(said, CaseReferredClear):
@@ -143,10 +145,10 @@ class EdgeAnswers:
     def _take(
         self, message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]], taken: dict[UUID, Taken]
     ) -> str | None:
-        """Move the edges of its sender in `taken`, all or none: the code of the refusal, if it is one.
+        """Change all of the sender's edges in `taken`, or none. Return the code of a refusal, else None.
 
-        A recipient answers for the referral: its edges, one for each purpose, move together, as earlier messages of the
-        batch have left them.
+        A recipient answers for the referral: its edges, one for each purpose, change together. They start from the
+        state that earlier messages of the batch have left.
         """
         subject = UUID(message.subject)
         sent = edges[subject, message.sender]
@@ -183,9 +185,10 @@ class EdgeAnswers:
 
 
 def _check_came_back(said: CaseCameBackClear, edge: OpenEdge, others: Iterable[OpenEdge]) -> None:
-    """Raises `Refused`: `answer_unmatched` for another edge than the case was passed on to, or another agency's.
+    """Check that a returned case was referred on this edge.
 
-    And `edge_exists` where that agency, with these `others`, has said something on it: it has the case.
+    Raises `Refused`: `answer_unmatched` for another edge or agency than the case was referred to. Raises `edge_exists`
+    if that agency has already answered on one of these `others`, because then it has the case.
     """
     gone = edge.answer.detail
     if (said.agency, str(said.edge_id)) != (gone.get("agency"), gone.get("edge_id")):
@@ -195,9 +198,10 @@ def _check_came_back(said: CaseCameBackClear, edge: OpenEdge, others: Iterable[O
 
 
 def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]]) -> str:
-    """Why an answer is none to what its sender was sent by us.
+    """Return the code for an answer without a matching edge.
 
-    Another agency may have passed a case on to it, and that one's word of it is still under way: then it waits.
+    Another agency may have referred the case to the sender, and that agency's message may still be in transit. Then the
+    answer waits.
     """
     sent = [edge for (subject, _), each in edges.items() if str(subject) == message.subject for edge in each]
     ours = any(edge.party == message.recipient and not edge.withdrawn for edge in sent)
@@ -205,7 +209,9 @@ def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenE
 
 
 def take(edge: OpenEdge, message: Received) -> Taken:
-    """The edge after an answer. Raises `Refused`: `answer_unmatched`, `time_ahead`, and as `answer_edge` does."""
+    """Return the edge after an answer. Raises `Refused`: `answer_unmatched`, `time_ahead`, and the errors of
+    `answer_edge`.
+    """
     clear, present = message.clear, edge.answer
     if isinstance(clear, NoticeAnsweredClear):
         check_times(clear.items, message.sent_at)
@@ -225,7 +231,7 @@ def take(edge: OpenEdge, message: Received) -> Taken:
 
 
 def _judged(code: str | None, message: Received, edge: OpenEdge, *, taken: Mapping[UUID, Taken]) -> Judged:
-    """An act as it is remembered; one that was applied, as its referral's party is shown it."""
+    """Return the stored form of an act. For an applied act it includes the content that the party is shown."""
     if code is not None:
         return Judged(code, edge.referral_id, edge.party)
     sealed = message.sealed
@@ -249,12 +255,12 @@ def _act_of(message: Received) -> AnswerAct | None:
 
 
 def _row(message: Received) -> Act:
-    """The act that a message tells of: the first of the kinds of subject that it can be about."""
+    """Return the act of a message: that of the first kind of subject that the message can be about."""
     return rows_for(message.message, Track.ANSWER)[0]
 
 
 def _event(message: Received, edge: OpenEdge, answer: Answered) -> Event:
-    """The answer as the origin's party learns of it: on its own referral, by whom, and what has become of the edge."""
+    """Return the event for the origin's party: its referral, the recipient, and the new state of the edge."""
     kind = _row(message)
     what = event_type(kind.subject, kind.name)
     return Event(edge.party, what, edge.referral_id, state=answer.state.value, by=edge.recipient)

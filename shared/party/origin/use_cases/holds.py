@@ -1,7 +1,8 @@
-"""Holds at the origin: what agencies ask, what they are answered, and when the notices go after that.
+"""Holds at the origin: requests of agencies, the answers to them, and the times at which the notices are sent.
 
-An agency asks by an act on its case. What is planned of the referral is locked, and the answer is one of two: it is
-held from now on, or it is too late. Every change plans the notices anew; whoever issues them (`planned`) looks again.
+An agency requests a hold by an act on its case. The planned notices of the referral are locked, and the answer is that
+the hold is active or too late. Every change plans the notices again; the sending (`planned`) checks the holds once
+more.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _ENDED: Final = event_type(Subject.CASE, "hold_ended")
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What it takes to answer holds at one instance, by the documents of now."""
+    """The context for answering holds at one instance, by the current documents."""
 
     holds: PostgresHolds
     documents: Callable[[], Documents]
@@ -59,24 +60,25 @@ class Holding:
 
     @classmethod
     def of(cls, acting: Acting) -> Self:
-        """By whoever acts."""
+        """Return the context of the acting party."""
         return cls(acting.holds, acting.documents, acting.instance, acting.at)
 
     def check(self, message: Received) -> None:
-        """Raises `Refused` where a hold would end later than the policy lets it."""
+        """Check the end of a hold. Raises `Refused` if it is later than the policy permits."""
         if isinstance(message.clear, HoldPlacedClear | HoldExtendedClear):
             longest = hold_max(self.documents().policy.document) + TOLERANCE
-            # Its agency says when it was asked for: that counts as far as it can have been.
+            # The hold counts from the time that the agency states, but from no time in the future.
             check_bound(message.clear.not_after, min(message.sent_at, self.at) - TOLERANCE, longest + TOLERANCE)
 
     async def apply(self, messages: Sequence[Received]) -> None:
-        """What agencies have said of their cases, in order: holds, and that nobody holds any more."""
+        """Apply acts of agencies on their cases, in order, and end holds of agencies that no longer act on the case."""
         referrals = {UUID(message.subject) for message in messages}
         planned = dict(await self.holds.lock(referrals))
         for message in messages:
             referral_id = UUID(message.subject)
             if isinstance(message.clear, CaseCameBackClear):
-                # It was passed on in this batch, if it was held until now: that is over, whatever is asked next.
+                # If the agency held until now, it referred the case in this batch. Its hold ends before any later
+                # request.
                 active = (await self.holds.active([referral_id])).get(referral_id, ())
                 await self._pass_on([each for each in active if each.agency == message.sender], planned)
             elif isinstance(message.clear, OF_HOLDS):
@@ -86,7 +88,10 @@ class Holding:
             await self.plan(referral_id, planned.get(referral_id, ()))
 
     async def follow(self, referral_id: UUID) -> None:
-        """After its edges have changed: plan anew what is planned, end holds of nothing and of who is told no more."""
+        """Plan the notices of a referral again after its edges have changed, and end the holds that lost their basis.
+
+        A hold lapses if no notice is planned any more or its agency no longer has the referral.
+        """
         planned = (await self.holds.lock([referral_id])).get(referral_id, ())
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id) if active else {}
@@ -94,7 +99,7 @@ class Holding:
         await self.plan(referral_id, planned)
 
     async def plan(self, referral_id: UUID, planned: Sequence[PlannedEdge]) -> None:
-        """Set anew in which slot the planned notices of a referral go, as things stand."""
+        """Set the slots of a referral's planned notices from the holds and windows as they are now."""
         if not planned:
             return
         active = (await self.holds.active([referral_id])).get(referral_id, ())
@@ -113,7 +118,7 @@ class Holding:
     async def end(
         self, holds: Collection[Hold], end: HoldEnd, *, basis: str | None = None, by: str | None = None
     ) -> None:
-        """End holds in force, and say so to their agencies and to the origin's party."""
+        """End active holds, and inform their agencies and the origin's party."""
         if not holds:
             return
         await self.holds.end(holds, end, self.at)
@@ -181,7 +186,7 @@ class Holding:
         return [hold for hold in active if (hold.agency, hold.hold_id) == (agency, hold_id)]
 
     async def _end_of_closed(self, referral_id: UUID, planned: dict[UUID, Sequence[PlannedEdge]]) -> None:
-        """Whoever has declined the case, closed it or passed it on holds nothing any more."""
+        """End the holds of agencies that have declined, closed or referred the case."""
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id) if active else {}
         over = [hold for hold in active if told.get(hold.agency, AnswerState.NONE) not in MAY_HOLD]
@@ -190,9 +195,9 @@ class Holding:
         await self._pass_on(gone, planned)
 
     async def _pass_on(self, holds: Sequence[Hold], planned: dict[UUID, Sequence[PlannedEdge]]) -> None:
-        """End holds of agencies that have passed the case on; what was held is left to the next one as its window.
+        """End holds of agencies that have referred the case, and extend the window of the notices for the next agency.
 
-        So long as the hold would have lasted, and no longer than a window of the notice's rules that begins now.
+        The window lasts as long as the hold would have, but at most one window of the notice's rules from now.
         """
         await self.end(holds, HoldEnd.RELEASED)
         rules = {rule["id"]: rule for rule in self.documents().policy.document["rules"]}
@@ -217,7 +222,7 @@ class Holding:
 
 
 async def propose_override(referral_id: UUID, said: Overriding, acting: Acting) -> Overridden:
-    """Say that a hold should end, and why; a second person confirms it. Raises as `confirm_override`."""
+    """Propose to override a hold, for a second person to confirm. Raises as `confirm_override`."""
     hold, _ = await _found(referral_id, said.hold, PROPOSE, acting=acting)
     act = HoldAct("override_proposed", acting.at, basis=said.basis.value, actor=acting.actor)
     await acting.holds.note_act(hold, act)
@@ -227,17 +232,17 @@ async def propose_override(referral_id: UUID, said: Overriding, acting: Acting) 
 async def confirm_override(referral_id: UUID, said: Confirming, acting: Acting) -> Overridden:
     """End a hold that another person has proposed to override.
 
-    Raises `Refused`: `forbidden`, `not_found`, `hold_not_active`, `override_not_proposed`, and
-    `second_person_needed` for whoever proposed it.
+    Raises `Refused`: `forbidden`, `not_found`, `hold_not_active`, `override_not_proposed`, and `second_person_needed`
+    for the person that proposed it.
     """
     hold, planned = await _found(referral_id, said.hold, CONFIRM, acting=acting)
     proposed = await acting.holds.proposed_by(hold)
     if not proposed:
-        raise Refused("override_not_proposed", "another person proposes it first", status=409)
+        raise Refused("override_not_proposed", "another person must propose it first", status=409)
     require_another(acting.actor, proposed)
     holding = Holding.of(acting)
     await holding.end([hold], HoldEnd.OVERRIDDEN, by=acting.actor)
-    # Whoever overrides has looked: of what nobody else holds, the rest of the window is not waited for.
+    # A person has decided, so notices that no other agency holds do not wait for the end of their window.
     await acting.holds.object(referral_id, hold.agency, acting.party, at=acting.at)
     await holding.plan(referral_id, planned)
     return Overridden(referral_id=referral_id, hold=hold.hold_id, state=HoldEnd.OVERRIDDEN)
@@ -250,12 +255,12 @@ async def _found(referral_id: UUID, hold_id: UUID, act: Act, *, acting: Acting) 
     if known is None:
         raise not_found()
     if known.state != ACTIVE:
-        raise Refused("hold_not_active", "it has ended, or came too late", status=409)
+        raise Refused("hold_not_active", "the hold has ended, or came too late", status=409)
     return known, planned
 
 
 def of_agencies(messages: Iterable[Received]) -> list[Received]:
-    """Those that may change what is held: acts of agencies on their cases."""
+    """Return the messages that may change holds: acts of agencies on their cases."""
     return [each for each in messages if isinstance(each.clear, OF_HOLDS) or each.message.name in _CLOSING]
 
 

@@ -1,8 +1,9 @@
-"""Intake: many submissions, one transaction. Concurrent single posts are gathered into one batch as well.
+"""Intake: many submissions in one transaction. Concurrent single requests are gathered into one batch, too.
 
     parse → prepare (pure) → one transaction { idempotency claims · referrals · edges · messages · answers } → answer
 
-Before the commit nothing has happened; after it everything is durable, answer included, and the relay sends.
+Before the commit nothing has happened. After the commit everything is durable, the answers included, and the relay
+sends.
 """
 
 from __future__ import annotations
@@ -50,17 +51,17 @@ from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Disposition, WorkReason
 
-#: Words the answer to each request of one transaction from the outcomes of its submissions, at the time of acceptance.
+#: Writes the answer to each request of a transaction, from the outcomes of its submissions and the acceptance time.
 AnswerWriter = Callable[[Sequence[Request], Sequence[Sequence[Outcome]], datetime], list[Reply]]
-#: Submissions that are prepared before others have their turn.
+#: Submissions that are prepared in one step, before other tasks of the event loop run.
 TOGETHER: Final = 25
-#: The same where they are dense, beside the loop.
+#: The same for dense requests, which are prepared in a worker thread.
 DENSE_TOGETHER: Final = 2
 _reference: Final[Callable[[Prepared], tuple[str, str]]] = attrgetter("origin", "external_ref")
 
 
 class Intake:
-    """Gathers concurrent requests and commits them together. One instance per API process."""
+    """The intake, which gathers concurrent requests and commits them together. One instance per API process."""
 
     def __init__(
         self,
@@ -78,10 +79,11 @@ class Intake:
         dense_waiting_max: int = DENSE_WAITING_MAX,
         answer_s_max: float = ANSWER_S_MAX,
     ) -> None:
-        """`submissions_max` go into one transaction, `waiting_max` may wait for theirs, each for `answer_s_max`.
+        """Create the intake.
 
-        What is dense has places of its own: `dense_waiting_max`.
-        `owe` charges a party for the work that its request was.
+        `submissions_max` bounds one transaction, and `waiting_max` the submissions that wait for one, each for
+        up to `answer_s_max` seconds. Dense requests have their own places: `dense_waiting_max`. `owe` charges a party
+        for the work of its request.
         """
         self._filings = filings
         self._answering = answering
@@ -93,25 +95,25 @@ class Intake:
         self._answer_s_max = answer_s_max
         self._owe = owe
         self._alarms = alarms
-        #: What is dense goes a way of its own: nobody's ordinary request waits behind it.
+        #: Dense requests have their own queue, so that they do not delay ordinary requests.
         self._ordinary, self._dense = Way(waiting_max), Way(dense_waiting_max)
 
     def origin(self, party: str) -> PartyEntry:
-        """The directory entry of who files. Raises `Refused` if it has none any more."""
+        """Return the directory entry of the party that files. Raises `Refused` if the directory no longer has it."""
         entry = self._documents().directory.party(party)
         if entry is None:
             raise not_found()
         return entry
 
     async def submit(self, request: Request) -> Reply:
-        """Answer once the request is durable.
+        """Submit a request, and return its answer once the request is durable.
 
-        Raises `Refused` for a role that may not file and for a key that was used with another body. Raises
-        `Unavailable`: `intake_full` if too many submissions wait already, of all or of the party (back-pressure, not
-        memory growth), `intake_late` if the answer does not come in time. A late request may still take effect: who
-        repeats it under its idempotency key learns which.
+        Raises `Refused` for a role that may not file, and for a key that was used with another body. Raises
+        `Unavailable`: `intake_full` if too many submissions of all parties or of this party wait (the queue is
+        bounded), `intake_late` if the answer does not come in time. A late request may still take effect; a repetition
+        with the same idempotency key shows the result.
         """
-        role = request.submissions[0].role  # before anything is looked up for it
+        role = request.submissions[0].role  # checked before any look-up
         self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
         way = self._dense if is_dense(request) else self._ordinary
         answer = way.enter(request)
@@ -126,7 +128,7 @@ class Intake:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Commit what is submitted for as long as the context lasts."""
+        """Commit submitted requests for as long as the context lasts."""
         committing = asyncio.create_task(self.run())
         try:
             yield
@@ -135,7 +137,7 @@ class Intake:
             await asyncio.wait([committing])
 
     async def run(self) -> None:
-        """Commit what waits, batch after batch, until cancelled."""
+        """Commit waiting requests, batch after batch, until cancelled."""
         async with asyncio.TaskGroup() as both:
             both.create_task(self._run(self._ordinary))
             both.create_task(self._run(self._dense))
@@ -143,7 +145,7 @@ class Intake:
     async def _run(self, way: Way) -> None:
         while True:
             taken = await way.take(self._submissions_max)
-            # Nobody waits any more for an answer that was late: a repetition will be another request.
+            # A late request has no waiting caller any more. Its repetition is another request.
             if waiting := [each for each in taken if not each[1].done()]:
                 await self._commit_or_fail(waiting)
 
@@ -152,7 +154,7 @@ class Intake:
             answers = await self._commit([request for request, _ in waiting])
         except Exception as error:
             if len(waiting) > 1 and not isinstance(error, Unavailable):
-                # One request may have broken the batch: alone, each can only break itself.
+                # One request may have broken the batch. Committed alone, each can only fail itself.
                 for each in waiting:
                     await self._commit_or_fail([each])
                 return
@@ -176,7 +178,7 @@ class Intake:
         outcomes, claims = dict(enumerate(prepared)), dict[int, Claimed]()
         answers, became = dict[int, Reply | Refused](), dict[int, list[Outcome]]()
         while outcomes:
-            # What is answered is known before the transaction, unless a key, a day or a reference is taken.
+            # The answers are known before the transaction, unless a key, a daily quota or a reference is taken.
             became = _without_repeats(outcomes)
             answers = self._answer({index: requests[index] for index in became}, became, at)
             try:
@@ -199,7 +201,7 @@ class Intake:
         documents: Documents,
         at: datetime,
     ) -> None:
-        """File all of it in one transaction. Raises `_Otherwise` where that cannot be: then nothing has happened."""
+        """File all outcomes in one transaction. Raises `_Otherwise` if that is not possible, with no effect."""
         parties = sorted({each.party.id for request in requests for each in request.submissions})
         asked = [(requests[index], reply) for index in claiming(outcomes) if isinstance(reply := answers[index], Reply)]
         submitted = Counter(each.party.id for index in outcomes for each in requests[index].submissions)
@@ -212,7 +214,7 @@ class Intake:
             found = await transaction.file(asked, ToFile(kept, submitted, day_of(at), debits, rooms))
             if found is not None:
                 raise _Otherwise(found)
-            # From the commit on the referrals are durable: after a crash the relay sends their segments.
+            # From the commit on the referrals are durable. After a crash the relay sends their segments.
             await transaction.send(list(chain.from_iterable(drafts)))
 
     def _learn(
@@ -225,9 +227,9 @@ class Intake:
         documents: Documents,
         at: datetime,
     ) -> dict[int, Claimed]:
-        """Change the outcomes by what the transaction that tried these has found: each time less is filed.
+        """Update the outcomes with the findings of the transaction that failed. Each attempt files fewer submissions.
 
-        Return what keys that are not new say: nothing becomes of their requests.
+        Return the earlier claims of idempotency keys, by request index. These requests are not filed.
         """
         if found.claims:
             places = claiming(tried)
@@ -238,7 +240,8 @@ class Intake:
         fits = fitting([debit_of(each) for each in sent], found.spent, rooms_of(found.spent, documents.directory))
         beyond = {_reference(each) for each, fit in zip(sent, fits, strict=True) if not fit}
         taken = {_reference(each): found.taken[each.referral_id] for each in filed if each.referral_id in found.taken}
-        # Of those with one reference the first alone is tried. What is found holds for all: each try is a transaction.
+        # Of the submissions with one reference only the first is tried. A finding holds for all of them, because each
+        # attempt is a transaction.
         for index, of_one in outcomes.items():
             for place, each in enumerate(of_one):
                 if isinstance(each, Prepared) and _reference(each) in taken:
@@ -248,7 +251,7 @@ class Intake:
         return {}
 
     def _watch(self, party: str, outcomes: Sequence[Outcome]) -> None:
-        """Count what became of a request, and raise what a person should see."""
+        """Count the outcomes of a request, and raise alarms for conditions that a person should see."""
         refused = [each for each in outcomes if isinstance(each, Refused)]
         for one in refused:
             REFUSALS.labels(one.code).inc()
@@ -268,7 +271,7 @@ class Intake:
                     self._alarms.alarm(party, Kind.URGENT_WAITS)
 
     def _beyond(self, submission: Submission, prepared: Prepared, documents: Documents, *, at: datetime) -> Outcome:
-        """Beyond its party's day: a child at risk cannot wait for the next one, a second person is asked at once."""
+        """Return the outcome of a submission above the daily quota. A p0 submission goes to a second person at once."""
         if prepared.facts["priority"] != PriorityLevel.P0_CHILD_AT_RISK:
             return DaySpent(at)
         waiting = replace(_filing(submission), waits=WorkReason.OVER_DAY)
@@ -278,7 +281,7 @@ class Intake:
     def _answer(
         self, requests: Mapping[int, Request], outcomes: Mapping[int, Sequence[Outcome]], at: datetime
     ) -> dict[int, Reply | Refused]:
-        """Answer these requests of a transaction, by their indexes. The acceptances get a signature of their own."""
+        """Answer these requests of a transaction, by index. Each transaction's acceptances share one signature."""
         became = [outcomes[index] for index in requests]
         replies = self._answering(list(requests.values()), became, at)
         return {
@@ -287,7 +290,7 @@ class Intake:
         }
 
     async def _prepare(self, requests: Sequence[Request], documents: Documents, at: datetime) -> list[list[Outcome]]:
-        """For each request, what becomes of each of its submissions; those of all requests are prepared together."""
+        """Prepare the submissions of all requests together, and return the outcomes of each request."""
         filings = [
             _filing(each)
             for request in requests
@@ -299,7 +302,7 @@ class Intake:
         dense = any(is_dense(request) for request in requests)
         together = DENSE_TOGETHER if dense else TOGETHER
         for some in (filings[first : first + together] for first in range(0, len(filings), together)):
-            # In between, others have their turn; while what is dense is prepared as well.
+            # Other tasks run between the steps, and during the preparation of a dense batch.
             await asyncio.sleep(0)
             outcomes += await beside(partial(preparing, some)) if dense else preparing(some)
         prepared = iter(outcomes)
@@ -332,7 +335,7 @@ class Intake:
 
 
 def _without_repeats(outcomes: Mapping[int, Sequence[Outcome]]) -> dict[int, list[Outcome]]:
-    """The outcomes where of several referrals with one reference only the first is filed."""
+    """Return the outcomes with at most one filed referral for each reference: the first."""
     firsts: dict[tuple[str, str], UUID] = {}
 
     def outcome(each: Outcome) -> Outcome:
@@ -345,7 +348,7 @@ def _without_repeats(outcomes: Mapping[int, Sequence[Outcome]]) -> dict[int, lis
 
 
 class _Otherwise(Exception):
-    """Not all that a transaction was to file can be filed."""
+    """A transaction could not file all of its submissions."""
 
     def __init__(self, found: Otherwise) -> None:
         super().__init__()
@@ -364,12 +367,12 @@ def _filing(submission: Submission) -> Filing:
 
 
 def _is_sent(prepared: Prepared) -> bool:
-    """Whether it goes its way: what waits for a second person is debited when it is let go."""
+    """Return whether a filing is sent now. One that waits for a second person is debited at its release."""
     return prepared.state != ReferralState.UNRELEASED
 
 
 def _work(request: Request, outcomes: Sequence[Outcome]) -> int:
-    """Submissions and items that were looked at, and edges that were decided and sealed."""
+    """Return the work units of a request: submissions and items examined, edges decided and sealed."""
     edges = sum(len(each.emitted) for each in outcomes if isinstance(each, Prepared))
     return len(request.submissions) + items_of(request) + edges
 

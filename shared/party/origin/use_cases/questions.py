@@ -1,12 +1,11 @@
-"""What an origin answers of items, and finds of them: questions and disputes, and its own looks at what is reported.
+"""Questions and disputes about items, the origin's own rechecks, and the second review.
 
-What recipients raise is kept beside their edges. An item is known here by the origin's own number. A provider is told
-by the notice's.
+The points that recipients raise are stored with their edges. The origin uses its own item numbers; messages to a
+provider use the numbers of the notice.
 
-A second person: what is over its budget, or beyond its party's day, goes when another one of the party lets it go.
-
-It is decided afresh then, by the law in force. What another drops, or nobody looks at in time, is erased; that it was,
-and by whom, is kept by audit.
+A submission above its budget or above the daily quota is sent once another person of the party releases it. It is
+decided then, by the law in force. A submission that the second person drops, or that waits too long, is erased. Audit
+keeps the fact and the person.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ from shared.vocabulary.answers import AnswerState, ItemFound
 from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.referral import ReviewOutcome
 
-#: What tells the answer, by what was raised and of which kind of subject.
+#: The message of the answer, by the kind of point raised and whether it is about a notice.
 _TOLD: Final[Mapping[tuple[QuestionKind, bool], MessageType]] = {
     (QuestionKind.QUESTION, True): NOTICE_QUESTION_REPLIED,
     (QuestionKind.QUESTION, False): QUESTION_REPLIED,
@@ -72,7 +71,7 @@ _TOLD: Final[Mapping[tuple[QuestionKind, bool], MessageType]] = {
 
 
 class Asked:
-    """What recipients raise in one batch, in its transaction; `at` is when it is applied."""
+    """The questions and disputes that one batch raises, within its transaction; `at` is when they are applied."""
 
     def __init__(self, store: PostgresQuestions, at: datetime) -> None:
         self._store = store
@@ -82,13 +81,13 @@ class Asked:
         self._lapsed: list[tuple[Between, int]] = []
 
     async def read(self, messages: Sequence[Received]) -> None:
-        """What was raised before, of the subjects of a batch whose edges are locked."""
+        """Load the earlier questions and disputes about the subjects of a batch. Their edges are locked."""
         between = {_between(message) for message in messages if isinstance(message.clear, RaisedClear)}
         found = await self._store.raised(between) if between else {}
         self._known = {each: list(found.get(each, ())) for each in between}
 
     def take(self, message: Received, edge: OpenEdge) -> None:
-        """Note what a message raises, or that it lapsed. Raises `Refused` for what may not be raised."""
+        """Record the question that a message raises or lets lapse. Raises `Refused` if it may not be raised."""
         clear = message.clear
         if not isinstance(clear, RaisedClear):
             return
@@ -110,17 +109,17 @@ class Asked:
         self._new.append(new)
 
     async def keep(self) -> None:
-        """Keep all that was noted."""
+        """Store all recorded questions."""
         await self._store.add(self._new)
         for between, number in self._lapsed:
             await self._store.over(between, number, QuestionState.LAPSED, said={}, at=self._at)
 
 
 async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acting) -> str:
-    """Answer what a recipient has raised, once, and tell it; the state of the referral, which stays.
+    """Answer a recipient's question or dispute once, and send the answer. Return the referral's unchanged state.
 
-    Raises `Refused`: `not_found` for absent and foreign referrals alike, `state_forbids`, `question_unknown`,
-    `question_answered`, `question_lapsed`, and as `questions.replied` and `decided`.
+    Raises `Refused`: `not_found` for absent and foreign referrals, `state_forbids`, `question_unknown`,
+    `question_answered`, `question_lapsed`, and the errors of `questions.replied` and `decided`.
     """
     name = "reply" if isinstance(said, Reply) else "uphold"
     filed = await acting.filed(referral_id, name)
@@ -130,12 +129,12 @@ async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acti
     found = await acting.questions.find(acting.party, referral_id, counterpart=said.party, number=number)
     wanted = QuestionKind.QUESTION if isinstance(said, Reply) else QuestionKind.DISPUTE
     if found is None or found.kind is not wanted:
-        raise Refused("question_unknown", "that party has raised none of this number", field=f"/{wanted.value}")
+        raise Refused("question_unknown", "that party has raised nothing with this number", field=f"/{wanted.value}")
     if filed.state == ReferralState.TRANSFERRED and not found.of_notice:
-        raise state_forbids()  # another hotline has it: of what was sent here, notices alone run on
+        raise state_forbids()  # another hotline has the referral: only the notices remain here
     if found.state is not QuestionState.OPEN:
         code = "question_lapsed" if found.state is QuestionState.LAPSED else "question_answered"
-        raise Refused(code, "it is over", field=f"/{wanted.value}", status=409)
+        raise Refused(code, "it was answered or has lapsed", field=f"/{wanted.value}", status=409)
     answers = _answers(said, found)
     dumped: list[JsonValue] = [each.model_dump(mode="json") for each in answers]
     word = "replied" if isinstance(said, Reply) else "decided"
@@ -147,7 +146,7 @@ async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acti
 
 
 def _answers(said: Reply | Verdict, found: OpenQuestion) -> Sequence[RepliedItem | DecidedItem]:
-    """What is said of each item, by the origin's own numbers."""
+    """Return the answer about each item, by the origin's own numbers."""
     if isinstance(said, Reply):
         return questions.replied(said.replied, found.about, amended=found.revision > found.asked_revision)
     return questions.decided(said.decided, found.about)
@@ -156,7 +155,7 @@ def _answers(said: Reply | Verdict, found: OpenQuestion) -> Sequence[RepliedItem
 async def _tell(
     referral_id: UUID, found: OpenQuestion, acting: Acting, *, to: str, filed: Filed, words: Mapping[str, object]
 ) -> None:
-    """The steps of its clocks, and the message, unless nobody is there to be told any more."""
+    """Record the steps of the deadlines, and send the answer if its recipient is still in the directory."""
     message = _TOLD[found.kind, found.of_notice]
     named: dict[str, object] = {"referral_id": referral_id, "revision": found.revision}
     if found.of_notice:
@@ -168,7 +167,7 @@ async def _tell(
 
 
 def _by_notice(words: Mapping[str, object], found: OpenQuestion) -> dict[str, object]:
-    """Words about items by the numbers of the notice."""
+    """Return the words about items with the numbers of the notice."""
     if not found.of_notice:
         return dict(words)
     numbers = {n: place for place, n in enumerate(found.items, 1)}
@@ -189,10 +188,10 @@ def _between(message: Received) -> Between:
 
 
 async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting) -> str:
-    """Keep what was found of items, and tell it to each provider with a notice about one; what has come of it.
+    """Store recheck results, and send them to each provider with a notice about such an item. Return the state.
 
-    That is `reappeared` where an item is there again, else `routed`. Raises `Refused`: `not_found` for absent and
-    foreign referrals alike, `state_forbids`, `item_unknown` where no notice is about an item, and as `items.found`.
+    The state is `reappeared` if an item is available again, else `routed`. Raises `Refused`: `not_found` for absent and
+    foreign referrals, `state_forbids`, `item_unknown` if no notice is about an item, and the errors of `items.found`.
     """
     filed = await acting.filed(referral_id, "check")
     if filed.state != ReferralState.ROUTED:
@@ -201,7 +200,7 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting) -> st
     known = {n for edge in issued for n in edge.standing}
     for place, each in enumerate(said.checked):
         if each.n not in known:
-            raise Refused("item_unknown", "no notice is about such an item", field=f"/checked/{place}/n")
+            raise Refused("item_unknown", "no notice is about this item", field=f"/checked/{place}/n")
     came_to = [await _check_notice(edge, said, acting, filed=filed) for edge in issued]
     state = AnswerState.REAPPEARED.value if any(came_to) else filed.state
     checking = row(Subject.REFERRAL, "check")
@@ -211,7 +210,7 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting) -> st
 
 
 async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, filed: Filed) -> bool:
-    """Whether an item of this notice is there again."""
+    """Store the results for one notice. Return whether one of its items is available again."""
     before = Said.kept(edge.answer.detail)
     found = items.found(said.checked, edge.standing, before, at=acting.at)
     if not found.checks:
@@ -231,15 +230,16 @@ async def _check_notice(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, f
 
 RELEASE: Final = row(Subject.REFERRAL, "release")
 DROP: Final = row(Subject.REFERRAL, "drop")
-#: So many referrals expire in one transaction.
+#: Referrals that expire in one transaction.
 EXPIRED_MAX: Final = 100
 
 
 async def release_referral(referral_id: UUID, acting: Acting) -> str:
-    """Let a referral go that somebody else has filed; the state it has come to.
+    """Release a referral that another person has filed. Return its new state.
 
-    It counts against the party's day: raises `DaySpent` where that has no room, but for a child at risk. Raises
-    `Refused`: `not_found`, `forbidden`, `state_forbids`, and `second_person_needed` for whoever filed it.
+    The release counts against the daily quota: raises `DaySpent` if that has no room, except for a child at risk.
+    Raises `Refused`: `not_found`, `forbidden`, `state_forbids`, and `second_person_needed` for the person that filed
+    it.
     """
     documents, at = acting.documents(), acting.at
     found = await _found(referral_id, RELEASE, acting)
@@ -266,7 +266,7 @@ async def release_referral(referral_id: UUID, acting: Acting) -> str:
 
 
 async def drop_referral(referral_id: UUID, acting: Acting) -> str:
-    """Erase a referral that somebody else has filed; the state it has come to. Raises as `release_referral`."""
+    """Erase a referral that another person has filed. Return its new state. Raises as `release_referral`."""
     found = await _found(referral_id, DROP, acting)
     if not await acting.reviews.drop(referral_id, acting.actor):
         raise state_forbids()
@@ -277,7 +277,7 @@ async def drop_referral(referral_id: UUID, acting: Acting) -> str:
 async def expire_referrals(
     reviews: PostgresReviews, taking: Taking, documents: Documents, *, instance: str, days: int, at: datetime
 ) -> None:
-    """Erase what has waited for a second person for so many days."""
+    """Erase the referrals that have waited `days` days for a second person."""
     expired = await reviews.expire(at - timedelta(days=days), taking)
     if expired:
         end = ReviewOutcome.EXPIRED
@@ -297,7 +297,7 @@ async def _found(referral_id: UUID, act: Act, acting: Acting) -> Unreleased:
 
 
 async def _told(found: Unreleased, act: Act, outcome: ReviewOutcome, *, state: str, acting: Acting) -> None:
-    """Audit who did what, and the party that it was done."""
+    """Send audit the fact with the actor, and the party the event."""
     documents = acting.documents()
     instance = documents.directory.instance_of(found.party)
     assert instance is not None

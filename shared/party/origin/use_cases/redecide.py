@@ -1,19 +1,19 @@
-"""Deciding again: an edge that its recipient refused as stale is decided, sealed and sent anew.
+"""Repeated decisions: an edge that its recipient refused as stale is decided, sealed and sent again.
 
-An outcome or an answer only sets the time. The edges that are due are decided in batches, apart from reading: no locked
+An outcome or an answer only sets the time. Due edges are decided in batches, separately from reading: no locked
 referral and no expired document delays the messages of others.
 
-Bounded: at most three times an edge, with growing pauses; then it goes on its origin's work list. A refusal counts only
-if the documents of its decision were the ones in force when it was made: whoever decided by older ones, since no newer
-had come, could not know. An edge that waited, because its recipient could not read it, is decided afresh once it can.
+An edge is decided again at most three times, with growing pauses. After that it is on its origin's work list. A refusal
+counts only if the decision used the documents that were in force at its time; without newer documents the origin could
+not know better. An edge that waited because its recipient could not read it is decided afresh once the recipient can.
 
-What a recipient has left behind where it was until it moved is decided again as well, and keeps its ids: the edge is
-issued anew where its recipient is now, with what was answered so far. One transaction does it for one batch, and the
-instance that stands at the edge says what is left to do: a crash repeats nothing. Where its recipient cannot read it
-yet, it stays what it is and is issued anew once that can.
+If a recipient moves to another instance, its open edges are decided again and keep their ids. Each is sent to the new
+instance with the answers so far, in one transaction per batch. The instance stored with the edge shows the remaining
+work, so that a crash repeats nothing. If the new instance cannot read an edge yet, the edge stays unchanged and is sent
+once it can.
 
-Total: what cannot be decided or sealed any more is dropped, told to audit and put on the work list. One referral never
-holds up the others.
+An edge that can no longer be decided or sealed is dropped. Audit gets a fact, and the referral goes on the work list.
+One referral never delays the others.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from shared.runtime.watch.logs import log
 from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import WorkReason
 
-#: So many edges are taken in one transaction.
+#: Edges that one transaction takes.
 DUE_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """What an origin decides by: the documents of now, and those that were in force at a time, as known now.
+    """The documents that an origin decides by: the current ones, and those in force at a given time, as known now.
 
-    Both raise `Unavailable` where there are none.
+    Both raise `Unavailable` if there are no documents.
     """
 
     now: Callable[[], Documents]
@@ -61,18 +61,18 @@ class Law:
 
 @dataclass(frozen=True, slots=True)
 class DecideAgain:
-    """Replaces refused messages in one transaction: old edges retire, new ones are enqueued, audit is told."""
+    """The replacement of refused messages, in one transaction with the new messages and the fact to audit."""
 
     law: Law
     instance: str
     clock: Clock
 
     async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
-        """Recipients refused these as stale: count that, and note when each is decided again, or given up."""
+        """Count refusals as stale, and set the time at which each edge is decided again or abandoned."""
         await edges.note_tries([self._try(edge) for edge in await edges.refused(message_ids)])
 
     async def due(self, edges: PostgresEdges, taking: Taking) -> None:
-        """Decide again what has waited for it long enough. Without documents it all waits on."""
+        """Decide again the edges whose pause is over. Without documents, all of them wait."""
         await self._replace(edges, await edges.due(self.clock.now(), taking))
 
     def _try(self, edge: StaleEdge) -> Try:
@@ -97,9 +97,9 @@ class DecideAgain:
             log("edges_dropped", count=len(dropped))
 
     async def issue(self, edges: PostgresEdges, after: UUID, taking: Taking) -> UUID | None:
-        """Decide edges that wait, above the id `after`, within the caller's transaction; send those that can be read.
+        """Decide waiting edges above the id `after`, and send those that can be read. The caller has the transaction.
 
-        Returns the id to go on after, None behind the last. One that still cannot be read stays as it is.
+        Return the id to continue after, or None after the last edge. An edge that still cannot be read stays unchanged.
         """
         found = await edges.waiting(after, taking)
         again = [self.decide(each, self.law.now()) for each in found if not each.withdrawn]
@@ -107,28 +107,28 @@ class DecideAgain:
         return _last(found) if taking.full else None
 
     async def issue_anew(self, edges: PostgresEdges, after: UUID, taking: Taking) -> UUID | None:
-        """As `issue`, of edges that were to be issued anew and could not be read by their recipient."""
+        """Send again edges whose recipient could not read the last attempt. Otherwise as `issue`."""
         found = await edges.unread(after, taking)
         await self._anew(edges, found, waited=True)
         return _last(found) if taking.full else None
 
     async def left_behind(self, edges: PostgresEdges, taking: Taking, *, recipient: str, instance: str) -> None:
-        """Issue anew open edges that lie at an instance their recipient has left, within the caller's transaction."""
+        """Send again open edges at an instance that their recipient has left. The caller has the transaction."""
         await self._anew(edges, await edges.left_behind(recipient, instance, taking))
 
     async def missing(self, edges: PostgresEdges, taking: Taking) -> None:
-        """Issue anew what the instance where it lies does not know."""
+        """Send again the edges that are missing at the instance of their recipient."""
         await self._anew(edges, await edges.missing(taking))
 
     async def untold(self, missing: PostgresMissing, taking: Taking) -> None:
-        """Tell again withdrawals that an instance of their recipient does not know of."""
+        """Send withdrawals again to the recipients' instances that do not know them."""
         directory, at = self.law.now().directory, self.clock.now()
         withdrawn = await missing.taken_back(taking)
         await missing.tell_again([(each, _told_again(each, directory, at)) for each in withdrawn])
 
     async def _anew(self, edges: PostgresEdges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
-        # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
-        # Of what `waited` and waits on nothing is written, and nobody told.
+        # The earlier message stays sent: its outcome is `moved`, or it was applied at the instance that the recipient
+        # left. For an edge that `waited` and still waits, nothing is written or sent.
         again = [self.decide(each, self.law.now()) for each in found]
         changed = [each for each in again if each.emitted or each.dropped or not waited]
         ids = {each.referral_id for each in changed}
@@ -147,7 +147,7 @@ class DecideAgain:
     async def _transfers_told(
         self, edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Again]
     ) -> list[Again]:
-        """Decisions made again, and behind each edge what its hotline was told of a transfer."""
+        """Return the repeated decisions, each with the transfer messages that its hotline had received."""
         anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
         told = [each for each in await edges.transfers({referral for referral, _ in anew}) if each[:2] in anew]
         letters = Letters(self.law.now().directory, self.instance, self.clock.now())
@@ -158,7 +158,7 @@ class DecideAgain:
         return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
 
     def _decided(self, referral: StaleReferral) -> list[Again]:
-        """What becomes of a referral's edges: those that were tried often enough are given up, the others decided."""
+        """Decide a referral's edges again. Those that were tried too often are abandoned."""
         documents = self.law.now()
         tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
         others = {key: edge for key, edge in referral.stale.items() if key not in tired}
@@ -166,7 +166,7 @@ class DecideAgain:
         return found + ([self.decide(replace(referral, stale=others), documents)] if others else [])
 
     def decide(self, referral: StaleReferral, documents: Documents) -> Again:
-        """What becomes of these edges of a referral by these documents: what cannot be decided is given up."""
+        """Decide these edges of a referral by these documents. An edge that cannot be decided is abandoned."""
         origin = documents.directory.party(referral.party)
         if origin is None or origin.instance != self.instance or referral.content is None:
             return self._given_up(referral, documents)
@@ -189,9 +189,9 @@ class DecideAgain:
             return self._given_up(referral, documents)
 
     def _given_up(self, referral: StaleReferral, documents: Documents) -> Again:
-        """Nothing is decided: the origin has left, the content is erased, nothing can be made of it, or it was tried.
+        """Abandon edges: the origin has left, the content is erased or unusable, or they were tried too often.
 
-        The kept decision is stated once more, without its edges.
+        The fact states the stored decision once more, without these edges.
         """
         stated = Stated(
             referral_id=referral.referral_id,
@@ -233,7 +233,7 @@ def _last(found: Sequence[StaleReferral]) -> UUID:
 
 
 def _held(referral: StaleReferral) -> Held:
-    """What is told of a transfer needs no more."""
+    """Return the fields of a referral that transfer messages need."""
     return Held(
         referral.referral_id, referral.party, referral.disposition, referral.exercise, referral.revision, offered=()
     )
@@ -253,19 +253,19 @@ def _told_again(taken_back: TakenBack, directory: DirectoryIndex, at: datetime) 
     )
 
 
-#: So many planned notices are looked at in one transaction.
+#: Planned notices that one transaction examines.
 BATCH: Final = 100
 
 
 class Checked(NamedTuple):
-    """What the look for holds has found of due notices: what may go, and what somebody holds still."""
+    """The result of the hold check on due notices: those that may be sent, and those that an agency still holds."""
 
     free: list[StaleReferral]
     held: list[StaleReferral]
 
 
 def hold_check(due: Sequence[StaleReferral], active: Mapping[UUID, Sequence[Hold]], at: datetime) -> Checked:
-    """A notice may go where no hold is in force any more, or its referral was taken back."""
+    """Split due notices. A notice may be sent if no hold is in force or its referral was withdrawn."""
     found = Checked([], [])
     for each in due:
         holds = active.get(each.referral_id, ())
@@ -276,7 +276,7 @@ def hold_check(due: Sequence[StaleReferral], active: Mapping[UUID, Sequence[Hold
 
 @dataclass(frozen=True, slots=True)
 class IssuePlanned:
-    """Issues one batch within the caller's transaction."""
+    """The sending of one batch of planned notices, within the caller's transaction."""
 
     planned: PostgresPlanned
     edges: PostgresEdges
@@ -284,11 +284,12 @@ class IssuePlanned:
     holding: Holding
 
     async def issue(self, taking: Taking) -> None:
-        """Issue what is due, and say how each hold of it has ended."""
+        """Send the due notices, and report how each of their holds has ended."""
         at, hours = self.holding.at, self.holding.documents().hours
         due = await self.planned.due(at, taking)
         if not due:
-            # A hold ends in its own slot, also where others hold on: else its agency could tell that they do.
+            # A hold ends in its own slot, even if other agencies still hold the notice. Otherwise its agency could
+            # infer their holds.
             await self.holding.end(await self.planned.over(hours.begun(at), at, taking), HoldEnd.EXPIRED)
             return
         active = await self.planned.active([each.referral_id for each in due])
@@ -300,7 +301,7 @@ class IssuePlanned:
             for each in checked.held
             for edge_id in _ids(each)
         }
-        # Whoever could not be written to yet is written to in another slot: its time is as any other.
+        # A notice whose recipient cannot read it yet moves to a later slot, so that its time looks like any other.
         later |= {edge_id: hours.slot(at + hours.slot_length / 2) for edge_id in self._unread(checked.free, again)}
         await self.planned.plan(later)
         await self._end(checked.free, again, active)
@@ -310,7 +311,7 @@ class IssuePlanned:
             log("edges_dropped", count=len(dropped))
 
     def _unread(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> list[UUID]:
-        """The notices whose recipients cannot read them yet."""
+        """Return the notices whose recipients cannot read them yet."""
         stale = {each.referral_id: each.stale for each in free}
         return [
             stale[each.referral_id][waiting.edge.recipient, waiting.edge.terms.purpose].edge_id
@@ -321,7 +322,7 @@ class IssuePlanned:
     async def _end(
         self, free: Sequence[StaleReferral], again: Sequence[Again], active: Mapping[UUID, Sequence[Hold]]
     ) -> None:
-        """A hold of what went has expired; one of what is not sent any more has lapsed."""
+        """End the holds: a hold of a sent notice has expired, and a hold of a dropped notice has lapsed."""
         gone = {each.referral_id for each in again if each.emitted or each.waiting}
         for each in free:
             end = HoldEnd.EXPIRED if each.referral_id in gone else HoldEnd.LAPSED
@@ -329,12 +330,12 @@ class IssuePlanned:
 
 
 def _listed(again: Again) -> Again:
-    """What is decided again; a notice that the law permits no more needs a person."""
+    """Put a repeated decision on the work list if the law no longer permits one of its notices."""
     return replace(again, work_reason=again.work_reason or (WorkReason.NO_BASIS if again.dropped else None))
 
 
 async def _send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], again: Sequence[Again]) -> set[UUID]:
-    """Send what was decided of these and can be read; what waits on stays as it is. The edges that are dropped."""
+    """Send the decided edges that can be read, and return the dropped ones. Waiting edges stay unchanged."""
     stale = {each.referral_id: each.stale for each in found}
     replaced = {
         stale[each.referral_id][edge.recipient, edge.purpose].edge_id for each in again for edge in each.emitted
@@ -348,7 +349,7 @@ async def _send_readable(edges: PostgresEdges, found: Sequence[StaleReferral], a
 
 
 def _dropped(found: Sequence[StaleReferral], again: Sequence[Again]) -> set[UUID]:
-    """The edges that are sent no more: what cannot be decided, and what was withdrawn."""
+    """Return the edges that are no longer sent: those that cannot be decided, and those that were withdrawn."""
     withdrawn = (edge_id for each in found if each.withdrawn for edge_id in _ids(each))
     return {*(edge.edge_id for each in again for edge in each.dropped), *withdrawn}
 

@@ -1,8 +1,8 @@
-"""Who acts at an origin, what a party does with its referrals, and how whoever was sent one is told of it.
+"""Acts of a party on its referrals, the messages to their recipients, and the daily quota.
 
-A party's day: what it files between two midnights (UTC) is bounded, in two purses, hashes and all the rest.
-
-What is let through is debited in the transaction that makes it durable: processes that share a database share the day.
+The daily quota bounds the records that a party files between two midnights (UTC). It has two parts: hashes, and all
+other fields. A record is debited in the transaction that makes it durable, so that processes with one database share
+the quota.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _WITHDRAW = row(Subject.REFERRAL, "withdraw")
 
 
 class Withdrawal(Contract):
-    """Why the origin takes the referral back."""
+    """The reason why the origin withdraws the referral."""
 
     reason: WithdrawalReason
 
 
 async def show_referral(referral_id: UUID, acting: Acting) -> ShownReferral:
-    """One referral with its ticks. Raises `Refused("not_found")` for absent and foreign ids alike."""
+    """Return one referral with its ticks. Raises `Refused("not_found")` for absent and foreign ids."""
     acting.require("read")
     shown = await acting.referrals.show(referral_id)
     if shown is None:
@@ -65,9 +65,9 @@ async def show_referral(referral_id: UUID, acting: Acting) -> ShownReferral:
 
 
 async def compare_revisions(referral_id: UUID, acting: Acting, *, reason: RevealReason) -> Sequence[Comparison]:
-    """What each amendment has changed. That it was opened is told to audit, or it is not opened.
+    """Return the changes of each amendment. Audit gets a fact about the access in the same transaction.
 
-    Raises `Refused("not_found")` for absent and foreign referrals alike.
+    Raises `Refused("not_found")` for absent and foreign referrals.
     """
     filed = await acting.filed(referral_id, "read")
     opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
@@ -78,18 +78,18 @@ async def compare_revisions(referral_id: UUID, acting: Acting, *, reason: Reveal
 
 
 async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting: Acting) -> None:
-    """Mark the referral withdrawn and send a tombstone to each recipient, wherever it ever had it.
+    """Mark the referral withdrawn, and send a withdrawal to each recipient at every instance that had it.
 
-    What is withdrawn stays as it is: asking again, for whatever reason, changes nothing and tells nobody.
-    Raises `Refused("not_found")` for absent and foreign referrals alike. Every recipient must acknowledge;
-    until it has, the edge shows so. One that has left the directory cannot be told: its edge keeps showing it.
+    A repetition, with any reason, changes nothing and sends nothing. Raises `Refused("not_found")` for absent and
+    foreign referrals. Every recipient must acknowledge; until then, the edge shows that it has not. A recipient that
+    has left the directory gets no message, and its edge continues to show that.
     """
     filed = await acting.filed(referral_id, "withdraw")
     if filed.state == ReferralState.WITHDRAWN:
         return
     following, referrals = follow(_WITHDRAW, filed.state), acting.referrals
     if not await referrals.withdraw(referral_id, reason, acting.at):
-        return  # withdrawn by somebody else while we waited for the row
+        return  # another transaction withdrew it while this one waited for the row
     await referrals.note([happened(_WITHDRAW, referral_id, party=acting.party, state=following)])
     told, directory = await referrals.told(referral_id), acting.directory()
     there = await tell_taken_back(
@@ -109,10 +109,10 @@ async def withdraw_referral(referral_id: UUID, reason: WithdrawalReason, acting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acting:
-    """Who acts within one transaction, when, and by which permits and documents. `actor` is opaque.
+    """The actor of one transaction, with its time, permits, stores and documents. `actor` is opaque.
 
-    `then` are the documents of a time, as known now. `day_filled` raises the alarm that the party wanted more than its
-    day has; `owe` charges it for work.
+    `then` returns the documents in force at a given time, as known now. `day_filled` raises the alarm that the party
+    has used up its daily quota. `owe` charges the party for work.
     """
 
     party: str
@@ -135,14 +135,14 @@ class Acting:
     owe: Callable[[int], None]
 
     def require(self, action: str, state: str = Disposition.ROUTED) -> None:
-        """Raises `Refused("forbidden")` for a role that never may, before anything is looked up for it.
+        """Check the role before any look-up. Raises `Refused("forbidden")` for a role that never may.
 
-        Whatever was decided may be read and withdrawn, so one state stands for all.
+        Every decided referral may be read and withdrawn, so the default state represents them all.
         """
         self.authority.require("referral", self.role, action=action, state=state)
 
     async def filed(self, referral_id: UUID, action: str) -> Filed:
-        """The referral that is acted on. Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones."""
+        """Return the referral to act on. Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones."""
         self.require(action)
         found = await self.referrals.find(referral_id)
         if found is None:
@@ -152,7 +152,7 @@ class Acting:
     async def tell(
         self, message: MessageType, clear: Contract, filed: Filed, *, subject: UUID, to: str, place: str
     ) -> None:
-        """Tell whoever has it at this instance, the `place`; nobody where nobody is there to be told any more."""
+        """Send a message to a recipient at the instance `place`, unless one of them has left the directory."""
         directory = self.directory()
         if directory.party(to) is None or directory.instance(place) is None:
             return
@@ -171,7 +171,7 @@ class Acting:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """What it takes to tell agencies and hotlines of referrals of one instance, by the directory of now."""
+    """The context for messages about the referrals of one instance, by the current directory."""
 
     directory: DirectoryIndex
     instance: str
@@ -188,7 +188,7 @@ class Letters:
         exercise: bool,
         sealed: bytes | None = None,
     ) -> list[Draft]:
-        """One message; none where its recipient has left, or where the origin is served elsewhere now."""
+        """Compose one message; none if the recipient has left, or if another instance serves the origin now."""
         directory = self.directory
         if not directory.serves(self.instance, sender) or directory.instance_of(to) is None:
             return []
@@ -209,9 +209,9 @@ async def tell_taken_back(
     directory: DirectoryIndex,
     at: datetime,
 ) -> list[tuple[UUID, Told]]:
-    """Send a tombstone to each that can be told, and end the clocks of all; the message to each that has it still.
+    """Send a withdrawal to each reachable recipient, and end all deadlines. Return the message of each current holder.
 
-    Where a recipient was before it moved, nobody is left to acknowledge. One that has left the directory is not told.
+    An instance that a recipient has left need not acknowledge. A recipient that has left the directory gets no message.
     """
     steps = [
         Happened.by(party, each.notice_id or referral_id, each.recipient, step=step)
@@ -237,7 +237,7 @@ def tombstone(
     directory: DirectoryIndex,
     at: datetime,
 ) -> Draft:
-    """What tells a recipient, at one instance, that the referral is withdrawn: a provider by the notice alone."""
+    """Compose the withdrawal for a recipient at one instance. A provider learns only the notice's id."""
     named = {"notice_id": str(to.notice_id)} if to.notice_id else {"referral_id": str(referral_id), "revision": 1}
     return compose(
         NOTICE_WITHDRAWN if to.notice_id else REFERRAL_WITHDRAWN,
@@ -257,12 +257,12 @@ def tombstone(
 
 
 def reachable(told: Told, directory: DirectoryIndex) -> bool:
-    """Whether there is anybody to be told."""
+    """Return whether the directory still has the recipient and its instance."""
     return directory.party(told.recipient) is not None and directory.instance(told.instance) is not None
 
 
 class Debit(NamedTuple):
-    """One record that its party files, or a second person of it lets go."""
+    """The debit of one record that the party files, or that a second person releases."""
 
     party: str
     spent: Spent
@@ -273,14 +273,14 @@ class Debit(NamedTuple):
 
 
 def debit_of(prepared: Prepared) -> Debit:
-    """What is filed is debited at once; what waits for a second person when it is let go."""
+    """Return the debit of a filing. A filing that waits for a second person is debited at its release."""
     return Debit.of(prepared.origin, prepared.spent)
 
 
 async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged, *, acting: Acting) -> None:
-    """Debit one record. Raises `DaySpent` where the day has no room for it, but for a child at risk.
+    """Debit one record. Raises `DaySpent` if the daily quota has no room, except for a child at risk.
 
-    That is debited whether it fits or not: it cannot wait.
+    A p0 record cannot wait, so it is debited even above the quota.
     """
     each, day = Debit.of(acting.party, spent), day_of(acting.at)
     after = await days.debit(day, {each.party: each.spent})
@@ -293,7 +293,7 @@ async def debit_one(days: PostgresDays, content: ReferralContent, spent: Charged
 
 
 def fitting(debits: Sequence[Debit], spent: Mapping[str, Spent], rooms: Mapping[str, Spent]) -> list[bool]:
-    """Say of each record whether it fits into its party's day behind those before it. `spent` is after all of them."""
+    """Return whether each record fits into its party's quota after the earlier ones. `spent` includes all of them."""
     before = {party: spent[party].less(own) for party, own in sum_by_party(debits).items()}
     fits = []
     for each in debits:
@@ -305,12 +305,12 @@ def fitting(debits: Sequence[Debit], spent: Mapping[str, Spent], rooms: Mapping[
 
 
 def rooms_of(parties: Iterable[str], directory: DirectoryIndex) -> dict[str, Spent]:
-    """All that a day of each party has room for."""
+    """Return the whole daily quota of each party."""
     return {party: Spent.whole(directory.purses(party)) for party in parties}
 
 
 def sum_by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
-    """Add debits up for each party."""
+    """Add up the debits of each party."""
     spent: dict[str, Spent] = {}
     for each in debits:
         spent[each.party] = spent.get(each.party, Spent()).plus(each.spent)
@@ -318,10 +318,10 @@ def sum_by_party(debits: Sequence[Debit]) -> dict[str, Spent]:
 
 
 def claiming(outcomes: Mapping[int, Sequence[Outcome]]) -> list[int]:
-    """The requests whose keys are claimed: not those of which nothing came, but may the next day."""
+    """Return the requests whose keys are claimed. A request that only the daily quota stopped may be repeated."""
     return [index for index, each in outcomes.items() if not _may_come_again(each)]
 
 
 def _may_come_again(outcomes: Sequence[Outcome]) -> bool:
-    """Whether nothing came of it, and for want of room in the party's day."""
+    """Return whether a request filed nothing and the daily quota was one of the reasons."""
     return all(isinstance(each, Refused) for each in outcomes) and any(isinstance(each, DaySpent) for each in outcomes)

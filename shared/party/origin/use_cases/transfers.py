@@ -1,8 +1,9 @@
-"""Who may claim a referral, who has it, and which agencies are told of each other.
+"""Transfers of referrals between hotlines, their claims, and contact suggestions to agencies.
 
-A claim is granted in the transaction of its answer: the first that may, and nobody else. Contact is suggested in a step
-of its own, after the answers and the links that it goes by: each of them leaves word in its own transaction, so
-whichever was last is looked at when all are there. It says nothing to who has not opted in, and nothing of who has not.
+A claim is granted in the transaction of its answer, to the first permitted hotline only. Contact is suggested in a
+separate step, after the answers and links that it depends on. Each of those records its referral in its own
+transaction, so that the last one finds all others there. A suggestion neither goes to an agency that has not opted in
+nor names one.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _HANDED_OVER: Final = event_type(Subject.REFERRAL, HAND_OVER.name)
 
 
 def told_again(stands: TransferStands, held: Held, letters: Letters) -> list[Draft]:
-    """All that a hotline was told of a transfer, where it is now: its new place has heard of nothing."""
+    """Compose the transfer messages of a hotline again for its new instance, which has none of them."""
     named = {"referral_id": held.referral_id, "revision": held.revision}
     offered = TransferOfferedClear(**named, act=uuid4(), reason=stands.reason)
     drafts = _tell(TRANSFER_OFFERED, offered, held, letters=letters, to=stands.recipient)
@@ -63,10 +64,10 @@ def _tell(message: MessageType, said: Contract, held: Held, *, letters: Letters,
 
 
 async def transfer_referral(referral_id: UUID, said: Transferring, acting: Acting) -> TransferredReferral:
-    """Let hotlines that have the referral claim it: one, or whoever has it by an orphan's mandate.
+    """Permit hotlines that have the referral to claim it: one hotline, or all that have it as an orphan's mandate.
 
-    Asked again it is told again. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, and
-    `transfer_not_entitled` where no rule has sent it to such a hotline.
+    A repetition sends the messages again. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, and
+    `transfer_not_entitled` if no rule has sent the referral to such a hotline.
     """
     acting.require(TRANSFER.name)
     transfers, directory = acting.transfers, acting.directory()
@@ -79,7 +80,9 @@ async def transfer_referral(referral_id: UUID, said: Transferring, acting: Actin
     assert held is not None
     to = _entitled(held, said.to, directory)
     if not to:
-        raise Refused("transfer_not_entitled", "no rule has sent it to such a hotline", field="/to", status=409)
+        raise Refused(
+            "transfer_not_entitled", "no rule has sent the referral to such a hotline", field="/to", status=409
+        )
     await transfers.offer(held, to, reason=said.reason, at=acting.at)
     named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
     letters, drafts = Letters(directory, acting.instance, acting.at), list[Draft]()
@@ -100,7 +103,7 @@ def _entitled(held: Held, to: str | None, directory: DirectoryIndex) -> list[str
 
 @dataclass(slots=True)
 class Claiming:
-    """Grants claims within the transaction of a batch of answers."""
+    """The grants of claims within the transaction of a batch of answers."""
 
     transfers: PostgresTransfers
     documents: Callable[[], Documents]
@@ -110,19 +113,19 @@ class Claiming:
     _held: Mapping[UUID, Held] = field(default_factory=dict)
 
     async def lock(self, messages: Sequence[Received]) -> None:
-        """Lock what is claimed, before its edges are: a withdrawal and an amendment lock in this order, too."""
+        """Lock the claimed referrals before their edges, in the same order as withdrawals and amendments."""
         claimed = sorted({UUID(each.subject) for each in messages if each.message is OFFER_CLAIMED})
         self._held = await self.transfers.lock(claimed) if claimed else {}
 
     def check(self, message: Received) -> None:
-        """Raises `Refused("claim_not_offered")` for a claim of what was never transferred to its sender."""
+        """Check a claim. Raises `Refused("claim_not_offered")` if the referral was never transferred to the sender."""
         if message.message is OFFER_CLAIMED:
             held = self._held.get(UUID(message.subject))
             if held is None or not held.claimable_by(message.sender):
                 raise Refused("claim_not_offered")
 
     async def apply(self, messages: Sequence[Received]) -> list[Event]:
-        """Grant, in order, each claim that is the first of its referral; what that means to the origin's parties."""
+        """Grant the first claim of each referral, in order. Return the events for the origin's parties."""
         held, events = dict(self._held), list[Event]()
         for message in messages:
             if message.message is not OFFER_CLAIMED:
@@ -138,7 +141,7 @@ class Claiming:
     async def _grant(self, message: Received, held: Held) -> None:
         assert isinstance(message.clear, Answer)
         referral_id, winner = held.referral_id, message.sender
-        # What agencies hold of it is held no more: nothing of it is issued.
+        # The holds of agencies end, because none of the planned notices is sent any more.
         if await self.holding.holds.lock([referral_id]):
             active = await self.holding.holds.active([referral_id])
             await self.holding.end(active.get(referral_id, ()), HoldEnd.LAPSED)
@@ -156,7 +159,7 @@ class Claiming:
 async def suggest_contacts(
     contacts: PostgresContacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
 ) -> None:
-    """Tell the agencies of one batch. `instance` serves the origins."""
+    """Send the contact suggestions of one batch. `instance` serves the origins."""
     due = await contacts.due(taking)
     among = [each for each in directory.contactable if _can_be_told(each, directory, at)]
     if due and among:
@@ -165,13 +168,13 @@ async def suggest_contacts(
 
 
 def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
-    """Whether there is a key to seal for it: else one agency would hold up what is told all others."""
+    """Return whether an agency has a sealing key now. Without this check, one agency would delay all others."""
     instance = directory.instance_of(agency)
     return instance is not None and directory.sealing_key(instance.id, at) is not None
 
 
 def _suggested(met: Met, letters: Letters) -> Sequence[Draft]:
-    """One message; none where its origin is served elsewhere now."""
+    """Compose one suggestion; none if another instance serves the origin now."""
     clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
     told = {"agency": met.other, "ground": met.ground, "their_referral_id": met.their_referral_id}
     return letters.tell(
