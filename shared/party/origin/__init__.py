@@ -1,4 +1,4 @@
-"""What every originating service has: its own referrals, their edges, intake and answers.
+"""The common part of every originating service: its own referrals, their edges, intake and answers.
 
-Hotline and industry both file referrals: what they do with them is here once, and the two services mount it.
+Hotline and industry services both file referrals, and both use this package.
 """

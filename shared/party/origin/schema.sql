@@ -1,12 +1,12 @@
--- The origin's. Whoever can write these tables can misstate what this origin filed, not what others received: the
--- recipients' inboxes and audit's reading of Kafka are kept elsewhere, by other roles.
+-- The tables of an origin. A writer of these tables can misstate what this origin filed, but not what others received.
+-- Other roles keep the recipients' inboxes and audit's copy of Kafka.
 
 CREATE TABLE referral (
     referral_id uuid PRIMARY KEY,
     party text NOT NULL,
     external_ref text NOT NULL,
-    -- The revision that stands, how it came to be, and when, where it is not the first; and the highest number that any
-    -- of its items ever had.
+    -- The current revision; its cause and time if it is not the first; and the highest number that any of its items
+    -- ever had.
     revision integer NOT NULL,
     cause text NOT NULL DEFAULT 'filed',
     amended_at timestamptz,
@@ -15,26 +15,26 @@ CREATE TABLE referral (
     disposition text NOT NULL,
     state text NOT NULL,
     work_reason text,
-    -- The number of the act that began it, in the party's feed. Lists are ordered by it.
+    -- The number of the filing act in the party's feed. Lists are ordered by it.
     arrival bigint NOT NULL,
-    -- Of the bytes that were posted, as the signed acceptance states it.
+    -- The hash of the posted bytes, as the signed acceptance states it.
     body_sha256 text NOT NULL,
     facts jsonb NOT NULL,
     decision jsonb NOT NULL,
     content bytea NOT NULL,
-    -- Opens the content and that of the earlier revisions. NULL once the record is erased.
+    -- The key of the content and of earlier revisions. NULL after erasure.
     wrapped_key bytea,
     traceparent text,
     accepted_at timestamptz NOT NULL,
     withdrawn_at timestamptz,
     withdrawn_reason text,
-    -- Of what needed a second person: who filed it, and who released it or dropped it.
+    -- For a referral that needed a second person: the person that filed it, and the person that released or dropped it.
     filed_by text,
     reviewed_by text,
-    -- 0 where a child is at risk, else 1: in this order, and the oldest first, is listed what needs a person.
+    -- 0 if a child is at risk, else 1. Attention items are ordered by rank, then oldest first.
     rank smallint NOT NULL
         GENERATED ALWAYS AS (CASE WHEN facts ->> 'priority' = 'p0_child_at_risk' THEN 0 ELSE 1 END) STORED,
-    -- The reference comes first: an index on the party alone is no way to find one, however empty the table is.
+    -- The reference comes first, so that the planner never uses this index for the party alone, even on an empty table.
     CONSTRAINT referral_external_ref UNIQUE (external_ref, party),
     CONSTRAINT referral_cause CHECK (cause IN ('filed', 'amended', 'rerouted')),
     CONSTRAINT referral_state CHECK (state IN (
@@ -43,19 +43,19 @@ CREATE TABLE referral (
     CONSTRAINT referral_external_ref_alphabet CHECK (external_ref ~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$'),
     CONSTRAINT referral_content_bound CHECK (octet_length(content) <= 33000)
 ) WITH (toast_tuple_target = 512);
--- Ciphertext lies out of line: a row is changed when it is numbered and by each act, and this is not written again.
--- Trying to compress it would cost CPU time only.
+-- Ciphertext is stored out of line: updates of a row at numbering and at each act do not rewrite it. Compression would
+-- only cost CPU time.
 ALTER TABLE referral
     ALTER COLUMN content SET STORAGE EXTERNAL,
     ALTER COLUMN facts SET STORAGE MAIN,
     ALTER COLUMN decision SET STORAGE MAIN;
--- The list, whole and by what it is looked through for: state, priority, period.
+-- The list, whole and by its filters: state, priority, period.
 CREATE INDEX referral_by_arrival ON referral (party, arrival);
 CREATE INDEX referral_by_state ON referral (party, state, arrival);
 CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE rank = 0;
 CREATE INDEX referral_at_risk_by_state ON referral (party, state, arrival) WHERE rank = 0;
 CREATE INDEX referral_by_time ON referral (party, accepted_at);
--- Referrals that retention still has to look at.
+-- Referrals that retention still has to examine.
 CREATE INDEX referral_kept ON referral (referral_id) WHERE wrapped_key IS NOT NULL;
 CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
@@ -64,13 +64,14 @@ CREATE INDEX referral_work ON referral (party, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn';
 CREATE INDEX referral_work_by_reason ON referral (party, work_reason, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn';
--- What needs a person and is not said of one edge. Written so that no look for one reason takes it for its own.
+-- Referrals that need a person for a reason of the referral itself, not of one edge. Written so that the planner does
+-- not use this index for queries of one reason.
 CREATE INDEX referral_attention ON referral (party, rank, accepted_at, referral_id)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn'
       AND work_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read');
 
--- Numbers of filings, in the statement that stores them: the feed of each party is locked in the order of the parties, and
--- only a filing whose reference is free counts. No other transaction of the party files before the commit of this one.
+-- Assign feed numbers to filings, in the statement that stores them. The feeds are locked in the order of the parties.
+-- Only a filing with a free reference gets a number. No other transaction of the party files before this commit.
 CREATE FUNCTION number_filings(ids uuid[], parties text[], references_given text[])
 RETURNS TABLE (filing uuid, number bigint) LANGUAGE plpgsql AS $$
 DECLARE
@@ -91,8 +92,8 @@ BEGIN
                 FROM unnest(ids, parties, references_given) WITH ORDINALITY AS a (id, party, ref, place)
                 WHERE a.party = of_party ORDER BY a.ref, a.place
             ) AS given
-            -- OFFSET 0 has each reference looked up. With COALESCE no index on the party serves: over an empty table,
-            -- for which the plan is made, it would cost the same as the right one.
+            -- OFFSET 0 forces one look-up per reference. COALESCE excludes indexes on the party: the plan is made for
+            -- an empty table, where such an index would seem equally cheap.
             WHERE NOT EXISTS (
                 SELECT FROM referral AS r
                 WHERE r.external_ref = given.ref AND coalesce(r.party, '') = of_party OFFSET 0
@@ -106,8 +107,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION number_filings FROM PUBLIC;
 
--- What a referral said before it was amended, under the key of its record: whoever erases that erases this too. Whoever
--- can write this table can misstate what was said before, not what was sent: audit has the decisions of all revisions.
+-- Earlier revisions of amended referrals, under the key of the record, so that erasing the record erases them. A writer
+-- of this table can misstate earlier content, but not what was sent: audit has the decisions of all revisions.
 CREATE TABLE referral_revision (
     referral_id uuid NOT NULL,
     revision integer NOT NULL,
@@ -127,23 +128,23 @@ ALTER TABLE referral_revision ALTER COLUMN content SET STORAGE EXTERNAL;
 -- edge is the row of its deadline (shared/runtime/timers/schema.sql).
 CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
-    -- The message that carries it. None while it waits or is planned; none of a case that one agency has passed on to
-    -- another, which answers on it (`referred`).
+    -- The message that carries the edge. NULL if the edge waits or is planned, and for the edge of an agency that
+    -- another agency has referred the case to (`referred`).
     message_id uuid UNIQUE,
     -- The place of that message in the stream to `instance`.
     incarnation uuid,
     lane smallint,
     number bigint,
-    -- Where it lies; where its recipient had it until it moved, and the messages that carried it before.
+    -- The recipient's present instance, its earlier instances, and the earlier messages of the edge.
     instance text NOT NULL,
     instances_before text[] NOT NULL DEFAULT '{}',
     messages_before uuid[] NOT NULL DEFAULT '{}',
     referral_id uuid NOT NULL,
-    -- The revision under which its recipient was sent it last, of a notice its own.
+    -- The revision that the recipient was sent last; a notice has its own numbers.
     revision integer NOT NULL DEFAULT 1,
     notice_id uuid,
-    -- The origin's own numbers of the notice's items: the first is what the notice calls 1. And those of its items that
-    -- it has no more.
+    -- The origin's own numbers of the notice's items; the first is item 1 of the notice. And the numbers of removed
+    -- items.
     items smallint[] NOT NULL DEFAULT '{}',
     gone smallint[] NOT NULL DEFAULT '{}',
     party text NOT NULL,
@@ -157,43 +158,43 @@ CREATE TABLE edge (
     answered_at timestamptz,
     -- The number of the newest answer in its recipient's track.
     acts integer NOT NULL DEFAULT 0,
-    -- How many of them the message that carries it tells of.
+    -- The number of answers that the carrying message includes.
     acts_told integer NOT NULL DEFAULT 0,
-    -- Of an edge whose recipient has moved: the answers that its present instance was told of, until it answers itself.
+    -- For a moved recipient: the answers that its present instance was sent, until that instance answers.
     told jsonb,
-    -- The message that took the edge back, one for all edges to a recipient of referrals; its number in the urgent stream
-    -- to `instance`, and its last outcome unless it was applied.
+    -- The message that withdrew the edge, one for all edges to a recipient of referrals; its number in the urgent
+    -- stream to `instance`; and its last outcome unless it was applied.
     withdrawal_id uuid,
     withdrawal_incarnation uuid,
     withdrawal_number bigint,
     withdrawal_receipt text,
-    -- By which documents it was decided, and when; how often it was refused as stale; when it is decided again.
+    -- The documents and time of the decision; the number of stale refusals; the time of the next decision.
     law text NOT NULL,
     decided_at timestamptz NOT NULL,
     tried smallint NOT NULL DEFAULT 0,
     again_at timestamptz,
-    -- Of a planned edge, a notice of a windowed rule, which agencies may hold meanwhile: when its window ends, and in
-    -- which slot it is issued as things stand.
+    -- For a planned notice, which agencies may hold: the end of its window, and the slot in which it will be sent.
     window_ends timestamptz,
     issue_at timestamptz,
-    -- The instance at which it lies does not know all of it: it is issued anew.
+    -- The instance of the recipient lacks all or part of the edge, so it is sent again.
     missing boolean NOT NULL DEFAULT false,
-    -- It was to be issued anew, and its recipient could not read it: it is once that can.
+    -- The edge was to be sent again, and its recipient could not read it. It is sent once the recipient can.
     unread boolean NOT NULL DEFAULT false,
-    -- Where its recipient had it until it moved, and has it still although it was taken back: it is so there once more.
+    -- Earlier instances of the recipient that have the edge but not its withdrawal. The withdrawal is sent there again.
     untold text[] NOT NULL DEFAULT '{}',
-    -- That of its referral, and whether that was withdrawn.
+    -- The rank of the referral, and whether the edge or the referral was withdrawn.
     rank smallint NOT NULL DEFAULT 1,
     taken_back boolean NOT NULL DEFAULT false,
     -- The last outcome of its message unless that was applied, its code, and the time of the first one.
     receipt text,
     receipt_code text,
     receipted_at timestamptz,
-    -- Since when it needs a person; none where it does not. Derived from this row alone, so that nobody can forget it.
+    -- The time since when the edge needs a person, or NULL. It is derived from this row alone, so that every writer
+    -- updates it.
     attention timestamptz GENERATED ALWAYS AS (
         CASE WHEN taken_back OR state NOT IN ('emitted', 'waiting', 'referred') THEN NULL
              WHEN state = 'waiting' OR unread THEN decided_at
-             -- An edge that moved is issued anew; a decision by a law that had lapsed is made again.
+             -- A moved edge is sent again, and a decision by a lapsed law is made again.
              WHEN receipt <> 'moved' AND coalesce(receipt_code, '') NOT IN ('decision_time_off', 'document_lapsed')
              THEN receipted_at
              WHEN answer IN ('declined', 'rejected', 'not_ours', 'reappeared') THEN answered_at
@@ -218,13 +219,13 @@ CREATE INDEX edge_ending ON edge (party, overdue_at, edge_id)
 CREATE INDEX edge_aside ON edge (edge_id) WHERE aside IS NOT NULL;
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
--- What moves with its recipient: all else stays where it lies.
+-- Edges that move with their recipient. All others stay at their instance.
 CREATE INDEX edge_at ON edge (recipient, instance, referral_id)
     WHERE state = 'emitted' AND NOT unread AND NOT taken_back
       AND answer IN ('accepted', 'acknowledged', 'in_part', 'none', 'ongoing', 'reappeared');
 CREATE INDEX edge_sent ON edge (party, recipient, referral_id);
 CREATE INDEX edge_attention ON edge (party, rank, attention, edge_id) WHERE attention IS NOT NULL;
--- What agencies have passed on and have again.
+-- Cases that were returned to the agency that had referred them.
 CREATE INDEX edge_came_back ON edge (party, rank, answered_at) WHERE answer_detail ? 'stands';
 CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
 CREATE INDEX edge_planned ON edge (issue_at) WHERE state = 'planned';
@@ -234,29 +235,29 @@ CREATE INDEX edge_missing ON edge (referral_id) WHERE missing OR untold <> '{}';
 CREATE INDEX edge_unread ON edge (edge_id) WHERE unread;
 CREATE INDEX edge_withdrawal ON edge (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 
--- What became of each act of a recipient when it first came: one that comes again is answered alike and moves nothing.
--- Of those that were applied its own words, what it has led to, and when: a timeline, in which nothing is overwritten.
--- Whoever can write this table can keep an answer from moving its edge, or have it move it twice.
+-- The first result of each act of a recipient. A repetition gets the same result and changes no edge. For an applied
+-- act, its content, the new answer and the time: a timeline without updates. A writer of this table can keep an answer
+-- from changing its edge, or let it change the edge twice.
 CREATE TABLE answer_act (
     subject uuid NOT NULL,
     sender text NOT NULL,
     act uuid NOT NULL,
-    -- The code it was refused with; none where it was applied.
+    -- The code of a refusal; NULL if the act was applied.
     code text,
     number integer,
     answer text,
     said jsonb,
-    -- What is counted of what it said: what became of the child, and how many items were gone already.
+    -- Statistics of the content: the outcome for the child, and the number of items that were already gone.
     child_identified text GENERATED ALWAYS AS (said ->> 'child_identified') STORED,
     child_safeguarded text GENERATED ALWAYS AS (said ->> 'child_safeguarded') STORED,
     already_gone smallint GENERATED ALWAYS AS (
         jsonb_array_length(jsonb_path_query_array(said, '$.items[*] ? (@.action == "already_gone")'))) STORED,
-    -- Which items a provider says that it removed, and what their origin found when it looked again (among the acts on
-    -- its notice, with itself as the sender and no answer): item numbers, codes and times.
+    -- Items that a provider states it removed, and the origin's recheck results: item numbers, codes and times. A
+    -- recheck is an act on the notice with the origin as sender and no answer.
     removals jsonb GENERATED ALWAYS AS (
         jsonb_path_query_array(said, '$.items[*] ? (@.action == "removed")')) STORED,
     looks jsonb GENERATED ALWAYS AS (CASE WHEN answer IS NULL THEN said -> 'checked' END) STORED,
-    -- The agency's own of its case, for this origin alone; under the key of the referral's record.
+    -- The agency's own reference of its case, for this origin alone, under the key of the referral's record.
     case_reference bytea,
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (subject, sender, act),
@@ -264,9 +265,9 @@ CREATE TABLE answer_act (
     CONSTRAINT answer_act_reference_bound CHECK (octet_length(case_reference) <= 128)
 );
 
--- What an agency asks of this origin for one referral: that no notice be issued yet. Known by the id of the act that
--- placed it. Whoever can write this table can have a notice issued that an agency holds, or kept back that nobody does:
--- the agency is told of either.
+-- Agencies' requests to this origin to delay the notices of a referral. The id is that of the act that placed the hold.
+-- A writer of this table can have a held notice sent, or delay one without a hold. The agency gets a message in either
+-- case.
 CREATE TABLE hold (
     referral_id uuid NOT NULL,
     agency text NOT NULL,
@@ -279,7 +280,7 @@ CREATE TABLE hold (
     state text NOT NULL,
     ended_at timestamptz,
     exercise boolean NOT NULL,
-    -- That of its referral, for the list of what needs a person.
+    -- The rank of the referral, for attention items.
     rank smallint NOT NULL,
     PRIMARY KEY (referral_id, agency, hold_id),
     CONSTRAINT hold_state CHECK (
@@ -289,7 +290,7 @@ CREATE TABLE hold (
 CREATE INDEX hold_active ON hold (referral_id) WHERE state = 'active';
 CREATE INDEX hold_expired ON hold (party, rank, ended_at, hold_id) WHERE state = 'expired';
 
--- The acts of a hold as they came, none overwritten: an override needs two of different actors.
+-- The acts of a hold, never updated. An override needs two, by different actors.
 CREATE TABLE hold_act (
     referral_id uuid NOT NULL,
     agency text NOT NULL,
@@ -300,14 +301,14 @@ CREATE TABLE hold_act (
     not_after timestamptz,
     basis text,
     actor text,
-    -- In which order they came.
+    -- The order of the acts.
     kept bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     CONSTRAINT hold_act_kind CHECK (act IN (
         'placed', 'too_late', 'extended', 'released', 'expired', 'lapsed', 'override_proposed', 'overridden'))
 );
 CREATE INDEX hold_act_of ON hold_act (referral_id, agency, hold_id);
 
--- The agencies that have looked at a referral and do not hold it.
+-- The agencies that have stated that they do not hold the referral.
 CREATE TABLE no_objection (
     referral_id uuid NOT NULL,
     agency text NOT NULL,
@@ -316,8 +317,8 @@ CREATE TABLE no_objection (
     PRIMARY KEY (referral_id, agency)
 );
 
--- Who may claim a referral, since when, why, and since when one of them has it. Whoever can write this table can let a
--- hotline claim what it was sent and not asked to take over.
+-- The hotlines that may claim a referral, with the time and reason, and the time of the claim. A writer of this table
+-- can let a hotline claim a referral that it has but was not asked to take over.
 CREATE TABLE transfer (
     referral_id uuid NOT NULL,
     recipient text NOT NULL,
@@ -327,13 +328,13 @@ CREATE TABLE transfer (
     claimed_at timestamptz,
     PRIMARY KEY (referral_id, recipient)
 );
--- One has it, whatever else is true.
+-- At most one hotline has claimed it, in every case.
 CREATE UNIQUE INDEX transfer_claimed ON transfer (referral_id) WHERE claimed_at IS NOT NULL;
 CREATE INDEX transfer_unclaimed ON transfer (party, offered_at) WHERE claimed_at IS NULL;
 
--- Which of a party's own referrals name one place. Tokens are made and looked up by a step of its own, after each
--- referral was answered; `location_place` is how far it has come in the party's feed, for each version of the form.
--- Whoever can write these tables can have links missing or invented; what was sent does not depend on them.
+-- A party's own referrals that name the same location. A separate step makes and compares the tokens after each
+-- referral was answered. `location_place` is its position in the party's feed, for each version of the form. A writer
+-- of these tables can hide or invent links; the messages sent do not depend on them.
 
 CREATE TABLE location_token (
     party text NOT NULL,
@@ -364,17 +365,17 @@ CREATE TABLE location_place (
     PRIMARY KEY (party, version)
 );
 
--- Agencies that have accepted the same referral, or the same place, are told of each other.
+-- Contact suggestions between agencies that have accepted the same referral or location.
 
--- Referrals that an agency has accepted since they were looked at, or that were found to name a known place. A row for
--- each time, so that none is taken away with another. Whoever can write this table can have agencies not told.
+-- Referrals to examine: an agency has accepted one, or one was found to name a known location. One row for each time,
+-- so that a row added during the examination stays. A writer of this table can suppress suggestions.
 CREATE TABLE contact_due (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     referral_id uuid NOT NULL,
     party text NOT NULL
 );
 
--- Which agency was told of which: of each of its cases once of each other agency, and again where it has forgotten it.
+-- The suggestions made: for each of an agency's cases, each other agency once, and again after the agency's restore.
 CREATE TABLE contact (
     party text NOT NULL,
     referral_id uuid NOT NULL,
@@ -394,8 +395,8 @@ CREATE TABLE intake_count (
     refused bigint NOT NULL
 ) WITH (fillfactor = 50);
 
--- Alarms that were raised about a party: once a kind and day, by whichever process was first. `name` is what the log
--- calls the party. Whoever can write this table can keep an alarm from being raised.
+-- Alarms about a party, one for each kind and day. `name` is the party's name in the log. A writer of this table can
+-- suppress an alarm.
 CREATE TABLE alarm (
     party text NOT NULL,
     kind text NOT NULL,
@@ -407,8 +408,8 @@ CREATE TABLE alarm (
         kind IN ('refused', 'day_filled', 'dearer', 'long_fields', 'tripwire', 'urgent_waits'))
 );
 
--- What each party has filed in a day (UTC), in sixteenths of a bit. Whoever can write this table can let a party file
--- more than its day's budget, or nothing.
+-- The bits that each party has filed in a day (UTC), in sixteenths. A writer of this table can let a party file more
+-- than its daily quota, or nothing.
 CREATE TABLE party_day (
     party text NOT NULL,
     day date NOT NULL,
@@ -417,7 +418,7 @@ CREATE TABLE party_day (
     PRIMARY KEY (party, day)
 ) WITH (fillfactor = 50);
 
--- What the service may touch at all: where no policy lets a row be changed or removed, none is.
+-- The permissions of the service. A row without a policy for updates or deletes stays unchanged.
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
     'referral, referral_revision, edge, answer_act, hold, hold_act, no_objection, transfer, location_token, relation,
      intake_count, alarm, party_day');
@@ -426,7 +427,7 @@ SELECT pg_temp.grant_service('SELECT, INSERT, DELETE', 'contact_due, contact');
 SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION number_filings');
 
 SELECT pg_temp.isolate_by_state('referral', 'referral');
--- Nobody changes or removes what was said before.
+-- Earlier revisions are never changed or deleted.
 SELECT pg_temp.isolate('referral_revision', 'referral', added => 'amend reroute');
 SELECT pg_temp.isolate('edge', 'referral', added => 'submit release amend reroute apply', changed => 'acts');
 SELECT pg_temp.isolate('hold', 'referral', added => 'acts', changed => 'acts');

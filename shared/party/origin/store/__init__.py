@@ -1,5 +1,5 @@
-"""An origin's rows in PostgreSQL; its services' migrations make the tables.
+"""An origin's rows in PostgreSQL. The migrations of its services create the tables.
 
-Trust: whoever can write these tables can misstate what this origin filed, not what others received: the
-recipients' inboxes and audit's reading of Kafka are kept elsewhere, by other roles.
+Trust: a writer of these tables can misstate the filed referrals, but not the messages that others received. Other roles
+keep the recipients' inboxes and audit's copy of Kafka.
 """

@@ -1,6 +1,6 @@
-"""Amendments in PostgreSQL: a referral and its edges as they stand, and as they stand after one.
+"""Amendments and second reviews in PostgreSQL: a referral and its edges before and after an amendment.
 
-Referrals that wait for a second person, in PostgreSQL: found, let go, erased.
+Also the referrals that wait for a second person: find, release, erase.
 """
 
 from __future__ import annotations
@@ -50,13 +50,14 @@ INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha
 SELECT referral_id, revision, party, cause, coalesce(amended_at, accepted_at), body_sha256, facts, decision, $2
 FROM referral WHERE referral_id = $1
 """
-# An agency that the case was passed on to answers of what the first one has now: that one passes it on.
+# An agency that a case was referred to answers about the items that the first agency has now. The first agency forwards
+# the change.
 _PASSED_ON: Final = """
 UPDATE edge AS other SET items = first.items, gone = first.gone, revision = first.revision FROM edge AS first
 WHERE other.referral_id = $1 AND other.state = 'referred' AND first.referral_id = $1 AND first.state = 'emitted'
   AND first.answer = 'referred' AND first.notice_id IS NULL AND first.purpose = other.purpose
 """
-# What is said of single messages stays until their recipients have said otherwise.
+# Reasons from single messages stay until their recipients send another outcome.
 _AMEND: Final = Statement(
     """
 UPDATE referral SET revision = revision + 1, state = {state}, content = {content}, facts = {facts}::text::jsonb,
@@ -107,10 +108,10 @@ ORDER BY revision
 
 
 class PostgresAmendments(PostgresDays, RecordStore):
-    """The acting party's referrals that are amended. Absent and foreign ones are not there."""
+    """The acting party's referrals for amendments. Absent and foreign ones are not found."""
 
     async def find(self, referral_id: UUID) -> Amendable | None:
-        """One referral of the acting party, whatever its state; nobody else changes it until we have ended."""
+        """Return one referral of the acting party in any state, locked until the transaction ends."""
         row = await self._driver.fetchrow(_FIND, referral_id)
         if row is None:
             return None
@@ -130,7 +131,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
         )
 
     async def disowned(self, referral_id: UUID, notice_id: UUID) -> DisownedItems | None:
-        """What was disowned of one of its notices; None where it has no such notice that stands."""
+        """Return the items that a notice's provider does not host, None without such a current notice."""
         row = await self._driver.fetchrow(_DISOWNED, referral_id, notice_id)
         if row is None:
             return None
@@ -141,7 +142,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
     async def amend(
         self, found: Amendable, amended: Amended, *, numbered: int, cause: AmendmentCause, at: datetime
     ) -> None:
-        """Have this stand and be sent, and keep what stood before."""
+        """Store the new revision with its messages, and keep the previous revision."""
         again = amended.again
         row = await self._driver.fetchrow(_FIND, found.referral_id)
         key, place = self._key(row)
@@ -169,7 +170,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
         await self._driver.execute(_RANK, found.referral_id)
 
     async def told(self, taken_back: Sequence[Standing]) -> list[Told]:
-        """Who was sent these edges, once for each instance that ever got one."""
+        """Return the recipients of these edges, once for each instance that ever got one."""
         rows = await self._driver.fetch(
             "SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there FROM edge AS e, "
             "unnest(e.instances_before || e.instance) AS at (instance) WHERE e.edge_id = ANY($1::uuid[]) "
@@ -179,7 +180,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
         return [Told(**dict(row)) for row in rows]
 
     async def take_back(self, taken_back: Sequence[Standing], by: Sequence[tuple[UUID, Told]]) -> None:
-        """Mark these edges as taken back, by these messages."""
+        """Mark these edges as withdrawn by these messages."""
         ids = {(told.recipient, told.notice_id): message_id for message_id, told in by}
         await self._driver.execute(_TAKE_BACK, [each.known.edge_id for each in taken_back])
         marked = {
@@ -190,11 +191,11 @@ class PostgresAmendments(PostgresDays, RecordStore):
         await self._driver.execute(_MARK, list(marked), list(marked.values()))
 
     async def said(self, referral_id: UUID) -> Sequence[SaidRevision]:
-        """Of each revision, the first first; none once the record was erased."""
+        """Return the content of each revision, oldest first; none after erasure."""
         return [_said(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]
 
     async def _answers(self, amended: Amended) -> None:
-        """What was answered means to the content that stands now what it means where it was said."""
+        """Convert the answers to the new content, so that they keep their meaning."""
         emitted = {each.edge_id: each for each in amended.again.emitted}
         ids = [each.known.edge_id for each in amended.replaced]
         rows = await self._driver.fetch(
@@ -221,7 +222,7 @@ class PostgresAmendments(PostgresDays, RecordStore):
 
 
 async def revisions(driver: asyncpg.Connection, referral_id: UUID) -> tuple[ShownRevision, ...]:
-    """How a referral came to what it says, the first first."""
+    """Return the revisions of a referral, oldest first."""
     return tuple(ShownRevision.model_validate(dict(row)) for row in await driver.fetch(_REVISIONS, referral_id))
 
 
@@ -230,7 +231,7 @@ def _standing(row: asyncpg.Record) -> Standing:
 
 
 def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
-    """Where the content of a revision that stands no more belongs."""
+    """Return the key place of an earlier revision's content."""
     return Place("referral_revision", f"{referral_id}.{revision}", party).column("content")
 
 
@@ -252,7 +253,7 @@ _DROP: Final = """
 UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = '', wrapped_key = NULL
 WHERE referral_id = $1 AND state = 'unreleased' RETURNING party
 """
-# Whoever is at one of them, a second person or a twin of ours, is let be: it is looked at again.
+# Rows that another transaction has locked are skipped and read again later.
 _EXPIRE: Final = """
 WITH late AS (
     SELECT referral_id FROM referral WHERE state = 'unreleased' AND accepted_at < $1 AND referral_id <> ALL($3::uuid[])
@@ -262,9 +263,9 @@ UPDATE referral SET state = 'dropped', work_reason = NULL, content = '', wrapped
 WHERE referral_id IN (SELECT referral_id FROM late)
 RETURNING referral_id, party, exercise, state, filed_by, body_sha256, traceparent
 """
-#: What the journal of erasures calls an origin's own record.
+#: The name of an origin's record in the journal of erasures.
 ERASED: Final = "referral"
-#: Erases referrals of these ids and parties again, after a restore. The key also opens the earlier revisions.
+#: Erases referrals of these ids and parties again after a restore. The key also opens the earlier revisions.
 ERASE_AGAIN: Final = """
 UPDATE referral AS r SET wrapped_key = NULL, content = '' FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
 WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT NULL
@@ -272,15 +273,17 @@ WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT N
 
 
 class PostgresReviews(PostgresDays, RecordStore):
-    """The referrals that wait for a second person, and what comes of them. Absent and foreign ones are not there."""
+    """The referrals that wait for a second person, with their release and erasure. Absent and foreign ones are not
+    found.
+    """
 
     async def find(self, referral_id: UUID) -> Unreleased | None:
-        """One referral of the acting party, whatever its state."""
+        """Return one referral of the acting party in any state."""
         row = await self._driver.fetchrow(_FIND_REVIEW, referral_id)
         return None if row is None else _unreleased(row, self._kek if row["wrapped_key"] is not None else None)
 
     async def release(self, by: str, again: Again) -> bool:
-        """Let it go as it was decided again; False if somebody else has let it go or dropped it meanwhile."""
+        """Release a referral as decided again. Return False if another person has released or dropped it meanwhile."""
         if await self._driver.fetchval(_RELEASE, again.referral_id, again.disposition, by) is None:
             return False
         await PostgresEdges(self._driver, self._kek).replace((), (), [again])
@@ -288,7 +291,7 @@ class PostgresReviews(PostgresDays, RecordStore):
         return True
 
     async def drop(self, referral_id: UUID, by: str) -> bool:
-        """Erase it; False as for `release`."""
+        """Erase a referral; False as for `release`."""
         party = await self._driver.fetchval(_DROP, referral_id, by)
         if party is None:
             return False
@@ -296,7 +299,7 @@ class PostgresReviews(PostgresDays, RecordStore):
         return True
 
     async def expire(self, before: datetime, taking: Taking) -> list[Unreleased]:
-        """Erase referrals of the bound parties that have waited since before then, the longest first."""
+        """Erase referrals of the bound parties that have waited since before `before`, oldest first."""
         rows = taking.take(await self._driver.fetch(_EXPIRE, before, taking.limit, taking.passed_over))
         gather(self._driver, [Erased(ERASED, row["referral_id"], row["party"]) for row in rows])
         return [_unreleased(row, None) for row in rows]

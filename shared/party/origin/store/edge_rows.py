@@ -1,6 +1,6 @@
 """The rows of an origin's edges: a sent edge is inserted once, with the place of the message that carries it.
 
-What was said of edges, in PostgreSQL: acts of recipients, what became of each, and what an origin found.
+Also the acts on edges, in PostgreSQL: acts of recipients with their results, and rechecks of the origin.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NO_TRACK: Final = UUID(int=0)
 # Not frozen, as a draft is not.
 @dataclass(slots=True)
 class EdgeRow:
-    """An edge as it is kept with its referral. One that waits or is planned has no message."""
+    """An edge as it is stored with its referral. An edge that waits or is planned has no message."""
 
     edge_id: UUID
     message_id: UUID | None
@@ -87,7 +87,7 @@ class PlacedMessage(NamedTuple):
 
 PLACE: Final = Columns.of(PlacedMessage, lane="smallint")
 _PLACED_EDGE: Final = Columns[EdgeRow](_SENT_EDGE.sql_types | _PLACE)
-# A row without its referral has no rank, and fails: a plain join would leave it out.
+# A row without its referral has no rank and fails. A plain join would omit it silently.
 _INSERT: Final = Statement(
     """
 INSERT INTO edge ({rows.names}, rank)
@@ -105,7 +105,7 @@ class UnplacedEdges(NamedTuple):
 
 
 def edge_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
-    """Return the edges of these decisions: sent ones, those that wait, and planned ones."""
+    """Return the edges of these decisions: sent, waiting and planned ones."""
     return [row for each in decided for row in (*_list_sent(each), *_list_unsent(each))]
 
 
@@ -115,7 +115,7 @@ def unsent_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
 
 
 def bind_sent(decided: Sequence[Prepared], law_at: LawAt | None) -> UnplacedEdges:
-    """Bind the edges of these decisions that are sent: the first ones of their referrals, so that no track is there."""
+    """Bind the sent edges of these decisions. They are their referrals' first ones, so no track exists yet."""
     rows = [row for each in decided for row in _with_tracks(_list_sent(each))]
     begun = {row.edge.edge_id: row for row in new_rows(clocked_of(decided), law_at)}
     deadlines = columns_of_edge([begun[row.edge_id] for row in rows])
@@ -124,7 +124,7 @@ def bind_sent(decided: Sequence[Prepared], law_at: LawAt | None) -> UnplacedEdge
 
 
 def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
-    """What clocks look at of the edges of these decisions that were sent."""
+    """Return the deadlines' view of the edges that these decisions sent."""
     return [
         Clocked(
             edge_id=emitted.edge_id,
@@ -145,7 +145,7 @@ def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
 
 
 def gather_edges(driver: asyncpg.Connection, edges: UnplacedEdges) -> None:
-    """Have these edges inserted as their messages get places. The transaction fails unless each message gets one."""
+    """Gather edges for insertion when their messages get places. The transaction fails unless each message gets one."""
     if edges.message_ids:
         gather_placed(driver, [edges])
 
@@ -156,7 +156,7 @@ def list_placed(places: Mapping[str, Mapping[UUID, Place]]) -> list[PlacedMessag
 
 
 def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessage]) -> set[UUID]:
-    """Have the gathered edges inserted with the places of their messages. Return these messages.
+    """Insert the gathered edges with the places of their messages. Return these messages.
 
     Raises `Defect("gathered_unknown")` if an edge has no message among `placed`.
     """
@@ -195,7 +195,7 @@ def _list_sent(decided: Prepared | Again) -> Iterator[EdgeRow]:
 
 
 def _with_tracks(edges: Iterable[EdgeRow]) -> list[EdgeRow]:
-    """Have the first edge of each subject and recipient be the row of their track."""
+    """Return the edges. The first edge of each subject and recipient is also the row of their track."""
     tracks: dict[tuple[UUID, str], list[EdgeRow]] = {}
     for row in edges:
         tracks.setdefault((row.notice_id or row.referral_id, row.recipient), []).append(row)
@@ -253,7 +253,7 @@ def _law(decided: Prepared | Again) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ActRow:
-    """An act of a recipient: what became of it, and, where it was applied, what it said and led to."""
+    """An act of a recipient with its result, and, if it was applied, its content and the new answer."""
 
     subject: UUID
     sender: str
@@ -277,13 +277,13 @@ async def keep_acts(
     *,
     at: datetime,
 ) -> None:
-    """Keep what became of acts; `references` are what agencies call their cases, encrypted."""
+    """Store the results of acts; `references` are the agencies' encrypted case references."""
     rows = [_act_row(act, each, references.get(act), at=at) for act, each in judged.items()]
     await driver.execute(*_JUDGE.bind(rows=_ACT.rows(rows)))
 
 
 def reference_place(act: UUID, party: str) -> bytes:
-    """Where an agency's reference belongs: to the act that told it, at its origin."""
+    """Return the key place of an agency's reference: the act that stated it, at its origin."""
     return KeyPlace("answer_act", str(act), party).column("case_reference")
 
 
@@ -312,7 +312,7 @@ _LOOKED: Final = "INSERT INTO answer_act (subject, sender, act, said, at) VALUES
 
 
 def read_answer(state: str, detail: Mapping[str, object] | None, acts: int) -> Answered:
-    """Return the columns of an answer."""
+    """Return the answer from its columns."""
     return Answered(AnswerState(state), detail or {}, acts)
 
 
@@ -320,7 +320,7 @@ class PostgresIssued(PartyStore):
     """The notices of the acting party's referrals."""
 
     async def issued(self, referral_id: UUID) -> list[IssuedEdge]:
-        """Those that stand, locked."""
+        """Return the current notices of a referral, locked."""
         rows = await self._driver.fetch(_ISSUED, referral_id)
         return [
             IssuedEdge(
@@ -332,7 +332,7 @@ class PostgresIssued(PartyStore):
         ]
 
     async def found(self, edge: IssuedEdge, look: Look, answer: Answered) -> None:
-        """Keep what was found, and the answer that it has led to."""
+        """Store the result of a recheck, and the answer that follows from it."""
         await self._driver.execute(_FOUND, edge.edge_id, answer.state.value, dict(answer.detail), look.at)
         await self._driver.execute(_LOOKED, edge.notice_id, look.party, look.act, look.found.words(), look.at)
 
@@ -350,7 +350,7 @@ _WITHDRAWN: Final = "SELECT withdrawn_reason FROM referral WHERE party = $1 AND 
 
 
 async def referral_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
-    """Why it was taken back, and the codes of each answer that was applied, each recipient's in its order."""
+    """Return the reason of a withdrawal and the content of each applied answer, each recipient's in its order."""
     rows = await driver.fetch(_WORDS, party, referral_id)
     reason = await driver.fetchval(_WITHDRAWN, party, referral_id)
     own = [] if reason is None else [Said(None, ReferralState.WITHDRAWN, {"reason": reason})]

@@ -1,4 +1,4 @@
-"""An origin's edges in PostgreSQL, for the instance itself: answered by their recipients, and decided again."""
+"""An origin's edges in PostgreSQL, for the instance itself: answers of recipients, and repeated decisions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WHERE e.state IN ('emitted', 'referred')
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 ORDER BY e.referral_id, e.edge_id FOR UPDATE OF e
 """
-#: A notice that replaces another is new to its provider. What was answered of a referral, another edge has told.
+#: A notice that replaces another is new to its provider. For a referral, the answers carry over to the new edge.
 _CARRY = """
 UPDATE edge AS e SET tried = old.tried,
        answer = CASE WHEN e.notice_id IS NULL THEN old.answer ELSE e.answer END,
@@ -61,7 +61,7 @@ FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
 _ANSWERED: Final = Columns[UUID](
     {"edge_id": "uuid", "answer": "text", "detail": "text", "acts": "integer", "told": "text", "retell": "bool"}
 )
-# What is answered for good where it was until its recipient moved stays there, and is not to be read elsewhere.
+# An edge that the old instance of a moved recipient has finally answered stays there. It leaves the work list.
 _ANSWER = Statement(
     f"""
 WITH answered AS (
@@ -86,7 +86,7 @@ JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING
 _WRAPPED = """
 SELECT referral_id, wrapped_key FROM referral WHERE referral_id = ANY($1::uuid[]) AND wrapped_key IS NOT NULL
 """
-#: Edges with all that it takes to decide them again.
+#: Edges with all columns that a repeated decision needs.
 ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.law, e.decided_at, e.tried, e.missing, e.revision, e.messages_before <> '{}' AS carried, r.revision AS of,
@@ -100,14 +100,14 @@ _TRIED = """
 SELECT e.edge_id, e.message_id, e.law, e.decided_at, e.tried FROM edge AS e JOIN referral AS r USING (referral_id)
 """
 _REFUSED = f"{_TRIED} WHERE {_OPEN} e.message_id = ANY($1::uuid[]) ORDER BY r.referral_id FOR UPDATE OF e, r"
-#: Whatever was set aside is passed over.
+#: Subjects in retry backoff are skipped.
 _TAKEN = "r.referral_id <> ALL($3::uuid[])"
-# Whoever else is at one of them, a withdrawal or a twin of ours, is let be: it is looked at again.
+# Rows that another transaction has locked are skipped and read again later.
 _WAITING = f"""
 {ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
-#: What may still be answered, spelt as its index is: most that lies where a recipient was stays there for good.
+#: The edges that may still be answered, written as in their index. Most edges of an old instance are final.
 _UNANSWERED = "e.answer IN ('" + "', '".join(sorted(UNFINISHED)) + "')"
 _LEFT_BEHIND = f"""
 {ALL} WHERE e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.state = 'emitted' AND {_UNANSWERED}
@@ -122,8 +122,8 @@ _UNREAD = f"""
 {_FOUND} e.unread AND r.state <> 'withdrawn' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
-# What it was told of stays as long as it has answered nothing: a new place has heard of nothing yet. What was refused,
-# and is decided again for that, was so as often as before.
+# `told` stays until an answer arrives from the new instance, which knows only these answers. An edge that is decided
+# again after a refusal keeps its count of attempts.
 _REISSUE = Statement(
     """
 UPDATE edge AS e
@@ -144,7 +144,8 @@ FROM {again} WHERE e.edge_id = again.edge_id
     again=EDGE,
 )
 _WAITS = f"AND {_TAKEN} ORDER BY e.again_at LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED"
-#: Also what waits for longer than any does: it was noted by a clock that was ahead. By an OR all that waits is read.
+#: Includes edges whose time lies further ahead than any pause: a clock that was ahead wrote it. A UNION, because an OR
+#: would read all waiting edges.
 _DUE = f"""
 WITH passed AS ({_FOUND} e.again_at <= $1 {_WAITS}), ahead AS ({_FOUND} e.again_at > $4 {_WAITS})
 TABLE passed UNION ALL TABLE ahead LIMIT $2
@@ -157,7 +158,7 @@ _RETIRE = """
 UPDATE edge SET state = $2, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])
 """
 _LEAVE = "UPDATE edge SET unread = true, again_at = NULL WHERE edge_id = ANY($1::uuid[])"
-# What waits ends by itself: it takes the place of nothing that does not.
+# A waiting edge resolves without a person, so its reason never replaces one that needs a person.
 _TO_WORK_LIST = """
 UPDATE referral AS r SET work_reason = w.reason FROM unnest($1::uuid[], $2::text[]) AS w(referral_id, reason)
 WHERE r.referral_id = w.referral_id
@@ -173,7 +174,7 @@ SELECT u.message_id FROM unnest($1::uuid[], $2::text[]) AS u (message_id, by)
 WHERE EXISTS (SELECT FROM edge AS e WHERE e.message_id = u.message_id AND e.instance = u.by) OR EXISTS (
     SELECT FROM edge AS e WHERE e.withdrawal_id = u.message_id AND u.by = ANY (e.instances_before || e.instance))
 """
-#: A withdrawal's outcome is that of all edges that it took back.
+#: A withdrawal's outcome applies to all edges that it withdrew.
 _OUTCOMES = """
 WITH told AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (message_id, outcome, code)
@@ -185,7 +186,7 @@ UPDATE edge AS e SET receipt = nullif(told.outcome, 'applied'), receipt_code = t
     receipted_at = CASE WHEN told.outcome <> 'applied' THEN coalesce(e.receipted_at, $4) END
 FROM told WHERE e.message_id = told.message_id
 """
-# A referral that is on the list for another reason stays there for that reason: it needs a person anyway.
+# A referral that is on the work list for another reason keeps that reason, because it needs a person in any case.
 _UNFINISHED = """
 UPDATE referral AS r SET work_reason = u.outcome
 FROM unnest($1::uuid[], $2::text[]) AS u (message_id, outcome) JOIN edge AS e USING (message_id)
@@ -329,7 +330,7 @@ class PostgresEdges(TransfersTold, PassedOn):
         await self._driver.execute(_FINISHED, [each.referral_id for each in again])
 
     async def _references(self, judged: Mapping[AnswerAct, Judged]) -> dict[AnswerAct, bytes]:
-        """What agencies call their cases, under the keys of our records: whoever erases a record erases these too."""
+        """Return the agencies' case references, encrypted with the record keys. Erasing a record erases them, too."""
         named = {act: each for act, each in judged.items() if each.reference is not None}
         rows = await self._driver.fetch(_WRAPPED, [each.referral_id for each in named.values()]) if named else []
         keys = {row["referral_id"]: row["wrapped_key"] for row in rows}
@@ -341,7 +342,7 @@ class PostgresEdges(TransfersTold, PassedOn):
         return kept
 
     def stale_of_all(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> list[StaleReferral]:
-        """The referrals of these rows of `ALL`, in the order of their ids."""
+        """Return the referrals of these rows of `ALL`, in the order of their ids."""
         by_id = groupby(sorted(rows, key=itemgetter("referral_id")), itemgetter("referral_id"))
         return [self._stale_of(list(each), known=known) for _, each in by_id]
 
@@ -371,19 +372,19 @@ def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
 
 
 def revealed(row: asyncpg.Record, kek: KeyEncryptionKey) -> bytes:
-    """Return the same as the JSON that is kept: whoever reads two members of it needs no model."""
+    """Return the stored JSON, for callers that need only some members of it."""
     wrapped, content = places(row["referral_id"], row["party"])
     return reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), content)
 
 
 def stale_edge(row: asyncpg.Record, known: bool = False) -> StaleEdge:
-    """An edge that is decided again: under its own ids where its recipient has had it, or may have."""
+    """Return an edge for a repeated decision. It keeps its ids if its recipient has it or may have it."""
     stale = StaleEdge(*map(row.get, StaleEdge._fields))
     return stale._replace(known=known_edge(row)) if known or row["moved"] or row["carried"] else stale
 
 
 def known_edge(row: asyncpg.Record) -> KnownEdge:
-    """An edge as it is sent once more, with what was answered so far where that is not said at the same place."""
+    """Return an edge to send again, with the earlier answers if its new instance may not know them."""
     return KnownEdge(
         row["edge_id"],
         row["notice_id"],

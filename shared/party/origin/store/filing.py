@@ -1,6 +1,6 @@
-"""What is filed, in PostgreSQL: keys claimed, referrals, edges and counts, in bulk.
+"""Filing in PostgreSQL: key claims, referrals, edges and counts, in bulk.
 
-What parties have spent of their days, in PostgreSQL: one statement for all parties of a transaction.
+Also the daily quotas: one statement debits all parties of a transaction.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from shared.runtime.delivery.sending import send
 from shared.runtime.timers.timers import find_law
 
 SPENT: Final = Columns[str]({"party": "text", "record": "bigint", "hashes": "bigint"})
-#: Adds what is `spent` to a day. A condition may stand between its two parts.
+#: Debits `spent` to a day. A caller may insert a condition between the two parts.
 DEBIT: Final = """
 INSERT INTO party_day AS d (party, day, record, hashes)
 SELECT spent.party, {day}, spent.record, spent.hashes FROM {spent}
 """
-#: Locked in the order of parties, by everyone, and until the commit: nobody grants what another has granted.
+#: All callers lock in the order of parties until the commit, so that no two transactions grant the same rest.
 DEBIT_END: Final = """
 ORDER BY spent.party
 ON CONFLICT (party, day) DO UPDATE SET record = d.record + excluded.record, hashes = d.hashes + excluded.hashes
@@ -59,7 +59,7 @@ _DEBIT: Final = Statement(DEBIT + DEBIT_END, day="date", spent=SPENT)
 
 
 class PostgresDays(PartyStore):
-    """What parties have spent of their days."""
+    """The used parts of the parties' daily quotas."""
 
     async def debit(self, day: date, spent: Mapping[str, Spent]) -> Mapping[str, Spent]:
         rows = await self._driver.fetch(*_DEBIT.bind(day=day, spent=bind_spent(spent)))
@@ -67,7 +67,7 @@ class PostgresDays(PartyStore):
 
 
 def bind_spent(spent: Mapping[str, Spent]) -> Bound[str]:
-    """Bind what parties spend, or may spend, as rows of `SPENT`."""
+    """Bind used or available quotas as rows of `SPENT`."""
     records, hashes = [each.record for each in spent.values()], [each.hashes for each in spent.values()]
     return Bound(SPENT, [list(spent), records, hashes])
 
@@ -76,7 +76,7 @@ def bind_spent(spent: Mapping[str, Spent]) -> Bound[str]:
 MANY: Final = 100
 
 
-#: The event of a filing, at whoever filed.
+#: The event of a filing for the filing party.
 FILED: Final = event_type(Subject.REFERRAL, "submit")
 _REFERRAL = Columns.of(
     Prepared,
@@ -87,8 +87,8 @@ _REFERRAL = Columns.of(
     wrapped_key="bytea",
 )
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
-# One statement, since each costs a round trip. Each part does something only where those before it took all: keys are
-# claimed, then days debited, then feeds locked by party. So a referral has its number as it is inserted, and a free
+# One statement, because each statement costs a round trip. Each part acts only if the parts before it succeeded: keys
+# are claimed, then quotas debited, then feeds locked by party. So a referral gets its number at insertion, and a free
 # reference stays free.
 _FILE = Statement(
     f"""WITH {BEGIN_ELSEWHERE}, claimed AS ({CLAIM_KEYS}), debited AS (
@@ -149,9 +149,9 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 
 
 class ToFile(NamedTuple):
-    """What is filed in one transaction: referrals, how many each party has submitted, and the debits to its day.
+    """The content of one filing transaction: referrals, submission counts by party, and debits.
 
-    `rooms` are what the days of these parties have room for.
+    `rooms` are the daily quotas of these parties.
     """
 
     prepared: Sequence[Prepared]
@@ -162,8 +162,10 @@ class ToFile(NamedTuple):
 
 
 class Otherwise(NamedTuple):
-    """Why not all is filed: claims that are not all new, or days with all debits that are more than their room, or
-    references that are taken, each by the referral whose id this is."""
+    """The reason why a filing failed: claims that are not all new, exceeded quotas, or taken references.
+
+    `spent` includes all debits. `taken` has the id of the referral that has the reference.
+    """
 
     claims: Sequence[Claimed] = ()
     spent: Mapping[str, Spent] = {}
@@ -171,7 +173,7 @@ class Otherwise(NamedTuple):
 
 
 class PostgresFiling(PostgresDays):
-    """What is filed in one transaction. Content is kept under a data key per referral: deleting the key erases it."""
+    """One filing transaction. Content is encrypted under a data key per referral; deleting the key erases it."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         super().__init__(driver)
@@ -212,7 +214,7 @@ class PostgresFiling(PostgresDays):
 
 
 class PostgresFilings:
-    """Where intake opens its transactions, on the database of an instance."""
+    """The transactions of the intake, on the database of an instance."""
 
     def __init__(self, database: Database, kek: KeyEncryptionKey) -> None:
         self._database = database
@@ -261,12 +263,12 @@ def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
 
 
 def _key(request: Request) -> tuple[str, bytes]:
-    """Whose key it is, and its hash: the submissions of a request are one party's."""
+    """Return the party and hash of an idempotency key. All submissions of a request belong to one party."""
     return request.submissions[0].party.id, request.key_hash
 
 
 def _stored(answer: Reply) -> bytes:
-    """An answer as it is kept with its key: the place it names, a line end, its body."""
+    """Return the stored form of an answer: its location, a line end, its body."""
     return to_json({"location": answer.location}) + b"\n" + answer.body
 
 

@@ -1,11 +1,11 @@
-"""Holds of an origin's referrals, and its planned notices, in PostgreSQL.
+"""Holds of an origin's referrals, planned notices and attention items, in PostgreSQL.
 
-    hold     lock the planned notices · keep the hold · answer · commit
-    issue    lock the planned notices · look for holds · issue or leave · commit
+    hold     lock the planned notices · store the hold · answer · commit
+    issue    lock the planned notices · read the holds · send or leave · commit
 
-Both lock first and look after that, so one of the two is first, and the other sees what it did.
+Both lock before they read, so the second one sees the result of the first.
 
-What needs a person of an origin, in PostgreSQL: edges, referrals, alarms. Each look is one walk along an index.
+Attention items come from edges, referrals and alarms. Each query walks along one index.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from shared.runtime.database.transactions import Database
 from shared.vocabulary.preservation import HoldEnd
 from shared.vocabulary.routing import WorkReason
 
-#: A restored origin has forgotten the last holds. Agencies tell it them again; until then it issues nothing that an
-#: agency may hold. A restore closes the incarnations of the own streams; one that was read here has ends.
+#: A restored origin lacks the latest holds. Agencies send them again; until then it sends no notice that an agency may
+#: hold. A restore closes the incarnations of the own streams. Closed incarnations of peers have ends.
 _KNOWS_HOLDS: Final = """
 NOT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL AND closed_at > $1 - interval '1 hour')
 """
@@ -145,10 +145,10 @@ _ADD_ACT: Final = insert("hold_act", _ACT)
 
 
 class PostgresHolds(PartyStore):
-    """Holds and planned notices. Whoever decides about either locks the notices first."""
+    """Holds and planned notices. A caller that decides about either locks the notices first."""
 
     async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[PlannedEdge]]:
-        """The planned notices of these referrals, by referral, locked in the order of their ids."""
+        """Lock the planned notices of these referrals, in the order of their ids. Return them by referral."""
         found: dict[UUID, list[PlannedEdge]] = {}
         for row in await self._driver.fetch(_LOCK, list(referral_ids)):
             found.setdefault(row["referral_id"], []).append(PlannedEdge(*row))
@@ -158,45 +158,45 @@ class PostgresHolds(PartyStore):
         return Issued(*await self._driver.fetchrow(_ISSUED, referral_id))
 
     async def active(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Hold]]:
-        """The holds in force, by referral: all that were committed before this is asked."""
+        """Return the active holds by referral: all that were committed before this query."""
         found: dict[UUID, list[Hold]] = {}
         for row in await self._driver.fetch(_ACTIVE, list(referral_ids)):
             found.setdefault(row["referral_id"], []).append(Hold(**dict(row)))
         return found
 
     async def find(self, referral_id: UUID, hold_id: UUID) -> Hold | None:
-        """One hold of a referral, whatever has become of it."""
+        """Return one hold of a referral in any state."""
         row = await self._driver.fetchrow(_FIND, referral_id, hold_id)
         return None if row is None else Hold(**dict(row))
 
     async def shown(self, referral_id: UUID) -> list[ShownHold]:
-        """The holds of a referral as its party is shown them, oldest first."""
+        """Return the holds of a referral as its party sees them, oldest first."""
         return [ShownHold.model_validate(dict(row)) for row in await self._driver.fetch(_SHOWN, referral_id)]
 
     async def told(self, referral_id: UUID) -> Mapping[str, str]:
-        """Whom the referral itself was sent to, or waits for, and what each has answered so far."""
+        """Return the answer so far of each recipient of the referral itself, including waiting edges."""
         return {row["recipient"]: row["answer"] for row in await self._driver.fetch(_TOLD, referral_id)}
 
     async def unobjecting(self, referral_id: UUID) -> Collection[str]:
-        """The agencies that have said that they do not hold it."""
+        """Return the agencies that have stated that they do not hold the referral."""
         return {row["agency"] for row in await self._driver.fetch(_UNOBJECTING, referral_id)}
 
     async def object(self, referral_id: UUID, agency: str, party: str, *, at: datetime | None) -> None:
-        """Note that the agency does not hold it, since `at`; None: that it does, after all."""
+        """Store that the agency does not object, since `at`. With None, remove that statement."""
         if at is None:
             await self._driver.execute(_OBJECTION, referral_id, agency, party)
         else:
             await self._driver.execute(_NO_OBJECTION, referral_id, agency, party, at)
 
     async def place(self, hold: Hold) -> None:
-        """Keep a hold. One that is there already stays as it is."""
+        """Store a hold. An existing one stays unchanged."""
         await self._driver.execute(*_PLACE.bind(rows=_HOLD.rows([hold])))
 
     async def extend(self, hold: Hold, not_after: datetime) -> None:
         await self._driver.execute(_EXTEND, *_key(hold), not_after)
 
     async def leave_to(self, window_ends: Mapping[UUID, datetime]) -> None:
-        """Have the windows of planned notices end then, by the ids of their edges."""
+        """Set the ends of the windows of planned notices, by edge id."""
         await self._driver.execute(_LEAVE, list(window_ends), list(window_ends.values()))
 
     async def end(self, holds: Collection[Hold], end: HoldEnd, at: datetime) -> None:
@@ -205,18 +205,18 @@ class PostgresHolds(PartyStore):
         await self._driver.execute(_END, *columns, end.value, at)
 
     async def note_act(self, hold: Hold, act: HoldAct) -> None:
-        """Add to the acts of a hold."""
+        """Store an act of a hold."""
         row = _ActRow(
             *_key(hold), hold.party, act.act, act.at, not_after=act.not_after, basis=act.basis, actor=act.actor
         )
         await self._driver.execute(*_ADD_ACT.bind(rows=_ACT.rows([row])))
 
     async def proposed_by(self, hold: Hold) -> frozenset[str]:
-        """The actors who have proposed to override it."""
+        """Return the actors that have proposed to override the hold."""
         return frozenset(row["actor"] for row in await self._driver.fetch(_PROPOSED, *_key(hold)))
 
     async def plan(self, issue_at: Mapping[UUID, datetime]) -> None:
-        """Set in which slot notices are issued, by the ids of their edges."""
+        """Set the slots of planned notices, by edge id."""
         if issue_at:
             await self._driver.execute(_PLAN, list(issue_at), list(issue_at.values()))
 
@@ -224,25 +224,27 @@ class PostgresHolds(PartyStore):
 async def expired_holds(
     driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """Holds whose time was over: while a provider that was told then has not answered. Those behind `above`."""
+    """Return expired holds after `above` for which some provider with a notice has not answered yet."""
     rows = await driver.fetch(_EXPIRED, party, *above, rank_max, limit)
     return [waits_of(row, HOLD_EXPIRED, kind=Subject.REFERRAL) for row in rows]
 
 
 class PostgresPlanned(PostgresHolds):
-    """Holds and planned notices, for whoever issues what is due; `edges` are those of the same transaction."""
+    """Holds and planned notices, for the sending of due notices; `edges` belong to the same transaction."""
 
     def __init__(self, driver: asyncpg.Connection, edges: PostgresEdges) -> None:
         super().__init__(driver)
         self._edges = edges
 
     async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
-        """Referrals some of whose planned notices are due, the longest first, both locked; none that others are at."""
+        """Return referrals with due planned notices, earliest first, locked. Rows locked elsewhere are skipped."""
         rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over)
         return self._edges.stale_of_all(taking.take(rows))
 
     async def over(self, before: datetime, at: datetime, taking: Taking) -> list[Hold]:
-        """Holds in force that end at `before` or earlier, of notices that are not due, locked, for others hold them."""
+        """Return active holds that end at `before` or earlier on notices that other holds delay. The notices are
+        locked.
+        """
         rows = await self._driver.fetch(_HELD_ON, at, before, taking.limit, taking.passed_over)
         active = await self.active({row["referral_id"] for row in taking.take(rows)})
         return [hold for holds in active.values() for hold in holds if hold.not_after <= before]
@@ -261,7 +263,7 @@ WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
   AND (rank, accepted_at, referral_id) > ($2::smallint, $3, $4) AND rank <= $5
 ORDER BY rank, accepted_at, referral_id LIMIT $6
 """
-#: An edge that moved is issued anew, and one that was refused as stale is decided again: as the column `attention`.
+#: Edges that moved are sent again, and stale ones are decided again, so neither needs a person. As in `attention`.
 _STUCK: Final = "e.receipt <> 'moved' AND coalesce(e.receipt_code, '') NOT IN ('decision_time_off', 'document_lapsed')"
 _EDGES: Final = f"""
 SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id AS subject, r.external_ref,
@@ -275,7 +277,7 @@ WHERE e.party = $1 AND e.attention IS NOT NULL
   AND (e.rank, e.attention, e.edge_id) > ($2::smallint, $3, $4) AND e.rank <= $5
 ORDER BY e.rank, e.attention, e.edge_id LIMIT $6
 """
-#: What an agency had passed on and has again, until it answers once more. As the index `edge_came_back` names it.
+#: Cases that were returned to an agency after a referral, until it answers again. The index `edge_came_back` matches.
 _CAME_BACK: Final = """
 SELECT DISTINCT ON (r.rank, e.answered_at, e.referral_id, e.recipient)
        e.referral_id AS id, r.rank, e.answered_at AS since, e.referral_id AS subject, r.external_ref,
@@ -286,7 +288,7 @@ WHERE e.party = $1 AND e.answer_detail ? 'stands' AND e.state = 'emitted' AND NO
 ORDER BY r.rank, e.answered_at, e.referral_id, e.recipient LIMIT $6
 """
 
-#: Of a transfer that nobody has claimed the referral stands there, once.
+#: An unclaimed transfer makes one item for its referral.
 _UNCLAIMED: Final = """
 SELECT r.referral_id AS id, r.rank, t.since, r.referral_id AS subject, r.external_ref,
        r.facts ->> 'priority' AS priority
@@ -303,7 +305,7 @@ ORDER BY r.rank, t.since, r.referral_id LIMIT $6
 async def unclaimed_waits(
     driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """What the party lets others claim, and nobody has claimed: the first `limit` behind `above`."""
+    """Return the first `limit` transferred referrals after `above` that no hotline has claimed."""
     rows = await driver.fetch(_UNCLAIMED, party, *above, rank_max, limit)
     return [waits_of(row, UNCLAIMED, kind=Subject.REFERRAL) for row in rows]
 
@@ -311,7 +313,7 @@ async def unclaimed_waits(
 async def origin_waits(
     driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """The first `limit` that stand behind `above`. Outcomes of single messages count for their edges."""
+    """Return the first `limit` attention items after `above`. Outcomes of single messages count for their edges."""
     asked = party, *above, rank_max, limit
     whole = [waits_of(row, row["work_reason"], kind=Subject.REFERRAL) for row in await driver.fetch(_REFERRALS, *asked)]
     edges = [_edge(row) for row in await driver.fetch(_EDGES, *asked)]
@@ -325,7 +327,7 @@ def _edge(row: asyncpg.Record) -> Waits:
 
 
 def _reasons(row: asyncpg.Record) -> tuple[str, ...]:
-    """Why an edge needs a person: as the column `attention` has it."""
+    """Return the reasons why an edge needs a person, as in the column `attention`."""
     answered = row["answer"] if row["answer"] in ANSWERED_NO else None
     waits = row["state"] == "waiting" or row["unread"]
     first = WorkReason.RECIPIENT_CANNOT_READ if waits else row["receipt"] or answered
@@ -339,7 +341,7 @@ INSERT INTO alarm (party, kind, day, name) VALUES ($1, $2, $3, $4) ON CONFLICT D
 
 
 class Raised(NamedTuple):
-    """One alarm; `name` is opaque, the same for all of the party's at this instance."""
+    """One alarm; `name` is opaque, the same for all alarms of the party at this instance."""
 
     party: str
     kind: StrEnum
@@ -348,5 +350,5 @@ class Raised(NamedTuple):
 
 
 async def keep_alarm(database: Database, raised: Raised) -> bool:
-    """Keep an alarm; whether it is the first of its party, kind and day."""
+    """Store an alarm. Return whether it is the first of its party, kind and day."""
     return bool(await database.fetch(_KEEP, raised.party, raised.kind.value, raised.day, raised.name))

@@ -1,19 +1,18 @@
-"""What a party's referral has to do with others: those that name its place, and what it was filed for.
+"""Links between a party's referrals, and an origin's edges as messaging sees them.
 
-Tokens and links are made after each was answered.
+A separate step makes tokens and links after each referral was answered, never the intake. So known and new locations
+get the same bytes in the same time, because no link exists yet when the answer commits. The step follows the party's
+feed by arrival, with one position for each version of the form. For a new version it makes the tokens of all records
+again, so that links continue.
 
-A step of its own, never the intake: known and new places are answered in the same bytes and the same time, because
-nothing of this exists yet when the answer commits. It follows the party's feed by arrival, one place for each version
-of the form: where a version is new, all records are tokened once more by it, so links do not end with the old one.
+For messaging, this module stores the places of edges in streams, and marks the edges that a peer lacks:
 
-An origin's edges as messaging sees them, in PostgreSQL: their places in streams, and what a peer lacks of them.
-
-    the peer lacks the edge, or part of it             `missing`: the edge is issued anew, a batch at a time
-    the peer does not know that it was taken back      `missing` or `untold`: the withdrawal is sent there again
+    the peer lacks the edge, or part of it             `missing`: the edge is sent again, a batch at a time
+    the peer lacks the withdrawal of the edge          `missing` or `untold`: the withdrawal is sent there again
     the peer has a withdrawal that is not here         the referral goes on the work list
     no edge is known of the subject                    the operator's list names it
 
-Only edges that lie at the peer, or did, are changed.
+Only edges whose present or former instance is the peer are changed.
 """
 
 from __future__ import annotations
@@ -43,20 +42,20 @@ from shared.runtime.delivery.subjects import FeatureTracks, TrackItem
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import RelationKind
 
-#: So many referrals of a party are looked at in one transaction.
+#: Referrals of a party that one transaction examines.
 BATCH: Final = 200
-#: What it is called where one of them is set aside.
+#: The name of this work in retry backoff.
 LINK: Final = "link"
 LOOK_EVERY_S: Final = 5.0
 _BEGIN: Final = "INSERT INTO location_place (party, version, arrival) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING"
 _PLACE: Final = "SELECT arrival FROM location_place WHERE party = $1 AND version = $2 FOR UPDATE"
-# Never past one that was set aside: a process that starts tries that once more, and all after it.
+# The position never passes a referral in retry backoff, so that a new process tries it and all later ones again.
 _MOVE: Final = """
 UPDATE location_place SET arrival = greatest(arrival, least(
     $3, (SELECT min(arrival) - 1 FROM referral WHERE party = $1 AND referral_id = ANY($4::uuid[]))))
 WHERE party = $1 AND version = $2
 """
-# By CASE an index finds what is newer, past what isolates rows; COALESCE would read all that the party has.
+# With CASE an index finds newer rows despite row-level security. COALESCE would read all rows of the party.
 _BEHIND: Final = """
 SELECT of.party FROM unnest($1::text[]) AS of (party)
 LEFT JOIN location_place AS l ON l.party = of.party AND l.version = $2
@@ -79,7 +78,8 @@ INSERT INTO location_token (party, referral_id, n, version, token)
 SELECT $1, referral_id, n, $2, token FROM unnest($3::uuid[], $4::smallint[], $5::bytea[]) AS t (referral_id, n, token)
 ON CONFLICT DO NOTHING
 """
-# Each to the first that named the place: as many links as repeats, however often it is named. And leaves word of it.
+# Each referral is linked to the first one with the location, so there is one link per repetition. The statement also
+# records the referrals in `contact_due`.
 _LINK: Final = """
 WITH linked AS (
 INSERT INTO relation (party, referral_id, other, kind)
@@ -93,7 +93,7 @@ CROSS JOIN LATERAL (
 INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party FROM linked
 """
 
-#: What was handed over is another origin's: of the party's own there is no such link.
+#: The other referral belongs to another origin. The party's own referrals have no such link.
 _DERIVE: Final = """
 INSERT INTO relation (party, referral_id, other, kind)
 SELECT $1, t.referral_id, t.other, $4 FROM unnest($2::uuid[], $3::uuid[]) AS t (referral_id, other)
@@ -111,11 +111,11 @@ class Locations:
         self._kek = kek
         self._parties = parties
         self._apart = apart
-        #: How far this process has come in each party's feed: past what it has set aside.
+        #: The position of this process in each party's feed, past the referrals in retry backoff.
         self._ahead: dict[tuple[str, int], int] = {}
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Make tokens and links endlessly."""
         while True:
             async with apart_from_others("locations", lambda code: log("locations_wait", code=code)):
                 while await self.look():
@@ -123,7 +123,7 @@ class Locations:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> int:
-        """Token and link what has arrived since, a batch of each party; how many referrals that were."""
+        """Make tokens and links for new referrals, a batch of each party. Return the number of referrals."""
         async with self._database.transaction(RowScope(self._parties(), Role.SERVICE, "apply")) as session:
             behind = await session.driver.fetch(_BEHIND, list(self._parties()), max(FORMS))
         looked = [
@@ -150,7 +150,7 @@ class Locations:
         self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], *, party: str, version: int
     ) -> None:
         kept = [row for row in rows if row["wrapped_key"] is not None]
-        # A cache of strings would keep values of class S3.
+        # A cache of strings would keep values of class S3 in memory.
         records = [(row["referral_id"], from_json(revealed(row, self._kek), cache_strings="none")) for row in kept]
         found = [
             (referral_id, each.n, self._kek.location_token(party, version, each.form), each.kind.value)
@@ -176,11 +176,11 @@ WITH asked AS (
     SELECT asked.item, e.edge_id FROM asked JOIN edge AS e ON e.notice_id = asked.item AND e.recipient = asked.recipient
 )
 """
-#: The items of these tracks that have no edge here.
+#: Items of these tracks without an edge here.
 _UNKNOWN: Final = f"{_EDGES} SELECT DISTINCT item FROM asked WHERE item NOT IN (SELECT item FROM found)"
-#: Rows are locked in the order of referrals, as all that changes edges locks them. An edge whose message waits for the
-#: relay arrives by itself, and one that the peer holds as an exception is tried again there. An erased referral cannot
-#: be issued anew. An edge that was issued anew and sent is not issued again for an hour, whatever the peer says.
+#: Rows are locked in the order of referrals, as in all statements that change edges. Excluded are edges whose message
+#: still waits for the relay, and edges that the peer lists as exceptions and will try again. An erased referral cannot
+#: be sent again. An edge that was sent again is not repeated for an hour, even if the peer asks.
 _MISSING: Final = f"""
 {_EDGES}, lacking AS MATERIALIZED (
     SELECT e.edge_id, r.referral_id, r.wrapped_key IS NOT NULL AS is_kept
@@ -215,7 +215,7 @@ WHERE e.state = 'emitted' AND NOT e.taken_back AND $4 = ANY (e.instances_before 
   AND r.referral_id = e.referral_id
   AND r.work_reason IS NULL AND r.state <> 'withdrawn'
 """
-#: The last step of a transaction writes places for the instance, whatever the action of the transaction may change.
+#: The last step of a transaction writes places as the instance, even if the action itself may not change edges.
 _AS_INSTANCE: Final = """
 SELECT set_config('causeway.role', 'service', true), set_config('causeway.action', 'apply', true)
 """
@@ -242,19 +242,19 @@ class OriginTracks(FeatureTracks):
     """
 
     async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None:
-        """Note the edges that the peer lacks, or has only in part: they are issued anew."""
+        """Mark the edges that the peer lacks, entirely or in part, so that they are sent again."""
         await self._change(_MISSING, items, peer)
 
     async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None:
-        """Note the edges of which the peer does not know that they were taken back: it is told again."""
+        """Mark the withdrawn edges whose withdrawal the peer lacks, so that it is sent again."""
         await self._change(_UNTOLD, items, peer)
 
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
-        """Put referrals on the work list of which the peer has a withdrawal that is not known here."""
+        """Put referrals on the work list that the peer knows as withdrawn and this origin does not."""
         await self._driver.execute(_TAKEN_BACK_THERE, *_columns(items), RECIPIENT_AHEAD, peer)
 
     async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
-        """Write the places of own messages to the edges that they carry or take back. Gathered edges are inserted."""
+        """Write the places of own messages to their edges and withdrawals. Insert gathered edges."""
         placed = list_placed(places)
         inserted = insert_placed(self._driver, placed)
         if others := [each for each in placed if each.message_id not in inserted]:

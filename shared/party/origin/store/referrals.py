@@ -1,6 +1,6 @@
 """An origin's referrals in PostgreSQL as their party sees them: status with three ticks, pages, withdrawal.
 
-Looking through a party's own referrals: one page of all, or of what is sought, each row read from an index.
+A page lists all referrals or those that match a filter. Each row is read from an index.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from shared.runtime.database.pages import (
 from shared.runtime.delivery.sending import send
 from shared.vocabulary.referral import WithdrawalReason
 
-#: So many of the referrals that one party was sent are looked at for one page: what else is sought of them may be rare.
+#: Referrals that one page reads when the list is limited to one recipient. Rows that fit the other filters may be rare.
 LOOKED_AT_MAX: Final = 200
 
 _SHOWN: Final = (
@@ -58,7 +58,7 @@ _FITS: Final = (
     "({state} IS NULL OR r.state = {state}) AND ({level} IS NULL OR r.rank = 0)"
     f" AND {within('r.accepted_at', since='{since}', until='{until}')}"
 )
-#: By what its party calls it, by its own id, or by that of one of its notices.
+#: Matches by the party's reference, by the referral's id, or by the id of one of its notices.
 _NAMED: Final = """
 ARRAY(SELECT referral_id FROM referral WHERE party = {party} AND external_ref = {reference}
       UNION SELECT {id} UNION SELECT referral_id FROM edge WHERE notice_id = {id})
@@ -75,9 +75,9 @@ _TAKEN: Final = {
     "most": "bigint",
 }
 BOUNDS: Final = bounds_of_period("referral", "accepted_at")
-#: The numbers that bound no period.
+#: The bounds without a period.
 EVER: Final = 0, NUMBER_MAX
-# A page names its party, although row-level security does too: so that an index has the rows in their order.
+# The query names the party, although row-level security does so too, so that an index returns the rows in order.
 PAGE: Final = Statement(
     f"""
 SELECT {_SHOWN} FROM referral AS r
@@ -90,8 +90,8 @@ ORDER BY r.arrival DESC LIMIT {{most}}
     low="bigint",
     high="bigint",
 )
-# Edges know ids and no arrivals: in the order of these, which is that of filing, and below the one that the last page
-# ended with. `fits` is whether a row is what is sought besides.
+# Edges have referral ids and no arrivals. Ids have the order of filing, so the page continues below the last id. `fits`
+# tells whether a row matches the other filters.
 SENT: Final = Statement(
     f"""
 WITH sent AS MATERIALIZED (
@@ -116,13 +116,13 @@ FROM sent JOIN referral AS r USING (referral_id) ORDER BY r.referral_id DESC
 def page_of(
     party: str, sought: Sought, bounds: tuple[int, int] = EVER, *, state: str | None, below: int | None, most: int
 ) -> tuple[object, ...]:
-    """What `PAGE` asks: `bounds` are the numbers of the period."""
+    """Bind `PAGE`; `bounds` are the numbers of the period."""
     low, high = bounds
     return PAGE.bind(**_taken(party, sought, state=state, below=below, most=most), low=low, high=high)
 
 
 def sent_of(party: str, sought: Sought, *, state: str | None, below: int | None, most: int) -> tuple[object, ...]:
-    """What `SENT` asks."""
+    """Bind `SENT`."""
     lowest, highest = ids_of_period(sought.since, sought.until)
     taken = _taken(party, sought, state=state, below=below, most=most)
     return SENT.bind(**taken, to=sought.party, lowest=lowest, highest=highest)
@@ -131,7 +131,9 @@ def sent_of(party: str, sought: Sought, *, state: str | None, below: int | None,
 async def find_page(
     driver: asyncpg.Connection, party: str, sought: Sought, *, state: str | None, cursor: str | None, limit: int
 ) -> tuple[list[asyncpg.Record], NextCursor]:
-    """The rows of a page, and the cursor of what follows: of what one party was sent, a page may be short of rows."""
+    """Return the rows of a page and the next cursor. With one recipient, a page may be short although more pages
+    follow.
+    """
     below = read_cursor(cursor)
     if sought.party is None:
         period = sought.since, sought.until
@@ -164,7 +166,7 @@ _ONE = """
 SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at
 FROM referral WHERE referral_id = $1
 """
-# A message of an earlier incarnation was delivered. Otherwise its number says how far it has come.
+# A message of an earlier incarnation was delivered. Otherwise its number shows its delivery.
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
        CASE WHEN e.state = 'planned' THEN e.issue_at END AS issue_at,
@@ -183,7 +185,7 @@ LEFT JOIN stream AS w ON w.peer = e.instance AND w.lane = 0 AND w.incarnation = 
 LEFT JOIN outcome_open AS open ON open.peer = e.instance AND open.message_id = e.message_id
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred', 'waiting', 'planned') ORDER BY e.recipient, e.purpose
 """
-#: The same of several referrals, whose each is.
+#: The same query for several referrals, with the referral id of each row.
 _STOOD = _EDGES.replace("SELECT ", "SELECT e.referral_id, ", 1).replace("= $1 AND", "= ANY($1::uuid[]) AND")
 # Edges to one recipient for several purposes are answered together.
 _ANSWERS = """
@@ -192,7 +194,7 @@ FROM edge AS e JOIN answer_act AS a ON a.subject = coalesce(e.notice_id, e.refer
 JOIN referral AS r USING (referral_id)
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred') AND a.code IS NULL ORDER BY a.number
 """
-#: Each names the first that named the place; so the first has all others.
+#: Each relation names the first referral with the location, so the first one has all others.
 _RELATED = """
 SELECT other AS referral_id, kind FROM relation WHERE referral_id = $1 AND party = ANY (
     string_to_array(current_setting('causeway.parties', true), ','))
@@ -231,18 +233,18 @@ WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred')
 
 
 class PostgresReferrals(RecordStore):
-    """The referrals of the acting party. Absent and foreign ones are both simply not there."""
+    """The referrals of the acting party. Absent and foreign ones are not found."""
 
     async def page(
         self, party: str, sought: Sought, *, state: str | None, cursor: str | None, limit: int
     ) -> ReferralPage:
-        """The party's referrals, newest first. Of those that a party was sent a page may be short, and more follow."""
+        """Return a page of the party's referrals, newest first. With one recipient, a page may be short."""
         rows, following = await find_page(self._driver, party, sought, state=state, cursor=cursor, limit=limit)
         items = tuple(ListedReferral.model_validate(_listed(row)) for row in rows)
         return ReferralPage(items=items, next=following)
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:
-        """One referral with its ticks and edges."""
+        """Return one referral with its ticks and edges."""
         row = await self._driver.fetchrow(_ONE, referral_id)
         if row is None:
             return None
@@ -263,14 +265,14 @@ class PostgresReferrals(RecordStore):
         return ShownReferral.model_validate(dict(row) | further)
 
     async def ticked(self, listed: Sequence[ListedReferral]) -> dict[UUID, Ticks]:
-        """The ticks of each of a page."""
+        """Return the ticks of each listed referral."""
         stood: dict[UUID, list[Stood]] = {each.referral_id: [] for each in listed}
         for row in await self._driver.fetch(_STOOD, list(stood)):
             stood[row["referral_id"]].append(Stood(row["delivery"], row["withdrawal"], row["answer"]))
         return {each.referral_id: ticks(each.state, stood[each.referral_id]) for each in listed}
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
-        """The work list: referrals that went nowhere, each with the named reason."""
+        """Return a page of the work list: referrals that did not reach every recipient, each with the reason."""
         rows = await self._driver.fetch(_WORK, party, reason, read_cursor(cursor), limit + 1)
         items = tuple(ListedWork.model_validate(_listed(row)) for row in rows[:limit])
         return WorkPage(items=items, next=next_cursor(rows, limit))
@@ -280,16 +282,16 @@ class PostgresReferrals(RecordStore):
         return None if row is None else Filed(row["state"], row["exercise"], row["traceparent"])
 
     async def withdraw(self, referral_id: UUID, reason: WithdrawalReason, at: datetime) -> bool:
-        """Mark it withdrawn; False if it was before, or by somebody else while we waited for the row."""
+        """Mark a referral withdrawn. Return False if it already was, or if another transaction was faster."""
         return await self._driver.fetchval(_WITHDRAW, referral_id, at, reason.value) is not None
 
     async def told(self, referral_id: UUID) -> list[Told]:
-        """Who was sent the referral and counts on it still, once for each instance that ever got it."""
+        """Return the current recipients of a referral, once for each instance that ever got it."""
         rows = await self._driver.fetch(_TOLD, referral_id)
         return [Told(**dict(row)) for row in rows]
 
     async def mark_withdrawn(self, referral_id: UUID, by: Sequence[tuple[UUID, Told]]) -> None:
-        """Note on each edge the message that takes it back."""
+        """Store the withdrawal's message on each edge."""
         await self._driver.execute(
             _MARK,
             referral_id,
@@ -310,16 +312,16 @@ class PostgresReferrals(RecordStore):
 
 
 def _answers(told: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> bool:
-    """Whether an answer is one to this edge."""
+    """Return whether an answer belongs to this edge."""
     return (told["subject"], told["sender"]) == (edge["notice_id"] or referral_id, edge["recipient"])
 
 
 def _listed(row: asyncpg.Record) -> dict[str, object]:
-    """A row as its view has it: what is of the list is the cursor's affair."""
+    """Return the row without the columns that only the cursor needs."""
     return {name: value for name, value in row.items() if name not in ("arrival", "fits")}
 
 
-#: An edge that an amendment has taken back keeps no reason of its own.
+#: An edge that an amendment withdrew has no stored reason.
 _TAKEN_BACK: Final = """
 SELECT e.*, at.instance AS place FROM (
     SELECT e.edge_id, e.referral_id, e.party, e.recipient, e.notice_id, e.instance, e.missing, e.untold, r.state,
@@ -341,7 +343,7 @@ class PostgresMissing(PartyStore):
     """Withdrawals that an instance of their recipient does not know, for the instance itself."""
 
     async def taken_back(self, taking: Taking) -> list[TakenBack]:
-        """Of edges, locked, each place that does not know."""
+        """Return each edge, locked, with each instance that does not know its withdrawal."""
         rows = await self._driver.fetch(_TAKEN_BACK, taking.limit, taking.passed_over)
         return [
             TakenBack(
@@ -356,7 +358,7 @@ class PostgresMissing(PartyStore):
         ]
 
     async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
-        """Send these withdrawals; None: nobody is left to be told, so it is let be."""
+        """Send these withdrawals. With None, the recipient is gone, and only the marks are cleared."""
         by: dict[UUID, UUID | None] = {each.edge_id: None for each, _ in told}
         by |= {each.edge_id: draft.message_id for each, draft in told if draft is not None and each.told.there}
         send(self._driver, [draft for _, draft in told if draft is not None])

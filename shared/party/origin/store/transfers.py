@@ -1,11 +1,8 @@
-"""Who else comes to have a referral, in PostgreSQL: hotlines by a transfer, agencies that a case is passed on to.
+"""Transfers to hotlines, case referrals to agencies, and contact suggestions, in PostgreSQL.
 
-And which agencies are told of each other.
-
-Trust: whoever can write `transfer` can let a hotline claim that was not asked, of those that have the referral already.
-Whoever has claimed it was told so in a numbered message that audit keeps: nobody can be told so twice unseen. Whoever
-can write `contact` can have two agencies not told of each other, or told once more. Whom they are told of follows from
-edges and links: to invent one takes those, too.
+Trust: a writer of `transfer` can let a hotline that has the referral claim it without being asked. Each grant is a
+numbered message that audit keeps, so a second grant cannot go unseen. A writer of `contact` can suppress or repeat a
+suggestion. Its content follows from edges and links: to invent one, a writer needs those tables, too.
 """
 
 from __future__ import annotations
@@ -71,51 +68,52 @@ WHERE t.referral_id = ANY($1::uuid[]) AND r.state IN ('routed', 'orphaned', 'tra
 
 
 class TransfersTold:
-    """What hotlines were told of transfers, for whoever issues their edges anew."""
+    """The transfer messages that hotlines have received, needed when their edges are sent again."""
 
     _driver: asyncpg.Connection
 
     async def transfers(self, referral_ids: Collection[UUID]) -> list[TransferStands]:
-        """What hotlines were told of transfers of these referrals."""
+        """Return the transfer messages that hotlines have received about these referrals."""
         rows = await self._driver.fetch(_TOLD, list(referral_ids)) if referral_ids else []
         return [TransferStands(**dict(row) | {"reason": TransferReason(row["reason"])}) for row in rows]
 
 
 class PostgresTransfers(PartyStore):
-    """Who may claim a referral, and who has."""
+    """The permissions to claim referrals, and the claims."""
 
     async def stands(self, referral_id: UUID) -> str | None:
-        """The state of a referral of the bound parties; absent and foreign ones are not there."""
+        """Return the state of a referral of the bound parties, None for absent and foreign ones."""
         state: str | None = await self._driver.fetchval(_STANDS, referral_id)
         return state
 
     async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Held]:
-        """Referrals by their ids, locked in the order of these."""
+        """Lock referrals in the order of their ids, and return them by id."""
         rows = await self._driver.fetch(_LOCK, list(referral_ids)) if referral_ids else []
         offered: dict[UUID, list[Offered]] = {row["referral_id"]: [] for row in rows}
-        # Asked once they are locked: what another transaction has made of them is seen.
+        # Read after the lock, so that the changes of another transaction are visible.
         for row in await self._driver.fetch(_OFFERED, list(offered)) if rows else []:
             referral_id, *each = row
             offered[referral_id].append(Offered(*each))
         return {row["referral_id"]: Held(**dict(row), offered=tuple(offered[row["referral_id"]])) for row in rows}
 
     async def offer(self, held: Held, to: Collection[str], *, reason: TransferReason, at: datetime) -> None:
-        """Keep that these may claim the referral."""
+        """Store that these hotlines may claim the referral."""
         await self._driver.execute(_OFFER, held.referral_id, list(to), held.party, reason.value, at)
 
     async def hand_over(self, held: Held, to: str, at: datetime) -> None:
-        """Keep that the referral has been transferred. What is planned of it is issued no more."""
+        """Store that the referral was transferred. Its planned notices are dropped."""
         await self._driver.execute(_HAND_OVER, held.referral_id)
         await self._driver.execute(_CLAIMED, held.referral_id, to, at)
         await end(self._driver, [row["edge_id"] for row in await self._driver.fetch(_DROP, held.referral_id)])
 
     async def done(self, referral_id: UUID, recipient: str) -> tuple[DoneSoFar, ...]:
-        """What was done about the items that a recipient has: of each how many notices, and how many actioned."""
+        """Return the progress on a recipient's items: for each, the number of notices, and of those acted on."""
         rows = await self._driver.fetch(_DONE, referral_id, recipient)
         return tuple(DoneSoFar(**dict(row)) for row in rows)
 
 
-# Who has been sent the referral by us answers on that edge. What was withdrawn meanwhile it is told of (`missing`).
+# An agency that this origin has already sent the referral answers on that edge. If the referral was withdrawn
+# meanwhile, the withdrawal is sent to the agency (`missing`).
 _REFER: Final = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, items, gone, revision, law,
                   decided_at, rank, taken_back, missing, state)
@@ -134,37 +132,37 @@ WHERE edge_id = $1 AND referral_id = $2 AND recipient = $3 AND state = 'referred
 
 
 class PassedOn:
-    """The edges on which agencies answer that a case was passed on to."""
+    """The edges on which agencies answer that a case was referred to."""
 
     _driver: asyncpg.Connection
 
     async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
-        """Which of these edges there are, whosever they are and whatever has become of them."""
+        """Return the existing ones of these edges, of any party and in any state."""
         return frozenset(row["edge_id"] for row in await self._driver.fetch(_EXIST, list(edge_ids)))
 
     async def refer(self, referred: Referred) -> None:
-        """Have another agency answer, on an edge like that of the first, whose clocks begin now.
+        """Add an edge for another agency, like that of the first. Its deadlines begin now.
 
-        Whoever has the referral already answers as before.
+        An agency that already has the referral answers as before.
         """
         of = referred.of, referred.edge, referred.agency
-        if await self._driver.fetchval(_REFER, *of, referred.instance):  # of what was withdrawn nothing is owed
+        if await self._driver.fetchval(_REFER, *of, referred.instance):  # a withdrawn referral has no deadlines
             await begin_like(self._driver, referred.of, referred.edge, recipient=referred.agency, at=referred.at)
 
     async def unrefer(self, edge: UUID, referral_id: UUID, *, agency: str) -> None:
-        """End the edge of an agency that could not take what was passed on to it: nothing is owed on it."""
+        """End the edge of an agency that could not take a referred case, with its deadlines."""
         if await self._driver.fetchval(_UNREFER, edge, referral_id, agency):
             await end(self._driver, [edge])
 
 
-#: What an agency has answered that has a case of it.
+#: Answers of an agency that has a case of the referral.
 _HAS_A_CASE: Final = sorted(each.value for each in (AnswerState.ACCEPTED, AnswerState.ONGOING, AnswerState.CLOSED))
-#: So many cases that are like it are looked at for each referral: a place may have been named ten thousand times.
+#: Similar cases that are examined for each referral. A location may occur in ten thousand referrals.
 LIKE_MAX: Final = 200
 _ACCEPTED: Final = """
 INSERT INTO contact_due (referral_id, party) SELECT * FROM unnest($1::uuid[], $2::text[])
 """
-#: Whoever they were told of keeps what it was told: it has not forgotten.
+#: The other agency of a suggestion keeps its row, because it has not lost the suggestion.
 _AGAIN: Final = """
 WITH forgotten AS (
     DELETE FROM contact AS c USING unnest($1::uuid[], $2::text[]) AS k (referral_id, agency)
@@ -172,13 +170,13 @@ WITH forgotten AS (
 )
 INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party FROM forgotten
 """
-# Each is a row of its own: one that was added while another is looked at is looked at after it.
+# Each entry is a row of its own, so that one added during an examination is examined later.
 _DUE: Final = """
 DELETE FROM contact_due WHERE id IN (
     SELECT id FROM contact_due WHERE referral_id <> ALL($2::uuid[]) ORDER BY id LIMIT $1)
 RETURNING referral_id, party
 """
-# Of a place that it was not sent nobody is told anything.
+# A suggestion never concerns a location that the agency was not sent.
 _MET: Final = """
 WITH due AS (
     SELECT r.referral_id, r.party, r.revision, r.exercise FROM referral AS r
@@ -227,7 +225,7 @@ FROM first AS f JOIN kept USING (referral_id, agency, other)
 
 
 async def note_accepted(driver: asyncpg.Connection, judged: Collection[Judged]) -> None:
-    """Leave word of what these acts have accepted: who has may have something in common with another."""
+    """Record the referrals that these acts have accepted. Their agencies may share a case or location with others."""
     states = [(each.referral_id, each.party, each.answered.state) for each in judged if each.answered is not None]
     found = sorted({(referral_id, party) for referral_id, party, state in states if state is AnswerState.ACCEPTED})
     if found:
@@ -235,20 +233,20 @@ async def note_accepted(driver: asyncpg.Connection, judged: Collection[Judged]) 
 
 
 async def meet_again(driver: asyncpg.Connection, cases: Collection[tuple[UUID, str]]) -> None:
-    """Leave word that these agencies are to be told again what they were told: their edges are issued anew."""
+    """Record that these agencies get their suggestions again, because their edges are sent again."""
     if cases:
         await driver.execute(_AGAIN, *map(list, zip(*sorted(cases), strict=True)))
 
 
 class PostgresContacts(PartyStore):
-    """Which agencies are to be told of each other, and which were."""
+    """The contact suggestions that are due or were made."""
 
     async def due(self, taking: Taking) -> Sequence[UUID]:
-        """Referrals that an agency has accepted since, or that were found to name a known place; each taken once."""
+        """Take referrals that an agency has accepted since, or that were found to name a known location."""
         rows = await self._driver.fetch(_DUE, taking.limit, taking.passed_over)
         return list({row["referral_id"] for row in taking.take(rows)})
 
     async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> Sequence[Met]:
-        """Whom to tell of whom, of the agencies `among`; kept, so that each case is told of each other agency once."""
+        """Store and return the new suggestions among these agencies. Each case gets each other agency once."""
         rows = await self._driver.fetch(_MET, list(referral_ids), sorted(among), _HAS_A_CASE, LIKE_MAX)
         return [Met(*row) for row in rows]
