@@ -1,1 +1,1 @@
-"""The hotlines' service, and the canonical one: new services copy its rooms. README.md says what it is for."""
+"""The service of hotlines. New services copy its structure. README.md describes it."""

@@ -1,4 +1,4 @@
-"""The HTTP door: offers made to a hotline. What happens to its own referrals is `shared.party.origin`."""
+"""The HTTP API of a hotline: offers to it. The routes for its own referrals are in `shared.party.origin`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _MANY: Final = Kind(Subject.OFFER, "referral_id", OfferMoved)
 
 
 def offer_routes(serving: Serving) -> ItemRoutes:
-    """What is done with offers, whichever door asks for it."""
+    """Return the handlers of offers, the same for HTTP and the console."""
     act_on = partial(act, HOTLINE)
     return ItemRoutes(serving=serving, recipient=HOTLINE, moved=_moved, items=PostgresOffers, act_on=act_on)
 
 
 def offers_router(serving: Serving) -> APIRouter:
-    """The routes under /v1/inbox."""
+    """Return the routes under /v1/inbox."""
     router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
     who, offers = Depends(serving.identified), offer_routes(serving)
 
@@ -51,24 +51,24 @@ def offers_router(serving: Serving) -> APIRouter:
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
-        """The offers made to this hotline: open ones with a child at risk first, then the newest."""
+        """List the offers to this hotline: open ones with a child at risk first, then the newest."""
         return await offers.page(identity, Page(state, cursor, limit, sought))
 
     @router.get("/{referral_id}", **shows(OpenedOffer))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
-        """One offer with its opened record."""
+        """Show one offer with its opened record."""
         return await offers.show(identity, referral_id)
 
     @router.get("/{referral_id}/draft", **shows(ReferralSubmission, conflict=Problem))
     async def draft_of(referral_id: UUID, identity: Identity = who) -> Response:
-        """What to file of a referral that was handed over to this hotline, as the body of `POST /v1/referrals`."""
+        """Draft your own referral from one transferred to this hotline, as the body of `POST /v1/referrals`."""
         async with serving.reading(identity) as session:
             found = await draft_handed_over(referral_id, offers.acting(identity, session))
         return viewed(found)
 
     @router.get("/{referral_id}/evidence", **shows(KeptEvidence))
     async def evidence(referral_id: UUID, identity: Identity = who) -> Response:
-        """What proves offline that the referral was sent: the message as it came, and a statement of its arrival."""
+        """Return offline evidence that the referral was sent: the original message, and a statement of its arrival."""
         return await offers.evidence(identity, referral_id)
 
     def answering(row: Act) -> Answering:
@@ -83,13 +83,13 @@ def offers_router(serving: Serving) -> APIRouter:
 
 
 def referrals_router(origin: OriginApi) -> APIRouter:
-    """The routes under /v1/referrals and /v1/work: what a hotline does with its own referrals."""
+    """Return the routes under /v1/referrals and /v1/work, for a hotline's own referrals."""
     router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(origin.serving.identified)
 
     @router.post("/referrals:batch", **FILES_MANY)
     @router.post("/referrals", **FILES_ONE)
     async def hotline_files(request: Request, identity: Identity = who) -> Response:
-        """Whatever a hotline files comes in here: one referral, or a list."""
+        """File one referral, or a list. Every filing of a hotline passes here."""
         return await origin.file(request, identity)
 
     return add_origin_routes(router, origin)

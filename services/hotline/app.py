@@ -1,4 +1,4 @@
-"""The hotline, assembled: the only place that chooses implementations."""
+"""The assembly of the hotline service: the only module that chooses implementations."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: How each kind of record is erased once more, in a restored database.
+#: The statement that erases each kind of record again after a restore.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresOffers.erases}
 
 
 async def build(instance: str, **given: object) -> App:
-    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    """Build the service of this instance without starting it. Settings in `given` override the environment."""
     settings = RuntimeSettings.of(instance, **given)
     return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
 
 
 def assemble(machinery: Machinery) -> App:
-    """The parts of the service on top of its machinery; needs no database and no broker."""
+    """Assemble the parts of the service on its machinery. Needs no database and no broker."""
     items = serving(machinery, AUTHORITY)
     origin = assemble_origin(machinery, items)
     offered = Source("offer", OfferState.OFFERED, partial(items_waiting, subject=Subject.OFFER))

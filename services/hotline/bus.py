@@ -1,4 +1,4 @@
-"""The Kafka door: offers made to hotlines, and answers to their own referrals."""
+"""The Kafka interface of a hotline: offers to it, and answers to its own referrals."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from shared.party.recipient.bus import RecipientDoor
 
 
 def hotline_door(*, kek: KeyEncryptionKey, origin: OriginBus) -> RecipientDoor:
-    """The consumer's handler for this service."""
+    """Return the consumer's handler for this service."""
     return RecipientDoor(HOTLINE, items=PostgresOffers, kek=kek, origin=origin)

@@ -1,4 +1,4 @@
-"""What a hotline decides: who may do what with its own referrals and with those that others offer to it."""
+"""The permissions of a hotline on its own referrals and on offers to it."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ from shared.kernel.authority import Authority
 from shared.party.recipient.domain import RecipientKind
 
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.OFFER), states.PERMIT, *states.PERMITS))
-#: Whoever offers the same referral twice is refused: `offer_exists`.
+#: A second offer of the same referral is refused: `offer_exists`.
 HOTLINE: Final = RecipientKind(subject=Subject.OFFER, audience="hotlines", authority=AUTHORITY)

@@ -1,4 +1,4 @@
-"""What a hotline is shown of the referrals that others offer to it."""
+"""The views of a hotline on referrals that others offer to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.vocabulary.answers import CaseDeclineReason
 
 
 class Offer(OfferWords, ShownItem):
-    """A referral that was offered to this hotline, the numbers of its items, and what the hotline has said so far."""
+    """A referral offered to this hotline, with its item numbers and the hotline's answers so far."""
 
     referral_id: Uuid
     origin: PartyId
@@ -31,13 +31,13 @@ class OfferPage(Contract):
 
 
 class OpenedOffer(Offer):
-    """An offer with its record, which is null once it was erased."""
+    """An offer with its record, which is null after erasure."""
 
     record: ReferralRecord | None
 
 
 class OfferMoved(Contract):
-    """The state that the act has led to. The origin will be told."""
+    """The state after the act. The origin will get a message."""
 
     referral_id: Uuid
     state: OfferState

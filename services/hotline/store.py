@@ -31,9 +31,9 @@ ORDER BY rank, since, subject LIMIT $8
 async def transfers_waiting(
     driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """What may be claimed, and what was handed over and nothing was filed for: the first `limit` behind `above`.
+    """Return claimable offers, and transferred ones without a filed referral: the first `limit` after `above`.
 
-    What may be claimed and has a child at risk stands among all open ones with a child at risk.
+    A claimable offer with a child at risk is among the open offers with a child at risk instead.
     """
     asked = party, *above, rank_max, PriorityLevel.P0_CHILD_AT_RISK.value, RelationKind.DERIVED_FROM.value, limit
     rows = await driver.fetch(_OF_TRANSFERS, *asked)

@@ -1,4 +1,4 @@
-"""What only a hotline does with what it was sent: a draft of its own referral for one that was handed over to it."""
+"""The use case of a hotline alone: a draft of its own referral from one that was transferred to it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shared.party.recipient.use_cases import Acting, look_at_item, show_item
 
 
 async def draft_handed_over(referral_id: UUID, acting: Acting) -> ReferralSubmission:
-    """What the hotline would file of its own for a referral that it has by a claim. Audit is told: it opens the record.
+    """Draft the hotline's own referral from one that it has claimed. The access to the record is sent to audit.
 
-    Raises `Refused`: `forbidden`, `not_found`, `state_forbids` unless it was granted, `record_erased`.
+    Raises `Refused`: `forbidden`, `not_found`, `state_forbids` unless the claim was granted, `record_erased`.
     """
     looked = cast("OpenedOffer", await look_at_item(HOTLINE, referral_id, acting))
     if looked.state is not OfferState.TRANSFERRED:
         raise state_forbids()
     found = cast("OpenedOffer", await show_item(HOTLINE, referral_id, acting))
     if found.record is None:
-        raise Refused("record_erased", "its record was erased: there is nothing to draft from", status=410)
+        raise Refused("record_erased", "the record was erased, so no draft is possible", status=410)
     return draft(referral_id, found.record, exercise=found.exercise)

@@ -1,4 +1,4 @@
-"""The web door of a hotline: what others offered to it. Its own referrals have the pages of every origin."""
+"""The console of a hotline: offers to it. Its own referrals have the pages of every origin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDERS: Final = (__file__,)
 
 
 def offers(routes: ItemRoutes) -> SubjectKind:
-    """What was offered to a hotline."""
+    """Return the pages of offers to a hotline."""
     return SubjectKind(
         path="offers",
         title="Offered to us",

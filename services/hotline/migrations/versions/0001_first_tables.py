@@ -1,4 +1,4 @@
-"""What every instance has, the origin's and the hotline's own, isolated by party, role, action and state."""
+"""The tables of every instance, of an origin and of a hotline, isolated by party, role, action and state."""
 
 from __future__ import annotations
 

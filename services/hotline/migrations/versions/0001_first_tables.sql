@@ -1,5 +1,5 @@
--- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
--- by the isolation tests.
+-- The permitted acts by role and state: a second, independent copy of the service's permissions. The isolation tests
+-- compare the two.
 INSERT INTO permitted (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES
@@ -11,7 +11,7 @@ FROM (VALUES
     ('referral', 'amend', 'analyst machine', 'routed unroutable orphaned unknown_code'),
     ('referral', 'reroute', 'analyst machine', 'routed'),
     ('referral', 'check', 'analyst machine', 'routed transferred'),
-    -- Of two persons, on a referral that is somebody else's to hold.
+    -- Acts of two persons, on a referral that an agency holds.
     ('referral', 'propose_override', 'analyst', 'routed unroutable orphaned unknown_code'),
     ('referral', 'confirm_override', 'analyst', 'routed unroutable orphaned unknown_code'),
     ('referral', 'transfer', 'analyst machine', 'routed orphaned'),
