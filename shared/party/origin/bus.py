@@ -59,8 +59,9 @@ LOOKED_AFTER: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The last pass over all waiting edges: its documents, the peers' message versions, its time, and whether it was
-    repeated.
+    """The last pass over all waiting edges: its documents, the peers' message versions and its time.
+
+    `twice`: the pass before it had the same documents and versions.
     """
 
     law: str
@@ -133,8 +134,7 @@ class OriginBus:
             await self._again.refused(edges, stale)
 
     async def follow_moves(self) -> None:
-        """Send the edges of moved recipients to their new instances, endlessly: at the start and for each new
-        directory.
+        """Send the edges of moved recipients to their new instances, at the start and for each new directory.
 
         Each directory is followed repeatedly: edges of the earlier directory may only now have been committed, and a
         subject in retry backoff may be due.
@@ -177,8 +177,7 @@ class OriginBus:
             tried.update(taking.taken)
 
     async def issue_waiting(self, scope: Callable[[], RowScope]) -> None:
-        """Send waiting edges that can now be read, endlessly, whenever the documents or the peers' message versions
-        change.
+        """Send waiting edges that can now be read, whenever the documents or the peers' message versions change.
 
         `scope`: the instance with all parties that it serves.
         """
@@ -226,9 +225,7 @@ class OriginBus:
         return await self._all("withdraw_again", scope, untold) + await self._all("issue_missing", scope, missing)
 
     async def suggest(self, scope: RowScope) -> int:
-        """Suggest contact to agencies that share a case or location. Return the number of referrals. Raises
-        `Unavailable`.
-        """
+        """Suggest contact to agencies with a common case or location. Return the count. Raises `Unavailable`."""
 
         async def suggest(session: Session, taking: Taking) -> None:
             contacts, directory = PostgresContacts(session.driver), self.law.now().directory

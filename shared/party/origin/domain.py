@@ -149,7 +149,7 @@ class Cut(Contract):
 
 
 class AcceptedReferral(Contract):
-    """The referral is stored here and decided. It may not be delivered yet. `cut` names items with a redacted location.
+    """The referral is stored here and decided. This says nothing about delivery. `cut` names items with a redacted location.
 
     An `unreleased` referral is sent to no recipient until a second person of its sender releases it.
 

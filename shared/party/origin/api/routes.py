@@ -157,9 +157,7 @@ def _add_answers(router: APIRouter, origin: OriginApi, who: Identity) -> None:
 
     @router.post("/referrals/{referral_id}:propose-override", **does(Overridden, takes=[Overriding]))
     async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Propose to override a hold, with the reason that outweighs it. It takes effect when another person confirms
-        it.
-        """
+        """Propose to override a hold, with the reason. It takes effect when another person confirms it."""
         return await origin.act(PROPOSE, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:confirm-override", **does(Overridden, takes=[Confirming]))

@@ -273,9 +273,7 @@ WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT N
 
 
 class PostgresReviews(PostgresDays, RecordStore):
-    """The referrals that wait for a second person, with their release and erasure. Absent and foreign ones are not
-    found.
-    """
+    """The referrals that wait for a second person. Absent and foreign ones are not found."""
 
     async def find(self, referral_id: UUID) -> Unreleased | None:
         """Return one referral of the acting party in any state."""

@@ -61,7 +61,7 @@ FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
 _ANSWERED: Final = Columns[UUID](
     {"edge_id": "uuid", "answer": "text", "detail": "text", "acts": "integer", "told": "text", "retell": "bool"}
 )
-# An edge that the old instance of a moved recipient has finally answered stays there. It leaves the work list.
+# An edge with a final answer from a recipient's old instance stays there. The new instance need not read it.
 _ANSWER = Statement(
     f"""
 WITH answered AS (
@@ -107,7 +107,7 @@ _WAITING = f"""
 {ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
-#: The edges that may still be answered, written as in their index. Most edges of an old instance are final.
+#: The edges that may still be answered, written as in their index. Most edges at an old instance have a final answer.
 _UNANSWERED = "e.answer IN ('" + "', '".join(sorted(UNFINISHED)) + "')"
 _LEFT_BEHIND = f"""
 {ALL} WHERE e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.state = 'emitted' AND {_UNANSWERED}

@@ -49,7 +49,7 @@ DEBIT: Final = """
 INSERT INTO party_day AS d (party, day, record, hashes)
 SELECT spent.party, {day}, spent.record, spent.hashes FROM {spent}
 """
-#: All callers lock in the order of parties until the commit, so that no two transactions grant the same rest.
+#: All callers lock in the order of parties until the commit, so that two transactions never grant the same quota.
 DEBIT_END: Final = """
 ORDER BY spent.party
 ON CONFLICT (party, day) DO UPDATE SET record = d.record + excluded.record, hashes = d.hashes + excluded.hashes

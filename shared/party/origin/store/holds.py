@@ -242,9 +242,7 @@ class PostgresPlanned(PostgresHolds):
         return self._edges.stale_of_all(taking.take(rows))
 
     async def over(self, before: datetime, at: datetime, taking: Taking) -> list[Hold]:
-        """Return active holds that end at `before` or earlier on notices that other holds delay. The notices are
-        locked.
-        """
+        """Return active holds that end by `before`, of notices that others still hold. The notices are locked."""
         rows = await self._driver.fetch(_HELD_ON, at, before, taking.limit, taking.passed_over)
         active = await self.active({row["referral_id"] for row in taking.take(rows)})
         return [hold for holds in active.values() for hold in holds if hold.not_after <= before]

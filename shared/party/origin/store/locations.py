@@ -93,7 +93,7 @@ CROSS JOIN LATERAL (
 INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party FROM linked
 """
 
-#: The other referral belongs to another origin. The party's own referrals have no such link.
+#: A transferred referral belongs to another origin. The party's own referrals have no such link.
 _DERIVE: Final = """
 INSERT INTO relation (party, referral_id, other, kind)
 SELECT $1, t.referral_id, t.other, $4 FROM unnest($2::uuid[], $3::uuid[]) AS t (referral_id, other)

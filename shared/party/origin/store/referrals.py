@@ -131,9 +131,7 @@ def sent_of(party: str, sought: Sought, *, state: str | None, below: int | None,
 async def find_page(
     driver: asyncpg.Connection, party: str, sought: Sought, *, state: str | None, cursor: str | None, limit: int
 ) -> tuple[list[asyncpg.Record], NextCursor]:
-    """Return the rows of a page and the next cursor. With one recipient, a page may be short although more pages
-    follow.
-    """
+    """Return the rows of a page and the next cursor. With one recipient, a page may be short before the last."""
     below = read_cursor(cursor)
     if sought.party is None:
         period = sought.since, sought.until

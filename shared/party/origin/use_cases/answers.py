@@ -209,8 +209,9 @@ def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenE
 
 
 def take(edge: OpenEdge, message: Received) -> Taken:
-    """Return the edge after an answer. Raises `Refused`: `answer_unmatched`, `time_ahead`, and the errors of
-    `answer_edge`.
+    """Return the edge after an answer.
+
+    Raises `Refused`: `answer_unmatched`, `time_ahead`, and the errors of `answer_edge`.
     """
     clear, present = message.clear, edge.answer
     if isinstance(clear, NoticeAnsweredClear):

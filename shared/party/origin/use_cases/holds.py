@@ -1,8 +1,8 @@
 """Holds at the origin: requests of agencies, the answers to them, and the times at which the notices are sent.
 
 An agency requests a hold by an act on its case. The planned notices of the referral are locked, and the answer is that
-the hold is active or too late. Every change plans the notices again; the sending (`planned`) checks the holds once
-more.
+the hold is active or too late. Every change plans the notices again. `IssuePlanned` checks the holds once more before
+it sends.
 """
 
 from __future__ import annotations

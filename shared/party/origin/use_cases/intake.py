@@ -240,8 +240,8 @@ class Intake:
         fits = fitting([debit_of(each) for each in sent], found.spent, rooms_of(found.spent, documents.directory))
         beyond = {_reference(each) for each, fit in zip(sent, fits, strict=True) if not fit}
         taken = {_reference(each): found.taken[each.referral_id] for each in filed if each.referral_id in found.taken}
-        # Of the submissions with one reference only the first is tried. A finding holds for all of them, because each
-        # attempt is a transaction.
+        # Among submissions with the same reference, only the first is tried. A finding applies to all of them, so that
+        # the others need no further transaction.
         for index, of_one in outcomes.items():
             for place, each in enumerate(of_one):
                 if isinstance(each, Prepared) and _reference(each) in taken:

@@ -68,7 +68,7 @@ class DecideAgain:
     clock: Clock
 
     async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
-        """Count refusals as stale, and set the time at which each edge is decided again or abandoned."""
+        """Count refusals as stale, and set the time at which each edge is decided again or dropped."""
         await edges.note_tries([self._try(edge) for edge in await edges.refused(message_ids)])
 
     async def due(self, edges: PostgresEdges, taking: Taking) -> None:
@@ -158,7 +158,7 @@ class DecideAgain:
         return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
 
     def _decided(self, referral: StaleReferral) -> list[Again]:
-        """Decide a referral's edges again. Those that were tried too often are abandoned."""
+        """Decide a referral's edges again. Those that were tried too often are dropped."""
         documents = self.law.now()
         tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
         others = {key: edge for key, edge in referral.stale.items() if key not in tired}
@@ -166,7 +166,7 @@ class DecideAgain:
         return found + ([self.decide(replace(referral, stale=others), documents)] if others else [])
 
     def decide(self, referral: StaleReferral, documents: Documents) -> Again:
-        """Decide these edges of a referral by these documents. An edge that cannot be decided is abandoned."""
+        """Decide these edges of a referral by these documents. An edge that cannot be decided is dropped."""
         origin = documents.directory.party(referral.party)
         if origin is None or origin.instance != self.instance or referral.content is None:
             return self._given_up(referral, documents)
@@ -189,7 +189,7 @@ class DecideAgain:
             return self._given_up(referral, documents)
 
     def _given_up(self, referral: StaleReferral, documents: Documents) -> Again:
-        """Abandon edges: the origin has left, the content is erased or unusable, or they were tried too often.
+        """Drop edges: the origin has left, the content is erased or unusable, or they were tried too often.
 
         The fact states the stored decision once more, without these edges.
         """
@@ -330,7 +330,7 @@ class IssuePlanned:
 
 
 def _listed(again: Again) -> Again:
-    """Put a repeated decision on the work list if the law no longer permits one of its notices."""
+    """Return the decision with a work list reason if the law no longer permits one of its notices."""
     return replace(again, work_reason=again.work_reason or (WorkReason.NO_BASIS if again.dropped else None))
 
 
