@@ -149,8 +149,9 @@ class Cut(Contract):
 
 
 class AcceptedReferral(Contract):
-    """The referral is stored here and decided. This says nothing about delivery. `cut` names items with a redacted location.
+    """The referral is stored here and decided. This says nothing about delivery.
 
+    `cut` names items with a redacted location.
     An `unreleased` referral is sent to no recipient until a second person of its sender releases it.
 
     `acceptance` proves the acceptance, even if the record is lost here. The sender should keep it.
