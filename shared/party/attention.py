@@ -85,7 +85,7 @@ def attention_router(serving: Serving, sources: Sequence[Source]) -> APIRouter:
     async def page(
         identity: Identity = who, priority: Literal["p0"] | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
-        """List tasks that need a person, each with a suggested act: first those with a child at risk, then the oldest."""
+        """List tasks that need a person, each with a suggested act. A child at risk comes first, then the oldest."""
         rank_max = RANK_MAX if priority is None else 0
         return viewed(await attention.page(identity, cursor, rank_max=rank_max, limit=limit))
 
