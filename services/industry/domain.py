@@ -48,7 +48,7 @@ class Period(NamedTuple):
     def of(cls, since: date, until: date) -> Period:
         """Raises `Refused`: `period_empty`, `period_long` for more than a year."""
         if until < since:
-            raise Refused("period_empty", "since is a day of until or before it", field="/query/until", status=400)
+            raise Refused("period_empty", "since must not be later than until", field="/query/until", status=400)
         if until - since >= timedelta(days=366):
             raise Refused("period_long", "366 days at most", field="/query/until", status=400)
         return cls(since, until)

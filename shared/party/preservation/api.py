@@ -98,7 +98,7 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
 
     @router.get("/{preservation_id}", name="preservation", **shows(OpenedPreservation))
     async def show(preservation_id: UUID, identity: Identity = who) -> Response:
-        """Show one preservation with its locations and acts; at a provider, also its open notices at these locations."""
+        """Show one preservation with its locations and acts; at a provider, also the open notices at its locations."""
         async with routes.serving.reading(identity) as session:
             return viewed(await show_preservation(preservation_id, routes.acting(identity, session)))
 
