@@ -37,7 +37,7 @@ async def answers_both(page: Page, own: Subjects) -> None:
     await form.get_by_label("Action").first.select_option("removed")
     await form.get_by_label("Effective at").first.fill("2026-05-04T11:59")
     await form.get_by_role("button", name="Answer").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Answer: what came of it")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Answer: results")
     await expect(page.locator("tbody")).to_contain_text(own.notice[-8:])
     await expect(page.locator("tbody .tag").filter(has_text="actioned")).to_have_count(2)
 
