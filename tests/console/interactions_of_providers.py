@@ -55,11 +55,11 @@ async def counts_a_period(page: Page, _: Subjects) -> None:
     today = SystemClock().now().date()
     await page.get_by_label("First day").fill((today - timedelta(days=300)).isoformat())
     await page.get_by_label("Last day").fill(today.isoformat())
-    await page.get_by_label("Exercises alone").check()
+    await page.get_by_label("Exercises only").check()
     await page.get_by_role("button", name="Count").click()
     await expect(page.locator("tbody td").first).not_to_have_text("0 (0)")
     async with page.expect_download() as taken:
-        await page.get_by_role("link", name="Take it as CSV").click()
+        await page.get_by_role("link", name="Download as CSV").click()
     assert (await (await taken.value).path()).read_text().startswith("Applicability,Service,")
 
 
