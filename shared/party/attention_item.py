@@ -108,7 +108,7 @@ class Waiting(Contract):
     """One thing that needs a person: your referral, one of its edges, or an item that was sent to you.
 
     `subject` is your id of it. `party` is the other side; null for a whole referral. `code` is the reason of a refusal
-    or declination, if it gave one. `clock` is the clock of the policy, or the deadline of the edge, that is overdue.
+    or decline, if there is one. `clock` is the clock of the policy, or the deadline of the edge, that is overdue.
     """
 
     kind: Subject

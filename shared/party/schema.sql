@@ -8,8 +8,8 @@ CREATE TABLE peer (
 );
 
 -- Erased records by party. If such a record arrives again, from a log that is read again after a restore, it is erased
--- on arrival. `erased_at` is the time in this database. It still shows whether the erasure was in time when its event is
--- deleted.
+-- on arrival. `erased_at` is the time in this database. It shows whether the erasure was in time, also after its event
+-- was deleted.
 CREATE TABLE erased_record (
     subject uuid NOT NULL,
     party text NOT NULL,

@@ -44,7 +44,7 @@ from shared.vocabulary.preservation import HoldBasis, HoldScope
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Purpose
 
-#: An item is known by its subject (referral or notice id) and the party it was sent to.
+#: The key of an item: its subject (referral or notice id) and the party to which it was sent.
 ItemKey = tuple[UUID, str]
 
 
@@ -158,7 +158,7 @@ def words_of(item: Item, said: Contract | None) -> Words:
             assessed = findings.stated(said.assessed, item.numbers, found)
             return Words(AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed]))
         case WithdrawalAnswer(fate=WithdrawalFate.KEPT) if item.gone:
-            raise Refused("nothing_to_keep", "its record was erased: say so", field="/fate", status=409)
+            raise Refused("nothing_to_keep", "the record was erased: answer erased", field="/fate", status=409)
         case _:
             return Words(said, said)
 
@@ -376,7 +376,7 @@ class Lease:
         return self.stands(at) and self.actor != actor
 
 
-#: Before anybody has claimed a case.
+#: The lease of a case that was never claimed.
 UNCLAIMED = Lease(0, None, datetime.min.replace(tzinfo=UTC))
 
 

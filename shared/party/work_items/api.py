@@ -81,7 +81,7 @@ def work_items_router(routes: ItemRoutes) -> APIRouter:
 
     @router.post("/{work_item}:not-ours", **does(WorkAnswered, takes=[WorkDisowning], status=200, conflict=None))
     async def disown_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
-        """Answer each notice about one location that you do not host it. Each notifier gets its own answer."""
+        """State that you do not host the content at one location. Each notifier gets its own answer."""
         return await work.act(NOT_OURS, work_item, request, identity=identity)
 
     return router

@@ -1,6 +1,7 @@
 -- Locations of notice items and of preservation requests, as keyed tokens. Without the key, rows show which items are
 -- at the same location, but not which location. There is one row for each form version that the writer knew, and only
--- rows of the same version are compared. A process that can write these tables can hide that a request matches a notice.
+-- rows of the same version are compared. A process that can write these tables can hide that a request matches a
+-- notice.
 CREATE TABLE notice_location (
     notice_id uuid NOT NULL,
     party text NOT NULL,

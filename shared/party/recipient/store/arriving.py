@@ -79,7 +79,7 @@ NEW: Final = Columns.of(
 #: Whether a record was erased before a restore: one index lookup for each row, in any query plan.
 _IS_ERASED: Final = """(
     SELECT true FROM erased_record AS r WHERE r.subject = {row}.{subject} AND r.party = {row}.party) IS TRUE"""
-#: The rows of {new} as they are stored: a record that was erased before gets no key, and nothing that one would open.
+#: The rows of {new} as they are stored: a record that was erased before gets no key and no ciphertext.
 _ARRIVED: Final = f"""
 arrived AS MATERIALIZED (
     SELECT subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision,
@@ -113,7 +113,7 @@ INSERT INTO received ({_OF_ITEM}, edge_revision) SELECT {_OF_ITEM}, revision FRO
 def insert_locations(tokens: str, located: Columns[RowT]) -> Statement:
     """Return the statement that inserts rows of `located` into the table `tokens`. Erased records get no token.
 
-    The first column of `located` is the subject. A place that is stored stays as it is.
+    The first column of `located` is the subject. A stored location is not changed.
     """
     erased = _IS_ERASED.format(row="places", subject=next(iter(located.sql_types)))
     end = f"WHERE NOT {erased} ON CONFLICT DO NOTHING"
@@ -232,7 +232,7 @@ def seal_record(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes]
 
 
 def open_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> OpenedRecord | None:
-    """Return the message of a row as it came; None once it was erased."""
+    """Return the message of a row as it came; None if it was erased."""
     if row["wrapped_key"] is None:
         return None
     place = record_place(row["subject"], party=row["party"], purpose=row["purpose"])

@@ -61,8 +61,8 @@ SELECT subject, party FROM received AS t WHERE state = 'withdrawal_acknowledged'
   AND NOT ($5 AND EXISTS (SELECT FROM erased_record AS r WHERE r.subject = t.subject AND r.party = t.party))
 ORDER BY said #>> '{{kept,until}}' LIMIT $2 FOR UPDATE SKIP LOCKED
 """
-#: Whether this database was restored once: an own stream had an earlier incarnation. An incarnation of another
-#: instance that was read here has ends.
+#: Whether this database was restored once: an own stream had an earlier incarnation. The row of an incarnation of
+#: another instance, which was read here, has ends.
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 _FIND: Final = """
 SELECT subject AS subject_id, party, sender, passed_by, exercise, state, acts, told, said, revision, numbers,
@@ -191,7 +191,7 @@ class PostgresItems(RecordStore):
         return await self._items(_LOCK, subjects)
 
     def add(self, messages: Sequence[Received]) -> None:
-        """Gather the rows of new items. `write_new` writes them, or the next statement that takes parts along."""
+        """Gather the rows of new items. `write_new` or the next statement with gathered parts writes them."""
         if messages:
             items = new_items(messages, self._kek, kind=self.kind)
             begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items})
@@ -331,14 +331,14 @@ class PostgresItems(RecordStore):
         return row
 
     def _opened(self, row: asyncpg.Record) -> object:
-        """Return the record of a row as JSON; None once it was erased."""
+        """Return the record of a row as JSON; None if it was erased."""
         opened = open_record(row, self._kek)
         return None if opened is None else json.loads(opened.part.plaintext)["record"]
 
     def _evidence(self, row: asyncpg.Record) -> Record:
         opened = open_record(row, self._kek)
         if opened is None:
-            raise Refused("evidence_erased", "it was erased with the record", status=410)
+            raise Refused("evidence_erased", "the evidence was erased with the record", status=410)
         return opened.record
 
 

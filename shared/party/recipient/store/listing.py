@@ -77,7 +77,7 @@ def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
     def band(above: int) -> str:
         return (
             f"(SELECT {SHOWN}{more} FROM received WHERE party = {{party}} "
-            # One upper bound, at which the walk begins, however far down a page lies.
+            # One upper bound, at which the index walk begins for any page.
             f"AND place >= {{low}} + {above} AND place <= least({{high}} - 1 + {above}, {{below}}) "
             "AND (place, subject) < ({below}, {beside}) "
             "AND ({state} IS NULL OR state = {state}) "
@@ -119,7 +119,7 @@ async def read_page(
 
 
 def cursor_of(row: asyncpg.Record) -> str:
-    """Return the opaque cursor of the rows behind this one."""
+    """Return the opaque cursor of the rows after this one."""
     return base64.urlsafe_b64encode(_CURSOR.pack(row["place"], row["subject"].bytes)).decode()
 
 
@@ -157,7 +157,7 @@ def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
     return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
 
 
-#: At risk, the place is `AT_RISK` and the microseconds of `received_at`. One bound, at which the walk begins.
+#: With a child at risk, the place is `AT_RISK` plus the microseconds of `received_at`. The walk begins at one bound.
 _WAITING: Final = f"""
 SELECT subject, sender, state, priority, received_at AS since FROM received
 WHERE party = $1 AND (place, subject) > (
@@ -169,7 +169,7 @@ ORDER BY place, subject LIMIT $4
 async def items_waiting(
     driver: asyncpg.Connection, party: str, above: Place, /, *, subject: Subject, rank_max: int, limit: int
 ) -> list[Waits]:
-    """Return open rows with a child at risk, the oldest first: the first `limit` behind `above`."""
+    """Return open rows with a child at risk, the oldest first: the first `limit` after `above`."""
     if above.rank > 0:
         return []
     rows = await driver.fetch(_WAITING, party, above.since, above.id, limit)
@@ -213,7 +213,7 @@ SELECT referral_id FROM (
     WHERE referral_id = ANY($1::uuid[]) AND party = $2 ORDER BY referral_id, number DESC
 ) AS newest WHERE actor IS NOT NULL AND until > $3
 """
-#: The holder of a row of `received` by the lease that counts, and the end of that lease.
+#: The holder of a row of `received` by the newest lease, and the end of that lease.
 CLAIMED: Final = """,
 (SELECT l.actor FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
  ORDER BY l.number DESC LIMIT 1) AS claimed_by,
@@ -221,7 +221,7 @@ CLAIMED: Final = """,
  ORDER BY l.number DESC LIMIT 1) AS claimed_until
 """
 
-#: The cases that the person {claimed_by} of the party {party} has by the lease that counts.
+#: The cases that the person {claimed_by} of the party {party} holds by the newest lease.
 MINE: Final = """subject IN (
     SELECT l.referral_id FROM case_lease AS l
     WHERE l.party = {party} AND l.actor = {claimed_by} AND l.until > now() AND NOT EXISTS (
