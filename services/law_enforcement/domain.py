@@ -15,7 +15,7 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, RecipientKind, revision_of
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
-#: The code for a second edge of the same purpose to one agency.
+#: The code for an edge of a case that the agency already has on another edge.
 EDGE_EXISTS: Final = "edge_exists"
 _ASKS: Final = tuple(permits(Subject.PRESERVATION, Track.OFFER))
 AUTHORITY: Final = Authority((*permits(Subject.CASE), *_ASKS, states.PERMIT, *states.PERMITS))

@@ -82,7 +82,7 @@ class EventPage(Contract):
 
 
 class FeedBeganAnew(Problem):
-    """The number is of another epoch: read again from 0 on."""
+    """The number is of another epoch. Read the feed again from 0."""
 
 
 class Asked(BaseModel):
@@ -126,7 +126,10 @@ class Events:
             read = await read_feed(session.driver, identity.party, above=asked.after, limit=asked.limit)
         if asked.epoch not in (None, read.epoch) or asked.after > read.last:
             raise Refused(
-                "feed_began_anew", "the number is of another epoch: read from 0 on", field="/query/epoch", status=409
+                "feed_began_anew",
+                "the number is of another epoch: read the feed again from 0",
+                field="/query/epoch",
+                status=409,
             )
         return EventPage(epoch=read.epoch, last=read.last, items=tuple(map(_shown, read.events)))
 
@@ -178,7 +181,7 @@ _EXAMPLE_DUE: Final[dict[str, JsonValue]] = {
 
 
 class ShownTimer(Contract):
-    """An act that is due, its subject, its debtor, and the clock of the policy or deadline of the edge.
+    """An act that is due: its subject, the party that must do it, and the clock of the policy or deadline of the edge.
 
     `then` is the consequence if the act is not done. `rung` is the place on a ladder, from 1; 0 without a ladder.
     Preservations have no `purpose`.

@@ -180,16 +180,18 @@ def check_may_ask(
     """
     asks, asked = directory.party(agency), directory.party(provider)
     if asks is None or asked is None or asked.kind != PartyKind.INDUSTRY:
-        raise Refused("recipient_unknown", "a provider of the directory", field="/provider")
+        raise Refused("recipient_unknown", "must be a provider in the directory", field="/provider")
     if PartyStatus.SUSPENDED in (asks.status, asked.status):
-        raise Refused("recipient_suspended", "the directory has suspended a party", field="/provider", status=409)
+        raise Refused("recipient_suspended", "one of the two parties is suspended", field="/provider", status=409)
     if (asks.status == PartyStatus.SANDBOX) != (asked.status == PartyStatus.SANDBOX):
         raise Refused(
-            "exercise_mismatch", "sandbox parties ask sandbox parties, live ones live ones", field="/provider"
+            "exercise_mismatch",
+            "sandbox parties can ask only sandbox parties, and live parties only live ones",
+            field="/provider",
         )
     jurisdiction = _jurisdiction(terms.instrument, policy, on)
     if jurisdiction not in (_WORLD, *directory.nodes(asks.jurisdictions, on)):
-        raise Refused("instrument_not_yours", "an instrument of your own jurisdiction", field="/instrument")
+        raise Refused("instrument_not_yours", "must be an instrument of your own jurisdiction", field="/instrument")
     return asked
 
 
@@ -198,7 +200,9 @@ def _jurisdiction(instrument: Instrument, policy: PolicyIndex, on: date) -> str:
     if entry is not None and is_in_force(entry, on):
         jurisdiction: str = entry["jurisdiction"]
         return jurisdiction
-    raise Refused("instrument_unknown", "one that the policy lists, in force today", field="/instrument")
+    raise Refused(
+        "instrument_unknown", "must be an instrument of the policy that is in force today", field="/instrument"
+    )
 
 
 #: The most matching notice items that are shown for one request.
