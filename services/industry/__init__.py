@@ -1,1 +1,1 @@
-"""The providers' service: notices issued to a provider, and its own filings. README.md says more."""
+"""The service of providers: notices issued to a provider, and its own submissions. See README.md."""

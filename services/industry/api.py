@@ -1,4 +1,4 @@
-"""The HTTP door: notices issued to a provider. What happens to its own referrals is `shared.party.origin`."""
+"""HTTP routes for notices issued to a provider. Its own referrals have the routes of `shared.party.origin`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MANY: Final = Kind(Subject.NOTICE, "notice_id", NoticeMoved)
 
 
 def notices_router(serving: Serving) -> APIRouter:
-    """The routes under /v1/notices."""
+    """Build the routes under /v1/notices."""
     router = APIRouter(prefix="/v1/notices", tags=["notices"])
     who = Depends(serving.identified)
     notices = notice_routes(serving)
@@ -43,17 +43,20 @@ def notices_router(serving: Serving) -> APIRouter:
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
-        """The notices issued to this provider: open ones with a child at risk first, then the newest."""
+        """List the notices issued to this provider. Open ones with a child at risk come first, then the newest."""
         return await notices.page(identity, Page(state, cursor, limit, sought))
 
     @router.get("/{notice_id}", **shows(OpenedNotice))
     async def show(notice_id: UUID, identity: Identity = who) -> Response:
-        """One notice with its opened record."""
+        """Show one notice with its opened record."""
         return await notices.show(identity, notice_id)
 
     @router.get("/{notice_id}/evidence", **shows(KeptEvidence))
     async def evidence(notice_id: UUID, identity: Identity = who) -> Response:
-        """What proves offline that the notice was sent: the message as it came, and a statement of its arrival."""
+        """Return evidence that the notice was sent: the message as it came, and a statement of its arrival.
+
+        It can be verified offline.
+        """
         return await notices.evidence(identity, notice_id)
 
     def answering(row: Act) -> Answering:
@@ -68,13 +71,13 @@ def notices_router(serving: Serving) -> APIRouter:
 
 
 class CsvResponse(Response):
-    """An answer that is a table."""
+    """A CSV response."""
 
     media_type = "text/csv; charset=utf-8"
 
 
 def statistics_router(serving: Serving) -> APIRouter:
-    """The routes under /v1/statistics: what a provider reports of itself."""
+    """Build the routes under /v1/statistics, for the reports of a provider."""
     router = APIRouter(prefix="/v1/statistics", tags=["statistics"])
     notices, who = notice_routes(serving), Depends(serving.identified)
 
@@ -84,9 +87,9 @@ def statistics_router(serving: Serving) -> APIRouter:
         until: Annotated[str, Query(pattern=DAY, description="The last day of the period, UTC.")],
         identity: Identity = who,
         *,
-        exercises: Annotated[bool, Query(description="Count exercises, and nothing else.")] = False,
+        exercises: Annotated[bool, Query(description="Count only exercises.")] = False,
     ) -> Response:
-        """Notices as rows of Implementing Regulation (EU) 2024/2835, part 4; a mapping, with what is known here."""
+        """Export notices as rows of Implementing Regulation (EU) 2024/2835, part 4, mapped from the data known here."""
         period = Period.of(read_date(since, "since"), read_date(until, "until"))
         async with serving.reading(identity) as session:
             found = await reported_notices(period, notices.acting(identity, session), exercises=exercises)
@@ -97,20 +100,20 @@ def statistics_router(serving: Serving) -> APIRouter:
 
 
 def referrals_router(origin: OriginApi) -> APIRouter:
-    """The routes under /v1/referrals and /v1/work: a provider is an origin too."""
+    """Build the routes under /v1/referrals and /v1/work, because a provider is an origin, too."""
     router, who = APIRouter(prefix="/v1", tags=["referrals"]), Depends(origin.serving.identified)
 
     @router.post("/referrals:batch", **FILES_MANY)
     @router.post("/referrals", **FILES_ONE)
     async def provider_files(request: Request, identity: Identity = who) -> Response:
-        """A provider files what it has found itself, one referral or a list."""
+        """Submit one referral of the provider, or a list."""
         return await origin.file(request, identity)
 
     return add_origin_routes(router, origin)
 
 
 def notice_routes(serving: Serving) -> ItemRoutes:
-    """What is done with notices, whichever door asks for it."""
+    """Build the handlers of notices, for the API and the console."""
     return ItemRoutes(serving=serving, recipient=PROVIDER, moved=_moved, items=PostgresNotices, act_on=act_on_notice)
 
 

@@ -1,4 +1,4 @@
-"""The providers' service, assembled: the only place that chooses implementations."""
+"""Assembly of the providers' service. Only this module chooses implementations."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: How each kind of record is erased once more, in a restored database.
+#: The statement that erases each kind of record again, in a restored database.
 ERASES: Final = {ERASED: ERASE_AGAIN, ERASED_RECEIVED: PostgresNotices.erases}
 
 
 async def build(instance: str, **given: object) -> App:
-    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    """Wire the instance of this name. Settings in `given`, by field, override its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
     return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=OriginTracks))
 
 
 def assemble(machinery: Machinery) -> App:
-    """The parts of the service on top of its machinery; needs no database and no broker."""
+    """Assemble the parts of the service on its machinery. This needs no database and no broker."""
     items = serving(machinery, AUTHORITY)
     origin, notices = assemble_origin(machinery, items), notice_routes(items)
     issued = Source("notice", NoticeState.ISSUED, partial(items_waiting, subject=Subject.NOTICE))

@@ -1,4 +1,4 @@
-"""The Kafka door: notices issued to providers, and answers to their own referrals."""
+"""Kafka handler for notices issued to providers, and for answers to their own referrals."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from shared.party.recipient.bus import RecipientDoor
 
 
 def industry_door(*, kek: KeyEncryptionKey, origin: OriginBus) -> RecipientDoor:
-    """The consumer's handler for this service."""
+    """Build the consumer's handler for this service."""
     asked = PreservationDoor(Track.ANSWER, ProviderPreservations, kek)
     return RecipientDoor(PROVIDER, items=PostgresNotices, kek=kek, origin=origin, asked=asked)

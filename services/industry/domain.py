@@ -1,4 +1,4 @@
-"""What a provider decides: who may do what with its own referrals and with the notices issued to it."""
+"""The rules of providers: permits for acts on their own referrals and on notices issued to them."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from shared.vocabulary.routing import PartyKind
 
 _ASKED: Final = tuple(permits(Subject.PRESERVATION, Track.ANSWER))
 AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), *_ASKED, states.PERMIT, *states.PERMITS))
-#: A notice is issued once: there is no earlier id, no referral shows here.
+#: A notice is issued once, with an id of its own. Its referral is not known here.
 PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", authority=AUTHORITY)
 
 
 def check_suggested(said: NoticeDisowning, directory: DirectoryIndex) -> None:
-    """An item that is not ours may be another provider's: one of the directory, or nobody is named."""
+    """Check that a provider named as the right host is in the directory. Raises `Refused("suggested_unknown")`."""
     for place, each in enumerate(said.disowned):
         entry = None if each.suggested is None else directory.party(each.suggested)
         if each.suggested is not None and (entry is None or entry.kind != PartyKind.INDUSTRY):
-            raise Refused("suggested_unknown", "no provider of the directory", field=f"/disowned/{place}/suggested")
+            raise Refused("suggested_unknown", "not a provider in the directory", field=f"/disowned/{place}/suggested")
 
 
 def removed_by(said: NoticeStatements, notice: Item) -> frozenset[int]:
-    """The items of a notice that an answer says were removed. Raises `Refused` as `shared.exchange.items` does."""
+    """Return the items that an answer states as removed. Raises `Refused` as `shared.exchange.items` does."""
     stated = answered(said.items, notice.numbers, Said.kept(notice.said))
     return frozenset(each.n for each in stated.answers if each.action is NoticeAction.REMOVED)
 
 
 class Period(NamedTuple):
-    """Whole days, UTC, both of them within it."""
+    """A period of whole days in UTC, including both days."""
 
     since: date
     until: date
 
     @classmethod
     def of(cls, since: date, until: date) -> Period:
-        """Raises `Refused`: `period_empty`, `period_long` for more than a year."""
+        """Build a period. Raises `Refused`: `period_empty`, `period_long` for more than a year."""
         if until < since:
-            raise Refused("period_empty", "since is a day of until or before it", field="/query/until", status=400)
+            raise Refused("period_empty", "since must not be later than until", field="/query/until", status=400)
         if until - since >= timedelta(days=366):
-            raise Refused("period_long", "366 days at most", field="/query/until", status=400)
+            raise Refused("period_long", "a period has at most 366 days", field="/query/until", status=400)
         return cls(since, until)
 
     @property
@@ -59,5 +59,5 @@ class Period(NamedTuple):
 
     @property
     def ends(self) -> datetime:
-        """The first instant after it."""
+        """The first instant after the period."""
         return datetime.combine(self.until + timedelta(days=1), time(), UTC)

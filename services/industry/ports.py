@@ -1,4 +1,4 @@
-"""What a provider is shown of the notices issued to it."""
+"""The views of a provider on the notices issued to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.party.recipient.domain import ShownItem
 
 
 class ShownNotice(NoticeWords, ShownItem):
-    """A notice, the numbers of its items, and what the provider has answered so far."""
+    """A notice with its item numbers and the provider's answers so far."""
 
     notice_id: Uuid
     notifier: PartyId
@@ -34,13 +34,13 @@ class NoticePage(Contract):
 
 
 class OpenedNotice(ShownNotice):
-    """A notice with its record, which is null once it was erased."""
+    """A notice with its record, which is null if it was erased."""
 
     record: NoticeRecord | None
 
 
 class NoticeMoved(Contract):
-    """The state that the act has led to. The notifier will be told."""
+    """The state after the act. A message informs the notifier."""
 
     notice_id: Uuid
     state: NoticeState

@@ -1,4 +1,4 @@
-"""Notices issued to providers, in PostgreSQL, and where their items lie."""
+"""Notices issued to providers, in PostgreSQL, and the locations of their items."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from shared.runtime.database.transactions import gather_part
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.referral import IncidentKind
 
-#: What takes something from the public: that it is kept, or was gone, is no action of the provider's.
+#: The actions that remove or restrict content. Preserving content, or finding it gone, is no action of the provider.
 _ACTS: Final = (NoticeAction.REMOVED, NoticeAction.GEO_DISABLED, NoticeAction.ACCOUNT_SUSPENDED)
-#: One row a notice that was sent under the DSA. Its first action is when that took effect, else when it was answered.
-#: An index finds a period by the places of its rows, which are others where a child is at risk.
+#: One row for each notice that was sent under the DSA. The time of the first action is the time when it took effect,
+#: else the time of the answer. The index by place finds a period, in two ranges: with and without a child at risk.
 _REPORTED: Final = """
 WITH notices AS (
     SELECT n.subject, n.party, n.incident_kind, n.received_at, cardinality(n.numbers) AS items, a.actions, a.acted_at,
@@ -62,7 +62,7 @@ class PostgresNotices(PostgresItems):
     async def reported(
         self, party: str, *, since: datetime, before: datetime, exercises: bool
     ) -> Sequence[ReportedNotice]:
-        """The party's notices under the DSA that came in a period. No record is opened for it."""
+        """Return the party's notices under the DSA that arrived in a period. No record is opened."""
         rows = await self._driver.fetch(_REPORTED, party, since, before, exercises, _ACTS, _ANSWER, _ACTED)
         return [ReportedNotice(*row.values())._replace(kind=_known(row["incident_kind"])) for row in rows]
 
@@ -71,7 +71,7 @@ class PostgresNotices(PostgresItems):
 
     @property
     def preservations(self) -> ProviderPreservations:
-        """What agencies want kept of what these notices are about, in the same transaction."""
+        """The preservation requests for the content of these notices, in the same transaction."""
         return ProviderPreservations(self._driver, self._kek)
 
     def _locate(self, messages: Sequence[Received]) -> None:

@@ -1,4 +1,4 @@
-"""What a provider does that no other recipient does. The rest is `shared.party.recipient.use_cases`."""
+"""Use cases that only providers have. The common ones are in `shared.party.recipient.use_cases`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.vocabulary.answers import WithdrawalFate
 
 
 async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, acting: Acting) -> str:
-    """Do an act on a notice. Who does not host the items may name the provider that does, by its directory id."""
+    """Do an act on a notice. A provider that does not host the items may name the right one, by its directory id."""
     require_role(row, acting.role)
     match said:
         case NoticeDisowning():
@@ -35,35 +35,38 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
         case NoticeStatements():
             await _keep_before_removing(said, notice_id, acting)
         case _:
-            pass  # the rest has nothing that only a provider would check
+            pass  # all other acts have no checks of their own for providers
     return await act(PROVIDER, row, notice_id, said=said, acting=acting)
 
 
 async def reported_notices(period: Period, acting: Acting, *, exercises: bool) -> Sequence[ReportedNotice]:
-    """What a provider reports of the notices of a period, for whoever may look at notices."""
+    """Return the notices of a period for the provider's report. Needs the permit to read notices."""
     AUTHORITY.require(Subject.NOTICE, acting.role, action="read", state=NoticeState.WITHDRAWN)
     notices = cast("PostgresNotices", acting.items)
     return await notices.reported(acting.party, since=period.begins, before=period.ends, exercises=exercises)
 
 
 async def _check_nothing_to_keep(notice_id: UUID, acting: Acting) -> None:
-    """What was done can be complained about, and what is preserved is for others to ask for: neither is wiped."""
+    """Check that no retention ground forbids the erasure of a withdrawn notice. Raises `Refused("notice_is_kept")`.
+
+    Actions can be the subject of complaints, and preserved content can be requested. Such notices must be retained.
+    """
     notice = (await acting.items.find([notice_id])).get((notice_id, acting.party))
     if notice is None or notice.gone or notice.state != NoticeState.WITHDRAWN:
         return
     if reason_to_keep(Subject.NOTICE, notice.said, retention=None, at=acting.at) is not None:
-        detail = "it was acted on: say until when and why it is kept"
+        detail = "the provider acted on the notice, so it must be retained: state why and until when"
         raise Refused("notice_is_kept", detail, field="/fate", status=409)
 
 
 async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting: Acting) -> None:
-    """Answer what agencies want kept, in the act that removes it: what is gone cannot be kept any more.
+    """Answer preservation requests in the act that removes the content: it cannot be preserved later.
 
-    Raises `Refused("preservation_unanswered")` where something is removed and a request for it has no answer.
+    Raises `Refused("preservation_unanswered")` if the act removes content and a request for it has no answer.
     """
     notice = (await acting.items.find([notice_id])).get((notice_id, acting.party))
     if notice is None:
-        return  # whoever looks for it next says so
+        return  # `act` refuses an absent notice
     AUTHORITY.require(Subject.NOTICE, acting.role, action="answer", state=notice.state)
     preservations = cast("PostgresNotices", acting.items).preservations
     answered = {each.preservation_id for each in said.preservations}
@@ -72,7 +75,7 @@ async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting:
         if not answered.issuperset(waiting):
             raise Refused(
                 "preservation_unanswered",
-                "say of each request for these places, in the same act: preserved or not_possible",
+                "answer each request for these locations in the same act: preserved or not_possible",
                 field="/preservations",
                 status=409,
             )

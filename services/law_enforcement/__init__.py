@@ -1,1 +1,1 @@
-"""The agencies' service: what was offered to an agency, and what it makes of that. README.md says more."""
+"""The service of law enforcement agencies: referrals offered to an agency, and its work on them. See README.md."""

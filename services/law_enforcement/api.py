@@ -1,4 +1,4 @@
-"""The HTTP door: referrals offered to an agency, and what the agency makes of them."""
+"""HTTP routes for referrals offered to an agency, and for its acts on them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from shared.runtime.http.paging import Cursor, Limit
 
 
 def _no_documents() -> Documents:
-    """Before any has come."""
+    """Raise `Unavailable`: no document has arrived yet."""
     raise Unavailable("document_unknown")
 
 
@@ -39,15 +39,15 @@ _MANY: Final = Kind(Subject.CASE, "referral_id", CaseMoved)
 
 
 def case_routes(serving: Serving, documents: Callable[[], Documents]) -> ItemRoutes:
-    """What is done with cases, whichever door asks for it. `documents`: directory and policy in force."""
+    """Build the handlers of cases for API and console. `documents` returns the directory and policy in force."""
     act_on = partial(act_on_case, documents=documents)
     return ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on)
 
 
 def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_documents) -> APIRouter:
-    """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered.
+    """Build the routes under /v1/inbox for reading and withdrawals, and under /v1/cases for the agency's acts.
 
-    `documents`: directory and policy in force.
+    `documents` returns the directory and policy in force.
     """
     router, who = APIRouter(prefix="/v1"), Depends(serving.identified)
     cases = case_routes(serving, documents)
@@ -60,17 +60,20 @@ def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_docu
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
-        """The referrals offered to this agency: open ones with a child at risk first, then the newest."""
+        """List the referrals offered to this agency. Open ones with a child at risk come first, then the newest."""
         return await cases.page(identity, Page(state, cursor, limit, sought))
 
     @router.get("/inbox/{referral_id}", tags=["inbox"], **shows(OpenedCase))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
-        """One referral with its opened record."""
+        """Show one referral with its opened record."""
         return await cases.show(identity, referral_id)
 
     @router.get("/inbox/{referral_id}/evidence", tags=["inbox"], **shows(KeptEvidence))
     async def evidence(referral_id: UUID, identity: Identity = who) -> Response:
-        """What proves offline that the referral was sent: the message as it came, and a statement of its arrival."""
+        """Return evidence that the referral was sent: the message as it came, and a statement of its arrival.
+
+        It can be verified offline.
+        """
         return await cases.evidence(identity, referral_id)
 
     def answering(row: Act) -> Answering:
@@ -85,14 +88,14 @@ def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_docu
 
 
 def holds_router(serving: Serving) -> APIRouter:
-    """The route /v1/holds: what the agency has asked origins to hold."""
+    """Build the route /v1/holds for the agency's holds."""
     router, who = APIRouter(prefix="/v1", tags=["holds"]), Depends(serving.identified)
 
     @router.get("/holds", name="list_holds", **shows(HoldPage))
     async def page(
         identity: Identity = who, state: HoldState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
-        """The agency's holds, newest first: what each asks for, and what its origin has said."""
+        """List the agency's holds with the answers of their origins, newest first."""
         async with serving.looking(identity, Subject.CASE, CaseState.OFFERED) as session:
             holds = PostgresCases(session.driver, serving.kek).holds
             return viewed(await holds.page(identity.party, state=state, cursor=cursor, limit=limit))

@@ -1,4 +1,4 @@
-"""The agencies' service, assembled: the only place that chooses implementations."""
+"""Assembly of the agencies' service. Only this module chooses implementations."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: How each kind of record is erased once more, in a restored database.
+#: The statement that erases each kind of record again, in a restored database.
 ERASES: Final = {ERASED_RECEIVED: PostgresCases.erases}
 
 
 async def build(instance: str, **given: object) -> App:
-    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    """Wire the instance of this name. Settings in `given`, by field, override its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
     return assemble(await build_machinery(instance, settings, erases=ERASES, tracks=ListedTracks))
 
 
 def assemble(machinery: Machinery) -> App:
-    """The parts of the service on top of its machinery; needs no database and no broker."""
+    """Assemble the parts of the service on its machinery. This needs no database and no broker."""
     documents, items = partial(_documents, machinery), serving(machinery, AUTHORITY)
     door = AgencyDoor(kek=machinery.keys.kek, documents=documents, now=machinery.clock.now)
     at_risk = partial(cases_waiting, now=machinery.clock.now)
@@ -80,7 +80,7 @@ def assemble(machinery: Machinery) -> App:
 
 
 def _documents(machinery: Machinery) -> Documents:
-    """Directory and policy in force."""
+    """Return the directory and policy in force."""
     return machinery.law.documents_at(machinery.clock.now())
 
 

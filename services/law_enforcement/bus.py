@@ -1,8 +1,8 @@
-"""The Kafka door: referrals offered to agencies. Agencies file none: no message of theirs carries a decision.
+"""Kafka handler for referrals offered to agencies. Agencies submit none, so their messages carry no decisions.
 
-What its origin amends of a case that was passed on is passed on, too, in the transaction that brings it. What it has
-withdrawn before the case came from another agency is refused when that comes. What the other's instance refuses is the
-first agency's again.
+If an origin amends a case that was passed on, the amendment is passed on in the transaction that applies it. A case
+from another agency is refused if its origin has withdrawn it before. If the other agency's instance refuses a case, the
+case returns to the first agency.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 
 
 class AgencyDoor(RecipientDoor):
-    """The consumer's handler of agencies. `documents`: directory and policy in force."""
+    """The consumer's handler of agencies. `documents` returns the directory and policy in force."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class AgencyDoor(RecipientDoor):
 
 
 def _is_refused(settlement: Settlement) -> bool:
-    """Whether nobody has it there: who has it on an edge of its own goes on with that."""
+    """Return whether the other agency does not have the case. With `EDGE_EXISTS` it has the case on its own edge."""
     return settlement.outcome is ReceiptOutcome.REFUSED and settlement.code != EDGE_EXISTS
 
 

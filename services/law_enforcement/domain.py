@@ -1,4 +1,4 @@
-"""What an agency decides: who may do what with its cases, and what a referral that comes again adds to one."""
+"""The rules of agencies: permits for acts on cases, and referrals that arrive for a further purpose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, RecipientKind, revision_of
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
-#: Whoever has it on an edge already is refused another.
+#: The code for an edge of a case that the agency already has on another edge.
 EDGE_EXISTS: Final = "edge_exists"
 _ASKS: Final = tuple(permits(Subject.PRESERVATION, Track.OFFER))
 AUTHORITY: Final = Authority((*permits(Subject.CASE), *_ASKS, states.PERMIT, *states.PERMITS))
@@ -23,11 +23,14 @@ _TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
 def further_purpose(case: Item, message: Received) -> Item:
-    """A referral may be offered to one agency for several purposes, each once, by its origin, until it is withdrawn."""
+    """Return the case with a further purpose. Raises `Refused` if it is not from the origin, withdrawn or a repetition.
+
+    The origin may offer a referral to one agency for several purposes, each once, until it withdraws the referral.
+    """
     assert message.edge is not None
     purpose = message.edge.purpose.value
     if message.message is REFERRAL_PASSED_ON:
-        # Whoever has it already answers on its own edge.
+        # An agency that has the case already answers on its own edge.
         raise Refused(EDGE_EXISTS)
     if case.sender != message.sender:
         raise Refused("origin_is_not_sender")
@@ -43,6 +46,8 @@ AGENCY: Final = RecipientKind(subject=Subject.CASE, audience="agencies", authori
 
 
 def check_close_reason(outcome: CaseOutcome, close_reason: CloseReason | None) -> None:
-    """A reason for closing goes with `closed`, always, and with nothing else."""
+    """Check that a reason for closing is given with the outcome `closed`, and only then."""
     if (close_reason is not None) != (outcome is CaseOutcome.CLOSED):
-        raise Refused("close_reason_needs_closed", "give it with closed, and only then", field="/close_reason")
+        raise Refused(
+            "close_reason_needs_closed", "give a reason if the outcome is closed, and only then", field="/close_reason"
+        )

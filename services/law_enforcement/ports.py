@@ -1,4 +1,4 @@
-"""What an agency is shown of the referrals offered to it."""
+"""The views of an agency on the referrals offered to it."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class FurtherEdge(Contract):
 
 
 class OpenedFurtherEdge(FurtherEdge):
-    """Another purpose, with the record that it entitles to; null once it was erased."""
+    """Another purpose with its record; null if the record was erased."""
 
     record: ReferralRecord | None
 
 
 class EarlierEdge(OpenedFurtherEdge):
-    """What the case had under an earlier revision, from when it was accepted on; null once it was erased."""
+    """An earlier revision of an accepted case, with its record; null if the record was erased."""
 
     revision: Revision
     received_at: Instant
 
 
 class CaseFields(CaseWords, Leased, ShownItem):
-    """What the agency has made of a referral, and the edge it began with."""
+    """The agency's present answers about a referral, and the first edge."""
 
     referral_id: Uuid
     origin: PartyId
@@ -50,7 +50,7 @@ class CaseFields(CaseWords, Leased, ShownItem):
 
 
 class ShownCase(CaseFields):
-    """A referral that was offered to this agency: its first edge, further ones, and what the agency has made of it."""
+    """A referral that was offered to this agency: its first edge, further edges, and the agency's answers."""
 
     further: tuple[FurtherEdge, ...]
 
@@ -63,7 +63,7 @@ class CasePage(Contract):
 
 
 class CaseAct(CaseWords, HoldWords, QuestionWords):
-    """One act of the agency as it was done: its own words, the state that it led to, its number and its time."""
+    """One act of the agency: its words, the state after it, its number and its time."""
 
     number: TrackNumber
     state: CaseState
@@ -74,10 +74,10 @@ class CaseAct(CaseWords, HoldWords, QuestionWords):
 
 
 class LookedCase(ShownCase):
-    """A referral without its records: what the agency has made of it, act by act, oldest first.
+    """A referral without its records, with the acts of the agency, oldest first.
 
-    `passed_on`: it came from another agency. `contacts`: others that have accepted the same, as its origin says.
-    `alike`: other open cases of the agency at the same place.
+    `passed_on` is set if another agency has passed it on. `contacts` are agencies that have accepted the same, as its
+    origin reports. `alike` are other open cases of the agency at the same location.
     """
 
     timeline: tuple[CaseAct, ...]
@@ -87,11 +87,12 @@ class LookedCase(ShownCase):
 
 
 class OpenedCase(CaseFields):
-    """A referral with its records, which are null once they were erased, and the agency's own reference.
+    """A referral with its records, which are null if they were erased, and the agency's own reference.
 
-    What it has made of the case is the fold of all its acts; `timeline` has each, oldest first. `earlier` is what an
-    accepted case had before it was amended; `passed_on` how it came from another agency, if it did; `contacts` others
-    that have accepted the same, as its origin says; `alike` other open cases of the agency at the same place.
+    The present answers combine all acts of the agency; `timeline` has each act, oldest first. `earlier` are the
+    revisions of an accepted case before it was amended. `passed_on` is set if another agency has passed it on.
+    `contacts` are agencies that have accepted the same, as its origin reports. `alike` are other open cases of the
+    agency at the same location.
     """
 
     further: tuple[OpenedFurtherEdge, ...]
@@ -105,7 +106,7 @@ class OpenedCase(CaseFields):
 
 
 class CaseMoved(Contract):
-    """The state that the act has led to. The origin will be told."""
+    """The state after the act. A message informs the origin."""
 
     referral_id: Uuid
     state: CaseState

@@ -1,4 +1,4 @@
-"""Cases of agencies, in PostgreSQL: what a case has besides its row, and an agency's own reference of it."""
+"""Cases of agencies, in PostgreSQL: the further data of a case, and the agency's own reference of it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ from shared.party.recipient.store.listing import (
 from shared.party.revision_diff import Said
 from shared.runtime.database.transactions import gather_part
 
-#: The edges of cases besides those in their rows: `earlier` is a revision before the one that stands.
+#: The edges of cases besides those in their rows. `earlier` marks revisions before the current one.
 _EDGES: Final = """
 SELECT e.subject, e.party, e.purpose, e.revision, e.edge, e.record, e.wrapped_key, e.received_at,
        e.purpose = t.purpose OR e.revision < max(e.revision) OVER purposes AS earlier
@@ -79,17 +79,17 @@ INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
 
 
-#: So many cases that an agency calls alike are found by their name: the newest.
+#: The most cases that are found by one reference, the newest first.
 NAMED_MAX: Final = 100
 _BY_REFERENCE: Final = """
 SELECT subject FROM received WHERE party = $1 AND reference_token = $2 ORDER BY subject DESC LIMIT $3
 """
-#: The events of an agency's own acts: what an origin says may leave a case where it stands, too.
+#: The events of an agency's own acts. Messages of an origin can leave the state unchanged, too.
 _OWN: Final = frozenset(event_type(row.subject, row.name) for row in (*personal(Subject.CASE), COME_BACK))
 
 
 async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
-    """The codes of each of the agency's own acts, in the order in which it did them."""
+    """Return the codes of each of the agency's own acts, in order."""
     return [Said(None, row["state"], row["said"], _OWN) for row in await driver.fetch(_ACTS, referral_id, party)]
 
 
@@ -118,9 +118,9 @@ class PostgresCases(PostgresItems):
         return moved
 
     def _reference(self, act: ItemAct) -> Reference:
-        """The agency's own reference is class S2: it goes under a data key of its own, never among the words.
+        """Return the agency's own reference, protected, with its lookup token.
 
-        Beside it is what it is found by.
+        The reference is class S2. It is stored under a data key of its own, never with the words of the act.
         """
         if act.sealed is None:
             return Reference()
@@ -159,12 +159,12 @@ class PostgresCases(PostgresItems):
 
     @property
     def holds(self) -> AskedHolds:
-        """What the agency has asked origins to hold."""
+        """The holds that the agency has requested from origins."""
         return AskedHolds(self._driver)
 
     @property
     def leases(self) -> PostgresLeases:
-        """Which officers have the agency's cases."""
+        """The leases of the agency's cases."""
         return PostgresLeases(self._driver, self._kek)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
@@ -206,7 +206,7 @@ class PostgresCases(PostgresItems):
         )
 
     async def _beside(self, row: asyncpg.Record) -> dict[str, object]:
-        """Return what is shown of a case besides its edges."""
+        """Return the fields of a case view besides its edges."""
         subject = row["subject"]
         acts = await self._driver.fetch(_ACTS, subject, row["party"])
         return {
@@ -227,25 +227,25 @@ class PostgresCases(PostgresItems):
 
 
 def _kept_words(clear: Contract, at: datetime) -> dict[str, object]:
-    """The words of an act that are kept with the case. What is asked is kept with the hold or the question."""
+    """Return the words of an act to store with the case. Holds and questions are stored in their own rows."""
     said = {} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else words(clear)
     return said | ({"accepted_at": rfc3339(at)} if isinstance(clear, CaseAcceptedClear) else {})
 
 
 def _further(edges: Sequence[asyncpg.Record]) -> list[FurtherEdge]:
-    """Return the edges for further purposes that stand."""
+    """Return the current edges for further purposes."""
     return [view(FurtherEdge, each) for each in edges if not each["earlier"]]
 
 
 def protected_reference(referral_id: UUID, party: str, *, reference: str, kek: KeyEncryptionKey) -> tuple[bytes, bytes]:
-    """An agency's own reference of a case under a key of its own, and that key wrapped."""
+    """Return an agency's own reference of a case, encrypted under a new key, and that key wrapped."""
     key, place = DataKey.generate(), _place(referral_id, party)
     protected = protect(reference.encode(), key, place.column("case_reference"))
     return protected, wrap(key, kek, place.column("reference_key"))
 
 
 def case_reference(row: asyncpg.Record, kek: KeyEncryptionKey) -> str | None:
-    """The agency's own reference; None where it has named none."""
+    """Return the agency's own reference; None if it has given none."""
     if row["reference_key"] is None:
         return None
     place = _place(row["subject"], row["party"])

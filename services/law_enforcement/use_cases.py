@@ -1,4 +1,4 @@
-"""What an agency does that no other recipient does. The rest is `shared.party.recipient.use_cases`."""
+"""Use cases that only agencies have. The common ones are in `shared.party.recipient.use_cases`."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from shared.vocabulary.answers import AnswerState, WithdrawalFate
 async def act_on_case(
     row: Act, referral_id: UUID, *, said: Contract | None, acting: Acting, documents: Callable[[], Documents]
 ) -> str:
-    """Do an act on a case. The agency's own reference is guarded: it is told to the origin, and to it alone.
+    """Do an act on a case. The guard checks the agency's own reference, which only the origin receives.
 
-    `documents`: directory and policy in force.
+    `documents` returns the directory and policy in force.
     """
     require_role(row, acting.role)
     if isinstance(said, Claim | HandOver):
@@ -68,12 +68,12 @@ async def act_on_case(
         case WithdrawalAnswer(fate=WithdrawalFate.ERASED):
             await _check_not_taken_up(referral_id, acting)
         case _:
-            pass  # the rest has nothing that only an agency would check
+            pass  # all other acts have no checks of their own for agencies
     return await act(AGENCY, row, referral_id, said=said, acting=acting)
 
 
 async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting: Acting) -> str:
-    """Have an officer have the case. Nobody else is told: it is the agency's own, and stands in its feed."""
+    """Give an officer the lease of a case. Only the agency's own event feed shows it."""
     case = (await acting.items.find([referral_id])).get((referral_id, acting.party))
     if case is None:
         raise not_found()
@@ -83,13 +83,13 @@ async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting:
     if before.keeps(acting.actor, at):
         raise claimed()
     if isinstance(said, HandOver) and not before.stands(at):
-        raise Refused("case_not_claimed", "nobody has it", status=409)
+        raise Refused("case_not_claimed", "no officer has claimed this case", status=409)
     if (
         isinstance(said, HandOver)
         and said.to is not None
         and not await leases.is_officer(acting.party, said.to, row.roles)
     ):
-        raise Refused("officer_unknown", "nobody of yours who acts on cases: claimed_by shows their ids", field="/to")
+        raise Refused("officer_unknown", "not an officer of your agency: take an id from claimed_by", field="/to")
     actor, until = acting.actor if isinstance(said, Claim) else said.to, at + timedelta(hours=said.hours)
     lease = Lease(before.number + 1, actor, until if actor is not None else at)
     if not await leases.add(referral_id, acting.party, lease, by=acting.actor, at=at):
@@ -102,25 +102,25 @@ async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting:
 
 
 async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting, documents: Documents) -> str:
-    """Pass the case on to another agency, and tell its origin to whom.
+    """Pass the case on to another agency, and inform its origin.
 
-    Raises `Refused`: as `use_cases.act`, `check_onward` and the guard do; `passed_on_before` for a case that came from
-    another agency, `record_erased` for one of which there is nothing left to be passed on.
+    Raises `Refused` as `use_cases.act`, `Passable.check` and the guard do; `passed_on_before` for a case that came from
+    another agency; `record_erased` for a case whose records were all erased.
     """
     found = await _cases(acting).passable(referral_id)
     if found is None:
         raise not_found()
     if not found:
-        raise Refused("record_erased", "nothing of it is left to be passed on", status=410)
+        raise Refused("record_erased", "its records were erased, so it cannot be passed on", status=410)
     passed = found[0]
     if passed.recipient != acting.party:
-        raise Refused("passed_on_before", "another agency has passed it on to this one", status=409)
+        raise Refused("passed_on_before", "the case came from another agency and cannot be passed on again", status=409)
     case = (await acting.items.find([referral_id]))[referral_id, acting.party]
     by_law = documents.directory, documents.policy
     passed.check(said.agency, documents=by_law, exercise=case.exercise, at=acting.at)
     told = Passing(agency=said.agency, reason=said.reason, from_edge_id=passed.edge_id, edge_id=uuid4())
     state = await act(AGENCY, row, referral_id, said=told, acting=acting)
-    # From here on nobody amends it: what has come meanwhile goes along.
+    # The case cannot be amended from here on. An amendment that arrived meanwhile is passed on, too.
     now = await _cases(acting).passable(referral_id) or ()
     newest = replace(next((each for each in now if each.edge_id == told.from_edge_id), passed), history=passed.history)
     draft = _passed_on(case, newest, told, directory=documents.directory, at=acting.at)
@@ -133,17 +133,20 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
 
 
 class Refusals(NamedTuple):
-    """Refusals of one instance: the code of each message. `by`: the parties that it serves or served."""
+    """Refusals by one instance: the code of each message. `by`: the parties that the instance serves or has served."""
 
     codes: Mapping[UUID, str]
     by: Collection[str]
 
 
 async def come_back(stated: Refusals, cases: PostgresCases, *, directory: DirectoryIndex, at: datetime) -> int:
-    """Have cases again, as they stood, that an agency's instance has refused, and tell their origin; return how many.
+    """Restore cases that an agency's instance has refused to their former states, and inform their origins.
 
-    What was withdrawn meanwhile is over, and only the agency that a case went to can refuse it. Of what went by several
-    messages, amended, the other has the newest that it took: it comes back once each was refused.
+    Return their number.
+
+    A case that was withdrawn meanwhile stays withdrawn. Only the agency to which a case was passed on can refuse it. If
+    a case was passed on by several messages, because of amendments, the other agency holds the newest one that it
+    accepted. Such a case is returned only if all messages were refused.
     """
     passed = await cases.passings(stated.codes)
     found, count = await cases.lock([each.referral_id for each in passed]), 0
@@ -163,7 +166,7 @@ async def come_back(stated: Refusals, cases: PostgresCases, *, directory: Direct
 
 
 async def _await_claim(case: Item, times: int, acting: Acting) -> None:
-    """Have somebody be woken for a case that has come back so often, unless an officer has it still."""
+    """Start the claim clock for a case that was returned `times` times, unless an officer still holds its lease."""
     if not (await _cases(acting).leases.newest(case.subject_id, case.party)).stands(acting.at):
         of = case.party, case.subject_id, case.sender
         steps = awaits_claim(acting.at, again=times)
@@ -173,13 +176,14 @@ async def _await_claim(case: Item, times: int, acting: Acting) -> None:
 async def pass_on_amended(
     amended: Sequence[Received], cases: PostgresCases, documents: Callable[[], Documents]
 ) -> None:
-    """Pass on what origins have amended of cases that were passed on, to who has them, on the edges they answer on.
+    """Pass on amendments of cases that were passed on, to the agency that has the case, on the edge of its answers.
 
-    Of the edge that was passed on, and as far as the law in force lets that agency be told: what it forbids stays here.
+    Only amendments of the edge that was passed on count, and only if the policy in force permits that agency to
+    receive them. Others stay here.
     """
     found = await cases.find([UUID(each.subject) for each in amended])
     for message in amended:
-        case = found.get((UUID(message.subject), message.recipient))  # none where its party had moved before it came
+        case = found.get((UUID(message.subject), message.recipient))  # None if its party moved away earlier
         told, passed = None if case is None else _was_told(case), bound(message)
         if case is None or told is None or passed is None or passed.edge_id != told.from_edge_id:
             continue
@@ -203,14 +207,14 @@ def _find_passing(passed: PassedCase, cases: Mapping[ItemKey, Item]) -> Passing 
 
 
 def _was_told(case: Item) -> Passing | None:
-    """What its origin was told when the case was passed on; None of one that was not, or not where this one is."""
+    """Return the passing that the origin was informed of; None if this instance has not passed the case on."""
     if case.state != CaseState.REFERRED or not case.said.keys() >= Passing.model_fields.keys():
         return None
     return Passing.model_validate({name: case.said[name] for name in Passing.model_fields})
 
 
 def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: DirectoryIndex, at: datetime) -> Draft:
-    """The message by which another agency has the case."""
+    """Return the message that passes the case on to another agency."""
     to = Addressing(
         subject=case.subject_id,
         sender=case.party,
@@ -226,20 +230,28 @@ def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: Direct
 
 
 async def _check_not_kept(referral_id: UUID, acting: Acting) -> None:
-    """Whoever else of the agency has the case is not worked against, as long as the lease lasts."""
+    """Check that no other officer of the agency holds the lease of the case. Raises `Refused("case_claimed")`."""
     if (await _cases(acting).leases.newest(referral_id, acting.party)).keeps(acting.actor, acting.at):
         raise claimed()
 
 
 async def _check_not_taken_up(referral_id: UUID, acting: Acting) -> None:
-    """A case that was accepted wins over its withdrawal: whoever got hold of an origin's key must not wipe it."""
+    """Check that a withdrawn case was not accepted. Raises `Refused("case_is_kept")`.
+
+    An accepted case wins over its withdrawal, so that a thief of an origin's key cannot erase it.
+    """
     case = (await acting.items.find([referral_id])).get((referral_id, acting.party))
     if case is not None and not case.gone and case.state == CaseState.WITHDRAWN and "accepted_at" in case.said:
-        raise Refused("case_is_kept", "it was accepted: say until when and why it is kept", field="/fate", status=409)
+        raise Refused(
+            "case_is_kept",
+            "the case was accepted and must be retained: state why and until when",
+            field="/fate",
+            status=409,
+        )
 
 
 async def _check_items(referral_id: UUID, said: Question | Dispute, acting: Acting) -> None:
-    """What is asked or contested are items of the case, as far as anything is left that tells: no record is shown."""
+    """Check that a question or dispute names items of the case, if a record of it is left. No record is shown."""
     numbers = await _cases(acting).item_numbers(referral_id)
     if numbers:
         check_numbers(said, numbers)
@@ -247,13 +259,15 @@ async def _check_items(referral_id: UUID, said: Question | Dispute, acting: Acti
 
 async def _check_none_open(referral_id: UUID, acting: Acting) -> None:
     if await _cases(acting).holds.open(referral_id, acting.party) is not None:
-        raise Refused("hold_open", "one is open already: extend or release it", status=409)
+        raise Refused("hold_open", "a hold is open already: extend or release it", status=409)
 
 
 async def _extension(referral_id: UUID, said: HoldExtension, acting: Acting) -> HoldExtensionOf:
     hold = await _open_hold(referral_id, acting)
     if said.not_after <= hold.ends:
-        raise Refused("hold_not_longer", "its end must be later than it is now", field="/not_after", status=409)
+        raise Refused(
+            "hold_not_longer", "the new end must be later than the present one", field="/not_after", status=409
+        )
     return HoldExtensionOf(hold=hold.hold_id, basis=said.basis, not_after=said.not_after)
 
 
@@ -262,7 +276,7 @@ async def _open_hold(referral_id: UUID, acting: Acting) -> OpenHold:
     if hold is None:
         if (referral_id, acting.party) not in await acting.items.find([referral_id]):
             raise not_found()
-        raise Refused("no_hold_open", "there is none that could be extended or released", status=409)
+        raise Refused("no_hold_open", "the case has no open hold to extend or release", status=409)
     return hold
 
 

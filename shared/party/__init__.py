@@ -1,1 +1,1 @@
-"""What every party's service has: an origin's filing, a recipient's inbox. Over the machinery, under the services."""
+"""Common code of all services of parties: submissions of origins, inboxes of recipients. It builds on the runtime."""

@@ -1,9 +1,10 @@
-"""The HTTP doors at which a party learns what needs a person of it, and what it has asked or is to answer.
+"""HTTP routes for the attention list of a party, and for its questions and disputes.
 
-What needs a person is one list, whatever the party does in the exchange.
+Each party has one attention list, for all its roles in the exchange.
 
-Of overdue edges a row is one edge, in the order of the first due time: one walk along an index. It names the clock that
-ran out last: the highest rung so far. Edges with a child at risk come first in the list, as `p0_open`.
+For overdue edges, one row is one edge, in the order of the first due time: one walk along an index. The row names the
+clock that ran out last, which is the highest rung so far. Edges with a child at risk come first in the list, as
+`p0_open`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _BEGINNING: Final = Place(-1, EPOCH, UUID(int=0))
 
 
 class Look(Protocol):
-    """What a source has behind `above`, in the order of places, at most `limit`, none of a rank above `rank_max`."""
+    """The read function of a source: returns at most `limit` items after `above`, in order, up to rank `rank_max`."""
 
     async def __call__(
         self, driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
@@ -47,7 +48,7 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where something may need a person, and what whoever looks must be allowed to read: `resource`, in `state`."""
+    """A source of attention items. The reader needs the permit to read `resource` in `state`."""
 
     resource: str
     state: str
@@ -56,13 +57,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What the route does."""
+    """The service behind the route."""
 
     serving: Serving
     sources: Sequence[Source]
 
     async def page(self, identity: Identity, cursor: str | None, *, rank_max: int, limit: int) -> AttentionPage:
-        """The first `limit` behind the cursor. Raises `Refused`: `forbidden`, `cursor_invalid`."""
+        """Return the first `limit` items after the cursor. Raises `Refused`: `forbidden`, `cursor_invalid`."""
         for source in self.sources:
             self.serving.authority.require(source.resource, identity.role, action="read", state=source.state)
         above = _BEGINNING if cursor is None else Place(*read_place(cursor))
@@ -76,7 +77,7 @@ class Attention:
 
 
 def attention_router(serving: Serving, sources: Sequence[Source]) -> APIRouter:
-    """The route /v1/attention, the same at every service whose parties are told anything."""
+    """Build the route /v1/attention, which is the same in all services of parties."""
     router, attention = APIRouter(prefix="/v1", tags=["attention"]), Attention(serving, sources)
     who = Depends(serving.identified)
 
@@ -84,7 +85,7 @@ def attention_router(serving: Serving, sources: Sequence[Source]) -> APIRouter:
     async def page(
         identity: Identity = who, priority: Literal["p0"] | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
-        """What needs a person, and the act that would help: where a child is at risk first, then the oldest first."""
+        """List tasks that need a person, each with a suggested act. A child at risk comes first, then the oldest."""
         rank_max = RANK_MAX if priority is None else 0
         return viewed(await attention.page(identity, cursor, rank_max=rank_max, limit=limit))
 
@@ -92,7 +93,7 @@ def attention_router(serving: Serving, sources: Sequence[Source]) -> APIRouter:
 
 
 def questions_router(serving: Serving) -> APIRouter:
-    """The route /v1/questions, the same at every service whose parties may be asked or ask."""
+    """Build the route /v1/questions, which is the same in all services of parties."""
     router, who = APIRouter(prefix="/v1", tags=["questions"]), Depends(serving.identified)
 
     @router.get("/questions", name="list_questions", **shows(QuestionPage))
@@ -103,7 +104,7 @@ def questions_router(serving: Serving) -> APIRouter:
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
-        """The party's questions and disputes, newest first: what is asked or contested, and what was answered."""
+        """List the party's questions and disputes with their answers, newest first."""
         async with serving.looking(identity) as session:
             found = PostgresQuestions(session.driver)
             return viewed(await found.page(identity.party, state=state, kind=kind, cursor=cursor, limit=limit))
@@ -151,7 +152,7 @@ def _waits(edge: OverdueEdge, received: Subject) -> Waits:
     return Waits(Place(RANK_MAX, *edge.place), waiting)
 
 
-#: What needs a person of those that a party has filed itself, at whichever service originates.
+#: Sources for referrals that the party has submitted itself, in all services that are origins.
 ORIGIN_WAITS: Final = (
     Source("referral", ReferralState.ROUTED, origin_waits),
     Source("referral", ReferralState.ROUTED, unclaimed_waits),

@@ -1,7 +1,7 @@
-"""What needs a person of a party, why, since when, and the one act that would help. Pure.
+"""Attention items: things that need a person of a party, each with reason, time and suggested act. Pure.
 
-Where a child is at risk comes first, then what has waited longest. What stands in the list follows from the rows that
-it is about, and from nothing beside them: so nothing is forgotten in it, and nothing has to be taken off.
+Items with a child at risk come first, then the oldest. The list is computed from the rows that it is about and is not
+stored itself. So no item can be forgotten in it, and none has to be removed.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from shared.vocabulary.law import ClockDue
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import WorkReason
 
-#: A child is at risk, and whoever was told has not finished with it.
+#: A child is at risk, and the recipient has not finished its work.
 P0_OPEN: Final = "p0_open"
-#: The same, and nobody of the agency has it.
+#: The same, and no officer of the agency has claimed the case.
 P0_UNCLAIMED: Final = "p0_unclaimed"
-#: A clock of the law, or a deadline of the edge, has run out, and what it asks for was not done.
+#: A clock of the policy or a deadline of the edge has run out, and the act that it requires was not done.
 OVERDUE: Final = "overdue"
-#: An agency wants something kept, and its provider has not answered.
+#: A provider has not answered an agency's preservation request.
 PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 #: The other side's instance has refused an act on a preservation.
 PRESERVATION_REFUSED: Final = "preservation_refused"
-#: What an agency had held was issued since its time was over, and its provider has not answered yet.
+#: A hold expired, its notices were issued, and their provider has not answered yet.
 HOLD_EXPIRED: Final = "hold_expired"
-#: An agency was told of another one that has accepted the same, and has done nothing on its case since.
+#: The origin named another agency that has accepted the same, and the agency has not acted on its case since.
 CONTACT_SUGGESTED: Final = "contact_suggested"
-#: The agency that a case was passed on to could not take it, and nothing was done on it since.
+#: The agency to which a case was passed on could not take it, and the case had no act since.
 CAME_BACK: Final = "came_back"
-#: Of transfers. Nobody has claimed a referral that its origin lets go.
+#: For transfers: no hotline has claimed a referral that its origin hands over.
 UNCLAIMED: Final = "unclaimed"
-#: It may be claimed.
+#: For transfers: the party may claim the referral.
 CLAIMABLE: Final = "claimable"
-#: It was granted, and nothing of the hotline's own was filed for it yet.
+#: For transfers: the claim was granted, and the hotline has not submitted its own referral for it yet.
 HANDED_OVER: Final = "handed_over"
-#: What a recipient has answered that leaves the origin where it was.
+#: Answers of a recipient after which the origin still has to find a solution.
 ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED)
 Reason = (
     WorkReason
@@ -60,14 +60,14 @@ Reason = (
 
 
 class Mend(StrEnum):
-    """The one act that would help.
+    """The one suggested act.
 
-    `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
-    withdraw it, and file or ask it anew for somebody else or with what was missing. `call`: speak with who was told.
-    `operator`: theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone.
-    `refer`: pass it on to another agency, or go on with it.
-    `reply` and `uphold`: answer what a recipient asks or contests. `file`: one of your own, for what was handed over.
-    The others are acts of a recipient.
+    `reroute`: send the item to the provider that the answer names. `release`: release or drop the referral as a second
+    person. `refile`: withdraw it, and submit or request it again, for another recipient or with the missing data.
+    `call`: call the other party. `operator`: ask your operator or theirs why it does not arrive. `recheck`: check
+    whether removed content is gone. `refer`: pass the case on to another agency, or continue with it. `reply` and
+    `uphold`: answer a question or a dispute of a recipient. `file`: submit a referral of your own for one that was
+    transferred to you. The others are acts of a recipient.
     """
 
     REROUTE = "reroute"
@@ -88,27 +88,27 @@ class Mend(StrEnum):
     REFER = "refer"
 
 
-#: The last rank: of what stands behind all where a child is at risk.
+#: The last rank, of all items without a child at risk.
 RANK_MAX: Final = 1
 
 
 class Place(NamedTuple):
-    """Where a row stands in the list: `rank` is 0 where a child is at risk, else 1; then since when, then its id."""
+    """The sort key of a row: `rank` is 0 if a child is at risk, else 1; then its time, then its id."""
 
     rank: int
     since: datetime
     id: UUID
 
     def of_last_rank(self) -> tuple[datetime, UUID]:
-        """Behind which time and id rows of the last rank are to be looked for."""
+        """Return the time and id after which to search for rows of the last rank."""
         return (self.since, self.id) if self.rank >= RANK_MAX else (EPOCH, UUID(int=0))
 
 
 class Waiting(Contract):
-    """One thing that needs a person: an edge of a referral of yours, a whole one, or what was sent to you.
+    """One thing that needs a person: your referral, one of its edges, or an item that was sent to you.
 
-    `subject` is the id by which you know it; `party` the other side, null of a whole referral. `code` says more, where
-    a refusal or a declination did; `clock` by which clock of the policy, or deadline of the edge, it is overdue.
+    `subject` is your id of it. `party` is the other side; null for a whole referral. `code` is the reason of a refusal
+    or decline, if there is one. `clock` is the clock of the policy, or the deadline of the edge, that is overdue.
     """
 
     kind: Subject
@@ -125,14 +125,14 @@ class Waiting(Contract):
 
 
 class AttentionPage(Contract):
-    """What needs a person: where a child is at risk first, then the oldest first."""
+    """Tasks that need a person. Those with a child at risk come first, then the oldest."""
 
     items: tuple[Waiting, ...]
     next: NextCursor
 
 
 class Waits(NamedTuple):
-    """One row of the list, and its place in it."""
+    """One row of the list with its sort key."""
 
     place: Place
     row: Waiting
@@ -156,7 +156,7 @@ _MENDS: Final[Mapping[str, Mend]] = {
     "needs_info": Mend.REPLY,
     "disputed": Mend.UPHOLD,
 }
-#: Of what was sent to a party, by its state: what the party can do next.
+#: The next act of a recipient, by kind and state of the item.
 _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.OFFER, "offered"): Mend.ACCEPT,
     (Subject.OFFER, "accepted"): Mend.ASSESS,
@@ -172,7 +172,7 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
 }
 
 
-#: What does what a party owes.
+#: The act that meets an overdue duty, by kind of subject and duty.
 _OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.CASE, ClockDue.CLAIM): Mend.CLAIM,
     (Subject.CASE, ClockDue.ACKNOWLEDGEMENT): Mend.ACCEPT,
@@ -187,21 +187,21 @@ _OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
 
 
 def owed_act(subject: Subject, due: str) -> Mend:
-    """The act by which a party does what it owes of a subject."""
+    """Return the act by which a party meets an overdue duty for a subject."""
     return _OWED.get((subject, due), Mend.READ)
 
 
 def mend_of(reasons: tuple[str, ...], *, suggested: bool = False) -> Mend:
-    """The act that would help an origin: of several reasons the first is in the way. `suggested`: another provider."""
+    """Return the suggested act of an origin for the first of the reasons. `suggested`: the answer names a provider."""
     if reasons[0] == AnswerState.NOT_OURS and suggested:
         return Mend.REROUTE
     return _MENDS.get(reasons[0], Mend.REFILE)
 
 
 def waits_of(row: Mapping[str, object], *reasons: str, kind: Subject, mend: Mend | None = None) -> Waits:
-    """What a row says that waits: it has an `id`, a `rank` unless that is the last, and columns named as `Waiting` is.
+    """Build an attention item from a row with an `id`, a `since`, and columns named as the fields of `Waiting`.
 
-    `mend` is what helps an origin, if nothing else is said.
+    Without a `rank`, the row has the last one. Without `mend`, the item suggests the origin's act for its reasons.
     """
     told = {name: row[name] for name in Waiting.model_fields if row.get(name) is not None}
     said = {"kind": kind, "priority": row.get("priority"), "reasons": reasons, "mend": mend or mend_of(reasons)}
@@ -210,5 +210,5 @@ def waits_of(row: Mapping[str, object], *reasons: str, kind: Subject, mend: Mend
 
 
 def next_act(subject: Subject, state: str) -> Mend:
-    """The act by which a recipient goes on with what is open."""
+    """Return the next act of a recipient for an open item."""
     return _NEXT.get((subject, state), Mend.READ)

@@ -1,10 +1,10 @@
-"""What a recipient's service does where no person has: an act by a rule, with the same messages as a person's.
+"""Automation: acts that a recipient's service does by rule if no person has acted, with the same messages.
 
-    taken back   unanswered for so many hours: kept by a rule (`shared.exchange.retention_grounds`), or erased
-    kept until   the day is over: erased, and its origin told
-    asked        nobody has answered in its time: it lapses
+    withdrawal   No answer within some hours: retain by rule (`shared.exchange.retention_grounds`), or erase.
+    retention    The last day is over: erase the record, and inform its origin.
+    question     No answer before the deadline: let it lapse.
 
-In a transaction that also moves the item. Any number of processes may look.
+Each act is one transaction with the change of the item. Any number of processes can run this.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from shared.runtime.watch.retry_backoff import SetAside
 from shared.vocabulary.answers import WithdrawalFate
 from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
-#: So many items in one transaction.
+#: The most items in one transaction.
 BATCH: Final = 50
 LOOK_EVERY_S: Final = 5.0
 #: The items of one kind within a transaction.
@@ -51,7 +51,7 @@ ItemsOf = Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresItems]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByRule:
-    """One instance and its parties, for which it acts. Any number of processes may."""
+    """An instance that acts by rule for its parties. Any number of processes can do this at once."""
 
     recipient: RecipientKind
     database: Database
@@ -65,9 +65,9 @@ class ByRule:
     async def batch(
         self, work: str, do: Callable[[Ruling], Awaitable[object]], parties: Sequence[str] | None = None
     ) -> int:
-        """Do a batch of what is due in one transaction; how many items. Where that fails each is done alone (`Apart`).
+        """Process a batch of due items in one transaction; after a failure, each alone (`Apart`). Return their number.
 
-        For these `parties`; if none are named, for all that are not suspended. Raises `Unavailable`.
+        The batch covers `parties`; by default all parties that are not suspended. Raises `Unavailable`.
         """
         directory = self.directory()
         of = directory.heard_of(directory.parties_of(self.instance)) if parties is None else parties
@@ -79,14 +79,14 @@ class ByRule:
         return await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
 
     def unheard(self) -> Sequence[str]:
-        """The parties that are suspended: nobody hears what is said for them."""
+        """Return the suspended parties. Other instances refuse all messages from them."""
         directory = self.directory()
         return [each for each in directory.parties_of(self.instance) if directory.is_suspended(each)]
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What is done in one transaction, of what its `taking` allows."""
+    """Acts by rule in one transaction, limited to the rows of its `taking`."""
 
     rule: ByRule
     session: Session
@@ -95,7 +95,7 @@ class Ruling:
     taking: Taking
 
     async def act(self, act: Act, due: Sequence[ItemKey], said: Callable[[Item], Contract]) -> None:
-        """Do it to each of these, each named once, and tell its origin."""
+        """Do the act on each due item, and inform its origin. Each key occurs once."""
         found = await self.items.find(sorted({subject for subject, _ in due}))
         for key in due:
             item, at = found[key], self.rule.clock.now()
@@ -104,14 +104,17 @@ class Ruling:
             await carry_out(act, item, said=said(item), acting=acting)
 
     async def erase(self, due: Sequence[ItemKey]) -> None:
-        """Erase the record of each of these, and tell nobody yet."""
+        """Erase the record of each due item without a message."""
         found = await self.items.find(sorted({subject for subject, _ in due}))
         for key in due:
             await self.items.erase(found[key])
 
 
 async def look_for_ever(look: Callable[[], Awaitable[int]], waits: Callable[[str], None]) -> None:
-    """Look again at once where something was done, else after a pause. `waits` is told why it could not, by a code."""
+    """Call `look` forever: again at once after work was done, else after a pause.
+
+    `waits` is called with a code if the database or a document is unavailable.
+    """
     while True:
         try:
             while await look():
@@ -123,28 +126,34 @@ async def look_for_ever(look: Callable[[], Awaitable[int]], waits: Callable[[str
 
 #: The act of a person that the service does instead.
 _ANSWER: Final = "acknowledge_withdrawal"
-#: What it is called where one of them is set aside.
+#: The name of this work in the retry backoff.
 _ERASE_UNTOLD: Final = "erase_untold"
 
 
 class Withdrawals:
-    """What is owed to withdrawals at one instance, by the parties that it serves. `answer_h`: how long people have."""
+    """The answers to withdrawals by rule, for the parties of one instance.
+
+    People have `answer_h` hours to answer before the rule does.
+    """
 
     def __init__(self, rule: ByRule, *, answer_h: float) -> None:
         self._rule = rule
         self._answer_h = answer_h
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Run forever."""
         await look_for_ever(self.look, lambda code: log("withdrawal_waits", code=code))
 
     async def look(self) -> int:
-        """Answer and erase what is due, a batch of each; how many items that were. Raises `Unavailable`."""
+        """Answer one batch of due withdrawals and erase one batch of due records. Return the number of items.
+
+        Raises `Unavailable`.
+        """
         subject = self._rule.recipient.subject
         answer, erase, unheard = row(subject, _ANSWER), row(subject, ERASE), self._rule.unheard()
         try:
             answered = await self._rule.batch(answer.name, partial(self._answer, answer))
-        finally:  # what is to be erased waits for no answer, nor for somebody to hear of it
+        finally:  # due erasures must not wait for failed answers, nor for the end of a suspension
             erased = await self._rule.batch(erase.name, partial(self._erase, erase))
             if unheard:
                 erased += await self._rule.batch(_ERASE_UNTOLD, self._erase_untold, unheard)
@@ -159,7 +168,7 @@ class Withdrawals:
         await ruling.act(act, await self._over(ruling), lambda _: Erasure(fate=WithdrawalFate.ERASED))
 
     async def _erase_untold(self, ruling: Ruling) -> None:
-        """The day is kept of who is suspended, too; it is said once they are served again, by `_erase`."""
+        """Erase records of suspended parties on their day, too. `_erase` sends the message after the suspension."""
         await ruling.erase(await self._over(ruling, there=True))
 
     async def _over(self, ruling: Ruling, *, there: bool = False) -> Sequence[ItemKey]:
@@ -169,7 +178,10 @@ class Withdrawals:
         return due
 
     def _said(self, item: Item, classes: Sequence[str]) -> WithdrawalAnswer:
-        """Of several classes the one that lasts longest; of what is gone already, that it is."""
+        """Return the answer to a withdrawal. Of several retention classes the longest counts.
+
+        A record that is erased already is reported as erased.
+        """
         if item.gone:
             return WithdrawalAnswer(fate=WithdrawalFate.ERASED)
         known = [each for each in RetentionClass if each.value in classes]
@@ -179,7 +191,7 @@ class Withdrawals:
 
 
 class Lapses:
-    """What parties of one instance have asked and nobody has answered in its time."""
+    """The lapsing of overdue questions that parties of one instance have asked."""
 
     def __init__(self, rule: ByRule) -> None:
         self._rule = rule
@@ -187,11 +199,11 @@ class Lapses:
         self._open_in = sorted(may_come_in(self._act))
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Run forever."""
         await look_for_ever(self.look, lambda code: log("question_waits", code=code))
 
     async def look(self) -> int:
-        """Say of a batch that it lapsed; how many questions that were. Raises `Unavailable`."""
+        """Let a batch of overdue questions lapse and return their number. Raises `Unavailable`."""
         return await self._rule.batch(self._act.name, self._lapse_due)
 
     async def _lapse_due(self, ruling: Ruling) -> None:
@@ -212,7 +224,7 @@ def _lapsed(number: int, _: Item) -> LapsedQuestion:
 
 
 def with_rules(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
-    """The service with two parts more: one answers withdrawals and ends what was kept, by the other questions lapse."""
+    """Return the service with two more parts: one for withdrawals and retention, one for overdue questions."""
     machinery = app.machinery
     rule = ByRule(
         recipient=recipient,
@@ -229,7 +241,7 @@ def with_rules(app: App, recipient: RecipientKind, items: ItemsOf) -> App:
 
 
 def own_questions(recipient: RecipientKind) -> Source:
-    """What stands on the lists of those who have raised it."""
+    """Build the attention source of the party's own questions and disputes."""
     subject = recipient.subject
     open_in = sorted(may_come_in(row(subject, LAPSE)))
     look = partial(raised_waits, subject=subject, open_in=open_in)

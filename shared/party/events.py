@@ -1,8 +1,8 @@
-"""The HTTP doors at which a party learns what happened, what falls due, and what has happened to one subject.
+"""HTTP routes for a party's event feed, its deadlines, and the timeline of one subject.
 
-Its events stand in one order, from a number on. A deadline is the first open timer of each edge, or all of one subject.
-A timeline is the party's own feed, of one subject alone and in the same order, and beside each act the codes it has
-said, where its service keeps them. Nothing is kept for it, and so nothing of it can be overwritten.
+The events of a party are numbered in one order. The list of deadlines has the first open timer of each edge, or all
+timers of one subject. A timeline is the party's feed limited to one subject, in the same order, with the words of each
+act if the service stores them. It has no storage of its own that could be overwritten.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from shared.runtime.timers.store import DueAfter, OpenTimer, read_due
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import Purpose
 
-#: A request waits so long at most: shorter than what lies between cuts a silent connection.
+#: The longest wait of a request, in seconds. It is shorter than the idle timeout of proxies on the way.
 WAIT_S_MAX: Final = 30
 _EXAMPLE: Final[dict[str, JsonValue]] = {
     "epoch": "019b2d3c-4400-7000-8000-000000000001",
@@ -57,10 +57,10 @@ _Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
 
 
 class ShownEvent(Contract):
-    """What happened, to what, and codes. Whoever wants more looks at the subject, and is asked for its permit.
+    """An event in codes. For more, read the subject, which needs its own permit.
 
-    `type` is `SUBJECT.ACT`, `subject` the id by which this party knows it, `state` what it has come to. `by` is the
-    party that did it, where that was another.
+    `type` is `SUBJECT.ACT`, `subject` the id by which this party knows it, `state` its new state. `by` is the party
+    that did the act, if that is another one.
     """
 
     number: Annotated[int, Field(ge=1)]
@@ -82,32 +82,32 @@ class EventPage(Contract):
 
 
 class FeedBeganAnew(Problem):
-    """The number is of another epoch: read again from 0 on."""
+    """The number is of another epoch. Read the feed again from 0."""
 
 
 class Asked(BaseModel):
-    """What a reader asks for, and no other parameter."""
+    """The query parameters of the feed. Any other parameter is refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    after: Annotated[int, Field(ge=0, le=BIGINT_MAX, description="The last number that you have taken.")] = 0
-    epoch: Annotated[UUID | None, Field(description="The epoch in which you have taken it.")] = None
+    after: Annotated[int, Field(ge=0, le=BIGINT_MAX, description="The last event number that you have processed.")] = 0
+    epoch: Annotated[UUID | None, Field(description="The epoch of that number.")] = None
     limit: Limit = 50
     wait: Annotated[
-        int, Field(ge=0, le=WAIT_S_MAX, description="Seconds to wait at most while there is nothing to show.")
+        int, Field(ge=0, le=WAIT_S_MAX, description="Seconds to wait for a new event if there is none.")
     ] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What the route does."""
+    """The handler of the feed."""
 
     serving: Serving
 
     async def page(self, identity: Identity, asked: Asked) -> EventPage:
-        """What is there, or comes while it waits. The look before a wait and the one after it are the same.
+        """Return the events after a number; if there are none, wait for new ones.
 
-        Raises `Refused`: `forbidden`, and `feed_began_anew` where the numbers are of another epoch.
+        Raises `Refused`: `forbidden`, and `feed_began_anew` if the number is of another epoch.
         """
         self.serving.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
         if asked.wait == 0:
@@ -126,26 +126,30 @@ class Events:
             read = await read_feed(session.driver, identity.party, above=asked.after, limit=asked.limit)
         if asked.epoch not in (None, read.epoch) or asked.after > read.last:
             raise Refused(
-                "feed_began_anew", "the number is of another epoch: read from 0 on", field="/query/epoch", status=409
+                "feed_began_anew",
+                "the number is of another epoch: read the feed again from 0",
+                field="/query/epoch",
+                status=409,
             )
         return EventPage(epoch=read.epoch, last=read.last, items=tuple(map(_shown, read.events)))
 
 
 def events_router(serving: Serving) -> APIRouter:
-    """The route of the feed."""
+    """Build the route of the feed."""
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
     events = Events(serving)
 
     @router.get("/events", tags=["events"], **shows(EventPage, conflict=FeedBeganAnew))
     async def page(asked: Annotated[Asked, Query()], request: Request, identity: Identity = who) -> Response:
-        """What has happened that concerns the party, in the order in which it became visible, each once.
+        """List the events of the party, each once, in the order in which they became visible.
 
-        Ask again with `after` and `epoch` of what you have taken. With `wait` the answer comes when there is something
-        to show, or after that time. At most 8 requests of a party wait at once: one more ends the wait of the first.
+        For the next page, set `after` and `epoch` to the last event that you have processed. With `wait`, the response
+        comes when there is an event, or after that time. A party can have 8 waiting requests; one more ends the wait of
+        the first.
         """
         found = await events.page(identity, asked)
-        if asked.wait:  # Whose key was ended meanwhile is told nothing.
+        if asked.wait:  # An API key that was revoked during the wait gets no answer.
             await serving.identified(request)
         return viewed(found)
 
@@ -177,7 +181,7 @@ _EXAMPLE_DUE: Final[dict[str, JsonValue]] = {
 
 
 class ShownTimer(Contract):
-    """An act that is due, its subject, its debtor, and the clock of the policy or deadline of the edge.
+    """An act that is due: its subject, the party that must do it, and the clock of the policy or deadline of the edge.
 
     `then` is the consequence if the act is not done. `rung` is the place on a ladder, from 1; 0 without a ladder.
     Preservations have no `purpose`.
@@ -246,10 +250,10 @@ def _shown_timer(row: OpenTimer, now: datetime) -> ShownTimer:
     return ShownTimer.model_validate(told | known)
 
 
-#: What names a subject in the path of its collection; of all others its referral does.
+#: The path parameter with a subject's id, by collection; all other collections use `referral_id`.
 _KEYS: Final = {"notices": "notice_id", "preservations": "preservation_id"}
 _PRESERVATIONS: Final = "preservations"
-#: What falls due of whatever subject.
+#: The event kind of deadlines, for all kinds of subjects.
 _CLOCK: Final = "clock"
 _EXAMPLE_TIMELINE: Final[dict[str, JsonValue]] = {
     "subject": "019b2d3c-4400-7000-8000-000000000002",
@@ -268,18 +272,18 @@ _EXAMPLE_TIMELINE: Final[dict[str, JsonValue]] = {
 }
 
 
-#: Reads what the acts on a subject have said, in the order in which they were done.
+#: Reads the words of the acts on a subject, in the order of the acts.
 Words = Callable[[asyncpg.Connection, str, UUID], Awaitable[Sequence[Said]]]
 
 
 class ShownAct(ShownEvent):
-    """An event of the party's feed, and what the act has said: codes and times, where they are kept act by act."""
+    """An event of the party's feed with the words of the act: codes and times, if they are stored for each act."""
 
     said: dict[str, JsonValue] | None = None
 
 
 class Timeline(Contract):
-    """What has happened to one subject, in the order in which the party learned of it. `next`: ask on after it."""
+    """The events of one subject, in the order in which the party learned of them. Use `next` as `after` for more."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_TIMELINE]})
 
@@ -289,18 +293,18 @@ class Timeline(Contract):
 
 
 async def no_words(driver: asyncpg.Connection, party: str, subject: UUID) -> Sequence[Said]:
-    """Of a service that keeps what was said for the whole subject alone."""
+    """Return no words, for services that store words only for a subject as a whole."""
     return ()
 
 
 class Collection(NamedTuple):
-    """A collection, and what reads the words of the acts on its subjects."""
+    """A collection, with the reader of the words of acts on its subjects."""
 
     collection: str
     words: Words
 
     def has(self, event: Numbered) -> bool:
-        """Whether an event may be of one of its subjects: what is to be kept has a collection of its own."""
+        """Return whether an event can belong to this collection. Preservations have a collection of their own."""
         kind = event.type.partition(".")[0]
         return kind == _CLOCK or (kind == Subject.PRESERVATION) is (self.collection == _PRESERVATIONS)
 
@@ -308,7 +312,7 @@ class Collection(NamedTuple):
 async def _read_timeline(
     serving: Serving, identity: Identity, subject: UUID, *, listed: Collection, after: int, limit: int
 ) -> Timeline:
-    """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
+    """Return one page. Raises `Refused`: `forbidden`; `not_found` for absent subjects and those of other parties."""
     async with serving.looking(identity) as session:
         driver = session.driver
         found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)
@@ -324,7 +328,7 @@ async def _read_timeline(
 
 
 def timelines_router(serving: Serving, collections: Mapping[str, Words]) -> APIRouter:
-    """The routes /v1/COLLECTION/ID/timeline, each with what reads the words of the acts on its subjects."""
+    """Build the routes /v1/COLLECTION/ID/timeline. `collections` has the reader of words for each collection."""
     router, who = APIRouter(prefix="/v1"), Depends(serving.identified)
 
     def add(listed: Collection) -> None:
@@ -336,10 +340,10 @@ def timelines_router(serving: Serving, collections: Mapping[str, Words]) -> APIR
         async def timeline(
             subject: UUID = named,
             identity: Identity = who,
-            after: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="The last number that you have.")] = 0,
+            after: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="The last event number that you have.")] = 0,
             limit: Limit = 50,
         ) -> Response:
-            """What has happened to it: each act, by whom, to which state, and the codes that it said."""
+            """List the acts on the subject, each with its party, the state after it, and its codes."""
             return viewed(await _read_timeline(serving, identity, subject, listed=listed, after=after, limit=limit))
 
     for collection, words in collections.items():

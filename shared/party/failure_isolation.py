@@ -1,12 +1,13 @@
-"""What a service does a batch at a time: where a batch fails, each subject of it is done alone.
+"""Failure isolation of batch work: if a batch fails, each of its subjects is processed alone.
 
-    take a batch · do it · commit                    one transaction, as long as nothing fails
-    take one · do it · commit                        of as many as were taken, where it did
-    one that fails alone is set aside                the others go on; it is tried again slowly (`SetAside`)
+    normal case      Take a batch · process it · commit, in one transaction.
+    after a failure  Take one row · process it · commit, once for each row of the failed batch.
+    fails alone      The subject enters retry backoff (`SetAside`); the others go on.
 
-Also what fails at the commit itself is found so. A database that is away is no subject's fault: nobody is set aside.
+A failure at the commit itself is isolated in the same way. If the database is unavailable, no subject enters retry
+backoff.
 
-What one transaction takes of all that is due: a store notes each subject before it opens anything of it.
+`Taking` holds the due rows that one transaction takes. A store records each subject there before it decrypts anything.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ Key = tuple[UUID, str]
 
 @dataclass(slots=True)
 class Taking:
-    """At most `limit` rows, and none of the subjects `but`. `taken` are the subjects, whatever becomes of them.
+    """The rows of one transaction: at most `limit`, and none of the subjects `but`.
 
-    `again` are those that failed before and may be tried once more.
+    `taken` are the subjects of these rows, whether or not they succeed. `again` are subjects that failed before and may
+    be tried again.
     """
 
     limit: int
@@ -43,41 +45,41 @@ class Taking:
 
     @property
     def passed_over(self) -> list[UUID]:
-        """The ids of what is not to be taken."""
+        """The ids of the subjects that must not be taken."""
         return [subject for subject, _ in self.but]
 
     @property
     def full(self) -> bool:
-        """Whether there may be more."""
+        """Whether more rows may be due."""
         return self.rows >= self.limit
 
     def take(self, rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
-        """Note which rows are looked at, each with its `referral_id` and `party`, and hand them on."""
+        """Record the rows that are read, each with its `referral_id` and `party`, and return them."""
         self.note([(UUID(str(row["referral_id"])), str(row["party"])) for row in rows])
         return rows
 
     def note(self, keys: Sequence[Key]) -> None:
-        """Note what is looked at, one key a row."""
+        """Record the subjects that are read, one key for each row."""
         self.rows += len(keys)
         self.taken.update(dict.fromkeys(keys))
 
 
-#: Does, in a transaction of its own, what it takes.
+#: Takes rows and processes them, in a transaction of its own.
 Act = Callable[[Taking], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """What waits in this process, and by which clock."""
+    """The subjects in retry backoff in this process, and the clock for their delays."""
 
     aside: SetAside
     clock: Clock
 
     async def batch(self, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
-        """Do at most `limit` rows of this work; how many there were.
+        """Process at most `limit` rows of this work and return their number.
 
-        `whole`: what may be tried again and is not found has been done by others.
-        Raises `Unavailable`, and what fails before a subject was taken: that is nobody's.
+        `whole`: the act reads all due rows, so a subject to try again that is not found was done by another process.
+        Raises `Unavailable`, and any error before a subject was taken, because no subject caused it.
         """
         together = self._taking(work, limit)
         try:
@@ -99,7 +101,7 @@ class Apart:
                 await act(alone)
             except Unavailable:
                 raise
-            except Exception as error:  # whatever it is, no other subject waits for this one
+            except Exception as error:  # any error: no other subject may wait for this one
                 if not alone.taken:
                     raise
                 for key in alone.taken:
@@ -121,10 +123,10 @@ class Apart:
 
 @asynccontextmanager
 async def apart_from_others(part: str, waits: Callable[[str], None] = lambda _: None) -> AsyncIterator[None]:
-    """One turn of what is done for ever: whatever fails in it is reported, and the next turn and other work go on.
+    """Wrap one turn of a part that runs forever: log its failure, so that the next turn and other work go on.
 
-    `waits` is told why there was no database or document, by a code. A cancellation stays one, even if the work turned
-    it into another failure: otherwise the part would never end, and nothing would start it again.
+    `waits` is called with a code if a database or document is unavailable. A cancellation is raised again, even if the
+    work turned it into another error. Otherwise the part would never end, and it would not be restarted.
     """
     try:
         yield
@@ -134,13 +136,13 @@ async def apart_from_others(part: str, waits: Callable[[str], None] = lambda _: 
     except CausewayError as error:
         raise_if_cancelling()
         log("part_failed", part=part, code=error.code)
-    except Exception as error:  # reported by name only: its text may quote what it was given
+    except Exception as error:  # reported by name only, because its text may quote the input
         raise_if_cancelling()
         log("part_failed", part=part, error=type(error).__name__)
 
 
 def set_aside(aside: SetAside, work: str, key: Key, *, clock: Clock, error: Exception) -> None:
-    """This failed of that subject: it is named by its id and a code, and tried again later."""
+    """Put a subject whose work failed into retry backoff. The log names it by its id and a code."""
     aside.put(work, key, clock.now())
     code = error.code if isinstance(error, CausewayError) else "internal_error"
     log("subject_set_aside", subject=str(key[0]), kind=work, code=code, error=type(error).__name__)

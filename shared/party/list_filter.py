@@ -1,4 +1,4 @@
-"""What the lists of a party are looked through for. Pure."""
+"""The filter of a party's lists. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from uuid import UUID
 from shared.kernel.errors import Refused
 from shared.vocabulary.referral import PriorityLevel
 
-#: Only what has a child at risk.
+#: Only subjects with a child at risk.
 OnlyP0 = Literal["p0"] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Of a list only what all of these hold for; None: whatever.
+    """A filter: a subject must match all of its fields. None matches anything.
 
-    `party` is the other side. `reference` is one that the list's own party knows a subject by, an id of it among them.
-    `priority` is the level. The period goes from `since` to before `until`, by when a subject was filed or came.
+    `party` is the other side. `reference` is a reference or id by which the list's own party knows a subject.
+    `priority` is the level. The period is from `since` to before `until`, by the time of submission or arrival.
     """
 
     party: str | None = None
@@ -38,9 +38,9 @@ class Sought:
         since: date | None = None,
         until: date | None = None,
     ) -> Sought:
-        """As it is asked for: by whole days, UTC, `until` the last of them. Raises `Refused("period_empty")`."""
+        """Build a filter from whole days in UTC; `until` is the last one. Raises `Refused("period_empty")`."""
         if since is not None and until is not None and until < since:
-            raise Refused("period_empty", "since is a day of until or before it", field="/query/until", status=400)
+            raise Refused("period_empty", "since must not be later than until", field="/query/until", status=400)
         return cls(
             party,
             reference,
@@ -51,14 +51,14 @@ class Sought:
 
     @property
     def id(self) -> UUID | None:
-        """The reference, where it is an id."""
+        """The reference, if it is an id."""
         try:
             return None if self.reference is None else UUID(self.reference)
         except ValueError:
             return None
 
 
-#: Whatever a list has.
+#: The filter that matches all subjects.
 EVERYTHING = Sought()
 
 

@@ -1,4 +1,4 @@
-"""What a list takes over HTTP of whoever looks for something in it."""
+"""Query parameters of lists over HTTP."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shared.party.list_filter import OnlyP0, Sought
 from shared.runtime.http.problems import broken_places, invalid_parameters
 
 FILTERS: Final = ("party", "reference", "priority", "since", "until")
-#: As of a reference that a party gives; ids are spelt within it.
+#: The pattern of a party's own references. Ids match it, too.
 Reference = Annotated[
     str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$", description="A reference of your own, or an id.")
 ]
-OtherParty = Annotated[PartyId | None, Query(description="Who is on the other side.")]
+OtherParty = Annotated[PartyId | None, Query(description="The party on the other side.")]
 DAY: Final = r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$"
 Since = Annotated[str | None, Query(pattern=DAY, description="The first day of a period, UTC.")]
 Until = Annotated[str | None, Query(pattern=DAY, description="The last day of a period, UTC.")]
@@ -32,13 +32,13 @@ def _sought(
     since: Since = None,
     until: Until = None,
 ) -> Sought:
-    """As all lists of subjects take it."""
+    """Return the filter from the query parameters of any list of subjects."""
     days = {name: None if said is None else read_day(said, name) for name, said in (("since", since), ("until", until))}
     return Sought.of(party=party, reference=reference, priority=priority, **days)
 
 
 def sought_in(said: Callable[[str], str | None]) -> Sought:
-    """What another door is asked to look for. Raises `InvalidFields` (`parameter_invalid`), `Refused`."""
+    """Return the filter from the query of a console page. Raises `InvalidFields` (`parameter_invalid`), `Refused`."""
     try:
         return validate_call(_sought)(**{name: said(name) for name in FILTERS})  # type: ignore[arg-type]
     except ValidationError as error:
@@ -48,20 +48,20 @@ def sought_in(said: Callable[[str], str | None]) -> Sought:
     raise invalid_parameters(broken_places(broken))
 
 
-#: What a list is looked through for: a route's parameters of these names.
+#: The filter of a list, from a route's query parameters.
 Finding = Annotated[Sought, Depends(_sought)]
 
 
 def read_day(said: str | None, name: str) -> date | None:
-    """A day that a parameter may name. Raises as `read_date` does."""
+    """Parse an optional day of a parameter. Raises as `read_date` does."""
     return None if said is None else read_date(said, name)
 
 
 def read_date(said: str, name: str) -> date:
-    """A day that a parameter names. Raises `InvalidFields` (`parameter_invalid`) for one that no calendar has."""
+    """Parse the day of a parameter. Raises `InvalidFields` (`parameter_invalid`) for a day that does not exist."""
     try:
         return date.fromisoformat(said)
     except ValueError:
-        pass  # said below, where no cause with the value hangs on it
+        pass  # the error is raised below, so that its cause does not carry the value
     wrong = {"field": f"/query/{name}", "rule": "date_parsing", "expected": "a day as 2026-05-04"}
     raise invalid_parameters([wrong])

@@ -1,7 +1,4 @@
-"""What an amendment has changed, field by field: what a record said before beside what it says now. Pure.
-
-What single acts have said, and which event of a feed each of them belongs to. Pure.
-"""
+"""Differences between revisions of a record, field by field; and the words of acts, matched to feed events. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from pydantic import JsonValue
 
 from shared.runtime.database.feed_reading import Numbered
 
-#: What a page shows only unfolded: where something lies, what it looks like to a machine, whose it is.
+#: Fields that a page shows only when they are opened: locations, hashes and accounts.
 _CLOSED: Final = frozenset({"locator", "hashes", "subject_accounts"})
 Record = Mapping[str, JsonValue]
 
 
 class Changed(NamedTuple):
-    """One field that is otherwise, by its name in words. None: it was not there before, or is not there now."""
+    """One field that differs, by its name in words. None: it was absent before, or is absent now."""
 
     field: str
     before: str | None
@@ -28,7 +25,7 @@ class Changed(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two revisions, one after the other, by what they are called, and what is otherwise; None: one was erased."""
+    """Two successive revisions, by their labels, with their differences; None if one of them was erased."""
 
     before: str
     now: str
@@ -36,7 +33,7 @@ class Comparison(NamedTuple):
 
 
 def compared(revisions: Sequence[tuple[str, Record | None]]) -> tuple[Comparison, ...]:
-    """Each revision with the next that is kept, of records as JSON, the first first."""
+    """Compare each revision with the next stored one. The records are JSON, in ascending order."""
     return tuple(
         Comparison(before, now, None if old is None or new is None else changed(old, new))
         for (before, old), (now, new) in pairwise(revisions)
@@ -44,7 +41,7 @@ def compared(revisions: Sequence[tuple[str, Record | None]]) -> tuple[Comparison
 
 
 def changed(before: Record, now: Record) -> tuple[Changed, ...]:
-    """The fields that are otherwise, in the order of the record that stands; items are told apart by their numbers."""
+    """Return the fields that differ, in the order of the current record. Items are matched by their numbers."""
     old, new = dict(_leaves(before, ())), dict(_leaves(now, ()))
     return tuple(
         Changed(" ".join(path).replace("_", " "), old.get(path), new.get(path), closed=_is_closed(path))
@@ -54,12 +51,12 @@ def changed(before: Record, now: Record) -> tuple[Changed, ...]:
 
 
 def _is_closed(path: tuple[str, ...]) -> bool:
-    """What kind of place it is may be seen."""
+    """Return whether a field stays folded. The kind of a location is always shown."""
     return not _CLOSED.isdisjoint(path) and path[-1] != "kind"
 
 
 def _leaves(value: JsonValue | Record, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every value with the names that lead to it. A list of words is one value."""
+    """Yield every value with its path of names. A list of words is one value."""
     if isinstance(value, Mapping):
         for name, each in value.items():
             yield from _leaves(each, (*path, name))
@@ -78,9 +75,9 @@ def _leaves(value: JsonValue | Record, path: tuple[str, ...]) -> Iterator[tuple[
 
 
 class Said(NamedTuple):
-    """What one act has said: by whom (None: by the party itself), what it has come to, and its words.
+    """The words of one act: the party that did it (None: the party itself), the state after it, and the words.
 
-    `types` are the events that may be this act's; None: whichever led to that state.
+    `types` are the event types that the act can have; None: any type that led to that state.
     """
 
     by: str | None
@@ -97,7 +94,7 @@ class Said(NamedTuple):
 def with_words(
     events: Iterable[Numbered], said: Iterable[Said]
 ) -> Iterator[tuple[Numbered, dict[str, JsonValue] | None]]:
-    """Each event with the words of its act: of one party's acts that led to one state, the first to the first."""
+    """Yield each event with the words of its act. Acts with the same party and state are matched in order."""
     waiting = list(said)
     for event in events:
         its = next((each for each in waiting if each.belongs_to(event)), None)

@@ -1,4 +1,4 @@
--- The tables of every party's instance: peers, what was erased, looks, the journal of acts.
+-- The tables of every party's instance: peers, erased records, record openings, the journal of acts.
 
 -- The newest statement of each peer about the messages that it can read. An older one changes nothing.
 CREATE TABLE peer (
@@ -7,8 +7,9 @@ CREATE TABLE peer (
     reads_at timestamptz NOT NULL
 );
 
--- What was erased, of whom. What comes again of it, from a log that is read anew after a restore, is erased as it comes.
--- `erased_at`: in this database; whether it was in time can be asked when its event is gone.
+-- Erased records by party. If such a record arrives again, from a log that is read again after a restore, it is erased
+-- on arrival. `erased_at` is the time in this database. It shows whether the erasure was in time, also after its event
+-- was deleted.
 CREATE TABLE erased_record (
     subject uuid NOT NULL,
     party text NOT NULL,
@@ -16,8 +17,8 @@ CREATE TABLE erased_record (
     PRIMARY KEY (subject, party)
 );
 
--- Who has opened a record here, for the people of its party: `actor` is the opaque name that audit is told, `reason` what
--- a person said. Whoever can write this table can hide a look from them, not from audit.
+-- Openings of records, for the people of the party: `actor` is the opaque name that audit gets, `reason` the reason
+-- that a person gave. A process that can write this table can hide an opening from them, but not from audit.
 CREATE TABLE record_look (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subject uuid NOT NULL,
@@ -72,7 +73,7 @@ SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE', 'feed');
 SELECT pg_temp.grant_service('SELECT, UPDATE', 'feed_epoch');
 
 SELECT pg_temp.isolate('erased_record', NULL, added => 'acts');
--- Whoever reads adds, and does nothing else to it.
+-- A transaction that reads records may add rows here, and nothing else.
 SELECT pg_temp.isolate('record_look', NULL, added => 'read');
 -- A party sees its own acts; no transaction sees those of two parties. Acts are added and never changed or removed.
 ALTER TABLE act ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;

@@ -1,4 +1,4 @@
-"""What the routes and pages of a party stand on, taken from the machinery: who asks, and what they may look at."""
+"""Shared dependencies of the routes and pages of a party: authentication, permits and the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shared.runtime.instance.machinery import Machinery
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What the routes of any kind of subject stand on, and those of the party's feed."""
+    """The dependencies of the routes of all kinds of subjects and of the party's event feed."""
 
     database: Database
     acts: Acts
@@ -38,30 +38,33 @@ class Serving:
     witness: Witness
     #: Charges a party for work that was done for it.
     owe: Callable[[str, int], None]
-    #: Those who wait for an event.
+    #: Wakes requests that wait for an event.
     listener: FeedListener
-    #: Where the party may have its events sent.
+    #: The addresses that webhooks may have.
     address_rules: AddressRules
 
     def reading(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
-        """Open a transaction in which the party looks at what is its own."""
+        """Open a transaction in which the party reads its own rows."""
         return self.database.transaction(RowScope([identity.party], identity.role, "read"))
 
     def looking(
         self, identity: Identity, resource: str = PERMIT.resource, state: str = NUMBERED
     ) -> AbstractAsyncContextManager[Session]:
-        """Do as `reading`, for who may read `resource`: if none is named, the feed. Raises `Refused("forbidden")`."""
+        """Check the permit to read `resource` (default: the feed), then act as `reading`.
+
+        Raises `Refused("forbidden")`.
+        """
         self.authority.require(resource, identity.role, action="read", state=state)
         return self.reading(identity)
 
 
 def viewed(view: Contract) -> Response:
-    """The answer to a look: what was stored, without what it leaves open."""
+    """Return the response of a read: the view without its unset fields."""
     return Response(view.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
 def serving(machinery: Machinery, authority: Authority) -> Serving:
-    """Take from the machinery what every route stands on."""
+    """Build the shared dependencies of the routes from the machinery."""
     return Serving(
         database=machinery.database,
         acts=machinery.acts(),

@@ -1,8 +1,8 @@
-"""What each store of a party does within its transaction, beside reading and writing its own rows.
+"""Base classes of a party's stores: sending messages, events, clocks, and the log of record openings.
 
-A record is opened: audit is told, and the people of the party can see who of them it was, by name.
+Each opening of a record is reported to audit. The people of the party can see the name of the person that opened it.
 
-Subjects that messaging asks a service to send again, where the service cannot: the operator's list names them.
+If messaging asks a service to send a subject again and the service cannot, the subject goes on the operator's list.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shared.runtime.timers.timers import clock
 
 
 class ShownLook(NamedTuple):
-    """One opening: when, by whom, in which role, and what for. A machine says no reason, and is called nothing."""
+    """One opening of a record: time, actor, role, reason and display name. A machine has no reason and no name."""
 
     at: datetime
     actor: str
@@ -46,14 +46,14 @@ async def tell_opened(
     directory: DirectoryIndex,
     at: datetime,
 ) -> None:
-    """Tell audit, and the people of the party. Raises `Refused("not_found")` for a party that nobody serves."""
+    """Report an opening to audit and log it for the party. Raises `Refused("not_found")` if no instance serves it."""
     told = compose_revealed(subject, opened, exercise=exercise, directory=directory, at=at)
     await opening.note_look(subject, opened, at)
     await opening.send([told])
 
 
 _NOTE: Final = "INSERT INTO record_look (subject, party, actor, role, reason, at) VALUES ($1, $2, $3, $4, $5, $6)"
-#: So many looks at one record are shown, the newest.
+#: The most openings of one record that are shown, the newest first.
 _SHOWN_MAX: Final = 50
 _LOOKS: Final = """
 SELECT at, actor, role, reason FROM record_look WHERE party = $1 AND subject = $2 ORDER BY number DESC LIMIT $3
@@ -64,7 +64,7 @@ _CALLED: Final = "SELECT actor, called FROM console_person WHERE party = $1 AND 
 async def looks_at(
     driver: asyncpg.Connection, kek: KeyEncryptionKey, *, party: str, subject: UUID
 ) -> Sequence[ShownLook]:
-    """The newest openings by people and machines of `party`, and of nobody else: the newest first."""
+    """Return the newest openings by people and machines of `party` only, newest first."""
     rows = await driver.fetch(_LOOKS, party, subject, _SHOWN_MAX)
     people = await driver.fetch(_CALLED, party) if rows else []
     called = {kek.actor_id(party, bytes.fromhex(each["actor"])): each["called"] for each in people}
@@ -72,7 +72,7 @@ async def looks_at(
 
 
 class PartyStore:
-    """A store within one transaction, which is bound to whoever acts."""
+    """A store within one transaction, which is bound to the acting party."""
 
     def __init__(self, driver: asyncpg.Connection) -> None:
         self._driver = driver
@@ -82,27 +82,27 @@ class PartyStore:
         send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        """Tell parties of this instance what happened, once this transaction has committed."""
+        """Add events to the feeds of parties of this instance when this transaction commits."""
         note_acts(self._driver, events)
 
     async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
-        """Keep for the people of the party that a record was opened."""
+        """Log the opening of a record for the people of the party."""
         await self._driver.execute(_NOTE, subject, opened.party, opened.actor, opened.role, opened.reason, at)
 
     async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
-        """Begin the clocks of new edges, and keep what has happened to edges, for their clocks."""
+        """Begin the clocks of new edges, and store the steps of edges for their clocks."""
         await clock(self._driver, begun, steps)
 
 
 class RecordStore(PartyStore):
-    """A store that opens and protects records: under data keys that this key wraps."""
+    """A store that encrypts and decrypts records under data keys, which the key `kek` wraps."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         super().__init__(driver)
         self._kek = kek
 
     async def looks_at(self, party: str, subject: UUID) -> Sequence[ShownLook]:
-        """Who of the party has opened it."""
+        """Return the openings of a record by people and machines of the party."""
         return await looks_at(self._driver, self._kek, party=party, subject=subject)
 
 
@@ -114,16 +114,16 @@ WHERE operator_line.closed_at IS NOT NULL
 
 
 async def list_items(driver: asyncpg.Connection, items: Sequence[UUID], peer: str) -> None:
-    """Put subjects whose state at this peer a person must look at on the operator's list."""
+    """Add subjects to the operator's list, because a person must check their state at this peer."""
     if items:
         await driver.execute(_LIST, OperatorKind.UNDECIDABLE, peer, sorted({*items}))
 
 
 class ListedTracks(FeatureTracks):
-    """The tracks of a service whose own subjects are not issued again: each goes on the operator's list."""
+    """The tracks of a service that cannot issue its own subjects again: each goes on the operator's list."""
 
     async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None:
-        """The peer lacks these subjects, or part of them."""
+        """List subjects that the peer lacks wholly or in part."""
         await list_items(self._driver, [item for item, _ in items], peer)
 
     #: The peer does not know that these were withdrawn, or knows it and this database does not.

@@ -1,9 +1,10 @@
-"""Dear work beside the event loop: step by step in a thread, which rests after each.
+"""Expensive work in a worker thread, with a pause after each step; and the reading of posted lists.
 
-A thread shares the interpreter's lock with the loop: while it computes, whatever the loop wakes for waits for it, many
-times for one answer. While it rests, others come through: dear filings take a third of a core, however many come.
+The worker thread shares the interpreter lock with the event loop. While it computes, the loop's tasks wait for the
+lock, many times for one answer. In the pauses they run. So expensive submissions take at most a third of a core.
 
-Lists as they are posted: read item by item, beside the event loop where they are large; what is refused is owed.
+Posted lists are read item by item; large lists are read in the worker thread. The sender is charged for the work of
+reading refused items.
 """
 
 from __future__ import annotations
@@ -24,16 +25,19 @@ from shared.runtime.admission.budgets import work_of
 from shared.runtime.http.acts import Sameness
 from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 
-#: For how many times as long as a processor worked for a step it rests afterwards.
+#: The pause after a step, as a multiple of its processor time.
 REST: Final = 2
-#: How long a processor works for several little steps before they rest; seconds.
+#: Processor time of several small steps before a pause, in seconds.
 TOGETHER_S: Final = 0.003
 
 _Made = TypeVar("_Made")
 
 
 async def beside(step: Callable[[], _Made]) -> _Made:
-    """What the step makes. It should be short, some milliseconds: it is not interrupted. Failed ones rest, too."""
+    """Run a step in a worker thread, pause, and return its result. A failed step also pauses.
+
+    The step should take only some milliseconds, because it is not interrupted.
+    """
     worked_s: list[float] = []
     try:
         return await to_thread(partial(_timed, step, worked_s))
@@ -42,7 +46,7 @@ async def beside(step: Callable[[], _Made]) -> _Made:
 
 
 async def beside_each(steps: Iterator[_Made]) -> list[_Made]:
-    """What all these little steps make, some of them at a time."""
+    """Run small steps in a worker thread, several at a time, and return all their results."""
     made: list[_Made] = []
     while some := await beside(partial(_some, steps)):
         made += some
@@ -66,7 +70,7 @@ def _some(steps: Iterator[_Made]) -> list[_Made]:
     return made
 
 
-#: Charges whoever posted for so much work.
+#: Charges the sender for this amount of work.
 Owe = Callable[[int], None]
 
 
@@ -79,7 +83,7 @@ class PostedBody(NamedTuple):
 
 
 class ReadList(NamedTuple, Generic[_Made]):
-    """What was made of each item; digests of their bytes; what says that two lists are one."""
+    """The result for each item, the digests of their bytes, and a hash by which equal lists are recognized."""
 
     made: Sequence[_Made]
     hashes: Sequence[str]
@@ -89,7 +93,10 @@ class ReadList(NamedTuple, Generic[_Made]):
 async def read_list(
     posted: PostedBody, name: str, route: str, /, *, make: Callable[[int, JsonObject | Refused], _Made], owe: Owe
 ) -> ReadList[_Made]:
-    """Read `{name: [ … ]}`, and `make` something of each item, by its place. Raises `Refused` for the whole."""
+    """Read `{name: [ … ]}` and call `make` with the place and value of each item.
+
+    Raises `Refused` if the list as a whole is refused.
+    """
     same, refused = Sameness(route), 0
 
     def steps() -> Iterator[tuple[_Made, str]]:
@@ -109,7 +116,7 @@ async def read_list(
 
 @contextmanager
 def refused_is_owed(body: bytes, owe: Owe) -> Iterator[None]:
-    """Where a body is refused as a whole meanwhile, whoever posted it owes the work of having read it."""
+    """Charge the sender for the work of reading the body, if the body is refused as a whole."""
     try:
         yield
     except Refused:

@@ -1,4 +1,4 @@
-"""The HTTP doors of every party. Here it also says where its events are to be sent, and looks at what came of it."""
+"""HTTP routes for webhooks and their deliveries; and the list of routes that every party has."""
 
 from __future__ import annotations
 
@@ -54,24 +54,24 @@ _Number = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
 
 
 class Registration(Contract):
-    """Where events are to be sent: https, a public name. `after`: what follows this number; else what comes next."""
+    """A webhook to register: an https address with a public name. It gets events after `after`, else new ones only."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://hooks.party.example/causeway"}]})
 
     url: Annotated[str, StringConstraints(min_length=8, max_length=URL_CHARACTERS_MAX, pattern=r"^[!-~]+$")]
     after: Annotated[
-        _Number | None, Field(description="An event's number: what follows it is sent. Empty: what comes from now on.")
+        _Number | None, Field(description="Send the events after this event number. If empty, only new events.")
     ] = None
 
 
 class Replay(Contract):
-    """From which number on events are sent again; without it, from the first that was not confirmed."""
+    """The event number from which events are sent again; if empty, the first event that was not confirmed."""
 
     number: Annotated[int, Field(ge=1, le=BIGINT_MAX)] | None = None
 
 
 class WebhookSecret(Contract):
-    """An address with the secret that signs what is sent there. It is shown in this answer and in no other."""
+    """A webhook with the secret that signs its deliveries. Only this response shows the secret."""
 
     webhook_id: Uuid
     state: WebhookState
@@ -79,7 +79,7 @@ class WebhookSecret(Contract):
 
 
 class WebhookMoved(Contract):
-    """What an act has led to. `number` is the event after which it goes on, where it was moved."""
+    """The webhook's state after an act. After a replay, `number` is the event after which deliveries continue."""
 
     webhook_id: Uuid
     state: WebhookState
@@ -87,10 +87,10 @@ class WebhookMoved(Contract):
 
 
 class ShownWebhook(Contract):
-    """An address. Its receiver has confirmed all up to `number`; `last` is the last of the feed.
+    """A webhook. Its receiver has confirmed all events up to `number`; `last` is the last event of the feed.
 
-    While the next event is sent in vain, `failures` says how often and `due_at` when again. Until `both_until` the
-    secret before signs too.
+    While deliveries of the next event fail, `failures` is the number of attempts and `due_at` the time of the next one.
+    Until `both_until` the old secret signs, too.
     """
 
     webhook_id: Uuid
@@ -106,7 +106,7 @@ class ShownWebhook(Contract):
 
 
 class Webhooks(Contract):
-    """The party's addresses, in the order in which they were registered."""
+    """The party's webhooks, in the order in which they were registered."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_WEBHOOK]}]})
 
@@ -114,7 +114,7 @@ class Webhooks(Contract):
 
 
 class ShownDelivery(Contract):
-    """One attempt: `code` is `delivered` or why not, `status` what the receiver answered. `entry` numbers the log."""
+    """One attempt. `code` is `delivered` or the error, `status` the HTTP status, `entry` its number in the log."""
 
     entry: _Number
     message_id: str
@@ -127,7 +127,7 @@ class ShownDelivery(Contract):
 
 
 class Deliveries(Contract):
-    """The newest attempts first; the last thousand are kept."""
+    """Delivery attempts, newest first. The last thousand are stored."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_DELIVERY]}]})
 
@@ -135,9 +135,9 @@ class Deliveries(Contract):
 
 
 class _Sealed(Contract):
-    """What is kept of an answer that showed a secret, so that it can be given again: under the key of the address.
+    """The stored form of a response with a secret, for repeated requests. The webhook's key encrypts the secret.
 
-    Whoever removes the address erases that key, and with it what this answer showed.
+    Removing the webhook erases that key, so the stored secret cannot be read any more.
     """
 
     webhook_id: Uuid
@@ -145,13 +145,13 @@ class _Sealed(Contract):
     secret: str
 
 
-#: What an act does with the party's addresses, in its transaction.
+#: The work of an act on the party's webhooks, within its transaction.
 Doing = Callable[[Endpoints], Awaitable[Contract]]
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookRoutes:
-    """What the routes do."""
+    """The handlers of the routes."""
 
     serving: Serving
 
@@ -169,43 +169,43 @@ class WebhookRoutes:
         return Deliveries(items=tuple(map(_shown_delivery, found)))
 
     async def act(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
-        """One act, once for its idempotency key."""
+        """Do one act, once for its idempotency key."""
         done = partial(self.done, identity, doing)
         return await self.serving.acts.once(request, identity, action, roles=ACTORS, act=done)
 
     async def make(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
-        """One act that answers with a secret: what is stored of the answer does not show it."""
+        """Do one act that responds with a secret. The stored response does not show the secret."""
         answer = await self.act(request, identity, action, doing=doing)
         shown = await self.shown(identity, bytes(answer.body))
         return Response(shown.spelt(), status_code=answer.status_code, media_type="application/json")
 
     async def shown(self, identity: Identity, answer: bytes) -> WebhookSecret:
-        """What is stored of an answer, with the secret that it does not show."""
+        """Return the response for a stored one, with its secret decrypted."""
         kept = _Sealed.model_validate_json(answer)
         async with self.serving.looking(identity, "webhook", WebhookState.ACTIVE) as session:
             secret = await self._of(session, identity).secret(kept.webhook_id, b64decode(kept.secret))
         return WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
 
     async def done(self, identity: Identity, doing: Doing, session: Session) -> Contract:
-        """An act on the party's addresses within a transaction."""
+        """Do an act on the party's webhooks within a transaction."""
         return await doing(self._of(session, identity))
 
     async def register(self, said: Registration, mine: Endpoints) -> Contract:
-        """Have events sent to an address. Raises `Refused` for one that may not be called."""
+        """Register a webhook. Raises `Refused` for an address to which nothing may be sent."""
         read_url(said.url, self.serving.address_rules)
         return sealed(await mine.register(said.url, after=said.after, at=self.serving.clock.now()))
 
     async def rotate(self, webhook_id: UUID, mine: Endpoints) -> Contract:
-        """Make another secret."""
+        """Create a new secret."""
         return sealed(await mine.rotate(webhook_id, at=self.serving.clock.now()))
 
     async def replay(self, webhook_id: UUID, said: Replay, mine: Endpoints) -> Contract:
-        """Send again from a number on."""
+        """Send events again from a number."""
         number = await mine.replay(webhook_id, said.number)
         return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
 
     async def trigger(self, webhook_id: UUID, mine: Endpoints) -> Contract:
-        """Put an event that means nothing into the feed."""
+        """Add a test event to the feed."""
         return WebhookMoved(webhook_id=webhook_id, state=await mine.trigger(webhook_id))
 
     async def remove(self, identity: Identity, webhook_id: UUID) -> WebhookMoved:
@@ -220,7 +220,7 @@ class WebhookRoutes:
 
 
 def webhooks_router(serving: Serving) -> APIRouter:
-    """The routes under /v1/webhooks."""
+    """Build the routes under /v1/webhooks."""
     router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
     who = Depends(serving.identified)
     routes = WebhookRoutes(serving)
@@ -228,24 +228,24 @@ def webhooks_router(serving: Serving) -> APIRouter:
 
     @router.post("", **does(WebhookSecret, takes=[Registration]))
     async def register(request: Request, identity: Identity = who) -> Response:
-        """Have the party's events sent to an address, each signed with the secret that is answered here."""
+        """Register an address for the party's events. The response has the secret that signs them."""
         said = read_model(Registration, await read_json(request))
         return await routes.make(request, identity, "submit", doing=partial(routes.register, said))
 
     @router.post("/{webhook_id}:rotate", **does(WebhookSecret))
     async def rotate(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Another secret. The one before signs beside it for a day."""
+        """Create a new secret. The old secret stays valid for 24 hours."""
         return await routes.make(request, identity, "rotate", doing=partial(routes.rotate, webhook_id))
 
     @router.post("/{webhook_id}:replay", **does(WebhookMoved, takes=[Replay]))
     async def replay(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Send again from a number on, in order and under the same ids; and begin again where it was paused."""
+        """Send events again from a number, in order and with the same ids. A paused webhook starts again."""
         said = read_model(Replay, await read_json(request))
         return await routes.act(request, identity, "replay", doing=partial(routes.replay, webhook_id, said))
 
     @router.post("/{webhook_id}:trigger", **does(WebhookMoved))
     async def trigger(webhook_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Put an event that means nothing into the party's feed, to see it arrive."""
+        """Add a test event to the party's feed, to see it arrive."""
         return await routes.act(request, identity, "trigger", doing=partial(routes.trigger, webhook_id))
 
     return router
@@ -254,32 +254,32 @@ def webhooks_router(serving: Serving) -> APIRouter:
 def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
     @router.get("", **shows(Webhooks))
     async def page(identity: Identity = who) -> Response:
-        """The addresses to which the party's events are sent."""
+        """List the party's webhooks."""
         return viewed(await routes.list(identity))
 
     @router.get("/{webhook_id}", **shows(ShownWebhook))
     async def show(webhook_id: UUID, identity: Identity = who) -> Response:
-        """One of them, and how far its receiver has come."""
+        """Show one webhook and the progress of its receiver."""
         return viewed(await routes.show(identity, webhook_id))
 
     @router.delete("/{webhook_id}", **shows(WebhookMoved))
     async def remove(webhook_id: UUID, identity: Identity = who) -> Response:
-        """Send nothing there any more. Address and secret are erased."""
+        """Remove a webhook. Its address and secret are erased."""
         return viewed(await routes.remove(identity, webhook_id))
 
     @router.get("/{webhook_id}/deliveries", **shows(Deliveries))
     async def deliveries(
         webhook_id: UUID,
         identity: Identity = who,
-        before: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="Entries below this one.")] = BIGINT_MAX,
+        before: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="Entries below this number.")] = BIGINT_MAX,
         limit: Limit = 50,
     ) -> Response:
-        """What came of each attempt, newest first."""
+        """List the delivery attempts, newest first."""
         return viewed(await routes.deliveries(identity, webhook_id, before=before, limit=limit))
 
 
 def sealed(made: Made) -> Contract:
-    """What is stored of an answer that shows a secret."""
+    """Return the stored form of a response with a secret."""
     return _Sealed(webhook_id=made.webhook_id, state=made.state, secret=b64encode(made.secret).decode())
 
 
@@ -297,9 +297,9 @@ def _shown_delivery(one: Delivery) -> ShownDelivery:
 def party_routers(
     serving: Serving, sources: Sequence[Source] = (), words: Mapping[str, Words] = MappingProxyType({})
 ) -> Sequence[APIRouter]:
-    """The routes that every party has, whatever it does in the exchange.
+    """Return the routes that every party has, in any role.
 
-    `sources` are those of its attention; `words` read what acts have said, by collection.
+    `sources` are the sources of its attention list. `words` has the reader of the words of acts for each collection.
     """
     return (
         attention_router(serving, sources),

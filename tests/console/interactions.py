@@ -57,13 +57,13 @@ async def finds_by_sender(page: Page, _: Subjects) -> None:
     await expect(page.locator("tbody tr").first).to_contain_text(HOTLINE)
     await page.get_by_label("Sent by").fill("nobody.example")
     await page.get_by_role("button", name="Find").click()
-    await expect(page.get_by_text("Nothing is here that is looked for.")).to_be_visible()
+    await expect(page.get_by_text("There are no entries that match the filter.")).to_be_visible()
 
 
 async def reveals(page: Page, subjects: Subjects) -> None:
     place = subjects.place
     assert place not in await page.content()
-    await page.get_by_label("What you need it for").select_option("act")
+    await page.get_by_label("Why do you need the record?").select_option("act")
     await page.get_by_role("button", name="Open the record").click()
     await page.get_by_text("show the location").first.click()
     shown = page.locator(".hidden-value").first

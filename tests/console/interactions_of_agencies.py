@@ -79,7 +79,7 @@ async def holds_and_lets_go(page: Page, own: Subjects) -> None:
 
 async def asks_for_preservation(page: Page, own: Subjects) -> None:
     place = f"https://images.{PROVIDER}{own.place}"
-    await page.get_by_role("link", name="Ask a provider to keep something").click()
+    await page.get_by_role("link", name="Ask a provider to preserve data").click()
     await page.get_by_label("Provider").fill(PROVIDER)
     await page.get_by_label("Kind", exact=True).select_option("preserve")
     await page.get_by_label("Instrument").select_option("budapest")
@@ -95,7 +95,7 @@ async def asks_for_preservation(page: Page, own: Subjects) -> None:
 
 async def exports(page: Page, own: Subjects) -> None:
     assert own.place not in await page.content()
-    await page.get_by_label("What you need it for").select_option("lawful_request")
+    await page.get_by_label("Why do you need the record?").select_option("lawful_request")
     async with page.expect_download() as coming:
         await page.get_by_role("button", name="Export as TS 103 120").click()
     written = (await (await coming.value).path()).read_text(encoding="utf-8")
@@ -105,7 +105,7 @@ async def exports(page: Page, own: Subjects) -> None:
 
 async def opens_it(page: Page, own: Subjects) -> None:
     assert own.place not in await page.content()
-    await page.get_by_label("What you need it for").select_option("act")
+    await page.get_by_label("Why do you need the record?").select_option("act")
     await page.get_by_role("button", name="Open the record").click()
     await page.get_by_text("show the location").first.click()
     await expect(page.locator(".hidden-value").first).to_contain_text("hxxps")

@@ -33,7 +33,7 @@ async def amended(exchange: Exchange, own: Subjects) -> Subjects:
 async def compares(page: Page, own: Subjects, *, button: str) -> None:
     """Nothing of it before a reason is said; then both values of each field, and no location that is not unfolded."""
     assert own.place not in await page.content()
-    await page.get_by_label("What you need it for").select_option("correct")
+    await page.get_by_label("Why do you need the record?").select_option("correct")
     await page.get_by_role("button", name=button).click()
     await expect(page.get_by_role("heading", name="What amendments have changed")).to_be_visible()
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="media kind"))
@@ -57,9 +57,9 @@ async def compares_a_case(page: Page, own: Subjects) -> None:
 async def has_what_stands(page: Page, own: Subjects) -> None:
     """What a notice said before ended with the amendment: its provider sees that there was one, and what stands."""
     await expect(page.locator(".sum").first).to_contain_text("revision 2")
-    await page.get_by_label("What you need it for").select_option("act")
+    await page.get_by_label("Why do you need the record?").select_option("act")
     await page.get_by_role("button", name="Open the record").click()
-    await expect(page.get_by_text("was erased as revision 2 came")).to_be_visible()
+    await expect(page.get_by_text("was erased when revision 2 arrived")).to_be_visible()
     await expect(page.locator("dl.sum").filter(has_text="video")).to_be_visible()
     await expect(page.get_by_role("rowheader", name="media kind")).to_have_count(0)
 

@@ -37,7 +37,7 @@ async def answers_both(page: Page, own: Subjects) -> None:
     await form.get_by_label("Action").first.select_option("removed")
     await form.get_by_label("Effective at").first.fill("2026-05-04T11:59")
     await form.get_by_role("button", name="Answer").click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Answer: what came of it")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Answer: results")
     await expect(page.locator("tbody")).to_contain_text(own.notice[-8:])
     await expect(page.locator("tbody .tag").filter(has_text="actioned")).to_have_count(2)
 
@@ -55,11 +55,11 @@ async def counts_a_period(page: Page, _: Subjects) -> None:
     today = SystemClock().now().date()
     await page.get_by_label("First day").fill((today - timedelta(days=300)).isoformat())
     await page.get_by_label("Last day").fill(today.isoformat())
-    await page.get_by_label("Exercises alone").check()
+    await page.get_by_label("Exercises only").check()
     await page.get_by_role("button", name="Count").click()
     await expect(page.locator("tbody td").first).not_to_have_text("0 (0)")
     async with page.expect_download() as taken:
-        await page.get_by_role("link", name="Take it as CSV").click()
+        await page.get_by_role("link", name="Download as CSV").click()
     assert (await (await taken.value).path()).read_text().startswith("Applicability,Service,")
 
 

@@ -149,7 +149,7 @@ async def test_audit_is_told_who_opened_a_record_and_why(
     async with visiting(browser) as visit:
         root = await sign_in(visit, exchange, AGENCY)
         await visit.go(f"{root}/inbox/{subjects.referral}")
-        await visit.page.get_by_label("What you need it for").select_option("lawful_request")
+        await visit.page.get_by_label("Why do you need the record?").select_option("lawful_request")
         await visit.page.get_by_role("button", name="Open the record").click()
         await visit.page.get_by_text("show the location").first.wait_for()
     await exchange.until_taken()

@@ -164,7 +164,7 @@ async def test_a_record_is_opened_to_who_has_just_proven_who_they_are(
         subject = f"{here.console(POLICE)}/console/inbox/{subjects.referral}"
         await _long_ago(here)
         await page.goto(subject)
-        await page.get_by_label("What you need it for").select_option("take_up")
+        await page.get_by_label("Why do you need the record?").select_option("take_up")
         await page.get_by_role("button", name="Open the record").click()
         await page.get_by_role("link", name="Sign in again").wait_for()
         await page.wait_for_load_state()
@@ -173,7 +173,7 @@ async def test_a_record_is_opened_to_who_has_just_proven_who_they_are(
         await page.get_by_role("link", name="Sign in again").click()
         await here.typed(page, "opens@named.example")
         await page.wait_for_url(subject)
-        await page.get_by_label("What you need it for").select_option("take_up")
+        await page.get_by_label("Why do you need the record?").select_option("take_up")
         await page.get_by_role("button", name="Open the record").click()
         await page.get_by_role("heading", name="Record").wait_for()
         await page.wait_for_load_state()

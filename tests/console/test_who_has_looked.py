@@ -35,7 +35,7 @@ async def opens(client: httpx.AsyncClient, path: str) -> str:
 
 def looked(page: str) -> str:
     """The part of a page that tells who has looked; empty where there is none."""
-    return page.partition("Who has looked</h2>")[2].partition("</ol>")[0]
+    return page.partition("Record access</h2>")[2].partition("</ol>")[0]
 
 
 async def test_a_colleague_is_named_and_oneself_is_marked(exchange: Exchange, subjects: Subjects) -> None:

@@ -1,4 +1,4 @@
-"""The web door of a provider: the notices issued to it. Its own referrals have the pages of every origin."""
+"""The console of a provider: the notices issued to it. Its own referrals have the pages of all origins."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _numbers(notice: ShownItem) -> Sequence[int]:
 
 
 async def _beside(driver: asyncpg.Connection, party: str, listed: Sequence[ShownItem]) -> Beside:
-    """The other notices of their work items."""
+    """Return, for each notice, the other notices of its work items."""
     return await PostgresWorkItems(driver).beside(party, [cast("ShownNotice", each).notice_id for each in listed])
 
 
 def notices(routes: ItemRoutes) -> SubjectKind:
-    """What was issued to a provider."""
+    """Return the properties of the pages of notices issued to a provider."""
     return SubjectKind(
         path="notices",
         title="Notices",

@@ -1,4 +1,4 @@
-"""The page on which a provider sees what it reports of its notices, and takes it with it as a table."""
+"""The page with a provider's report on its notices, and its download as a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACE: Final = "report"
 
 
 class ReportPages:
-    """What the pages do. `notices` wire the use cases, as the API has them."""
+    """The handlers of the pages. `notices` wire the use cases, as in the API."""
 
     def __init__(self, frame: Frame, notices: ItemRoutes) -> None:
         self._frame = frame
@@ -30,7 +30,7 @@ class ReportPages:
         frame.get(f"/{PLACE}/dsa-notices.csv", self._table)
 
     async def _page(self, asked: Asked) -> Response:
-        """The form, and below it what was asked for, the counted columns alone."""
+        """Show the form, and below it the counted columns of the requested report."""
         views: dict[str, object] = {"rows": None, "problems": [], "query": asked.request.url.query}
         status = 200
         if asked.query("since") or asked.query("until"):

@@ -1,4 +1,4 @@
-"""The web door of an agency: what was offered to it, and what it makes of that."""
+"""The console of an agency: the referrals offered to it, and its acts on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATH, TITLE = "inbox", "Inbox"
 
 
 async def not_now(found: ShownItem, acting: Acting) -> frozenset[str]:
-    """Of holds and leases: what nothing is there for, and what is there already."""
+    """Return the acts on holds and leases that are not possible now: nothing to end, or one exists already."""
     assert isinstance(found, CaseFields)
     assert isinstance(acting.items, PostgresCases)
     hold = await acting.items.holds.open(found.referral_id, acting.party)
@@ -29,14 +29,14 @@ async def not_now(found: ShownItem, acting: Acting) -> frozenset[str]:
 
 
 def amended(found: ShownItem) -> Sequence[Comparison]:
-    """What an accepted case had under each earlier revision beside what it had next, for each purpose."""
+    """Compare each earlier revision of an accepted case with the next one, for each purpose."""
     assert isinstance(found, OpenedCase)
     stand = {found.purpose: found.record} | {each.purpose: each.record for each in found.further}
     all_found: list[Comparison] = []
     for purpose, record in stand.items():
         before = [(each.revision, each.record) for each in found.earlier if each.purpose is purpose]
         kept = [(f"revision {revision}", _as_json(each)) for revision, each in sorted(before, key=lambda each: each[0])]
-        for_what = f"what stands for {purpose.replace('_', ' ')}"
+        for_what = f"the current revision for {purpose.replace('_', ' ')}"
         all_found += compared([*kept, (for_what, _as_json(record))])
     return all_found
 
@@ -46,7 +46,7 @@ def _as_json(record: ReferralRecord | None) -> Record | None:
 
 
 def cases(routes: ItemRoutes) -> SubjectKind:
-    """What was offered to an agency."""
+    """Return the properties of the pages of referrals offered to an agency."""
     return SubjectKind(
         path=PATH,
         title=TITLE,

@@ -1,1 +1,1 @@
-"""Many acts in one request, on what was sent to a party: each taken or refused by itself, all in one transaction."""
+"""Batches: many acts on received subjects in one request and one transaction. Each act succeeds or is refused alone."""

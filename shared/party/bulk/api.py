@@ -1,4 +1,4 @@
-"""The HTTP door of many acts at once, the same for offers, cases and notices: `POST …:batch`."""
+"""HTTP route for many acts in one request, the same for offers, cases and notices: `POST …:batch`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Named = Literal["notice_id", "referral_id"]
 
 
 class Posted(NamedTuple):
-    """A line that could be read: what is to be done, its own key if it has one, and what says that two are the same."""
+    """A valid line: the act, the line's own idempotency key if it has one, and a hash that equal lines share."""
 
     line: Line
     key: bytes | None
@@ -42,7 +42,7 @@ class Posted(NamedTuple):
 
 
 class Kind:
-    """What may be posted about one kind of subject, and what is answered: by its rows, and by what they take alone."""
+    """The request and response models of batches on one kind of subject, derived from its acts."""
 
     def __init__(self, subject: Subject, named: Named, moved: type[Contract]) -> None:
         self.subject = subject
@@ -53,7 +53,7 @@ class Kind:
         self.models = batched(subject.value.capitalize(), takes, named=named, moved=moved, about=f"{subject}s")
 
     def read(self, place: int, value: Mapping[str, JsonValue], *, route: str) -> Posted:
-        """One line. Raises `Refused` with the places of its fields, as if they were posted alone."""
+        """Read one line. Raises `Refused` with the places of its fields, as for a single request."""
         row = self._rows.get(str(value.get("act")))
         if row is None:
             detail = f"one of {', '.join(self._rows)}"
@@ -65,13 +65,13 @@ class Kind:
 
 
 def _said(takes: type[Contract], line: Contract) -> Contract:
-    """What a line says, without its subject and key."""
+    """Return the content of a line, without its subject and key."""
     names = line.model_fields_set & takes.model_fields.keys()
     return takes.model_construct(names, **{name: getattr(line, name) for name in takes.model_fields})
 
 
 def add_batch(router: APIRouter, path: str, routes: ItemRoutes, *, kind: Kind) -> None:
-    """One route for many acts on what a recipient was sent; `routes` does each of them alone."""
+    """Add the route for many acts on received subjects. `routes` performs each single act."""
     bulk, who = BulkRoutes(routes, kind), Depends(routes.serving.identified)
 
     @router.post(
@@ -80,19 +80,19 @@ def add_batch(router: APIRouter, path: str, routes: ItemRoutes, *, kind: Kind) -
         **does(kind.models.answer, takes=[kind.models.batch], status=200, conflict=None),
     )
     async def act_on_many(request: Request, identity: Identity = who) -> Response:
-        """Do up to 100 acts; each has its own result, and one that is refused does not hold up the others."""
+        """Do up to 100 acts. Each has its own result; a refused act does not stop the others."""
         return await bulk.act(request, identity)
 
 
 class BulkRoutes:
-    """What the route does."""
+    """The handler of the route."""
 
     def __init__(self, routes: ItemRoutes, kind: Kind) -> None:
         self._routes = routes
         self._kind = kind
 
     async def act(self, request: Request, identity: Identity) -> Response:
-        """Do what is posted, once for its idempotency key."""
+        """Do the posted acts, once for the idempotency key of the request."""
         route, headers, owe = request.url.path, request.headers, partial(self._routes.serving.owe, identity.party)
         body = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
         read = await read_list(body, LIST, route, make=partial(self._read, route=route), owe=owe)

@@ -1,6 +1,7 @@
-"""Keys of single lines, kept as those of requests are: what was done under one is not done again.
+"""Lines of a batch of acts: their idempotency keys in PostgreSQL, and their grouping.
 
-What is asked for in a batch of acts, and which of them can be done in one go. Pure.
+The keys of lines are stored like those of requests: an act under a known key is not done again. The grouping of lines
+that can be done together is pure.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _DONE = 202
 
 
 class KeyedLine(NamedTuple):
-    """A line at its place in the batch, the hash of its key, and what says that two lines are the same."""
+    """A line with a key: its place in the batch, the hash of its key, and a hash that equal lines share."""
 
     place: int
     key: bytes
@@ -37,12 +38,12 @@ class LineKeys:
         self._driver = driver
         self._party = party
         self._lines = lines
-        #: The place of each line that says what an earlier one says under the same key, and the place of that one.
+        #: The place of each line that repeats an earlier line under the same key, with the place of the earlier one.
         self.twins: dict[int, int] = {}
         self._claimed: dict[int, bytes] = {}
 
     async def claim(self) -> dict[int, bytes | Refused]:
-        """Claim all keys; of lines that are not to be done, what was answered before, or why they are refused."""
+        """Claim all keys. Return the stored answer or the refusal of each line that must not be done."""
         if not self._lines:
             return {}
         claims = await claim_many(self._driver, [(self._party, each.key, each.same) for each in self._lines])
@@ -57,7 +58,7 @@ class LineKeys:
         return settled
 
     async def keep(self, done: Mapping[int, bytes]) -> None:
-        """Keep the answer of each line that was done; the keys of all others are free again: they may come again."""
+        """Store the answer of each line that was done. Release the keys of all others, so that they can be retried."""
         kept = [(self._party, key, _DONE, done[place]) for place, key in self._claimed.items() if place in done]
         await store_many(self._driver, kept)
         refused = [(self._party, key) for place, key in self._claimed.items() if place not in done]
@@ -71,7 +72,7 @@ def _settled(claimed: Claim) -> bytes | Refused:
     return Refused("idempotency_key_reused", "the key was used for another act", field="/key")
 
 
-#: The acts that write nothing but their subject, and what is told of it.
+#: The acts that write only their subject and the message about it.
 _TOGETHER: Final = frozenset(
     [
         "accept",
@@ -87,13 +88,13 @@ _TOGETHER: Final = frozenset(
 )
 
 
-#: The words that say something of items, each of so many of them.
+#: The fields that list items. They count towards the work of a line.
 _OF_ITEMS: Final = ("items", "assessed", "disowned", "reinstated", "disputed", "about")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One act of a batch, at its place in it from 0: which row, about which subject, and what is said."""
+    """One act of a batch: its place from 0, its row of the act table, its subject and its content."""
 
     place: int
     row: Act
@@ -102,24 +103,24 @@ class Line:
 
     @property
     def alone(self) -> bool:
-        """Whether it writes more than its subject and what is told of that: a lease, or an answer to an agency."""
+        """Whether it writes more than its subject and a message: also a lease, or an answer to an agency."""
         beside = isinstance(self.said, NoticeStatements) and bool(self.said.preservations)
         return beside or self.row.name not in _TOGETHER
 
     @property
     def removes(self) -> bool:
-        """Whether something goes by it that somebody may want kept."""
+        """Whether it removes content that an agency may want preserved."""
         said = self.said.items if isinstance(self.said, NoticeStatements) else ()
         return any(each.action is NoticeAction.REMOVED for each in said)
 
     @property
     def items(self) -> int:
-        """Of how many items something is said; of all alike counts as one."""
+        """The number of statements about items. A statement about all items counts as one."""
         return sum(len(getattr(self.said, name, None) or ()) for name in _OF_ITEMS)
 
 
 def groups(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """Lines in their order, in groups of one act on subjects that differ: no line of a group can change another's."""
+    """Yield the lines in order, in groups of the same act on different subjects. Lines of a group are independent."""
     group: list[Line] = []
     for line in lines:
         named = {each.subject_id for each in group}

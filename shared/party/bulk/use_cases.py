@@ -1,6 +1,6 @@
-"""Acts of a batch, done together: each is decided by the use case that decides it alone, what they write is gathered.
+"""Acts of a batch, done together. The use case of the single act decides each one; their writes are combined.
 
-A refusal holds up no other line, and nothing of a refused line is kept or told.
+A refusal does not stop the other lines. A refused line stores and sends nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared.party.recipient.domain import Item, ItemAct, ItemKey
 from shared.party.recipient.store.items import PostgresItems
 from shared.party.recipient.use_cases import Acting, ActOn
 
-#: What became of a line: the state that its act has led to, or why it was refused.
+#: The result of a line: the state after its act, or the refusal.
 Outcome = str | Refused
 
 
@@ -30,25 +30,25 @@ class Batch(Protocol):
     """One transaction in which a party acts on many items."""
 
     async def acting(self, action: str) -> Acting:
-        """Act by this permit from here on."""
+        """Bind the transaction to the permit of this action, and return the inputs of an act."""
         ...
 
     def aside(self) -> AbstractAsyncContextManager[None]:
-        """What is refused inside it has done nothing, whatever it had done; the transaction goes on."""
+        """Open a savepoint: a refusal inside it undoes its writes, and the transaction goes on."""
         ...
 
 
 @runtime_checkable
 class Removable(Protocol):
-    """PostgresItems that lie where others may ask to keep what is there."""
+    """Items with locations for which agencies may request preservation."""
 
     async def before_removing(self, party: str, subjects: Sequence[UUID]) -> None:
-        """Wait until nobody asks for what lies where these do; who asks waits until this transaction has ended."""
+        """Lock the locations of these subjects against preservation requests until the transaction ends."""
         ...
 
 
 class GatheredItems:
-    """The items of one line: what its act would write is gathered. All else is as the items that it stands for."""
+    """The items of one line. It collects the writes of the act and passes everything else on to the real items."""
 
     def __init__(self, items: PostgresItems, found: Mapping[ItemKey, Item]) -> None:
         self._items = items
@@ -87,9 +87,9 @@ class GatheredItems:
 
 
 async def act_on_many(lines: Sequence[Line], act_on: ActOn, batch: Batch) -> dict[int, Outcome]:
-    """Do each act of a batch, in their order; what became of each line, by its place.
+    """Do the acts of a batch in order. Return the result of each line, by its place.
 
-    Turns are taken for all lines at once and first: taken line by line, two transactions could wait for each other.
+    Locations are locked first, for all lines together. Locking them line by line could cause a deadlock.
     """
     outcomes: dict[int, Outcome] = {}
     if removing := [line for line in lines if line.removes]:
@@ -114,7 +114,7 @@ async def _alone(line: Line, act_on: ActOn, acting: Acting, *, batch: Batch) -> 
 
 
 async def _together(group: Sequence[Line], act_on: ActOn, acting: Acting) -> dict[int, Outcome]:
-    """Decide each line by what there is, then write what all that were not refused would write."""
+    """Decide each line by the stored items, then write the changes of all lines that were not refused."""
     found = await acting.items.find([line.subject_id for line in group])
     outcomes: dict[int, Outcome] = {}
     gathered: dict[int, GatheredItems] = {}

@@ -1,1 +1,1 @@
-"""The web doors that all services' parties have: what was sent to them, what needs a person, what falls due."""
+"""Console pages of all parties: received subjects, the attention list and deadlines."""

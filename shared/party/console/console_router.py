@@ -1,4 +1,4 @@
-"""The web door of a service whose parties are told anything, assembled on the machinery of its instance."""
+"""The console of a service with parties, assembled on the machinery of its instance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HERE: Final = __file__
 
 
 class Door(NamedTuple):
-    """What pages are added to before it is `closed`."""
+    """The console to which pages are added before it is `closed`."""
 
     frame: Frame
     live: Live
@@ -46,10 +46,10 @@ def party_door(
     places: Mapping[Subject, str] = MappingProxyType({}),
     preservations: PreservationRoutes | None = None,
 ) -> Door:
-    """The pages that every party has, and those of what it was sent. `folders` are modules with templates beside.
+    """Build the pages that every party has, and the pages of its received subjects.
 
-    `sources` are those of its attention, `places` where further kinds of subject are below /console. Of
-    `preservations` only those have pages who ask for them or are asked.
+    `folders` are modules with a template folder. `sources` are the sources of the attention list. `places` are the
+    paths of further kinds of subjects below /console. `preservations` is set for agencies and providers only.
     """
     frame = Frame(gate_of(machinery), title, menu, folders=folders_of([*folders, _HERE]))
     live = Live(frame, Events(serving))
@@ -66,12 +66,12 @@ def party_door(
 
 
 def entry(title: str, path: str) -> Entry:
-    """A line of the menu for whoever may look."""
+    """Return a menu entry for all roles that may read."""
     return Entry(title, f"{ROOT}/{path}", LOOKING)
 
 
 def around(*own: Entry) -> Sequence[Entry]:
-    """A menu: what needs a person first, what falls due and where events go last, a party's own between."""
+    """Return a menu: attention first, then the party's own entries, then deadlines and webhooks."""
     return entry("Attention", "attention"), *own, entry("Due", "due"), entry("Webhooks", "webhooks")
 
 
@@ -87,9 +87,9 @@ def origin_door(
     more: Sequence[Entry] = (),
     preservations: PreservationRoutes | None = None,
 ) -> Door:
-    """The pages of a party that files referrals of its own and is sent others' in one way, `kind`.
+    """Build the pages of a party that submits its own referrals and receives one `kind` of subject.
 
-    `more` are lines of its menu for pages that its service adds.
+    `more` are menu entries for pages that its service adds.
     """
     files = row(Subject.REFERRAL, "submit").roles
     menu = around(

@@ -1,4 +1,4 @@
-"""What pages of subjects share: what a list is looked for, why a record is opened, acts done once for their forms."""
+"""Common form handling of subject pages: list filters, reasons for opening a record, and single execution of acts."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Said = TypeVar("Said", bound=Contract)
 
 
 def filters_of(asked: Asked) -> dict[str, object]:
-    """`said` is what the form is filled with, `keep` what the link to the next page begins with."""
+    """Return the filter values for the form (`said`) and the start of the next page's query string (`keep`)."""
     said = {name: asked.query(name) or "" for name in ("state", "claimed", *FILTERS)}
     keep = urlencode({name: value for name, value in said.items() if value})
     return {"said": said, "keep": keep and f"{keep}&"}
 
 
 def read_reason(asked: Asked) -> RevealReason:
-    """The reason that was chosen. Raises `Refused("reason_missing")`."""
+    """Return the chosen reason. Raises `Refused("reason_missing")`."""
     try:
         return RevealReason(asked.said("reason"))
     except ValueError:
-        raise Refused("reason_missing", "say what you need the record for", field="/reason") from None
+        raise Refused("reason_missing", "choose what you need the record for", field="/reason") from None
 
 
 def chosen_state(asked: Asked, known: Collection[str]) -> str | None:
-    """The state that a list is looked through for, if any. Raises `Refused("not_found")`."""
+    """Return the state by which a list is filtered, if any. Raises `Refused("not_found")`."""
     state = asked.query("state")
     if state is not None and state not in known:
         raise not_found()
@@ -44,7 +44,7 @@ def chosen_state(asked: Asked, known: Collection[str]) -> str | None:
 
 
 def chosen_act(asked: Asked, acts: Mapping[str, Act]) -> Act:
-    """The act that the form's path names, for who may do it. Raises `Refused("not_found")`."""
+    """Return the act that the form's path names. Raises `Refused("not_found")`, also if the role may not do it."""
     act = acts.get(asked.request.path_params["act"])
     if act is None or asked.identity.role not in act.roles:
         raise not_found()
@@ -52,7 +52,7 @@ def chosen_act(asked: Asked, acts: Mapping[str, Act]) -> Act:
 
 
 def read_said(takes: type[Said] | None, asked: Asked) -> Said | None:
-    """What was filled in, as what the act takes."""
+    """Return the content of the form as the model that the act takes; None if it takes none."""
     return None if takes is None else read_model(takes, read_inputs(takes, asked.form))
 
 
@@ -67,12 +67,15 @@ async def done_once(
     beside: str = "",
     status: int = 202,
 ) -> bytes:
-    """Do it once for the form that it was sent from; what is stored of its answer. `beside`: which of several."""
+    """Do an act once for each sent form and return the stored response.
+
+    `beside` is a suffix of the idempotency key, if one form does several acts.
+    """
     key, wanted = read_key(f"{asked.said(ONCE)}{beside}"), body_hash(asked.path, body)
     _, answer = await acts.done(asked.identity, action, roles=roles, key=key, wanted=wanted, act=doing, status=status)
     return answer
 
 
 def spelt(said: Contract | None) -> bytes:
-    """The words of an act, as they are told apart from others."""
+    """Return the content of an act as canonical bytes, for comparison with a repeated request."""
     return b"" if said is None else said.spelt()

@@ -1,10 +1,8 @@
-"""Pages of what needs a person, and of what falls due.
+"""Pages of the attention list, deadlines, webhooks and work items; and the event stream for open pages.
 
-What tells an open page that something is new: the party's feed, as server-sent events (HTML standard, §9.2).
-
-Pages of the addresses to which a party has its events sent: what came of each attempt, and sending again.
-
-Pages of a provider's work items: open notices of several notifiers about one location, answered at once.
+The stream sends the party's feed as server-sent events (HTML standard, §9.2), so that an open page shows new rows.
+The webhook pages show the result of each delivery attempt, and can send events again. A work item of a provider is
+answered at once for all open notices about one location.
 """
 
 from __future__ import annotations
@@ -29,21 +27,21 @@ from shared.runtime.http.edge import read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.paging import BIGINT_MAX
 
-#: A page's question is held open so long; then the browser asks again by itself, after the pause that it is told.
+#: The longest time that a stream request is held open. Then the browser reconnects, after the stated pause.
 WAIT_S: Final = 25
 RETRY_MS: Final = 2000
 _EVENTS_MAX: Final = 50
 
 
 class Live:
-    """The stream, and where a page begins to listen."""
+    """The event stream, and the event number after which a page starts to listen."""
 
     def __init__(self, frame: Frame, events: Events) -> None:
         self._events = events
         frame.stream("/live", self._stream)
 
     async def last(self, identity: Identity) -> int | None:
-        """The number of the party's last event: a page that is made now shows all up to it. None: nothing to hear."""
+        """Return the number of the party's last event, which a page built now includes; None without a permit."""
         try:
             return (await self._events.page(identity, AskedOfFeed(limit=1))).last
         except Refused:
@@ -64,12 +62,12 @@ class Live:
 
 
 ROWS_OF_A_PAGE: Final = 25
-#: The ranks of the list: a child at risk alone, or all.
+#: The highest rank of a list: only subjects with a child at risk, or all.
 _P0, _ALL = 0, 1
 
 
 class ListPages:
-    """`places` are where a kind of subject is below /console."""
+    """The attention list and the deadlines. `places` are the paths of the kinds of subjects below /console."""
 
     def __init__(
         self, frame: Frame, live: Live, attention: Attention, *, due: DueList, places: Mapping[Subject, str]
@@ -104,7 +102,7 @@ _ATTEMPTS: Final = 50
 
 
 class HookPages:
-    """What the pages do; roles are asked for by the use cases."""
+    """The webhook pages. The use cases check the roles."""
 
     def __init__(self, frame: Frame, routes: WebhookRoutes) -> None:
         self._frame = frame
@@ -172,7 +170,7 @@ class HookPages:
         return turned_to(PATH)
 
     async def _done(self, asked: Asked, action: str, body: bytes, *, doing: Doing) -> bytes:
-        """An act, once for the form that it was sent from; what is stored of its answer."""
+        """Do an act once for each sent form and return the stored response."""
         done = partial(self._routes.done, asked.identity, doing)
         return await done_once(asked, self._routes.serving.acts, action, doing=done, roles=ACTORS, body=body)
 
@@ -181,7 +179,7 @@ PLACE: Final = "work-items"
 
 
 class WorkPages:
-    """What the pages do. `last` is where a page begins to listen for news."""
+    """The pages of work items. `last` returns the event number after which a page starts to listen."""
 
     def __init__(self, frame: Frame, routes: WorkRoutes, *, last: Callable[[Identity], Awaitable[int | None]]) -> None:
         self._frame = frame
@@ -208,7 +206,7 @@ class WorkPages:
         return self._frame.page(asked, "work_item.html", views, status=status)
 
     async def _act(self, asked: Asked) -> Response:
-        """Each notice alone: one that is refused holds up no other."""
+        """Answer each notice of a work item. A refused notice does not stop the others."""
         row = chosen_act(asked, self._acts)
         try:
             answered = await self._done(asked, row)

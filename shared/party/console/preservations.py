@@ -1,6 +1,7 @@
-"""Pages of preservations, alike at agencies and providers: what was asked to be kept, and what each side does about it.
+"""Pages of preservations, the same for agencies and providers: the requests, and the acts of each side.
 
-Only an agency asks. What is sealed stays closed until somebody opens it for a reason, which audit is told.
+Only an agency sends requests. The sealed part stays closed until a person opens it with a reason, which is reported to
+audit.
 """
 
 from __future__ import annotations
@@ -47,27 +48,27 @@ from shared.vocabulary.routing import Instrument
 PLACE: Final = "preservations"
 PATH: Final = f"{ROOT}/{PLACE}"
 ROWS_OF_A_PAGE: Final = 25
-#: What an act does within its transaction.
+#: The work of an act within its transaction.
 Doing = Callable[[Session], Awaitable[Contract]]
 
 
 class NewPreservation(BaseModel):
-    """What an agency's form asks. Locations have one line each, all of one kind."""
+    """The form of an agency's request. Locations have one line each, all of one kind."""
 
-    provider: Annotated[PartyId, Field(description="Its id.")]
+    provider: Annotated[PartyId, Field(description="The provider's id.")]
     kind: PreservationKind
     instrument: Instrument
-    term: Annotated[PreservationTerm | None, Field(description="The instrument's own, or else a day.")] = None
+    term: Annotated[PreservationTerm | None, Field(description="A term of the instrument. Or give a day.")] = None
     until: date | None = None
-    locations: Annotated[tuple[str, ...], Field(description="One a line. They reach the provider alone.")]
+    locations: Annotated[tuple[str, ...], Field(description="One on each line. Only the provider can read them.")]
     location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
     order_reference: Annotated[
-        CaseReference | None, Field(title="Your order's reference", description="It reaches the provider alone.")
+        CaseReference | None, Field(title="Your order's reference", description="Only the provider can read it.")
     ] = None
 
 
 class PreservationPages:
-    """What the pages do. `routes` wire the use cases, as the API has them."""
+    """The handlers of the pages. `routes` wire the use cases, as in the API."""
 
     def __init__(self, frame: Frame, routes: PreservationRoutes, *, live: Live) -> None:
         self._frame = frame
@@ -139,12 +140,12 @@ class PreservationPages:
         return self._shown(asked, found, looks=looks, opened=found)
 
     async def _looks(self, asked: Asked, session: Session) -> Sequence[ShownLook]:
-        """Who of the party has opened it."""
+        """Return the openings by people and machines of the party."""
         kek, party = self._routes.serving.kek, asked.identity.party
         return await looks_at(session.driver, kek, party=party, subject=asked.id())
 
     async def _export(self, asked: Asked) -> Response:
-        """The whole flow as ETSI TS 103 120 XML: it opens what is sealed."""
+        """Export the whole flow as ETSI TS 103 120 XML. This opens the sealed part."""
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
@@ -167,7 +168,7 @@ class PreservationPages:
         return turned_to(f"{PATH}/{asked.id()}?done={row.name}")
 
     async def _done(self, asked: Asked, row: Act, doing: Doing, *, body: bytes) -> bytes:
-        """An act, once for the form that it was sent from; its answer."""
+        """Do an act once for each sent form and return its response."""
         return await done_once(asked, self._routes.serving.acts, row.name, doing=doing, roles=row.roles, body=body)
 
     def _shown(
@@ -195,12 +196,12 @@ class PreservationPages:
 
 
 def _wanted(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """The request that was filled in: what is missing or wrong is its model's to say."""
+    """Return the request of a form. Its model then reports missing or wrong fields."""
     lines, kind = said.pop("locations", None), said.pop("location_kind", LocatorKind.URL.value)
     located: list[JsonValue] = [{"kind": kind, "value": each} for each in lines] if isinstance(lines, list) else []
     return said | {"locations": located}
 
 
 def _field(path: str) -> str:
-    """The field of the form that a place of the request stands for."""
+    """Return the form field for a field path of the request."""
     return path.partition(".")[0]

@@ -1,4 +1,4 @@
-"""Pages of what was sent to a party: the list, one subject, its acts as forms from their rows, its record on demand."""
+"""Pages of received subjects: the list, one subject, forms for its acts, and its record on demand."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.reveal import RevealReason
 
 ROWS_OF_A_PAGE: Final = 25
-#: By which act each kind of question is raised: one is open at a time.
+#: The act that raises each kind of question. Only one of each kind can be open at a time.
 _RAISES: Final = {QuestionKind.QUESTION: "ask", QuestionKind.DISPUTE: "dispute"}
 
 
-#: Of a subject the others that are worked on together with it.
+#: Subject → the other subjects that are worked on together with it.
 Beside = Mapping[UUID, Sequence[UUID]]
 
 
 class Listed(Protocol):
-    """What a list of subjects has, whatever they are."""
+    """A list of subjects of any kind."""
 
     @property
     def items(self) -> Sequence[ShownItem]: ...
@@ -57,15 +57,14 @@ class Listed(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectKind:
-    """What sets the pages of one kind of subject apart.
+    """The properties of the pages of one kind of subject.
 
-    `routes` wire the use cases, as the API has them.
-
-    `path` is where they are below /console, `rows` the template of the list's columns, `body` of what one shows,
-    `record` of its opened record. `numbers` are those of a subject's items. `bulk` are the acts that may be done to
-    several at once; `claimed`: one person at a time has one. `beside` tells which others are worked on together with
-    those of a list, `not_now` the acts that one's state permits and what stands beside it does not. `amended` compares
-    what an opened one said before with what it says now, as far as that is kept.
+    `routes` wire the use cases, as in the API. `path` is the path below /console. `rows`, `body` and `record` are the
+    templates of the list's columns, of one subject, and of its opened record. `numbers` returns the item numbers of a
+    subject. `bulk` are the acts that can be done to several subjects at once. With `claimed`, one person at a time
+    holds a subject. `beside` returns the subjects that are worked on together with those of a list. `not_now` returns
+    the acts that the state permits, but another row forbids now (such as a lease). `amended` compares the stored
+    revisions of an opened record.
     """
 
     path: str
@@ -84,7 +83,7 @@ class SubjectKind:
 
 
 class _Found(NamedTuple):
-    """One subject, what the party has raised of it and who has opened it, and the acts that it permits not now."""
+    """One subject with its questions, the openings of its record, and the acts that are not possible now."""
 
     it: ShownItem
     raised: Sequence[ShownQuestion]
@@ -93,7 +92,7 @@ class _Found(NamedTuple):
 
 
 class SubjectPages:
-    """What the pages do. Views are what the use cases return."""
+    """The handlers of the pages. They show the views that the use cases return."""
 
     def __init__(self, frame: Frame, kind: SubjectKind, *, live: Live) -> None:
         self._frame = frame
@@ -142,7 +141,7 @@ class SubjectPages:
         return self._shown(asked, await self._found(asked), after=after)
 
     async def _reveal(self, asked: Asked) -> Response:
-        """The record, for a reason that audit is told."""
+        """Show the opened record. The reason is reported to audit."""
         reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{ROOT}/{self._kind.path}/{asked.id()}")) is not None:
             return unproven
@@ -150,7 +149,7 @@ class SubjectPages:
         return self._shown(asked, found, opened=found.it, compared=self._kind.amended(found.it))
 
     async def _found(self, asked: Asked, reason: RevealReason | None = None) -> _Found:
-        """What is shown of one; with a `reason` its record is opened."""
+        """Load one subject for its page. With a `reason`, its record is opened."""
         recipient, subject_id, party = self._routes.recipient, asked.id(), asked.identity.party
         async with self._serving.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
@@ -175,7 +174,7 @@ class SubjectPages:
         return [row for name, row in self._acts.items() if name in self._kind.bulk and asked.identity.role in row.roles]
 
     def _chosen(self, asked: Asked) -> tuple[Act, Sequence[UUID]]:
-        """The act and the subjects that were ticked. Raises `Refused("nothing_chosen")`."""
+        """Return the act and the ticked subjects. Raises `Refused("nothing_chosen")`."""
         row = next((each for each in self._bulk_acts(asked) if each.name == asked.said("act")), None)
         try:
             ids = [UUID(each) for each in dict.fromkeys(asked.form.get("id", ()))]
@@ -188,7 +187,7 @@ class SubjectPages:
         return row, ids
 
     async def _confirm(self, asked: Asked) -> Response:
-        """What would be done to which, before anything is."""
+        """Show the act and its subjects for confirmation, before anything is done."""
         row, ids = self._chosen(asked)
         async with self._serving.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
@@ -200,7 +199,7 @@ class SubjectPages:
         return self._frame.page(asked, "bulk.html", views)
 
     async def _in_bulk(self, asked: Asked) -> Response:
-        """Each alone: one that is refused holds up no other."""
+        """Do the act on each subject. A refused subject does not stop the others."""
         row, ids = self._chosen(asked)
         said = read_said(row.takes, asked)
         self._serving.owe(asked.identity.party, len(ids))
@@ -214,7 +213,7 @@ class SubjectPages:
         return self._frame.page(asked, "bulk_done.html", {"kind": self._kind, "row": row, "results": results})
 
     async def _act(self, asked: Asked) -> Response:
-        """One act, once for the form that it was sent from."""
+        """Do one act, once for each sent form."""
         row = chosen_act(asked, self._acts)
         subject_id, here = asked.id(), f"{ROOT}/{self._kind.path}/{asked.id()}"
         try:
@@ -239,13 +238,13 @@ class SubjectPages:
         return self._shown(asked, here, status=error.status, refused=row.name, **wrong)
 
     async def _closed(self, found: ShownItem, raised: Sequence[ShownQuestion], acting: Acting) -> frozenset[str]:
-        """The acts that its state permits, and what stands beside it does not."""
+        """Return the acts that the state permits, but an open question or another row forbids now."""
         mine = [each for each in raised if each.own and each.state is QuestionState.OPEN]
         asked = frozenset(_RAISES[each.kind] for each in mine)
         return asked | (frozenset() if self._kind.not_now is None else await self._kind.not_now(found, acting))
 
     async def _may(self, row: Act, found: ShownItem, acting: Acting) -> bool:
-        """Whether the act can be done to it as it stands."""
+        """Return whether the act is possible in the present state."""
         return _state(found) in may_come_in(row) and row.name not in await self._closed(found, (), acting)
 
     def _shown(self, asked: Asked, found: _Found, *, status: int = 200, **more: object) -> Response:

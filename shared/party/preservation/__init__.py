@@ -1,1 +1,1 @@
-"""Preservations: what an agency asks a provider to keep, at both of them. Nobody else is told."""
+"""Preservation requests of agencies to providers, at both sides. No other party is informed."""

@@ -1,4 +1,4 @@
-"""The HTTP door of preservations, alike at agencies and providers; only what each side does differs."""
+"""HTTP routes for preservations, the same for agencies and providers except for the acts of each side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from shared.runtime.http.paging import Cursor, Limit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreservationRoutes:
-    """What the routes do. `track` is the one that the service's parties write; who asks has `holds`."""
+    """The handlers of the routes. `track` is the track of the service's parties; only agencies have `holds`."""
 
     serving: Serving
     track: Track
@@ -48,12 +48,12 @@ class PreservationRoutes:
     holds: Callable[[asyncpg.Connection, KeyEncryptionKey], HeldPlaces] | None = None
 
     async def asked(self, said: PreservationAsk, identity: Identity, session: Session) -> PreservationAsked:
-        """One request, within a transaction. Raises `Refused` as `ask` does."""
+        """Store one request, within a transaction. Raises `Refused` as `ask` does."""
         assert self.holds is not None
         holds, policy = self.holds(session.driver, self.serving.kek), self.documents().policy
 
         async def held(record: PreservationRecord) -> bool:
-            """Holds stand with cases: they are looked at as whoever asks may, and then the request goes on."""
+            """Return whether the agency has a hold there. Reading holds needs the permit to read, not that to ask."""
             await session.bind(RowScope([identity.party], identity.role, "read"))
             found = await holds.stand(identity.party, record)
             await session.bind(RowScope([identity.party], identity.role, ASK.name))
@@ -64,12 +64,12 @@ class PreservationRoutes:
     async def act(
         self, row: Act, preservation_id: UUID, session: Session, *, said: Contract | None, identity: Identity
     ) -> PreservationMoved:
-        """One act, within a transaction. Raises `Refused` as the use case does."""
+        """Do one act, within a transaction. Raises `Refused` as the use case does."""
         state = await act(row, preservation_id, said=said, acting=self.acting(identity, session))
         return PreservationMoved(preservation_id=preservation_id, state=PreservationState(state))
 
     def acting(self, identity: Identity, session: Session) -> Acting:
-        """Who acts, within a transaction."""
+        """Return the acting party and its preservations, within a transaction."""
         return Acting(
             party=identity.party,
             role=identity.role,
@@ -83,7 +83,7 @@ class PreservationRoutes:
 
 
 def preservations_router(routes: PreservationRoutes) -> APIRouter:
-    """The routes under /v1/preservations."""
+    """Build the routes under /v1/preservations."""
     router = APIRouter(prefix="/v1/preservations", tags=["preservations"])
     who = Depends(routes.serving.identified)
 
@@ -91,20 +91,20 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
     async def page(
         identity: Identity = who, state: PreservationState | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
-        """What was asked to be kept, newest first."""
+        """List the preservations, newest first."""
         async with routes.serving.reading(identity) as session:
             acting = routes.acting(identity, session)
             return viewed(await list_preservations(acting, state=state, cursor=cursor, limit=limit))
 
     @router.get("/{preservation_id}", name="preservation", **shows(OpenedPreservation))
     async def show(preservation_id: UUID, identity: Identity = who) -> Response:
-        """One preservation with its locations, each act, and at a provider which of its open notices lie there."""
+        """Show one preservation with its locations and acts; at a provider, also the open notices at its locations."""
         async with routes.serving.reading(identity) as session:
             return viewed(await show_preservation(preservation_id, routes.acting(identity, session)))
 
     @router.get("/{preservation_id}/ts103120", name="ts103120", response_class=XmlResponse)
     async def exported(preservation_id: UUID, identity: Identity = who) -> Response:
-        """The whole flow mapped to ETSI TS 103 120 XML: one action for each act, oldest first."""
+        """Export the whole flow as ETSI TS 103 120 XML: one action for each act, oldest first."""
         async with routes.serving.reading(identity) as session:
             return XmlResponse(await export(preservation_id, routes.acting(identity, session)))
 
@@ -112,7 +112,7 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
 
         @router.post("", name="ask", **does(PreservationAsked, takes=[PreservationAsk]))
         async def asked(request: Request, identity: Identity = who) -> Response:
-            """Ask a provider to keep what it has at some locations. Their origins are told nothing."""
+            """Ask a provider to keep its data at some locations. No origin is informed."""
             begin = partial(routes.asked, read_model(PreservationAsk, await read_json(request)), identity)
             return await routes.serving.acts.once(request, identity, ASK.name, roles=ASK.roles, act=begin)
 
@@ -121,13 +121,13 @@ def preservations_router(routes: PreservationRoutes) -> APIRouter:
 
 
 class XmlResponse(Response):
-    """An answer that is XML."""
+    """An XML response."""
 
     media_type = "application/xml"
 
 
 def _add_acts(router: APIRouter, routes: PreservationRoutes) -> None:
-    """One route for each act of this side on what there is, as the rows say."""
+    """Add one route for each act of this side on an existing preservation, from the act table."""
     for row in personal(Subject.PRESERVATION):
         if row.track is not routes.track or begins(row):
             continue

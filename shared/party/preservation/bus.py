@@ -1,4 +1,4 @@
-"""The Kafka door of preservations: what of a batch is about them goes to the use case in the batch's transaction."""
+"""Kafka handler of preservations: passes their messages to the use case in the batch's transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.runtime.delivery.unit import Unit
 
 @dataclass(frozen=True, slots=True)
 class PreservationDoor:
-    """What a service's consumer hands its preservations to; `track` is the one that its own parties write."""
+    """The handler of preservation messages in a service's consumer; `track` is the track of its own parties."""
 
     track: Track
     preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], PostgresPreservations]
@@ -31,5 +31,5 @@ class PreservationDoor:
         return await receive(messages, preservations, track=self.track)
 
     async def refused(self, unit: Unit, codes: Mapping[UUID, str], by: Collection[str]) -> None:
-        """Note the acts of the service's own parties that one of the parties `by` has refused."""
+        """Mark the acts of the service's own parties that one of the parties `by` has refused."""
         await self.preservations(unit.connection.driver, self.kek).refused(codes, by)

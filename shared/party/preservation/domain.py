@@ -1,4 +1,4 @@
-"""What a preservation is to either of its two parties, what they may ask and say, and what is shown of it. Pure."""
+"""Preservations at either of their two parties: the states, the checks of requests and answers, the views. Pure."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
 from shared.vocabulary.routing import Instrument, PartyKind, PartyStatus
 
-#: A preservation is known by its id and by which of its parties looks.
+#: The key of a preservation: its id, and the party whose row it is.
 PreservationKey = tuple[UUID, str]
-#: How far the other side may be ahead of what has come: the act before is waited for.
+#: The code for an act of the other side that arrives before the preceding one. It waits until that one has arrived.
 ACT_AWAITED: Final = "act_awaited"
-#: Below it everybody is: an instrument of the whole world.
+#: The jurisdiction of worldwide instruments. It includes all parties.
 _WORLD: Final = "BLOC-WLD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preservation:
-    """One preservation as `party` has it; `counterpart` is the other of the two.
+    """One preservation at `party`, which is one of its two sides; `counterpart` is the other.
 
-    `acts` is how many acts the party has done itself, `told` the number of the newest that the other has.
+    `acts` counts the acts of the party itself. `told` is the number of the newest act of the counterpart.
     """
 
     preservation_id: UUID
@@ -64,7 +64,7 @@ class Preservation:
     until: date | None
     acts: int = 0
     told: int = 0
-    #: Whether its locations are gone.
+    #: Its locations were erased.
     erased: bool = False
 
     @property
@@ -72,11 +72,14 @@ class Preservation:
         return shown_state(self.standing)
 
     def acted(self, row: Act, said: Contract | None) -> Preservation:
-        """After the party's own act. Raises `Refused("state_forbids")`."""
+        """Return the preservation after the party's own act. Raises `Refused("state_forbids")`."""
         return replace(self, standing=acted(row, self.standing, said), acts=self.acts + 1)
 
     def was_told(self, row: Act, said: Answer) -> Preservation:
-        """After an act of the other side. Raises `Refused`: `act_awaited`, `preservation_repeated`, as `told` does."""
+        """Return the preservation after an act of the other side.
+
+        Raises `Refused` with `act_awaited` or `preservation_repeated`, and as `told` does.
+        """
         if said.number <= self.told:
             raise Refused("preservation_repeated")
         if said.number > self.told + 1:
@@ -84,7 +87,7 @@ class Preservation:
         return replace(self, standing=told(row, self.standing, said), told=said.number)
 
     def clocked(self, track: Track, sent_at: datetime) -> Clocked:
-        """What clocks see of it; `track` is the one that its party writes, `sent_at` when it was asked."""
+        """Return its data for clocks; `track` is the track of its party, `sent_at` the time of the request."""
         asks = track is Track.OFFER
         agency, provider = (self.party, self.counterpart) if asks else (self.counterpart, self.party)
         return Clocked(
@@ -104,7 +107,7 @@ class Preservation:
         )
 
     def happened(self, row: Act, before: Preservation, *, number: int, told_at: datetime) -> list[Happened]:
-        """What an act that has led here does to clocks: what its agency says does nothing."""
+        """Return the clock steps of the act that led to this state. Acts of the agency cause none."""
         if row.track is not Track.ANSWER:
             return []
         answers = before.standing.answer, self.standing.answer
@@ -115,7 +118,7 @@ class Preservation:
 def begun(
     preservation_id: UUID, terms: PreservationTerms, *, party: str, counterpart: str, exercise: bool
 ) -> Preservation:
-    """A fresh one, as either side has it: nobody has counted an act of its own yet."""
+    """Return a new preservation for either side, before any act is counted."""
     return Preservation(
         preservation_id=preservation_id,
         party=party,
@@ -130,9 +133,9 @@ def begun(
 
 
 def received(message: Received, known: Preservation | None, *, track: Track) -> Preservation:
-    """What a message of the other side makes of it; `track` is the one that this side writes.
+    """Return the preservation after a message of the other side; `track` is the track of this side.
 
-    Raises `Refused` with the code that the sender is told.
+    Raises `Refused` with the code for the sender's receipt.
     """
     row, clear = row_of(message.message), message.clear
     if row is None or row.track is track:
@@ -144,7 +147,7 @@ def received(message: Received, known: Preservation | None, *, track: Track) -> 
     if known is None:
         raise Refused(ACT_AWAITED)
     if known.counterpart != message.sender:
-        # Only its two parties may speak of it: for anybody else it is not there.
+        # Only its two parties may act on it. Any other party gets the answer for an absent one.
         raise Refused("preservation_unknown")
     return known.was_told(row, clear)
 
@@ -160,7 +163,7 @@ def _asked(message: Received, known: Preservation | None) -> Preservation:
 
 
 def one_spelling(record: PreservationRecord) -> PreservationRecord:
-    """The record with each location in its one spelling, each once."""
+    """Return the record with each location once, in its canonical spelling."""
     locations = dict.fromkeys(kept_locator(each, own()) for each in record.locations)
     return record.model_copy(update={"locations": tuple(locations)})
 
@@ -168,24 +171,27 @@ def one_spelling(record: PreservationRecord) -> PreservationRecord:
 def check_may_ask(
     agency: str, provider: str, terms: PreservationTerms, *, directory: DirectoryIndex, policy: PolicyIndex, on: date
 ) -> PartyEntry:
-    """The provider's entry, where this agency may ask it under this instrument on that day.
+    """Check that this agency may ask the provider under this instrument on that day. Return the provider's entry.
 
-    By the directory the provider is there, and not suspended, and both are exercising or neither. By the policy the
-    instrument is in force, and the agency below its jurisdiction: that is its mandate. Raises `Refused`:
-    `recipient_unknown`, `recipient_suspended`, `exercise_mismatch`, `instrument_unknown`, `instrument_not_yours`.
+    By the directory, the provider exists, neither party is suspended, and both or neither are sandbox parties. By the
+    policy, the instrument is in force, and the agency is within its jurisdiction: that is its mandate. Raises
+    `Refused`: `recipient_unknown`, `recipient_suspended`, `exercise_mismatch`, `instrument_unknown`,
+    `instrument_not_yours`.
     """
     asks, asked = directory.party(agency), directory.party(provider)
     if asks is None or asked is None or asked.kind != PartyKind.INDUSTRY:
-        raise Refused("recipient_unknown", "a provider of the directory", field="/provider")
+        raise Refused("recipient_unknown", "must be a provider in the directory", field="/provider")
     if PartyStatus.SUSPENDED in (asks.status, asked.status):
-        raise Refused("recipient_suspended", "the directory has suspended a party", field="/provider", status=409)
+        raise Refused("recipient_suspended", "one of the two parties is suspended", field="/provider", status=409)
     if (asks.status == PartyStatus.SANDBOX) != (asked.status == PartyStatus.SANDBOX):
         raise Refused(
-            "exercise_mismatch", "sandbox parties ask sandbox parties, live ones live ones", field="/provider"
+            "exercise_mismatch",
+            "sandbox parties can ask only sandbox parties, and live parties only live ones",
+            field="/provider",
         )
     jurisdiction = _jurisdiction(terms.instrument, policy, on)
     if jurisdiction not in (_WORLD, *directory.nodes(asks.jurisdictions, on)):
-        raise Refused("instrument_not_yours", "an instrument of your own jurisdiction", field="/instrument")
+        raise Refused("instrument_not_yours", "must be an instrument of your own jurisdiction", field="/instrument")
     return asked
 
 
@@ -194,42 +200,48 @@ def _jurisdiction(instrument: Instrument, policy: PolicyIndex, on: date) -> str:
     if entry is not None and is_in_force(entry, on):
         jurisdiction: str = entry["jurisdiction"]
         return jurisdiction
-    raise Refused("instrument_unknown", "one that the policy lists, in force today", field="/instrument")
+    raise Refused(
+        "instrument_unknown", "must be an instrument of the policy that is in force today", field="/instrument"
+    )
 
 
-#: Notices that one request may match, as they are shown.
+#: The most matching notice items that are shown for one request.
 MATCHED_MAX = 100
 
 
 class Warned(StrEnum):
-    """What an officer is told beside the answer. `hold_stands`: asking betrays the interest that a hold keeps quiet."""
+    """Warnings to the officer with the answer.
+
+    `hold_stands`: the agency has a hold there. The request reveals to the provider the interest that the hold conceals.
+    """
 
     HOLD_STANDS = "hold_stands"
 
 
 class PreservationAsk(PreservationRecord, PreservationTerms):
-    """What an agency asks of which provider. Locations and the reference of the order reach the provider alone."""
+    """An agency's request to one provider. Only the provider can read the locations and the order reference."""
 
     provider: PartyId
 
 
 class PreservationMoved(Contract):
-    """The state that the act has led to. The other side will be told."""
+    """The state after the act. A message informs the other side."""
 
     preservation_id: Uuid
     state: PreservationState
 
 
 class PreservationAsked(PreservationMoved):
-    """The request is durable here, and will be sent. `warnings` are for the officer to weigh."""
+    """The request is stored durably and will be sent. The officer decides about the `warnings`."""
 
     warnings: tuple[Warned, ...] = ()
 
 
 class ShownPreservation(Contract):
-    """One preservation: who asked whom for what, and where it stands.
+    """One preservation: the counterpart, the terms of the request, and the state.
 
-    `code` is why the other side's instance refused the newest of your acts that it has refused: it has not come there.
+    `code` is set if the other side's instance has refused an act of yours: the reason for the newest such act. The
+    refused act has no effect there.
     """
 
     preservation_id: Uuid
@@ -245,14 +257,14 @@ class ShownPreservation(Contract):
 
 
 class PreservationPage(Contract):
-    """Preservations, newest first, without what is sealed."""
+    """Preservations, newest first, without their sealed parts."""
 
     items: tuple[ShownPreservation, ...]
     next: NextCursor
 
 
 class PreservationAct(Contract):
-    """One act as it was done, by whose track, with its own words and the state that it led to."""
+    """One act: the party that did it, its words, and the state after it."""
 
     by: PartyId
     name: str
@@ -263,20 +275,23 @@ class PreservationAct(Contract):
 
 
 class MatchedItem(Contract):
-    """An item of a notice that lies at one of the locations."""
+    """An item of a notice at one of the locations."""
 
     notice_id: Uuid
     n: int
 
 
 class LookedPreservation(ShownPreservation):
-    """A preservation with each act, oldest first. What is sealed stays closed."""
+    """A preservation with each act, oldest first, without its sealed part."""
 
     timeline: tuple[PreservationAct, ...]
 
 
 class OpenedPreservation(ShownPreservation):
-    """A preservation with its locations, and each act, oldest first. `matches`: a provider's own notices there."""
+    """A preservation with its locations and each act, oldest first.
+
+    `matches`, at providers only: open notices at these locations.
+    """
 
     record: PreservationRecord | None
     timeline: tuple[PreservationAct, ...]
@@ -284,9 +299,9 @@ class OpenedPreservation(ShownPreservation):
 
 
 class Done(NamedTuple):
-    """One act, as a timeline keeps it: `track` is its writer's, `said` its words in the clear, in JSON.
+    """One act in a timeline: `track` is that of its party, `said` its clear words in JSON, `state` the state after it.
 
-    `state` is what it has led to. `message_id` is what tells it to the other side, of an act of the party's own.
+    For the party's own acts, `message_id` is the message that carries the act to the other side.
     """
 
     preservation_id: UUID

@@ -1,9 +1,9 @@
--- What agencies ask providers to keep, at the provider. Whoever can write these tables can hide a request or misstate
--- what was answered; the other side and audit still show what was sent and taken.
+-- Preservation requests of agencies to providers, at both sides. A process that can write these tables can hide a
+-- request or misstate an answer. The other side and audit still show the messages that were sent and received.
 
--- `offered` is the agency's track, `answer` the provider's, `state` what both are shown. `acts` counts the party's own
--- acts, `told` is the number of the other side's newest; `asks`: it is the agency. What is sealed lies under a key of its
--- own: deleting the key erases it.
+-- `offered` is the agency's track, `answer` the provider's track, `state` the state that both see. `acts` counts the
+-- party's own acts, `told` is the number of the other side's newest act. `asks`: the party is the agency. The sealed
+-- part has a key of its own; deleting the key erases it.
 CREATE TABLE preservation (
     preservation_id uuid NOT NULL,
     party text NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE preservation (
     asked_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     changed_at timestamptz NOT NULL DEFAULT now(),
-    -- Of the party's newest act that the other side's instance has refused: then it was never said there.
+    -- The code of the party's newest act that the other side's instance has refused. The act has no effect there.
     code text,
     refused_at timestamptz,
     PRIMARY KEY (preservation_id, party),
@@ -32,25 +32,25 @@ CREATE TABLE preservation (
 );
 CREATE INDEX preservation_by_time ON preservation (party, received_at, preservation_id);
 CREATE INDEX preservation_by_state ON preservation (party, state, received_at, preservation_id);
--- What waits for its provider's answer, the oldest first.
+-- Requests that wait for the provider's answer, the oldest first.
 CREATE INDEX preservation_unanswered ON preservation (party, asked_at, preservation_id) WHERE state = 'requested';
 CREATE INDEX preservation_refused ON preservation (party, refused_at, preservation_id) WHERE refused_at IS NOT NULL;
--- What has ended long ago is erased, the oldest first.
+-- Preservations that ended long ago are erased, the oldest first.
 CREATE INDEX preservation_by_key ON preservation (received_at) WHERE wrapped_key IS NOT NULL;
 
--- Each act of either side as it was said. Nothing is changed, and none removed.
+-- Each act of either side, with its words. Rows are never changed or removed.
 CREATE TABLE preservation_act (
     preservation_id uuid NOT NULL,
     party text NOT NULL,
     track text NOT NULL,
     number integer NOT NULL,
-    -- What it was told by, where it is the party's own.
+    -- The message that carries it to the other side, for the party's own acts.
     message_id uuid,
     name text NOT NULL,
     state text NOT NULL,
     said jsonb NOT NULL,
     at timestamptz NOT NULL,
-    -- In which order they came.
+    -- The order in which they arrived.
     kept bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (preservation_id, party, track, number),
     CONSTRAINT preservation_act_said_bound CHECK (octet_length(said::text) <= 4096)

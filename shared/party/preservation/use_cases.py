@@ -1,4 +1,4 @@
-"""What agencies and providers do with preservations. Each use case checks permission first."""
+"""Use cases of agencies and providers for preservations. Each one checks permission first."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.preservation import PreservationAnswer, PreservationKind
 from shared.vocabulary.reveal import RevealReason
 
-#: Whether a hold of the agency's own stands on any of the locations.
+#: Returns whether the agency has a hold at any of the locations.
 Held = Callable[[PreservationRecord], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acting:
-    """Who acts, when, on what; `track` is the one that this service's parties write."""
+    """The acting party, its role, its preservations and the time; `track` is the track of this service's parties."""
 
     party: str
     role: Role
@@ -63,7 +63,7 @@ class Acting:
 
 
 async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, held: Held) -> PreservationAsked:
-    """Ask a provider to keep what it has at some locations. `held` says whether the agency holds any of them.
+    """Ask a provider to keep its data at some locations. `held` returns whether the agency has a hold at any of them.
 
     Raises `Refused` as `check_may_ask`, `check_day` and the guard do.
     """
@@ -89,10 +89,10 @@ async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, hel
 
 
 async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting: Acting) -> str:
-    """Do one's own act on a preservation, keep it, and tell the other side; the new state.
+    """Do the party's own act on a preservation, store it and send it to the other side. Return the new state.
 
-    Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones alike, `state_forbids`, `day_over`,
-    `time_ahead`, `record_erased`.
+    Raises `Refused`: `forbidden`; `not_found` for absent preservations and those of other parties; `state_forbids`;
+    `day_over`; `time_ahead`; `record_erased`.
     """
     require_role(row, acting)
     before = (await acting.preservations.find([preservation_id])).get((preservation_id, acting.party))
@@ -103,7 +103,7 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
     if isinstance(said, PreservationAnswering):
         check_time(said.removed_at, acting.at, field="/removed_at")
         if before.erased and said.answer == PreservationAnswer.PRESERVED:
-            raise Refused("record_erased", "it was erased: nobody knows any more what to keep", status=410)
+            raise Refused("record_erased", "the record was erased, so its locations are no longer known", status=410)
     after = before.acted(row, said)
     await acting.preservations.move(before, after)
     await acting.preservations.clock((), after.happened(row, before, number=after.acts, told_at=acting.at))
@@ -114,7 +114,7 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
 async def receive(
     messages: Sequence[Received], preservations: PostgresPreservations, *, track: Track
 ) -> dict[UUID, str]:
-    """Apply what the other sides say, in order. Returns message id → code for each that is refused."""
+    """Apply messages of the other sides in order. Return message id → code for each that is refused."""
     sealed = [(each.recipient, each.sealed) for each in messages]
     await preservations.take_turns([(to, it) for to, it in sealed if isinstance(it, PreservationRecord)])
     now: dict[PreservationKey, Preservation] = dict(await preservations.lock([UUID(each.subject) for each in messages]))
@@ -149,13 +149,13 @@ async def receive(
 
 
 async def list_preservations(acting: Acting, *, state: str | None, cursor: str | None, limit: int) -> PreservationPage:
-    """The party's own, newest first, without what is sealed."""
+    """Return the party's own preservations, newest first, without their sealed parts."""
     _require_look(acting)
     return await acting.preservations.page(acting.party, state, cursor, limit=limit)
 
 
 async def look_at_preservation(preservation_id: UUID, acting: Acting) -> LookedPreservation:
-    """One without its locations. Nothing is opened, so audit is not told."""
+    """Return one preservation without its locations. Nothing is opened, so nothing is reported to audit."""
     _require_look(acting)
     return await acting.preservations.look(preservation_id)
 
@@ -163,7 +163,7 @@ async def look_at_preservation(preservation_id: UUID, acting: Acting) -> LookedP
 async def show_preservation(
     preservation_id: UUID, acting: Acting, *, reason: RevealReason | None = None
 ) -> OpenedPreservation:
-    """One with its locations. That it was opened, and why, is told to audit, or it is not opened."""
+    """Return one preservation with its locations. The same transaction reports the opening and its reason to audit."""
     _require_look(acting)
     shown = await acting.preservations.show(preservation_id)
     opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
@@ -174,13 +174,13 @@ async def show_preservation(
 
 
 async def export(preservation_id: UUID, acting: Acting, *, reason: RevealReason | None = None) -> bytes:
-    """The whole flow as ETSI TS 103 120 XML. It opens what is sealed: raises `Refused` as `show_preservation` does.
+    """Return the whole flow as ETSI TS 103 120 XML. This opens the sealed part.
 
-    What was erased is exported no more: `record_erased`.
+    Raises `Refused` as `show_preservation` does, and `record_erased` if the record was erased.
     """
     shown = await show_preservation(preservation_id, acting, reason=reason)
     if shown.record is None:
-        raise Refused("record_erased", "it was erased", status=410)
+        raise Refused("record_erased", "the record was erased", status=410)
     asks = acting.track is Track.OFFER
     agency, provider = (acting.party, shown.counterpart) if asks else (shown.counterpart, acting.party)
     return ts103120.written(
@@ -200,7 +200,7 @@ async def export(preservation_id: UUID, acting: Acting, *, reason: RevealReason 
 
 
 def _endpoint(party: str, acting: Acting) -> ts103120.Endpoint:
-    """With the first country of the party, not a bloc."""
+    """Return the endpoint of a party, with its first country that is not a bloc."""
     entry = acting.directory.party(party)
     places = () if entry is None else entry.jurisdictions
     country = next((place[:2] for place in places if not place.startswith("BLOC-")), ts103120.NO_COUNTRY)
@@ -208,7 +208,7 @@ def _endpoint(party: str, acting: Acting) -> ts103120.Endpoint:
 
 
 def require_role(row: Act, acting: Acting) -> None:
-    """Raises `Refused("forbidden")` for a role that never may, and for what the other side alone does."""
+    """Check that the role may do the act and that it is an act of this side. Raises `Refused("forbidden")`."""
     if acting.role not in row.roles or row.track is not acting.track:
         raise Refused("forbidden", "the role may not do this", status=403)
 
@@ -221,7 +221,7 @@ def _require_look(acting: Acting) -> None:
 async def _tell(
     row: Act, after: Preservation, said: Contract | None, *, acting: Acting, record: PreservationRecord | None = None
 ) -> None:
-    """Keep the party's own act, put it on its feed, and send it."""
+    """Store the party's own act, add it to its event feed and send it."""
     clear = _written(row, after, said)
     letters = _letters(row, after, clear, acting=acting, record=record)
     done = _done(row, after, clear, number=after.acts, at=coarse(acting.at))
@@ -240,7 +240,7 @@ def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
 def _letters(
     row: Act, after: Preservation, clear: Contract, *, acting: Acting, record: PreservationRecord | None
 ) -> list[Draft]:
-    """One message; none where an act is on one whose other side has left. What begins one needs whom it is sent to."""
+    """Return the message of an act; none if the other side has left the directory. A request must have a recipient."""
     assert row.message is not None
     addressing = Addressing(
         subject=after.preservation_id,
@@ -256,7 +256,7 @@ def _letters(
     return compose_reachable(row.message, clear, addressing)
 
 
-#: What names an act and its place, not what it says.
+#: The fields that name an act and its place. They are not part of its words.
 _NAMING = {"preservation_id", "act", "number"}
 
 

@@ -1,1 +1,1 @@
-"""Questions and disputes beside what they are about, at whoever raised them and at the origin that is to answer."""
+"""Questions and disputes about items, stored by the recipient that raised them and by the origin that answers."""

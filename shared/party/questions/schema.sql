@@ -1,7 +1,7 @@
--- What recipients ask their origins and contest, and what these answer: a row at whoever raised it, one at whoever is
--- told. `own`: its party has raised it; else it is to answer. `told_by` is the id by which messages name the subject.
--- `about`, `said` are codes and item numbers. Whoever can write this table can hide a question or misstate its answer
--- here.
+-- Questions and disputes of recipients, and the answers of origins: one row at the recipient and one at the origin.
+-- `own`: the party of the row has raised it; otherwise the party is to answer it. `told_by` is the id by which messages
+-- name the subject. `about` and `said` hold codes and item numbers. A process that can write this table can hide a
+-- question or misstate its answer here.
 CREATE TABLE question (
     question_id uuid NOT NULL,
     party text NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE question (
     counterpart text NOT NULL,
     own boolean NOT NULL,
     number integer NOT NULL,
-    -- What it is told by, where it is its party's own. Where its origin's instance refuses that, it was never raised.
+    -- The message that raises it, in rows with `own`. If the origin's instance refuses it, nothing was raised.
     message_id uuid,
     kind text NOT NULL,
     subject uuid NOT NULL,
@@ -19,11 +19,11 @@ CREATE TABLE question (
     raised_at timestamptz NOT NULL,
     due timestamptz,
     state text NOT NULL DEFAULT 'open',
-    -- When it was raised, or came to its state.
+    -- The time when it was raised, or when its state changed last.
     since timestamptz NOT NULL,
-    -- Whoever has raised it has gone on since it was answered.
+    -- The party that raised it has acted since the answer.
     seen boolean NOT NULL DEFAULT false,
-    -- That of its referral at the origin, for the list of what needs a person.
+    -- The rank of its referral at the origin, for the attention list.
     rank smallint NOT NULL,
     PRIMARY KEY (party, told_by, counterpart, own, number),
     CONSTRAINT question_kind CHECK (kind IN ('question', 'dispute')),

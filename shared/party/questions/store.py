@@ -1,12 +1,10 @@
-"""Questions and disputes in PostgreSQL: one table at whoever raises them and at whoever is to answer.
+"""Questions and disputes in PostgreSQL: the same table at the party that raises them and at the party that answers.
 
-Trust: whoever can write this table can hide a question from its party or misstate what was answered; the messages, and
-the other side's own table, say what was.
+Trust: a process that can write this table can hide a question from its party or misstate the answer. The messages and
+the table of the other side show the truth.
 
-Questions and disputes as a party has them: raised by it, or to be answered by it.
-
-A number is that of the act that raised it, in the track of who did; `told_by` is the id by which messages name the
-subject: of a notice its own, also at the origin, which knows the referral.
+A question's number is the number of the act that raised it, in the track of the party that did. `told_by` is the id by
+which messages name the subject. For a notice it is the notice's id, also at the origin, which knows the referral.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ from shared.vocabulary.questions import NeedsInfo, QuestionKind, QuestionState
 
 
 class Between(NamedTuple):
-    """Whose question it is, on what, and with whom: `own` where `party` has raised it."""
+    """The party, subject and counterpart of questions. With `own`, `party` has raised them."""
 
     party: str
     told_by: UUID
@@ -53,7 +51,7 @@ class Between(NamedTuple):
 
 
 class NotRaised(NamedTuple):
-    """A question or dispute that its origin's instance has refused, and when it was raised."""
+    """A question or dispute that its origin's instance has refused, with the time at which it was raised."""
 
     between: Between
     kind: QuestionKind
@@ -63,10 +61,10 @@ class NotRaised(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewQuestion:
-    """A question or dispute that was raised. `subject` is the id by which its party knows what it is about.
+    """A question or dispute to store. `subject` is the id by which its party knows the referral, case or notice.
 
-    `said` are its words, `about` its items, both by this party's own numbers; `revision` is the one that it is about,
-    `due` when it lapses.
+    `said` are its words and `about` its items, both with the item numbers of this party. `revision` is the revision
+    that it is about. It lapses at `due`.
     """
 
     question_id: UUID
@@ -94,7 +92,7 @@ class NewQuestion:
         revision: int,
         at: datetime,
     ) -> NewQuestion:
-        """What an act raises; `told` is what it says, by the numbers of the party whose row this is."""
+        """Return the row of an act that raises one; `told` is its content, by the item numbers of the row's party."""
         kind = QuestionKind.QUESTION if isinstance(clear, AskedClear) else QuestionKind.DISPUTE
         said = told.model_dump(mode="json", include={"needs", "disputed"}, exclude_none=True)
         numbers = sorted(about(told))
@@ -103,7 +101,10 @@ class NewQuestion:
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """One that its origin has found, locked. `items` are all that its edge ever had, `revision` what it is at now."""
+    """A question at its origin, with its row locked. `items` are all items that its edge ever had.
+
+    `revision` is the current revision of the edge.
+    """
 
     question_id: UUID
     told_by: UUID
@@ -118,10 +119,11 @@ class OpenQuestion:
 
 
 class ShownQuestion(Contract):
-    """A question or dispute, yours (`own`) or one that you are to answer. `subject` is the id by which you know it.
+    """A question or dispute: your own (`own`) or one that you must answer. `subject` is your id of its subject.
 
-    `needs` is what is asked of all items that it is `about`, `disputed` what is contested of each. `replied` or
-    `decided` is what was answered, `code` why its origin's instance refused it. A question lapses at `due`.
+    `needs` lists the information that is requested about all items in `about`; `disputed` lists the challenge to each
+    item. `replied` or `decided` is the answer. `code` is the reason if the origin's instance refused it. A question
+    lapses at `due`.
     """
 
     kind: QuestionKind
@@ -143,7 +145,7 @@ class ShownQuestion(Contract):
 
 
 class ShownContest(Contested):
-    """What is contested of one item."""
+    """The challenge to one item."""
 
     n: ItemNumber
 
@@ -220,7 +222,7 @@ _PAGE: Final = f"""{_SHOWN} AND ($2::text IS NULL OR state = $2) AND ($3::text I
 ORDER BY raised_at DESC, question_id DESC LIMIT $6
 """
 _ABOUT: Final = f"{_SHOWN} AND subject = $2 ORDER BY raised_at DESC, question_id DESC"
-#: Of what its recipient has answered for good, or its origin taken back, nobody waits for an answer.
+#: A question does not lapse if its item is withdrawn or has a final answer: its party does not wait for a reply then.
 _LAPSED: Final = """
 SELECT q.party, q.told_by, q.number
 FROM question AS q JOIN received AS t ON t.subject = q.subject AND t.party = q.party
@@ -229,7 +231,7 @@ WHERE q.own AND q.state = 'open' AND q.due <= $1 AND t.state = ANY($2::text[])
                   WHERE b.subject = q.told_by AND b.party = q.party)
 ORDER BY q.due LIMIT $3 FOR UPDATE OF q SKIP LOCKED
 """
-# What is conceded is the origin's to take back: until it has, or until its recipient is done with it.
+# A conceded item stays listed until the origin has withdrawn it or the recipient has finished its work.
 _ASKED: Final = """
 SELECT q.question_id AS id, q.rank, q.since, q.subject, q.counterpart AS party, q.kind, q.state,
        nullif(q.told_by, q.subject) AS notice_id, r.external_ref, r.facts ->> 'priority' AS priority
@@ -245,7 +247,7 @@ WHERE q.party = $1 AND NOT q.own
                   WHERE NOT c.n::text::smallint = ANY (e.gone))))
 ORDER BY q.rank, q.since, q.question_id LIMIT $6
 """
-#: What stands with whoever raised it: a dispute that is not answered, and what was answered or has lapsed since.
+#: The party's own open disputes, and its questions and disputes that were answered or have lapsed since its last act.
 _OWN: Final = """
 SELECT q.question_id AS id, q.since, q.subject, q.counterpart AS party, q.kind, q.state, q.said ->> 'code' AS code,
        t.state AS shown, t.priority
@@ -263,7 +265,7 @@ class PostgresQuestions:
     driver: asyncpg.Connection
 
     async def raised(self, between: Collection[Between]) -> dict[Between, list[Raised]]:
-        """What was raised so far, by the order of its numbers; nothing where nothing was."""
+        """Return the questions and disputes so far, in the order of their numbers. Keys without any are left out."""
         keys = sorted(between)
         columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[], [], [], []]
         found: dict[Between, list[Raised]] = {}
@@ -274,7 +276,7 @@ class PostgresQuestions:
         return found
 
     async def add(self, new: Sequence[NewQuestion]) -> None:
-        """Keep what is raised. One that is there already stays as it is."""
+        """Store new questions and disputes. A stored one is not changed."""
         for statement, own in ((_ADD_OWN, True), (_ADD_ASKED, False)):
             rows = [each for each in new if each.own is own]
             about = [[str(n) for n in each.about] for each in rows]
@@ -285,16 +287,16 @@ class PostgresQuestions:
     async def over(
         self, between: Between, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
     ) -> None:
-        """Keep what has become of one, where it may from where it stands; `said` is what was answered."""
+        """Store the final state of a question and its answer `said`, if its present state permits that."""
         named = between._asdict() | {"number": number, "before": sorted(BEFORE[state])}
         await self.driver.execute(*_OVER.bind(**named, state=state.value, said=dict(said), at=at))
 
     async def sent(self, question_id: UUID, message_id: UUID) -> None:
-        """Keep by which message one goes to its origin."""
+        """Store the id of the message that carries a question to its origin."""
         await self.driver.execute(_SENT, question_id, message_id)
 
     async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> list[NotRaised]:
-        """Note as refused what these messages raise with one of the parties `by`; return it."""
+        """Mark the questions of these messages to the parties `by` as refused, and return them."""
         rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()), list(by))
         of = [Between(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
         return [
@@ -303,12 +305,12 @@ class PostgresQuestions:
         ]
 
     async def seen(self, between: Sequence[Between]) -> None:
-        """Of each: whoever has raised something goes on: what was answered so far needs nobody any more."""
+        """Mark all answers so far as seen. The party has acted on the subject, so they need no attention any more."""
         if between:
             await self.driver.execute(_SEEN, *(list(column) for column in zip(*between, strict=True)))
 
     async def find(self, party: str, referral_id: UUID, *, counterpart: str, number: int) -> OpenQuestion | None:
-        """One that is raised of a referral of the party, and its edge, both locked."""
+        """Return a question about a referral of the party, with its edge, both locked; None if there is none."""
         row = await self.driver.fetchrow(_FIND, party, referral_id, counterpart, number)
         if row is None:
             return None
@@ -323,9 +325,9 @@ class PostgresQuestions:
         limit: int,
         but: Sequence[tuple[UUID, str]] = (),
     ) -> list[tuple[str, UUID, int]]:
-        """What its party has asked and nobody has answered in its time: party, subject and number of each; locked.
+        """Return party, subject and number of each overdue question without an answer, and lock their rows.
 
-        `open_in` are the states of items in which somebody waits for it. Nothing of the items in `but`.
+        `open_in` are the item states in which the party still waits for an answer. Items in `but` are left out.
         """
         rows = await self.driver.fetch(_LAPSED, at, list(open_in), limit, *pairs(but))
         return [(row["party"], row["told_by"], row["number"]) for row in rows]
@@ -333,7 +335,7 @@ class PostgresQuestions:
     async def page(
         self, party: str, *, state: str | None, kind: str | None, cursor: str | None, limit: int
     ) -> QuestionPage:
-        """The party's questions and disputes, newest first."""
+        """Return one page of the party's questions and disputes, newest first."""
         above = (None, None) if cursor is None else read_place(cursor)[1:]
         rows = await self.driver.fetch(_PAGE, party, state, kind, *above, limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
@@ -341,7 +343,10 @@ class PostgresQuestions:
         return QuestionPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
 
     async def about(self, party: str, subject: UUID) -> tuple[ShownQuestion, ...]:
-        """The party's questions and disputes about one subject, newest first: bounded as each side's are."""
+        """Return the party's questions and disputes about one subject, newest first.
+
+        The limit on each side's questions bounds the list.
+        """
         return tuple(_shown(row) for row in await self.driver.fetch(_ABOUT, party, subject))
 
 
@@ -353,7 +358,7 @@ def _shown(row: asyncpg.Record) -> ShownQuestion:
 async def asked_waits(
     driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """What recipients have asked or contested of the party's referrals and it has not answered, or has conceded."""
+    """Return open questions and disputes about the party's referrals, and the disputes that it has conceded."""
     rows = await driver.fetch(_ASKED, party, *above, rank_max, limit, sorted(UNFINISHED))
     return [waits_of(row, _REASON_ASKED[row["kind"], row["state"]], kind=Subject.REFERRAL) for row in rows]
 
@@ -369,9 +374,9 @@ async def raised_waits(
     rank_max: int,
     limit: int,
 ) -> list[Waits]:
-    """What the party has raised itself: disputes that wait, and what was answered or has lapsed since its last act.
+    """Return the party's own open disputes, and those of its questions that ended since its last act.
 
-    `open_in` are the states of items in which it can go on with one.
+    `open_in` are the item states in which the party can still act on the item.
     """
     if rank_max < RANK_MAX:
         return []

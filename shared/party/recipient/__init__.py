@@ -1,1 +1,1 @@
-"""What every recipient has: subjects received from others, looked at, answered."""
+"""Common parts of all recipients: subjects received from other parties, read and answered."""

@@ -1,4 +1,4 @@
-"""The HTTP door of a recipient: what its service's routes do. The routes stand in the service, with their words."""
+"""HTTP handlers of a recipient. Each service declares its own routes, with their descriptions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Answering = Callable[[UUID, Request, Identity], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRoutes:
-    """What the routes of a kind of item do. `moved` is an act's answer: the subject, and the state it has come to."""
+    """The handlers of the routes of one kind of item. `moved` builds an act's answer: the subject and its new state."""
 
     serving: Serving
     recipient: RecipientKind
@@ -39,26 +39,26 @@ class ItemRoutes:
     act_on: ActOn
 
     async def page(self, identity: Identity, page: Page) -> Response:
-        """The party's items, newest first."""
+        """Return the party's items, newest first."""
         async with self.serving.reading(identity) as session:
             found = await list_items(self.recipient, page, self.acting(identity, session))
         return viewed(found)
 
     async def show(self, identity: Identity, subject_id: UUID) -> Response:
-        """One item with its opened record."""
+        """Return one item with its opened record."""
         async with self.serving.reading(identity) as session:
             found = await show_item(self.recipient, subject_id, self.acting(identity, session))
         return viewed(found)
 
     async def evidence(self, identity: Identity, subject_id: UUID) -> Response:
-        """What proves that one item was sent."""
+        """Return the evidence that one item was sent."""
         async with self.serving.reading(identity) as session:
             acting = self.acting(identity, session)
             found = await show_evidence(self.recipient, subject_id, acting, witness=self.serving.witness)
         return viewed(found)
 
     async def act(self, row: Act, subject_id: UUID, request: Request, *, identity: Identity) -> Response:
-        """One act, once for its idempotency key."""
+        """Do one act, once for its idempotency key."""
         said = None if row.takes is None else read_model(row.takes, await read_json(request))
         move = partial(self.move, row, subject_id, said=said, identity=identity)
         return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
@@ -71,7 +71,7 @@ class ItemRoutes:
         return self.moved(subject_id, state)
 
     def acting(self, identity: Identity, session: Session) -> Acting:
-        """Who acts, on what, within a transaction."""
+        """Return the acting party and its items within a transaction."""
         serving = self.serving
         return Acting(
             party=identity.party,
@@ -91,7 +91,7 @@ def add_acts(
     answering: Callable[[Act], Answering],
     moved: type[Contract],
 ) -> None:
-    """One route for each act that the recipient's people do, as the rows say. `path` is where its subject stands."""
+    """Add one route for each act of the recipient's people, from the act table. `path` is the path of its subject."""
     for row in personal(recipient.subject):
         told = row.message.clear if row.message is not None else row.takes
         router.add_api_route(

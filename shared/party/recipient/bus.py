@@ -1,4 +1,4 @@
-"""The Kafka door of a recipient: messages go to the use cases in the batch's transaction. It decides nothing."""
+"""Kafka handler of a recipient: passes messages to the use cases in the batch's transaction. It decides nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 
 
 class OriginSide(Protocol):
-    """The Kafka door of the origin that the same service is, if it is one."""
+    """The Kafka handler of the origin, if the same service is one."""
 
     def answers(self, unit: Unit) -> OwnEdges: ...
 
@@ -28,7 +28,7 @@ class OriginSide(Protocol):
 
 
 class AskedSide(Protocol):
-    """The Kafka door of what agencies ask providers, at the services of both."""
+    """The Kafka handler of preservation requests, at the services of agencies and providers."""
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...
 
@@ -36,7 +36,7 @@ class AskedSide(Protocol):
 
 
 class RecipientDoor:
-    """The consumer's handler. A recipient that files nothing has no `origin`: nothing of its can be decided again."""
+    """The consumer's handler. A recipient that submits no referrals has no `origin`, and no decisions to repeat."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class RecipientDoor:
         asked: AskedSide | None = None,
         check: Callable[[Received], None] = lambda _: None,
     ) -> None:
-        """`check` raises `Refused` for a message that its recipient may not get, whatever its state machine says."""
+        """Take `check`, which raises `Refused` for a message that its recipient may not get in any state."""
         self._recipient = recipient
         self._items = items
         self._kek = kek
@@ -61,7 +61,7 @@ class RecipientDoor:
         edges = None if self._origin is None else self._origin.answers(unit)
         asked = [each for each in messages if self._asked is not None and each.message.family is Family.PRESERVATION]
         refusals = self._not_to_be_told(messages)
-        if self._asked is not None:  # first: whoever removes takes turns before it locks any item, and so does who asks
+        if self._asked is not None:  # first: requests and removals lock `location_turn` before they lock any item
             refusals |= await self._asked.apply(unit, asked)
         sent = [each for each in messages if each not in asked and each.message_id not in refusals]
         return refusals | await receive(self._recipient, sent, items=items, edges=edges, are_new=unit.are_new)

@@ -1,4 +1,4 @@
-"""What every recipient decides about items that others send it, and what its store gives and takes. Pure."""
+"""The rules of all recipients for items that other parties send them, and the values of their store. Pure."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ from shared.vocabulary.preservation import HoldBasis, HoldScope
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Purpose
 
-#: An item is known by its subject (referral or notice id) and the party it was sent to.
+#: The key of an item: its subject (referral or notice id) and the party to which it was sent.
 ItemKey = tuple[UUID, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """An offer, case or notice as its state machine sees it; `sender` is the party that answers go to.
+    """An offer, case or notice as its state machine sees it. Answers go to the party `sender`.
 
-    `revision` is the newest one, of a notice its own. `purposes` are those that it was sent for, each with the revision
-    that stands for it: more than one only where a recipient permits that. `numbers` are those of its items, `acts` how
-    many its party has done, `said` the words of these acts as they are kept. `told` of the acts are those that its
-    sender told of, since its party did them elsewhere until it moved.
+    `revision` is the newest one; a notice counts its own revisions. `purposes` maps each purpose of the item to its
+    current revision; only some kinds of recipients permit more than one. `numbers` are the item numbers. `acts` counts
+    the acts of the party, and `said` holds the stored words of these acts. `told` counts the acts that the sender
+    reported, because the party did them at another instance before it moved.
     """
 
     subject_id: UUID
@@ -69,25 +69,25 @@ class Item:
     told: int = 0
     said: Mapping[str, object] = field(default_factory=dict)
     revision: int = 1
-    #: Who has passed it on, where that was not its sender.
+    #: The party that passed it on, if that is not the sender.
     passed_by: str | None = None
-    #: Whether its record was erased, maybe by what a restored database has forgotten.
+    #: Its record was erased, possibly by an act that a restored database has lost.
     gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientKind:
-    """What sets one kind of recipient apart. Whatever is not said here is the same for all.
+    """The properties in which one kind of recipient differs from the others.
 
-    `audience` completes the code of a refusal: `message_not_for_agencies`. `again` is what becomes of an item that is
-    sent once more: it returns the item, or raises `Refused`; None refuses it always.
+    `audience` completes the code of a refusal: `message_not_for_agencies`. `again` handles an item that is sent once
+    more: it returns the new item or raises `Refused`. If it is None, a repeated item is always refused.
     """
 
     subject: Subject
     audience: str
     authority: Authority
     again: Callable[[Item, Received], Item] | None = None
-    #: What others may send, which of it amends an item, what begins one, and the state that it begins in.
+    #: Acts by the messages that others may send; acts that amend; messages that begin an item; its first state.
     arriving: Mapping[MessageType, Act] = field(init=False)
     amending: Mapping[MessageType, Act] = field(init=False)
     beginning: frozenset[MessageType] = field(init=False)
@@ -99,20 +99,20 @@ class RecipientKind:
         object.__setattr__(self, "arriving", {row.message: row for row in once if row.message is not None})
         beginning = frozenset(row.message for row in rows if row.message is not None and begins(row))
         object.__setattr__(self, "beginning", beginning)
-        # Whatever begins one amends it, under a higher revision.
+        # A message that begins an item amends it if its revision is higher.
         object.__setattr__(self, "amending", {message: row for message in beginning for row in more})
         object.__setattr__(self, "first", shown(self.subject, Standing(Offered.OPEN.value)))
 
 
 def applied(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
-    """The item after a message of its sender. Raises `Refused` with the code that the sender is told."""
+    """Return the item after a message of its sender. Raises `Refused` with the code for the sender's receipt."""
     row = recipient.arriving.get(message.message)
     if row is None:
         raise Refused(f"message_not_for_{recipient.audience}")
     if message.message in recipient.beginning:
         return _begun(recipient, item, message)
     if item is None or item.sender != message.sender:
-        # Only the sender may move what it has sent: for anybody else it is not there.
+        # Only the sender may move an item. Any other party gets the answer for an absent item.
         raise Refused(f"{recipient.subject}_unknown")
     following = follow(row, item.state, message.clear)
     if isinstance(message.clear, ItemsCheckedClear):
@@ -123,20 +123,23 @@ def applied(recipient: RecipientKind, item: Item | None, message: Received) -> I
 
 
 def require_role(row: Act, role: Role) -> None:
-    """Raises `Refused("forbidden")` for a role that never may, before anything is looked up for it."""
+    """Check that the role may ever do this act, before any lookup. Raises `Refused("forbidden")`."""
     if role not in row.roles:
         raise Refused("forbidden", "the role may not do this", status=403)
 
 
 class Words(NamedTuple):
-    """What an act tells, and what of it decides where its subject moves: of items, what all answers make of them."""
+    """The words that an act sends, and the words that decide the next state.
+
+    For answers about items, the second is the combined result of all answers so far.
+    """
 
     told: Contract | None
     deciding: Contract | None
 
 
 def words_of(item: Item, said: Contract | None) -> Words:
-    """What is told when this is said of an item. Raises `Refused` as `answered` and `disowned` of items do."""
+    """Return the words that this statement sends. Raises `Refused` as `items.answered` and `items.disowned` do."""
     match said:
         case NoticeStatements():
             before = Said.kept(item.said)
@@ -155,13 +158,13 @@ def words_of(item: Item, said: Contract | None) -> Words:
             assessed = findings.stated(said.assessed, item.numbers, found)
             return Words(AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed]))
         case WithdrawalAnswer(fate=WithdrawalFate.KEPT) if item.gone:
-            raise Refused("nothing_to_keep", "its record was erased: say so", field="/fate", status=409)
+            raise Refused("nothing_to_keep", "the record was erased: answer erased", field="/fate", status=409)
         case _:
             return Words(said, said)
 
 
 def written(message: MessageType, item: Item, said: Contract | None, *, act: UUID) -> tuple[Contract, Contract | None]:
-    """The clear and the sealed part of an answer. What the sealed part has a place for goes there, if it was said."""
+    """Return the clear and the sealed part of an answer. Words that have a field in the sealed part go there."""
     words = {} if said is None else {name: getattr(said, name) for name in type(said).model_fields}
     subject_id = item.subject_id
     named = {"referral_id": subject_id, "notice_id": subject_id, "revision": item.revision} | words
@@ -174,19 +177,19 @@ def written(message: MessageType, item: Item, said: Contract | None, *, act: UUI
 
 
 def item_numbers(message: Received) -> list[str]:
-    """The numbers of a record's items. Of the record they alone are kept in the clear: whoever answers names them."""
+    """Return the numbers of a record's items. They alone are stored unencrypted, because answers name them."""
     return [str(n) for n in numbers_of(message)]
 
 
-#: What an agency has answered once it has accepted a case.
+#: The answers of an agency that has accepted a case.
 _TAKEN_UP: Final = frozenset({AnswerState.ACCEPTED, AnswerState.ONGOING, AnswerState.CLOSED})
 _TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
 def _checked(item: Item, clear: ItemsCheckedClear, *, at: datetime) -> Item:
-    """What was found is kept; what is there again makes it open again. `at` is when it was said.
+    """Store the sender's checks in the item; an item that reappeared makes the notice open again.
 
-    Raises `Refused`: `time_ahead`, and as `items.check_found`.
+    `at` is the time of the message. Raises `Refused` with `time_ahead`, and as `items.check_found`.
     """
     for place, each in enumerate(clear.checked):
         items.check_time(each.at, at, field=f"/checked/{place}/at")
@@ -199,7 +202,7 @@ def _checked(item: Item, clear: ItemsCheckedClear, *, at: datetime) -> Item:
 
 
 def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
-    """The item that a message begins, or that its party has begun where it was before."""
+    """Return the item that a message begins, or that the party had begun before it moved to this instance."""
     assert message.edge is not None
     purpose = message.edge.purpose.value
     if item is not None:
@@ -226,8 +229,8 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
 
 
 def _amended(recipient: RecipientKind, item: Item, message: Received, *, purpose: str) -> Item:
-    """The item under the content that follows. What its party has said stays said, and means what it means to that."""
-    # What is sent of it once more comes from where it came from before.
+    """Return the item with its amended content. The party's answers stay, and are applied to the new content."""
+    # A later revision comes from the same parties as the first one.
     if (item.sender, item.passed_by or item.sender) != (message.filed_by, message.sender):
         raise Refused(f"{recipient.subject}_exists")
     state = follow(recipient.amending[message.message], item.state)
@@ -242,20 +245,20 @@ def _amended(recipient: RecipientKind, item: Item, message: Received, *, purpose
 
 
 def revision_of(message: Received) -> int:
-    """The revision under which an edge is sent: what names none is the first."""
+    """Return the revision of the edge in a message; 1 if the message names none."""
     return getattr(message.clear, "revision", None) or 1
 
 
 def numbers_of(message: Received) -> tuple[int, ...]:
-    """The numbers of a record's items."""
+    """Return the numbers of a record's items."""
     record = message.sealed
     return tuple(item.n for item in record.items) if isinstance(record, ReferralRecord | NoticeRecord) else ()
 
 
 def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:
-    """What was done elsewhere counts here as long as nothing was done here since: then that is what counts.
+    """Apply the reported answers of another instance, unless the party has acted here since.
 
-    What was done here and forgotten counts again, unless as much was done here meanwhile.
+    Answers that this database has lost in a restore count again, unless the party has done as many acts meanwhile.
     """
     if item.sender != message.sender:
         raise Refused(f"{recipient.subject}_exists")
@@ -270,14 +273,14 @@ def _answered(recipient: RecipientKind, item: Item, message: Received, *, again:
     state = shown(recipient.subject, Standing(Offered.OPEN.value, again.answer.value))
     of_items = Said(again.items, again.disowned, again.checked, again.reinstated)
     said = of_items.words() | findings.kept(again.assessed)
-    # What wins over a withdrawal wins here, too. When it was accepted is not told: not after this.
+    # An accepted case wins over a withdrawal here, too. The message does not state when the case was accepted.
     taken_up = recipient.subject is Subject.CASE and again.answer in _TAKEN_UP
     known = ({"accepted_at": rfc3339(message.sent_at)} if taken_up else {}) | dict(item.said)
     return replace(item, state=state, acts=again.number, told=again.number, said=known | said)
 
 
 class ShownItem(Contract):
-    """What a party is shown of each item, whatever its kind. `revision` is the one that stands, of a notice its own."""
+    """The fields that a party sees of an item of any kind. `revision` is the current one; a notice counts its own."""
 
     purpose: Purpose
     revision: Revision
@@ -288,9 +291,9 @@ class ShownItem(Contract):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a list asks for: at most `limit` items in `state` (None: in any), from `cursor` on, of what is `sought`.
+    """The query of a list: at most `limit` items in `state` (None: any state) after `cursor` that match `sought`.
 
-    `claimed_by` is the person whose claims alone are wanted, by an opaque name.
+    `claimed_by` limits the list to the claims of one person, by an opaque name.
     """
 
     state: str | None = None
@@ -301,7 +304,7 @@ class Page:
 
 
 class ItemAct(NamedTuple):
-    """An act on an item: the state that it leads to, what was said, in the clear and sealed, and its clock steps."""
+    """An act on an item: the state after it, its clear and its sealed words, and its clock steps."""
 
     item: Item
     following: str
@@ -311,9 +314,10 @@ class ItemAct(NamedTuple):
 
 
 class AskedHold(Contract):
-    """A hold that this agency has asked for. `not_after` is until when the origin holds, null while it has not said.
+    """A hold that this agency has requested. The origin holds until `not_after`; null before it has answered.
 
-    `held` notices wait, `issued` went before; of one that came too late, the last at `issued_at`.
+    `held` counts the notices that wait, `issued` the notices that were sent before the hold. If the hold came too late,
+    `issued_at` is the time of the last notice.
     """
 
     hold: Uuid
@@ -339,7 +343,7 @@ class HoldPage(Contract):
 
 
 class AlikeCase(Contract):
-    """Another open case of the agency at the same place, whoever has offered it. `held`: a hold of it stands."""
+    """Another open case of the agency at the same location, from any origin. `held`: it has a hold."""
 
     referral_id: Uuid
     origin: PartyId
@@ -349,7 +353,7 @@ class AlikeCase(Contract):
 
 @dataclass(frozen=True, slots=True)
 class OpenHold:
-    """A hold that its origin holds or has not answered, and when it ends as things stand."""
+    """A hold that is in force or not answered yet, and the time at which it currently ends."""
 
     hold_id: UUID
     ends: datetime
@@ -357,35 +361,35 @@ class OpenHold:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The `number`th lease of a case. `actor` has it until `until`; nobody has one that was handed over to nobody."""
+    """The `number`th lease of a case, held by `actor` until `until`. If `actor` is None, no officer holds the case."""
 
     number: int
     actor: str | None
     until: datetime
 
     def stands(self, at: datetime) -> bool:
-        """Whether anybody has the case by it. At its end it is over: then whoever comes first may act."""
+        """Return whether an officer holds the case by this lease. After its end any officer may act."""
         return self.actor is not None and at < self.until
 
     def keeps(self, actor: str, at: datetime) -> bool:
-        """Whether this actor has to wait for another."""
+        """Return whether another actor holds the lease, so that this actor has to wait."""
         return self.stands(at) and self.actor != actor
 
 
-#: Before anybody has claimed a case.
+#: The lease of a case that was never claimed.
 UNCLAIMED = Lease(0, None, datetime.min.replace(tzinfo=UTC))
 
 
 def claimed() -> Refused:
-    """Another one has the case. Who that is, and until when, is in the list of cases, and not in an error."""
-    return Refused("case_claimed", "another officer has it: claimed_until says how long", status=409)
+    """Return the refusal for a case that another officer holds. The list of cases names the officer and the end."""
+    return Refused("case_claimed", "another officer has claimed this case: wait until claimed_until", status=409)
 
 
 @dataclass(frozen=True, slots=True)
 class PassedCase:
-    """A case that went by a message: on which edge the other agency was to answer, and as what it `stood` before.
+    """A case that was passed on by a message: the edge of the other agency, and the state `stood` before.
 
-    `urgent`: a child is at risk, as its record stands.
+    `urgent`: by its current record, a child is at risk.
     """
 
     message_id: UUID

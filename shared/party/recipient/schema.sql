@@ -1,24 +1,25 @@
--- What other parties sent, one row for each subject and recipient party: offers to hotlines, notices to providers, cases
--- of agencies. A column of one kind is null in rows of the others. Whoever can write this table can hide a row from its
--- party or misstate its progress here; the sender and audit still show that it was sent, taken and answered.
+-- Subjects that other parties sent, one row for each subject and recipient party: offers to hotlines, notices to
+-- providers, cases of agencies. A column of one kind is null in rows of the others. A process that can write this table
+-- can hide a row from its party or misstate its progress here. The sender and audit still show that the subject was
+-- sent, received and answered.
 -- A row is also that of the track on which its subject came (shared/runtime/delivery/tracks.sql), and that of the
 -- deadline of its edge (shared/runtime/timers/schema.sql): its subject, party, edge and purpose are columns of these.
 CREATE TABLE received (
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     changed_at timestamptz NOT NULL DEFAULT now(),
-    -- When the record that stands came, if it replaced an earlier one.
+    -- When the current record arrived, if it replaced an earlier one.
     amended_at timestamptz,
-    -- The order of lists: microseconds of `received_at`. Open rows with a child at risk stand above all others.
+    -- The order of lists: microseconds of `received_at`. Open rows with a child at risk are above all others.
     place bigint NOT NULL GENERATED ALWAYS AS (
         (extract(epoch FROM received_at - timestamptz '1970-01-01 00:00:00+00') * 1000000)::bigint
         + CASE WHEN priority = 'p0_child_at_risk' AND state IN (
             'offered', 'claimable', 'issued', 'acknowledged', 'reappeared', 'in_part', 'accepted', 'ongoing')
             THEN 4611686018427387904 ELSE 0 END) STORED,
-    -- The revision that stands, that of the edge in this row, and how many acts the party has done on it.
+    -- The current revision, the revision of the edge in this row, and the number of the party's acts on it.
     revision integer NOT NULL,
     edge_revision integer NOT NULL,
     acts integer NOT NULL DEFAULT 0,
-    -- Of these, those that its sender told of: done elsewhere, before the party moved here.
+    -- The number of these acts that the sender reported: done at another instance, before the party moved here.
     told integer NOT NULL DEFAULT 0,
     exercise boolean NOT NULL,
     kind text NOT NULL,
@@ -26,17 +27,17 @@ CREATE TABLE received (
     -- The party that passed it on, if that is not the sender.
     passed_by text,
     state text NOT NULL,
-    -- As its sender says; null where a provider is not told.
+    -- As its sender states it; null if the sender does not tell a provider.
     priority text,
-    -- The class of its edge; empty where it names none.
+    -- The retention class of its edge; empty if the edge names none.
     retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
     -- The numbers of its items; a case names them in its record alone.
     numbers smallint[] NOT NULL DEFAULT '{}',
-    -- Of a notice, by which a provider's own report counts it: no record is opened for that.
+    -- Only for notices: a provider's own report counts by these columns, without opening records.
     language text,
     incident_kind text,
-    -- The agency's own reference of a case, under a key of its own, and a keyed token by which it is found. Rows tell
-    -- which cases the agency calls alike, and not how.
+    -- The agency's own reference of a case, under a key of its own, and a keyed token for lookup. Equal tokens show
+    -- that cases have the same reference, but not which one.
     case_reference bytea,
     reference_key bytea,
     reference_token bytea,
@@ -77,15 +78,15 @@ CREATE INDEX received_open_notice ON received (party, place, subject)
 CREATE INDEX received_by_reference ON received (party, reference_token, subject) WHERE reference_token IS NOT NULL;
 -- Cases that were passed on to another agency and have come back.
 CREATE INDEX received_came_back ON received (party, changed_at) WHERE said ? 'stands';
--- What retention still has to look at, by class and time.
+-- Rows that retention still has to check, by class and time.
 CREATE INDEX received_kept ON received (retention, received_at) WHERE wrapped_key IS NOT NULL;
 -- Withdrawn rows that wait for an answer, and rows that are kept until a day.
 CREATE INDEX received_withdrawn ON received (changed_at) WHERE state = 'withdrawn';
 CREATE INDEX received_kept_until ON received ((said #>> '{kept,until}'))
     WHERE state = 'withdrawal_acknowledged' AND said #>> '{fate}' = 'kept';
 
--- Of a case, what it has besides the edge in its row: edges for further purposes, and the revisions that an accepted
--- case had before. Rows are added; only erasure changes them.
+-- Further rows of cases: edges for further purposes, and earlier revisions of accepted cases. Rows are added; only
+-- erasure changes them.
 CREATE TABLE received_edge (
     subject uuid NOT NULL,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),

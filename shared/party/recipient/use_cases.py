@@ -1,4 +1,4 @@
-"""What every recipient does with the items sent to it. Each use case checks permission first."""
+"""Use cases of all recipients for the items sent to them. Each one checks permission first."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ class OwnEdges(Protocol):
 
     @property
     def events(self) -> Sequence[Event]:
-        """What the answers that were applied mean to their parties."""
+        """Return the events that the applied answers cause for their parties."""
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
-        """Apply answers in order; message id → code for each that the state machine refuses."""
+        """Apply answers in order. Return message id → code for each that the state machine refuses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Who acts, when, on what: everything that all acts on items need. `actor` is opaque, for audit."""
+    """The acting party, its role, its items and the time, for all acts on items. `actor` is opaque, for audit."""
 
     party: str
     role: Role
@@ -86,7 +86,7 @@ class Acting:
 
 
 class ActOn(Protocol):
-    """A service's use case for its own acts: what it checks itself, then `use_cases.act`. Returns the new state."""
+    """A service's use case for its own acts: its own checks, then `use_cases.act`. It returns the new state."""
 
     async def __call__(self, row: Act, subject_id: UUID, /, *, said: Contract | None, acting: Acting) -> str: ...
 
@@ -99,10 +99,10 @@ async def receive(
     edges: OwnEdges | None = None,
     are_new: bool = False,
 ) -> dict[UUID, str]:
-    """Apply a batch in order: what others send and take back and, where the service is an origin too, their answers.
+    """Apply a batch in order: items and withdrawals, and answers if the service is an origin, too.
 
-    Returns message id → code for each message that a state machine refuses; the others are applied. `are_new`: no item
-    of these messages is expected here, so none is looked for. One that is here nevertheless fails the transaction.
+    Return message id → code for each message that a state machine refuses; the others are applied. With `are_new`, no
+    stored item of these messages is expected, so none is read. If one is stored, the transaction fails.
     """
     answers = [message for message in messages if edges is not None and message.message in ANSWERS]
     incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
@@ -111,20 +111,20 @@ async def receive(
     now, refusals = dict[ItemKey, Item](before), dict[UUID, str]()
     came, events, taken = _Came(), list[Event](), list[Received]()
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
-        # Who has forgotten nothing is not told by others what it has said.
+        # Another party may replay our own answers only after our database was restored.
         refusals |= {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each)}
         incoming = [message for message in incoming if message.message_id not in refusals]
     for message in incoming:
         key = (UUID(message.subject), message.recipient)
         if message.moved and key not in now:
-            continue  # whatever else would be of it was never taken here: `moved`
+            continue  # the item was never received here: the party moved away (`moved`)
         try:
             item = applied(recipient, now.get(key), message)
         except Refused as error:
             refusals[message.message_id] = error.code
             continue
         if message.again is not None and item == now.get(key):
-            continue  # its party has done more here than elsewhere, or has it from there already
+            continue  # the party has acted here since, or the item has these answers already
         taken.append(message)
         amends = came.sort_in(message, now.get(key), item)
         row = (recipient.amending if amends else recipient.arriving)[message.message]
@@ -143,9 +143,9 @@ async def receive(
 
 @dataclass(slots=True)
 class _Came:
-    """What messages that were taken bring.
+    """Changes of the applied messages, by kind.
 
-    What begins, is for a further purpose, moves, goes on, is amended, or has its origin say what it has found.
+    `new` items, `further` purposes, `changed` states, `resumed` answers, `amending` revisions, `heard` checks.
     """
 
     new: list[Received] = field(default_factory=list)
@@ -156,7 +156,7 @@ class _Came:
     heard: set[ItemKey] = field(default_factory=set)
 
     def sort_in(self, message: Received, known: Item | None, item: Item) -> bool:
-        """Note what the message makes of an item, as it was `known` before; whether it amends that."""
+        """Note how the message changes an item that was `known` before. Return whether it amends the item."""
         key = _key(message)
         if message.again is not None:
             self.resumed.add(key)
@@ -196,13 +196,13 @@ def _key(message: Received) -> ItemKey:
 
 
 def _is_urgent(message: Received) -> bool:
-    """Whether a child is at risk, as the record says."""
+    """Return whether the record says that a child is at risk."""
     record = message.sealed
     return isinstance(record, ReferralRecord) and record.priority.level is PriorityLevel.P0_CHILD_AT_RISK
 
 
 def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[ItemKey, Item]) -> list[Received]:
-    """What brings a case where a child is at risk, and nobody has answered."""
+    """Return the messages of new cases that have a child at risk and no answer yet."""
     cases = new if recipient.subject is Subject.CASE else ()
     return [each for each in cases if _is_urgent(each) and now[_key(each)].state == recipient.first]
 
@@ -210,9 +210,9 @@ def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[I
 def _timed(
     subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received]
 ) -> tuple[list[Clocked], list[Happened]]:
-    """What messages that were taken mean to clocks: edges that begin, and what has happened to them.
+    """Return the clock inputs of the applied messages: edges that begin, and steps on edges.
 
-    `unclaimed` bring cases where a child is at risk.
+    `unclaimed` are the messages of unanswered cases with a child at risk.
     """
     begun, steps = list[Clocked](), list[Happened]()
     for message in messages:
@@ -234,18 +234,18 @@ def _timed(
 
 
 def _tells_forgotten(message: Received) -> bool:
-    """Whether it says that its recipient has answered and then forgotten it."""
+    """Return whether the message reports answers that its recipient has lost in a restore."""
     return message.again is not None and message.again.restored and message.again.number > 0
 
 
 async def list_items(recipient: RecipientKind, page: Page, acting: Acting) -> Contract:
-    """The party's items, newest first, without their records."""
+    """Return the party's items, newest first, without their records."""
     _require_look(recipient, acting.role)
     return await acting.items.page(acting.party, page)
 
 
 async def look_at_item(recipient: RecipientKind, subject_id: UUID, acting: Acting) -> ShownItem:
-    """One item, its record left closed: nothing of it is told to audit."""
+    """Return one item without opening its record. Audit gets no report."""
     _require_look(recipient, acting.role)
     return await acting.items.look(subject_id)
 
@@ -253,7 +253,7 @@ async def look_at_item(recipient: RecipientKind, subject_id: UUID, acting: Actin
 async def show_item(
     recipient: RecipientKind, subject_id: UUID, acting: Acting, *, reason: RevealReason | None = None
 ) -> ShownItem:
-    """One item with its opened record. That it was opened, and why, is told to audit, or it is not opened."""
+    """Return one item with its opened record. The same transaction reports the opening and its reason to audit."""
     _require_look(recipient, acting.role)
     shown = await acting.items.show(subject_id)
     opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
@@ -265,7 +265,7 @@ async def show_item(
 async def show_evidence(
     recipient: RecipientKind, subject_id: UUID, acting: Acting, *, witness: Witness
 ) -> KeptEvidence:
-    """What proves that the item was sent, for whoever may look at it. It opens no record, so audit is not told."""
+    """Return the evidence that the item was sent. No record is opened, so audit gets no report."""
     _require_look(recipient, acting.role)
     records = await acting.items.evidence(subject_id)
     return KeptEvidence(
@@ -274,10 +274,11 @@ async def show_evidence(
 
 
 async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:
-    """Move the party's own item, keep what was said, and tell its sender; the new state.
+    """Move the party's own item, store its answer and send the answer to the sender. Return the new state.
 
-    Raises `Refused`: `forbidden`, `not_found` for absent and foreign items alike, `state_forbids`, `recipient_unknown`
-    for what begins something with a sender that has left the directory, and what may not be said of an item.
+    Raises `Refused`: `forbidden`; `not_found` for absent items and those of other parties; `state_forbids`; the codes
+    of answers that the item does not permit. A hold, question or dispute to a sender that has left the directory raises
+    `recipient_unknown`.
     """
     require_role(row, acting.role)
     item = (await acting.items.find([subject_id])).get((subject_id, acting.party))
@@ -293,9 +294,9 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
 
 
 async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acting) -> str:
-    """Move an item as whoever may has decided, keep what was said, and tell its sender. Raises `Refused` as `act`.
+    """Carry out a permitted act: move the item, store the answer and send it. Raises `Refused` as `act`.
 
-    A sender that has left the directory is not told, and is owed nothing: what is said ends or answers something.
+    A sender that has left the directory gets no message. It needs none, because the answer ends or answers something.
     """
     subject_id = item.subject_id
     if isinstance(said, NoticeStatements):
@@ -340,7 +341,10 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
 
 
 async def not_raised(codes: Mapping[UUID, str], items: PostgresItems, *, by: Collection[str]) -> None:
-    """Note questions and disputes as refused, with the codes of their messages. `by`: the parties of that instance."""
+    """Store questions and disputes as refused, with the codes of their messages.
+
+    `by` are the parties of the instance that refused them.
+    """
     for each in await items.questions.refused(codes, by):
         of = each.between.party, each.between.told_by, each.between.counterpart
         steps = refused_steps(each.kind, each.number, each.raised_at)
@@ -348,13 +352,13 @@ async def not_raised(codes: Mapping[UUID, str], items: PostgresItems, *, by: Col
 
 
 def _require_there(row: Act, item: Item, directory: DirectoryIndex) -> None:
-    """What begins something wants an answer: of one that has left nobody gives it."""
+    """Refuse a hold, question or dispute if its sender has left the directory: it could not be answered."""
     assert row.message is not None
     begins = issubclass(row.message.clear, HoldPlacedClear | AskedClear | DisputedClear)
     if begins and directory.instance_of(item.sender) is None:
-        raise Refused("recipient_unknown", "who has sent it has left the directory: nobody is there to answer")
+        raise Refused("recipient_unknown", "the sender is no longer in the directory, so it cannot answer")
 
 
 def _require_look(recipient: RecipientKind, role: Role) -> None:
-    """Whoever may look at an item in one state may look at all of them."""
+    """Check that the role may read items. A role that may read one state may read all of them."""
     recipient.authority.require(recipient.subject, role, action="read", state="withdrawn")

@@ -1,1 +1,1 @@
-"""What a provider has to do, location by location: open notices of several notifiers about one are one work item."""
+"""Work items of a provider: the open notices of all notifiers about one location are one work item."""

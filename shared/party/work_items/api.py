@@ -1,4 +1,4 @@
-"""The HTTP door of work items, at the service of a provider."""
+"""HTTP routes for work items, in the service of a provider."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from shared.runtime.http.problems import Problem, problem_body
 
 ANSWER: Final = row(Subject.NOTICE, "answer")
 NOT_OURS: Final = row(Subject.NOTICE, "not_ours")
-#: What is said of a location in each of the acts that may be done to a work item.
+#: The request body of each act on a work item.
 TAKES: Final[Mapping[Act, type[WorkStatements | WorkDisowning]]] = {ANSWER: WorkStatements, NOT_OURS: WorkDisowning}
 
 
 class NoticeResult(Contract):
-    """What became of one notice: the state that it has come to, or why the act was refused."""
+    """The result for one notice: its new state, or the reason for which the act was refused."""
 
     notice_id: Uuid
     status: Annotated[int, Field(ge=202, le=499)]
@@ -53,42 +53,42 @@ class NoticeResult(Contract):
 
 
 class WorkAnswered(Contract):
-    """One result for each notice that had something open at this location; each notifier is told of its own alone."""
+    """One result for each notice with open items at this location. Each notifier hears of its own notice only."""
 
     work_item: Uuid
     results: Annotated[tuple[NoticeResult, ...], Field(min_length=1, max_length=MEMBERS_MAX)]
 
 
 def work_items_router(routes: ItemRoutes) -> APIRouter:
-    """The routes under /v1/work-items. `routes` does each act on a notice alone."""
+    """Build the routes under /v1/work-items. `routes` performs the act on each single notice."""
     router, who = APIRouter(prefix="/v1/work-items", tags=["work items"]), Depends(routes.serving.identified)
     work = WorkRoutes(routes)
 
     @router.get("", name="list_work_items", **shows(WorkItemPage))
     async def page(identity: Identity = who, cursor: Cursor = None, limit: Limit = 50) -> Response:
-        """What is to be answered, one entry for each location: those that the newest notices lead, `limit` of these."""
+        """List the open items, one entry for each location, for the `limit` newest notices that lead a location."""
         return viewed(await work.page(identity, cursor, limit))
 
     @router.get("/{work_item}", name="show_work_item", **shows(WorkItem))
     async def show(work_item: UUID, identity: Identity = who) -> Response:
-        """What is open at one location."""
+        """Show the open items of one location."""
         return viewed(await work.show(identity, work_item))
 
     @router.post("/{work_item}:answer", **does(WorkAnswered, takes=[WorkStatements], status=200, conflict=None))
     async def answer_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
-        """Answer each notice that has something open at one location, and tell each notifier by itself."""
+        """Answer each notice with open items at one location. Each notifier gets its own answer."""
         return await work.act(ANSWER, work_item, request, identity=identity)
 
     @router.post("/{work_item}:not-ours", **does(WorkAnswered, takes=[WorkDisowning], status=200, conflict=None))
     async def disown_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
-        """Say of each notice that what it names at one location is not yours, and to each notifier by itself."""
+        """State that you do not host the content at one location. Each notifier gets its own answer."""
         return await work.act(NOT_OURS, work_item, request, identity=identity)
 
     return router
 
 
 class WorkRoutes:
-    """What the routes do, for whichever door."""
+    """The handlers of the routes, for the API and the console."""
 
     def __init__(self, routes: ItemRoutes) -> None:
         self._routes = routes
@@ -98,12 +98,12 @@ class WorkRoutes:
         return self._routes.serving.acts
 
     async def page(self, identity: Identity, cursor: str | None, limit: int) -> WorkItemPage:
-        """The party's work items. Whoever may look at a notice may."""
+        """Return the party's work items. The permit to read notices is enough."""
         async with self._looking(identity) as session:
             return await PostgresWorkItems(session.driver).page(identity.party, cursor=cursor, limit=limit)
 
     async def show(self, identity: Identity, work_item: UUID) -> WorkItem:
-        """One of them."""
+        """Return one work item."""
         async with self._looking(identity) as session:
             return await PostgresWorkItems(session.driver).one(identity.party, work_item)
 
@@ -113,7 +113,7 @@ class WorkRoutes:
     async def answered(
         self, act: Act, work_item: UUID, session: Session, *, said: WorkStatements | WorkDisowning, identity: Identity
     ) -> WorkAnswered:
-        """Answer each notice of one, within a transaction."""
+        """Answer each notice of a work item, within a transaction."""
         item = await PostgresWorkItems(session.driver).one(identity.party, work_item)
         lines = lines_of(item, act, said)
         self._routes.serving.owe(identity.party, len(lines) + len(item.items))

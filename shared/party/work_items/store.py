@@ -1,10 +1,11 @@
-"""Open notices by the tokens of their locations, in PostgreSQL: grouped when they are looked at, and never before.
+"""Work items: open notices grouped by the tokens of their locations, in PostgreSQL.
 
-A notice that comes is kept alike whether or not its location is known: nothing is looked up then, so nobody who
-notifies could tell. A token is of one party, under a key of its instance; that party has it as the id of a work item.
-Lists group by one form of locations; an id is found by whichever known form it was listed by.
+Notices are grouped when the provider reads them, and never before. An arriving notice is stored in the same way for
+known and new locations, without a lookup. So a notifier cannot find out whether a location is known. A token belongs to
+one party and is made with a key of its instance; it is also the id of the work item. Lists group by one form of
+locations. An id is found by any known form.
 
-What is shown of work items, what is said of one, and what that says of each notice of it by itself. Pure.
+This module also converts an answer about a work item to the answers of its single notices; that part is pure.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from shared.party.recipient.store.listing import cursor_of, read_cursor
 from shared.party.stores import PartyStore
 from shared.vocabulary.referral import PriorityLevel
 
-#: So many open items of notices are shown of one location, and answered at once.
+#: The most open items of one location that are shown, and answered at once.
 MEMBERS_MAX: Final = 100
-#: So many words are said of a location at once.
+#: The most outcomes in one answer about a location.
 OUTCOMES_MAX: Final = 10
 
 
 class OpenItem(Contract):
-    """Item `n` of a notice that waits for an answer, in its round, and who has sent that notice."""
+    """Item `n` of a notice that waits for an answer, with its round and the notifier."""
 
     notice_id: Uuid
     n: ItemNumber
@@ -52,7 +53,7 @@ class OpenItem(Contract):
 
 
 class WorkItem(Contract):
-    """What is to be answered about one location: by one notifier or several. Its id is this provider's own.
+    """The open items about one location, from one or several notifiers. Its id is this provider's own.
 
     At most a hundred items are shown, the oldest first.
     """
@@ -62,29 +63,29 @@ class WorkItem(Contract):
 
 
 class WorkItemPage(Contract):
-    """Work items: where a child is at risk first, then by the newest notice. A page may have fewer than asked for."""
+    """Work items: first those with a child at risk, then by the newest notice. A page may have fewer than requested."""
 
     items: tuple[WorkItem, ...]
     next: NextCursor
 
 
 class WorkStatements(Contract):
-    """What became of what lies at one location: said of each open item about it, to each notifier of its own alone.
+    """The outcomes for one location. They answer each open item about it; each notifier hears of its own items only.
 
-    What took effect before a notice was received is told to its notifier as if it had been then.
+    If an outcome took effect before a notice was received, its notifier is sent the time of receipt instead.
     """
 
     outcomes: Annotated[tuple[ItemOutcome, ...], Field(min_length=1, max_length=OUTCOMES_MAX)]
-    #: Said beside it to agencies that have asked to keep this; no notifier is told of it.
+    #: Answers to agencies that have requested preservation of this content. No notifier sees them.
     preservations: Annotated[tuple[PreservationBeside, ...], Field(max_length=SAID_BESIDE_MAX)] = ()
 
 
 class WorkDisowning(OtherHost):
-    """The provider does not host what lies at this location."""
+    """The provider does not host the content at this location."""
 
 
 def lines_of(item: WorkItem, row: Act, said: WorkStatements | WorkDisowning) -> list[Line]:
-    """One act for each notice, about its open items that lie there: what would be said of it, were there no other."""
+    """Return one act for each notice about its open items at the location, as if there were no other notice."""
     lines: list[Line] = []
     for _, own in groupby(sorted(item.items, key=_by_notice), key=attrgetter("notice_id")):
         items = list(own)
@@ -98,7 +99,7 @@ def _by_notice(item: OpenItem) -> tuple[datetime, UUID, int]:
 
 
 def _answered(items: Sequence[OpenItem], said: WorkStatements, *, first: bool) -> Contract:
-    """What agencies want kept is answered once, with the first notice; no notifier is told of it."""
+    """Return the answer of one notice. Preservation requests are answered once, with the first notice."""
     stated = [
         ItemStatement(n=each.n, round=each.round, **_outcome(outcome, each.received_at))
         for each in items
@@ -108,10 +109,10 @@ def _answered(items: Sequence[OpenItem], said: WorkStatements, *, first: bool) -
 
 
 def _outcome(said: ItemOutcome, received_at: datetime) -> dict[str, object]:
-    """The words of an outcome. A time before the notice would tell its notifier that another one was there before."""
+    """Return the words of an outcome. A time before the notice would show its notifier that an earlier one exists."""
     words = {name: getattr(said, name) for name in ItemOutcome.model_fields}
     if said.effective_at is not None and said.effective_at < received_at:
-        # Times of what happened are to the second, and this one is not to come before.
+        # Event times are in whole seconds. Rounding up keeps this one from being before the notice.
         words["effective_at"] = received_at.replace(microsecond=0) + timedelta(seconds=received_at.microsecond > 0)
     return words
 
@@ -120,9 +121,9 @@ def _disowned(items: Sequence[OpenItem], said: WorkDisowning) -> Contract:
     return NoticeDisowning(disowned=tuple(DisowningStatement(n=each.n, suggested=said.suggested) for each in items))
 
 
-#: As the index has it: in these states something is left to be said.
+#: The states in which a notice has open items, as in the index.
 _OPEN: Final = ", ".join(f"'{state}'" for state in sorted(may_come_in(row(Subject.NOTICE, "answer"))))
-#: Nothing open that stands above a notice, $ALIAS, is about the location.
+#: No open notice above the notice $ALIAS is about the location.
 _FIRST: Final = f"""
 NOT EXISTS (
     SELECT FROM notice_location AS o JOIN received AS m ON m.subject = o.notice_id AND m.party = o.party
@@ -130,7 +131,7 @@ NOT EXISTS (
       AND m.state IN ({_OPEN}) AND (m.place, m.subject) > (n.place, n.subject)
 )
 """
-#: The open notices that lead a work item: the first, as lists go, of those about its location.
+#: The open notices that lead a work item: the first in list order of those about its location.
 _LEADING: Final = f"""
 SELECT n.subject, n.place FROM received AS n
 WHERE n.party = $1 AND n.kind = 'notice' AND n.state IN ({_OPEN})
@@ -164,7 +165,7 @@ class PostgresWorkItems(PartyStore):
     """The work items of providers, within one transaction."""
 
     async def page(self, party: str, *, cursor: str | None, limit: int) -> WorkItemPage:
-        """The work items that the newest open notices lead: of at most `limit` notices, from `cursor` on."""
+        """Return the work items that the newest open notices lead, for at most `limit` notices after `cursor`."""
         below, beside = (None, None) if cursor is None else read_cursor(cursor)
         leading = await self._driver.fetch(_LEADING, party, below, limit + 1, GROUPED_BY, beside)
         led = await self._driver.fetch(_LED, party, [each["subject"] for each in leading[:limit]], GROUPED_BY)
@@ -172,14 +173,14 @@ class PostgresWorkItems(PartyStore):
         return WorkItemPage(items=tuple(items), next=cursor_of(leading[limit - 1]) if len(leading) > limit else None)
 
     async def one(self, party: str, work_item: UUID) -> WorkItem:
-        """One work item. Raises `Refused("not_found")` where nothing is open there, or it is another's."""
+        """Return one work item. Raises `Refused("not_found")` if it has no open item or belongs to another party."""
         found = await self._items(party, [work_item.bytes], [*FORMS])
         if not found:
             raise not_found()
         return found[0]
 
     async def beside(self, party: str, notices: Sequence[UUID]) -> dict[UUID, list[UUID]]:
-        """Of each notice that is part of a work item with others, these others, the oldest first."""
+        """Return, for each notice that shares a work item with other notices, these others, the oldest first."""
         places = await self._driver.fetch(_PLACES, party, list(notices), GROUPED_BY)
         found = defaultdict[UUID, list[UUID]](list)
         for work_item in await self._items(party, [each["token"] for each in places], [GROUPED_BY]):
@@ -189,7 +190,7 @@ class PostgresWorkItems(PartyStore):
         return {one: others for one, others in found.items() if others}
 
     async def _items(self, party: str, tokens: Sequence[bytes], versions: Sequence[int]) -> list[WorkItem]:
-        """What is open at each location, without those at which nothing is; tokens are by one of these forms."""
+        """Return the work item of each token that has open items. The tokens are of one of the form `versions`."""
         rows = await self._driver.fetch(_OPEN_ITEMS, party, list(tokens), list(versions)) if tokens else []
         found = defaultdict[bytes, list[OpenItem]](list)
         for each in rows:

@@ -1,4 +1,4 @@
-"""What every instance has, the origin's and the providers' own, isolated by party, role, action and state."""
+"""The tables of every instance, of origins and of providers, isolated by party, role, action and state."""
 
 from __future__ import annotations
 

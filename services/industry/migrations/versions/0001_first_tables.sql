@@ -1,6 +1,7 @@
--- Where the items of notices lie, and what agencies want kept, by keyed tokens: whoever has the rows and not the key can
--- tell which lie at one place, and not at which. Of each version of the form that whoever wrote a row knew there is one
--- row, and only rows of one version are compared. Whoever can write these can keep a request from being seen to match.
+-- Locations of notice items and of preservation requests, as keyed tokens. Without the key, rows show which items are
+-- at the same location, but not which location. There is one row for each form version that the writer knew, and only
+-- rows of the same version are compared. A process that can write these tables can hide that a request matches a
+-- notice.
 CREATE TABLE notice_location (
     notice_id uuid NOT NULL,
     party text NOT NULL,
@@ -20,16 +21,16 @@ CREATE TABLE preservation_location (
 );
 CREATE INDEX preservation_location_token ON preservation_location (party, version, token);
 
--- Whoever removes and whoever asks for the same place follow one another: each locks the rows of its tokens, who
--- removes beside others who do. They are all there from the start, and say nothing. Whoever can lock one can keep a
--- request or an answer from being stored: the service alone.
+-- Removals and preservation requests at the same location run one after the other: each locks the rows of its tokens.
+-- Removals share the lock with each other. All rows exist from the start and hold no data. A process that can lock a
+-- row can prevent that a request or an answer is stored; only the service can.
 CREATE TABLE location_turn (
     slot smallint PRIMARY KEY
 );
 INSERT INTO location_turn (slot) SELECT generate_series(0, 32767);
 
--- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
--- by the isolation tests.
+-- Permitted acts by role and state: a second, independent copy of the service's permission table. The isolation tests
+-- compare the two.
 INSERT INTO permitted (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES
@@ -41,7 +42,7 @@ FROM (VALUES
     ('referral', 'amend', 'analyst machine', 'routed unroutable orphaned unknown_code'),
     ('referral', 'reroute', 'analyst machine', 'routed'),
     ('referral', 'check', 'analyst machine', 'routed transferred'),
-    -- Of two persons, on a referral that is somebody else's to hold.
+    -- Two persons are needed, because another party may hold the referral.
     ('referral', 'propose_override', 'analyst', 'routed unroutable orphaned unknown_code'),
     ('referral', 'confirm_override', 'analyst', 'routed unroutable orphaned unknown_code'),
     ('referral', 'transfer', 'analyst machine', 'routed orphaned'),
@@ -88,6 +89,6 @@ FROM (VALUES
 
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE', 'notice_location, preservation_location');
 SELECT pg_temp.grant_service('SELECT, UPDATE', 'location_turn');
--- Tokens of places end with the record that they are of.
+-- Tokens of locations are removed with the record.
 SELECT pg_temp.isolate('notice_location', 'notice', added => 'apply', removed => 'acknowledge_withdrawal apply');
 SELECT pg_temp.isolate('preservation_location', 'preservation', added => 'apply', removed => 'apply');

@@ -1,4 +1,4 @@
-"""What every instance has, and the agencies' own, isolated by party, role, action and state."""
+"""The tables of every instance and those of agencies, isolated by party, role, action and state."""
 
 from __future__ import annotations
 

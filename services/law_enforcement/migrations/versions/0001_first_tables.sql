@@ -1,4 +1,4 @@
--- What the agency has said, act by act: a timeline, in which nothing is overwritten.
+-- The words of each act of the agency: a timeline in which nothing is overwritten.
 CREATE TABLE case_act (
     referral_id uuid NOT NULL,
     party text NOT NULL,
@@ -10,9 +10,9 @@ CREATE TABLE case_act (
     CONSTRAINT case_act_said_bound CHECK (octet_length(said::text) <= 4096)
 );
 
--- Which officer has a case. Rows are added and never changed: of each case the one with the highest number counts.
--- `actor` is null where it was handed over to nobody. Whoever can write this table can keep an officer from a case for a
--- term, or let two work on it.
+-- Leases of cases by officers. Rows are added and never changed: for each case the one with the highest number counts.
+-- `actor` is null if the case was released to no officer. A process that can write this table can keep an officer from
+-- a case for one term, or let two officers work on it.
 CREATE TABLE case_lease (
     referral_id uuid NOT NULL,
     party text NOT NULL,
@@ -25,10 +25,10 @@ CREATE TABLE case_lease (
     CONSTRAINT case_lease_number CHECK (number > 0),
     CONSTRAINT case_lease_term CHECK (until <= at + interval '12 hours')
 );
--- Whoever looks for what they have claimed finds it by their own claims.
+-- The cases that an officer has claimed.
 CREATE INDEX case_lease_by_actor ON case_lease (party, actor, until);
 
--- How a case came from another agency, and what that one had made of it, in codes.
+-- Cases from other agencies: the sender, the reason, and the history of its acts in codes.
 CREATE TABLE case_passed (
     referral_id uuid NOT NULL,
     party text NOT NULL,
@@ -40,9 +40,8 @@ CREATE TABLE case_passed (
     CONSTRAINT case_passed_history_bound CHECK (octet_length(history::text) <= 65536)
 );
 
--- By which messages a case was passed on to another agency, and as what it stood: it comes back once each of them was
--- refused. Whoever can write this can have a case that another agency has seem to be the first one's again, or keep it
--- from that.
+-- The messages by which a case was passed on to another agency, and its state before: it returns if all of them are
+-- refused. A process that can write this table can make a case return that another agency has, or prevent its return.
 CREATE TABLE case_passing (
     message_id uuid PRIMARY KEY,
     referral_id uuid NOT NULL,
@@ -53,8 +52,8 @@ CREATE TABLE case_passing (
 );
 CREATE INDEX case_passing_of_case ON case_passing (referral_id, party, edge_id);
 
--- Agencies that have accepted the same referral, or the same place, as origins have told of them: of each case of each
--- other agency once. `attention`: since when it needs a person of the agency.
+-- Contact suggestions of origins: agencies that have accepted the same referral or location, once for each case and
+-- agency. `attention`: the time since when it needs a person of the agency.
 CREATE TABLE case_contact (
     referral_id uuid NOT NULL,
     party text NOT NULL,
@@ -67,8 +66,8 @@ CREATE TABLE case_contact (
 );
 CREATE INDEX case_contact_attention ON case_contact (party, attention, referral_id) WHERE attention IS NOT NULL;
 
--- Tokens of the places of an agency's cases, by its instance's key. Whoever can write this table can have cases of one
--- place not shown together, or an officer not warned that a hold stands at one.
+-- Tokens of the locations of an agency's cases, made with its instance's key. A process that can write this table can
+-- prevent that cases of one location are shown together, or that an officer is warned of a hold there.
 CREATE TABLE case_location (
     referral_id uuid NOT NULL,
     party text NOT NULL,
@@ -81,9 +80,9 @@ CREATE TABLE case_location (
 CREATE INDEX case_location_of ON case_location (party, version, token, referral_id);
 CREATE INDEX case_location_made ON case_location (made_at);
 
--- What an agency asks of the origins of its cases: that no notice be issued yet. Known by the id of the act that placed
--- it. `asked_until` is what the agency asks for, `not_after` what the origin has said that it holds for. Whoever can write
--- this table can misstate a hold here; the origin's own table says what it holds.
+-- Holds: an agency asks the origin of a case to delay its notices. The id is that of the act that placed the hold.
+-- `asked_until` is the end that the agency requests, `not_after` the end that the origin has stated. A process that can
+-- write this table can misstate a hold here; the origin's own table has the true state.
 CREATE TABLE hold (
     hold_id uuid NOT NULL,
     party text NOT NULL,
@@ -99,7 +98,7 @@ CREATE TABLE hold (
     issued smallint,
     issued_at timestamptz,
     ended_at timestamptz,
-    -- Since when it needs a person: it has ended otherwise than by its agency, which has done nothing since.
+    -- The time since when it needs a person: it did not end by a release, and the agency has not acted since.
     attention timestamptz,
     PRIMARY KEY (hold_id, party),
     CONSTRAINT hold_state CHECK (
@@ -109,8 +108,8 @@ CREATE INDEX hold_by_party ON hold (party, asked_at DESC, hold_id);
 CREATE INDEX hold_of_case ON hold (referral_id, party);
 CREATE INDEX hold_attention ON hold (party, attention, hold_id) WHERE attention IS NOT NULL;
 
--- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
--- by the isolation tests.
+-- Permitted acts by role and state: a second, independent copy of the service's permission table. The isolation tests
+-- compare the two.
 INSERT INTO permitted (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES

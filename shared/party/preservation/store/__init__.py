@@ -1,1 +1,1 @@
-"""Preservations in PostgreSQL, and where a provider's notices lie."""
+"""Preservations in PostgreSQL, and the locations of a provider's notices."""

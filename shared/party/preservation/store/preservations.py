@@ -1,13 +1,15 @@
-"""Preservations in PostgreSQL, the same tables at agencies and providers. What is sealed is kept under a data key each.
+"""Preservations in PostgreSQL, in the same tables at agencies and providers, and the locations of a provider's notices.
 
-Trust: whoever can write these tables can hide a request from its provider, or an answer from its agency; the other side
-and audit still show that it was sent and taken.
+Each sealed part is stored under a data key of its own.
 
-Where a provider's notices lie, by keyed tokens in its own database, and which of them agencies want kept.
+Trust: a process that can write these tables can hide a request from its provider, or an answer from its agency. The
+other side and audit still show that the message was sent and received.
 
-A token says of two rows of one party that they speak of one place, and not of which. They are written when a notice or
-a request comes, and looked up in the provider's own transactions alone: whoever asks or notifies is told nothing of it.
-There is one by each version of the form, and a token is compared with those of its own version alone.
+Locations are stored as keyed tokens in the provider's own database. They show which notices match preservation
+requests. Equal tokens show that two rows of one party name the same location, but not which one. Tokens are written
+when a notice or a request arrives, and read only in the provider's own transactions. Agencies and notifiers learn
+nothing of them. There is one token for each version of the location form, and only tokens of the same version are
+compared.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ _KEEP: Final = insert("preservation_act", _ACT)
 
 
 async def preservation_words(driver: asyncpg.Connection, party: str, preservation_id: UUID) -> Sequence[Said]:
-    """The codes of each act of both sides, in the order in which the party learned of them."""
+    """Return the words of each act of both sides, in the order in which the party learned of them."""
     rows = await driver.fetch(_WORDS, preservation_id, party)
     return [Said(row["by"], row["state"], row["said"], [event_type(Subject.PRESERVATION, row["name"])]) for row in rows]
 
@@ -113,22 +115,22 @@ class PostgresPreservations(RecordStore):
     """The preservations of a party, within one transaction."""
 
     async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
-        """Nobody removes anything here: there is nobody to wait for."""
+        """Do nothing: agencies remove no content, so there is no removal to wait for."""
 
     async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> None:
-        """Note acts as refused that these messages tell one of the parties `by`, with the codes."""
+        """Mark the acts of these messages to the parties `by` as refused, with the codes."""
         await self._driver.execute(_REFUSED, list(codes), list(codes.values()), list(by))
 
     async def find(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
-        """What there is; absent and foreign ones are both simply not there."""
+        """Return the preservations of these ids. Absent ones and those of other parties are left out."""
         return await self._known(_FIND, ids)
 
     async def lock(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
-        """What there is, locked until this transaction has ended. For the instance itself only."""
+        """Return the preservations of these ids, locked until the transaction ends. For the instance itself only."""
         return await self._known(_LOCK, ids)
 
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
-        """Keep a fresh one, what is sealed under a data key of its own."""
+        """Store a new preservation, with its sealed part under a data key of its own."""
         content, wrapped = protected_record(
             preservation.preservation_id, preservation.party, record=record, kek=self._kek
         )
@@ -136,7 +138,7 @@ class PostgresPreservations(RecordStore):
             [preservation],
             offered=[preservation.standing.offered],
             answer=[preservation.standing.answer],
-            asks=[preservation.acts > 0],  # the request is an act of whoever asks
+            asks=[preservation.acts > 0],  # the request is an act of the party that asks
             content=[content],
             wrapped_key=[wrapped],
             asked_at=[at],
@@ -144,7 +146,7 @@ class PostgresPreservations(RecordStore):
         await self._driver.execute(*_ADD.bind(rows=rows))
 
     async def move(self, before: Preservation, after: Preservation) -> None:
-        """Raises `Refused("state_forbids")` if it is no longer as it was."""
+        """Store the new state. Raises `Refused("state_forbids")` if another transaction has changed the row."""
         known = before.preservation_id, before.party, [before.acts, before.told]
         moved = await self._driver.fetchval(_MOVE, *known, after.state, *after.standing, after.acts, after.told)
         if moved is None:
@@ -162,18 +164,21 @@ class PostgresPreservations(RecordStore):
         return PreservationPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
 
     async def look(self, preservation_id: UUID) -> LookedPreservation:
-        """One without what is sealed. Raises `Refused("not_found")` for absent and foreign ids alike."""
+        """Return one without its sealed part.
+
+        Raises `Refused("not_found")` for absent ids and those of other parties.
+        """
         return LookedPreservation.model_validate((await self._one(preservation_id))[1])
 
     async def show(self, preservation_id: UUID) -> OpenedPreservation:
-        """One with what is sealed. Raises `Refused("not_found")` for absent and foreign ids alike."""
+        """Return one with its sealed part. Raises `Refused` as `look`."""
         row, looked = await self._one(preservation_id)
         matches = await self._matches(preservation_id, row["party"])
         opened = {"record": opened_record(row, self._kek), "matches": matches}
         return OpenedPreservation.model_validate(looked | opened)
 
     async def _one(self, preservation_id: UUID) -> tuple[asyncpg.Record, dict[str, object]]:
-        """The row of a preservation, and what a look at it shows."""
+        """Return the row of a preservation, and its view without the sealed part."""
         row = await self._driver.fetchrow(_ONE, preservation_id)
         if row is None:
             raise not_found()
@@ -182,7 +187,7 @@ class PostgresPreservations(RecordStore):
         return row, shown | {"timeline": [_act(each, row) for each in acts]}
 
     async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
-        """Only providers have notices."""
+        """Return no matches: only providers have notices."""
         return ()
 
     async def _known(self, statement: str, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
@@ -206,7 +211,7 @@ def _shown(row: asyncpg.Record) -> ShownPreservation:
 
 
 def _act(row: asyncpg.Record, of: asyncpg.Record) -> PreservationAct:
-    """`by` whom it was: the agency writes the track of what is asked. Which of the two the reader is, its row says."""
+    """Return the view of an act. The offer track has the agency's acts; with `asks`, the reader is the agency."""
     own = (row["track"] == Track.OFFER.value) == of["asks"]
     said = {"by": of["party"] if own else of["counterpart"]}
     return PreservationAct.model_validate({name: said.get(name) or row[name] for name in PreservationAct.model_fields})
@@ -215,14 +220,14 @@ def _act(row: asyncpg.Record, of: asyncpg.Record) -> PreservationAct:
 def protected_record(
     preservation_id: UUID, party: str, *, record: PreservationRecord, kek: KeyEncryptionKey
 ) -> tuple[bytes, bytes]:
-    """What was sealed under a key of its own, and that key wrapped."""
+    """Return the record encrypted under a new data key, and that key wrapped."""
     key, place = DataKey.generate(), _place(preservation_id, party)
     content = protect(record.model_dump_json(exclude_none=True).encode(), key, place.column("content"))
     return content, wrap(key, kek, place.column("wrapped_key"))
 
 
 def opened_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> PreservationRecord | None:
-    """What was sealed; None once it was erased."""
+    """Return the decrypted record; None if it was erased."""
     if row["wrapped_key"] is None:
         return None
     place = _place(row["preservation_id"], row["party"])
@@ -239,7 +244,7 @@ SELECT preservation_id AS id, preservation_id AS subject, counterpart AS party, 
 WHERE party = $1 AND state = 'requested' AND (asked_at, preservation_id) > ($2::timestamptz, $3)
 ORDER BY asked_at, preservation_id LIMIT $4
 """
-#: Once it is over nobody waits for it. What a provider has answered may be corrected still, so for it that is not over.
+#: An ended preservation needs no attention. A provider can still correct its answer, so it is not over for a provider.
 _NOT_TAKEN: Final = """
 SELECT preservation_id AS id, preservation_id AS subject, counterpart AS party, code, refused_at AS since
 FROM preservation
@@ -253,8 +258,8 @@ ORDER BY refused_at, preservation_id LIMIT $4
 async def unanswered_waits(
     driver: asyncpg.Connection, party: str, above: Above, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """The requests without an answer, the oldest first: the first `limit` behind `above`."""
-    # No request says that a child is at risk: they stand among the rest.
+    """Return the requests without an answer, the oldest first: the first `limit` after `above`."""
+    # A request does not state that a child is at risk, so all have the last rank.
     rows = await driver.fetch(_UNANSWERED, party, *above.of_last_rank(), limit) if rank_max == RANK_MAX else []
     return [waits_of(row, PRESERVATION_UNANSWERED, kind=Subject.PRESERVATION, mend=Mend.ANSWER) for row in rows]
 
@@ -262,20 +267,20 @@ async def unanswered_waits(
 async def refused_waits(
     driver: asyncpg.Connection, party: str, above: Above, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """What the other side's instance has refused of the party's own acts, and is not over: the oldest first."""
+    """Return open preservations with an act that the other side's instance has refused, the oldest first."""
     rows = await driver.fetch(_NOT_TAKEN, party, *above.of_last_rank(), limit) if rank_max == RANK_MAX else []
     return [waits_of(row, PRESERVATION_REFUSED, kind=Subject.PRESERVATION, mend=Mend.REFILE) for row in rows]
 
 
 class Token(NamedTuple):
-    """What stands for a location by one version of the form, 16 bytes."""
+    """The token of a location by one version of the form, 16 bytes."""
 
     version: int
     token: bytes
 
 
 class NoticeLocation(NamedTuple):
-    """An item of a notice, and a token of where it lies."""
+    """An item of a notice, and a token of its location."""
 
     notice_id: UUID
     party: str
@@ -301,26 +306,26 @@ JOIN received AS t ON t.subject = n.notice_id AND t.party = n.party
 WHERE a.preservation_id = $1 AND a.party = $2 AND t.state IN ('issued', 'acknowledged', 'in_part', 'reappeared')
 ORDER BY n.notice_id, n.n LIMIT $3
 """
-# Whoever asks and whoever removes at the same place follow one another: one sees what the other has done. Removals do
-# not exclude each other. Each transaction locks all of its rows first and in their order: so nobody waits in a circle.
-# An advisory lock would be anybody's who may connect.
+# A request and a removal at the same location run one after the other, so the later one sees the earlier one. Removals
+# do not exclude each other. Each transaction locks all of its rows first and in their order, which prevents deadlocks.
+# An advisory lock was rejected, because any login could take it.
 _ASK: Final = "SELECT FROM location_turn WHERE slot = ANY($1::smallint[]) ORDER BY slot FOR UPDATE"
 _REMOVE: Final = "SELECT FROM location_turn WHERE slot = ANY($1::smallint[]) ORDER BY slot FOR SHARE"
-#: As many rows as the first revision fills in.
+#: The number of rows that the first migration inserts.
 _SLOTS: Final = 32_768
 _TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = $1 AND party = $2 AND n = ANY($3::smallint[])"
 _ALL_TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = ANY($1::uuid[]) AND party = $2"
 
 
 def tokens(locator: Locator, kek: KeyEncryptionKey, party: str) -> Iterator[Token]:
-    """What stands for one place of one party, by each form that this release knows."""
+    """Yield the tokens of one location of one party, by each form that this release knows."""
     for version, form in FORMS.items():
         kept = kept_locator(locator, form.edition)
         yield Token(version, kek.location_token(party, version, in_form(kept.value, kept.kind, version)))
 
 
 class ProviderPreservations(PostgresPreservations):
-    """The preservations that a provider was asked for, and which of its notices they match."""
+    """The preservation requests to a provider, and its notices that they match."""
 
     async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
         await self._lock(_ASK, [each.token for party, record in asked for each in self._tokens(party, record)])
@@ -333,7 +338,7 @@ class ProviderPreservations(PostgresPreservations):
         await self._driver.execute(*_ADD_ASKED.bind(rows=_ASKED.rows(found, preservation_id=ids, party=parties)))
 
     async def unanswered(self, notice_id: UUID, party: str, items: Collection[int]) -> list[UUID]:
-        """The requests that are not answered yet and want something kept at where these items of a notice lie."""
+        """Return the unanswered requests at the locations of these items of a notice, and lock these locations."""
         numbers = sorted(items)
         lying = await self._driver.fetch(_TOKENS, notice_id, party, numbers)
         await self._lock(_REMOVE, [row["token"] for row in lying])
@@ -341,7 +346,10 @@ class ProviderPreservations(PostgresPreservations):
         return [row["preservation_id"] for row in rows]
 
     async def before_removing(self, party: str, notices: Sequence[UUID]) -> None:
-        """Wait until nobody asks for what may lie where the items of these lie; who asks waits for this transaction."""
+        """Lock the locations of these notices against new requests until the transaction ends.
+
+        This waits for transactions that store a request for one of these locations.
+        """
         rows = await self._driver.fetch(_ALL_TOKENS, notices, party)
         await self._lock(_REMOVE, [row["token"] for row in rows])
 

@@ -1,1 +1,1 @@
-"""What a recipient keeps, in PostgreSQL: what others sent, and what of it needs a person."""
+"""PostgreSQL storage of a recipient: the items that other parties sent, and those that need a person."""

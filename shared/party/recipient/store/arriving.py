@@ -1,12 +1,12 @@
-"""New rows of `received`: the opened record and the message as it came, sealed under a key of their own.
+"""New rows of `received`, their erasure, and the locations of an agency's cases.
 
-The statement that erases records of `received`: their keys, what these open, and the tokens of their locations.
+A row holds the opened record and the message as it came, sealed under a key of its own. The statement that erases
+records deletes their keys, their ciphertext and the tokens of their locations.
 
-Where an agency's cases lie, by keyed tokens in its own database: which others lie there, and whether one is held.
-
-A token says of two rows of one party that they speak of one place, and not of which. They are written when a case
-comes, known places and new ones alike, and looked up when somebody of the agency looks or asks. There is one by each
-version of the form, and a token is compared with those of its own version alone.
+The locations of cases are stored as keyed tokens. With them an agency finds other cases at the same location, and holds
+of these. Equal tokens show that two rows of one party name the same location, but not which one. Tokens are written
+when a case arrives, for known and new locations, and read when the agency reads a case or asks a provider. There is one
+token for each version of the location form, and only tokens of the same version are compared.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ _FIRST: Final = {
 NEW: Final = Columns.of(
     NewItem, numbers="smallint[]", side="smallint", track_acts="uuid[]", recipient="text", **OF_EDGE
 )
-#: Whether a record was erased before a restore: one look into an index for each row, whatever the plan.
+#: Whether a record was erased before a restore: one index lookup for each row, in any query plan.
 _IS_ERASED: Final = """(
     SELECT true FROM erased_record AS r WHERE r.subject = {row}.{subject} AND r.party = {row}.party) IS TRUE"""
-#: The rows of {new} as they are stored: a record that was erased before gets no key, and nothing that one would open.
+#: The rows of {new} as they are stored: a record that was erased before gets no key and no ciphertext.
 _ARRIVED: Final = f"""
 arrived AS MATERIALIZED (
     SELECT subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision,
@@ -113,7 +113,7 @@ INSERT INTO received ({_OF_ITEM}, edge_revision) SELECT {_OF_ITEM}, revision FRO
 def insert_locations(tokens: str, located: Columns[RowT]) -> Statement:
     """Return the statement that inserts rows of `located` into the table `tokens`. Erased records get no token.
 
-    The first column of `located` is the subject. A place that is stored stays as it is.
+    The first column of `located` is the subject. A stored location is not changed.
     """
     erased = _IS_ERASED.format(row="places", subject=next(iter(located.sql_types)))
     end = f"WHERE NOT {erased} ON CONFLICT DO NOTHING"
@@ -132,7 +132,7 @@ SELECT subject, party, purpose, revision, {_OF_EDGE} FROM arrived
     new=NEW,
 )
 _REPLACED: Final = "edge_id = a.edge_id, edge = a.edge, record = a.record, wrapped_key = a.wrapped_key"
-#: Replaces one record by the next revision of its edge. What an accepted case had before stays as a row beside it.
+#: Replaces one record by the next revision of its edge. An accepted case keeps its earlier revision as a further row.
 REPLACE: Final = Statement(
     f"""
 WITH {_ARRIVED}, item AS MATERIALIZED (
@@ -210,7 +210,7 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
 
 
 def _priority(record: Contract | None, edge: Edge) -> str | None:
-    """Return the priority that the record names, else that of the facts of which the edge was derived."""
+    """Return the priority that the record names, else that of the facts from which the edge was derived."""
     if isinstance(record, ReferralRecord):
         return record.priority.level.value
     return edge.facts.priority.value if edge.facts.priority is not None else None
@@ -232,7 +232,7 @@ def seal_record(message: Received, kek: KeyEncryptionKey) -> tuple[bytes, bytes]
 
 
 def open_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> OpenedRecord | None:
-    """Return the message of a row as it came; None once it was erased."""
+    """Return the message of a row as it came; None if it was erased."""
     if row["wrapped_key"] is None:
         return None
     place = record_place(row["subject"], party=row["party"], purpose=row["purpose"])
@@ -242,7 +242,7 @@ def open_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> OpenedRecord | No
 
 _GIVEN: Final = "unnest($1::uuid[], $2::text[]) AS e (subject, party)"
 _EMPTY: Final = "SET wrapped_key = NULL, record = ''"
-#: What the journal of erasures calls these records.
+#: The name of these records in the erasure journal.
 ERASED_RECEIVED: Final = "received"
 
 
@@ -263,12 +263,12 @@ def erase_statement(tokens: str = "", key: str = "") -> str:
     )
 
 
-#: So many others are shown of a case, the newest: as many as one request acts on, beside the case itself.
+#: The most other cases shown with a case, the newest first. With the case itself, one request can act on all of them.
 ALIKE_MAX: Final = 99
 
 
 class CaseLocation(NamedTuple):
-    """An item of a case, and a token of where it lies."""
+    """An item of a case, and a token of its location."""
 
     referral_id: UUID
     party: str
@@ -302,24 +302,24 @@ SELECT EXISTS (SELECT FROM {places} JOIN case_location AS l USING (version, toke
 
 
 def bind_places(messages: Sequence[Received], kek: KeyEncryptionKey) -> Bound[CaseLocation]:
-    """Bind the places where the items of these cases lie."""
+    """Bind the locations of the items of these cases."""
     return LOCATION.rows([row for message in messages for row in _placed(message, kek)])
 
 
 async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[AlikeCase]:
-    """The agency's other open cases at the places of this one, the newest first."""
+    """Return the agency's other open cases at the locations of this one, the newest first."""
     return [AlikeCase.model_validate(dict(row)) for row in await driver.fetch(_ALIKE, referral_id, ALIKE_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
 class HeldPlaces:
-    """What an agency has had held, by the places of its cases."""
+    """The holds of an agency, by the locations of its cases."""
 
     driver: asyncpg.Connection
     kek: KeyEncryptionKey
 
     async def stand(self, party: str, record: PreservationRecord) -> bool:
-        """Whether a hold of the party's is asked or in force at any of these places."""
+        """Return whether the party has a requested or active hold at any of these locations."""
         places = _TOKENS.rows([one for each in record.locations for one in tokens(each, self.kek, party)])
         return bool(await self.driver.fetchval(*_STAND.bind(places=places, party=party)))
 

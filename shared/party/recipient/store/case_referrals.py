@@ -1,8 +1,8 @@
-"""Cases that go from one agency to another, in PostgreSQL: what it takes to pass one on, and how one came.
+"""Case referrals, holds and own questions of recipients, in PostgreSQL.
 
-What agencies have asked origins to hold, in PostgreSQL: a fold of the agency's acts and of what origins answered.
-
-What recipients have asked and contested, beside their items: kept as they act, and as origins answer.
+Case referrals: the records to pass a case on to another agency, and the history of a case that came from one.
+Holds: the present state of each hold, computed from the agency's acts and the origin's answers.
+Questions and disputes: stored when the recipient acts, and updated when the origin answers.
 """
 
 from __future__ import annotations
@@ -100,9 +100,10 @@ _BY: Final = "SELECT by_party AS by, reason, at, history FROM case_passed WHERE 
 
 
 async def taken_back_before(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:
-    """Those that pass on what its origin has taken back by then: it tells the one who has it now that, too.
+    """Return the ids of messages that pass on a case that its origin has withdrawn already.
 
-    Their own track has the agency as its owner; the withdrawal is on the track of the origin.
+    The origin sends the withdrawal to the new agency, too. The track of such a message has the agency as its owner; the
+    withdrawal is on the track of the origin.
     """
     passed = [each for each in messages if each.message is REFERRAL_PASSED_ON]
     if not passed:
@@ -113,7 +114,7 @@ async def taken_back_before(driver: asyncpg.Connection, messages: Sequence[Recei
 
 
 async def note_passed(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
-    """Keep how cases came from other agencies."""
+    """Store sender, reason and history of cases that other agencies have passed on."""
     for message in messages:
         if isinstance(message.carried, ReferralPassedOnSealed):
             history = message.carried.model_dump_json(include={"history"}, exclude_none=True)
@@ -122,7 +123,7 @@ async def note_passed(driver: asyncpg.Connection, messages: Sequence[Received]) 
 
 
 async def came_from(driver: asyncpg.Connection, referral_id: UUID) -> PassedOn | None:
-    """How the case came from another agency; None for one that its origin has offered."""
+    """Return sender, reason and history of a case from another agency; None for a case that its origin has offered."""
     row = await driver.fetchrow(_BY, referral_id)
     if row is None:
         return None
@@ -130,7 +131,7 @@ async def came_from(driver: asyncpg.Connection, referral_id: UUID) -> PassedOn |
 
 
 async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryptionKey) -> list[Passable]:
-    """What can be passed on of a case, its newest revision first."""
+    """Return the edges of a case that can be passed on, the newest revision first."""
     history = [PassedAct.model_validate(each) for each in _told(await driver.fetch(_ACTS, referral_id))]
     found = []
     for row in await driver.fetch(_PASSABLE, referral_id):
@@ -143,31 +144,31 @@ async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryp
 
 
 async def note_passing(driver: asyncpg.Connection, passed: PassedCase) -> None:
-    """Keep by which message a case went."""
+    """Store the message by which a case was passed on."""
     await driver.execute(_NOTE, passed.message_id, passed.referral_id, passed.party, passed.edge_id, passed.stood)
 
 
 async def note_amended(driver: asyncpg.Connection, passed: PassedCase) -> None:
-    """Keep by which message more of it went."""
+    """Store a further message, with an amendment of a case that was passed on."""
     await driver.execute(_NOTE_AMENDED, passed.message_id, passed.referral_id, passed.party, passed.edge_id)
 
 
 async def refuse_passings(driver: asyncpg.Connection, message_ids: Collection[UUID]) -> list[PassedCase]:
-    """Keep that these were refused; the cases of which nothing else went there."""
+    """Mark these messages as refused. Return the cases of which all messages were refused."""
     await driver.execute(_REFUSE, list(message_ids))
     rows = await driver.fetch(_ALL_REFUSED, list(message_ids))
     return list({(row["referral_id"], row["party"], row["edge_id"]): PassedCase(**dict(row)) for row in rows}.values())
 
 
 async def passings(driver: asyncpg.Connection, message_ids: Collection[UUID]) -> list[PassedCase]:
-    """The cases that went by these messages."""
+    """Return the cases that were passed on by these messages."""
     return [PassedCase(**dict(row)) for row in await driver.fetch(_PASSINGS, list(message_ids))]
 
 
 async def cases_back(
     driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """Cases that another agency could not take, and that nobody has acted on since."""
+    """Return cases that another agency's instance has refused and on which the party has not acted since."""
     return [_back(row) for row in await driver.fetch(_BACK, party, *above, rank_max, limit)]
 
 
@@ -178,13 +179,13 @@ def _back(row: asyncpg.Record) -> Waits:
 
 
 def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
-    """The acts that moved the case or said what came of it: what was asked of notices is the origin's affair."""
+    """Yield the acts that moved the case or stated an outcome. Requests about notices concern the origin alone."""
     before = None
     for row in acts:
         if row["state"] != before or "outcome" in row["said"]:
             words = {name: row["said"].get(name) for name in (*CaseWords.model_fields, "reason")}
             answer = answer_of(Subject.CASE, row["state"])
-            if answer is AnswerState.REFERRED:  # why it went to another one is no word of what was made of it
+            if answer is AnswerState.REFERRED:  # the reason of a referral to another agency is not part of the outcome
                 words["reason"] = None
             if answer is not None:
                 yield {"number": row["number"], "answer": answer, "at": row["at"]} | words
@@ -205,7 +206,7 @@ _ACTIVATED: Final = """
 UPDATE hold SET state = 'active', not_after = $4, held = $5, issued = $6
 WHERE hold_id = $1 AND party = $2 AND origin = $3 AND state IN ('asked', 'active')
 """
-#: One that is not here was placed where the agency was before it moved, or is forgotten: it is as its origin says.
+#: A hold without a row was placed by the agency's former instance or lost in a restore. The origin's statement counts.
 _UNKNOWN: Final = """
 INSERT INTO hold (hold_id, party, origin, referral_id, scope, basis, asked_at, asked_until)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
@@ -245,7 +246,7 @@ class AskedHolds:
         return None if row is None else OpenHold(*row)
 
     async def acted(self, item: Item, clear: Contract, at: datetime) -> None:
-        """Keep what an act of the agency asks for. Whatever it was, what had ended before is seen."""
+        """Store the hold that an act of the agency requests. Any act marks holds that ended before as seen."""
         await self.driver.execute(_DONE, item.subject_id, item.party)
         match clear:
             case HoldPlacedClear():
@@ -255,10 +256,10 @@ class AskedHolds:
             case HoldExtendedClear():
                 await self.driver.execute(_MORE, clear.hold, item.party, clear.not_after, clear.basis.value)
             case _:
-                pass  # a release is one once its origin says so
+                pass  # a hold is released only when its origin confirms it
 
     async def heard(self, messages: Sequence[Received]) -> None:
-        """Keep what origins have said. What has ended stays so, whatever comes after it."""
+        """Store the statements of origins. A hold that has ended does not change any more."""
         for message in messages:
             match message.clear:
                 case HoldActivatedClear() as said:
@@ -290,7 +291,7 @@ def _following(row: asyncpg.Record) -> str:
 async def ended_holds(
     driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """Holds that have ended otherwise than by their agency, which has done nothing on the case since."""
+    """Return holds that did not end by a release, if their agency has not acted on the case since."""
     if rank_max < RANK_MAX:
         return []
     return [_waits(row) for row in await driver.fetch(_WAIT, party, *above.of_last_rank(), limit)]
@@ -304,7 +305,7 @@ def _waits(row: asyncpg.Record) -> Waits:
 
 
 async def acted(questions: PostgresQuestions, acts: Sequence[ItemAct], at: datetime) -> None:
-    """Keep what acts raise, or that it lapses. Whatever they were, what had been answered before is seen."""
+    """Store the questions that acts raise or let lapse. All acts except lapses mark earlier answers as seen."""
     await questions.seen([_between(each.item) for each in acts if not isinstance(each.clear, LapsedClear)])
     for each in acts:
         if isinstance(each.clear, LapsedClear):
@@ -321,7 +322,7 @@ def _between(item: Item) -> Between:
 
 
 async def heard(questions: PostgresQuestions, messages: Sequence[Received]) -> None:
-    """Keep what origins have answered."""
+    """Store the answers of origins."""
     for message in messages:
         if not isinstance(message.clear, AnsweredClear):
             continue

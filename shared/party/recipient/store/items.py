@@ -1,6 +1,6 @@
-"""Rows of `received` in one transaction: offers, notices and cases alike.
+"""Rows of `received` in one transaction: offers, notices and cases.
 
-A service's own store names its kind and its views, and adds what its kind alone has.
+A service's own store names its kind and its views, and adds the methods of that kind.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ SELECT subject, party FROM received AS t WHERE state = 'withdrawal_acknowledged'
   AND NOT ($5 AND EXISTS (SELECT FROM erased_record AS r WHERE r.subject = t.subject AND r.party = t.party))
 ORDER BY said #>> '{{kept,until}}' LIMIT $2 FOR UPDATE SKIP LOCKED
 """
-#: Whether this database was restored once: an own stream had an earlier incarnation. One that was read here has ends.
+#: Whether this database was restored once: an own stream had an earlier incarnation. The row of an incarnation of
+#: another instance, which was read here, has ends.
 _RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 _FIND: Final = """
 SELECT subject AS subject_id, party, sender, passed_by, exercise, state, acts, told, said, revision, numbers,
@@ -71,7 +72,7 @@ SELECT subject AS subject_id, party, sender, passed_by, exercise, state, acts, t
        (SELECT true FROM erased_record AS r WHERE r.subject = t.subject AND r.party = t.party) IS TRUE AS gone
 FROM received AS t WHERE subject = ANY($1::uuid[])
 """
-#: Only the instance itself, which may change these rows, sees them so.
+#: Row-level security lets only the instance itself lock these rows, because only it may change them.
 _LOCK: Final = f"{_FIND} ORDER BY subject, party FOR UPDATE OF t"
 _CHANGE: Final = """
 UPDATE received AS t SET state = a.following, changed_at = now()
@@ -190,7 +191,7 @@ class PostgresItems(RecordStore):
         return await self._items(_LOCK, subjects)
 
     def add(self, messages: Sequence[Received]) -> None:
-        """Gather the rows of new items. `write_new` writes them, or the next statement that takes parts along."""
+        """Gather the rows of new items. `write_new` or the next statement with gathered parts writes them."""
         if messages:
             items = new_items(messages, self._kek, kind=self.kind)
             begun = take_begun(self._driver, {(each.edge_id, each.party) for each in items})
@@ -200,7 +201,7 @@ class PostgresItems(RecordStore):
             self._locate(messages)
 
     async def write_new(self) -> None:
-        """Write the rows of new items: what follows changes or reads them."""
+        """Write the rows of new items, because later statements change or read them."""
         await write_parts(self._driver)
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
@@ -258,7 +259,7 @@ class PostgresItems(RecordStore):
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         if any(each.sealed is not None for each in acts):
             raise Defect("sealed_words_without_place")
-        # What is asked is kept with the question, and is no word of the answer.
+        # The content of a question is stored with the question, not among the words of the answer.
         said = [{} if isinstance(each.clear, RaisedClear) else words(each.clear) for each in acts]
         moved = await self._move(acts, said, [Reference()] * len(acts))
         await acted(self.questions, [each for each in acts if each.item.subject_id in moved], at)
@@ -301,7 +302,7 @@ class PostgresItems(RecordStore):
         return view(self.views.opened, row, record=self._opened(row))
 
     def _locate(self, messages: Sequence[Received]) -> None:
-        """Gather the rows of places where the items of these records lie, if places are kept of this kind."""
+        """Gather the rows of the items' locations, for kinds whose locations are stored."""
 
     async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         rows = await self._driver.fetch(statement, list(subjects)) if subjects else []
@@ -330,14 +331,14 @@ class PostgresItems(RecordStore):
         return row
 
     def _opened(self, row: asyncpg.Record) -> object:
-        """Return the record of a row as JSON; None once it was erased."""
+        """Return the record of a row as JSON; None if it was erased."""
         opened = open_record(row, self._kek)
         return None if opened is None else json.loads(opened.part.plaintext)["record"]
 
     def _evidence(self, row: asyncpg.Record) -> Record:
         opened = open_record(row, self._kek)
         if opened is None:
-            raise Refused("evidence_erased", "it was erased with the record", status=410)
+            raise Refused("evidence_erased", "the evidence was erased with the record", status=410)
         return opened.record
 
 

@@ -1,12 +1,13 @@
-"""The list of a party's rows of `received`: one page of all or of those sought, each row read from an index.
+"""Lists of a party's rows of `received`, case leases and contact suggestions, in PostgreSQL.
 
-What is shown of rows of items: their columns, and the words of their party's acts.
+A list is one page of all rows or of those that match a filter, each row read from an index. A view of a row has its
+columns and the words of its party's acts.
 
-Open rows with a child at risk, which need a person of the recipient, in PostgreSQL. One walk along an index.
+Open rows with a child at risk need a person of the recipient. They are read by one walk along an index.
 
-Leases of cases in PostgreSQL. Rows are added and never changed: the one with the highest number counts.
+Case leases are added and never changed: the lease with the highest number counts.
 
-Agencies of which origins have told this one, since they have accepted the same, in PostgreSQL.
+Contact suggestions name other agencies that have accepted the same referral or location, as origins have reported.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from shared.party.recipient.domain import UNCLAIMED, Item, Lease, Page
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.vocabulary.referral import PriorityLevel
 
-#: An open row with a child at risk has this and its time for its place, so it stands above all others.
+#: The place of an open row with a child at risk is this plus its time, so it is above all others.
 AT_RISK: Final = 2**62
 #: The columns of a list. The names of the parties' own words are those of their views.
 SHOWN: Final = """subject, subject AS referral_id, subject AS notice_id, sender AS origin, sender AS notifier, party,
@@ -76,7 +77,7 @@ def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
     def band(above: int) -> str:
         return (
             f"(SELECT {SHOWN}{more} FROM received WHERE party = {{party}} "
-            # One upper bound, at which the walk begins, however far down a page lies.
+            # One upper bound, at which the index walk begins for any page.
             f"AND place >= {{low}} + {above} AND place <= least({{high}} - 1 + {above}, {{below}}) "
             "AND (place, subject) < ({below}, {beside}) "
             "AND ({state} IS NULL OR state = {state}) "
@@ -85,7 +86,7 @@ def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
             f"AND ({{claimed_by}} IS NULL OR {claimed}) ORDER BY place DESC, subject DESC LIMIT {{most}})"
         )
 
-    # Rows at risk stand above all others, and there in the order of their times.
+    # Rows with a child at risk are above all others, in the order of their times.
     both = f"{band(AT_RISK)} UNION ALL {band(0)} ORDER BY place DESC, subject DESC LIMIT {{most}}"
     return Statement(both, **_TAKEN)
 
@@ -93,7 +94,7 @@ def list_statement(*, more: str = "", claimed: str = "false") -> Statement:
 async def read_page(
     driver: asyncpg.Connection, party: str, page: Page, *, statement: Statement, named: Sequence[UUID] | None
 ) -> tuple[list[asyncpg.Record], str | None]:
-    """Return the rows of a page and the cursor of the next. `named`: those that its reference may be of.
+    """Return the rows of a page and the cursor of the next. `named`: the subjects that match the sought reference.
 
     Raises `Refused("cursor_invalid")`.
     """
@@ -118,12 +119,12 @@ async def read_page(
 
 
 def cursor_of(row: asyncpg.Record) -> str:
-    """Return the opaque cursor of the rows behind this one."""
+    """Return the opaque cursor of the rows after this one."""
     return base64.urlsafe_b64encode(_CURSOR.pack(row["place"], row["subject"].bytes)).decode()
 
 
 def read_cursor(cursor: str) -> tuple[int, UUID]:
-    """Return place and subject behind which a page begins. Raises `Refused("cursor_invalid")`."""
+    """Return the place and subject after which a page begins. Raises `Refused("cursor_invalid")`."""
     try:
         place, subject = _CURSOR.unpack(base64.urlsafe_b64decode(cursor))
     except (ValueError, struct.error, binascii.Error):
@@ -141,22 +142,22 @@ ViewT = TypeVar("ViewT", bound=Contract)
 
 
 def words(clear: Contract) -> dict[str, object]:
-    """What an act says in the clear, as it is kept: without what names it, and without what it leaves open."""
+    """Return the clear words of an act as they are stored: without its names, and without unset fields."""
     return clear.model_dump(mode="json", exclude_none=True, exclude=_NAMING)
 
 
-#: The subject of an act and its place in the track: what it is about, not what it says.
+#: The fields that name the subject of an act and its place in the track. They are not part of its words.
 _NAMING: Final = {"referral_id", "notice_id", "revision", "act", "number"}
 
 
 def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
-    """A view of a row: `more`, else its columns, else the words of the party's acts; None for what is not there."""
+    """Return a view of a row. A field comes from `more`, else its columns, else the party's words; else it is None."""
     said: Mapping[str, object] = row.get("said", {})
     known = dict(row) | more
     return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
 
 
-#: At risk, the place is `AT_RISK` and the microseconds of `received_at`. One bound, at which the walk begins.
+#: With a child at risk, the place is `AT_RISK` plus the microseconds of `received_at`. The walk begins at one bound.
 _WAITING: Final = f"""
 SELECT subject, sender, state, priority, received_at AS since FROM received
 WHERE party = $1 AND (place, subject) > (
@@ -168,7 +169,7 @@ ORDER BY place, subject LIMIT $4
 async def items_waiting(
     driver: asyncpg.Connection, party: str, above: Place, /, *, subject: Subject, rank_max: int, limit: int
 ) -> list[Waits]:
-    """Return open rows with a child at risk, the oldest first: the first `limit` behind `above`."""
+    """Return open rows with a child at risk, the oldest first: the first `limit` after `above`."""
     if above.rank > 0:
         return []
     rows = await driver.fetch(_WAITING, party, above.since, above.id, limit)
@@ -197,7 +198,7 @@ _ADD: Final = """
 INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT DO NOTHING
 """
-#: By what people and keys of a party are told apart in facts about it: those that are one of these roles still.
+#: The keys from which actor ids are derived, of the people and API keys of a party that still have one of these roles.
 _OFFICERS: Final = """
 SELECT decode(actor, 'hex') AS whose FROM console_person WHERE party = $1 AND role = ANY($2) AND ended_at IS NULL
 UNION SELECT coalesce(decode(person, 'hex'), key_hash) FROM api_key
@@ -205,14 +206,14 @@ WHERE party = $1 AND role = ANY($2) AND revoked_at IS NULL
 """
 
 
-#: Cases that somebody has at $3.
+#: Cases that an officer holds at the time $3.
 _STANDING: Final = """
 SELECT referral_id FROM (
     SELECT DISTINCT ON (referral_id) referral_id, actor, until FROM case_lease
     WHERE referral_id = ANY($1::uuid[]) AND party = $2 ORDER BY referral_id, number DESC
 ) AS newest WHERE actor IS NOT NULL AND until > $3
 """
-#: The holder of a row of `received` by the lease that counts, and the end of that lease.
+#: The holder of a row of `received` by the newest lease, and the end of that lease.
 CLAIMED: Final = """,
 (SELECT l.actor FROM case_lease AS l WHERE l.referral_id = received.subject AND l.party = received.party
  ORDER BY l.number DESC LIMIT 1) AS claimed_by,
@@ -220,7 +221,7 @@ CLAIMED: Final = """,
  ORDER BY l.number DESC LIMIT 1) AS claimed_until
 """
 
-#: The cases that the person {claimed_by} of the party {party} has by the lease that counts.
+#: The cases that the person {claimed_by} of the party {party} holds by the newest lease.
 MINE: Final = """subject IN (
     SELECT l.referral_id FROM case_lease AS l
     WHERE l.party = {party} AND l.actor = {claimed_by} AND l.until > now() AND NOT EXISTS (
@@ -231,7 +232,7 @@ MINE: Final = """subject IN (
 async def cases_waiting(
     driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int, now: Now
 ) -> list[Waits]:
-    """What is open and has a child at risk, as `items_waiting`; of what nobody has taken up or claimed it says so."""
+    """Return open cases with a child at risk, as `items_waiting`. Unanswered cases without a lease are marked so."""
     found = await items_waiting(driver, party, above, subject=Subject.CASE, rank_max=rank_max, limit=limit)
     offered = [waits.row.subject for waits in found if waits.row.mend is Mend.ACCEPT]
     held = {row["referral_id"] for row in await driver.fetch(_STANDING, offered, party, now())} if offered else set()
@@ -269,7 +270,7 @@ _OVER: Final = sorted(finished(Subject.CASE))
 
 
 class _Told(NamedTuple):
-    """A row as it is written: it stands on the list from when it was told."""
+    """A row to write. It is on the attention list from the time of the suggestion."""
 
     referral_id: UUID
     party: str
@@ -286,7 +287,7 @@ _SEEN: Final = """
 UPDATE case_contact AS c SET attention = NULL FROM unnest($1::uuid[], $2::text[]) AS k (referral_id, party)
 WHERE (c.referral_id, c.party) = (k.referral_id, k.party) AND c.attention IS NOT NULL
 """
-#: By its origin alone: another's word is judged as any.
+#: Suggestions that the case's own origin repeats. A suggestion by another party is judged as any message.
 _KNOWN: Final = """
 SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
     AS k (message_id, referral_id, party, agency, origin)
@@ -294,7 +295,7 @@ JOIN case_contact AS c USING (referral_id, party, agency)
 JOIN received AS f ON (f.subject, f.party, f.sender) = (k.referral_id, k.party, k.origin)
 """
 _OF: Final = "SELECT agency, ground, their_referral_id, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
-#: A case stands there once, however many agencies it was told of; one that is over does not: no act would end it.
+#: A case is listed once for all its suggestions. A finished case is not listed, because no act could clear the entry.
 _WAIT: Final = """
 SELECT referral_id, since, sender, priority FROM (
     SELECT c.referral_id, min(c.attention) AS since FROM case_contact AS c
@@ -305,13 +306,13 @@ WHERE f.party = $1 AND NOT f.state = ANY($5) AND (since, referral_id) > ($2, $3)
 
 
 async def note_contacts(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
-    """Keep of whom these messages tell."""
+    """Store the contact suggestions of these messages."""
     if rows := [_told(message, message.sealed) for message in messages if isinstance(message.sealed, Contact)]:
         await driver.execute(*_ADD_CONTACT.bind(rows=_TOLD.rows(rows)))
 
 
 async def contacts_known(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:
-    """Those that tell once more of whom their agency knows: they have no effect."""
+    """Return the ids of messages that repeat a known contact suggestion: they have no effect."""
     told = [(each, each.sealed) for each in messages if isinstance(each.sealed, Contact)]
     if not told:
         return frozenset()
@@ -320,20 +321,20 @@ async def contacts_known(driver: asyncpg.Connection, messages: Sequence[Received
 
 
 async def contacts_seen(driver: asyncpg.Connection, items: Sequence[Item]) -> None:
-    """Whoever acts on a case has seen of whom it was told."""
+    """Mark the contact suggestions of these cases as seen, because the agency has acted on the cases."""
     if items:
         await driver.execute(_SEEN, [item.subject_id for item in items], [item.party for item in items])
 
 
 async def contacts_of(driver: asyncpg.Connection, referral_id: UUID) -> list[SuggestedContact]:
-    """The agencies that the case may have something in common with, in the order in which it was told of them."""
+    """Return the agencies that may share the case or its location, in the order of the suggestions."""
     return [view(SuggestedContact, row) for row in await driver.fetch(_OF, referral_id)]
 
 
 async def contacts_waiting(
     driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """Cases of which it was told of another agency, and that nobody has acted on since."""
+    """Return cases with a contact suggestion on which the party has not acted since."""
     if rank_max < RANK_MAX:
         return []
     return [_contact_waits(row) for row in await driver.fetch(_WAIT, party, *above.of_last_rank(), limit, _OVER)]
