@@ -17,7 +17,7 @@ AUDIT_ALONE = {"intake", "sequencer", "witness"}
 #: Audit's use cases name its store.
 PARTIES_ALONE = {"ports"}
 #: What a service's page says; one heading each.
-SECTIONS = ("Messages in", "Messages out", "States", "What it keeps")
+SECTIONS = ("Messages in", "Messages out", "States", "Stored data")
 #: The kinds of party that have a service, `audit` auditors; of the reserved kinds the sample directory has none yet.
 KINDS = {"audit" if kind is PartyKind.AUDITOR else kind.value for kind in PartyKind} & {*SAMPLE_INSTANCES.values()}
 
