@@ -307,7 +307,7 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
         if only_codes_unknown(error):
             raise code_unknown("/sealed") from None
         raise Refused(
-            "guard_refused", "the sealed part does not match the schema of its type", field="/sealed"
+            "guard_refused", "it does not match the schema of its type", field="/sealed"
         ) from None
     tree = from_json(plaintext, cache_strings="none")  # a cache would keep values of class S3
     if not is_plain(plaintext, tree):
