@@ -1,6 +1,6 @@
-"""Codes of the law that a policy keeps: in which role an entry was reviewed, and what clocks are made of.
+"""Codes of the law in a policy: reviews, readings, and the parts of clocks.
 
-Events, dues and consequences name what the exchange can see; which of them belong together is each clock's own.
+Events, duties and consequences are those that the exchange can observe. Each clock combines them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class InstrumentState(Code):
 
 
 class ReviewerRole(Code):
-    """In which role somebody last looked at an entry; never who."""
+    """The role of the last reviewer of an entry, never the person."""
 
     POLICY_LEAD = "policy_lead"
     LEGAL_COUNSEL = "legal_counsel"
@@ -69,7 +69,7 @@ class ClockEvent(Code):
 
 
 class StopCause(Code):
-    """What may stop a clock, where its instrument lists it."""
+    """A cause that stops a clock, if the clock's instrument lists it."""
 
     NEEDS_INFO = "needs_info"
     DISPUTED = "disputed"
@@ -79,7 +79,7 @@ class StopCause(Code):
 
 
 class ClockDue(Code):
-    """What falls due when a clock has run."""
+    """The duty that falls due at the end of a clock."""
 
     ACKNOWLEDGEMENT = "acknowledgement"
     REMOVAL = "removal"
@@ -94,7 +94,7 @@ class ClockDue(Code):
 
 
 class ClockConsequence(Code):
-    """What happens when it was not done by then, or in the case of a preservation, then."""
+    """The consequence if the duty is not done in time. For a preservation, it happens at the end of the term."""
 
     ALERT = "alert"
     REMIND = "remind"
