@@ -1,7 +1,7 @@
 """The value of a message record: the clear part as canonical JSON, a line feed, and the sealed part as bytes.
 
-JSON in its canonical form holds no line feed, so the first one ends the clear part. Without a sealed part the line feed
-is the last byte.
+Canonical JSON contains no line feed, so the first one ends the clear part. Without a sealed part the line feed is the
+last byte.
 """
 
 from __future__ import annotations
