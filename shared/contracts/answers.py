@@ -1,4 +1,4 @@
-"""Answers of recipients: providers' answers to notices, agencies' and hotlines' answers to referrals, withdrawals.
+"""Answers of recipients: to notices, referrals and withdrawals.
 
 The body of an HTTP request is the answer without the id of its subject. The clear part of the message extends that
 class, so each field is declared once. Each answer is an act: it has its own id, and a number in its writer's track.
@@ -167,7 +167,7 @@ class OutcomeReportedClear(OutcomeReport, OnReferral):
 
 
 class Keeping(Contract):
-    """Retention grounds of a withdrawn record: its retention class, the legal basis and the last day of retention."""
+    """Retention grounds of a withdrawn record: retention class, legal basis and last day of retention."""
 
     retention: RetentionClass
     basis: codes.KeptBasis
@@ -273,7 +273,7 @@ class NoticeReinstatedClear(ReinstatedItems, OnNotice):
 
 
 class Erasure(Contract):
-    """The record is erased: its key is deleted, and restoring a backup does not make the record readable again."""
+    """The record is erased: its key is deleted, so restoring a backup does not make it readable again."""
 
     fate: Literal[codes.WithdrawalFate.ERASED]
 
@@ -309,7 +309,7 @@ class OfferClaimedClear(OnReferral):
 
 
 class DoneSoFar(Contract):
-    """Work done on item `n`: the number of notices issued, and of those whose provider says that the item is gone."""
+    """Work on item `n`: the number of notices issued, and of those whose provider reports it gone."""
 
     n: ItemNumber
     issued: Count
@@ -365,7 +365,7 @@ class OfferAssessedClear(AssessedItems, OnReferral):
 
 
 class OfferWords(TransferWords, WithdrawalWords):
-    """All answers about an offer so far: the hotline's, without its decline reason, and the origin's about a transfer.
+    """All answers about an offer: the hotline's, without its decline reason, and the origin's transfer.
 
     Add a new field here.
     """

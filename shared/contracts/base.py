@@ -45,7 +45,7 @@ _LATER: Final = "version_later"
 
 
 def of_later_release(error: ValidationError) -> bool:
-    """Return whether a document was rejected because its `version` is above the newest that this release knows."""
+    """Return whether a document was rejected because this release does not know its `version` yet."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return any((each["type"], each["loc"]) == (_LATER, ("version",)) for each in found)
 
@@ -182,7 +182,7 @@ _EXPECTED_LENGTH_MAX: Final = 1000
 
 
 def error_locations(errors: list[Any]) -> list[dict[str, str]]:
-    """Return Pydantic's errors by `field` pointer and `rule`, without input values, with `expected` from the schema.
+    """Return Pydantic's errors by `field` pointer and `rule`, without input values.
 
     A list with an invalid entry may also seem too short. That error is omitted, since the entry has its own error.
     """

@@ -32,7 +32,7 @@ class Referring(Contract):
 
 
 class Passing(Referring):
-    """The receiving agency, the edge on which the first agency had the case, and the new edge for the second."""
+    """The receiving agency, the edge of the first agency, and the new edge for the second."""
 
     from_edge_id: Uuid
     edge_id: Uuid
@@ -105,7 +105,7 @@ class ContactSuggestedClear(AboutReferral):
 
 
 class Contact(Contract):
-    """A suggested agency, the feature that the two cases share, and that agency's referral: its case, if they meet."""
+    """A suggested agency, the feature that both cases share, and that agency's referral."""
 
     agency: PartyId
     ground: ContactGround

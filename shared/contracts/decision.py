@@ -75,7 +75,7 @@ class Edge(Contract):
 
 
 class DecisionRef(Contract):
-    """A reference to an edge's decision: digests of the documents, engine version, and the time, cut to ten seconds.
+    """A reference to an edge's decision: document digests, engine version, and time, cut to ten seconds.
 
     It contains nothing specific to the referral, so it does not link two edges of one decision.
     """

@@ -70,7 +70,7 @@ class Beat(Contract):
 
 
 class SignedBeat(Contract):
-    """A heartbeat with the Ed25519 signature of a key in `beat_keys`, over `causeway-beat/v1` and the heartbeat."""
+    """A heartbeat with the Ed25519 signature of a key in `beat_keys`, over `causeway-beat/v1` and itself."""
 
     beat: Beat
     key_id: KeyId
@@ -172,7 +172,7 @@ class PublicKey(Contract):
 
 
 class Validity(Contract):
-    """The days on which an alias, domain or ASN belongs to a party; `valid_to` is the first day it does not."""
+    """The days on which an alias, domain or ASN belongs to a party; `valid_to` is exclusive."""
 
     valid_from: Day
     valid_to: Day | None = None
@@ -295,7 +295,7 @@ class Approval(Contract):
 
 
 class DocumentActivated(Contract):
-    """A directory or policy document as published: its digest, activation time, and at least two approvals."""
+    """A directory or policy document as published: digest, activation time and at least two approvals."""
 
     kind: Annotated[str, StringConstraints(pattern=r"^(directory|policy)$", max_length=9)]
     digest: Digest

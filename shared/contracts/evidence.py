@@ -1,4 +1,4 @@
-"""Evidence: a message as received, its proof, and statements of instances on its arrival and its acceptance."""
+"""Evidence: a received message, its proof, and statements of instances on arrival and acceptance."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ ValueText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", 
 
 
 class EvidenceStatement(Contract):
-    """A statement of `instance` for `party` on a message: its topic, its arrival time, and the proven claims.
+    """A statement of `instance` for `party` on a message: topic, arrival time and proven claims.
 
     The signature covers all members except itself and the key id. `broker_time` is the broker's own. The place in the
     stream is not stated, because it also counts messages to others. Audit finds the place by the message's id.

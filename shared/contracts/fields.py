@@ -1,4 +1,4 @@
-"""Scalar types whose values could hold foreign bytes, each with its alphabet, its length and its `Kind`.
+"""Scalar types whose values could hold foreign bytes, with alphabet, length and `Kind`.
 
 A JSON Schema can express the pattern and the length. The other rules for a kind are in `shared.guard`. All of these are
 protection class S3 or S2, so only sealed parts contain them. All patterns run in linear time.

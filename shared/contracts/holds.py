@@ -1,4 +1,4 @@
-"""Holds: an agency asks an origin to delay the notices of a referral, and the origin answers with the result.
+"""Holds: an agency asks an origin to delay the notices of a referral, and the origin answers.
 
 Only these two know of it, by the referral's id. Providers and other agencies do not. The id of a hold is the id of the
 act that placed it.

@@ -46,7 +46,7 @@ class Predicate(Contract):
 
 
 class Selector(Contract):
-    """The parties of `kind` that a permit proposes: `sandbox` parties for an exercise, `live` parties otherwise.
+    """The parties of `kind` that a permit proposes: `sandbox` for an exercise, `live` otherwise.
 
     `serving`   for every jurisdiction of the fact `by`: the parties at that node, else at the nearest node above
     `named`     the party ids in the fact `providers`

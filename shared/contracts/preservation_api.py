@@ -1,4 +1,4 @@
-"""HTTP bodies of agencies and providers about preservations; `shared.contracts.preservation` has the messages.
+"""HTTP bodies of preservations; `shared.contracts.preservation` has the messages.
 
 Only the provider can open the sealed part: locations, and the agency's reference of its order.
 """
@@ -37,7 +37,7 @@ class PreservationTerms(Contract):
 
 
 class PreservationRecord(Contract):
-    """The sealed part of a request: the locations to preserve, and the agency's own reference of its order."""
+    """The sealed part of a request: the locations to preserve, and the agency's own order reference."""
 
     locations: Annotated[tuple[Locator, ...], Field(min_length=1, max_length=LOCATIONS_MAX)]
     order_reference: CaseReference | None = None

@@ -47,7 +47,7 @@ class Question(_Needing):
 
 
 class DueQuestion(_Needing):
-    """The information that a recipient needs about these items, and the time when the question lapses unanswered."""
+    """The information that a recipient needs about these items, and the time when the question lapses."""
 
     about: ItemNumbers
     due: EventTime
@@ -210,7 +210,7 @@ class DisputeAnsweredClear(DecidedItems, _ToRecipient):
 
 
 class NoticeDisputeAnsweredClear(DecidedItems, _ToProvider):
-    """The notifier upholds or concedes each item that the provider disputes, with the item numbers of the notice."""
+    """The notifier upholds or concedes each item that the provider disputes, by the notice's item numbers."""
 
 
 AskedClear = QuestionAskedClear | NoticeQuestionAskedClear

@@ -1,4 +1,4 @@
-"""The referral: an origin's submission, the sealed records, and the messages about a referral as a whole."""
+"""The referral: a submission, the sealed records, and the messages about a referral as a whole."""
 
 from __future__ import annotations
 
@@ -144,13 +144,13 @@ class Item(Contract):
 
 
 class CutUrl(UrlLocator):
-    """A web address as messages carry it, with the rules of the guard's edition that redacted a part of it."""
+    """A web address in messages, with the rules of the guard's edition that redacted a part of it."""
 
     cut: CutRules = ()
 
 
 class CutOnion(OnionLocator):
-    """An onion address as messages carry it, with the rules of the guard's edition that redacted a part of it."""
+    """An onion address in messages, with the rules of the guard's edition that redacted a part of it."""
 
     cut: CutRules = ()
 
@@ -240,7 +240,7 @@ class ReferralRecord(ReferralContent):
 
 
 class EdgeClear(Contract):
-    """The public part of a message that carries an edge: ids, a commitment and due times, without any code.
+    """The public part of a message that carries an edge: ids, a commitment and due times, but no code.
 
     `commitment` is SHA-256 of the edge's salt ‖ the edge's digest, both as bytes. Only its recipient and audit can open
     it. Others cannot learn from it anything about the edge or the other edges of its decision. The due times count from
@@ -254,7 +254,7 @@ class EdgeClear(Contract):
 
 
 class EdgeSealed(Contract):
-    """The sealed part of a message that carries an edge: the edge, a reference to its decision, and its salt.
+    """The sealed part of a message that carries an edge: the edge, its decision reference and its salt.
 
     With `again`, the edge was sent before, to an instance that served the recipient until it moved. `released_by` are
     the submitter and the approver of a record above its budget. Only this recipient learns these names.
@@ -288,7 +288,7 @@ class ReferralOfferedSealed(EdgeSealed):
 
 
 class ReferralWithdrawnClear(AboutReferral):
-    """The origin withdraws a referral: recipients stop acting on it, erase the data that they may, and confirm.
+    """The origin withdraws a referral: recipients stop acting on it, erase the data they may, and confirm.
 
     A withdrawal ends all waiting acts. It has no number in its track, so it never waits for another act.
     """

@@ -142,7 +142,7 @@ def head_of(texts: tuple[str, ...]) -> str:
 
 
 def covered_head(headers: Iterable[tuple[str, str]]) -> str:
-    """Return the covered head: each header with its name, `:` and a line feed, sorted by name, and a final line feed.
+    """Return the covered head: each header as `name:value` and a line feed, sorted, and a final line feed.
 
     Names contain no colon and values no line feed, so two different messages never have the same covered bytes.
     """

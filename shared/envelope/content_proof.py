@@ -1,4 +1,4 @@
-"""The content proof of a segment: it proves the sender of each message, independent of place and other messages.
+"""The content proof of a segment: it proves the sender of each message, independent of its place.
 
     leaf       SHA-256(0x00 ‖ salt ‖ covered bytes), the salt is 16 random bytes of the sender
     tree       16 or 256 leaves (RFC 6962); messages are at random positions, fillers are derived from a seed
@@ -193,7 +193,7 @@ def prove_content(
 
 
 def signed_bytes(head: bytes, size: int) -> bytes:
-    """Return the bytes under a group's signature: context, root in hexadecimal and size, a line feed after each."""
+    """Return the bytes under a group's signature: context, root in hexadecimal and size, in lines."""
     return f"{CONTEXT}\n{head.hex()}\n{size}\n".encode()
 
 

@@ -78,14 +78,14 @@ class KeyEncryptionKey:
             raise Refused("key_malformed", "base64 of 32 bytes") from None
 
     def actor_id(self, party: str, actor: bytes) -> str:
-        """Return an opaque id for a person or machine of `party`: HMAC-SHA256 under the party's key, cut to 128 bits.
+        """Return an opaque id for an actor of `party`: HMAC-SHA256 under the party's key, cut to 128 bits.
 
         An actor has the same id in all facts about this party, and another id in facts about other parties.
         """
         return hmac.digest(hmac.digest(self._actors, party.encode(), "sha256"), actor, "sha256")[:16].hex()
 
     def location_token(self, party: str, version: int, form: str) -> bytes:
-        """Return a token for a location of `party`, 16 bytes: HMAC-SHA256 under a key of the party and the version.
+        """Return a location's token, 16 bytes: HMAC-SHA256 under a key of the party and the version.
 
         The same location has another token at any other party, so rows of two parties never match. Without the key,
         the rows show which of them have the same location, but not which location it is.

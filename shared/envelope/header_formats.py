@@ -1,4 +1,4 @@
-"""The canonical text of each header's value as regular expressions, exactly as `encode_headers` writes it.
+"""The canonical text of each header's value as regular expressions, as `encode_headers` writes it.
 
 They do not check the meaning of a value: whether the day exists, and whether a number is within its bounds. No
 expression matches a line feed.

@@ -1,4 +1,4 @@
-"""The value of a message record: the clear part as canonical JSON, a line feed, and the sealed part as bytes.
+"""The value of a message record: clear part as canonical JSON, a line feed, sealed part as bytes.
 
 Canonical JSON contains no line feed, so the first one ends the clear part. Without a sealed part the line feed is the
 last byte.

@@ -1,4 +1,4 @@
-"""Sealing for a segment: one HPKE encapsulation (RFC 9180, base mode, single shot) for each group of its messages.
+"""Sealing of a segment: one HPKE encapsulation (RFC 9180, base mode, single shot) for each group.
 
     wrap         suite number ‖ key id length ‖ key id ‖ batch id 16 ‖ encapsulated key ‖ sealed data key
     its info     `causeway-wrap/v3`, suite, key id, batch id in hexadecimal; a line feed after each
@@ -88,7 +88,7 @@ def unpad_plaintext(padded: bytes) -> bytes:
 
 
 def _bucket(length: int) -> int:
-    """Return the smallest power of two from 512 on, or the limit, for the length prefix and `length` bytes."""
+    """Return the smallest power of two from 512 on, or the limit, for length prefix and `length` bytes."""
     bucket = max(BUCKET_BYTES_MIN, 1 << (LENGTH_BYTES + length - 1).bit_length())
     return BUCKET_BYTES_MAX if bucket > BUCKET_BYTES_MAX >= LENGTH_BYTES + length else bucket
 

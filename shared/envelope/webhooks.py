@@ -1,4 +1,4 @@
-"""Signatures of webhooks by Standard Webhooks 1.0.0: HMAC-SHA256 over id, time and body under a shared secret.
+"""Signatures of webhooks by Standard Webhooks 1.0.0: HMAC-SHA256 under a shared secret.
 
     webhook-id           the same each time the same event is sent
     webhook-timestamp    seconds since 1970 in UTC, of this attempt

@@ -34,7 +34,7 @@ _UNCOVERED: Final = frozenset({"salt", "proof"})
 
 
 class AcceptedItem(NamedTuple):
-    """One accepted submission: its referral, the party that submitted it, and the SHA-256 of its posted bytes."""
+    """One accepted submission: its referral, its submitting party and the SHA-256 of its posted bytes."""
 
     referral_id: UUID
     party: str

@@ -1,4 +1,4 @@
-"""The definition of an act: which track of a subject it moves, its actors, and its message to the other side.
+"""The definition of an act: the track of a subject that it moves, its actors and its message.
 
 A subject has one track for each party that writes to it: the origin's (`OFFER`) and the recipient's (`ANSWER`). Only
 its writer moves a track. The state that a party sees is one pure fold of both tracks, the same on both sides. Permits,
@@ -22,7 +22,7 @@ from shared.vocabulary.routing import Disposition
 
 
 class Subject(StrEnum):
-    """The subject of an act: a referral at its origin, or the form that its edge has at each kind of recipient."""
+    """The subject of an act: a referral at its origin, or the form of its edge at a kind of recipient."""
 
     REFERRAL = "referral"
     OFFER = "offer"

@@ -64,7 +64,7 @@ def _origin(
     needs: frozenset[str] = frozenset(),
     cause: Cause | None = None,
 ) -> Act:
-    """Build an act of the party that began the subject, on its own side and as the recipient's instance applies it."""
+    """Build an act of the party that began the subject, for both sides."""
     own = Cause.PERSON if subject in (_REFERRAL, _PRESERVATION) else Cause.ACT
     return Act(name, subject, Track.OFFER, cause or own, moves, needs, message, takes)
 

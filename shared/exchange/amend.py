@@ -265,7 +265,7 @@ def _told(edge: PlannedEdge, record: Json, directory: DirectoryIndex) -> Json:
 def _check_possible(
     found: _Compared, stands: Mapping[EdgeKey, Standing], *, ended: frozenset[str], directory: DirectoryIndex
 ) -> None:
-    """Check that the change is possible: a recipient's purposes end together, and none begins again after its end."""
+    """Check the change: a recipient's purposes end together, and none begins again after its end."""
     for recipient, purpose in found.changed | found.ended:
         party = directory.party(recipient)
         if party is not None and party.kind == PartyKind.INDUSTRY:

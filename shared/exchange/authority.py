@@ -1,4 +1,4 @@
-"""Statement authorization: one table of allowed messages, derived from the rows of `acts` and the message registry.
+"""Statement authorization: the table of allowed messages, derived from `acts` and the registry.
 
 A signature proves the author of a statement, but not the right to make it. Each cell names a message, the kinds of its
 sender and recipient, and the required relation of the sender to the subject. A statement that no cell allows has no
@@ -82,7 +82,7 @@ STATEMENT_NOT_YOURS: Final = "statement_not_yours"
 
 
 def check_may_say(message: MessageType, sender: str, recipient: str, *, directory: DirectoryIndex) -> None:
-    """Raise `Refused("statement_not_yours")` if no cell allows this message from the sender's to the recipient's kind.
+    """Raise `Refused("statement_not_yours")` if no cell allows this message between these kinds of party.
 
     If the recipient is missing from the directory, the sender is not at fault, and any recipient kind is accepted.
     """
@@ -94,7 +94,7 @@ def check_may_say(message: MessageType, sender: str, recipient: str, *, director
 
 
 def may_state(fact: Contract, instance: str, *, subject: str, directory: DirectoryIndex) -> bool:
-    """Return whether an instance may state a fact about its party and subject, by the directory of its time.
+    """Return whether an instance may state a fact about its party and subject, by this directory.
 
     The caller checks that the party has the subject and that no other party submitted it.
     """

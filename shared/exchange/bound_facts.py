@@ -80,7 +80,7 @@ _WITHHELD: Final = {"user": WithheldField.USER_JURISDICTIONS, "victim": Withheld
 
 
 def _check_fields(edge: Edge, record: ReferralRecord, kind: str) -> None:
-    """Check that the record has only fields that the recipient's kind may get and that the edge does not withhold."""
+    """Check that the record has only fields of the recipient's kind, and none that the edge withholds."""
     withheld = {field.value for field in edge.withheld}
     if record.model_fields_set - set(RECORD_FIELDS.get(kind, ())) or record.model_fields_set & withheld:
         raise Refused("edge_not_reproducible", "its record has withheld fields", field="/sealed/record")

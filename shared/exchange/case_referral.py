@@ -60,7 +60,7 @@ class Passable:
         check_onward(from_json(self.spelt.edge), Setting(*documents, exercise, coarse(at)), to=to)
 
     def sealed(self, reason: CaseReferReason) -> bytes:
-        """Return the plaintext of the sealed part, in the order in which readers expect an edge and its record."""
+        """Return the plaintext of the sealed part, in the order that readers of an edge expect."""
         history = [act.model_dump(mode="json", exclude_none=True) for act in self.history[-PASSED_ACTS_MAX:]]
         head = to_json({"decision": self.decision, "reason": reason.value, "history": history})
         record = b',"salt":"%s","record":%s}' % (self.salt.encode(), self.spelt.record)
@@ -68,7 +68,7 @@ class Passable:
 
 
 def bound(message: Received) -> Passable | None:
-    """Return the passable part of a message with an edge, without acts of the agency; None for other messages."""
+    """Return the passable part of a message with an edge, without acts; None for other messages."""
     if message.carried is None or message.spelt is None or not isinstance(message.clear, ReferralOfferedClear):
         return None
     carried, clear = message.carried, message.clear

@@ -146,7 +146,7 @@ def told_by(
 
 
 def began_again(words: Mapping[str, object]) -> int:
-    """Return how often the edge has started again, from its stored answers: by item rounds or returns of the case."""
+    """Return how often the edge has started again: by item rounds or returns of the case."""
     times = words.get("times")
     return max(Said.kept(words).again, times if isinstance(times, int) else 0)
 
@@ -166,7 +166,7 @@ def reported(said: Said, told_at: datetime) -> tuple[Step, ...]:
 
 
 def awaits_claim(told_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
-    """Return the agency's step for a case with a child at risk that came or was returned and has no officer yet."""
+    """Return the agency's step for a new or returned case with a child at risk and without an officer."""
     return (Step(coarse(told_at), Did.STARTS, ClockEvent.P0_OFFERED, again),)
 
 

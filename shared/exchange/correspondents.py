@@ -1,4 +1,4 @@
-"""Corresponding instances, derived from the allowed statements (`authority`), and so from the rows of acts."""
+"""Corresponding instances, derived from the allowed statements (`authority`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pair(NamedTuple):
 
 
 def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
-    """Return the pairs among `instances` (id to kind) that may correspond, and their pairs with audit; sorted."""
+    """Return the pairs among `instances` (id to kind) that may correspond, and those with audit; sorted."""
     kinds = _corresponding()
     pairs = {
         Pair(to, sender)
@@ -40,7 +40,7 @@ def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
 
 @cache
 def _corresponding() -> frozenset[tuple[str, str]]:
-    """Return (kind of sender, kind of recipient), in both directions, because acknowledgements go the other way."""
+    """Return (kind of sender, kind of recipient), in both directions for acknowledgements."""
     there = {
         (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in STATED_BY_INSTANCES
     }

@@ -1,4 +1,4 @@
-"""Decision facts for audit, and the commitments that bind each decision to the messages with its edges.
+"""Decision facts for audit, and the commitments that bind decisions to the messages with their edges.
 
 The decisions of one transaction travel in one message. Its clear part names the referrals. Its sealed part has the
 decision on each, in the same order.

@@ -17,7 +17,7 @@ _CORRELATIONS_MAX: Final = 8
 
 
 def draft(referral_id: UUID, record: ReferralRecord, *, exercise: bool) -> ReferralSubmission:
-    """Return the referral that a hotline could submit from a received record, with its statements; items count from 1.
+    """Return the referral that a hotline could submit from a received record; items count from 1.
 
     Its reference is the first referral's id, until the hotline replaces it. Addresses are as in the received record.
     """

@@ -106,7 +106,7 @@ def _stated(hosting: Hosting, directory: DirectoryIndex, on: date) -> Iterable[s
 
 
 def closed(content: ContentT, directory: DirectoryIndex) -> ContentT:
-    """Return the content with listed parties, under their present ids, and known places on the day observed."""
+    """Return the content with listed parties, under their present ids, and places known on its day."""
     known = _Known(directory, content.observed_at.astimezone(UTC).date())
     return _with(
         content,

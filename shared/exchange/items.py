@@ -171,7 +171,7 @@ def reinstated(statements: Sequence[ReinstateStatement], numbers: Sequence[int],
 
 
 def latest(said: Said) -> Said:
-    """Return the statements that are still needed: the current answers, and those that ended the last round."""
+    """Return the statements that are still needed: current answers, and those that ended the last round."""
     again = [each for each in said.checks if each.found is ItemFound.REAPPEARED]
     checks = {each.n: each for each in again if each.round == said.round_of(each.n) - 1}
     back = {each.n: each for each in said.reinstated if each.round == said.round_of(each.n) - 1}
@@ -218,7 +218,7 @@ def fold(numbers: Collection[int], said: Said) -> Folded:
 
 
 def renumbered(said: Said, own: Sequence[int]) -> Said:
-    """Translate the notice's item numbers into the origin's: item `n` of the notice is the origin's `own[n - 1]`.
+    """Translate item numbers of the notice into the origin's: item `n` is `own[n - 1]`.
 
     Raises `Refused("item_unknown")`.
     """
@@ -314,7 +314,7 @@ def _check_reinstated(stated: Sequence[tuple[int, Reinstated]], numbers: Collect
 
 
 def found(statements: Sequence[CheckStatement], numbers: Collection[int], before: Said, *, at: datetime) -> Said:
-    """Return the origin's checks of those of its items that the notice is about, each with the item's current round.
+    """Return the origin's checks of items in the notice, each with the item's current round.
 
     An item that was reported or found gone and is available has reappeared. Raises `Refused`: `item_never_gone`,
     `item_rounds_exhausted`, `checks_exhausted`, `time_ahead`.

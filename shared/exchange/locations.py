@@ -24,7 +24,7 @@ _DEFAULT_PORTS: Final = (":80", ":443")
 
 
 class Form(NamedTuple):
-    """One version: the compared form of an address, and the guard edition that canonicalises addresses before."""
+    """One version: the compared form of an address, and the guard edition of its canonical form."""
 
     edition: Edition
     compared: Callable[[str, str], str]
@@ -39,7 +39,7 @@ class Location(NamedTuple):
 
 
 def compared_1(value: str, kind: str) -> str:
-    """Return the address without scheme, default port, fragment, empty query, dot segments and final slash."""
+    """Return the address without scheme, default port, fragment, empty query, dot segments and last slash."""
     if kind not in ("url", "onion"):
         return value
     parts = urlsplit(canonical(value, "url"))

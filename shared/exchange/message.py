@@ -1,4 +1,4 @@
-"""The two forms of a message outside Kafka: a `Draft` before it is sent, a `Received` after it arrived.
+"""The two forms of a message outside Kafka: a `Draft` before sending, a `Received` after arrival.
 
 A sealed part has exactly one JSON text for each value, so the received bytes can be stored. `compose` builds the clear
 part and the plaintext of the sealed part, addressed by the directory but not sealed.
@@ -44,7 +44,7 @@ class Spelt(NamedTuple):
 
 
 def check_spelt(plaintext: bytes, tree: dict[str, Any]) -> None:
-    """Raise `Refused` unless `plaintext` is the compact JSON of `tree`, without spaces or needless escapes.
+    """Raise `Refused` unless `plaintext` is the compact JSON of `tree`, without needless escapes.
 
     Otherwise unchecked bytes would be stored with it: the guard sees values, not their encoding.
     """
@@ -53,7 +53,7 @@ def check_spelt(plaintext: bytes, tree: dict[str, Any]) -> None:
 
 
 def is_plain(plaintext: bytes, tree: dict[str, Any]) -> bool:
-    """Return whether a sealed part that its contract has accepted certainly passes `parse_body` and `check_spelt`.
+    """Return whether a valid sealed part certainly passes `parse_body` and `check_spelt`.
 
     `tree` was parsed from it. Contracts are closed and limit the depth and each text, number and list. So only the size
     and the number of values remain to be checked. There are no more values than commas and opening brackets. A repeated
@@ -64,7 +64,7 @@ def is_plain(plaintext: bytes, tree: dict[str, Any]) -> bool:
 
 
 def spelt_parts(plaintext: bytes, salt: str) -> Spelt:
-    """Return edge and record of a sealed part in compact form that its contract has accepted, with this salt.
+    """Return edge and record of a valid sealed part in compact form, with this salt.
 
     Raises `Refused("edge_not_reproducible")` if its members are in another order than `sealed_of` writes. No string of
     it contains the separators, because quotes are escaped in strings.
@@ -80,7 +80,7 @@ def spelt_parts(plaintext: bytes, salt: str) -> Spelt:
 # The plaintext is never shown. Not frozen: thousands are built a second, and a frozen class costs three times as much.
 @dataclass(slots=True, kw_only=True, repr=False)
 class Draft:
-    """A message that is addressed and not sealed: the last step of its transaction seals, proves and numbers it.
+    """A message that is addressed and not sealed: the end of its transaction seals and numbers it.
 
     `sender` and `recipient` are party ids, or instance ids for facts. `recipient_instance` is the receiving peer.
     `clear` is JSON. `plaintext` and `context` are None for a message without a sealed part. `decided_at` is set if the
@@ -120,7 +120,7 @@ class DecodedHeaders(NamedTuple):
 # Not frozen, for the same reason as a draft.
 @dataclass(slots=True)
 class Record:
-    """The exact data in Kafka (coordinates, broker time, key, headers, value as bytes) and the results of its proofs.
+    """The exact data in Kafka (coordinates, time, key, headers, value) and the results of its proofs.
 
     With `time_stated`, the broker time was stated by the producer and is not used. `topic_id` is that of the topic when
     the record was read, if known. `writer` is the instance that wrote the stream, proven by the place signature. `wrap`
@@ -176,7 +176,7 @@ class Received:
 
     @property
     def filed_by(self) -> str:
-        """The party that submitted the subject: the sender, unless an agency passes on another party's referral."""
+        """The party that submitted the subject: the sender, unless an agency passes on a referral."""
         if isinstance(self.carried, ReferralPassedOnSealed):
             return self.carried.edge.facts.origin or self.sender
         return self.sender

@@ -79,7 +79,7 @@ def own_record(record: Json) -> bytes:
 def referral_record(
     record: Json, kind: str, items: Sequence[int], *, withheld: Collection[str], hash_kinds: Collection[str] = ()
 ) -> Json:
-    """Return the record for a hotline or an agency: the listed fields and these items, without withheld fields.
+    """Return the record for a hotline or an agency: listed fields, these items, nothing withheld.
 
     Raises `Refused("recipient_without_list")` for a kind without a list.
     """
@@ -99,7 +99,7 @@ def notice_record(
     withheld: Collection[str],
     hash_kinds: Collection[str] = (),
 ) -> Json:
-    """Return the record for a provider: the data of these items, which it hosts, that it needs to find and judge them.
+    """Return the record for a provider: the data of these items that it needs to find and judge them.
 
     Items are numbered from 1, or by the notice's own `numbers`. The numbers reveal nothing about other items.
     """
@@ -109,7 +109,7 @@ def notice_record(
 
 
 def sent_hashes(items: Iterable[Collection[str]], hash_kinds: Collection[str]) -> Iterator[set[str]]:
-    """Yield the hash kinds to send for each item, from those it has, if an edge's rules allow `hash_kinds`."""
+    """Yield the hash kinds to send for each item, if an edge's rules allow `hash_kinds`."""
     photodna = PHOTODNA_ITEMS_MAX
     for present in items:
         sent = {HashKind.PDQ.value, next((kind for kind in CRYPTOGRAPHIC if kind in present), ""), *hash_kinds}

@@ -87,7 +87,7 @@ class Answered:
 
 
 class Amendments(NamedTuple):
-    """The effect of amendments on an edge: the revision that was sent last, and the items that the edge has lost."""
+    """The effect of amendments on an edge: the revision that was sent last, and the items that it lost."""
 
     revision: int
     gone: frozenset[int]
@@ -104,7 +104,7 @@ _BY_ITEMS: Final = frozenset({AnswerState.ACTIONED, AnswerState.REJECTED, Answer
 def answered_so_far(
     present: Answered, *, own: Sequence[int], gone: Collection[int] = (), restored: bool = False
 ) -> AnsweredSoFar:
-    """Return the answers about current items for the recipient's next instance, with the notice's item numbers.
+    """Return the answers about current items, by the notice's numbers, for the recipient's next instance.
 
     `own` is as in `answer_edge`. `gone` are items in `own` that the edge no longer has; there may be many.
     """
@@ -191,7 +191,7 @@ def _left_open(clear: Contract) -> Folded | FoldedOffer:
 
 
 def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
-    """Return one answer as its origin stores it: without subject ids, and with the origin's own item numbers."""
+    """Return one answer as its origin stores it: without subject ids, with its own item numbers."""
     words = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
     if isinstance(clear, _OF_ITEMS):
         words |= items.renumbered(_said(clear), own).words()

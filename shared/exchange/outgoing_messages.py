@@ -243,7 +243,7 @@ def sealed_of(
     again: AnsweredSoFar | None = None,
     released: Released | None = None,
 ) -> Json:
-    """Return the sealed part of a message that carries `edge`: the data to derive it again, and the record."""
+    """Return the sealed part of a message that carries `edge`: data to derive it again, and the record."""
     told: Json = {} if again is None else {"again": again.model_dump(mode="json", exclude_defaults=True)}
     told |= {} if released is None else {"released_by": released.as_told(edge.recipient)}
     # The order matters: edge and record are stored exactly as serialized here (`shared.exchange.message`).
@@ -339,7 +339,7 @@ def _ever(before: Sequence[int], present: Sequence[int]) -> tuple[tuple[int, ...
 
 
 class StaleEdge(NamedTuple):
-    """An edge whose decision was rejected as stale, and the message that carries it; none if the edge waited.
+    """An edge whose decision was rejected as stale, and its message; none if the edge waited.
 
     `law` names the documents of its decision at `decided_at`. `tried` is the number of rejections that count. With
     `known`, its recipient has moved, or has answered from its former instance: the edge keeps its ids.

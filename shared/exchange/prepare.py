@@ -93,7 +93,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The result of deciding a stale referral again: new edges, messages and waiting edges, and dropped old edges.
+    """The result of deciding a stale referral again: new edges and messages, and dropped old edges.
 
     `unread` are edges that keep their ids: the recipient has them, but its present instance cannot read the new
     message. `work_reason` is the reason why a person must check the referral, None if none. `law` as in `StaleEdge`.
@@ -115,7 +115,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """One submission, its submitter, the trace of its request, and the SHA-256 of its own bytes in that request.
+    """One submission, its submitter, its request's trace, and the SHA-256 of its bytes in the request.
 
     `actor` is the opaque id of the person or machine that acts for the origin. With `waits`, the submission waits for
     a second review for that reason.

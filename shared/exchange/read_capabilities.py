@@ -37,7 +37,7 @@ _FIRST_READS: Final = Path(contracts.__file__).with_name("golden") / "reads.json
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The read capabilities of one instance: versions by message, engines, vocabulary edition and guard editions."""
+    """The read capabilities of one instance: message versions, engines, vocabulary and guard editions."""
 
     messages: Mapping[str, int]
     engines: frozenset[int]
@@ -86,7 +86,7 @@ class PeerReads:
 
 
 def form_for(message: MessageType, reads: Reads, clear: object, *, sealed: object = None) -> MessageType:
-    """Return the version of `message` in which an instance with `reads` can read this content, given as JSON.
+    """Return the version of `message` for this JSON content that an instance with `reads` can read.
 
     Raises `Refused("recipient_cannot_read")` if there is none. The detail says which part it cannot read.
     """

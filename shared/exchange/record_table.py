@@ -123,7 +123,7 @@ _DOMAIN_REFUSAL = Row(Fate.REFUSE, "the service's state machine rejects the act"
 
 
 class RecordBody(NamedTuple):
-    """The clear part in the newest form of its message, and the sealed part; None for a message without one."""
+    """The clear part in the newest form of its message, and the sealed part or None."""
 
     clear: Contract
     sealed: bytes | None

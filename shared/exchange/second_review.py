@@ -1,4 +1,4 @@
-"""Second review of records above their budget: the ids of both persons for recipients, and the resulting limits."""
+"""Second review of records above their budget: the ids of both persons, and the resulting limits."""
 
 from __future__ import annotations
 

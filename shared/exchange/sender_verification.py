@@ -54,7 +54,7 @@ def check_said_at(message: MessageType, said_at: datetime, broker_time: datetime
 
 
 class SigningKeys:
-    """The keys of instances, for the proofs of records: (instance, key id, the broker's time) → the key, or None.
+    """The keys of instances for proofs: (instance, key id, the broker's time) → the key, or None.
 
     A key counts if the directory in force at the broker's time lists it as a valid key of the instance. The directory
     in force by our own clock must not have revoked it. None while this instance has no directory.
@@ -77,7 +77,7 @@ class SigningKeys:
 def signing_key(
     instance: str, key_id: str, directory: DirectoryIndex, *, at: datetime, in_force: DirectoryIndex
 ) -> VerifyKey | None:
-    """Return the instance's own key if it is valid at `at` by `directory`, and revoked neither there nor now."""
+    """Return the instance's own key if it is valid at `at`, and revoked neither then nor now."""
     entry = directory.signing_key(key_id)
     if entry is None or entry.owner != instance or not entry.valid_at(at):
         return None
@@ -115,7 +115,7 @@ def check_stated_by(
 
 
 def instance_of(name: str, directory: DirectoryIndex) -> str | None:
-    """Return the instance `name`, or the instance that serves the party `name`; None if the name is unknown."""
+    """Return the instance `name`, or the instance that serves the party `name`; None if unknown."""
     if name == AUDIT or directory.instance(name):
         return name
     served_by = directory.instance_of(name)
@@ -153,7 +153,7 @@ def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_
 
 
 def check_served(message: MessageType, served: Served) -> None:
-    """Check that a message is for a party here, or an answer or withdrawal for a party that has moved away.
+    """Check that a message is for a party here, or an answer or withdrawal for a party that has moved.
 
     A party may have moved here by a directory that has not arrived yet; then the record waits for the directory.
     Withdrawals do not wait.

@@ -1,4 +1,4 @@
-"""States that parties see, the acts possible in each, and the events of acts, all derived from the rows of `acts`.
+"""States that parties see, possible acts in each, and events of acts, derived from the rows of `acts`.
 
 A store holds only the visible state. This is sufficient as long as no visible state covers two pairs of tracks
 with different futures, which is checked on the first use of the transitions.

@@ -1,4 +1,4 @@
-"""Timers and deadlines: the open runs of an edge's clocks that fall due, and the times of notifications. Pure.
+"""Timers and deadlines: the open runs of clocks that fall due, and the times of notifications. Pure.
 
 A timer is derived from two things that are stored: the steps of its edge, and the published law. A notification is a
 step of its own (`Did.TOLD`), written in the transaction of its act. So timers can be dropped and counted again, row for

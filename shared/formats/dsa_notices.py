@@ -1,4 +1,4 @@
-"""Statistics of a provider's notices as CSV (RFC 4180, UTF-8), by part 4 of Annex I to Regulation (EU) 2024/2835.
+"""Statistics of notices as CSV (RFC 4180, UTF-8), by part 4 of Annex I to Regulation (EU) 2024/2835.
 
 It contains only rows that the exchange has data for. `docs/statistics.md` explains each column and the empty ones.
 """
@@ -60,7 +60,7 @@ class NoticeRow(NamedTuple):
 
 
 def rows_of(notices: Sequence[ReportedNotice]) -> Sequence[NoticeRow]:
-    """Return the row of the category with every notice, and rows of sub-categories with notices of known kind."""
+    """Return the category's row with all notices, and rows of sub-categories with notices of known kind."""
     by_keyword: dict[str, list[ReportedNotice]] = {keyword: [] for keyword in KEYWORDS.values()}
     for each in notices:
         if each.kind is not None:

@@ -20,7 +20,7 @@ _SEPARATORS = (",", ";", "\t")
 
 
 class Column(NamedTuple):
-    """The target of a cell in a submission, as a JSON pointer, and the converter of its text: a key of `_READ`."""
+    """The target of a cell as a JSON pointer, and the converter of its text: a key of `_READ`."""
 
     pointer: str
     read: str

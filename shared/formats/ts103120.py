@@ -1,4 +1,4 @@
-"""A preservation in ETSI TS 103 120 (V1.15.1): one HI-1 message with an action for each act, oldest first.
+"""A preservation in ETSI TS 103 120 (V1.15.1): one HI-1 message, an action for each act, oldest first.
 
     preserve    LPTaskObject        the request creates it, every later act of either side updates it
     produce     LDTaskObject        the same; its end date is lost, because an LD task has no field for it

@@ -41,7 +41,7 @@ ADDED: Final = 16
 
 
 class Charged(NamedTuple):
-    """The cost of a record in sixteenths of a bit: without hashes, of hashes, of its most expensive field, its path."""
+    """The cost of a record in sixteenths of a bit, and its most expensive field."""
 
     record: int
     hashes: int

@@ -180,7 +180,7 @@ _EACH: Final = int.from_bytes(array("H", [1] * _WIDTH).tobytes(), sys.byteorder)
 
 
 def charge(text: str, kind: str) -> int:
-    """Return the cost of canonical `text` of one `kind` of `STARTS` in the current model, in sixteenths of a bit."""
+    """Return the cost of canonical `text` of one `kind` of `STARTS`, in sixteenths of a bit."""
     return coded(text, kind, shipped()).charge
 
 

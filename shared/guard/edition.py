@@ -30,7 +30,7 @@ class Edition(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The first 128 bits of a SHA-256 over the form's number and both files' digests, in 32 hexadecimal digits."""
+        """The first 128 bits of a SHA-256 over the form's number and both files' digests, hexadecimal."""
         return _name(self)
 
     def canonical(self, text: str, kind: str) -> str:

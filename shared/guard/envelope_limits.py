@@ -215,7 +215,7 @@ _DECODER = json.JSONDecoder(
 
 
 def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
-    """Return the result of `_within_limits` quickly, if all names are known and nothing is escaped; else None.
+    """Return the result of `_within_limits` quickly if names are known and nothing is escaped; else None.
 
     Without escapes, a string has two quotes. The count must match the strings in the tree, unless a name is repeated.
     """
@@ -235,7 +235,7 @@ def _unescaped(text: str) -> Any:
 
 
 def _plain_strings(tree: object, nodes_max: int) -> int:
-    """Return the number of strings in an object, with names; 0 if it is none, or not clearly within the limits."""
+    """Return the number of strings in an object, with names; 0 if not clearly within the limits."""
     if type(tree) is not dict:
         return 0
     names = _names_within_limits()
@@ -316,7 +316,7 @@ def _refuse_string(tree: object, text: str) -> NoReturn:
 
 
 def _pointer_to(tree: object, wanted: object) -> str:
-    """Return the JSON pointer to the first place of the object `wanted` itself, cut before an unknown name."""
+    """Return the JSON pointer to the first place of the object `wanted`, cut before an unknown name."""
     names = _field_names()
     stack: list[tuple[object, str, bool]] = [(tree, "", True)]
     while stack:

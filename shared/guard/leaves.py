@@ -40,7 +40,7 @@ Leaf = tuple[str, Any, Path]
 
 
 class Step(NamedTuple):
-    """One field of a model to visit: its name, the kind of its values, and the cost of each without its text."""
+    """One field of a model to visit: its name, its kind of value, and the cost of each without its text."""
 
     name: str
     kind: str  # "" for values that are models themselves
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
 
 
 def leaves(record: BaseModel) -> tuple[list[Leaf], int]:
-    """Return all present texts and instants of `record`, in the order of the model's fields, and the cost of the rest.
+    """Return all present texts and instants of `record`, in the model's order, and the cost of the rest.
 
     The cost is in sixteenths of a bit.
     """

@@ -1,4 +1,4 @@
-"""L2 of the guard: rules for values of each kind, in addition to the alphabet and length in the schema.
+"""L2 of the guard: rules for values of each kind, beyond the alphabet and length in the schema.
 
 The rules do not limit the information in a value; its cost does (`budget`).
 """

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 class Templates(NamedTuple):
-    """All rows, also by host suffix of at most `labels_max` labels, and the names that are redacted everywhere."""
+    """All rows, also by host suffix of at most `labels_max` labels, and the names redacted everywhere."""
 
     rows: tuple[Row, ...]
     by_host: dict[str, list[Row]]

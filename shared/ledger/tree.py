@@ -45,7 +45,7 @@ def root(leaf_hashes: Sequence[bytes]) -> bytes:
 
 
 def inclusion_path(rows: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, ...]:
-    """Return the hashes that lead from leaf `index` to the root of a tree with these `levels`, lowest first."""
+    """Return the hashes from leaf `index` to the root of a tree with these `levels`, lowest first."""
     if not 0 <= index < len(rows[0]):
         raise Defect("index_outside_tree")
     path = []

@@ -1,4 +1,4 @@
-"""Ageing of a policy's law: instruments that ended, were succeeded, were not reviewed, or will end or begin soon.
+"""Ageing of a policy's law: instruments that ended, were not reviewed, or will end or begin soon.
 
 Pure, standard library only. It reads a policy's JSON, valid by its contract. It lists entries that a person must
 review, and has no effect on decisions: the engine handles missing law.

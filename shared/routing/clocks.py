@@ -83,7 +83,7 @@ LawAt = Callable[[datetime], Law]
 
 @dataclass(frozen=True, slots=True)
 class ClockedEdge:
-    """The data of an edge for its clocks: rules, parties, and the hours of its deadlines, which start with `begins`.
+    """The data of an edge for its clocks: rules, parties, and deadline hours, which start with `begins`.
 
     A preservation is an edge between an agency and a provider. Only clocks of `instrument` apply to it. Other edges
     have "".

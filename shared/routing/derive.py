@@ -62,7 +62,7 @@ def check_time(
     documents: tuple[DirectoryIndex, PolicyIndex],
     exercise: bool,
 ) -> None:
-    """Check that the decision is not ahead of the broker's time, and has the same result on the broker's day.
+    """Check that the decision is not ahead of the broker's time and holds on the broker's day.
 
     The decision may be of any age. Raises `Refused("decision_time_off")`: the origin must decide again.
     """

@@ -1,4 +1,4 @@
-"""The indexed directory: look-ups of parties, of the parties for a place, and of the owners of keys and domains."""
+"""The indexed directory: look-ups of parties, of parties for a place, and of owners of keys."""
 
 from __future__ import annotations
 

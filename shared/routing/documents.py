@@ -1,4 +1,4 @@
-"""The documents that an instance has received: by digest, with their approvals, and the document in force at a time.
+"""The received documents: by digest, with their approvals, and the document in force at a time.
 
 Two different approvers sign the kind, the digest and the activation time. Further approvals may use keys that are not
 known here, or not yet. They count for nothing and do no harm.
@@ -163,7 +163,7 @@ class Shelf(Generic[_Document]):
         return self._documents[self._taken_over[number - 1]]
 
     def get(self, document_digest: str, at: datetime) -> _Document:
-        """Return the document with that digest, if it was in force within five minutes of `at`, the broker's time.
+        """Return the document, if it was in force within five minutes of `at`, the broker's time.
 
         The tolerance allows for different clocks. Raises `Unavailable` for an unknown digest, `Refused` for a document
         that was not in force then.

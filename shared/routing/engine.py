@@ -51,14 +51,15 @@ class Setting:
         self._after_edge = f',"engine":{ENGINE},"exercise":{exercise},"policy":"{self.policy.digest}"}}'
 
     def view(self, facts: Mapping[str, Any], known_on: date | None = None) -> FactView:
-        """Return the view of `facts` on the decision's UTC day, by the law known on `known_on` (default: that day)."""
+        """Return the view of `facts` on the decision's UTC day, by the law known on `known_on` or that day."""
         on = self._decided_on
         return FactView(facts, self.directory, decided_on=on, known_on=known_on or on, exercise=self.exercise)
 
     def edge(self, recipient_id: str, terms: Terms, facts: FactsRead, *, items: tuple[int, ...]) -> PlannedEdge:
-        """Return the edge with its digest: of canonical JSON {decided_at, directory, edge, engine, exercise, policy}.
+        """Return the edge with its digest, which covers the canonical JSON of the edge and its setting.
 
-        The text is written piecewise because this is the hot path. A test compares it with the canonical JSON.
+        It covers {decided_at, directory, edge, engine, exercise, policy}. The text is written piecewise because this is
+        the hot path. A test compares it with the canonical JSON.
         """
         text = f'{terms.before_facts}{facts.text}{terms.before_recipient}"{recipient_id}"{terms.after_recipient}'
         covered = f"{self._before_edge}{text}{self._after_edge}"
@@ -99,7 +100,7 @@ class PlannedEdge(NamedTuple):
 
 @dataclass(frozen=True)
 class Judged:
-    """A decision: its disposition, edges, and edges that a prohibition removed; sorted by (recipient, purpose)."""
+    """A decision: its disposition, edges and removed edges; sorted by (recipient, purpose)."""
 
     setting: Setting
     salt: str
@@ -156,7 +157,7 @@ def judge(
 
 
 def derive(facts: Mapping[str, Any], setting: Setting, *, recipient_id: str, claimed: Sequence[str]) -> PlannedEdge:
-    """Return the edge to `recipient_id` that these facts alone lead to, if exactly the permits `claimed` support it.
+    """Return the edge to `recipient_id` that these facts lead to, if exactly `claimed` permits support it.
 
     Only permits are evaluated that read no more than the claimed ones entitle the recipient to, since it lacks the
     facts of others. It also lacks the items that it was not sent: permits that read the whole referral are evaluated
@@ -212,7 +213,7 @@ class Proposal:
             self.leads.append(lead)
 
     def items(self, view: FactView) -> tuple[int, ...]:
-        """Return the edge's items: those that lead to its recipient, or all if a permit reads the whole referral."""
+        """Return the edge's items: those that lead to its recipient, or all if a permit reads the whole."""
         return tuple(range(len(view.items))) if self.whole else tuple(sorted({lead.item for lead in self.leads}))
 
     def removed_by(self, prohibitions: Iterable[CompiledRule], view: FactView) -> list[CompiledRule]:
@@ -253,7 +254,7 @@ def propose(permits: Iterable[CompiledRule], view: FactView) -> Proposals:
 
 
 def questions(rule: CompiledRule, view: FactView) -> Sequence[tuple[Lead | None, FactView]]:
-    """Return the views on which a rule is evaluated: the whole referral, or each value that it may select by."""
+    """Return the views for evaluating a rule: the whole referral, or each value that it may select by."""
     if rule.of_whole:
         return [(None, view)]
     assert rule.selection is not None
@@ -261,7 +262,7 @@ def questions(rule: CompiledRule, view: FactView) -> Sequence[tuple[Lead | None,
 
 
 def unfit(recipient: PartyEntry, view: FactView) -> str | None:
-    """Return why a selected party is no recipient: it is the origin, or does not accept this kind of report."""
+    """Return why a party is no recipient: it is the origin, or does not accept this kind of report."""
     if recipient.id in view.stated[_ORIGIN]:
         return "is_origin"
     if recipient.accepts and recipient.accepts.isdisjoint(view.stated[_INCIDENT_KIND]):

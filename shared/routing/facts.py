@@ -33,7 +33,7 @@ Stated = Mapping[str, tuple[str, ...]]
 
 
 class Days(NamedTuple):
-    """The days for judging rules: of decision, of observation (None if absent), and of our knowledge of the law."""
+    """The days for judging rules: of decision, of observation (None if absent), and of known law."""
 
     decided_on: date
     observed_on: date | None
@@ -118,7 +118,7 @@ class FactView:
                 yield Lead(number, fact, value)
 
     def narrowed(self, lead: Lead) -> FactView:
-        """Return the view of a referral with only this item, and only this value of the facts that name others."""
+        """Return the view of a referral with only this item, and only this value of facts that name others."""
         found = self._narrowed.get(lead)
         if found is None:
             found = self._narrowed[lead] = self._with({**self.items[lead.item], **_NO_LEADS, **self.shown_by(lead)})

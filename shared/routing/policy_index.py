@@ -1,4 +1,4 @@
-"""The policy, compiled once and indexed, so that a decision evaluates only rules that can match its facts."""
+"""The policy, compiled and indexed, so that a decision evaluates only rules that can match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The combined terms of several permits for one edge: all their legal bases, and the strictest of the rest."""
+"""The combined terms of several permits for one edge: all legal bases, and the strictest of the rest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RETENTION = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """All parts of an edge except its recipient and facts, as JSON values and as the canonical text around those two.
+    """All parts of an edge except its recipient and facts, as JSON values and as canonical text.
 
     The edge does not contain `hash_kinds` and `hold_window_h`; its rules state them.
     """

@@ -29,7 +29,7 @@ class DecidedReferral:
 
 @dataclass(slots=True)
 class Comparison:
-    """The number of decisions and edges that another policy would change, by (recipient, purpose) or (before, after).
+    """The number of changes by another policy, by (recipient, purpose) or (before, after).
 
     `rules` counts by (rule, direction), an edge once for each rule. `sends`: the rule now supports an edge that it did
     not support before. `stops`: it now removes an edge. The suffix `_no_more` marks the reverse.

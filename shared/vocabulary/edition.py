@@ -56,7 +56,7 @@ def edition() -> str:
 
 @cache
 def later_than(edition: str) -> frozenset[str]:
-    """Return the codes, in `spelt` form, that are newer than `edition`; none for an unknown, later edition."""
+    """Return the codes, in `spelt` form, that are newer than `edition`; none for an unknown one."""
     known = editions()
     if edition not in known:
         return frozenset()

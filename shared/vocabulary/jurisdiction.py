@@ -46,7 +46,7 @@ class JurisdictionTree:
             raise ValueError("a parent or a member is not in the tree")
 
     def known(self, code: str, on: date) -> bool:
-        """Return whether `code` is a jurisdiction on that day: the Netherlands Antilles (`AN`) are not in 2026."""
+        """Return whether `code` is a jurisdiction on that day: Netherlands Antilles (`AN`) are not in 2026."""
         return bool(self.ancestors(code, on))
 
     def ancestors(self, code: str, on: date) -> tuple[str, ...]:
