@@ -216,7 +216,10 @@ class NoticeWords(WithdrawalWords):
 
 
 class CaseWords(WithdrawalWords):
-    """All answers of an agency about a case so far, without its decline reason. Add a new field of an act here."""
+    """All answers of an agency about a case so far, without its decline reason.
+
+    Add a new field of an act here.
+    """
 
     outcome: codes.CaseOutcome | None = None
     close_reason: codes.CloseReason | None = None
@@ -225,7 +228,10 @@ class CaseWords(WithdrawalWords):
 
 
 class CheckStatement(Contract):
-    """The result of a check of item `n`, by the referral's own item number. `at` defaults to the present time."""
+    """The result of a check of item `n`, by the referral's own item number.
+
+    `at` defaults to the present time.
+    """
 
     n: item.ItemNumber
     found: codes.ItemFound
@@ -234,13 +240,19 @@ class CheckStatement(Contract):
 
 
 class ItemChecks(Contract):
-    """Results of checks of items that notices were issued about. A removed item that is available has reappeared."""
+    """Results of checks of items that notices were issued about.
+
+    A removed item that is available has reappeared.
+    """
 
     checked: Annotated[tuple[CheckStatement, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE]
 
 
 class ItemsCheckedClear(Contract):
-    """The notifier has checked the items of a notice again. The provider must answer for items that reappeared."""
+    """The notifier has checked the items of a notice again.
+
+    The provider must answer for items that reappeared.
+    """
 
     notice_id: Uuid
     act: Uuid
@@ -269,7 +281,10 @@ class ReinstatedItems(Contract):
 
 
 class NoticeReinstatedClear(ReinstatedItems, OnNotice):
-    """The provider has made items available again after acting on them, with the reason. Each starts a new round."""
+    """The provider has made items available again after acting on them, with the reason.
+
+    Each starts a new round.
+    """
 
 
 class Erasure(Contract):
@@ -287,7 +302,10 @@ class NoticeRecordErasedClear(Erasure, OnNotice):
 
 
 class Transferring(Contract):
-    """A transfer: the hotline that may claim the referral, and the reason. Without `to`: any with an orphan mandate."""
+    """A transfer: the hotline that may claim the referral, and the reason.
+
+    Without `to`: any with an orphan mandate.
+    """
 
     to: PartyId | None = None
     reason: TransferReason
@@ -317,7 +335,10 @@ class DoneSoFar(Contract):
 
 
 class ClaimGrantedClear(OnTransfer):
-    """The hotline's claim is granted: it submits the referral as its own. Notices that were issued stay in force."""
+    """The hotline's claim is granted: it submits the referral as its own.
+
+    Notices that were issued stay in force.
+    """
 
     claim: Uuid
     done: Annotated[tuple[DoneSoFar, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
@@ -341,7 +362,10 @@ class FindingStatement(ItemFinding):
 
 
 class OfferFindings(Contract):
-    """A hotline's findings about items and its actions on them. `baseline` is final, and no action appears twice."""
+    """A hotline's findings about items and its actions on them.
+
+    `baseline` is final, and no action appears twice.
+    """
 
     assessed: Annotated[tuple[FindingStatement, ...], Field(min_length=1, max_length=ASSESSED_MAX)]
 

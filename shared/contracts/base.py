@@ -87,7 +87,10 @@ def _whole_seconds(instant: datetime) -> datetime:
 
 
 def _spelt(pattern: str, kind: type[_Kind], read: Callable[[str], _Kind], *, rule: str) -> BeforeValidator:
-    """Accept only texts of this form, and values of `kind`. Pydantic would also accept numbers and other forms."""
+    """Accept only texts of this form, and values of `kind`.
+
+    Pydantic would also accept numbers and other forms.
+    """
     form = re.compile(pattern)
 
     def check(value: object) -> _Kind:

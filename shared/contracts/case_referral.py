@@ -43,7 +43,10 @@ class CaseReferredClear(Passing, OnReferral):
 
 
 def _passed_on_from(stands: AnswerState) -> AnswerState:
-    """Raise `ValueError` if the answer cannot be passed on. This is not in the type, so new codes are deferred."""
+    """Raise `ValueError` if the answer cannot be passed on.
+
+    This is not in the type, so new codes are deferred.
+    """
     if stands not in _PASSED_ON_FROM:
         raise ValueError("never_passed_on")
     return stands

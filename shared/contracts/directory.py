@@ -124,7 +124,10 @@ MessageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,47}$", m
 
 
 class ReadMessage(Contract):
-    """A message and the highest version of it that the instance reads. It reads every lower version as well."""
+    """A message and the highest version of it that the instance reads.
+
+    It reads every lower version as well.
+    """
 
     name: MessageName
     version: Annotated[int, Field(strict=True, ge=1, le=99)]
@@ -200,9 +203,10 @@ class MandateGrant(Contract):
 
 
 class FormerInstance(Contract):
-    """An instance that served a party until it moved. `until` is the issue day of the directory with the move.
+    """An instance that served a party until it moved.
 
-    This instance still answers messages that it received for the party before the move, and has no other rights.
+    `until` is the issue day of the directory with the move. This instance still answers messages that it received for
+    the party before the move, and has no other rights.
     """
 
     instance: InstanceId

@@ -39,13 +39,13 @@ class LeafProof(Contract):
 
 
 class SignedAcceptance(Contract):
-    """`instance` has accepted a referral of `party`. The leaf of `proof` covers all members but `salt` and `proof`.
+    """`instance` has accepted a referral of `party`.
 
-    The acceptances of one transaction share a tree and its signature. The signature also covers `instance` and
-    `accepted_at`. `body_sha256` is the hash of the posted bytes; of an item of a list, of the item's own bytes.
-    `guard` is the edition that passed the referral. Audit has the decided fact of the referral at most `merge_delay_s`
-    after `accepted_at`, or the instance has broken its statement. An instance sets this delay itself, up to a week.
-    `version`: the form of this document.
+    The leaf of `proof` covers all members but `salt` and `proof`. The acceptances of one transaction share a tree and
+    its signature. The signature also covers `instance` and `accepted_at`. `body_sha256` is the hash of the posted
+    bytes; of an item of a list, of the item's own bytes. `guard` is the edition that passed the referral. Audit has the
+    decided fact of the referral at most `merge_delay_s` after `accepted_at`, or the instance has broken its statement.
+    An instance sets this delay itself, up to a week. `version`: the form of this document.
     """
 
     version: FormVersion
@@ -97,7 +97,10 @@ class Evidence(Contract):
 
 
 class KeptEvidence(Contract):
-    """The evidence of received messages: one for a notice, one per purpose for a case. `version`: its form."""
+    """The evidence of received messages: one for a notice, one per purpose for a case.
+
+    `version`: its form.
+    """
 
     version: FormVersion
     evidence: Annotated[tuple[Evidence, ...], Field(min_length=1, max_length=64)]

@@ -34,7 +34,10 @@ class DecidedEdge(NamedTuple):
 
 
 class DecidedReferral(Contract):
-    """A referral was accepted and decided, with this disposition. Its parties and edges are sealed for audit."""
+    """A referral was accepted and decided, with this disposition.
+
+    Its parties and edges are sealed for audit.
+    """
 
     referral_id: Uuid
     revision: Revision
@@ -42,7 +45,10 @@ class DecidedReferral(Contract):
 
 
 class ReferralDecidedClear(Contract):
-    """The decisions of one transaction. Each is one entry. The subject of the message is the first referral."""
+    """The decisions of one transaction. Each is one entry.
+
+    The subject of the message is the first referral.
+    """
 
     decisions: Annotated[tuple[DecidedReferral, ...], Field(min_length=1, max_length=DECISIONS_MAX)]
 

@@ -88,7 +88,10 @@ class HoldActivatedClear(HoldAnswer):
 
 
 class HoldTooLateClear(HoldAnswer):
-    """No notice could be delayed. The last one was issued at `issued_at`; without it there was none to issue."""
+    """No notice could be delayed.
+
+    The last one was issued at `issued_at`; without it there was none to issue.
+    """
 
     issued_at: EventTime | None = None
 
@@ -137,7 +140,10 @@ _Hours = Annotated[int, Field(strict=True, ge=1, le=LEASE_H_MAX)]
 
 
 class Claim(Contract):
-    """The hours for which the officer alone has the case. After that, any officer of the agency may claim it."""
+    """The hours for which the officer alone has the case.
+
+    After that, any officer of the agency may claim it.
+    """
 
     hours: _Hours = LEASE_H
 
@@ -150,7 +156,10 @@ class HandOver(Contract):
 
 
 class Leased(Contract):
-    """The officer with the latest claim, as an opaque id, and its end. After that the case is free to claim."""
+    """The officer with the latest claim, as an opaque id, and its end.
+
+    After that the case is free to claim.
+    """
 
     claimed_by: ActorId | None
     claimed_until: Instant | None

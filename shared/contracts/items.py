@@ -35,7 +35,10 @@ _NumberedT = TypeVar("_NumberedT", bound=_Numbered)
 
 
 def _once_each(items: tuple[_NumberedT, ...]) -> tuple[_NumberedT, ...]:
-    """Return the items. Raises `ValueError` if two have the same number, since an answer would be ambiguous."""
+    """Return the items.
+
+    Raises `ValueError` if two have the same number, since an answer would be ambiguous.
+    """
     if len({item.n for item in items}) != len(items):
         raise ValueError("item_number_repeated")
     return items
@@ -70,7 +73,10 @@ class ItemAnswer(ItemOutcome):
 
 
 class ItemCheck(Contract):
-    """A check of one item in its current round: the result, the checker and the time. `reappeared` ends the round."""
+    """A check of one item in its current round: the result, the checker and the time.
+
+    `reappeared` ends the round.
+    """
 
     n: ItemNumber
     round: Round

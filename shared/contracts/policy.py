@@ -97,10 +97,11 @@ class Deadlines(Contract):
 
 
 class Rule(Contract):
-    """One rule of law. `valid_*` are the days when it is in force; `known_from` is when we learnt of it (bitemporal).
+    """One rule of law.
 
-    `judged_by` names the day for testing validity: the day of observation (was the detection lawful) or the day of
-    decision (may it be sent now). `valid_to` is the first day on which the rule is not in force.
+    `valid_*` are the days when it is in force; `known_from` is when we learnt of it (bitemporal). `judged_by` names the
+    day for testing validity: the day of observation (was the detection lawful) or the day of decision (may it be sent
+    now). `valid_to` is the first day on which the rule is not in force.
 
     A permit has `select`, `purpose`, `reason` and `handling`; a prohibition has `scope` and none of the first three.
     A rule that can reach a provider must not read `observed_on`, because a notice carries no earlier time.

@@ -17,7 +17,10 @@ class OnPreservation(Answer):
 
 
 class PreservationRequestedClear(preservation_api.PreservationTerms, OnPreservation):
-    """An agency asks a provider to preserve data at some locations. The locations and the order are sealed."""
+    """An agency asks a provider to preserve data at some locations.
+
+    The locations and the order are sealed.
+    """
 
 
 class PreservationExtensionRequestedClear(preservation_api.ExtensionTerms, OnPreservation):

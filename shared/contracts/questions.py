@@ -41,7 +41,10 @@ class _Needing(Contract):
 
 
 class Question(_Needing):
-    """The information that a recipient needs before it can act on items. Without items: on every item. No prose."""
+    """The information that a recipient needs before it can act on items. Without items: on every item.
+
+    No prose.
+    """
 
     about: ItemNumbers | None = None
 
@@ -54,7 +57,10 @@ class DueQuestion(_Needing):
 
 
 class Contested(Contract):
-    """A dispute about an item. The basis is required with `content_lawful` and `not_found`, else not allowed."""
+    """A dispute about an item.
+
+    The basis is required with `content_lawful` and `not_found`, else not allowed.
+    """
 
     reason: DisputeReason
     basis: ActionReason | None = None

@@ -105,7 +105,10 @@ class Classification(Contract):
 
 
 def _not_in(known: frozenset[str]) -> PydanticCustomError:
-    """Return the error for a value that its scheme's list lacks. Like any code, a later edition may have it."""
+    """Return the error for a value that its scheme's list lacks.
+
+    Like any code, a later edition may have it.
+    """
     expected = ", ".join(f"'{each}'" for each in sorted(known | {judgement.UNKNOWN_VALUE}))
     return PydanticCustomError("enum", "assessment_value_not_in_scheme", {"expected": expected})
 
@@ -132,7 +135,10 @@ class ListedAssessment(Assessment, _Listed):
 
 
 class Item(Contract):
-    """One location with its hash set. `uncut`: nothing was redacted, because the location works only in full."""
+    """One location with its hash set.
+
+    `uncut`: nothing was redacted, because the location works only in full.
+    """
 
     locator: Locator
     uncut: Flag = False
@@ -223,9 +229,10 @@ class ReferralContent(Contract):
 
 
 class ReferralSubmission(ReferralContent):
-    """The body of `POST /v1/referrals`. The server sets ids, origin and times of receipt, never the sender.
+    """The body of `POST /v1/referrals`.
 
-    `exercise` must agree with the sender's status in the directory: a sandbox party sends exercises only.
+    The server sets ids, origin and times of receipt, never the sender. `exercise` must agree with the sender's status
+    in the directory: a sandbox party sends exercises only.
     """
 
     external_ref: fields.ExternalRef
@@ -298,11 +305,17 @@ class ReferralWithdrawnClear(AboutReferral):
 
 
 class NoticeAssessment(_Listed):
-    """A classification for a provider. Author and date are omitted: they reveal other parties and earlier times."""
+    """A classification for a provider.
+
+    Author and date are omitted: they reveal other parties and earlier times.
+    """
 
 
 class NoticeItem(Contract):
-    """One item of a notice, with only the data that a provider needs to find it and act. `n` counts per notice."""
+    """One item of a notice, with only the data that a provider needs to find it and act.
+
+    `n` counts per notice.
+    """
 
     n: ItemNumber
     locator: RecordLocator

@@ -75,7 +75,10 @@ _ALL: list[MessageType] = []
 def _message(
     family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False, version: int = 1
 ) -> MessageType:
-    """Register a message. Its name is that of its clear part: `referral_offered` of `ReferralOfferedClear`."""
+    """Register a message.
+
+    Its name is that of its clear part: `referral_offered` of `ReferralOfferedClear`.
+    """
     name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
     _ALL.append(MessageType(name, version, family, clear, sealed, edge))
     return _ALL[-1]
@@ -155,7 +158,10 @@ NAMES: frozenset[str] = frozenset(message.name for message in ALL)
 
 @lru_cache(256)
 def newest(name: str) -> MessageType:
-    """Return the highest version of a message that this release reads. Raises `KeyError` for an unknown name."""
+    """Return the highest version of a message that this release reads.
+
+    Raises `KeyError` for an unknown name.
+    """
     versions = [message for message in ALL if message.name == name]
     if not versions:
         raise KeyError(name)

@@ -1,1 +1,4 @@
-"""The envelope of a message: CloudEvents headers, signed canonical bytes, sealing. Pure; `cryptography` only."""
+"""The envelope of a message: CloudEvents headers, signed canonical bytes, sealing.
+
+Pure; `cryptography` only.
+"""

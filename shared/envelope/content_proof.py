@@ -59,7 +59,10 @@ def leaf_digest(salt: bytes, covered: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class GroupProof:
-    """One tree: its signature, the seed of its fillers and its size. `wrap`: the encapsulated data key, if any."""
+    """One tree: its signature, the seed of its fillers and its size.
+
+    `wrap`: the encapsulated data key, if any.
+    """
 
     key_id: str
     signature: bytes
@@ -88,7 +91,10 @@ class ContentProof:
 
     @cached_property
     def trees(self) -> list[list[list[bytes]]]:
-        """The `levels` of each group's tree. Raises `Refused("proof_malformed")` if two leaves share a position."""
+        """The `levels` of each group's tree.
+
+        Raises `Refused("proof_malformed")` if two leaves share a position.
+        """
         members: list[dict[int, bytes]] = [{} for _ in self.groups]
         for number, position, digest in self.leaves:
             members[number][position] = digest
@@ -144,7 +150,10 @@ class MessageProof(NamedTuple):
         key.verify(self.signature, signed_bytes(self.derive_root(covered), self.size))
 
     def derive_root(self, covered: bytes) -> bytes:
-        """Return the root that the path reaches from these covered bytes. Raises `Refused("signature_invalid")`."""
+        """Return the root that the path reaches from these covered bytes.
+
+        Raises `Refused("signature_invalid")`.
+        """
         if self.size not in TREE_SIZES or len(self.salt) != SALT_BYTES:
             raise Refused("signature_invalid")
         try:

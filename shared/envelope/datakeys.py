@@ -1,7 +1,8 @@
-"""Protection at rest: each referral has a data key. Fields that identify a person are stored only encrypted under it.
+"""Protection at rest: each referral has a data key.
 
-The data key is stored wrapped by the instance's key-encryption key, in a separate table. Deleting that row makes every
-field under the key unreadable. Both use AES-256-GCM (NIST SP 800-38D): nonce (12 random bytes), ciphertext, tag.
+Fields that identify a person are stored only encrypted under it. The data key is stored wrapped by the instance's
+key-encryption key, in a separate table. Deleting that row makes every field under the key unreadable. Both use
+AES-256-GCM (NIST SP 800-38D): nonce (12 random bytes), ciphertext, tag.
 
 `aad` is the complete place of a value (`Place`: table, row, party, and the column). A value moved to another place does
 not decrypt, even with its key, nor in another party's row with the same id. A failed decryption is a `Defect`: the
@@ -94,11 +95,17 @@ class KeyEncryptionKey:
         return hmac.digest(key, form.encode(), "sha256")[:16]
 
     def reference_token(self, party: str, reference: str) -> bytes:
-        """Return the search token for a reference of `party`, 16 bytes, built likewise. It reveals nothing of it."""
+        """Return the search token for a reference of `party`, 16 bytes, built likewise.
+
+        It reveals nothing of it.
+        """
         return hmac.digest(hmac.digest(self._references, party.encode(), "sha256"), reference.encode(), "sha256")[:16]
 
     def session_mac(self, text: str) -> bytes:
-        """Return the MAC of a console session's random text, 12 bytes. An invented session then costs no query."""
+        """Return the MAC of a console session's random text, 12 bytes.
+
+        An invented session then costs no query.
+        """
         return hmac.digest(self._sessions, text.encode(), "sha256")[:12]
 
     def __repr__(self) -> str:

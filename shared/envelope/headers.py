@@ -62,9 +62,10 @@ def decode_headers(headers: Iterable[tuple[str, bytes | None]], body: bytes) -> 
 
 
 def _decoded_at_once(headers: tuple[tuple[str, bytes | None], ...], body: bytes) -> Envelope | None:
-    """Decode the headers of a valid signed message quickly. Return None for others; `_decoded_one_by_one` finds why.
+    """Decode the headers of a valid signed message quickly.
 
-    One expression checks that every value has its only valid text, so no value is encoded again for comparison.
+    Return None for others; `_decoded_one_by_one` finds why. One expression checks that every value has its only valid
+    text, so no value is encoded again for comparison.
     """
     values = dict(headers)
     count = len(values)

@@ -15,7 +15,10 @@ def join_value(clear: bytes, sealed: bytes | None) -> bytes:
 
 
 def split_value(value: bytes) -> tuple[bytes, bytes | None]:
-    """Split a record's value into the clear part's JSON and the sealed part. Raises `Refused("body_invalid")`."""
+    """Split a record's value into the clear part's JSON and the sealed part.
+
+    Raises `Refused("body_invalid")`.
+    """
     clear, found, sealed = value.partition(b"\n")
     if not found:
         raise Refused("body_invalid")

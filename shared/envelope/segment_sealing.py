@@ -150,7 +150,10 @@ class GroupOpener:
         return derive_message_key(data_key, message_id)
 
     def open(self, sealed: bytes, wrap: bytes, context: SealContext) -> bytes:
-        """Return the plaintext. Raises `Refused("sealed_unopenable")` for a wrong key or context, or changed bytes."""
+        """Return the plaintext.
+
+        Raises `Refused("sealed_unopenable")` for a wrong key or context, or changed bytes.
+        """
         return self.open_part(sealed, wrap, context).plaintext
 
     def open_part(self, sealed: bytes, wrap: bytes, context: SealContext) -> OpenedPart:

@@ -50,7 +50,10 @@ class Acceptor:
         self._guard, self._merge_delay_s = guard, merge_delay_s
 
     def accept(self, items: Sequence[AcceptedItem], *, at: datetime) -> list[dict[str, object]]:
-        """Return the `SignedAcceptance` of each item as JSON, in order. Sign once for `GROUP_MESSAGES_MAX` items."""
+        """Return the `SignedAcceptance` of each item as JSON, in order.
+
+        Sign once for `GROUP_MESSAGES_MAX` items.
+        """
         groups = (items[first : first + GROUP_MESSAGES_MAX] for first in range(0, len(items), GROUP_MESSAGES_MAX))
         return [each for group in groups for each in self._sign_group(group, rfc3339(at))]
 
@@ -132,7 +135,10 @@ def check_body(acceptance: SignedAcceptance, bodies: Collection[bytes]) -> None:
 
 
 def at_audit(acceptance: SignedAcceptance, stated: Collection[str], *, at: datetime) -> AtAudit:
-    """Compare an acceptance with audit. `stated`: body hashes from verified decided facts of this instance."""
+    """Compare an acceptance with audit.
+
+    `stated`: body hashes from verified decided facts of this instance.
+    """
     if acceptance.body_sha256 in stated:
         return AtAudit.FOUND
     if stated:

@@ -141,10 +141,11 @@ class PreservationState(StrEnum):
 
 
 class Move(NamedTuple):
-    """One step of a track: from any of `before` to `to`. An empty `before` means that the act begins the subject.
+    """One step of a track: from any of `before` to `to`.
 
-    With `codes`, the move applies only if the act has one of them, or if the fold of its items is one of them
-    (`shared.exchange.items`). Such moves precede the move for all other codes.
+    An empty `before` means that the act begins the subject. With `codes`, the move applies only if the act has one of
+    them, or if the fold of its items is one of them (`shared.exchange.items`). Such moves precede the move for all
+    other codes.
     """
 
     before: frozenset[str]

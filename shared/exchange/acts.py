@@ -1,7 +1,7 @@
-"""The table of acts: one row for each act on a referral, offer, case, notice or preservation. Data only.
+"""The table of acts: one row for each act on a referral, offer, case, notice or preservation.
 
-`shared.exchange.act` explains the columns; `shared.exchange.states` derives the states from all rows. Acts on holds,
-contacts, questions and checks do not move the state of their subject. Both sides fold these acts separately.
+Data only. `shared.exchange.act` explains the columns; `shared.exchange.states` derives the states from all rows. Acts
+on holds, contacts, questions and checks do not move the state of their subject. Both sides fold these acts separately.
 """
 
 from __future__ import annotations
@@ -111,7 +111,10 @@ def _withdrawal_noted(subject: Subject, message: MessageType) -> Act:
 
 
 def _amended(subject: Subject, message: MessageType) -> Act:
-    """Build the act that sends an open subject again with a higher revision. A claimable offer stays claimable."""
+    """Build the act that sends an open subject again with a higher revision.
+
+    A claimable offer stays claimable.
+    """
     return _origin(subject, AMEND, message, *_standing(subject))
 
 
@@ -120,7 +123,10 @@ def _standing(subject: Subject) -> tuple[Move, ...]:
 
 
 def _erased(subject: Subject, message: MessageType) -> Act:
-    """Build the erasure after an acknowledged withdrawal. Timers check whether the record is still retained."""
+    """Build the erasure after an acknowledged withdrawal.
+
+    Timers check whether the record is still retained.
+    """
     move = _to(AnswerState.RECORD_ERASED, AnswerState.WITHDRAWAL_ACKNOWLEDGED)
     return _recipient(subject, ERASE, message, move, needs=_WITHDRAWN, cause=Cause.TIMER)
 

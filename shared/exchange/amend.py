@@ -40,9 +40,10 @@ ITEM_NUMBER_MAX = 99
 
 
 class Standing(NamedTuple):
-    """An open edge as its origin stores it, decided at `decided_at`. A waiting or planned edge was never sent.
+    """An open edge as its origin stores it, decided at `decided_at`.
 
-    Law enforcement may put a hold on a planned edge. `known` holds the ids for sending the edge again.
+    A waiting or planned edge was never sent. Law enforcement may put a hold on a planned edge. `known` holds the ids
+    for sending the edge again.
     """
 
     recipient: str
@@ -90,9 +91,10 @@ class Amending:
 
 @dataclass(frozen=True, slots=True)
 class Amended:
-    """The result of an amendment. `again` has the replaced and added edges, their messages, and the fact for audit.
+    """The result of an amendment.
 
-    `outdated` are waiting or planned edges that no longer exist. `planned` edges stay planned, with new content.
+    `again` has the replaced and added edges, their messages, and the fact for audit. `outdated` are waiting or planned
+    edges that no longer exist. `planned` edges stay planned, with new content.
     """
 
     again: Again
@@ -182,7 +184,10 @@ def _again(
     law: str,
     at: datetime,
 ) -> Again:
-    """Return the messages to send and the waiting edges. A sent edge that cannot be read now is sent again later."""
+    """Return the messages to send and the waiting edges.
+
+    A sent edge that cannot be read now is sent again later.
+    """
     sent = {key: each for key, each in stands.items() if each.sent}
     return Again(
         letters.referral_id,
@@ -207,7 +212,10 @@ class _Compared(NamedTuple):
 
 
 def _is_outdated(unsent: Standing, found: _Compared) -> bool:
-    """Return whether an unsent edge must be removed. A planned edge stays while it is routed: its issue decides it."""
+    """Return whether an unsent edge must be removed.
+
+    A planned edge stays while it is routed: its issue decides it.
+    """
     return unsent.key in found.ended or (unsent.waits and unsent.key in found.changed)
 
 
@@ -229,7 +237,10 @@ def _compared(
 
 
 def _sent_before(amending: Amending, then: Callable[[datetime], Documents]) -> Iterator[tuple[EdgeKey, Json]]:
-    """Yield the earlier messages, by deciding again as of then. Without the documents, the edge counts as changed."""
+    """Yield the earlier messages, by deciding again as of then.
+
+    Without the documents, the edge counts as changed.
+    """
     for at in {each.decided_at for each in amending.edges if each.sent}:
         try:
             documents = then(at)
@@ -245,7 +256,10 @@ def _sent_before(amending: Amending, then: Callable[[datetime], Documents]) -> I
 
 
 def _sent(record: Json, outcome: Judged) -> dict[EdgeKey, Json]:
-    """Return the content of each edge without the parts that vary per message. Items have the origin's numbers."""
+    """Return the content of each edge without the parts that vary per message.
+
+    Items have the origin's numbers.
+    """
     return {_key(edge): _told(edge, record, outcome.setting.directory) for edge in outcome.edges}
 
 

@@ -53,7 +53,10 @@ class Relation(StrEnum):
 
 
 class Cell(NamedTuple):
-    """One allowed statement. Instances state facts, parties send the rest; `sender` and `recipient` are their kinds."""
+    """One allowed statement.
+
+    Instances state facts, parties send the rest; `sender` and `recipient` are their kinds.
+    """
 
     message: MessageType
     sender: PartyKind
@@ -120,7 +123,10 @@ def cells() -> tuple[Cell, ...]:
 
 @cache
 def cells_of(message: MessageType) -> tuple[Cell, ...]:
-    """Return the allowed statements of a message, the same for all versions. If empty, no party may send it."""
+    """Return the allowed statements of a message, the same for all versions.
+
+    If empty, no party may send it.
+    """
     return tuple(dict.fromkeys(_cells_of(message)))
 
 

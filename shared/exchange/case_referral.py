@@ -46,7 +46,10 @@ class Passable:
 
     @property
     def recipient(self) -> str:
-        """The recipient of the edge. If the case was passed on before, it is the first agency, not the present one."""
+        """The recipient of the edge.
+
+        If the case was passed on before, it is the first agency, not the present one.
+        """
         return str(from_json(self.spelt.edge)["recipient"])
 
     @property
@@ -79,10 +82,10 @@ def bound(message: Received) -> Passable | None:
 def check_passed_on(
     carried: ReferralPassedOnSealed, spelt: Spelt, attributes: Attributes, *, shelf: DocumentShelf, at: datetime
 ) -> None:
-    """Raise `Refused`: `edge_not_ours`, `edge_not_reproducible`, and as `check_onward` does. `at`: the broker's time.
+    """Raise `Refused`: `edge_not_ours`, `edge_not_reproducible`, and as `check_onward` does.
 
-    The decision may be of any age: the edge is derived by the documents of its decision. The documents in force decide
-    whether the second agency may receive it.
+    `at`: the broker's time. The decision may be of any age: the edge is derived by the documents of its decision. The
+    documents in force decide whether the second agency may receive it.
     """
     edge, decision, exercise = carried.edge, carried.decision, attributes.exercise
     if edge.recipient != attributes.sender:

@@ -1,7 +1,8 @@
-"""Steps of an edge's clocks, derived from the acts of its two parties. Both ends compute the same steps.
+"""Steps of an edge's clocks, derived from the acts of its two parties.
 
-Each side has its own events of the same acts, with the time of the message of each act, cut to ten seconds. A notice
-counts as received when it was issued: both sides know that time, and it is never too late.
+Both ends compute the same steps. Each side has its own events of the same acts, with the time of the message of each
+act, cut to ten seconds. A notice counts as received when it was issued: both sides know that time, and it is never too
+late.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from shared.vocabulary.law import ClockDue, ClockEvent
 
 @dataclass(frozen=True, slots=True)
 class Clocked:
-    """An edge as one of its parties knows it, by its `subject`. `begun_at` is the time of the message that carried it.
+    """An edge as one of its parties knows it, by its `subject`.
 
-    `told_by` is the id that messages use. For a notice it is the notice's id, also at the origin, which knows the
-    referral. A preservation is also such an edge, between an agency and a provider. `instrument` is the one that the
-    request cites, `begins` is the clock event of its message, and it has no purpose. Other edges have "" in both.
+    `begun_at` is the time of the message that carried it. `told_by` is the id that messages use. For a notice it is the
+    notice's id, also at the origin, which knows the referral. A preservation is also such an edge, between an agency
+    and a provider. `instrument` is the one that the request cites, `begins` is the clock event of its message, and it
+    has no purpose. Other edges have "" in both.
     """
 
     edge_id: UUID
@@ -124,12 +126,18 @@ def clocked(
 
 
 def begun(subject: Subject, sent_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
-    """Return the steps of an offer or notice at the time of its message. `again` is the number of earlier starts."""
+    """Return the steps of an offer or notice at the time of its message.
+
+    `again` is the number of earlier starts.
+    """
     return tuple(Step(coarse(sent_at), Did.STARTS, event, again) for event in _BEGUN[subject])
 
 
 def answered(subject: Subject, answer: AnswerState, told_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
-    """Return the steps of a recipient's answer, by the resulting state. `again` is the number of ended rounds."""
+    """Return the steps of a recipient's answer, by the resulting state.
+
+    `again` is the number of ended rounds.
+    """
     at = coarse(told_at)
     done = tuple(Step(at, Did.DOES, due, again) for due in sorted(_DONE[answer]))
     started = _STARTED.get((subject, answer))
@@ -152,7 +160,10 @@ def began_again(words: Mapping[str, object]) -> int:
 
 
 def checked(found: Sequence[ItemCheck], told_at: datetime) -> tuple[Step, ...]:
-    """Return the steps of the origin's checks. If an item has reappeared, the clocks of its notice start again."""
+    """Return the steps of the origin's checks.
+
+    If an item has reappeared, the clocks of its notice start again.
+    """
     again = max((each.round for each in found if each.found is ItemFound.REAPPEARED), default=0)
     return begun(Subject.NOTICE, told_at, again=again) if again else ()
 

@@ -69,7 +69,10 @@ class ReadDecided(NamedTuple):
 # Not frozen, for the same reason as a draft.
 @dataclass(slots=True, kw_only=True)
 class Stated:
-    """The content of a decision fact. Times, documents and engine are in `decision`; `superseded` are edge ids."""
+    """The content of a decision fact.
+
+    Times, documents and engine are in `decision`; `superseded` are edge ids.
+    """
 
     referral_id: UUID
     origin: str
@@ -115,10 +118,10 @@ def decided_fact(
     at: datetime,
     traceparent: str | None,
 ) -> Draft:
-    """Compose the fact of one decision. The clear part says that a referral was decided; the rest is sealed for audit.
+    """Compose the fact of one decision.
 
-    `join_decided` joins the facts of a transaction in one message. Raises `Refused("sealed_too_large")` for a decision
-    that exceeds one record.
+    The clear part says that a referral was decided; the rest is sealed for audit. `join_decided` joins the facts of a
+    transaction in one message. Raises `Refused("sealed_too_large")` for a decision that exceeds one record.
     """
     return compose_fact(
         REFERRAL_DECIDED,
@@ -151,7 +154,10 @@ def join_decided(drafts: Sequence[Draft]) -> list[Draft]:
 
 
 def _joined(parts: Sequence[Draft]) -> Draft:
-    """Join facts of one decision each in one message. It has the id, the subject and the trace of the first."""
+    """Join facts of one decision each in one message.
+
+    It has the id, the subject and the trace of the first.
+    """
     if len(parts) == 1:
         return parts[0]
     sealed = b",".join((each.plaintext or b"")[len(_BEGIN) : -len(_END)] for each in parts)
@@ -174,9 +180,10 @@ def stated_edges(fact: SealedDecision) -> list[StatedEdge]:
 
 
 def read_decided(plaintext: bytes, count: int) -> list[ReadDecided | ValueError]:
-    """Read an opened fact of `count` decisions. A decision that violates its contract is replaced by the error.
+    """Read an opened fact of `count` decisions.
 
-    Raises `ValueError` for a part with another number of decisions.
+    A decision that violates its contract is replaced by the error. Raises `ValueError` for a part with another number
+    of decisions.
     """
     stated = from_json(plaintext)
     decisions = stated.get(_DECISIONS) if isinstance(stated, dict) and len(stated) == 1 else None

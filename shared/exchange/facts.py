@@ -42,7 +42,10 @@ class ReadFacts:
 
 
 def read_facts(content: ReferralContent, origin: PartyEntry, directory: DirectoryIndex) -> ReadFacts:
-    """Read the facts of a referral submitted by `origin`. It never fails: unknown codes are reported in `unknown`."""
+    """Read the facts of a referral submitted by `origin`.
+
+    It never fails: unknown codes are reported in `unknown`.
+    """
     on = content.observed_at.astimezone(UTC).date()
     known = directory.tree.known
     items = [_item_facts(item, directory, on) for item in content.items]
@@ -88,7 +91,10 @@ def _item_facts(item: Item, directory: DirectoryIndex, on: date) -> dict[str, An
 
 
 def _providers(item: Item, directory: DirectoryIndex, on: date) -> Iterable[str]:
-    """Return the hosts of an item: as stated, else by autonomous system, else by domain. No network lookup is made."""
+    """Return the hosts of an item: as stated, else by autonomous system, else by domain.
+
+    No network lookup is made.
+    """
     stated = {provider for hosting in item.hosting for provider in _stated(hosting, directory, on)}
     if stated or item.locator.kind != "url":
         return stated
@@ -160,7 +166,10 @@ def _each(close: Callable[[_Part, _Known], _Part], parts: tuple[_Part, ...], kno
 
 
 def _with(part: _Part, **closed_members: object) -> _Part:
-    """Return the part with these members. If none changes, return the same part: a copy costs more than a check."""
+    """Return the part with these members.
+
+    If none changes, return the same part: a copy costs more than a check.
+    """
     changed = {
         name: value
         for name, value in closed_members.items()

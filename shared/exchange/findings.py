@@ -1,8 +1,8 @@
-"""Findings of a hotline about the items of an offer: the rules, and the resulting state of the offer. Pure.
+"""Findings of a hotline about the items of an offer: the rules, and the resulting state of the offer.
 
-The hotline applies the rules before it sends, and the origin applies the same rules before it accepts. They follow the
-exchange between hotlines: `baseline` is final. `national` may be changed until a hotline has acted on the item. Each
-action occurs once.
+Pure. The hotline applies the rules before it sends, and the origin applies the same rules before it accepts. They
+follow the exchange between hotlines: `baseline` is final. `national` may be changed until a hotline has acted on the
+item. Each action occurs once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Answers to the items of a notice: the rules for each answer, and the resulting state of the notice. Pure.
+"""Answers to the items of a notice: the rules for each answer, and the resulting state of the notice.
 
-The recipient applies the rules before it answers, and the origin applies the same rules before it accepts the answer.
+Pure. The recipient applies the rules before it answers, and the origin applies the same rules before it accepts the
+answer.
 """
 
 from __future__ import annotations
@@ -189,7 +190,10 @@ def check(stated: Said, numbers: Collection[int], before: Said) -> None:
 
 
 def check_time(time: datetime | None, at: datetime, *, field: str) -> None:
-    """Check that a time is not after `at`. Raises `Refused("time_ahead")`. Message times are cut to ten seconds."""
+    """Check that a time is not after `at`. Raises `Refused("time_ahead")`.
+
+    Message times are cut to ten seconds.
+    """
     if time is not None and time > coarse(at) + CLOCK_SKEW + timedelta(seconds=COARSE_S):
         raise Refused("time_ahead", "at most five minutes ahead of our clock", field=field)
 
@@ -351,7 +355,10 @@ def _check_room(found: Sequence[ItemCheck], before: Said) -> None:
 
 
 def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> AnsweredSoFar:
-    """Return the part of a recipient's answers about these items. Suggested hosts not in the directory are removed."""
+    """Return the part of a recipient's answers about these items.
+
+    Suggested hosts not in the directory are removed.
+    """
     said = {
         "items": tuple(each for each in answered.items if each.n in numbers),
         "disowned": tuple(

@@ -189,11 +189,11 @@ Clear = Mapping[str, object] | Contract
 
 
 class Addressing(NamedTuple):
-    """Sender, recipient, subject and time of a message. The times and `traceparent` are those of its draft.
+    """Sender, recipient, subject and time of a message.
 
-    `place` is the receiving instance, if it is not the one that serves the recipient now. `released`: a second review
-    released a record above its budget. `is_p0`: the message shows the recipient a child at risk. `origin`: the referral
-    by which messages are grouped. A message never states it.
+    The times and `traceparent` are those of its draft. `place` is the receiving instance, if it is not the one that
+    serves the recipient now. `released`: a second review released a record above its budget. `is_p0`: the message shows
+    the recipient a child at risk. `origin`: the referral by which messages are grouped. A message never states it.
     """
 
     subject: UUID
@@ -291,7 +291,10 @@ def compose_reachable(
 def seal_context(
     message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, object], sender: str, recipient: str
 ) -> SealContext:
-    """Return the data that binds a sealed part to its message, the same on both sides. No revision counts as 0."""
+    """Return the data that binds a sealed part to its message, the same on both sides.
+
+    No revision counts as 0.
+    """
     revision = clear.get("revision", 0)
     assert isinstance(revision, int)
     return SealContext(
@@ -316,7 +319,10 @@ def compose_fact(
     traceparent: str | None = None,
     sealed: bytes | None = None,
 ) -> Draft:
-    """Compose a fact for audit alone, stated by the instance itself. `sealed` is the plaintext of its sealed part."""
+    """Compose a fact for audit alone, stated by the instance itself.
+
+    `sealed` is the plaintext of its sealed part.
+    """
     addressing = Addressing(
         subject=subject,
         sender=instance,
@@ -332,9 +338,9 @@ def compose_fact(
 def compose_revealed(
     subject: UUID, opened: RecordRevealedClear, *, exercise: bool, directory: DirectoryIndex, at: datetime
 ) -> Draft:
-    """Compose the fact that a referral or notice, `subject`, was opened at `at`. It is sent with the access.
+    """Compose the fact that a referral or notice, `subject`, was opened at `at`.
 
-    Raises `Refused("not_found")` for a party that no instance serves.
+    It is sent with the access. Raises `Refused("not_found")` for a party that no instance serves.
     """
     instance = directory.instance_of(opened.party)
     if instance is None:

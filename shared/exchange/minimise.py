@@ -1,8 +1,8 @@
-"""Data minimisation: the record that one recipient needs for one purpose. It is the plaintext of the sealed part.
+"""Data minimisation: the record that one recipient needs for one purpose.
 
-A recipient gets only the items of its edge. Each kind of recipient has a list of fields. A field in no list is sent to
-no recipient. A developer who adds a field to the record or to its items must add it to the lists of recipients that
-need it. Members below those two levels are included with their field.
+It is the plaintext of the sealed part. A recipient gets only the items of its edge. Each kind of recipient has a list
+of fields. A field in no list is sent to no recipient. A developer who adds a field to the record or to its items must
+add it to the lists of recipients that need it. Members below those two levels are included with their field.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ PHOTODNA_ITEMS_MAX: Final = 8
 
 
 def whole_record(content: ReferralContent) -> Json:
-    """Return the content as JSON, without absent or default values. Computed once per referral, shared by all edges.
+    """Return the content as JSON, without absent or default values.
 
-    Items of a submission get their numbers here, from 1.
+    Computed once per referral, shared by all edges. Items of a submission get their numbers here, from 1.
     """
     record = content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
     record["items"] = [{"n": n} | item for n, item in enumerate(record["items"], 1)]

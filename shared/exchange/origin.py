@@ -168,9 +168,9 @@ def _says_erased(clear: Contract) -> bool:
 
 
 def _deciding(present: Answered, clear: Contract, *, own: Sequence[int], standing: Sequence[int]) -> Contract:
-    """Return the part of an answer that decides the edge's move. For items: the fold over `standing` items.
+    """Return the part of an answer that decides the edge's move.
 
-    Raises `Refused` for invalid statements about an item.
+    For items: the fold over `standing` items. Raises `Refused` for invalid statements about an item.
     """
     if isinstance(clear, _OF_ITEMS):
         before, stated = Said.kept(present.detail), items.renumbered(_said(clear), own)

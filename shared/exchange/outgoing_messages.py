@@ -68,7 +68,10 @@ class Waiting(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """An edge that is not sent yet, because a hold is possible until its window ends. No message is written."""
+    """An edge that is not sent yet, because a hold is possible until its window ends.
+
+    No message is written.
+    """
 
     edge: PlannedEdge
     edge_id: UUID
@@ -79,7 +82,10 @@ class Planned(NamedTuple):
 # Not frozen, for the same reason as a draft.
 @dataclass(slots=True)
 class Letters:
-    """The messages of one decision. `work_reason` is the reason why a person must check the referral, None if none."""
+    """The messages of one decision.
+
+    `work_reason` is the reason why a person must check the referral, None if none.
+    """
 
     outcome: Judged
     referral_id: UUID
@@ -94,9 +100,10 @@ class Letters:
     def drafts(
         self, facts: Json, origin: PartyEntry, *, at: datetime, body_sha256: str, superseded: Sequence[UUID] = ()
     ) -> tuple[Draft, ...]:
-        """Return the messages and, last, the fact for audit. It has the whole decision, and reasons for unsent edges.
+        """Return the messages and, last, the fact for audit.
 
-        Raises `Refused("sealed_too_large")` for a decision that exceeds one record.
+        It has the whole decision, and reasons for unsent edges. Raises `Refused("sealed_too_large")` for a decision
+        that exceeds one record.
         """
         outcome = self.outcome
         stated = Stated(
@@ -203,9 +210,10 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
 
 
 def _planned(writing: Writing, edges: Sequence[PlannedEdge]) -> tuple[Planned, ...]:
-    """Return the notices with a hold window. If no agency has an edge, no hold is possible and the window is over.
+    """Return the notices with a hold window.
 
-    Edges that the recipient already had are not delayed.
+    If no agency has an edge, no hold is possible and the window is over. Edges that the recipient already had are not
+    delayed.
     """
     windows, at = writing.windows, writing.at
     windowed = [edge for edge in edges if edge.terms.hold_window_h is not None and _edge_key(edge) not in writing.known]
@@ -296,7 +304,10 @@ def _is_p0(edge: PlannedEdge, told: Json) -> bool:
 
 
 class _Cut(NamedTuple):
-    """The part of the record for one recipient, and the ids of its message. The other fields are as in `Emitted`."""
+    """The part of the record for one recipient, and the ids of its message.
+
+    The other fields are as in `Emitted`.
+    """
 
     message: MessageType
     named: Json

@@ -1,4 +1,7 @@
-"""Preparation of a submission: guard, decide, minimise, address. Its transaction seals the messages last."""
+"""Preparation of a submission: guard, decide, minimise, address.
+
+Its transaction seals the messages last.
+"""
 
 from __future__ import annotations
 
@@ -151,11 +154,11 @@ def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Docu
 
 
 def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
-    """Guard, decide, minimise and address each filing, in order. A rejected filing does not affect the others.
+    """Guard, decide, minimise and address each filing, in order.
 
-    An edge whose recipient has no sealing key at this time gets no message. The other edges are sent, and the referral
-    is listed as `undeliverable`. Each stage processes all filings before the next begins, for the same reason as in
-    `accept_batch`.
+    A rejected filing does not affect the others. An edge whose recipient has no sealing key at this time gets no
+    message. The other edges are sent, and the referral is listed as `undeliverable`. Each stage processes all filings
+    before the next begins, for the same reason as in `accept_batch`.
     """
     settings = {exercise: _setting(documents, exercise, at) for exercise in (False, True)}
     works = [_Work(filing, documents, setting=settings[filing.submission.exercise], at=at) for filing in filings]
@@ -183,10 +186,11 @@ def prepare_again(
     released: Released | None = None,
     revision: int = 1,
 ) -> Again:
-    """Decide a stored referral again and address the edges in `only`, by (recipient, purpose). None: all edges.
+    """Decide a stored referral again and address the edges in `only`, by (recipient, purpose).
 
-    Used after a second review has `released` it, when an edge waited too long for its recipients, and when a recipient
-    has moved; then the edge keeps its ids. The guard has accepted the content before, perhaps in another edition.
+    None: all edges. Used after a second review has `released` it, when an edge waited too long for its recipients, and
+    when a recipient has moved; then the edge keeps its ids. The guard has accepted the content before, perhaps in
+    another edition.
     """
     content = as_kept(content)
     read = read_facts(content, origin, documents.directory)
@@ -233,7 +237,10 @@ def _setting(documents: Documents, exercise: bool, at: datetime) -> Setting:
 
 
 class _Work:
-    """One filing during preparation. Each stage sets the fields that later stages need, or the error that ends it."""
+    """One filing during preparation.
+
+    Each stage sets the fields that later stages need, or the error that ends it.
+    """
 
     __slots__ = (
         "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
@@ -257,7 +264,10 @@ class _Work:
 
 
 def as_filed(filing: Filing, directory: DirectoryIndex, *, at: datetime) -> tuple[ReferralSubmission, Charged]:
-    """Return a submission as it is stored, and its information cost. Raises `Refused` by the guard or the directory."""
+    """Return a submission as it is stored, and its information cost.
+
+    Raises `Refused` by the guard or the directory.
+    """
     submission = filing.submission
     if submission.exercise != (filing.origin.status == PartyStatus.SANDBOX):
         raise Refused("exercise_mismatch", "a sandbox party submits exercises, a live party none", field="/exercise")

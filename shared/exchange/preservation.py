@@ -77,7 +77,10 @@ class Hours:
 
 
 def cleared(agencies: Mapping[str, str], no_objection: Iterable[str]) -> bool:
-    """Return whether every agency that may hold has stated no objection. `agencies` maps each to its answer so far."""
+    """Return whether every agency that may hold has stated no objection.
+
+    `agencies` maps each to its answer so far.
+    """
     return {name for name, answer in agencies.items() if answer in MAY_HOLD} <= {*no_objection}
 
 
@@ -87,7 +90,10 @@ def hold_max(policy: Mapping[str, Any]) -> timedelta:
 
 
 def check_bound(not_after: datetime, at: datetime, longest: timedelta) -> None:
-    """Check the end of a hold. Raises `Refused`: `hold_over` for a past end, `hold_beyond_bound` if too far away."""
+    """Check the end of a hold.
+
+    Raises `Refused`: `hold_over` for a past end, `hold_beyond_bound` if too far away.
+    """
     if not_after <= at:
         raise Refused("hold_over", "its end must be in the future", field="/not_after")
     if not_after > at + longest:
@@ -122,7 +128,10 @@ def row_of(message: MessageType) -> Act | None:
 
 
 def acted(row: Act, standing: Standing, said: Contract | None) -> Standing:
-    """Return the standing after the party's own act. Raises `Refused("state_forbids")` if it is not possible."""
+    """Return the standing after the party's own act.
+
+    Raises `Refused("state_forbids")` if it is not possible.
+    """
     other = standing.answer if row.track is Track.OFFER else standing.offered
     following = None if row.needs and other not in row.needs else _moved(row, standing, said)
     if following is None:
@@ -164,9 +173,9 @@ def preserved(agency: str, provider: str, instrument: str) -> ClockedEdge:
 def clock_steps(
     kind: PreservationKind, before: str, answer: str, *, number: int, told_at: datetime
 ) -> tuple[Step, ...]:
-    """Return the effect of the provider's act `number` on clocks, by its answers before and after. Same at both ends.
+    """Return the effect of the provider's act `number` on clocks, by its answers before and after.
 
-    If a correction says that the data is preserved, a whole term starts from then on.
+    Same at both ends. If a correction says that the data is preserved, a whole term starts from then on.
     """
     at = coarse(told_at)
     if answer in _OVER:

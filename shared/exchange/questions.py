@@ -62,10 +62,10 @@ class Raised(NamedTuple):
 def raised(
     said: Question | Dispute, numbers: Sequence[int], before: Sequence[Raised], *, at: datetime
 ) -> DueQuestion | DisputedItems:
-    """Return the question or dispute as it is sent. `numbers` are the subject's items, if stored in the clear.
+    """Return the question or dispute as it is sent.
 
-    Raises `Refused`: `items_unnamed`, `item_unknown`, `question_open`, `questions_exhausted`, `dispute_open`,
-    `item_disputed`, `dispute_needs_basis`.
+    `numbers` are the subject's items, if stored in the clear. Raises `Refused`: `items_unnamed`, `item_unknown`,
+    `question_open`, `questions_exhausted`, `dispute_open`, `item_disputed`, `dispute_needs_basis`.
     """
     if isinstance(said, Question):
         named = said.about or tuple(numbers)
@@ -116,10 +116,10 @@ def check_told(
     by_place: bool,
     sent_at: datetime,
 ) -> DueQuestion | DisputedItems:
-    """Check a recipient's question or dispute at the origin. Return it with the origin's own item numbers `own`.
+    """Check a recipient's question or dispute at the origin.
 
-    `by_place`: the subject is a notice, which numbers its items from 1. Raises `Refused`: as `raised`, and
-    `question_due_unbounded`.
+    Return it with the origin's own item numbers `own`. `by_place`: the subject is a notice, which numbers its items
+    from 1. Raises `Refused`: as `raised`, and `question_due_unbounded`.
     """
     if isinstance(clear, AskedClear) and clear.due > sent_at + LAPSES_AFTER + TOLERANCE:
         raise Refused("question_due_unbounded", "it lapses later than allowed", field="/due")
@@ -160,9 +160,10 @@ def decided(statements: Sequence[VerdictStatement], about: Collection[int]) -> t
 
 
 def steps(clear: Contract, number: int, at: datetime) -> tuple[Step, ...]:
-    """Return the effect of an act on clocks, the same at both ends. `number` is that of the question or dispute.
+    """Return the effect of an act on clocks, the same at both ends.
 
-    The law decides whether a clock stops: only clocks that list the cause do.
+    `number` is that of the question or dispute. The law decides whether a clock stops: only clocks that list the cause
+    do.
     """
     at = coarse(at)
     if isinstance(clear, AskedClear):

@@ -1,6 +1,7 @@
-"""The table of record errors: one row for each error, with the action taken. `docs/messages.md` prints this table.
+"""The table of record errors: one row for each error, with the action taken.
 
-The value of a record is parsed by its type. The guard checks the opened part in the edition that the sender names.
+`docs/messages.md` prints this table. The value of a record is parsed by its type. The guard checks the opened part in
+the edition that the sender names.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class Fate(StrEnum):
 
 
 class Row(NamedTuple):
-    """One row. `keeps_body`: the record of a dead letter is stored, because signature and guard both passed."""
+    """One row.
+
+    `keeps_body`: the record of a dead letter is stored, because signature and guard both passed.
+    """
 
     fate: Fate
     meaning: str
@@ -154,9 +158,10 @@ def read_body(message: MessageType, value: bytes) -> RecordBody:
 
 
 def only_codes_unknown(error: ValidationError) -> bool:
-    """Return whether unknown codes are the only errors. Lists of codes grow, other parts of a schema do not.
+    """Return whether unknown codes are the only errors.
 
-    A list with unknown codes may also seem too short, because its invalid entries do not count.
+    Lists of codes grow, other parts of a schema do not. A list with unknown codes may also seem too short, because its
+    invalid entries do not count.
     """
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     unknown = [each["loc"] for each in errors if each["type"] == "enum"]

@@ -23,9 +23,10 @@ class Released(NamedTuple):
 
 
 def limits_of(guard: str, carried: EdgeSealed | None) -> Limits:
-    """Return the limits of a record by the guard statement of its message (`ce_guard`). `released`: up to the ceiling.
+    """Return the limits of a record by the guard statement of its message (`ce_guard`).
 
-    Raises `Refused` unless both parts of the message state the release, by two different persons.
+    `released`: up to the ceiling. Raises `Refused` unless both parts of the message state the release, by two different
+    persons.
     """
     released, by = guard.endswith(RELEASED), None if carried is None else carried.released_by
     if released != (by is not None) or (by is not None and by[0] == by[1]):

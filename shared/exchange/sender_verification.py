@@ -101,10 +101,10 @@ def verify_sender(attributes: Attributes, directory: DirectoryIndex, *, writer: 
 def check_stated_by(
     message: MessageType, attributes: Attributes, sender_instance: str, *, directory: DirectoryIndex
 ) -> None:
-    """Check that instances state facts, and parties all other messages. A party cannot state facts for its instance.
+    """Check that instances state facts, and parties all other messages.
 
-    A former instance of a party may send only answers for it. Raises `Refused`: `sender_unknown`, and
-    `statement_not_yours` for a message that the sender's kind may not send.
+    A party cannot state facts for its instance. A former instance of a party may send only answers for it. Raises
+    `Refused`: `sender_unknown`, and `statement_not_yours` for a message that the sender's kind may not send.
     """
     stated_by_instance = attributes.sender == sender_instance
     if stated_by_instance != (message.family in STATED_BY_INSTANCES):
@@ -141,7 +141,10 @@ class Served(Enum):
 
 
 def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> Served:
-    """Return whether we serve the recipient, by the broker's time or our clock. Raises `recipient_not_served`."""
+    """Return whether we serve the recipient, by the broker's time or our clock.
+
+    Raises `recipient_not_served`.
+    """
     if in_force.served_before(instance, recipient):
         return Served.BEFORE_IT_MOVED
     if instance in (instance_of(recipient, directory), instance_of(recipient, in_force)):

@@ -145,18 +145,27 @@ def states(subject: Subject) -> frozenset[str]:
 
 
 def may_come_in(act: Act) -> frozenset[str]:
-    """Return the visible states in which an act is possible. For an act that begins its subject: its first states."""
+    """Return the visible states in which an act is possible.
+
+    For an act that begins its subject: its first states.
+    """
     begun = frozenset(shown(act.subject, Standing(move.to)) for move in act.moves if not move.before)
     return begun or frozenset(state for (each, state) in _transitions() if each is act)
 
 
 def steps(act: Act, state: str) -> tuple[tuple[Move, str], ...]:
-    """Return the moves of an act in one visible state, each with the next state. Empty if the act is not possible."""
+    """Return the moves of an act in one visible state, each with the next state.
+
+    Empty if the act is not possible.
+    """
     return _transitions().get((act, state), ())
 
 
 def follow(act: Act, state: str, said: Contract | None = None) -> str:
-    """Return the visible state after `act`, by its codes. Raises `Refused("state_forbids")` if it is not possible."""
+    """Return the visible state after `act`, by its codes.
+
+    Raises `Refused("state_forbids")` if it is not possible.
+    """
     for move, following in steps(act, state):
         if says(move, said):
             return following
@@ -296,7 +305,10 @@ def happened(row: Act, subject_id: UUID, *, party: str, state: str) -> Event:
 
 
 class WebhookState(StrEnum):
-    """The state of a webhook. `paused`: its receiver failed for days or is gone; a replay resumes. `removed`: final."""
+    """The state of a webhook. `paused`: its receiver failed for days or is gone; a replay resumes.
+
+    `removed`: final.
+    """
 
     ACTIVE = "active"
     PAUSED = "paused"

@@ -1,1 +1,4 @@
-"""Export formats of other systems, written from data of the exchange. The docs list the omissions of each. Pure."""
+"""Export formats of other systems, written from data of the exchange.
+
+The docs list the omissions of each. Pure.
+"""

@@ -31,9 +31,10 @@ KEYWORDS: Final[Mapping[IncidentKind, str]] = {
 
 
 class ReportedNotice(NamedTuple):
-    """The counted values of one notice. `minutes` is from receipt to the first action, None without an action.
+    """The counted values of one notice.
 
-    `kind` is None for a notice from before kinds were stored. `flagged`: it was sent under Article 22.
+    `minutes` is from receipt to the first action, None without an action. `kind` is None for a notice from before kinds
+    were stored. `flagged`: it was sent under Article 22.
     """
 
     kind: IncidentKind | None

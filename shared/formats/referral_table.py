@@ -50,7 +50,10 @@ class Table:
 
     @classmethod
     def from_first_line(cls, line: str, known: Container[str] = KNOWN, *, page: str = "docs/csv.md") -> Table:
-        """Parse the first line. Raises `Refused` for unknown or repeated columns, whose data would be lost silently."""
+        """Parse the first line.
+
+        Raises `Refused` for unknown or repeated columns, whose data would be lost silently.
+        """
         separator = max(_SEPARATORS, key=line.count)
         columns = tuple(name.strip() for name in _cells(line, separator))
         if not columns:

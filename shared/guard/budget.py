@@ -1,7 +1,8 @@
-"""The information cost of a record and its limits. They bound the information that any record can carry.
+"""The information cost of a record and its limits.
 
-The sum of the costs of all values is the length of a prefix code of the whole record (`charge`, `leaves`). So at most
-2^(8 B) records cost B bytes or less. A record within its budget carries no more than that, under any encoding.
+They bound the information that any record can carry. The sum of the costs of all values is the length of a prefix code
+of the whole record (`charge`, `leaves`). So at most 2^(8 B) records cost B bytes or less. A record within its budget
+carries no more than that, under any encoding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Canonical form of an address (RFC 3986 §6.2.2, §6.2.3). A choice between two forms could carry a bit."""
+"""Canonical form of an address (RFC 3986 §6.2.2, §6.2.3).
+
+A choice between two forms could carry a bit.
+"""
 
 from __future__ import annotations
 

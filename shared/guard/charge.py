@@ -1,10 +1,10 @@
-"""The cost of a text: its code length under one fixed public code. No encoding carries more information than its cost.
+"""The cost of a text: its code length under one fixed public code.
 
-A text is coded symbol by symbol and ends with `END`. A symbol is a character of RFC 3986 or one percent-escaped byte.
-The *model* states the cost of each symbol after the last `ORDER` symbols. If the model has no cost there, the symbol
-costs the escape of these symbols plus its cost after one symbol less. A run of letters and digits that no model knows
-is coded as `OPAQUE`, its class (3 bits), its length (8 bits) and its characters at log2 of the size of their class.
-Costs are whole sixteenths of a bit.
+No encoding carries more information than its cost. A text is coded symbol by symbol and ends with `END`. A symbol is a
+character of RFC 3986 or one percent-escaped byte. The *model* states the cost of each symbol after the last `ORDER`
+symbols. If the model has no cost there, the symbol costs the escape of these symbols plus its cost after one symbol
+less. A run of letters and digits that no model knows is coded as `OPAQUE`, its class (3 bits), its length (8 bits) and
+its characters at log2 of the size of their class. Costs are whole sixteenths of a bit.
 
 The bound on what a text can carry. In every state Σ 2^(-cost/16) ≤ 1 over the alphabet with `END` and `OPAQUE`; the
 tests compute that in whole numbers for every state of the edition. So symbols have code words of these lengths, and no
@@ -171,7 +171,10 @@ def _below(context: bytes, states: Mapping[bytes, State]) -> State:
 
 
 def _raised(row: array[int], escape: int) -> array[int]:
-    """Return the row with the escape added to each cost. It is one sum of long numbers; no cost exceeds 16 bits."""
+    """Return the row with the escape added to each cost.
+
+    It is one sum of long numbers; no cost exceeds 16 bits.
+    """
     number = int.from_bytes(row.tobytes(), sys.byteorder) + escape * _EACH
     return array("H", number.to_bytes(2 * _WIDTH, sys.byteorder))
 

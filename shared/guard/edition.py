@@ -1,7 +1,7 @@
-"""Editions of the guard: the form, model and templates for checking a text. A message names its guard edition.
+"""Editions of the guard: the form, model and templates for checking a text.
 
-An edition never changes: its files are checked against their digests. A later edition is added under further numbers,
-so messages of an earlier release are checked by the edition of that release.
+A message names its guard edition. An edition never changes: its files are checked against their digests. A later
+edition is added under further numbers, so messages of an earlier release are checked by the edition of that release.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ def edition() -> str:
 
 
 def check_files() -> None:
-    """Raise `ValueError` if a file of an edition was altered. A service calls this first and then does not start."""
+    """Raise `ValueError` if a file of an edition was altered.
+
+    A service calls this first and then does not start.
+    """
     _checked(EDITIONS)
 
 
@@ -87,5 +90,8 @@ def _checked(editions: tuple[Edition, ...]) -> None:
 
 
 def passed(*, released: bool = False) -> str:
-    """Return `ce_guard` for a message whose texts were checked. `released`: a second review allowed the ceiling."""
+    """Return `ce_guard` for a message whose texts were checked.
+
+    `released`: a second review allowed the ceiling.
+    """
     return edition() + (RELEASED if released else NORMAL)

@@ -42,10 +42,10 @@ _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 def parse_body(
     content_type: str | None, content_encoding: str | None, body: bytes, *, nodes_max: int = NODES_MAX
 ) -> dict[str, Any]:
-    """Parse the JSON object in `body`, with at most `nodes_max` values. The schema checks its fields later.
+    """Parse the JSON object in `body`, with at most `nodes_max` values.
 
-    Raises `Refused` with a code `body_…`. Its pointer stops before a name that is in none of our contracts, so that an
-    error never repeats a key from outside.
+    The schema checks its fields later. Raises `Refused` with a code `body_…`. Its pointer stops before a name that is
+    in none of our contracts, so that an error never repeats a key from outside.
     """
     _check_kind(content_type, content_encoding)
     if len(body) > BODY_BYTES_MAX:
@@ -64,10 +64,10 @@ class Item(NamedTuple):
 def parse_list(
     content_type: str | None, content_encoding: str | None, body: bytes, *, name: str, items_max: int
 ) -> Iterator[Item]:
-    """Yield the objects of `{name: [ … ]}`, each within the limits of a body. An invalid one is yielded as its error.
+    """Yield the objects of `{name: [ … ]}`, each within the limits of a body.
 
-    Items are parsed lazily, one at a time. No text longer than a body is parsed at once. Parsing stops at an item that
-    is too long, or at one item too many.
+    An invalid one is yielded as its error. Items are parsed lazily, one at a time. No text longer than a body is parsed
+    at once. Parsing stops at an item that is too long, or at one item too many.
 
     Raises `Refused` for errors of the whole body: its kind, text, outer form or length.
     """
@@ -111,7 +111,10 @@ def _list_opened(text: str, name: str) -> int | None:
 
 
 def _misshapen(text: str, name: str, items_max: int) -> Refused:
-    """Return the error for a body that is no list of one to `items_max` items. Only a short body is parsed for it."""
+    """Return the error for a body that is no list of one to `items_max` items.
+
+    Only a short body is parsed for it.
+    """
     short = len(text) <= BODY_BYTES_MAX
     if not (type(_load(text)) is dict if short else text.startswith("{", _past_space(text, 0))):
         return Refused("body_not_object", "send a JSON object")
@@ -119,7 +122,10 @@ def _misshapen(text: str, name: str, items_max: int) -> Refused:
 
 
 def _cut_out(text: str, at: int, *, field: str) -> tuple[object, str]:
-    """Parse the value at this position; return it with its text. Raises `Refused` also if it exceeds a body's limit."""
+    """Parse the value at this position; return it with its text.
+
+    Raises `Refused` also if it exceeds a body's limit.
+    """
     window = text[at : at + BODY_BYTES_MAX + 1]
     try:
         tree, end = _DECODER.raw_decode(window)

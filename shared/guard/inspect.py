@@ -25,11 +25,11 @@ def inspect(
     edition: Edition | None = None,
     stages: frozenset[Stage] = ALL_STAGES,
 ) -> Charged:
-    """Return the cost of `record`. Raise if a value breaks the rules of its kind, or the cost exceeds `limits`.
+    """Return the cost of `record`.
 
-    `record` has passed its schema. `now` is given at intake: it limits instants, and reserves room for the additions of
-    the origin's service. `edition` is that of the sender; the default is the current one. Only tests restrict `stages`,
-    to show the effect of each.
+    Raise if a value breaks the rules of its kind, or the cost exceeds `limits`. `record` has passed its schema. `now`
+    is given at intake: it limits instants, and reserves room for the additions of the origin's service. `edition` is
+    that of the sender; the default is the current one. Only tests restrict `stages`, to show the effect of each.
 
     Raises `Refused` with code `guard_…` and the pointer of the field, never its value.
     """

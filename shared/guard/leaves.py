@@ -1,6 +1,7 @@
-"""Walk of a validated model instance. It yields texts and instants, and adds up the cost of all other values.
+"""Walk of a validated model instance.
 
-A plan is compiled once per model class. It costs choices, numbers, times and lengths; `charge` costs texts.
+It yields texts and instants, and adds up the cost of all other values. A plan is compiled once per model class. It
+costs choices, numbers, times and lengths; `charge` costs texts.
 
 The costs are those of a prefix code of the record, in the order of the model's fields. It has one bit for the presence
 of each optional member, the length of each list, and each value at the size of its type.
@@ -67,7 +68,10 @@ def leaves(record: BaseModel) -> tuple[list[Leaf], int]:
 
 
 def pointer(path: Path) -> str:
-    """Return the JSON pointer of `path` (RFC 6901). It contains declared names and indices only, never input."""
+    """Return the JSON pointer of `path` (RFC 6901).
+
+    It contains declared names and indices only, never input.
+    """
     parts: list[str] = []
     while path is not None:
         path, part = path
@@ -154,9 +158,9 @@ def _longest(annotation: object, metadata: tuple[object, ...]) -> int | None:
 
 
 def _roles(annotation: object, metadata: tuple[object, ...]) -> Iterator[tuple[str, int]]:
-    """Yield the kinds of value that an annotation allows, as (kind, cost). Literals with one value have no cost.
+    """Yield the kinds of value that an annotation allows, as (kind, cost).
 
-    A union of models yields one entry for each model, distinguished by position.
+    Literals with one value have no cost. A union of models yields one entry for each model, distinguished by position.
     """
     marks = [mark for mark in metadata if isinstance(mark, Kind)]
     if marks:

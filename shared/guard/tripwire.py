@@ -1,7 +1,7 @@
-"""A tripwire: it detects the first bytes of a file in a body, in base64 or hexadecimal. It is only an extra check.
+"""A tripwire: it detects the first bytes of a file in a body, in base64 or hexadecimal.
 
-Other encodings are not detected, but their cost still counts. Fewer than one in a million hashes looks like a file by
-chance.
+It is only an extra check. Other encodings are not detected, but their cost still counts. Fewer than one in a million
+hashes looks like a file by chance.
 """
 
 from __future__ import annotations
@@ -33,5 +33,8 @@ def trips(body: bytes) -> bool:
 
 
 def trips_by_part(body: bytes) -> Iterator[bool]:
-    """Yield the result of `trips` for each part of `body`, lazily. A file in the body is found in at least one part."""
+    """Yield the result of `trips` for each part of `body`, lazily.
+
+    A file in the body is found in at least one part.
+    """
     return (trips(body[at : at + PART_BYTES + _OVERLAP]) for at in range(0, len(body), PART_BYTES))

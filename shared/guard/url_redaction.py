@@ -51,7 +51,10 @@ class Kept(NamedTuple):
 
 
 class WasCut(NamedTuple):
-    """The redaction rules of item `n`, counted from 1. `target` is the destination of a redirector's address."""
+    """The redaction rules of item `n`, counted from 1.
+
+    `target` is the destination of a redirector's address.
+    """
 
     n: int
     rules: tuple[str, ...]
@@ -72,7 +75,10 @@ def cuts(content: ReferralContent) -> tuple[WasCut, ...]:
 
 
 def cut_of(locator: Locator) -> tuple[str, ...]:
-    """Return the rules that redacted a locator. Without `isinstance`, which costs as much as the rest here."""
+    """Return the rules that redacted a locator.
+
+    Without `isinstance`, which costs as much as the rest here.
+    """
     rules: tuple[str, ...] = getattr(locator, "cut", ())
     return rules
 
@@ -92,7 +98,10 @@ def kept_locator(locator: Locator, edition: Edition) -> Locator:
 
 
 def check_kept(record: BaseModel, edition: Edition) -> None:
-    """Check that the items are in the stored form of this edition, which is unique. Raises `Refused` if not."""
+    """Check that the items are in the stored form of this edition, which is unique.
+
+    Raises `Refused` if not.
+    """
     if not isinstance(record, ReferralContent | NoticeRecord):
         return
     items: tuple[Item | NoticeItem, ...] = record.items
@@ -133,7 +142,10 @@ def _spelt(locator: Locator, text: str) -> Locator:
 
 
 def kept(address: str, kind: str = "url", edition: Edition | None = None) -> Kept:
-    """Return a web or onion address in stored form, with the rules that redacted it. Default: the current edition."""
+    """Return a web or onion address in stored form, with the rules that redacted it.
+
+    Default: the current edition.
+    """
     edition = edition or own()
     address, rules = edition.canonical(address, kind), list[str]()
     while kind == "url" and (row := edition.rows().row(address)) is not None:
@@ -152,7 +164,10 @@ def kept(address: str, kind: str = "url", edition: Edition | None = None) -> Kep
 
 
 def _cost_or_more(address: str, kind: str, edition: Edition) -> int:
-    """Return the cost of an address. One with non-canonical characters counts as too expensive: the rules reject it."""
+    """Return the cost of an address.
+
+    One with non-canonical characters counts as too expensive: the rules reject it.
+    """
     try:
         return coded(address, kind, edition.shipped()).charge
     except KeyError:

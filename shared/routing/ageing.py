@@ -60,10 +60,10 @@ def review(policy: _Entry, on: date) -> list[Review]:
 
 
 def aged(policy: _Entry, on: date) -> list[tuple[str, str]]:
-    """Return (instrument, reason) of each entry that a person must review, sorted. A calendar is named by its place.
+    """Return (instrument, reason) of each entry that a person must review, sorted.
 
-    A calendar that has ended is listed until the policy has a later one for its jurisdiction. Without one, working-day
-    clocks of that place have no due time.
+    A calendar is named by its place. A calendar that has ended is listed until the policy has a later one for its
+    jurisdiction. Without one, working-day clocks of that place have no due time.
     """
     last: dict[str, str] = {}
     for each in policy.get("calendars") or ():

@@ -66,9 +66,10 @@ class Step(NamedTuple):
 
 
 class Law(NamedTuple):
-    """The documents in force at an instant. `hour` is the length of a policy hour; it is shorter only on a dev stack.
+    """The documents in force at an instant.
 
-    `since` is the first time at which documents were in force. Earlier events count as of that time.
+    `hour` is the length of a policy hour; it is shorter only on a dev stack. `since` is the first time at which
+    documents were in force. Earlier events count as of that time.
     """
 
     directory: DirectoryIndex
@@ -182,10 +183,10 @@ def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, 
 
 
 def counted(steps: Iterable[Step], begun_at: datetime) -> list[Step]:
-    """Return the steps at the times from which they count. Steps before the start of the edge count as of its start.
+    """Return the steps at the times from which they count.
 
-    A sender may date its message arbitrarily early, and a delayed message has an early date, too. Both ends know the
-    start of the edge.
+    Steps before the start of the edge count as of its start. A sender may date its message arbitrarily early, and a
+    delayed message has an early date, too. Both ends know the start of the edge.
     """
     return [step if step.did is Did.TOLD else step._replace(at=max(step.at, begun_at)) for step in steps]
 
@@ -233,7 +234,10 @@ def _owing(clock: _Clock, edge: ClockedEdge) -> str:
 
 
 def _deadlines(edge: ClockedEdge) -> Iterator[_Clock]:
-    """Yield the deadlines of an edge's own rules. Acting on a notice is removal, acting on a case is feedback."""
+    """Yield the deadlines of an edge's own rules.
+
+    Acting on a notice is removal, acting on a case is feedback.
+    """
     acting = ClockDue.REMOVAL if edge.begins is ClockEvent.NOTICE_ISSUED else ClockDue.FEEDBACK
     for name, clock, due in (("acknowledge_h", ACKNOWLEDGE_BY, ClockDue.ACKNOWLEDGEMENT), ("act_h", ACT_BY, acting)):
         if hours := edge.deadlines.get(name):
@@ -290,7 +294,10 @@ def _due_at(clock: _Clock, begins: datetime, stands: Sequence[Stand], *, law: La
 
 
 def _ended(clock: _Clock, start: Step, steps: Sequence[Step]) -> datetime | None:
-    """Return the time when the duty was done or all ended. It may precede the start, because messages can cross."""
+    """Return the time when the duty was done or all ended.
+
+    It may precede the start, because messages can cross.
+    """
     for step in steps:
         done = step.did is Did.DOES and step.code == clock.due and (step.at, step.of) >= (start.at, start.of)
         if done or (step.did is Did.ENDS and not clock.preserves):
@@ -299,7 +306,10 @@ def _ended(clock: _Clock, start: Step, steps: Sequence[Step]) -> datetime | None
 
 
 def _stands(clock: _Clock, started_at: datetime, steps: Sequence[Step]) -> Iterator[Stand]:
-    """Yield the stops of a clock, in order and without overlap. A clock stops while any cause that it lists applies."""
+    """Yield the stops of a clock, in order and without overlap.
+
+    A clock stops while any cause that it lists applies.
+    """
     spans: list[tuple[datetime, datetime]] = []
     for cause in sorted({(step.code, step.of) for step in steps if step.code in clock.stopped_by}):
         since: datetime | None = None
@@ -324,7 +334,10 @@ def _stands(clock: _Clock, started_at: datetime, steps: Sequence[Step]) -> Itera
 
 
 def _ran(started_at: datetime, term: timedelta, stands: Iterable[Stand]) -> datetime | None:
-    """Return the time at which a clock has run for `term`. Return None if it is stopped before that without an end."""
+    """Return the time at which a clock has run for `term`.
+
+    Return None if it is stopped before that without an end.
+    """
     at, left = started_at, term
     for begin, end in stands:
         if at + left <= begin:

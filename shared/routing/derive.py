@@ -37,12 +37,12 @@ def derive_edge(
     exercise: bool,
     stated: Mapping[str, Any] | None = None,
 ) -> PlannedEdge:
-    """Derive the edge again from its own facts alone. Raises `Refused` unless the result equals it, byte for byte.
+    """Derive the edge again from its own facts alone.
 
-    `spelt` is its JSON, which its contract has accepted. An edge has exactly one text, that of `PlannedEdge.as_json`.
-    `stated` is the value that the caller has parsed from it. Success does not mean that the facts are true. It does not
-    exclude further permits in the origin's complete facts, which the recipient does not see. Origin and audit hold the
-    decision that binds them.
+    Raises `Refused` unless the result equals it, byte for byte. `spelt` is its JSON, which its contract has accepted.
+    An edge has exactly one text, that of `PlannedEdge.as_json`. `stated` is the value that the caller has parsed from
+    it. Success does not mean that the facts are true. It does not exclude further permits in the origin's complete
+    facts, which the recipient does not see. Origin and audit hold the decision that binds them.
     """
     if (ref.directory, ref.policy) != (directory.digest, policy.digest):
         raise Refused("edge_not_reproducible", "not the documents of its decision", field="/decision")

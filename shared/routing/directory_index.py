@@ -69,9 +69,9 @@ class InstanceEntry:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """A public key and its `owner` (party or instance id). `public` is the raw key; `valid_to` is exclusive.
+    """A public key and its `owner` (party or instance id).
 
-    A `revoked` key is never valid, at any time.
+    `public` is the raw key; `valid_to` is exclusive. A `revoked` key is never valid, at any time.
     """
 
     key_id: str
@@ -96,9 +96,10 @@ class _Group(NamedTuple):
 
 
 class DirectoryIndex:
-    """Look-ups over one directory document, identified by `digest`. `document` is its JSON, valid by its contract.
+    """Look-ups over one directory document, identified by `digest`.
 
-    Raises `Refused` if an id is repeated or a party's instance does not fit it.
+    `document` is its JSON, valid by its contract. Raises `Refused` if an id is repeated or a party's instance does not
+    fit it.
     """
 
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:

@@ -34,14 +34,20 @@ APPROVERS_MIN = 2
 
 @dataclass(frozen=True, slots=True)
 class ApproverKey:
-    """An approver's Ed25519 public key, 32 bytes. It is trusted by configuration, never because a document names it."""
+    """An approver's Ed25519 public key, 32 bytes.
+
+    It is trusted by configuration, never because a document names it.
+    """
 
     approver: str
     public: bytes
 
 
 def approval_message(kind: str, document_digest: str, active_from: datetime) -> bytes:
-    """Return the bytes that an approver signs. They include the time, so an approval cannot be moved to another day."""
+    """Return the bytes that an approver signs.
+
+    They include the time, so an approval cannot be moved to another day.
+    """
     return f"causeway-document/v1\n{kind}\n{document_digest}\n{rfc3339(active_from)}\n".encode()
 
 
@@ -70,7 +76,10 @@ def beat_message(beat: Beat) -> bytes:
 
 
 def verify_beat(signed: SignedBeat, directory: DirectoryIndex, now: datetime) -> None:
-    """Check that a key of this directory signed the heartbeat and that it is not ahead of `now`. Raises `Refused`."""
+    """Check that a key of this directory signed the heartbeat and that it is not ahead of `now`.
+
+    Raises `Refused`.
+    """
     key = directory.beat_key(signed.key_id)
     if key is None or not key.valid_at(signed.beat.at):
         raise Refused("beat_key_unknown", field="/key_id")
@@ -105,7 +114,10 @@ _Document = TypeVar("_Document", bound=Document)
 
 
 class Shelf(Generic[_Document]):
-    """All documents of one kind. Each takes over at its activation, if its version is above the one in force."""
+    """All documents of one kind.
+
+    Each takes over at its activation, if its version is above the one in force.
+    """
 
     def __init__(self) -> None:
         self._documents: dict[str, _Document] = {}
@@ -149,7 +161,10 @@ class Shelf(Generic[_Document]):
         return document_digest in self._documents
 
     def of(self, document_digest: str) -> _Document:
-        """Return the document with that digest, whenever it is in force. Raises `Unavailable` if it is unknown."""
+        """Return the document with that digest, whenever it is in force.
+
+        Raises `Unavailable` if it is unknown.
+        """
         document = self._documents.get(document_digest)
         if document is None:
             raise Unavailable("document_unknown")
@@ -181,7 +196,10 @@ class Shelf(Generic[_Document]):
 
 
 class DocumentShelf:
-    """Directories and policies. The caller must verify the approvals of a document before (`verify_document`)."""
+    """Directories and policies.
+
+    The caller must verify the approvals of a document before (`verify_document`).
+    """
 
     def __init__(self, tree: JurisdictionTree = TREE) -> None:
         self.directories: Shelf[DirectoryIndex] = Shelf()
@@ -189,9 +207,10 @@ class DocumentShelf:
         self._tree = tree
 
     def place(self, activated: DocumentActivated, body: bytes) -> bool:
-        """Store a document. Return False if it never takes over, since its version is not above the one in force.
+        """Store a document.
 
-        Raises `Refused` if `body` is not the approved document, or is invalid.
+        Return False if it never takes over, since its version is not above the one in force. Raises `Refused` if `body`
+        is not the approved document, or is invalid.
         """
         if digest(body) != activated.digest:
             raise Refused("document_digest_mismatched", field="/digest")
@@ -201,7 +220,10 @@ class DocumentShelf:
 
 
 def read_directory(body: bytes, tree: JurisdictionTree = TREE) -> DirectoryIndex:
-    """Parse the directory whose exact bytes are `body`. Raises `Refused`, with the field, if it is invalid."""
+    """Parse the directory whose exact bytes are `body`.
+
+    Raises `Refused`, with the field, if it is invalid.
+    """
     return DirectoryIndex(_valid(Directory, body), digest(body), tree)
 
 

@@ -25,7 +25,10 @@ _STEPS: Final = ((7, Age.ENDS_IN_7D), (30, Age.ENDS_IN_30D), (90, Age.ENDS_IN_90
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """The version, and the first day on which a newer document is overdue. Senders use it for `grace_days` more."""
+    """The version, and the first day on which a newer document is overdue.
+
+    Senders use it for `grace_days` more.
+    """
 
     version: int
     valid_until: date

@@ -1,8 +1,9 @@
-"""The routing decision. Pure, total and deterministic; standard library only; JSON in, the same bytes out.
+"""The routing decision.
 
-Permits propose edges, prohibitions remove them, and no rule reads another rule. So each edge can be derived again from
-its own facts (`derive`), without those of any other edge. Facts that name other recipients (hosting, providers,
-establishments) are evaluated value by value, so an edge carries only the values that lead to its own recipient.
+Pure, total and deterministic; standard library only; JSON in, the same bytes out. Permits propose edges, prohibitions
+remove them, and no rule reads another rule. So each edge can be derived again from its own facts (`derive`), without
+those of any other edge. Facts that name other recipients (hosting, providers, establishments) are evaluated value by
+value, so an edge carries only the values that lead to its own recipient.
 """
 
 from __future__ import annotations
@@ -135,10 +136,11 @@ def judge(
     known_on: date | None = None,
     unknown: WorkReason | None = None,
 ) -> Judged:
-    """Decide. `facts` is JSON in the form of `Facts`. `unknown` is a code that their extraction could not resolve.
+    """Decide. `facts` is JSON in the form of `Facts`.
 
-    `salt` is 64 hexadecimal digits that only origin and audit know. It never raises for complete facts. A missing
-    single fact is a `Defect` of the caller, since no edge could be derived again from such facts.
+    `unknown` is a code that their extraction could not resolve. `salt` is 64 hexadecimal digits that only origin and
+    audit know. It never raises for complete facts. A missing single fact is a `Defect` of the caller, since no edge
+    could be derived again from such facts.
     """
     view = setting.view(facts, known_on)
     if not all(map(view.stated.get, SINGLE_FACTS)):
@@ -194,9 +196,10 @@ def _carries(facts: Mapping[str, Any], reads: frozenset[str]) -> bool:
 
 @dataclass(slots=True)
 class Proposal:
-    """The proposals of permits for one recipient and purpose. `whole`: one permit reads the whole referral.
+    """The proposals of permits for one recipient and purpose.
 
-    `permits` are sorted by id. `leads` are the values by which the other permits select the recipient.
+    `whole`: one permit reads the whole referral. `permits` are sorted by id. `leads` are the values by which the other
+    permits select the recipient.
     """
 
     recipient: PartyEntry
@@ -287,7 +290,10 @@ def _orders(permits: Sequence[CompiledRule]) -> tuple[int, ...]:
 
 
 def _disposed(outcome: Judged, view: FactView) -> Judged:
-    """Set the disposition. Orphaned: a hotline gets it by its orphan mandate, and no hotline for another reason."""
+    """Set the disposition.
+
+    Orphaned: a hotline gets it by its orphan mandate, and no hotline for another reason.
+    """
     edges = outcome.edges
     rules = [*[edge.terms.rules for edge in edges], *[edge["rules"] for edge in outcome.not_sent]]
     if max(len(edges), len(outcome.not_sent)) > EDGES_MAX or max(map(len, rules), default=0) > RULES_PER_EDGE_MAX:

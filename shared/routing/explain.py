@@ -17,10 +17,10 @@ _VALUES_SHOWN = 5
 def explain(
     facts: Mapping[str, Any], setting: Setting, *, known_on: date | None = None, unknown: WorkReason | None = None
 ) -> dict[str, Any]:
-    """Return the decision and the effect of every rule, or the reason for none. JSON; arguments as for `judge`.
+    """Return the decision and the effect of every rule, or the reason for none.
 
-    `rules[].outcome` is one of `proposes`, `removes`, `not_known_yet`, `unconfirmed`, `not_in_force`,
-    `conditions_fail`, `selects_nobody`, `covers_nothing`, `codes_unknown`.
+    JSON; arguments as for `judge`. `rules[].outcome` is one of `proposes`, `removes`, `not_known_yet`, `unconfirmed`,
+    `not_in_force`, `conditions_fail`, `selects_nobody`, `covers_nothing`, `codes_unknown`.
     """
     view = setting.view(facts, known_on)
     outcome = judge(facts, setting, salt="", known_on=known_on, unknown=unknown)

@@ -138,7 +138,10 @@ class FactView:
         return self if len(items) == len(self.items) else self._with(_union([self.items[number] for number in items]))
 
     def restricted(self, reads: frozenset[str], items: Sequence[int], leads: Iterable[Lead]) -> FactsRead:
-        """Return the facts in `reads` of these items. Lists may be empty; facts that name others have only `leads`."""
+        """Return the facts in `reads` of these items.
+
+        Lists may be empty; facts that name others have only `leads`.
+        """
         stated = self.stated
         values: dict[str, Any] = {
             name: stated[name] if name in LISTS else stated[name][0] for name in sorted(reads - ITEM_FACTS)

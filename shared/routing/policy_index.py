@@ -27,7 +27,10 @@ _Test = Callable[[FactView, date], bool]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Condition:
-    """One predicate. `fact`, `op` and `values` are as in the policy's contract; an absent fact is the empty list."""
+    """One predicate.
+
+    `fact`, `op` and `values` are as in the policy's contract; an absent fact is the empty list.
+    """
 
     fact: str
     op: str
@@ -132,9 +135,10 @@ class EdgePlan(NamedTuple):
 
 
 class PolicyIndex:
-    """The rules of one policy document, identified by `digest`. `document` is its JSON, valid by its contract.
+    """The rules of one policy document, identified by `digest`.
 
-    Raises `Refused` if a rule reads an undeclared fact, lacks a part, or is contradictory.
+    `document` is its JSON, valid by its contract. Raises `Refused` if a rule reads an undeclared fact, lacks a part, or
+    is contradictory.
     """
 
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
@@ -191,7 +195,10 @@ class PolicyIndex:
         return [self.rules[order] for order in sorted(found)]
 
     def _reachable(self, view: FactView) -> set[int]:
-        """Return the rules in matching buckets, at any date. Nodes count on the day of decision or of observation."""
+        """Return the rules in matching buckets, at any date.
+
+        Nodes count on the day of decision or of observation.
+        """
         found = set(self._always)
         for fact in self._under:
             found |= self._under_any(fact, view.nodes_any_day(fact))
@@ -282,7 +289,10 @@ def _condition(fact: str, op: str, values: frozenset[str]) -> Condition:
 
 
 def _check(rule: CompiledRule, field: str) -> None:
-    """Check limits that the contract cannot express. Otherwise a rule could read a fact that its edge lacks."""
+    """Check limits that the contract cannot express.
+
+    Otherwise a rule could read a fact that its edge lacks.
+    """
     used = {condition.fact for condition in rule.conditions}
     if rule.selection:
         used.add(rule.selection.by)

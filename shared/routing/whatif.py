@@ -45,7 +45,10 @@ class Comparison:
 
 
 def preview(referral: DecidedReferral, shelf: DocumentShelf, *, known_on: date | None = None) -> dict[str, Any]:
-    """Return the explained decision with the documents in force at `decided_at`. For a preview, that is now."""
+    """Return the explained decision with the documents in force at `decided_at`.
+
+    For a preview, that is now.
+    """
     at = referral.decided_at
     setting = Setting(shelf.directories.active(at), shelf.policies.active(at), referral.exercise, at)
     return explain(_stated(referral.facts), setting, known_on=known_on, unknown=referral.unknown)
@@ -72,7 +75,10 @@ def replay(
 def compare(
     referrals: Iterable[DecidedReferral], *, directory: DirectoryIndex, old: PolicyIndex, new: PolicyIndex
 ) -> Comparison:
-    """Decide each referral by both policies, at its own time. `altered` edges keep their key but change their terms."""
+    """Decide each referral by both policies, at its own time.
+
+    `altered` edges keep their key but change their terms.
+    """
     comparison = Comparison()
     for referral in referrals:
         before, after = (_decided(referral, directory, policy) for policy in (old, new))

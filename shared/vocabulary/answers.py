@@ -11,7 +11,10 @@ _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 
 
 class ReceiptOutcome(Code):
-    """The outcome of a message at a service, as in its receipt. Deferred, waiting and parked are not final."""
+    """The outcome of a message at a service, as in its receipt.
+
+    Deferred, waiting and parked are not final.
+    """
 
     APPLIED = "applied"
     REFUSED = "refused"
@@ -28,7 +31,10 @@ class YesNoUnknown(Code):
 
 
 class AnswerState(Code):
-    """The recipient's track: its answers so far. A test compares the visible states of the subjects with it."""
+    """The recipient's track: its answers so far.
+
+    A test compares the visible states of the subjects with it.
+    """
 
     NONE = "none"
     ACKNOWLEDGED = "acknowledged"
@@ -65,7 +71,10 @@ class NoticeRejection(Code):
 
 
 class ItemFound(Code):
-    """The result of the notifier's check of an item. `reappeared`: it was removed or gone before and is available."""
+    """The result of the notifier's check of an item.
+
+    `reappeared`: it was removed or gone before and is available.
+    """
 
     GONE = "gone"
     UP = "up"

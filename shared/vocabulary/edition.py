@@ -1,6 +1,7 @@
-"""Editions of the vocabulary: the codes, and the edition that introduced each. Codes are added and never removed.
+"""Editions of the vocabulary: the codes, and the edition that introduced each.
 
-The values of assessment schemes are codes, too, with a separate list for each scheme.
+Codes are added and never removed. The values of assessment schemes are codes, too, with a separate list for each
+scheme.
 
 An edition is identified by its digest. For the edition of a peer, a release knows which of its own codes are too new.
 An unknown edition belongs to a later release, which has all codes.

@@ -13,7 +13,10 @@ _DSA = "EU Regulation 2022/2065 (DSA)"
 
 
 class ArticleReading(Code):
-    """How an article was read: its text, another source about it, or neither. Check all but `read` before reliance."""
+    """How an article was read: its text, another source about it, or neither.
+
+    Check all but `read` before reliance.
+    """
 
     READ = "read"
     SECONDARY = "secondary"
@@ -45,7 +48,10 @@ class ReviewerRole(Code):
 
 
 class Promptness(Code):
-    """Terms that the law states in words. The policy adds the hours or working days that the exchange counts."""
+    """Terms that the law states in words.
+
+    The policy adds the hours or working days that the exchange counts.
+    """
 
     IMMEDIATELY = "immediately", _UK
     AS_SOON_AS_REASONABLY_PRACTICABLE = "as_soon_as_reasonably_practicable", _UK
@@ -94,7 +100,10 @@ class ClockDue(Code):
 
 
 class ClockConsequence(Code):
-    """The consequence if the duty is not done in time. For a preservation, it happens at the end of the term."""
+    """The consequence if the duty is not done in time.
+
+    For a preservation, it happens at the end of the term.
+    """
 
     ALERT = "alert"
     REMIND = "remind"

@@ -25,7 +25,10 @@ class PreservationTerm(Code):
 
 
 class PreservationAnswer(Code):
-    """The provider's track: its answers so far. The first answer to a request is one of the first four codes."""
+    """The provider's track: its answers so far.
+
+    The first answer to a request is one of the first four codes.
+    """
 
     PRESERVED = "preserved", "18 USC 2258A(h)"
     REFUSED = "refused", _ANNEX_III

@@ -17,9 +17,10 @@ class QuestionKind(Code):
 
 
 class QuestionState(Code):
-    """The state of a question or dispute. An unanswered question lapses; a dispute stays open until it is answered.
+    """The state of a question or dispute.
 
-    `refused`: the origin's instance rejected it, so the origin never had it.
+    An unanswered question lapses; a dispute stays open until it is answered. `refused`: the origin's instance rejected
+    it, so the origin never had it.
     """
 
     OPEN = "open"
