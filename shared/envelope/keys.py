@@ -224,7 +224,7 @@ def _raw_of(text: str, kind: _Kind) -> bytes:
             if isinstance(private, kind):
                 return private.private_bytes_raw()
     except _KEY_ERRORS:
-        pass  # all errors are raised below alike: the library's message may quote the text, which is a private key
+        pass  # raised below, without the library's message: it may quote the text, which is a private key
     raise _malformed("an unencrypted key of this kind, as PEM or base64")
 
 

@@ -141,9 +141,9 @@ class Served(Enum):
 
 
 def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> Served:
-    """Return whether we serve the recipient, by the broker's time or our clock.
+    """Return the recipient's relation to this instance, by the broker's time and by our own clock.
 
-    Raises `recipient_not_served`.
+    Raises `Refused("recipient_not_served")`.
     """
     if in_force.served_before(instance, recipient):
         return Served.BEFORE_IT_MOVED

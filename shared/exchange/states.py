@@ -60,7 +60,7 @@ _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
 #: The roles that may read the subjects of their party.
 LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _OFFERED: Final = tuple(Offered)
-#: States of the origin's track that hide every answer.
+#: States of the origin's track that are shown instead of an answer.
 _PREVAILS: Final = any_of(Offered.TRANSFERRED, Offered.GONE, Offered.WITHDRAWN)
 #: The answers to a withdrawal.
 WITHDRAWAL_NOTED: Final = frozenset({AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED})

@@ -3,16 +3,16 @@
 No encoding carries more information than its cost. A text is coded symbol by symbol and ends with `END`. A symbol is a
 character of RFC 3986 or one percent-escaped byte. The *model* states the cost of each symbol after the last `ORDER`
 symbols. If the model has no cost there, the symbol costs the escape of these symbols plus its cost after one symbol
-less. A run of letters and digits that no model knows is coded as `OPAQUE`, its class (3 bits), its length (8 bits) and
-its characters at log2 of the size of their class. Costs are whole sixteenths of a bit.
+less. A run of letters and digits that no model knows is coded as `OPAQUE`, its class (3 bits) and its length (8 bits).
+Its characters follow, each at log2 of the size of their class. Costs are whole sixteenths of a bit.
 
-The bound on what a text can carry. In every state Σ 2^(-cost/16) ≤ 1 over the alphabet with `END` and `OPAQUE`; the
+The bound on the information in a text. In every state Σ 2^(-cost/16) ≤ 1 over the alphabet with `END` and `OPAQUE`; the
 tests compute that in whole numbers for every state of the edition. So symbols have code words of these lengths, and no
-word begins another (Kraft 1949; McMillan 1956; Cover and Thomas, "Elements of Information Theory", 2nd ed., theorem
-5.2.1; arithmetic coding allows lengths that are not whole, ibid. 13.3). Concatenated, the words are such a code for
-texts, because `END` marks the end of a text. Hence Σ 2^(-charge/16) ≤ 1 over all texts, and
-at most 2^(8 B) texts cost B bytes or less: a text within B bytes says at most 8 B bits, in any encoding.
-A text has several codings and is charged one of them: another code word, the same sum.
+word is the beginning of another (Kraft 1949; McMillan 1956). See Cover and Thomas, "Elements of Information Theory",
+2nd ed., theorem 5.2.1; arithmetic coding allows lengths that are not whole, ibid. 13.3. Concatenated, the words are
+such a code for texts, because `END` marks the end of a text. Hence Σ 2^(-charge/16) ≤ 1 over all texts, and at most
+2^(8 B) texts cost B bytes or less. A text within B bytes carries at most 8 B bits, in any encoding. A text has several
+codings and costs that of one of them: another code word, the same sum.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     steps of an edge ──▶ runs of the clocks that its law sets ──▶ due instants and notifications
 
-Both parties know the same steps, with the times of the messages, and find the law in force at a step in the published
+Both parties know the same steps, with the times of the messages. They find the law in force at a step in the published
 documents, so both compute the same result. A clock applies to an edge whose rules cite its instrument. If no rule of
 the policy cites the instrument, the clock applies by place: to each responsible party within its jurisdiction. It stops
 only for the causes that it lists. Instants are UTC in whole seconds, terms are whole hours or days.
