@@ -74,7 +74,7 @@ class ItemStatement(item.ItemOutcome):
 
 
 class DisowningStatement(item.OtherHost):
-    """A provider's statement that it does not host item `n`. Without `n`: every item that it has not answered yet."""
+    """A provider's statement that it does not host item `n`. Without `n`: every item without an answer."""
 
     n: item.ItemNumber | None = None
 
@@ -88,7 +88,7 @@ class NoticeAcknowledgedClear(OnNotice):
 
 
 class NoticeStatements(Contract):
-    """Results for the items. An action appears once per item and round, and never on an item that was rejected."""
+    """Results for the items. An action appears once per item and round, and never with a rejection."""
 
     items: Annotated[tuple[ItemStatement, ...], Field(min_length=1, max_length=item.ITEM_ANSWERS_MAX)]
     #: Statements to agencies that requested preservation of these items. The notifier does not receive them.
@@ -148,7 +148,7 @@ class CaseDeclinedClear(Declination, OnReferral):
 
 
 class OutcomeReport(Contract):
-    """The result of the case. `close_reason` is required with `closed` and not allowed with any other outcome."""
+    """The result of the case. `close_reason` is required with `closed` and not allowed otherwise."""
 
     outcome: codes.CaseOutcome
     close_reason: codes.CloseReason | None = None
@@ -157,7 +157,7 @@ class OutcomeReport(Contract):
 
 
 class OutcomeReportedClear(OutcomeReport, OnReferral):
-    """The result of a case, in NCMEC's published vocabulary. Its last two fields are the purpose of the exchange."""
+    """The result of a case, in NCMEC's published vocabulary. The last two fields matter most."""
 
     @model_validator(mode="after")
     def _close_reason_goes_with_closed(self) -> Self:
@@ -175,7 +175,7 @@ class Keeping(Contract):
 
 
 class WithdrawalAnswer(Contract):
-    """The outcome of a withdrawal for the recipient's record. The grounds are required with `kept` and only then."""
+    """The outcome of a withdrawal for the recipient's record. Grounds are required with `kept` only."""
 
     fate: codes.WithdrawalFate
     kept: Keeping | None = None
@@ -188,11 +188,11 @@ class WithdrawalAnswer(Contract):
 
 
 class WithdrawalAcknowledgedClear(WithdrawalAnswer, OnReferral):
-    """A recipient has stopped acting on a withdrawn referral. It has erased its record or states retention grounds."""
+    """A recipient stopped acting on a withdrawn referral, and erased its record or retains it."""
 
 
 class NoticeWithdrawalAcknowledgedClear(WithdrawalAnswer, OnNotice):
-    """The provider has stopped acting on a withdrawn notice. It has erased its record or states retention grounds."""
+    """The provider stopped acting on a withdrawn notice, and erased its record or retains it."""
 
 
 class WithdrawalWords(Contract):
@@ -203,7 +203,7 @@ class WithdrawalWords(Contract):
 
 
 class NoticeWords(WithdrawalWords):
-    """All answers about a notice so far: the provider's, and the origin's about its items. Add a new field here."""
+    """All answers about a notice: the provider's, and the origin's on its items. Add a new field here."""
 
     items: Annotated[tuple[item.ItemAnswer, ...], Field(max_length=_ANSWERS_EVER_MAX)] | None = None
     disowned: Annotated[tuple[item.Disowned, ...], Field(max_length=item.ITEMS_EVER_MAX)] | None = None

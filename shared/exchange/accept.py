@@ -1,7 +1,7 @@
-"""Acceptance of received records: check the sender, open, guard, derive the edge again. Every recipient uses it.
+"""Acceptance of received records: check the sender, open, guard, derive the edge again.
 
-The signatures over place and content are checked before (`shared.messaging.arrival`). A recipient acts only on records
-that `accept` has accepted.
+Every recipient uses it. The signatures over place and content are checked before (`shared.messaging.arrival`). A
+recipient acts only on records that `accept` has accepted.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ RECORD_BYTES_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ReadingInstance:
-    """The reading instance: its opening keys and documents. Broker times are checked against its own `clock`."""
+    """The reading instance: its opening keys, documents, and `clock` for checks of broker times."""
 
     instance: str
     shelf: DocumentShelf
@@ -72,7 +72,7 @@ class ReadingInstance:
 
 
 class TurnedAway(Refused):
-    """A record that is rejected although its content signature is valid. `envelope` identifies the message."""
+    """A rejected record with a valid content signature. `envelope` identifies the message."""
 
     def __init__(self, error: CausewayError, envelope: Envelope, sender_instance: str, *, digest: str) -> None:
         super().__init__(error.code, error.detail, field=error.field)
@@ -82,7 +82,7 @@ class TurnedAway(Refused):
 
 
 def accept(record: Record, reader: ReadingInstance) -> Received:
-    """Check one record. A returned message is authentic, addressed here, guarded, and its edge was derived again.
+    """Check one record. The result is authentic, addressed here, guarded, and its edge is derived again.
 
     Only the store knows whether the message is new. Raises `Refused` before the sender is known, `TurnedAway` after
     that, and `Unavailable` while this instance has no directory. Codes: `record_table`.
@@ -94,7 +94,7 @@ def accept(record: Record, reader: ReadingInstance) -> Received:
 
 
 def accept_batch(records: Sequence[Record], reader: ReadingInstance) -> list[Received | Exception]:
-    """Return the result or error of `accept` for each record, in order. An error affects only its own record.
+    """Return the result or error of `accept` for each record, in order. Errors do not affect others.
 
     Each stage processes the whole batch before the next one begins. So its code and tables stay in the processor's
     caches, which is 1.5 times as fast as record by record (`make bench`).
@@ -123,7 +123,7 @@ class _Batch:
 
 
 class _Reading:
-    """One record during acceptance. Each stage sets the fields that later stages need, or the error that ends it."""
+    """One record during acceptance. Each stage sets fields for later stages, or the error that ends it."""
 
     __slots__ = (
         "batch", "carried", "clear", "digest", "directory", "envelope", "error", "message",
@@ -257,7 +257,7 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def _message_type(type_text: str) -> MessageType:
-    """Return the version in which the message was written. It is parsed by that version, then treated as the newest.
+    """Return the version in which the message was written and is parsed. Then it counts as the newest.
 
     A later version only adds optional members, so a valid message of an earlier version is valid in it.
     """

@@ -1,11 +1,11 @@
-"""Clocks: due times of the duties that the law sets for the parties of an edge. Pure, standard library only.
+"""Clocks: due times of the duties that the law sets for the parties of an edge. Pure.
 
     steps of an edge ──▶ runs of the clocks that its law sets ──▶ due instants and notifications
 
 Both parties know the same steps, with the times of the messages. They find the law in force at a step in the published
 documents, so both compute the same result. A clock applies to an edge whose rules cite its instrument. If no rule of
 the policy cites the instrument, the clock applies by place: to each responsible party within its jurisdiction. It stops
-only for the causes that it lists. Instants are UTC in whole seconds, terms are whole hours or days.
+only for the causes that it lists. Standard library only. Instants are UTC in whole seconds, terms whole hours or days.
 """
 
 from __future__ import annotations
