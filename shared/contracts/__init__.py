@@ -1,1 +1,4 @@
-"""THE messages and documents. One file per family; `registry` lists every message type with its version."""
+"""The messages and documents.
+
+One file per family; `registry` lists every message type with its version.
+"""

@@ -1,10 +1,10 @@
-"""Answers: what providers do with notices, what agencies do with referrals, what becomes of what was taken back.
+"""Answers of recipients: to notices, referrals and withdrawals.
 
-What a party says over HTTP is the answer without the id of its subject: the clear part extends it, so each word is
-stated once. Each answer is an act: it has an id of its own, and a number in the track of the party that writes it.
+The body of an HTTP request is the answer without the id of its subject. The clear part of the message extends that
+class, so each field is declared once. Each answer is an act: it has its own id, and a number in its writer's track.
 
-An origin may offer a transfer to hotlines that have its referral; exactly one of those that claim it has it. Whoever
-has claimed it files a referral of its own: a hotline is sent nothing that no rule has sent it before.
+An origin may offer a transfer to hotlines that have its referral. If several of them claim it, exactly one is granted
+the claim. That hotline submits a referral of its own, so no party receives a message that no rule has routed to it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from shared.vocabulary import answers as codes
 from shared.vocabulary.judgement import RetentionClass
 from shared.vocabulary.referral import TransferReason
 
-#: Of an act in its track.
+#: The number of an act in its track.
 TrackNumber = Annotated[int, Field(strict=True, ge=1, le=item.TRACK_NUMBER_MAX)]
-#: What a provider may come to have said of items of a notice, over all its revisions.
+#: Maximum answers about items of one notice, over all its revisions.
 _ANSWERS_EVER_MAX = item.over_all_revisions(item.ITEM_ANSWERS_MAX * item.ROUNDS_MAX)
 
 
 class Answer(Contract):
-    """What every answer says of itself.
+    """The fields of every answer.
 
     `act` is random; the same act never counts twice. `number` is dense in its track. `question` is the number of the
-    question that this answers, `due` when something that the answer promises falls due.
+    question that this answer is about. `due` is the time at which an act that the answer promises falls due.
     """
 
     act: Uuid
@@ -51,22 +51,22 @@ class Answer(Contract):
 
 
 class OnNotice(Answer):
-    """An answer to a notice names it by its id alone."""
+    """An answer to a notice. It names the notice by its id alone."""
 
     notice_id: Uuid
 
 
 class OnReferral(Answer):
-    """An answer to a referral names it by its id, and the revision that it answers."""
+    """An answer to a referral. It names the referral by its id, and the revision that it answers."""
 
     referral_id: Uuid
     revision: Revision
 
 
 class ItemStatement(item.ItemOutcome):
-    """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before.
+    """A provider's statement about item `n`. Without `n`: about every item that it has not answered yet.
 
-    `round` is the one that the item is in; it may be left out.
+    `round` is the current round of the item and may be omitted.
     """
 
     n: item.ItemNumber | None = None
@@ -74,7 +74,7 @@ class ItemStatement(item.ItemOutcome):
 
 
 class DisowningStatement(item.OtherHost):
-    """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before."""
+    """A provider's statement that it does not host item `n`. Without `n`: every item without an answer."""
 
     n: item.ItemNumber | None = None
 
@@ -84,25 +84,25 @@ _Disowned = Annotated[tuple[item.Disowned, ...], Field(min_length=1, max_length=
 
 
 class NoticeAcknowledgedClear(OnNotice):
-    """The provider has the notice in hand: an act of the organisation, not of its server."""
+    """The provider confirms that it has the notice. The organisation confirms this, not its server."""
 
 
 class NoticeStatements(Contract):
-    """What became of the items. Each action once per item and round; none that was also rejected."""
+    """Results for the items. An action appears once per item and round, and never with a rejection."""
 
     items: Annotated[tuple[ItemStatement, ...], Field(min_length=1, max_length=item.ITEM_ANSWERS_MAX)]
-    #: Said beside it to agencies that have asked to keep these items; the notifier is told nothing of it.
+    #: Statements to agencies that requested preservation of these items. The notifier does not receive them.
     preservations: Annotated[tuple[PreservationBeside, ...], Field(max_length=SAID_BESIDE_MAX)] = ()
 
 
 class ItemAnswers(Contract):
-    """What a provider says of a notice, item by item."""
+    """A provider's answers to a notice, item by item."""
 
     items: _ItemAnswers
 
 
 class NoticeAnsweredClear(ItemAnswers, OnNotice):
-    """The provider has acted on items of the notice or rejected them, each in its own words."""
+    """The provider has acted on items of the notice or rejected them. Each item has its own answer."""
 
 
 class NoticeDisowning(Contract):
@@ -118,37 +118,37 @@ class DisownedItems(Contract):
 
 
 class NoticeNotOursClear(DisownedItems, OnNotice):
-    """The provider does not host these items; of each it may name the party that does."""
+    """The provider does not host these items. For each item it may name the party that does."""
 
 
 class CaseAcceptedClear(OnReferral):
-    """The agency takes the referral up. First feedback falls due now, then after 30 days, then at closing."""
+    """The agency accepts the referral. Feedback is due now, then after 30 days, then at closing."""
 
 
 class CaseRecord(Contract):
-    """The sealed part of case messages: the agency's own reference, for the origin alone."""
+    """The sealed part of case messages: the agency's own reference, which only the origin can open."""
 
     case_reference: CaseReference
 
 
 class Acceptance(Contract):
-    """The agency's own reference, if the origin may know it: it is sealed to the origin alone."""
+    """The agency's own reference, if the origin may know it. It is sealed to the origin alone."""
 
     case_reference: CaseReference | None = None
 
 
 class Declination(Contract):
-    """Why the agency does not take the referral up."""
+    """The agency's reason for not accepting the referral."""
 
     reason: codes.CaseDeclineReason
 
 
 class CaseDeclinedClear(Declination, OnReferral):
-    """The agency will not take the referral up, and says why."""
+    """The agency declines the referral and gives the reason."""
 
 
 class OutcomeReport(Contract):
-    """What has come of the case. `close_reason` goes with `closed`, and with nothing else."""
+    """The result of the case. `close_reason` is required with `closed` and not allowed otherwise."""
 
     outcome: codes.CaseOutcome
     close_reason: codes.CloseReason | None = None
@@ -157,7 +157,7 @@ class OutcomeReport(Contract):
 
 
 class OutcomeReportedClear(OutcomeReport, OnReferral):
-    """What came of a case, in NCMEC's published vocabulary; the two answers this exists for come last."""
+    """The result of a case, in NCMEC's published vocabulary. The last two fields matter most."""
 
     @model_validator(mode="after")
     def _close_reason_goes_with_closed(self) -> Self:
@@ -167,7 +167,7 @@ class OutcomeReportedClear(OutcomeReport, OnReferral):
 
 
 class Keeping(Contract):
-    """Why a record is kept although it was taken back: its retention class, what entitles to it, until which day."""
+    """Retention grounds of a withdrawn record: retention class, legal basis and last day of retention."""
 
     retention: RetentionClass
     basis: codes.KeptBasis
@@ -175,7 +175,7 @@ class Keeping(Contract):
 
 
 class WithdrawalAnswer(Contract):
-    """What became of the record of what was taken back. `kept` goes with `kept`, and with nothing else."""
+    """The outcome of a withdrawal for the recipient's record. Grounds are required with `kept` only."""
 
     fate: codes.WithdrawalFate
     kept: Keeping | None = None
@@ -188,22 +188,22 @@ class WithdrawalAnswer(Contract):
 
 
 class WithdrawalAcknowledgedClear(WithdrawalAnswer, OnReferral):
-    """A recipient has stopped acting on a withdrawn referral, and has erased its record or says why it is kept."""
+    """A recipient stopped acting on a withdrawn referral, and erased its record or retains it."""
 
 
 class NoticeWithdrawalAcknowledgedClear(WithdrawalAnswer, OnNotice):
-    """The provider has stopped acting on a withdrawn notice, and has erased its record or says why it is kept."""
+    """The provider stopped acting on a withdrawn notice, and erased its record or retains it."""
 
 
 class WithdrawalWords(Contract):
-    """What a recipient has said of a withdrawal."""
+    """A recipient's answers to a withdrawal."""
 
     fate: codes.WithdrawalFate | None = None
     kept: Keeping | None = None
 
 
 class NoticeWords(WithdrawalWords):
-    """What was said of a notice so far: by its provider, and of its items by their origin. A new word is added here."""
+    """All answers about a notice: the provider's, and the origin's on its items. Add a new field here."""
 
     items: Annotated[tuple[item.ItemAnswer, ...], Field(max_length=_ANSWERS_EVER_MAX)] | None = None
     disowned: Annotated[tuple[item.Disowned, ...], Field(max_length=item.ITEMS_EVER_MAX)] | None = None
@@ -216,7 +216,10 @@ class NoticeWords(WithdrawalWords):
 
 
 class CaseWords(WithdrawalWords):
-    """What an agency has said of a case so far, its reason apart. A new word of an act is added here."""
+    """All answers of an agency about a case so far, without its decline reason.
+
+    Add a new field of an act here.
+    """
 
     outcome: codes.CaseOutcome | None = None
     close_reason: codes.CloseReason | None = None
@@ -225,7 +228,10 @@ class CaseWords(WithdrawalWords):
 
 
 class CheckStatement(Contract):
-    """What was found of item `n` of a referral, by its own number. `at`: now, if no time is given."""
+    """The result of a check of item `n`, by the referral's own item number.
+
+    `at` defaults to the present time.
+    """
 
     n: item.ItemNumber
     found: codes.ItemFound
@@ -234,13 +240,19 @@ class CheckStatement(Contract):
 
 
 class ItemChecks(Contract):
-    """What was found of items that notices were issued about. What was said removed and is up has reappeared."""
+    """Results of checks of items that notices were issued about.
+
+    A removed item that is available has reappeared.
+    """
 
     checked: Annotated[tuple[CheckStatement, ...], Field(min_length=1, max_length=item.ITEMS_MAX), item.NUMBERED_ONCE]
 
 
 class ItemsCheckedClear(Contract):
-    """Whoever issued the notice has looked at its items again. What reappeared is to be answered once more."""
+    """The notifier has checked the items of a notice again.
+
+    The provider must answer for items that reappeared.
+    """
 
     notice_id: Uuid
     act: Uuid
@@ -248,7 +260,7 @@ class ItemsCheckedClear(Contract):
 
 
 class ReinstateStatement(Contract):
-    """Item `n` is available again, for this reason; without `n`, every item that was acted on."""
+    """Item `n` is available again, for this reason. Without `n`: every item that was acted on."""
 
     n: item.ItemNumber | None = None
     reason: codes.ReinstateReason
@@ -269,47 +281,53 @@ class ReinstatedItems(Contract):
 
 
 class NoticeReinstatedClear(ReinstatedItems, OnNotice):
-    """The provider has made items available again that it had acted on, and says why: each has a new round."""
+    """The provider has made items available again after acting on them, with the reason.
+
+    Each starts a new round.
+    """
 
 
 class Erasure(Contract):
-    """The record is erased: its key is deleted, and no backup brings it back into service."""
+    """The record is erased: its key is deleted, so restoring a backup does not make it readable again."""
 
     fate: Literal[codes.WithdrawalFate.ERASED]
 
 
 class RecordErasedClear(Erasure, OnReferral):
-    """The record of a withdrawn referral was kept, and its end has come: it is erased."""
+    """The record of a withdrawn referral was retained. Its retention has ended and it is erased."""
 
 
 class NoticeRecordErasedClear(Erasure, OnNotice):
-    """The record of a withdrawn notice was kept, and its end has come: it is erased."""
+    """The record of a withdrawn notice was retained. Its retention has ended and it is erased."""
 
 
 class Transferring(Contract):
-    """Who may claim the referral, and why it is not kept. Without `to`: whoever it is an orphan's mandate of."""
+    """A transfer: the hotline that may claim the referral, and the reason.
+
+    Without `to`: any with an orphan mandate.
+    """
 
     to: PartyId | None = None
     reason: TransferReason
 
 
 class OnTransfer(AboutReferral):
-    """What an origin says of a transfer, to one hotline."""
+    """A message of an origin about a transfer, to one hotline."""
 
 
 class TransferOfferedClear(OnTransfer):
-    """The origin cannot keep the referral: the hotline may claim it. The first that does has it."""
+    """The origin cannot keep the referral, so the hotline may claim it. The first claim is granted."""
 
     act: Uuid
     reason: TransferReason
 
 
 class OfferClaimedClear(OnReferral):
-    """The hotline claims the referral. Whether it has it, the origin says."""
+    """The hotline claims the referral. The origin decides whether the claim is granted."""
 
 
 class DoneSoFar(Contract):
-    """What was done about item `n`: how many notices were issued, and how many of their providers say it is gone."""
+    """Work on item `n`: the number of notices issued, and of those whose provider reports it gone."""
 
     n: ItemNumber
     issued: Count
@@ -317,57 +335,63 @@ class DoneSoFar(Contract):
 
 
 class ClaimGrantedClear(OnTransfer):
-    """The referral is the hotline's, to file as its own. Nobody else has claimed it, and what was issued runs on."""
+    """The hotline's claim is granted: it submits the referral as its own.
+
+    Notices that were issued stay in force.
+    """
 
     claim: Uuid
     done: Annotated[tuple[DoneSoFar, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
 
 
 class ClaimGoneClear(OnTransfer):
-    """Another hotline has claimed the referral."""
+    """The claim is denied, because another hotline has claimed the referral."""
 
 
 class TransferWords(Contract):
-    """What was said of a transfer so far: why it is not kept, and what was done about it."""
+    """All statements about a transfer so far: its reason, and the work done on the items."""
 
     transfer: TransferReason | None = None
     done: tuple[DoneSoFar, ...] | None = None
 
 
 class FindingStatement(ItemFinding):
-    """What a hotline says of item `n`; without `n`, of every item."""
+    """A hotline's finding about item `n`. Without `n`: about every item."""
 
     n: ItemNumber | None = None
 
 
 class OfferFindings(Contract):
-    """What a hotline finds of items, and what was done about them. `baseline` is final, no action comes twice."""
+    """A hotline's findings about items and its actions on them.
+
+    `baseline` is final, and no action appears twice.
+    """
 
     assessed: Annotated[tuple[FindingStatement, ...], Field(min_length=1, max_length=ASSESSED_MAX)]
 
 
 class AssessedItems(Contract):
-    """What a hotline finds of items, one by one."""
+    """A hotline's findings about items, one by one."""
 
     assessed: Annotated[tuple[AssessedItem, ...], Field(min_length=1, max_length=ASSESSED_MAX)]
 
 
 class OfferAcceptedClear(OnReferral):
-    """The hotline takes the referral up: it alone acts on what was offered to it."""
+    """The hotline accepts the referral. From then on only this hotline acts on it."""
 
 
 class OfferDeclinedClear(Declination, OnReferral):
-    """The hotline will not take the referral up, and says why."""
+    """The hotline declines the referral and gives the reason."""
 
 
 class OfferAssessedClear(AssessedItems, OnReferral):
-    """The hotline has assessed items of the referral, or acted on them, each in its own words."""
+    """The hotline has assessed items of the referral or acted on them. Each item has its own finding."""
 
 
 class OfferWords(TransferWords, WithdrawalWords):
-    """What was said of an offer so far, by its hotline, its reason apart, and, of a transfer, by its origin.
+    """All answers about an offer: the hotline's, without its decline reason, and the origin's transfer.
 
-    A new word is added here.
+    Add a new field here.
     """
 
     assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=over_all_revisions(ASSESSED_MAX))] | None = None

@@ -1,4 +1,4 @@
-"""What all contracts share: closed models and the clear (class S1) scalar types."""
+"""Base of all contracts: closed models and the clear (class S1) scalar types."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from shared.vocabulary.referral import LocatorKind
 
 
 class Contract(BaseModel):
-    """A closed, frozen model: unknown fields are refused and input is never echoed in errors."""
+    """A closed, frozen model: unknown fields are rejected, and errors never contain input."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False, ser_json_inf_nan="null"
     )
 
     def spelt(self) -> bytes:
-        """As an answer over HTTP spells it: JSON, without the members that hold their default."""
+        """Return the JSON for an HTTP response, without members that have their default."""
         return self.model_dump_json(exclude_defaults=True).encode()
 
 
@@ -45,13 +45,13 @@ _LATER: Final = "version_later"
 
 
 def of_later_release(error: ValidationError) -> bool:
-    """Whether a document was not read since its `version` is above the newest that is known here."""
+    """Return whether a document was rejected because this release does not know its `version` yet."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return any((each["type"], each["loc"]) == (_LATER, ("version",)) for each in found)
 
 
 def _first_version(value: object) -> object:
-    """Only a whole number is a version: `Literal[1]` would take what is equal to it, `true` and `1.0`."""
+    """Check a version: a whole number. `Literal[1]` would also accept the equal values `true` and `1.0`."""
     if type(value) is not int or value < 1:
         raise PydanticCustomError("version_form", "not the number of a version")
     if value > 1:
@@ -59,13 +59,13 @@ def _first_version(value: object) -> object:
     return value
 
 
-#: The form of a document that is kept: there is one as yet.
+#: The form of a stored document. So far there is only one.
 FormVersion = Annotated[Literal[1], BeforeValidator(_first_version)]
 
 
-#: So many notices, or items, of one referral: over all its revisions, so that no count of a decision bounds it.
+#: A number of notices or items of one referral, over all its revisions, so no limit of a decision applies.
 Count = Annotated[int, Field(strict=True, ge=0, le=10_000)]
-#: A JSON object whose members are not ours to know.
+#: A JSON object with arbitrary members.
 JsonObject = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object", "additionalProperties": True})]
 
 _Kind = TypeVar("_Kind")
@@ -76,7 +76,7 @@ def _whole_milliseconds(instant: datetime) -> datetime:
         return instant
     try:
         instant.astimezone(UTC)
-    except OverflowError:  # in its own zone a time, in UTC before the first or after the last there is
+    except OverflowError:  # valid in its own zone, but out of range in UTC
         raise PydanticCustomError("instant_range", "a time that UTC cannot write") from None
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
@@ -87,7 +87,10 @@ def _whole_seconds(instant: datetime) -> datetime:
 
 
 def _spelt(pattern: str, kind: type[_Kind], read: Callable[[str], _Kind], *, rule: str) -> BeforeValidator:
-    """Read texts of this form only, and take values of `kind`: pydantic would also take numbers and other spellings."""
+    """Accept only texts of this form, and values of `kind`.
+
+    Pydantic would also accept numbers and other forms.
+    """
     form = re.compile(pattern)
 
     def check(value: object) -> _Kind:
@@ -118,7 +121,7 @@ _Time = Annotated[
 ]
 #: An instant, written as RFC 3339 UTC with milliseconds; finer fractions are dropped on the way in.
 Instant = Annotated[_Time, AfterValidator(_whole_milliseconds)]
-#: When something happened, to the second: finer fractions are dropped on the way in. Written as an instant.
+#: The time of an event, to the second: finer fractions are dropped on input. Written as an instant.
 EventTime = Annotated[_Time, AfterValidator(_whole_seconds)]
 #: A calendar day (RFC 3339, full-date).
 Day = Annotated[
@@ -126,13 +129,13 @@ Day = Annotated[
     _spelt(_DAY, date, date.fromisoformat, rule="day_form"),
     WithJsonSchema({"type": "string", "format": "date", "pattern": _DAY}),
 ]
-#: A UUID in its one lower-case spelling (RFC 9562, section 4).
+#: A UUID in its canonical lower-case form (RFC 9562, section 4).
 Uuid = Annotated[
     UUID,
     _spelt(_UUID, UUID, spelt_uuid, rule="uuid_form"),
     WithJsonSchema({"type": "string", "format": "uuid", "pattern": _UUID}),
 ]
-#: True or false, and nothing that could be taken for it.
+#: True or false, without conversion from other values.
 Flag = Annotated[bool, Field(strict=True)]
 
 #: A party of the directory, for example `hotline-nl.example`.
@@ -145,11 +148,11 @@ InstanceId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$",
 KeyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,24}-[0-9a-f]{32}$", max_length=57)]
 #: A jurisdiction node: country (`NL`), subdivision (`US-CA`, `GB-EAW`) or bloc (`BLOC-EU`).
 Jurisdiction = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?|BLOC-[A-Z]{2,4})$", max_length=9)]
-#: A jurisdiction as a sender wrote it: may be a code nobody knows ("Europe"); the work list catches it.
+#: A jurisdiction as a sender wrote it. It may be an unknown code ("Europe"); such referrals need a person.
 StatedJurisdiction = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z -]{0,23}[A-Za-z]$|^[A-Za-z]{2}-[A-Za-z0-9]{1,3}$", max_length=25)
 ]
-#: Who acted, opaque: told apart from others of its party, named by nobody but its instance.
+#: An opaque id of an actor. It differs for each actor of a party, and only the party's instance can resolve it.
 ActorId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 #: SHA-256, lower-case hexadecimal.
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
@@ -159,7 +162,7 @@ SignatureText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{85}[AQ
 GuardEdition = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 #: A rule of the policy, for example `eu-dsa-16-notice`.
 RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$", max_length=48)]
-#: Opaque; hand it back to get the next page. None on the last.
+#: An opaque cursor; send it to get the next page. None on the last page.
 NextCursor = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)] | None
 #: A stable error code.
 ErrorCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
@@ -167,7 +170,7 @@ ErrorCode = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", 
 Asn = Annotated[int, Field(strict=True, ge=1, le=4_294_967_295)]
 
 
-#: What of an error's context is the schema's own: the name there, and how it is said.
+#: Members of an error's context that come from the schema: their name there, and the text for them.
 _EXPECTED: Final = {
     "expected": "one of {}",
     "pattern": "the pattern {}",
@@ -182,9 +185,9 @@ _EXPECTED_LENGTH_MAX: Final = 1000
 
 
 def error_locations(errors: list[Any]) -> list[dict[str, str]]:
-    """pydantic's errors by `field` pointer and `rule`, without any input value; `expected` where the schema says it.
+    """Return Pydantic's errors by `field` pointer and `rule`, without input values.
 
-    A list seems too short where an entry is wrong: that entry did not count, and its own error says all.
+    A list with an invalid entry may also seem too short. That error is omitted, since the entry has its own error.
     """
     found = [(_pointer(error["loc"]), error) for error in errors]
     return [
@@ -205,6 +208,6 @@ _KINDS = frozenset(kind.value for kind in LocatorKind)
 
 
 def _pointer(location: tuple[str | int, ...]) -> str:
-    """Leaves out the member of a union that pydantic chose: the body has no such level."""
+    """Return the JSON pointer without the union member that Pydantic chose: the body has no such level."""
     parts = [part for before, part in pairwise(("", *location)) if before != "locator" or str(part) not in _KINDS]
     return "/" + "/".join(map(str, parts))

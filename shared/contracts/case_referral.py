@@ -1,7 +1,7 @@
-"""A case that goes from one agency to another: what its origin is told, and what the other agency is sent.
+"""Case referral: one agency passes a case to another. Messages to the origin and to the second agency.
 
-The origin learns that the case has moved, why, and to whom, since that one answers from then on. The other agency gets
-the record as the first had it, the edge that entitled the first, and what the first has made of it, in codes.
+The origin learns the reason and the second agency, which answers from then on. The second agency gets the record as the
+first had it, the edge that entitled the first, and the acts of the first, in codes.
 """
 
 from __future__ import annotations
@@ -16,44 +16,47 @@ from shared.contracts.referral import AboutReferral, EdgeSealed, ReferralRecord
 from shared.vocabulary.agencies import CaseReferReason, ContactGround
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason
 
-#: So many acts of a case are told, the newest.
+#: Maximum acts of a case that are sent, the newest.
 PASSED_ACTS_MAX: Final = 64
-#: What an agency may have answered when it passes a case on.
+#: The answers after which an agency may pass a case on.
 _PASSED_ON_FROM: Final = frozenset({AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING})
-#: A case can come back so often.
+#: How often a case can be returned.
 TIMES_MAX: Final = 999
 
 
 class Referring(Contract):
-    """Whose the case is instead, and why."""
+    """The agency that should get the case, and the reason."""
 
     agency: PartyId
     reason: CaseReferReason
 
 
 class Passing(Referring):
-    """To which agency a case goes, on which edge the first had it, and the id of the one that the other answers on."""
+    """The receiving agency, the edge of the first agency, and the new edge for the second."""
 
     from_edge_id: Uuid
     edge_id: Uuid
 
 
 class CaseReferredClear(Passing, OnReferral):
-    """The agency has passed the case on to another one, which answers from now on."""
+    """The agency has passed the case on to another agency, which answers from now on."""
 
 
 def _passed_on_from(stands: AnswerState) -> AnswerState:
-    """Raises `ValueError` for what is never passed on. It is not part of the type: a code more is deferred then."""
+    """Raise `ValueError` if the answer cannot be passed on.
+
+    This is not in the type, so new codes are deferred.
+    """
     if stands not in _PASSED_ON_FROM:
         raise ValueError("never_passed_on")
     return stands
 
 
 class CameBack(Contract):
-    """What was passed on has come back: which agency's instance has refused it, and by which code.
+    """A case referral that was returned: the agency whose instance rejected it, and the error code.
 
-    `edge_id` is the one that it would have answered on. `stands` is what the first agency had answered before, and has
-    again; `times`: how often it has come back by now.
+    `edge_id` is the edge of the second agency. `stands` is the answer of the first agency before, which is restored.
+    `times` is the number of returns so far.
     """
 
     agency: PartyId
@@ -64,11 +67,11 @@ class CameBack(Contract):
 
 
 class CaseCameBackClear(CameBack, OnReferral):
-    """The case is the agency's again, since the one that it was passed on to could not take it."""
+    """The agency has the case again, since the second agency's instance rejected it."""
 
 
 class PassedAct(CaseWords):
-    """One act of the agency that passes a case on: its words, the answer that it led to, its number and its time."""
+    """One act of the referring agency: its answers, the resulting state, its number and its time."""
 
     number: TrackNumber
     answer: AnswerState
@@ -77,14 +80,14 @@ class PassedAct(CaseWords):
 
 
 class ReferralPassedOnClear(AboutReferral):
-    """An agency passes on what it was offered. `edge_id` is the edge on which whoever gets it answers its origin."""
+    """An agency passes on a case. `edge_id` is the edge on which the second agency answers the origin."""
 
     act: Uuid
     edge_id: Uuid
 
 
 class ReferralPassedOnSealed(EdgeSealed):
-    """The edge of the agency that passes it on, why it does, what it has made of it, and the record as it had that."""
+    """The edge of the referring agency, its reason, its acts on the case, and the record as it had it."""
 
     reason: CaseReferReason
     history: Annotated[tuple[PassedAct, ...], Field(max_length=PASSED_ACTS_MAX)]
@@ -92,7 +95,7 @@ class ReferralPassedOnSealed(EdgeSealed):
 
 
 class PassedOn(Contract):
-    """How a case came from another agency, and what that one had made of it."""
+    """The origin of a case referral: the referring agency, its reason and its acts on the case."""
 
     by: PartyId
     reason: CaseReferReason
@@ -101,11 +104,11 @@ class PassedOn(Contract):
 
 
 class ContactSuggestedClear(AboutReferral):
-    """The origin tells the agency of another one that has a case like this one."""
+    """The origin names to the agency another agency with a related case."""
 
 
 class Contact(Contract):
-    """Which agency that is, what the two cases have in common, and the referral that it has: its case, if they meet."""
+    """A suggested agency, the feature that both cases share, and that agency's referral."""
 
     agency: PartyId
     ground: ContactGround
@@ -113,6 +116,6 @@ class Contact(Contract):
 
 
 class SuggestedContact(Contact):
-    """A contact as the agency was told of it, and when."""
+    """A contact suggestion as the agency received it, with the time."""
 
     at: Instant

@@ -1,4 +1,4 @@
-"""What a routing decision looks like on the wire: facts, edges, and the digests that bind them."""
+"""A routing decision in messages: facts, edges, and the digests that bind them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from shared.vocabulary import referral as codes
 from shared.vocabulary.routing import PartyKind, Purpose, Reason, WithheldField
 
 _Jurisdictions = Annotated[tuple[Jurisdiction, ...], Field(max_length=40)]
-#: A referral has at most so many items.
+#: Maximum items of a referral.
 ITEMS_MAX = 10
-#: What a decision may send, and what prohibitions may take out of it: audit is told all of it in one record.
+#: Maximum edges of a decision, sent or removed by prohibitions, because audit gets them in one record.
 EDGES_MAX = 200
 
 
 class ItemFacts(Contract):
     """The S1 facts of one item. Absent is None; a list that was read is present even if it is empty.
 
-    `locator_kinds` is one kind; `assessments` are written `scheme:value`. In an edge, `hosting`, `providers` and
+    `locator_kinds` has one kind. `assessments` are written `scheme:value`. In an edge, `hosting`, `providers` and
     `provider_establishment` are those that lead to its recipient.
     """
 
@@ -33,10 +33,10 @@ class ItemFacts(Contract):
 
 
 class Facts(Contract):
-    """The S1 facts of one referral: all of them where it is decided, only those that its rules read in an edge.
+    """The S1 facts of one referral: all of them in a decision, only those that its rules read in an edge.
 
-    Absent is None. A list that was read is present even if it is empty. Lists are sorted and without repeats, but
-    `items`, which are in the order of the record's.
+    Absent is None. A list that was read is present even if it is empty. Lists are sorted and without repeats, except
+    `items`, which are in the order of the record.
     """
 
     origin: PartyId | None = None
@@ -55,10 +55,10 @@ class Facts(Contract):
 
 
 class Edge(Contract):
-    """One recipient for one purpose, and everything needed to re-derive just this edge.
+    """One recipient for one purpose, with all data to derive exactly this edge again.
 
-    `rules` are all permits that propose it, sorted; `basis` theirs, in that order; `reason` is that of the
-    first; `handling`, `withheld` and `deadlines` are the strictest of them. `digest` covers the edge with the
+    `rules` are all permits that propose it, sorted. `basis` has their legal bases in the same order. `reason` is that
+    of the first. `handling`, `withheld` and `deadlines` are the strictest of them. `digest` covers the edge with the
     documents, engine and time of its decision.
     """
 
@@ -75,9 +75,9 @@ class Edge(Contract):
 
 
 class DecisionRef(Contract):
-    """What an edge was decided by: digests of the documents, engine version, and the time, cut to ten seconds.
+    """A reference to an edge's decision: document digests, engine version, and time, cut to ten seconds.
 
-    Nothing in it is of this referral alone: two edges of one decision cannot be told by it.
+    It contains nothing specific to the referral, so it does not link two edges of one decision.
     """
 
     directory: Digest

@@ -1,12 +1,12 @@
-"""The directory: who the parties and instances are. A signed document, identified by its SHA-256.
+"""The directory: parties and instances. A signed document, identified by its SHA-256.
 
-A party's annex says what it has agreed to beside the terms of all: others go by it, so it stands here. The beat says
-which documents are newest.
+A party's annex holds agreements in addition to the common terms. Other parties act on them, so they are in the
+directory. The document heartbeat names the newest documents.
 
-Documents are read leniently: a member that this release does not know stays in the digest and is ignored, unless the
-document names it in `requires`. Values are as strict as anywhere, but for suites and uses of keys. Whoever publishes
-checks strictly, since a misspelt member must not be ignored in silence. What stands around a document or a beat is read
-so, too; a beat itself is closed, since all of it is signed.
+Documents are read leniently. A member that this release does not know is part of the digest and otherwise ignored,
+unless the document names it in `requires`. Values are as strict as elsewhere, except for suites and uses of keys.
+Publishers check strictly, since a misspelled member must not be ignored silently. The wrappers of a document and of a
+heartbeat are read leniently, too. The heartbeat itself is strict, since all of it is signed.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ Requires = Annotated[tuple[MemberPath, ...], Field(max_length=64)]
 
 
 class SignedDocument(Contract):
-    """What directory and policy share.
+    """The common fields of directory and policy.
 
-    `version` only rises: a document whose version is not above the one in force never takes over. `valid_until` is the
-    first day on which it should have been replaced; senders decide by it for `grace_days` more, then they wait.
-    `requires` names members without which it must not be read.
+    A document takes effect only if its `version` is above the one in force. `valid_until` is the first day on which a
+    newer document is overdue. Senders use the document for `grace_days` more; after that they wait. `requires` names
+    members that a reader must know to read the document.
     """
 
     version: Version
@@ -62,7 +62,7 @@ class SignedDocument(Contract):
 
 
 class Beat(Contract):
-    """Which documents are newest at `at`, each as version and digest. It puts nothing in force."""
+    """The versions and digests of the newest documents at `at`. It puts nothing in force."""
 
     at: Instant
     directory: tuple[Version, Digest]
@@ -70,7 +70,7 @@ class Beat(Contract):
 
 
 class SignedBeat(Contract):
-    """A beat with the Ed25519 signature of a beat key of the directory, over `causeway-beat/v1` and the beat."""
+    """A heartbeat with the Ed25519 signature of a key in `beat_keys`, over `causeway-beat/v1` and itself."""
 
     beat: Beat
     key_id: KeyId
@@ -82,9 +82,9 @@ _REQUIRES: TypeAdapter[tuple[str, ...]] = TypeAdapter(Requires)
 
 
 def read_leniently(contract: type[_Document], body: bytes) -> _Document:
-    """The document whose exact bytes are `body`. What it does not know it leaves out.
+    """Parse the document whose exact bytes are `body`. Unknown members are omitted.
 
-    Raises `Refused`: `document_requires_unknown` where it must be known, else `document_invalid`, with the field.
+    Raises `Refused`: `document_requires_unknown` if an unknown member is required, else `document_invalid`, with field.
     """
     try:
         stated = from_json(body)
@@ -101,7 +101,7 @@ def read_leniently(contract: type[_Document], body: bytes) -> _Document:
 
 @lru_cache(8)
 def known_members(contract: type[Contract]) -> frozenset[str]:
-    """Every member that this release knows in such a document, as `requires` names them."""
+    """Return every member that this release knows in such a document, in the notation of `requires`."""
     return frozenset(_members(contract, ""))
 
 
@@ -124,16 +124,20 @@ MessageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,47}$", m
 
 
 class ReadMessage(Contract):
-    """A message and the highest version of it that is read; every lower one is read as well."""
+    """A message and the highest version of it that the instance reads.
+
+    It reads every lower version as well.
+    """
 
     name: MessageName
     version: Annotated[int, Field(strict=True, ge=1, le=99)]
 
 
 class ReadsAnnouncedClear(Contract):
-    """What an instance reads, told to every peer and to audit at every start. The newest by the broker's time counts.
+    """The versions that an instance reads. It sends them to every peer and to audit at every start.
 
-    `vocabulary` and `guards` name editions by their digests. The directory says the same of who has not spoken yet.
+    The newest by the broker's time counts. `vocabulary` and `guards` name editions by their digests. The directory has
+    the same data for an instance that has not sent this message yet.
     """
 
     messages: Annotated[tuple[ReadMessage, ...], Field(min_length=1, max_length=500)]
@@ -155,10 +159,10 @@ DomainName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}(\.[a-z0
 
 
 class PublicKey(Contract):
-    """A public key with its validity. `use` says what for; `suite` names the algorithm.
+    """A public key with its validity. `use` names its purpose, `suite` the algorithm.
 
-    One of a use or a suite that its reader does not know is not there for it, and nothing else is.
-    A key that is `revoked_at` some time proves nothing from then on, whatever time a record of it claims to be from.
+    A reader ignores a key with an unknown use or suite, and reads the rest of the document. From `revoked_at` on, the
+    key proves nothing, whatever earlier time a record claims.
     """
 
     key_id: KeyId
@@ -171,7 +175,7 @@ class PublicKey(Contract):
 
 
 class Validity(Contract):
-    """The days on which an alias, domain or ASN belongs to a party; `valid_to` is the first day it does not."""
+    """The days on which an alias, domain or ASN belongs to a party; `valid_to` is exclusive."""
 
     valid_from: Day
     valid_to: Day | None = None
@@ -199,23 +203,24 @@ class MandateGrant(Contract):
 
 
 class FormerInstance(Contract):
-    """An instance that served a party until it moved. `until`: the day on which the directory that moved it was issued.
+    """An instance that served a party until it moved.
 
-    What was sent to it for the party before is still its to answer, and nothing else of the party's is.
+    `until` is the issue day of the directory with the move. This instance still answers messages that it received for
+    the party before the move, and has no other rights.
     """
 
     instance: InstanceId
     until: Day
 
 
-#: So many former instances of a party are kept, the newest last.
+#: Maximum former instances of a party in the directory, the newest last.
 FORMER_MAX: Final = 8
 
 
 class Daily(Contract):
-    """What a party files in a day, as it has declared: so many records, of which 99 in 100 cost no more bytes.
+    """The daily volume that a party has declared. Of its records, 99 in 100 need no more than these bytes.
 
-    `record_bytes` is without hashes, `hash_bytes` the hashes. Half as much again is its day's budget.
+    `record_bytes` excludes hashes, `hash_bytes` is for hashes. Its daily quota is 1.5 times the declared volume.
     """
 
     records: Annotated[int, Field(strict=True, ge=20, le=1_000_000)]
@@ -224,18 +229,18 @@ class Daily(Contract):
 
 
 class Annex(Contract):
-    """What a party has agreed to beside the terms of all.
+    """Agreements of a party in addition to the common terms.
 
-    `contact_suggestions`, of an agency: it may be told of another one that has accepted the same, and that one of it.
+    `contact_suggestions`, for an agency: it may learn of another agency that has agreed to the same, and vice versa.
     """
 
     contact_suggestions: Flag = False
 
 
 class Party(Contract):
-    """An organisation. `instance` serves it; tier-`party` keys, where it has any, are its own.
+    """An organisation. `instance` serves it. Keys of tier `party`, if any, are the party's own.
 
-    Without `daily` it is of the smallest class: 20 records, 6 KiB a day of hashes and as much of all the rest.
+    Without `daily` the party has the smallest volume: 20 records a day, with 6 KiB of hashes and 6 KiB of other data.
     """
 
     id: PartyId
@@ -255,9 +260,10 @@ class Party(Contract):
 
 
 class Instance(Contract):
-    """One running service, and the public keys it signs and opens with. Its topics follow from its id.
+    """One running service, and its public keys for signing and opening. Its topics follow from its id.
 
-    `reads_floor` is what it reads at least, for whoever has not heard it yet; left out: what every release reads.
+    `reads_floor` are the versions that it reads at least, until it states them itself. Without it: those that every
+    release reads.
     """
 
     id: InstanceId
@@ -267,9 +273,9 @@ class Instance(Contract):
 
 
 class Directory(SignedDocument):
-    """The whole directory. `accepts` of a party empty means every incident kind.
+    """The whole directory. An empty `accepts` of a party means every incident kind.
 
-    `beat_keys` are the operator's keys (use `sign`) that say which documents are newest; they approve nothing.
+    `beat_keys` are the operator's keys (use `sign`) for document heartbeats. They approve no documents.
     """
 
     beat_keys: Annotated[tuple[PublicKey, ...], Field(max_length=8)] = ()
@@ -277,14 +283,14 @@ class Directory(SignedDocument):
     parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=20_000)]
 
 
-#: A signature of any suite in base64url: of what form it is, its reader looks up by the key.
+#: A signature of any suite in base64url. The key determines its format.
 AnySignatureText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{86,16384}$", max_length=16_384)]
 
 
 class Approval(Contract):
     """One approver's signature over `causeway-document/v1`, kind, digest and activation time.
 
-    The key's id begins with its suite. One by a key that its reader does not know counts for nothing, and nothing else.
+    The key's id begins with its suite. A reader ignores an approval by a key that it does not know.
     """
 
     approver: PartyId
@@ -293,7 +299,7 @@ class Approval(Contract):
 
 
 class DocumentActivated(Contract):
-    """A directory or policy document as published: its digest, when it takes effect, and at least two approvals."""
+    """A directory or policy document as published: digest, activation time and at least two approvals."""
 
     kind: Annotated[str, StringConstraints(pattern=r"^(directory|policy)$", max_length=9)]
     digest: Digest

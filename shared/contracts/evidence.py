@@ -1,4 +1,4 @@
-"""Evidence: a message as it came, its proof, and what instances state of its arrival and of the acceptance."""
+"""Evidence: a received message, its proof, and statements of instances on arrival and acceptance."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class LeafProof(Contract):
 
 
 class SignedAcceptance(Contract):
-    """`instance` has accepted a referral of `party`. The leaf of `proof` covers all members but `salt` and `proof`.
+    """`instance` has accepted a referral of `party`.
 
-    The acceptances of one transaction share a tree and its signature. The signature also covers `instance` and
-    `accepted_at`. `body_sha256` is the hash of the posted bytes; of an item of a list, of the item's own bytes.
-    `guard` is the edition that passed the referral. Audit has the decided fact of the referral at most `merge_delay_s`
-    after `accepted_at`, or the instance has broken its statement. An instance sets this delay itself, up to a week.
-    `version`: the form of this document.
+    The leaf of `proof` covers all members but `salt` and `proof`. The acceptances of one transaction share a tree and
+    its signature. The signature also covers `instance` and `accepted_at`. `body_sha256` is the hash of the posted
+    bytes; of an item of a list, of the item's own bytes. `guard` is the edition that passed the referral. Audit has the
+    decided fact of the referral at most `merge_delay_s` after `accepted_at`, or the instance has broken its statement.
+    An instance sets this delay itself, up to a week. `version`: the form of this document.
     """
 
     version: FormVersion
@@ -61,17 +61,17 @@ class SignedAcceptance(Contract):
 
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^(ce_[a-z0-9]{1,30}|content-type)$", max_length=33)]
-#: The longest is that of an extension (`shared.envelope.header_formats`).
+#: The longest text is that of an extension (`shared.envelope.header_formats`).
 HeaderText = Annotated[str, StringConstraints(pattern=r"^[ -~]*$", max_length=8_192)]
 #: The exact bytes of a value, at most 64 KiB, in base64 (RFC 4648, section 4).
 ValueText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=87_384)]
 
 
 class EvidenceStatement(Contract):
-    """`instance` states for `party` in which topic and when the message with this digest arrived, and what that proves.
+    """A statement of `instance` for `party` on a message: topic, arrival time and proven claims.
 
-    The signature covers all but itself and the key id. `broker_time` is the broker's own. The place in the stream is
-    not stated: it counts messages to others as well. Audit finds the place by the message's id.
+    The signature covers all members except itself and the key id. `broker_time` is the broker's own. The place in the
+    stream is not stated, because it also counts messages to others. Audit finds the place by the message's id.
     """
 
     instance: InstanceId
@@ -87,7 +87,7 @@ class EvidenceStatement(Contract):
 
 
 class Evidence(Contract):
-    """One message: the headers that its sender signed and the value, exactly as they came, its salt and its proof."""
+    """One message as received: the headers that its sender signed, the value, its salt and its proof."""
 
     headers: Annotated[tuple[tuple[HeaderName, HeaderText], ...], Field(min_length=1, max_length=64)]
     value: ValueText
@@ -97,7 +97,10 @@ class Evidence(Contract):
 
 
 class KeptEvidence(Contract):
-    """The evidence of what was sent: of a notice one message, of a case one for each purpose. `version`: its form."""
+    """The evidence of received messages: one for a notice, one per purpose for a case.
+
+    `version`: its form.
+    """
 
     version: FormVersion
     evidence: Annotated[tuple[Evidence, ...], Field(min_length=1, max_length=64)]

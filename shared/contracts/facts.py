@@ -1,4 +1,4 @@
-"""The audit facts: what happened that has no recipient."""
+"""The audit facts: events without a recipient party."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from shared.vocabulary.referral import ReviewOutcome
 from shared.vocabulary.reveal import RevealReason
 from shared.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReason
 
-#: The longest is that of a pair of instances (`shared.exchange.topics`).
+#: The longest name is that of a pair of instances (`shared.exchange.topics`).
 TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,71}\.v[0-9]{1,2}$", max_length=84)]
 
-#: So many decisions one message tells at most. Their bytes are bounded as those of every sealed part.
+#: Maximum decisions in one message. Their bytes are limited as in every sealed part.
 DECISIONS_MAX: Final = 64
 
 
 class DecidedEdge(NamedTuple):
-    """An edge as audit is told of it, in at most 110 bytes of JSON, a list: 200 of them fit one record.
+    """An edge in a decision fact, a list of at most 110 bytes of JSON: 200 of them fit one record.
 
-    `id` and `digest` are written in base64url; `to` is the recipient's place in the list beside them.
+    `id` and `digest` are base64url. `to` is the recipient's position in the list `recipients`.
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$", max_length=22)]
@@ -34,7 +34,10 @@ class DecidedEdge(NamedTuple):
 
 
 class DecidedReferral(Contract):
-    """That a referral was accepted and decided, and where it stands. What this says of whom is sealed for audit."""
+    """A referral was accepted and decided, with this disposition.
+
+    Its parties and edges are sealed for audit.
+    """
 
     referral_id: Uuid
     revision: Revision
@@ -42,19 +45,22 @@ class DecidedReferral(Contract):
 
 
 class ReferralDecidedClear(Contract):
-    """What one transaction decided: each referral once for each decision. The message's subject is the first."""
+    """The decisions of one transaction. Each is one entry.
+
+    The subject of the message is the first referral.
+    """
 
     decisions: Annotated[tuple[DecidedReferral, ...], Field(min_length=1, max_length=DECISIONS_MAX)]
 
 
 class SealedDecision(Contract):
-    """A whole decision: the facts and documents it was made of, and its edges, so that audit can make it again.
+    """A complete decision: its facts, documents and edges, so that audit can decide again.
 
-    `body_sha256` is that of the bytes that were posted, in a batch of the item's own: the signed acceptance of the
-    referral states the same. `salt` is that of the decision: an edge's own is HMAC-SHA-256 under it of the edge's id.
-    `superseded` are edges whose decision had gone stale before they were applied. With the work reason
-    `undeliverable`, an edge of the decision is not there: its recipient could not be sealed for, or, when it was to
-    be decided again, its origin had left the directory or its content was erased.
+    `body_sha256` is the digest of the posted bytes, in a batch those of the single item. The signed acceptance of the
+    referral states the same. `salt` is that of the decision. The salt of an edge is HMAC-SHA-256 of its id under it.
+    `superseded` are edges whose decision became stale before they were applied. With the work reason `undeliverable`,
+    an edge of the decision is missing: its recipient had no sealing key. Or, before a repeated decision, its origin had
+    left the directory or its content was erased.
     """
 
     origin: PartyId
@@ -70,13 +76,13 @@ class SealedDecision(Contract):
 
 
 class ReferralDecidedSealed(Contract):
-    """The decisions on the referrals that the clear part names, in its order."""
+    """The decisions on the referrals in the clear part, in the same order."""
 
     decisions: Annotated[tuple[SealedDecision, ...], Field(min_length=1, max_length=DECISIONS_MAX)]
 
 
 class ReferralRefusedClear(Contract):
-    """A submission was refused. Nothing of its body is kept; `code` and `field` say which rule it broke."""
+    """A submission was rejected. No part of its body is stored. `code` and `field` name the violated rule."""
 
     origin: PartyId
     origin_kind: PartyKind
@@ -85,10 +91,10 @@ class ReferralRefusedClear(Contract):
 
 
 class ReferralReviewedClear(Contract):
-    """What became of a referral, the message's subject, that waited for a second person at its origin.
+    """The result of a second review at the origin. The referral is the message's subject.
 
-    `filed_by` filed it; `by` released or dropped it, and is left out where nobody did in time. Both as in
-    `RecordRevealedClear`. What was dropped or has expired is erased.
+    `filed_by` submitted it. `by` released or dropped it, and is omitted if the review expired. Both are as in
+    `RecordRevealedClear`. A dropped or expired referral is erased.
     """
 
     origin: PartyId
@@ -98,10 +104,10 @@ class ReferralReviewedClear(Contract):
 
 
 class RecordRevealedClear(Contract):
-    """The record of the message's subject, a referral or a notice, was opened for a person or machine of `party`.
+    """A person or machine of `party` opened the record of the message's subject, a referral or a notice.
 
-    `actor` tells its persons and machines apart, and nobody but its instance knows whom it names. `reason` is what a
-    person said it was opened for.
+    `actor` is an opaque id that differs for each person and machine. Only its instance can resolve it. `reason` is a
+    person's reason for opening the record.
     """
 
     party: PartyId

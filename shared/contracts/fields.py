@@ -1,7 +1,7 @@
-"""Every scalar type whose value could hold foreign bytes, each with its alphabet, its length and its `Kind`.
+"""Scalar types whose values could hold foreign bytes, with alphabet, length and `Kind`.
 
-The pattern and the length are what a JSON Schema can say; the rest of the rules for a kind live in `shared.guard`.
-All of these are protection class S3 or S2: they travel in sealed parts only. All patterns run in linear time.
+A JSON Schema can express the pattern and the length. The other rules for a kind are in `shared.guard`. All of these are
+protection class S3 or S2, so only sealed parts contain them. All patterns run in linear time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KindName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Marks a string type for the guard: which rules and which budget its values fall under."""
+    """Marks a string type for the guard: it selects the rules and the cost model for its values."""
 
     name: KindName
 
@@ -86,10 +86,10 @@ Pdq = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", min_length=64,
 PhotoDna = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{192}$", min_length=192, max_length=192), Kind("photodna")
 ]
-#: SHA-256 of a TMK+PDQF signature file. The file itself is about 256 KiB: it could hold a picture and never travels.
+#: SHA-256 of a TMK+PDQF signature file. The file itself, about 256 KiB, could contain a picture and is never sent.
 TmkPdqf = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64), Kind("tmk_pdqf")]
 
-#: An IPv4 or IPv6 address in canonical lower-case text (RFC 5952); the guard checks that it can be a host's.
+#: An IPv4 or IPv6 address in canonical lower-case text (RFC 5952). The guard checks that a host can have it.
 IpAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-f.:]{2,45}$", min_length=2, max_length=45), Kind("ip")]
 #: A transport port.
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]

@@ -1,7 +1,7 @@
-"""Holds: an agency asks an origin not to issue the notices of a referral yet; the origin says what became of that.
+"""Holds: an agency asks an origin to delay the notices of a referral, and the origin answers.
 
-All of it is between the two, on the referral's id: no provider is told, and no other agency. A hold is known by the id
-of the act that placed it.
+Only these two know of it, by the referral's id. Providers and other agencies do not. The id of a hold is the id of the
+act that placed it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.vocabulary.preservation import HoldBasis, HoldEnd, HoldScope, Overri
 
 
 class HoldRequest(Contract):
-    """What is not to happen yet, why, and until when at the latest."""
+    """A request for a hold: the scope, the legal basis and the latest end."""
 
     scope: HoldScope
     basis: HoldBasis
@@ -26,7 +26,7 @@ class HoldRequest(Contract):
 
 
 class HoldExtension(Contract):
-    """Until when at the latest, counted anew from now. `basis` is why it still stands."""
+    """The new latest end of a hold, limited again from now. `basis` is the current legal basis."""
 
     basis: HoldBasis
     not_after: EventTime
@@ -39,31 +39,31 @@ class HoldNamed(Contract):
 
 
 class HoldExtensionOf(HoldExtension, HoldNamed):
-    """How long a hold is to last now, and which."""
+    """The extension of the named hold."""
 
 
 class HoldPlacedClear(HoldRequest, OnReferral):
-    """The agency asks that no notice of the referral be issued yet. `act` is the hold's id."""
+    """The agency asks the origin to delay all notices of the referral. `act` is the hold's id."""
 
 
 class HoldExtendedClear(HoldExtensionOf, OnReferral):
-    """The agency asks for more time: a new act, bounded as the first."""
+    """The agency asks for more time. This is a new act with the same limits as the first."""
 
 
 class HoldReleasedClear(HoldNamed, OnReferral):
-    """The agency needs the hold no longer."""
+    """The agency releases the hold."""
 
 
 class NoObjectionClear(OnReferral):
-    """The agency has looked, and will not hold the notices of the referral."""
+    """The agency has checked the referral and does not request a hold of its notices."""
 
 
-#: What an agency says of a hold, or of that it wants none.
+#: Messages of an agency about a hold, or that it requests none.
 OF_HOLDS: Final = (HoldPlacedClear, HoldExtendedClear, HoldReleasedClear, NoObjectionClear)
 
 
 class HoldWords(Contract):
-    """What an agency's act has said of a hold."""
+    """An agency's act on a hold, as stored."""
 
     hold: Uuid | None = None
     scope: HoldScope | None = None
@@ -72,13 +72,13 @@ class HoldWords(Contract):
 
 
 class HoldAnswer(AboutReferral):
-    """What the origin says of a hold that was placed with it."""
+    """The origin's answer about a hold."""
 
     hold: Uuid
 
 
 class HoldActivatedClear(HoldAnswer):
-    """The origin holds, from now on and until `not_after`: `held` notices. `issued` others went before."""
+    """The origin delays `held` notices from now until `not_after`. `issued` others were issued before."""
 
     scope: HoldScope
     basis: HoldBasis
@@ -88,38 +88,41 @@ class HoldActivatedClear(HoldAnswer):
 
 
 class HoldTooLateClear(HoldAnswer):
-    """Nothing was left to hold: the last notice was issued at `issued_at`. Without it there never was one to issue."""
+    """No notice could be delayed.
+
+    The last one was issued at `issued_at`; without it there was none to issue.
+    """
 
     issued_at: EventTime | None = None
 
 
 class HoldEndedClear(HoldAnswer):
-    """The hold has ended, and how. What it held is issued; when it `lapsed`, it is not."""
+    """The hold has ended, for this reason. Delayed notices are issued, except when the hold `lapsed`."""
 
     end: HoldEnd
 
 
 class Overriding(Contract):
-    """Which hold is to be overridden, and what wins over it."""
+    """A proposal to override a hold, with its legal basis."""
 
     hold: Uuid
     basis: OverrideBasis
 
 
 class Confirming(Contract):
-    """Which hold is overridden: somebody else has proposed it."""
+    """The confirmation of an override that another person has proposed."""
 
     hold: Uuid
 
 
-#: What a hold is at its agency: asked for, in force, refused as too late, or ended.
+#: The states of a hold at its agency: requested, in force, rejected as too late, or ended.
 HoldState = Literal["asked", "active", "too_late"] | HoldEnd
 
 
 class ShownHold(Contract):
-    """A hold as the origin is shown it. No provider is told that there is one.
+    """A hold as the origin sees it. Providers do not learn of it.
 
-    `gone`: of how many items that it held their providers have said since that they were gone already.
+    `gone` is the number of its items that providers have since reported as already gone.
     """
 
     hold: Uuid
@@ -137,20 +140,26 @@ _Hours = Annotated[int, Field(strict=True, ge=1, le=LEASE_H_MAX)]
 
 
 class Claim(Contract):
-    """For how many hours whoever claims the case has it alone. Then it is anybody's of the agency again."""
+    """The hours for which the officer alone has the case.
+
+    After that, any officer of the agency may claim it.
+    """
 
     hours: _Hours = LEASE_H
 
 
 class HandOver(Contract):
-    """Who has the case next, and for how many hours; it is anybody's where nobody is named."""
+    """The officer who gets the case, and for how many hours. Without an officer the case is free to claim."""
 
     to: ActorId | None = None
     hours: _Hours = LEASE_H
 
 
 class Leased(Contract):
-    """Who has claimed the case last, opaque, and until when: once that has passed it is anybody's again."""
+    """The officer with the latest claim, as an opaque id, and its end.
+
+    After that the case is free to claim.
+    """
 
     claimed_by: ActorId | None
     claimed_until: Instant | None

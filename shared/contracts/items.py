@@ -1,4 +1,4 @@
-"""Items of a referral or notice: their numbers, what was done about each, and all that was answered so far."""
+"""Items of a referral or notice: their numbers, the actions on each, and all answers so far."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from pydantic import AfterValidator, Field, model_validator
 from shared.contracts.base import Contract, EventTime, Flag, PartyId
 from shared.vocabulary import answers as codes
 
-#: Items of a referral or notice.
+#: Maximum items of a referral or notice.
 ITEMS_MAX = 10
-#: Items that a referral or notice has had, over all its revisions. What was said of each stays said.
+#: Maximum items that a referral or notice ever had, over all its revisions. Answers about each remain stored.
 ITEMS_EVER_MAX = 99
-#: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
+#: An item's number. The origin's service assigns it; it is stable over revisions and never reused. A notice has
+#: its own numbers.
 ItemNumber = Annotated[int, Field(strict=True, ge=1, le=ITEMS_EVER_MAX)]
-#: Statements about items in one answer: of each item every action, of which there may come to be ten.
+#: Maximum statements about items in one answer: ten items with up to ten actions each.
 ITEM_ANSWERS_MAX = 100
-#: An item can be reinstated or reappear so often, less one.
+#: Maximum rounds of an item. Each reinstatement or reappearance starts a new round.
 ROUNDS_MAX = 9
-#: What is kept of checks of all items of a notice.
+#: Maximum stored checks of all items of a notice.
 CHECKS_MAX = 100
-#: Of an item: 1, and one more each time it is reinstated or reappears.
+#: The round of an item: it starts at 1 and rises each time the item is reinstated or reappears.
 Round = Annotated[int, Field(strict=True, ge=1, le=99)]
 
 
@@ -34,18 +35,21 @@ _NumberedT = TypeVar("_NumberedT", bound=_Numbered)
 
 
 def _once_each(items: tuple[_NumberedT, ...]) -> tuple[_NumberedT, ...]:
-    """Raises `ValueError` where two items have one number: an answer to it would be about both, or about either."""
+    """Return the items.
+
+    Raises `ValueError` if two have the same number, since an answer would be ambiguous.
+    """
     if len({item.n for item in items}) != len(items):
         raise ValueError("item_number_repeated")
     return items
 
 
-#: Of items that are known by their numbers.
+#: Validates that each number occurs once.
 NUMBERED_ONCE = AfterValidator(_once_each)
 
 
 class ItemOutcome(Contract):
-    """What was done about one item, and when that took effect (DSA Article 9(5)), or why nothing was done."""
+    """The action on one item and the time when it took effect (DSA Article 9(5)), or the reason for none."""
 
     action: codes.NoticeAction | None = None
     rejection: codes.NoticeRejection | None = None
@@ -62,14 +66,17 @@ class ItemOutcome(Contract):
 
 
 class ItemAnswer(ItemOutcome):
-    """What a provider has said of one item of a notice in one round."""
+    """A provider's answer about one item of a notice in one round."""
 
     n: ItemNumber
     round: Round
 
 
 class ItemCheck(Contract):
-    """What was found of one item, in the round that it was in, by whom and when. What `reappeared` ends its round."""
+    """A check of one item in its current round: the result, the checker and the time.
+
+    `reappeared` ends the round.
+    """
 
     n: ItemNumber
     round: Round
@@ -79,7 +86,7 @@ class ItemCheck(Contract):
 
 
 class Reinstated(Contract):
-    """An item that its provider has made available again, which ends the round that it was in."""
+    """An item that its provider has made available again. This ends its current round."""
 
     n: ItemNumber
     round: Round
@@ -98,19 +105,19 @@ class Disowned(OtherHost):
     n: ItemNumber
 
 
-#: Words about items in one answer, and in all of them: of each item every one, of which there may come to be ten.
+#: Maximum findings in one answer, and in all answers about one revision: ten items with up to ten findings each.
 ASSESSED_MAX = 100
-#: Of an act in its track, which is what one party writes about one subject: 1, 2, 3 …
+#: Maximum number of an act in its track. A track has the acts of one party on one subject: 1, 2, 3 …
 TRACK_NUMBER_MAX = 1_000_000
 
 
 def over_all_revisions(words_max: int) -> int:
-    """How many words there may be of items so far, where there are `words_max` of those of one revision."""
+    """Return the maximum statements about items over all revisions, if one revision has up to `words_max`."""
     return words_max * ITEMS_EVER_MAX // ITEMS_MAX
 
 
 class ItemFinding(Contract):
-    """What a hotline finds an item to be, or what it did. `not_illegal` and `unavailable` need a reason."""
+    """A hotline's assessment of an item, or its action. `not_illegal` and `unavailable` need a reason."""
 
     assessment: codes.HotlineAssessment | None = None
     action: codes.HotlineAction | None = None
@@ -118,12 +125,12 @@ class ItemFinding(Contract):
 
     @property
     def reasoned(self) -> bool:
-        """Whether it is one of those that need a reason: no other may have one."""
+        """Whether it needs a reason. No other finding may have one."""
         return self.assessment is codes.HotlineAssessment.NOT_ILLEGAL or self.action is codes.HotlineAction.UNAVAILABLE
 
 
 class AssessedItem(ItemFinding):
-    """What a hotline has said of one item of a referral."""
+    """A hotline's finding about one item of a referral."""
 
     n: ItemNumber
 
@@ -137,12 +144,12 @@ class AssessedItem(ItemFinding):
 
 
 class AnsweredSoFar(Contract):
-    """What the recipient has said of an edge that is issued anew: its track as the origin knows it.
+    """The recipient's answers on an edge that is issued again: its track as the origin knows it.
 
-    `moved`: it is issued to where the recipient has moved; else to where it lies already, because of an answer that
-    came late from where it was before, or, `restored`, because that place has forgotten some of it. `number` is that of
-    the newest answer, 0 for none. What was said of items that stand is by the notice's numbers: answers of the rounds
-    that they are in, and what ended the round before.
+    `moved`: the edge is issued to the recipient's new instance. Otherwise it is issued to the present instance, because
+    a late answer came from the former instance, or because the present instance has lost answers (`restored`). `number`
+    is that of the newest answer, 0 for none. Statements about current items have the notice's numbers: the answers of
+    their current round, and the statements that ended the round before.
     """
 
     moved: Flag = False

@@ -1,10 +1,10 @@
 """The policy: routing law as bitemporal data. A signed document, identified by its SHA-256.
 
-No rule looks at another rule. A permit proposes edges; a prohibition removes edges; both read only
-the facts they name in `reads`, and the directory. Missing law means: do not send.
+No rule reads another rule. A permit proposes edges; a prohibition removes edges. Both read only the directory and the
+facts that they list in `reads`. Without a permit, nothing is sent.
 
-Rules cite instruments. Instruments, clocks and calendars state their source, their last review and how it was read.
-An unconfirmed instrument keeps its rules and clocks out of force; nothing else of an instrument decides.
+Rules cite instruments. Instruments, clocks and calendars state their source, their last review and how their article
+was read. Rules and clocks of an unconfirmed instrument are not in force. No other field of an instrument has an effect.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.vocabulary.routing import Fact, Instrument, Mandate, PartyKind, Purp
 FactValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$", max_length=64)]
 Hours = Annotated[int, Field(strict=True, ge=1, le=24 * 365)]
 Article = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,()/-]{0,39}$", max_length=40)]
-#: Words of a title or a citation: no address, so that nobody is led anywhere.
+#: Words of a title or a citation. Addresses are not allowed, so that a document cannot link to a page.
 Words = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,;:()/§'+-]{2,199}$", max_length=200)]
 
 
@@ -33,9 +33,9 @@ class Predicate(Contract):
     `in`        the fact has at least one of `values`
     `not_in`    the fact has none of `values`
     `under`     a jurisdiction of the fact is at or below one of the nodes in `values` on the judged day
-    `not_under` none is
-    `unserved`  a jurisdiction of the fact has no fit party of the kind `values[0]`, nor have the nodes above it,
-                on the day of decision
+    `not_under` no jurisdiction of the fact is
+    `unserved`  for a jurisdiction of the fact, neither its node nor a node above has an eligible party of the kind
+                `values[0]`, on the day of decision
 
     An absent fact counts as the empty list.
     """
@@ -46,16 +46,16 @@ class Predicate(Contract):
 
 
 class Selector(Contract):
-    """Which parties of `kind` a permit proposes: fit ones, `sandbox` for an exercise and `live` otherwise.
+    """The parties of `kind` that a permit proposes: `sandbox` for an exercise, `live` otherwise.
 
     `serving`   for every jurisdiction of the fact `by`: the parties at that node, else at the nearest node above
     `named`     the party ids in the fact `providers`
     `mandated`  for every jurisdiction of `by`: the parties that hold `mandate` for that node, else for the nearest
                 node above, else everywhere
 
-    Nodes are a subdivision, its country, then all blocs of the country, which are equally near; on the day of
-    decision. The origin, and a party that does not accept the incident kind, are dropped after that: they
-    still count as the nearest.
+    Nodes are a subdivision, its country, then all blocs of the country, which are equally near. They are those of the
+    day of decision. The origin, and parties that do not accept the incident kind, are removed after the selection. So
+    they still count as the nearest.
     """
 
     kind: PartyKind
@@ -65,8 +65,10 @@ class Selector(Contract):
 
 
 class Scope(Contract):
-    """Which edges a prohibition removes: those with one of `purposes`, to parties of one of `kinds`, whose
-    recipient is at or below one of `nodes` (day of decision) and one of `parties`. An empty list does not narrow.
+    """The edges that a prohibition removes: edges with one of `purposes`, to parties of one of `kinds`.
+
+    The recipient must be at or below one of `nodes` (day of decision) and be one of `parties`. An empty list does not
+    restrict.
     """
 
     purposes: Annotated[tuple[Purpose, ...], Field(min_length=1, max_length=8)]
@@ -95,17 +97,19 @@ class Deadlines(Contract):
 
 
 class Rule(Contract):
-    """One piece of law. `valid_*` say when it is in force, `known_from` when we learnt of it (bitemporal).
+    """One rule of law.
 
-    `judged_by` names the date that validity is tested on: the day of observation (was the
-    detection lawful) or the day of decision (may it be sent now). `valid_to` is the first day it is not in force.
+    `valid_*` are the days when it is in force; `known_from` is when we learnt of it (bitemporal). `judged_by` names the
+    day for testing validity: the day of observation (was the detection lawful) or the day of decision (may it be sent
+    now). `valid_to` is the first day on which the rule is not in force.
 
     A permit has `select`, `purpose`, `reason` and `handling`; a prohibition has `scope` and none of the first three.
-    What can reach a provider must not read `observed_on`: a notice carries no earlier time.
+    A rule that can reach a provider must not read `observed_on`, because a notice carries no earlier time.
 
-    `hash_kinds` are sent of an item beside PDQ and the strongest cryptographic one that it has, which always are.
-    `hold_window_h`: for so long law enforcement may stop the notice; silence means that it is sent. `review_by` is the
-    day by which a person must look at a rule that has no end. `reading` says how the article of its basis was read.
+    `hash_kinds` are sent in addition to PDQ and the item's strongest cryptographic hash, which are always sent.
+    `hold_window_h` is the time in which law enforcement may hold the notice; without a hold it is then sent.
+    `review_by` is the day by which a person must review a rule without an end. `reading` states how the article of its
+    basis was read.
     """
 
     id: RuleId
@@ -146,11 +150,11 @@ class Reviewed(Contract):
 class InstrumentEntry(Reviewed):
     """One legal instrument that rules and clocks cite.
 
-    `valid_from` is left out while no first day is known. An unconfirmed instrument decides nothing: its rules and
+    `valid_from` is omitted while the first day is unknown. An unconfirmed instrument has no effect: its rules and
     clocks are never in force, and it neither begins nor ends another instrument.
 
-    `valid_to` is the first day after its last day. A last day that the law fixes is included and is not moved by a
-    holiday; `end_note` cites the reason.
+    `valid_to` is the first day after its last day. A last day that the law fixes is included, and a holiday does not
+    move it. `end_note` cites the reason.
     """
 
     id: Instrument
@@ -164,11 +168,11 @@ class InstrumentEntry(Reviewed):
 
 
 class Clock(Reviewed):
-    """A term that the law sets: from `starts`, for either `duration_h` or `working_days`.
+    """A time limit that the law sets: from `starts`, for either `duration_h` or `working_days`.
 
-    `promptness` is the law's own word where it gives no number; the number is then the exchange's.
-    Only the causes in `stopped_by` stop it. At its end `due` falls due, and `then` happens if it was not done; with
-    `repeats` it begins again. New law moves only clocks that start later.
+    `promptness` is the wording of a law that gives no number; then the exchange sets the number. Only the causes in
+    `stopped_by` stop the clock. At its end `due` falls due, and `then` is the consequence if it was not done. With
+    `repeats` it starts again. New law affects only clocks that start later.
     """
 
     id: RuleId
@@ -186,10 +190,10 @@ class Clock(Reviewed):
 
 
 class Calendar(Reviewed):
-    """The working days of one jurisdiction from `valid_from` until before `valid_to`: weekdays (1 Monday … 7 Sunday)
-    that are no holiday. Beyond that span nothing is counted by it.
+    """The working days of one jurisdiction from `valid_from` until before `valid_to`.
 
-    `utc_offset_min`: its days are those of this standard time, in minutes ahead of UTC, all the year; left out: of UTC.
+    They are the `working_weekdays` (1 Monday … 7 Sunday) except holidays. Terms beyond this span are not computed.
+    `utc_offset_min`: its days are those of this standard time, in minutes ahead of UTC, all the year. Default: UTC.
     """
 
     jurisdiction: Jurisdiction
@@ -203,7 +207,7 @@ class Calendar(Reviewed):
 class Policy(SignedDocument):
     """The whole routing law that an installation applies, as one signed document.
 
-    `hold_max_h`: how far from the act that asks for it a hold may end; left out: 336 hours.
+    `hold_max_h` is the maximum time from the act that requests a hold to the end of the hold. Default: 336 hours.
     """
 
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=20_000)]

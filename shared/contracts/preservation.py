@@ -1,6 +1,6 @@
-"""The messages of a preservation: what an agency asks a provider to keep, and what the provider answers.
+"""The messages of a preservation: an agency's request to a provider, and the provider's answers.
 
-The exchange tells nobody else of it. Each party numbers its own acts, from 1: the request is the agency's first.
+No other party learns of it. Each party numbers its own acts from 1: the request is the agency's first act.
 """
 
 from __future__ import annotations
@@ -11,38 +11,41 @@ from shared.contracts.base import Uuid
 
 
 class OnPreservation(Answer):
-    """An act of a preservation names it by its id alone."""
+    """An act on a preservation. It names the preservation by its id alone."""
 
     preservation_id: Uuid
 
 
 class PreservationRequestedClear(preservation_api.PreservationTerms, OnPreservation):
-    """An agency asks a provider to keep what it has at some locations. What and for which order is sealed."""
+    """An agency asks a provider to preserve data at some locations.
+
+    The locations and the order are sealed.
+    """
 
 
 class PreservationExtensionRequestedClear(preservation_api.ExtensionTerms, OnPreservation):
-    """The agency asks the provider to keep it longer."""
+    """The agency asks the provider to preserve the data longer."""
 
 
 class PreservationWithdrawnClear(preservation_api.PreservationWithdrawing, OnPreservation):
-    """The agency takes its request back."""
+    """The agency withdraws its request."""
 
 
 class PreservationAnsweredClear(preservation_api.PreservationAnswering, OnPreservation):
-    """The provider keeps what it was asked to keep, or says why not."""
+    """The provider preserves the data, or gives the reason for not doing so."""
 
 
 class PreservationCorrectedClear(preservation_api.PreservationAnswering, OnPreservation):
-    """What the provider has answered was a mistake: this is its answer, from now on."""
+    """The provider's earlier answer was a mistake. This answer replaces it from now on."""
 
 
 class PreservationExtensionAnsweredClear(preservation_api.ExtensionAnswering, OnPreservation):
-    """The provider keeps it longer, or says why not."""
+    """The provider preserves the data longer, or gives the reason for not doing so."""
 
 
 class PreservationEndedClear(preservation_api.PreservationEnding, OnPreservation):
-    """The provider keeps it no longer."""
+    """The provider no longer preserves the data."""
 
 
 class PreservationWithdrawalAcknowledgedClear(OnPreservation):
-    """The provider has stopped keeping what the agency no longer wants kept."""
+    """The provider has stopped preserving the data after the agency's withdrawal."""

@@ -1,6 +1,6 @@
-"""What agencies and providers say of a preservation over HTTP; `shared.contracts.preservation` has the messages.
+"""HTTP bodies of preservations; `shared.contracts.preservation` has the messages.
 
-What is sealed reaches the provider alone: locations, and the agency's reference of its order.
+Only the provider can open the sealed part: locations, and the agency's reference of its order.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from shared.contracts.referral import Locator
 from shared.vocabulary import preservation as codes
 from shared.vocabulary.routing import Instrument
 
-#: Locations of one request.
+#: Maximum locations of one request.
 LOCATIONS_MAX = 10
-#: Preservations that one answer to a notice may speak of.
+#: Maximum preservations in one answer to a notice.
 SAID_BESIDE_MAX = 50
 
 
 class PreservationTerms(Contract):
-    """What is ordered, under which instrument of the policy, and until when: a class of the law or a day, just one."""
+    """The kind of order, its instrument in the policy, and its end: either a class of the law or a day."""
 
     kind: codes.PreservationKind
     instrument: Instrument
@@ -37,29 +37,29 @@ class PreservationTerms(Contract):
 
 
 class PreservationRecord(Contract):
-    """The sealed part of a request: what is to be kept, and the agency's own reference of its order."""
+    """The sealed part of a request: the locations to preserve, and the agency's own order reference."""
 
     locations: Annotated[tuple[Locator, ...], Field(min_length=1, max_length=LOCATIONS_MAX)]
     order_reference: CaseReference | None = None
 
 
 class ExtensionTerms(Contract):
-    """Until when it is to be kept on: once, and no further."""
+    """The day until which preservation is extended. Only one extension is possible."""
 
     until: Day
 
 
 class PreservationWithdrawing(Contract):
-    """Why the request is taken back. It stays open until the provider confirms that."""
+    """The reason for a withdrawal. The request stays open until the provider confirms it."""
 
     reason: codes.PreservationWithdrawal
 
 
 class PreservationAnswering(Contract):
-    """What the provider makes of the request: kept until a day, refused, not possible, or too late.
+    """The provider's answer to a request: preserved until a day, refused, not possible, or too late.
 
-    `until` goes with `preserved`, `reason` with `refused`, `impossible` with `not_possible`, `removed_at` with
-    `too_late`, and with nothing else.
+    `until` is required with `preserved`, `reason` with `refused`, `impossible` with `not_possible`, `removed_at` with
+    `too_late`. None of them is allowed with another answer.
     """
 
     answer: codes.PreservationAnswer
@@ -85,7 +85,7 @@ class PreservationAnswering(Contract):
 
 
 class PreservationBeside(PreservationAnswering):
-    """What is said of one request in an answer to a notice: that it is kept, or why that is not possible."""
+    """The answer to one request within an answer to a notice: preserved, or not possible with the reason."""
 
     preservation_id: Uuid
 
@@ -97,7 +97,7 @@ class PreservationBeside(PreservationAnswering):
 
 
 class ExtensionAnswering(Contract):
-    """Whether it is kept on until the day that was asked for. `reason` goes with `extension_refused`."""
+    """The answer to an extension until the requested day. `reason` is required with `extension_refused`."""
 
     answer: codes.PreservationAnswer
     reason: codes.PreservationRefusal | None = None
@@ -112,6 +112,6 @@ class ExtensionAnswering(Contract):
 
 
 class PreservationEnding(Contract):
-    """Why nothing is kept any more."""
+    """The reason why the provider no longer preserves the data."""
 
     reason: codes.PreservationEnd

@@ -1,7 +1,7 @@
-"""Questions and disputes: what a recipient asks its origin about items, what it contests, and what it is answered.
+"""Questions and disputes of recipients about items, and the origin's answers to them.
 
-Codes and item numbers alone. Each is known by its number in the track of whoever raised it. What a party says over
-HTTP is the words without what names them: the clear parts extend them.
+They contain codes and item numbers only. Each has the number of its act in the track of the party that raised it. The
+body of an HTTP request lacks the identifiers of the subject; the clear parts extend it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from shared.contracts.referral import AboutReferral, Revision
 from shared.vocabulary.answers import ActionReason
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 
-#: Different things that one question asks.
+#: Maximum different kinds of information that one question asks for.
 NEEDS_MAX: Final = 4
-#: Those that say why: the others say it themselves.
+#: Reasons that need a basis. The other reasons explain themselves.
 WITH_BASIS: Final = frozenset({DisputeReason.CONTENT_LAWFUL, DisputeReason.NOT_FOUND})
 
 _HashableT = TypeVar("_HashableT", bound=Hashable)
 
 
 def _once(values: tuple[_HashableT, ...]) -> tuple[_HashableT, ...]:
-    """Raises `ValueError` where something is said twice."""
+    """Return the values. Raises `ValueError` if a value is repeated."""
     if len(set(values)) != len(values):
         raise ValueError("said_twice")
     return values
@@ -41,39 +41,45 @@ class _Needing(Contract):
 
 
 class Question(_Needing):
-    """What a recipient must know before it can act, of which items; of every one if none is named. Never prose."""
+    """The information that a recipient needs before it can act on items. Without items: on every item.
+
+    No prose.
+    """
 
     about: ItemNumbers | None = None
 
 
 class DueQuestion(_Needing):
-    """What a recipient must know of these items, and when that lapses unless it is answered before."""
+    """The information that a recipient needs about these items, and the time when the question lapses."""
 
     about: ItemNumbers
     due: EventTime
 
 
 class Contested(Contract):
-    """What is contested of an item, and on which basis: with `content_lawful` and `not_found`, with nothing else."""
+    """A dispute about an item.
+
+    The basis is required with `content_lawful` and `not_found`, else not allowed.
+    """
 
     reason: DisputeReason
     basis: ActionReason | None = None
 
 
 class DisputeStatement(Contested):
-    """What a recipient contests of item `n`; without `n`, of every item that it has not contested yet."""
+    """A recipient's dispute of item `n`. Without `n`: of every item that it has not disputed yet."""
 
     n: ItemNumber | None = None
 
 
 class Dispute(Contract):
-    """What a recipient contests of what it was sent, item by item. Each item is contested once."""
+    """A recipient's dispute of the referral or notice, item by item. Each item is disputed once."""
 
     disputed: Annotated[tuple[DisputeStatement, ...], Field(min_length=1, max_length=ITEMS_MAX)]
 
 
 class DisputedItem(Contested):
-    """What is contested of one item."""
+    """A dispute about one item."""
 
     n: ItemNumber
 
@@ -85,20 +91,20 @@ class DisputedItem(Contested):
 
 
 class DisputedItems(Contract):
-    """What a recipient contests, item by item."""
+    """A recipient's dispute, item by item."""
 
     disputed: Annotated[tuple[DisputedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class ReplyStatement(Contract):
-    """What an origin says of its own item `n`; without `n`, of every one that it was asked about."""
+    """An origin's reply about its own item `n`. Without `n`: about every item of the question."""
 
     n: ItemNumber | None = None
     reply: QuestionReply
 
 
 class Reply(Contract):
-    """The answer to the question of this number, by `party`: something of each item that it is about."""
+    """The reply to question number `question` of `party`, with a statement for each item of the question."""
 
     party: PartyId
     question: TrackNumber
@@ -106,14 +112,14 @@ class Reply(Contract):
 
 
 class VerdictStatement(Contract):
-    """Whether an origin stands by its own item `n`; without `n`, by every one that is contested."""
+    """An origin's verdict on its own item `n`. Without `n`: on every disputed item."""
 
     n: ItemNumber | None = None
     verdict: DisputeVerdict
 
 
 class Verdict(Contract):
-    """The answer to the dispute of this number, by `party`: in part, where items differ."""
+    """The verdict on dispute number `dispute` of `party`. It may differ from item to item."""
 
     party: PartyId
     dispute: TrackNumber
@@ -121,35 +127,35 @@ class Verdict(Contract):
 
 
 class RepliedItem(Contract):
-    """What was said of one item that was asked about."""
+    """The reply about one item of a question."""
 
     n: ItemNumber
     reply: QuestionReply
 
 
 class DecidedItem(Contract):
-    """What was said of one item that was contested."""
+    """The verdict on one disputed item."""
 
     n: ItemNumber
     verdict: DisputeVerdict
 
 
 class RepliedItems(Contract):
-    """What its origin answers to the question of this number, item by item."""
+    """The origin's reply to the question of this number, item by item."""
 
     question: TrackNumber
     replied: Annotated[tuple[RepliedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class DecidedItems(Contract):
-    """What its origin answers to the dispute of this number, item by item."""
+    """The origin's verdict on the dispute of this number, item by item."""
 
     dispute: TrackNumber
     decided: Annotated[tuple[DecidedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
 class QuestionWords(Contract):
-    """What a recipient's act has asked or contested."""
+    """A recipient's question or dispute, as stored."""
 
     about: ItemNumbers | None = None
     needs: tuple[NeedsInfo, ...] | None = None
@@ -157,7 +163,7 @@ class QuestionWords(Contract):
 
 
 class LapsedQuestion(Contract):
-    """The question of this number was not answered in its time."""
+    """The question of this number was not answered before its deadline."""
 
     question: TrackNumber
 
@@ -172,7 +178,7 @@ class _ToRecipient(AboutReferral):
 
 
 class QuestionAskedClear(DueQuestion, OnReferral):
-    """The recipient asks the origin about items of the referral. `number` is the question's."""
+    """The recipient asks the origin about items of the referral. `number` is the number of the question."""
 
 
 class NoticeQuestionAskedClear(DueQuestion, OnNotice):
@@ -182,19 +188,19 @@ class NoticeQuestionAskedClear(DueQuestion, OnNotice):
 
 
 class QuestionLapsedClear(LapsedQuestion, OnReferral):
-    """Nobody has answered the recipient's question in its time: it asks no more."""
+    """The recipient's question was not answered before its deadline. The question is closed."""
 
 
 class NoticeQuestionLapsedClear(LapsedQuestion, OnNotice):
-    """Nobody has answered the provider's question in its time: it asks no more."""
+    """The provider's question was not answered before its deadline. The question is closed."""
 
 
 class DisputeRaisedClear(DisputedItems, OnReferral):
-    """The recipient contests what it was sent. `number` is the dispute's."""
+    """The recipient disputes items of the referral. `number` is the number of the dispute."""
 
 
 class NoticeDisputeRaisedClear(DisputedItems, OnNotice):
-    """The provider contests what the notifier has said. `number` is the dispute's."""
+    """The provider disputes items of the notice. `number` is the number of the dispute."""
 
 
 class QuestionRepliedClear(RepliedItems, _ToRecipient):
@@ -202,15 +208,15 @@ class QuestionRepliedClear(RepliedItems, _ToRecipient):
 
 
 class NoticeQuestionRepliedClear(RepliedItems, _ToProvider):
-    """The notifier answers a question of the provider, by the notice's numbers."""
+    """The notifier answers a question of the provider, with the item numbers of the notice."""
 
 
 class DisputeAnsweredClear(DecidedItems, _ToRecipient):
-    """The origin stands by what the recipient contests, or does not, item by item."""
+    """The origin upholds or concedes each item that the recipient disputes."""
 
 
 class NoticeDisputeAnsweredClear(DecidedItems, _ToProvider):
-    """The notifier stands by what the provider contests, or does not, by the notice's numbers."""
+    """The notifier upholds or concedes each item that the provider disputes, by the notice's item numbers."""
 
 
 AskedClear = QuestionAskedClear | NoticeQuestionAskedClear
@@ -218,6 +224,6 @@ LapsedClear = QuestionLapsedClear | NoticeQuestionLapsedClear
 DisputedClear = DisputeRaisedClear | NoticeDisputeRaisedClear
 RepliedClear = QuestionRepliedClear | NoticeQuestionRepliedClear
 DecidedClear = DisputeAnsweredClear | NoticeDisputeAnsweredClear
-#: What a recipient says, and what its origin does.
+#: Messages of a recipient, and messages of its origin.
 RaisedClear = AskedClear | LapsedClear | DisputedClear
 AnsweredClear = RepliedClear | DecidedClear

@@ -1,4 +1,4 @@
-"""The referral: what an origin submits, what travels sealed, and the messages about it as a whole."""
+"""The referral: a submission, the sealed records, and the messages about a referral as a whole."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AssessmentValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,24}
 Revision = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
-#: Rules of the guard's edition by which something was cut from an address: codes, never what was cut.
+#: Rules of the guard's edition that redacted a part of an address. They are codes and never contain the redacted part.
 CutRules = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,24}$", max_length=24)], ...], Field(max_length=8)
 ]
@@ -67,7 +67,7 @@ Locator = Annotated[
 
 
 class Hosting(Contract):
-    """Where an item was hosted at one time, as somebody observed it. Several may stand side by side."""
+    """The hosting of an item at one time, as a party observed it. Different observations may coexist."""
 
     jurisdiction: StatedJurisdiction | None = None
     asn: Asn | None = None
@@ -89,7 +89,7 @@ class Hashes(Contract):
 
 
 class Classification(Contract):
-    """What an assessment says, without who made it and when."""
+    """The result of an assessment, without its author and date."""
 
     scheme: judgement.AssessmentScheme
     value: AssessmentValue
@@ -105,7 +105,10 @@ class Classification(Contract):
 
 
 def _not_in(known: frozenset[str]) -> PydanticCustomError:
-    """A value that its scheme's list does not have: as of any code, an edition to come may have it."""
+    """Return the error for a value that its scheme's list lacks.
+
+    Like any code, a later edition may have it.
+    """
     expected = ", ".join(f"'{each}'" for each in sorted(known | {judgement.UNKNOWN_VALUE}))
     return PydanticCustomError("enum", "assessment_value_not_in_scheme", {"expected": expected})
 
@@ -120,7 +123,7 @@ class Assessment(Classification):
 class _Listed(Classification):
     @model_validator(mode="after")
     def _value_is_listed(self) -> Self:
-        """Refuse a value that is not of its scheme's list: what travels is closed."""
+        """Reject a value that is not in its scheme's list. Messages carry listed values only."""
         known = judgement.ASSESSMENT_VALUES[self.scheme]
         if self.value not in known and self.value != judgement.UNKNOWN_VALUE:
             raise _not_in(known)
@@ -128,11 +131,14 @@ class _Listed(Classification):
 
 
 class ListedAssessment(Assessment, _Listed):
-    """An assessment as it travels: its value is one of its scheme's list, or `unknown`."""
+    """An assessment as messages carry it: its value is in its scheme's list, or `unknown`."""
 
 
 class Item(Contract):
-    """One location with its hash set. From one that is `uncut` nothing was cut: what would be is the only way in."""
+    """One location with its hash set.
+
+    `uncut`: nothing was redacted, because the location works only in full.
+    """
 
     locator: Locator
     uncut: Flag = False
@@ -144,25 +150,25 @@ class Item(Contract):
 
 
 class CutUrl(UrlLocator):
-    """A web address as it travels, and by which rules of the guard's edition something was cut from it."""
+    """A web address in messages, with the rules of the guard's edition that redacted a part of it."""
 
     cut: CutRules = ()
 
 
 class CutOnion(OnionLocator):
-    """An onion service as it travels, and by which rules of the guard's edition something was cut from it."""
+    """An onion address in messages, with the rules of the guard's edition that redacted a part of it."""
 
     cut: CutRules = ()
 
 
-#: A location as it travels. `cut` is the service's to say: whoever files has no place for it.
+#: A location as messages carry it. The service sets `cut`; a submission has no such field.
 RecordLocator = Annotated[
     CutUrl | CutOnion | AccountLocator | MessageLocatorItem | PeerLocator, Field(discriminator="kind")
 ]
 
 
 class NumberedItem(Item):
-    """An item as the origin keeps it and sends it: with its number, and with listed labels alone."""
+    """An item as the origin stores and sends it: with its number, and with listed labels only."""
 
     n: ItemNumber
     locator: RecordLocator
@@ -206,7 +212,7 @@ class Correlation(Contract):
 
 
 class ReferralContent(Contract):
-    """What the origin states, shared by the submission and the record that travels."""
+    """The statements of the origin, shared by the submission and the record in messages."""
 
     incident_kind: codes.IncidentKind
     incident_flags: Annotated[tuple[codes.IncidentFlag, ...], Field(max_length=32)] = ()
@@ -223,9 +229,10 @@ class ReferralContent(Contract):
 
 
 class ReferralSubmission(ReferralContent):
-    """The body of `POST /v1/referrals`. Ids, origin and times of receipt are the server's, never the sender's.
+    """The body of `POST /v1/referrals`.
 
-    `exercise` must agree with the sender's status in the directory: a sandbox party sends exercises only.
+    The server sets ids, origin and times of receipt, never the sender. `exercise` must agree with the sender's status
+    in the directory: a sandbox party sends exercises only.
     """
 
     external_ref: fields.ExternalRef
@@ -240,10 +247,10 @@ class ReferralRecord(ReferralContent):
 
 
 class EdgeClear(Contract):
-    """What everybody sees of a message that carries an edge: ids, a commitment, due times, and no code.
+    """The public part of a message that carries an edge: ids, a commitment and due times, but no code.
 
-    `commitment` is SHA-256 of the edge's salt ‖ the edge's digest, both as bytes: its recipient and audit can open it,
-    and nobody else can tell from it what the edge is, or which others were decided with it. The due times count from
+    `commitment` is SHA-256 of the edge's salt ‖ the edge's digest, both as bytes. Only its recipient and audit can open
+    it. Others cannot learn from it anything about the edge or the other edges of its decision. The due times count from
     the time of the message.
     """
 
@@ -254,10 +261,10 @@ class EdgeClear(Contract):
 
 
 class EdgeSealed(Contract):
-    """The sealed part of a message that carries an edge: the edge, what it was decided by, and its salt.
+    """The sealed part of a message that carries an edge: the edge, its decision reference and its salt.
 
     With `again`, the edge was sent before, to an instance that served the recipient until it moved. `released_by` are
-    the two who let a record over its budget go, whoever filed it first: names that this recipient alone is told.
+    the submitter and the approver of a record above its budget. Only this recipient learns these names.
     """
 
     decision: DecisionRef
@@ -268,14 +275,14 @@ class EdgeSealed(Contract):
 
 
 class AboutReferral(Contract):
-    """What an origin's message about a referral names: the referral, and its revision."""
+    """The fields that each message of an origin about a referral has: the referral and its revision."""
 
     referral_id: Uuid
     revision: Revision
 
 
 class ReferralOfferedClear(EdgeClear):
-    """A referral is offered to one recipient for one purpose. Success of delivery obliges nobody yet."""
+    """A referral is offered to one recipient for one purpose. Delivery alone creates no duty."""
 
     referral_id: Uuid
     revision: Revision
@@ -288,9 +295,9 @@ class ReferralOfferedSealed(EdgeSealed):
 
 
 class ReferralWithdrawnClear(AboutReferral):
-    """The origin takes a referral back: recipients stop acting on it, erase what they may, and say so.
+    """The origin withdraws a referral: recipients stop acting on it, erase the data they may, and confirm.
 
-    It ends whatever waits, so it has no number in its track: it is never behind anything.
+    A withdrawal ends all waiting acts. It has no number in its track, so it never waits for another act.
     """
 
     act: Uuid
@@ -298,11 +305,17 @@ class ReferralWithdrawnClear(AboutReferral):
 
 
 class NoticeAssessment(_Listed):
-    """A classification as a provider is told it: who made it, and when, would name others and earlier times."""
+    """A classification for a provider.
+
+    Author and date are omitted: they reveal other parties and earlier times.
+    """
 
 
 class NoticeItem(Contract):
-    """One item of a notice, with just what a provider needs to find and act on it. `n` counts within the notice."""
+    """One item of a notice, with only the data that a provider needs to find it and act.
+
+    `n` counts per notice.
+    """
 
     n: ItemNumber
     locator: RecordLocator
@@ -313,7 +326,7 @@ class NoticeItem(Contract):
 
 
 class NoticeRecord(Contract):
-    """What a provider is sent: no id, time or revision that is earlier than the notice itself."""
+    """The record for a provider. It has no id, time or revision that is earlier than the notice itself."""
 
     incident_kind: codes.IncidentKind
     media_kind: codes.MediaKind
@@ -322,9 +335,9 @@ class NoticeRecord(Contract):
 
 
 class NoticeIssuedClear(EdgeClear):
-    """A provider is asked to act. The notifier is its sender; the legal basis is sealed, in the edge.
+    """A provider is asked to act. The sender is the notifier. The legal basis is sealed, in the edge.
 
-    `revision` counts what was sent of this notice, and is left out of the first: it says nothing of its referral.
+    `revision` counts the messages of this notice and is omitted in the first. It reveals nothing about its referral.
     """
 
     notice_id: Uuid
@@ -332,13 +345,13 @@ class NoticeIssuedClear(EdgeClear):
 
 
 class NoticeIssuedSealed(EdgeSealed):
-    """The edge, whose `basis` is what DSA Article 16(2)/9(2) ask a notice to state, and what is to be acted on."""
+    """The edge, and the items to act on. Its `basis` states the legal grounds of DSA Article 16(2)/9(2)."""
 
     record: NoticeRecord
 
 
 class NoticeWithdrawnClear(Contract):
-    """The notifier takes a notice back; the provider says what became of it."""
+    """The notifier withdraws a notice. The provider answers with the outcome."""
 
     notice_id: Uuid
     act: Uuid

@@ -21,17 +21,17 @@ from shared.contracts import (
 )
 from shared.contracts.base import Contract
 
-#: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
+#: The base URI of schemas, absolute as CloudEvents requires. It is a reserved name; the schemas are never fetched.
 SCHEMAS = "https://schemas.causeway.example"
 
 
 class Family(StrEnum):
-    """How a message is delivered and accounted."""
+    """The families of messages. The family decides the key, the parties and the accounting."""
 
     REFERRAL = "referral"  # between two parties, keyed by referral id
     NOTICE = "notice"  # between two parties, keyed by notice id: industry never sees a referral id
     PRESERVATION = "preservation"  # between an agency and a provider, keyed by preservation id
-    FACT = "fact"  # of an instance itself, to audit; what it reads also to each peer
+    FACT = "fact"  # by an instance itself, to audit; read capabilities also go to each peer
 
 
 #: Between two parties.
@@ -44,7 +44,7 @@ STATED_BY_INSTANCES: Final = frozenset({Family.FACT})
 class MessageType:
     """One message type and version: `type` is the CloudEvents type, `schema` the data schema's URI.
 
-    A message that carries an edge, and a fact that has a sealed part, have it always; an answer may leave it out.
+    A message with an edge, or a fact with a sealed part, always has the sealed part. An answer may omit it.
     """
 
     name: str
@@ -75,7 +75,10 @@ _ALL: list[MessageType] = []
 def _message(
     family: Family, clear: type[Contract], sealed: type[Contract] | None = None, *, edge: bool = False, version: int = 1
 ) -> MessageType:
-    """List a message. It is called as the class of its clear part: `referral_offered` of `ReferralOfferedClear`."""
+    """Register a message.
+
+    Its name is that of its clear part: `referral_offered` of `ReferralOfferedClear`.
+    """
     name = re.sub("(?<!^)(?=[A-Z])", "_", clear.__name__.removesuffix("Clear")).lower()
     _ALL.append(MessageType(name, version, family, clear, sealed, edge))
     return _ALL[-1]
@@ -147,15 +150,18 @@ RECORD_REVEALED = _message(Family.FACT, facts.RecordRevealedClear)
 
 ALL: Final = tuple(_ALL)
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
-#: What takes back what was sent. Neither format nor codes of it grow: they are never deferred and wait for nothing.
+#: Withdrawals. Their format and codes never change, so they are never deferred and never wait.
 WITHDRAWALS: Final = frozenset({REFERRAL_WITHDRAWN, NOTICE_WITHDRAWN})
-#: Names without version, to tell an unknown version of a known message from an unknown message.
+#: Names without version, to distinguish an unknown version of a known message from an unknown message.
 NAMES: frozenset[str] = frozenset(message.name for message in ALL)
 
 
 @lru_cache(256)
 def newest(name: str) -> MessageType:
-    """The highest version of a message that is read here. Raises `KeyError` where there is none of that name."""
+    """Return the highest version of a message that this release reads.
+
+    Raises `KeyError` for an unknown name.
+    """
     versions = [message for message in ALL if message.name == name]
     if not versions:
         raise KeyError(name)
@@ -163,10 +169,10 @@ def newest(name: str) -> MessageType:
 
 
 def name_of(type_text: str) -> str:
-    """The message's name in a CloudEvents type, of whatever version."""
+    """Return the message's name in a CloudEvents type of any version."""
     return type_text.removeprefix("causeway.").rpartition(".v")[0]
 
 
 def schema_uri(name: str) -> str:
-    """The absolute URI of the schema that is called `name`."""
+    """Return the absolute URI of the schema `name`."""
     return f"{SCHEMAS}/{name}.json"

@@ -1,1 +1,4 @@
-"""What carries a message: CloudEvents headers, signed canonical bytes, sealing. Pure; `cryptography` only."""
+"""The envelope of a message: CloudEvents headers, signed canonical bytes, sealing.
+
+Pure; `cryptography` only.
+"""

@@ -1,8 +1,8 @@
 """The signed attributes of one message, as its headers state them.
 
 A signature covers every `ce_` header and the content type: those of `COVERED`, which every message has, and unknown
-extensions `ce_x…`, which are kept in the covered bytes and otherwise ignored. So a header can be added without a flag
-day. The place of a message in its stream and its salt are not attributes: `shared.messaging.placement` writes them.
+extensions `ce_x…`, which are covered and otherwise ignored. So a header can be added without a coordinated update.
+The place of a message in its stream and its salt are not attributes: `shared.messaging.placement` writes them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _RULES = {
     "ce_tier": "hosted",
     "ce_time": "an RFC 3339 time in UTC, cut to 10 s",
 }
-#: Only what has no type of its own can be unwritable: the rest is written from a number, a UUID or a time.
+#: Only values without a type of their own can be invalid. The others are written from a number, a UUID or a time.
 _FREE = ("ce_guard", "ce_source")
 _WRITABLE = re.compile("\n".join(SPELLINGS[name] if name in _FREE else TEXT for name in COVERED))
 _EXTENSION_NAME, _EXTENSION_VALUE = re.compile(EXTENSION), re.compile(EXTENSION_TEXT)
@@ -64,7 +64,7 @@ _HEAD = "".join(f"{name}:%s\n" for name in COVERED) + "\n"
 
 
 class Tier(StrEnum):
-    """Who holds the sender's signing key: the instance that serves it."""
+    """The holder of the sender's signing key: the instance that serves it."""
 
     HOSTED = "hosted"
 
@@ -74,8 +74,8 @@ class Attributes:
     """The signed attributes of one message.
 
     `subject` is the Kafka key's text. `time` is cut to `TIME_STEP_S`. `extensions` are the unknown `ce_x…` headers,
-    name and value. Texts are 1 to 256 visible ASCII characters, those of extensions up to 8,192. `head` is what a
-    signature covers before the body. Raises `Refused("header_malformed")` for a value that no header can have.
+    name and value. Texts are 1 to 256 visible ASCII characters, those of extensions up to 8,192. `head` is the signed
+    text before the body. Raises `Refused("header_malformed")` for a value that no header can have.
     """
 
     id: UUID
@@ -137,20 +137,20 @@ class Envelope:
 
 
 def head_of(texts: tuple[str, ...]) -> str:
-    """The covered head of a message that has the headers of `COVERED` and no other."""
+    """Return the covered head of a message that has only the headers of `COVERED`."""
     return _HEAD % texts
 
 
 def covered_head(headers: Iterable[tuple[str, str]]) -> str:
-    """Each covered header with its name, `:` and a line feed, sorted by name, then one line feed more.
+    """Return the covered head: each header as `name:value` and a line feed, sorted, and a final line feed.
 
-    Names hold no colon and no value holds a line feed, so no two messages have the same covered bytes.
+    Names contain no colon and values no line feed, so two different messages never have the same covered bytes.
     """
     return "".join([f"{name}:{value}\n" for name, value in sorted(headers)]) + "\n"
 
 
 def malformed(name: str) -> Refused:
-    """The refusal of a header's value, with the rule that it breaks."""
+    """Return the error for a header's value, with the violated rule."""
     return Refused("header_malformed", _RULES[name], field=name)
 
 

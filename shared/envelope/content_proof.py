@@ -1,12 +1,12 @@
-"""The content proof of a segment: the sender of each message, without its place and without its neighbours.
+"""The content proof of a segment: it proves the sender of each message, independent of its place.
 
     leaf       SHA-256(0x00 ‖ salt ‖ covered bytes), the salt is 16 random bytes of the sender
-    tree       16 or 256 leaves (RFC 6962); messages lie at random positions, fillers are derived from a seed
+    tree       16 or 256 leaves (RFC 6962); messages are at random positions, fillers are derived from a seed
     signature  Ed25519 over context, tree size and root, once a group
 
 A group is the set of messages that share a tree and one key encapsulation: the messages to one recipient party, or all
-messages of a large segment. One message is proven to outsiders by its salt, position and path; its path is hashes only,
-so it says nothing of other messages and of their number. Packed, a proof is binary and has one form.
+messages of a large segment. The salt, position and path of a message prove it to others. The path contains only hashes,
+so it reveals nothing about other messages or their number. Packed, a proof is binary and has one form.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ SIGNATURE_BYTES: Final = 64
 #: The number of leaves of a tree; a group has at most as many messages as the largest.
 TREE_SIZES: Final = (16, 256)
 GROUP_MESSAGES_MAX: Final = TREE_SIZES[-1]
-#: Messages of one proof: a bound on a reader's work.
+#: Maximum messages of one proof, which limits a reader's work.
 LEAVES_MAX: Final = 1_024
 
-#: Signatures whose check is remembered: both lanes state the same group, and so does each append of a segment.
+#: Maximum cached checks of signatures. Both lanes have the same group, and so does each append of a segment.
 VERIFIED_MAX: Final = 1_024
 
 _VERSION: Final = 1
@@ -59,7 +59,10 @@ def leaf_digest(salt: bytes, covered: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class GroupProof:
-    """One tree: its signature, the seed of its fillers and its size. `wrap`: the encapsulated data key, if any."""
+    """One tree: its signature, the seed of its fillers and its size.
+
+    `wrap`: the encapsulated data key, if any.
+    """
 
     key_id: str
     signature: bytes
@@ -80,7 +83,7 @@ class Leaf(NamedTuple):
 class ContentProof:
     """The proof of a segment: its groups, and a leaf for each message in the order of the numbers.
 
-    Behind them are the leaves of messages that share a group and lie in the other lane.
+    The leaves of messages in the other lane that share a group follow.
     """
 
     groups: tuple[GroupProof, ...]
@@ -88,7 +91,10 @@ class ContentProof:
 
     @cached_property
     def trees(self) -> list[list[list[bytes]]]:
-        """The `levels` of each group's tree. Raises `Refused("proof_malformed")` if two leaves share a position."""
+        """The `levels` of each group's tree.
+
+        Raises `Refused("proof_malformed")` if two leaves share a position.
+        """
         members: list[dict[int, bytes]] = [{} for _ in self.groups]
         for number, position, digest in self.leaves:
             members[number][position] = digest
@@ -112,7 +118,7 @@ class ContentProof:
 class MessageProof(NamedTuple):
     """The proof of one message for outsiders. It does not depend on the place and names no other message.
 
-    Signed acceptances have proofs of the same shape, under a context of their own.
+    Signed acceptances have proofs of the same form, under a separate context.
     """
 
     key_id: str
@@ -124,7 +130,7 @@ class MessageProof(NamedTuple):
 
     @classmethod
     def read(cls, stated: LeafProof, salt: str) -> MessageProof:
-        """Return the proof that a contract states, with its salt in hexadecimal."""
+        """Parse the proof in a contract, with its salt in hexadecimal."""
         path = tuple(map(bytes.fromhex, stated.path))
         signature = from_base64url(stated.signature)
         return cls(stated.key_id, signature, stated.size, stated.position, path, bytes.fromhex(salt))
@@ -144,7 +150,10 @@ class MessageProof(NamedTuple):
         key.verify(self.signature, signed_bytes(self.derive_root(covered), self.size))
 
     def derive_root(self, covered: bytes) -> bytes:
-        """Return the root that the path reaches from these covered bytes. Raises `Refused("signature_invalid")`."""
+        """Return the root that the path reaches from these covered bytes.
+
+        Raises `Refused("signature_invalid")`.
+        """
         if self.size not in TREE_SIZES or len(self.salt) != SALT_BYTES:
             raise Refused("signature_invalid")
         try:
@@ -193,12 +202,12 @@ def prove_content(
 
 
 def signed_bytes(head: bytes, size: int) -> bytes:
-    """Return the bytes under a group's signature: context, root in hexadecimal and size, a line feed after each."""
+    """Return the bytes under a group's signature: context, root in hexadecimal and size, in lines."""
     return f"{CONTEXT}\n{head.hex()}\n{size}\n".encode()
 
 
 def check_groups(proof: ContentProof, roots: Sequence[bytes], keys: Callable[[str], VerifyKey | None]) -> list[bool]:
-    """Return for each group whether its signature holds under a key that `keys` finds by its id."""
+    """Return for each group whether its signature is valid under a key that `keys` finds by its id."""
     found = []
     for group, head in zip(proof.groups, roots, strict=True):
         key = keys(group.key_id)
@@ -236,11 +245,11 @@ def pack_proof(proof: ContentProof) -> bytes:
 
 
 def unpack_proof(packed: bytes) -> ContentProof:
-    """Read the form of `pack_proof`, and no other. Raises `Refused("proof_malformed")`."""
+    """Parse the form of `pack_proof` and reject any other. Raises `Refused("proof_malformed")`."""
     try:
         return _read(packed)
     except (StructError, ValueError, IndexError):
-        pass  # as in other readers: the decoder's own error holds the bytes
+        pass  # as in other readers: the decoder's own error contains the bytes
     raise Refused("proof_malformed")
 
 
@@ -266,12 +275,12 @@ def _read(packed: bytes) -> ContentProof:
         raise ValueError(leaf_count)
     counts = Counter(group for group, _, _ in leaves)
     if any(group.size != _tree_size(counts[number]) for number, group in enumerate(groups)):
-        raise ValueError(group_count)  # an empty or oversized tree would cost its reader work for nothing
+        raise ValueError(group_count)  # an empty or oversized tree would cost its reader useless work
     return ContentProof(tuple(groups), leaves)
 
 
 def _tree_size(count: int) -> int | None:
-    """Return the number of leaves of the tree for so many messages; None for no message or too many."""
+    """Return the number of leaves of the tree for this many messages; None for no message or too many."""
     return next((size for size in TREE_SIZES if 0 < count <= size), None)
 
 

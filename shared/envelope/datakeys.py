@@ -1,11 +1,12 @@
-"""Protection at rest: each referral has a data key, and fields that identify anyone are stored only under it.
+"""Protection at rest: each referral has a data key.
 
-The data key is stored wrapped by the instance's key-encryption key, in a table of its own. Deleting that row makes
-every field under it unreadable. Both use AES-256-GCM (NIST SP 800-38D): nonce (12 random bytes), ciphertext, tag.
+Fields that identify a person are stored only encrypted under it. The data key is stored wrapped by the instance's
+key-encryption key, in a separate table. Deleting that row makes every field under the key unreadable. Both use
+AES-256-GCM (NIST SP 800-38D): nonce (12 random bytes), ciphertext, tag.
 
-`aad` is the whole place a value belongs to (`Place`: table, row, party, and the column); a value moved to another place
-does not open, not even with its key, and not in another party's row of the same id. What does not open is a `Defect`:
-these bytes are our own, and someone changed them or asked with the wrong key.
+`aad` is the complete place of a value (`Place`: table, row, party, and the column). A value moved to another place does
+not decrypt, even with its key, nor in another party's row with the same id. A failed decryption is a `Defect`: the
+bytes are the service's own, so they were changed or the key is wrong.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ NONCE_BYTES = 12
 
 
 class Place(NamedTuple):
-    """The row that a value belongs to, and whose it is. Tables, ids and parties have no slash in them."""
+    """The row of a value, and its party. Tables, ids and parties contain no slash."""
 
     table: str
     row: str
     party: str
 
     def column(self, name: str) -> bytes:
-        """The whole place of one column, as associated data."""
+        """Return the complete place of one column, as associated data."""
         return "/".join((*self, name)).encode()
 
 
@@ -50,7 +51,7 @@ class DataKey:
         return cls(os.urandom(KEY_BYTES))
 
     def secret_bytes(self) -> bytes:
-        """The key itself, to be wrapped and nothing else."""
+        """Return the raw key, only for wrapping."""
         return self._raw
 
     def __repr__(self) -> str:
@@ -58,7 +59,7 @@ class DataKey:
 
 
 class KeyEncryptionKey:
-    """The instance's 256-bit key that wraps data keys. Never shown, never stored beside what it wraps."""
+    """The instance's 256-bit key that wraps data keys. Never shown, and never stored with wrapped keys."""
 
     __slots__ = ("_actors", "_locations", "_references", "_sessions", "cipher")
 
@@ -78,27 +79,33 @@ class KeyEncryptionKey:
             raise Refused("key_malformed", "base64 of 32 bytes") from None
 
     def actor_id(self, party: str, actor: bytes) -> str:
-        """An opaque name for who acts for `party`: HMAC-SHA256 under a key of the party's, cut to 128 bits.
+        """Return an opaque id for an actor of `party`: HMAC-SHA256 under the party's key, cut to 128 bits.
 
-        The same actor has the same name in all facts about this party, and another one in those about any other.
+        An actor has the same id in all facts about this party, and another id in facts about other parties.
         """
         return hmac.digest(hmac.digest(self._actors, party.encode(), "sha256"), actor, "sha256")[:16].hex()
 
     def location_token(self, party: str, version: int, form: str) -> bytes:
-        """What stands for a location of `party`, 16 bytes: HMAC-SHA256 under a key of the party's and the version's.
+        """Return a location's token, 16 bytes: HMAC-SHA256 under a key of the party and the version.
 
-        The same location has another token at any other party: rows of two never meet. Whoever has the rows and not
-        the key can tell which speak of one place, and not of which.
+        The same location has another token at any other party, so rows of two parties never match. Without the key,
+        the rows show which of them have the same location, but not which location it is.
         """
         key = hmac.digest(self._locations, f"{version}/{party}".encode(), "sha256")
         return hmac.digest(key, form.encode(), "sha256")[:16]
 
     def reference_token(self, party: str, reference: str) -> bytes:
-        """What a reference of `party` is found by, 16 bytes, in the same way; nothing of the reference is in it."""
+        """Return the search token for a reference of `party`, 16 bytes, built likewise.
+
+        It reveals nothing of it.
+        """
         return hmac.digest(hmac.digest(self._references, party.encode(), "sha256"), reference.encode(), "sha256")[:16]
 
     def session_mac(self, text: str) -> bytes:
-        """Return the MAC of a console session's random text, 12 bytes: a made-up session costs no query."""
+        """Return the MAC of a console session's random text, 12 bytes.
+
+        An invented session then costs no query.
+        """
         return hmac.digest(self._sessions, text.encode(), "sha256")[:12]
 
     def __repr__(self) -> str:
@@ -111,7 +118,7 @@ def protect(plaintext: bytes, key: DataKey, aad: bytes) -> bytes:
 
 
 def reveal(protected: bytes, key: DataKey, aad: bytes) -> bytes:
-    """The field that `protect` was given. Raises `Defect("protected_field_unreadable")`."""
+    """Return the plaintext of a field from `protect`. Raises `Defect("protected_field_unreadable")`."""
     return _decrypt(key.cipher, protected, aad, code="protected_field_unreadable")
 
 
@@ -121,7 +128,7 @@ def wrap(data_key: DataKey, kek: KeyEncryptionKey, aad: bytes) -> bytes:
 
 
 def unwrap(wrapped: bytes, kek: KeyEncryptionKey, aad: bytes) -> DataKey:
-    """The data key that `wrap` was given. Raises `Defect("data_key_unreadable")`."""
+    """Return the data key from `wrap`. Raises `Defect("data_key_unreadable")`."""
     return DataKey(_decrypt(kek.cipher, wrapped, aad, code="data_key_unreadable"))
 
 

@@ -1,7 +1,7 @@
-"""The one spelling of each header's value, as regular expressions: what `encode_headers` writes, and nothing else.
+"""The canonical text of each header's value as regular expressions, as `encode_headers` writes it.
 
-They leave open what only a value's meaning tells: whether the day exists, and whether a number is within its bounds.
-No expression matches a line feed.
+They do not check the meaning of a value: whether the day exists, and whether a number is within its bounds. No
+expression matches a line feed.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import Final
 
 TEXT_CHARACTERS_MAX: Final = 256
 
-#: A value that has no rule of its own: visible ASCII (RFC 5234 VCHAR).
+#: A value without a rule of its own: visible ASCII (RFC 5234 VCHAR).
 TEXT: Final = f"[!-~]{{1,{TEXT_CHARACTERS_MAX}}}"
 
-#: The name of a header that is covered and ignored: a later release's.
+#: The name of an extension header of a later release, which is covered and ignored.
 EXTENSION: Final = "ce_x[a-z0-9]{0,19}"
 
 EXTENSION_CHARACTERS_MAX: Final = 8_192
 
-#: Its value: there is room for a signature of a suite to come (ML-DSA-87 takes 6,170 characters).
+#: The value of an extension. It has room for a future signature suite (ML-DSA-87 needs 6,170 characters).
 EXTENSION_TEXT: Final = f"[!-~]{{1,{EXTENSION_CHARACTERS_MAX}}}"
 
-#: Of one message so many, and so many characters of all their values: its record on Kafka, with a body of 64 KiB,
-#: stays below 128 KiB.
+#: Maximum extensions of one message, and maximum characters of all their values. With a body of 64 KiB, the Kafka
+#: record stays below 128 KiB.
 EXTENSIONS_MAX: Final = 32
 EXTENSIONS_CHARACTERS_MAX: Final = 16_384
 

@@ -1,10 +1,10 @@
 """The wire headers: CloudEvents 1.0, Kafka protocol binding, binary content mode.
 
-The list is closed but for extensions `ce_x…`, which are covered and ignored: another `ce_` header that is not on it is
-refused, any other header is not ours and is ignored. A value has exactly one spelling, so what was decoded encodes to
-the bytes that came in, and the signed bytes can be built from either. `salt` and `place` belong to delivery
-(`shared.messaging.placement`). `traceparent` is telemetry, neither signed nor evidence: one that is malformed is
-dropped (W3C Trace Context §3.2.2) and never costs the message.
+The list is closed, except for extensions `ce_x…`, which are signed and ignored. Other unlisted `ce_` headers are
+rejected; any other header is ignored. A value has exactly one valid text, so decoded headers encode to the received
+bytes, and the signed bytes can be built from either. `salt` and `place` belong to delivery
+(`shared.messaging.placement`). `traceparent` is telemetry, neither signed nor evidence. A malformed one is dropped (W3C
+Trace Context §3.2.2) and the message is still accepted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import spelt_uuid
 
 TRACEPARENT: Final = "traceparent"
-#: The random bytes that a message's leaf begins with, and its place in its stream: of one copy, and not covered.
+#: The random first bytes of a message's leaf, and its place in its stream. They belong to one copy and are not covered.
 SALT: Final = "salt"
 PLACE: Final = "place"
 
@@ -51,20 +51,21 @@ def encode_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
 
 
 def decode_headers(headers: Iterable[tuple[str, bytes | None]], body: bytes) -> Envelope:
-    """Read what `encode_headers` writes, in any order.
+    """Decode headers from `encode_headers`, in any order.
 
-    Success says the headers are well-formed; the content proof says who sent them. Raises `Refused` with `field` = the
-    header's name and one of the codes `header_unknown` (no field: the name itself is input), `header_duplicate`,
-    `header_null`, `header_not_utf8`, `header_malformed`, `header_missing`.
+    Success means that the headers are well-formed; the content proof proves the sender. Raises `Refused` with `field` =
+    the header's name and one of the codes `header_unknown` (without field, because the name is input),
+    `header_duplicate`, `header_null`, `header_not_utf8`, `header_malformed`, `header_missing`.
     """
     received = tuple(headers)
     return _decoded_at_once(received, body) or _decoded_one_by_one(received, body)
 
 
 def _decoded_at_once(headers: tuple[tuple[str, bytes | None], ...], body: bytes) -> Envelope | None:
-    """What `_decoded_one_by_one` makes of a signed message in order. None for any other, whose problem that one names.
+    """Decode the headers of a valid signed message quickly.
 
-    One expression says that every value is in its one spelling, so nothing is written again to compare.
+    Return None for others; `_decoded_one_by_one` finds why. One expression checks that every value has its only valid
+    text, so no value is encoded again for comparison.
     """
     values = dict(headers)
     count = len(values)
@@ -87,14 +88,14 @@ def _decoded_at_once(headers: tuple[tuple[str, bytes | None], ...], body: bytes)
 
 
 def _attributes_spelt(texts: tuple[str, ...]) -> Attributes | None:
-    """The attributes whose texts, in their one spelling, these are; None if there is no such day."""
+    """Return the attributes with these valid texts; None if the day does not exist."""
     schema, exercise, guard, id_, recipient, sender, source, _, subject, tier, time, type_, _ = texts
     try:
         instant = parse_rfc3339(time)
     except ValueError:
         return None
     named = (spelt_uuid(id_), type_, source, instant, subject, schema, sender, recipient, _TIERS[tier])
-    # Their checks are known to hold: the constructor would make all of them again.
+    # The values are already checked; the constructor would repeat all checks.
     made = object.__new__(Attributes)
     for put, value in zip(_SETTERS, (*named, exercise == "true", guard, (), texts, (), head_of(texts)), strict=True):
         put(made, value)
@@ -115,24 +116,24 @@ def _decoded_one_by_one(headers: Iterable[tuple[str, bytes | None]], body: bytes
 
 
 def _is_covered(name: str) -> bool:
-    """Whether a header is ours to read. The one place that says what becomes of a `ce_` header that we do not know."""
+    """Return whether a header is read and signed. Only this function decides about unknown `ce_` headers."""
     if name in _KNOWN or _EXTENSION.fullmatch(name):
         return True
     if (lower := name.lower()).startswith("ce_") or lower == "content-type":
-        # Also other spellings of ours: some readers fold case and would see a header that we did not check.
+        # Also other capitalisations: a reader that ignores case would see a header that we did not check.
         raise Refused("header_unknown")
     return False
 
 
 def is_signed(name: str) -> bool:
-    """Whether a signature covers a header that was read: of others no reader can say who wrote them."""
+    """Return whether a signature covers a header. The author of other headers is unknown."""
     return name.startswith("ce_") or name == "content-type"
 
 
 def list_kept(headers: Iterable[tuple[str, bytes | None]]) -> tuple[tuple[str, bytes | None], ...]:
-    """Return the headers that are stored with a record: those that a signature covers, and a good `traceparent`.
+    """Return the headers that are stored with a record: signed ones, and a well-formed `traceparent`.
 
-    Other spellings of covered names stay, since `decode_headers` refuses them.
+    Other capitalisations of signed names stay, since `decode_headers` rejects them.
     """
     received = tuple(headers)
     trace = _traceparent([value for name, value in received if name == TRACEPARENT])
@@ -141,7 +142,7 @@ def list_kept(headers: Iterable[tuple[str, bytes | None]]) -> tuple[tuple[str, b
 
 
 def _field(name: str) -> str | None:
-    """A header's name, unless it is itself input."""
+    """Return a header's name, or None if the name itself is input."""
     return name if name in _KNOWN else None
 
 
@@ -151,7 +152,7 @@ def _text(name: str, value: bytes | None) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        pass  # as in `_read`: the decoder's own error holds the bytes
+        pass  # as in `_read`: the decoder's own error contains the bytes
     raise Refused("header_not_utf8", field=_field(name))
 
 
@@ -179,15 +180,15 @@ def _attributes(texts: dict[str, str]) -> Attributes:
 
 
 def _check_spelling(received: tuple[str, ...], canonical: tuple[str, ...]) -> None:
-    """Refuse a value that means the right thing but is not spelled in its one way (`+5`, `URN:UUID:…`, `.120Z`)."""
+    """Refuse a value with the right meaning but without its only valid text (`+5`, `URN:UUID:…`, `.120Z`)."""
     if received != canonical:
         differing = zip(COVERED, received, canonical, strict=True)
         field = next(name for name, text, expected in differing if text != expected)
-        raise Refused("header_malformed", "not in its one spelling", field=field)
+        raise Refused("header_malformed", "not in canonical form", field=field)
 
 
 def _traceparent(values: list[bytes | None]) -> str | None:
-    """The one well-formed value, or None: two values are as good as none."""
+    """Return the value if there is exactly one and it is well-formed; else None."""
     if len(values) != 1 or values[0] is None:
         return None
     text = values[0].decode("ascii", "replace")
@@ -195,9 +196,9 @@ def _traceparent(values: list[bytes | None]) -> str | None:
 
 
 def _read(name: str, text: str, parse: Callable[[str], _Value]) -> _Value:
-    """What `parse` makes of a header's text. It may be lenient: the spelling is checked afterwards."""
+    """Return the parsed text of a header. `parse` may be lenient: the exact text is checked afterwards."""
     try:
         return parse(text)
     except (ValueError, OverflowError):
-        pass  # refused outside this block: the parser's own error quotes the text and must not ride along as context
+        pass  # the error is raised outside this block: the parser's error quotes the text and must not be its context
     raise malformed(name)

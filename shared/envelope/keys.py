@@ -1,10 +1,10 @@
 """Keys: Ed25519 for signing; X25519, alone or with ML-KEM-768, for sealing.
 
     private      public
-    SigningKey   VerifyKey     one party signs, everyone checks
-    OpeningKey   SealingKey    everyone seals, one party opens
+    SigningKey   VerifyKey     one party signs, all others verify
+    OpeningKey   SealingKey    all others seal, one party opens
 
-A key's text is the base64 (RFC 4648 §4) of its raw bytes; `load` also reads PEM where the format exists, and raises
+A key's text is the base64 (RFC 4648 §4) of its raw bytes. `load` also reads PEM where the format exists, and raises
 `Refused("key_malformed")`. A key id is the algorithm's name and the first 128 bits of the SHA-256 of the public key, so
 it cannot be moved to another key.
 """
@@ -27,10 +27,10 @@ from shared.kernel.errors import Refused
 
 
 class KeyOperations:
-    """How often this process has used a key since it began, by kind of operation.
+    """The number of key uses of this process since its start, by kind of operation.
 
-    Plain integers, added to right before the operation. CPython switches threads between none of the steps of `+= 1` on
-    a slot, so no count is lost.
+    Plain integers, incremented right before the operation. CPython does not switch threads within `+= 1` on a slot, so
+    no count is lost.
     """
 
     __slots__ = ("decapsulated", "encapsulated", "signed", "verified")
@@ -39,7 +39,7 @@ class KeyOperations:
         self.signed = self.verified = self.encapsulated = self.decapsulated = 0
 
     def by_kind(self) -> Mapping[str, int]:
-        """Return each count by the name that the metric gives it."""
+        """Return each count by its name in the metric."""
         return {
             "sign": self.signed,
             "verify": self.verified,
@@ -67,7 +67,7 @@ class _PublicKey:
         self.key_id = f"{algorithm}-{hashlib.sha256(raw).hexdigest()[:32]}"
 
     def text(self) -> str:
-        """The form that is published in the directory."""
+        """Return the form that is published in the directory."""
         return b64encode(self._raw).decode()
 
     def __repr__(self) -> str:
@@ -75,7 +75,7 @@ class _PublicKey:
 
 
 class _PrivateKey:
-    """The raw bytes of a private key, and the id of its public one, which alone is shown."""
+    """The raw bytes of a private key, and the id of its public key, which is the only part ever shown."""
 
     __slots__ = ("_raw", "key_id")
 
@@ -83,7 +83,7 @@ class _PrivateKey:
         self._raw, self.key_id = raw, key_id
 
     def secret_text(self) -> str:
-        """The secret itself, for a key file and nothing else."""
+        """Return the secret, only for a key file."""
         return b64encode(self._raw).decode()
 
     def __repr__(self) -> str:
@@ -137,7 +137,7 @@ class SigningKey(_PrivateKey):
         return cls(_raw_of(text, Ed25519PrivateKey))
 
     def sign(self, data: bytes) -> bytes:
-        """The signature over `data`, 64 bytes."""
+        """Return the signature over `data`, 64 bytes."""
         KEY_OPERATIONS.signed += 1
         return self._key.sign(data)
 
@@ -153,7 +153,7 @@ class SealingKey(_PublicKey):
     def __init__(self, raw: bytes) -> None:
         try:
             classical = X25519PublicKey.from_public_bytes(raw[-_X25519_BYTES:])
-            # A point of small order gives everyone the same secret. The exchange refuses it: here, not first at a seal.
+            # A point of small order gives every sender the same secret. Reject it here, not at the first sealing.
             X25519PrivateKey.generate().exchange(classical)
             if len(raw) == _X25519_BYTES:
                 self.key, self.suite = classical, "x25519"
@@ -211,7 +211,7 @@ _Kind = type[Ed25519PublicKey | X25519PublicKey | Ed25519PrivateKey | X25519Priv
 
 
 def _raw_of(text: str, kind: _Kind) -> bytes:
-    """The raw bytes of a key's text. The length of base64 is the caller's to check."""
+    """Return the raw bytes of a key's text. The caller checks their length."""
     try:
         if not text.lstrip().startswith("-----BEGIN "):
             return b64decode(text.strip(), validate=True)
@@ -224,7 +224,7 @@ def _raw_of(text: str, kind: _Kind) -> bytes:
             if isinstance(private, kind):
                 return private.private_bytes_raw()
     except _KEY_ERRORS:
-        pass  # one answer below for every way of being wrong: the library's message may quote the text, a private key
+        pass  # raised below, without the library's message: it may quote the text, which is a private key
     raise _malformed("an unencrypted key of this kind, as PEM or base64")
 
 

@@ -1,7 +1,7 @@
-"""The value of a message record: the clear part as canonical JSON, a line feed, and the sealed part as bytes.
+"""The value of a message record: clear part as canonical JSON, a line feed, sealed part as bytes.
 
-JSON in its canonical form holds no line feed, so the first one ends the clear part. Without a sealed part the line feed
-is the last byte.
+Canonical JSON contains no line feed, so the first one ends the clear part. Without a sealed part the line feed is the
+last byte.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ def join_value(clear: bytes, sealed: bytes | None) -> bytes:
 
 
 def split_value(value: bytes) -> tuple[bytes, bytes | None]:
-    """Split a record's value into the clear part's JSON and the sealed part. Raises `Refused("body_invalid")`."""
+    """Split a record's value into the clear part's JSON and the sealed part.
+
+    Raises `Refused("body_invalid")`.
+    """
     clear, found, sealed = value.partition(b"\n")
     if not found:
         raise Refused("body_invalid")

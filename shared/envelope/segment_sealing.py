@@ -1,12 +1,12 @@
-"""Sealing for a segment: one HPKE encapsulation (RFC 9180, base mode, single shot) for each group of its messages.
+"""Sealing of a segment: one HPKE encapsulation (RFC 9180, base mode, single shot) for each group.
 
     wrap         suite number ‖ key id length ‖ key id ‖ batch id 16 ‖ encapsulated key ‖ sealed data key
     its info     `causeway-wrap/v3`, suite, key id, batch id in hexadecimal; a line feed after each
     message key  HMAC-SHA-256(data key, the message id's 16 bytes)
     sealed part  nonce 12 ‖ AES-256-GCM of the padded plaintext; the message's context is the associated data
 
-The wrap stands in the segment's content proof, once a group. The data key lives no longer than the sealer. One message
-key opens one message, so that one can be disclosed without the others.
+The wrap is in the segment's content proof, once a group. The data key is lost with the sealer. A message key opens one
+message, so one message can be disclosed without the others.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from shared.envelope.keys import KEY_OPERATIONS, OpeningKey, SealingKey, SuiteNa
 from shared.kernel.errors import Refused
 
 BUCKET_BYTES_MIN = 512
-#: The largest bucket is no power of two: what a value of 64 KiB still holds.
+#: The largest bucket is no power of two: it is the most that a value of 64 KiB can contain.
 BUCKET_BYTES_MAX = 46 * 1024
 LENGTH_BYTES = 4
 
 
-# Not frozen: each message has one, and a frozen one costs three times as much.
+# Not frozen: each message has one, and a frozen class costs three times as much.
 @dataclass(slots=True, kw_only=True)
 class SealContext:
-    """The message that a sealed part belongs to: six values, the same at its sender and its recipient.
+    """The message of a sealed part, in six values that its sender and its recipient have.
 
-    None of them holds a line feed: they are ids, and stand in headers.
+    None of them contains a line feed, because they are ids from headers.
     """
 
     schema: str
@@ -47,7 +47,7 @@ class SealContext:
     recipient: str
 
     def associated_data(self) -> bytes:
-        """The bytes that a sealed part is bound to, a line feed after each value."""
+        """Return the bytes that bind a sealed part to its message, with a line feed after each value."""
         return (
             f"causeway-seal/v3\n{self.schema}\n{self.message_id}\n{self.subject}\n{self.revision}\n"
             f"{self.sender}\n{self.recipient}\n"
@@ -55,12 +55,12 @@ class SealContext:
 
 
 def is_sealable(length: int) -> bool:
-    """Return whether the largest bucket holds a plaintext of so many bytes."""
+    """Return whether a plaintext of this length fits in the largest bucket."""
     return _bucket(length) <= BUCKET_BYTES_MAX
 
 
 def check_sealable(plaintext: bytes) -> None:
-    """Raises `Refused("sealed_too_large")` for more bytes than the largest bucket holds."""
+    """Check that the plaintext fits in the largest bucket. Raises `Refused("sealed_too_large")`."""
     if not is_sealable(len(plaintext)):
         raise Refused("sealed_too_large", f"at most {BUCKET_BYTES_MAX - LENGTH_BYTES} bytes")
 
@@ -70,7 +70,7 @@ def _unopenable() -> Refused:
 
 
 def pad_plaintext(plaintext: bytes) -> bytes:
-    """Length (4 bytes, big-endian) ‖ plaintext ‖ zeros, up to the smallest bucket that holds it.
+    """Return length (4 bytes, big-endian) ‖ plaintext ‖ zeros, up to the smallest bucket that fits.
 
     Raises `Refused("sealed_too_large")`.
     """
@@ -79,7 +79,7 @@ def pad_plaintext(plaintext: bytes) -> bytes:
 
 
 def unpad_plaintext(padded: bytes) -> bytes:
-    """Return the plaintext. Anything that `pad_plaintext` would not write is refused: padding carries no bytes."""
+    """Return the plaintext. Only padding of `pad_plaintext` is accepted, so padding carries no data."""
     length = int.from_bytes(padded[:LENGTH_BYTES], "big")
     end = LENGTH_BYTES + length
     if len(padded) > BUCKET_BYTES_MAX or len(padded) != _bucket(length) or padded.count(0, end) != len(padded) - end:
@@ -88,7 +88,7 @@ def unpad_plaintext(padded: bytes) -> bytes:
 
 
 def _bucket(length: int) -> int:
-    """The smallest power of two from 512 bytes on, or the bound, that holds the length prefix and `length` bytes."""
+    """Return the smallest power of two from 512 on, or the limit, for length prefix and `length` bytes."""
     bucket = max(BUCKET_BYTES_MIN, 1 << (LENGTH_BYTES + length - 1).bit_length())
     return BUCKET_BYTES_MAX if bucket > BUCKET_BYTES_MAX >= LENGTH_BYTES + length else bucket
 
@@ -122,7 +122,7 @@ class GroupSealer:
         self.wrap = b"".join((bytes([number, len(key_id)]), key_id, batch_id, sealed_key))
 
     def seal(self, plaintext: bytes, context: SealContext) -> bytes:
-        """Seal one message. Its length tells the padding bucket only. Raises `Refused("sealed_too_large")`."""
+        """Seal one message. Its length reveals only the padding bucket. Raises `Refused("sealed_too_large")`."""
         key = derive_message_key(self._data_key, context.message_id)
         return seal_with_key(plaintext, key, context.associated_data(), nonce=os.urandom(NONCE_BYTES))
 
@@ -133,7 +133,7 @@ class GroupSealer:
 class GroupOpener:
     """Opens groups that were sealed for any of its keys: the old key still opens during a rotation.
 
-    It unwraps each group once. It is made for one batch of records and forgotten with it. Not thread-safe.
+    It unwraps each group once. It is made for one batch of records and discarded with it. Not thread-safe.
     """
 
     __slots__ = ("_data_keys", "_keys")
@@ -150,11 +150,14 @@ class GroupOpener:
         return derive_message_key(data_key, message_id)
 
     def open(self, sealed: bytes, wrap: bytes, context: SealContext) -> bytes:
-        """Return the plaintext. Raises `Refused("sealed_unopenable")` for a wrong key, context, bit or padding."""
+        """Return the plaintext.
+
+        Raises `Refused("sealed_unopenable")` for a wrong key or context, or changed bytes.
+        """
         return self.open_part(sealed, wrap, context).plaintext
 
     def open_part(self, sealed: bytes, wrap: bytes, context: SealContext) -> OpenedPart:
-        """Return the sealed part opened, with all that seals it again. Raises as `open`."""
+        """Return the opened part, with the values to seal it again. Raises as `open`."""
         key = self.message_key(wrap, context.message_id)
         return OpenedPart(open_with_key(sealed, key, context), key, sealed[:NONCE_BYTES], context.associated_data())
 
@@ -178,7 +181,7 @@ class GroupOpener:
 
 
 class OpenedPart(NamedTuple):
-    """A sealed part, opened: with the plaintext and these values it is sealed again, to the same bytes."""
+    """A sealed part, opened. Its plaintext and these values seal it again to the same bytes."""
 
     plaintext: bytes
     key: bytes
@@ -186,7 +189,7 @@ class OpenedPart(NamedTuple):
     associated: bytes
 
     def seal_again(self) -> bytes:
-        """Return the sealed part as it came."""
+        """Return the sealed part as received."""
         return seal_with_key(self.plaintext, self.key, self.associated, nonce=self.nonce)
 
 

@@ -1,1 +1,4 @@
-"""The protocol: `prepare` for every sender, `accept` for every recipient. Pure: no clock, no database, no network."""
+"""The protocol: `prepare` for senders, `accept` for recipients.
+
+Pure: no clock, no database, no network.
+"""

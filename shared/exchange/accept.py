@@ -1,7 +1,7 @@
-"""`accept`: check the sender → open → guard → re-derive. Every recipient calls it on every verified record.
+"""Acceptance of received records: check the sender, open, guard, derive the edge again.
 
-The signatures over place and content are checked before (`shared.messaging.arrival`). A recipient acts on nothing that
-`accept` has not passed.
+Every recipient uses it. The signatures over place and content are checked before (`shared.messaging.arrival`). A
+recipient acts only on records that `accept` has accepted.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ RECORD_BYTES_MAX = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ReadingInstance:
-    """The instance that reads: its opening keys and the documents that it has. Its own `clock` bounds broker times."""
+    """The reading instance: its opening keys, documents, and `clock` for checks of broker times."""
 
     instance: str
     shelf: DocumentShelf
@@ -72,7 +72,7 @@ class ReadingInstance:
 
 
 class TurnedAway(Refused):
-    """A record that is refused although its content signature holds: `envelope` says which message it is."""
+    """A rejected record with a valid content signature. `envelope` identifies the message."""
 
     def __init__(self, error: CausewayError, envelope: Envelope, sender_instance: str, *, digest: str) -> None:
         super().__init__(error.code, error.detail, field=error.field)
@@ -82,10 +82,10 @@ class TurnedAway(Refused):
 
 
 def accept(record: Record, reader: ReadingInstance) -> Received:
-    """Check everything about one record. Success says: authentic, addressed here, guarded, its edge reproducible.
+    """Check one record. The result is authentic, addressed here, guarded, and its edge is derived again.
 
-    It does not say that the message is new: the store knows. Raises `Refused` before the sender is known,
-    `TurnedAway` after; `Unavailable` while this instance has no directory. Codes: `record_table`.
+    Only the store knows whether the message is new. Raises `Refused` before the sender is known, `TurnedAway` after
+    that, and `Unavailable` while this instance has no directory. Codes: `record_table`.
     """
     (accepted,) = accept_batch([record], reader)
     if isinstance(accepted, Exception):
@@ -94,10 +94,10 @@ def accept(record: Record, reader: ReadingInstance) -> Received:
 
 
 def accept_batch(records: Sequence[Record], reader: ReadingInstance) -> list[Received | Exception]:
-    """What `accept` returns or raises for each record, in order; no record's failure touches another.
+    """Return the result or error of `accept` for each record, in order. Errors do not affect others.
 
-    Each stage goes over the whole batch before the next one begins: a stage's code and tables stay in the processor's
-    caches, which makes it half as fast again as record after record (`make bench`).
+    Each stage processes the whole batch before the next one begins. So its code and tables stay in the processor's
+    caches, which is 1.5 times as fast as record by record (`make bench`).
     """
     batch = _Batch(GroupOpener(reader.opening_keys))
     readings = [_Reading(record, batch) for record in records]
@@ -109,9 +109,9 @@ def accept_batch(records: Sequence[Record], reader: ReadingInstance) -> list[Rec
 
 
 class _Batch:
-    """What the records of one batch share: the groups that were opened, and what was found of equal attributes.
+    """The common data of one batch: the opened groups, and the results for equal attributes.
 
-    `served` and `addressed` are of attributes that passed; of others each record is asked by itself.
+    `served` and `addressed` hold only attributes that passed. All others are checked for each record.
     """
 
     __slots__ = ("addressed", "opener", "served")
@@ -123,7 +123,7 @@ class _Batch:
 
 
 class _Reading:
-    """One record on its way through the stages: each sets what the next ones need, or the error that ends it."""
+    """One record during acceptance. Each stage sets fields for later stages, or the error that ends it."""
 
     __slots__ = (
         "batch", "carried", "clear", "digest", "directory", "envelope", "error", "message",
@@ -133,17 +133,17 @@ class _Reading:
     directory: DirectoryIndex
     served: Served
     envelope: Envelope
-    #: Of the leaf; "" until the sender is known.
+    #: The digest of the leaf; "" until the sender is known.
     digest: str
     message: MessageType
     clear: Contract
     sealed_bytes: bytes | None
     opened: OpenedPart | None
-    #: The edge and what came with it, where the message carries one; and the edge as JSON.
+    #: The edge with its sealed part, and the edge as JSON, if the message carries one.
     carried: EdgeSealed | None
     spelt: Spelt | None
     stated: dict[str, Any]
-    #: What the record states of sender and recipient, and the directories that it is judged by.
+    #: The record's statements about sender and recipient, and the directories for checking them.
     states: tuple[Hashable, ...]
 
     def __init__(self, record: Record, batch: _Batch) -> None:
@@ -164,7 +164,7 @@ def _advance(stage: Callable[[_Reading, ReadingInstance], None], reading: _Readi
             reading.error = error
             return
         reading.error = TurnedAway(error, reading.envelope, reading.record.writer, digest=reading.digest)
-    except Exception as error:  # fail closed: whatever broke, the record has no effect and the others go on
+    except Exception as error:  # fail closed: after any error the record has no effect and the others continue
         reading.error = error
 
 
@@ -221,7 +221,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     served = reading.batch.served.get(reading.states)
     if served is None:
         verify_sender(attributes, directory, writer=record.writer, in_force=in_force)
-        # A record that was kept may be tried again after its key was revoked.
+        # A stored record may be tried again after its key was revoked.
         if key_id is None or in_force.revoked(key_id):
             raise Refused("signature_invalid")
         served = served_here(attributes.recipient, reader.instance, directory, in_force=in_force)
@@ -233,7 +233,7 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def _directory_then(record: Record, reader: ReadingInstance) -> DirectoryIndex:
-    """The directory of the time when the broker took it. Of one that is older than all of ours nobody is the sender."""
+    """Return the directory at the broker's time. Before our first directory, no sender is known."""
     try:
         return reader.shelf.directories.active(record.broker_time)
     except Unavailable:
@@ -257,9 +257,9 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def _message_type(type_text: str) -> MessageType:
-    """The form in which it was written: it is read as that, closed as it is, and then taken as the newest of its name.
+    """Return the version in which the message was written and is parsed. Then it counts as the newest.
 
-    A later version only adds members that may be left out, so whatever holds in an earlier one holds in it.
+    A later version only adds optional members, so a valid message of an earlier version is valid in it.
     """
     if message := BY_TYPE.get(type_text):
         return message
@@ -267,7 +267,7 @@ def _message_type(type_text: str) -> MessageType:
 
 
 def unread_as(type_text: str) -> str:
-    """What is said of a message that is not read here: no such version, or no such name."""
+    """Return the code for a message that this release cannot read: unknown version or unknown name."""
     return "version_unknown" if name_of(type_text) in NAMES else "type_unknown"
 
 
@@ -306,7 +306,7 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
         _parse_sealed(plaintext)
         if only_codes_unknown(error):
             raise code_unknown("/sealed") from None
-        raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
+        raise Refused("guard_refused", "it does not match the schema of its type", field="/sealed") from None
     tree = from_json(plaintext, cache_strings="none")  # a cache would keep values of class S3
     if not is_plain(plaintext, tree):
         tree = _parse_sealed(plaintext)
@@ -348,7 +348,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     if edge.recipient != attributes.recipient:
         raise Refused("edge_not_ours", field="/sealed/edge/recipient")
     if edge.facts.origin != attributes.sender:
-        raise Refused("edge_not_reproducible", "an origin decides for itself alone", field="/sealed/edge/facts/origin")
+        raise Refused("edge_not_reproducible", "the edge is of another origin", field="/sealed/edge/facts/origin")
     if carried.again is not None and not carried.again.restored:
         check_told_of(edge.recipient, reading.directory, reader.shelf.directories.active(reader.clock.now()))
     _check_known(decision, reader.shelf)
@@ -374,7 +374,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def _check_known(decision: DecisionRef, shelf: DocumentShelf) -> None:
-    """The feed may not have brought the documents yet; the engine may be a newer release's."""
+    """Check that the decision's documents have arrived and that this release knows its engine."""
     if decision.engine != ENGINE:
         raise Refused("engine_unknown", field="/sealed/decision/engine")
     if not shelf.directories.has(decision.directory):
@@ -384,7 +384,7 @@ def _check_known(decision: DecisionRef, shelf: DocumentShelf) -> None:
 
 
 def _check_due(clear: EdgeClear, edge: Edge, attributes: Attributes) -> None:
-    """The due times are those that the edge's deadlines give, counted from the message's time."""
+    """Check that the due times are those of the edge's deadlines, counted from the message's time."""
     told = (edge.deadlines.acknowledge_h, clear.acknowledge_by), (edge.deadlines.act_h, clear.act_by)
     if any(by != (None if hours is None else due(attributes.time, hours)) for hours, by in told):
         raise Refused("edge_not_reproducible", "not the due times of its deadlines", field="/clear/act_by")

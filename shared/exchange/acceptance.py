@@ -28,13 +28,13 @@ from shared.ledger.tree import inclusion_path, levels
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 
-#: Precedes the signed root. The instance's signing key signs messages, too, under a context of their own.
+#: Precedes the signed root. The instance's signing key also signs messages, under another context.
 CONTEXT: Final = "causeway-acceptance/v1"
 _UNCOVERED: Final = frozenset({"salt", "proof"})
 
 
 class AcceptedItem(NamedTuple):
-    """One accepted submission: its referral, the party that filed it, and the SHA-256 of its posted bytes."""
+    """One accepted submission: its referral, its submitting party and the SHA-256 of its posted bytes."""
 
     referral_id: UUID
     party: str
@@ -45,12 +45,15 @@ class Acceptor:
     """Signs acceptances for one instance, with its signing key."""
 
     def __init__(self, instance: str, key: SigningKey, guard: str, *, merge_delay_s: int) -> None:
-        """`guard`: the edition of the instance's guard. `merge_delay_s`: the maximum delay of the fact for audit."""
+        """Set the guard's edition `guard`, and `merge_delay_s`, the maximum delay of the fact for audit."""
         self._instance, self._key = instance, key
         self._guard, self._merge_delay_s = guard, merge_delay_s
 
     def accept(self, items: Sequence[AcceptedItem], *, at: datetime) -> list[dict[str, object]]:
-        """Return the `SignedAcceptance` of each item as JSON, in order. Sign once for `GROUP_MESSAGES_MAX` items."""
+        """Return the `SignedAcceptance` of each item as JSON, in order.
+
+        Sign once for `GROUP_MESSAGES_MAX` items.
+        """
         groups = (items[first : first + GROUP_MESSAGES_MAX] for first in range(0, len(items), GROUP_MESSAGES_MAX))
         return [each for group in groups for each in self._sign_group(group, rfc3339(at))]
 
@@ -99,10 +102,10 @@ def read_acceptance(text: bytes) -> SignedAcceptance:
 
 
 def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *, at: datetime) -> None:
-    """Check that the instance signed exactly this, with a key that the directory gives it for that time.
+    """Check that the instance signed exactly this, with a key that the directory lists for that time.
 
     The instance serves the party, or served it before the party moved. `at` is the time of the check. An acceptance
-    with a later date does not bind its instance yet, so it is refused. Success proves neither that a message was sent
+    with a later date does not bind its instance yet, so it is rejected. Success proves neither that a message was sent
     nor that audit has the decided fact. Raises `Refused`: `key_unknown`, `instance_not_of_party`, `signature_invalid`
     or `acceptance_ahead`.
     """
@@ -122,7 +125,7 @@ def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *,
     if acceptance.instance not in directory.places_of(acceptance.party):
         raise Refused("instance_not_of_party", "by this directory it never served the party", field="/instance")
     if acceptance.accepted_at > at + TOLERANCE:
-        raise Refused("acceptance_ahead", "dated later than it is checked", field="/accepted_at")
+        raise Refused("acceptance_ahead", "its date is later than the time of the check", field="/accepted_at")
 
 
 def check_body(acceptance: SignedAcceptance, bodies: Collection[bytes]) -> None:
@@ -132,7 +135,10 @@ def check_body(acceptance: SignedAcceptance, bodies: Collection[bytes]) -> None:
 
 
 def at_audit(acceptance: SignedAcceptance, stated: Collection[str], *, at: datetime) -> AtAudit:
-    """Compare an acceptance with audit. `stated`: body hashes from verified decided facts of this instance."""
+    """Compare an acceptance with audit.
+
+    `stated`: body hashes from verified decided facts of this instance.
+    """
     if acceptance.body_sha256 in stated:
         return AtAudit.FOUND
     if stated:

@@ -1,9 +1,9 @@
-"""What an act is: what moves a referral, offer, case or notice, who may do it, and what the other side is told.
+"""The definition of an act: the track of a subject that it moves, its actors and its message.
 
-A subject has one track for each party that writes to it: what its origin does with it (`OFFER`), and what its recipient
-makes of it (`ANSWER`). Only its writer moves a track. What a party is shown is one pure fold of both, the same on both
-sides. Permits, routes, correspondents, the states in the services' pages and the transitions at both ends are derived
-from these rows (`shared.exchange.states`) or compared with them. Data only: what fewer than three rows need is code.
+A subject has one track for each party that writes to it: the origin's (`OFFER`) and the recipient's (`ANSWER`). Only
+its writer moves a track. The state that a party sees is one pure fold of both tracks, the same on both sides. Permits,
+routes, correspondents, the states in the services' pages and the transitions at both ends are derived from these rows
+(`shared.exchange.states`) or compared with them. Rows hold data only; special cases of fewer than three rows are code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared.vocabulary.routing import Disposition
 
 
 class Subject(StrEnum):
-    """What is acted on: a referral at its origin, or what its edge is at each kind of recipient."""
+    """The subject of an act: a referral at its origin, or the form of its edge at a kind of recipient."""
 
     REFERRAL = "referral"
     OFFER = "offer"
@@ -31,21 +31,21 @@ class Subject(StrEnum):
     PRESERVATION = "preservation"
 
 
-#: What an agency asks of a provider. It is the same subject at both, and no origin knows of it.
+#: Requests of an agency to a provider. Both know the same subject, and no origin knows of it.
 ASKED_BY_AGENCIES: Final = frozenset({Subject.PRESERVATION})
 
 
 class Track(StrEnum):
-    """Whose part of a subject an act moves."""
+    """The part of a subject that an act moves: the origin's or the recipient's."""
 
     OFFER = "offer"
     ANSWER = "answer"
 
 
 class Cause(StrEnum):
-    """What makes an act happen: a party's person or machine, or an act of the other side, told by its message.
+    """The cause of an act: a person or machine of the party, or a message about an act of the other side.
 
-    A second person is another one of the party than whoever began the subject. A timer is the service itself.
+    `SECOND_PERSON` is another person of the party than the one that began the subject. `TIMER` is the service itself.
     """
 
     PERSON = "person"
@@ -55,10 +55,10 @@ class Cause(StrEnum):
 
 
 class Offered(StrEnum):
-    """The origin's track: what was sent stands, or was taken back. In this order, and never back.
+    """The origin's track: sent, or withdrawn. States follow in this order and never go backwards.
 
-    What is unreleased was not sent: a second person releases it, or drops it for good. What is claimable waits for a
-    hotline to claim it: it is transferred to the one that does, and gone for all others.
+    An unreleased subject was not sent: a second person releases it or drops it for good. A claimable offer waits for a
+    hotline to claim it. It is transferred for the hotline whose claim is granted, and gone for all others.
     """
 
     UNRELEASED = "unreleased"
@@ -71,7 +71,7 @@ class Offered(StrEnum):
 
 
 class Asked(StrEnum):
-    """An agency's track of what it asks a provider: it stands, longer than at first, or was taken back. Never back."""
+    """An agency's track of a preservation request: open, extended or withdrawn. It never goes backwards."""
 
     OPEN = "open"
     EXTENDED = "extended"
@@ -79,7 +79,7 @@ class Asked(StrEnum):
 
 
 class OfferState(StrEnum):
-    """What a hotline is shown of a referral that was offered to it."""
+    """The states of an offer that a hotline sees."""
 
     OFFERED = "offered"
     ACCEPTED = "accepted"
@@ -96,7 +96,7 @@ class OfferState(StrEnum):
 
 
 class CaseState(StrEnum):
-    """What an agency is shown of a referral that was offered to it."""
+    """The states of a case that an agency sees."""
 
     OFFERED = "offered"
     ACCEPTED = "accepted"
@@ -110,7 +110,7 @@ class CaseState(StrEnum):
 
 
 class NoticeState(StrEnum):
-    """What a provider is shown of a notice that was issued to it."""
+    """The states of a notice that a provider sees."""
 
     ISSUED = "issued"
     ACKNOWLEDGED = "acknowledged"
@@ -125,7 +125,7 @@ class NoticeState(StrEnum):
 
 
 class PreservationState(StrEnum):
-    """What agency and provider are shown of a preservation, both alike. `requested`: it is unanswered."""
+    """The states of a preservation, the same for agency and provider. `requested`: it is unanswered."""
 
     REQUESTED = "requested"
     PRESERVED = "preserved"
@@ -141,10 +141,11 @@ class PreservationState(StrEnum):
 
 
 class Move(NamedTuple):
-    """One step of a track: from any of `before` to `to`. No state before: the act begins the subject.
+    """One step of a track: from any of `before` to `to`.
 
-    With `codes`, only where the act says one of them, or, of items, where their fold is one of them
-    (`shared.exchange.items`); such moves stand before the one for all other codes.
+    An empty `before` means that the act begins the subject. With `codes`, the move applies only if the act has one of
+    them, or if the fold of its items is one of them (`shared.exchange.items`). Such moves precede the move for all
+    other codes.
     """
 
     before: frozenset[str]
@@ -153,11 +154,11 @@ class Move(NamedTuple):
 
 
 class Act(NamedTuple):
-    """One row.
+    """One row of the table of acts.
 
     `name` is the permit, the end of the route and the verb. `needs` are the states of the other track, as the actor
-    sees it, in which the act makes sense; none of them: any. `message` tells the other side; `takes` is what the actor
-    says over HTTP.
+    sees it, in which the act is possible; if empty, any state. `message` notifies the other side. `takes` is the body
+    of the HTTP request.
     """
 
     name: str
@@ -171,11 +172,11 @@ class Act(NamedTuple):
 
     @property
     def roles(self) -> frozenset[Role]:
-        """Who may do it."""
+        """The roles that may do this act."""
         return _ROLES[self.cause]
 
 
-#: Who acts for a party: its people and machines; its service by itself.
+#: Roles that act for a party: its people and machines, and its service.
 ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
 SERVICE: Final = frozenset({Role.SERVICE})
 _ROLES: Final[Mapping[Cause, frozenset[Role]]] = {
@@ -185,11 +186,11 @@ _ROLES: Final[Mapping[Cause, frozenset[Role]]] = {
     Cause.TIMER: SERVICE,
 }
 
-#: What most acts of a recipient need: its origin's offer stands.
+#: Most acts of a recipient need an open offer of the origin.
 OPEN: Final = frozenset({Offered.OPEN.value})
-#: What was issued of a referral runs on when another hotline has it.
+#: Notices that were issued stay in force after another hotline has received the referral.
 ISSUED: Final = (Disposition.ROUTED, Offered.TRANSFERRED)
-#: The answers with which a recipient still works on what it was sent: none of them is for good.
+#: The answers after which a recipient still works on the subject. None of them is final.
 WORKED_ON: Final[Mapping[Subject, tuple[AnswerState, ...]]] = MappingProxyType(
     {
         Subject.OFFER: (AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.IN_PART),
@@ -200,10 +201,10 @@ WORKED_ON: Final[Mapping[Subject, tuple[AnswerState, ...]]] = MappingProxyType(
 
 
 def any_of(*states: StrEnum) -> frozenset[str]:
-    """States as a row has them: in any of which its act may come."""
+    """Return the values of these states, as a row holds them."""
     return frozenset(state.value for state in states)
 
 
 def stays(*states: StrEnum) -> tuple[Move, ...]:
-    """The moves of an act that leaves its track where it stands, which is one of `states`."""
+    """Return the moves of an act that leaves its track unchanged in any of `states`."""
     return tuple(Move(any_of(state), state.value) for state in states)

@@ -1,8 +1,7 @@
-"""One act, one row: the table of all that moves a referral, offer, case, notice or preservation.
+"""The table of acts: one row for each act on a referral, offer, case, notice or preservation.
 
-What a row says stands in `shared.exchange.act`, what follows from all of them in `shared.exchange.states`. Data only.
-What is told or said of holds, contacts, questions and checks moves nothing of its subject: what becomes of them stands
-beside it, at both sides, and is one fold of these acts.
+Data only. `shared.exchange.act` explains the columns; `shared.exchange.states` derives the states from all rows. Acts
+on holds, contacts, questions and checks do not move the state of their subject. Both sides fold these acts separately.
 """
 
 from __future__ import annotations
@@ -20,35 +19,35 @@ from shared.vocabulary.code import Code
 from shared.vocabulary.preservation import PreservationAnswer
 from shared.vocabulary.routing import Disposition
 
-#: What an amendment is called, of whatever subject; the erasure of what was taken back, once its term is over; and the
-#: end of a question that nobody has answered.
+#: The names of three acts: an amendment of any subject, the erasure of a withdrawn record after its retention, and the
+#: lapse of a question that was not answered.
 AMEND, ERASE, LAPSE = "amend", "erase", "lapse"
 
 _REFERRAL, _OFFER, _CASE, _NOTICE, _PRESERVATION = Subject
 _NONE: Final = AnswerState.NONE
 
 _BEGINS: Final = Move(frozenset(), Offered.OPEN.value)
-#: What was sent, whatever has become of it since.
+#: Withdrawal of anything that was sent, in any later state.
 _TAKEN_BACK: Final = Move(
     any_of(Offered.OPEN, Offered.CLAIMABLE, Offered.TRANSFERRED, Offered.GONE), Offered.WITHDRAWN.value
 )
-#: Also after an answer: what was done may have to be undone when the offer is taken back.
+#: Also after an answer: the recipient may have to undo an action when the offer is withdrawn.
 _NOTED: Final = Move(
     any_of(*AnswerState) - any_of(AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED.value,
 )
 _WITHDRAWN: Final = any_of(Offered.WITHDRAWN)
-#: What is told of a case may cross its withdrawal, or follow one.
+#: Messages about a case may cross its withdrawal or follow it.
 _STANDS: Final = stays(Offered.OPEN, Offered.WITHDRAWN)
-#: Whoever has declined a case or closed it has nothing to hold for, and nothing is left to work on.
+#: After a decline or a close there is no work left, and no reason for a hold.
 _WORKS: Final = stays(*WORKED_ON[_CASE])
-#: Where a referral may be transferred from.
+#: The dispositions from which a referral may be transferred.
 _HELD: Final = (Disposition.ROUTED, Disposition.ORPHANED)
-#: Whatever a hotline has said of what it was offered before.
+#: A hotline may claim after any of its answers to the offer.
 _MAY_CLAIM: Final = (
     _NONE, AnswerState.ACCEPTED, AnswerState.IN_PART, AnswerState.DECLINED, AnswerState.CLOSED,
 )  # fmt: skip
-#: What is kept, as the provider has said; and what it may say first.
+#: Answers after which the provider preserves the data, and possible first answers.
 _KEPT: Final = (PreservationAnswer.PRESERVED, PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED)
 _FIRST: Final = (
     PreservationAnswer.PRESERVED, PreservationAnswer.REFUSED, PreservationAnswer.NOT_POSSIBLE,
@@ -65,7 +64,7 @@ def _origin(
     needs: frozenset[str] = frozenset(),
     cause: Cause | None = None,
 ) -> Act:
-    """An act of whoever began the subject: a person's on its own side, and as its recipient's instance applies it."""
+    """Build an act of the party that began the subject, for both sides."""
     own = Cause.PERSON if subject in (_REFERRAL, _PRESERVATION) else Cause.ACT
     return Act(name, subject, Track.OFFER, cause or own, moves, needs, message, takes)
 
@@ -79,7 +78,7 @@ def _recipient(
     needs: frozenset[str] = OPEN,
     cause: Cause = Cause.PERSON,
 ) -> Act:
-    """An act of whoever was sent the subject."""
+    """Build an act of the recipient of the subject."""
     return Act(name, subject, Track.ANSWER, cause, moves, needs, message, takes)
 
 
@@ -88,14 +87,14 @@ def _to(state: StrEnum, *before: StrEnum) -> Move:
 
 
 def _decided(*before: StrEnum) -> Iterator[Move]:
-    """To what the referral is decided, or decided afresh."""
+    """Return the moves to every disposition of a decision, for a first or a repeated decision."""
     return (_to(disposition, *before) for disposition in Disposition)
 
 
 def _coded(
     before: tuple[StrEnum, ...], *codes: AnswerState | ItemsFold | OfferFold | PreservationAnswer
 ) -> Iterator[Move]:
-    """To the state that the act says, or that all that was said of items makes."""
+    """Return the moves to the state that the act names, or that results from all answers about items."""
     return (Move(any_of(*before), code.value, frozenset[Code]({code})) for code in codes)
 
 
@@ -106,13 +105,16 @@ def _folded(*folds: ItemsFold) -> Iterator[Move]:
 
 
 def _withdrawal_noted(subject: Subject, message: MessageType) -> Act:
-    """The recipient has stopped acting on what was taken back, and says whether it has erased it."""
+    """Build the act with which a recipient confirms a withdrawal. It states whether the record was erased."""
     takes = answers.WithdrawalAnswer
     return _recipient(subject, "acknowledge_withdrawal", message, _NOTED, takes=takes, needs=_WITHDRAWN)
 
 
 def _amended(subject: Subject, message: MessageType) -> Act:
-    """What stands open is sent once more, under a higher revision; what may be claimed may be claimed still."""
+    """Build the act that sends an open subject again with a higher revision.
+
+    A claimable offer stays claimable.
+    """
     return _origin(subject, AMEND, message, *_standing(subject))
 
 
@@ -121,13 +123,16 @@ def _standing(subject: Subject) -> tuple[Move, ...]:
 
 
 def _erased(subject: Subject, message: MessageType) -> Act:
-    """Only what its recipient has answered for; that it was kept, and until when, is for the clock to know."""
+    """Build the erasure after an acknowledged withdrawal.
+
+    Timers check whether the record is still retained.
+    """
     move = _to(AnswerState.RECORD_ERASED, AnswerState.WITHDRAWAL_ACKNOWLEDGED)
     return _recipient(subject, ERASE, message, move, needs=_WITHDRAWN, cause=Cause.TIMER)
 
 
 def _asking(subject: Subject) -> Iterator[Act]:
-    """What a recipient asks or contests, and what its origin answers."""
+    """Yield the acts of questions and disputes: the recipient's and the origin's answers."""
     of_notices = subject is _NOTICE
     asked = registry.NOTICE_QUESTION_ASKED if of_notices else registry.QUESTION_ASKED
     disputed = registry.NOTICE_DISPUTE_RAISED if of_notices else registry.DISPUTE_RAISED
@@ -142,11 +147,11 @@ def _asking(subject: Subject) -> Iterator[Act]:
     yield _origin(subject, "uphold", upheld, *_standing(subject))
 
 
-#: Begins a case at another agency as an offer does; its writer is the agency that had it. From then on the other's
-#: answers go to the origin, and the first has answered for good.
+#: Begins a case at another agency as an offer does; the referring agency writes it. From then on the second agency's
+#: answers go to the origin, and the first agency gives no further answers.
 PASS_ON: Final = _origin(_CASE, "pass_on", registry.REFERRAL_PASSED_ON, _BEGINS)
-#: The other's instance has refused it: the case is the first agency's again, as it stood. By that one's instance, in
-#: the transaction that brings the refusal.
+#: The second agency's instance has rejected the case. The first agency has it again, in the state that it had before.
+#: The first agency's instance does this in the transaction that processes the rejection.
 COME_BACK: Final = _recipient(
     _CASE, "come_back", registry.CASE_CAME_BACK, *_coded((AnswerState.REFERRED,), *WORKED_ON[_CASE]), cause=Cause.ACT
 )
@@ -163,7 +168,7 @@ _ON_OFFERS: Final = (
     _origin(_OFFER, "withdraw", registry.REFERRAL_WITHDRAWN, _TAKEN_BACK),
     _recipient(_OFFER, "accept", registry.OFFER_ACCEPTED, _to(AnswerState.ACCEPTED, _NONE)),
     _recipient(_OFFER, "decline", registry.OFFER_DECLINED, _to(AnswerState.DECLINED, _NONE), takes=answers.Declination),
-    # Only who has taken it up acts on it.
+    # Only a hotline that has accepted the offer assesses it.
     _recipient(
         _OFFER,
         "assess",
@@ -212,7 +217,7 @@ _ON_NOTICES: Final = (
     ),
     _withdrawal_noted(_NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
 )
-# An amendment moves its origin's track from open to open: it never moves its recipient's.
+# An amendment leaves its origin's track at open and never moves the recipient's track.
 _CHANGES: Final = (
     _origin(_REFERRAL, AMEND, None, *_decided(*Disposition)),
     _origin(_REFERRAL, "reroute", None, *_decided(Disposition.ROUTED)),
@@ -223,8 +228,8 @@ _CHANGES: Final = (
     _erased(_CASE, registry.RECORD_ERASED),
     _erased(_NOTICE, registry.NOTICE_RECORD_ERASED),
 )
-# Both sides know a preservation by the same id. The agency writes the track of what is asked (`Asked`), the provider
-# that of its answers (`PreservationAnswer`); `needs` is the other track, as the actor knows it.
+# Both sides know a preservation by the same id. The agency writes the track of its request (`Asked`), the provider
+# writes that of its answers (`PreservationAnswer`). `needs` is the other track, as the actor knows it.
 _ON_PRESERVATIONS: Final = (
     _origin(
         _PRESERVATION,
@@ -256,7 +261,7 @@ _ON_PRESERVATIONS: Final = (
         *_coded((PreservationAnswer.NONE,), *_FIRST),
         takes=preservation_api.PreservationAnswering,
     ),
-    # Of what is asked longer, or no more, another answer is due: not this one.
+    # A request to extend or to end needs its own answer, not this one.
     _recipient(
         _PRESERVATION,
         "correct",
@@ -291,7 +296,8 @@ _ON_PRESERVATIONS: Final = (
         needs=any_of(Asked.WITHDRAWN),
     ),
 )
-# A lease says which officer of an agency has a case: nobody else is told, and it keeps others only until its term ends.
+# A lease assigns a case to one officer of an agency. No other party learns of it, and it excludes other officers only
+# until its term ends.
 _BESIDE_CASES: Final = (
     _recipient(_CASE, "place_hold", registry.HOLD_PLACED, *_WORKS, takes=holds.HoldRequest),
     _recipient(_CASE, "extend_hold", registry.HOLD_EXTENDED, *_WORKS, takes=holds.HoldExtension),
@@ -317,8 +323,8 @@ _BESIDE_CASES: Final = (
     COME_BACK,
     _origin(_CASE, "contact_suggested", registry.CONTACT_SUGGESTED, *_STANDS),
 )
-# A claim is the hotline's own act; that it has the referral is the origin's, which grants one claim and tells all
-# others that it is gone. What may be claimed is not assessed meanwhile.
+# The hotline claims by its own act. The origin grants one claim and tells all other hotlines that the referral is gone.
+# A claimable offer cannot be assessed.
 _TRANSFERS: Final = (
     _origin(_REFERRAL, "transfer", None, *stays(*_HELD), takes=answers.Transferring),
     _origin(_REFERRAL, "hand_over", None, _to(Offered.TRANSFERRED, *_HELD), cause=Cause.ACT),
@@ -356,7 +362,7 @@ def _said_by(names: frozenset[str]) -> frozenset[MessageType]:
     return frozenset(message for message in said if message is not None)
 
 
-#: What is said of questions and disputes, by recipients.
+#: Messages of recipients about questions and disputes.
 RAISING: Final = _said_by(frozenset({"ask", "dispute", LAPSE}))
-#: What a recipient says without moving its subject: of these, or of holds.
+#: Messages of a recipient that do not move the state of its subject: about questions, disputes or holds.
 STAYING: Final = RAISING | _said_by(frozenset({"place_hold", "extend_hold", "release_hold", "no_objection"}))

@@ -1,14 +1,14 @@
-"""Amending: what becomes of a referral's edges when its content is another. Pure.
+"""Amendment of a referral: the effect of new content on its edges. Pure.
 
-What would be sent of the new content is held against what was sent of the one before, edge by edge:
+The messages for the new content are compared with those that were sent for the old content, edge by edge:
 
-    as before                unchanged: nothing is sent, its answers stand
-    otherwise                replaced: sent once more under its ids and a higher revision; what was answered stays said
-    of the new content only  added: an edge of its own
-    of the one before only   taken back: its recipient is told, and acknowledges
+    equal                    unchanged: nothing is sent, its answers stay valid
+    different                replaced: sent again under its ids and a higher revision; earlier answers stay recorded
+    only for new content     added: a new edge
+    only for old content     withdrawn: its recipient is notified and acknowledges
 
-So in the end each recipient has what it would have been sent, had the new content been filed in the first place.
-A notice that is planned stays so, with its window: it is decided when it is issued, by the content that stands then.
+Each recipient ends up with the same content as if the new referral had been submitted first.
+A planned notice stays planned, with its window. It is decided when it is issued, by the content of that time.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from shared.routing.engine import Judged, PlannedEdge, Setting, judge
 from shared.vocabulary.routing import PartyKind
 
 Json = dict[str, Any]
-#: (recipient, purpose): of a referral's edges that stand, there is one of each.
+#: (recipient, purpose): among a referral's open edges this pair is unique.
 EdgeKey = tuple[str, str]
-#: No number of an item is above this.
+#: The highest number of an item.
 ITEM_NUMBER_MAX = 99
 
 
 class Standing(NamedTuple):
-    """An edge that stands, as its origin has it: decided at `decided_at`. What `waits` or is `planned` was never sent.
+    """An open edge as its origin stores it, decided at `decided_at`.
 
-    What is planned law enforcement may hold. `known` is how it is sent once more.
+    A waiting or planned edge was never sent. Law enforcement may put a hold on a planned edge. `known` holds the ids
+    for sending the edge again.
     """
 
     recipient: str
@@ -62,7 +63,7 @@ class Standing(NamedTuple):
 
 
 class Revision(NamedTuple):
-    """One revision of a referral's content: as it is kept, and as JSON, whose items have their numbers."""
+    """One revision of a referral's content: as stored, and as JSON with item numbers."""
 
     content: ReferralContent
     record: Json
@@ -70,10 +71,10 @@ class Revision(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amending:
-    """A referral, `revision` of which was `before` and is followed by `after`. `ended` are recipients of referrals
-    from whom it was taken back by an amendment: nothing more of it is sent to them.
+    """An amendment of a referral: revision `revision` has content `before`, and `after` replaces it.
 
-    `body_sha256` is that of the bytes that ask for it.
+    `ended` are recipients of referrals whose edge an earlier amendment withdrew; they receive nothing more of it.
+    `body_sha256` is the digest of the request body.
     """
 
     referral_id: UUID
@@ -90,9 +91,10 @@ class Amending:
 
 @dataclass(frozen=True, slots=True)
 class Amended:
-    """What comes of it. `again` has the edges that are replaced and added, their messages, and the fact for audit.
+    """The result of an amendment.
 
-    `outdated` are edges that waited or were planned, and are no more; `planned` those that stay so, of another content.
+    `again` has the replaced and added edges, their messages, and the fact for audit. `outdated` are waiting or planned
+    edges that no longer exist. `planned` edges stay planned, with new content.
     """
 
     again: Again
@@ -108,10 +110,10 @@ class Amended:
 
 
 def renumbered(record: Json, before: Json, *, numbered: int) -> tuple[Json, int]:
-    """The record with the numbers that its items had `before`, and others for those that are new; the highest ever.
+    """Return the record with item numbers, and the highest number ever used.
 
-    An item is the same if its location is. `numbered` is the highest number given so far: none is used again. Raises
-    `Refused("items_exhausted")`.
+    An item with the same location keeps its number from `before`; others get new ones. `numbered` is the highest number
+    used so far; no number is used again. Raises `Refused("items_exhausted")`.
     """
     left = [(_location(item), item["n"]) for item in before["items"]]
     items = []
@@ -123,14 +125,16 @@ def renumbered(record: Json, before: Json, *, numbered: int) -> tuple[Json, int]
             numbered += 1
         items.append({"n": numbered if same is None else same[1]} | {k: v for k, v in item.items() if k != "n"})
     if numbered > ITEM_NUMBER_MAX:
-        raise Refused("items_exhausted", "it has had 99 items: withdraw it and file another", field="/items")
+        raise Refused("items_exhausted", "it has had 99 items: withdraw it and submit a new referral", field="/items")
     return record | {"items": items}, numbered
 
 
 def prepare_amended(
     amending: Amending, *, documents: Documents, then: Callable[[datetime], Documents], at: datetime
 ) -> Amended:
-    """Decide the new content and hold it against what was sent. `then` are the documents of a time, as known now.
+    """Decide the new content and compare it with the messages already sent.
+
+    `then` returns the documents of a time, as known now.
 
     Raises `Refused`: `recipient_taken_back`, `purpose_cannot_end`, `sealed_too_large`.
     """
@@ -180,7 +184,10 @@ def _again(
     law: str,
     at: datetime,
 ) -> Again:
-    """What is sent, and what waits; an edge that was sent and cannot be read as it is now goes once it can."""
+    """Return the messages to send and the waiting edges.
+
+    A sent edge that cannot be read now is sent again later.
+    """
     sent = {key: each for key, each in stands.items() if each.sent}
     return Again(
         letters.referral_id,
@@ -205,7 +212,10 @@ class _Compared(NamedTuple):
 
 
 def _is_outdated(unsent: Standing, found: _Compared) -> bool:
-    """What waits is decided anew, and so is what is planned once it is issued: that stays as long as it is wanted."""
+    """Return whether an unsent edge must be removed.
+
+    A planned edge stays while it is routed: its issue decides it.
+    """
     return unsent.key in found.ended or (unsent.waits and unsent.key in found.changed)
 
 
@@ -218,7 +228,7 @@ def _compared(
 ) -> _Compared:
     now, was = _sent(amending.after.record, outcome), dict(_sent_before(amending, then))
     changed = {key for key in now if key not in stands or stands[key].waits or was.get(key) != now[key]}
-    # What is sent to one for several purposes is one referral to it, of one revision.
+    # One recipient gets one referral, of one revision, for all its purposes.
     told = {recipient for recipient, purpose in changed if (recipient, purpose) in stands}
     changed |= {(recipient, purpose) for recipient, purpose in now if recipient in told}
     return _Compared(
@@ -227,7 +237,10 @@ def _compared(
 
 
 def _sent_before(amending: Amending, then: Callable[[datetime], Documents]) -> Iterator[tuple[EdgeKey, Json]]:
-    """What was sent on each edge: decided once more as it was then. Where nobody can tell, it was something else."""
+    """Yield the earlier messages, by deciding again as of then.
+
+    Without the documents, the edge counts as changed.
+    """
     for at in {each.decided_at for each in amending.edges if each.sent}:
         try:
             documents = then(at)
@@ -243,7 +256,10 @@ def _sent_before(amending: Amending, then: Callable[[datetime], Documents]) -> I
 
 
 def _sent(record: Json, outcome: Judged) -> dict[EdgeKey, Json]:
-    """What is sent on each edge of a decision, without what differs at each telling. Items by the origin's numbers."""
+    """Return the content of each edge without the parts that vary per message.
+
+    Items have the origin's numbers.
+    """
     return {_key(edge): _told(edge, record, outcome.setting.directory) for edge in outcome.edges}
 
 
@@ -263,20 +279,20 @@ def _told(edge: PlannedEdge, record: Json, directory: DirectoryIndex) -> Json:
 def _check_possible(
     found: _Compared, stands: Mapping[EdgeKey, Standing], *, ended: frozenset[str], directory: DirectoryIndex
 ) -> None:
-    """A referral is taken back as a whole: of its purposes at one recipient none ends alone, and none begins again."""
+    """Check the change: a recipient's purposes end together, and none begins again after its end."""
     for recipient, purpose in found.changed | found.ended:
         party = directory.party(recipient)
         if party is not None and party.kind == PartyKind.INDUSTRY:
             continue
         if (recipient, purpose) in found.changed and recipient in ended:
-            raise Refused("recipient_taken_back", "it was taken back from a recipient: file another", status=409)
+            raise Refused("recipient_taken_back", "a recipient's edge was withdrawn: submit a new referral", status=409)
         stays = any(to == recipient for to, _ in found.changed | found.unchanged)
         if (recipient, purpose) in found.ended and stays and stands[recipient, purpose].sent:
-            raise Refused("purpose_cannot_end", "one of a recipient's purposes would end: file another", status=409)
+            raise Refused("purpose_cannot_end", "a purpose of a recipient would end: submit a new referral", status=409)
 
 
 def _raised(known: KnownEdge, revision: int) -> KnownEdge:
-    """The edge under its next revision: a notice counts its own."""
+    """Return the edge with its next revision. A notice counts its own revisions."""
     return known._replace(revision=known.revision + 1 if known.notice_id is not None else revision)
 
 

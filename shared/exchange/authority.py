@@ -1,10 +1,10 @@
-"""Who may say what about whose subject: one table, derived from the rows of `acts` and the message registry.
+"""Statement authorization: the table of allowed messages, derived from `acts` and the registry.
 
-A signature proves who said something, not that it is theirs to say. Each cell names a message, the kind of who says it,
-the kind of whom it is said to, and the relation that the speaker must have to what it speaks of. What no cell allows
-has no effect: not at a party, not in audit, not in the accounts. Kinds are checked by `accept` and by audit, before
-anything of the message is believed; relations by whoever knows the subject: a party by its own edges, items and tracks,
-audit and the accounts by the directory and by what origins have stated.
+A signature proves the author of a statement, but not the right to make it. Each cell names a message, the kinds of its
+sender and recipient, and the required relation of the sender to the subject. A statement that no cell allows has no
+effect at parties, in audit and in reconciliation. `accept` and audit check the kinds before they use the message.
+Relations are checked by the component that knows the subject: a party knows its own edges, items and tracks. Audit and
+reconciliation use the directory and the statements of origins.
 """
 
 from __future__ import annotations
@@ -32,28 +32,31 @@ from shared.vocabulary.routing import PartyKind
 
 
 class Relation(StrEnum):
-    """What the speaker must be to what it speaks of."""
+    """The relation that the sender must have to the subject of its statement."""
 
-    #: The subject is the speaker's own: it files it, and whoever has it has it from the speaker.
+    #: The sender submitted the subject, and every holder has it from the sender.
     FILED_IT = "filed_it"
-    #: The subject was sent to the speaker, by the party that it tells.
+    #: The subject was sent to the sender, by the party that receives the statement.
     WAS_SENT_IT = "was_sent_it"
-    #: The subject was sent to the speaker, and it passes it on to the one that it tells, which is of its kind.
+    #: The subject was sent to the sender, which passes it on to the recipient, a party of the same kind.
     PASSED_IT_ON = "passed_it_on"
-    #: The subject is the speaker's own request to the one that it tells.
+    #: The subject is the sender's own request to the recipient.
     ASKED_IT = "asked_it"
-    #: The subject is what the one that is told has asked the speaker.
+    #: The subject is a request of the recipient to the sender.
     WAS_ASKED = "was_asked"
-    #: The speaking instance serves the origin that it speaks of, and nobody else has filed the subject.
+    #: The stating instance serves the origin that it names, and only this origin submitted the subject.
     SERVES_ITS_ORIGIN = "serves_its_origin"
-    #: The speaking instance serves the party that it speaks of, and that party has filed or was sent the subject.
+    #: The stating instance serves the party that it names, and that party has submitted or received the subject.
     SERVES_WHO_HAS_IT = "serves_who_has_it"
-    #: The speaking instance states what it reads itself.
+    #: The instance states the versions that it reads itself.
     READS_IT = "reads_it"
 
 
 class Cell(NamedTuple):
-    """One thing that may be said. Facts are said by instances, the rest by parties: kinds are theirs."""
+    """One allowed statement.
+
+    Instances state facts, parties send the rest; `sender` and `recipient` are their kinds.
+    """
 
     message: MessageType
     sender: PartyKind
@@ -61,15 +64,15 @@ class Cell(NamedTuple):
     relation: Relation
 
 
-#: The kinds of party that file referrals.
+#: The kinds of party that submit referrals.
 ORIGINS: Final = (PartyKind.HOTLINE, PartyKind.INDUSTRY)
-#: The kind of party that has each kind of subject from others.
+#: The kind of party that receives each kind of subject.
 HELD_BY: Final[Mapping[Subject, PartyKind]] = {
     Subject.OFFER: PartyKind.HOTLINE,
     Subject.CASE: PartyKind.LAW_ENFORCEMENT,
     Subject.NOTICE: PartyKind.INDUSTRY,
 }
-#: What instances state to audit alone, by the message's name, of whom, and the kinds of instance that have it to state.
+#: Statements of instances to audit alone, by message name: the kinds of instance, and the required relation.
 _FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], Relation]]] = {
     registry.REFERRAL_DECIDED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
     registry.REFERRAL_REFUSED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
@@ -77,14 +80,14 @@ _FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], Relation]]] = {
     registry.RECORD_REVEALED.name: (tuple(HELD_BY.values()), Relation.SERVES_WHO_HAS_IT),
     registry.READS_ANNOUNCED.name: (tuple(HELD_BY.values()), Relation.READS_IT),
 }
-#: The one code for what is not the speaker's to say.
+#: The code for every statement that the sender is not authorized to make.
 STATEMENT_NOT_YOURS: Final = "statement_not_yours"
 
 
 def check_may_say(message: MessageType, sender: str, recipient: str, *, directory: DirectoryIndex) -> None:
-    """Raises `Refused("statement_not_yours")` where no cell lets the sender's kind say this to the recipient's.
+    """Raise `Refused("statement_not_yours")` if no cell allows this message between these kinds of party.
 
-    A recipient that the directory does not have, or no more, is nobody's fault here: then any kind will do.
+    If the recipient is missing from the directory, the sender is not at fault, and any recipient kind is accepted.
     """
     said_by, told = _kind_of(message, sender, directory), _kind_of(message, recipient, directory)
     for cell in cells_of(message):
@@ -94,9 +97,9 @@ def check_may_say(message: MessageType, sender: str, recipient: str, *, director
 
 
 def may_state(fact: Contract, instance: str, *, subject: str, directory: DirectoryIndex) -> bool:
-    """Whether an instance may state a fact of whom and what it speaks of, by the directory of its time.
+    """Return whether an instance may state a fact about its party and subject, by this directory.
 
-    Whether the party has the subject, and nobody else has filed it, is for whoever knows the subjects.
+    The caller checks that the party has the subject and that no other party submitted it.
     """
     match fact:
         case ReferralDecidedClear():
@@ -109,7 +112,7 @@ def may_state(fact: Contract, instance: str, *, subject: str, directory: Directo
         case RecordRevealedClear():
             return directory.serves(instance, fact.party)
         case _:
-            return True  # what an instance reads: it speaks of itself alone
+            return True  # versions that an instance reads: it states only its own
 
 
 @cache
@@ -120,7 +123,10 @@ def cells() -> tuple[Cell, ...]:
 
 @cache
 def cells_of(message: MessageType) -> tuple[Cell, ...]:
-    """What a message may say: by whom, to whom, of what. None of it: nobody may say it. All versions say the same."""
+    """Return the allowed statements of a message, the same for all versions.
+
+    If empty, no party may send it.
+    """
     return tuple(dict.fromkeys(_cells_of(message)))
 
 
@@ -141,7 +147,7 @@ def _cells_of(message: MessageType) -> Iterator[Cell]:
 
 
 def _told_by(row: Act) -> Iterator[Cell]:
-    """What the message of an act says: of the track that its writer alone moves, to who has the other one."""
+    """Yield the cells of an act's message: from the writer of its track to the holder of the other track."""
     if row.message is None:
         return
     if row.subject in ASKED_BY_AGENCIES:

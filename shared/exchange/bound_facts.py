@@ -1,7 +1,7 @@
-"""Whether facts agree with the public directory, and what was sent with an edge with the edge.
+"""Comparison of facts with the public directory, and of a sent record with its edge.
 
-An edge that can be derived again says who may be told what, by its facts. That says nothing unless the facts are those
-of what was sent, and of who sent it: both are compared here, as far as their recipient can see them.
+An edge that can be derived again shows its recipient's rights, given its facts. This proves nothing unless the facts
+are true of the record and of its sender. Both are compared here, as far as the recipient can see them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ALL_ITEM_FIELDS: Final = frozenset(ITEM_FIELDS)
 
 
 def check_facts(facts: Facts, directory: DirectoryIndex) -> None:
-    """Raises `Refused` where facts say something of a party that the directory says otherwise."""
+    """Raise `Refused` if facts about a party differ from the directory."""
     origin = directory.party(facts.origin or "")
     if origin is None:
         raise _otherwise("origin")
@@ -38,7 +38,7 @@ def check_facts(facts: Facts, directory: DirectoryIndex) -> None:
 
 
 def check_record(edge: Edge, record: ReferralRecord | NoticeRecord, kind: str, *, hash_kinds: Collection[str]) -> None:
-    """Raises `Refused` where a record is not what its edge is about, or more than its recipient may have of it.
+    """Raise `Refused` if a record differs from its edge, or has more than its recipient may get.
 
     `hash_kinds` are those that the edge's rules allow.
     """
@@ -63,7 +63,7 @@ def check_record(edge: Edge, record: ReferralRecord | NoticeRecord, kind: str, *
         _check_item(facts, item, edge.withheld)
 
 
-#: The facts that a referral's record shows, each as `Facts` writes it; and those that a notice's record shows, too.
+#: The facts that a referral's record shows, each in the form of `Facts`; and those that a notice's record also shows.
 _TOLD: Final[Mapping[str, Callable[[ReferralRecord], object]]] = {
     "incident_kind": lambda record: record.incident_kind,
     "media_kind": lambda record: record.media_kind,
@@ -80,12 +80,12 @@ _WITHHELD: Final = {"user": WithheldField.USER_JURISDICTIONS, "victim": Withheld
 
 
 def _check_fields(edge: Edge, record: ReferralRecord, kind: str) -> None:
-    """What a kind is not listed for, or an edge withholds, is not taken, whoever sends it."""
+    """Check that the record has only fields of the recipient's kind, and none that the edge withholds."""
     withheld = {field.value for field in edge.withheld}
     if record.model_fields_set - set(RECORD_FIELDS.get(kind, ())) or record.model_fields_set & withheld:
-        raise Refused("edge_not_reproducible", "its record has what is withheld from it", field="/sealed/record")
+        raise Refused("edge_not_reproducible", "its record has withheld fields", field="/sealed/record")
     if any(item.model_fields_set - _ALL_ITEM_FIELDS or item.model_fields_set & withheld for item in record.items):
-        raise Refused("edge_not_reproducible", "its items have what is withheld from it", field="/sealed/record/items")
+        raise Refused("edge_not_reproducible", "its items have withheld fields", field="/sealed/record/items")
 
 
 def _check_hashes(record: ReferralRecord | NoticeRecord, hash_kinds: Collection[str]) -> None:
@@ -106,4 +106,4 @@ def _check_item(facts: ItemFacts, item: NumberedItem | NoticeItem, withheld: Col
 
 
 def _otherwise(fact: str) -> Refused:
-    return Refused("edge_not_reproducible", "not so in what is there", field=f"/sealed/edge/facts/{fact}")
+    return Refused("edge_not_reproducible", "it differs from record or directory", field=f"/sealed/edge/facts/{fact}")

@@ -1,7 +1,8 @@
-"""What one agency passes on to another: written by the one, and checked by the other.
+"""Case referrals between agencies: writing at the first agency, and checks at the second.
 
-The other derives the edge of the first again: so it knows that the first was sent the record by the origin's decision,
-for whom and by which law. That it may itself be told is checked by both, by the law in force (`shared.routing.derive`).
+The second agency derives the edge of the first again. This proves that the first received the record by the origin's
+decision, for this recipient and by this law. Both check that the law in force allows the second agency to receive it
+(`shared.routing.derive`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from shared.vocabulary.routing import PartyKind
 
 @dataclass(frozen=True, slots=True)
 class Passable:
-    """What an agency has of a case that it can pass on: its edge and record as they came, and its own acts."""
+    """The parts of a case that an agency can pass on: its edge and record as received, and its own acts."""
 
     edge_id: UUID
     decision: Mapping[str, Any]
@@ -45,21 +46,24 @@ class Passable:
 
     @property
     def recipient(self) -> str:
-        """Whose edge it is: of what was passed on before, not of whoever has it now."""
+        """The recipient of the edge.
+
+        If the case was passed on before, it is the first agency, not the present one.
+        """
         return str(from_json(self.spelt.edge)["recipient"])
 
     @property
     def is_p0(self) -> bool:
-        """Whether the agency was told of a child at risk, by the edge or its record."""
+        """Whether the edge or its record shows the agency that a child is at risk."""
         told = from_json(self.spelt.record).get("priority", {}).get("level")
         return PriorityLevel.P0_CHILD_AT_RISK.value in (from_json(self.spelt.edge)["facts"].get("priority"), told)
 
     def check(self, to: str, *, documents: tuple[DirectoryIndex, PolicyIndex], exercise: bool, at: datetime) -> None:
-        """Raises `Refused` as `check_onward` does."""
+        """Check that `to` may receive the case. Raises `Refused` as `check_onward` does."""
         check_onward(from_json(self.spelt.edge), Setting(*documents, exercise, coarse(at)), to=to)
 
     def sealed(self, reason: CaseReferReason) -> bytes:
-        """The plaintext of the sealed part: in the order in which an edge and its record are read again."""
+        """Return the plaintext of the sealed part, in the order that readers of an edge expect."""
         history = [act.model_dump(mode="json", exclude_none=True) for act in self.history[-PASSED_ACTS_MAX:]]
         head = to_json({"decision": self.decision, "reason": reason.value, "history": history})
         record = b',"salt":"%s","record":%s}' % (self.salt.encode(), self.spelt.record)
@@ -67,7 +71,7 @@ class Passable:
 
 
 def bound(message: Received) -> Passable | None:
-    """What could be passed on of a message that brings an edge; of it alone, without what was made of it."""
+    """Return the passable part of a message with an edge, without acts; None for other messages."""
     if message.carried is None or message.spelt is None or not isinstance(message.clear, ReferralOfferedClear):
         return None
     carried, clear = message.carried, message.clear
@@ -78,14 +82,14 @@ def bound(message: Received) -> Passable | None:
 def check_passed_on(
     carried: ReferralPassedOnSealed, spelt: Spelt, attributes: Attributes, *, shelf: DocumentShelf, at: datetime
 ) -> None:
-    """Raises `Refused`: `edge_not_ours`, `edge_not_reproducible`, and as `check_onward` does. `at`: the broker's time.
+    """Raise `Refused`: `edge_not_ours`, `edge_not_reproducible`, and as `check_onward` does.
 
-    However long ago the edge was decided: it is derived by the documents of its decision. Whether the other agency may
-    be told is asked of those in force.
+    `at`: the broker's time. The decision may be of any age: the edge is derived by the documents of its decision. The
+    documents in force decide whether the second agency may receive it.
     """
     edge, decision, exercise = carried.edge, carried.decision, attributes.exercise
     if edge.recipient != attributes.sender:
-        raise Refused("edge_not_ours", "it was not sent to whoever passes it on", field="/sealed/edge/recipient")
+        raise Refused("edge_not_ours", "its sender is not the recipient of the edge", field="/sealed/edge/recipient")
     directory, policy = shelf.directories.of(decision.directory), shelf.policies.of(decision.policy)
     derived = derive_edge(spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
     check_facts(edge.facts, directory)
@@ -95,9 +99,10 @@ def check_passed_on(
 
 
 def check_contact(message: Received, directory: Callable[[], DirectoryIndex]) -> None:
-    """Whoever is told checks that it is to be: an origin must not say it to who has not opted in, nor of who has not.
+    """Check that both agencies of a contact suggestion have opted in: the receiving one and the named one.
 
-    Raises `Refused`: `contact_names_nobody`, `contact_not_agreed`. Of other messages nothing is asked.
+    The recipient checks this, as it need not trust the origin. Other messages pass. Raises `Refused`:
+    `contact_names_nobody`, `contact_not_agreed`.
     """
     if message.message is not CONTACT_SUGGESTED:
         return

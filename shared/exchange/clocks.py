@@ -1,7 +1,8 @@
-"""What the acts of an edge's two parties mean to its clocks: steps, the same at both ends.
+"""Steps of an edge's clocks, derived from the acts of its two parties.
 
-Each side has its own events of the same acts, and of each the time of the message that told it, cut to ten seconds.
-A notice counts as received when it was issued: that is the one time both can read, and never too late.
+Both ends compute the same steps. Each side has its own events of the same acts, with the time of the message of each
+act, cut to ten seconds. A notice counts as received when it was issued: both sides know that time, and it is never too
+late.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from shared.vocabulary.law import ClockDue, ClockEvent
 
 @dataclass(frozen=True, slots=True)
 class Clocked:
-    """An edge as one of its parties knows it, by its `subject`. `begun_at`: the time of the message that carried it.
+    """An edge as one of its parties knows it, by its `subject`.
 
-    `told_by` is the id by which messages name it: of a notice its own, also at the origin, which knows the referral.
-    A preservation is one, too, of an agency and a provider: `instrument` is what it was asked under, `begins` the event
-    that its message is to clocks, and it has no purpose. Both are "" of every other.
+    `begun_at` is the time of the message that carried it. `told_by` is the id that messages use. For a notice it is the
+    notice's id, also at the origin, which knows the referral. A preservation is also such an edge, between an agency
+    and a provider. `instrument` is the one that the request cites, `begins` is the clock event of its message, and it
+    has no purpose. Other edges have "" in both.
     """
 
     edge_id: UUID
@@ -51,7 +53,7 @@ class Clocked:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """A step of every edge that the party has with `counterpart` and that messages name so."""
+    """A step for all edges between the party and `counterpart` that messages identify by `told_by`."""
 
     party: str
     told_by: UUID
@@ -71,13 +73,13 @@ _BEGUN: Final[Mapping[Subject, tuple[ClockEvent, ...]]] = {
     Subject.CASE: (ClockEvent.REPORT_SENT,),
     Subject.NOTICE: (ClockEvent.NOTICE_ISSUED, ClockEvent.NOTICE_RECEIVED),
 }
-#: Whoever has answered for good waits for no answer any more.
+#: After a final answer the party does not wait for information or a verdict.
 _MOOT: Final = frozenset({ClockDue.INFORMATION, ClockDue.VERDICT})
 _DONE: Final = {
     AnswerState.NONE: frozenset[ClockDue](),
     AnswerState.ACKNOWLEDGED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     AnswerState.IN_PART: frozenset({ClockDue.ACKNOWLEDGEMENT}),
-    # What a provider says of the last item is its answer; what remains of a rejection is a person's at the origin.
+    # The statement about the last item is the provider's answer. A person at the origin handles rejected items.
     AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
     AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
     AnswerState.REAPPEARED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
@@ -86,7 +88,7 @@ _DONE: Final = {
     AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
     AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
     AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
-    # Whoever it was referred to owes what is due now.
+    # The agency that received the case has the duties now.
     AnswerState.REFERRED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
     AnswerState.CLAIMED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
@@ -96,7 +98,7 @@ _STARTED: Final = {(Subject.CASE, AnswerState.ACCEPTED): ClockEvent.CASE_ACCEPTE
 
 
 def received(message: Received) -> Clocked:
-    """An edge as its recipient knows it, from the message that carried it."""
+    """Return an edge as its recipient knows it, from the message that carried it."""
     edge, clear = message.edge, message.clear
     assert edge is not None
     assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear | ReferralPassedOnClear)
@@ -118,18 +120,24 @@ def received(message: Received) -> Clocked:
 def clocked(
     subject: Subject, *, rules: tuple[str, ...], origin: str, recipient: str, deadlines: Mapping[str, int | None]
 ) -> ClockedEdge:
-    """An edge as clocks look at it."""
+    """Return the data of an edge for its clocks."""
     hours = {name: number for name, number in deadlines.items() if number}
     return ClockedEdge(rules, origin, recipient, _BEGUN[subject][0], hours)
 
 
 def begun(subject: Subject, sent_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
-    """The offer or notice, by the time of the message that carried it; `again`: how often it began before."""
+    """Return the steps of an offer or notice at the time of its message.
+
+    `again` is the number of earlier starts.
+    """
     return tuple(Step(coarse(sent_at), Did.STARTS, event, again) for event in _BEGUN[subject])
 
 
 def answered(subject: Subject, answer: AnswerState, told_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
-    """An answer of its recipient, by what the answers have come to with it. `again`: its rounds that had ended."""
+    """Return the steps of a recipient's answer, by the resulting state.
+
+    `again` is the number of ended rounds.
+    """
     at = coarse(told_at)
     done = tuple(Step(at, Did.DOES, due, again) for due in sorted(_DONE[answer]))
     started = _STARTED.get((subject, answer))
@@ -139,47 +147,50 @@ def answered(subject: Subject, answer: AnswerState, told_at: datetime, *, again:
 def told_by(
     subject: Subject, said: Contract, answer: AnswerState, *, told_at: datetime, again: int
 ) -> tuple[Step, ...]:
-    """What words mean to clocks, beside the answer they lead to: those of a case that has come back begin anew."""
+    """Return the steps of an answer. The clocks of a case that was returned start again."""
     if not isinstance(said, CaseCameBackClear):
         return answered(subject, answer, told_at, again=again)
     return begun(subject, told_at, again=said.times) + answered(subject, answer, told_at, again=said.times)
 
 
 def began_again(words: Mapping[str, object]) -> int:
-    """How often it has begun again, by all that was said of it: its items, or a case that came back."""
+    """Return how often the edge has started again: by item rounds or returns of the case."""
     times = words.get("times")
     return max(Said.kept(words).again, times if isinstance(times, int) else 0)
 
 
 def checked(found: Sequence[ItemCheck], told_at: datetime) -> tuple[Step, ...]:
-    """What the origin has found: for what is there again the clocks of its notice begin anew."""
+    """Return the steps of the origin's checks.
+
+    If an item has reappeared, the clocks of its notice start again.
+    """
     again = max((each.round for each in found if each.found is ItemFound.REAPPEARED), default=0)
     return begun(Subject.NOTICE, told_at, again=again) if again else ()
 
 
 def reported(said: Said, told_at: datetime) -> tuple[Step, ...]:
-    """To whoever issued a notice: its provider says that an item is gone. Nobody believes that before it was checked.
+    """Return the notifier's step when a provider reports that an item is gone. The report needs a check.
 
-    `said` is all that was said so far. The provider keeps no such step: it need not know until when somebody looks.
+    `said` are all statements so far. The provider stores no such step: it need not know the deadline of the check.
     """
     return (Step(coarse(told_at), Did.STARTS, ClockEvent.REMOVAL_REPORTED, said.removals),)
 
 
 def awaits_claim(told_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
-    """To the agency alone: a case where a child is at risk has come, or come back, and nobody of it has that yet."""
+    """Return the agency's step for a new or returned case with a child at risk and without an officer."""
     return (Step(coarse(told_at), Did.STARTS, ClockEvent.P0_OFFERED, again),)
 
 
 def claimed(at: datetime, *, again: int) -> tuple[Step, ...]:
-    """To the agency alone: an officer has the case."""
+    """Return the agency's step when an officer has claimed the case."""
     return (Step(coarse(at), Did.DOES, ClockDue.CLAIM, again),)
 
 
 def rechecked(said: Said, at: datetime) -> tuple[Step, ...]:
-    """To whoever has looked: nothing that is said to be gone is unchecked any more."""
+    """Return the notifier's step when every item that was reported gone has been checked."""
     return () if said.unchecked() else (Step(coarse(at), Did.DOES, ClockDue.RECHECK, said.removals),)
 
 
 def taken_back(told_at: datetime) -> tuple[Step, ...]:
-    """The withdrawal: whatever was still owed is owed no more."""
+    """Return the step of a withdrawal: all open duties end."""
     return (Step(coarse(told_at), Did.ENDS),)

@@ -1,4 +1,4 @@
-"""Which instances correspond: derived from who may say what to whom (`authority`), and so from the rows of acts."""
+"""Corresponding instances, derived from the allowed statements (`authority`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.vocabulary.routing import PartyKind
 
 
 class Pair(NamedTuple):
-    """Two instances, of which `sender` may write to `to`; they may be one and the same."""
+    """Two instances, of which `sender` may write to `to`. They may be the same instance."""
 
     to: str
     sender: str
@@ -25,7 +25,7 @@ class Pair(NamedTuple):
 
 
 def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
-    """The pairs among `instances` (id to kind) that may correspond, and each one's with audit; sorted."""
+    """Return the pairs among `instances` (id to kind) that may correspond, and those with audit; sorted."""
     kinds = _corresponding()
     pairs = {
         Pair(to, sender)
@@ -40,7 +40,7 @@ def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
 
 @cache
 def _corresponding() -> frozenset[tuple[str, str]]:
-    """(kind of the sender, kind of the recipient): where a message goes one way, its acknowledgement comes back."""
+    """Return (kind of sender, kind of recipient), in both directions for acknowledgements."""
     there = {
         (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in STATED_BY_INSTANCES
     }

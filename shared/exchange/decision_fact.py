@@ -1,6 +1,6 @@
-"""Decisions as audit is told of them, and what binds each to the messages that carry its edges.
+"""Decision facts for audit, and the commitments that bind decisions to the messages with their edges.
 
-The decisions of one transaction travel in one message: its clear part names the referrals, its sealed part has the
+The decisions of one transaction travel in one message. Its clear part names the referrals. Its sealed part has the
 decision on each, in the same order.
 """
 
@@ -38,12 +38,12 @@ from shared.routing.facts import SINGLE_FACTS
 from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
 
 Json = dict[str, Any]
-#: Reasons for which some edges are not stated: nobody is sent them, or not yet.
+#: Reasons for which some edges are not stated: they are not sent, or not yet.
 _SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
-#: Reasons for which nobody is sent anything: as yet, or at all.
+#: Reasons for which no edge is sent: not yet, or never.
 _GIVEN_UP = (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE, WorkReason.OVER_BUDGET, WorkReason.OVER_DAY)
 _DECISIONS: Final = "decisions"
-#: What stands around the decision in the sealed part of a fact, as `to_json` writes it.
+#: The JSON text around the decision in the sealed part of a fact, as `to_json` writes it.
 _BEGIN: Final = b'{"decisions":['
 _END: Final = b"]}"
 _DUE: Final = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
@@ -59,17 +59,20 @@ class StatedEdge(NamedTuple):
 
 
 class ReadDecided(NamedTuple):
-    """One decision of a fact that was opened: by its contract, as the JSON that came, and its edges."""
+    """One decision of an opened fact: by its contract, as the received JSON, and its edges."""
 
     fact: SealedDecision
     stated: Json
     edges: Sequence[StatedEdge]
 
 
-# Not frozen, as a draft is not.
+# Not frozen, for the same reason as a draft.
 @dataclass(slots=True, kw_only=True)
 class Stated:
-    """What a fact says of a decision. Times, documents and engine are in `decision`; `superseded` are ids of edges."""
+    """The content of a decision fact.
+
+    Times, documents and engine are in `decision`; `superseded` are edge ids.
+    """
 
     referral_id: UUID
     origin: str
@@ -86,23 +89,23 @@ class Stated:
 
 
 def edge_salt(decision_salt: str, edge_id: UUID) -> str:
-    """The salt of one edge (64 hexadecimal digits): it tells nothing of the decision's, nor of another edge's."""
+    """Return the salt of one edge (64 hexadecimal digits). It does not reveal any other salt."""
     return hmac.digest(bytes.fromhex(decision_salt), edge_id.bytes, "sha256").hex()
 
 
 def commitment(salt: str, edge_digest: str) -> str:
-    """SHA-256 of salt ‖ digest, both given in hexadecimal digits, as 64 hexadecimal digits."""
+    """Return SHA-256 of salt ‖ digest, both given in hexadecimal digits, as 64 hexadecimal digits."""
     return hashlib.sha256(bytes.fromhex(salt) + bytes.fromhex(edge_digest)).hexdigest()
 
 
-@lru_cache(4096)  # a batch asks it of one instant, for each of its messages
+@lru_cache(4096)  # a batch calls it with one time, for each of its messages
 def due(at: datetime, hours: int) -> datetime:
-    """When an act falls due, counted from the time of the message, which is told cut to ten seconds."""
+    """Return the due time of an act. It counts from the message time, which is cut to ten seconds."""
     return coarse(at) + timedelta(hours=hours)
 
 
 def due_times(deadlines: Mapping[str, int], at: datetime) -> dict[str, str]:
-    """The members of a clear part that say when acts fall due."""
+    """Return the due times of a clear part."""
     return {_DUE[name]: rfc3339(due(at, hours)) for name, hours in deadlines.items()}
 
 
@@ -115,10 +118,10 @@ def decided_fact(
     at: datetime,
     traceparent: str | None,
 ) -> Draft:
-    """The fact of one decision: in the clear that a referral was decided; sealed for audit, what of it.
+    """Compose the fact of one decision.
 
-    `join_decided` makes one message of all those of a transaction. Raises `Refused("sealed_too_large")` for a decision
-    that no record holds.
+    The clear part says that a referral was decided; the rest is sealed for audit. `join_decided` joins the facts of a
+    transaction in one message. Raises `Refused("sealed_too_large")` for a decision that exceeds one record.
     """
     return compose_fact(
         REFERRAL_DECIDED,
@@ -134,7 +137,7 @@ def decided_fact(
 
 
 def join_decided(drafts: Sequence[Draft]) -> list[Draft]:
-    """Tell all decisions of one transaction in as few messages as hold them, after its other messages."""
+    """Join the decision facts of one transaction in as few messages as possible, after its other messages."""
     messages: list[list[Draft]] = []
     filling: dict[tuple[str, str, bool], tuple[list[Draft], int]] = {}
     for draft in drafts:
@@ -151,7 +154,10 @@ def join_decided(drafts: Sequence[Draft]) -> list[Draft]:
 
 
 def _joined(parts: Sequence[Draft]) -> Draft:
-    """One message of several facts, each of one decision. It has the id, the subject and the trace of the first."""
+    """Join facts of one decision each in one message.
+
+    It has the id, the subject and the trace of the first.
+    """
     if len(parts) == 1:
         return parts[0]
     sealed = b",".join((each.plaintext or b"")[len(_BEGIN) : -len(_END)] for each in parts)
@@ -161,7 +167,7 @@ def _joined(parts: Sequence[Draft]) -> Draft:
 
 
 def stated_edges(fact: SealedDecision) -> list[StatedEdge]:
-    """The edges of a decision, as they were stated. Raises `ValueError` where a place or an id is none."""
+    """Return the stated edges of a decision. Raises `ValueError` for an invalid recipient number or id."""
     return [
         StatedEdge(
             UUID(bytes=from_base64url(each.id)),
@@ -174,9 +180,10 @@ def stated_edges(fact: SealedDecision) -> list[StatedEdge]:
 
 
 def read_decided(plaintext: bytes, count: int) -> list[ReadDecided | ValueError]:
-    """Read an opened fact of `count` decisions; in place of one that is not what its contract says, the error.
+    """Read an opened fact of `count` decisions.
 
-    Raises `ValueError` for a part that does not have so many.
+    A decision that violates its contract is replaced by the error. Raises `ValueError` for a part with another number
+    of decisions.
     """
     stated = from_json(plaintext)
     decisions = stated.get(_DECISIONS) if isinstance(stated, dict) and len(stated) == 1 else None
@@ -210,17 +217,17 @@ def _with_edges(fact: SealedDecision | ValueError, stated: Json) -> ReadDecided 
 def judged_edges(
     clear: DecidedReferral, read: ReadDecided, setting: Setting, *, told_at: datetime
 ) -> dict[tuple[str, str], PlannedEdge]:
-    """The decision made again from its facts, by (recipient, purpose).
+    """Decide again from the stated facts, and return the edges by (recipient, purpose).
 
-    What the origin states must be what its facts lead to on the day on which it tells them (`told_at`, the message's
-    own time): the disposition and its reason, each edge with its digest, and all of them but where it says why some
-    are missing, and what the prohibitions removed. Success does not mean that the facts are true. Raises
+    The statement must equal the result from its facts on the day of the message (`told_at`, the message's own time).
+    This covers the disposition, its reason, each edge with its digest, and the removed edges. All edges must
+    be stated, unless the fact gives a reason for missing ones. Success does not mean that the facts are true. Raises
     `Refused("decision_not_derived")`.
     """
     fact, edges, facts = read.fact, read.edges, read.stated["facts"]
     unknown = fact.work_reason if clear.disposition is Disposition.UNKNOWN_CODE else None
     if not all(map(facts.get, SINGLE_FACTS)):
-        raise Refused("decision_not_derived", "its facts are not whole")
+        raise Refused("decision_not_derived", "a required fact is missing")
     try:
         check_facts(fact.facts, setting.directory)
     except Refused as error:
@@ -233,33 +240,33 @@ def judged_edges(
     derived = fact.facts.origin == fact.origin and all(
         key in judged and judged[key].digest == digest for key, digest in stated.items()
     )
-    # Of a referral that was amended, edges that the amendment leaves as they are were stated before.
+    # For an amended referral, unchanged edges were stated by an earlier fact.
     some = bool(fact.superseded) or fact.work_reason in _SENT_IN_PART or clear.revision > 1
     every = all(_may_wait(judged[key], setting) for key in judged.keys() - stated.keys())
     whole = given_up(fact) or ((some or every) and _concluded(clear, fact, outcome))
     if fact.decision.engine != ENGINE or not derived or not whole:
         raise Refused("decision_not_derived", "its facts lead to another decision")
     if not given_up(fact) and abs(fact.decision.decided_at - told_at) > TOLERANCE:
-        raise Refused("decision_not_derived", "it was made at another time than it is told")
+        raise Refused("decision_not_derived", "its time is not that of its message")
     return judged
 
 
 def _may_wait(edge: PlannedEdge, setting: Setting) -> bool:
-    """Whether a notice has a hold window: it is planned, and stated when it is issued."""
+    """Return whether a notice has a hold window. It is planned, and stated when it is issued."""
     party = setting.directory.party(edge.recipient)
     return edge.terms.hold_window_h is not None and party is not None and party.kind == PartyKind.INDUSTRY
 
 
 def given_up(fact: SealedDecision) -> bool:
-    """Whether the fact says that nothing could be made of the decision: it tells nobody anything, and a person looks.
+    """Return whether the fact states that no edge could be sent and a person must decide.
 
-    What is decided again and given up is stated as it was decided first, however long ago.
+    If a repeated decision is given up, the fact states the first decision, at any age.
     """
     return fact.work_reason in _GIVEN_UP and not fact.edges and not fact.not_sent
 
 
 def _concluded(clear: DecidedReferral, fact: SealedDecision, outcome: Judged) -> bool:
-    """Whether the disposition, its reason, and what was removed are those that the facts lead to."""
+    """Return whether the disposition, its reason and the removed edges are those that the facts lead to."""
     removed = {(each["recipient"], str(each["purpose"]), tuple(each["rules"])) for each in outcome.not_sent}
     stated = {(each.recipient, each.purpose.value, each.rules) for each in fact.not_sent}
     reasons = (outcome.work_reason, *_SENT_IN_PART)
@@ -267,13 +274,13 @@ def _concluded(clear: DecidedReferral, fact: SealedDecision, outcome: Judged) ->
 
 
 def clear_of_decided(stated: Stated) -> Json:
-    """The clear part of the fact: that the referral was decided, and where it stands."""
+    """Return the clear part of the fact: the referral, its revision and its disposition."""
     told = {"referral_id": str(stated.referral_id), "revision": stated.revision, "disposition": stated.disposition}
     return {_DECISIONS: [told]}
 
 
 def sealed_of_decided(stated: Stated) -> Json:
-    """The sealed part of the fact, as JSON."""
+    """Return the sealed part of the fact, as JSON."""
     recipients = sorted({recipient for _, recipient, _, _ in stated.edges})
     place = {recipient: number for number, recipient in enumerate(recipients)}
     sealed: Json = {

@@ -1,7 +1,7 @@
-"""A referral that a hotline files of its own for one that was handed over to it: drafted from what it was sent. Pure.
+"""Draft of a hotline's own referral after a transfer, built from the record that it received. Pure.
 
-The two are linked by a correlation: under the system `causeway` the draft names the first referral's id. Hotlines and
-agencies are told of correlations, providers are not.
+A correlation links the two: under the system `causeway` the draft names the first referral's id. Hotlines and agencies
+receive correlations, providers do not.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _CORRELATIONS_MAX: Final = 8
 
 
 def draft(referral_id: UUID, record: ReferralRecord, *, exercise: bool) -> ReferralSubmission:
-    """What a hotline would file of a record that it was sent: all that it states, as its own; items count from 1.
+    """Return the referral that a hotline could submit from a received record; items count from 1.
 
-    Its reference is the first referral's id, until the hotline gives it another. An address stands as it travelled.
+    Its reference is the first referral's id, until the hotline replaces it. Addresses are as in the received record.
     """
     stated = record.model_dump(mode="json", exclude_none=True, exclude={"external_ref"})
     for item in stated["items"]:
@@ -32,7 +32,7 @@ def draft(referral_id: UUID, record: ReferralRecord, *, exercise: bool) -> Refer
 
 
 def derived_from(record: Json) -> list[UUID]:
-    """Return the ids of the referrals that a kept record was filed for."""
+    """Return the ids of the referrals from which a stored record was derived."""
     named = [each["ref"] for each in record.get("correlations", ()) if each["system"] == CorrelationSystem.CAUSEWAY]
     return [UUID(ref) for ref in named if _is_id(ref)]
 

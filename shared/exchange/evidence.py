@@ -1,7 +1,7 @@
-"""Evidence of what a recipient was sent: kept as it came, stated on request, checked offline.
+"""Evidence of a received message: stored as it arrived, issued on request, verified offline.
 
-The sender's signature covers the exact value, so the value is kept whole. It holds the sealed part as it came, which
-only the instance can open; it is stored under the data key of the record all the same, and goes when that goes.
+The sender's signature covers the exact value, so the value is stored unchanged. It contains the sealed part, which only
+the instance can open. It is still encrypted with the data key of the record, and is erased with that key.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from shared.kernel.errors import Defect, Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.proofs import NotProven, Proven
 
-#: Stands before what is signed: never another context of the same key.
+#: Precedes the signed bytes, so that no other statement of the same key matches.
 CONTEXT: Final = "causeway-evidence/v1"
-#: What evidence of version 1 says that it proves, and what not, in this order. Never more: what is kept says it.
+#: The lists of proven and unproven claims in evidence of version 1, in this order. Stored evidence contains them.
 PROVEN: Final = (Proven.SENDER_SIGNED,)
 NOT_PROVEN: Final = (NotProven.ARRIVAL, NotProven.ACT_OF_THE_PARTY, NotProven.SEEN, NotProven.RECORD_SHOWN)
 _UNCOVERED: Final = frozenset({"key_id", "signature"})
@@ -38,13 +38,13 @@ _UNCOVERED: Final = frozenset({"key_id", "signature"})
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """States for one instance, with its signing key, what it has kept."""
+    """Issues signed statements for one instance about its stored messages."""
 
     instance: str
     key: SigningKey
 
     def state(self, record: Record, *, party: str, at: datetime) -> Evidence:
-        """The evidence of a record that `accept` has passed, for the party that it was sent to."""
+        """Return the evidence of a record that `accept` has accepted, for the party that received it."""
         value = record.value or b""
         headers = [(name, text) for name, text in record.headers if text is not None and is_signed(name)]
         envelope = decode_headers(headers, value)
@@ -79,21 +79,21 @@ class Witness:
 
 
 def read_evidence(text: bytes) -> KeptEvidence:
-    """The evidence in one JSON text. Raises `Refused`: `evidence_malformed` or `proof_of_later_release`."""
+    """Parse evidence from JSON text. Raises `Refused`: `evidence_malformed` or `proof_of_later_release`."""
     try:
         return KeptEvidence.model_validate_json(text, strict=True)
     except ValidationError as error:
         if of_later_release(error):
             raise Refused("proof_of_later_release", "its version is not known here", field="/version") from None
-        raise Refused("evidence_malformed", "not evidence of what was sent") from None
+        raise Refused("evidence_malformed", "not evidence of a received message") from None
 
 
 def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
-    """Check the sender's proof, and that the statement speaks of this message and is its instance's own.
+    """Check the sender's proof, and that the instance's own statement is about this message.
 
-    Both keys must have been valid, by this directory, at the time that the statement gives for the arrival, and at
-    that of the statement. Their instances serve sender and recipient, or did until these moved. Success proves what
-    `statement.proven` lists and no more. Raises `Refused`: the codes of `decode_headers` and `verify_sender`,
+    Both keys must be valid in this directory: the sender's at the stated time of arrival, the instance's at the time of
+    the statement. Their instances serve sender and recipient, or served them until these moved. Success proves only the
+    claims in `statement.proven`. Raises `Refused`: the codes of `decode_headers` and `verify_sender`,
     `value_malformed`, `key_unknown`, `statement_mismatch`, `statement_key_unknown`, `signature_invalid`.
     """
     value, statement = _value(evidence.value), evidence.statement
@@ -108,12 +108,12 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     proof.check(covered, key)
     if statement.instance not in directory.places_of(statement.party) or statement.stated_at < statement.broker_time:
         raise Refused(
-            "statement_mismatch", "the instance never served the party, or spoke too early", field="/statement"
+            "statement_mismatch", "the instance never served the party, or the time is too early", field="/statement"
         )
     if statement.topic != inbox_topic(statement.instance, sender):
-        raise Refused("statement_mismatch", "no message of this sender comes in that topic", field="/statement/topic")
+        raise Refused("statement_mismatch", "the topic is not the one of this sender", field="/statement/topic")
     if (statement.proven, statement.not_proven) != (PROVEN, NOT_PROVEN):
-        raise Refused("statement_mismatch", "says more or less than evidence does", field="/statement/proven")
+        raise Refused("statement_mismatch", "the claims differ from version 1", field="/statement/proven")
     if (attributes.recipient, leaf_digest(proof.salt, covered).hex()) != (statement.party, statement.message_digest):
         raise Refused("statement_mismatch", "the statement is about another message", field="/statement")
     stated_by = signing_key(statement.instance, statement.key_id, directory, at=statement.stated_at, in_force=directory)
@@ -124,11 +124,11 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
 
 
 def _value(text: str) -> bytes:
-    """Only the one canonical spelling: another could be changed without being noticed."""
+    """Decode base64 text. Only the canonical encoding is valid; another one would allow unnoticed changes."""
     try:
         value = b64decode(text, validate=True)
     except ValueError:
         raise Refused("value_malformed", "not base64", field="/value") from None
     if b64encode(value).decode() != text:
-        raise Refused("value_malformed", "not in its one spelling", field="/value")
+        raise Refused("value_malformed", "not in canonical base64", field="/value")
     return value

@@ -1,8 +1,7 @@
-"""From what an origin states to the facts that routing may read: class S1 only, codes resolved, nothing guessed.
+"""Facts for routing, read from an origin's submission: class S1 only, codes resolved, nothing guessed.
 
-Labels are closed on the way: of parties, places and scheme labels only those that are listed travel, everything else is
-`unknown`. A free one would carry whatever somebody writes into it, to every recipient, unread. What was stated stays
-with who filed it.
+Labels are closed: parties, places and scheme labels are sent only if they are listed, otherwise as `unknown`. A free
+label could carry arbitrary text to every recipient, unchecked. The submitter keeps its original statement.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from shared.vocabulary.answers import HotlineAssessment
 from shared.vocabulary.judgement import ASSESSMENT_VALUES, UNKNOWN_VALUE, AssessmentScheme, AssessmentStatus
 from shared.vocabulary.routing import PartyKind, WorkReason
 
-#: Findings of which an item has only one once they are final.
+#: Opposed findings. An item can have only one of them as final.
 _OPPOSED: Final = frozenset({HotlineAssessment.BASELINE.value, HotlineAssessment.NOT_ILLEGAL.value})
 
 #: An item of a record.
 _ItemJson = Mapping[str, Any]
 
-#: Where a party or a place stands that nobody knows.
+#: The label for an unknown party or place.
 UNKNOWN: Final = "unknown"
 ContentT = TypeVar("ContentT", bound=ReferralContent)
 _Part = TypeVar("_Part", bound=Contract)
@@ -36,14 +35,17 @@ _Part = TypeVar("_Part", bound=Contract)
 
 @dataclass(frozen=True, slots=True)
 class ReadFacts:
-    """The facts as JSON; and what could not be placed, if anything."""
+    """The facts as JSON, and the reason if a code could not be resolved."""
 
     facts: dict[str, Any]
     unknown: WorkReason | None
 
 
 def read_facts(content: ReferralContent, origin: PartyEntry, directory: DirectoryIndex) -> ReadFacts:
-    """Read the facts of a referral filed by `origin`. Total: what is not known goes to `unknown`, never away."""
+    """Read the facts of a referral submitted by `origin`.
+
+    It never fails: unknown codes are reported in `unknown`.
+    """
     on = content.observed_at.astimezone(UTC).date()
     known = directory.tree.known
     items = [_item_facts(item, directory, on) for item in content.items]
@@ -53,7 +55,7 @@ def read_facts(content: ReferralContent, origin: PartyEntry, directory: Director
         *[hosting.jurisdiction for item in content.items for hosting in item.hosting if hosting.jurisdiction],
     ]
     unknown = None if all(known(code, on) for code in places) else WorkReason.UNKNOWN_JURISDICTION
-    if True in [item.pop("unknown") for item in items]:  # of every item: none of them may keep it
+    if True in [item.pop("unknown") for item in items]:  # a list, because every item must lose it
         unknown = unknown or WorkReason.UNKNOWN_PROVIDER
     facts = {
         "origin": origin.id,
@@ -74,7 +76,7 @@ def read_facts(content: ReferralContent, origin: PartyEntry, directory: Director
 
 
 def _item_facts(item: Item, directory: DirectoryIndex, on: date) -> dict[str, Any]:
-    """The facts of an item, and under `unknown` whether a provider is named that the directory does not have."""
+    """Return the facts of an item. `unknown`: it names a provider that the directory does not have."""
     providers = [(directory.party(each), each) for each in sorted(set(_providers(item, directory, on)))]
     found = [party for party, _ in providers if party is not None]
     places = {hosting.jurisdiction for hosting in item.hosting if hosting.jurisdiction is not None}
@@ -89,7 +91,10 @@ def _item_facts(item: Item, directory: DirectoryIndex, on: date) -> dict[str, An
 
 
 def _providers(item: Item, directory: DirectoryIndex, on: date) -> Iterable[str]:
-    """Who hosts the item: as stated, else by autonomous system, else by the domain in its address. Never by looking."""
+    """Return the hosts of an item: as stated, else by autonomous system, else by domain.
+
+    No network lookup is made.
+    """
     stated = {provider for hosting in item.hosting for provider in _stated(hosting, directory, on)}
     if stated or item.locator.kind != "url":
         return stated
@@ -100,14 +105,14 @@ def _providers(item: Item, directory: DirectoryIndex, on: date) -> Iterable[str]
 
 def _stated(hosting: Hosting, directory: DirectoryIndex, on: date) -> Iterable[str]:
     if hosting.provider is not None:
-        # An id that nobody knows stays as it is: the work list names it instead of a guess.
+        # An unknown id is kept: the list for persons shows it instead of a guess.
         yield directory.party_by_alias(hosting.provider, on) or hosting.provider
     elif hosting.asn is not None and (owner := directory.provider_by_asn(hosting.asn, on)):
         yield owner
 
 
 def closed(content: ContentT, directory: DirectoryIndex) -> ContentT:
-    """The content with parties of the directory, under their present ids, and known places on the day observed."""
+    """Return the content with listed parties, under their present ids, and places known on its day."""
     known = _Known(directory, content.observed_at.astimezone(UTC).date())
     return _with(
         content,
@@ -119,7 +124,7 @@ def closed(content: ContentT, directory: DirectoryIndex) -> ContentT:
 
 
 class _Known(NamedTuple):
-    """What is listed on one day."""
+    """Lookup of listed parties and places on one day."""
 
     directory: DirectoryIndex
     on: date
@@ -155,13 +160,16 @@ def _closed_account(account: SubjectAccount, known: _Known) -> SubjectAccount:
 
 
 def _each(close: Callable[[_Part, _Known], _Part], parts: tuple[_Part, ...], known: _Known) -> tuple[_Part, ...]:
-    """All of them closed; the same tuple where that changes none, as it is for most."""
+    """Return all parts closed. If none changes, as is usual, return the same tuple."""
     closed_parts = tuple([close(part, known) for part in parts])
     return parts if all(map(is_, parts, closed_parts)) else closed_parts
 
 
 def _with(part: _Part, **closed_members: object) -> _Part:
-    """The part with these members; the same one where they are what it has: a copy costs more than a look."""
+    """Return the part with these members.
+
+    If none changes, return the same part: a copy costs more than a check.
+    """
     changed = {
         name: value
         for name, value in closed_members.items()
@@ -171,15 +179,15 @@ def _with(part: _Part, **closed_members: object) -> _Part:
 
 
 def check_stated(items: Iterable[_ItemJson], before: Iterable[_ItemJson] = ()) -> None:
-    """Check that no item is stated as finally baseline and finally not illegal.
+    """Check that no item is stated as both finally baseline and finally not illegal.
 
-    `items` are those of a record, as JSON. `before` are those of the revision that they replace, matched by number: a
-    final finding stays final. Raises `Refused("assessment_final")`.
+    `items` are those of a record, as JSON. `before` are those of the earlier revision, matched by number: a final
+    finding stays final. Raises `Refused("assessment_final")`.
     """
     found = {each["n"]: _finals(each) for each in before}
     for place, each in enumerate(items):
         if _finals(each) | found.get(each.get("n"), frozenset()) >= _OPPOSED:
-            detail = "an item is finally baseline or finally not illegal, never both"
+            detail = "an item cannot be both finally baseline and finally not illegal"
             raise Refused("assessment_final", detail, field=f"/items/{place}/assessments")
 
 

@@ -1,6 +1,7 @@
-"""Items of a notice, answered one by one: what may be said of each, and what follows for the notice. Pure.
+"""Answers to the items of a notice: the rules for each answer, and the resulting state of the notice.
 
-The recipient asks before it says something, the origin before it believes it: the same rules on both sides.
+Pure. The recipient applies the rules before it answers, and the origin applies the same rules before it accepts the
+answer.
 """
 
 from __future__ import annotations
@@ -35,25 +36,26 @@ _ANSWERS: Final = TypeAdapter(tuple[ItemAnswer, ...])
 _DISOWNED: Final = TypeAdapter(tuple[Disowned, ...])
 _CHECKS: Final = TypeAdapter(tuple[ItemCheck, ...])
 _REINSTATED: Final = TypeAdapter(tuple[Reinstated, ...])
-#: What says that an item is gone.
+#: Actions after which an item is no longer available.
 _REMOVES: Final = frozenset({NoticeAction.REMOVED, NoticeAction.ALREADY_GONE})
-#: The newest answer that somebody may be told of: behind it there is room for as many more.
+#: The highest answer number that may be repeated to another recipient. It leaves room for as many further answers.
 TOLD_AGAIN_MAX: Final = TRACK_NUMBER_MAX // 2
 _StatementT = TypeVar("_StatementT", ItemStatement, DisowningStatement)
 _SaidT = TypeVar("_SaidT", ItemAnswer, Disowned, ItemCheck, Reinstated)
 
 
 class Folded(Contract):
-    """What all answers so far make of a notice."""
+    """The state of a notice that results from all answers so far."""
 
     items: ItemsFold
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was said of items so far: of those that were acted on or rejected, and of those that were disowned.
+    """All statements about items so far.
 
-    And what ends a round of theirs: what their origin found, and what their provider reinstated.
+    `answers` are about items that were acted on or rejected, `disowned` about items of other providers. The origin's
+    `checks` and the provider's `reinstated` can end the round of an item.
     """
 
     answers: tuple[ItemAnswer, ...] = ()
@@ -63,7 +65,7 @@ class Said:
 
     @classmethod
     def kept(cls, words: Mapping[str, object]) -> Self:
-        """What was said of items, found among the words of an answer as they are kept, in JSON."""
+        """Parse the statements about items from the stored answers of a subject, in JSON."""
         return cls(
             _ANSWERS.validate_python(words.get("items") or ()),
             _DISOWNED.validate_python(words.get("disowned") or ()),
@@ -72,7 +74,7 @@ class Said:
         )
 
     def words(self) -> dict[str, object]:
-        """What was said of items as words that are kept: the names for which there is something."""
+        """Return the statements as JSON for storage. Empty lists are omitted."""
         named = {"items": self.answers, "disowned": self.disowned, "checked": self.checks}
         named["reinstated"] = self.reinstated
         return {
@@ -82,45 +84,45 @@ class Said:
         }
 
     def round_of(self, n: int) -> int:
-        """The round that an item is in: one more than the last that was ended."""
+        """Return the current round of an item: one more than the last round that was ended."""
         ended = {each.round for each in self.checks if each.n == n and each.found is ItemFound.REAPPEARED}
         return 1 + max(ended | {each.round for each in self.reinstated if each.n == n}, default=0)
 
     @property
     def again(self) -> int:
-        """How many rounds have ended of the item that had the most."""
+        """The number of ended rounds of the item with the most."""
         numbers = {each.n for each in self.checks} | {each.n for each in self.reinstated}
         return max(map(self.round_of, numbers), default=1) - 1
 
     @property
     def removals(self) -> int:
-        """How often it was said that an item is gone."""
+        """How often an item was reported removed or gone."""
         return sum(each.action in _REMOVES for each in self.answers)
 
     @property
     def present(self) -> tuple[ItemAnswer, ...]:
-        """The answers that were given in the round that their item is in."""
+        """The answers that were given in the current round of their item."""
         return tuple(each for each in self.answers if each.round == self.round_of(each.n))
 
     def numbers(self) -> frozenset[int]:
-        """The items of which something was said, in the round that they are in."""
+        """Return the items that have an answer in their current round, or were disowned."""
         return frozenset(each.n for each in self.present) | {each.n for each in self.disowned}
 
     def said_gone(self) -> frozenset[int]:
-        """The items of which it was said in any round that they are gone."""
+        """Return the items that were reported removed or gone in any round."""
         return frozenset(each.n for each in self.answers if each.action in _REMOVES)
 
     def removed(self) -> frozenset[int]:
-        """Those of which it was said in the round that they are in."""
+        """Return the items that were reported removed or gone in their current round."""
         return frozenset(each.n for each in self.present if each.action in _REMOVES)
 
     def found_gone(self) -> frozenset[int]:
-        """The items that were found gone in the round that they are in."""
+        """Return the items that a check found gone in their current round."""
         gone = ItemFound.GONE
         return frozenset(each.n for each in self.checks if each.found is gone and each.round == self.round_of(each.n))
 
     def unchecked(self) -> frozenset[int]:
-        """The items that are said to be gone, and that nobody has looked at since."""
+        """Return the items that were reported removed or gone and have not been checked since."""
         seen = {each.n for each in self.checks if each.round == self.round_of(each.n)}
         return self.removed() - seen
 
@@ -134,10 +136,10 @@ class Said:
 
 
 def answered(statements: Sequence[ItemStatement], numbers: Sequence[int], before: Said) -> Said:
-    """The statements item by item, those without a number spread over every item that nothing was said of.
+    """Return one answer per item. A statement without a number applies to every item without an answer.
 
-    `numbers` are the notice's items, `before` what was said of them. Raises `Refused` as `check` does, and
-    `items_all_answered` where no item is left for a statement without a number.
+    `numbers` are the notice's items, `before` the statements so far. Raises `Refused` as `check` does, and
+    `items_all_answered` if no item is left for a statement without a number.
     """
     stated: list[tuple[int, ItemAnswer]] = []
     for place, each, n in _spread(statements, numbers, before, at="/items"):
@@ -148,7 +150,7 @@ def answered(statements: Sequence[ItemStatement], numbers: Sequence[int], before
 
 
 def disowned(statements: Sequence[DisowningStatement], numbers: Sequence[int], before: Said) -> Said:
-    """Items that are disowned, by their numbers; without one, all that nothing was said of. Raises as `answered`."""
+    """Return the disowned items. Without a number: all items without an answer. Raises as `answered`."""
     spread = _spread(statements, numbers, before, at="/disowned")
     stated = [(place, Disowned(n=n, suggested=each.suggested)) for place, each, n in spread]
     _check_disowned(stated, numbers, before)
@@ -156,21 +158,21 @@ def disowned(statements: Sequence[DisowningStatement], numbers: Sequence[int], b
 
 
 def reinstated(statements: Sequence[ReinstateStatement], numbers: Sequence[int], before: Said) -> Said:
-    """Items that are available again, by their numbers; without one, all that were acted on. Raises as `answered`."""
+    """Return the reinstated items. Without a number: all items that were acted on. Raises as `answered`."""
     acted = sorted({each.n for each in before.present if each.action is not None and each.n in numbers})
     named = {each.n for each in statements}
     stated: list[tuple[int, Reinstated]] = []
     for place, each in enumerate(statements):
         spread = [n for n in acted if n not in named] if each.n is None else [each.n]
         if not spread:
-            raise Refused("item_not_acted_on", "only what was acted on is reinstated", field=f"/reinstated/{place}")
+            raise Refused("item_not_acted_on", "no action on the item to reverse", field=f"/reinstated/{place}")
         stated += [(place, Reinstated(n=n, round=before.round_of(n), reason=each.reason)) for n in spread]
     _check_reinstated(stated, numbers, before)
     return Said(reinstated=tuple(each for _, each in stated))
 
 
 def latest(said: Said) -> Said:
-    """Of all that was said, what is needed to go on: the present answers, and what ended the round before."""
+    """Return the statements that are still needed: current answers, and those that ended the last round."""
     again = [each for each in said.checks if each.found is ItemFound.REAPPEARED]
     checks = {each.n: each for each in again if each.round == said.round_of(each.n) - 1}
     back = {each.n: each for each in said.reinstated if each.round == said.round_of(each.n) - 1}
@@ -178,7 +180,7 @@ def latest(said: Said) -> Said:
 
 
 def check(stated: Said, numbers: Collection[int], before: Said) -> None:
-    """Let pass what may be said after `before`.
+    """Check that `stated` may follow `before`.
 
     Raises `Refused`: `item_unknown`, `item_round_unknown`, `item_action_repeated`, `item_answer_contradicts`.
     """
@@ -188,23 +190,26 @@ def check(stated: Said, numbers: Collection[int], before: Said) -> None:
 
 
 def check_time(time: datetime | None, at: datetime, *, field: str) -> None:
-    """Raises `Refused("time_ahead")` for what has not happened at `at`, as a message says that: cut to ten seconds."""
+    """Check that a time is not after `at`. Raises `Refused("time_ahead")`.
+
+    Message times are cut to ten seconds.
+    """
     if time is not None and time > coarse(at) + CLOCK_SKEW + timedelta(seconds=COARSE_S):
         raise Refused("time_ahead", "at most five minutes ahead of our clock", field=field)
 
 
 def check_times(stated: Sequence[ItemOutcome], at: datetime) -> None:
-    """Raises as `check_time` does, by when each is to have taken effect."""
+    """Check the times at which the actions took effect. Raises as `check_time` does."""
     for place, each in enumerate(stated):
         check_time(each.effective_at, at, field=f"/items/{place}/effective_at")
 
 
 def fold(numbers: Collection[int], said: Said) -> Folded:
-    """What the answers make of the notice, once something is said of every item.
+    """Return the state of the notice that results from the answers.
 
-    One action makes it actioned, else one rejection rejected; it is not ours only as a whole. One that is there again,
-    and of which nothing was said since, makes it reappeared. What was said of items that the notice has no more does
-    not count.
+    While items lack an answer, the notice is reappeared if one of them is in a second or later round, else in part.
+    After that, one action makes it actioned; otherwise one rejection makes it rejected. It is `not_ours` only if all
+    items were disowned. Statements about items that the notice no longer has are ignored.
     """
     silent = set(numbers) - said.numbers()
     if silent:
@@ -217,7 +222,7 @@ def fold(numbers: Collection[int], said: Said) -> Folded:
 
 
 def renumbered(said: Said, own: Sequence[int]) -> Said:
-    """What was said of a notice under the origin's own numbers: `own[n - 1]` is what the notice calls `n`.
+    """Translate item numbers of the notice into the origin's: item `n` is `own[n - 1]`.
 
     Raises `Refused("item_unknown")`.
     """
@@ -230,7 +235,7 @@ def renumbered(said: Said, own: Sequence[int]) -> Said:
 
 
 def told(said: Said, own: Sequence[int], *, gone: Collection[int] = ()) -> Said:
-    """The reverse: what was said, under the notice's numbers; nothing of those that are `gone`."""
+    """Translate the origin's item numbers into the notice's. Statements about items in `gone` are omitted."""
     numbers = {n: place for place, n in enumerate(own, 1) if n not in gone}
     return Said(
         tuple(_told(said.answers, numbers)),
@@ -254,7 +259,7 @@ def _owned(said: Sequence[_SaidT], own: Sequence[int]) -> Iterator[_SaidT]:
 def _spread(
     statements: Sequence[_StatementT], numbers: Sequence[int], before: Said, *, at: str
 ) -> Iterator[tuple[int, _StatementT, int]]:
-    """Each statement with its place, once for each item that it is about."""
+    """Yield each statement with its place in the request, once for each item that it applies to."""
     named = {each.n for each in statements} | before.numbers()
     open_ones = [n for n in numbers if n not in named]
     for place, each in enumerate(statements):
@@ -266,7 +271,7 @@ def _spread(
 
 
 def _check_answers(stated: Sequence[tuple[int, ItemAnswer]], numbers: Collection[int], before: Said) -> None:
-    """Each answer comes with its place in the list that was sent."""
+    """Check answers, each with its place in the list that was sent."""
     acts = {(each.n, each.round, each.action) for each in before.answers}
     rejected = {(each.n, each.round): each.action is None for each in before.answers}
     others = {each.n for each in before.disowned}
@@ -277,11 +282,11 @@ def _check_answers(stated: Sequence[tuple[int, ItemAnswer]], numbers: Collection
         if each.round != before.round_of(each.n):
             raise Refused("item_round_unknown", "the item is in another round", field=f"{here}/round")
         if each.n in others:
-            raise Refused("item_answer_contradicts", "an item is the provider's or it is not", field=here)
+            raise Refused("item_answer_contradicts", "the item was reported as another provider's", field=here)
         if (each.n, each.round, each.action) in acts:
-            raise Refused("item_action_repeated", "each action once per item and round", field=here)
+            raise Refused("item_action_repeated", "an action may be reported once per item and round", field=here)
         if rejected.setdefault((each.n, each.round), each.action is None) != (each.action is None):
-            raise Refused("item_answer_contradicts", "an item is acted on or rejected", field=here)
+            raise Refused("item_answer_contradicts", "an item is either acted on or rejected", field=here)
         acts.add((each.n, each.round, each.action))
 
 
@@ -292,9 +297,9 @@ def _check_disowned(stated: Sequence[tuple[int, Disowned]], numbers: Collection[
         if each.n not in numbers:
             raise Refused("item_unknown", "no such item in the notice", field=f"{here}/n")
         if each.n in theirs:
-            raise Refused("item_action_repeated", "an item is disowned once", field=here)
+            raise Refused("item_action_repeated", "an item may be disowned once", field=here)
         if each.n in ours:
-            raise Refused("item_answer_contradicts", "an item is the provider's or it is not", field=here)
+            raise Refused("item_answer_contradicts", "the item already has another answer", field=here)
         theirs.add(each.n)
 
 
@@ -307,15 +312,15 @@ def _check_reinstated(stated: Sequence[tuple[int, Reinstated]], numbers: Collect
         if each.round != before.round_of(each.n):
             raise Refused("item_round_unknown", "the item is in another round", field=f"{here}/round")
         if each.n not in acted:
-            raise Refused("item_not_acted_on", "only what was acted on is reinstated", field=f"{here}/n")
+            raise Refused("item_not_acted_on", "no action on the item to reverse", field=f"{here}/n")
         if each.round >= ROUNDS_MAX:
-            raise Refused("item_rounds_exhausted", "the item has had as many rounds as it may", field=f"{here}/n")
+            raise Refused("item_rounds_exhausted", "the item has no further round", field=f"{here}/n")
 
 
 def found(statements: Sequence[CheckStatement], numbers: Collection[int], before: Said, *, at: datetime) -> Said:
-    """What the origin has found of those of its items that the notice is about, each in the round that it is in.
+    """Return the origin's checks of items in the notice, each with the item's current round.
 
-    What was said to be gone, or found gone, and is up has reappeared. Raises `Refused`: `item_never_gone`,
+    An item that was reported or found gone and is available has reappeared. Raises `Refused`: `item_never_gone`,
     `item_rounds_exhausted`, `checks_exhausted`, `time_ahead`.
     """
     gone = before.removed() | before.found_gone()
@@ -326,9 +331,9 @@ def found(statements: Sequence[CheckStatement], numbers: Collection[int], before
             continue
         up = each.found in (ItemFound.UP, ItemFound.REAPPEARED)
         if each.found is ItemFound.REAPPEARED and each.n not in gone:
-            raise Refused("item_never_gone", "nobody has said that it is gone", field=f"/checked/{place}/found")
+            raise Refused("item_never_gone", "the item was not reported gone", field=f"/checked/{place}/found")
         if up and each.n in gone and before.round_of(each.n) >= ROUNDS_MAX:
-            raise Refused("item_rounds_exhausted", "it has had as many rounds as it may", field=f"/checked/{place}/n")
+            raise Refused("item_rounds_exhausted", "the item has no further round", field=f"/checked/{place}/n")
         is_found = ItemFound.REAPPEARED if up and each.n in gone else each.found
         checks.append(ItemCheck(n=each.n, round=before.round_of(each.n), found=is_found, by=each.by, at=each.at or at))
     _check_room(checks, before)
@@ -336,7 +341,7 @@ def found(statements: Sequence[CheckStatement], numbers: Collection[int], before
 
 
 def check_found(found: Sequence[ItemCheck], numbers: Collection[int], before: Said) -> None:
-    """Let pass what an origin may say that it has found. Raises `Refused`: `item_unknown`, and as `found`."""
+    """Check the results that an origin sends. Raises `Refused`: `item_unknown`, and as `found`."""
     if not {each.n for each in found} <= set(numbers):
         raise Refused("item_unknown")
     if any(each.found is ItemFound.REAPPEARED and each.round >= ROUNDS_MAX for each in found):
@@ -346,11 +351,14 @@ def check_found(found: Sequence[ItemCheck], numbers: Collection[int], before: Sa
 
 def _check_room(found: Sequence[ItemCheck], before: Said) -> None:
     if len(before.checks) + len(found) > CHECKS_MAX:
-        raise Refused("checks_exhausted", "it was checked as often as is kept", field="/checked", status=409)
+        raise Refused("checks_exhausted", "the maximum number of checks is reached", field="/checked", status=409)
 
 
 def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> AnsweredSoFar:
-    """What a recipient said, as it is told again with items of these numbers: of them, and of hosts that there are."""
+    """Return the part of a recipient's answers about these items.
+
+    Suggested hosts not in the directory are removed.
+    """
     said = {
         "items": tuple(each for each in answered.items if each.n in numbers),
         "disowned": tuple(
@@ -366,10 +374,10 @@ def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: Dir
 
 
 def check_told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> None:
-    """Raises `Refused` where it speaks of items, or hosts, that are not there, or leaves no room for an answer."""
+    """Raise `Refused` if the answers name unknown items or hosts, or leave no room for further answers."""
     if told_again(answered, numbers, directory) != answered:
-        raise Refused("edge_not_reproducible", "of an item or a host that is not there", field="/sealed/again")
+        raise Refused("edge_not_reproducible", "it names an unknown item or host", field="/sealed/again")
     said = Said(answered.items, answered.disowned, answered.checked, answered.reinstated)
     rounds = {each.round for each in said.answers} | {each.round for each in said.checks}
     if max(rounds | {1 + said.again}) > ROUNDS_MAX or answered.number > TOLD_AGAIN_MAX:
-        raise Refused("edge_not_reproducible", "more than can have been answered", field="/sealed/again")
+        raise Refused("edge_not_reproducible", "more answers than are possible", field="/sealed/again")

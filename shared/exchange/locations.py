@@ -1,9 +1,9 @@
-"""Whether two records name one place: the form by which addresses are compared, by versions. Pure.
+"""Comparison of locations: the versioned forms in which two addresses are compared. Pure.
 
-It is coarser than the spelling in which an address travels (`shared.guard.canonical`), and nobody is ever sent it: what
-is kept of it is a token under a key of its instance. A version never changes; a later one stands beside it. At an
-origin tokens of all records are made once more by it; a recipient keeps one by each version that it knows, so that two
-releases can share its store, and compares those of one version.
+A form is coarser than the address in messages (`shared.guard.canonical`) and is never sent. Only a token of it is
+stored, under a key of the instance. A version never changes; later versions are added. An origin recomputes the tokens
+of all records for a new version. A recipient stores one token for each version that it knows, so that two releases can
+share its store. It compares tokens of the same version.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from shared.guard.canonical import canonical
 from shared.guard.edition import Edition
 from shared.vocabulary.referral import RelationKind
 
-#: Accounts and messages are named within a service, which their locator leaves open.
+#: Accounts and messages are named within a service, which their locator does not state.
 _PLACES: Final = frozenset({"url", "onion", "p2p"})
 _DEFAULT_PORTS: Final = (":80", ":443")
 
 
 class Form(NamedTuple):
-    """One version: what of an address is compared, and by which edition of the guard recipients spell it before."""
+    """One version: the compared form of an address, and the guard edition of its canonical form."""
 
     edition: Edition
     compared: Callable[[str, str], str]
 
 
 class Location(NamedTuple):
-    """Where item `n` is, in the form of one version."""
+    """The location of item `n`, in the form of one version."""
 
     n: int
     kind: RelationKind
@@ -39,7 +39,7 @@ class Location(NamedTuple):
 
 
 def compared_1(value: str, kind: str) -> str:
-    """Scheme, default port, fragment, an empty query, dot segments and a last slash say nothing of the place."""
+    """Return the address without scheme, default port, fragment, empty query, dot segments and last slash."""
     if kind not in ("url", "onion"):
         return value
     parts = urlsplit(canonical(value, "url"))
@@ -50,19 +50,19 @@ def compared_1(value: str, kind: str) -> str:
     return f"{host}{path}" + (f"?{parts.query}" if parts.query else "")
 
 
-#: The forms by their versions; origins compare by the highest, and that is of today's edition.
+#: The forms by version. Origins compare by the highest, which uses the current edition.
 FORMS: Final[Mapping[int, Form]] = {1: Form(Edition(form=1, model=1, templates=1), compared_1)}
-#: What can go by one version alone goes by this one, work items: a later one once all that is kept has a token by it.
+#: The version for comparisons that use only one, such as work items. Raise it once all stored records have its tokens.
 GROUPED_BY: Final = 1
 
 
 def in_form(value: str, kind: str, version: int) -> str:
-    """Where a locator leads, in the form of one version: what a token is made of."""
+    """Return the form of a locator in one version. The token is computed from it."""
     return f"{kind}\n{FORMS[version].compared(value, kind)}"
 
 
 def locations(record: Json, version: int) -> Iterator[Location]:
-    """The places of a kept record's items, as a version of the form has them."""
+    """Yield the locations of a stored record's items in one version of the form."""
     for item in record["items"]:
         kind, value = item["locator"]["kind"], item["locator"]["value"]
         if kind in _PLACES:

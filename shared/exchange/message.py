@@ -1,7 +1,7 @@
-"""The two shapes a message has outside Kafka: a `Draft` on its way out, a `Received` on its way in.
+"""The two forms of a message outside Kafka: a `Draft` before sending, a `Received` after arrival.
 
-A sealed part is one JSON text for one value, so that what is kept of it are the bytes that came. `compose` gives clear
-part and plaintext of the sealed part, addressed by the directory; not sealed yet.
+A sealed part has exactly one JSON text for each value, so the received bytes can be stored. `compose` builds the clear
+part and the plaintext of the sealed part, addressed by the directory but not sealed.
 """
 
 from __future__ import annotations
@@ -37,37 +37,37 @@ _BEFORE_EDGE: Final = b',"edge":'
 
 
 class Spelt(NamedTuple):
-    """An edge and the record that came with it: each as the JSON that its origin wrote, byte for byte."""
+    """An edge and its record, each as the JSON text that its origin wrote, byte for byte."""
 
     edge: bytes
     record: bytes
 
 
 def check_spelt(plaintext: bytes, tree: dict[str, Any]) -> None:
-    """Raises `Refused` unless `plaintext` is `tree`, which was read from it, without spaces or needless escapes.
+    """Raise `Refused` unless `plaintext` is the compact JSON of `tree`, without needless escapes.
 
-    Otherwise bytes that nobody looks at would be kept with it: the guard sees values, not how they are spelt.
+    Otherwise unchecked bytes would be stored with it: the guard sees values, not their encoding.
     """
     if to_json(tree) != plaintext:
-        raise Refused("guard_refused", "not spelt plainly", field="/sealed")
+        raise Refused("guard_refused", "not in compact JSON form", field="/sealed")
 
 
 def is_plain(plaintext: bytes, tree: dict[str, Any]) -> bool:
-    """Return whether a sealed part that its contract has accepted certainly passes `parse_body` and `check_spelt`.
+    """Return whether a valid sealed part certainly passes `parse_body` and `check_spelt`.
 
-    `tree` was read from it. Contracts are closed and bound the depth and each text, number and list. So only the size
-    and the number of values are left: there are no more values than commas and opening brackets. A name that occurs
-    twice is in the tree once.
+    `tree` was parsed from it. Contracts are closed and limit the depth and each text, number and list. So only the size
+    and the number of values remain to be checked. There are no more values than commas and opening brackets. A repeated
+    name is in the tree once.
     """
     values = 1 + plaintext.count(b",") + plaintext.count(b"{") + plaintext.count(b"[")
     return len(plaintext) <= BODY_BYTES_MAX and values <= SEALED_NODES_MAX and to_json(tree) == plaintext
 
 
 def spelt_parts(plaintext: bytes, salt: str) -> Spelt:
-    """Edge and record of a sealed part that is spelt plainly and is what its contract says, with this salt.
+    """Return edge and record of a valid sealed part in compact form, with this salt.
 
-    Raises `Refused("edge_not_reproducible")` where its members stand in another order than `sealed_of` writes them in.
-    What is looked for stands in no string of it: quotes are escaped there.
+    Raises `Refused("edge_not_reproducible")` if its members are in another order than `sealed_of` writes. No string of
+    it contains the separators, because quotes are escaped in strings.
     """
     between = b',"salt":"%s","record":' % salt.encode()
     begins = plaintext.find(_BEFORE_EDGE)
@@ -77,16 +77,16 @@ def spelt_parts(plaintext: bytes, salt: str) -> Spelt:
     return Spelt(plaintext[begins + len(_BEFORE_EDGE) : ends], plaintext[ends + len(between) : -1])
 
 
-# A plaintext is never shown. It is not frozen: thousands a second are made, and a frozen one costs three times as much.
+# The plaintext is never shown. Not frozen: thousands are built a second, and a frozen class costs three times as much.
 @dataclass(slots=True, kw_only=True, repr=False)
 class Draft:
-    """A message that is addressed and not sealed: the last step of its transaction seals, proves and numbers it.
+    """A message that is addressed and not sealed: the end of its transaction seals and numbers it.
 
-    `sender` and `recipient` are party ids, or instance ids for facts. `recipient_instance` is the peer that is told.
-    `clear` is JSON. `plaintext` and `context` are None for a message without a sealed part. `decided_at` is set where
-    the message carries an edge. `traceparent` is the trace that caused the message. `guard` is the guard's edition, as
-    the message states it. `is_p0`: its recipient is told of a child at risk, so it goes in the urgent lane. `origin`:
-    the referral of a notice, if the sender knows it; messages are grouped by it, and it is never sent.
+    `sender` and `recipient` are party ids, or instance ids for facts. `recipient_instance` is the receiving peer.
+    `clear` is JSON. `plaintext` and `context` are None for a message without a sealed part. `decided_at` is set if the
+    message carries an edge. `traceparent` is the trace that caused the message. `guard` is the guard's edition in the
+    message. `is_p0`: it shows its recipient a child at risk, so it goes in the urgent lane. `origin`: the referral of a
+    notice, if the sender knows it. Messages are grouped by it, and it is never sent.
     """
 
     message_id: UUID
@@ -117,16 +117,15 @@ class DecodedHeaders(NamedTuple):
     digest: str
 
 
-# Not frozen, as a draft is not.
+# Not frozen, for the same reason as a draft.
 @dataclass(slots=True)
 class Record:
-    """What Kafka holds, exactly: coordinates, broker time, key, headers and value as bytes; and what was proven of it.
+    """The exact data in Kafka (coordinates, time, key, headers, value) and the results of its proofs.
 
-    With `time_stated`, the broker has passed on a time that the producer stated: nothing relies on it then. `topic_id`
-    is that of the topic when the record was read, where the reader knows it. `writer` is the instance that wrote the
-    stream: the place signature proves it. `wrap` is the encapsulated data key of the record's group, `salt` the start
-    of its leaf. `proof` is its content proof, None where the content signature does not hold. `decoded`: its headers,
-    where the reader has decoded them.
+    With `time_stated`, the broker time was stated by the producer and is not used. `topic_id` is that of the topic when
+    the record was read, if known. `writer` is the instance that wrote the stream, proven by the place signature. `wrap`
+    is the encapsulated data key of the record's group, `salt` the start of its leaf. `proof` is its content proof, None
+    if the content signature is invalid. `decoded` has its headers, if the reader has decoded them.
     """
 
     topic: str
@@ -149,10 +148,10 @@ class Record:
 class Received:
     """A message that passed every check of `accept`. `sealed` is opened and guarded.
 
-    `digest` is the hexadecimal form of its leaf, as chains, audit and evidence have it.
-    `opened` is the sealed part as it came. Where the message carries an edge, `edge` is that, derived again, and
-    `sealed` the record that came with it; `spelt` is both as they came, and `again` what was answered so far, where the
-    edge was sent before to where its recipient was then. `moved`: the recipient is served elsewhere by now.
+    `digest` is the hexadecimal form of its leaf, as in chains, audit and evidence. `opened` is the sealed part as it
+    arrived. If the message carries an edge, `edge` is that edge, derived again, and `sealed` its record. `spelt` has
+    both as they arrived. `again` has the answers so far, if the edge was sent before to a former instance.
+    `moved`: another instance serves the recipient now.
     """
 
     record: Record
@@ -177,24 +176,24 @@ class Received:
 
     @property
     def filed_by(self) -> str:
-        """Whose the subject is: its sender's, but where an agency passes on what another has filed."""
+        """The party that submitted the subject: the sender, unless an agency passes on a referral."""
         if isinstance(self.carried, ReferralPassedOnSealed):
             return self.carried.edge.facts.origin or self.sender
         return self.sender
 
 
-#: Of these types a value is JSON as it stands: most clear parts hold nothing else.
+#: Values of these types are plain JSON. Most clear parts contain only these.
 _PLAIN: Final = frozenset({str, int})
-#: The clear part: as its contract, or as the JSON of it.
+#: The clear part, as its contract or as JSON.
 Clear = Mapping[str, object] | Contract
 
 
 class Addressing(NamedTuple):
-    """From whom to whom a message goes, about what and when. The times and `traceparent` are those of its draft.
+    """Sender, recipient, subject and time of a message.
 
-    `place` is the instance that is told, where that is not the one which serves the recipient now. What is `released`
-    was let go by a second person, over its budget. `is_p0`: the recipient is told of a child at risk. `origin`: the
-    referral, which a message groups by and never states.
+    The times and `traceparent` are those of its draft. `place` is the receiving instance, if it is not the one that
+    serves the recipient now. `released`: a second review released a record above its budget. `is_p0`: the message shows
+    the recipient a child at risk. `origin`: the referral by which messages are grouped. A message never states it.
     """
 
     subject: UUID
@@ -253,7 +252,7 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
 
 
 def _stated(clear: Clear) -> dict[str, object]:
-    """The clear part as plain JSON values: ids, times and codes as their texts."""
+    """Return the clear part as plain JSON values: ids, times and codes as text."""
     if isinstance(clear, Contract):
         return clear.model_dump(mode="json", exclude_none=True)
     if all(type(each) in _PLAIN for each in clear.values()):
@@ -283,7 +282,7 @@ def headers_of(draft: Draft, *, instance: str) -> tuple[tuple[str, str], ...]:
 def compose_reachable(
     message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None
 ) -> list[Draft]:
-    """Compose a message; none where its recipient has left: what is done does not hang on who is to be told."""
+    """Compose a message, or none if its recipient has left: an act does not depend on an absent recipient."""
     if addressing.directory.instance_of(addressing.recipient) is None:
         return []
     return [compose(message, clear, addressing, sealed=sealed)]
@@ -292,7 +291,10 @@ def compose_reachable(
 def seal_context(
     message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, object], sender: str, recipient: str
 ) -> SealContext:
-    """What binds a sealed part to its message: the same on both sides. What names no revision counts as 0."""
+    """Return the data that binds a sealed part to its message, the same on both sides.
+
+    No revision counts as 0.
+    """
     revision = clear.get("revision", 0)
     assert isinstance(revision, int)
     return SealContext(
@@ -317,7 +319,10 @@ def compose_fact(
     traceparent: str | None = None,
     sealed: bytes | None = None,
 ) -> Draft:
-    """A fact with no recipient but audit, stated by the instance itself; `sealed`: the plaintext of its sealed part."""
+    """Compose a fact for audit alone, stated by the instance itself.
+
+    `sealed` is the plaintext of its sealed part.
+    """
     addressing = Addressing(
         subject=subject,
         sender=instance,
@@ -333,9 +338,9 @@ def compose_fact(
 def compose_revealed(
     subject: UUID, opened: RecordRevealedClear, *, exercise: bool, directory: DirectoryIndex, at: datetime
 ) -> Draft:
-    """The fact for a referral or a notice, `subject`, that was opened at `at`. It goes with the reading.
+    """Compose the fact that a referral or notice, `subject`, was opened at `at`.
 
-    Raises `Refused("not_found")` for a party that no instance serves any more.
+    It is sent with the access. Raises `Refused("not_found")` for a party that no instance serves.
     """
     instance = directory.instance_of(opened.party)
     if instance is None:

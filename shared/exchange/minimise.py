@@ -1,8 +1,8 @@
-"""What one recipient needs for one purpose, and nothing more: the plaintext of its sealed part.
+"""Data minimisation: the record that one recipient needs for one purpose.
 
-It is told of the items that its edge is about, and of no others. Each kind of recipient has its list. A field that
-stands in none of them reaches nobody: whoever adds one to the record or to its items decides here who needs it. What
-stands below those two levels goes along with its field.
+It is the plaintext of the sealed part. A recipient gets only the items of its edge. Each kind of recipient has a list
+of fields. A field in no list is sent to no recipient. A developer who adds a field to the record or to its items must
+add it to the lists of recipients that need it. Members below those two levels are included with their field.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ _HOTLINE_FIELDS: Final = frozenset(
         "external_ref",
     )
 )
-#: What each kind of recipient may get of a record. One that has no list gets none. Reported accounts go to law
-#: enforcement only, whatever the rules say.
+#: The record fields that each kind of recipient may get. A kind without a list gets no record. Only law enforcement
+#: gets reported accounts, whatever the rules say.
 RECORD_FIELDS: Final[Mapping[str, frozenset[str]]] = {
     PartyKind.HOTLINE: _HOTLINE_FIELDS,
     PartyKind.LAW_ENFORCEMENT: _HOTLINE_FIELDS | {"subject_accounts"},
 }
-#: What both may get of an item.
+#: The item fields that both kinds may get.
 ITEM_FIELDS: Final = frozenset(
     ("n", "locator", "uncut", "site_type", "commerciality", "hosting", "hashes", "assessments")
 )
-#: What a provider gets of a record, beside the items that it hosts.
+#: The record fields that a provider gets, in addition to the items that it hosts.
 NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
 NOTICE_ITEM_FIELDS: Final = frozenset(("locator", "uncut", "site_type", "hashes", "assessments"))
-#: What it gets of an assessment: not who made it, nor when.
+#: The assessment fields that a provider gets, without author and date.
 NOTICE_ASSESSMENT_FIELDS: Final = frozenset(("scheme", "value", "jurisdiction", "status"))
 
 
-#: Of an item's hashes travel PDQ, and of these the first that it has; any other only where the edge's rules say so.
+#: PDQ is always sent, and the first of these that an item has. Other hashes need a rule of the edge.
 CRYPTOGRAPHIC: Final = (HashKind.SHA256.value, HashKind.SHA1.value, HashKind.MD5.value)
-#: Of how many items PhotoDNA travels, which can be partly inverted.
+#: Maximum items with a PhotoDNA hash in one record, because that hash can be partly inverted.
 PHOTODNA_ITEMS_MAX: Final = 8
 
 
 def whole_record(content: ReferralContent) -> Json:
-    """The content as JSON, without what is absent or default: computed once per referral, shared by all edges.
+    """Return the content as JSON, without absent or default values.
 
-    Items that have no number yet, which is those of a submission, get theirs here, from 1.
+    Computed once per referral, shared by all edges. Items of a submission get their numbers here, from 1.
     """
     record = content.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"exercise"})
     record["items"] = [{"n": n} | item for n, item in enumerate(record["items"], 1)]
@@ -72,19 +72,19 @@ def whole_record(content: ReferralContent) -> Json:
 
 
 def own_record(record: Json) -> bytes:
-    """The record that the origin keeps of its own referral: all of it."""
+    """Return the complete record that the origin stores of its own referral."""
     return to_json(record)
 
 
 def referral_record(
     record: Json, kind: str, items: Sequence[int], *, withheld: Collection[str], hash_kinds: Collection[str] = ()
 ) -> Json:
-    """The record for a hotline or an agency: what its kind may get of it and of these items, less what is withheld.
+    """Return the record for a hotline or an agency: listed fields, these items, nothing withheld.
 
-    Raises `Refused("recipient_without_list")` for a kind that nobody has decided about.
+    Raises `Refused("recipient_without_list")` for a kind without a list.
     """
     if kind not in RECORD_FIELDS:
-        raise Refused("recipient_without_list", "no record is made for this kind of recipient", field="/recipient")
+        raise Refused("recipient_without_list", "this kind of recipient gets no record", field="/recipient")
     kept = _only(record, RECORD_FIELDS[kind].difference(withheld))
     of_items = ITEM_FIELDS.difference(withheld)
     kept["items"] = [_only(record["items"][number], of_items) for number in items]
@@ -99,9 +99,9 @@ def notice_record(
     withheld: Collection[str],
     hash_kinds: Collection[str] = (),
 ) -> Json:
-    """The record for a provider: of these items, which it hosts, only what it needs to find and judge them.
+    """Return the record for a provider: the data of these items that it needs to find and judge them.
 
-    It counts them itself, from 1 or by the `numbers` that they have in it: these say nothing of other items.
+    Items are numbered from 1, or by the notice's own `numbers`. The numbers reveal nothing about other items.
     """
     counted = numbers or range(1, len(items) + 1)
     kept = [{"n": n} | _notice_item(record["items"][at], withheld) for n, at in zip(counted, items, strict=True)]
@@ -109,7 +109,7 @@ def notice_record(
 
 
 def sent_hashes(items: Iterable[Collection[str]], hash_kinds: Collection[str]) -> Iterator[set[str]]:
-    """Of the kinds of hashes that each item has, those that travel where an edge's rules allow `hash_kinds`."""
+    """Yield the hash kinds to send for each item, if an edge's rules allow `hash_kinds`."""
     photodna = PHOTODNA_ITEMS_MAX
     for present in items:
         sent = {HashKind.PDQ.value, next((kind for kind in CRYPTOGRAPHIC if kind in present), ""), *hash_kinds}
@@ -122,7 +122,7 @@ def sent_hashes(items: Iterable[Collection[str]], hash_kinds: Collection[str]) -
 
 
 def _hashed(record: Json, hash_kinds: Collection[str]) -> Json:
-    """The record, whose items are its own, with the hashes of each that travel."""
+    """Return the record with only the hashes to send. It changes the items of the record."""
     items = [item for item in record["items"] if "hashes" in item]
     for item, sent in zip(items, sent_hashes([item["hashes"] for item in items], hash_kinds), strict=True):
         item["hashes"] = _only(item["hashes"], sent)
@@ -137,5 +137,5 @@ def _notice_item(item: Json, withheld: Collection[str]) -> Json:
 
 
 def _only(value: Json, listed: Set[str]) -> Json:
-    """Return the listed members, in the order in which they stand."""
+    """Return the listed members in their present order."""
     return {name: each for name, each in value.items() if name in listed}

@@ -1,4 +1,4 @@
-"""What an origin does with its referrals, pure: states, permits, and how an answer moves an edge."""
+"""The origin's rules for its referrals: states, permits, and the effect of an answer on an edge. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from shared.vocabulary.routing import Disposition
 
 
 class ReferralState(StrEnum):
-    """A referral at its origin: the four dispositions of a decision, and what are states, not buckets."""
+    """A referral at its origin: the four dispositions of a decision, and four later states."""
 
     ROUTED = Disposition.ROUTED.value
     UNROUTABLE = Disposition.UNROUTABLE.value
@@ -57,7 +57,7 @@ ANSWERS: Final[frozenset[MessageType]] = frozenset(
 )
 
 
-#: The answers after which an offer that stands may still be answered.
+#: The answers after which an open offer may still be answered.
 UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
     {AnswerState.NONE}
     | {
@@ -87,7 +87,7 @@ class Answered:
 
 
 class Amendments(NamedTuple):
-    """What amendments have made of an edge: the revision that was sent last, and the items that it has no more."""
+    """The effect of amendments on an edge: the revision that was sent last, and the items that it lost."""
 
     revision: int
     gone: frozenset[int]
@@ -97,16 +97,16 @@ class Amendments(NamedTuple):
 
 
 NEVER_AMENDED: Final = Amendments(1, frozenset())
-#: What the items of a notice or offer have come to.
+#: Final states that result from the items of a notice or offer.
 _BY_ITEMS: Final = frozenset({AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.CLOSED})
 
 
 def answered_so_far(
     present: Answered, *, own: Sequence[int], gone: Collection[int] = (), restored: bool = False
 ) -> AnsweredSoFar:
-    """What the recipient's next instance is told of items that stand; by the notice's numbers.
+    """Return the answers about current items, by the notice's numbers, for the recipient's next instance.
 
-    `own` as `answer_edge` takes them, `gone` those among them that the edge has no more: of these there may be many.
+    `own` is as in `answer_edge`. `gone` are items in `own` that the edge no longer has; there may be many.
     """
     said = items.told(items.latest(Said.kept(present.detail)), own, gone=gone)
     found = tuple(each for each in findings.found_in(present.detail) if each.n not in gone)
@@ -127,15 +127,16 @@ def answer_edge(
 ) -> Answered:
     """Apply an answer to an edge of a referral that its origin has `withdrawn` or not.
 
-    `own` are the origin's own numbers of the edge's items, also of those that it has no more: it keeps the answer by
-    these, and recipients of referrals use them themselves. An answer may have crossed an amendment on the way: it is
-    one to what its recipient had, and is kept as that; what it means to what stands now is what it means where it comes
-    from. Raises `Refused`: `answer_out_of_order` for every transition that no row of `acts` lists and for the
-    acknowledgement of a withdrawal that has not been; `answer_repeated` for a number that is not above the newest,
-    unless it says once more that the record is erased: who was restored says so again; and what may not be said of an
-    item.
+    `own` are the origin's own numbers of the edge's items, including items that the edge no longer has. The origin
+    stores the answer with these numbers, and recipients of referrals use them themselves. An answer may have crossed an
+    amendment: it answers the earlier content and is stored as that. Its effect on the current content is computed as at
+    the recipient. A repeated statement that the record is erased is accepted, because a restored recipient repeats it.
+
+    Raises `Refused`: `answer_out_of_order` for every transition that no row of `acts` lists, and for acknowledging a
+    withdrawal that did not happen. `answer_repeated` for a number that is not above the newest. Also the codes of
+    invalid statements about items.
     """
-    # Whether it may be claimed is known where claims are granted.
+    # The code that grants claims checks whether the offer may be claimed.
     offered = Offered.WITHDRAWN if withdrawn else Offered.CLAIMABLE
     if isinstance(clear, Answer) and clear.number <= present.acts:
         if withdrawn and _says_erased(clear) and present.detail.get("fate") == WithdrawalFate.ERASED:
@@ -145,11 +146,11 @@ def answer_edge(
     means: AnswerState | None = None
     state = present.state
     if amended.revision > 1 and isinstance(deciding, Folded | FoldedOffer):
-        # Its recipient may have had other items, of which something was left to be said.
+        # The recipient may have had other items, of which some had no answer yet.
         state = AnswerState.IN_PART if state in _BY_ITEMS else state
         means, deciding = AnswerState(deciding.items.value), _left_open(clear)
     if amended.revision > 1 and message in RAISING:
-        # Whoever asks has not answered what it had: that what stands now is answered for good is no reason to refuse.
+        # A question is no answer. A final answer to the current content is no reason to reject the question.
         state, means = AnswerState.IN_PART if state in _BY_ITEMS else state, state
     following = answer_follows(message, state, deciding, offered=offered)
     if following is None:
@@ -157,7 +158,7 @@ def answer_edge(
     following = means or following
     if isinstance(clear, OnReferral) and clear.revision < amended.revision:
         following = after_amendment(following, {}, numbers=())
-    # What is asked is no word of the answer.
+    # A question is not part of the answer.
     detail = present.detail if message in STAYING else folded(present.detail, said_in(clear, own=own))
     return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
 
@@ -167,9 +168,9 @@ def _says_erased(clear: Contract) -> bool:
 
 
 def _deciding(present: Answered, clear: Contract, *, own: Sequence[int], standing: Sequence[int]) -> Contract:
-    """What of an answer decides where the edge moves: of items, what all answers make of those that are `standing`.
+    """Return the part of an answer that decides the edge's move.
 
-    Raises `Refused` for what may not be said of an item.
+    For items: the fold over `standing` items. Raises `Refused` for invalid statements about an item.
     """
     if isinstance(clear, _OF_ITEMS):
         before, stated = Said.kept(present.detail), items.renumbered(_said(clear), own)
@@ -183,14 +184,14 @@ def _deciding(present: Answered, clear: Contract, *, own: Sequence[int], standin
 
 
 def _left_open(clear: Contract) -> Folded | FoldedOffer:
-    """What an answer makes of items of which something is left to be said."""
+    """Return the fold for an answer after which some items still lack an answer."""
     if isinstance(clear, OfferAssessedClear):
         return FoldedOffer(items=OfferFold.IN_PART)
     return Folded(items=ItemsFold.REAPPEARED if isinstance(clear, NoticeReinstatedClear) else ItemsFold.IN_PART)
 
 
 def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
-    """The words of one answer as its origin keeps them: no ids of subjects, items by its own numbers."""
+    """Return one answer as its origin stores it: without subject ids, with its own item numbers."""
     words = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
     if isinstance(clear, _OF_ITEMS):
         words |= items.renumbered(_said(clear), own).words()

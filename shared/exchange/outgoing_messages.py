@@ -1,4 +1,4 @@
-"""From a decision's edges to the messages that carry them, addressed; last the fact for audit."""
+"""From a decision's edges to the addressed messages that carry them, followed by the fact for audit."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 
 
 class Emitted(NamedTuple):
-    """One edge, its id, its message and where that goes.
+    """One edge, its id, its message and the destination.
 
-    `items` are the origin's own numbers of all items that its recipient ever had, `gone` those that it has no more.
+    `items` are the origin's own numbers of all items that its recipient ever had; `gone` are those that it has lost.
     """
 
     edge: PlannedEdge
@@ -61,14 +61,17 @@ class Emitted(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """An edge that is not sent yet, since its recipient cannot read what would have to be written: no message is."""
+    """An edge that is not sent yet, because its recipient cannot read the message. No message is written."""
 
     edge: PlannedEdge
     edge_id: UUID
 
 
 class Planned(NamedTuple):
-    """An edge that is not sent yet, since law enforcement may hold it until its window ends: no message is written."""
+    """An edge that is not sent yet, because a hold is possible until its window ends.
+
+    No message is written.
+    """
 
     edge: PlannedEdge
     edge_id: UUID
@@ -76,10 +79,13 @@ class Planned(NamedTuple):
     issue_at: datetime
 
 
-# Not frozen, as a draft is not.
+# Not frozen, for the same reason as a draft.
 @dataclass(slots=True)
 class Letters:
-    """The messages of one decision. `work_reason` is why a person has to look at the referral, None if nobody has."""
+    """The messages of one decision.
+
+    `work_reason` is the reason why a person must check the referral, None if none.
+    """
 
     outcome: Judged
     referral_id: UUID
@@ -94,9 +100,10 @@ class Letters:
     def drafts(
         self, facts: Json, origin: PartyEntry, *, at: datetime, body_sha256: str, superseded: Sequence[UUID] = ()
     ) -> tuple[Draft, ...]:
-        """The messages and, last, the fact that tells audit the whole decision, with what was not sent and why.
+        """Return the messages and, last, the fact for audit.
 
-        Raises `Refused("sealed_too_large")` for a decision that no record holds.
+        It has the whole decision, and reasons for unsent edges. Raises `Refused("sealed_too_large")` for a decision
+        that exceeds one record.
         """
         outcome = self.outcome
         stated = Stated(
@@ -124,10 +131,10 @@ class Letters:
         return (*self.letters, fact)
 
 
-# Not frozen, as a draft is not.
+# Not frozen, for the same reason as a draft.
 @dataclass(slots=True, kw_only=True)
 class Writing:
-    """What all letters of one decision share: whose record they are cut from, who reads what, when, on whose trace."""
+    """The common data of all messages of one decision: its record, readable versions, time and trace."""
 
     outcome: Judged
     record: Json
@@ -135,21 +142,22 @@ class Writing:
     referral_id: UUID
     at: datetime
     traceparent: str | None
-    #: By whom it was let go, where it is over its budget.
+    #: The second review of a record above its budget.
     released: Released | None = None
-    #: Hours of hold windows, where edges are to wait for them.
+    #: Hours of hold windows, if edges must wait for them.
     windows: Hours | None = None
-    #: Edges that are issued anew, by (recipient, purpose).
+    #: Edges that are issued again, by (recipient, purpose).
     known: Mapping[tuple[str, str], KnownEdge] = field(default_factory=dict)
-    #: Of the referral, as edges that begin are sent.
+    #: The referral's revision, as new edges carry it.
     revision: int = 1
 
 
 class KnownEdge(NamedTuple):
-    """An edge that its recipient had before, at `instance`: it keeps its ids, and what was answered.
+    """An edge that its recipient already had, at `instance`. It keeps its ids and its answers.
 
-    `revision` is the one under which it goes, of a notice its own. `items` as in `Emitted`: its numbers stay. Unless it
-    goes elsewhere, what was answered is told with it only where it `tells`; `restored`: since it was forgotten there.
+    `revision` is the revision of this message; a notice counts its own. `items` is as in `Emitted`: numbers stay the
+    same. Earlier answers are included if the edge goes to another instance, or if `tells` is set. `restored`: the
+    instance lost them.
     """
 
     edge_id: UUID
@@ -165,8 +173,8 @@ class KnownEdge(NamedTuple):
 def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
     """Address `edges` of the decision.
 
-    Those whose recipient has no key to seal for at this time get no letter; those whose recipient cannot read theirs
-    wait; those with a hold window are planned.
+    No message is written if the recipient has no sealing key at this time. Edges whose recipient cannot read the
+    message wait. Edges with a hold window are planned.
     """
     written: list[tuple[Emitted, Draft]] = []
     waiting: list[Waiting] = []
@@ -202,9 +210,10 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
 
 
 def _planned(writing: Writing, edges: Sequence[PlannedEdge]) -> tuple[Planned, ...]:
-    """The notices that have a hold window. Where no agency is told, nobody may hold: the window is over at once.
+    """Return the notices with a hold window.
 
-    Of what its recipient had before nothing is held back.
+    If no agency has an edge, no hold is possible and the window is over. Edges that the recipient already had are not
+    delayed.
     """
     windows, at = writing.windows, writing.at
     windowed = [edge for edge in edges if edge.terms.hold_window_h is not None and _edge_key(edge) not in writing.known]
@@ -229,7 +238,7 @@ def _kind(writing: Writing, edge: PlannedEdge) -> str:
 
 
 def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Json:
-    """What the clear part of a message that carries `edge` says of it: nothing but ids and due times."""
+    """Return the clear fields of a message that carries `edge`: only ids and due times."""
     return {"edge_id": str(edge_id), "commitment": commitment(salt, edge.digest)} | due_times(edge.terms.deadlines, at)
 
 
@@ -242,10 +251,10 @@ def sealed_of(
     again: AnsweredSoFar | None = None,
     released: Released | None = None,
 ) -> Json:
-    """The sealed part of a message that carries `edge`: what it takes to derive it again, and what is sent with it."""
+    """Return the sealed part of a message that carries `edge`: data to derive it again, and the record."""
     told: Json = {} if again is None else {"again": again.model_dump(mode="json", exclude_defaults=True)}
     told |= {} if released is None else {"released_by": released.as_told(edge.recipient)}
-    # The order is part of it: edge and record are kept as they are spelt here (`shared.exchange.message`).
+    # The order matters: edge and record are stored exactly as serialized here (`shared.exchange.message`).
     return {"decision": outcome.ref, **told, "edge": edge.as_json(), "salt": salt, "record": record}
 
 
@@ -274,7 +283,7 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Draft]:
     clear = cut.named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None
     if known is not None and (known.tells or known.instance != recipient.instance):
-        here = known.instance == recipient.instance  # what is elsewhere by now has forgotten nothing
+        here = known.instance == recipient.instance  # another instance has lost nothing
         so_far = answered_so_far(known.answered, own=cut.items, gone=cut.gone, restored=known.restored and here)
         told = told_again(so_far, [item["n"] for item in cut.record["items"]], directory)
         again = told.model_copy(update={"moved": not here})
@@ -286,16 +295,19 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Draft]:
 
 
 def _is_p0(edge: PlannedEdge, told: Json) -> bool:
-    """Whether the recipient is told, by the edge or its record, of a child at risk.
+    """Return whether the edge or its record shows the recipient that a child is at risk.
 
-    The lane must not tell the recipient a priority that the message itself withholds.
+    The lane must not reveal a priority that the message itself withholds.
     """
     levels = edge.facts.get("priority"), told.get("priority", {}).get("level")
     return PriorityLevel.P0_CHILD_AT_RISK.value in levels
 
 
 class _Cut(NamedTuple):
-    """What one recipient is sent of the record, and how its message names it; the rest as in `Emitted`."""
+    """The part of the record for one recipient, and the ids of its message.
+
+    The other fields are as in `Emitted`.
+    """
 
     message: MessageType
     named: Json
@@ -315,7 +327,7 @@ def _cut(edge: PlannedEdge, writing: Writing, kind: str, *, known: KnownEdge | N
         named: Json = {"referral_id": str(writing.referral_id), "revision": revision}
         items, gone = _ever(before, [item["n"] for item in record["items"]])
         return _Cut(REFERRAL_OFFERED, named, record, revision, None, items, gone)
-    # A notice has an id of its own: industry never sees a referral id, an earlier time or a referral's revision.
+    # A notice has its own id: industry never sees a referral id, an earlier time or a referral's revision.
     present = [whole["items"][position]["n"] for position in edge.items]
     items, gone = _ever(before, present)
     record = notice_record(
@@ -332,16 +344,16 @@ def _cut(edge: PlannedEdge, writing: Writing, kind: str, *, known: KnownEdge | N
 
 
 def _ever(before: Sequence[int], present: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The numbers of all items that a recipient ever had, in the order in which it had them; and of those it lost."""
+    """Return the numbers of all items that a recipient ever had, in order, and of those that it lost."""
     items = (*before, *(n for n in present if n not in before))
     return items, tuple(n for n in items if n not in present)
 
 
 class StaleEdge(NamedTuple):
-    """An edge whose decision was refused as stale, and the message that carries it; none where it waited.
+    """An edge whose decision was rejected as stale, and its message; none if the edge waited.
 
-    `law` names the documents that it was decided by at `decided_at`; `tried` counts the refusals that count. With
-    `known`, its recipient has moved, or has answered from where it was before: the edge stays what it is.
+    `law` names the documents of its decision at `decided_at`. `tried` is the number of rejections that count. With
+    `known`, its recipient has moved, or has answered from its former instance: the edge keeps its ids.
     """
 
     edge_id: UUID
@@ -353,7 +365,7 @@ class StaleEdge(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What becomes of stale edges, and of new ones that wait: as in `Again`."""
+    """The result for stale edges and for new edges that wait. The fields are as in `Again`."""
 
     waiting: tuple[Waiting, ...]
     unread: tuple[UUID, ...]
@@ -364,7 +376,7 @@ class Left(NamedTuple):
 def left_of(letters: Letters, stale: Mapping[tuple[str, str], StaleEdge]) -> Left:
     waiting = {(each.edge.recipient, each.edge.terms.purpose): each for each in letters.waiting}
     unread = {key for key, each in stale.items() if key in waiting and each.known is not None}
-    # One that waited and waits on has told nobody, and is not superseded.
+    # An edge that waited and still waits was never sent, so it is not superseded.
     stays = unread | {key for key, each in stale.items() if key in waiting and each.message_id is None}
     found = waiting.keys() | {(each.recipient, each.purpose) for each in letters.emitted}
     return Left(

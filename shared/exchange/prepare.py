@@ -1,4 +1,7 @@
-"""`prepare`: guard → decide → minimise → address. Every origin calls it; the last step of the transaction seals."""
+"""Preparation of a submission: guard, decide, minimise, address.
+
+Its transaction seals the messages last.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ from shared.vocabulary.routing import Disposition, PartyStatus, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The directory and the policy in force at one time, and what instances read by then."""
+    """The directory and the policy in force at one time, and the versions that instances read by then."""
 
     directory: DirectoryIndex
     policy: PolicyIndex
@@ -49,23 +52,23 @@ class Documents:
 
     @property
     def law(self) -> str:
-        """Both by their digests."""
+        """The key of both documents, from their digests."""
         return law_of(self.directory.digest, self.policy.digest)
 
 
 def law_of(directory: str, policy: str) -> str:
-    """Return the key by which an edge states the two documents of its decision: 128 bits of their digests."""
+    """Return the key by which an edge names the two documents of its decision: 128 bits of their digests."""
     return digest(f"{directory}/{policy}".encode())[:32]
 
 
 @dataclass(slots=True)
 class Prepared:
-    """A referral that is decided, ready to be stored in one transaction: nothing of it is durable yet.
+    """A decided referral, ready to be stored in one transaction. Nothing of it is durable yet.
 
-    `content` is what the origin keeps, plaintext: the store encrypts it. `drafts` end with the fact for audit.
-    `cut` has the numbers of items from whose addresses something was cut, and by which rules. `spent` is what it costs.
-    Of one that waits for a second person, `state` says so, `filed_by` who filed it, and nothing is sent yet.
-    `body_sha256` is that of the bytes that were posted: the acceptance and the fact both state it.
+    `content` is the origin's record in plaintext; the store encrypts it. `drafts` end with the fact for audit. `cut`
+    has the numbers of items with redacted addresses, and the redaction rules. `spent` is the information cost. If the
+    referral waits for a second review, `state` says so, `filed_by` is the submitter, and nothing is sent yet.
+    `body_sha256` is the digest of the posted bytes: the acceptance and the fact both state it.
     """
 
     referral_id: UUID
@@ -93,10 +96,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A stale decision made again: new edges and messages, new ones that wait, and the old that nothing replaces.
+    """The result of deciding a stale referral again: new edges and messages, and dropped old edges.
 
-    `unread` are those that stay what they are, known to their recipient, which cannot read them where it is now.
-    `work_reason` is why a person has to look at the referral, None if nobody has. `law` as in `StaleEdge`.
+    `unread` are edges that keep their ids: the recipient has them, but its present instance cannot read the new
+    message. `work_reason` is the reason why a person must check the referral, None if none. `law` as in `StaleEdge`.
     """
 
     referral_id: UUID
@@ -115,9 +118,10 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """One submission, who files it, the trace of its request, and the SHA-256 of its own bytes in that request.
+    """One submission, its submitter, its request's trace, and the SHA-256 of its bytes in the request.
 
-    `actor` is who acts for the origin, opaque. With `waits`, it waits for a second person for that reason.
+    `actor` is the opaque id of the person or machine that acts for the origin. With `waits`, the submission waits for
+    a second review for that reason.
     """
 
     submission: ReferralSubmission
@@ -129,9 +133,9 @@ class Filing:
 
 
 class Looked(NamedTuple):
-    """What would become of a referral, and what would be cut from addresses.
+    """The preview of a referral: its decision, and the redactions of its addresses.
 
-    With `waits`, a second person would have to release it first.
+    With `waits`, a second review must release it first.
     """
 
     judged: Judged
@@ -140,8 +144,8 @@ class Looked(NamedTuple):
 
 
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
-    """Guard and decide, nothing else: as `prepare_batch` would, for a look before sending. Raises `Refused`."""
-    # Nothing states the hash of what is only looked at.
+    """Guard and decide only, as `prepare_batch` would: a preview before submission. Raises `Refused`."""
+    # A preview needs no digest of the body.
     setting = _setting(documents, submission.exercise, at)
     work = _Work(Filing(submission, origin, body_sha256=""), documents, setting=setting, at=at)
     for stage in (_guard, _read, _judge):
@@ -150,11 +154,11 @@ def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Docu
 
 
 def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
-    """Guard, decide, minimise and address each filing, in order; one that is refused does not touch another.
+    """Guard, decide, minimise and address each filing, in order.
 
-    An edge whose recipient cannot be sealed for at this time has no message: the others go, and the referral is on
-    the work list as `undeliverable`. Each stage goes over all of them before the next begins, as in `accept_batch`,
-    and for the same reason.
+    A rejected filing does not affect the others. An edge whose recipient has no sealing key at this time gets no
+    message. The other edges are sent, and the referral is listed as `undeliverable`. Each stage processes all filings
+    before the next begins, for the same reason as in `accept_batch`.
     """
     settings = {exercise: _setting(documents, exercise, at) for exercise in (False, True)}
     works = [_Work(filing, documents, setting=settings[filing.submission.exercise], at=at) for filing in filings]
@@ -182,10 +186,11 @@ def prepare_again(
     released: Released | None = None,
     revision: int = 1,
 ) -> Again:
-    """Decide a stored referral again and address the edges in `only` anew, by (recipient, purpose); None: all of them.
+    """Decide a stored referral again and address the edges in `only`, by (recipient, purpose).
 
-    Used when a second person has `released` it, when an edge waited too long for its recipients, and when a recipient
-    has moved: then the edge keeps its ids. The guard has passed the content before, perhaps by another edition.
+    None: all edges. Used after a second review has `released` it, when an edge waited too long for its recipients, and
+    when a recipient has moved; then the edge keeps its ids. The guard has accepted the content before, perhaps in
+    another edition.
     """
     content = as_kept(content)
     read = read_facts(content, origin, documents.directory)
@@ -200,7 +205,7 @@ def prepare_again(
         at=at,
         traceparent=traceparent,
         released=released,
-        windows=documents.hours if every else None,  # what has waited for its window does not wait again
+        windows=documents.hours if every else None,  # an edge that has waited for its window does not wait again
         known={key: each.known for key, each in only.items() if each.known is not None},
         revision=revision,
     )
@@ -232,7 +237,10 @@ def _setting(documents: Documents, exercise: bool, at: datetime) -> Setting:
 
 
 class _Work:
-    """One filing on its way through the stages: each sets what the next ones need, or the refusal that ends it."""
+    """One filing during preparation.
+
+    Each stage sets the fields that later stages need, or the error that ends it.
+    """
 
     __slots__ = (
         "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
@@ -256,11 +264,14 @@ class _Work:
 
 
 def as_filed(filing: Filing, directory: DirectoryIndex, *, at: datetime) -> tuple[ReferralSubmission, Charged]:
-    """What is posted as it is kept, and what that costs. Raises `Refused` if the guard or the directory says no."""
+    """Return a submission as it is stored, and its information cost.
+
+    Raises `Refused` by the guard or the directory.
+    """
     submission = filing.submission
     if submission.exercise != (filing.origin.status == PartyStatus.SANDBOX):
-        raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
-    # What is charged is what travels: labels closed, each address in its one spelling, without what was cut.
+        raise Refused("exercise_mismatch", "a sandbox party submits exercises, a live party none", field="/exercise")
+    # The cost is that of the sent form: closed labels, canonical addresses, without redacted parts.
     content = as_kept(closed(submission, directory))
     if any(len(each.assessments) > 1 for each in content.items):
         check_stated(each.model_dump(include={"assessments"}) for each in content.items)
@@ -271,7 +282,7 @@ def _guard(work: _Work) -> None:
     work.content, work.spent = as_filed(work.filing, work.documents.directory, at=work.at)
     over = None if work.spent.within(BUDGET, added=ADDED) else WorkReason.OVER_BUDGET
     if over and trips(work.content.spelt()):
-        check_budget(work.spent, added=ADDED)  # no second person is asked about what looks like a file
+        check_budget(work.spent, added=ADDED)  # text that looks like a file gets no second review
     work.waits = over or work.filing.waits
 
 
@@ -285,7 +296,7 @@ def _judge(work: _Work) -> None:
 
 def _address(work: _Work) -> None:
     if work.waits is not None:
-        # Whoever releases it has it decided afresh: until then nobody is told anything, audit why.
+        # A release decides the referral again. Until then only audit is notified, with the reason.
         work.outcome = replace(work.outcome, work_reason=work.waits, edges=(), not_sent=())
     work.record = whole_record(work.content)
     work.referral_id = uuid7()
@@ -311,7 +322,7 @@ def _write(work: _Work) -> None:
     except Refused as error:
         if error.code != "sealed_too_large":
             raise
-        # Audit could not be told of it in one record: nobody is, and a person decides.
+        # The decision exceeds one audit record. Nothing is sent, and a person decides.
         work.outcome = replace(
             work.outcome, disposition=Disposition.UNROUTABLE, work_reason=WorkReason.TOO_WIDE, edges=(), not_sent=()
         )

@@ -1,12 +1,12 @@
-"""What both sides of a preservation make of its acts, and what a hold may ask for. Pure.
+"""Preservation rules for both sides, and the rules of holds. Pure.
 
-A standing moves by its writer's acts, and by nothing else. Clocks run of it as of an edge from the agency to the
-provider, by the instrument that it was asked under. Whoever acts looks at both tracks as it knows them; whoever is told
-checks the act against its copy of that track alone: so acts that cross on their way are kept.
+A standing moves only by acts of the writer of each track. The clocks of a preservation run as for an edge from the
+agency to the provider, by the instrument that the request cites. A party checks its own act against both tracks as it
+knows them. It checks an act of the other side only against its copy of that track, so acts that cross are accepted.
 
-A windowed edge is planned: it gets no letter until it was looked whether somebody holds it, in the transaction that
-mints the notice. Each such notice leaves in a slot of ten minutes, held or not: its time says neither when its referral
-was filed, nor that anything has waited.
+An edge with a hold window is planned: its message is written only after a check for holds, in the transaction that
+creates the notice. Each such notice is issued in a slot of ten minutes, held or not. Its time therefore does not reveal
+when its referral was submitted, or whether a hold delayed it.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from shared.routing.clocks import ClockedEdge, Did, Step
 from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
 from shared.vocabulary.preservation import PreservationAnswer, PreservationKind
 
-#: How far from the act that asks for it a hold may end, where the policy does not say.
+#: Maximum hours from the act that requests a hold to the end of the hold, if the policy does not set it.
 HOLD_MAX_H: Final = 336
-#: By how much the clocks of an agency and an origin may differ.
+#: Maximum difference between the clocks of an agency and an origin.
 TOLERANCE: Final = timedelta(minutes=5)
-#: The agencies that may hold: those that have not said that the case is not theirs, or that it is over.
+#: The answers with which an agency may request a hold: it has neither declined nor closed the case.
 MAY_HOLD: Final = any_of(*WORKED_ON[Subject.CASE])
 _SLOTS_AN_HOUR: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """How long an hour of a hold window lasts here: shorter in a development stack alone.
+    """The length of a policy hour for hold windows; shorter only in a development stack.
 
-    `length` is that of an issue slot, where it is not a sixth of such an hour.
+    `length` is the length of an issue slot, if it is not a sixth of such an hour.
     """
 
     hour: timedelta = timedelta(hours=1)
     length: timedelta | None = None
 
     def ends(self, at: datetime, hours: int) -> datetime:
-        """When a window of so many hours ends that begins at `at`."""
+        """Return the end of a window of this many hours that begins at `at`."""
         return at + hours * self.hour
 
     def slot(self, at: datetime) -> datetime:
-        """The first issue slot that is not before `at`, by the same grid for everybody."""
+        """Return the first issue slot that is not before `at`. All parties use the same grid."""
         return EPOCH + -(-(at - EPOCH) // self.slot_length) * self.slot_length
 
     @property
@@ -60,51 +60,57 @@ class Hours:
         return self.length or self.hour / _SLOTS_AN_HOUR
 
     def begun(self, at: datetime) -> datetime:
-        """The last issue slot that is not after `at`."""
+        """Return the last issue slot that is not after `at`."""
         length = self.hour / _SLOTS_AN_HOUR
         return EPOCH + (at - EPOCH) // length * length
 
     def issue_at(
         self, window_ends: datetime, now: datetime, *, held_until: datetime | None = None, cleared: bool = False
     ) -> datetime:
-        """In which slot a planned notice is issued.
+        """Return the slot in which a planned notice is issued.
 
-        `held_until` is the end of the last hold that is in force; `cleared` tells whether nobody else is left who might
-        still hold it: for whoever might, the window lasts as long as it would without a hold.
+        `held_until` is the end of the last hold in force. `cleared`: no agency is left that could still request a hold.
+        Otherwise the window lasts its full time, with or without a hold.
         """
         looked = now if cleared else max(window_ends, now)
         return self.slot(looked if held_until is None else max(held_until, looked))
 
 
 def cleared(agencies: Mapping[str, str], no_objection: Iterable[str]) -> bool:
-    """Whether every agency that may hold has said that it does not. `agencies`: what each has answered so far."""
+    """Return whether every agency that may hold has stated no objection.
+
+    `agencies` maps each to its answer so far.
+    """
     return {name for name, answer in agencies.items() if answer in MAY_HOLD} <= {*no_objection}
 
 
 def hold_max(policy: Mapping[str, Any]) -> timedelta:
-    """How far from the act that asks for it a hold may end, by this policy."""
+    """Return the maximum time from the act that requests a hold to the end of the hold, by this policy."""
     return timedelta(hours=policy.get("hold_max_h") or HOLD_MAX_H)
 
 
 def check_bound(not_after: datetime, at: datetime, longest: timedelta) -> None:
-    """Raises `Refused`: `hold_over` for an end that has passed, `hold_beyond_bound` for one that is too far away."""
+    """Check the end of a hold.
+
+    Raises `Refused`: `hold_over` for a past end, `hold_beyond_bound` if too far away.
+    """
     if not_after <= at:
         raise Refused("hold_over", "its end must be in the future", field="/not_after")
     if not_after > at + longest:
         hours = longest // timedelta(hours=1)
-        raise Refused("hold_beyond_bound", f"at most {hours} hours from now; it can be extended", field="/not_after")
+        raise Refused("hold_beyond_bound", f"at most {hours} hours from now; extend it later", field="/not_after")
 
 
 _ROWS: Final = {row.message: row for row in rows_of(Subject.PRESERVATION)}
 ASK: Final = next(row for row in rows_of(Subject.PRESERVATION) if row.name == "submit")
-#: What an agency's request begins in, at both ends.
+#: The first standing of an agency's request, at both ends.
 BEGUN: Final = Standing(ASK.moves[0].to, PreservationAnswer.NONE.value)
-#: What a request is to clocks.
+#: The clock event of each kind of request.
 BEGINS: Final[Mapping[PreservationKind, ClockEvent]] = {
     PreservationKind.PRESERVE: ClockEvent.PRESERVATION_SERVED,
     PreservationKind.PRODUCE: ClockEvent.PRODUCTION_ORDERED,
 }
-#: What the provider says when nothing is kept, or nothing any more.
+#: Answers of a provider that preserves no data, or no longer does.
 _OVER: Final = frozenset(
     {
         PreservationAnswer.REFUSED,
@@ -117,12 +123,15 @@ _OVER: Final = frozenset(
 
 
 def row_of(message: MessageType) -> Act | None:
-    """The row that a message tells of; None for a message of another family."""
+    """Return the row of a message, or None for a message of another family."""
     return _ROWS.get(message)
 
 
 def acted(row: Act, standing: Standing, said: Contract | None) -> Standing:
-    """The standing after the party's own act. Raises `Refused("state_forbids")` where it may not come."""
+    """Return the standing after the party's own act.
+
+    Raises `Refused("state_forbids")` if it is not possible.
+    """
     other = standing.answer if row.track is Track.OFFER else standing.offered
     following = None if row.needs and other not in row.needs else _moved(row, standing, said)
     if following is None:
@@ -131,7 +140,7 @@ def acted(row: Act, standing: Standing, said: Contract | None) -> Standing:
 
 
 def told(row: Act, standing: Standing, said: Contract) -> Standing:
-    """The standing after an act of the other side. Raises `Refused("preservation_out_of_order")`."""
+    """Return the standing after an act of the other side. Raises `Refused("preservation_out_of_order")`."""
     following = _moved(row, standing, said)
     if following is None:
         raise Refused("preservation_out_of_order")
@@ -139,34 +148,34 @@ def told(row: Act, standing: Standing, said: Contract) -> Standing:
 
 
 def check_day(said: Contract | None, on: date, *, field: str = "/until") -> None:
-    """What is said is until a day that has not passed on the day `on`, by UTC. Raises `Refused("day_over")`."""
+    """Check that the stated day is not before the day `on`, by UTC. Raises `Refused("day_over")`."""
     if not isinstance(said, PreservationTerms | ExtensionTerms | PreservationAnswering):
         return
     if said.until is not None and said.until < on:
-        raise Refused("day_over", "the day has passed: name today, by UTC, or a later one", field=field)
+        raise Refused("day_over", "the day has passed: name today or a later day, by UTC", field=field)
 
 
 def check_told_day(said: Contract, sent_at: datetime) -> None:
-    """Check the day that the other side has named, whose clock may be slow. Raises `Refused("day_over")`."""
+    """Check the day that the other side has stated. Its clock may be slow. Raises `Refused("day_over")`."""
     check_day(said, (sent_at - TOLERANCE).date())
 
 
 def shown_state(standing: Standing) -> str:
-    """What both sides are shown of it."""
+    """Return the state that both sides see."""
     return shown(Subject.PRESERVATION, standing)
 
 
 def preserved(agency: str, provider: str, instrument: str) -> ClockedEdge:
-    """A preservation as clocks look at it: neither rules nor deadlines of the routing count."""
+    """Return a preservation as an edge for clocks. Rules and deadlines of the routing do not apply."""
     return ClockedEdge((), agency, provider, ClockEvent.PRESERVATION_SERVED, {}, instrument)
 
 
 def clock_steps(
     kind: PreservationKind, before: str, answer: str, *, number: int, told_at: datetime
 ) -> tuple[Step, ...]:
-    """What the provider's act of this number, which has led from one answer to another, does to clocks: alike at both.
+    """Return the effect of the provider's act `number` on clocks, by its answers before and after.
 
-    What is kept after all, corrected, is kept for a whole term from then on: until then nothing was.
+    Same at both ends. If a correction says that the data is preserved, a whole term starts from then on.
     """
     at = coarse(told_at)
     if answer in _OVER:

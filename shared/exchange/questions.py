@@ -1,7 +1,7 @@
-"""Questions and disputes: what may be raised about items, what may be answered, and what it means to clocks. Pure.
+"""Rules of questions and disputes: which may be raised and answered, and their effect on clocks. Pure.
 
-The recipient asks before it says something, its origin before it believes it: the same rules on both sides. What has
-become of one is a fold of its acts, whose order does not count: an answer wins over a lapse that crossed it.
+The recipient applies the rules before it sends, and the origin applies them before it accepts. The state of a question
+is a fold of its acts in any order: an answer outweighs a lapse that crossed it.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from shared.routing.clocks import Did, Step
 from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
 from shared.vocabulary.questions import QuestionKind, QuestionReply, QuestionState
 
-#: How long an origin has to answer before a question lapses.
+#: The time that an origin has to answer before a question lapses.
 LAPSES_AFTER: Final = timedelta(days=14)
-#: By how much the clocks of a recipient and an origin may differ.
+#: Maximum difference between the clocks of a recipient and an origin.
 TOLERANCE: Final = timedelta(minutes=5)
-#: Questions about one subject, answered ones too. Disputes are bounded by its items: each is contested once.
+#: Maximum questions about one subject, including answered ones. Disputes are limited by items: one for each.
 QUESTIONS_MAX: Final = 9
-#: What may become of a question or dispute from where it stands, whichever act comes first.
+#: For each later state, the states that may precede it. The acts may arrive in any order.
 BEFORE: Final[Mapping[QuestionState, frozenset[str]]] = {
     QuestionState.ANSWERED: frozenset({QuestionState.OPEN.value, QuestionState.LAPSED.value}),
     QuestionState.LAPSED: frozenset({QuestionState.OPEN.value}),
@@ -51,7 +51,7 @@ _StatementT = TypeVar("_StatementT", ReplyStatement, VerdictStatement)
 
 
 class Raised(NamedTuple):
-    """A question or dispute as the rules look at it: its number, what has become of it, and its items."""
+    """The data of a question or dispute that the rules need: its number, its state and its items."""
 
     kind: QuestionKind
     number: int
@@ -62,15 +62,15 @@ class Raised(NamedTuple):
 def raised(
     said: Question | Dispute, numbers: Sequence[int], before: Sequence[Raised], *, at: datetime
 ) -> DueQuestion | DisputedItems:
-    """What is raised, as it is told. `numbers` are the subject's items; none where its party keeps none in the clear.
+    """Return the question or dispute as it is sent.
 
-    Raises `Refused`: `items_unnamed`, `item_unknown`, `question_open`, `questions_exhausted`, `dispute_open`,
-    `item_disputed`, `dispute_needs_basis`.
+    `numbers` are the subject's items, if stored in the clear. Raises `Refused`: `items_unnamed`, `item_unknown`,
+    `question_open`, `questions_exhausted`, `dispute_open`, `item_disputed`, `dispute_needs_basis`.
     """
     if isinstance(said, Question):
         named = said.about or tuple(numbers)
         if not named:
-            raise Refused("items_unnamed", "say which items it is about", field="/about")
+            raise Refused("items_unnamed", "name the items of the question", field="/about")
         told: DueQuestion | DisputedItems = DueQuestion(about=named, needs=said.needs, due=at + LAPSES_AFTER)
     else:
         told = DisputedItems(disputed=_spread(said, numbers, before))
@@ -79,7 +79,7 @@ def raised(
 
 
 def check_numbers(said: Question | Dispute, numbers: Collection[int]) -> None:
-    """Raises `Refused`: `item_unknown` for one that names an item that is none of `numbers`."""
+    """Check that every named item is in `numbers`. Raises `Refused("item_unknown")`."""
     if isinstance(said, Question):
         named = {f"/about/{place}": n for place, n in enumerate(said.about or ())}
     else:
@@ -90,7 +90,7 @@ def check_numbers(said: Question | Dispute, numbers: Collection[int]) -> None:
 
 
 def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], before: Sequence[Raised]) -> None:
-    """Let pass what may be raised after `before`. Raises `Refused` as `raised`."""
+    """Check that a question or dispute may follow `before`. Raises `Refused` as `raised`."""
     kind = QuestionKind.QUESTION if isinstance(told, DueQuestion) else QuestionKind.DISPUTE
     at = "/about" if isinstance(told, DueQuestion) else "/disputed"
     for place, n in enumerate(about(told)):
@@ -99,13 +99,13 @@ def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], be
     own = [each for each in before if each.kind is kind and each.state is not QuestionState.REFUSED]
     if any(each.state is QuestionState.OPEN for each in own):
         code = "question_open" if kind is QuestionKind.QUESTION else "dispute_open"
-        raise Refused(code, "the last one is not answered yet", status=409)
+        raise Refused(code, "the last one has no answer yet", status=409)
     if kind is QuestionKind.QUESTION and len(own) >= QUESTIONS_MAX:
         raise Refused("questions_exhausted", f"at most {QUESTIONS_MAX} about one subject", status=409)
     contested = frozenset[int]().union(*(each.about for each in own)) if kind is QuestionKind.DISPUTE else frozenset()
     for place, n in enumerate(about(told)):
         if n in contested:
-            raise Refused("item_disputed", "an item is contested once", field=f"{at}/{place}", status=409)
+            raise Refused("item_disputed", "an item can be disputed once", field=f"{at}/{place}", status=409)
 
 
 def check_told(
@@ -116,13 +116,13 @@ def check_told(
     by_place: bool,
     sent_at: datetime,
 ) -> DueQuestion | DisputedItems:
-    """What an origin asks before it believes what a recipient raises; the same by its own numbers, which are `own`.
+    """Check a recipient's question or dispute at the origin.
 
-    `by_place`: its subject is a notice, which calls the first of them 1. Raises `Refused`: as `raised`, and
-    `question_due_unbounded`.
+    Return it with the origin's own item numbers `own`. `by_place`: the subject is a notice, which numbers its items
+    from 1. Raises `Refused`: as `raised`, and `question_due_unbounded`.
     """
     if isinstance(clear, AskedClear) and clear.due > sent_at + LAPSES_AFTER + TOLERANCE:
-        raise Refused("question_due_unbounded", "it lapses later than any may", field="/due")
+        raise Refused("question_due_unbounded", "it lapses later than allowed", field="/due")
     numbers = dict(enumerate(own, 1)) if by_place else {n: n for n in own}
     if not numbers.keys() >= {*about(clear)}:
         raise Refused("item_unknown", "no such item")
@@ -136,33 +136,34 @@ def check_told(
 
 
 def about(told: DueQuestion | DisputedItems) -> tuple[ItemNumber, ...]:
-    """The items that it is about."""
+    """Return the items of a question or dispute."""
     return told.about if isinstance(told, DueQuestion) else tuple(each.n for each in told.disputed)
 
 
 def replied(statements: Sequence[ReplyStatement], about: Collection[int], *, amended: bool) -> tuple[RepliedItem, ...]:
-    """What is said of each item that was asked about. `amended`: its content was, since it was asked about.
+    """Return the reply for each item of a question. `amended`: the content was amended after the question.
 
     Raises `Refused`: `item_not_asked`, `reply_incomplete`, `reply_not_amended`.
     """
     said = _by_item(statements, about, at="/replied")
     for place, each in enumerate(statements):
         if each.reply is QuestionReply.AMENDED and not amended:
-            detail = "nothing was amended since it was asked"
+            detail = "nothing was amended since the question"
             raise Refused("reply_not_amended", detail, field=f"/replied/{place}", status=409)
     return tuple(RepliedItem(n=n, reply=each.reply) for n, each in said.items())
 
 
 def decided(statements: Sequence[VerdictStatement], about: Collection[int]) -> tuple[DecidedItem, ...]:
-    """What is said of each item that is contested. Raises `Refused`: `item_not_asked`, `reply_incomplete`."""
+    """Return the verdict for each disputed item. Raises `Refused`: `item_not_asked`, `reply_incomplete`."""
     said = _by_item(statements, about, at="/decided")
     return tuple(DecidedItem(n=n, verdict=each.verdict) for n, each in said.items())
 
 
 def steps(clear: Contract, number: int, at: datetime) -> tuple[Step, ...]:
-    """What it means to clocks, alike at both ends: `number` is that of the act which raises it.
+    """Return the effect of an act on clocks, the same at both ends.
 
-    That something stops is for the law to say: only a clock that lists the cause stands still.
+    `number` is that of the question or dispute. The law decides whether a clock stops: only clocks that list the cause
+    do.
     """
     at = coarse(at)
     if isinstance(clear, AskedClear):
@@ -179,9 +180,9 @@ def steps(clear: Contract, number: int, at: datetime) -> tuple[Step, ...]:
 
 
 def refused_steps(kind: QuestionKind, number: int, raised_at: datetime) -> tuple[Step, ...]:
-    """What it means to the clocks of whoever raised it that its origin refused it.
+    """Return the clock steps at the recipient when the origin rejects its question or dispute.
 
-    Nothing was asked there, and no clock has stood: so it is over here in the instant in which it was raised.
+    No clock of the origin has stopped, so at the recipient the stop ends at the instant in which it began.
     """
     of_question = kind is QuestionKind.QUESTION
     cause, due = (StopCause.NEEDS_INFO, ClockDue.INFORMATION) if of_question else (StopCause.DISPUTED, ClockDue.VERDICT)
@@ -190,7 +191,7 @@ def refused_steps(kind: QuestionKind, number: int, raised_at: datetime) -> tuple
 
 
 def _spread(said: Dispute, numbers: Sequence[int], before: Sequence[Raised]) -> tuple[DisputedItem, ...]:
-    """Each item with what is contested of it. Raises `Refused`: `dispute_needs_basis`, `item_disputed`."""
+    """Return the dispute of each item. Raises `Refused`: `dispute_needs_basis`, `item_disputed`."""
     disputes = [each for each in before if each.kind is QuestionKind.DISPUTE]
     contested = {n for each in disputes if each.state is not QuestionState.REFUSED for n in each.about}
     named = {each.n for each in said.disputed} | contested
@@ -198,26 +199,26 @@ def _spread(said: Dispute, numbers: Sequence[int], before: Sequence[Raised]) -> 
     for place, each in enumerate(said.disputed):
         here = f"/disputed/{place}"
         if (each.reason in WITH_BASIS) != (each.basis is not None):
-            detail = "content_lawful and not_found have a basis, no other has"
+            detail = "give a basis with content_lawful and not_found only"
             raise Refused("dispute_needs_basis", detail, field=f"{here}/basis")
         if each.n is None and not numbers:
-            raise Refused("items_unnamed", "say which items it is about", field=f"{here}/n")
+            raise Refused("items_unnamed", "name the disputed items", field=f"{here}/n")
         spread = [n for n in numbers if n not in named] if each.n is None else [each.n]
         if not spread or found.keys() & {*spread}:
-            raise Refused("item_disputed", "an item is contested once", field=here, status=409)
+            raise Refused("item_disputed", "an item can be disputed once", field=here, status=409)
         found |= {n: DisputedItem(n=n, reason=each.reason, basis=each.basis) for n in spread}
     return tuple(found.values())
 
 
 def _by_item(statements: Sequence[_StatementT], about: Collection[int], *, at: str) -> dict[int, _StatementT]:
-    """What is said of each item, those without a number of every other. Raises `Refused`."""
+    """Return the statement for each item. One without a number covers all unnamed items. Raises `Refused`."""
     named = {each.n for each in statements}
     said: dict[int, _StatementT] = {}
     for place, each in enumerate(statements):
         spread = {n for n in about if n not in named} if each.n is None else {each.n}
         if not spread or spread - {*about} or said.keys() & spread:
-            raise Refused("item_not_asked", "each item that it is about, once", field=f"{at}/{place}")
+            raise Refused("item_not_asked", "answer each item of the question or dispute once", field=f"{at}/{place}")
         said |= dict.fromkeys(sorted(spread), each)
     if said.keys() != {*about}:
-        raise Refused("reply_incomplete", "say something of each item that it is about", field=at)
+        raise Refused("reply_incomplete", "answer every item of the question or dispute", field=at)
     return said

@@ -1,10 +1,10 @@
-"""What instances read: what each states of itself, and in which form a sender may write for it.
+"""Read capabilities: the versions that each instance reads, and the choice of a form for a recipient.
 
-    the highest version that the recipient reads  ──holds what is said?──▶ written so
-                                                  └─no───────────────────▶ `recipient_cannot_read`: it waits
+    highest version that the recipient reads  ──can hold the content?──▶ message in this version
+                                              └─no─────────────────────▶ `recipient_cannot_read`: the edge waits
 
-A version is closed for ever: whatever it does not list, its reader refuses. So a new member comes with a new version of
-its message, which only adds members that may be left out; a new code with a new edition of the vocabulary.
+A version never changes, and its reader rejects every unlisted member. A new member needs a new version of its message,
+which adds only optional members. A new code needs a new edition of the vocabulary.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from shared.routing.engine import ENGINE
 from shared.vocabulary import edition as vocabulary
 from shared.vocabulary.code import Code
 
-#: Why an edge waits: its recipient's instance does not read what would have to be written. It is no refusal.
+#: The reason why an edge waits: its recipient's instance cannot read the message. It is not a rejection.
 CANNOT_READ: Final = "recipient_cannot_read"
-#: What the first release of this format reads, as it announces it: written once. Nothing that comes later is in it.
+#: The read capabilities of the first release of this format, as it announces them. This file never changes.
 _FIRST_READS: Final = Path(contracts.__file__).with_name("golden") / "reads.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What one instance reads: of each message the highest version, engines, the vocabulary's and guards' editions."""
+    """The read capabilities of one instance: message versions, engines, vocabulary and guard editions."""
 
     messages: Mapping[str, int]
     engines: frozenset[int]
@@ -46,14 +46,14 @@ class Reads:
 
     @classmethod
     def of(cls, stated: ReadsAnnouncedClear) -> Reads:
-        """As an instance has announced it."""
+        """Convert the announcement of an instance."""
         messages = {each.name: each.version for each in stated.messages}
         return cls(messages, frozenset(stated.engines), stated.vocabulary, frozenset(stated.guards))
 
 
 @cache
 def own_reads() -> ReadsAnnouncedClear:
-    """What this code reads."""
+    """Return the read capabilities of this code."""
     names = dict.fromkeys(message.name for message in ALL)
     return ReadsAnnouncedClear(
         messages=tuple(ReadMessage(name=name, version=newest(name).version) for name in names),
@@ -65,18 +65,18 @@ def own_reads() -> ReadsAnnouncedClear:
 
 @cache
 def _first_reads() -> Reads:
-    """What every release of this format reads at least."""
+    """Return the minimum read capabilities of every release of this format."""
     return Reads.of(ReadsAnnouncedClear.model_validate_json(_FIRST_READS.read_bytes(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class PeerReads:
-    """What instances have `announced` that they read, by id: each what it said last."""
+    """The latest announcement of each instance, by id."""
 
     announced: Mapping[str, Reads] = field(default_factory=dict)
 
     def of(self, instance: str, directory: DirectoryIndex) -> Reads:
-        """What `instance` reads. As long as none of its announcements was read: what the directory says it does."""
+        """Return the capabilities of `instance`. Before its first announcement, those in the directory apply."""
         if (announced := self.announced.get(instance)) is not None:
             return announced
         entry = directory.instance(instance)
@@ -86,9 +86,9 @@ class PeerReads:
 
 
 def form_for(message: MessageType, reads: Reads, clear: object, *, sealed: object = None) -> MessageType:
-    """The version of `message` in which one that reads `reads` can be written this content, given as JSON.
+    """Return the version of `message` for this JSON content that an instance with `reads` can read.
 
-    Raises `Refused("recipient_cannot_read")` where there is none: the detail says what it does not read.
+    Raises `Refused("recipient_cannot_read")` if there is none. The detail says which part it cannot read.
     """
     version = min(message.version, reads.messages.get(message.name, 0))
     form = message if version == message.version else BY_TYPE.get(f"causeway.{message.name}.v{version}")
@@ -111,13 +111,13 @@ def _check_holds(form: MessageType, later: frozenset[str], *parts: tuple[type[Ba
         try:
             held = model.model_validate_json(to_json(part), strict=True)
         except ValidationError:
-            raise Refused(CANNOT_READ, f"version {form.version} has no place for it") from None
+            raise Refused(CANNOT_READ, f"version {form.version} cannot hold the content") from None
         if later and not later.isdisjoint(_codes_in(held)):
             raise Refused(CANNOT_READ, "a code")
 
 
 def _codes_in(value: object) -> Iterator[str]:
-    """Every code in it, as the vocabulary spells it."""
+    """Yield every code in the value, in the notation of the vocabulary."""
     match value:
         case Code():
             yield vocabulary.spelt(value)

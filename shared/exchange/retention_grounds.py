@@ -1,10 +1,11 @@
-"""What a party has said of a subject so far, and what of it wins over a withdrawal. Pure; the same on both sides.
+"""The stored answers of a party about a subject, and the answers that outweigh a withdrawal. Pure.
 
-Whoever got hold of an origin's key must not wipe a police case, nor what somebody may still complain about: so the
-service itself neither erases such a record nor lets it be erased, before the day on which the reason ends.
+Both sides get the same result. An attacker with an origin's key must not be able to erase a police case, or a record
+that may still be the subject of a complaint. The service does not erase such a record, and does not allow its erasure,
+before the day on which the retention ends.
 
-An outcome that was reported stays reported: nothing that is said later, a withdrawal's acknowledgement least of all,
-takes the words of an earlier act away. Each act besides stands in the timeline as it was said.
+A reported outcome stays recorded: no later act removes the answers of an earlier act, in particular not the
+acknowledgement of a withdrawal. The timeline also shows each act as it was sent.
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
 Words = Mapping[str, object]
 
-#: What an act says of itself: only the newest one's are of use.
+#: Fields of an act about itself. Only those of the newest act are stored.
 _OF_THE_ACT: Final = frozenset({"revision", "act", "number", "question", "due", "code", "stands"})
-#: What is said of items, one by one.
+#: Lists of statements about items, which accumulate.
 _ADD_UP: Final = ("assessed",)
-#: Whether it ever was so: what is known is not unlearned.
+#: Facts that are never revoked once known.
 _EVER: Final = ("child_identified", "child_safeguarded")
 _SURER: Final = {None: 0, YesNoUnknown.UNKNOWN.value: 1, YesNoUnknown.NO.value: 2, YesNoUnknown.YES.value: 3}
-#: What was said of a notice's items makes it.
+#: States that result from the answers to a notice's items.
 _FOLDED: Final = frozenset({AnswerState.IN_PART, *(AnswerState(fold.value) for fold in ItemsFold)})
-#: What was found of an offer's items does.
+#: States that result from the findings about an offer's items.
 _ASSESSED: Final = frozenset(AnswerState(fold.value) for fold in OfferFold)
 
 
 def folded(before: Words, said: Words) -> dict[str, object]:
-    """All that was said, by the name of each word, in JSON: `said` is what the newest act says.
+    """Return all answers by field name, in JSON. `said` are the answers of the newest act.
 
-    What was said of items adds up. Of whether a child was identified or safeguarded `yes` stays, and `unknown` takes
-    nothing back. Every other word stands for what was said before.
+    Statements about items accumulate. For `child_identified` and `child_safeguarded`, `yes` is final, and `unknown`
+    does not replace an earlier value. In every other field the newest value replaces the earlier one.
     """
     kept = {name: word for name, word in before.items() if name not in _OF_THE_ACT}
     adds = {name: [*_listed(kept, name), *_listed(said, name)] for name in _ADD_UP if name in kept or name in said}
@@ -48,10 +49,10 @@ def folded(before: Words, said: Words) -> dict[str, object]:
 
 
 def after_amendment(answer: AnswerState, said: Mapping[str, object], *, numbers: Collection[int]) -> AnswerState:
-    """What an answer means to the content that follows the one it answered.
+    """Return the state of an answer after an amendment of the content that it answered.
 
-    A declination was of what stood before: it is open again. Of a notice, or of an offer that was assessed, whose items
-    now are `numbers`, what was said of these counts, and of any that is new nothing is said yet. All else stands.
+    A declined referral is open again, because the decline was about the old content. For a notice, or an assessed
+    offer, the state is computed from the statements about its current items `numbers`. Other states stay.
     """
     if answer is AnswerState.DECLINED:
         return AnswerState.NONE
@@ -63,7 +64,7 @@ def after_amendment(answer: AnswerState, said: Mapping[str, object], *, numbers:
 
 
 def _listed(words: Words, name: str) -> Sequence[object]:
-    """The words of this name, none where there are none."""
+    """Return the list of this name, or an empty one."""
     found = words.get(name)
     return found if isinstance(found, list | tuple) else ()
 
@@ -73,7 +74,7 @@ def _surer(before: object, said: object) -> object:
 
 
 def handed(clear: TransferOfferedClear | ClaimGrantedClear) -> dict[str, object]:
-    """The words in JSON, by the names that `TransferWords` has."""
+    """Return the transfer fields of the message in JSON, named as in `TransferWords`."""
     if isinstance(clear, ClaimGrantedClear):
         words = TransferWords(done=clear.done)
     else:
@@ -91,9 +92,9 @@ _RESTRICTS: Final = frozenset({NoticeAction.REMOVED, NoticeAction.GEO_DISABLED, 
 def reason_to_keep(
     subject: Subject, said: Mapping[str, object], *, retention: RetentionClass | None, at: datetime
 ) -> Keeping | None:
-    """Why a record that is taken back at `at` is kept, and until which day; None where nothing wins.
+    """Return the retention grounds of a record that is withdrawn at `at`, or None if there are none.
 
-    A hotline acts on nothing. Of several reasons the one that lasts longest is named.
+    Offers at hotlines have no grounds. Of several grounds, the one that lasts longest is returned.
     """
     kept_as = retention or RetentionClass.MINIMAL
     if subject is Subject.CASE:
@@ -104,7 +105,7 @@ def reason_to_keep(
         return None
     reasons = []
     for each in Said.kept(said).answers:
-        since = min(each.effective_at or at, at)  # whatever they say: of a time to come nothing lasts longer
+        since = min(each.effective_at or at, at)  # a future time, as stated, must not prolong retention
         if each.action is NoticeAction.PRESERVED:
             reasons.append(_until(since, PRESERVED_DAYS, KeptBasis.PRESERVATION, retention=kept_as))
         elif each.action in _RESTRICTS:

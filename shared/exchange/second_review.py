@@ -1,4 +1,4 @@
-"""A second person: who let a record over its budget go, as recipients are told and check it; and the fact for audit."""
+"""Second review of records above their budget: the ids of both persons, and the resulting limits."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from shared.kernel.errors import Refused
 
 
 class Released(NamedTuple):
-    """Who filed a record and who released it: two, by their opaque ids (32 hexadecimal digits)."""
+    """The submitter and the approver of a record, as opaque ids (32 hexadecimal digits)."""
 
     filed_by: str
     by: str
 
     def as_told(self, recipient: str) -> list[str]:
-        """Both under names that this recipient alone is told: no two recipients can tell that they are the same."""
+        """Return both ids in a form for this recipient only. Two recipients cannot see that they are the same."""
         return [hmac.digest(bytes.fromhex(actor), recipient.encode(), "sha256")[:16].hex() for actor in self]
 
 
 def limits_of(guard: str, carried: EdgeSealed | None) -> Limits:
-    """What a record may cost by the guard that its message states (`ce_guard`): released by two, to the ceiling.
+    """Return the limits of a record by the guard statement of its message (`ce_guard`).
 
-    Raises `Refused` unless it is stated in both places, and the two are not one.
+    `released`: up to the ceiling. Raises `Refused` unless both parts of the message state the release, by two different
+    persons.
     """
     released, by = guard.endswith(RELEASED), None if carried is None else carried.released_by
     if released != (by is not None) or (by is not None and by[0] == by[1]):

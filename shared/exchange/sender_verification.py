@@ -1,8 +1,8 @@
-"""Who sent a record, and whether its recipient is served here: by the directory in force when the broker took it.
+"""Verification of a record's sender and recipient, by the directory in force at the broker's time.
 
-The broker's time decides which keys and documents count, so it is not simply believed: it must be the broker's own, not
-stated by a producer, and not ahead of our clock. A key revoked in the directory in force by *our* clock is refused
-whatever time the broker says: else whoever can set that time back could speak with a stolen key.
+The broker's time decides which keys and documents count, so it is checked. It must be the broker's own time, not stated
+by a producer, and not ahead of our clock. A key that is revoked in the directory in force by *our* clock is rejected
+for every broker time. Otherwise an attacker who can set that time back could use a stolen key.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.routing.documents import Shelf
 from shared.vocabulary.routing import PartyStatus
 
-#: How far the broker's clock may be ahead of ours.
+#: Maximum time by which the broker's clock may be ahead of the own clock.
 AHEAD_MAX: Final = timedelta(minutes=10)
-#: No message was written before it.
+#: The earliest valid message time.
 _FIRST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def check_broker_time(record: Record, now: datetime) -> None:
-    """Raises `Refused` for a time that a producer has stated (`broker_time_stated`) or that has not come yet by `now`.
+    """Raise `Refused` for a time that a producer stated (`broker_time_stated`) or that is ahead of `now`.
 
-    A time long past is that of a record that waited, and no reason to refuse it.
+    A time in the distant past means that the record waited, and is no reason to reject it.
     """
     if record.time_stated:
         raise Refused("broker_time_stated")
@@ -44,20 +44,20 @@ def check_broker_time(record: Record, now: datetime) -> None:
 
 
 def check_said_at(message: MessageType, said_at: datetime, broker_time: datetime) -> None:
-    """What a party says is counted from the time that its message states, so that is no time which has not come.
+    """Check that the time of a party's message is not in the future, since its acts count from that time.
 
-    One long past is that of a message that waited. What carries a decision is bounded by that one's time instead: then
-    it is decided again. Raises `Refused("message_time_off")`.
+    An early time means that the message waited. A message that carries a decision is limited by the time of its
+    decision instead; if too old, it is decided again. Raises `Refused("message_time_off")`.
     """
     if message.family in BETWEEN_PARTIES and not _FIRST <= said_at <= broker_time + TOLERANCE:
-        raise Refused("message_time_off", "written after the broker took it", field="ce_time")
+        raise Refused("message_time_off", "its time is after the time at which the broker received it", field="ce_time")
 
 
 class SigningKeys:
-    """The keys of instances, for the proofs of records: (instance, key id, the broker's time) → the key, or None.
+    """The keys of instances for proofs: (instance, key id, the broker's time) → the key, or None.
 
-    A key counts if the directory in force at the broker's time says that it is the instance's and valid, and if the
-    directory of now, by our own clock, has not revoked it. None while this instance has no directory.
+    A key counts if the directory in force at the broker's time lists it as a valid key of the instance. The directory
+    in force by our own clock must not have revoked it. None while this instance has no directory.
     """
 
     __slots__ = ("_clock", "_directories")
@@ -77,7 +77,7 @@ class SigningKeys:
 def signing_key(
     instance: str, key_id: str, directory: DirectoryIndex, *, at: datetime, in_force: DirectoryIndex
 ) -> VerifyKey | None:
-    """Return the instance's own key if it is valid at `at` by `directory`, and revoked neither there nor now."""
+    """Return the instance's own key if it is valid at `at`, and revoked neither then nor now."""
     entry = directory.signing_key(key_id)
     if entry is None or entry.owner != instance or not entry.valid_at(at):
         return None
@@ -87,10 +87,10 @@ def signing_key(
 
 
 def verify_sender(attributes: Attributes, directory: DirectoryIndex, *, writer: str, in_force: DirectoryIndex) -> None:
-    """Check that the instance which wrote the stream (`writer`) serves the sender, by the directory of the broker's
-    time or by that of now (`in_force`): the clocks of two sides differ.
+    """Check that the instance that wrote the stream (`writer`) serves the sender.
 
-    An instance that served the party before it moved is its sender, too; `check_stated_by` says what it may still say.
+    The directory of the broker's time or the current one (`in_force`) must say so, because the clocks of two sides
+    differ. An instance that served the party before it moved is also accepted; `check_stated_by` limits its messages.
     The writer's signature is checked elsewhere. Raises `Refused("sender_unknown")`.
     """
     served = any(serves(writer, attributes.sender, each) for each in (directory, in_force))
@@ -101,10 +101,10 @@ def verify_sender(attributes: Attributes, directory: DirectoryIndex, *, writer: 
 def check_stated_by(
     message: MessageType, attributes: Attributes, sender_instance: str, *, directory: DirectoryIndex
 ) -> None:
-    """Facts are stated by an instance itself: a party cannot state them for the instance that serves it.
+    """Check that instances state facts, and parties all other messages.
 
-    Whoever served a party until it moved says no more for it than what it answers. Raises `Refused`: `sender_unknown`,
-    and `statement_not_yours` for what the sender's kind may not say.
+    A party cannot state facts for its instance. A former instance of a party may send only answers for it. Raises
+    `Refused`: `sender_unknown`, and `statement_not_yours` for a message that the sender's kind may not send.
     """
     stated_by_instance = attributes.sender == sender_instance
     if stated_by_instance != (message.family in STATED_BY_INSTANCES):
@@ -115,7 +115,7 @@ def check_stated_by(
 
 
 def instance_of(name: str, directory: DirectoryIndex) -> str | None:
-    """The instance that is `name`, or that serves the party `name`; None for a name the directory does not have."""
+    """Return the instance `name`, or the instance that serves the party `name`; None if unknown."""
     if name == AUDIT or directory.instance(name):
         return name
     served_by = directory.instance_of(name)
@@ -123,7 +123,7 @@ def instance_of(name: str, directory: DirectoryIndex) -> str | None:
 
 
 def serves(instance: str, name: str, directory: DirectoryIndex) -> bool:
-    """Whether the instance is `name`, serves the party of this name, or served it before it moved."""
+    """Return whether the instance is `name`, serves the party of this name, or served it before it moved."""
     return instance_of(name, directory) == instance or directory.served_before(instance, name)
 
 
@@ -133,7 +133,7 @@ def _verify_key(public: bytes) -> VerifyKey:
 
 
 class Served(Enum):
-    """Whether the recipient is served here."""
+    """The relation of the recipient to this instance."""
 
     NOW = "now"
     BEFORE_IT_MOVED = "before_it_moved"
@@ -141,7 +141,10 @@ class Served(Enum):
 
 
 def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_force: DirectoryIndex) -> Served:
-    """By the broker's time, and by our own clock. Raises `Refused("recipient_not_served")`."""
+    """Return the recipient's relation to this instance, by the broker's time and by our own clock.
+
+    Raises `Refused("recipient_not_served")`.
+    """
     if in_force.served_before(instance, recipient):
         return Served.BEFORE_IT_MOVED
     if instance in (instance_of(recipient, directory), instance_of(recipient, in_force)):
@@ -153,10 +156,10 @@ def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_
 
 
 def check_served(message: MessageType, served: Served) -> None:
-    """Check that a message is for us: for somebody here, or an answer or withdrawal of what has moved away.
+    """Check that a message is for a party here, or an answer or withdrawal for a party that has moved.
 
-    A party may have moved here by a directory that has not come yet: then the record waits for it. A
-    withdrawal waits for nothing.
+    A party may have moved here by a directory that has not arrived yet; then the record waits for the directory.
+    Withdrawals do not wait.
     """
     if served is Served.PERHAPS_SOON and message not in WITHDRAWALS:
         raise Refused("recipient_awaited", field="ce_recipient")
@@ -165,10 +168,10 @@ def check_served(message: MessageType, served: Served) -> None:
 
 
 def check_status(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
-    """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing.
+    """Check that exercise records go between sandbox parties only, and that the sender is not suspended.
 
-    Of a suspended recipient the directory does not say which it is. It is sent nothing new, and is told all the same
-    what is taken back from it.
+    For a suspended recipient the directory does not state whether it is a sandbox party. It receives nothing new, but
+    it still receives withdrawals.
     """
     if message.family not in BETWEEN_PARTIES:
         return
@@ -182,9 +185,9 @@ def check_status(message: MessageType, attributes: Attributes, directory: Direct
 
 
 def check_told_of(recipient: str, *directories: DirectoryIndex) -> None:
-    """What a recipient has answered is its own to say. Its sender tells of it only where it was elsewhere before.
+    """Check that the sender may repeat the recipient's answers: only if the recipient has moved.
 
-    What it has forgotten is told to a restored database alone: that is for whoever has the database to look at.
+    A restored database also needs its lost answers again. The code that has the database checks that case.
     """
     if not any(directory.places_of(recipient)[1:] for directory in directories):
-        raise Refused(STATEMENT_NOT_YOURS, "its recipient has not moved", field="/sealed/again")
+        raise Refused(STATEMENT_NOT_YOURS, "the recipient has not moved", field="/sealed/again")

@@ -1,9 +1,9 @@
-"""What follows from the rows of `acts`: states a party is shown, where each act may come in, and what is told of it.
+"""States that parties see, possible acts in each, and events of acts, derived from the rows of `acts`.
 
-A store keeps the shown state alone. That is enough as long as no shown state hides two standings with different
-futures, which is checked when the first move is asked for.
+A store holds only the visible state. This is sufficient as long as no visible state covers two pairs of tracks
+with different futures, which is checked on the first use of the transitions.
 
-An event tells a party of one act that concerns it: which, on what, and codes. Webhooks are sent what the feed shows.
+An event notifies a party of one act that concerns it, with the subject and codes. Webhooks send the events of the feed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from shared.kernel.authority import Permit, Role, state_forbids
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.code import Code
 
-#: What a recipient is shown before it has answered.
+#: The states before the recipient's first answer.
 _UNANSWERED: Final[Mapping[Subject, str]] = MappingProxyType(
     {
         Subject.OFFER: OfferState.OFFERED.value,
@@ -57,17 +57,17 @@ _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
         Subject.PRESERVATION: "preservations",
     }
 )
-#: The roles that look at what their party has.
+#: The roles that may read the subjects of their party.
 LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _OFFERED: Final = tuple(Offered)
-#: What is shown whatever was answered.
+#: States of the origin's track that are shown instead of an answer.
 _PREVAILS: Final = any_of(Offered.TRANSFERRED, Offered.GONE, Offered.WITHDRAWN)
 #: The answers to a withdrawal.
 WITHDRAWAL_NOTED: Final = frozenset({AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED})
 
 
 class Standing(NamedTuple):
-    """Both tracks of a subject. A referral at its origin has the first alone."""
+    """Both tracks of a subject. A referral at its origin has only the first."""
 
     offered: str
     answer: str = AnswerState.NONE.value
@@ -79,30 +79,30 @@ def rows_of(subject: Subject) -> tuple[Act, ...]:
 
 
 def personal(subject: Subject) -> tuple[Act, ...]:
-    """The acts that a party's people and machines do on a subject they have."""
+    """Return the acts that a party's people and machines do on their subjects."""
     return tuple(row for row in rows_of(subject) if row.cause in (Cause.PERSON, Cause.SECOND_PERSON))
 
 
 def row(subject: Subject, name: str) -> Act:
-    """One act by its name. Raises `KeyError` where the subject has none of it."""
+    """Return one act by its name. Raises `KeyError` if the subject has no such act."""
     return _by_name()[subject, name]
 
 
 def collection(act: Act) -> str:
-    """The collection under `/v1` in which the act's route finds its subject."""
+    """Return the collection under `/v1` in which the act's route finds its subject."""
     if act.subject is Subject.CASE:
-        # A referral that was taken back is no case to work on: it lies in the inbox, where it came in.
+        # A withdrawn referral is not a case to work on. It is found in the inbox, where it arrived.
         return "inbox" if Offered.WITHDRAWN.value in act.needs else "cases"
     return _COLLECTIONS[act.subject]
 
 
 def rows_for(message: MessageType, track: Track) -> tuple[Act, ...]:
-    """The rows that a message tells of: one for each kind of subject that it can be about."""
+    """Return the rows of a message: one for each kind of subject that it can be about."""
     return tuple(each for each in ACTS if each.message is message and each.track is track)
 
 
 def shown(subject: Subject, standing: Standing) -> str:
-    """The one state that a party is shown: the fold of both tracks."""
+    """Return the state that a party sees: the fold of both tracks."""
     if subject is Subject.REFERRAL:
         return standing.offered
     if standing.answer in WITHDRAWAL_NOTED:
@@ -117,14 +117,14 @@ def shown(subject: Subject, standing: Standing) -> str:
 
 
 def answer_of(subject: Subject, state: str) -> AnswerState | None:
-    """The answer that is shown as `state`; None where it shows that the origin has taken it back."""
+    """Return the answer that is shown as `state`, or None if the state shows an act of the origin."""
     found = {shown(subject, each): each.answer for each in standings(subject) if each.offered == Offered.OPEN.value}
     return AnswerState(found[state]) if state in found else None
 
 
 @cache
 def standings(subject: Subject) -> frozenset[Standing]:
-    """Every standing that the rows can lead to."""
+    """Return every standing that the rows can reach."""
     found: set[Standing] = set()
     coming = {Standing(move.to) for each in rows_of(subject) for move in each.moves if not move.before}
     while coming:
@@ -140,23 +140,32 @@ def standings(subject: Subject) -> frozenset[Standing]:
 
 
 def states(subject: Subject) -> frozenset[str]:
-    """Every state that a party can be shown."""
+    """Return every state that a party can see."""
     return frozenset(shown(subject, standing) for standing in standings(subject))
 
 
 def may_come_in(act: Act) -> frozenset[str]:
-    """The shown states in which an act may come; for one that begins its subject, those it begins in."""
+    """Return the visible states in which an act is possible.
+
+    For an act that begins its subject: its first states.
+    """
     begun = frozenset(shown(act.subject, Standing(move.to)) for move in act.moves if not move.before)
     return begun or frozenset(state for (each, state) in _transitions() if each is act)
 
 
 def steps(act: Act, state: str) -> tuple[tuple[Move, str], ...]:
-    """The moves of an act in one shown state, each with the state it leads to; none where it may not come."""
+    """Return the moves of an act in one visible state, each with the next state.
+
+    Empty if the act is not possible.
+    """
     return _transitions().get((act, state), ())
 
 
 def follow(act: Act, state: str, said: Contract | None = None) -> str:
-    """The shown state after `act`, by the codes it says. Raises `Refused("state_forbids")` where it may not come."""
+    """Return the visible state after `act`, by its codes.
+
+    Raises `Refused("state_forbids")` if it is not possible.
+    """
     for move, following in steps(act, state):
         if says(move, said):
             return following
@@ -166,10 +175,10 @@ def follow(act: Act, state: str, said: Contract | None = None) -> str:
 def answer_follows(
     message: MessageType, present: AnswerState, said: Contract, *, offered: Offered
 ) -> AnswerState | None:
-    """The origin's copy of the answer track after a message; None where no row lets it come.
+    """Return the origin's copy of the answer track after a message, or None if no row allows it.
 
-    It is checked against that track. Of the origin's own, no more than this: an answer may cross a later move of it on
-    the way, and none comes before the move that it needs.
+    The message is checked against that track. In the origin's own track, the required move must have happened.
+    An answer may cross a later move of the origin, but it cannot precede the move that it needs.
     """
     for each in rows_for(message, Track.ANSWER):
         needed = min((_OFFERED.index(Offered(state)) for state in each.needs), default=0)
@@ -180,9 +189,9 @@ def answer_follows(
 
 
 def permits(subject: Subject, track: Track | None = None) -> Iterator[Permit]:
-    """The part of an authorisation table that concerns one subject: its acts, looking at it, and applying messages.
+    """Yield the permits of one subject: its acts, reading it, and applying messages.
 
-    Of a subject that both sides act on, `track` is the one that the service's parties write.
+    For a subject with acts of both sides, `track` is the one that the service's parties write.
     """
     every = states(subject)
     yield Permit(subject.value, "read", LOOKING, every)
@@ -193,22 +202,22 @@ def permits(subject: Subject, track: Track | None = None) -> Iterator[Permit]:
 
 
 def codes_of(said: Contract | None) -> frozenset[Code]:
-    """The codes among the words of an act, those of its lists too."""
+    """Return the codes among the fields of an act, including those in lists."""
     words = () if said is None else (getattr(said, name) for name in type(said).model_fields)
     each = (part for word in words for part in (word if isinstance(word, tuple) else (word,)))
     return frozenset(part for part in each if isinstance(part, Code))
 
 
 def says(move: Move, said: Contract | None) -> bool:
-    """Whether a move is for what was said: for any of its codes, which are of one list; or for whatever is said."""
+    """Return whether a move applies to an act: the act has one of its codes, or the move has none."""
     told = {(type(code), code) for code in codes_of(said)}
     return not move.codes or any((type(code), code) in told for code in move.codes)
 
 
 def finished(subject: Subject) -> frozenset[str]:
-    """The shown states of what its recipient has answered for good: no answer of its may come any more.
+    """Return the visible states in which the recipient can give no further answer.
 
-    Its origin may take it back still. What is withdrawn is finished once that is acknowledged, whether kept or not.
+    The origin may still withdraw. A withdrawn subject is finished once that is acknowledged, also if retained.
     """
     answering = [each for each in personal(subject) if each.track is Track.ANSWER and not reopens(each)]
     waiting = {state for each in answering for state in may_come_in(each)} | {_UNANSWERED[subject]}
@@ -217,22 +226,22 @@ def finished(subject: Subject) -> frozenset[str]:
 
 @cache
 def final_answers() -> frozenset[str]:
-    """The answers after which none comes but that a withdrawal was noted."""
+    """Return the answers that only the acknowledgement of a withdrawal can follow."""
     recipients = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
-    # Whoever has declined or closed it may claim it, once it is asked to; nobody waits for that.
+    # After a decline or close a hotline may claim the offer if asked, but no party waits for that.
     answering = [each for each in recipients if not reopens(each) and Offered.CLAIMABLE.value not in each.needs]
     moves = [move for each in answering for move in each.moves if move.to not in WITHDRAWAL_NOTED]
     return any_of(*AnswerState) - {state for move in moves for state in move.before}
 
 
 def reopens(act: Act) -> bool:
-    """Whether the act goes back on what was answered for good: it may come, and nobody waits for it."""
+    """Return whether the act reverses a final answer. Such an act is possible, but no party waits for it."""
     back = (Subject.NOTICE, "reinstate"), (Subject.CASE, "come_back"), (Subject.PRESERVATION, "correct")
     return (act.subject, act.name) in back
 
 
 def begins(act: Act) -> bool:
-    """Whether the act begins its subject."""
+    """Return whether the act begins its subject."""
     return any(not move.before for move in act.moves)
 
 
@@ -243,7 +252,7 @@ def _by_name() -> Mapping[tuple[Subject, str], Act]:
 
 @cache
 def _transitions() -> Mapping[tuple[Act, str], tuple[tuple[Move, str], ...]]:
-    """(act, shown state) → its moves there, each with the shown state that it leads to."""
+    """Map (act, visible state) to its moves there, each with the next visible state."""
     found: dict[tuple[Act, str], tuple[tuple[Move, str], ...]] = {}
     for each in ACTS:
         for standing in standings(each.subject):
@@ -255,7 +264,7 @@ def _transitions() -> Mapping[tuple[Act, str], tuple[tuple[Move, str], ...]]:
 
 
 def _moved(act: Act, move: Move, standing: Standing) -> Standing | None:
-    """The standing after one move, if it may come in this one."""
+    """Return the standing after one move, or None if the move is not possible."""
     if act.track is Track.OFFER:
         own, other, after = standing.offered, standing.answer, standing._replace(offered=move.to)
     else:
@@ -264,18 +273,18 @@ def _moved(act: Act, move: Move, standing: Standing) -> Standing | None:
     return after if own in move.before and seen else None
 
 
-#: An event that has its number: what a feed shows.
+#: The state of an event with a number, as the feed shows it.
 NUMBERED: Final = "numbered"
-#: Whoever may look at what a party has may look at its feed. It is part of the table of every service that has one.
+#: Roles that may read a party's subjects may read its feed. Every service with a feed has this permit in its table.
 PERMIT: Final = Permit("event", "read", LOOKING, frozenset({NUMBERED}))
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An act as one party learns of it. `subject` is the id under which this party knows what was acted on.
+    """An act as one party learns of it. `subject` is the id under which this party knows the subject.
 
-    `type` is `<subject>.<act>`, as the rows of `acts` name them. `state` is what the subject has come to, `by` the
-    party that did it, where that was another.
+    `type` is `<subject>.<act>`, as the rows of `acts` name them. `state` is the new state of the subject. `by` is the
+    party that did the act, if it was another one.
     """
 
     party: str
@@ -286,24 +295,27 @@ class Event:
 
 
 def event_type(subject: Subject, act: str) -> str:
-    """What an event of this act is called, at whichever party."""
+    """Return the type of an event of this act, the same for every party."""
     return f"{subject}.{act}"
 
 
 def happened(row: Act, subject_id: UUID, *, party: str, state: str) -> Event:
-    """An act on what `party` holds itself, and the state that it has come to."""
+    """Return the event of an act on a subject of `party`, with the new state."""
     return Event(party, event_type(row.subject, row.name), subject_id, state=state)
 
 
 class WebhookState(StrEnum):
-    """`paused`: its receiver was away for days, or said that it is gone; a replay begins again. `removed` is final."""
+    """The state of a webhook. `paused`: its receiver failed for days or is gone; a replay resumes.
+
+    `removed`: final.
+    """
 
     ACTIVE = "active"
     PAUSED = "paused"
     REMOVED = "removed"
 
 
-#: What there is to act on.
+#: The states in which a webhook can be changed.
 _STANDING: Final = any_of(WebhookState.ACTIVE, WebhookState.PAUSED)
 PERMITS: Final = (
     Permit("webhook", "read", LOOKING, any_of(*WebhookState)),
@@ -311,7 +323,7 @@ PERMITS: Final = (
     *(Permit("webhook", action, ACTORS, _STANDING) for action in ("remove", "replay", "rotate", "trigger")),
     Permit("webhook", "apply", SERVICE, _STANDING),
 )
-#: Types of events about an address: the instance has stopped sending there; and one that means nothing, asked for to
-#: see whether it arrives.
+#: Types of events about a webhook: the instance has stopped sending to it; and a test event without meaning, which a
+#: party requests to test delivery.
 PAUSED_EVENT: Final = "webhook.paused"
 TEST_EVENT: Final = "webhook.test"

@@ -1,4 +1,4 @@
-"""Timers and deadlines: the open runs of an edge's clocks that fall due, and the times of notifications. Pure.
+"""Timers and deadlines: the open runs of clocks that fall due, and the times of notifications. Pure.
 
 A timer is derived from two things that are stored: the steps of its edge, and the published law. A notification is a
 step of its own (`Did.TOLD`), written in the transaction of its act. So timers can be dropped and counted again, row for
@@ -25,7 +25,7 @@ from shared.vocabulary.routing import PartyKind
 #: A party is notified this long before a due time, or a quarter of the term before if that is shorter.
 SOON: Final = timedelta(hours=24)
 _SOON_PART: Final = 4
-#: An act counts a row with at most so many steps. The time of a count grows with their square.
+#: Maximum steps of a row that an act counts itself. The time of a count grows with their square.
 STEPS_AT_ACT: Final = 64
 #: The value that the driver sends as `-infinity`: the scheduler looks at the row at once.
 AT_ONCE: Final = datetime.min  # noqa: DTZ901 - with a time zone it would be the year 1
@@ -33,7 +33,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 #: A step as the column holds it: time in microseconds since 1970, act, code, number.
 StepEntry = tuple[int, str, str, int]
-#: A timer as the column holds it: due time in microseconds, clock, run, debtor, due act, consequence, rung.
+#: A timer as the column holds it: due time in microseconds, clock, run, responsible party, due act, consequence, level.
 TimerEntry = tuple[int, str, int, str, str, str, int]
 _SUBJECTS: Final = {
     PartyKind.HOTLINE.value: Subject.OFFER,
@@ -166,8 +166,9 @@ def _at_end(run: Run) -> Telling:
 class Deadline:
     """The steps of an edge, and the four values that follow from them.
 
-    `timers` is None until the law has counted them once. `due_at` is the time of the scheduler's next look; None if no
-    notification is left. `overdue_at` is the due time of the first open timer. `aside` is the code of a failed count.
+    `timers` is None until the timers were computed for the first time. `due_at` is the next time at which the scheduler
+    reads the row; None if no notification is left. `overdue_at` is the due time of the first open timer. `aside` is the
+    code of a failed computation.
     """
 
     edge: Clocked
@@ -189,9 +190,9 @@ def parse_steps(entries: Iterable[Sequence[Any]]) -> list[Step]:
 
 
 def add_steps(deadline: Deadline, entries: Iterable[StepEntry], law_at: LawAt | None) -> Deadline:
-    """Add steps, each once, and count the timers again. Return the same row if it has all steps already.
+    """Add steps, each once, and compute the timers again. Return the same row if it has all steps already.
 
-    Where an act does not count them, the scheduler gets the row at once, with the timers that it had.
+    If the act does not compute the timers, the scheduler gets the row at once, with its earlier timers.
     """
     steps = tuple(sorted({*deadline.steps, *entries}))
     if steps == deadline.steps:
@@ -200,15 +201,15 @@ def add_steps(deadline: Deadline, entries: Iterable[StepEntry], law_at: LawAt | 
 
 
 def count_at_act(deadline: Deadline, law_at: LawAt | None) -> Deadline:
-    """Count the timers of a row with few steps where the law is at hand.
+    """Compute the timers of a row with few steps, if the law is available.
 
-    The scheduler counts all others at once. It counts a failed row, too, and sets it aside if it fails there.
+    The scheduler computes all others at once. It also computes a failed row, and puts it in retry backoff if it fails.
     """
     if law_at is None or len(deadline.steps) > STEPS_AT_ACT:
         return deadline
     try:
         return to_deadline(deadline, timers_of(deadline.edge, parse_steps(deadline.steps), law_at))
-    except Exception:  # a defect in one count stops no act
+    except Exception:  # a defect in one computation stops no act
         return deadline
 
 
@@ -230,7 +231,7 @@ def to_microseconds(at: datetime) -> int:
 
 
 def to_time(microseconds: int) -> datetime:
-    """Return the time that is so many microseconds after 1970."""
+    """Return the time that is this many microseconds after 1970."""
     return EPOCH + microseconds * _MICROSECOND
 
 

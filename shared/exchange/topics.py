@@ -1,9 +1,10 @@
-"""Where a message travels: the topic of an ordered pair of instances, worked out from their two ids and nothing else.
+"""Topic names. The topic of an ordered pair of instances is derived from their two ids alone.
 
-    causeway.inbox.<to>.<from>.v1     <from> alone writes it; <to> and audit read it
+    causeway.inbox.<to>.<from>.v1     only <from> writes it; <to> and audit read it
 
-So a topic has one writer, nobody sees the offsets of another pair, and whoever knows the instances knows the topics.
-No id of an instance holds a dot: `inbox_prefix` of one never covers a topic of another whose id merely begins alike.
+Each topic has one writer, and no instance sees the offsets of another pair. The ids of the instances give the names of
+all topics. No instance id contains a dot, so an `inbox_prefix` never covers a topic of another instance with a longer
+id.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Final
 
 #: The instance that facts go to, and that reads every topic.
 AUDIT: Final = "audit"
-#: What the name of every topic of a pair begins with.
+#: The common prefix of the topics of all pairs.
 INBOXES: Final = "causeway.inbox."
-#: `inbox_topic(to, sender)`: the topic in which the instance `to` is told something by the instance `sender`. It is on
-#: every message's way, which enters no file for it (`tests/services/test_walk.py`).
+#: `inbox_topic(to, sender)`: the topic from the instance `sender` to the instance `to`. It is a bound method, so that a
+#: message enters no further module for it (`tests/services/test_walk.py`).
 inbox_topic: Final[Callable[[str, str], str]] = (INBOXES + "{}.{}.v1").format
 
 
 def inbox_prefix(to: str) -> str:
-    """What the name of every topic begins with that the instance `to` reads, the last dot included."""
+    """Return the common prefix of all topics that the instance `to` reads, including the last dot."""
     return f"{INBOXES}{to}."

@@ -1,1 +1,4 @@
-"""What others speak, written from what the exchange has; each page of docs says what is lost. Pure."""
+"""Export formats of other systems, written from data of the exchange.
+
+The docs list the omissions of each. Pure.
+"""

@@ -1,6 +1,6 @@
-"""Notices of a provider as part 4 of Annex I to Implementing Regulation (EU) 2024/2835 has them: CSV, RFC 4180, UTF-8.
+"""Statistics of notices as CSV (RFC 4180, UTF-8), by part 4 of Annex I to Regulation (EU) 2024/2835.
 
-A mapping, and only the rows that the exchange knows of: `docs/statistics.md` has each column, and what stays empty.
+It contains only rows that the exchange has data for. `docs/statistics.md` explains each column and the empty ones.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Final, NamedTuple
 from shared.vocabulary.referral import IncidentKind
 
 _WORDS: Final = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
-#: The names of the columns that count something, by what they count.
+#: The column names of counted values, by the key of the value.
 _COUNTED: Final[Mapping[str, str]] = _WORDS["counted"]
 _SPELT: Final = [f"{name} " if what == "notices" else name for what, name in _COUNTED.items()]
-#: The header of the template, letter for letter: one of its names ends with a space, twice.
+#: The exact header of the template: one of its names ends with a space, twice.
 COLUMNS: Final = (*_WORDS["first"], *_SPELT, *(f"Contextual information on {name}" for name in _SPELT))
 CATEGORY: Final = "STATEMENT_CATEGORY_PROTECTION_OF_MINORS"
 OTHER: Final = "KEYWORD_OTHER"
-#: The sub-category of each kind of incident: our reading, no instruction of the Regulation.
+#: The sub-category of each kind of incident. This is our interpretation; the Regulation does not define it.
 KEYWORDS: Final[Mapping[IncidentKind, str]] = {
     **dict.fromkeys(IncidentKind, OTHER),
     **{IncidentKind(kind): keyword for kind, keyword in _WORDS["keywords"].items()},
@@ -31,9 +31,10 @@ KEYWORDS: Final[Mapping[IncidentKind, str]] = {
 
 
 class ReportedNotice(NamedTuple):
-    """What is counted of one notice. `minutes` is from receipt to the first action, None where there was none.
+    """The counted values of one notice.
 
-    `kind` is None of a notice that came before kinds were kept; `flagged`: it was sent under Article 22.
+    `minutes` is from receipt to the first action, None without an action. `kind` is None for a notice from before kinds
+    were stored. `flagged`: it was sent under Article 22.
     """
 
     kind: IncidentKind | None
@@ -51,7 +52,7 @@ class NoticeRow(NamedTuple):
     flagged: Sequence[ReportedNotice]
 
     def cells(self) -> Mapping[str, str]:
-        """What is counted, by what it is; what is not there is not known."""
+        """Return the counted values by key. A value that is not known is absent."""
         found: dict[str, str] = {"notices": f"{len(self.notices)}", "of_flaggers": f"{len(self.flagged)}"}
         for end, counted in (("", self.notices), ("_of_flaggers", self.flagged)):
             found |= {f"items{end}": _sum(each.items for each in counted), f"median{end}": _hours(counted)}
@@ -60,7 +61,7 @@ class NoticeRow(NamedTuple):
 
 
 def rows_of(notices: Sequence[ReportedNotice]) -> Sequence[NoticeRow]:
-    """The category, which counts every notice, and its sub-categories, which count those whose kind is known."""
+    """Return the category's row with all notices, and rows of sub-categories with notices of known kind."""
     by_keyword: dict[str, list[ReportedNotice]] = {keyword: [] for keyword in KEYWORDS.values()}
     for each in notices:
         if each.kind is not None:
@@ -70,7 +71,7 @@ def rows_of(notices: Sequence[ReportedNotice]) -> Sequence[NoticeRow]:
 
 
 def written(notices: Sequence[ReportedNotice], *, since: date, until: date) -> bytes:
-    """The file of a period, whose last day is `until`."""
+    """Return the file of a period, whose last day is `until`."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)

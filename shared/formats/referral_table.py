@@ -1,6 +1,6 @@
-"""Referrals as a table: one line per referral, flat columns for the common case of one item.
+"""Referrals as a table: one line per referral, with flat columns for the common case of one item.
 
-`docs/csv.md` says which columns there are and what they hold. What the values mean is judged by the service, not here.
+`docs/csv.md` explains the columns. The service checks the values, not this module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SEPARATORS = (",", ";", "\t")
 
 
 class Column(NamedTuple):
-    """Where a cell goes in a submission, as a JSON pointer, and what is made of its text: a key of `_READ`."""
+    """The target of a cell as a JSON pointer, and the converter of its text: a key of `_READ`."""
 
     pointer: str
     read: str
@@ -50,7 +50,10 @@ class Table:
 
     @classmethod
     def from_first_line(cls, line: str, known: Container[str] = KNOWN, *, page: str = "docs/csv.md") -> Table:
-        """Raises `Refused` for a column that is unknown or named twice: its data would be lost without a word."""
+        """Parse the first line.
+
+        Raises `Refused` for unknown or repeated columns, whose data would be lost silently.
+        """
         separator = max(_SEPARATORS, key=line.count)
         columns = tuple(name.strip() for name in _cells(line, separator))
         if not columns:
@@ -63,7 +66,7 @@ class Table:
         return cls(separator, columns)
 
     def cells(self, line: str) -> dict[str, str]:
-        """The cells of one line that say something, by column. Raises `Refused`, naming no cell's text."""
+        """Return the non-empty cells of one line by column. Raises `Refused` without the text of a cell."""
         cells = _cells(line, self.separator)
         if len(cells) != len(self.columns):
             raise Refused("cells_do_not_match_columns", f"{len(self.columns)} cells are needed")
@@ -72,7 +75,7 @@ class Table:
 
 
 def submission(cells: dict[str, str]) -> dict[str, JsonValue]:
-    """The body that the cells of one row stand for. Raises `Refused` with the column's pointer."""
+    """Return the body for the cells of one row. Raises `Refused` with the column's pointer."""
     body: dict[str, JsonValue] = {}
     for name, cell in cells.items():
         if name not in ASIDE:
@@ -83,9 +86,9 @@ def submission(cells: dict[str, str]) -> dict[str, JsonValue]:
 
 
 def column_at(pointer: str | None) -> str | None:
-    """The column that a JSON pointer of a submission leads to, or the first of those under it.
+    """Return the column for a JSON pointer of a submission, or the first column under it.
 
-    A service may put the chosen kind into the pointer (`/items/0/locator/url/value`): it is read past.
+    A service may include the chosen kind in the pointer (`/items/0/locator/url/value`). It is ignored here.
     """
     if not pointer:
         return None
@@ -98,17 +101,17 @@ def column_at(pointer: str | None) -> str | None:
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    # One line is one row: a quotation mark that is never closed spoils its own row and no other.
+    # One line is one row, so an unclosed quotation mark damages only its own row.
     try:
         return next(csv.reader([line], delimiter=separator, strict=True), [])
     except csv.Error:
         raise Refused(
-            "csv_unreadable", "a quoted cell ends on its own line; a quotation mark inside is doubled"
+            "csv_unreadable", "end a quoted cell on its own line, and double a quotation mark inside"
         ) from None
 
 
 def _put(place: JsonValue, path: Sequence[_Step], value: JsonValue) -> JsonValue:
-    """`place` with `value` at `path`, and with the objects and the one-element lists on the way to it."""
+    """Return `place` with `value` at `path`, with the objects and one-element lists on the path."""
     if not path:
         return value
     step, *rest = path

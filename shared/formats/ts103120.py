@@ -1,11 +1,11 @@
-"""A preservation as ETSI TS 103 120 (V1.15.1) writes it: one HI-1 message with an action for each act, oldest first.
+"""A preservation in ETSI TS 103 120 (V1.15.1): one HI-1 message, an action for each act, oldest first.
 
     preserve    LPTaskObject        the request creates it, every later act of either side updates it
-    produce     LDTaskObject        the same; until when is lost: an LD task has no place for it
+    produce     LDTaskObject        the same; its end date is lost, because an LD task has no field for it
 
-A mapping, checked against ETSI's schemas in tests; that a receiver's national profile takes it nobody has shown. Codes
-are written as entries of a dictionary of our own: those of ETSI were not read. `docs/preservation.md` has each field,
-and `ts103120.xml.j2` the message.
+Tests check the mapping against ETSI's schemas. Acceptance by a receiver's national profile has not been tested. Codes
+are entries of our own dictionary, because ETSI's dictionaries were not read. `docs/preservation.md` explains each
+field, and `ts103120.xml.j2` is the message.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from uuid import UUID, uuid5
 
 from jinja2 import Environment, StrictUndefined
 
-#: Where no country of a party is known: ISO 3166-1 leaves it to users.
+#: The country of a party without a known country. ISO 3166-1 reserves it for users.
 NO_COUNTRY: Final = "ZZ"
 _LINES: Final = Path(__file__).with_suffix(".xml.j2").read_text(encoding="utf-8").splitlines()
 _MESSAGE: Final = Environment(autoescape=True, undefined=StrictUndefined).from_string("".join(map(str.strip, _LINES)))
 
 
 class Endpoint(NamedTuple):
-    """A party and its country (ISO 3166-1 alpha-2), `NO_COUNTRY` where none is known."""
+    """A party and its country (ISO 3166-1 alpha-2), or `NO_COUNTRY`."""
 
     party: str
     country: str
 
 
 class Step(NamedTuple):
-    """One act: who did it, the state that it led to, its words as JSON has them, and when it was told."""
+    """One act: its party, the resulting state, its content as JSON, and the time of its message."""
 
     by: str
     state: str
@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """A preservation, as either of its parties has it. `locations` are (kind, value)."""
+    """A preservation as one of its parties stores it. `locations` are (kind, value)."""
 
     preservation_id: UUID
     preserves: bool
@@ -56,7 +56,7 @@ class Flow(NamedTuple):
 
 
 def written(flow: Flow) -> bytes:
-    """The whole flow as XML, UTF-8. Nothing of it depends on when it is written: the same flow gives the same bytes."""
+    """Return the whole flow as XML, UTF-8. The same flow always gives the same bytes."""
     transaction = uuid5(flow.preservation_id, str(len(flow.steps)))
     return _MESSAGE.render(flow=flow, transaction=transaction, utc=_utc).encode()
 

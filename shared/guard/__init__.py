@@ -1,13 +1,13 @@
-"""No content: what a record can carry is bounded by what it costs under one public code.
+"""The guard: it limits the information that a record can carry by its cost under one public code.
 
-    parse_body   L0  what a body must be before anything looks at its meaning      envelope_limits
+    parse_body   L0  the form of a body, before its content is parsed              envelope_limits
     (schema)     L1  closed models                                                 shared/contracts
-    as_kept      L3  one spelling of each address, without what expires or tracks  keep, canonical, templates
-    inspect      L2  what a value of each kind must look like                      rules
-                 L4  what all values together cost                                 charge, leaves, budget
+    as_kept      L3  canonical addresses, without expiring or tracking parts       url_redaction, canonical, templates
+    inspect      L2  the form of each kind of value                                rules
+                 L4  the cost of all values together                               charge, leaves, budget
 
-Spelling, templates and model are of an `edition`, which each message names: old ones are read for ever.
-Nothing recognises encodings: by Kraft's inequality no encoding carries more than it is charged.
+Canonical form, templates and model belong to an `edition`, which each message names. Old editions are read forever.
+The guard does not detect encodings: by Kraft's inequality no encoding carries more information than its cost.
 """
 
 from __future__ import annotations

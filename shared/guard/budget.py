@@ -1,7 +1,8 @@
-"""What a record costs, and how much it may: the bound on what any record can carry.
+"""The information cost of a record and its limits.
 
-The costs of all values, added up, are the length of a prefix code of the whole record (`charge`, `leaves`). Hence at
-most 2^(8 B) records cost B bytes or less, and a record within its budget carries no more than that, whoever encodes.
+They bound the information that any record can carry. The sum of the costs of all values is the length of a prefix code
+of the whole record (`charge`, `leaves`). So at most 2^(8 B) records cost B bytes or less. A record within its budget
+carries no more than that, under any encoding.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from shared.guard.edition import Edition
 from shared.guard.leaves import INSTANT, TEXT, Leaf, Path, pointer
 from shared.kernel.errors import Refused
 
-#: Hashes cost the bits that they have; which of them are there is charged by the walk.
+#: The cost of a hash is its size. The walk costs the presence of each hash.
 HASH_COSTS: Final = {
     "md5": 128 * BIT,
     "sha1": 160 * BIT,
@@ -26,22 +27,22 @@ HASH_COSTS: Final = {
 
 
 class Limits(NamedTuple):
-    """Bytes of one field, of a record without its hashes, and of all of it."""
+    """Bytes of one field, of a record without its hashes, and of the whole record."""
 
     field: int
     record: int
     everything: int
 
 
-#: What a record may cost; and what it can cost at most, if a second person releases it.
+#: The limits of a record, and the higher limits after a second review.
 BUDGET: Final = Limits(320, 1_536, 4_096)
 CEILING: Final = Limits(640, 2_560, 4_096)
-#: What an origin's service adds to what is filed: the numbers of items, and a notice's language.
+#: Bytes that an origin's service adds to a submission: the numbers of items, and a notice's language.
 ADDED: Final = 16
 
 
 class Charged(NamedTuple):
-    """What a record costs, in sixteenths of a bit: without hashes, these, and its dearest field and where that is."""
+    """The cost of a record in sixteenths of a bit, and its most expensive field."""
 
     record: int
     hashes: int
@@ -49,16 +50,16 @@ class Charged(NamedTuple):
     path: Path
 
     def within(self, limits: Limits, *, added: int = 0) -> bool:
-        """Whether it costs no more than that. `added` as in `check_budget`."""
+        """Return whether the cost is within the limits. `added` as in `check_budget`."""
         record = (limits.record - added) * BYTE
         everything = (limits.everything - added) * BYTE
         return self.field <= limits.field * BYTE and self.record <= record and self.record + self.hashes <= everything
 
 
 def charged(found: list[Leaf], closed: int, edition: Edition, *, ceiling: Limits | None = None) -> Charged:
-    """Charge the leaves of a record by an edition; the rest of it costs `closed`.
+    """Return the cost of a record's leaves in an edition, plus `closed` for the rest of it.
 
-    With a `ceiling`, stop at the first value by which a field, or the record without its hashes, is over it.
+    With a `ceiling`, stop at the first value by which a field, or the record without its hashes, exceeds it.
     """
     model = edition.shipped()
     record, hashes, dearest, where = closed, 0, 0, None
@@ -82,7 +83,7 @@ def charged(found: list[Leaf], closed: int, edition: Edition, *, ceiling: Limits
 
 @lru_cache(4096)
 def _label_cost(text: str, model: Model) -> int:
-    """What a listed party, place or scheme costs: most texts are such labels, and there are few different ones."""
+    """Return the cost of a listed party, place or scheme. Most texts are such labels, and few differ."""
     return coded(text, TEXT, model).charge
 
 
@@ -91,10 +92,10 @@ def _ip_cost(text: str) -> int:
 
 
 def check_budget(spent: Charged, *, limits: Limits = BUDGET, added: int = 0) -> None:
-    """Refuse what is over the ceiling, or over `limits`: the budget, or the ceiling where a second person decides.
+    """Refuse a cost above the ceiling, or above `limits`: the budget, or the ceiling for a second review.
 
-    `added` bytes are kept for what will be added to the record. Raises `Refused`: `guard_over_ceiling` or
-    `guard_over_budget`, with rule and figure, and the field if one is over.
+    `added` bytes are reserved for later additions to the record. Raises `Refused`: `guard_over_ceiling` or
+    `guard_over_budget`, with the rule, the cost and, if one field is too expensive, the field.
     """
     everything = spent.record + spent.hashes
     for bounds, code in ((CEILING, "guard_over_ceiling"), (limits, "guard_over_budget")):
@@ -108,6 +109,6 @@ def check_budget(spent: Charged, *, limits: Limits = BUDGET, added: int = 0) -> 
 
 def _refuse(code: str, what: str, cost: int, *, limit: int, path: Path = None) -> NoReturn:
     where = pointer(path) if path is not None else None
-    mend = "file the items in several referrals" if path is None else "leave out what is not needed to find it"
+    mend = "submit the items in several referrals" if path is None else "remove parts that are not needed to find it"
     more = " or more" if code == "guard_over_ceiling" else ""  # charging stops there
     raise Refused(code, f"{what} may cost {limit} bytes, this costs {-(-cost // BYTE)}{more}: {mend}", field=where)

@@ -1,4 +1,7 @@
-"""One spelling for one address (RFC 3986 §6.2.2, §6.2.3): of two spellings either could be sent, which is a bit."""
+"""Canonical form of an address (RFC 3986 §6.2.2, §6.2.3).
+
+A choice between two forms could carry a bit.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Final
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _LONE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPES: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-#: The one spelling of each escape.
+#: The canonical form of each escape.
 _SPELT: Final = {
     f"%{digits}": chr(byte) if byte in _UNRESERVED else f"%{byte:02X}"
     for digits in map("".join, product(hexdigits, repeat=2))
@@ -23,10 +26,10 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443", None: ""}
 
 
 def canonical(text: str, kind: str) -> str:
-    """The one spelling of an address, an onion address or a peer's file; of any other kind the text as it is.
+    """Return the canonical form of an address, an onion address or a peer's file; other kinds unchanged.
 
-    Escapes in capitals, and only of what needs one; a `%` that begins none is escaped itself. Hosts in small letters,
-    without a default port; no path is the path `/`.
+    Escapes have capital letters and exist only where required. A `%` that begins no escape is escaped itself. Hosts are
+    lower-case, without a default port. An empty path becomes `/`.
     """
     if kind not in ("url", "onion", "peer"):
         return text
@@ -43,5 +46,5 @@ def canonical(text: str, kind: str) -> str:
     return f"{scheme}://{authority}{rest}" if scheme else f"{authority}{rest}"
 
 
-#: The canonical form of each number that an edition names: none ever changes.
+#: The canonical forms by the number in an edition. A form never changes.
 FORMS: Final[Mapping[int, Callable[[str, str], str]]] = {1: canonical}

@@ -1,18 +1,18 @@
-"""The charge of a text: its code length under one fixed public code. No encoding carries more than it is charged.
+"""The cost of a text: its code length under one fixed public code.
 
-A text is coded symbol by symbol and ends with `END`. A symbol is a character of RFC 3986 or one percent-escaped byte.
-The *model* states the cost of each symbol after the last `ORDER` symbols. If the model has no cost there, the symbol
-costs the escape of these symbols plus its cost after one symbol less. A run of letters and digits that no model knows
-is coded as `OPAQUE`, its class (3 bits), its length (8 bits) and its characters at log2 of the size of their class.
-Costs are whole sixteenths of a bit.
+No encoding carries more information than its cost. A text is coded symbol by symbol and ends with `END`. A symbol is a
+character of RFC 3986 or one percent-escaped byte. The *model* states the cost of each symbol after the last `ORDER`
+symbols. If the model has no cost there, the symbol costs the escape of these symbols plus its cost after one symbol
+less. A run of letters and digits that no model knows is coded as `OPAQUE`, its class (3 bits) and its length (8 bits).
+Its characters follow, each at log2 of the size of their class. Costs are whole sixteenths of a bit.
 
-The bound on what a text can carry. In every state Σ 2^(-cost/16) ≤ 1 over the alphabet with `END` and `OPAQUE`; the
+The bound on the information in a text. In every state Σ 2^(-cost/16) ≤ 1 over the alphabet with `END` and `OPAQUE`; the
 tests compute that in whole numbers for every state of the edition. So symbols have code words of these lengths, and no
-word begins another (Kraft 1949; McMillan 1956; Cover and Thomas, "Elements of Information Theory", 2nd ed., theorem
-5.2.1; arithmetic coding allows lengths that are not whole, ibid. 13.3). Concatenated, the words are such a code for
-texts, because `END` marks the end of a text. Hence Σ 2^(-charge/16) ≤ 1 over all texts, and
-at most 2^(8 B) texts cost B bytes or less: a text within B bytes says at most 8 B bits, in any encoding.
-A text has several codings and is charged one of them: another code word, the same sum.
+word is the beginning of another (Kraft 1949; McMillan 1956). See Cover and Thomas, "Elements of Information Theory",
+2nd ed., theorem 5.2.1; arithmetic coding allows lengths that are not whole, ibid. 13.3. Concatenated, the words are
+such a code for texts, because `END` marks the end of a text. Hence Σ 2^(-charge/16) ≤ 1 over all texts, and at most
+2^(8 B) texts cost B bytes or less. A text within B bytes carries at most 8 B bits, in any encoding. A text has several
+codings and costs that of one of them: another code word, the same sum.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ ESCAPED_BYTES: Final = tuple(sorted(frozenset(range(0x20, 0x100)) - {0x7F} - set
 ESCAPED: Final = {f"{byte:02X}": chr(byte if byte >= 0x80 else 2 + place) for place, byte in enumerate(ESCAPED_BYTES)}
 #: The symbols that are coded, in the order of their codes.
 ALPHABET: Final = (*_UNRESERVED, *_OTHERS, *ESCAPED.values(), END, OPAQUE)
-#: The symbols that the bytes of a model's file stand for.
+#: The symbols for the bytes of a model's file.
 SYMBOLS: Final = (*ALPHABET, *STARTS.values())
-#: The whole that the symbols after one state share.
+#: The total share of the symbols after one state.
 ONE: Final = 2**60
 
 _WIDTH: Final = len(ALPHABET)
@@ -65,7 +65,7 @@ _CHARACTERS: Final = (_UNRESERVED + _OTHERS + "%").encode()
 
 
 def choices(number: int) -> int:
-    """What it costs to say one of `number`: the least whole sixteenth of a bit ≥ log2(number)."""
+    """Return the cost of a choice among `number`: the least whole sixteenth of a bit ≥ log2(number)."""
     return (number**BIT - 1).bit_length()
 
 
@@ -119,7 +119,7 @@ class Coded(NamedTuple):
 
 
 def shipped(number: int = NUMBER) -> Model:
-    """The model of one number. Raises `ValueError` if its file was altered."""
+    """Return the model of one number. Raises `ValueError` if its file was altered."""
     return _shipped(number)
 
 
@@ -166,12 +166,15 @@ def read(data: bytes) -> Model:
 
 
 def _below(context: bytes, states: Mapping[bytes, State]) -> State:
-    """The state of the longest proper ending of a context that is known. The empty one is."""
+    """Return the state of the longest known proper suffix of a context. The empty suffix is known."""
     return next(states[context[at:]] for at in range(1, ORDER + 1) if context[at:] in states)
 
 
 def _raised(row: array[int], escape: int) -> array[int]:
-    """The row with the escape added to each cost: one sum of long numbers, in which no cost outgrows its 16 bits."""
+    """Return the row with the escape added to each cost.
+
+    It is one sum of long numbers; no cost exceeds 16 bits.
+    """
     number = int.from_bytes(row.tobytes(), sys.byteorder) + escape * _EACH
     return array("H", number.to_bytes(2 * _WIDTH, sys.byteorder))
 
@@ -180,12 +183,12 @@ _EACH: Final = int.from_bytes(array("H", [1] * _WIDTH).tobytes(), sys.byteorder)
 
 
 def charge(text: str, kind: str) -> int:
-    """The cost of the canonical `text` of one `kind` of `STARTS` by the current model, in sixteenths of a bit."""
+    """Return the cost of canonical `text` of one `kind` of `STARTS`, in sixteenths of a bit."""
     return coded(text, kind, shipped()).charge
 
 
 def coded(text: str, kind: str, model: Model) -> Coded:
-    """The coding that is charged: the cheaper of the plain one and that with opaque runs.
+    """Return the cheaper coding of a text: the plain one, or the one with opaque runs.
 
     Raises `KeyError` for a character that no canonical text has.
     """
@@ -204,7 +207,7 @@ def coded(text: str, kind: str, model: Model) -> Coded:
 
 
 def symbols(text: str) -> str:
-    """The symbols of a canonical text: one character for each escaped byte.
+    """Return the symbols of a canonical text: one character for each escaped byte.
 
     Raises `KeyError` for a character that no canonical text has.
     """
@@ -215,7 +218,7 @@ def symbols(text: str) -> str:
 
 
 def _costs(state: State, text: str) -> list[int]:
-    """The cost of each symbol of a text from a state on, and of `END`."""
+    """Return the cost of each symbol of a text from a state on, and of `END`."""
     spent: list[int] = []
     add = spent.append
     for code in text.encode("latin-1").translate(_CODES) + _END_CODE:
@@ -226,7 +229,7 @@ def _costs(state: State, text: str) -> list[int]:
 
 
 def _opaque_spans(text: str, costs: list[int]) -> list[tuple[int, int, int]]:
-    """The runs that are cheaper as opaque ones: where each begins and ends, and its cost after `OPAQUE`."""
+    """Return the runs that are cheaper as opaque ones: begin, end, and cost after `OPAQUE`."""
     spans: list[tuple[int, int, int]] = []
     for run in _RUN.finditer(text):
         whole = _opaque(text, costs, run.span())
@@ -237,7 +240,7 @@ def _opaque_spans(text: str, costs: list[int]) -> list[tuple[int, int, int]]:
 
 
 def _opaque(text: str, costs: list[int], span: tuple[int, int]) -> list[tuple[int, int, int]]:
-    """A run in pieces of at most `RUN_MAX` symbols; none if it is cheaper symbol by symbol."""
+    """Return a run in pieces of at most `RUN_MAX` symbols; none if it is cheaper symbol by symbol."""
     begin, end = span
     size, plain = end - begin, sum(costs[begin:end])
     if plain <= _HEAD + _ABOUT + _DIGIT * size:  # the least that an opaque run of this size costs
@@ -252,7 +255,7 @@ def _opaque(text: str, costs: list[int], span: tuple[int, int]) -> list[tuple[in
 
 
 def _each(text: str, begin: int, end: int) -> int:
-    """The cost of one character of an opaque run."""
+    """Return the cost of one character of an opaque run."""
     fitting = _CLASS.fullmatch(text, begin, end)
     assert fitting is not None  # the last class fits each run
     return CLASSES[(fitting.lastindex or 0) - 1][1]
@@ -260,7 +263,7 @@ def _each(text: str, begin: int, end: int) -> int:
 
 @functools.cache
 def share(cost: int) -> int:
-    """⌈2^(60 − cost/16)⌉: the part of 2^60 that a cost takes, in whole numbers."""
+    """Return ⌈2^(60 − cost/16)⌉: the part of 2^60 that a cost takes, in whole numbers."""
     number = 2 ** (60 * BIT - cost) if cost < 60 * BIT else 1
     root = number
     for _ in range(4):

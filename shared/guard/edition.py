@@ -1,7 +1,7 @@
-"""Editions of the guard: which form, model and templates judge a text. A message names the one that its texts passed.
+"""Editions of the guard: the form, model and templates for checking a text.
 
-An edition never changes: its files are held to their digests. A later one stands beside it, under further numbers, so
-that what an earlier release sent is judged by what it was sent under.
+A message names its guard edition. An edition never changes: its files are checked against their digests. A later
+edition is added under further numbers, so messages of an earlier release are checked by the edition of that release.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from shared.guard.files import verified
 from shared.guard.templates import TEMPLATES_SHA256, Templates, templates
 
 _DIGITS: Final = 32
-#: How `ce_guard` ends: after the edition, whether the record kept to its budget or was let go by a second person.
+#: The end of `ce_guard`, after the edition: the record is within its budget, or a second review released it.
 NORMAL, RELEASED = " normal", " released"
 
 
 class Edition(NamedTuple):
-    """One edition, by the numbers of its canonical form, with rules and walk, its model and its templates."""
+    """One edition: the numbers of its canonical form (with rules and walk), its model and its templates."""
 
     form: int
     model: int
@@ -30,23 +30,23 @@ class Edition(NamedTuple):
 
     @property
     def name(self) -> str:
-        """32 hexadecimal digits: the first 128 bits of a SHA-256 over the form's number and both files' digests."""
+        """The first 128 bits of a SHA-256 over the form's number and both files' digests, hexadecimal."""
         return _name(self)
 
     def canonical(self, text: str, kind: str) -> str:
-        """The one spelling of a text (`canonical.canonical`)."""
+        """Return the canonical form of a text (`canonical.canonical`)."""
         return FORMS[self.form](text, kind)
 
     def shipped(self) -> Model:
-        """The model of this edition. Raises `ValueError` where the file was altered, as `rows` does."""
+        """Return the model of this edition. Raises `ValueError` if the file was altered, as `rows` does."""
         return shipped(self.model)
 
     def rows(self) -> Templates:
-        """What it knows of services."""
+        """Return the templates of services."""
         return templates(self.templates)
 
 
-#: All that are read, the oldest first. Today's is the last.
+#: All known editions, the oldest first. The last is the current one.
 EDITIONS: tuple[Edition, ...] = (Edition(form=1, model=1, templates=1),)
 
 
@@ -58,24 +58,27 @@ def _name(edition: Edition) -> str:
 
 
 def own() -> Edition:
-    """The edition of today: the one by which an origin judges what is filed."""
+    """Return the current edition, by which an origin checks submissions."""
     return EDITIONS[-1]
 
 
 def known() -> Mapping[str, Edition]:
-    """All that are read here, by name, once their files are what they must be. Raises as `check_files` does."""
+    """Return all known editions by name, after a check of their files. Raises as `check_files` does."""
     check_files()
     return {each.name: each for each in EDITIONS}
 
 
 def edition() -> str:
-    """The name of today's edition. Raises as `check_files` does."""
+    """Return the name of the current edition. Raises as `check_files` does."""
     check_files()
     return own().name
 
 
 def check_files() -> None:
-    """Raises `ValueError` where a file of an edition was altered: who serves asks this first, and does not start."""
+    """Raise `ValueError` if a file of an edition was altered.
+
+    A service calls this first and then does not start.
+    """
     _checked(EDITIONS)
 
 
@@ -87,5 +90,8 @@ def _checked(editions: tuple[Edition, ...]) -> None:
 
 
 def passed(*, released: bool = False) -> str:
-    """What a message states of the guard that its texts passed: `ce_guard`. `released`: by two, to the ceiling."""
+    """Return `ce_guard` for a message whose texts were checked.
+
+    `released`: a second review allowed the ceiling.
+    """
     return edition() + (RELEASED if released else NORMAL)

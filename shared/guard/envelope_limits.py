@@ -1,7 +1,7 @@
-"""L0: what a body must be before anything looks at its meaning.
+"""L0 of the guard: limits on the form of a body, before its content is parsed by a schema.
 
-Removes the places that a schema never sees: other encodings of the body, repeated keys, numbers that
-two parsers read differently, bytes before or after the document.
+It rejects data that a schema never sees: other encodings of the body, repeated keys, numbers that two parsers read
+differently, and bytes before or after the document.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.kernel.errors import Refused
 BODY_BYTES_MAX = 32_768
 DEPTH_MAX = 6
 NODES_MAX = 600
-#: Of a sealed part: the record that the door let in, and the edge that goes with it, whose lists are bounded.
+#: Maximum values of a sealed part: the submitted record, and its edge, whose lists are limited.
 SEALED_NODES_MAX = 4 * NODES_MAX
 INTEGER_DIGITS_MAX = 19
 _INTEGER_END = 10**INTEGER_DIGITS_MAX
@@ -30,11 +30,11 @@ STRING_CHARACTERS_MAX = 2_048
 _PLAIN_TYPE = "application/json"
 _CONTENT_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r]*+")
-#: A name of ours may be written with escapes, of six characters each.
+#: A name may be written with escapes of six characters each.
 _OPENED = re.compile(r'[ \t\n\r]*+\{[ \t\n\r]*+("(?:[^"\\]|\\.){0,240}+")[ \t\n\r]*+:[ \t\n\r]*+\[')
 _OPENED_BYTES_MAX = 1_024
 _CLOSED = re.compile(r"\}[ \t\n\r]*")
-#: The longest that is not told from an error where it is cut off: two escapes.
+#: The longest token that looks like an error if it is cut off: two escapes.
 _TOKEN_MAX = 12
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
@@ -42,10 +42,10 @@ _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 def parse_body(
     content_type: str | None, content_encoding: str | None, body: bytes, *, nodes_max: int = NODES_MAX
 ) -> dict[str, Any]:
-    """The JSON object in `body`, of at most `nodes_max` values. Says nothing about its fields: that is for the schema.
+    """Parse the JSON object in `body`, with at most `nodes_max` values.
 
-    Raises `Refused` with a code `body_…`. The pointer stops where a name is not one of our contracts' names,
-    so that a refusal never repeats a key that came from outside.
+    The schema checks its fields later. Raises `Refused` with a code `body_…`. Its pointer stops before a name that is
+    in none of our contracts, so that an error never repeats a key from outside.
     """
     _check_kind(content_type, content_encoding)
     if len(body) > BODY_BYTES_MAX:
@@ -55,7 +55,7 @@ def parse_body(
 
 
 class Item(NamedTuple):
-    """One item of a list: what it says, or its refusal; its bytes as sent, without the white space around it."""
+    """One item of a list: its value or its error, and its bytes as sent, without surrounding white space."""
 
     read: dict[str, Any] | Refused
     raw: bytes
@@ -64,12 +64,12 @@ class Item(NamedTuple):
 def parse_list(
     content_type: str | None, content_encoding: str | None, body: bytes, *, name: str, items_max: int
 ) -> Iterator[Item]:
-    """The objects of `{name: [ … ]}`, each under the limits of a body of its own; a bad one is its refusal.
+    """Yield the objects of `{name: [ … ]}`, each within the limits of a body.
 
-    They are read as they are asked for: whoever has one has not yet read the others. Nothing longer than a body is
-    parsed at once: it ends at what is too long for an item, and at an item too many, whatever follows.
+    An invalid one is yielded as its error. Items are parsed lazily, one at a time. No text longer than a body is parsed
+    at once. Parsing stops at an item that is too long, or at one item too many.
 
-    Raises `Refused` for what is wrong with the whole: its kind, its text, its outer shape, its length.
+    Raises `Refused` for errors of the whole body: its kind, text, outer form or length.
     """
     _check_kind(content_type, content_encoding)
     if len(body) > items_max * BODY_BYTES_MAX:
@@ -96,12 +96,12 @@ def parse_list(
 
 
 def opens_list(body: bytes, name: str) -> bool:
-    """Whether a body begins as one for `parse_list` does."""
+    """Return whether a body begins like one for `parse_list`."""
     return _list_opened(body[:_OPENED_BYTES_MAX].decode(errors="replace"), name) is not None
 
 
 def _list_opened(text: str, name: str) -> int | None:
-    """Where the items of `{name: [ …` begin; None where it begins in another way."""
+    """Return where the items of `{name: [ …` begin, or None if it begins differently."""
     if (opened := _OPENED.match(text)) is None:
         return None
     try:
@@ -111,7 +111,10 @@ def _list_opened(text: str, name: str) -> int | None:
 
 
 def _misshapen(text: str, name: str, items_max: int) -> Refused:
-    """The refusal of what is no list of one to `items_max` items; only what is short is read for it."""
+    """Return the error for a body that is no list of one to `items_max` items.
+
+    Only a short body is parsed for it.
+    """
     short = len(text) <= BODY_BYTES_MAX
     if not (type(_load(text)) is dict if short else text.startswith("{", _past_space(text, 0))):
         return Refused("body_not_object", "send a JSON object")
@@ -119,7 +122,10 @@ def _misshapen(text: str, name: str, items_max: int) -> Refused:
 
 
 def _cut_out(text: str, at: int, *, field: str) -> tuple[object, str]:
-    """The value that begins there, and its text. Raises `Refused` also where it is longer than a body may be."""
+    """Parse the value at this position; return it with its text.
+
+    Raises `Refused` also if it exceeds a body's limit.
+    """
     window = text[at : at + BODY_BYTES_MAX + 1]
     try:
         tree, end = _DECODER.raw_decode(window)
@@ -144,7 +150,7 @@ def _item(tree: object) -> dict[str, Any] | Refused:
     try:
         return _within_limits(tree)
     except Refused as error:
-        return error.with_traceback(None)  # its frames would keep what was parsed, of every item at once
+        return error.with_traceback(None)  # its frames would keep the parsed values of all items in memory
 
 
 def _check_kind(content_type: str | None, content_encoding: str | None) -> None:
@@ -176,14 +182,14 @@ def _text(body: bytes) -> str:
 
 
 class _Unacceptable:
-    """Stands in the parsed tree where a number was that must be refused, until its pointer is known."""
+    """A placeholder in the parsed tree for an invalid number, until its pointer is known."""
 
     def __init__(self, code: str) -> None:
         self.code = code
 
 
 class _Repeating(dict[str, object]):
-    """An object that has a name twice; it holds what came last under it."""
+    """An object with a repeated name. It holds the last value."""
 
 
 def _load(text: str) -> object:
@@ -215,9 +221,9 @@ _DECODER = json.JSONDecoder(
 
 
 def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
-    """What `_within_limits` returns for `text`, when that is plain to see: all names are ours, nothing is escaped.
+    """Return the result of `_within_limits` quickly if names are known and nothing is escaped; else None.
 
-    Without escapes there are two quotes a string: as many as the tree has strings, unless a name repeated lost some.
+    Without escapes, a string has two quotes. The count must match the strings in the tree, unless a name is repeated.
     """
     tree = _unescaped(text)
     strings = _plain_strings(tree, nodes_max)
@@ -225,7 +231,7 @@ def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
 
 
 def _unescaped(text: str) -> Any:
-    """The JSON in `text`, None where it is none or has an escape."""
+    """Return the JSON in `text`, None if it is invalid or has an escape."""
     if "\\" in text:
         return None
     try:
@@ -235,7 +241,7 @@ def _unescaped(text: str) -> Any:
 
 
 def _plain_strings(tree: object, nodes_max: int) -> int:
-    """How many strings an object has, its names counted; 0 where it is none, or not plainly within the limits."""
+    """Return the number of strings in an object, with names; 0 if not clearly within the limits."""
     if type(tree) is not dict:
         return 0
     names = _names_within_limits()
@@ -306,7 +312,7 @@ def _is_name(key: str) -> bool:
 
 
 def _is_scalar_text(text: str) -> bool:
-    """False for text with lone surrogates: it cannot be written as UTF-8 again."""
+    """Return False for text with lone surrogates, which cannot be encoded as UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -316,7 +322,7 @@ def _refuse_string(tree: object, text: str) -> NoReturn:
 
 
 def _pointer_to(tree: object, wanted: object) -> str:
-    """JSON pointer to the first place that holds the object `wanted` itself; cut before a name that is not ours."""
+    """Return the JSON pointer to the first place of the object `wanted`, cut before an unknown name."""
     names = _field_names()
     stack: list[tuple[object, str, bool]] = [(tree, "", True)]
     while stack:

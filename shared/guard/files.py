@@ -1,4 +1,4 @@
-"""The data of the guard's editions: files that are what the release says they are, or are not used."""
+"""Data files of the guard's editions. A file is used only if it has the digest in the release."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER: Final[Traversable] = files("shared.guard").joinpath("data")
 
 
 def verified(name: str, sha256: str) -> bytes:
-    """The bytes of a file. Raises `ValueError` where it is not the one of this digest."""
+    """Return the bytes of a file. Raises `ValueError` if they do not have this digest."""
     data = FOLDER.joinpath(name).read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"the guard's {name} is not the one of its edition: install the release again")

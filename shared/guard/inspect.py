@@ -1,4 +1,4 @@
-"""Runs the stages over a validated record. The order is the price: what is cheap refuses first."""
+"""Inspection of a validated record in stages, the cheapest stage first."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def inspect(
     edition: Edition | None = None,
     stages: frozenset[Stage] = ALL_STAGES,
 ) -> Charged:
-    """What `record` costs. Refuse it if a value breaks the rules of its kind, or if it could say more than `limits`.
+    """Return the cost of `record`.
 
-    `record` has passed its schema. `now` is given at ingress: it bounds instants, and keeps room for what the origin's
-    service adds. `edition` is the one that it was sent under; without it, today's. `stages` is narrowed only by tests
-    that show what each stage is for.
+    Raise if a value breaks the rules of its kind, or the cost exceeds `limits`. `record` has passed its schema. `now`
+    is given at intake: it limits instants, and reserves room for the additions of the origin's service. `edition` is
+    that of the sender; the default is the current one. Only tests restrict `stages`, to show the effect of each.
 
     Raises `Refused` with code `guard_…` and the pointer of the field, never its value.
     """
@@ -45,5 +45,5 @@ def inspect(
 
 
 def cost(record: BaseModel) -> Charged:
-    """What `record` costs. Its values have passed the rules."""
+    """Return the cost of `record`, whose values have passed the rules."""
     return charged(*leaves(record), own())

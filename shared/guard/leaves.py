@@ -1,8 +1,10 @@
-"""Walks a validated model instance down to its values, by a plan compiled once per model class, and adds up what
-choices, numbers, times and lengths cost. Texts are left to `charge`.
+"""Walk of a validated model instance.
 
-What the walk charges is a prefix code of the record: in the order in which the model declares them, one bit whether an
-optional member is there, the length of each list, and each value at the size of its type.
+It yields texts and instants, and adds up the cost of all other values. A plan is compiled once per model class. It
+costs choices, numbers, times and lengths; `charge` costs texts.
+
+The costs are those of a prefix code of the record, in the order of the model's fields. It has one bit for the presence
+of each optional member, the length of each list, and each value at the size of its type.
 """
 
 from __future__ import annotations
@@ -22,24 +24,24 @@ from pydantic.fields import FieldInfo
 from shared.contracts.fields import Kind
 from shared.guard.charge import BIT, choices
 
-#: A path is a linked list, so that the JSON pointer is only written when a refusal needs it.
+#: A path is a linked list, so that the JSON pointer is built only for an error.
 Path = tuple["Path", str | int] | None
 
-#: What a leaf is: a `KindName`, or one of these for values that no `Kind` marks. `CLOSED` ones are never among leaves.
+#: The kind of a leaf: a `KindName`, or one of these for values without a `Kind`. `CLOSED` values are never leaves.
 TEXT, INSTANT, CLOSED = "text", "instant", "closed"
 
-#: What a value of a type costs: milliseconds over 69 years, a day of any year, all bits of a UUID.
+#: The cost of a value of a type: milliseconds over 69 years, a day of any year, all bits of a UUID.
 _INSTANT_COST: Final = 41 * BIT
 _DAY_COST: Final = choices(date.max.toordinal())
 _UUID_COST: Final = 128 * BIT
 
 
-#: One text or instant: its kind, the value, and where it is.
+#: One text or instant: its kind, its value and its path.
 Leaf = tuple[str, Any, Path]
 
 
 class Step(NamedTuple):
-    """One field of a model to look into: its name, the kind of its values, and what each costs beside its text."""
+    """One field of a model to visit: its name, its kind of value, and the cost of each without its text."""
 
     name: str
     kind: str  # "" for values that are models themselves
@@ -47,22 +49,29 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How to walk a model: the fields to look into, and what every instance costs: single choices, what is there, and
-    the lengths of lists."""
+    """The plan for walking a model: the fields to visit, and the fixed cost of an instance.
+
+    The fixed cost is for single choices, the presence of members and the lengths of lists.
+    """
 
     steps: tuple[Step, ...]
     cost: int
 
 
 def leaves(record: BaseModel) -> tuple[list[Leaf], int]:
-    """All texts and instants of `record` that are present, in the order in which the model declares them; and what all
-    the rest costs, in sixteenths of a bit."""
+    """Return all present texts and instants of `record`, in the model's order, and the cost of the rest.
+
+    The cost is in sixteenths of a bit.
+    """
     found: list[Leaf] = []
     return found, _walk(record, None, found)
 
 
 def pointer(path: Path) -> str:
-    """The JSON pointer of `path` (RFC 6901). Made of declared names and indices only, never of input."""
+    """Return the JSON pointer of `path` (RFC 6901).
+
+    It contains declared names and indices only, never input.
+    """
     parts: list[str] = []
     while path is not None:
         path, part = path
@@ -96,9 +105,9 @@ def _walk(record: Any, path: Path, found: list[Leaf]) -> int:
 
 @functools.cache
 def plan(model: type) -> Plan:
-    """How to walk instances of `model`, a Pydantic model or a named tuple.
+    """Return the plan for walking instances of `model`, a Pydantic model or a named tuple.
 
-    Raises `TypeError` for a field that nobody could charge.
+    Raises `TypeError` for a field without a defined cost.
     """
     steps: list[Step] = []
     spent = 0
@@ -110,7 +119,7 @@ def plan(model: type) -> Plan:
         if any(other != kind for other, _ in roles):
             raise TypeError(f"{model.__name__}.{name} mixes kinds of values: the guard needs one")
         spent += BIT * (type(None) in typing.get_args(annotation))
-        if kind == "":  # which of the models
+        if kind == "":  # the choice of the model
             cost = choices(len(roles))
         if (longest := _longest(annotation, metadata)) is not None:
             spent += choices(longest + 1)
@@ -131,13 +140,13 @@ def _members(model: type) -> Iterator[tuple[str, object, tuple[object, ...]]]:
 
 
 def _bound(metadata: tuple[object, ...], name: str) -> int | None:
-    """A bound among the marks of a type, of which pydantic's `Field` gathers several."""
+    """Return a bound among the marks of a type. Pydantic's `Field` collects several marks."""
     marks = [each for mark in metadata for each in (mark.metadata if isinstance(mark, FieldInfo) else (mark,))]
     return next((getattr(mark, name) for mark in marks if getattr(mark, name, None) is not None), None)
 
 
 def _longest(annotation: object, metadata: tuple[object, ...]) -> int | None:
-    """How many members a list has at most; None for what is no list."""
+    """Return the maximum length of a list; None for other types."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _longest(arguments[0], arguments[1:])
@@ -149,9 +158,9 @@ def _longest(annotation: object, metadata: tuple[object, ...]) -> int | None:
 
 
 def _roles(annotation: object, metadata: tuple[object, ...]) -> Iterator[tuple[str, int]]:
-    """The kinds of value an annotation allows, as (kind, cost). Single-valued literals carry nothing: left out.
+    """Yield the kinds of value that an annotation allows, as (kind, cost).
 
-    Of models there is one for each that a union allows, told apart by their place.
+    Literals with one value have no cost. A union of models yields one entry for each model, distinguished by position.
     """
     marks = [mark for mark in metadata if isinstance(mark, Kind)]
     if marks:

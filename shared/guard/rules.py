@@ -1,6 +1,6 @@
-"""L2: what a value of each kind must look like, beyond the alphabet and length that the schema states.
+"""L2 of the guard: rules for values of each kind, beyond the alphabet and length in the schema.
 
-How much a value says is no question here: that is charged (`budget`).
+The rules do not limit the information in a value; its cost does (`budget`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from shared.kernel.errors import Refused
 
 HOST_CHARACTERS_MAX, LABEL_CHARACTERS_MAX = 253, 63
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-#: What the charge of an instant has room for: 2^41 milliseconds.
+#: The latest instant within the cost of an instant: 2^41 milliseconds.
 LATEST: Final = EARLIEST + timedelta(milliseconds=2**41 - 1)
 CLOCK_SKEW: Final = timedelta(minutes=5)
 
 _CONTROL: Final = re.compile(r"%(?:[01][0-9A-F]|7F)")
-#: Controls, and what turns the direction of text or hides in it, in UTF-8 (Unicode 16, general categories Cc and Cf).
+#: Control characters, and characters that change text direction or are invisible, in UTF-8 (Unicode 16, Cc and Cf).
 _HIDDEN: Final = re.compile(
     r"%C2%[89][0-9A-F]|%E2%80%(?:8[EF]|A[A-E])|%E2%81%A[6-9]|%EF%BB%BF|%F3%A0%8[01]%[89AB][0-9A-F]"
 )
-#: Also what no registry gives out, since servers answer to it: `_` anywhere, and `-` at either end.
+#: Also labels that no registry assigns but servers answer to: `_` anywhere, and `-` at either end.
 _LABEL: Final = re.compile(r"[a-z0-9_-]+")
-#: Letters and digits, set apart by single dots and hyphens: when short, labels that need no further look.
+#: Letters and digits, separated by single dots and hyphens. A short text of this form needs no further check.
 _PLAIN: Final = re.compile(r"(?:[a-z0-9]++[.-])*+[a-z0-9]++")
 _AUTHORITY: Final = re.compile(r"https?://([^/?#]*)")
 
@@ -35,7 +35,7 @@ _AUTHORITY: Final = re.compile(r"https?://([^/?#]*)")
 def check_rules(found: list[Leaf], now: datetime | None, edition: Edition) -> None:
     """Check every value on its own, by an edition.
 
-    `now` bounds instants; without it only what the charge has room for does.
+    `now` limits instants. Without it, only the range of their cost does.
 
     Raises `Refused` with a code `guard_rules_…`.
     """
@@ -57,13 +57,13 @@ def _refuse(rule: str, detail: str, path: Path) -> NoReturn:
 
 
 def _check_ip(text: str, path: Path) -> None:
-    """A host's address in its one canonical spelling (RFC 5952)."""
+    """Check a host's IP address. It must be in canonical form (RFC 5952)."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         _refuse("ip_not_an_address", "an IPv4 or IPv6 address", path)
     if str(address) != text:
-        _refuse("ip_not_canonical", "the canonical spelling of RFC 5952", path)
+        _refuse("ip_not_canonical", "use the canonical form of RFC 5952", path)
     if isinstance(address, ipaddress.IPv4Address):
         is_assigned = _NO_IPV4 < address < _MULTICAST
     else:
@@ -84,7 +84,7 @@ def _check_address(kind: str, text: str, path: Path, *, edition: Edition) -> Non
     if kind == "url" and (found := _AUTHORITY.match(text)) is not None:
         _check_authority(found[1].lower(), path)
     if edition.canonical(text, kind) != text:
-        _refuse("not_canonical", "the one spelling of an address (RFC 3986 §6.2)", path)
+        _refuse("not_canonical", "use the canonical form of an address (RFC 3986 §6.2)", path)
     if "%" in text and (_CONTROL.search(text) or _HIDDEN.search(text)):
         _refuse("control_character", "no control or direction characters", path)
 
@@ -108,7 +108,7 @@ def _check_authority(authority: str, path: Path) -> None:
 
 
 def _past_literal(authority: str, path: Path) -> str:
-    """The port behind an IPv6 address in brackets, which must be one."""
+    """Check the IPv6 address in brackets, and return the port after it."""
     literal, bracket, port = authority[1:].partition("]")
     try:
         ipaddress.IPv6Address(literal)

@@ -1,7 +1,7 @@
-"""What is known of services, row by row: `data/templates-….json`, a file for each number.
+"""Templates of services, one row each: `data/templates-….json`, a file for each number.
 
-Rows name hosts by their ending, and may bound the path. What `opens` an item stands there so that nobody cuts it; what
-expires or tracks is cut; a row that `unwrap`s is a redirector's.
+Rows name hosts by their suffix, and may restrict the path. Parameters in `opens` open an item, and are listed so that
+they are not redacted. Expiring or tracking parameters are redacted. A row with `unwrap` describes a redirector.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Final, NamedTuple
 
 from shared.guard.files import verified
 
-#: The number of the templates of today, and the SHA-256 of each file: one that was altered is not used.
+#: The number of the current templates, and the SHA-256 of each file. An altered file is not used.
 NUMBER: Final = 1
 TEMPLATES_SHA256: Final[Mapping[int, str]] = {1: "b2797ae8b78c9ecc1c370a72c59932614ee2f2f13ed4447462d7c0340beece53"}
 
 
 class Names(NamedTuple):
-    """Names of parameters: whole names, and the beginnings of others."""
+    """Names of parameters: complete names and prefixes."""
 
     whole: frozenset[str]
     beginnings: tuple[str, ...]
 
     def others(self, pairs: list[str]) -> list[str]:
-        """The pairs of a query whose name is none of these. An empty pair is left out."""
+        """Return the pairs of a query with other names. Empty pairs are omitted."""
         return [
             pair
             for pair in pairs
@@ -35,7 +35,7 @@ class Names(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One service. `cuts` has the names of parameters that are cut, `unwrap` of those that hold a target."""
+    """One service. `cuts` are the redacted parameters, `unwrap` the parameters that hold a target."""
 
     name: str
     hosts: tuple[str, ...]
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 class Templates(NamedTuple):
-    """All rows, and by the ending of hosts, of at most `labels_max` labels; and the names that are cut everywhere."""
+    """All rows, also by host suffix of at most `labels_max` labels, and the names redacted everywhere."""
 
     rows: tuple[Row, ...]
     by_host: dict[str, list[Row]]
@@ -55,10 +55,10 @@ class Templates(NamedTuple):
     everywhere: Names
 
     def row(self, address: str) -> Row | None:
-        """That of the service where an address lies."""
+        """Return the row of the service of an address, None if there is none."""
         rest = address.partition("://")[2]
         host, _, path = rest.partition("/")
-        labels = host.partition(":")[0].rsplit(".", self.labels_max)  # one more than rows know may stand before these
+        labels = host.partition(":")[0].rsplit(".", self.labels_max)  # the first element may hold further labels
         for at in range(len(labels) - 1):
             for row in self.by_host.get(".".join(labels[at:]), ()):
                 if row.path.fullmatch(f"/{_PATH_END.split(path, maxsplit=1)[0]}"):
@@ -70,14 +70,14 @@ _PATH_END: Final = re.compile("[?#]")
 
 
 def _names(names: list[str]) -> Names:
-    """The names as a file lists them; one that ends in `*` stands for all names with this beginning."""
+    """Parse the names of a file. One that ends in `*` means all names with this prefix."""
     whole = frozenset(name for name in names if not name.endswith("*"))
     return Names(whole, tuple(name.removesuffix("*") for name in names if name not in whole))
 
 
 @functools.cache
 def templates(number: int = NUMBER) -> Templates:
-    """The rows of one number. Raises `ValueError` where its file was altered."""
+    """Return the rows of one number. Raises `ValueError` if its file was altered."""
     told = json.loads(verified(f"templates-{number}.json", TEMPLATES_SHA256[number]))
     rows = tuple(
         Row(

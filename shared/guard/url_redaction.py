@@ -1,10 +1,10 @@
-"""What of an address stays and what is cut, service by service, as the templates of an edition say.
+"""Redaction of addresses by the templates of an edition, service by service.
 
-Three classes. What *identifies* is kept: all that no row names. What *opens* (share keys, invitations) is kept. What
-*expires or tracks* is cut: nobody else can use it, and it costs as much as a file. The target of a redirector's address
-stands for it. Of a service that no row knows only the names under `everywhere` are cut, and only where the address
-costs over 128 bytes. Nothing is cut from an item that is `uncut`: whoever filed it says that what would be cut is the
-only way in.
+Parts of an address have three classes. *Identifying* parts are kept: all parts that no row names. *Opening* parts
+(share keys, invitations) are kept. *Expiring or tracking* parts are redacted: they are useless to others and cost as
+much as a file. The address of a redirector is replaced by its target. For a service without a row, only the names under
+`everywhere` are redacted, and only if the address costs over 128 bytes. In an `uncut` item nothing is redacted: the
+submitter states that the location works only in full.
 """
 
 from __future__ import annotations
@@ -32,26 +32,29 @@ from shared.guard.templates import Names, Row
 from shared.kernel.errors import Refused
 
 _CHEAP: Final = 128 * BYTE
-#: Rules by which something is cut where no row knows the service.
+#: The rule for redactions at services without a row.
 TRACKERS: Final = "trackers"
 _TARGET: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,2040}")
 _URI: Final = "%/:?#[]@!$&'()*+,;=~"
 _RULES_MAX: Final = 8
-#: The redirectors of one address that are followed. The address of one more is not as it is kept, so it is refused.
+#: Maximum redirectors that are followed in one address. An address with more is not in stored form and is rejected.
 _REDIRECTORS_MAX: Final = 4
 _LOCATED: Final = frozenset({"url", "onion"})
 ContentT = TypeVar("ContentT", bound=ReferralContent)
 
 
 class Kept(NamedTuple):
-    """An address as it is kept, and by which rules something was cut from it."""
+    """An address in stored form, and the rules that redacted it."""
 
     text: str
     rules: tuple[str, ...]
 
 
 class WasCut(NamedTuple):
-    """Of item `n`, counted from 1, something was cut by these rules; `target` is what a redirector's address led to."""
+    """The redaction rules of item `n`, counted from 1.
+
+    `target` is the destination of a redirector's address.
+    """
 
     n: int
     rules: tuple[str, ...]
@@ -59,20 +62,23 @@ class WasCut(NamedTuple):
 
 
 def as_kept(content: ContentT) -> ContentT:
-    """The content with each address in the one spelling of today's edition, without what expires or tracks."""
+    """Return the content with each address in the canonical form of the current edition, redacted."""
     items = tuple([_kept_item(item) for item in content.items])
     changed = any(new is not old for new, old in zip(items, content.items, strict=True))
     return content.model_copy(update={"items": items}) if changed else content
 
 
 def cuts(content: ReferralContent) -> tuple[WasCut, ...]:
-    """Of which items something was cut."""
+    """Return the redacted items."""
     places = [(n, item.locator) for n, item in enumerate(content.items, 1)]
     return tuple([WasCut(n, rules, _led_to(each)) for n, each in places if (rules := cut_of(each))])
 
 
 def cut_of(locator: Locator) -> tuple[str, ...]:
-    """By which rules something was cut from it. Asked without `isinstance`, which costs as much as all else here."""
+    """Return the rules that redacted a locator.
+
+    Without `isinstance`, which costs as much as the rest here.
+    """
     rules: tuple[str, ...] = getattr(locator, "cut", ())
     return rules
 
@@ -83,23 +89,26 @@ def _led_to(locator: Locator) -> str | None:
 
 
 def kept_locator(locator: Locator, edition: Edition) -> Locator:
-    """A location in the one spelling of an edition, without what expires or tracks: of two spellings either one.
+    """Return a location in the canonical form of an edition, redacted.
 
-    By it is told whether two records speak of one place, whatever was kept uncut in one of them.
+    Comparison of locations uses this form, even if a record stores the location unredacted.
     """
     kept_one = _kept_locator(locator, edition, uncut=False)
     return UrlLocator(kind="url", value=kept_one.value) if isinstance(kept_one, CutUrl) else _plain(kept_one)
 
 
 def check_kept(record: BaseModel, edition: Edition) -> None:
-    """Raises `Refused` for an item that is not as this edition keeps it: two records would say the same."""
+    """Check that the items are in the stored form of this edition, which is unique.
+
+    Raises `Refused` if not.
+    """
     if not isinstance(record, ReferralContent | NoticeRecord):
         return
     items: tuple[Item | NoticeItem, ...] = record.items
     for place, item in enumerate(items):
         locator = item.locator
         if _kept_locator(locator, edition, uncut=item.uncut) is not locator or (item.uncut and cut_of(locator)):
-            detail = "the one spelling of an address, without what expires or tracks"
+            detail = "send the canonical address, without expiring or tracking parts"
             raise Refused("guard_rules_not_kept", detail, field=f"/items/{place}/locator/value")
 
 
@@ -124,7 +133,7 @@ def _plain(locator: Locator) -> Locator:
     return OnionLocator(kind="onion", value=locator.value) if isinstance(locator, CutOnion) else locator
 
 
-#: Kinds of locators whose texts are of another kind by name.
+#: Kinds of locators whose text kind has another name.
 _KINDS: Final = {"p2p": "peer"}
 
 
@@ -133,7 +142,10 @@ def _spelt(locator: Locator, text: str) -> Locator:
 
 
 def kept(address: str, kind: str = "url", edition: Edition | None = None) -> Kept:
-    """A web or onion address as it is kept, and by which rules of the edition something was cut: today's, if none."""
+    """Return a web or onion address in stored form, with the rules that redacted it.
+
+    Default: the current edition.
+    """
     edition = edition or own()
     address, rules = edition.canonical(address, kind), list[str]()
     while kind == "url" and (row := edition.rows().row(address)) is not None:
@@ -152,7 +164,10 @@ def kept(address: str, kind: str = "url", edition: Edition | None = None) -> Kep
 
 
 def _cost_or_more(address: str, kind: str, edition: Edition) -> int:
-    """What an address costs; one with characters that no canonical one has, as if too much: the rules refuse it."""
+    """Return the cost of an address.
+
+    One with non-canonical characters counts as too expensive: the rules reject it.
+    """
     try:
         return coded(address, kind, edition.shipped()).charge
     except KeyError:
@@ -160,7 +175,7 @@ def _cost_or_more(address: str, kind: str, edition: Edition) -> int:
 
 
 def _target(address: str, row: Row, edition: Edition) -> str | None:
-    """The address that a redirector's leads to, None where it has none."""
+    """Return the target of a redirector's address, None if it has none."""
     query = address.partition("#")[0].partition("?")[2]
     for pair in query.split("&") if row.unwrap else ():
         name, _, value = pair.partition("=")
@@ -172,7 +187,7 @@ def _target(address: str, row: Row, edition: Edition) -> str | None:
 
 
 def _unquoted(text: str) -> str:
-    """A canonical text without its escapes, as `urllib.parse.unquote` reads it, in a tenth of the time."""
+    """Return a canonical text without its escapes, like `urllib.parse.unquote` but in a tenth of the time."""
     escapes = text.replace("\\", r"\\").replace("%", r"\x")
     return escapes.encode().decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
 

@@ -1,6 +1,6 @@
 """The Merkle tree of RFC 6962 §2.1, and the path that proves a leaf in it.
 
-SHA-256 has one prefix byte for leaves and another for nodes, which keeps a node from passing as a leaf (second
+SHA-256 has one prefix byte for leaves and another for nodes, so a node cannot be presented as a leaf (second
 pre-image). Every hash is 32 bytes. Paths follow RFC 6962 §2.1.1, and their check RFC 9162 §2.1.3.2.
 """
 
@@ -15,20 +15,20 @@ HASH_BYTES = 32
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """SHA-256(0x00 ‖ data)."""
+    """Return SHA-256(0x00 ‖ data)."""
     return sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """SHA-256(0x01 ‖ left ‖ right)."""
+    """Return SHA-256(0x01 ‖ left ‖ right)."""
     return sha256(b"\x01" + left + right).digest()
 
 
 def levels(leaf_hashes: Sequence[bytes]) -> list[list[bytes]]:
     """Return every row of the tree over at least one leaf: the leaves first, and the row of the root last.
 
-    A row of odd length hands its last hash up unchanged. That gives the tree RFC 6962 defines by
-    splitting at the largest power of two, and needs each hash once.
+    A row of odd length passes its last hash up unchanged. The result is the tree that RFC 6962 defines by splitting at
+    the largest power of two. Each hash is computed once.
     """
     rows = [list(leaf_hashes)]
     while len(below := rows[-1]) > 1:
@@ -45,7 +45,7 @@ def root(leaf_hashes: Sequence[bytes]) -> bytes:
 
 
 def inclusion_path(rows: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, ...]:
-    """Return the hashes that lead from leaf `index` to the root of a tree with these `levels`, lowest first."""
+    """Return the hashes from leaf `index` to the root of a tree with these `levels`, lowest first."""
     if not 0 <= index < len(rows[0]):
         raise Defect("index_outside_tree")
     path = []
@@ -59,8 +59,8 @@ def inclusion_path(rows: Sequence[Sequence[bytes]], index: int) -> tuple[bytes, 
 def root_from_inclusion(leaf: bytes, index: int, size: int, *, path: Sequence[bytes]) -> bytes:
     """Return the root that `path` leads to from the leaf hash `leaf`.
 
-    It proves nothing until the caller compares it with a root it trusts. Raises `EvidenceRejected`, and nothing else,
-    when no tree of `size` leaves has a path of this shape at `index`.
+    It proves nothing until the caller compares it with a trusted root. Raises only `EvidenceRejected`, if no tree of
+    `size` leaves has a path of this form at `index`.
     """
     if not 0 <= index < size:
         raise EvidenceRejected("inclusion_index_outside_tree")
@@ -72,7 +72,7 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, *, path: Sequence[by
             raise EvidenceRejected("inclusion_path_too_long")
         if node & 1 or node == last:
             found = node_hash(sibling, found)
-            while not node & 1 and node:  # rows that handed this node up unchanged have no sibling in the path
+            while not node & 1 and node:  # rows that passed this node up unchanged have no sibling in the path
                 node, last = node >> 1, last >> 1
         else:
             found = node_hash(found, sibling)

@@ -1,7 +1,7 @@
-"""Ageing of a policy's law: instruments that ended, were succeeded, were not reviewed, or will end or begin soon.
+"""Ageing of a policy's law: instruments that ended, were not reviewed, or will end or begin soon.
 
-Pure, standard library only; reads a policy's JSON, valid by its contract. It decides nothing: missing law is the
-engine's matter, this is about what a person must look at.
+Pure, standard library only. It reads a policy's JSON, valid by its contract. It lists entries that a person must
+review, and has no effect on decisions: the engine handles missing law.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from shared.vocabulary.law import Confirmation, InstrumentState
 
 #: A policy, or one of its entries, as JSON.
 _Entry = Mapping[str, Any]
-#: After so many days without a review an instrument is aged.
+#: An instrument without a review for more days than this is aged.
 REVIEW_DAYS: Final = 90
-#: An end or a beginning is an alarm for so many days before it.
+#: An end or a beginning raises an alarm for this many days before it.
 AHEAD_DAYS: Final = 90
 AHEAD: Final = ("ending", "beginning")
 REASONS: Final = ("ended", "succeeded", "unreviewed", *AHEAD)
@@ -25,12 +25,12 @@ REASONS: Final = ("ended", "succeeded", "unreviewed", *AHEAD)
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One instrument as it stands on a day.
+    """The review state of one instrument on a day.
 
     `cited_by` are all rules and clocks that cite it, `live` those of them that are in force then or will be.
-    `review_by` is the last day of its review, that of its live rules included. `reasons` say why a person must look
-    now, none if nobody must. `ending` and `beginning`: the instrument, or a live rule or clock of it, ends or begins
-    within 90 days. An instrument that ended and that nothing live cites asks for nobody, but stays listed.
+    `review_by` is the last day for its review, including its live rules. `reasons` are the reasons for a review now, if
+    any. `ending` and `beginning`: the instrument, or a live rule or clock of it, ends or begins within 90 days. An
+    ended instrument without live rules or clocks needs no review, but stays listed.
     """
 
     instrument: str
@@ -50,7 +50,7 @@ class Review:
 
 
 def review(policy: _Entry, on: date) -> list[Review]:
-    """Every instrument of the policy, the next to be reviewed first."""
+    """Return every instrument of the policy, the next to be reviewed first."""
     citing: dict[str, list[_Entry]] = {}
     for each in (*policy["rules"], *(policy.get("clocks") or ())):
         citing.setdefault(each["basis"]["instrument"], []).append(each)
@@ -60,10 +60,10 @@ def review(policy: _Entry, on: date) -> list[Review]:
 
 
 def aged(policy: _Entry, on: date) -> list[tuple[str, str]]:
-    """Return (instrument, reason) of each thing that a person must look at, sorted; a calendar by its place.
+    """Return (instrument, reason) of each entry that a person must review, sorted.
 
-    A calendar that has ended is named until a later one of its jurisdiction is listed: without one, working-day clocks
-    of that place have no due time.
+    A calendar is named by its place. A calendar that has ended is listed until the policy has a later one for its
+    jurisdiction. Without one, working-day clocks of that place have no due time.
     """
     last: dict[str, str] = {}
     for each in policy.get("calendars") or ():
@@ -94,10 +94,10 @@ def _review(entry: _Entry, citing: Sequence[_Entry], entries: _Entry, *, on: dat
     live = tuple(sorted(each["id"] for each in standing))
     valid_to, reviewed_on = _day(entry.get("valid_to")), date.fromisoformat(entry["reviewed_on"])
     over = valid_to is not None and valid_to <= on
-    # From the day on which its confirmed successor is in force nothing should rest on it.
+    # Once its confirmed successor is in force, no rule should cite it.
     succeeded_by = entry.get("succeeded_by")
     succeeded = succeeded_by is not None and succeeded_by in entries and is_in_force(entries[succeeded_by], on)
-    # A rule may ask for an earlier look than its instrument; once that day has passed only a new version moves it.
+    # A rule may require an earlier review than its instrument. After that day, only a new version changes it.
     asked = [day for each in standing if (day := _day(each.get("review_by")))]
     looked = [reviewed_on, *(day for each in standing if (day := _day(each.get("reviewed_on"))))]
     review_by = min(min(looked) + timedelta(days=REVIEW_DAYS), *asked, date.max)

@@ -1,7 +1,7 @@
-"""Working days by the calendars that stand in the policy. Pure, standard library only.
+"""Working days by the calendars of the policy. Pure, standard library only.
 
-A day is one of the calendar's own standard time, the same minutes from UTC all the year: no other table of time zones
-decides when somebody's term is over, and under summer time a day ends an hour later than on the wall, never earlier.
+A day is in the calendar's own standard time, with the same offset from UTC all the year. So no external table of time
+zones decides the end of a term. In summer time a day ends an hour later than on local clocks, never earlier.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _DAY = timedelta(days=1)
 
 
 class _Span(NamedTuple):
-    """What one calendar says, from its first day until before `after`."""
+    """The data of one calendar, from its first day until before `after`."""
 
     first: date
     after: date
@@ -32,7 +32,7 @@ class Calendars:
             self._spans.setdefault(entry["jurisdiction"], []).append(_span(entry))
 
     def works(self, jurisdiction: str, day: date) -> bool | None:
-        """Whether a day is a working day; None where no calendar of the jurisdiction has that day."""
+        """Return whether a day is a working day; None if no calendar of the jurisdiction covers that day."""
         span = self._on(jurisdiction, day)
         return None if span is None else day.isoweekday() in span.weekdays and day not in span.holidays
 
@@ -44,9 +44,10 @@ class Calendars:
         *,
         stands: Iterable[tuple[datetime, datetime | None]] = (),
     ) -> datetime | None:
-        """The end of the last of `days` working days after the day of `started_at` (Regulation 1182/71, Article 3).
+        """Return the end of the last of `days` working days after the day of `started_at`.
 
-        A day at whose end the clock stands still is not counted. None where the calendars end before.
+        This follows Regulation 1182/71, Article 3. A day does not count if the clock is stopped at its end. None if the
+        calendars end before.
         """
         stood = tuple(stands)
         spans, at = self._spans.get(jurisdiction, ()), started_at.astimezone(UTC)

@@ -1,11 +1,11 @@
-"""Clocks: when what the law wants of the parties to an edge falls due. Pure, standard library only.
+"""Clocks: due times of the duties that the law sets for the parties of an edge. Pure.
 
-    steps of an edge ──▶ runs of the clocks that its law sets ──▶ due instants, and when somebody is told
+    steps of an edge ──▶ runs of the clocks that its law sets ──▶ due instants and notifications
 
-Both parties know the same steps, by the times of the messages, and find the law in force at a step by the published
-documents: so they come to the same. A clock holds for an edge whose rules cite its instrument; one whose instrument no
-rule of the policy cites holds by place: for whoever is below its jurisdiction and owes what falls due. It stands still
-only for the causes that it lists. Instants are UTC in whole seconds, terms are whole hours or days.
+Both parties know the same steps, with the times of the messages. They find the law in force at a step in the published
+documents, so both compute the same result. A clock applies to an edge whose rules cite its instrument. If no rule of
+the policy cites the instrument, the clock applies by place: to each responsible party within its jurisdiction. It stops
+only for the causes that it lists. Standard library only. Instants are UTC in whole seconds, terms whole hours or days.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.law import ClockConsequence, ClockDue, ClockEvent, StopCause
 
-#: The clocks that the deadlines of an edge's rules are, beside those of the policy: both count from its message.
+#: Clocks for the deadlines of an edge's rules, in addition to those of the policy. Both start with its message.
 ACKNOWLEDGE_BY: Final = "acknowledge-by"
 ACT_BY: Final = "act-by"
-#: A bloc has no place above it: whoever serves one is below this as everybody is.
+#: A bloc has no place above it. Every party counts as within this one, also a party that serves a bloc.
 _WORLD: Final = "BLOC-WLD"
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
-#: What the origin of an edge owes, or keeps. All else its recipient does.
+#: Duties of an edge's origin. All others are duties of its recipient.
 _OF_ORIGIN: Final = frozenset(
     each.value for each in (ClockDue.REPORT, ClockDue.INFORMATION, ClockDue.RECHECK, ClockDue.VERDICT)
 )
 
 
 class Did(StrEnum):
-    """What a step does to clocks. `ENDS`: nothing more is owed; a preservation runs on.
+    """The effect of a step on clocks. `ENDS`: no further duties, but a preservation continues.
 
-    `TOLD` does nothing to them: a party was told that one of its runs falls due (`shared.exchange.timers`).
+    `TOLD` has no effect: a party was notified that one of its runs falls due (`shared.exchange.timers`).
     """
 
     STARTS = "starts"
@@ -50,13 +50,13 @@ class Did(StrEnum):
 
 
 class Step(NamedTuple):
-    """One thing that happened to an edge, as both its parties know it.
+    """One event of an edge, as both its parties know it.
 
-    `at` is the time of the message that told it. `code` is a `ClockEvent` that starts, a `StopCause` that stops or
-    resumes, or the `ClockDue` that was done; "" where all ends. `of` is the number of the question, order or hold that
-    stops or goes on: they may cross on their way, and each is over by its own end. Of what starts and what is done `of`
-    says how often it began before: times are cut to ten seconds, and of two at one time it tells which is the later.
-    Where somebody was told, `code` and `of` are clock and number of the run, and `at` is when that fell due.
+    `at` is the time of its message. `code` is a `ClockEvent` that starts, a `StopCause` that stops or resumes, or the
+    `ClockDue` that was done; "" for the end of all. `of` is the number of the question, order or hold that stops or
+    resumes: these may overlap, and each ends separately. For starts and for done duties, `of` is the number of earlier
+    starts. Times are cut to ten seconds, so `of` orders two steps of the same time. For a notification, `code` and `of`
+    are the clock and number of the run, and `at` is its due time.
     """
 
     at: datetime
@@ -66,9 +66,10 @@ class Step(NamedTuple):
 
 
 class Law(NamedTuple):
-    """The documents in force at an instant. `hour` is how long an hour of theirs lasts: less only on a dev stack.
+    """The documents in force at an instant.
 
-    `since` is when there was law for the first time: whatever is dated before that counts as if it had happened then.
+    `hour` is the length of a policy hour; it is shorter only on a dev stack. `since` is the first time at which
+    documents were in force. Earlier events count as of that time.
     """
 
     directory: DirectoryIndex
@@ -77,15 +78,16 @@ class Law(NamedTuple):
     since: datetime = _BEFORE_ALL
 
 
-#: Which law was in force at an instant, or the first. Raises `Unavailable` while there is none.
+#: Return the law in force at an instant, or the first law for earlier instants. Raises `Unavailable` if there is none.
 LawAt = Callable[[datetime], Law]
 
 
 @dataclass(frozen=True, slots=True)
 class ClockedEdge:
-    """What clocks look at of an edge: its rules, its two parties, and the hours of its deadlines from `begins` on.
+    """The data of an edge for its clocks: rules, parties, and deadline hours, which start with `begins`.
 
-    A preservation is such an edge of an agency and a provider: under `instrument`, and by that alone; "" of all others.
+    A preservation is an edge between an agency and a provider. Only clocks of `instrument` apply to it. Other edges
+    have "".
     """
 
     rules: tuple[str, ...]
@@ -96,7 +98,7 @@ class ClockedEdge:
     instrument: str = ""
 
 
-#: From when to when a clock stands still; without an end: it has not gone on.
+#: The begin and end of a stop of a clock. The end is None while the clock is stopped.
 Stand = tuple[datetime, datetime | None]
 
 
@@ -104,10 +106,9 @@ Stand = tuple[datetime, datetime | None]
 class Run:
     """One run of a clock. `number` counts the runs of this clock on its edge, from 1.
 
-    `due_at` is None while the clock is stopped, and where no calendar reaches so far. `ended_at` is when it
-    was done or nothing was owed any more. `rung` is its place on the ladder of its instrument, from 1; 0 off it.
-    `every`: it falls due again after each such time. `stands` are the times in which it stood still, the last perhaps
-    without an end.
+    `due_at` is None while the clock is stopped, and if the calendar does not cover the time. `ended_at` is when the
+    duty was done or ceased. `rung` is its escalation level in its instrument, from 1; 0 if it does not escalate.
+    `every`: the run falls due again after each such time. `stands` are its stops; the last may have no end.
     """
 
     clock: str
@@ -151,7 +152,7 @@ class _Clock(NamedTuple):
 
 
 class _Book(NamedTuple):
-    """The clocks of one policy, what cites what, and its calendars."""
+    """The clocks and calendars of one policy, and the instruments that its rules cite."""
 
     clocks: tuple[_Clock, ...]
     instrument_of: Mapping[str, str]
@@ -160,8 +161,8 @@ class _Book(NamedTuple):
 
 
 def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, ...]:
-    """Every run of every clock of an edge, also ended ones: by due time, those without one last."""
-    # What is kept longer was kept before, also where both stand at one time.
+    """Return every run of every clock of an edge, including ended ones. Runs without a due time come last."""
+    # At the same time, a preservation starts before it is extended.
     ordered = sorted(steps, key=lambda step: (step.at, step.code == ClockEvent.PRESERVATION_EXTENDED, step))
     found: list[Run] = []
     counted: dict[str, int] = {}
@@ -170,7 +171,7 @@ def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, 
         if start.did is not Did.STARTS:
             continue
         law = law_at(start.at)
-        # What is kept longer is kept so much longer than it was to be.
+        # An extension is added to the planned end of the preservation.
         begins = max(start.at, kept_until) if start.code == ClockEvent.PRESERVATION_EXTENDED else start.at
         for clock in _clocks_started(edge, start, law):
             counted[clock.id] = counted.get(clock.id, 0) + 1
@@ -182,15 +183,16 @@ def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, 
 
 
 def counted(steps: Iterable[Step], begun_at: datetime) -> list[Step]:
-    """The steps at the times from which they count: none before the edge began, which all of them answer.
+    """Return the steps at the times from which they count.
 
-    A sender may date its word as early as it likes: one that waited is dated so, too. Both ends know when it began.
+    Steps before the start of the edge count as of its start. A sender may date its message arbitrarily early, and a
+    delayed message has an early date, too. Both ends know the start of the edge.
     """
     return [step if step.did is Did.TOLD else step._replace(at=max(step.at, begun_at)) for step in steps]
 
 
 def due_after(run: Run, after: datetime) -> datetime | None:
-    """When a run falls due for the first time later than `after`: one that repeats does so for ever."""
+    """Return the first due time of a run after `after`. A repeating run has infinitely many."""
     if run.due_at is None or run.due_at > after:
         return run.due_at
     if run.every is None:
@@ -219,7 +221,7 @@ def _clocks_started(edge: ClockedEdge, start: Step, law: Law) -> Iterator[_Clock
 
 
 def _below(clock: _Clock, party_id: str, on: date, *, directory: DirectoryIndex) -> bool:
-    """Whether a party is at or below the clock's jurisdiction on that day."""
+    """Return whether a party is at or below the clock's jurisdiction on that day."""
     party = directory.party(party_id)
     if party is None:
         return False
@@ -232,7 +234,10 @@ def _owing(clock: _Clock, edge: ClockedEdge) -> str:
 
 
 def _deadlines(edge: ClockedEdge) -> Iterator[_Clock]:
-    """What the rules of an edge ask by themselves. To act on a notice is to remove, on a case to tell what came."""
+    """Yield the deadlines of an edge's own rules.
+
+    Acting on a notice is removal, acting on a case is feedback.
+    """
     acting = ClockDue.REMOVAL if edge.begins is ClockEvent.NOTICE_ISSUED else ClockDue.FEEDBACK
     for name, clock, due in (("acknowledge_h", ACKNOWLEDGE_BY, ClockDue.ACKNOWLEDGEMENT), ("act_h", ACT_BY, acting)):
         if hours := edge.deadlines.get(name):
@@ -289,7 +294,10 @@ def _due_at(clock: _Clock, begins: datetime, stands: Sequence[Stand], *, law: La
 
 
 def _ended(clock: _Clock, start: Step, steps: Sequence[Step]) -> datetime | None:
-    """When it was done, or all ended: also before it began, since what tells of either may cross on the way."""
+    """Return the time when the duty was done or all ended.
+
+    It may precede the start, because messages can cross.
+    """
     for step in steps:
         done = step.did is Did.DOES and step.code == clock.due and (step.at, step.of) >= (start.at, start.of)
         if done or (step.did is Did.ENDS and not clock.preserves):
@@ -298,7 +306,10 @@ def _ended(clock: _Clock, start: Step, steps: Sequence[Step]) -> datetime | None
 
 
 def _stands(clock: _Clock, started_at: datetime, steps: Sequence[Step]) -> Iterator[Stand]:
-    """When the clock stands still: while any cause that it lists does, in order and apart from each other."""
+    """Yield the stops of a clock, in order and without overlap.
+
+    A clock stops while any cause that it lists applies.
+    """
     spans: list[tuple[datetime, datetime]] = []
     for cause in sorted({(step.code, step.of) for step in steps if step.code in clock.stopped_by}):
         since: datetime | None = None
@@ -323,7 +334,10 @@ def _stands(clock: _Clock, started_at: datetime, steps: Sequence[Step]) -> Itera
 
 
 def _ran(started_at: datetime, term: timedelta, stands: Iterable[Stand]) -> datetime | None:
-    """When a clock has run for `term`; None where it stands before that, and has not gone on."""
+    """Return the time at which a clock has run for `term`.
+
+    Return None if it is stopped before that without an end.
+    """
     at, left = started_at, term
     for begin, end in stands:
         if at + left <= begin:
@@ -336,7 +350,7 @@ def _ran(started_at: datetime, term: timedelta, stands: Iterable[Stand]) -> date
 
 
 def _ranked(found: Iterable[Run]) -> Iterator[Run]:
-    """Yield runs as they fall due, those that escalate each with its rung on its ladder."""
+    """Yield runs by due time. Runs that escalate get their escalation level within their instrument."""
     rungs: dict[tuple[str, datetime], int] = {}
     for run in sorted(found, key=lambda run: (run.due_at is None, run.due_at or run.started_at, run.clock, run.number)):
         if run.then != ClockConsequence.ESCALATE:
@@ -379,5 +393,5 @@ def _clock(entry: Mapping[str, Any]) -> _Clock:
 
 
 def _causes(entry: Mapping[str, Any]) -> frozenset[str]:
-    """What the law lets stop a clock: nothing but what it lists."""
+    """Return the causes that stop a clock: only those that the law lists."""
     return frozenset(map(str, map(StopCause, entry.get("stopped_by") or ())))

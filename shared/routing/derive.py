@@ -1,4 +1,4 @@
-"""What a recipient checks of an edge, knowing only what it was sent and the public documents."""
+"""A recipient's check of an edge, from the data that it was sent and the public documents alone."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from shared.routing.facts import ITEMS
 from shared.routing.policy_index import CompiledRule, PolicyIndex
 from shared.vocabulary.judgement import Tlp
 
-#: How far a document's activity may be from the broker's time, and a message's own time from its decision's.
+#: Maximum distance of a document's activity from the broker's time, and of a message's time from its decision's.
 TOLERANCE = timedelta(minutes=5)
-#: How far a decision's time may be ahead of the broker's. How far it is behind does not matter.
+#: Maximum time by which a decision may be ahead of the broker's time. Any earlier time is allowed.
 AHEAD_MAX = timedelta(seconds=60)
 
 
-#: What the edges of a decision share is made once, for the few decisions whose messages are read now.
+#: The common data of a decision's edges is built once, for the few decisions whose messages are read now.
 _setting: Final = lru_cache(maxsize=16)(Setting)
 
 
@@ -37,12 +37,12 @@ def derive_edge(
     exercise: bool,
     stated: Mapping[str, Any] | None = None,
 ) -> PlannedEdge:
-    """Make the edge again, from its own facts alone. Raises `Refused` unless it comes out as sent, byte for byte.
+    """Derive the edge again from its own facts alone.
 
-    `spelt` is its JSON, which is what its contract says; one edge has one spelling, that of `PlannedEdge.as_json`.
-    `stated` is what the caller has read from it.
-    Success does not mean that the facts are true, nor that no further permit stood behind the edge in the
-    origin's whole facts: those the recipient does not see. Origin and audit hold the decision that binds them.
+    Raises `Refused` unless the result equals it, byte for byte. `spelt` is its JSON, which its contract has accepted.
+    An edge has exactly one text, that of `PlannedEdge.as_json`. `stated` is the value that the caller has parsed from
+    it. Success does not mean that the facts are true. It does not exclude further permits in the origin's complete
+    facts, which the recipient does not see. Origin and audit hold the decision that binds them.
     """
     if (ref.directory, ref.policy) != (directory.digest, policy.digest):
         raise Refused("edge_not_reproducible", "not the documents of its decision", field="/decision")
@@ -62,12 +62,12 @@ def check_time(
     documents: tuple[DirectoryIndex, PolicyIndex],
     exercise: bool,
 ) -> None:
-    """The decision is not of the future, and holds on the day on which the broker took it. Its age does not matter.
+    """Check that the decision is not ahead of the broker's time and holds on the broker's day.
 
-    Raises `Refused("decision_time_off")`: to be decided again.
+    The decision may be of any age. Raises `Refused("decision_time_off")`: the origin must decide again.
     """
     if ref.decided_at > broker_time + AHEAD_MAX:
-        raise Refused("decision_time_off", "decided after the broker took it", field="/decision/decided_at")
+        raise Refused("decision_time_off", "decided after the broker's time", field="/decision/decided_at")
     if ref.decided_at.date() == broker_time.date():
         return
     directory, policy = documents
@@ -78,20 +78,20 @@ def check_time(
     except Refused:
         raise another from None
     if to_json(derived.as_json() | {"digest": stated["digest"]}) != spelt:
-        raise another  # the time stands in the digest, and nowhere else
+        raise another  # only the digest may differ, because it covers the time
 
 
 def _derived(stated: Mapping[str, Any], setting: Setting) -> PlannedEdge:
-    """The edge as its own facts lead to it at the setting's time. Raises `Refused`."""
+    """Return the edge that its own facts lead to at the setting's time. Raises `Refused`."""
     return derive(stated["facts"], setting, recipient_id=stated["recipient"], claimed=stated["rules"])
 
 
 def check_onward(edge: Mapping[str, Any], setting: Setting, *, to: str) -> PartyEntry:
-    """The party that may be told. `edge` is that of whoever holds it, as JSON.
+    """Return the party to which a holder may pass its edge on. `edge` is the holder's edge, as JSON.
 
-    Raises `Refused`: `agency_unknown` for nobody, or no other agency of the same world; `agency_not_entitled` where it
-    does not take this kind of report, what is told is for its recipient alone (TLP red), no law that the edge rests on
-    is in force, or one forbids it.
+    Raises `Refused`: `agency_unknown` if the party is unknown, or not another agency of the same status.
+    `agency_not_entitled` if it does not accept this kind of report, the edge is TLP red, no law of the edge is in
+    force, or a law prohibits it.
     """
     facts, holder = edge["facts"], edge["recipient"]
     directory, by = setting.directory, setting.directory.party(holder)
@@ -111,10 +111,10 @@ def check_onward(edge: Mapping[str, Any], setting: Setting, *, to: str) -> Party
 
 
 def _unread(rule: CompiledRule, facts: Mapping[str, Any]) -> bool:
-    """Whether a rule looks at what the holder was never told: then nobody can say that it does not hold."""
+    """Return whether a rule reads facts that the holder does not have. Then its result is unknown."""
     read = {*facts, *(name for item in facts.get(ITEMS, ()) for name in item)}
     return not rule.reads <= read
 
 
 def _not_entitled() -> Refused:
-    return Refused("agency_not_entitled", "the law does not let it be told", field="/agency")
+    return Refused("agency_not_entitled", "the law does not allow passing it on", field="/agency")

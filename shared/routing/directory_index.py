@@ -1,4 +1,4 @@
-"""The directory, indexed: who a party is, who serves a place, whose a key or a domain is."""
+"""The indexed directory: look-ups of parties, of parties for a place, and of owners of keys."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from shared.routing.edition import Edition
 from shared.vocabulary.jurisdiction import JurisdictionTree
 from shared.vocabulary.routing import PartyKind, PartyStatus
 
-#: Bounded over the years, and more than there are (places, kind, day) in use at a time.
+#: Limits memory over the years. It exceeds the number of (places, kind, day) in use at a time.
 _memo = lru_cache(maxsize=16_384)
 
-#: The suites that are read, by what a key of them is for. A key of any other is passed over: it is a later release's.
+#: The suites that this release reads, by use of a key. Keys of other suites belong to a later release and are skipped.
 KEY_SUITES: Final[Mapping[str, frozenset[str]]] = {
     "sign": frozenset({"ed25519"}),
     "seal": frozenset({"x25519", "mlkem768-x25519"}),
 }
 
-#: Whose a beat key is, in place of a party or an instance.
+#: The owner of the keys for document heartbeats, in place of a party or an instance.
 BEAT_OWNER = "operator"
 
 _Name = TypeVar("_Name", str, int)
 
 
 class Purses(NamedTuple):
-    """Bytes that a party may file in a day: of records without their hashes, and of hashes."""
+    """The daily quota of a party, in bytes of records without their hashes, and in bytes of hashes."""
 
     record: int
     hashes: int
 
 
-#: Of the smallest class, 20 records a day: 10 KB fit neither in a day.
+#: The smallest quota, for 20 records a day. Content of 10 KB exceeds it in either part.
 SMALLEST = Purses(6 * 1024, 6 * 1024)
 
 
@@ -60,7 +60,7 @@ class PartyEntry:
 
 @dataclass(frozen=True, slots=True)
 class InstanceEntry:
-    """An instance. `reads_floor`: what it reads at least, if the directory says so; JSON of `ReadsAnnouncedClear`."""
+    """An instance. `reads_floor`: its minimum read capabilities, if listed; JSON of `ReadsAnnouncedClear`."""
 
     id: str
     kind: str
@@ -69,9 +69,9 @@ class InstanceEntry:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """A public key and its `owner` (party or instance id). `public` is the raw key; `valid_to` is exclusive.
+    """A public key and its `owner` (party or instance id).
 
-    A `revoked` key is good for nothing, at no time.
+    `public` is the raw key; `valid_to` is exclusive. A `revoked` key is never valid, at any time.
     """
 
     key_id: str
@@ -88,7 +88,7 @@ class KeyEntry:
 
 
 class _Group(NamedTuple):
-    """Of which parties the nearest are sought."""
+    """The group of parties in which the nearest are searched."""
 
     mandate: str
     kind: str
@@ -96,9 +96,10 @@ class _Group(NamedTuple):
 
 
 class DirectoryIndex:
-    """Look-ups over one directory document, identified by `digest`. `document` is its JSON, valid by its contract.
+    """Look-ups over one directory document, identified by `digest`.
 
-    Raises `Refused` where an id stands twice or a party's instance does not fit it.
+    `document` is its JSON, valid by its contract. Raises `Refused` if an id is repeated or a party's instance does not
+    fit it.
     """
 
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
@@ -111,7 +112,7 @@ class DirectoryIndex:
         self._served: dict[str, tuple[str, ...]] = {}
         for party in sorted(self._parties.values(), key=lambda party: party.id):
             self._served[party.instance] = (*self._served.get(party.instance, ()), party.id)
-        #: The agencies that may be told of each other: those that have opted in.
+        #: The agencies that have opted in to contact suggestions.
         self.contactable = frozenset(entry["id"] for entry in document["parties"] if _opted_in(entry))
         self.moved: tuple[PartyEntry, ...] = tuple(each for each in self._parties.values() if each.instances_before)
         self._instances = {entry["id"]: _instance(entry) for entry in document["instances"]}
@@ -136,7 +137,7 @@ class DirectoryIndex:
         self.nodes_either: Callable[[tuple[str, ...], date, date], frozenset[str]] = _memo(self._nodes_either)
         self.all_known: Callable[[tuple[str, ...], date], bool] = _memo(self._all_known)
         self.nearest: Callable[[str, str, str, str, date], tuple[PartyEntry, ...]] = _memo(
-            # By position, because a memo finds what is named more slowly, and this is the hot path.
+            # Positional, because a cache looks up keyword arguments more slowly, and this is the hot path.
             lambda mandate, kind, code, status, on: self._nearest(_Group(mandate, kind, status), code, on)
         )
 
@@ -144,7 +145,7 @@ class DirectoryIndex:
         return self._parties.get(party_id)
 
     def purses(self, party_id: str) -> Purses:
-        """What the party may file in a day; of one that is not in the directory that of the smallest class."""
+        """Return the daily quota of the party, the smallest one for an unknown party."""
         party = self._parties.get(party_id)
         return SMALLEST if party is None else party.purses
 
@@ -152,11 +153,11 @@ class DirectoryIndex:
         return self._instances.get(instance_id)
 
     def kinds(self) -> Mapping[str, str]:
-        """The kind of each instance, by its id."""
+        """Return the kind of each instance, by its id."""
         return {entry.id: entry.kind for entry in self._instances.values()}
 
     def instance_of(self, party_id: str) -> InstanceEntry | None:
-        """The instance that serves the party, None if either is not in the directory."""
+        """Return the instance that serves the party, None if either is not in the directory."""
         party = self._parties.get(party_id)
         return self._instances.get(party.instance) if party else None
 
@@ -165,73 +166,73 @@ class DirectoryIndex:
         return party is not None and party.instance == instance_id
 
     def parties_of(self, instance_id: str) -> tuple[str, ...]:
-        """The ids of all parties that the instance serves, sorted."""
+        """Return the ids of all parties that the instance serves, sorted."""
         return self._served.get(instance_id, ())
 
     def is_suspended(self, party_id: str) -> bool:
-        """Whether the party is there, and suspended."""
+        """Return whether the party is listed and suspended."""
         party = self._parties.get(party_id)
         return party is not None and party.status == PartyStatus.SUSPENDED
 
     def heard_of(self, party_ids: Iterable[str]) -> tuple[str, ...]:
-        """Those of these that others listen to: what a suspended party says is refused for good."""
+        """Return the parties that are not suspended. Messages of a suspended party are rejected finally."""
         return tuple(party for party in party_ids if not self.is_suspended(party))
 
     def served_before(self, instance_id: str, party_id: str) -> bool:
-        """Whether the instance served the party before it moved, and does no more."""
+        """Return whether the instance served the party before it moved, and no longer does."""
         party = self._parties.get(party_id)
         return party is not None and party.instance != instance_id and instance_id in party.instances_before
 
     def places_of(self, party_id: str) -> tuple[str, ...]:
-        """The instance that serves the party, and those that did before it moved; none for what is no party."""
+        """Return the party's instance and its former instances; empty for an unknown party."""
         party = self._parties.get(party_id)
         return (party.instance, *party.instances_before) if party else ()
 
     def reached_at(self, instance_id: str) -> tuple[str, ...]:
-        """The ids of all parties that the instance serves or served before they moved, sorted."""
+        """Return the ids of all parties that the instance serves or served before they moved, sorted."""
         before = {party.id for party in self.moved if instance_id in party.instances_before}
         return tuple(sorted({*self.parties_of(instance_id), *before})) if before else self.parties_of(instance_id)
 
     def signing_key(self, key_id: str) -> KeyEntry | None:
-        """The key with this id, if it is for signatures. Whether it was valid is the caller's to ask (`valid_at`)."""
+        """Return the signing key with this id. The caller checks its validity (`valid_at`)."""
         key = self._keys.get(key_id)
         return key if key is not None and key.use == "sign" else None
 
     def revoked(self, key_id: str) -> bool:
-        """Whether this directory has revoked the key."""
+        """Return whether this directory has revoked the key."""
         key = self._keys.get(key_id)
         return key is not None and key.revoked
 
     def beat_key(self, key_id: str) -> KeyEntry | None:
-        """The operator's key with this id that signs beats; it signs no message."""
+        """Return the operator's key with this id for document heartbeats. It signs no message."""
         return self._beat_keys.get(key_id)
 
     @property
     def beats(self) -> bool:
-        """Whether beats are to be expected at all: somebody has a key to sign them with."""
+        """Whether heartbeats are expected: the directory lists a key for them."""
         return bool(self._beat_keys)
 
     def sealing_key(self, instance: str, at: datetime) -> KeyEntry | None:
-        """The key to seal for an instance at `at`: the one whose validity began last."""
+        """Return the key to seal for an instance at `at`: the valid key with the latest start."""
         held = (key for key in self._keys_of.get(instance, ()) if key.use == "seal")
         keys = [key for key in held if key.valid_at(at)]
         return max(keys, key=lambda key: (key.valid_from, key.key_id), default=None)
 
     def party_by_alias(self, alias: str, on: date) -> str | None:
-        """The party known under the party id or former id `alias` on that day."""
+        """Return the party with the id or former id `alias` on that day."""
         return alias if alias in self._parties else self._aliases.owner(alias, on)
 
     def provider_by_asn(self, asn: int, on: date) -> str | None:
         return self._asns.owner(asn, on)
 
     def provider_by_domain(self, host: str, on: date) -> str | None:
-        """The party whose domain is `host` or the nearest domain above it."""
+        """Return the party whose domain is `host` or the nearest domain above it."""
         labels = host.lower().rstrip(".").split(".")
         above = (".".join(labels[start:]) for start in range(len(labels) - 1))
         return next((owner for name in above if (owner := self._domains.owner(name, on))), None)
 
     def _nodes(self, codes: tuple[str, ...], on: date) -> frozenset[str]:
-        """The codes and all nodes above them on that day; nothing for a code unknown on that day."""
+        """Return the codes and all nodes above them on that day; nothing for a code unknown on that day."""
         return frozenset(node for code in codes for node in self.tree.ancestors(code, on))
 
     def _nodes_either(self, codes: tuple[str, ...], on: date, or_on: date) -> frozenset[str]:
@@ -241,10 +242,10 @@ class DirectoryIndex:
         return all(self.tree.known(code, on) for code in codes)
 
     def _nearest(self, group: _Group, code: str, on: date) -> tuple[PartyEntry, ...]:
-        """The parties of the group for `code`: at it, else at the nearest node above that has one.
+        """Return the parties of the group for `code`: at its node, or at the nearest node above that has one.
 
-        All blocs of a country are equally near. With a mandate ("" for none) its holders are sought
-        instead, and last of all those who hold it everywhere.
+        All blocs of a country are equally near. With a mandate ("" for none), the holders of the mandate are searched
+        instead, and last the holders of a worldwide mandate.
         """
         above = self.tree.ancestors(code, on)
         places = [node for node in above if not node.startswith("BLOC-")]
@@ -264,7 +265,7 @@ class DirectoryIndex:
 
 
 class _Dated(Generic[_Name]):
-    """Names that belong to one party at a time: `valid_to` is the first day on which they do not."""
+    """Names that belong to one party at a time. `valid_to` is the first day after the end."""
 
     def __init__(self, rows: Iterable[tuple[_Name, Mapping[str, Any], Mapping[str, Any]]]) -> None:
         self._rows: dict[_Name, list[tuple[date, date, str]]] = {}
@@ -274,15 +275,15 @@ class _Dated(Generic[_Name]):
             self._rows.setdefault(name, []).append((date.fromisoformat(validity["valid_from"]), until, party["id"]))
 
     def owner(self, name: _Name, on: date) -> str | None:
-        """The party it belongs to on that day; of several, the one to whom it came last."""
+        """Return the owner on that day. If there are several, return the one with the latest start."""
         held = [row for row in self._rows.get(name, ()) if row[0] <= on < row[1]]
         return max(held)[2] if held else None
 
 
 def _check(document: Mapping[str, Any]) -> None:
-    """An id is one party's or one instance's, a key id one owner's; a party's instance exists and is of its kind.
+    """Check that ids and key ids are unique, and that each party's instance exists and has its kind.
 
-    What is sealed is sealed for an instance: a party has keys to sign with, and no others.
+    Messages are sealed for instances, so a party may have only signing keys.
     """
     kinds = {instance["id"]: instance["kind"] for instance in document["instances"]}
     seen: set[str] = set()
@@ -301,7 +302,7 @@ def _check_party(entry: Mapping[str, Any], kinds: Mapping[str, str], field: str)
         raise Refused("directory_instance_mismatched", field=f"{field}/instance")
     for number, key in enumerate(entry.get("keys") or ()):
         if key["use"] == "seal":
-            # The instance that serves it could open nothing, and so guard nothing.
+            # The serving instance could not open messages for such a key, so it could not guard them.
             raise Refused(
                 "directory_party_key_seals", "messages are sealed for instances", field=f"{field}/keys/{number}/use"
             )
@@ -335,7 +336,7 @@ def _opted_in(entry: Mapping[str, Any]) -> bool:
 
 
 def _purses(daily: Mapping[str, int] | None) -> Purses:
-    """Half as much again as the declared records of the size that 99 in 100 keep to."""
+    """Return the daily quota: 1.5 times the declared records of the declared size."""
     if daily is None:
         return SMALLEST
     return Purses(daily["records"] * 3 * daily["record_bytes"] // 2, daily["records"] * 3 * daily["hash_bytes"] // 2)

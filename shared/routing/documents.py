@@ -1,9 +1,9 @@
-"""The documents an instance has seen: by digest, who approved each, and which one was active when.
+"""The received documents: by digest, with their approvals, and the document in force at a time.
 
-Two different approvers sign its kind, its digest and the time it takes effect. Others may sign beside them, by keys
-that are not known here or not yet: these prove nothing, and take nothing away.
+Two different approvers sign the kind, the digest and the activation time. Further approvals may use keys that are not
+known here, or not yet. They count for nothing and do no harm.
 
-A beat is signed by one key of the directory: it says which documents are newest and puts nothing in force.
+A document heartbeat is signed by one key of the directory. It names the newest documents and puts nothing in force.
 """
 
 from __future__ import annotations
@@ -34,22 +34,28 @@ APPROVERS_MIN = 2
 
 @dataclass(frozen=True, slots=True)
 class ApproverKey:
-    """An approver's Ed25519 public key, 32 bytes. Trusted by configuration, never because a document names it."""
+    """An approver's Ed25519 public key, 32 bytes.
+
+    It is trusted by configuration, never because a document names it.
+    """
 
     approver: str
     public: bytes
 
 
 def approval_message(kind: str, document_digest: str, active_from: datetime) -> bytes:
-    """The bytes an approver signs. The time is part of them: an approval cannot be moved to another day."""
+    """Return the bytes that an approver signs.
+
+    They include the time, so an approval cannot be moved to another day.
+    """
     return f"causeway-document/v1\n{kind}\n{document_digest}\n{rfc3339(active_from)}\n".encode()
 
 
 def verify_document(activated: DocumentActivated, body: bytes, approver_keys: Mapping[str, ApproverKey]) -> None:
     """Check that `body` is the document and that two different approvers signed it, by their keys' ids.
 
-    Every approval by a key that is known here must hold, not just two; one by any other key counts for nothing. Raises
-    `Refused`. Says nothing about what the document contains.
+    Every approval by a known key must be valid, not just two. Approvals by other keys are ignored. Raises `Refused`. It
+    does not check the content of the document.
     """
     if digest(body) != activated.digest:
         raise Refused("document_digest_mismatched", field="/digest")
@@ -59,18 +65,21 @@ def verify_document(activated: DocumentActivated, body: bytes, approver_keys: Ma
         for position, approval in enumerate(activated.approvals)
         if (key := approver_keys.get(approval.key_id)) is not None
     ]
-    # Counted by name and by key: neither two keys of one approver nor one key under two names are two approvals.
+    # Names and keys are both counted: two keys of one approver, or one key under two names, are one approval.
     if min(len({signer.approver for signer in signers}), len({signer.public for signer in signers})) < APPROVERS_MIN:
         raise Refused("approvers_too_few", field="/approvals")
 
 
 def beat_message(beat: Beat) -> bytes:
-    """The bytes that the operator's beat key signs."""
+    """Return the bytes that the operator's key for document heartbeats signs."""
     return b"causeway-beat/v1\n" + canonical_json(beat.model_dump(mode="json"))
 
 
 def verify_beat(signed: SignedBeat, directory: DirectoryIndex, now: datetime) -> None:
-    """Check that a beat key of this directory signed it, and that it is not from the future. Raises `Refused`."""
+    """Check that a key of this directory signed the heartbeat and that it is not ahead of `now`.
+
+    Raises `Refused`.
+    """
     key = directory.beat_key(signed.key_id)
     if key is None or not key.valid_at(signed.beat.at):
         raise Refused("beat_key_unknown", field="/key_id")
@@ -105,20 +114,23 @@ _Document = TypeVar("_Document", bound=Document)
 
 
 class Shelf(Generic[_Document]):
-    """All documents of one kind. Each takes over when it takes effect, if its version is above the one in force."""
+    """All documents of one kind.
+
+    Each takes over at its activation, if its version is above the one in force.
+    """
 
     def __init__(self) -> None:
         self._documents: dict[str, _Document] = {}
-        #: (when, version, digest), sorted: the same schedule whatever the order in which documents arrive.
+        #: (activation, version, digest), sorted, so the schedule does not depend on the order of arrival.
         self._activations: list[tuple[datetime, int, str]] = []
-        #: Those of them that took over, or will: when, and which.
+        #: The activations that took over, or will: their times and digests.
         self._begins: list[datetime] = []
         self._taken_over: list[str] = []
 
     def place(self, document: _Document, active_from: datetime) -> bool:
-        """Put it in force from `active_from`. Placing the same again changes nothing.
+        """Put a document in force from `active_from`. A repeated call changes nothing.
 
-        False if it never takes over, because one of its version or a later one is in force by then.
+        Return False if it never takes over, because its version or a later one is in force by then.
         """
         self._documents.setdefault(document.digest, document)
         activation = active_from, document.edition.version, document.digest
@@ -134,38 +146,41 @@ class Shelf(Generic[_Document]):
 
     @property
     def newest(self) -> int:
-        """The highest version that has come, in force or not; 0 before the first."""
+        """The highest version that has arrived, in force or not; 0 before the first."""
         return max((version for _, version, _ in self._activations), default=0)
 
     @property
     def first(self) -> datetime:
-        """When there was one in force for the first time. Raises `Unavailable` before one has come."""
+        """The first time at which a document is in force. Raises `Unavailable` if none has arrived."""
         if not self._begins:
             raise Unavailable("document_unknown")
         return self._begins[0]
 
     def has(self, document_digest: str) -> bool:
-        """Whether the document with that digest has come, in force or not."""
+        """Return whether the document with that digest has arrived, in force or not."""
         return document_digest in self._documents
 
     def of(self, document_digest: str) -> _Document:
-        """The document with that digest, whenever it was in force. Raises `Unavailable` for one not seen yet."""
+        """Return the document with that digest, whenever it is in force.
+
+        Raises `Unavailable` if it is unknown.
+        """
         document = self._documents.get(document_digest)
         if document is None:
             raise Unavailable("document_unknown")
         return document
 
     def active(self, at: datetime) -> _Document:
-        """The document in force at `at`. Raises `Unavailable` before the first."""
+        """Return the document in force at `at`. Raises `Unavailable` before the first."""
         number = bisect_right(self._begins, at)
         if not number:
             raise Unavailable("document_unknown")
         return self._documents[self._taken_over[number - 1]]
 
     def get(self, document_digest: str, at: datetime) -> _Document:
-        """The document with that digest, if it was in force within five minutes of `at`, the broker's time.
+        """Return the document, if it was in force within five minutes of `at`, the broker's time.
 
-        The grace is for clocks that differ. Raises `Unavailable` for a digest not seen yet, `Refused` for one
+        The tolerance allows for different clocks. Raises `Unavailable` for an unknown digest, `Refused` for a document
         that was not in force then.
         """
         document = self._documents.get(document_digest)
@@ -181,7 +196,10 @@ class Shelf(Generic[_Document]):
 
 
 class DocumentShelf:
-    """Directories and policies. Whoever places one has verified its approvals (`verify_document`)."""
+    """Directories and policies.
+
+    The caller must verify the approvals of a document before (`verify_document`).
+    """
 
     def __init__(self, tree: JurisdictionTree = TREE) -> None:
         self.directories: Shelf[DirectoryIndex] = Shelf()
@@ -189,9 +207,10 @@ class DocumentShelf:
         self._tree = tree
 
     def place(self, activated: DocumentActivated, body: bytes) -> bool:
-        """False if it is valid and never takes over, since its version is not above the one in force.
+        """Store a document.
 
-        Raises `Refused` if `body` is not the document that was approved, or not a valid one.
+        Return False if it never takes over, since its version is not above the one in force. Raises `Refused` if `body`
+        is not the approved document, or is invalid.
         """
         if digest(body) != activated.digest:
             raise Refused("document_digest_mismatched", field="/digest")
@@ -201,12 +220,15 @@ class DocumentShelf:
 
 
 def read_directory(body: bytes, tree: JurisdictionTree = TREE) -> DirectoryIndex:
-    """The directory whose exact bytes are `body`. Raises `Refused`, with the field, if it is not a valid one."""
+    """Parse the directory whose exact bytes are `body`.
+
+    Raises `Refused`, with the field, if it is invalid.
+    """
     return DirectoryIndex(_valid(Directory, body), digest(body), tree)
 
 
 def read_policy(body: bytes, tree: JurisdictionTree = TREE) -> PolicyIndex:
-    """The policy whose exact bytes are `body`. Raises `Refused`, with the field, if it is not a valid one."""
+    """Parse the policy whose exact bytes are `body`. Raises `Refused`, with the field, if it is invalid."""
     return PolicyIndex(_valid(Policy, body), digest(body), tree)
 
 

@@ -1,4 +1,4 @@
-"""Which edition of a document something is, and for how long it should be decided by. Standard library only."""
+"""The edition of a document and its period of use. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 
 class Age(StrEnum):
-    """How near a document is to its end, nearest last; from `ENDS_IN_90D` on an alarm says so."""
+    """The remaining time of a document, shortest last. From `ENDS_IN_90D` on there is an alarm."""
 
     FRESH = "fresh"
     ENDS_IN_90D = "ends_in_90d"
@@ -25,7 +25,10 @@ _STEPS: Final = ((7, Age.ENDS_IN_7D), (30, Age.ENDS_IN_30D), (90, Age.ENDS_IN_90
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """The version, and the first day on which it should have been replaced; senders use it for `grace_days` more."""
+    """The version, and the first day on which a newer document is overdue.
+
+    Senders use it for `grace_days` more.
+    """
 
     version: int
     valid_until: date
@@ -33,15 +36,15 @@ class Edition:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Edition:
-        """Of a document's JSON, valid by its contract."""
+        """Return the edition of a document's JSON, valid by its contract."""
         return cls(document["version"], date.fromisoformat(document["valid_until"]), document.get("grace_days", 60))
 
     def days_left(self, on: date) -> int:
-        """Days until `valid_until`; negative after it."""
+        """Return the days until `valid_until`; negative after it."""
         return (self.valid_until - on).days
 
     def age(self, on: date) -> Age:
-        """`ENDED` from `valid_until` on, while senders still go on; `EXPIRED` when they must wait."""
+        """Return `ENDED` from `valid_until` on, while senders continue, and `EXPIRED` when they must wait."""
         if on >= self.valid_until + timedelta(days=self.grace_days):
             return Age.EXPIRED
         left = self.days_left(on)

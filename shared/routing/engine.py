@@ -1,8 +1,9 @@
-"""The decision itself. Pure, total and deterministic; standard library only; JSON in, the same bytes out.
+"""The routing decision.
 
-Permits propose edges, prohibitions remove them, no rule looks at another rule. So each edge can be
-derived again from its own facts (`derive`), without those of any other; and what names other recipients (hosting,
-providers, establishments) is asked value by value, so that an edge carries of it only what leads to its own.
+Pure, total and deterministic; standard library only; JSON in, the same bytes out. Permits propose edges, prohibitions
+remove them, and no rule reads another rule. So each edge can be derived again from its own facts (`derive`), without
+those of any other edge. Facts that name other recipients (hosting, providers, establishments) are evaluated value by
+value, so an edge carries only the values that lead to its own recipient.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from shared.routing.policy_index import CompiledRule, EdgePlan, PolicyIndex
 from shared.routing.terms import Terms
 from shared.vocabulary.routing import Disposition, Fact, PartyKind, Reason, WorkReason
 
-#: The version of these semantics. Recipients derive edges only of the version they know.
+#: The version of these semantics. Recipients derive edges only of versions that they know.
 ENGINE = 2
 _ORIGIN, _INCIDENT_KIND = Fact.ORIGIN.value, Fact.INCIDENT_KIND.value
 _PROVIDERS = Fact.PROVIDERS.value
-#: What exceeds these bounds goes to a work list, for a person to decide: audit is told a whole decision in one record.
+#: A decision above these limits needs a person, because audit gets a whole decision in one record.
 EDGES_MAX = 200
 RULES_PER_EDGE_MAX = 32
 
 
 @dataclass(slots=True)
 class Setting:
-    """What all edges of one decision share: documents, time, exercise or not."""
+    """The common data of all edges of one decision: documents, time, exercise or not."""
 
     directory: DirectoryIndex
     policy: PolicyIndex
@@ -51,14 +52,15 @@ class Setting:
         self._after_edge = f',"engine":{ENGINE},"exercise":{exercise},"policy":"{self.policy.digest}"}}'
 
     def view(self, facts: Mapping[str, Any], known_on: date | None = None) -> FactView:
-        """`facts` as judged on the decision's UTC day, with the law as known on `known_on` (default: that day)."""
+        """Return the view of `facts` on the decision's UTC day, by the law known on `known_on` or that day."""
         on = self._decided_on
         return FactView(facts, self.directory, decided_on=on, known_on=known_on or on, exercise=self.exercise)
 
     def edge(self, recipient_id: str, terms: Terms, facts: FactsRead, *, items: tuple[int, ...]) -> PlannedEdge:
-        """The edge with its digest: of the canonical JSON {decided_at, directory, edge, engine, exercise, policy}.
+        """Return the edge with its digest, which covers the canonical JSON of the edge and its setting.
 
-        Written piecewise because it is the hot path; a test holds it against the canonical JSON of the whole.
+        It covers {decided_at, directory, edge, engine, exercise, policy}. The text is written piecewise because this is
+        the hot path. A test compares it with the canonical JSON.
         """
         text = f'{terms.before_facts}{facts.text}{terms.before_recipient}"{recipient_id}"{terms.after_recipient}'
         covered = f"{self._before_edge}{text}{self._after_edge}"
@@ -68,7 +70,7 @@ class Setting:
 class PlannedEdge(NamedTuple):
     """One recipient for one purpose. `digest` covers the edge, the documents and the time.
 
-    `items` are the positions in the referral of the items that it is about; the recipient is sent no others.
+    `items` are the positions of its items in the referral. The recipient gets no other items.
     """
 
     recipient: str
@@ -78,9 +80,9 @@ class PlannedEdge(NamedTuple):
     items: tuple[int, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The edge as its contract writes it, without what is None. Its parts are shared: do not change them.
+        """Return the edge as in its contract, without None values. Its parts are shared: do not change them.
 
-        Its members stand in this order, its facts in that of their names: an edge has one spelling.
+        Its members have this order and its facts are sorted by name, so an edge has exactly one text.
         """
         terms = self.terms
         return {
@@ -99,7 +101,7 @@ class PlannedEdge(NamedTuple):
 
 @dataclass(frozen=True)
 class Judged:
-    """A decision: its disposition, the edges, and those a prohibition removed; sorted by (recipient, purpose)."""
+    """A decision: its disposition, edges and removed edges; sorted by (recipient, purpose)."""
 
     setting: Setting
     salt: str
@@ -110,7 +112,7 @@ class Judged:
 
     @cached_property
     def ref(self) -> dict[str, Any]:
-        """What travels with every edge, sealed. Made once and shared by all edges: do not change it."""
+        """The reference to the decision, sealed with every edge. All edges share it: do not change it."""
         return {
             "directory": self.setting.directory.digest,
             "policy": self.setting.policy.digest,
@@ -119,7 +121,7 @@ class Judged:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """The decision as its contract writes it, without what is None."""
+        """Return the decision as in its contract, without None values."""
         head = {"ref": self.ref, "salt": self.salt, "disposition": self.disposition}
         if self.work_reason is not None:
             head["work_reason"] = self.work_reason
@@ -134,10 +136,11 @@ def judge(
     known_on: date | None = None,
     unknown: WorkReason | None = None,
 ) -> Judged:
-    """Decide. `facts` is JSON as `Facts` writes it; `unknown` is what their extraction already failed to place.
+    """Decide. `facts` is JSON in the form of `Facts`.
 
-    `salt` is 64 hexadecimal digits that only origin and audit know. Total: for whole facts it never raises;
-    facts that lack a single value are a `Defect` of the caller, since no edge could be derived from them again.
+    `unknown` is a code that their extraction could not resolve. `salt` is 64 hexadecimal digits that only origin and
+    audit know. It never raises for complete facts. A missing single fact is a `Defect` of the caller, since no edge
+    could be derived again from such facts.
     """
     view = setting.view(facts, known_on)
     if not all(map(view.stated.get, SINGLE_FACTS)):
@@ -156,12 +159,11 @@ def judge(
 
 
 def derive(facts: Mapping[str, Any], setting: Setting, *, recipient_id: str, claimed: Sequence[str]) -> PlannedEdge:
-    """The edge to `recipient_id` that these facts alone lead to, if it rests on just the permits `claimed`.
+    """Return the edge to `recipient_id` that these facts lead to, if exactly `claimed` permits support it.
 
-    Only permits that read nothing beyond what the claimed ones entitle the recipient to are asked: of the
-    others it can know nothing. Nor can it know of the items that it was not sent: where no claimed permit looks at
-    the whole referral, none that does is asked. Raises `Refused` where the facts are not exactly those, or the edge
-    differs.
+    Only permits are evaluated that read no more than the claimed ones entitle the recipient to, since it lacks the
+    facts of others. It also lacks the items that it was not sent: permits that read the whole referral are evaluated
+    only if a claimed permit does. Raises `Refused` if the facts are not exactly those, or the edge differs.
     """
     permits = [rule for rule_id in claimed if (rule := setting.policy.permits.get(rule_id))]
     recipient = setting.directory.party(recipient_id)
@@ -170,7 +172,7 @@ def derive(facts: Mapping[str, Any], setting: Setting, *, recipient_id: str, cla
     view, purpose = setting.view(facts), permits[0].purpose
     plan = setting.policy.plan(view.standing(recipient), _orders(permits), view.days)
     if not _carries(facts, plan.reads):
-        raise Refused("edge_not_reproducible", "facts are not those that its rules read", field="/facts")
+        raise Refused("edge_not_reproducible", "not exactly the facts that its rules read", field="/facts")
     whole = any(rule.of_whole for rule in permits)
     asked = [
         rule
@@ -194,9 +196,10 @@ def _carries(facts: Mapping[str, Any], reads: frozenset[str]) -> bool:
 
 @dataclass(slots=True)
 class Proposal:
-    """What permits propose for one recipient and purpose. `whole`: one of them looks at the referral, not at an item.
+    """The proposals of permits for one recipient and purpose.
 
-    `permits` are sorted by id; `leads` are the values by which the others select the recipient.
+    `whole`: one permit reads the whole referral. `permits` are sorted by id. `leads` are the values by which the other
+    permits select the recipient.
     """
 
     recipient: PartyEntry
@@ -213,11 +216,11 @@ class Proposal:
             self.leads.append(lead)
 
     def items(self, view: FactView) -> tuple[int, ...]:
-        """The items that the edge is about: those that lead to its recipient, all if the referral as a whole does."""
+        """Return the edge's items: those that lead to its recipient, or all if a permit reads the whole."""
         return tuple(range(len(view.items))) if self.whole else tuple(sorted({lead.item for lead in self.leads}))
 
     def removed_by(self, prohibitions: Iterable[CompiledRule], view: FactView) -> list[CompiledRule]:
-        """The prohibitions that hold of what the edge is about."""
+        """Return the prohibitions that apply to the edge's items."""
         if not prohibitions:
             return []
         seen = view.over(self.items(view))
@@ -229,15 +232,15 @@ class Proposal:
         return setting.edge(self.recipient.id, plan.terms, facts, items=items)
 
 
-#: For each (recipient, purpose) what is proposed.
+#: The proposal for each (recipient, purpose).
 Proposals = dict[tuple[str, str], Proposal]
 
 
 def propose(permits: Iterable[CompiledRule], view: FactView) -> Proposals:
-    """What those of `permits` (sorted by id) that hold propose.
+    """Return the proposals of those `permits` (sorted by id) that hold.
 
-    A permit that selects by a fact that names others is asked of each item and each value alone: what it says to one
-    recipient then depends on nothing that another is sent. Every other permit is asked of the referral as a whole.
+    A permit that selects by a fact with names of others is evaluated for each item and value alone. So its result for
+    one recipient depends on nothing that another is sent. Other permits are evaluated for the whole referral.
     """
     proposed: Proposals = {}
     for rule in permits:
@@ -254,7 +257,7 @@ def propose(permits: Iterable[CompiledRule], view: FactView) -> Proposals:
 
 
 def questions(rule: CompiledRule, view: FactView) -> Sequence[tuple[Lead | None, FactView]]:
-    """The facts that a rule is asked of, one after another: the whole, or each value that it may select by."""
+    """Return the views for evaluating a rule: the whole referral, or each value that it may select by."""
     if rule.of_whole:
         return [(None, view)]
     assert rule.selection is not None
@@ -262,7 +265,7 @@ def questions(rule: CompiledRule, view: FactView) -> Sequence[tuple[Lead | None,
 
 
 def unfit(recipient: PartyEntry, view: FactView) -> str | None:
-    """Why a party that a permit selects is not a recipient: it is the origin, or does not take this kind of report."""
+    """Return why a party is no recipient: it is the origin, or does not accept this kind of report."""
     if recipient.id in view.stated[_ORIGIN]:
         return "is_origin"
     if recipient.accepts and recipient.accepts.isdisjoint(view.stated[_INCIDENT_KIND]):
@@ -271,7 +274,7 @@ def unfit(recipient: PartyEntry, view: FactView) -> str | None:
 
 
 def unknown_code(view: FactView) -> WorkReason | None:
-    """What in the facts nobody knows: never guessed, always a work list."""
+    """Return the reason if the facts have an unknown code. It is never guessed and always needs a person."""
     for fact in JURISDICTION_FACTS:
         if not view.directory.all_known(view.stated[fact], view.days.decided_on):
             return WorkReason.UNKNOWN_JURISDICTION
@@ -287,7 +290,10 @@ def _orders(permits: Sequence[CompiledRule]) -> tuple[int, ...]:
 
 
 def _disposed(outcome: Judged, view: FactView) -> Judged:
-    """With its disposition. Orphaned: a mandated hotline is offered it, and no hotline gets it otherwise."""
+    """Set the disposition.
+
+    Orphaned: a hotline gets it by its orphan mandate, and no hotline for another reason.
+    """
     edges = outcome.edges
     rules = [*[edge.terms.rules for edge in edges], *[edge["rules"] for edge in outcome.not_sent]]
     if max(len(edges), len(outcome.not_sent)) > EDGES_MAX or max(map(len, rules), default=0) > RULES_PER_EDGE_MAX:
@@ -308,5 +314,5 @@ def _is_hotline(party_id: str, view: FactView) -> bool:
 
 
 def _without_edges(view: FactView, policy: PolicyIndex) -> WorkReason:
-    """No law in force (`no_basis`) if a permit out of force would have proposed an edge; else no route at all."""
+    """Return `no_basis` if a permit out of force would have proposed an edge, else `no_route`."""
     return WorkReason.NO_BASIS if propose(policy.lapsed(view), view) else WorkReason.NO_ROUTE

@@ -1,4 +1,4 @@
-"""Why a decision came out as it did: every rule of the policy, and what it said. Standard library only."""
+"""Explanation of a decision: every rule of the policy with its effect. Standard library only."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _VALUES_SHOWN = 5
 def explain(
     facts: Mapping[str, Any], setting: Setting, *, known_on: date | None = None, unknown: WorkReason | None = None
 ) -> dict[str, Any]:
-    """The decision and, for every rule, what it did or why it did nothing. JSON; arguments as for `judge`.
+    """Return the decision and the effect of every rule, or the reason for none.
 
-    `rules[].outcome` is one of `proposes`, `removes`, `not_known_yet`, `unconfirmed`, `not_in_force`,
-    `conditions_fail`, `selects_nobody`, `covers_nothing`, `codes_unknown`.
+    JSON; arguments as for `judge`. `rules[].outcome` is one of `proposes`, `removes`, `not_known_yet`, `unconfirmed`,
+    `not_in_force`, `conditions_fail`, `selects_nobody`, `covers_nothing`, `codes_unknown`.
     """
     view = setting.view(facts, known_on)
     outcome = judge(facts, setting, salt="", known_on=known_on, unknown=unknown)
@@ -39,7 +39,7 @@ def explain(
 
 
 def explanation_text(explanation: Mapping[str, Any]) -> str:
-    """An explanation for people, one line a statement."""
+    """Return an explanation for people, with one statement per line."""
     return "\n".join(_lines(explanation))
 
 

@@ -1,4 +1,4 @@
-"""The facts of one referral as the engine sees them: every fact a tuple of strings, absent facts empty."""
+"""The facts of one referral for the engine: every fact is a tuple of strings, absent facts are empty."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from shared.routing.terms import encode
 from shared.vocabulary.routing import Fact, PartyStatus
 
 JURISDICTION_FACTS = ("reporter", "hosting", "user", "victim", "provider_establishment")
-#: Facts of one item; all others are of the referral.
+#: Facts of one item; all others belong to the referral.
 ITEM_FACTS: frozenset[str] = frozenset(
     ("assessments", "hosting", "locator_kinds", "provider_establishment", "providers")
 )
-#: Facts that name others beside the recipient: an edge carries of them only the values that lead to its recipient.
+#: Facts that name other parties. An edge carries only their values that lead to its own recipient.
 LEADING_FACTS: frozenset[str] = frozenset(("hosting", "provider_establishment", "providers"))
 #: Facts that are lists: sorted, without repeats, and present in an edge that reads them even when empty.
 LISTS: frozenset[str] = frozenset((*JURISDICTION_FACTS, *ITEM_FACTS, "incident_flags"))
-#: Facts that are one value, which every referral has.
+#: Facts with exactly one value, which every referral has.
 SINGLE_FACTS = tuple(fact.value for fact in Fact if fact not in LISTS)
-#: Where the facts of the items stand, in the items' order.
+#: The member with the facts of the items, in the items' order.
 ITEMS = "items"
 
 _OBSERVED_ON, _SANDBOX, _LIVE = Fact.OBSERVED_ON.value, PartyStatus.SANDBOX.value, PartyStatus.LIVE.value
@@ -33,7 +33,7 @@ Stated = Mapping[str, tuple[str, ...]]
 
 
 class Days(NamedTuple):
-    """The days a rule may be judged by: of decision, of observation (None if not among the facts), of our knowledge."""
+    """The days for judging rules: of decision, of observation (None if absent), and of known law."""
 
     decided_on: date
     observed_on: date | None
@@ -41,7 +41,7 @@ class Days(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A recipient, and the nodes it stands at or under on the day of decision."""
+    """A recipient, and its jurisdiction nodes with all nodes above on the day of decision."""
 
     recipient: PartyEntry
     nodes: frozenset[str]
@@ -55,7 +55,7 @@ class FactsRead(NamedTuple):
 
 
 class Lead(NamedTuple):
-    """One value of one item by which a permit selects: `fact` is one of those that name others."""
+    """One value of one item by which a permit selects. `fact` is one of the facts that name others."""
 
     item: int
     fact: str
@@ -63,11 +63,11 @@ class Lead(NamedTuple):
 
 
 class FactView:
-    """The facts together with what they are judged against: a directory, two days, and exercise or not.
+    """The facts with the context for judging them: a directory, two days, and exercise or not.
 
-    `facts` is JSON as `Facts` writes it. In `stated`, every fact is a tuple of strings, sorted and without
-    repeats, and empty where the fact is absent; the facts of items are those of all items together, in `items`
-    they stand apart.
+    `facts` is JSON in the form of `Facts`. In `stated`, every fact is a tuple of strings, sorted and without repeats,
+    and empty if the fact is absent. There, facts of items are those of all items together; `items` has them for each
+    item.
     """
 
     __slots__ = ("_narrowed", "days", "directory", "items", "stated", "status")
@@ -96,36 +96,36 @@ class FactView:
         self._narrowed: dict[Lead, FactView] = {}
 
     def nodes(self, fact: str, on: date) -> frozenset[str]:
-        """The jurisdictions of the fact and every node above them on that day."""
+        """Return the jurisdictions of the fact and every node above them on that day."""
         return self.directory.nodes(self.stated[fact], on)
 
     def nodes_any_day(self, fact: str) -> frozenset[str]:
-        """The nodes on the day of decision or of observation: all that a rule may ask about."""
+        """Return the nodes on the day of decision or of observation: all that a rule may read."""
         days = self.days
         return self.directory.nodes_either(self.stated[fact], days.decided_on, days.observed_on or days.decided_on)
 
     def nearest(self, mandate: str, kind: str, code: str) -> tuple[PartyEntry, ...]:
-        """`DirectoryIndex.nearest` for the day of decision and the status that fits."""
+        """Return `DirectoryIndex.nearest` for the day of decision and the matching status."""
         return self.directory.nearest(mandate, kind, code, self.status, self.days.decided_on)
 
     def standing(self, recipient: PartyEntry) -> Standing:
         return Standing(recipient, self.directory.nodes(recipient.jurisdictions, self.days.decided_on))
 
     def leads(self, fact: str) -> Iterator[Lead]:
-        """Every value of the fact, item by item."""
+        """Yield every value of the fact, item by item."""
         for number, item in enumerate(self.items):
             for value in item[fact]:
                 yield Lead(number, fact, value)
 
     def narrowed(self, lead: Lead) -> FactView:
-        """As if the referral had this one item, and of the facts that name others this one value alone."""
+        """Return the view of a referral with only this item, and only this value of facts that name others."""
         found = self._narrowed.get(lead)
         if found is None:
             found = self._narrowed[lead] = self._with({**self.items[lead.item], **_NO_LEADS, **self.shown_by(lead)})
         return found
 
     def shown_by(self, lead: Lead) -> dict[str, tuple[str, ...]]:
-        """What an edge of this lead may carry of the facts that name others: of a provider also its establishment."""
+        """Return the values that an edge of this lead may carry. A provider's edge also has its establishment."""
         shown: dict[str, tuple[str, ...]] = {lead.fact: (lead.value,)}
         if lead.fact == _PROVIDERS and (party := self.directory.party(lead.value)):
             shown[_ESTABLISHMENT] = tuple(
@@ -134,11 +134,14 @@ class FactView:
         return shown
 
     def over(self, items: Sequence[int]) -> FactView:
-        """As if the referral had these items alone."""
+        """Return the view of a referral with only these items."""
         return self if len(items) == len(self.items) else self._with(_union([self.items[number] for number in items]))
 
     def restricted(self, reads: frozenset[str], items: Sequence[int], leads: Iterable[Lead]) -> FactsRead:
-        """The facts named in `reads`, of these items: lists also when empty, and of what names others only `leads`."""
+        """Return the facts in `reads` of these items.
+
+        Lists may be empty; facts that name others have only `leads`.
+        """
         stated = self.stated
         values: dict[str, Any] = {
             name: stated[name] if name in LISTS else stated[name][0] for name in sorted(reads - ITEM_FACTS)
@@ -184,5 +187,5 @@ def _object(item: Stated) -> str:
 
 @lru_cache(maxsize=16_384)
 def _text(name: str, value: str | tuple[str, ...]) -> str:
-    """Canonical JSON of one member of an object. Memoised: the same few values come again and again."""
+    """Return canonical JSON of one member of an object. Cached, because few different values occur."""
     return f"{encode(name)}:{encode(value)}"

@@ -1,4 +1,4 @@
-"""The policy, compiled once and indexed: a decision looks only at rules that its facts can touch."""
+"""The policy, compiled and indexed, so that a decision evaluates only rules that can match."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from shared.vocabulary.routing import Fact, PartyKind
 
 _ORIGIN, _INCIDENT_KIND, _OBSERVED_ON = Fact.ORIGIN.value, Fact.INCIDENT_KIND.value, Fact.OBSERVED_ON.value
 _memo = lru_cache(maxsize=16_384)
-#: Facts whose values are many: a bucket on one of them holds few rules.
+#: Facts with many different values: a bucket for one value has few rules.
 _SELECTIVE = frozenset((*JURISDICTION_FACTS, Fact.PROVIDERS.value, _ORIGIN))
-#: Whether a predicate holds of the facts, with the tree as on the judged day.
+#: A test of a predicate on the facts, with the tree of the judged day.
 _Test = Callable[[FactView, date], bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Condition:
-    """One predicate. `fact`, `op` and `values` as in the policy's contract; an absent fact is the empty list."""
+    """One predicate.
+
+    `fact`, `op` and `values` are as in the policy's contract; an absent fact is the empty list.
+    """
 
     fact: str
     op: str
@@ -37,7 +40,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which parties a permit proposes; `mandate` is "" for none."""
+    """The parties that a permit proposes; `mandate` is "" for none."""
 
     kind: str
     how: str
@@ -45,7 +48,7 @@ class Selection:
     mandate: str
 
     def candidates(self, view: FactView) -> Iterator[PartyEntry]:
-        """Parties of the kind and of the status that fits, some perhaps more than once."""
+        """Yield the parties of the kind with the right status, some perhaps more than once."""
         for value in view.stated[self.by]:
             if self.how != "named":
                 yield from view.nearest(self.mandate, self.kind, value)
@@ -55,7 +58,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Which edges a prohibition removes. Each list narrows; an empty one does not."""
+    """The edges that a prohibition removes. Each non-empty list restricts them."""
 
     purposes: frozenset[str]
     kinds: frozenset[str]
@@ -63,7 +66,7 @@ class Coverage:
     parties: frozenset[str]
 
     def covers(self, standing: Standing) -> bool:
-        """Whether it covers the recipient; the purpose was asked before."""
+        """Return whether it covers the recipient. The caller has checked the purpose."""
         return (
             standing.recipient.kind in self.kinds
             and (not self.nodes or not self.nodes.isdisjoint(standing.nodes))
@@ -73,9 +76,9 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRule:
-    """A rule ready to be asked. `order` is its place among the policy's rules sorted by id.
+    """A rule ready for evaluation. `order` is its position among the policy's rules sorted by id.
 
-    `of_whole`: it looks at the referral as a whole, not at one item at a time.
+    `of_whole`: it reads the referral as a whole, not one item at a time.
     """
 
     id: str
@@ -97,7 +100,7 @@ class CompiledRule:
     def in_force(self, days: Days) -> bool:
         """Return whether it is in force on its judged day and known by then, under a confirmed instrument.
 
-        Without that day among the facts it is not.
+        If that day is not among the facts, it is not in force.
         """
         day = days.observed_on if self.by_observation else days.decided_on
         if day is None or not self.confirmed:
@@ -119,11 +122,11 @@ class CompiledRule:
 
 
 class EdgePlan(NamedTuple):
-    """What is settled for an edge before its facts are looked at, given who receives it, by which permits, and when.
+    """The part of an edge that follows from its recipient, permits and days, before its facts are read.
 
-    `prohibitions` are those in force whose scope covers it. `reads` are the facts the edge carries: what its
-    permits and these prohibitions read, the origin, and the incident kind where the recipient limits it. A
-    prohibition not in force reads nothing, but that it is not shows the day it is judged on.
+    `prohibitions` are those in force that cover it. `reads` are the facts that the edge carries: those that its permits
+    and these prohibitions read, the origin, and the incident kind if the recipient limits it. A prohibition not in
+    force reads no facts. But if it is judged by observation, the edge also carries that day.
     """
 
     terms: Terms
@@ -132,9 +135,10 @@ class EdgePlan(NamedTuple):
 
 
 class PolicyIndex:
-    """The rules of one policy document, identified by `digest`. `document` is its JSON, valid by its contract.
+    """The rules of one policy document, identified by `digest`.
 
-    Raises `Refused` where a rule reads what it does not name, lacks a part, or says what cannot be.
+    `document` is its JSON, valid by its contract. Raises `Refused` if a rule reads an undeclared fact, lacks a part, or
+    is contradictory.
     """
 
     def __init__(self, document: Mapping[str, Any], digest: str, tree: JurisdictionTree) -> None:
@@ -164,7 +168,7 @@ class PolicyIndex:
         for rule in self.rules:
             for purpose in rule.coverage.purposes if rule.coverage else ():
                 self._prohibitions.setdefault(purpose, []).append(rule)
-        # Memos of pure functions of this document; they only save time.
+        # Caches of pure functions of this document; they only save time.
         self._under_any: Callable[[str, frozenset[str]], frozenset[int]] = _memo(self._find_under)
         self._in_force: Callable[[Days], frozenset[int]] = lru_cache(256)(self._find_in_force)
         self._terms: Callable[[tuple[int, ...]], Terms] = _memo(self._combine)
@@ -181,17 +185,20 @@ class PolicyIndex:
         return entry.get("end_note") if entry.get("valid_to") == rule.document.get("valid_to") else None
 
     def candidates(self, view: FactView) -> list[CompiledRule]:
-        """Every permit in force whose conditions could hold; others cannot. Sorted by id."""
+        """Return every permit in force whose conditions could hold, sorted by id."""
         found = self._reachable(view) & self._in_force(view.days)
         return [self.rules[order] for order in sorted(found)]
 
     def lapsed(self, view: FactView) -> list[CompiledRule]:
-        """Every permit that is not in force, but whose conditions could hold. Sorted by id."""
+        """Return every permit that is not in force, but whose conditions could hold, sorted by id."""
         found = self._reachable(view) - self._in_force(view.days)
         return [self.rules[order] for order in sorted(found)]
 
     def _reachable(self, view: FactView) -> set[int]:
-        """From the buckets, whatever the date: a node counts if it is one on the day of decision or of observation."""
+        """Return the rules in matching buckets, at any date.
+
+        Nodes count on the day of decision or of observation.
+        """
         found = set(self._always)
         for fact in self._under:
             found |= self._under_any(fact, view.nodes_any_day(fact))
@@ -201,7 +208,7 @@ class PolicyIndex:
         return found
 
     def _place(self, rule: CompiledRule) -> None:
-        """Into the buckets of its most selective condition that names what must be there."""
+        """Put a rule in the buckets of its most selective condition that requires a value."""
         naming = [condition for condition in rule.conditions if condition.op in ("in", "under")]
         if not naming:
             self._always.append(rule.order)
@@ -219,7 +226,7 @@ class PolicyIndex:
         return frozenset(rule.order for rule in self.permits.values() if rule.in_force(days))
 
     def _plan(self, standing: Standing, permits: tuple[int, ...], days: Days) -> EdgePlan:
-        """The plan of an edge by `permits` (their orders, sorted)."""
+        """Return the plan of an edge by `permits` (their orders, sorted)."""
         terms = self._terms(permits)
         reads = {_ORIGIN, _INCIDENT_KIND} if standing.recipient.accepts else {_ORIGIN}
         for order in permits:
@@ -275,14 +282,17 @@ def _condition(fact: str, op: str, values: frozenset[str]) -> Condition:
         "not_in": lambda view, _: disjoint(view.stated[fact]),
         "under": lambda view, on: not disjoint(view.directory.nodes(view.stated[fact], on)),
         "not_under": lambda view, on: disjoint(view.directory.nodes(view.stated[fact], on)),
-        # Who serves a place is asked for the day of decision, as selection is.
+        # As for selection, the day of decision decides which party serves a place.
         "unserved": lambda view, _: any(not view.nearest("", min(values), code) for code in view.stated[fact]),
     }
     return Condition(fact, op, values, tests[op])
 
 
 def _check(rule: CompiledRule, field: str) -> None:
-    """What the contract cannot say. Without these a rule could look at a fact that its edge does not carry."""
+    """Check limits that the contract cannot express.
+
+    Otherwise a rule could read a fact that its edge lacks.
+    """
     used = {condition.fact for condition in rule.conditions}
     if rule.selection:
         used.add(rule.selection.by)
@@ -291,7 +301,7 @@ def _check(rule: CompiledRule, field: str) -> None:
     if not used <= rule.reads:
         raise Refused("rule_reads_undeclared", field=f"{field}/reads")
     if others := rule.reads & LEADING_FACTS - _shown_to_selected(rule.selection):
-        # What names other recipients travels only to those whom it selects: nobody else could derive the edge again.
+        # Facts with names of others go only to recipients selected by them. No other recipient could derive the edge.
         raise Refused("rule_reads_others", ", ".join(sorted(others)), field=f"{field}/reads")
     proposes = (rule.selection, rule.purpose, rule.reason, rule.document.get("handling"))
     whole = all(proposes) and not rule.coverage
@@ -303,7 +313,7 @@ def _check(rule: CompiledRule, field: str) -> None:
         raise Refused("rule_mismatched", field=f"{field}/select")
     reached = rule.coverage.kinds if rule.coverage else {rule.selection.kind} if rule.selection else set()
     if PartyKind.INDUSTRY in reached and Fact.OBSERVED_ON in rule.reads:
-        # The fact would travel to the provider, who could see from it how long a notice waited, and so for what.
+        # The provider would get this fact. It could compute how long a notice waited, and infer the reason.
         raise Refused("rule_dates_a_notice", field=f"{field}/reads")
 
 

@@ -1,4 +1,4 @@
-"""What several permits for one edge ask together: all their legal bases, and the strictest of the rest."""
+"""The combined terms of several permits for one edge: all legal bases, and the strictest of the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.vocabulary.judgement import RetentionClass, SienaCode, Tlp
 
 _TLP = tuple(Tlp)
 _SIENA = tuple(SienaCode)
-#: Shortest first, and the shortest wins: who may keep a record for less time must not be told to keep it longer.
+#: Shortest first. The shortest wins: a recipient must not have to retain a record longer than it may.
 _RETENTION = (
     RetentionClass.MINIMAL,
     RetentionClass.CA_21D,
@@ -25,9 +25,9 @@ _RETENTION = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """Everything in an edge but its recipient and facts, as JSON values and as the canonical text around those two.
+    """All parts of an edge except its recipient and facts, as JSON values and as canonical text.
 
-    `hash_kinds` and `hold_window_h` are not in it: whoever derives the edge again finds them in its rules.
+    The edge does not contain `hash_kinds` and `hold_window_h`; its rules state them.
     """
 
     rules: tuple[str, ...]
@@ -46,10 +46,10 @@ class Terms:
 
 
 def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
-    """The terms of the permits `rules`, which are sorted by id and share one purpose."""
+    """Return the terms of the permits `rules`, which are sorted by id and share one purpose."""
     ids = tuple(rule["id"] for rule in rules)
     basis = tuple({name: rule["basis"][name] for name in ("instrument", "article", "jurisdiction")} for rule in rules)
-    # Members stand in the order of their contract: an edge is compared as it is spelt.
+    # Members have the order of their contract, because edges are compared as text.
     handling = {"tlp": max((rule["handling"]["tlp"] for rule in rules), key=_TLP.index)}
     if siena := [code for rule in rules if (code := rule["handling"].get("siena"))]:
         handling["siena"] = max(siena, key=_SIENA.index)
@@ -81,7 +81,7 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
     )
 
 
-#: Canonical text of JSON values that hold no floats and no large integers (`shared.kernel.canonical`).
+#: Canonical text of JSON values without floats and large integers (`shared.kernel.canonical`).
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 

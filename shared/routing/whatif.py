@@ -1,4 +1,4 @@
-"""Questions to the engine that send nothing: before sending, on another day, under another policy."""
+"""Evaluations without sending: a preview before submission, another day, or another policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.vocabulary.routing import WorkReason
 
 @dataclass(frozen=True, slots=True)
 class DecidedReferral:
-    """What a decision was made of, kept so that it can be made again."""
+    """The stored input of a decision, for deciding again."""
 
     facts: Facts
     exercise: bool
@@ -29,10 +29,10 @@ class DecidedReferral:
 
 @dataclass(slots=True)
 class Comparison:
-    """How many decisions and edges another policy would change. Keys: (recipient, purpose); (before, after).
+    """The number of changes by another policy, by (recipient, purpose) or (before, after).
 
-    `rules` counts by (rule, direction), an edge once for each rule: `sends` where it stands in an edge in which it did
-    not, `stops` where it removes one that it did not, and both with `_no_more` for the reverse.
+    `rules` counts by (rule, direction), an edge once for each rule. `sends`: the rule now supports an edge that it did
+    not support before. `stops`: it now removes an edge. The suffix `_no_more` marks the reverse.
     """
 
     referrals: int = 0
@@ -45,7 +45,10 @@ class Comparison:
 
 
 def preview(referral: DecidedReferral, shelf: DocumentShelf, *, known_on: date | None = None) -> dict[str, Any]:
-    """The explained decision with the documents in force at `decided_at`: now, before sending."""
+    """Return the explained decision with the documents in force at `decided_at`.
+
+    For a preview, that is now.
+    """
     at = referral.decided_at
     setting = Setting(shelf.directories.active(at), shelf.policies.active(at), referral.exercise, at)
     return explain(_stated(referral.facts), setting, known_on=known_on, unknown=referral.unknown)
@@ -59,10 +62,10 @@ def replay(
     known_on: date | None = None,
     observed_on: date | None = None,
 ) -> dict[str, Any]:
-    """The explained decision as it would have been at `at`: documents, law and tree of that time.
+    """Return the explained decision at time `at`, with documents, law and tree of that time.
 
-    With `known_on` earlier or later than `at`: with the law as it was known on that day. With `observed_on`: as if it
-    had been observed then, since what was lawful on the day of observation is not moved by deciding later.
+    `known_on` selects the law as known on that day. `observed_on` replaces the day of observation, because the law of
+    that day applies to the observation, however late the decision is.
     """
     facts = referral.facts.model_copy(update={"observed_on": observed_on} if observed_on else {})
     moved = DecidedReferral(facts, referral.exercise, at, referral.unknown)
@@ -72,7 +75,10 @@ def replay(
 def compare(
     referrals: Iterable[DecidedReferral], *, directory: DirectoryIndex, old: PolicyIndex, new: PolicyIndex
 ) -> Comparison:
-    """Each referral decided by both policies, each at its own time. `altered` edges keep their key, not their terms."""
+    """Decide each referral by both policies, at its own time.
+
+    `altered` edges keep their key but change their terms.
+    """
     comparison = Comparison()
     for referral in referrals:
         before, after = (_decided(referral, directory, policy) for policy in (old, new))
@@ -93,7 +99,7 @@ def _decided(referral: DecidedReferral, directory: DirectoryIndex, policy: Polic
 
 
 def _moved(before: Judged, after: Judged) -> Iterator[tuple[str, str]]:
-    """(rule, direction), once for each edge that the rule stands in or removes on one side only."""
+    """Yield (rule, direction), once for each edge that the rule supports or removes on one side only."""
     sides = (("sends", _sending(before), _sending(after)), ("stops", _stopping(before), _stopping(after)))
     for verb, had, has in sides:
         yield from ((rule, verb) for _, _, rule in has - had)
@@ -109,7 +115,7 @@ def _stopping(outcome: Judged) -> set[tuple[str, str, str]]:
 
 
 def _terms_by_key(outcome: Judged) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """Each edge by its key, without what differs merely because the policy's digest does."""
+    """Return each edge by its key, without the digest, which differs with the policy's digest."""
     edges = (edge.as_json() for edge in outcome.edges)
     return {(edge["recipient"], edge["purpose"]): edge | {"digest": None} for edge in edges}
 

@@ -1,1 +1,1 @@
-"""Closed code lists, each entry with its source, and the dated tree of jurisdictions."""
+"""Closed lists of codes, each code with its source, and the dated tree of jurisdictions."""

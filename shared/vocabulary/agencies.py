@@ -1,4 +1,4 @@
-"""Codes of work inside and between agencies: cases passed on, how long an officer has one, and what two cases share."""
+"""Codes and limits of agencies' work: case referrals, case leases and contact suggestions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 from shared.vocabulary.code import Code
 
 _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
-#: The longest that one act keeps a case for one officer, in hours; and how long it is if nobody says.
+#: The maximum and the default duration of an officer's case lease, in hours.
 LEASE_H_MAX: Final = 12
 LEASE_H: Final = 8
 
 
 class CaseReferReason(Code):
-    """Why a case is another agency's. A code only: nothing of the case."""
+    """The reason for a case referral. It is only a code, without details of the case."""
 
     NOT_OUR_JURISDICTION = "not_our_jurisdiction"
     SUSPECT_ELSEWHERE = "suspect_elsewhere", _FEEDBACK
@@ -23,7 +23,7 @@ class CaseReferReason(Code):
 
 
 class ContactGround(Code):
-    """Why two agencies may want to speak with each other: one referral, or one place that two referrals name."""
+    """The reason for a contact suggestion: one referral, or one location that two referrals name."""
 
     SAME_REFERRAL = "same_referral"
     SAME_LOCATION = "same_location"

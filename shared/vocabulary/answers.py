@@ -11,7 +11,10 @@ _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 
 
 class ReceiptOutcome(Code):
-    """What a service did with a message: the words of a receipt. Deferred, waiting and parked are not its last."""
+    """The outcome of a message at a service, as in its receipt.
+
+    Deferred, waiting and parked are not final.
+    """
 
     APPLIED = "applied"
     REFUSED = "refused"
@@ -28,7 +31,10 @@ class YesNoUnknown(Code):
 
 
 class AnswerState(Code):
-    """The recipient's track: what it has answered so far. The shown states of the subjects follow; a test compares."""
+    """The recipient's track: its answers so far.
+
+    A test compares the visible states of the subjects with it.
+    """
 
     NONE = "none"
     ACKNOWLEDGED = "acknowledged"
@@ -65,7 +71,10 @@ class NoticeRejection(Code):
 
 
 class ItemFound(Code):
-    """What whoever issued a notice found of an item. One that `reappeared` was removed or gone before, and is there."""
+    """The result of the notifier's check of an item.
+
+    `reappeared`: it was removed or gone before and is available.
+    """
 
     GONE = "gone"
     UP = "up"
@@ -74,14 +83,14 @@ class ItemFound(Code):
 
 
 class CheckedBy(Code):
-    """Who or what has looked."""
+    """The kind of checker."""
 
     PERSON = "person"
     TOOL = "tool"
 
 
 class ReinstateReason(Code):
-    """Why a provider has made available again what it acted on."""
+    """The reason why a provider made an item available again after acting on it."""
 
     COMPLAINT_UPHELD = "complaint_upheld", "EU Regulation 2022/2065 (DSA), Article 20"
     COURT_ORDER = "court_order", "EU Regulation 2022/2065 (DSA), Article 21"
@@ -90,7 +99,7 @@ class ReinstateReason(Code):
 
 
 class ItemsFold(Code):
-    """What the answers to its items make of a notice."""
+    """The state of a notice that results from the answers to its items."""
 
     REAPPEARED = "reappeared"
     IN_PART = "in_part"
@@ -100,7 +109,7 @@ class ItemsFold(Code):
 
 
 class HotlineAssessment(Code):
-    """What a hotline finds an item to be under its own law. `baseline` holds in every country."""
+    """A hotline's assessment of an item under its own law. `baseline` holds in every country."""
 
     BASELINE = "baseline", _CLASSES
     NATIONAL = "national", _CLASSES
@@ -108,7 +117,7 @@ class HotlineAssessment(Code):
 
 
 class HotlineAction(Code):
-    """What a hotline has done about an item, or what has become of it. After the last two nothing is left to do."""
+    """A hotline's action on an item, or its fate. After the last two no action is left."""
 
     REPORTED_TO_POLICE = "reported_to_police", _ACTIONS
     REPORTED_TO_PROVIDER = "reported_to_provider", _ACTIONS
@@ -117,21 +126,21 @@ class HotlineAction(Code):
 
 
 class OfferFold(Code):
-    """What a hotline's words about its items make of an offer."""
+    """The state of an offer that results from the hotline's statements about its items."""
 
     IN_PART = "in_part"
     CLOSED = "closed"
 
 
 class WithdrawalFate(Code):
-    """What became of the record of what was taken back: its key is gone, or it is kept."""
+    """The result of a withdrawal for the recipient's record: its key is deleted, or it is retained."""
 
     ERASED = "erased"
     KEPT = "kept"
 
 
 class KeptBasis(Code):
-    """What wins over a withdrawal."""
+    """Grounds on which a record is retained despite a withdrawal."""
 
     ACCEPTED_CASE = "accepted_case"
     PRESERVATION = "preservation", "18 USC 2258A(h)"
@@ -157,7 +166,7 @@ class CaseOutcome(Code):
 
 
 class CloseReason(Code):
-    """Why a case was closed; required with `closed`, refused otherwise."""
+    """The reason for closing a case; required with `closed`, otherwise rejected."""
 
     SUBJECT_NOT_LOCATED = "subject_not_located", _FEEDBACK
     ESP_RESPONSE_LACKS_INFORMATION = "esp_response_lacks_information", _FEEDBACK

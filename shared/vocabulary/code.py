@@ -1,4 +1,4 @@
-"""What a code list is: a string enumeration whose every entry names its source."""
+"""The type of a code list: a string enumeration in which every entry names its source."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Self
 
 
 class Code(StrEnum):
-    """One entry of a closed list. The value travels; `source` says who defined it."""
+    """One entry of a closed list. Messages contain the value; `source` names the author of its definition."""
 
     source: str
 
     def __new__(cls, value: str, source: str = "Causeway") -> Self:
-        """`source` is the publication that the entry was taken from. Without one the code is ours."""
+        """Create an entry. `source` is the publication of its definition; the default is Causeway itself."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.source = source

@@ -1,9 +1,10 @@
-"""Editions of the vocabulary: which codes there are, and since which edition. It only grows; no code is taken away.
+"""Editions of the vocabulary: the codes, and the edition that introduced each.
 
-The values of assessment schemes are codes like any other, though each scheme has a list of its own.
+Codes are added and never removed. The values of assessment schemes are codes, too, with a separate list for each
+scheme.
 
-An edition is known by its digest. Whoever is told one that it knows knows which of its own codes are too new for it;
-one that it does not know is a later release's, and has all of them.
+An edition is identified by its digest. For the edition of a peer, a release knows which of its own codes are too new.
+An unknown edition belongs to a later release, which has all codes.
 """
 
 from __future__ import annotations
@@ -19,44 +20,44 @@ from typing import Final
 from shared.vocabulary import judgement
 from shared.vocabulary.code import Code
 
-#: The modules whose lists are of the vocabulary. A list elsewhere is a door's own, and no message says its codes.
+#: The modules with lists of the vocabulary. Lists in other modules are local, and no message has their codes.
 LISTS: Final = frozenset(f"{__package__}.{each.name}" for each in iter_modules([str(Path(__file__).parent)]))
 for _each in LISTS:
     import_module(_each)
-#: What each edition after the first has added, the oldest first: `spelt` codes.
+#: The codes that each edition after the first has added, in `spelt` form, the oldest first.
 ADDED: Final[tuple[frozenset[str], ...]] = ()
 
 
 def spelt(code: Code) -> str:
-    """A code with the list that it stands in, for example `IncidentKind:csam`."""
+    """Return a code with the name of its list, for example `IncidentKind:csam`."""
     return f"{type(code).__name__}:{code.value}"
 
 
 def spelt_value(scheme: judgement.AssessmentScheme, value: str) -> str:
-    """A value of an assessment scheme, as `spelt` spells codes, for example `AssessmentValue:iwf:A`."""
+    """Return a value of an assessment scheme in the form of `spelt`, for example `AssessmentValue:iwf:A`."""
     return f"AssessmentValue:{scheme.value}:{value}"
 
 
 @cache
 def editions() -> tuple[str, ...]:
-    """The digest of each edition, the oldest first: SHA-256 of its codes, sorted, a line each."""
+    """Return the digest of each edition, the oldest first: SHA-256 of its codes, sorted, a line each."""
     return tuple(hashlib.sha256("\n".join(sorted(codes)).encode()).hexdigest() for codes in codes_of_editions())
 
 
 def codes_of_editions() -> tuple[frozenset[str], ...]:
-    """What is in each edition, the oldest first, spelt as `spelt` and `spelt_value` do."""
+    """Return the codes of each edition, the oldest first, in the form of `spelt` and `spelt_value`."""
     codes = _codes()
     return tuple(codes.difference(*ADDED[start:]) for start in range(len(ADDED) + 1))
 
 
 def edition() -> str:
-    """The edition that is read here: the newest."""
+    """Return the newest edition, which this release reads."""
     return editions()[-1]
 
 
 @cache
 def later_than(edition: str) -> frozenset[str]:
-    """The codes, `spelt`, that came after `edition`; none after one that is not known here, which is a later one."""
+    """Return the codes, in `spelt` form, that are newer than `edition`; none for an unknown one."""
     known = editions()
     if edition not in known:
         return frozenset()

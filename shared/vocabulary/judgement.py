@@ -1,4 +1,4 @@
-"""Codes of classification and of handling: schemes stand side by side and are never converted."""
+"""Codes of classification and of handling. Schemes are independent and are never converted."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class AssessmentStatus(Code):
     WITHDRAWN = "withdrawn"
 
 
-#: What stands for a label that its scheme's list does not have.
+#: The label for a value that its scheme's list lacks.
 UNKNOWN_VALUE = "unknown"
-#: The values that each scheme knows, all of which may be `unknown` besides. The list of `ucs` is not published: it is
-#: empty until it is, so its labels are taken from whoever states them and travel as `unknown`.
+#: The values of each scheme; `unknown` is also valid in each. The list of `ucs` is not published, so it is empty. Any
+#: label is accepted from submitters and sent as `unknown`.
 ASSESSMENT_VALUES: dict[AssessmentScheme, frozenset[str]] = {
     AssessmentScheme.INTERPOL_BASELINE: frozenset({"baseline", "national", "doubtful", "not_illegal", "ignore"}),
     AssessmentScheme.ESP_INDUSTRY: frozenset({"A1", "A2", "B1", "B2"}),
@@ -55,7 +55,7 @@ class SienaCode(Code):
 
 
 class RetentionClass(Code):
-    """How long a recipient must or may keep what it was sent."""
+    """The time for which a recipient must or may retain a record."""
 
     US_1Y = "us_1y", "REPORT Act, Pub. L. 118-59, 18 USC 2258A(h)"
     CA_21D = "ca_21d", "S.C. 2011 c. 4 (Canada), section 4"
@@ -66,8 +66,8 @@ class RetentionClass(Code):
     MINIMAL = "minimal"
 
 
-#: For how many days a record is kept that was sent under a class, from when it is finished; of an accepted case, from
-#: when it is taken back. Those of law are the law's own.
+#: Days of retention for each class, from the end of work on the record; for an accepted case, from its withdrawal. The
+#: numbers of legal classes come from the law.
 KEPT_DAYS: Final[Mapping[RetentionClass, int]] = {
     RetentionClass.US_1Y: 365,
     RetentionClass.CA_21D: 21,

@@ -1,7 +1,7 @@
 """The dated tree of jurisdictions: countries, their subdivisions, and blocs with changing membership.
 
 The data and the source of each list are in `data/jurisdictions.json`. Codes: ISO 3166-1 alpha-2 (`NL`),
-ISO 3166-2 (`US-CA`), or ours for blocs (`BLOC-EU`). A span without dates has always held and still does.
+ISO 3166-2 (`US-CA`), or own codes for blocs (`BLOC-EU`). A span without dates is valid at all times.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REMEMBERED_MAX = 16_384
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """First day, and first day after."""
+    """The first day, and the first day after the end."""
 
     first: date
     after: date
@@ -28,10 +28,10 @@ class _Span:
 
 
 class JurisdictionTree:
-    """Answers what lies above a code on a day. Immutable; safe to share."""
+    """Look-up of the nodes above a code on a day. Immutable; safe to share."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        """`data` is shaped as `data/jurisdictions.json`. Raises `ValueError` where a parent or member is no code."""
+        """Index `data`, as in `data/jurisdictions.json`. Raises `ValueError` for an unknown parent or member."""
         self._parents: dict[str, str] = {entry["code"]: entry["parent"] for entry in data["subdivisions"]}
         self._countries: dict[str, _Span] = {entry["code"]: _span(entry) for entry in data["countries"]}
         self._alpha3: dict[str, str] = {entry["alpha3"]: entry["code"] for entry in data["countries"]}
@@ -46,11 +46,11 @@ class JurisdictionTree:
             raise ValueError("a parent or a member is not in the tree")
 
     def known(self, code: str, on: date) -> bool:
-        """Whether `code` names a jurisdiction on that day: the Netherlands Antilles (`AN`) do not in 2026."""
+        """Return whether `code` is a jurisdiction on that day: Netherlands Antilles (`AN`) are not in 2026."""
         return bool(self.ancestors(code, on))
 
     def ancestors(self, code: str, on: date) -> tuple[str, ...]:
-        """`code` itself, then what contains it, nearest first: subdivision, country, blocs by code.
+        """Return `code` itself, then the nodes above it, nearest first: subdivision, country, blocs by code.
 
         Empty for a code that is unknown on that day.
         """
@@ -64,7 +64,7 @@ class JurisdictionTree:
         return found
 
     def alpha2(self, alpha3: str) -> str | None:
-        """The two-letter code of a three-letter one, as the published tables use them; None if there is none."""
+        """Return the two-letter code of a three-letter one, as in published tables; None if there is none."""
         return self._alpha3.get(alpha3)
 
     def _climb(self, code: str, on: date) -> tuple[str, ...]:
@@ -84,5 +84,5 @@ def _span(entry: Mapping[str, Any]) -> _Span:
     return _Span(date.fromisoformat(first) if first else date.min, date.fromisoformat(after) if after else date.max)
 
 
-#: The tree that every party of one version of the software shares.
+#: The tree, the same for all parties with one version of the software.
 TREE = JurisdictionTree(json.loads((Path(__file__).with_name("data") / "jurisdictions.json").read_bytes()))

@@ -1,6 +1,6 @@
-"""Codes of the law that a policy keeps: in which role an entry was reviewed, and what clocks are made of.
+"""Codes of the law in a policy: reviews, readings, and the parts of clocks.
 
-Events, dues and consequences name what the exchange can see; which of them belong together is each clock's own.
+Events, duties and consequences are those that the exchange can observe. Each clock combines them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ _DSA = "EU Regulation 2022/2065 (DSA)"
 
 
 class ArticleReading(Code):
-    """How an article was read: its text, another source about it, or neither. Check all but `read` before reliance."""
+    """How an article was read: its text, another source about it, or neither.
+
+    Check all but `read` before reliance.
+    """
 
     READ = "read"
     SECONDARY = "secondary"
@@ -36,7 +39,7 @@ class InstrumentState(Code):
 
 
 class ReviewerRole(Code):
-    """In which role somebody last looked at an entry; never who."""
+    """The role of the last reviewer of an entry, never the person."""
 
     POLICY_LEAD = "policy_lead"
     LEGAL_COUNSEL = "legal_counsel"
@@ -45,7 +48,10 @@ class ReviewerRole(Code):
 
 
 class Promptness(Code):
-    """Terms that the law states in words. The policy adds the hours or working days that the exchange counts."""
+    """Terms that the law states in words.
+
+    The policy adds the hours or working days that the exchange counts.
+    """
 
     IMMEDIATELY = "immediately", _UK
     AS_SOON_AS_REASONABLY_PRACTICABLE = "as_soon_as_reasonably_practicable", _UK
@@ -69,7 +75,7 @@ class ClockEvent(Code):
 
 
 class StopCause(Code):
-    """What may stop a clock, where its instrument lists it."""
+    """A cause that stops a clock, if the clock's instrument lists it."""
 
     NEEDS_INFO = "needs_info"
     DISPUTED = "disputed"
@@ -79,7 +85,7 @@ class StopCause(Code):
 
 
 class ClockDue(Code):
-    """What falls due when a clock has run."""
+    """The duty that falls due at the end of a clock."""
 
     ACKNOWLEDGEMENT = "acknowledgement"
     REMOVAL = "removal"
@@ -94,7 +100,10 @@ class ClockDue(Code):
 
 
 class ClockConsequence(Code):
-    """What happens when it was not done by then, or in the case of a preservation, then."""
+    """The consequence if the duty is not done in time.
+
+    For a preservation, it happens at the end of the term.
+    """
 
     ALERT = "alert"
     REMIND = "remind"

@@ -1,4 +1,4 @@
-"""Codes of preservation: what an agency asks to be kept, what the provider makes of that, and what holds stop."""
+"""Codes of preservation requests, their answers, and holds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _ANNEX_III = "EU Regulation 2023/1543, Annex III"
 
 
 class PreservationKind(Code):
-    """What is ordered. `produce` is tracked alone: the order and what it yields stay on their own channel."""
+    """The kind of order. `produce` is only tracked: the order and its result stay on their own channel."""
 
     PRESERVE = "preserve", f"{_E_EVIDENCE}, Article 6"
     PRODUCE = "produce", f"{_E_EVIDENCE}, Article 5"
 
 
 class PreservationTerm(Code):
-    """For how long, where the law says it by class; without one, the day is stated."""
+    """The duration, if the law defines it by class. Without a class, the day is stated."""
 
     EU_60D = "eu_60d", f"{_E_EVIDENCE}, Article 11(1)"
     US_1Y = "us_1y", "REPORT Act, Pub. L. 118-59, 18 USC 2258A(h)"
@@ -25,7 +25,10 @@ class PreservationTerm(Code):
 
 
 class PreservationAnswer(Code):
-    """The provider's track: what it has made of the request so far. Of a fresh one it says one of the first four."""
+    """The provider's track: its answers so far.
+
+    The first answer to a request is one of the first four codes.
+    """
 
     PRESERVED = "preserved", "18 USC 2258A(h)"
     REFUSED = "refused", _ANNEX_III
@@ -39,7 +42,7 @@ class PreservationAnswer(Code):
 
 
 class PreservationRefusal(Code):
-    """Why a provider does not keep what it was asked to."""
+    """The reason why a provider refuses a request."""
 
     INCOMPLETE = "incomplete", _ANNEX_III
     MANIFEST_ERROR = "manifest_error", _ANNEX_III
@@ -51,7 +54,7 @@ class PreservationRefusal(Code):
 
 
 class Impossibility(Code):
-    """Why a provider cannot keep it, whatever it wants."""
+    """The reason why a provider is unable to preserve the data."""
 
     FORCE_MAJEURE = "force_majeure", _ANNEX_III
     NEVER_STORED = "never_stored", _ANNEX_III
@@ -60,7 +63,7 @@ class Impossibility(Code):
 
 
 class PreservationEnd(Code):
-    """Why nothing is kept any more."""
+    """The reason why a provider no longer preserves the data."""
 
     TERM_OVER = "term_over", f"{_E_EVIDENCE}, Article 11(1)"
     PRODUCED = "produced", f"{_E_EVIDENCE}, Article 11(2)"
@@ -68,7 +71,7 @@ class PreservationEnd(Code):
 
 
 class PreservationWithdrawal(Code):
-    """Why an agency takes its request back."""
+    """The reason why an agency withdraws its request."""
 
     NO_LONGER_NECESSARY = "no_longer_necessary", f"{_E_EVIDENCE}, Article 11(4)"
     ASKED_IN_ERROR = "asked_in_error"
@@ -80,7 +83,7 @@ _FIELD = "CPS and NPCC memorandum of understanding on section 46 SOA 2003"
 
 
 class HoldScope(Code):
-    """What is not to happen yet. Whichever it is, the notice that would cause it is not issued meanwhile."""
+    """The act that must wait. In each case, the notice that would cause it is not issued during the hold."""
 
     REMOVAL = "removal", _FIELD
     USER_NOTICE = "user_notice", "18 USC 2705(b)"
@@ -88,7 +91,7 @@ class HoldScope(Code):
 
 
 class HoldBasis(Code):
-    """Why an agency asks for it. A code only: nothing of the case."""
+    """The reason for a hold. It is only a code, without details of the case."""
 
     INVESTIGATION_OPEN = "investigation_open", _FIELD
     CHILD_TO_BE_IDENTIFIED = "child_to_be_identified"
@@ -97,7 +100,7 @@ class HoldBasis(Code):
 
 
 class HoldEnd(Code):
-    """How a hold ended. `lapsed`: there is nothing left to hold, since nothing is sent any more."""
+    """The reason for the end of a hold. `lapsed`: there is no notice to hold, because none will be sent."""
 
     RELEASED = "released"
     EXPIRED = "expired"
@@ -106,7 +109,7 @@ class HoldEnd(Code):
 
 
 class OverrideBasis(Code):
-    """What wins over a hold."""
+    """The reason that outweighs a hold."""
 
     CHILD_AT_RISK = "child_at_risk"
     COURT_ORDER = "court_order"

@@ -1,4 +1,4 @@
-"""What a proof that a party keeps says, and what it does not: the words of the signed statement beside it."""
+"""Codes for the claims that stored evidence proves and does not prove, as in its signed statement."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from shared.vocabulary.code import Code
 
 
 class Proven(Code):
-    """What whoever holds the directory can check for themselves."""
+    """Claims that any holder of the directory can check."""
 
     #: The sender's key, of the tier that the headers name, signed exactly these headers and this value.
     SENDER_SIGNED = "sender_signed"
 
 
 class NotProven(Code):
-    """What the evidence states, or may be taken to state, and does not prove."""
+    """Claims that the evidence states, or seems to state, but does not prove."""
 
-    #: The broker's time and the place in its log are the word of the broker and of the instance that states them.
+    #: Only the broker and the stating instance vouch for the broker's time and the position in its log.
     ARRIVAL = "arrival"
-    #: In tier *hosted* the instance signs for the party: no act of a person follows from the signature.
+    #: In tier *hosted* the instance signs for the party, so the signature does not show an act of a person.
     ACT_OF_THE_PARTY = "act_of_the_party"
-    #: That anybody at the recipient has seen it.
+    #: A person at the recipient has seen it.
     SEEN = "seen"
-    #: That a record shown beside the evidence is what its sealed part holds.
+    #: A record shown with the evidence equals the content of its sealed part.
     RECORD_SHOWN = "record_shown"

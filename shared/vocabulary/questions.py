@@ -1,4 +1,4 @@
-"""Codes of questions and disputes: what a recipient needs to know, what it contests, and what its origin says of it."""
+"""Codes of questions and disputes: needed information, reasons of disputes, and the origin's answers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ _CAC = "CAC Ontology 3.0.0, HashFeedbackAction"
 
 
 class QuestionKind(Code):
-    """Whether a recipient asks, or contests what it was sent."""
+    """The kind: a question about items, or a dispute of them."""
 
     QUESTION = "question"
     DISPUTE = "dispute"
 
 
 class QuestionState(Code):
-    """What has become of it. A question that nobody answers lapses; a dispute stands until it is answered.
+    """The state of a question or dispute.
 
-    What its origin's instance refused was never raised there.
+    An unanswered question lapses; a dispute stays open until it is answered. `refused`: the origin's instance rejected
+    it, so the origin never had it.
     """
 
     OPEN = "open"
@@ -29,7 +30,7 @@ class QuestionState(Code):
 
 
 class NeedsInfo(Code):
-    """What a recipient must know before it can act."""
+    """Information that a recipient needs before it can act."""
 
     LOCATION = "location", _DSA_NOTICE
     WHY_ILLEGAL = "why_illegal", _DSA_NOTICE
@@ -44,7 +45,7 @@ class NeedsInfo(Code):
 
 
 class QuestionReply(Code):
-    """What an origin says of an item that it was asked about. The last two: it cannot say."""
+    """An origin's reply about an item of a question. With the last two codes it gives no answer."""
 
     AS_STATED = "as_stated"
     STILL_THERE = "still_there"
@@ -55,7 +56,7 @@ class QuestionReply(Code):
 
 
 class DisputeReason(Code):
-    """What a recipient contests. The first two have a basis: one of the 21 reasons."""
+    """The reason of a dispute. The first two need a basis: one of the 21 reasons."""
 
     CONTENT_LAWFUL = "content_lawful"
     NOT_FOUND = "not_found"
@@ -64,7 +65,7 @@ class DisputeReason(Code):
 
 
 class DisputeVerdict(Code):
-    """What an origin says of an item that is contested: it stands by what it has sent, or it does not."""
+    """An origin's verdict on a disputed item: it upholds its statement or concedes."""
 
     UPHELD = "upheld"
     CONCEDED = "conceded"

@@ -1,4 +1,4 @@
-"""Codes that describe what was reported and where it is, and why a referral is handed on."""
+"""Codes for the content of a report, its locations, and the reasons for withdrawals and transfers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class MediaKind(Code):
 
 
 class ViewedBy(Code):
-    """Who has looked at the material: it decides what may be opened without a warrant."""
+    """The viewer of the material. It decides which material may be opened without a warrant."""
 
     HUMAN = "human", "NCMEC CyberTipline Reporting API, fileViewedByEsp"
     AUTOMATED_ONLY = "automated_only", "NCMEC CyberTipline Reporting API, fileViewedByEsp"
@@ -91,7 +91,7 @@ class Actionability(Code):
 
 
 class MissingField(Code):
-    """What an `incomplete` referral lacks."""
+    """The field that an `incomplete` referral lacks."""
 
     LOCATOR = "locator"
     HOSTING = "hosting"
@@ -137,7 +137,7 @@ class Commerciality(Code):
 
 
 class HostingMethod(Code):
-    """How a hosting country became known. Nothing is ever fetched to find one."""
+    """The way in which a hosting country became known. The exchange never makes network requests for it."""
 
     STATED = "stated"
     LOCAL_SNAPSHOT = "local_snapshot"
@@ -189,7 +189,7 @@ class NetworkEvent(Code):
 
 
 class ReviewOutcome(Code):
-    """What became of a referral that waited for a second person."""
+    """The result of a second review."""
 
     RELEASED = "released"
     DROPPED = "dropped"
@@ -197,7 +197,7 @@ class ReviewOutcome(Code):
 
 
 class AmendmentCause(Code):
-    """How a revision of a referral came to be."""
+    """The cause of a revision of a referral."""
 
     FILED = "filed"
     AMENDED = "amended"
@@ -214,7 +214,7 @@ class WithdrawalReason(Code):
 
 
 class TransferReason(Code):
-    """Why whoever filed a referral cannot keep it."""
+    """The reason why a submitter cannot keep a referral."""
 
     NOT_OUR_JURISDICTION = "not_our_jurisdiction"
     NO_MANDATE = "no_mandate", "INHOPE ICCAM API v3, orphaned content"

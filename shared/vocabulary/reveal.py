@@ -1,4 +1,4 @@
-"""Why somebody opens a record."""
+"""Reasons for opening a record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from shared.vocabulary.code import Code
 
 
 class RevealReason(Code):
-    """What whoever opens a record needs it for: told to audit with the look."""
+    """A person's reason for opening a record. It is sent to audit with the record access."""
 
     TAKE_UP = "take_up"
     ACT = "act"

@@ -25,7 +25,7 @@ class PartyStatus(Code):
 
 
 class Mandate(Code):
-    """What a party may do beyond its own jurisdiction."""
+    """A right of a party beyond its own jurisdiction."""
 
     ORPHAN = "orphan", _ICCAM
     NATIONAL_HUB = "national_hub", "18 USC 2258A(c); SOR/2011-292"
@@ -34,7 +34,7 @@ class Mandate(Code):
 
 
 class Purpose(Code):
-    """What a recipient is sent a referral for; an edge is keyed by (recipient, purpose)."""
+    """The purpose for which a recipient gets a referral. An edge is keyed by (recipient, purpose)."""
 
     TAKEDOWN = "takedown"
     INVESTIGATION = "investigation"
@@ -43,7 +43,7 @@ class Purpose(Code):
 
 
 class Reason(Code):
-    """Why a recipient is one: the public, one-word answer of an edge."""
+    """The public reason for which a party is the recipient of an edge."""
 
     HOSTING_JURISDICTION = "hosting_jurisdiction", _ICCAM
     USER_LOCATION = "user_location", "NCMEC CyberTipline reports by country"
@@ -56,7 +56,7 @@ class Reason(Code):
 
 
 class Disposition(Code):
-    """Where a referral stands once it is decided: exactly one of four (accounting equation I)."""
+    """The state of a referral after its decision: exactly one of four (accounting equation I)."""
 
     ROUTED = "routed"
     UNROUTABLE = "unroutable"
@@ -65,7 +65,7 @@ class Disposition(Code):
 
 
 class WorkReason(Code):
-    """Why a referral is on a work list instead of on its way."""
+    """The reason why a referral needs a person instead of being sent."""
 
     NO_ROUTE = "no_route"
     NO_BASIS = "no_basis"
@@ -81,7 +81,7 @@ class WorkReason(Code):
 
 
 class Fact(Code):
-    """The facts a rule may read; each is class S1."""
+    """The facts that a rule may read; each is class S1."""
 
     ORIGIN = "origin"
     ORIGIN_KIND = "origin_kind"
@@ -136,5 +136,5 @@ class Instrument(Code):
     MALABO = "malabo", "African Union Convention on Cyber Security, 2014"
     INHOPE_MOU = "inhope_mou", "INHOPE member hotline agreement"
     CRC_OPSC = "crc_opsc", "Optional Protocol to the CRC on the sale of children"
-    PRACTICE = "practice", "what hotlines do, published; no law"
+    PRACTICE = "practice", "published practice of hotlines; not a law"
     OTHER = "other"

@@ -51,7 +51,7 @@ def test_edge_and_record_are_kept_as_they_came(here: World) -> None:
 
 def test_bytes_that_no_value_shows_are_refused(here: World, good: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     hiding = resealed(spaced)(here, good)
-    with pytest.raises(Refused, match="guard_refused at /sealed: not spelt plainly"):
+    with pytest.raises(Refused, match="guard_refused at /sealed: not in compact JSON form"):
         accept(hiding, here.reader("law_enforcement"))
     # Control: without the comparison they would be kept with the record.
     monkeypatch.setattr(accepting, "check_spelt", lambda *_given: None)
