@@ -252,7 +252,10 @@ class AccountDifference(Contract):
 
 
 class Accounts(Contract):
-    """One reconciliation by the operator's tool, from the ledgers of all sides. Days before `sealed_until` are sealed."""
+    """One reconciliation by the operator's tool, from the ledgers of all sides.
+
+    Days before `sealed_until` are sealed.
+    """
 
     compared_at: Instant
     sealed_until: date | None = None

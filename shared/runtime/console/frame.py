@@ -116,7 +116,7 @@ class Frame:
         self._add(path, self._guarded(handler, form=True, again=again), "POST")
 
     def stream(self, path: str, handler: Handler) -> None:
-        """Add a path that a page's script polls. It keeps no session alive, and needs a session when it answers, too."""
+        """Add a path that a page's script polls. It keeps no session alive, and checks the session again at the end."""
 
         async def until_then(asked: Asked) -> Response:
             answer = await handler(asked)
@@ -195,7 +195,7 @@ class Frame:
         return endpoint
 
     def _failed(self, error: CausewayError) -> Response:
-        # Another party's, forbidden and missing objects have byte-equal answers, so that a caller cannot probe for them.
+        # Missing, forbidden and other parties' objects have byte-equal answers, so that a caller cannot probe for them.
         if isinstance(error, Refused) and (error.status == 404 or error.code == "forbidden"):
             return self.plain("not_found.html", 404)
         answer = self.plain("error.html", status_of(error), {"error": error, "remedy": find_remedy(error.code)})
