@@ -52,15 +52,15 @@ class _Waiting:
 class HandedSegments:
     """Segments that this process has committed and not yet appended: no append reads them from the database.
 
-    `appended`: by stream, the place of its last append. The next segment must follow it; otherwise the database says
-    what is next.
+    `appended`: by stream, the place of its last append. The next segment must follow it; otherwise it is read from the
+    database.
     """
 
     appended: dict[tuple[str, Lane], Place] = field(default_factory=dict)
     _waiting: dict[tuple[str, Lane], _Waiting] = field(default_factory=dict)
 
     def add(self, segment: Segment) -> Sequence[Lane]:
-        """Add a committed segment; return the lanes that may have an append due. Commits are told in any order.
+        """Add a committed segment; return the lanes that may have an append due. Commits are reported in any order.
 
         At the begin of an incarnation both lanes are due: a reader enters it by its first urgent record.
         """

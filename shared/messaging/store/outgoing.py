@@ -57,7 +57,7 @@ def superseded() -> Unavailable:
     return Unavailable("messaging_superseded", "another transaction has written the same stream")
 
 
-#: What of a segment's columns is no field of it.
+#: The columns of a segment that are not fields of `Segment`.
 _PACKED: Final = {"peer": "text", "count": "bigint", "message_ids": "bytea", "digests": "bytea", "content": "bytea"}
 SEGMENT: Final[Columns[Segment]] = Columns.of(
     Segment, without=("pair", "messages", "packed"), lane="smallint", **_PACKED
@@ -242,7 +242,7 @@ class OutgoingTables(Tables):
     ) -> bool:
         """Move the relay's pointer of a stream, if it has not gone back below `sent_before` in this incarnation.
 
-        It has not gone back after `since` either: then it may stand where it stood.
+        The pointer must not have gone back after `since` either, because it may since have returned to the same place.
         """
         arguments = peer, int(place.lane), sent_before, place.incarnation, place.number, at, since
         return bool(await self._driver.fetch(_MOVE_SENT, *arguments))

@@ -77,7 +77,7 @@ class PartyInbound:
         self._handler = handler
         self._reader = reader
         self._kek = kek
-        #: The messages that are tried now: their exceptions end behind them.
+        #: The messages that are tried now: their exceptions end after them.
         self._trying: frozenset[UUID] = frozenset()
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
@@ -100,15 +100,17 @@ class PartyInbound:
         return outcomes
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
-        """See `Inbound`. The record is encrypted. A dead letter that signature and guard have not passed is kept
-        without its headers and value: a peer could have put content there. Its place, salt and proof stay.
+        """See `Inbound`. The record is encrypted.
+
+        A dead letter that did not pass signature and guard is stored without its headers and value, because a peer
+        could have put content there. Its place, salt and proof stay.
         """
         if outcome.kind is not OutcomeKind.DEAD or row_for(outcome.code or "").keeps_body:
             return encrypt_kept(taken, self._kek)
         return pack(replace(open_kept(taken, self._kek), key=None, headers=(), value=None, wrap=b""))
 
     def _open(self, taken: Taken) -> Record | None:
-        """Return the record of a message, or None with an alarm if what is kept of it cannot be read."""
+        """Return the record of a message, or None with an alarm if the stored bytes cannot be read."""
         try:
             return open_kept(taken, self._kek)
         except Defect as error:

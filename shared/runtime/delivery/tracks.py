@@ -184,8 +184,8 @@ RETURNING t.track
 async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange], *, are_new: bool = False) -> None:
     """Add acts, edges and withdrawals to tracks, in one statement.
 
-    A track whose row is that of its subject is there already, or gathered, with all that its first message says.
-    `are_new`: no other transaction has a row of these subjects. A later statement takes this one along.
+    A track whose row is that of its subject exists already, or is gathered, with everything from its first message.
+    `are_new`: no other transaction has a row of these subjects. This statement runs together with a later one.
     """
     begun = {key for part in driver.parts for key in part.tracks}
     ordered = sorted((each for each in changes if not (each.is_arrival and each.key in begun)), key=attrgetter("key"))

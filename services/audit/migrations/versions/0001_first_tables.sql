@@ -1,5 +1,5 @@
--- Audit's own. Whoever can write these tables can change what audit shows; Kafka (while it retains) and the parties'
--- own tables contradict it (`causeway audit reconcile`), and the ledger will make every change provable.
+-- Audit's own tables. A client that can write them can change the answers of audit. Kafka (while it retains) and the
+-- parties' own tables contradict it (`causeway audit reconcile`). The ledger will make every change provable.
 
 CREATE TABLE entry (
     topic text NOT NULL,
