@@ -98,7 +98,7 @@ class HandedSegments:
         return (peer, lane) in self._waiting
 
     def forget(self, peer: str, lane: Lane) -> None:
-        """Have the next append of a stream read from the database."""
+        """Drop the waiting segments of a stream, so that its next append reads from the database."""
         self.appended.pop((peer, lane), None)
         self._waiting.pop((peer, lane), None)
 
@@ -110,7 +110,7 @@ def _count_bytes(segment: Segment) -> int:
 class Append(NamedTuple):
     """Records for one partition. `sent_before` is the stream's pointer when they were read.
 
-    `since`: when the first of those that the pointer does not count was handed over. Nothing else is noted late.
+    `since`: the time at which the first record after the pointer was handed over. Only handed records are noted late.
     """
 
     topic: Pair
@@ -161,7 +161,7 @@ async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
 
 
 async def note_appended(tx: PostgresMessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> bool:
-    """Move the pointer of the stream behind the last record appended; return whether it was moved.
+    """Move the pointer of the stream to the last appended record; return whether it was moved.
 
     If the stream went back meanwhile, or has another incarnation, the pointer stays. If the partition lost records,
     the stream goes back to the last acknowledged number.

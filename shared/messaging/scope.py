@@ -26,7 +26,7 @@ class Inbound(Protocol):
         ...
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
-        """Return the bytes that are kept of an exception: the record, or its coordinates if no one has checked it."""
+        """Return the bytes to store for an exception: the record, or its coordinates if no check has passed it."""
         ...
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:

@@ -133,7 +133,7 @@ class Unplaced(NamedTuple):
 
 
 def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane | SourceLane, *, day: date) -> Segment:
-    """Number the messages behind the last number of the lane, and move the lane's end there."""
+    """Number the messages after the last number of the lane, and move the lane's end to the last of them."""
     segment = Segment(
         pair=unplaced.pair,
         incarnation=incarnation,

@@ -1,6 +1,6 @@
-"""Own streams in PostgreSQL: a row a pair, a row a lane that a send locks and moves, and a row a segment.
+"""Own streams in PostgreSQL: a row for each pair, a row for each lane, which a send locks and moves, and segments.
 
-Of segments there is one row a transaction and stream, and a partition a day.
+Segments have one row for each transaction and stream, and one partition for each day.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ SEGMENT: Final[Columns[Segment]] = Columns.of(
     Segment, without=("pair", "messages", "packed"), lane="smallint", **_PACKED
 )
 
-#: The first row may begin below the number. At most one row a message is read: no row is empty.
+#: The first row may begin below the number. No row is empty, so at most one row per message is read.
 _LIST_SEGMENTS: Final = """
 SELECT * FROM (
     SELECT s.*, sum(count) OVER (ORDER BY first) AS total FROM (

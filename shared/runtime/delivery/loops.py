@@ -121,7 +121,7 @@ class StreamRelay:
     ) -> None:
         """Set up the relay.
 
-        `peers` returns the instances that may be probed; it raises `Unavailable` before a directory.
+        `peers` returns the instances that may be probed; it raises `Unavailable` before there is a directory.
         """
         self._scopes = scopes
         self._kafka_log = kafka_log
@@ -221,7 +221,7 @@ class StreamRelay:
         self._check_clock()
 
     def _check_clock(self) -> None:
-        """While a stream waits for the clock, append an acknowledgement to its peer now and then."""
+        """Append an acknowledgement to a peer at intervals while its stream waits for the clock."""
         waiting = [peer for (peer, _), reason in self._waiting_streams.items() if reason == "clock_off"]
         if waiting and monotonic() - self._clock_checked_s >= self._options.clock_check_s:
             self._clock_checked_s = monotonic()
@@ -242,8 +242,7 @@ class StreamRelay:
     async def append_next(self, peer: str, lane: Lane) -> bool:
         """Append the next records of a stream and move its pointer; return whether there may be more.
 
-        Raises `Unavailable`. The next records are then read from the tables, because the database may be a restored
-        one.
+        Raises `Unavailable`. The next records are then read from the tables, because the database may be restored.
         """
         try:
             return await self._append_next(peer, lane)
@@ -363,7 +362,7 @@ class StreamRelay:
             return await self._measure(self._kafka_log.append(topic, lane, records))
 
     async def _measure(self, appending: Awaitable[Appended]) -> Appended:
-        """Await an append, which shows the gate the broker's clock."""
+        """Await an append, and pass the broker's time to the gate."""
         began_at = self._clock.now()
         appended = await appending
         self._gate.measure(began_at, self._clock.now(), appended.broker_at)

@@ -28,7 +28,9 @@ ReadHeads = Callable[[Sequence[str]], Awaitable[Mapping[str, Sequence[Head]]]]
 
 
 class SessionCheck:
-    """Compares own topics with the database, once a database session. Open until a part of a service requires it."""
+    """The comparison of own topics with the database, once per database session.
+
+    It blocks nothing until a part of a service requires it."""
 
     def __init__(
         self,

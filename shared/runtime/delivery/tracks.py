@@ -77,7 +77,7 @@ class EdgeRevision(NamedTuple):
 
 @dataclass(slots=True)
 class TrackChange:
-    """The acts that come to one side of a track, in order, the edges that are held from then on, or its withdrawal."""
+    """The new acts of one side of a track, in order, the edges that are held from then on, or its withdrawal."""
 
     key: TrackKey
     item: UUID
@@ -89,7 +89,7 @@ class TrackChange:
 
     @property
     def is_arrival(self) -> bool:
-        """Whether it is one message that brings one edge."""
+        """Whether the change is one message with one edge."""
         return len(self.acts) == len(self.edges) == 1 and not self.is_withdrawn
 
 
