@@ -37,7 +37,7 @@ SESSION_HOURS: Final = 8
 IDLE_MINUTES: Final = 30
 #: The random part of a session's text; its MAC follows.
 RANDOM_CHARACTERS: Final = 43
-#: Ended sessions that the process remembers, at most.
+#: The limit of ended sessions that the process remembers.
 OVER_MAX: Final = 10_000
 #: The shortest time between two updates of a session's `seen_at`.
 _SEEN_EVERY: Final = timedelta(seconds=30)
@@ -266,7 +266,7 @@ class LinkSignIn:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of one instance. Each request queries the database, so that an ended session opens nothing.
+    """The sessions of one instance. Each request queries the database, so that an ended session gives no access.
 
     A session carries a MAC, so a forged one costs no query. An ended one costs one query and is then kept in `over`.
     """

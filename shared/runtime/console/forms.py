@@ -38,7 +38,7 @@ CSRF: Final = "csrf"
 ONCE: Final = "once"
 #: The field with the opaque name of the person who was shown the form. It serves a form that outlives its session.
 WHOSE: Final = "whose"
-#: Names of the loopback host. It has no TLS, so its cookies may travel without.
+#: Names of the loopback host. It has no TLS, so its cookies may be sent without.
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 Form = Mapping[str, Sequence[str]]
@@ -306,7 +306,7 @@ def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator
 def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[Group]:
     """Yield a row for each item if the list is about items, and otherwise a few empty rows.
 
-    A form for several subjects has no list whose rows would name something of one subject.
+    A form for several subjects has no list whose rows would refer to parts of one subject.
     """
     numbered = "n" in entry.model_fields and bool(rows)
     if not numbered and ALIKE in rows:
