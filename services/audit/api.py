@@ -1,4 +1,4 @@
-"""The HTTP door: flows and entries for auditors. Every look is noted with its purpose before it is answered."""
+"""The HTTP API for auditors: flows, entries and topics. Each request is recorded with its purpose before the answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor
 
-#: What an identity sees anything of; None for everything.
+#: The scope of an identity; None for everything.
 Scoping = Callable[[Identity], Within | None]
 Topic = Annotated[TopicName, Query()]
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -29,13 +29,13 @@ Number = Annotated[int, Query(ge=0, le=2**53 - 1)]
 #: Kafka numbers partitions by 32 bits, with a sign.
 PartitionNumber = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Id = Annotated[UUID | None, Query(description="The id of a referral, notice or message.")]
-#: Described by hand: a missing one has a refusal of its own.
+#: Described by hand, because a missing purpose has its own refusal.
 Purpose = Annotated[str | None, Header(max_length=64, include_in_schema=False)]
 PURPOSE: Final[Mapping[str, object]] = {
     "name": "Purpose",
     "in": "header",
     "required": True,
-    "description": "Why the auditor looks. It is kept with the look.",
+    "description": "The purpose of the request. It is stored with the record of the access.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]$"},
 }
 
@@ -43,7 +43,7 @@ PURPOSE: Final[Mapping[str, object]] = {
 def _sought(
     *, party: OtherParty = None, reference: Id = None, since: Since = None, until: Until = None
 ) -> Callable[[datetime], Sought]:
-    """What is looked for, once it is known what time it is."""
+    """Return a function that builds the search for the present time."""
     days = {"since": read_day(since, "since"), "until": read_day(until, "until")}
     return lambda now: Sought.of(party, reference, **days, now=now)
 
@@ -59,7 +59,7 @@ def flows_router(
     clock: Clock,
     within: Scoping = lambda _: None,
 ) -> APIRouter:
-    """The routes under /v1/flows, /v1/entries and /v1/topics."""
+    """Return the routes under /v1/flows, /v1/entries and /v1/topics."""
     router = APIRouter(prefix="/v1", tags=["audit"])
     who = Depends(identified)
 
@@ -70,13 +70,13 @@ def flows_router(
     async def find(
         sought: Finding, identity: Identity = who, cursor: Cursor = None, purpose: Purpose = None
     ) -> Response:
-        """The flows of a period, newest first, by a party that filed or was sent them, or what an id belongs to."""
+        """List flows, the newest first: by period and a party that submitted or received them, or by an id."""
         look = _look(identity, purpose)
         return _answer(await use_cases.find_flows(sought(clock.now()), look, entries=entries, cursor=cursor))
 
     @router.get("/flows/{referral_id}", **shows(Flow, headers=[PURPOSE]))
     async def flow(referral_id: UUID, identity: Identity = who, purpose: Purpose = None) -> Response:
-        """All messages of one referral, in the order of the broker's time."""
+        """Return all messages of one referral, in the order of the broker's time."""
         return _answer(await use_cases.show_flow(referral_id, _look(identity, purpose), entries=entries))
 
     @router.get("/entries", **shows(EntryPage, headers=[PURPOSE]))
@@ -89,13 +89,13 @@ def flows_router(
         limit: Limit = 100,
         purpose: Purpose = None,
     ) -> Response:
-        """The entries of one partition from an offset on, in the newest life of its topic or the one named."""
+        """List the entries of one partition from an offset on, under the newest or the given id of its topic."""
         place = Partition(topic, partition, from_offset, topic_id)
         return _answer(await use_cases.show_entries(place, _look(identity, purpose), limit=limit, entries=entries))
 
     @router.get("/topics", **shows(TopicStates, headers=[PURPOSE]))
     async def topics(identity: Identity = who, purpose: Purpose = None) -> Response:
-        """How audit stands to each topic that it reads or should read, and what was lost; the troubled first."""
+        """List the state and losses of each topic that audit reads or should read; topics with problems come first."""
         look = _look(identity, purpose)
         return _answer(await use_cases.show_topics(look, entries=entries, partitions=partitions))
 

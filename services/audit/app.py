@@ -1,4 +1,7 @@
-"""Audit, assembled: the only place that chooses implementations. It reads all topics and acknowledges what it has."""
+"""Assembly of the audit service, which reads all topics and acknowledges their messages.
+
+Only this module chooses implementations.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ from shared.runtime.kafka.follower import LogFollower
 
 
 async def build(instance: str, **given: object) -> App:
-    """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
+    """Assemble the instance of this name without starting it. Settings `given` override its environment."""
     return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given)))
 
 
 def assemble(machinery: Machinery) -> App:
-    """The parts of the service on top of its machinery; needs no database and no broker."""
+    """Assemble the parts of the service on its machinery. This needs no database and no broker."""
     settings = machinery.settings
     entries, partitions = PostgresEntries(machinery.database), PostgresPartitions(machinery.database)
 

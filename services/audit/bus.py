@@ -1,8 +1,8 @@
 """Audit's Kafka reader: it stores every message of both partitions of every topic, and acknowledges them.
 
-It uses no consumer group: positions are those of the streams (`receive_state`). Each partition is read by itself. A
-partition may be missing, forbidden or recreated, or may have lost records that audit has not read. Its own state then
-says so, and the others are read on.
+It uses no consumer group: positions are those of the streams (`receive_state`). Each partition is read independently.
+A partition may be missing, forbidden or recreated, or may have lost records that audit has not read. Its state then
+shows the problem, and reading of the others continues.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class AckWriter:
         self._last_turn = self._clock.now()
         try:
             while True:
-                # First: a reader that cannot begin yet ends this again at once, and a connection is not cut off.
+                # The pause comes first: a reader that cannot begin yet cancels this at once, in no open connection.
                 await asyncio.sleep(POLL_S)
                 await self.give_due()
                 self._last_turn = self._clock.now()
@@ -108,7 +108,7 @@ class AckWriter:
     async def _tell(self, writer: str, pairs: Sequence[Pair]) -> Exception | None:
         """Acknowledge the streams of one writer; return the defect that prevented it.
 
-        An acknowledgement that is lost is asked for again.
+        The writer asks again for a lost acknowledgement.
         """
         try:
             records = []
@@ -146,7 +146,7 @@ class AuditDoor:
         lease: Lease,
         clock: Clock,
     ) -> None:
-        """The process that holds the `lease` reads and acknowledges."""
+        """Set up the reader. Only the process that holds the `lease` reads and acknowledges."""
         self._follower = follower
         self._entries = entries
         self._partitions = partitions
@@ -159,7 +159,7 @@ class AuditDoor:
         self._states: dict[Coordinate, PartitionStatus] = {}
 
     async def run(self) -> None:
-        """Keep records until cancelled; outages are waited out.
+        """Store records until cancelled. An outage only pauses the reader.
 
         One process reads. Another one takes over when the first has ended, or no longer renews its lease.
         """
@@ -181,7 +181,7 @@ class AuditDoor:
         looked = self._last_look
         if looked is None or (self._clock.now() - looked).total_seconds() > LOOK_S_MAX:
             return Check("reader", False, "not_reading")
-        # The operator sees each of them. None is a reason to stop the others.
+        # The operator sees each of these states. None of them stops the other partitions.
         states = set(self._states.values())
         if states & _LOST:
             return Check("reader", True, "records_lost")
@@ -195,7 +195,7 @@ class AuditDoor:
             AUDIT_PARTITIONS.labels(state.value).set(sum(each is state for each in self._states.values()))
 
     async def _read_under(self, fence: int) -> None:
-        """Read until the broker is away, or another process has the lease."""
+        """Read until the broker is unavailable, or another process has the lease."""
         try:
             await first_of(self._follow(), self._acks.run(), self._lease.keep(fence))
         finally:
@@ -229,7 +229,7 @@ class AuditDoor:
                         await asyncio.sleep(GATHER_S)
 
     async def _look(self, work: _Work) -> None:
-        """Follow the partitions that exist, leave the others, and note the state of each."""
+        """Follow the partitions that exist, stop following the others, and store the state of each."""
         topics = {pair.topic for pair in pairs_of(self._directory().kinds())}
         seen = await work.following.look({*topics, *(place.topic for place in self._states)})
         refused = work.following.refused()
@@ -261,7 +261,7 @@ class AuditDoor:
                 log("broker_waits", topic=place.topic, code="topic_forbidden")
 
     def _directory(self) -> DirectoryIndex:
-        """The one in force now. Raises `Unavailable` before the first."""
+        """Return the directory that is in force now. Raises `Unavailable` before the first."""
         return self._reading.shelf.directories.active(self._clock.now())
 
 
@@ -275,15 +275,15 @@ class _Work:
         self._verifiers: dict[Coordinate, StreamVerifier] = {}
         self._read_to: dict[Coordinate, int] = {}
         self._ends: dict[Coordinate, int] = {}
-        #: Left because other records had taken the place of those read, and not yet begun again.
+        #: Partitions that were left because other records replaced those read, and that are not yet read again.
         self._replaced: set[Coordinate] = set()
 
     def caught_up(self, place: Coordinate) -> bool:
-        """Return whether everything was read that was there when this partition was begun."""
+        """Return whether all records were read that the partition had when its reading began."""
         return self._read_to.get(place, 0) >= self._ends.get(place, 0)
 
     async def keep(self, records: Sequence[Record], reading: Reading) -> None:
-        """Verify and keep a batch. Raises `Unavailable`: then all partitions are begun again."""
+        """Verify and store a batch. After `Unavailable`, all partitions are begun again."""
         by_place: dict[Coordinate, list[Record]] = {}
         for record in records:
             place = Coordinate(record.topic, record.partition)
@@ -299,7 +299,7 @@ class _Work:
             self._read_to[place] = max(self._read_to[place], of_place[-1].offset + 1)
 
     async def _is_replaced(self, place: Coordinate, records: Sequence[Record], now: datetime) -> bool:
-        """Leave a partition that has other records than were read of it; it is begun again where they begin."""
+        """Stop following a partition whose records were replaced; it is begun again at the first replaced record."""
         topic_id, read_to = self.following.followed[place].topic_id, self._read_to[place]
         if records[0].offset >= read_to:
             return False

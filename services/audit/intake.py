@@ -1,4 +1,4 @@
-"""The intake of audit: verified records of streams, kept in the transaction that moves the positions of the streams."""
+"""The intake of audit: verified records, stored in the transaction that moves the positions of their streams."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class StreamBatch:
 class StreamVerifier:
     """Verifies one partition. In audit's own topics, copies of other pairs' messages are verified too.
 
-    Records below `next_offset` are verified for the proofs among them alone: they were kept before.
+    Records below `next_offset` were stored before; they are verified only for the proofs among them.
     """
 
     def __init__(self, pair: Pair, lane: Lane, keys: SigningKeys, *, topic_id: UUID, next_offset: int = 0) -> None:
@@ -104,7 +104,7 @@ class StreamVerifier:
     def resume_offset(self, next_offset: int) -> int:
         """Return the offset from which a new verifier can prove the records at `next_offset`.
 
-        Inside a segment it is that of the segment's proof record.
+        Inside a segment it is the offset of the segment's proof record.
         """
         proven = self._own.proven
         is_inside = proven is not None and self._number < proven.first + len(proven.digests) - 1
@@ -148,10 +148,10 @@ class StreamVerifier:
 
 
 def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrived:
-    """Add a numbered message to a batch with what was proven of it. Audit names none: it answers none."""
+    """Add a numbered message to a batch with its proof. It has no name here, because audit answers no message."""
     salt = read_hex(dict(record.headers)[SALT], SALT_BYTES) or b""
     envelope = None
-    with suppress(Refused):  # audit's entry then says what is wrong with its headers
+    with suppress(Refused):  # the entry then names the error in the headers
         envelope = decode_headers(record.headers, record.value or b"")
     known = replace(
         record,
@@ -170,10 +170,10 @@ def _arrive(batch: StreamBatch, record: Record, placed: PlacedMessage) -> Arrive
 
 
 async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, reading: Reading) -> None:
-    """Keep batches of different partitions in one transaction. Nothing is skipped but messages that audit has.
+    """Store batches of different partitions in one transaction. Only messages that audit already has are skipped.
 
-    Records without a number have no proven writer. They are counted by the day instead
-    (`domain.entries.folded_as`). Rows are locked in the order of pairs. Raises `Unavailable`.
+    Records without a number have no proven writer, so they are counted by the day (`domain.entries.folded_as`). Rows
+    are locked in the order of pairs. Raises `Unavailable`.
     """
     read = Read()
     async with entries.transaction() as opened:
@@ -196,7 +196,7 @@ async def keep(batches: Iterable[StreamBatch], *, entries: PostgresEntries, read
 
 
 def _observe(incoming: Mapping[Pair, Incoming], batch: StreamBatch) -> list[Observed]:
-    """Take the messages of a batch, and of the copies in it; return all that audit keeps of it."""
+    """Take the messages of a batch, and of the copies in it; return the records that audit stores."""
     records = {record.offset: record for _, _, record in batch.numbered}
     taken = [(batch.pair, each) for each in observe_batch(incoming[batch.pair], batch.lane, batch.arrived)]
     for pair, copies in sorted(batch.copies.items()):
@@ -245,7 +245,7 @@ async def begin(
                 read = incoming.lanes[lane]
                 beginning = find_beginning(life, read, first=bounds.first, end=bounds.end)
                 if read.topic_id == topic_id:
-                    # What lies before the end was read, unless `note_replaced` shows that it is gone, too.
+                    # Records before the end were read, unless `note_replaced` finds that they were lost, too.
                     read.next_offset = min(read.next_offset, bounds.end)
                 offset = incoming.seek(lane, topic_id, first=bounds.first, end=bounds.end)
                 found[place] = offset, beginning
@@ -259,10 +259,10 @@ async def begin(
 async def note_replaced(
     place: Coordinate, topic_id: UUID, records: Sequence[Record], *, entries: PostgresEntries, now: datetime
 ) -> bool:
-    """Compare records that were read before with what was kept of them; return whether the topic has others now.
+    """Compare records that were read before with their entries; return whether the topic now has other records.
 
-    Then its tail was lost and grew again: the loss is stored, and the position goes back to its begin. Raises
-    `Unavailable`.
+    In that case the topic lost its tail and grew again. The loss is stored, and the position returns to its first
+    offset. Raises `Unavailable`.
     """
     pair, life = pair_of(place.topic), Life(place.topic, topic_id, place.partition)
     assert pair is not None
@@ -290,9 +290,9 @@ def _by_pair(places: Iterable[Coordinate]) -> dict[Pair, list[Coordinate]]:
 
 
 async def acknowledge(pair: Pair, *, entries: PostgresEntries, now: datetime) -> Ack | None:
-    """Return the acknowledgement that is due to the writer of a pair.
+    """Return the acknowledgement that is due to the writer of a pair, and store that it was given.
 
-    It is noted as given: a record of it that is lost is asked for again. Raises `Unavailable`.
+    If its record is lost, the writer asks for it again. Raises `Unavailable`.
     """
     async with entries.transaction() as opened:
         scope = Scope(AUDIT, AUDIT, opened.messaging, _SUBJECTS, _INBOUND, _COMPOSER, uuid7, now)

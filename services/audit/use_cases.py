@@ -1,4 +1,4 @@
-"""What audit does for auditors: it shows flows, entries and topics, and notes each look."""
+"""Use cases for auditors: show flows, entries and topics, and record each access."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ from shared.exchange.topics import INBOXES
 from shared.kernel.errors import Refused, not_found
 from shared.messaging.placement import PlaceKeys
 
-#: So many flows one page of a search shows.
+#: The number of flows on one page of a search.
 FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 
 async def show_flow(referral_id: UUID, look: Look, *, entries: PostgresEntries) -> Flow:
-    """All messages of one referral. The look itself is noted first: no answer without a trace of it.
+    """Return all messages of one referral. The access is recorded first, so that no answer lacks its record.
 
-    Raises `Refused("not_found")` alike for a referral that is absent, of the other world, and out of scope.
+    Raises the same `Refused("not_found")` if the referral is missing, out of scope, or sandbox instead of live traffic
+    (or the reverse).
     """
     await _noted(look, f"flow/{referral_id}", entries)
     read = await entries.flow(referral_id, look)
-    # Judged by all of it, then cut: who may say what does not hang on who looks.
+    # Authorization is judged by the whole flow before it is cut to the scope, so it does not depend on the reader.
     shown = [each for each in judged(read.messages) if each.position in read.seen]
     if not shown:
         raise not_found()
@@ -53,9 +54,9 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: PostgresEntries) 
 async def show_proof(
     referral_id: UUID, digest: str, look: Look, *, entries: PostgresEntries, keys: PlaceKeys
 ) -> tuple[KeptEntry, Proof]:
-    """One message of a flow that is seen, by its digest, and the proof that it came with; noted as a look at the flow.
+    """Return one message of a flow, by its digest, and the proof that came with it. Recorded as access to the flow.
 
-    Raises `Refused("not_found")` alike for what is absent, out of scope, and came without a proof.
+    Raises the same `Refused("not_found")` if the message is missing, out of scope or without a proof.
     """
     flow = await show_flow(referral_id, look, entries=entries)
     entry = next((each for each in flow.messages if each.digest == digest), None)
@@ -69,8 +70,8 @@ async def show_proof(
 
 
 async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cursor: str | None = None) -> FoundFlows:
-    """Referrals by party and period, page by page, or by an id; the look is noted first, with what was looked for."""
-    # `until` is the moment after: noted is the last day that was asked for.
+    """Return a page of referrals by party and period, or by an id. The search is recorded first."""
+    # `until` is exclusive, so the record names the last day of the period.
     last = sought.until - timedelta(microseconds=1)
     period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{last:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
@@ -79,25 +80,25 @@ async def find_flows(sought: Sought, look: Look, *, entries: PostgresEntries, cu
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: PostgresEntries) -> EntryPage:
-    """Entries of one partition, from an offset on, in one life of its topic; the look is noted first."""
+    """Return entries of one partition from an offset on, in one topic id. The access is recorded first."""
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
     await _noted(look, what, entries, resource="entry")
     topic_ids = await entries.topic_ids(place.topic)
     chosen = place.topic_id or (topic_ids[-1] if topic_ids else None)
     items = await entries.page(place, chosen, look, limit=limit) if chosen else []
-    # Of a topic in which nothing can be of theirs not even that it is there is said.
+    # If no entry of the topic can be in scope, the answer does not show that the topic exists.
     told = items or look.within is None or not look.within.places.isdisjoint(_instances(place.topic))
     return EntryPage(topic_ids=tuple(topic_ids) if told else (), items=tuple(items))
 
 
 async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: PostgresEntries) -> NotedLooks:
-    """What the auditor's own organisation has looked at, and why, as far as it is in scope. Noted as any other."""
+    """Return the record accesses of the auditor's own organisation, within the scope. This access is recorded, too."""
     await _noted(look, "looks", entries)
     return await entries.looks(look, cursor=cursor, limit=limit)
 
 
 async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntries) -> AccountsPage:
-    """A reconciliation, of this world and as far as it is in scope; the look is noted first."""
+    """Return a reconciliation, limited to live or sandbox traffic and to the scope. The access is recorded first."""
     await _noted(look, "accounts", entries)
     page = await entries.accounts(cursor)
     if page.accounts is None:
@@ -106,7 +107,7 @@ async def show_accounts(look: Look, *, cursor: str | None, entries: PostgresEntr
 
 
 async def show_topics(look: Look, *, entries: PostgresEntries, partitions: PostgresPartitions) -> TopicStates:
-    """How audit stands to every topic, or to those all of whose pairs are in scope; the look is noted first."""
+    """Return the reading state of every topic whose pairs are all in scope. The access is recorded first."""
     await _noted(look, "topics", entries, resource="topic")
     states, within = await partitions.states(), look.within
     return TopicStates(items=tuple(each for each in states if within is None or _is_within(each.topic, within)))
@@ -117,18 +118,18 @@ def _is_within(topic: str, within: Within) -> bool:
 
 
 def _instances(topic: str) -> Sequence[str]:
-    """The two of a topic, reader and writer."""
+    """Return the two instances of a topic: reader and writer."""
     return topic.removeprefix(INBOXES).split(".")[:2]
 
 
 async def _noted(look: Look, what: str, entries: PostgresEntries, *, resource: str = "flow") -> None:
-    """Check that one may look, and note the look before it is answered."""
+    """Check the role's permission, and record the access before it is answered."""
     AUTHORITY.require(resource, look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what, actor=look.actor)
 
 
 def checked_purpose(purpose: str | None) -> str:
-    """Every query names its purpose: 8 to 64 letters, digits, spaces and hyphens."""
+    """Return the purpose of a query: 8 to 64 letters, digits, spaces and hyphens. Raises `Refused`."""
     if purpose is None or not _PURPOSE.fullmatch(purpose):
-        raise Refused("purpose_missing", "say why you look, in 8 to 64 letters, digits, spaces, hyphens", status=400)
+        raise Refused("purpose_missing", "give a purpose of 8 to 64 letters, digits, spaces or hyphens", status=400)
     return purpose

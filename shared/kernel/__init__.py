@@ -1,1 +1,1 @@
-"""What every other package may use: identifiers, time, canonical bytes and the error tree. Standard library only."""
+"""The base of every other package: identifiers, time, canonical bytes and the error tree. Standard library only."""

@@ -1,4 +1,4 @@
-"""Authorisation: one deny-by-default table, role × action × state of one's own row. What no row permits is refused."""
+"""Authorisation: one deny-by-default table of role × action × state of the party's own row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.kernel.errors import Refused
 
 
 class Role(StrEnum):
-    """What a person or machine may be for its party. `service` is the instance itself, applying messages."""
+    """The role of a person or machine of a party. `service` is the instance itself when it applies messages."""
 
     ANALYST = "analyst"
     MACHINE = "machine"
@@ -20,12 +20,12 @@ class Role(StrEnum):
     SERVICE = "service"
 
 
-#: What people and machines of parties act as: nobody is given to be the instance itself.
+#: The roles of people and machines of parties. The role of the instance itself cannot be granted.
 GivenRole = Literal[Role.ANALYST, Role.MACHINE, Role.VIEWER, Role.AUDITOR]
 
 
 class Scope(NamedTuple):
-    """Of whom an auditor sees anything: parties below one of these jurisdictions, and those that are named."""
+    """The parties that an auditor may see: parties below one of these jurisdictions, and the named parties."""
 
     jurisdictions: tuple[str, ...] = ()
     parties: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Authority:
         )
 
     def require(self, resource: str, role: Role, *, action: str, state: str) -> None:
-        """Let pass or raise: `forbidden` (403) if the role never may, `state_forbids` (409) if not in this state."""
+        """Check a permission. Raises `forbidden` (403) if the role never has it, else `state_forbids` (409)."""
         if (resource, role, action, state) in self._cells:
             return
         if any(cell[:3] == (resource, role, action) for cell in self._cells):
@@ -61,16 +61,16 @@ class Authority:
         raise Refused("forbidden", "the role may not do this", status=403)
 
     def cells(self) -> Iterator[tuple[str, Role, str, str]]:
-        """Every permitted (resource, role, action, state), sorted."""
+        """Yield every permitted (resource, role, action, state), sorted."""
         yield from sorted(self._cells)
 
 
 def require_another(actor: str, than: Collection[str | None]) -> None:
-    """What some have begun another person ends. Raises `Refused("second_person_needed")` for who alone began it."""
+    """Check that a second person acts. Raises `Refused("second_person_needed")` if only `actor` has acted before."""
     if set(than) <= {actor}:
-        raise Refused("second_person_needed", "another one than who began it does this", status=403)
+        raise Refused("second_person_needed", "a second person must do this", status=403)
 
 
 def state_forbids() -> Refused:
-    """The act would be permitted in another state; also when the state changed while the act was under way."""
-    return Refused("state_forbids", "the act does not fit the present state", status=409)
+    """Return the error for an act that only another state permits, also if the state changed during the act."""
+    return Refused("state_forbids", "the present state does not allow this act", status=409)

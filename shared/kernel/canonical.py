@@ -1,8 +1,8 @@
 """Canonical bytes: one JSON text for one value, on every Python version and hash seed.
 
-A subset of RFC 8785 that needs no number formatting rules: object keys are ASCII and sorted,
-no floats, integers within ±(2^53−1), no insignificant white space, UTF-8 without escapes
-beyond those JSON requires.
+The format is a subset of RFC 8785 that needs no number formatting rules. Object keys are ASCII and sorted. There are no
+floats, and integers are within ±(2^53−1). There is no insignificant white space. The text is UTF-8 with only the
+escapes that JSON requires.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ import json
 
 MAX_INTEGER = 2**53 - 1
 
-# Made once: a union of types that stands in a call is made at every call.
+# Built once: a union of types that is written in a call is built at every call.
 _SCALARS = (str, bool, type(None))
 _ARRAYS = (list, tuple)
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
 def canonical_json(value: object) -> bytes:
-    """The canonical bytes of a JSON value. Raises `ValueError` for what has no canonical form."""
+    """Return the canonical bytes of a JSON value. Raises `ValueError` for a value without a canonical form."""
     _check(value)
     return _ENCODE(value).encode()
 
 
 def signed_statement(context: str, stated: dict[str, object]) -> bytes:
-    """What a signature over a statement is over: the context, a line feed, the canonical JSON of what is stated.
+    """Return the bytes that a statement's signature covers: the context, a line feed, the statement's canonical JSON.
 
-    The context keeps a signature for one purpose from passing as one for another.
+    With the context, a signature for one purpose is not valid for another.
     """
     return f"{context}\n".encode() + canonical_json(stated)
 
 
 def digest(data: bytes) -> str:
-    """SHA-256 of `data`, 64 lower-case hexadecimal digits."""
+    """Return the SHA-256 of `data` as 64 lower-case hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 

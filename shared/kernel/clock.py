@@ -1,4 +1,4 @@
-"""The one place that reads the time. Everything else is handed a `Clock` or an instant."""
+"""The clock: only this module reads the time. All other code gets a `Clock` or an instant."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 COARSE_S: Final = 10
-#: Before any time that is kept: from here slots are counted, and lists begin.
+#: A time before every stored one: the start of slot numbers and of lists.
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
-    """Tells the time as an aware UTC `datetime`."""
+    """A source of the present time as an aware UTC `datetime`."""
 
     def now(self) -> datetime: ...
 
@@ -25,13 +25,13 @@ class SystemClock:
 
 
 def coarse(instant: datetime) -> datetime:
-    """`instant` cut to ten seconds: as near as a message says when it was written, so that times link no two."""
+    """Cut `instant` to ten seconds, the precision of times in messages, so that times do not link two messages."""
     return instant.replace(second=instant.second // COARSE_S * COARSE_S, microsecond=0)
 
 
-@lru_cache(4096)  # the same few are written again and again; equal instants have one text
+@lru_cache(4096)  # a few instants are formatted often; equal instants have one text
 def rfc3339(instant: datetime) -> str:
-    """Write `instant` as RFC 3339 UTC with milliseconds and `Z`: fixed width, sorts as text.
+    """Format `instant` as RFC 3339 UTC with milliseconds and `Z`: fixed width, sorts as text.
 
     A naive `datetime` is a programming error and raises `ValueError`.
     """
@@ -42,7 +42,7 @@ def rfc3339(instant: datetime) -> str:
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """Read what `rfc3339` writes (also with fewer fraction digits, or an offset). Raises `ValueError`."""
+    """Parse the format of `rfc3339`, also with fewer fraction digits or an offset. Raises `ValueError`."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("naive time")

@@ -1,11 +1,11 @@
-"""The error tree. A class exists where a machine must act differently, nowhere else.
+"""The error tree. A class exists only where a program must act differently.
 
     CausewayError
     ├── Refused            the input breaks a rule: acknowledge, answer with the code        HTTP 4xx, receipt refused
-    │   └── NotNow         it may be asked again later                                       HTTP 429
-    ├── Unavailable        something needed is not there yet: retry with back-off            HTTP 503, no receipt
-    ├── Defect             we are wrong: stop that partition, raise an alarm                 HTTP 500, record parked
-    └── EvidenceRejected   a proof does not hold: the only exit of a verifier                exit code 1
+    │   └── NotNow         a budget is used up: the request may be sent again later          HTTP 429
+    ├── Unavailable        a dependency is unavailable: retry with back-off                  HTTP 503, no receipt
+    ├── Defect             the program is wrong: stop that partition, raise an alarm         HTTP 500, record parked
+    └── EvidenceRejected   a proof is invalid: the only error of a verifier                  exit code 1
 
 Every error carries a stable `code` in snake case and, where it concerns input, the JSON pointer
 of the `field`. No error ever carries a value that came from outside: identifiers only.
@@ -31,7 +31,7 @@ class CausewayError(Exception):
 
 
 class Refused(CausewayError):
-    """The input breaks a rule and always will: it is answered with the code and not tried again."""
+    """An input that breaks a rule, also at every retry. The answer has the code, and the input is not tried again."""
 
     def __init__(self, code: str, detail: str = "", *, field: str | None = None, status: int = 422) -> None:
         super().__init__(code, detail, field=field)
@@ -39,7 +39,7 @@ class Refused(CausewayError):
 
 
 class NotNow(Refused):
-    """A budget is spent: the same may be asked again. `headers` tell a client when (Retry-After, RFC 9110 §10.2.3)."""
+    """A used-up budget. The same request may be sent again, after the time in `headers` (RFC 9110 §10.2.3)."""
 
     def __init__(self, code: str, detail: str, *, headers: Mapping[str, str]) -> None:
         super().__init__(code, detail, status=429)
@@ -47,17 +47,17 @@ class NotNow(Refused):
 
 
 class Unavailable(CausewayError):
-    """Something needed is not there yet (broker, database, a digest not seen): retry later."""
+    """A dependency that is not available yet (broker, database, an unknown digest). The caller retries later."""
 
 
 class Defect(CausewayError):
-    """An invariant of our own does not hold. Never caused by input alone."""
+    """A broken invariant of the program. Input alone never causes it."""
 
 
 class EvidenceRejected(CausewayError):
-    """A proof, signature or log does not verify. Verifiers raise nothing else."""
+    """A proof, signature or log that does not verify. Verifiers raise no other error."""
 
 
 def not_found() -> Refused:
-    """One answer for what is absent and for what is someone else's: byte-equal, so that nothing can be probed."""
+    """Return the same answer for a missing resource and another party's, so that a caller cannot probe for it."""
     return Refused("not_found", "there is no such resource for you", status=404)

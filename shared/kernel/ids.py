@@ -1,4 +1,4 @@
-"""Identifiers: UUID version 7 (RFC 9562 §5.7), time-ordered and unguessable; version 4 where no time may show."""
+"""Identifiers: UUID version 7 (RFC 9562 §5.7), time-ordered and unguessable; version 4 where the time must not show."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _FORM_OF_7 = (0x7 << 76) | (0b10 << 62)
 
 
 def uuid7() -> UUID:
-    """A new UUIDv7: 48 bits of Unix milliseconds, then 74 random bits.
+    """Return a new UUIDv7: 48 bits of Unix milliseconds, then 74 random bits.
 
-    Ids made in one millisecond are not ordered among each other; nothing relies on that.
+    Ids of one millisecond have no order; no code relies on one.
     """
     return _uuid7(time.time_ns() // 1_000_000)
 
 
 def coarse_uuid7(instant: datetime) -> UUID:
-    """A new UUIDv7 of `instant` cut to 10 s: it tells no more of the time than `coarse` does."""
+    """Return a new UUIDv7 whose time is `instant` cut to 10 s, as precise as `coarse`."""
     return _uuid7(_coarse_milliseconds(instant))
 
 
@@ -35,7 +35,7 @@ def _coarse_milliseconds(instant: datetime) -> int:
 
 
 def first_uuid7(instant: datetime) -> UUID:
-    """The lowest id that may have been made at `instant`: not a UUIDv7 itself, and below each of that time."""
+    """Return an id below every UUIDv7 of `instant` or later. It is not a UUIDv7 itself."""
     return uuid_of(int(instant.timestamp() * 1000) << 80)
 
 
@@ -46,13 +46,13 @@ def _uuid7(milliseconds: int) -> UUID:
 
 
 def uuid4() -> UUID:
-    """A new UUIDv4, for edges and acts: nothing of it tells when it was made, or beside which others."""
+    """Return a new UUIDv4, for edges and acts. It does not reveal its time, or which other ids are of that time."""
     random = int.from_bytes(os.urandom(16), "big") & ~_FORM_BITS
     return uuid_of(random | _FORM_OF_4)
 
 
 def uuid_of(number: int) -> UUID:
-    """`UUID(int=number)` for a number that has 128 bits: made without the constructor, which costs twice as much."""
+    """Return `UUID(int=number)` for a number of 128 bits, without the constructor, which takes twice as long."""
     made = object.__new__(UUID)
     object.__setattr__(made, "int", number)
     object.__setattr__(made, "is_safe", SafeUUID.unknown)
@@ -60,15 +60,15 @@ def uuid_of(number: int) -> UUID:
 
 
 def spelt_uuid(text: str) -> UUID:
-    """The UUID of its one lower-case spelling, which somebody has looked at."""
+    """Return the UUID of a text that the caller has checked: the lower-case form with hyphens."""
     return uuid_of(int(text.replace("-", ""), 16))
 
 
 def is_uuid7(value: UUID) -> bool:
-    """Whether `value` has the version and variant bits of a UUIDv7."""
+    """Return whether `value` has the version and variant bits of a UUIDv7."""
     return value.int & _FORM_BITS == _FORM_OF_7
 
 
 def salt() -> str:
-    """32 fresh random bytes, 64 lower-case hexadecimal digits."""
+    """Return 32 new random bytes as 64 lower-case hexadecimal digits."""
     return os.urandom(32).hex()

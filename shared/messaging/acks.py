@@ -265,8 +265,8 @@ class AckTurn(NamedTuple):
 def find_ack_turn(incoming: Incoming, outgoing: Outgoing | None, now: datetime) -> AckTurn | None:
     """Return whether an acknowledgement to the peer is due.
 
-    It is due after something was taken (at most one in 10 s), at once after a p0 or a gap (at most one in 1 s), and as
-    a probe while own messages are unacknowledged. Audit has no `outgoing` streams in a pair that it only reads.
+    It is due after messages were taken (one in 10 s), at once after a p0 or a gap (one in 1 s), and as a probe while
+    own messages are unacknowledged. Audit has no `outgoing` streams in a pair that it only reads.
     """
     since = incoming.acked_at
     is_prompt = incoming.is_urgent or any(lane.has_gap for lane in incoming.lanes)

@@ -1,8 +1,8 @@
 """Arrival: the records of one partition, verified in order, before any of them has an effect.
 
-A numbered record counts only if the proof record before it covers its place and names its digest. Anything else is
-unreadable: its number is not taken, so the writer is asked to append it again. A record whose content signature does
-not hold has its number taken and becomes a dead letter.
+A numbered record counts only if the proof record before it covers its place and has its digest. Any other record is
+unreadable: its number is not taken, so the writer is asked to append it again. If a record's content signature is
+invalid, its number is taken and it becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class RawRecord(NamedTuple):
 
 
 class PlacedMessage(NamedTuple):
-    """A numbered record at its proven place. `is_signed`: its content signature holds. `wrap`: its sealed data key."""
+    """A numbered record at its proven place.
+
+    `is_signed`: its content signature is valid. `wrap`: its sealed data key.
+    """
 
     raw: RawRecord
     place: Place
@@ -69,7 +72,7 @@ Verified = PlacedMessage | StatedAck | Unreadable
 
 
 class PartitionVerifier:
-    """Verifies the records of one partition in the order of their offsets.
+    """The verifier of one partition's records, in the order of their offsets.
 
     `proven` is the segment whose records come now, and `proof_offset` the offset of its proof record: a reader that
     stops inside the segment begins there again.
@@ -123,7 +126,7 @@ class PartitionVerifier:
 
 
 class CopyVerifier:
-    """Verifies copies of other pairs' messages in audit's own partition, by the same rule."""
+    """The verifier of copies of other pairs' messages in audit's own partition, by the same rule."""
 
     __slots__ = ("_keys", "_verifier", "_writer")
 

@@ -3,7 +3,7 @@
     value  the clear part as canonical JSON ‖ line feed ‖ the sealed part as bytes (absent: nothing after the line feed)
 
 A group may span both lanes. A transaction with fewer than 16 referrals has a group for each recipient party, so that
-two providers of one referral share no byte of evidence. A party with an opening key of its own always has its own.
+two providers of one referral share no byte of evidence. A party with its own opening key always has its own group.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced, pack_messages
 from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, Role
 
-#: From so many referrals a transaction has one group an instance instead of one a recipient party.
+#: A transaction with this number of referrals or more has one group per instance instead of one per recipient party.
 SHARED_GROUP_REFERRALS: Final = 16
 #: Bytes of headers and value of one message; the rest of a topic's bound is for salt, place and framing.
 RECORD_BYTES_MAX: Final = 1_000_000
@@ -40,7 +40,7 @@ class Letter:
     """The body of a feature's draft: recipient, covered headers, clear part and sealed plaintext.
 
     `headers`: the covered headers with their values (`ce_…` and the content type). `origin`: the referral, or the
-    subject where there is none; the number of origins in a group decides who shares it, and no origin is sent.
+    subject without one. The number of origins decides whether recipients share a group; no origin is sent.
     `plaintext` is None for a message without a sealed part.
     """
 
@@ -75,7 +75,7 @@ ControlLetters = Callable[[str, Role, ControlBody], Letter]
 
 
 class SegmentComposer:
-    """Seals and proves messages for one instance."""
+    """The composer that seals and proves messages for one instance."""
 
     def __init__(self, key: SigningKey, *, sealing_keys: SealingKeys, control_letters: ControlLetters) -> None:
         self._key = key
@@ -120,8 +120,8 @@ class SegmentComposer:
     ) -> Iterable[tuple[RecipientKey | None, tuple[int, ...]]]:
         """Yield the groups of messages: the key to seal for (None: nothing is sealed), and the indexes of letters.
 
-        Messages of the protocol have a group of their own. Other messages share a group only with so many referrals
-        that no two of its recipients are alone together.
+        Messages of the protocol have their own group. Other messages share a group only in a transaction with many
+        referrals, so that no two of its recipients are alone in it.
         """
         sealed_for = {letter.recipient for letter in letters if letter.plaintext is not None}
         keys = {recipient: self._sealing_keys(addressee, recipient) for recipient in sealed_for}

@@ -56,8 +56,8 @@ def encode_control(role: Role, body: ControlBody) -> dict[str, object]:
 def decode_control(role: Role, clear: bytes) -> ControlBody:
     """Read the clear part of a message of the protocol. Raises `Refused("body_invalid")`.
 
-    Kinds and codes are codes, digests have 32 bytes, and numbers have bounds: no free text fits in. An outcome's code
-    that no list here has becomes `code_unknown`.
+    Kinds and codes are codes, digests have 32 bytes, and numbers have bounds, so the message can carry no free text. An
+    unknown code of an outcome becomes `code_unknown`.
     """
     try:
         body = _MODELS[role].model_validate_json(clear).body

@@ -1,7 +1,7 @@
-"""Exceptions and outcomes: messages that were taken and are not simply applied, and the answers about them.
+"""Exceptions and outcomes: taken messages that could not be applied at once, and the answers about them.
 
-The number of such a message is taken, and its bytes are kept here. It is tried again when a version, a document
-or a place arrives; only a person ends a dead letter. The writer never sends it again for that reason.
+The number of such a message is taken, and its bytes are stored here. It is tried again when a version, a document or a
+place arrives; only a person ends a dead letter. The writer does not send it again because of the exception.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Refusal(StrEnum):
 
 
 class Coordinates(NamedTuple):
-    """Where and when a record lay in Kafka."""
+    """The coordinates of a record in Kafka, and its time."""
 
     topic_id: UUID | None
     offset: int
@@ -67,7 +67,7 @@ class Coordinates(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A message as an outcome names it: the subject, the revision and content it carries, and the acts in it.
+    """The name of a message in an outcome: its subject, its revision and content, and its acts.
 
     `revision` is None for a message without content. `content` is the digest of the subject's content, 32 bytes.
     `after` is the act before the first act, or before the revision, on the writer's track.
@@ -84,7 +84,7 @@ class Named:
 
 
 def is_well_formed(named: Named) -> bool:
-    """Return whether the name of a message keeps the bounds, so that it can be stored and sent."""
+    """Return whether the name of a message is within the bounds, so that it can be stored and sent."""
     return (
         CODE.fullmatch(named.kind) is not None
         and (named.revision is None or 1 <= named.revision <= NUMBER_MAX)
@@ -94,7 +94,7 @@ def is_well_formed(named: Named) -> bool:
 
 
 def bound_name(named: Named) -> Named:
-    """Return the name, or one of the kind `malformed` that keeps id, role and subject alone."""
+    """Return the name, or one of the kind `malformed` with only id, role and subject."""
     return named if is_well_formed(named) else Named(named.message_id, named.role, MALFORMED, named.subject)
 
 
@@ -110,7 +110,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message of another instance whose number was taken. `record`: as it came, or the bytes that are kept.
+    """A message of another instance whose number was taken. `record`: as it arrived, or its stored bytes.
 
     `chain`: the chain after it.
     """

@@ -64,7 +64,7 @@ def _leave(old: Outgoing) -> Source:
 
 
 async def carry_on(scope: Scope, outgoing: Outgoing, *, messages_max: int = CARRIED_MAX) -> None:
-    """Carry messages of former incarnations into the present one: at most so many, or one segment.
+    """Carry messages of former incarnations into the present one: a limited number, or one segment.
 
     States and answers whose subject was erased here are not carried. The places of the others are rewritten.
     """
@@ -196,7 +196,7 @@ def await_reply(outgoing: Outgoing, at: datetime) -> None:
 
 
 def lift_limit(outgoing: Outgoing, now: datetime) -> None:
-    """Ask the peer again once the hour after the last incarnation is over, rather than act on an old statement."""
+    """Ask the peer again when the hour after the last incarnation is over, instead of acting on an old statement."""
     last = max(outgoing.opened_at.values(), default=None)
     if outgoing.is_limited and is_over(INCARNATION_PAUSE, since=last, now=now):
         outgoing.is_limited = False

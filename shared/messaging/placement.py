@@ -4,7 +4,8 @@
     proof record    header `causeway: proof`; the place of the segment, signed, and its content proof; no number
 
 The relay adds places outside all locks. The place signature covers the stream, the numbers, the chain before and after
-them and the content proof, so that a record moved to another place fits nothing. It is not part of evidence.
+them and the content proof. So a record that is moved to another place is invalid there. The place is not part of
+evidence.
 """
 
 from __future__ import annotations
@@ -58,10 +59,10 @@ Headers = Iterable[tuple[str, bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class ProvenSegment:
-    """A segment's place and content, as its proof record states them, after the place signature held.
+    """A segment's place and content from its proof record, with a valid place signature.
 
-    `digests`: of each number from `first` on. `is_signed`: for each of them, whether its group's content signature
-    holds. `proof`: the content proof as it came, and `members` the index of each number's leaf in it.
+    `digests`: for each number from `first` on. `is_signed`: for each of them, whether its group's content signature is
+    valid. `proof`: the content proof as it arrived. `members`: the index of each number's leaf in it.
     """
 
     pair: Pair
@@ -121,8 +122,8 @@ def place_record(record: RecordBytes, place: Place) -> RecordBytes:
 def parse_proof_record(value: bytes, keys: PlaceKeys, at: datetime) -> ProvenSegment:
     """Read a proof record that the broker took at `at`, and check its place signature.
 
-    Raises `Refused` with `proof_malformed`, `key_unknown` or `signature_invalid`. A group whose content signature does
-    not hold is stated in `is_signed`: its messages become dead letters, and the others are taken.
+    Raises `Refused` with `proof_malformed`, `key_unknown` or `signature_invalid`. `is_signed` shows a group with an
+    invalid content signature: its messages become dead letters, and the others are taken.
     """
     try:
         stated, proof, members = _read_proof(value)
@@ -185,8 +186,8 @@ def _join_head(covered: Mapping[str, bytes]) -> bytes:
 def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes | None:
     """Return the digest of a message record, or None if it has none.
 
-    It has one salt of fixed length. Each covered header occurs once, has a value, and holds no line feed: otherwise
-    bytes could move between salt, headers and value without a change of the digest.
+    It needs one salt of fixed length. Each covered header must occur once and have a value without a line feed.
+    Otherwise bytes could move between salt, headers and value without a change of the digest.
     """
     salts, covered = [], dict[str, bytes]()
     for name, text in headers:

@@ -1,7 +1,7 @@
-"""The ports of messaging: the subjects of an instance and the log, and the rows that its store keeps.
+"""The ports of messaging: the subjects of an instance and the log, and the rows of its store.
 
-Adapters of the ports, and of the store: the real ones, and others in memory for unit tests and the simulation. Both
-stores pass the same conformance suite.
+The ports and the store have real adapters, and adapters in memory for unit tests and the simulation. Both stores pass
+the same conformance suite.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class OperatorKind(StrEnum):
 
 
 class OperatorLine(NamedTuple):
-    """One line of the operator's list. The same line is kept once: by kind, peer, subject and act."""
+    """One line of the operator's list. Equal lines (kind, peer, subject and act) are stored once."""
 
     kind: OperatorKind
     peer: str
@@ -44,9 +44,9 @@ OPEN_OUTCOMES_MAX: Final = 2 * EXCEPTIONS_MAX
 
 
 def bound_lines(lines: Sequence[OperatorLine], peer: str, *, open_count: int) -> list[OperatorLine]:
-    """Return the lines of a peer, each once, that its share of the operator's list has room for.
+    """Return the lines of a peer, each once, up to its share of the operator's list.
 
-    Lines without a subject are few. If others are left out, such a line says so.
+    Lines without a subject are few. If others are left out, such a line states it.
     """
     own = [line for line in dict.fromkeys(lines) if line.peer == peer]
     subjects = [line for line in own if line.subject is not None]
@@ -87,7 +87,7 @@ class PeerResync:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A subject as one side holds it, or as the other side believes it does.
+    """A subject as one side holds it, or as the other side expects.
 
     `revision` 0 with `is_withdrawn`: a tombstone, which names no acts. `is_erased`: content and acts were erased; the
     stub stays until the subject's day closes. `content`: the digest of the content, 32 bytes.
@@ -110,7 +110,7 @@ class DayDigest(NamedTuple):
 
 
 class Side(StrEnum):
-    """Whose subjects a holding is about, seen from the instance that states it."""
+    """The owner of a holding's subject, seen from the instance that states the holding."""
 
     #: Subjects of the peer that are held here, with the acts of the peer.
     HELD = "held"
@@ -122,9 +122,10 @@ class Side(StrEnum):
 class OwnTrack:
     """An own subject, or the own answers on a subject of the peer, as this side knows it.
 
-    `is_placed`: the subject's place is at the peer. `was_sent`: it was sent there, ever. `is_finished`: nothing is due
-    on it, so a peer that never got it needs no state. Answers have revision 0 and no content; then `is_withdrawn` and
-    `is_erased` are those of the held subject. `told_once`: acts that the state, sent again, does not tell again.
+    `is_placed`: the subject's place is at the peer. `was_sent`: it was sent there before. `is_finished`: it has no due
+    step, so a peer that never got it needs no state. Answers have revision 0 and no content; `is_withdrawn` and
+    `is_erased` are then those of the held subject. `told_once`: acts that a state does not repeat when it is sent
+    again.
     """
 
     subject: UUID
@@ -186,7 +187,7 @@ class Subjects(Protocol):
         ...
 
     async def decide_again(self, subject: UUID) -> None:
-        """Decide an own subject again by the law in force: at most three times, then it goes on the operator's list."""
+        """Decide an own subject again by the documents in force: three times at most, then list it for the operator."""
         ...
 
     async def note_sent(self, subjects: Collection[UUID], peer: str) -> None:
@@ -218,7 +219,7 @@ class Draft(NamedTuple):
 
 
 class PlacedRecord(NamedTuple):
-    """A record as the relay appends it. `segment` names its stream; a copy for audit lies in another topic."""
+    """A record as the relay appends it. `segment` names its stream; a copy for audit goes to another topic."""
 
     segment: Segment
     place: Place
@@ -226,10 +227,10 @@ class PlacedRecord(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """The position of an append: the topic's id, the offset of its first record, and the offset behind its last one.
+    """The position of an append: the topic's id, the offset of its first record, and the offset after its last one.
 
-    The append may have more records than messages: proofs have no number. `broker_at`: the broker's time of the last
-    record, where the log states it.
+    The append may have more records than messages, because proofs have no number. `broker_at`: the broker's time of the
+    last record, if the log states it.
     """
 
     topic_id: UUID

@@ -83,11 +83,11 @@ class BatchPlan:
 
 
 def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord], *, room: int) -> BatchPlan:
-    """Decide on each record in order, and move the receive state behind the last one read.
+    """Decide on each record in order, and move the receive state after the last one read.
 
-    `room`: how many exceptions the stream may still have. Each message but withdrawals and those of the protocol may
-    become one, so the plan ends after so many of them. Without any room reading stops at the record, and the stop is
-    stated to the writer.
+    `room`: the number of exceptions that the stream may still have. Each message may become one, except withdrawals and
+    those of the protocol, so the plan ends after this number of them. Without room, reading stops at the record, and
+    the acknowledgement states the stop to the writer.
     """
     plan = BatchPlan()
     position = incoming.lanes[lane]
@@ -131,7 +131,7 @@ async def receive_batch(
 ) -> int:
     """Take one batch as the addressee; return how many records were read. The caller commits.
 
-    If that is not all of them, the stream has no room for exceptions: the rest is read again later.
+    If it returns fewer than all, the stream has no room for exceptions, and the rest is read again later.
     """
     incoming = await scope.tx.load_incoming(pair, lock=True)
     room = find_room(incoming, lane, exceptions_max=exceptions_max)
@@ -151,7 +151,7 @@ async def receive_batch(
 
 
 def find_room(incoming: Incoming, lane: Lane, *, exceptions_max: int = EXCEPTIONS_MAX) -> int:
-    """Return how many exceptions a stream may still have: none where their records reach the bound of bytes."""
+    """Return the number of exceptions that a stream may still have: none if their records reach the byte limit."""
     is_full = incoming.exception_bytes[lane] >= EXCEPTION_BYTES_MAX
     return 0 if is_full else exceptions_max - incoming.exception_counts[lane]
 
@@ -173,7 +173,8 @@ def _is_malformed(named: Named) -> bool:
 async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, room: int) -> None:
     """Apply messages of one writer, keep those that are exceptions, and send each outcome but `applied`.
 
-    `room`: as in `plan_batch`. A withdrawal, which is always read, is refused where no room is left for it.
+    `room`: as in `plan_batch`. A withdrawal is always read, but is refused if it would become an exception without
+    room.
     """
     if not taken:
         return
@@ -210,7 +211,7 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, r
 
 
 def keep(scope: Scope, row: OpenException) -> OpenException:
-    """Return an exception with the bytes that are kept of it."""
+    """Return an exception with its stored bytes."""
     record = scope.inbound.bytes_to_keep(row.taken, row.outcome)
     return replace(row, taken=replace(row.taken, record=record))
 

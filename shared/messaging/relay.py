@@ -52,15 +52,15 @@ class _Waiting:
 class HandedSegments:
     """Segments that this process has committed and not yet appended: no append reads them from the database.
 
-    `appended`: by stream, the place of its last append. The next segment must follow it; otherwise the database says
-    what is next.
+    `appended`: by stream, the place of its last append. The next segment must follow it; otherwise it is read from the
+    database.
     """
 
     appended: dict[tuple[str, Lane], Place] = field(default_factory=dict)
     _waiting: dict[tuple[str, Lane], _Waiting] = field(default_factory=dict)
 
     def add(self, segment: Segment) -> Sequence[Lane]:
-        """Add a committed segment; return the lanes that may have an append due. Commits are told in any order.
+        """Add a committed segment; return the lanes that may have an append due. Commits are reported in any order.
 
         At the begin of an incarnation both lanes are due: a reader enters it by its first urgent record.
         """
@@ -98,7 +98,7 @@ class HandedSegments:
         return (peer, lane) in self._waiting
 
     def forget(self, peer: str, lane: Lane) -> None:
-        """Have the next append of a stream read from the database."""
+        """Drop the waiting segments of a stream, so that its next append reads from the database."""
         self.appended.pop((peer, lane), None)
         self._waiting.pop((peer, lane), None)
 
@@ -110,7 +110,7 @@ def _count_bytes(segment: Segment) -> int:
 class Append(NamedTuple):
     """Records for one partition. `sent_before` is the stream's pointer when they were read.
 
-    `since`: when the first of those that the pointer does not count was handed over. Nothing else is noted late.
+    `since`: the time at which the first record after the pointer was handed over. Only handed records are noted late.
     """
 
     topic: Pair
@@ -161,7 +161,7 @@ async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
 
 
 async def note_appended(tx: PostgresMessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> bool:
-    """Move the pointer of the stream behind the last record appended; return whether it was moved.
+    """Move the pointer of the stream to the last appended record; return whether it was moved.
 
     If the stream went back meanwhile, or has another incarnation, the pointer stays. If the partition lost records,
     the stream goes back to the last acknowledged number.

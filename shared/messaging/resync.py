@@ -25,7 +25,8 @@ HOLDINGS_PAUSE: Final = timedelta(hours=1)
 PAGE_BYTES: Final = 512 * 1024
 #: The first day that a subject's id can have.
 FIRST_DAY: Final = date(1970, 1, 1)
-#: Acts that a row states: a row is smaller than half a page. The peer sends the state again if it misses others.
+#: The limit of acts in a row, which keeps it smaller than half a page. The peer sends the state again if others are
+#: missing.
 STATED_ACTS_MAX: Final = 5000
 #: Days, of both sides, whose digests are stated. A day that is not stated differs: its rows are asked for.
 DIGESTS_MAX: Final = 8000
@@ -253,24 +254,24 @@ def split_rows(of: SideDay, rows: Iterable[Holding]) -> list[HoldingsPart]:
 
 
 class Span(NamedTuple):
-    """Where a part of an answer begins and ends: texts that sort in the order of the answer."""
+    """The beginning and end of a part of an answer, as texts that sort in the order of the answer."""
 
     begin: str
     end: str
 
 
 def span_of(part: HoldingsPart) -> Span:
-    """Return where a part lies in the order of an answer: side, day, subject."""
+    """Return the position of a part in the order of an answer: side, day, subject."""
     day = f"{list(Side).index(part.of.side)} {part.of.day.isoformat()} "
     end = "~" if part.through is None else part.through.hex
     return Span(day + ("" if part.above is None else part.above.hex), day + end)
 
 
 def select_parts(parts: Iterable[HoldingsPart], taken_through: str) -> tuple[list[HoldingsPart], str]:
-    """Return the parts that continue an answer, and where the last of them ends.
+    """Return the parts that continue an answer, and the end of the last of them.
 
-    So each subject is compared once an answer, whatever the peer states. A part that does not end its day is one of a
-    large day: it has at least half a page of rows.
+    So each subject is compared once per answer, whatever the peer states. A part that does not end its day belongs to a
+    large day and has at least half a page of rows.
     """
     selected = []
     for part in parts:

@@ -26,7 +26,7 @@ class Inbound(Protocol):
         ...
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
-        """Return the bytes that are kept of an exception: the record, or its coordinates if no one has checked it."""
+        """Return the bytes to store for an exception: the record, or its coordinates if no check has passed it."""
         ...
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -42,8 +42,8 @@ class Scope:
     among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
     are not yet stored. `finished`: segments that the relay may append. `compose_apart`: runs the sealing of many
     messages off the event loop. `before_lock`: writes the rows that are due before stream rows are locked.
-    `on_restore`: ends what a restored database has too much of. `is_careful`: one message that breaks a feature does
-    not end the transaction.
+    `on_restore`: ends the sign-ins and feed epoch that a restored database still has. `is_careful`: one message that
+    breaks a feature does not end the transaction.
     """
 
     instance: str

@@ -7,8 +7,8 @@ and one content:
     content   version · length of the heads in 4 bytes · heads · the sealed part of each message
     heads     JSON of all messages but ids, digests and values · line feed · their clear parts; all compressed
 
-A clear part ends with the first line feed of its value. Sealed bytes cannot be compressed, and clear parts are alike.
-The bytes of keys and headers stand in the JSON as text of the same code points.
+A clear part ends with the first line feed of its value. Sealed bytes cannot be compressed, and clear parts are similar.
+The JSON has the bytes of keys and headers as text of the same code points.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from shared.messaging.streams import (
 ID_BYTES: Final = 16
 _VERSION: Final = 3
 _BEGIN: Final = Struct(">BI")
-#: Headers of several messages are alike: a higher level gains little.
+#: Headers of several messages are similar: a higher level gains little.
 _LEVEL: Final = 1
 
 
@@ -133,7 +133,7 @@ class Unplaced(NamedTuple):
 
 
 def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane | SourceLane, *, day: date) -> Segment:
-    """Number the messages behind the last number of the lane, and move the lane's end there."""
+    """Number the messages after the last number of the lane, and move the lane's end to the last of them."""
     segment = Segment(
         pair=unplaced.pair,
         incarnation=incarnation,

@@ -216,7 +216,7 @@ ENTERED_PAUSE: Final = timedelta(hours=1)
 
 
 class Fit(Enum):
-    """The decision on one record before anything of it is read."""
+    """The decision on one record before its content is read."""
 
     TAKE = "take"
     ENTER = "enter"
@@ -243,8 +243,8 @@ class IncomingLane:
 class Incoming:
     """Both streams of one pair, as one reader has taken them.
 
-    `closed`: the ends of each incarnation that was left. `dropped_closed`: the closed incarnation whose record came
-    last. `missed`: an unknown incarnation whose record came before number 1 of its urgent lane. `owes_ack`: something
+    `closed`: the ends of each incarnation that was left. `dropped_closed`: the closed incarnation of the last dropped
+    record. `missed`: an unknown incarnation whose record came before number 1 of its urgent lane. `owes_ack`: a message
     was taken, or an acknowledgement was asked for; `is_urgent`: a p0 message was taken. `echo`: the nonce of the probe
     to answer. `acked_at`: the last acknowledgement. `entered_count`: the incarnations entered since `entered_since`.
     `exception_counts`: open exceptions by lane, and `exception_bytes` those of their records, filled by the store.

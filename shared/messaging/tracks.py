@@ -20,11 +20,11 @@ from shared.kernel.ids import uuid_of
 from shared.messaging.exceptions import MALFORMED, Named
 from shared.messaging.streams import DIGEST_BYTES, Role
 
-#: All content is acts: the revision of a held subject is always this, and its content these bytes.
+#: All content consists of acts, so a held subject always has this revision and these bytes as content.
 REVISION: Final = 1
 CONTENT: Final = bytes(DIGEST_BYTES)
 
-#: The kind of a message whose type is not known here. Its own name is input, and is not kept.
+#: The kind of a message whose type is not known here. The type's own name is input, and is not stored.
 UNKNOWN: Final = "unknown"
 
 _TRACK_CONTEXT: Final = b"causeway-track/v1\n"
@@ -72,7 +72,7 @@ def parties_of(role: Role, sender: str, recipient: str) -> tuple[str, str]:
 def act_of(message_id: UUID, clear: Mapping[str, object]) -> UUID:
     """Return the act that a message states: its own id for an act, a digest of edge and revision, or the message's id.
 
-    Raises `ValueError` for ids that are none.
+    Raises `ValueError` for invalid ids.
     """
     if (act := clear.get("act")) is not None:
         return UUID(str(act))
@@ -82,7 +82,7 @@ def act_of(message_id: UUID, clear: Mapping[str, object]) -> UUID:
 
 
 def edge_act(edge_id: UUID, revision: object) -> UUID:
-    """Return the act that an edge in one revision is."""
+    """Return the act of an edge in one revision."""
     digest = sha256(_EDGE_CONTEXT + f"{edge_id}\n{revision}\n".encode()).digest()
     return _form(int.from_bytes(digest[10:16]), digest)
 
@@ -90,7 +90,7 @@ def edge_act(edge_id: UUID, revision: object) -> UUID:
 def named_of(
     message_id: UUID, message: MessageType, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, object]
 ) -> Named:
-    """Return the name of a message for messaging. Raises `ValueError` for ids in `clear` that are none."""
+    """Return the name of a message for messaging. Raises `ValueError` for invalid ids in `clear`."""
     role = role_of(message)
     track = track_of(message, sender, recipient, subject=subject)
     if role in (Role.FACT, Role.WITHDRAWAL):

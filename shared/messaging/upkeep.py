@@ -79,7 +79,7 @@ async def _load_own(scope: Scope, pair: Pair, *, lock: bool) -> Outgoing | None:
 
 
 async def check_pair(scope: Scope, peer: str) -> None:
-    """Probe a peer until it answers, and ask for its holdings: nightly, or at the verb of an operator."""
+    """Probe a peer until it answers, and ask for its holdings: nightly, or by an operator's command."""
     await ask(scope, peer, is_first=True)
     await finish(scope)
     outgoing = (await scope.tx.load_outgoing([peer], lock=True))[peer]

@@ -158,20 +158,20 @@ async def keeps_evidence(page: Page, _: Subjects) -> None:
 
 
 async def says_why(page: Page, subjects: Subjects) -> None:
-    await page.get_by_label("Purpose of the look").fill("yearly review")
-    await page.get_by_role("button", name="Look").click()
+    await page.get_by_label("Purpose").fill("yearly review")
+    await page.get_by_role("button", name="Continue").click()
     await expect(page.get_by_role("heading", name="Picture")).to_be_visible()
     await page.wait_for_load_state()
     assert await page.locator("svg.seq a").count() == await page.locator("tbody tr").count()
 
 
 async def finds(page: Page, subjects: Subjects) -> None:
-    await page.get_by_label("Purpose of the look").fill("yearly review")
+    await page.get_by_label("Purpose").fill("yearly review")
     await page.get_by_label("Party").fill(PROVIDER)
-    await page.get_by_role("button", name="Look").click()
+    await page.get_by_role("button", name="Search").click()
     await expect(page.locator("tbody")).to_contain_text(subjects.referral[-8:])
     await page.get_by_label("Or an id").fill(subjects.notice)
-    await page.get_by_role("button", name="Look").click()
+    await page.get_by_role("button", name="Search").click()
     await expect(page.locator("tbody tr")).to_have_count(1)
     await page.locator("tbody th a").click()
     await expect(page.get_by_role("heading", level=1)).to_contain_text(subjects.referral[-8:])
@@ -183,20 +183,20 @@ async def is_told_that_a_purpose_is_missing(page: Page, _: Subjects) -> None:
 
 
 async def keeps_a_proof(page: Page, subjects: Subjects) -> None:
-    await page.get_by_label("Purpose of the look").fill("yearly review")
-    await page.get_by_role("button", name="Look").click()
+    await page.get_by_label("Purpose").fill("yearly review")
+    await page.get_by_role("button", name="Continue").click()
     await page.locator("tbody tr td:last-child a").first.click()
     await expect(page.locator("dl").get_by_text("valid", exact=True)).to_be_visible()
     shown = await page.get_by_role("row").filter(has_text="Salt").locator("code").inner_text()
     async with page.expect_download() as coming:
-        await page.get_by_role("link", name="Keep the proof").click()
+        await page.get_by_role("link", name="Download the proof").click()
     kept = json.loads((await (await coming.value).path()).read_text(encoding="utf-8"))
     assert (kept["salt"], kept["signature_is"]) == (shown, "valid")
 
 
 async def sees_that_the_counts_add_up(page: Page, subjects: Subjects) -> None:
-    await page.get_by_label("Purpose of the look").fill("do they add up")
-    await page.get_by_role("button", name="Look").click()
+    await page.get_by_label("Purpose").fill("do they add up")
+    await page.get_by_role("button", name="Continue").click()
     sent = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=HOTLINE)).filter(has_text=PROVIDER)
     counts = [int(await sent.first.get_by_role("cell").nth(column).inner_text()) for column in (1, 2)]
     assert counts[0] >= counts[1] >= 1
@@ -204,8 +204,8 @@ async def sees_that_the_counts_add_up(page: Page, subjects: Subjects) -> None:
 
 
 async def sees_who_has_looked(page: Page, subjects: Subjects) -> None:
-    await page.get_by_label("Purpose of the look").fill("look of looks")
-    await page.get_by_role("button", name="Look").click()
+    await page.get_by_label("Purpose").fill("look of looks")
+    await page.get_by_role("button", name="Continue").click()
     await page.goto(f"{page.url.partition('/console')[0]}/console/flows/{subjects.referral}?purpose=a+fresh+look")
     await page.goto(f"{page.url.partition('/console')[0]}/console/looks?purpose=look+of+looks")
     rows = page.locator("tbody tr")

@@ -54,9 +54,9 @@ async def test_the_pages_of_a_search_have_every_flow_and_none_twice(
     async with visiting(browser, script=script) as visit:
         page, root = visit.page, await sign_in(visit, exchange, AUDITOR)
         await visit.go(f"{root}/flows")
-        await page.get_by_label("Purpose of the look").fill("yearly review")
+        await page.get_by_label("Purpose").fill("yearly review")
         await page.get_by_label("Party").fill(BUSY)
-        await page.get_by_role("button", name="Look").click()
+        await page.get_by_role("button", name="Search").click()
         await page.wait_for_url(re.compile(r"[?&]purpose="))
         pages = [await listed(page)]
         onward = page.get_by_role("link", name="Next page")

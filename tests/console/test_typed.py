@@ -21,7 +21,7 @@ async def sent_without_a_session(visit: Visit, exchange: Exchange, reference: st
     await fill_in(visit.page, reference, location=PLACE)
     await visit.context.clear_cookies()
     await visit.page.get_by_role("button", name="File the referral").click()
-    await expect(visit.page.get_by_text("What you typed is not lost")).to_be_visible()
+    await expect(visit.page.get_by_text("Your text is not lost")).to_be_visible()
     assert PLACE not in await visit.page.content()
     return visit.page
 

@@ -1,1 +1,1 @@
-"""The web door of audit."""
+"""The console of audit."""

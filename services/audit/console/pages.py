@@ -1,4 +1,4 @@
-"""Pages for auditors: looking for flows, one flow as a picture and a table, and how audit stands to each topic."""
+"""Pages for auditors: a search for flows, one flow as a picture and a table, and the state of each topic."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ FOLDERS: Final = (__file__,)
 _LOOKING: Final = frozenset({Role.AUDITOR})
 MENU: Final = (
     Entry("Flows", PATH, _LOOKING),
-    Entry("Who has looked", f"{ROOT}/looks", _LOOKING),
+    Entry("Record access", f"{ROOT}/looks", _LOOKING),
     Entry("Reconciliation", f"{ROOT}/reconciliation", _LOOKING),
     Entry("Topics", f"{ROOT}/topics", _LOOKING),
 )
 _ROWS_OF_A_PAGE: Final = 50
-#: So many pairs, and so many differences, one page lists.
+#: The number of pairs, and of differences, on one page.
 ROWS_MAX: Final = 200
 TERMS: Final = tuple(name for name in PairAccount.model_fields if name not in ("sender", "recipient", "exercise"))
-#: What a picture shows of a long flow; the table has all of it.
+#: The number of messages in the picture of a long flow; the table has all of them.
 MESSAGES_MAX: Final = 200
 _PARTY: Final = TypeAdapter[str](PartyId)
 
 
 class Arrow(NamedTuple):
-    """One message in a picture: its number in the table, from whom to whom, and what it is called."""
+    """One message in a picture: its number in the table, its sender, recipient and name."""
 
     number: int
     sender: str
@@ -54,7 +54,7 @@ class Arrow(NamedTuple):
 
 
 class FlowPages:
-    """What the pages do. Every look has a purpose, which is kept with it: without one, it is asked for."""
+    """The pages' handlers. Every access is recorded with its purpose; a page asks for a missing purpose first."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class FlowPages:
         self._get("/topics", "topic", self._topics)
 
     def _get(self, path: str, resource: str, shown: Callable[[Asked], Awaitable[Response]]) -> None:
-        """Serve a page to auditors, behind the question for their purpose."""
+        """Serve a page to auditors after they have stated their purpose."""
 
         async def answer(asked: Asked) -> Response:
             AUTHORITY.require(resource, asked.identity.role, action="read", state="any")
@@ -115,7 +115,7 @@ class FlowPages:
         return self._frame.page(asked, "flows.html", views, status=status)
 
     def _sought(self, asked: Asked) -> Sought:
-        """What is looked for. Raises `Refused`: `parameter_invalid`, `day_malformed`, `reference_malformed`."""
+        """Return the search. Raises `Refused`: `parameter_invalid`, `day_malformed`, `reference_malformed`."""
         reference = asked.query("reference")
         try:
             known = None if reference is None else UUID(reference)
@@ -141,13 +141,13 @@ class FlowPages:
         return self._frame.page(asked, "flow.html", views)
 
     async def _proof(self, asked: Asked) -> Response:
-        """What one message of a flow came with, as far as it is kept."""
+        """Show the stored proof of one message of a flow."""
         entry, proof = await self._proven(asked)
         views = {"entry": entry, "proof": proof, "name": _arrow(entry).name, "flow": asked.id()}
         return self._frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
 
     async def _kept_proof(self, asked: Asked) -> Response:
-        """A proof, to be kept and checked elsewhere."""
+        """Return a proof as a file, for a check elsewhere."""
         _, proof = await self._proven(asked)
         name = f"record-{proof.digest[:16]}-proof.json"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -158,13 +158,13 @@ class FlowPages:
         return await use_cases.show_proof(asked.id(), digest, self._look(asked), entries=self._entries, keys=self._keys)
 
     async def _looks(self, asked: Asked) -> Response:
-        """What one's own organisation has looked at; who opened a record, and why, stands in its flow."""
+        """Show the accesses of the auditor's organisation. Record accesses at a party are shown in the flow."""
         look, cursor = self._look(asked), asked.query("cursor")
         found = await use_cases.show_looks(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self._entries)
         return self._frame.page(asked, "looks.html", {"listed": found, "keep": _kept_purpose(asked)})
 
     async def _reconciliation(self, asked: Asked) -> Response:
-        """What the operator has found of the books of all sides: of pairs in scope, the troubled first."""
+        """Show the operator's comparison of all ledgers, within the scope. Differences come first."""
         look, cursor = self._look(asked), asked.query("cursor")
         shown = await use_cases.show_accounts(look, cursor=cursor, entries=self._entries)
         views = {"listed": shown, "most": ROWS_MAX, "keep": _kept_purpose(asked), "terms": TERMS}
@@ -184,18 +184,18 @@ def _kept_purpose(asked: Asked) -> str:
 
 
 def _sums(accounts: Accounts | None) -> Mapping[str, int]:
-    """Of all pairs that are seen, whether or not they are listed."""
+    """Return the sums over all pairs in scope, listed or not."""
     pairs = () if accounts is None else accounts.pairs
     return {name: sum(getattr(each, name) for each in pairs) for name in TERMS}
 
 
 def _party(asked: Asked) -> str | None:
-    """Whom is looked for: it is kept with the look, so it is what a party may be called and no other text."""
+    """Return the party of the search. It is stored with the access, so only a valid party id is accepted."""
     said = asked.query("party")
     try:
         return None if said is None else _PARTY.validate_python(said)
     except ValidationError:
-        raise Refused("parameter_invalid", "a party's id, as police-nl.example", field="/party") from None
+        raise Refused("parameter_invalid", "a party's id, such as police-nl.example", field="/party") from None
 
 
 def _day(asked: Asked, name: str) -> date | None:
@@ -206,9 +206,9 @@ def _day(asked: Asked, name: str) -> date | None:
         found = date.fromisoformat(said)
     except ValueError:
         found = None
-    # No day after the last of a calendar, where no period ends.
+    # The year is bounded, so that the day after the last one exists.
     if found is None or not 2000 <= found.year < 2100:
-        raise Refused("day_malformed", "a day as 2026-05-04", field=f"/{name}")
+        raise Refused("day_malformed", "a day such as 2026-05-04", field=f"/{name}")
     return found
 
 

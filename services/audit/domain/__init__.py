@@ -1,1 +1,1 @@
-"""What only audit decides: what it keeps of a record, and what has become of a topic that it reads."""
+"""Decisions that only audit makes: the content of an entry, and the state of a topic that it reads."""

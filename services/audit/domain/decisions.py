@@ -1,7 +1,7 @@
-"""What proven messages state: who may say it, whether it is lawful, and each decision derived again. Pure.
+"""Checks of a proven message's statement: authorization, lawfulness, and a new derivation of each decision. Pure.
 
-Audit judges by the rules that the parties' own instances judge by. It sees what travels in the clear: of a contact who
-is told, not of whom; of a preservation agency, provider and instrument.
+Audit applies the same rules as the parties' own instances. It sees only the clear part: the recipient of a contact
+suggestion but not the suggested agency, and the agency, provider and instrument of a preservation.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ from shared.routing.engine import Setting
 
 #: Members of a decision that are kept as its links.
 _LINKED: Final = frozenset({"edges", "recipients"})
-#: What the documents in force may forbid.
+#: Messages that the documents in force can forbid.
 _JUDGED: Final = frozenset({CONTACT_SUGGESTED, PRESERVATION_REQUESTED})
-#: Of a reported outcome the codes: each report is an entry of its own, and none replaces another.
+#: The members of a reported outcome that are stored. Each report is its own entry, and none replaces another.
 _OUTCOME: Final = {*OutcomeReport.model_fields, "number"}
-#: Facts of which all that is in the clear is kept.
+#: Facts whose whole clear part is stored.
 _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
     ReferralRefusedClear: EntryKind.REFUSAL,
     ReferralReviewedClear: EntryKind.REVIEWED,
@@ -67,7 +67,7 @@ _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
 
 
 class Said(NamedTuple):
-    """What a record states, as its entry keeps it."""
+    """The statement of a record, as its entry stores it."""
 
     kind: EntryKind = EntryKind.RECORD
     detail: str | None = None
@@ -79,7 +79,7 @@ class Said(NamedTuple):
 
 @dataclass(slots=True)
 class Judge:
-    """Judges what one proven message states, by the directory of its broker time and the documents it names."""
+    """Judge of one proven message's statement, by the directory of its broker time and the documents it names."""
 
     record: Record
     envelope: Envelope
@@ -90,7 +90,7 @@ class Judge:
     _settings: dict[tuple[str, str, datetime], Setting] = field(default_factory=dict)
 
     def judge(self, message: MessageType) -> Said:
-        """Return what the message states. Raises `Refused` for a body that cannot be read."""
+        """Return the statement of the message. Raises `Refused` for a body that cannot be read."""
         if not (
             message.edge or message.family is Family.FACT or message.clear is OutcomeReportedClear or message in _JUDGED
         ):
@@ -117,9 +117,10 @@ class Judge:
                 return Said()
 
     def _may_state(self, fact: Contract, at: datetime) -> bool:
-        """Whether its sender may state it: by the directory of the record's time, or of the time that it speaks of.
+        """Return whether the sender may state the fact, by the directory of the record's time or of the fact's time.
 
-        The second only of a party that has moved from the sender since: what it stated before may come late.
+        The second directory counts only if the party has moved away from the sender since, because a statement from
+        before the move may arrive late.
         """
         sender, subject = self.envelope.attributes.sender, self.envelope.attributes.subject
         if may_state(fact, sender, subject=subject, directory=self.directory):
@@ -133,10 +134,10 @@ class Judge:
             return False
 
     def _unlawful(self, said: Contract) -> str | None:
-        """Which rule forbids its sender to say this to its recipient, as a code; None where none does.
+        """Return the code of the rule that forbids this message from its sender to its recipient; None if none does.
 
-        By the documents in force when the broker took it, and by those of when it was said: so nobody is named whose
-        message was on its way as they changed.
+        The message must break a rule of the documents in force at the broker's time and at its own time. So no sender
+        is blamed for a message that was in transit while the documents changed.
         """
         codes = [self._broken(said, when) for when in (self.record.broker_time, self.envelope.attributes.time)]
         return None if None in codes else codes[0]
@@ -151,7 +152,7 @@ class Judge:
                 policy = self.shelf.policies.active(when)
                 check_may_ask(sender, recipient, said, directory=directory, policy=policy, on=when.date())
         except Unavailable:
-            return None  # nothing was in force that could forbid it
+            return None  # no document was in force that could forbid it
         except Refused as error:
             return error.code
         return None
@@ -171,7 +172,7 @@ class Judge:
         return Said(EntryKind.DECISION, problem=problem, decisions=decisions)
 
     def _derived(self, told: DecidedReferral, decided: ReadDecided | ValueError) -> KeptDecision:
-        """Return one decision as audit keeps it. One that is not derived has a problem."""
+        """Return one decision as audit stores it. A decision that cannot be derived again has a problem."""
         if isinstance(decided, ValueError):
             return _unread(told, _broken_as(decided))
         fact = decided.fact
@@ -185,7 +186,7 @@ class Judge:
             rules = {key: ",".join(edge.terms.rules) for key, edge in judged.items()}
         except (Refused, Unavailable) as error:
             problem = error.code
-        except Exception:  # any defect: this decision is kept, and so are the others
+        except Exception:  # after any defect, this decision and the others are still stored
             problem = "accept_defect"
         stated = {name: value for name, value in decided.stated.items() if name not in _LINKED}
         links = tuple(
@@ -213,9 +214,9 @@ class Judge:
 
 
 def list_unread(envelope: Envelope, problem: str, *, by: str, directory: DirectoryIndex) -> tuple[KeptDecision, ...]:
-    """Name the referrals of decisions whose clear part this release cannot read; none for any other message.
+    """Return the referrals of decisions whose clear part this release cannot read; none for any other message.
 
-    No version changes which instances may state decisions: another one names nothing.
+    No version changes which instances may state decisions, so a decision of an unauthorized instance names none.
     """
     if problem not in UNREAD or name_of(envelope.attributes.type) != REFERRAL_DECIDED.name:
         return ()
@@ -229,7 +230,7 @@ def list_unread(envelope: Envelope, problem: str, *, by: str, directory: Directo
 
 
 def _unread(told: DecidedReferral, problem: str) -> KeptDecision:
-    """Return a decision of which nothing but the clear part could be read."""
+    """Return a decision of which only the clear part could be read."""
     return KeptDecision(told.referral_id, _as_told(told, {}), problem=problem)
 
 
@@ -251,6 +252,6 @@ def _spoken_of(stated: Contract) -> str | None:
 
 
 def _spoken_of_as_json(stated: Contract) -> str | None:
-    """Of a statement that is not its sender's to make only whom it speaks of is kept."""
+    """Return the party that a statement names, as JSON. Of an unauthorized statement, only this is stored."""
     party = _spoken_of(stated)
     return None if party is None else to_json({"spoken_of": party}).decode()

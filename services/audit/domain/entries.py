@@ -12,18 +12,18 @@ from shared.kernel.authority import Authority, Permit, Role
 
 
 class EntryKind(StrEnum):
-    """What an entry is about. The ledger adds the kinds that arise outside Kafka and outside audit's reading."""
+    """The kind of an entry. The ledger adds the kinds that arise outside Kafka and outside audit's reading."""
 
     RECORD = "record"
     DECISION = "decision"
     REFUSAL = "refusal"
     REVIEWED = "reviewed"
-    #: What became of messages, as the instance that they are addressed to reports it.
+    #: Outcomes of messages, as reported by the instance to which the messages are addressed.
     OUTCOMES = "outcomes"
     REVEALED = "revealed"
-    #: Audit's own: what a topic no longer held when audit came to read it.
+    #: Audit's own: records that a topic no longer held when audit read on.
     LOSS = "loss"
-    #: Audit's own: two records at one offset of one life of a topic, or two messages under one number of a stream.
+    #: Audit's own: two records at one offset of one topic id, or two messages under one number of a stream.
     CONFLICT = "conflict"
     NOT_ENTITLED = "not_entitled"
     #: Bytes that are no message.
@@ -32,11 +32,11 @@ class EntryKind(StrEnum):
     UNPROVEN = "unproven"
 
 
-#: Entries of records that nobody may have written. Without a number, such records can come without end.
+#: Entries of records without a proven writer. Without a number, such records can come without end.
 NOBODYS: Final = frozenset({EntryKind.UNREADABLE, EntryKind.UNPROVEN})
 #: The problem of a conflict of two messages under one number. A conflict of two records at one offset has another.
 NUMBER_TAKEN: Final = "number_taken"
-#: What audit says of a proven record that a later release will read: it keeps what all say, and no more.
+#: The problems of a proven record that a later release can read. Audit stores only the members that all records have.
 UNREAD: Final = frozenset({"type_unknown", "version_unknown", "code_unknown", "engine_unknown"})
 
 
@@ -56,10 +56,11 @@ class Link(NamedTuple):
 
 
 class KeptDecision(NamedTuple):
-    """One decision that a message states, as audit keeps it; `detail` is JSON: what it states, without its edges.
+    """One decision of a message, as audit stores it. `detail` is the JSON of the decision without its edges.
 
-    `entitled`: its sender may speak for the origin; otherwise only whom it speaks of is kept. `origin` is None where
-    the decision could not be opened or read. `problem` says that, or what is wrong with it. `links` are its edges.
+    `entitled`: the sender may speak for the origin. Otherwise `detail` has only the party that the decision names.
+    `origin` is None if the decision could not be opened or read; `problem` names that or another error. `links` are
+    the edges.
     """
 
     referral_id: UUID
@@ -71,16 +72,17 @@ class KeptDecision(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One Kafka record: its coordinates, what it claims, and whether its sender's proof held. No body.
+    """One Kafka record: its coordinates, its claims, and whether its sender's proof was valid. It has no body.
 
-    `problem` says why the proof did not hold, or what is wrong with what a proven record states. `digest` is the leaf
-    of the message, or that of the whole record for one without a number (`record_digest`), 64 hexadecimal digits.
-    `writer` to `chain` are the place of a message in the streams of its pair and the chain after it (32 bytes); None
-    for a record without a number. `exercise` is what the record says, None where it cannot be read. `detail` is JSON:
-    what a fact states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not
-    entitled is its sender's own, and speaks of what is not. `key_id` to `salt` are the content proof, without the
-    record (`MessageProof`): `path` has 0 to 8 hashes of 32 bytes. `decisions` are those of a message that states some,
-    in its order; `problem` is then one for which a later release is to read it again, or that of them all.
+    `problem` is the reason why the proof was invalid, or the error in the statement of a proven record. `digest` is
+    the leaf of the message, or the digest of the whole record if it has no number (`record_digest`), in 64
+    hexadecimal digits. `writer` to `chain` are the place of a message in the streams of its pair and the chain after
+    it (32 bytes). They are None for a record without a number. `exercise` is the record's claim, None if it cannot be
+    read. `detail` is the JSON of a fact. `edge_id` and `commitment` are those of a message that carries an edge. An
+    entry `not_entitled` was signed by its sender, which may not make the statement. `key_id` to `salt` are the content
+    proof without the record (`MessageProof`); `path` has 0 to 8 hashes of 32 bytes. `decisions` are those of the
+    message, in its order. `problem` is then one for which a later release must read the message again, or one that
+    applies to all decisions.
     """
 
     topic: str
@@ -117,18 +119,18 @@ class Entry(NamedTuple):
 
 
 def folded_as(entry: Entry) -> str | None:
-    """The reason under which a record is counted by the day, instead of having an entry each time; None for all else.
+    """Return the reason under which a record is counted by the day; None for a record that has its own entry.
 
-    Only records without a number are counted so: no instance has proven to have written them. The first of a day and a
-    reason has an entry as well.
+    Only records without a number are counted, because no instance has proven that it wrote them. The first record of a
+    day and a reason also has an entry.
     """
     return entry.problem if entry.kind in NOBODYS and entry.number is None else None
 
 
 class ReportedOutcome(NamedTuple):
-    """The outcome of one message of `writer`, as `reported_by`, which it was addressed to, reports it.
+    """The outcome of one message of `writer`, as reported by its addressee `reported_by`.
 
-    `report_id` is the message that reports it, at `number` of its stream; `position` is that in its list, from 0.
+    `report_id` is the reporting message, at `number` of its stream; `position` is the index in its list, from 0.
     """
 
     message_id: UUID
@@ -143,7 +145,7 @@ class ReportedOutcome(NamedTuple):
 
 
 class DroppedMessage(NamedTuple):
-    """A numbered message that audit did not take. If audit has another one under its number, that is a conflict.
+    """A numbered message that audit did not store. If audit has another one under its number, that is a conflict.
 
     `digest`: the leaf of the message, 64 hexadecimal digits. `topic` to `broker_time` are those of its record.
     """
@@ -161,7 +163,7 @@ class DroppedMessage(NamedTuple):
 
 
 class Acknowledgement(NamedTuple):
-    """The last number of one lane that a pair's addressee has taken, and its chain there (32 bytes)."""
+    """The last number of one lane that a pair's addressee acknowledged, and its chain there (32 bytes)."""
 
     writer: str
     addressee: str
@@ -184,7 +186,7 @@ class StreamEnd(NamedTuple):
 
 
 class ClosedEnd(NamedTuple):
-    """Where a pair's addressee left one lane of a closed incarnation: the number, and the chain there (32 bytes)."""
+    """The last number of one lane that a pair's addressee took in a closed incarnation, and its chain (32 bytes)."""
 
     writer: str
     addressee: str
@@ -197,7 +199,7 @@ class ClosedEnd(NamedTuple):
 
 @dataclass(slots=True)
 class Read:
-    """A batch of records as audit keeps it."""
+    """A batch of records as audit stores it."""
 
     entries: list[Entry] = field(default_factory=list)
     dropped: list[DroppedMessage] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What has become of a topic that audit reads: from where it reads on, and what it must say is lost. Pure."""
+"""The state of a partition that audit reads: the position to read on from, and the losses to record. Pure."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from shared.messaging.streams import IncomingLane
 
 
 class PartitionStatus(StrEnum):
-    """How audit stands to a partition."""
+    """The reading status of a partition."""
 
-    #: The directory asks for its topic, which is not there yet, or which nobody leads.
+    #: The directory requires the topic, but the topic does not exist yet or has no leader.
     NEW = "new"
     READING = "reading"
-    #: The broker had let go of records that audit had not read; it reads on behind them.
+    #: The broker deleted records that audit had not read; audit reads on after them.
     GAP = "gap"
-    #: The topic lost records that audit had read, or was made again.
+    #: The topic lost records that audit had read, or was created again.
     TRUNCATED = "truncated"
     #: Audit has no right to read it.
     FORBIDDEN = "forbidden"
 
 
 class LossReason(StrEnum):
-    """How records were lost to a topic."""
+    """The cause of a loss of records in a topic."""
 
     RETENTION = "retention"
     TAIL_LOST = "tail_lost"
@@ -37,7 +37,7 @@ class LossReason(StrEnum):
 
 
 class Life(NamedTuple):
-    """One life of one partition: a topic deleted and made again has another `topic_id`."""
+    """One partition under one topic id. A topic that is deleted and created again has another `topic_id`."""
 
     topic: str
     topic_id: UUID
@@ -45,10 +45,10 @@ class Life(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Records from `first` to `last` are not in the topic's log any more.
+    """Records from `first` to `last` that are no longer in the topic's log.
 
-    `last` is None where nobody can say how far the log had gone. Messages among them come again: their writers keep
-    them until audit has acknowledged them.
+    `last` is None if the end of the lost log is unknown. Writers send the messages among them again, because they
+    retain messages until audit has acknowledged them.
     """
 
     life: Life
@@ -58,16 +58,16 @@ class Loss(NamedTuple):
 
 
 class Beginning(NamedTuple):
-    """How audit stands to a partition where it begins to read, and what was lost of it since."""
+    """The status of a partition when audit begins to read it, and its losses since the last read."""
 
     status: PartitionStatus
     losses: tuple[Loss, ...] = ()
 
 
 def find_beginning(life: Life, read: IncomingLane, *, first: int, end: int) -> Beginning:
-    """Judge a partition that holds the offsets `first` up to, not including, `end`, by how far it was read.
+    """Compare the position that was read with the offsets that a partition holds: from `first` to before `end`.
 
-    `Incoming.seek` then says from where to read on.
+    `Incoming.seek` then returns the offset to read on from.
     """
     losses: list[Loss] = []
     status = PartitionStatus.READING
@@ -85,7 +85,7 @@ def find_beginning(life: Life, read: IncomingLane, *, first: int, end: int) -> B
 
 
 def entry_of(loss: Loss, at: datetime) -> Entry:
-    """The entry that says so: the same loss gives the same digest, so that it is kept once. `at`: our own clock."""
+    """Return the entry of a loss. The same loss has the same digest, so it is stored once. `at` is audit's own time."""
     said = {"first": loss.first, "last": loss.last, "reason": loss.reason.value}
     detail = to_json({name: value for name, value in said.items() if value is not None}).decode()
     named = f"{loss.life.topic}\n{loss.life.topic_id}\n{loss.life.partition}\n{detail}"

@@ -1,4 +1,4 @@
-"""The content proof of a message as audit keeps it, and what holds of it when somebody looks. Pure."""
+"""The content proof of a message as audit stores it, and its check at the time of a request. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from shared.ledger.tree import root_from_inclusion
 
 
 class SignatureIs(StrEnum):
-    """What a check of the signature over the tree's root, and of the way to it, comes to now."""
+    """The present result of a check of the signature over the tree's root, and of the path to the root."""
 
     VALID = "valid"
     INVALID = "invalid"
-    #: Its writer had no such valid key at its time, or the key was revoked since.
+    #: The writer had no such valid key at the record's time, or the key was revoked since.
     OF_NO_KEY = "of_no_key"
 
 
 class Proof(Contract):
-    """The proof of one message, and where its record lies.
+    """The proof of one message, and the coordinates of its record.
 
-    `path` leads from its `digest`, the leaf at `position` of `size`, to the root that `signature` is over, together
-    with the size. `signed_by` is the writer if `key_id` was its valid key at that time and is not revoked since. Audit
-    keeps no record, so it cannot make the digest again: that is SHA-256 over a zero byte, the `salt` and the bytes that
-    are signed.
+    `path` leads from `digest`, the leaf at `position` of `size`, to the root. `signature` is over the root and the
+    size. `signed_by` is the writer if `key_id` was its valid key at that time and was not revoked since. Audit stores
+    no record, so it cannot compute the digest again. The digest is SHA-256 over a zero byte, the `salt` and the signed
+    bytes.
     """
 
     topic: str
@@ -48,7 +48,7 @@ class Proof(Contract):
 
 
 def proof_of(entry: KeptEntry, writer: str, proof: MessageProof, *, key: VerifyKey | None) -> Proof:
-    """Return the proof, with its path and its signature checked anew by this key of the writer."""
+    """Return the proof, after another check of its path and its signature with this key of the writer."""
     told = {name: getattr(entry, name) for name in ("topic", "topic_id", "partition", "offset", "at", "digest")}
     told |= {"salt": to_base64url(proof.salt), "signature_is": _signature(entry.digest, proof, key)}
     return Proof.model_validate(told | proof.members() | {"signed_by": None if key is None else writer})

@@ -1,4 +1,4 @@
-"""Reading records: whether its sender's proof holds, what it states, and whether that derives. Pure."""
+"""Reading of records: the check of the sender's proof, the statement, and its derivation. Pure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _RECORD_CONTEXT: Final = b"causeway-record/v1\n"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What audit reads records with: the documents it has seen, the keys that open facts, its clock."""
+    """Dependencies for reading records: the documents that audit has seen, the keys that open facts, and the clock."""
 
     shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
@@ -63,10 +63,10 @@ class Reading:
 
 
 class Observed(NamedTuple):
-    """A record that audit keeps: a message that was taken, or one without effect.
+    """A record that audit stores: a message that was taken, or a record without effect.
 
-    `pair`: the streams that the message is of. `place` and `chain` (32 bytes, after it) are None for a record without
-    effect; then `code` says why. `record` has its topic's id.
+    `pair` names the streams of the message. `place` and `chain` (32 bytes, after the message) are None for a record
+    without effect, and `code` then has the reason. `record` has its topic's id.
     """
 
     record: Record
@@ -77,20 +77,20 @@ class Observed(NamedTuple):
 
 
 def read_records(observed: Sequence[Observed], read: Read, *, reading: Reading) -> None:
-    """Add what records say, each judged by the directory at its own broker time, which is not ahead of our clock.
+    """Add the statements of records, each judged by the directory at the record's own broker time.
 
-    Total: what cannot be read still gets an entry, with the problem's code; the entries are in the order of the
-    records. What a fact states that is not its sender's to state goes no further than its entry.
+    A broker time ahead of audit's clock is refused. Every record gets an entry, in the order of the records; an entry
+    of an unreadable record has the problem's code. A fact from an unauthorized sender has no effect beyond its entry.
     """
     opener = GroupOpener(reading.opening_keys)
     read.entries += [_read(each, read, reading=reading, opener=opener) for each in observed]
 
 
 def record_digest(record: Record) -> str:
-    """SHA-256 of all that tells a record from another at its place, whether or not it can be read; in hexadecimal.
+    """Return the SHA-256, in hexadecimal, that distinguishes a record from others at its coordinates.
 
-    Behind a context, of the broker's time, the key, each header's name and value and the value: `-` where it is null,
-    else its length in decimal, `:` and its bytes.
+    It works for unreadable records, too. It covers a context, the broker's time, the key, each header's name and value,
+    and the value. A null part is `-`; any other part is its length in decimal, `:` and its bytes.
     """
     known = hashlib.sha256(_RECORD_CONTEXT)
     headers = (part for name, value in record.headers for part in (name.encode(), value))
@@ -131,7 +131,7 @@ def _read(observed: Observed, read: Read, *, reading: Reading, opener: GroupOpen
 
 
 def _tried(read: Callable[[], Said]) -> Said:
-    """What a proven record says. Whatever breaks, the record is kept, and those beside it."""
+    """Return the statement of a proven record. After any defect, this record and the others are still stored."""
     try:
         return read()
     except Refused as error:
@@ -148,7 +148,7 @@ def _check_sender(
     directory: DirectoryIndex,
     reading: Reading,
 ) -> None:
-    """Check who says it. Raises `Refused`, and `Unavailable` without a directory in force."""
+    """Check the sender of a record. Raises `Refused`, and `Unavailable` without a directory in force."""
     record, now, attributes = observed.record, reading.clock.now(), envelope.attributes
     in_force = reading.shelf.directories.active(now)
     check_broker_time(record, now)
@@ -164,7 +164,7 @@ def _check_sender(
 
 
 def _entry(observed: Observed, said: Said, envelope: Envelope | None = None, *, is_verified: bool = False) -> Entry:
-    """The entry of a record: its place and proof, what it claims in its headers, and what it states."""
+    """Return the entry of a record: its place, its proof, the claims in its headers, and its statement."""
     record, pair, place, chain, _ = observed
     assert record.topic_id is not None
     if place is None:

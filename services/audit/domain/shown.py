@@ -1,4 +1,4 @@
-"""What audit shows: flows, entries, topics, looks and reconciliations. Pure."""
+"""Views of the audit log: flows, entries, topics, record accesses and reconciliations. Pure."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import ReceiptOutcome
 
-#: What is looked for where no period is said.
+#: The period of a search that names none.
 DAYS: Final = 30
 Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What is asked of one partition: entries from an offset on, in one life of its topic, else the newest."""
+    """A query of one partition: its entries from an offset on in the given topic id, or else the newest entries."""
 
     topic: str
     partition: int
@@ -47,10 +47,11 @@ class Partition:
 
 
 class Within(NamedTuple):
-    """`parties` are those in scope; of `instances` all parties are, so that a topic of theirs has no other pair.
+    """The scope of an auditor: parties and instances whose entries the auditor may read.
 
-    Audit is none of these, whoever it serves: in its topics lies what every instance states. `places` serve a party in
-    scope, or have served it.
+    `parties` are in scope. All parties of each of `instances` are in scope, so that its topics have no other pair.
+    `places` are instances that serve a party in scope, or have served it. Audit is never among these, because its
+    topics hold the statements of every instance.
     """
 
     parties: frozenset[str]
@@ -59,9 +60,9 @@ class Within(NamedTuple):
 
 
 def within(auditor: str, scope: Scope | None, directory: DirectoryIndex, *, on: date) -> Within | None:
-    """What the scope of one's role leaves of what the organisation `auditor` looks at; None for everything.
+    """Return the part of the organisation's scope that the scope of the person's role permits; None for everything.
 
-    An organisation with jurisdictions in the directory looks at parties below these, one without at all of them.
+    An organisation with jurisdictions in the directory sees the parties below these. Without any, it sees all parties.
     """
     organisation = directory.party(auditor)
     places = frozenset(organisation.jurisdictions if organisation is not None else ())
@@ -84,9 +85,9 @@ def within(auditor: str, scope: Scope | None, directory: DirectoryIndex, *, on: 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Who looks, in which role, at which of the two worlds, and why; `within` which scope, None for everything.
+    """A reader of the audit log: organisation, role, sandbox or live traffic, purpose and scope.
 
-    `actor` is the opaque name of the person or machine of the organisation.
+    `within` is None for everything. `actor` is the opaque name of the organisation's person or machine.
     """
 
     auditor: str
@@ -98,20 +99,21 @@ class Look:
 
     @property
     def parties(self) -> frozenset[str] | None:
-        """Those in scope; None for all."""
+        """The parties in scope; None for all."""
         return None if self.within is None else self.within.parties
 
 
 class KeptEntry(Contract):
-    """What audit keeps of one record: where it is, what it claims, whether its sender's proof held then.
+    """The audit entry of one record: its coordinates, its claims, and whether its sender's proof was valid.
 
-    A topic that was deleted and made again has another `topic_id`. `problem` says why a record is not verified, what
-    is wrong with what it states, or why a statement that is `not_entitled` does not count: its sender signed it, and
-    it was not its sender's to make.
+    A topic that was deleted and created again has another `topic_id`. `problem` is the reason why a record is not
+    verified, why its statement is wrong, or why a statement that is `not_entitled` does not count. The sender signed
+    such a statement but was not authorized to make it.
     `incarnation`, `lane` (0 urgent, 1 ordinary) and `number` are the place of a message in the streams of its two
-    instances; None for a record without a number. `detail` is what a fact states: a decision with its facts and what
-    was not sent, or a refusal. `rules` are there where a decided fact speaks of the message. `outcome` and `code` are
-    those that the recipient's instance reported; a message that it has taken without a report is `applied`.
+    instances. They are None for a record without a number. `detail` is the content of a fact: a decision with its
+    facts and the messages that were not sent, or a refusal. `rules` are present if a decision names the message.
+    `outcome` and `code` are those that the recipient's instance reported. A message without a reported outcome that
+    the recipient's instance acknowledged is `applied`.
     """
 
     position: Count
@@ -163,19 +165,19 @@ class Sought:
     def of(
         cls, party: str | None, reference: UUID | None, *, since: date | None, until: date | None, now: datetime
     ) -> Sought:
-        """As it is asked for: by whole days, UTC, `until` the last of them; the last 30 days where none begins.
+        """Return the search for a period of whole UTC days, including `until`. Without `since`, it is the last 30 days.
 
         Raises `Refused("period_empty")`.
         """
         if since is not None and until is not None and until < since:
-            raise Refused("period_empty", "since is a day of until or before it", field="/query/until", status=400)
+            raise Refused("period_empty", "since must not be later than until", field="/query/until", status=400)
         begins = now - timedelta(days=DAYS) if since is None else datetime.combine(since, time(), UTC)
         ends = now if until is None else datetime.combine(until + timedelta(days=1), time(), UTC)
         return cls(party, begins, ends, reference)
 
 
 class FoundFlow(Contract):
-    """A referral by what audit knows of it: who filed it, when it was decided first, who was sent it."""
+    """A referral in the audit log: its origin, the time of the first decision, and its recipients."""
 
     referral_id: Uuid
     origin: PartyId | None
@@ -184,14 +186,14 @@ class FoundFlow(Contract):
 
 
 class FoundFlows(Contract):
-    """A page of them, the newest first."""
+    """A page of flows, the newest first."""
 
     items: tuple[FoundFlow, ...]
     next: NextCursor
 
 
 class NotedLook(Contract):
-    """One look of an auditor's organisation: at what, why, when, and by which of its people, under an opaque name."""
+    """One record access by an auditor's organisation: object, purpose, time and the person's opaque name."""
 
     actor: ActorId | None = None
     what: str
@@ -200,14 +202,14 @@ class NotedLook(Contract):
 
 
 class NotedLooks(Contract):
-    """What an organisation has looked at, newest first."""
+    """The record accesses of an organisation, the newest first."""
 
     items: tuple[NotedLook, ...]
     next: NextCursor
 
 
 class OriginAccount(Contract):
-    """What became of everything that one origin was asked to file (equation I). `exercise`: its world."""
+    """The results of all submissions to one origin (equation I). `exercise`: sandbox traffic."""
 
     party: PartyId
     exercise: Flag
@@ -220,7 +222,7 @@ class OriginAccount(Contract):
 
 
 class PairAccount(Contract):
-    """What became of all messages of one party to another (equation II); so many of them lie in sealed days."""
+    """The outcomes of all messages of one party to another (equation II). `sealed` counts those of sealed days."""
 
     sender: PartyId
     recipient: PartyId
@@ -237,7 +239,10 @@ class PairAccount(Contract):
 
 
 class AccountDifference(Contract):
-    """What does not add up, and where: by coordinates, ids and numbers. `parties` and their world where it is known."""
+    """A difference in a reconciliation, with its coordinates, ids and numbers.
+
+    `parties` and `exercise` are set as far as they are known.
+    """
 
     equation: str
     what: str
@@ -247,7 +252,10 @@ class AccountDifference(Contract):
 
 
 class Accounts(Contract):
-    """One reconciliation, as the operator's tool has made it of the books of all sides. Days before are sealed."""
+    """One reconciliation by the operator's tool, from the ledgers of all sides.
+
+    Days before `sealed_until` are sealed.
+    """
 
     compared_at: Instant
     sealed_until: date | None = None
@@ -257,9 +265,10 @@ class Accounts(Contract):
 
 
 def within_scope(accounts: Accounts, parties: frozenset[str] | None, *, exercise: bool) -> Accounts:
-    """Those of one world: origins in scope, pairs with a party in scope, and differences of such.
+    """Return the accounts of live or sandbox traffic: origins in scope, pairs with a party in scope, and differences.
 
-    A difference that names no party may be anybody's, and is of either world: told to who sees everything.
+    A difference that names no party can concern any party, so only a reader without a scope limit sees it. If its world
+    is unknown, live and sandbox readers see it.
     """
 
     def is_seen(*named: str) -> bool:
@@ -279,24 +288,24 @@ def within_scope(accounts: Accounts, parties: frozenset[str] | None, *, exercise
 
 
 class AccountsPage(Contract):
-    """The newest accounts, or those before the cursor, as far as they are one's to see; None where there are none."""
+    """The newest accounts, or those before the cursor, limited to the reader's scope; None if there are none."""
 
     accounts: Accounts | None
     next: NextCursor
 
 
 class EntryPage(Contract):
-    """Entries of one partition, in the order of their offsets; and the ids of its topic's lives, the newest last."""
+    """Entries of one partition in the order of their offsets, and all ids that its topic has had, the newest last."""
 
     topic_ids: tuple[Uuid, ...]
     items: tuple[KeptEntry, ...]
 
 
 class TopicState(Contract):
-    """How audit stands to one partition of a topic, since when, and what was lost of it so far.
+    """The reading state of one partition: its status, since when, and the losses so far.
 
-    `topic_id` and `next_offset` are left out before the first reading. `losses`: how often the topic no longer held
-    what audit had not read. `holes`: numbers of this stream that its writer has stated and audit has not seen.
+    `topic_id` and `next_offset` are absent before the first reading. `losses` counts how often the topic lost records
+    that audit had not read. `holes` counts numbers of this stream that its writer stated and audit has not seen.
     """
 
     topic: TopicName
@@ -310,13 +319,13 @@ class TopicState(Contract):
 
 
 class TopicStates(Contract):
-    """Every partition that audit reads, or should read; the troubled first."""
+    """Every partition that audit reads, or should read; partitions with problems come first."""
 
     items: tuple[TopicState, ...]
 
 
 class FlowRead(NamedTuple):
-    """All of a flow, and the positions of what is `seen`: of pairs with a party in scope, or stated about one."""
+    """All messages of a flow. `seen` are the positions of messages of a pair, or about a party, in scope."""
 
     messages: list[KeptEntry]
     seen: frozenset[int]

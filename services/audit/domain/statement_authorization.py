@@ -1,8 +1,8 @@
-"""Whose a statement is: what a fact may speak of, and what in a flow is said by somebody whose it is not. Pure.
+"""Statement authorization: which statements of a flow came from a party that may not make them. Pure.
 
-A statement that is not its speaker's to make is kept as an entry, marked and named, and nothing else comes of it: it
-replaces nothing and links nothing. Whom a fact speaks of is judged by the directory of its time, when it is kept.
-Whether a party filed or was sent a subject is judged when the flow is shown: audit reads topics in no common order.
+An unauthorized statement stays as a marked entry with its sender. It has no other effect: it replaces and links
+nothing. The party that a fact names is checked when the entry is stored, by the directory of the fact's time. Whether a
+party submitted or received a subject is checked when the flow is shown, because audit reads topics in no common order.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from shared.contracts.registry import (
 from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
-#: Agencies, each with the provider that it has asked.
+#: Pairs of an agency and the provider from which it requested preservation.
 _Asked = frozenset[tuple[str | None, str | None]]
 
 
 def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
-    """The entries of one flow; those that speak of a subject that is not theirs are marked.
+    """Return the entries of one flow, with unauthorized statements marked.
 
-    The origin of a referral is who was first to state that it decided it. Until audit has read that, nothing of it is
-    judged. A preservation is between the agency that asked and the provider that it asked, and nobody else.
+    The origin of a referral is the party of the first decision that was stated. Until audit has read a decision, it
+    judges no statement by the origin. Only the requesting agency and the asked provider may speak about a preservation.
     """
     requests = [each for each in messages if each.verified and _is(each, PRESERVATION_REQUESTED)]
     asked = frozenset((each.sender, each.recipient) for each in requests)
     messages = [each if _between(each, asked) else _marked(each) for each in messages]
-    # A decision that audit cannot open says nothing of whose it is: whoever sent it first must not hide the origin.
+    # A decision that audit cannot open names no origin. Otherwise a sender could hide the origin with such a decision.
     stated = [each for each in messages if each.kind is EntryKind.DECISION and _party(each, "origin") is not None]
     if not stated:
         return tuple(each if _of_one(each, asked) else _marked(each) for each in messages)
@@ -58,9 +58,9 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
 
 
 def _between(entry: KeptEntry, asked: _Asked) -> bool:
-    """Whether what is said of a preservation is said by who asked, to who was asked, or the reverse.
+    """Return whether a statement about a preservation is between the requesting agency and the asked provider.
 
-    One is asked for once: of two requests nobody can tell here which was first.
+    A preservation has one request. If there are two, audit cannot tell which came first and accepts neither.
     """
     match _relation(entry):
         case Relation.ASKED_IT:
@@ -73,24 +73,24 @@ def _between(entry: KeptEntry, asked: _Asked) -> bool:
 
 
 def _of_one(entry: KeptEntry, asked: _Asked) -> bool:
-    """Whether whoever has looked at a preservation is one of the two."""
+    """Return whether the party of a record access is one of the two parties of the preservation."""
     if not asked or _relation(entry) is not Relation.SERVES_WHO_HAS_IT:
         return True
     return any(_party(entry, "party") in both for both in asked)
 
 
 def _relation(entry: KeptEntry) -> Relation | None:
-    """How its sender must stand to what it speaks of; None where it says already what is wrong with it."""
+    """Return the relation that the sender must have to the subject; None if the entry already has a problem."""
     message = _message(entry)
     if message is None or not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
         return None
     if message.family is Family.FACT and entry.problem in UNREAD and _party(entry, "origin") is None:
-        return None  # nobody knows of whom it speaks
+        return None  # audit cannot read which party the fact names
     return cells_of(message)[0].relation
 
 
 def _message(entry: KeptEntry) -> MessageType | None:
-    """What it is of: whose a message is to say, no version of it changes, though audit may not read it."""
+    """Return the entry's message type in its newest version. No version changes which parties may send a message."""
     name = name_of(entry.type or "")
     return newest(name) if name in NAMES else None
 
@@ -104,18 +104,21 @@ def _grants(entry: KeptEntry) -> bool:
 
 
 def _once(entry: KeptEntry, origin: str, sent: _Sent, *, granted: frozenset[str | None]) -> bool:
-    """A referral is granted to one, which was sent it. Of two, nobody can tell here who was first."""
+    """Return whether a granted claim is the referral's only one, by a party that was sent the referral.
+
+    If there are two, audit cannot tell which came first and accepts neither.
+    """
     return not _grants(entry) or (len(granted) == 1 and (entry.subject, origin, entry.recipient) in sent)
 
 
 def _to_who_has_it(entry: KeptEntry, origin: str, sent: _Sent) -> bool:
-    """Nobody is told of another agency that was not sent the referral, by its origin or by an agency that was."""
+    """Return whether a contact suggestion goes to an agency that has the referral, directly or passed on to it."""
     told = _is(entry, CONTACT_SUGGESTED) and entry.kind is not EntryKind.NOT_ENTITLED
     return not told or (entry.subject, origin, entry.recipient) in sent
 
 
 def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset[str | None]) -> bool:
-    """`speakers`: the instances that have stated what the origin decided."""
+    """Return whether the sender may state this. `speakers` are the instances that stated decisions of the origin."""
     match _relation(entry):
         case Relation.SERVES_ITS_ORIGIN if entry.kind in (EntryKind.DECISION, EntryKind.REVIEWED):
             spoken_of = _party(entry, "origin")
@@ -134,7 +137,7 @@ def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset
 
 
 def _passed_on(messages: Sequence[KeptEntry], origin: str, sent: _Sent) -> _Sent:
-    """What was sent, and what an agency that was sent it has passed on: that agency answers the origin, too."""
+    """Add the subjects that an agency passed on after it was sent them. The new agency answers the origin, too."""
     passed = [each for each in messages if each.verified and _is(each, REFERRAL_PASSED_ON)]
     return sent | {
         (each.subject, origin, each.recipient) for each in passed if (each.subject, origin, each.sender) in sent

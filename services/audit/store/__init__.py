@@ -1,5 +1,5 @@
-"""Audit's tables. What it keeps of records is append-only for the service's role.
+"""Audit's tables. Entries are append-only for the service's role.
 
-Trust: whoever can write these tables can change what audit shows; Kafka (while it retains) and the parties' own
-tables contradict it (`causeway audit reconcile`), and the ledger will make every change provable.
+Trust: a process that can write these tables can change the answers of audit. Kafka, while it retains the records, and
+the parties' own tables contradict it (`causeway audit reconcile`). The ledger will make every change provable.
 """

@@ -49,12 +49,12 @@ _ACKNOWLEDGEMENT = Columns.of(Acknowledgement)
 _STREAM_END = Columns.of(StreamEnd)
 _CLOSED_END = Columns.of(ClosedEnd)
 _LIFE = Columns.of(Life)
-# All of a batch in one statement, so in one round trip. It runs in the transaction that moves the positions, under the
+# A batch is one statement, so it needs one round trip. It runs in the transaction that moves the positions, under the
 # locks of their rows.
-# A record that is folded has no number, and nothing says that it was read before. It is counted once all the same:
-# what lies at or before the last that its day has counted, and what has an entry, is passed over. Another day's records
-# lie where that one's were lost. Of what is nobody's the first that is counted has an entry, too.
-# Two messages under one number are named once: the conflict has the place and the digest of the one that is kept.
+# A folded record has no number that shows whether it was read before. It is still counted once: records at or before
+# the last offset that their day has counted, and records with an entry, are skipped. If records of another day are at
+# these offsets, the earlier records were lost. The first record that is counted for a reason also has an entry.
+# Two messages under one number are named once: the conflict has the place and the digest of the stored one.
 # The last number at which an earlier acknowledgement had audit's chain stays: a later one may be ahead of audit.
 _APPEND = Statement(
     """
@@ -172,7 +172,7 @@ INSERT INTO topic_life (topic, topic_id) SELECT DISTINCT topic, topic_id FROM {l
 
 
 async def append(session: Session, read: Read) -> None:
-    """See `EntryTransaction.append`."""
+    """Store a batch (see `EntryTables.append`)."""
     reasons = [folded_as(each) for each in read.entries]
     bound = _APPEND.bind(
         entries=_entry_rows(read.entries),
@@ -189,7 +189,7 @@ async def append(session: Session, read: Read) -> None:
 
 
 async def begin(session: Session, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
-    """See `EntryTransaction.begin`."""
+    """Store losses and topic ids (see `EntryTables.begin`)."""
     await session.driver.execute(*_BEGIN.bind(losses=_entry_rows(losses), lives=_LIFE.rows(lives)))
 
 

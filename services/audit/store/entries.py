@@ -1,4 +1,4 @@
-"""Entries as they are kept and shown, how far each partition was read, and who looked."""
+"""The store of entries, of each partition's reading state, and of record accesses."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ _HOLES: Final = "SELECT topic, partition FROM stream_read WHERE hole_count > 0"
 
 
 class PostgresPartitions:
-    """What is known of the topics that audit reads."""
+    """The stored states of the partitions that audit reads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def note(self, states: Mapping[tuple[str, int], PartitionStatus]) -> None:
-        """Keep how audit stands to each partition; `since` moves only where that is news. Others are forgotten."""
+        """Store the status of each partition and delete all others. `since` changes only with the status."""
         places = list(states)
         bound = _NOTED.rows(
             places,
@@ -80,21 +80,21 @@ class PostgresPartitions:
             await session.driver.execute(*_NOTE.bind(states=bound))
 
     async def states(self) -> list[TopicState]:
-        """Return all that were noted, the troubled first."""
+        """Return all stored states; partitions with problems come first."""
         return [TopicState.model_validate(dict(row)) for row in await self._database.fetch(STATES)]
 
     async def noted(self) -> Mapping[tuple[str, int], PartitionStatus]:
-        """Return how audit stood to each partition when that was noted last."""
+        """Return the last stored status of each partition."""
         rows = await self._database.fetch("SELECT topic, partition, state FROM partition_state")
         return {(row["topic"], row["partition"]): PartitionStatus(row["state"]) for row in rows}
 
     async def with_holes(self) -> frozenset[tuple[str, int]]:
-        """Return the partitions of whose stream audit misses numbers."""
+        """Return the partitions with gaps in the numbers of their stream."""
         return frozenset((row["topic"], row["partition"]) for row in await self._database.fetch(_HOLES))
 
 
-# With a scope, `$4`: what a colleague has looked at is told where it names nobody, a party in scope, or a referral that
-# has a pair in scope. A purpose is told with it alone.
+# `$4` is the scope. Within it, a colleague's access is shown if it names no party, a party in scope, or a referral that
+# has a pair in scope. Its purpose is shown only together with it.
 _LOOKS = """
 SELECT r.id AS arrival, r.actor, r.what, r.purpose, r.at
 FROM reading AS r CROSS JOIN LATERAL (
@@ -113,12 +113,12 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
                  WHERE l.referral_id = d.referral_id AND l.origin = d.origin AND l.recipient = ANY($4))))))
 ORDER BY r.id DESC LIMIT $3
 """
-# The referral's own messages in this world; then the reports of their outcomes. Its origin is the party of the first
-# decision that was stated; notices are linked by that origin's word alone, and rules are those that a message's own
-# sender stated.
+# The referral's own messages, live or sandbox; then the reports of their outcomes. Its origin is the party of the first
+# decision that was stated. Only that origin's statement links notices, and rules are those that a message's own sender
+# stated.
 # A report counts for a message if it is by the instance that the message's stream leads to. The last one counts. A
-# message without a report is applied if one of its places lies in a range that this instance has acknowledged, with
-# audit's own chain at the end of the range. It has another place in each incarnation that carried it.
+# message without a report is applied if this instance has acknowledged a range that contains one of its places, with
+# audit's own chain at the end. It has another place in each incarnation that carried it.
 _FLOW = """
 WITH origin AS (
          SELECT origin AS party FROM statement
@@ -192,9 +192,9 @@ _PROOF = """
 SELECT writer, key_id, signature, tree_size, leaf_position, path, salt FROM entry
 WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND signature IS NOT NULL
 """
-# Outcomes, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is
-# nobody's says how much of it came on its day for the same reason.
-# A page ends with all decisions of its last message: the next one begins at the offset after it.
+# Outcomes, unreadable records and losses belong neither to live nor to sandbox traffic, and name no referral. The first
+# record of a day without a proven writer has the count of such records on that day for the same reason.
+# A page ends with all decisions of its last message; the next page begins at the offset after it.
 _PAGE = """
 SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed, CASE WHEN kind = ANY($8) THEN (
     SELECT jsonb_build_object('count', f.count, 'last', f.last_offset, 'until',
@@ -221,25 +221,25 @@ _OUTCOMES: Final = {OutcomeKind.DEAD.value: ReceiptOutcome.PARKED.value}
 
 
 class EntryTables:
-    """One transaction of the reader: the positions in all streams, and what is kept with them, whole or not at all."""
+    """One transaction of the reader: it stores the positions in all streams together with the records."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.messaging = PostgresMessagingTx(session, AUDIT)
 
     async def append(self, read: Read) -> None:
-        """Keep a batch. What is kept already stays, and is counted once.
+        """Store a batch. Records that are already stored stay unchanged and are counted once.
 
-        Another record where one was kept is kept beside it, and an entry `conflict` names both.
+        A different record at a stored coordinate is stored in addition, and an entry `conflict` names both.
         """
         await appending.append(self._session, read)
 
     async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
-        """Keep losses, and the lives of topics that are read from now on."""
+        """Store losses, and the topic ids that are read from now on."""
         await appending.begin(self._session, losses, lives)
 
     async def find_replaced(self, life: Life, digests: Sequence[tuple[int, bytes | None]]) -> int | None:
-        """Return the first of these offsets where another message was kept, and no loss of it."""
+        """Return the first of these offsets at which another message is stored and no loss of it."""
         first: int | None = await self._session.driver.fetchval(
             _REPLACED, *life, *map(list, zip(*digests, strict=True))
         )
@@ -247,7 +247,7 @@ class EntryTables:
 
 
 class PostgresEntries:
-    """The entries, append-only. One process at a time appends: who holds the reader's lease."""
+    """The entries, append-only. Only the process with the reader's lease appends."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -269,13 +269,13 @@ class PostgresEntries:
             return rows
 
     async def flow(self, referral_id: UUID, look: Look) -> FlowRead:
-        """Return everything that belongs to one referral of this world, in order of broker time."""
+        """Return all messages of one referral, live or sandbox as the reader, in order of broker time."""
         rows = await self._fetch(_FLOW, referral_id, look.exercise, _listed(look))
         kept = [_kept(position, row) for position, row in enumerate(rows, start=1)]
         return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
 
     async def proof(self, of: KeptEntry) -> tuple[str, MessageProof] | None:
-        """Return the writer of a record and the proof that it came with; None where it had none."""
+        """Return the writer of a record and the proof that came with it; None if it had none."""
         where = of.topic, of.topic_id, of.partition, of.offset, bytes.fromhex(of.digest)
         for writer, *proof, path, salt in await self._fetch(_PROOF, *where):
             hashes = tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES))
@@ -283,9 +283,9 @@ class PostgresEntries:
         return None
 
     async def find(self, sought: Sought, look: Look, *, limit: int, cursor: str | None = None) -> FoundFlows:
-        """Return referrals of this world, the newest first; within a scope, by pairs with a party in it and no others.
+        """Return referrals, live or sandbox as the reader, the newest first.
 
-        Raises `Refused("cursor_invalid")`.
+        With a scope, only pairs with a party in scope find a referral. Raises `Refused("cursor_invalid")`.
         """
         async with self._database.transaction() as session:
             return await flow_search.find(
@@ -293,7 +293,7 @@ class PostgresEntries:
             )
 
     async def note_reading(self, auditor: str, purpose: str, what: str, *, actor: str | None = None) -> None:
-        """Keep who looked at what, and why: of whose organisation, and by which opaque name."""
+        """Store a record access: its object, purpose, organisation and the person's opaque name."""
         values = auditor, purpose, what, actor
         async with self._database.transaction() as session:
             await session.driver.execute(
@@ -301,7 +301,7 @@ class PostgresEntries:
             )
 
     async def looks(self, look: Look, *, cursor: str | None, limit: int) -> NotedLooks:
-        """Return what the auditor's organisation has looked at, newest first; within a scope, what names no other."""
+        """Return the accesses of the auditor's organisation, the newest first, without those outside the scope."""
         where = look.auditor, read_cursor(cursor), limit + 1
         rows = await self._fetch(_LOOKS, *where, _listed(look), look.exercise)
         items = [NotedLook(**{name: each[name] for name in NotedLook.model_fields}) for each in rows[:limit]]
@@ -314,11 +314,11 @@ class PostgresEntries:
         return AccountsPage(accounts=told, next=next_cursor(rows, 1))
 
     async def topic_ids(self, topic: str) -> list[UUID]:
-        """Return the ids of a topic's lives that were read, the newest last."""
+        """Return the ids that a topic had when it was read, the newest last."""
         return [row["topic_id"] for row in await self._fetch(_TOPIC_IDS, topic)]
 
     async def page(self, place: Partition, topic_id: UUID, look: Look, *, limit: int) -> list[KeptEntry]:
-        """Return entries of one partition, in order, without those of the other world and of others than in scope."""
+        """Return entries of one partition in order, limited to the scope and to live or sandbox traffic."""
         where = place.topic, topic_id, place.partition, place.from_offset
         rows = await self._fetch(_PAGE, *where, look.exercise, limit, _listed(look), sorted(NOBODYS))
         return [_kept(position, row) for position, row in enumerate(rows, start=1)]

@@ -14,7 +14,7 @@ from shared.runtime.database.transactions import Session
 
 #: Statements that one page runs at most. A page that ends here is shorter than others.
 _STATEMENTS_MAX: Final = 20
-# By what a flow is listed: decisions of a party, and messages to it. `id` tells those of one time apart. Of several
+# A flow is listed by decisions of a party and by messages to it. `id` distinguishes those of one time. Of several
 # decisions on a referral at one time, one lists it.
 _DECISIONS: Final = """
 SELECT DISTINCT ON (d.broker_time, d.referral_id) d.origin AS party, d.broker_time, d.referral_id AS id, d.referral_id,

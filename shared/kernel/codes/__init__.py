@@ -1,7 +1,7 @@
 """Error codes: the cause and the remedy of each, read from one table.
 
 A code is stable and public. The place that raises a code names it; a test compares the code with this table. A text is
-ours and never contains a value.
+fixed and never contains a value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 
 class ErrorEntry(NamedTuple):
-    """One code: what happened and why, and what the reader does next."""
+    """The texts of one code: `cause` names the event and its reason, `remedy` names the reader's next step."""
 
     cause: str
     remedy: str
@@ -38,7 +38,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, ErrorEntry]]] = _families()
 ERRORS: Final[Mapping[str, ErrorEntry]] = {
     code: entry for family in FAMILIES.values() for code, entry in family.items()
 }
-#: The remedy for each rule of a field whose name does not say it.
+#: The remedies of field rules whose names are not clear enough.
 RULES: Final[Mapping[str, str]] = {row[0]: row[1] for row in _read("rules.tsv")}
 
 

@@ -1,7 +1,7 @@
 """The log on Kafka: appends segments to the partitions that this instance alone writes, and reads their last numbers.
 
-A failed append is repeated: readers drop records that they have. So nothing is remembered between two
-appends, and after any failure the topic's producer is replaced.
+A failed append is repeated, because readers drop records that they have. So no state is kept between two appends, and
+after any failure the topic's producer is replaced.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.reader import next_batch, outside_groups
 from shared.runtime.kafka.topic_metadata import Bounds, Coordinate, bounds_of, describe_topics, metadata_client
 
-#: Records that are read from the end: a few, then more than one segment, then more than many copies for audit.
+#: The numbers of records that are read from the end: a few, more than one segment, and more than many copies for audit.
 WINDOWS: Final = (16, 640, 5_120)
 _POLL_S: Final = 0.5
 
@@ -41,7 +41,7 @@ async def read_own_heads(
 ) -> dict[str, list[Head]]:
     """Return the heads of the streams to these peers, as far as their topics exist. Raises `Unavailable`.
 
-    `keys` finds the keys of this instance. A record of another stream, such as a copy for audit, shows nothing.
+    `keys` finds the keys of this instance. A record of another stream, such as a copy for audit, shows no head.
     """
     options = access.client_options(f"causeway-{instance}-heads")
     pairs = {inbox_topic(peer, instance): Pair(instance, peer) for peer in peers}
@@ -127,7 +127,7 @@ TOPIC_ID_AGE_S: Final = 2.0
 
 
 class KafkaLog:
-    """Appends to the topics of one instance; each topic has a producer of its own, so that none waits for another."""
+    """The log of one instance's topics. Each topic has its own producer, so that none waits for another."""
 
     def __init__(self, access: KafkaAccess, *, instance: str, key: SigningKey) -> None:
         self._access = access

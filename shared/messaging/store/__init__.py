@@ -9,7 +9,7 @@ from shared.messaging.store.resync import ResyncTables
 
 
 class PostgresMessagingTx(OutgoingTables, SegmentTables, IncomingTables, ExceptionTables, ResyncTables):
-    """The tables within one open transaction: made for it, and used by one task. Nothing raises but `Unavailable`.
+    """The tables within one open transaction, for one task. Methods raise only `Unavailable`.
 
     `load_…` with `lock=True` locks the rows until the commit, in the order of pair and lane.
     """

@@ -1,4 +1,4 @@
-"""Exceptions in PostgreSQL: messages of others that are kept here, and own messages that others keep."""
+"""Exceptions in PostgreSQL: messages of others that are stored here, and own messages that others store."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _LIST_OPEN: Final = "SELECT * FROM outcome_open WHERE peer = $1 ORDER BY message
 
 
 class ExceptionTables(Tables):
-    """Exceptions at both ends."""
+    """The tables of exceptions at both ends."""
 
     async def add_exceptions(self, rows: Sequence[OpenException]) -> None:
         if rows:

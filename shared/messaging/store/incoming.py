@@ -91,7 +91,7 @@ _CLOSE = insert("incarnation", _CLOSED, end="ON CONFLICT DO NOTHING")
 
 
 class IncomingTables(Tables):
-    """The streams that this instance reads."""
+    """The tables of the streams that this instance reads."""
 
     def __init__(self, session: Session, own: str) -> None:
         super().__init__(session, own)

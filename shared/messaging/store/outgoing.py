@@ -1,6 +1,6 @@
-"""Own streams in PostgreSQL: a row a pair, a row a lane that a send locks and moves, and a row a segment.
+"""Own streams in PostgreSQL: a row for each pair, a row for each lane, which a send locks and moves, and segments.
 
-Of segments there is one row a transaction and stream, and a partition a day.
+Segments have one row for each transaction and stream, and one partition for each day.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def superseded() -> Unavailable:
     return Unavailable("messaging_superseded", "another transaction has written the same stream")
 
 
-#: What of a segment's columns is no field of it.
+#: The columns of a segment that are not fields of `Segment`.
 _PACKED: Final = {"peer": "text", "count": "bigint", "message_ids": "bytea", "digests": "bytea", "content": "bytea"}
 SEGMENT: Final[Columns[Segment]] = Columns.of(
     Segment, without=("pair", "messages", "packed"), lane="smallint", **_PACKED
 )
 
-#: The first row may begin below the number. At most one row a message is read: no row is empty.
+#: The first row may begin below the number. No row is empty, so at most one row per message is read.
 _LIST_SEGMENTS: Final = """
 SELECT * FROM (
     SELECT s.*, sum(count) OVER (ORDER BY first) AS total FROM (
@@ -242,7 +242,7 @@ class OutgoingTables(Tables):
     ) -> bool:
         """Move the relay's pointer of a stream, if it has not gone back below `sent_before` in this incarnation.
 
-        It has not gone back after `since` either: then it may stand where it stood.
+        The pointer must not have gone back after `since` either, because it may since have returned to the same place.
         """
         arguments = peer, int(place.lane), sent_before, place.incarnation, place.number, at, since
         return bool(await self._driver.fetch(_MOVE_SENT, *arguments))

@@ -1,11 +1,11 @@
 """Admission: the principals that are charged, their budgets, and their places in bounded pools.
 
-An instance has parties, a party has keys and sessions; before one of these is known, a request has an address. Budgets
-are the load that a party may put on one process, charged before the work where it is known: a token bucket (as in RFC
-2697's committed part) for requests, one for body bytes and one for work, each refilled steadily up to `BURST_S`
-seconds' worth. The work of a request is known only while it is done: it is charged then, and a party in debt waits.
-In-process: several processes of an instance each grant the whole budget. In a pool each key, session, party and address
-has a share, and takes no place of another's share.
+An instance has parties, and a party has keys and sessions. Before one of these is known, a request has an address. A
+budget limits the load of a party on one process, and is charged before the work if the work is known. It has three
+token buckets (as in RFC 2697's committed part): for requests, body bytes and work. Each is refilled steadily up to
+`BURST_S` seconds' worth. The work of a request is known only while it is done. It is charged then, and a party in debt
+waits. Budgets are per process: several processes of an instance each grant the whole budget. In a pool, each key,
+session, party and address has a share, and takes no place of another's share.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Principal(NamedTuple):
 
 
 def read_principal(scope: _Scope) -> Principal:
-    """The principal of a request: its key or session if known, else the address of its socket."""
+    """Return the principal of a request: its key or session if known, else the address of its socket."""
     known: Principal | None = scope.get(_PRINCIPAL)
     return known or read_address(scope)
 
@@ -50,7 +50,7 @@ def note_principal(scope: _Scope, principal: Principal) -> None:
 
 
 def read_address(scope: _Scope) -> Principal:
-    """The address that a request came from, as a principal; a network of 2**64 addresses for IPv6."""
+    """Return the source address of a request as a principal; for IPv6, its network of 2**64 addresses."""
     client = scope.get("client")
     try:
         address = ip_address(client[0] if client else "")
@@ -92,7 +92,7 @@ def work_of(refused_bytes: int) -> int:
 
 
 class BudgetExceeded(NotNow):
-    """Ask again after `reset_s`. The RateLimit fields say so, too, and name the budget."""
+    """The refusal of a request over budget, until `reset_s` has passed. The RateLimit fields name the budget."""
 
     def __init__(self, budget: str, *, limit: int, reset_s: int) -> None:
         headers = {
@@ -106,12 +106,12 @@ class BudgetExceeded(NotNow):
 
 
 class Budgets:
-    """The buckets of all parties; `party` is verified before it gets one, so there are as many as parties."""
+    """The buckets of all parties. A party is verified before it gets one, so there is at most one for each party."""
 
     def __init__(
         self, limits: BudgetLimits, clock: Clock, *, names: Sequence[str] = BUDGETS, holders_max: float = math.inf
     ) -> None:
-        """`names` are shown to clients. Beyond `holders_max` the oldest bucket is forgotten."""
+        """Set up the buckets. `names` are shown to clients. Beyond `holders_max` the oldest bucket is forgotten."""
         self._limits = limits
         self._names = names
         self._holders_max = holders_max
@@ -122,7 +122,7 @@ class Budgets:
         self._levels: dict[str, tuple[tuple[float, ...], datetime]] = {}
 
     def for_addresses(self) -> Budgets:
-        """Buckets of the same size for source addresses, which anybody can have many of."""
+        """Return buckets of the same size for source addresses, of which a client can have many."""
         return Budgets(self._limits, self._clock, names=["unknown_keys", *BUDGETS[1:]], holders_max=ADDRESSES_MAX)
 
     def charge(self, party: str, body_bytes: int) -> None:
@@ -165,7 +165,7 @@ _Key = TypeVar("_Key")
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many places one holder (a key, session or address), one party and the instance have.
+    """The numbers of places of one holder (a key, session or address), of one party and of the instance.
 
     `waiting`: requests of one holder that wait for a place, for at most `wait_s` seconds.
     """
@@ -185,7 +185,7 @@ class PlacePool:
     """The places of one process. A key or session without a place always gets its first one."""
 
     def __init__(self, budget: str, shares: Shares) -> None:
-        """`budget` is the name that clients see."""
+        """Set up the pool. `budget` is the name that clients see."""
         self._budget = budget
         self._shares = shares
         self._lines: dict[Principal, deque[asyncio.Future[None]]] = {}
@@ -209,7 +209,7 @@ class PlacePool:
             self._leave(principal)
 
     def has_room(self, principal: Principal) -> bool:
-        """Whether the principal may take one more place now."""
+        """Return whether the principal may take one more place now."""
         held = self.of_holder[principal]
         if held == 0 and principal.party is not None:
             return True

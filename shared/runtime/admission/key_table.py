@@ -1,7 +1,7 @@
 """All valid API keys of an instance, in memory: a request's key is looked up without a database query.
 
-The table is read before the instance opens its port. A notification and a poll follow its changes, on a connection of
-their own: the poll waits for no place in the pool.
+The table is read before the instance opens its port. A notification and a poll follow its changes. They have their own
+connection, so the poll waits for no place in the pool.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ _BEGIN: Final = (
     f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {round(ANSWER_S_MAX * 1000)}"
 )
 _PAGE: Final = f"{_VALID} AND k.key_hash > $1 ORDER BY k.key_hash LIMIT $2"
-#: One row for the whole table: equal values mean that nothing has changed. Each row is hashed as text: the hash of a
-#: record is linear in its columns, and the sum of two would stay equal where the two rows exchange their roles.
+#: One row for the whole table: equal values mean that no row has changed. Each row is hashed as text, because the hash
+#: of a record is linear in its columns. The sum of two would stay equal if the two rows exchanged their roles.
 _FINGERPRINT: Final = f"""
 SELECT count(*) AS valid, coalesce(sum(hashtextextended(v::text, 0)), 0)::text AS content FROM ({_VALID}) AS v
 """
@@ -83,7 +83,7 @@ class KeyTable:
         return len(self._keys)
 
     def find(self, hashed: bytes) -> KnownKey | None:
-        """The key with this hash, or None if no valid key has it. Asks nothing of the database.
+        """Return the key with this hash, or None if no valid key has it. This needs no query.
 
         Raises `Unavailable("keys_outdated")` if the table could not be read for `OUTDATED_S`.
         """

@@ -1,4 +1,4 @@
-"""The web door's frame: pages made on the server, who has signed in, and forms that a stylesheet and a few lines help.
+"""The console's frame: server-rendered pages, sign-in, sessions and forms.
 
-Templates are filled with what use cases return. A page needs no script; nothing on it is fetched from elsewhere.
+Templates show the results of use cases. A page works without a script and loads nothing from another host.
 """

@@ -1,7 +1,7 @@
-"""Who has signed in: people of parties, the links that let them in once, and their sessions.
+"""Console accounts: people of parties, single-use sign-in links, and sessions.
 
-Of a link and of a session only the SHA-256 is kept: each is 256 random bits, so a plain hash cannot be searched.
-Trust: whoever can write the tables `console_…` can act as any party of this instance, towards this instance.
+Only the SHA-256 of a link or session is stored. Each has 256 random bits, so a plain hash cannot be searched.
+Trust: a client that can write the tables `console_…` can act as any party of this instance, towards this instance.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import KEY_ROLES, Identity
 from shared.vocabulary.routing import PartyStatus
 
-#: A link opens one session, at most so long after it was made.
+#: A link opens one session and expires after this time.
 LINK_MINUTES: Final = 10
-#: A session ends so long after it began, or after nobody has used it.
+#: A session ends this long after it began, or after this time without a request.
 SESSION_HOURS: Final = 8
 IDLE_MINUTES: Final = 30
 #: The random part of a session's text; its MAC follows.
 RANDOM_CHARACTERS: Final = 43
-#: Sessions that are known to be over.
+#: The limit of ended sessions that the process remembers.
 OVER_MAX: Final = 10_000
-#: How often it is noted that a session is used.
+#: The shortest time between two updates of a session's `seen_at`.
 _SEEN_EVERY: Final = timedelta(seconds=30)
 
 _ACTOR = re.compile(r"[0-9a-f]{32}")
-#: What somebody is called: words of letters, as names are written.
+#: A display name: words of letters, with the separators that names have.
 _CALLED = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .'’-]){0,59}")
 
-# Whoever may do something else from now on may not do again in a restored database what they might before.
+# A changed role or scope is recorded in `ending`, so that a restored database does not bring back the old rights.
 _KEEP_PERSON = """
 WITH changed AS (
     SELECT party, actor FROM console_person WHERE party = $1 AND actor = $2 AND ended_at IS NULL
@@ -73,8 +73,8 @@ WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor =
                ON CONFLICT DO NOTHING)
 SELECT actor FROM ended
 """
-#: The identity of a database: its cluster, the timeline in which it writes now, and the file of a table, which a loaded
-#: dump makes anew.
+#: The identity of a database: its cluster, its current timeline, and the file of a table. Loading a dump creates a new
+#: file.
 _HERE: Final = """
 (SELECT system_identifier AS system_id,
         ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline,
@@ -82,8 +82,8 @@ _HERE: Final = """
  FROM pg_control_system()) AS here
 """
 _ELSEWHERE: Final = "(p.system_id, p.timeline, p.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)"
-#: The kind of a person's line in the journal of erasures, and how the role ends again in a restored database. In any
-#: other database it has ended, and may have been given again since.
+#: The kind of a person's line in the erasure journal, and the statement that ends the role again in a restored
+#: database. In any other database the role has already ended, and may have been granted again since.
 PERSON: Final = "person"
 END_AGAIN: Final = f"""
 WITH people AS (
@@ -129,16 +129,17 @@ _END = "UPDATE console_session SET ended_at = $2 WHERE session_hash = $1 AND end
 
 
 class Person(NamedTuple):
-    """One of a party, under the opaque name by which all facts of the party tell its people apart."""
+    """A person of a party. `actor` is the opaque name that distinguishes the party's people in all facts."""
 
     party: str
     actor: str
 
 
 class Signed(NamedTuple):
-    """Who has a session, and when their provider last had them prove it; None where nothing says so.
+    """The identity behind a session, and the time when the identity provider last authenticated the person.
 
-    `name` is theirs towards whoever gives roles; what they do is kept under another one.
+    `proven_at` is None if the provider did not state it. `name` is the opaque name that an administrator uses to grant
+    roles; the person's acts are stored under another name.
     """
 
     identity: Identity
@@ -147,39 +148,39 @@ class Signed(NamedTuple):
 
 
 def link_hash(text: str) -> bytes:
-    """What is stored of a link, or of a session: 32 bytes."""
+    """Return the hash that is stored for a link or a session: 32 bytes."""
     return hashlib.sha256(text.encode()).digest()
 
 
 def opaque_actor(party: str, person: str) -> str:
-    """The opaque name of a person for whom nobody else keeps one: the same for the same name, 32 hexadecimal digits."""
+    """Return an opaque name for a person without one: 32 hexadecimal digits, always the same for the same name."""
     return hashlib.sha256(f"console\n{party}\n{person}".encode()).hexdigest()[:32]
 
 
 def is_name(text: str) -> bool:
-    """Whether somebody may be called that: letters, with spaces, points, hyphens and apostrophes between them."""
+    """Return whether the text is a valid display name: letters, with spaces, points, hyphens and apostrophes."""
     return _CALLED.fullmatch(text) is not None
 
 
 def require_actor(actor: str) -> None:
-    """Raises `Refused("person_malformed")` for what is no opaque name."""
+    """Check that the text is an opaque name. Raises `Refused("person_malformed")`."""
     if not _ACTOR.fullmatch(actor):
-        raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to whoever has no role")
+        raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to a person without a role")
 
 
 async def permit(
     driver: asyncpg.Connection, person: Person, role: Role, *, scope: Scope | None = None, called: str | None = None
 ) -> bool:
-    """Let a person act as `role`, and as nothing else: from their next request on, also where they are signed in.
+    """Set the one role of a person, effective from their next request, also in a session that is open.
 
-    `called` is what the others of their party are shown, None: as before, empty: nothing. Whether nobody of that opaque
-    name has ever had a role.
+    `called` is the display name that colleagues see. None keeps the present name, and an empty text removes it.
+    Returns whether the person never had a role before.
 
-    Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for what is no opaque name,
-    `called_malformed` for what nobody is called, `auditors_uncalled` for an auditor's.
+    Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for an invalid opaque name,
+    `called_malformed` for an invalid display name, `auditors_uncalled` for an auditor's display name.
     """
     if called and role is Role.AUDITOR:
-        raise Refused("auditors_uncalled", "they are told apart by their opaque names", field="/called")
+        raise Refused("auditors_uncalled", "their opaque names distinguish them", field="/called")
     if called and not is_name(called):
         raise Refused("called_malformed", "a name as it is written, 60 letters at most", field="/called")
     if role not in KEY_ROLES:
@@ -191,7 +192,7 @@ async def permit(
 
 
 async def role_of(driver: asyncpg.Connection, person: Person) -> Role:
-    """What a person may act as. Raises `Refused("person_unknown")` where that is nothing."""
+    """Return the role of a person. Raises `Refused("person_unknown")` if the person has none."""
     found = await driver.fetchval(_ROLE_OF, *person)
     if found is None:
         raise _unknown()
@@ -201,7 +202,7 @@ async def role_of(driver: asyncpg.Connection, person: Person) -> Role:
 async def make_link(
     driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime, called: str | None = None
 ) -> str:
-    """Let a person act as `role`, and make the link that signs them in once. It is shown once and kept nowhere."""
+    """Set the role of a person and return a link that signs them in once. The link's text is not stored."""
     await permit(driver, person, role, called=called)
     text = secrets.token_urlsafe(32)
     await driver.execute(_KEEP_LINK, link_hash(text), *person, at + timedelta(minutes=LINK_MINUTES))
@@ -209,9 +210,9 @@ async def make_link(
 
 
 async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -> None:
-    """End what a person may do, their sessions, links and keys. Who lets them in again makes new ones.
+    """End the role of a person, and their sessions, links and keys. A new role needs new ones.
 
-    Raises `Refused("person_unknown")` where nobody of that name may do anything.
+    Raises `Refused("person_unknown")` if the person has no role.
     """
     if await driver.fetchval(_END_PERSON, *person, at) is None:
         raise _unknown()
@@ -219,16 +220,16 @@ async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -
 
 
 async def end_sessions(driver: asyncpg.Connection) -> None:
-    """End every link and session: the database was restored.
+    """End every link and session, after a restore of the database.
 
-    A copy of the disk that was put back shows only in the streams in Kafka (`read_back`).
+    A disk copy that was restored is visible only in the streams in Kafka (`read_back`).
     """
     for statement in _END_ALL:
         await driver.execute(statement)
 
 
 async def sign_out_of_restored(driver: asyncpg.Connection) -> bool:
-    """End every link and session if the database is another one than at the last start; return whether it is."""
+    """End every link and session if the database differs from the one at the last start. Returns whether it does."""
     restored = bool(await driver.fetchval(_HERE_NOW))
     if restored:
         await end_sessions(driver)
@@ -236,27 +237,27 @@ async def sign_out_of_restored(driver: asyncpg.Connection) -> bool:
 
 
 def _unknown() -> Refused:
-    return Refused("person_unknown", "nobody of that name may do anything here", status=404)
+    return Refused("person_unknown", "no person of that name has a role here", status=404)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSignIn:
-    """Proves who somebody is by a link that was made beforehand. What takes two requests is the `Doorway`."""
+    """Sign-in by a link that was created before. A sign-in that takes two requests is a `Doorway`."""
 
     database: Database
     clock: Clock
     places: PlacePool = field(default_factory=sign_in_places)
 
     async def sign_in(self, request: Request) -> Person | None:
-        """Who asks, which uses the link up; None where it proves nobody."""
+        """Return the person of the link and mark the link as used. Returns None for an invalid link."""
         return await self._found(_USE_LINK, request)
 
     async def invited(self, request: Request) -> Person | None:
-        """Who would be, and nothing is used up by that."""
+        """Return the person of the link without using it."""
         return await self._found(_INVITED, request)
 
     async def _found(self, statement: str, request: Request) -> Person | None:
-        """Look a link up in a place of the address that it came from."""
+        """Look up a link. The caller's address must have a free place in the pool."""
         hashed = link_hash(request.path_params.get("link", ""))
         async with self.places.place(read_address(request.scope)), self.database.transaction() as session:
             row = await session.driver.fetchrow(statement, hashed, self.clock.now())
@@ -265,9 +266,9 @@ class LinkSignIn:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of one instance. Each request looks anew: what has ended opens nothing from the next one on.
+    """The sessions of one instance. Each request queries the database, so that an ended session gives no access.
 
-    A session carries a MAC, so a made-up one costs no query. One that is `over` costs one query and no further one.
+    A session carries a MAC, so a forged one costs no query. An ended one costs one query and is then kept in `over`.
     """
 
     database: Database
@@ -278,18 +279,17 @@ class Sessions:
     over: dict[bytes, None] = field(default_factory=dict)
 
     async def begin(self, person: Person, *, proven_at: datetime | None = None) -> str:
-        """A new session: the text that its cookie holds."""
+        """Begin a session and return the text for its cookie."""
         text = self.sign(secrets.token_urlsafe(32))
         async with self.database.transaction() as session:
             await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now(), proven_at)
         return text
 
     async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
-        """Who has this session; None for one that there is not, has ended, or is of a party gone.
+        """Return the person of a session. Returns None if it is unknown or ended, or if its party may not use it.
 
-        A party is gone that is served elsewhere now, or suspended.
-
-        `seen` is false for what a page asks by itself: that keeps no session alive.
+        A party may not use it if another instance serves the party now, or if the party is suspended. `seen` is false
+        for a request that a page's script repeats; such a request does not keep the session alive.
         """
         if text is None or not hmac.compare_digest(self.sign(text[:RANDOM_CHARACTERS]).encode(), text.encode()):
             return None
@@ -312,7 +312,7 @@ class Sessions:
         return Signed(identity, row["proven_at"], row["actor"])
 
     def sign(self, random: str) -> str:
-        """The text of a session: 43 random characters and their MAC."""
+        """Return the text of a session: 43 random characters and their MAC."""
         return random + to_base64url(self.kek.session_mac(random))
 
     async def _found(self, hashed: bytes, *, seen: bool) -> asyncpg.Record | None:

@@ -1,4 +1,4 @@
-"""Cookies of the console: bound to this very host by the prefix of their names, which browsers take over TLS alone."""
+"""Cookies of the console. The prefix of their names binds them to this host; browsers accept it only over TLS."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from shared.runtime.console.forms import is_loopback
 
-#: So long somebody may take at their provider.
+#: The time that a person has to sign in at the identity provider.
 COMING_MINUTES: Final = 10
-#: Where they may be sent on to: a page of ours, by its path alone.
+#: The allowed target after sign-in: the path of a console page.
 PATH: Final = r"/console(?:/[a-z0-9_-]+)*"
 #: The cookie of a `PendingSession`. It is `Strict`: a request from another site has neither this cookie nor a session.
 ARRIVAL_COOKIE: Final = "causeway-arrival"
@@ -39,34 +39,34 @@ class PendingSession(NamedTuple):
         return f"{self.session}!{self.to}"
 
 
-#: When somebody wants to be reminded of a break: kept by their own browser, and by nobody else.
+#: The person's choice of break reminders. Only their own browser stores it.
 REST_COOKIE: Final = "causeway-break"
-#: What may be chosen, in minutes; 0: no reminder.
+#: The choices, in minutes; 0: no reminder.
 MINUTES: Final = (0, 30, 50, 90)
 _REST: Final = re.compile(r"(30|50|90)\.([0-9]{1,11})")
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """A reminder after so many minutes since the last break."""
+    """A reminder that is due a number of minutes after the last break."""
 
     minutes: int
     since: datetime
 
     @classmethod
     def read(cls, cookie: str | None) -> Rest | None:
-        """Of the cookie; None where nothing was chosen."""
+        """Parse the cookie; None if the person has not chosen a reminder."""
         found = _REST.fullmatch(cookie or "")
         return None if found is None else cls(int(found[1]), datetime.fromtimestamp(int(found[2]), UTC))
 
     @classmethod
     def chosen(cls, said: str, at: datetime) -> Rest | None:
-        """What a form says; None for no reminder, or what is no choice."""
+        """Return the reminder that a form chose; None for no reminder and for an invalid choice."""
         return cls(int(said), at) if said in {str(each) for each in MINUTES if each} else None
 
     @property
     def kept(self) -> str:
-        """What stands in the cookie."""
+        """The value of the cookie."""
         return f"{self.minutes}.{int(self.since.timestamp())}"
 
     def due(self, now: datetime) -> bool:
@@ -74,7 +74,7 @@ class Rest:
 
 
 def bound(request: Request, name: str) -> str:
-    """What a cookie is called here: with the prefix, unless the page was asked for at this machine's own name."""
+    """Return the cookie's name: with the prefix, except for a request to a loopback host."""
     return name if is_loopback(request) else f"__Host-{name}"
 
 
@@ -87,29 +87,29 @@ def put(
     seconds: int,
     same_site: Literal["strict", "lax"] = "strict",
 ) -> None:
-    """Have the browser keep it, out of reach of scripts."""
+    """Set a cookie that scripts cannot read."""
     secure = not is_loopback(request)
     answer.set_cookie(name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite=same_site)
 
 
 def drop(answer: Response, request: Request, name: str) -> None:
-    """Have the browser forget it."""
+    """Delete a cookie in the browser."""
     answer.delete_cookie(name, path="/", secure=not is_loopback(request))
 
 
 def put_arrival(answer: Response, request: Request, arrival: PendingSession) -> None:
-    """Have the browser keep a new session beside the one that it uses."""
+    """Store a new session in the browser, in addition to the session that it uses."""
     name = bound(request, ARRIVAL_COOKIE)
     put(answer, request, name, value=arrival.kept, seconds=COMING_MINUTES * 60)
 
 
 def read_arrival(request: Request) -> PendingSession | None:
-    """Read the new session that the browser keeps; None if there is none."""
+    """Return the new session that the browser stores; None if there is none."""
     return PendingSession.read(request.cookies.get(bound(request, ARRIVAL_COOKIE)))
 
 
 def drop_arrival(answer: Response, request: Request) -> None:
-    """Have the browser forget the new session, if it keeps one."""
+    """Delete the new session in the browser, if there is one."""
     name = bound(request, ARRIVAL_COOKIE)
     if name in request.cookies:
         drop(answer, request, name)

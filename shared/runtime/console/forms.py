@@ -1,6 +1,6 @@
-"""What a page is asked, and the form for what an act takes: from the fields of its model.
+"""Requests of console pages, and the form of an act, which is built from the fields of the act's model.
 
-A request comes from a page of ours, by somebody, with a query and a form. A new act needs no template of its own.
+A request has a signed-in person, a query and a form. A new act needs no template.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from shared.runtime.http.problems import InvalidFields
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 FIELDS_MAX: Final = 400
-#: A large form is decoded in pieces with a rest after each: a piece takes about a millisecond.
+#: A large form is decoded in pieces, with a pause after each. A piece takes about a millisecond.
 PIECE_BYTES: Final = 8_192
 PIECE_REST_S: Final = 0.002
-#: The fields of a form that are ours: against forgery, and so that a second click does nothing more.
+#: The console's own fields of a form: one against forgery, and one that makes a second click harmless.
 CSRF: Final = "csrf"
 ONCE: Final = "once"
-#: Who was shown a form that outlives its session, by their opaque name.
+#: The field with the opaque name of the person who was shown the form. It serves a form that outlives its session.
 WHOSE: Final = "whose"
-#: Hosts that are this machine: there is no TLS there, and a cookie may come without.
+#: Names of the loopback host. It has no TLS, so its cookies may be sent without.
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 Form = Mapping[str, Sequence[str]]
@@ -46,10 +46,10 @@ Form = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request of somebody who has signed in. `form` is empty but for a POST; `csrf` is what its forms carry.
+    """One request of a signed-in person. `form` is empty except for a POST; `csrf` is the token for the page's forms.
 
-    `proven_at` is when their provider last had them prove who they are; None where nothing says so. `name` is theirs
-    towards whoever gives roles.
+    `proven_at` is the time when the identity provider last authenticated the person; None if it did not say. `name` is
+    the opaque name that an administrator uses to grant roles.
     """
 
     request: Request
@@ -64,38 +64,38 @@ class Asked:
         return self.request.url.path
 
     def id(self, name: str = "id") -> UUID:
-        """The id in the path. What is none is not there."""
+        """Return the id in the path. A malformed id is answered as not found."""
         try:
             return UUID(self.request.path_params[name])
         except ValueError:
             raise not_found() from None
 
     def query(self, name: str) -> str | None:
-        """A parameter; None where it is left out or empty."""
+        """Return a query parameter; None if it is missing or empty."""
         return self.request.query_params.get(name) or None
 
     def said(self, name: str) -> str:
-        """A field of the form; empty where it is not there."""
+        """Return a field of the form; empty if it is missing."""
         return next(iter(self.form.get(name, ())), "").strip()
 
     @property
     def wants_part(self) -> bool:
-        """Whether our own script asks: then an answer may be less than a page."""
+        """Whether the page's script sent the request. The answer may then be a part of a page."""
         return self.request.headers.get("hx-request") == "true"
 
 
 def is_loopback(request: Request) -> bool:
-    """Whether the page's own address is this machine, by the name that it was asked under."""
+    """Return whether the request names this machine as its host."""
     return urlsplit(f"//{request.headers.get('host', '')}").hostname in _LOOPBACK
 
 
 def csrf_of(session: str) -> str:
-    """What the forms of a session carry: whoever does not have its cookie cannot know it."""
+    """Return the token that a session's forms carry. It cannot be computed without the session's cookie."""
     return to_base64url(hashlib.sha256(f"csrf\n{session}".encode()).digest())
 
 
 async def read_body(request: Request) -> bytes:
-    """Read the body of a form, not parsed. Raises `Refused("form_foreign")` for a form of another site."""
+    """Return the unparsed body of a form. Raises `Refused("form_foreign")` for a form of another site."""
     require_ours(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise Refused("form_type", f"send {FORM_TYPE}", status=415)
@@ -103,12 +103,12 @@ async def read_body(request: Request) -> bytes:
 
 
 def is_of_session(body: bytes, session: str) -> bool:
-    """Whether the form was shown to this very session. Only the token is read of the body."""
+    """Return whether the form was shown to this session. Only the token is read from the body."""
     return hmac.compare_digest(_raw_field(body, CSRF), csrf_of(session).encode())
 
 
 def is_of_person(body: bytes, actor: str) -> bool:
-    """Whether the form was shown to this person in any session, so that its text may be shown again."""
+    """Return whether the form was shown to this person in any session, so that its text may be shown again."""
     return hmac.compare_digest(_raw_field(body, WHOSE), actor.encode())
 
 
@@ -163,7 +163,7 @@ def _malformed() -> Refused:
 
 
 def require_ours(request: Request) -> None:
-    """By what the browser says of where a request comes from: one that says nothing is refused, `form_foreign`."""
+    """Check the origin that the browser states for the request. Raises `Refused("form_foreign")`, also without one."""
     origin = urlsplit(request.headers.get("origin", ""))
     schemes = ("http", "https") if is_loopback(request) else ("https",)
     site = request.headers.get("sec-fetch-site", "same-origin")
@@ -172,32 +172,32 @@ def require_ours(request: Request) -> None:
 
 
 def foreign() -> Refused:
-    """What is said of a form that is not of this session."""
-    return Refused("form_foreign", "open the page anew and send its form from there", status=403)
+    """Return the error for a form that was not shown to this session."""
+    return Refused("form_foreign", "open the page again and send its form from there", status=403)
 
 
-#: A list that nobody counts beforehand shows so many empty rows.
+#: Empty rows of a list whose length is not known in advance.
 ROWS: Final = 3
 _TICK: Final = "this"
-#: Rules that are said in other words than their name's and their pattern's.
-_SAID: Final = {"missing": "Fill this in", "string_pattern_mismatch": "Not of the form that is asked for here"}
-#: Fields that are called in other words than their names.
+#: Texts for rules whose name and pattern would not help a reader.
+_SAID: Final = {"missing": "Fill this in", "string_pattern_mismatch": "Use the format that this field asks for"}
+#: Labels of fields that differ from the fields' names.
 _LABELS: Final = {"n": "Item number"}
-#: The number of no item: what is said under it is said of each.
+#: The item number for answers that apply to every item. No item has it.
 ALIKE: Final = 0
 
 
 class Choice(NamedTuple):
-    """One value of a list, and how it is shown."""
+    """One value of a list, with its label."""
 
     value: str
     shown: str
 
 
 class Input(NamedTuple):
-    """One thing to fill in. `kind` is select, checks, text, lines, number, date, time or flag; `name` is its path.
+    """One field to fill in. `kind` is select, checks, text, lines, number, date, time or flag.
 
-    `path` as in `items.0.outcome`: the JSON pointer of an error, with dots.
+    `path` is the name of the form field, such as `items.0.outcome`: an error's JSON pointer with dots.
     """
 
     path: str
@@ -210,31 +210,31 @@ class Input(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Inputs that belong together: a model in a model, or one row of a list. `fixed` is what is not asked again."""
+    """Inputs that belong together: a model in a model, or one row of a list. `fixed` are its hidden inputs."""
 
     path: str
     label: str
     inputs: tuple[Input | Group, ...]
     fixed: tuple[Input, ...] = ()
-    #: The name of the tick by which a row counts although nothing is filled in; empty where there is none.
+    #: The name of the checkbox that makes an empty row count; empty if the row has none.
     tick: str = ""
 
 
 def inputs_of(model: type[BaseModel] | None, *, rows: Sequence[int] = ()) -> tuple[Input | Group, ...]:
-    """What a form for `model` asks. `rows` are the numbers of the items that its lists have a row for, each.
+    """Return the inputs of a form for `model`. `rows` are the numbers of the items that get a row in each list.
 
-    `ALIKE` alone is a row for all that nothing was said of.
+    The number `ALIKE` alone is one row, which applies to every item.
     """
     return () if model is None else tuple(_inputs(model, "", rows))
 
 
 def read_inputs(model: type[BaseModel], form: Form) -> dict[str, JsonValue]:
-    """What was filled in, as the JSON that `model` is read from. What was left empty is left out."""
+    """Return the filled-in fields as JSON for `model`, without the empty ones."""
     return _read(model, "", form) or {}
 
 
 def labels_of(inputs: Iterable[Input | Group]) -> dict[str, str]:
-    """What each input and group is called on its page, by its path; one of a group after the group."""
+    """Return the label of each input and group by its path. A group's label precedes that of its inputs."""
     found: dict[str, str] = {}
     for each in inputs:
         found[each.path] = each.label
@@ -244,9 +244,9 @@ def labels_of(inputs: Iterable[Input | Group]) -> dict[str, str]:
 
 
 def problems_of(error: Refused, inputs: Sequence[Input | Group] = ()) -> list[tuple[str, str]]:
-    """Where something is wrong, as the path of one of the `inputs`, and what: the rule and its remedy, never the value.
+    """Return the problems as pairs: the path of one of the `inputs`, and the rule with its remedy, never the value.
 
-    The path is empty where none of them is meant.
+    The path is empty if the error concerns none of the inputs.
     """
     if isinstance(error, InvalidFields):
         told = [(_path(each.field), said_of(each.rule, each.expected)) for each in error.errors]
@@ -257,14 +257,14 @@ def problems_of(error: Refused, inputs: Sequence[Input | Group] = ()) -> list[tu
 
 
 def refused_as(code: str, detail: str) -> str:
-    """A refusal in words: what is wrong, its code, and what helps."""
+    """Return the text of a refusal: the error, its code and the remedy."""
     remedy = find_remedy(code)
     helps = f" {remedy}" if remedy else ""
     return f"{detail or written_code(code)} ({code}).{helps}"
 
 
 def _nearest(path: str, known: Mapping[str, str]) -> str:
-    """The input that a path leads to: itself, the one that it lies in, or the first that lies in it."""
+    """Return the known path nearest to `path`: itself, the closest one above it, or the first one below it."""
     above = [each for each in known if f"{path}.".startswith(f"{each}.")]
     below = [each for each in known if path and each.startswith(f"{path}.")]
     return max(above, key=len, default=next(iter(below), ""))
@@ -275,7 +275,7 @@ def _path(pointer: str) -> str:
 
 
 def said_of(rule: str, expected: str | None) -> str:
-    """A broken rule in words: never the value."""
+    """Return the text for a broken rule, without the value."""
     if rule in _SAID:
         return _SAID[rule]
     if (entry := ERRORS.get(rule)) is not None:
@@ -298,15 +298,15 @@ def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator
         else:
             default = asked.default if isinstance(asked.default, Enum | int) and not required else ""
             value = str(default.value if isinstance(default, Enum) else default)
-            # What has a value already is not optional to look at.
+            # A field with a default value is not marked as optional.
             needed = required or bool(value)
             yield Input(path, label, _widget(entry), needed, _choices(entry), value, asked.description or "")
 
 
 def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[Group]:
-    """A row for each item where the list is one about items, else a few empty ones.
+    """Yield a row for each item if the list is about items, and otherwise a few empty rows.
 
-    Of several subjects alike nothing is asked that names something of one.
+    A form for several subjects has no list whose rows would refer to parts of one subject.
     """
     numbered = "n" in entry.model_fields and bool(rows)
     if not numbered and ALIKE in rows:
@@ -315,7 +315,7 @@ def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int])
         inputs = tuple(_inputs(entry, f"{path}.{place}.", ()))
         shown = "Every item" if number == ALIKE else f"Item {number}" if numbered else f"{label} {number}"
         asked = tuple(each for each in inputs if not (numbered and each.path.endswith(".n")))
-        # Nothing is chosen for a row beforehand: one that is left empty says nothing of its item.
+        # No value is preselected in a row, so that an empty row says nothing about its item.
         blank = tuple(
             each._replace(required=False, value="" if each.kind == "select" else each.value)
             if isinstance(each, Input)
@@ -330,7 +330,7 @@ def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int])
 
 
 def _kind(annotation: object) -> tuple[str, object]:
-    """`list` or `one`, and of what."""
+    """Return `list` or `one`, and the type of an entry."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0])
@@ -357,7 +357,7 @@ def _choices(entry: object) -> tuple[Choice, ...]:
 
 
 def _read(model: type[BaseModel], under: str, form: Form) -> dict[str, JsonValue] | None:
-    """None where nothing was filled in."""
+    """Return the filled-in fields of a model; None if there are none."""
     found: dict[str, JsonValue] = {}
     for name, asked in model.model_fields.items():
         kind, entry = _kind(asked.annotation)
@@ -381,12 +381,12 @@ def _read_rows(entry: type[BaseModel], path: str, form: Form) -> list[JsonValue]
     pattern = re.compile(rf"{re.escape(path)}\.([0-9]{{1,3}})\.")
     places = sorted({int(match[1]) for each in form if (match := pattern.match(each))})
     found = [(_read(entry, f"{path}.{place}.", form), f"{path}.{place}.{_TICK}" in form) for place in places]
-    # The number alone says nothing: that row was left empty, unless it was ticked.
+    # A row that has only its number was left empty, unless its checkbox is set.
     return [each for each, ticked in found if each and (ticked or set(each) - {"n", "round"})] or None
 
 
 def _scalar(widget: str, said: str) -> JsonValue:
-    """As JSON has it. What is no number stays text: the model says what is wrong with it."""
+    """Return the JSON value of a field. An invalid number stays text, and the model reports the error."""
     if widget == "number" and re.fullmatch(r"-?[0-9]{1,18}", said):
         return int(said)
     if widget == "flag":

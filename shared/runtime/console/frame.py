@@ -1,4 +1,4 @@
-"""The frame of a console: routes under /console, who may come in, what an error looks like, and its own few files."""
+"""The frame of a console: routes under /console, access checks, error pages and static files."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from shared.runtime.http.problems import RETRY_AFTER_S, status_of
 
 ROOT: Final = "/console"
 COOKIE: Final = "causeway"
-#: Whoever wants no keyboard shortcuts has this cookie.
+#: The cookie that turns keyboard shortcuts off.
 KEYS_OFF: Final = "causeway-keys-off"
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Our own forms say where they come from; nobody else is told that there is a page.
+    # The console's own forms state their page; other sites get no referrer.
     "Referrer-Policy": "same-origin",
 }
 _YEAR_S: Final = 31_536_000
@@ -51,7 +51,7 @@ Handler = Callable[[Asked], Awaitable[Response]]
 
 
 class Entry(NamedTuple):
-    """A line of the menu, for those who may go there."""
+    """A line of the menu, for the roles that may open its page."""
 
     title: str
     path: str
@@ -60,9 +60,9 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Who comes in: by which sign-in, to which sessions, and what a request costs its party.
+    """Access to a console: sign-in by link, sessions, and the charge of a request to its party.
 
-    `elsewhere` are the providers of parties that have one.
+    `elsewhere` are the identity providers of parties that have one.
     """
 
     sessions: Sessions
@@ -73,7 +73,7 @@ class Gate:
 
 
 class Frame:
-    """Pages of one service. `title` names it; `menu` are its pages; `folders` have its templates."""
+    """Pages of one service. `title` names it; `menu` lists its pages; `folders` hold its templates."""
 
     def __init__(self, gate: Gate, title: str, menu: Sequence[Entry], *, folders: Sequence[Path]) -> None:
         self._gate = gate
@@ -100,34 +100,34 @@ class Frame:
         self.get("/break", self._break)
         self.post("/break", self._go_on)
         self.post("/out", partial(self._left_for, "left"))
-        # Away at once: the session is over, and what is shown says nothing.
+        # "Exit at once" ends the session and shows a page that does not name the console.
         self.post("/exit", partial(self._left_for, "blank"))
 
     def get(self, path: str, handler: Handler) -> None:
-        """A page, below /console."""
+        """Add a page below /console."""
         self._add(path, self._guarded(handler, form=False), "GET")
 
     def post(self, path: str, handler: Handler, *, again: Handler | None = None) -> None:
-        """What a form of ours is sent to.
+        """Add the target of a form.
 
-        `again` shows a form with what was typed, where the same person began it in a session that is over. It does
-        nothing.
+        `again` shows the form with the typed text if the same person was shown it in a session that has ended. It
+        changes nothing.
         """
         self._add(path, self._guarded(handler, form=True, again=again), "POST")
 
     def stream(self, path: str, handler: Handler) -> None:
-        """What a page asks by itself: that keeps no session alive, and is answered to who still has one at the end."""
+        """Add a path that a page's script polls. It keeps no session alive, and checks the session again at the end."""
 
         async def until_then(asked: Asked) -> Response:
             answer = await handler(asked)
             now = await self._gate.sessions.identify(self._session(asked.request), seen=False)
-            # It may have waited long: what was ended or given meanwhile counts.
+            # The handler may have waited long, so the session and the role are checked again.
             return answer if now is not None and now.identity == asked.identity else self.plain("stranger.html", 401)
 
         self._add(path, self._guarded(until_then, form=False, seen=False), "GET")
 
     def unproven(self, asked: Asked, to: str) -> Response | None:
-        """What asks somebody to prove again who they are, with the way back `to`; None for who has done so just now."""
+        """Return a page that asks the person to sign in again and then leads to `to`; None after a recent sign-in."""
         try:
             self._doorway.require_recent(asked)
         except Refused as error:
@@ -135,7 +135,7 @@ class Frame:
         return None
 
     def closed(self) -> APIRouter:
-        """The routes, with what there is not as the last: every other path below /console, by whatever method."""
+        """Return the routes. The last ones answer any method on every other path below /console as not found."""
         methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
         self.router.add_route(f"{ROOT}/{{rest:path}}", self._lost, methods, include_in_schema=False)
         self.router.add_route(f"{ROOT}", self._lost, methods, include_in_schema=False)
@@ -144,7 +144,7 @@ class Frame:
     def page(
         self, asked: Asked, template: str, views: Mapping[str, object] = MappingProxyType({}), *, status: int = 200
     ) -> Response:
-        """A page filled with views."""
+        """Render a page of the signed-in person with these views."""
         rest = self._rest(asked.request)
         common = {
             "rest": rest,
@@ -158,7 +158,7 @@ class Frame:
         return self.plain(template, status, common | dict(views))
 
     def plain(self, template: str, status: int, views: Mapping[str, object] = MappingProxyType({})) -> Response:
-        """A page with these views alone: without any it says nothing of who asks, the same bytes for everybody."""
+        """Render a page with these views alone. Without views, every caller gets the same bytes."""
         known = {"title": self._title, "files": self._named, "root": ROOT, "now": self._gate.clock.now()}
         text = self._templates.get_template(template).render(known | dict(views))
         return Response(text, status_code=status, media_type="text/html", headers=dict(HEADERS))
@@ -195,7 +195,7 @@ class Frame:
         return endpoint
 
     def _failed(self, error: CausewayError) -> Response:
-        # What is foreign, forbidden or absent is answered with the same bytes: nothing can be probed.
+        # Missing, forbidden and other parties' objects have byte-equal answers, so that a caller cannot probe for them.
         if isinstance(error, Refused) and (error.status == 404 or error.code == "forbidden"):
             return self.plain("not_found.html", 404)
         answer = self.plain("error.html", status_of(error), {"error": error, "remedy": find_remedy(error.code)})
@@ -218,7 +218,7 @@ class Frame:
         return Response(body, media_type=kind, headers=dict(HEADERS) | kept)
 
     async def _ask_in(self, request: Request) -> Response:
-        """A link is opened by a click: what only looks at addresses (a mail filter) does not use it up."""
+        """Ask the person to click. A GET alone, such as that of a mail filter, does not use the link."""
         person = await self._gate.sign_in.invited(request)
         return self.plain("sign_in.html", 200, {"path": request.url.path, "party": person and person.party})
 
@@ -292,7 +292,7 @@ class Frame:
         return self.page(asked, "break.html")
 
     async def _go_on(self, asked: Asked) -> Response:
-        """After a break: the next reminder counts from now."""
+        """Count the next reminder from the end of the break."""
         answer, rest = turned_to(ROOT), self._rest(asked.request)
         self._keep_rest(answer, asked.request, rest and replace(rest, since=self._gate.clock.now()))
         return answer
@@ -324,7 +324,7 @@ class Frame:
         return request.cookies.get(cookies.bound(request, COOKIE))
 
     def _open_to(self, answer: Response, request: Request, session: str) -> None:
-        """Have the browser keep its session, for this very site alone."""
+        """Set the session's cookie, for this host only."""
         name = cookies.bound(request, COOKIE)
         cookies.put(answer, request, name, value=session, seconds=SESSION_HOURS * 3600)
         if (rest := self._rest(request)) is not None:
@@ -332,5 +332,5 @@ class Frame:
 
 
 def turned_to(path: str) -> Response:
-    """Go on there, with a GET: reloading that does nothing again."""
+    """Redirect to a path with a GET, so that a reload repeats no act."""
     return RedirectResponse(path, 303, headers=dict(HEADERS))

@@ -1,12 +1,13 @@
-"""The way in over a party's own provider of OpenID Connect: out by a link, back by an address, on by a page of ours.
+"""Sign-in at a party's own OpenID Connect provider.
 
-Out by a link, since `form-action 'self'` would stop a form whose answer leads elsewhere. Back to a page that leads on
-by itself: the cookie of a session is `Strict`, so the request that comes from the provider is without it. Only the
-next request, which comes from this site, can see whether the browser has another session already.
+The person leaves by a link, because `form-action 'self'` would block a form whose answer redirects to another site. The
+provider sends the browser back to a page that redirects at once. The session's cookie is `Strict`, so the request from
+the provider does not carry it. Only the next request, which comes from this site, shows whether the browser already has
+another session.
 
-The browser keeps the attempt, and we keep nothing: a stranger's click costs no row. The three values of OpenID Connect
-are hashes of all of it, each with a word of its own: who does not have the cookie knows none of them, and nothing in it
-can be changed without changing them.
+The browser stores the attempt in a cookie and the service stores nothing, so an anonymous click costs no row. The three
+values of OpenID Connect (state, nonce, verifier) are hashes of the whole attempt, each with its own label. A client
+without the cookie knows none of them, and a change in the cookie changes all of them.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from shared.runtime.console.cookies import COMING_MINUTES, PATH, PendingSession
 from shared.runtime.console.forms import Asked, is_loopback
 
 COOKIE: Final = "causeway-coming"
-#: Who opens a record has proven who they are within so many minutes.
+#: A person who opens a record must have signed in at the provider within this time.
 RECENT_MINUTES: Final = 15
-#: A provider's clock may go so much before ours.
+#: A provider's clock may be ahead of this service's clock by this time.
 _AHEAD: Final = timedelta(minutes=1)
 _KEPT = re.compile(
     r"(?P<secret>[A-Za-z0-9_-]{43})[.](?P<began>[0-9]{1,10})[.](?P<anew>[01])[.](?P<party>[a-z0-9.-]+)!"
@@ -45,7 +46,7 @@ _KEPT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """One attempt to sign in as of `party`, on the way `to` a page; `anew` where they are to prove it again."""
+    """One attempt to sign in for `party` and open the page `to`. `anew` asks the provider to authenticate again."""
 
     secret: str
     began: datetime
@@ -59,7 +60,7 @@ class Coming:
 
     @classmethod
     def read(cls, text: str | None, *, state: str, at: datetime) -> Coming:
-        """Of the cookie, where it belongs to this `state`. Raises `Refused("sign_in_expired")`."""
+        """Parse the cookie and check its `state` and age. Raises `Refused("sign_in_expired")`."""
         found = _KEPT.fullmatch(text or "")
         if found is None:
             raise expired()
@@ -72,7 +73,7 @@ class Coming:
 
     @property
     def kept(self) -> str:
-        """What stands in the cookie."""
+        """The value of the cookie."""
         return f"{self.secret}.{int(self.began.timestamp())}.{int(self.anew)}.{self.party}!{self.to}"
 
     @property
@@ -85,7 +86,7 @@ class Coming:
 
     @property
     def verifier(self) -> str:
-        """Of PKCE (RFC 7636): 43 characters."""
+        """The code verifier of PKCE (RFC 7636): 43 characters."""
         return self._named("verifier")
 
     def _named(self, word: str) -> str:
@@ -93,33 +94,36 @@ class Coming:
 
 
 class Proof(NamedTuple):
-    """Who somebody is, and when their provider last had them prove it; None where it does not say."""
+    """A person, and the time when the provider last authenticated them; None if it does not say."""
 
     person: Person
     proven_at: datetime | None
 
 
 class Elsewhere(Protocol):
-    """The providers at which people of this instance's parties prove who they are."""
+    """The identity providers of this instance's parties."""
 
     def has(self, party: str) -> bool:
-        """Whether people of this party come in over a provider; then they come in by nothing else."""
+        """Return whether the party has a provider. Its people can then sign in only there."""
         ...
 
     async def leave_for(self, coming: Coming, back: str, *, address: Principal) -> str:
-        """The address to go to; `back` is where the provider sends them after that.
+        """Return the provider's address for the sign-in; the provider then redirects to `back`.
 
         `address` is charged. Raises `Unavailable`, `BudgetExceeded`.
         """
         ...
 
     async def prove(self, coming: Coming, answer: Mapping[str, str], *, back: str, address: Principal) -> Proof:
-        """Who came back; `address` is charged. Raises `Refused("sign_in_refused")`, `Unavailable`, `BudgetExceeded`."""
+        """Return the person that the provider's answer proves. `address` is charged.
+
+        Raises `Refused("sign_in_refused")`, `Unavailable`, `BudgetExceeded`.
+        """
         ...
 
 
 class Doorway:
-    """The two addresses by which people come in. `plain` draws a page that says nothing of who asks."""
+    """The two routes of a sign-in at a provider. `plain` renders a page without data of the caller."""
 
     def __init__(
         self,
@@ -137,7 +141,7 @@ class Doorway:
         self._root = root
 
     async def leave(self, request: Request) -> Response:
-        """Off to the provider of the party in the path."""
+        """Redirect to the provider of the party in the path."""
         party = request.path_params["party"]
         if not self._elsewhere.has(party):
             raise not_found()
@@ -151,7 +155,7 @@ class Doorway:
         return answer
 
     async def back(self, request: Request) -> Response:
-        """Begin a session for a person with a role, to be entered next; show others their own opaque name."""
+        """Begin a session for a person with a role, for the next request to enter. Show others their opaque name."""
         said, name = dict(request.query_params), cookies.bound(request, COOKIE)
         coming = Coming.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
         address = read_address(request.scope)
@@ -168,15 +172,15 @@ class Doorway:
         return answer
 
     def require_recent(self, asked: Asked) -> None:
-        """Let pass who has proven who they are a short time ago. Raises `Refused("proof_too_old")`.
+        """Check that the person signed in at their provider a short time ago. Raises `Refused("proof_too_old")`.
 
-        Who came in by a link has nowhere to prove it again: they pass, where their party has no provider.
+        A person of a party without a provider signed in by a link and always passes.
         """
         if not self._elsewhere.has(asked.identity.party):
             return
         now, proven_at = self._clock.now(), asked.proven_at
         if proven_at is None or not -_AHEAD <= now - proven_at <= timedelta(minutes=RECENT_MINUTES):
-            raise Refused("proof_too_old", "prove again who you are, then open it", status=403)
+            raise Refused("proof_too_old", "sign in again, then open the record", status=403)
 
     def _back(self, request: Request) -> str:
         scheme = "http" if is_loopback(request) else "https"
@@ -184,5 +188,5 @@ class Doorway:
 
 
 def expired() -> Refused:
-    """The answer of a provider that fits nothing this browser has begun."""
-    return Refused("sign_in_expired", "this sign-in was not begun here, or too long ago", status=400)
+    """Return the error for a provider's answer that matches no attempt of this browser."""
+    return Refused("sign_in_expired", "this browser did not begin this sign-in, or began it too long ago", status=400)

@@ -1,1 +1,1 @@
-"""The outward door: events go to the addresses that parties have registered, and to nowhere else."""
+"""Webhooks: events are sent to the addresses that parties have registered, and to no others."""

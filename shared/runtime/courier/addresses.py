@@ -1,10 +1,10 @@
-"""Where an event may be sent: what a receiver's address may look like, and to what its name may lead.
+"""Rules for webhook addresses: the accepted form of a URL, and the IP addresses that its name may resolve to.
 
-A party chooses the address, so it may mean our own network. An address has one spelling that is taken (https, a name of
-the public tree, one of two ports) and every other form is refused by not being that one: numbers in any notation, user
-information, other alphabets. The name is resolved once, everything that it resolves to must be public, and the
-connection goes to what was looked at, by number: a name that resolves otherwise a moment later changes nothing.
-Trust: whoever answers for a name chooses among public addresses; that it is the receiver, its certificate says.
+A party chooses the URL, so the URL may point into the operator's own network. Only one form is accepted: https, a
+public host name, one of two ports. Every other form is refused, such as IP addresses in any notation, user information
+and other alphabets. The name is resolved once, and every address that it resolves to must be public. The connection
+goes to the checked address, so a different resolution a moment later has no effect.
+Trust: the DNS server of a name chooses among public addresses; the certificate proves that the server is the receiver.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _URL = re.compile(
     r"(?P<target>(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?)"
 )
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-# Its last label begins with a letter: what ends in a number is an address in one of its notations.
+# The last label begins with a letter, because a name that ends in a number is an IP address in some notation.
 _NAME = re.compile(rf"(?:{_LABEL}[.])+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
-# IANA's registries of special-purpose addresses, what is multicast, and what wraps an address of the other kind. The
-# standard library's `is_global` says yes to some of them.
+# IANA's registries of special-purpose addresses, multicast addresses, and IPv6 addresses that embed an IPv4 address.
+# The standard library's `is_global` is true for some of them.
 _NOT_PUBLIC_4: Final = tuple(
     map(
         ip_network,
@@ -45,26 +45,26 @@ _NOT_PUBLIC_4: Final = tuple(
         ),
     )
 )
-#: Public is what is in the first and in none of the others: so nothing that wraps an IPv4 address is, of whatever kind.
+#: An address is public if it is in the first range and in none of the others. No form that embeds an IPv4 address is.
 _PUBLIC_6: Final = ip_network("2000::/3")
 _NOT_PUBLIC_6: Final = tuple(
     map(ip_network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
 )
 
-#: What a name and port lead to, as numbers.
+#: Resolves a name and port to IP addresses.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class AddressRules:
-    """`ports` are those of https. `loopback_http` is for a stack on one machine: plain http to that machine alone."""
+    """Rules for URLs. `ports` are for https. `loopback_http` permits plain http to this machine, in a dev stack."""
 
     loopback_http: bool = False
     ports: frozenset[int] = frozenset({443, 8443})
 
 
 class Receiver(NamedTuple):
-    """Where a receiver's address leads. `target` is path and query."""
+    """The parts of a webhook URL. `target` is path and query."""
 
     host: str
     port: int
@@ -73,7 +73,7 @@ class Receiver(NamedTuple):
 
 
 def read_url(url: str, rules: AddressRules) -> Receiver:
-    """What an address names. Raises `Refused("webhook_url_refused")`, with what is right, for any other form."""
+    """Parse a webhook URL. Raises `Refused("webhook_url_refused")`, with the accepted form, for any other."""
     found = _URL.fullmatch(url) if len(url) <= URL_CHARACTERS_MAX else None
     if found is None:
         raise _refused(f"https://NAME/PATH in ASCII, at most {URL_CHARACTERS_MAX} characters, no user and no fragment")
@@ -85,19 +85,19 @@ def read_url(url: str, rules: AddressRules) -> Receiver:
         if not rules.loopback_http:
             raise _refused("https only")
         if host not in _LOOPBACK_HOSTS or port > 65535:
-            raise _refused("http is for this very machine alone: localhost, 127.0.0.1 or [::1]")
+            raise _refused("http is only for this machine: localhost, 127.0.0.1 or [::1]")
         return receiver
     if not _NAME.fullmatch(host):
-        raise _refused("a name of the public tree, as hooks.party.example, and no number in any notation")
+        raise _refused("a public host name, such as hooks.party.example, and no IP address in any notation")
     if port not in rules.ports:
         raise _refused(f"one of the ports {', '.join(map(str, sorted(rules.ports)))}")
     return receiver
 
 
 async def address_of(receiver: Receiver, resolve: Resolve) -> str:
-    """The number to connect to: of what the name resolves to now, each of which may be connected to.
+    """Resolve the name and return the IP address to connect to. Every address that it resolves to must be permitted.
 
-    Raises `Refused("webhook_address_refused")` where one may not, and `Unavailable("webhook_name_unresolved")`.
+    Raises `Refused("webhook_address_refused")` if one is not, and `Unavailable("webhook_name_unresolved")`.
     """
     try:
         found = await resolve(receiver.host.strip("[]"), receiver.port)
@@ -106,12 +106,12 @@ async def address_of(receiver: Receiver, resolve: Resolve) -> str:
     if not found:
         raise Unavailable("webhook_name_unresolved")
     if not all(is_public(each) if receiver.tls else ip_address(each).is_loopback for each in found):
-        raise Refused("webhook_address_refused", "its name leads to an address that is not public", field="/url")
+        raise Refused("webhook_address_refused", "its name resolves to an address that is not public", field="/url")
     return found[0]
 
 
 def is_public(text: str) -> bool:
-    """Whether an address is one that anybody on the public network would reach, and none of our own."""
+    """Return whether an IP address is reachable on the public network and not internal."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -127,13 +127,14 @@ def is_public(text: str) -> bool:
 
 
 async def resolve_by_system(host: str, port: int) -> Sequence[str]:
-    """As this machine resolves names, for TCP, in a thread of its own.
+    """Resolve a name with this machine's resolver, for TCP, in its own thread.
 
-    A party may register names whose servers never answer: nobody else waits behind them, nor does the process's end.
-    There are as many such threads as attempts under way, and some more that outlast theirs until the system gives up.
+    A party may register names whose servers never answer. With a thread for each, they delay neither other parties nor
+    the end of the process. There is one thread for each present attempt, and a few more that outlast their attempt
+    until the system gives up.
     """
     found = Future[list[str]]()
-    found.set_running_or_notify_cancel()  # so whoever gives up leaves it alone
+    found.set_running_or_notify_cancel()  # so that a caller that gives up cannot cancel it
 
     def look_up() -> None:
         try:

@@ -1,7 +1,7 @@
-"""Carries each party's events to the addresses that it has registered: in their order, again until they are confirmed.
+"""Delivery of each party's events to its webhooks, in order, with retries until they are confirmed.
 
-An address is behind by what its receiver has not confirmed, and that is all: no message waits in a queue. One receiver
-that is slow or away holds up nobody else's, and its own feed shows everything meanwhile.
+No queue exists: an address is behind by the events that its receiver has not confirmed. A slow or unreachable receiver
+delays no other receiver, and the party's feed shows all events meanwhile.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from shared.runtime.database.feed_reading import Numbered
 from shared.runtime.watch import metrics
 from shared.runtime.watch.logs import log
 
-#: Addresses that one process sends to at once, and of one party. If all are in use by slow receivers, a party without
-#: a place gets its first one all the same, up to `ADDRESSES_MOST`.
+#: Addresses that one process sends to at once, in all and of one party. If slow receivers use all of them, a party
+#: without a place still gets its first one, up to `ADDRESSES_MOST`.
 ADDRESSES_MAX: Final = 64
 ADDRESSES_OF_ONE: Final = ENDPOINTS_MAX
 ADDRESSES_MOST: Final = 128
-#: Events that a process sends to one address before it notes how far it is, and the time after which it begins no
-#: further one.
+#: The number of events that a process sends to one address before it stores the result, and the time after which it
+#: begins no further one.
 BATCH_MAX: Final = 50
 BATCH_S_MAX: Final = 30.0
 POLL_S: Final = 1.0
-#: Every so many looks the paused are counted.
+#: The number of polls between two counts of the paused addresses.
 COUNTED_EVERY: Final = 30
-#: What the log of an address says while its party is suspended: no attempt was made.
+#: The log's code for an address whose party is suspended: no attempt was made.
 SUSPENDED: Final = "party_suspended"
-#: What a receiver answers that is gone for good (RFC 9110, section 15.5.11).
+#: The status of a receiver that is permanently gone (RFC 9110, section 15.5.11).
 _GONE: Final = 410
 
 
 class Courier:
-    """Sends what is due. Any number of processes may: the leases keep them apart."""
+    """The sender of due events. Several processes may run one, because leases divide the addresses."""
 
     def __init__(
         self,
@@ -58,20 +58,20 @@ class Courier:
         name_of: Callable[[str], str] = lambda _: "",
         suspended: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`name_of` gives a party's opaque name for the log.
+        """Set up the courier. `name_of` returns a party's opaque name for the log.
 
-        `suspended`: the directory in force has the party so, and it is sent nothing.
+        `suspended` returns whether the directory in force has suspended the party, which then gets no events.
         """
         self._leases = leases
         self._sender = sender
         self._clock = clock
         self._name_of = name_of
         self._suspended = suspended
-        #: What is under way, and whose it is.
+        #: The present deliveries, with the party of each.
         self._busy: dict[asyncio.Task[None], str] = {}
 
     async def run(self) -> None:
-        """Send until cancelled. Raises `Unavailable` when the database is."""
+        """Send until cancelled. Raises `Unavailable` if the database is unavailable."""
         try:
             for look in count():
                 for each in await self._claim():
@@ -86,14 +86,14 @@ class Courier:
                 task.cancel()
 
     async def carry(self) -> int:
-        """Send what is due now, a batch to each address; to how many that was. Raises what the database does."""
+        """Send a batch to each due address and return the number of addresses. Raises the database's errors."""
         claimed = await self._claim()
         await asyncio.gather(*(self._carry(each) for each in claimed))
         return len(claimed)
 
     @property
     def held(self) -> Counter[str]:
-        """The places in use, by party; an address that was removed holds its place until its attempt ends."""
+        """The places in use by party. A removed address holds its place until its attempt ends."""
         return Counter(self._busy.values())
 
     async def _claim(self) -> Sequence[Leased]:
@@ -104,16 +104,16 @@ class Courier:
         return await self._leases.claim(places, at=self._clock.now())
 
     async def _carried(self, one: Leased) -> None:
-        """Carry what is due to one address among many: what fails leaves its lease, and is taken up when that ends."""
+        """Deliver to one address and log a failure. A failed address is tried again when its lease ends."""
         try:
             await self._carry(one)
         except CausewayError as error:
             log("webhook_waits", code=error.code, party=self._name_of(one.party))
-        except Exception as error:  # by its name only: its text may quote what was sent
+        except Exception as error:  # logged by name only, because its text may quote the event
             log("webhook_waits", code="courier_defect", party=self._name_of(one.party), error=type(error).__name__)
 
     async def _carry(self, one: Leased) -> None:
-        """Send what follows, in order, up to the first that is not confirmed; then note how far it came."""
+        """Send the next events in order up to the first unconfirmed one, and store the result."""
         if self._suspended(one.party):
             await self._leave(one)
             return
@@ -139,7 +139,7 @@ class Courier:
             log("webhook_paused", party=self._name_of(one.party), code=attempts[-1].code)
 
     async def _leave(self, one: Leased) -> None:
-        """Send nothing, and look again: it goes on where it stood. The log says why, once, at the event that waits."""
+        """Send nothing to a suspended party, and check again later. The log states it once, at the next event."""
         read, at = await self._leases.events(one, 1), self._clock.now()
         said = await self._leases.newest_code(one) == SUSPENDED
         waits = [] if said else read.events
@@ -157,12 +157,12 @@ class Courier:
 
 
 def message_id_of(epoch: UUID, number: int) -> str:
-    """The id of an event of an epoch: one, however often and to whichever address it is sent."""
+    """Return the id of an event of an epoch. It is the same at every attempt and for every address."""
     return f"evt_{epoch.hex}_{number}"
 
 
 def message_body(event: Numbered, epoch: UUID) -> bytes:
-    """`{type, timestamp, data}`, as Standard Webhooks has it; `data` is what the feed shows, and the epoch."""
+    """Return the body `{type, timestamp, data}` of Standard Webhooks. `data` is the event of the feed and its epoch."""
     shown = event._asdict() | {"subject": str(event.subject), "at": rfc3339(event.at)}
     data = {"epoch": str(epoch)} | {name: value for name, value in shown.items() if value is not None}
     return to_json({"type": event.type, "timestamp": data["at"], "data": data})

@@ -1,7 +1,7 @@
-"""The addresses that parties have registered, as their own people and machines see and change them.
+"""The webhooks of parties, as their own people and machines see and change them.
 
-Each call runs in the caller's transaction, bound to the party and the action; row-level security holds it to that.
-A replay takes the address from whoever sends there: what is under way counts for nothing.
+Each call runs in the caller's transaction, for one party and one action; row-level security enforces that. A replay
+ends the lease of the process that sends to the address, and the result of its present batch is discarded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.runtime.database.journal import Ended
 from shared.runtime.database.transactions import gather
 
 ENDPOINTS_MAX: Final = 8
-#: So long the secret before signs beside the new one.
+#: The time for which the previous secret also signs after a rotation.
 BOTH_SECRETS: Final = timedelta(hours=24)
 
 _COLUMNS: Final = "webhook_id, state, number, wrapped_key, url, failures, failing_since, due_at, before_until, made_at"
@@ -34,8 +34,8 @@ _ONE = f"SELECT {_COLUMNS}, {_LAST} AS last FROM webhook WHERE party = $1 AND we
 _LOCK = (
     f"SELECT wrapped_key, state, number, {_LAST} AS last FROM webhook WHERE party = $1 AND webhook_id = $2 FOR UPDATE"
 )
-#: One after the other of a party, so that none is one too many: each locks the row of its feed, which the service alone
-#: can, and makes the row where nothing has happened yet.
+#: Registrations of a party run one after the other, so that none exceeds the limit. Each locks the row of the party's
+#: feed, which only the service can lock, and creates the row if the party has no event yet.
 _IN_TURN = "INSERT INTO feed AS f (party, last) VALUES ($1, 0) ON CONFLICT (party) DO UPDATE SET last = f.last"
 _COUNT = f"SELECT count(*) AS count, {_LAST} AS last FROM webhook WHERE party = $1 AND state <> 'removed'"
 _ADD = """
@@ -45,14 +45,14 @@ VALUES ($1, $2, 'active', $3, $4, $5, $6, now(), $7)
 _ROTATE = """
 UPDATE webhook SET secret_before = secret, before_until = $3, secret = $2 WHERE webhook_id = $1
 """
-# Whoever sends there now has lost the lease. Until that would have ended nobody else begins: the order stays.
+# The present sender loses its lease. No other sender begins until that lease would have ended, so the order is kept.
 _REPLAY = """
 UPDATE webhook SET state = 'active', number = $2, failures = 0, failing_since = NULL, due_at = now(), lease = NULL
 WHERE webhook_id = $1
 """
 _REMOVED = "state = 'removed', wrapped_key = NULL, url = NULL, secret = NULL, secret_before = NULL, lease = NULL"
 _REMOVE = f"UPDATE webhook SET {_REMOVED} WHERE webhook_id = $1"
-#: What the journal of erasures calls an address that was removed, and how it is once more in a restored database.
+#: The kind of a removed address in the erasure journal, and the statement that removes it again after a restore.
 WEBHOOK: Final = "webhook"
 REMOVE_AGAIN: Final = f"""
 UPDATE webhook AS w SET {_REMOVED} FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
@@ -65,7 +65,7 @@ WHERE party = $1 AND webhook_id = $2 AND entry < $3 ORDER BY entry DESC LIMIT $4
 
 
 class Endpoint(NamedTuple):
-    """An address as its party sees it. `number` is the last event confirmed there, `last` the last of the feed."""
+    """A webhook as its party sees it. `number` is the last confirmed event, and `last` is the last of the feed."""
 
     webhook_id: UUID
     url: str
@@ -80,7 +80,7 @@ class Endpoint(NamedTuple):
 
 
 class Made(NamedTuple):
-    """An address that was registered, or has another secret, which opens as long as the address stands."""
+    """A webhook that was registered, or got another secret. The secret can be read until the webhook is removed."""
 
     webhook_id: UUID
     state: WebhookState
@@ -88,7 +88,7 @@ class Made(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """One attempt. `code` is `delivered`, or why not; `attempt` counts those of the same event from 1."""
+    """One attempt. `code` is `delivered` or the reason of the failure; `attempt` counts from 1 for each event."""
 
     entry: int
     message_id: str
@@ -101,7 +101,7 @@ class Delivery(NamedTuple):
 
 
 class Endpoints:
-    """One party's addresses, within a transaction."""
+    """One party's webhooks, within a transaction."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey, party: str) -> None:
         self._driver = driver
@@ -112,27 +112,30 @@ class Endpoints:
         return [self._endpoint(row) for row in await self._driver.fetch(_LIST, self._party)]
 
     async def show(self, webhook_id: UUID) -> Endpoint:
-        """Raises `not_found` for what is absent, removed or another's."""
+        """Return one webhook. Raises `not_found` if it is missing, removed or another party's."""
         row = await self._driver.fetchrow(_ONE, self._party, webhook_id)
         if row is None:
             raise not_found()
         return self._endpoint(row)
 
     async def deliveries(self, webhook_id: UUID, *, before: int, limit: int) -> Sequence[Delivery]:
-        """The newest attempts before that line of the log. Raises `not_found` as `show` does."""
+        """Return the newest attempts before a line of the log. Raises `not_found` as `show` does."""
         await self.show(webhook_id)
         rows = await self._driver.fetch(_LOG, self._party, webhook_id, before, limit)
         return [Delivery(*row.values()) for row in rows]
 
     async def secret(self, webhook_id: UUID, protected: bytes) -> str:
-        """What `Made` keeps protected, to be shown to whoever asked for it. Raises `Refused("webhook_removed")`."""
+        """Decrypt the protected secret of `Made`, for the answer to the request.
+
+        Raises `Refused("webhook_removed")`.
+        """
         row = await self._driver.fetchrow(_ONE, self._party, webhook_id)
         if row is None:
-            raise Refused("webhook_removed", "its secrets are erased: register it anew, under another key", status=409)
+            raise Refused("webhook_removed", "its secrets are erased: register it again with another key", status=409)
         return Safe.opened(webhook_id, self._party, row["wrapped_key"], kek=self._kek).reveal("secret", protected)
 
     async def register(self, url: str, *, after: int | None, at: datetime) -> Made:
-        """Have what follows number `after` sent there; without it, what comes next.
+        """Register a webhook for the events after number `after`, or without it, for future events.
 
         Raises `Refused`: `webhooks_full`, `webhook_number_unknown`.
         """
@@ -150,7 +153,7 @@ class Endpoints:
         return made
 
     async def rotate(self, webhook_id: UUID, *, at: datetime) -> Made:
-        """Another secret; the one before signs beside it for `BOTH_SECRETS`."""
+        """Create another secret. The previous one also signs for `BOTH_SECRETS`."""
         held = await self._locked(webhook_id)
         safe = Safe.opened(webhook_id, self._party, held["wrapped_key"], kek=self._kek)
         made = Made(webhook_id, WebhookState(held["state"]), safe.protect("secret", new_secret()))
@@ -158,9 +161,9 @@ class Endpoints:
         return made
 
     async def replay(self, webhook_id: UUID, number: int | None) -> int:
-        """Send again from the event of this number on, or go on after the last that was confirmed; begin where paused.
+        """Send again from this event number on, or from the first unconfirmed event. A paused webhook is resumed.
 
-        The number after which it goes on. Raises `Refused("webhook_number_unknown")`.
+        Returns the number before the next event. Raises `Refused("webhook_number_unknown")`.
         """
         held = await self._locked(webhook_id)
         after = int(held["number"]) if number is None else number - 1
@@ -169,13 +172,13 @@ class Endpoints:
         return after
 
     async def trigger(self, webhook_id: UUID) -> WebhookState:
-        """An event that means nothing, in the party's feed as any other: it goes the whole way."""
+        """Add a test event to the party's feed. It is delivered as any other event."""
         state = WebhookState((await self._locked(webhook_id))["state"])
         note_acts(self._driver, [Event(self._party, TEST_EVENT, webhook_id, state=state)])
         return state
 
     async def remove(self, webhook_id: UUID) -> None:
-        """Send nothing there any more, also from a restored database, and keep neither address nor secret."""
+        """Remove a webhook, also in a later restored database, and erase its address and secrets."""
         await self._locked(webhook_id)
         await self._driver.execute(_REMOVE, webhook_id)
         gather(self._driver, [Ended(WEBHOOK, webhook_id, self._party)])

@@ -1,11 +1,11 @@
-"""What is due to be sent, leased to whoever sends it, and what came of it.
+"""Leases of webhook addresses that are due, and the results of sending to them.
 
-    claim    FOR UPDATE SKIP LOCKED: what is due and nobody's · note the lease · commit
+    claim    FOR UPDATE SKIP LOCKED: a due address without a lease · store the lease · commit
     send     the events above its number, in order, with no transaction open
-    note     under that lease alone: number, log, when next · commit
+    note     only under that lease: number, log, next time · commit
 
-A process that ends between the two last steps has noted nothing: the lease runs out, and the same events are sent again
-under the same ids. So an event may come twice and is never passed over. The number moves over what was confirmed only.
+A process that ends between the last two steps has stored nothing. Its lease expires, and the same events are sent again
+under the same ids. So an event may arrive twice but is never skipped. The number moves only over confirmed events.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from shared.runtime.database.feed_reading import Read, read_feed
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.watch.logs import log
 
-#: Whoever has not noted anything by then, by the database's clock, is taken for dead. Longer than a batch may last with
-#: its last attempt.
+#: The time after which a process without a result counts as dead, by the database's clock. It is longer than a batch
+#: with its last attempt can take.
 LEASE: Final = timedelta(seconds=90)
-#: What is behind by events past their period alone, or whose party is suspended, is looked at again after so long.
+#: The time to the next check of an address whose only events are past their retention, or whose party is suspended.
 NOTHING_LEFT: Final = timedelta(minutes=1)
-#: What lies between the attempts at one event: 72 hours in all. After the last the address is paused.
+#: The pauses between the attempts at one event: 72 hours in all. After the last attempt the address is paused.
 PAUSES: Final = tuple(
     timedelta(seconds=seconds)
     for seconds in (5, 300, 1_800, 5_095, 14_400, 28_800, 43_200, 72_000, 93_600)  # to 26 h
 )
-#: How long an address is put off at most, by how often the event after its number was sent in vain.
+#: The longest pause of an address, by the number of failed attempts at the event after its number.
 _PAUSES_MAX: Final = [NOTHING_LEFT, *(max(each, NOTHING_LEFT) for each in PAUSES)]
 #: Lines of the log of one address.
 LOG_LINES_MAX: Final = 1000
@@ -48,8 +48,8 @@ _UNLEASED: Final = (
     "(w.leased_until IS NULL OR w.leased_until <= now() OR w.leased_until > clock_timestamp() + 2 * $4::interval)"
 )
 #: `$2`: free places, places of a party, places in all. `place` is which of its party's places an address would take,
-#: `turn` its turn among all that are due: first places before second ones. Also what was put off or leased until later
-#: than can be: it was noted before the database's clock went back.
+#: and `turn` is its turn among all due addresses: first places before second ones. An address with a pause or lease
+#: beyond the longest possible time is due, too: it was stored before the database's clock was set back.
 _CLAIM = f"""
 WITH ready AS (
     SELECT w.webhook_id, w.due_at, coalesce(b.held, 0)
@@ -82,7 +82,7 @@ _PAUSED = "SELECT count(*) FROM webhook WHERE state = 'paused'"
 
 
 class Safe(NamedTuple):
-    """The key of one address, opened, and the row that it protects: where it is, and what signs what is sent there."""
+    """The data key of one address, and the row whose columns it protects: the URL and the signing secrets."""
 
     place: Place
     key: DataKey
@@ -93,7 +93,7 @@ class Safe(NamedTuple):
 
     @classmethod
     def opened(cls, webhook_id: UUID, party: str, wrapped: bytes, *, kek: KeyEncryptionKey) -> Self:
-        """Raises `Defect` where the row was changed, or belongs elsewhere."""
+        """Unwrap the key of a row. Raises `Defect` if the row was changed or the key belongs to another row."""
         place = Place("webhook", str(webhook_id), party)
         return cls(place, unwrap(wrapped, kek, place.column("wrapped_key")))
 
@@ -109,7 +109,7 @@ class Safe(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """An address with something to send, ours until the lease ends. `secrets` are the newest, and the one before."""
+    """An address with events to send, leased to this process. `secrets` are the newest and the previous one."""
 
     webhook_id: UUID
     party: str
@@ -122,9 +122,9 @@ class Leased:
 
 
 class SendingPlaces(NamedTuple):
-    """The places of one sending process: how many are free, and how many each party holds of its share.
+    """The places of one sending process: the number of free ones, and the number that each party holds.
 
-    A party without a place gets its first one also if none is free; `most` bounds how many may be taken in all.
+    A party without a place gets its first one even if none is free. `most` is the limit of places to take.
     """
 
     free: int
@@ -134,7 +134,7 @@ class SendingPlaces(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One line of the log; `attempt` counts those of the same event from 1; 0 is none, since its party is suspended."""
+    """One line of the log. `attempt` counts from 1 for each event; 0 means no attempt, for a suspended party."""
 
     message_id: str
     number: int
@@ -164,9 +164,10 @@ class Leases:
     parties: Callable[[], Sequence[str]]
 
     async def claim(self, places: SendingPlaces, *, at: datetime) -> Sequence[Leased]:
-        """Take what is due, within the share of each party, the longest due first. `at`: which secrets sign.
+        """Lease due addresses within the share of each party, the longest due first. `at` selects the valid secrets.
 
-        What cannot be opened, since its row was changed or is another key's, is looked at again when its lease ends.
+        An address that cannot be decrypted, because its row was changed or has another key, is tried again when its
+        lease ends.
         """
         lease, held = uuid4(), places.held
         most = [places.free, places.of_party, places.most]
@@ -177,14 +178,14 @@ class Leases:
         return [leased for row in rows if (leased := self._opened(lease, row)) is not None]
 
     async def events(self, one: Leased, limit: int) -> Read:
-        """What is to be sent there, as the party's own machine would read it."""
+        """Return the events to send to an address, as the party's own machine would read them."""
         async with self.database.transaction(RowScope([one.party], Role.MACHINE, "read")) as session:
             return await read_feed(session.driver, one.party, above=one.number, limit=limit)
 
     async def note(self, one: Leased, attempts: Sequence[Attempt], *, state: WebhookState, pause: timedelta) -> bool:
-        """Note how far it came, and what the party is told of it; it is due again after the pause.
+        """Store the last confirmed number and the log lines. The address is due again after the pause.
 
-        False, and nothing noted, under another's lease.
+        Returns false and stores nothing if another process has the lease.
         """
         async with self.database.transaction(self._scope([one.party])) as session:
             done = (one.webhook_id, one.lease, one.number, one.failures, one.failing_since)
@@ -204,13 +205,13 @@ class Leases:
         return True
 
     async def newest_code(self, one: Leased) -> str | None:
-        """What the newest line of its log says; None before the first."""
+        """Return the code of the newest line of an address's log; None before the first."""
         async with self.database.transaction(RowScope([one.party], Role.MACHINE, "read")) as session:
             code: str | None = await session.driver.fetchval(_NEWEST_CODE, one.party, one.webhook_id)
         return code
 
     async def paused(self) -> int:
-        """How many addresses wait for their party to begin again."""
+        """Return the number of paused addresses, which wait for their party to resume them."""
         async with self.database.transaction(self._scope()) as session:
             return int(await session.driver.fetchval(_PAUSED))
 

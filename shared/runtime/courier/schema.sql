@@ -1,7 +1,8 @@
--- Where a party has its events sent, and what came of it. Whoever can write these tables can have a party's events sent
--- elsewhere, or not at all; its feed shows them all the same. Address and secrets are under a key of the row's own.
--- `number` is of the last event that the receiver has confirmed: it stands in the same database as the feed, so that both
--- are restored together. Who works on it has the lease; what is noted counts only under it.
+-- The webhooks of parties, and the results of deliveries. A client that can write these tables can have a party's
+-- events sent elsewhere, or not at all; the party's feed still shows them. Address and secrets are encrypted with the
+-- row's own key. `number` is that of the last event that the receiver has confirmed. It is in the same database as the
+-- feed, so that both are restored together. The process that sends has the lease; its results count only under the
+-- lease.
 
 CREATE TABLE webhook (
     webhook_id uuid PRIMARY KEY,
@@ -11,16 +12,16 @@ CREATE TABLE webhook (
     wrapped_key bytea,
     url bytea,
     secret bytea,
-    -- The secret that it had before: it signs too until then.
+    -- The previous secret, which also signs until `before_until`.
     secret_before bytea,
     before_until timestamptz,
-    -- How often the event after `number` was sent in vain, since when, and when it is sent again.
+    -- The failed attempts at the event after `number`, the time of the first, and the time of the next attempt.
     failures integer NOT NULL DEFAULT 0,
     failing_since timestamptz,
     due_at timestamptz NOT NULL,
     lease uuid,
     leased_until timestamptz,
-    -- How many lines of its log were ever written.
+    -- The number of log lines that were ever written.
     entries bigint NOT NULL DEFAULT 0,
     made_at timestamptz NOT NULL,
     CONSTRAINT webhook_url_bound CHECK (octet_length(url) <= 600),
@@ -29,7 +30,7 @@ CREATE TABLE webhook (
 CREATE INDEX webhook_by_party ON webhook (party, webhook_id) WHERE state <> 'removed';
 CREATE INDEX webhook_due ON webhook (due_at) WHERE state = 'active';
 
--- The newest lines of the log: a later one takes the place of the one a thousand before it.
+-- The newest lines of the log: each line replaces the one a thousand lines before it.
 CREATE TABLE webhook_delivery (
     webhook_id uuid NOT NULL,
     slot integer NOT NULL,

@@ -1,7 +1,7 @@
-"""One POST to one receiver: the only code of a server that connects to where a party has said.
+"""One POST to one receiver. Only this code of a server connects to an address that a party has chosen.
 
-No redirect is followed, no proxy used, no connection kept. Of the answer its status is read, and no more than its head;
-nothing of it is stored but that number.
+It follows no redirect, uses no proxy and reuses no connection. It reads only the head of the answer, and only the
+status is stored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.courier.addresses import AddressRules, Receiver, Resolve, address_of, read_url, resolve_by_system
 
-#: From resolving its name to its answer.
+#: The time from the name's resolution to the answer.
 ANSWER_S_MAX: Final = 15.0
 HEAD_BYTES_MAX: Final = 16 * 1024
 _INTERIM_MAX: Final = 4
@@ -24,14 +24,14 @@ _STATUS = re.compile(rb"HTTP/1[.][01] ([1-5][0-9]{2})(?: |\r\n)")
 
 
 class Sent(NamedTuple):
-    """What came of one attempt. `code` says why there is no status, or why one of success was none."""
+    """The result of one attempt. `code` is `delivered`, or the reason why there is no status or no successful one."""
 
     code: str
     status: int | None = None
 
 
 def public_trust() -> ssl.SSLContext:
-    """The authorities that this machine trusts, TLS 1.2 and above."""
+    """Return a TLS context with the authorities that this machine trusts, TLS 1.2 and above."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
@@ -39,7 +39,7 @@ def public_trust() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends by these rules. `resolve` and `trust` are the machine's, unless a test says otherwise."""
+    """A sender with these rules. `resolve` and `trust` are the machine's, except in tests."""
 
     rules: AddressRules
     resolve: Resolve = resolve_by_system
@@ -47,7 +47,7 @@ class Sender:
     answer_s_max: float = ANSWER_S_MAX
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
-        """Send one body. Whatever the receiver or its address does comes back as a code: nothing is raised."""
+        """Send one body. Every failure of the receiver or its address is returned as a code; no error is raised."""
         try:
             async with asyncio.timeout(self.answer_s_max):
                 receiver = read_url(url, self.rules)
@@ -66,7 +66,7 @@ class Sender:
         return Sent("delivered" if 200 <= status < 300 else "status_refused", status)
 
     async def _exchange(self, receiver: Receiver, address: str, request: bytes) -> int:
-        """Send to the address that was looked at, and read the status; the certificate must be of the name."""
+        """Send to the checked address and read the status. The certificate must have the host name."""
         reader, writer = await asyncio.open_connection(
             address,
             receiver.port,
@@ -89,7 +89,7 @@ class Sender:
 
 
 def request_bytes(receiver: Receiver, headers: Mapping[str, str], body: bytes) -> bytes:
-    """The whole request (RFC 9112); `headers` are our own, none comes from outside."""
+    """Return the whole request (RFC 9112). The service sets all `headers`; none comes from outside."""
     usual = receiver.port == (443 if receiver.tls else 80)
     lines = {
         "Host": receiver.host if usual else f"{receiver.host}:{receiver.port}",

@@ -1,10 +1,10 @@
-"""The database room: transactions bound to parties, migrations.
+"""The database: transactions bound to parties, and migrations.
 
-The tables, grants and policies are literal SQL in each service's `migrations`: a migration reads nothing of the code,
-so what a revision makes never changes. Row-level security, which stands there alone, is PostgreSQL's own
-answer to who may do what to which row, below every use case: a transaction bound to nobody sees nothing.
+The tables, grants and policies are literal SQL in each service's `migrations`. A migration uses none of the code, so
+the result of a revision never changes. Row-level security is defined only there. It checks each access to a row in
+PostgreSQL, below every use case: a transaction without a scope sees no row.
 
 Trust: a process that can write the tables of messaging can suppress or repeat this instance's own messages. It cannot
 forge another instance's. Audit's copies and the tables of the other instance show either (`causeway audit reconcile`).
-Whoever holds the owner role can change the policies; the service's login role cannot.
+A client with the owner role can change the policies; the service's login role cannot.
 """

@@ -1,10 +1,10 @@
-"""The catalogue of a database: the definition of each object, whatever revision the database states.
+"""The catalogue of a database: the definition of each object, independent of the revision that the database states.
 
-Two databases have the same catalogue if they are made alike and have the same tables, columns, constraints, indexes,
-policies, grants and permissions, whatever the object ids and whatever the roles are called: role names follow the
-database's.
+Two databases have the same catalogue if they have the same encoding and locale, tables, columns, constraints, indexes,
+policies, grants and permissions. Object ids and role names do not matter, because role names derive from the database's
+name.
 
-Trust: whoever holds the owner role can change a schema and change it back between two looks.
+Trust: a client with the owner role can change a schema and change it back between two checks.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ import asyncpg
 
 from shared.kernel.errors import Refused
 
-#: What each object of a schema is, by its kind and name.
+#: The definition of each object of a schema, by its kind and name.
 Catalogue = Mapping[str, str]
 
 #: The table in which the migrations store the revision.
 REVISION_TABLE: Final = "schema_revision"
-#: The database itself among its objects, and how each is made (`deploy.site.access`): no migration can alter that.
+#: The name of the database itself among its objects, and its required encoding and locale (`deploy.site.access`). No
+#: migration can change these.
 _DATABASE: Final = "database"
 _MADE: Final = "encoding UTF8, locale C.UTF-8 of builtin"
-#: What is done about a database from which no migration leads on.
+#: The remedy for a database that no migration can bring to the newest schema.
 MEND: Final = (
     "it cannot be migrated. Dev stack: `causeway dev reset`. Elsewhere: give the instance a new, empty database"
 )
 
 
 async def read_catalogue(driver: asyncpg.Connection) -> Catalogue:
-    """The catalogue as any login role of the database sees it, within the transaction that is open."""
-    # Definitions name what is not on the path with its schema: one path for whoever asks.
+    """Read the catalogue as any login role of the database sees it, within the open transaction."""
+    # Definitions name the schema of objects outside the search path, so every role needs the same path.
     await driver.execute("SET LOCAL search_path TO public")
     rows = await driver.fetch(_OBJECTS)
     rows += await driver.fetch(_ITSELF, _DATABASE)
@@ -45,41 +46,40 @@ async def read_catalogue(driver: asyncpg.Connection) -> Catalogue:
 
 
 def write_catalogue(catalogue: Catalogue) -> str:
-    """One object a line, sorted: what is committed beside the migrations, so that a change shows what it does."""
+    """Return the catalogue as text, one object a line, sorted. It is committed with the migrations, to show changes."""
     return "".join(f"{name}: {catalogue[name]}\n" for name in sorted(catalogue))
 
 
 def parse_catalogue(text: str) -> Catalogue:
-    """The catalogue that `write_catalogue` wrote."""
+    """Parse the text of `write_catalogue`."""
     return dict(line.split(": ", 1) for line in text.splitlines())
 
 
 def find_differences(expected: Catalogue, found: Catalogue) -> Iterator[str]:
-    """Each object in which a database differs from what it should be, by name, and how."""
+    """Yield each object in which a database differs from the expected catalogue, with the difference."""
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             yield f"{name} is missing"
         elif name not in expected:
-            yield f"{name} is not ours"
+            yield f"{name} is unknown"
         elif expected[name] != found[name]:
             yield f"{name} is ({found[name]}), not ({expected[name]})"
 
 
 def refuse_stranger(catalogue: Catalogue, *, whose: str) -> None:
-    """Raise `Refused`, naming the mend, if these migrations cannot have made the database of `whose`.
+    """Raise `Refused`, with the remedy, if these migrations cannot have created the database of `whose`.
 
-    `database_made_otherwise`: it has another encoding or locale than ours. `schema_unknown`: it has tables and no
-    revision.
+    `database_made_otherwise`: it has another encoding or locale. `schema_unknown`: it has tables but no revision.
     """
     if (made := catalogue[_DATABASE]) != _MADE:
         raise Refused("database_made_otherwise", f"{whose}: {made}, not {_MADE}; {MEND}")
     if f"table {REVISION_TABLE}" not in catalogue and any(name.startswith("table ") for name in catalogue):
-        raise Refused("schema_unknown", f"{whose}: there are tables that no migration of ours made; {MEND}")
+        raise Refused("schema_unknown", f"{whose}: it has tables that no migration created; {MEND}")
 
 
-# Every object of the schema `public` that no extension brought: a kind and name, and all that it is. Left out is what
-# differs between databases or versions of PostgreSQL and says nothing: object ids, toast tables, what an owner may do
-# with its own, NOT NULL as a constraint (it stands with its column), and partitions, which come and go with the months.
+# Every object of the schema `public` that belongs to no extension: its kind, name and whole definition. It has no parts
+# that differ between databases or versions of PostgreSQL without meaning. These are object ids, toast tables, the
+# owner's rights on its own objects, NOT NULL as a constraint (it is part of the column), and the partitions of months.
 _OBJECTS = """
 WITH role(oid, name) AS (
     SELECT r.oid, CASE

@@ -1,11 +1,11 @@
-"""Statements whose columns are named once: a row's fields name and type them, and nobody counts parameters.
+"""Statements whose columns are named once: a row's fields give names and types, and parameters need no numbers.
 
 A row is a frozen dataclass (or a named tuple); its fields are the columns, in their order:
 
     @dataclass(frozen=True, slots=True)
     class NoticeRow:
         notice_id: UUID               # uuid
-        state: NoticeState            # text, as every string
+        state: NoticeState            # text, like every string
         edge: Json                    # jsonb, given as JSON text
         rules: tuple[str, ...]        # text[]
 
@@ -13,32 +13,32 @@ A row is a frozen dataclass (or a named tuple); its fields are the columns, in t
     _ADD = insert("notice", _ROW, end="ON CONFLICT DO NOTHING")
     await driver.execute(*_ADD.bind(rows=_ROW.rows(rows)))
 
-All rows travel in one statement, one array per column; its text is put together once, at import. `Columns.of` takes
-`without` for fields that are no columns, and further columns by name with their SQL type. What is no field of the row,
-or is stored otherwise than it stands there, is given with the rows, one value for each:
+All rows are sent in one statement, with one array per column; its text is built once, at import. `Columns.of` takes
+`without` for fields that are not columns, and further columns by name with their SQL type. A value that is not a field
+of the row, or is stored in another form, is given with the rows, one for each:
 
     _DRAFT = Columns.of(Draft, without=("message",), type="text")
     _ENQUEUE = insert("message", _DRAFT)
     _ENQUEUE.bind(rows=_DRAFT.rows(drafts, type=[draft.message.type for draft in drafts]))
 
 A `Statement` is for everything else. Its parameters have names: a scalar is declared by its SQL type, rows by their
-columns. In the text `{at}` is the scalar, and of rows `{stamps}` is the relation, called `stamps`, to select from:
+columns. In the text, `{at}` is the scalar, and `{stamps}` is the relation of the rows, with the alias `stamps`:
 
     _STAMP = Statement(
         "UPDATE message AS m SET number = stamps.number, sent_at = {at} FROM {stamps} WHERE m.id = stamps.message_id",
         stamps=_STAMPED, at="timestamptz",
     )
 
-`{stamps.ordered}` is the same relation with the column `position`, from 1; `{stamps.names}` and `{stamps.values}` are
-the two column lists of an `INSERT INTO t (names) SELECT values`. `{note.kept}` is the list of an `UPDATE … SET`, where
-what is None leaves what is there; it is bound by one row (`_NOTE.one(note)`), not by many:
+`{stamps.ordered}` is the same relation with the column `position`, from 1. `{stamps.names}` and `{stamps.values}` are
+the two column lists of an `INSERT INTO t (names) SELECT values`. `{note.kept}` is the list of an `UPDATE … SET` in
+which None keeps the stored value. It is bound by one row (`_NOTE.one(note)`), not by many:
 
     _ACT = Statement(
         "UPDATE notice SET state = {following}, {note.kept} WHERE notice_id = {notice_id} AND state = {present}",
         note=_NOTE, following="text", notice_id="uuid", present="text",
     )
 
-A brace of the statement's own is doubled. A name that is missing, unknown or never used fails at import or when bound.
+A literal brace in a statement is doubled. A missing, unknown or unused name fails at import or when it is bound.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Row = TypeVar("Row")
 
 
 class SqlType(str):
-    """Marks an annotation with the SQL type of its column, where the Python type does not say it."""
+    """A mark on an annotation with the SQL type of its column, if the Python type does not determine it."""
 
     __slots__ = ()
 
@@ -75,20 +75,21 @@ _SQL_TYPES: Final[Mapping[type, str]] = {
     datetime: "timestamptz",
     date: "date",
 }
-#: Between the elements of a list: PostgreSQL has no array of arrays of different lengths. No code holds it.
+#: The separator of a list's elements, because PostgreSQL has no array of arrays of different lengths. No code contains
+#: it.
 _SEPARATOR: Final = "\x1f"
 
 
 @dataclass(frozen=True, slots=True)
 class Bound(Generic[Row]):
-    """What a parameter of rows is bound to: one argument per column."""
+    """The arguments of a parameter of rows: one per column."""
 
     columns: Columns[Row]
     arguments: Sequence[object]
 
 
 class Columns(Generic[Row]):
-    """The columns of one kind of row: their names, in order, and the SQL type of each."""
+    """The columns of one type of row: their names, in order, and the SQL type of each."""
 
     def __init__(self, sql_types: Mapping[str, str]) -> None:
         self.sql_types = dict(sql_types)
@@ -96,19 +97,22 @@ class Columns(Generic[Row]):
 
     @classmethod
     def of(cls, kind: type[Row], *, without: Sequence[str] = (), **further: str) -> Columns[Row]:
-        """The fields of `kind`, but those in `without`, then `further` columns; of a field's name: its SQL type."""
+        """Return the columns of the fields of `kind` except `without`, then the `further` columns.
+
+        A `further` column with a field's name sets the SQL type of that field.
+        """
         hints = get_type_hints(kind, include_extras=True)
         fields = {name: hint for name, hint in hints.items() if name not in (*without, *further)}
         of_fields = {name: _sql_type(hint) for name, hint in fields.items()}
         return cls({name: further.get(name) or of_fields[name] for name in hints if name not in without} | further)
 
     def rows(self, rows: Sequence[Row], **given: Sequence[object]) -> Bound[Row]:
-        """Bind these rows; columns that are `given` are not read from them. Also for no row at all."""
+        """Bind these rows, also an empty list. Columns that are `given` are not read from the rows."""
         self._check(given)
         return Bound(self, [self._array(name, rows, given.get(name)) for name in self.sql_types])
 
     def one(self, row: Row, **given: object) -> Bound[Row]:
-        """Bind one row, for `{name.kept}`: a value per column, not an array. A list of codes is given as it is."""
+        """Bind one row, for `{name.kept}`: one value per column instead of an array. A list is bound unchanged."""
         self._check(given)
         read = {name: given[name] if name in given else self._getters[name](row) for name in self.sql_types}
         return Bound(self, list(read.values()))
@@ -127,7 +131,7 @@ class Columns(Generic[Row]):
 
 
 class Statement:
-    """A statement with named parameters. `text` has PostgreSQL's numbers in it; nobody else needs to know them."""
+    """A statement with named parameters. `text` has PostgreSQL's numbered parameters."""
 
     def __init__(self, text: str, /, **parameters: Columns[Any] | str) -> None:
         named = {field.partition(".")[0] for _, field, _, _ in Formatter().parse(text) if field}
@@ -149,7 +153,7 @@ class Statement:
         return self._template.format_map(spelled).strip()
 
     def bind(self, **values: object) -> tuple[Any, ...]:
-        """The text and its arguments in order, for a driver's `execute(*…)` or `fetch(*…)`."""
+        """Return the text and its arguments in order, for a driver's `execute(*…)` or `fetch(*…)`."""
         return self.text, *self._arguments(values)
 
     def part(self, **values: object) -> Part:
@@ -183,7 +187,7 @@ def join(parts: Sequence[Part], text: str, *arguments: object) -> tuple[Any, ...
     """Return a statement that runs these parts, too, with all arguments: one round trip.
 
     No part sees the rows of another one or of the statement itself, and their order is not fixed. So no part may wait
-    for a row that another transaction has.
+    for a row that another transaction has locked.
     """
     bound, heads = list(arguments), list[str]()
     for number, part in enumerate(parts):
@@ -201,14 +205,14 @@ def _spell(statement: Statement, first: int) -> str:
 
 
 def insert(table: str, columns: Columns[Any], *, fixed: Mapping[str, str] | None = None, end: str = "") -> Statement:
-    """`INSERT INTO table`, to be bound by `rows`. `fixed` columns have one SQL expression for all, `end` follows."""
+    """Return an `INSERT INTO table` for `rows`. `fixed` columns have one SQL expression for all rows; `end` follows."""
     names = ", ".join(["{rows.names}", *map(_quoted, fixed or {})])
     values = ", ".join(["{rows.values}", *(fixed or {}).values()])
     return Statement(f"INSERT INTO {table} ({names}) SELECT {values} FROM {{rows}} {end}", rows=columns)
 
 
 class _Spelled:
-    """Rows as the text of a statement spells them: see the module."""
+    """The placeholders of rows in the text of a statement: see the module."""
 
     def __init__(self, name: str, columns: Columns[Any], first: int) -> None:
         self._name = name
@@ -244,12 +248,12 @@ class _Spelled:
 
 
 def pairs(keys: Sequence[tuple[UUID, str]]) -> tuple[list[UUID], list[str]]:
-    """Keys of two columns, a list for each."""
+    """Return keys of two columns as a list for each column."""
     return [first for first, _ in keys], [second for _, second in keys]
 
 
 def _sql_type(hint: Any) -> str:
-    """The SQL type of a field by its annotation. None is allowed or not by the table, not here."""
+    """Return the SQL type of a field from its annotation. Only the table decides whether NULL is allowed."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
         marked = [mark for mark in hint.__metadata__ if isinstance(mark, SqlType)]
@@ -261,12 +265,12 @@ def _sql_type(hint: Any) -> str:
         return f"{_sql_type(inner[0])}[]"
     found = [_SQL_TYPES[base] for base in getattr(hint, "__mro__", ()) if base in _SQL_TYPES]
     if not found:
-        raise TypeError(f"say the SQL type of a column that is {hint}")
+        raise TypeError(f"give the SQL type of a column of type {hint}")
     return found[0]
 
 
 def _carried(kind: str) -> str:
-    """As what an array of a column comes: JSON, and lists joined, as text."""
+    """Return the SQL type in which a column's array is sent: text for JSON and for joined lists."""
     return "text" if kind == "jsonb" or kind.endswith("[]") else kind
 
 
@@ -281,5 +285,5 @@ def _one(number: int, kind: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    """`offset`, `by` and others are words of SQL too."""
+    """Quote a column name, because `offset`, `by` and others are also SQL keywords."""
     return f'"{name}"'

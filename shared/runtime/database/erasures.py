@@ -1,13 +1,14 @@
-"""Erasures that hold: each is in the journal before it commits, and is done again in a database that was restored.
+"""Durable erasures: each is in the journal before its commit, and is repeated in a restored database.
 
-    erase     the key goes, in its transaction · gathered · as the last step: a line in the journal, on disk · commit
-    restore   the database's place in the journal is an older one: what stands behind it is erased before all else
+    erase     the key is deleted in the transaction · gathered · last step: a line in the journal, on disk · commit
+    restore   the database has an older place in the journal: the lines after it are applied first
 
-A transaction that fails after its line was written has erased nothing yet; the next start does. Whoever asked was
-entitled to it, and nothing but the commit itself could fail after that. Where its party says `kept` before that start,
-a line that takes the other back is on disk before that commits; none takes back an erasure that has committed.
+A transaction that fails after its line was written has erased nothing; the next start does it. The erasure was already
+authorized, and only the commit itself could fail after that point. If the party retains the record before that start, a
+line `kept` is on disk before the commit and cancels the other line. No line cancels an erasure that has committed.
 
-Accesses that have ended go the same way. What the operator's verbs end waits in `ending` for the running instance.
+Ended access rights are handled in the same way. Endings by the operator's verbs wait in `ending` for the running
+instance.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ _MOVE: Final = "UPDATE erasure_place SET lines = $1, digest = $2"
 _KEEP: Final = """
 INSERT INTO erased_record (subject, party) SELECT * FROM unnest($1::uuid[], $2::text[]) ON CONFLICT DO NOTHING
 """
-#: Whose rows are not the transaction's to see are not its to keep either.
+#: A transaction can retain only records whose rows it can see.
 _GONE: Final = """
 SELECT e.subject, e.party FROM erased_record AS e JOIN unnest($1::uuid[], $2::text[]) AS k (subject, party)
     USING (subject, party)
 """
 _WAITS: Final = "SELECT EXISTS (SELECT FROM ending) AS waits"
 _TAKE: Final = "DELETE FROM ending RETURNING kind, subject, party"
-#: So many records are erased anew in one statement.
+#: The number of records that one statement erases again.
 _AT_ONCE: Final = 500
 
 
 class Erasures:
-    """The erasures of one instance. `again` erases by kind: a statement that takes subjects and their parties."""
+    """The erasures of one instance. `again` has a statement for each kind, which takes subjects and their parties."""
 
     def __init__(self, journal: Journal, again: Mapping[str, str], clock: Clock) -> None:
         self._journal = journal
@@ -48,7 +49,7 @@ class Erasures:
         self._clock = clock
 
     def before_commit(self, then: LastStep) -> LastStep:
-        """Return the last step of the transactions: `then`, which gets erasures too, and then the journal."""
+        """Return the last step of transactions: `then`, which also gets the erasures, and then the journal."""
 
         async def last_step(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
             lines = [each for each in gathered if isinstance(each, Line)]
@@ -63,7 +64,7 @@ class Erasures:
         return last_step
 
     async def _note(self, driver: asyncpg.Connection, lines: Sequence[Line]) -> None:
-        """Nobody else commits an erasure meanwhile: so the place in the database never passes over a line."""
+        """Write lines to the journal and move the place. The lock on the place keeps other erasures from committing."""
         known = Place(*await driver.fetchrow(_PLACE))
         lines = await _without_gone(driver, lines)
         erased = [each for each in lines if isinstance(each, Erased)]
@@ -71,19 +72,19 @@ class Erasures:
             await driver.execute(_KEEP, [each.subject for each in erased], [each.party for each in erased])
         try:
             if all(isinstance(each, Kept) for each in lines) and await asyncio.to_thread(self._journal.end) == known:
-                return  # every line has committed: there is nothing to take back
+                return  # every line has committed, so there is none to cancel
             before, after = await asyncio.to_thread(self._journal.append, lines, self._clock.now())
         except OSError:
             raise Unavailable("erasure_journal_unwritable") from None
-        except Refused:  # of the journal: no fault of whoever is in these lines
+        except Refused:  # a fault of the journal, and not of these records
             raise Unavailable("erasure_journal_altered") from None
         if before.lines < known.lines:
             raise Unavailable("erasure_journal_lost")
-        if before == known:  # else a line before ours was never committed: the next start has it done
+        if before == known:  # otherwise an earlier line was never committed; the next start applies it
             await driver.execute(_MOVE, *after)
 
     async def apply(self, database: Database) -> int:
-        """Erase and end what the journal says behind this database's place in it; how much that names.
+        """Apply the journal's lines after this database's place, and return their number.
 
         Raises `Refused` as `Journal.after` does, and `Unavailable`.
         """
@@ -106,12 +107,12 @@ class Erasures:
 
 
 def _forgotten(lines: Sequence[Line]) -> list[Forgotten]:
-    """The erasures among the lines, for the tracks and exceptions of messaging."""
+    """Return the erasures among the lines, for the tracks and exceptions of messaging."""
     return [Forgotten(each.subject, each.party) for each in lines if isinstance(each, Erased)]
 
 
 async def _without_gone(driver: asyncpg.Connection, lines: Sequence[Line]) -> Sequence[Line]:
-    """The lines, but for those that keep what this database knows to be erased."""
+    """Return the lines without those `kept` for records that this database has erased."""
     kept = [each for each in lines if isinstance(each, Kept)]
     if not kept:
         return lines
@@ -121,7 +122,7 @@ async def _without_gone(driver: asyncpg.Connection, lines: Sequence[Line]) -> Se
 
 
 async def journal_endings(database: Database) -> int:
-    """Have the journal say what the operator's verbs have ended; how much that was. Raises `Unavailable`."""
+    """Write the endings of the operator's verbs to the journal, and return their number. Raises `Unavailable`."""
     if not (await database.fetch(_WAITS))[0]["waits"]:
         return 0
     async with database.transaction() as session:

@@ -1,6 +1,6 @@
-"""The journal of acts: one row for each act that a party learns of, numbered densely for each party.
+"""The journal of acts: one row for each act that is shown to a party, numbered densely for each party.
 
-    act's transaction    gather the acts · last step: lock the feed rows, count on, insert into `act` · commit
+    act's transaction    gather the acts · last step: lock the feed rows, number the acts, insert into `act` · commit
 
 The row of a feed stays locked until the commit. So a reader that has seen number n has seen all numbers below it.
 The numbers are given in the last step, before streams are locked: subjects, then feeds by party, then streams.
@@ -19,16 +19,16 @@ from shared.exchange.states import Event
 from shared.runtime.database.columns import join
 from shared.runtime.database.transactions import Late, gather_late, take_parts
 
-# The control file names the timeline of the last checkpoint; the name of the WAL file names the present one. A dump
-# that is loaded changes neither it nor the system id, but makes another file of each table.
+# The control file names the timeline of the last checkpoint; the name of the WAL file names the present one. Loading a
+# dump changes neither the timeline nor the system id, but creates another file for each table.
 _HERE: Final = """
 (SELECT system_identifier AS system_id,
         ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline,
         pg_relation_filenode('feed')::bigint AS file
  FROM pg_control_system()) AS here
 """
-#: The part of a WITH list that begins a new epoch in another database. It stands before the others: PostgreSQL runs
-#: parts that nothing reads in reverse order, so feeds are locked first.
+#: The part of a WITH list that begins a new epoch in another database. It must be the first one: PostgreSQL runs parts
+#: whose result is not read in reverse order, so feeds are locked first.
 BEGIN_ELSEWHERE: Final = f"""
 epoch AS (
     UPDATE feed_epoch AS e SET epoch = CASE WHEN e.system_id IS NULL THEN e.epoch ELSE uuidv7() END,
@@ -74,7 +74,7 @@ def note_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
 
 
 def note_filing(driver: asyncpg.Connection, given: Iterable[tuple[str, int]]) -> None:
-    """Note that a statement of the transaction has given these numbers, by party. Its end checks them, too."""
+    """Record that a statement of the transaction has given these numbers, by party. Its end checks them, too."""
     driver.numbered.update(sorted(given))
     gather_late(driver, Late.ACTS, (), write=write_acts)
 
@@ -90,5 +90,5 @@ async def write_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
 
 
 async def begin_epoch(driver: asyncpg.Connection) -> None:
-    """Begin a new epoch of all feeds: this database is an earlier state of the one that gave numbers."""
+    """Begin a new epoch of all feeds, because this database is an earlier state of the one that gave numbers."""
     await driver.execute(_BEGIN)

@@ -1,14 +1,14 @@
-"""The reading side of the feeds: what a party's feed shows above a number, and waiting until there is more.
+"""The reading side of the feeds: a party's events above a number, and the wait for further ones.
 
-    poller   take a place · read · wait at the place if nothing is there · read again
-    act      commit · wake readers of this process at once · tell the other processes by one NOTIFY soon
+    poller   take a place · read · wait on the place if there is no event · read again
+    act      commit · wake readers of this process at once · notify the other processes by one NOTIFY soon
 
-No act's transaction notifies: PostgreSQL commits those that do one at a time.
+No act's transaction notifies, because PostgreSQL commits transactions with a NOTIFY one at a time.
 
-A place is taken before the first look: a number that is given after the look ends the wait. A waiting request holds no
-connection; all places of a process share the one that listens. A wait also ends by its time, and a look follows: an
-act that was not told is shown late.
-Trust: whoever can log in to the database can wake those who wait; they look, and find nothing.
+A place is taken before the first read, so that a number given after that read ends the wait. A waiting request holds no
+connection; all places of a process share the one that listens. A wait also ends by its time limit, and then the feed is
+read again, so an act without a notification is shown late.
+Trust: a client that can log in to the database can wake waiting readers; they read, and find no event.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ import asyncpg
 from shared.kernel.errors import Unavailable
 from shared.runtime.database.transactions import Database
 
-#: Places of one party, and of all. Whoever takes one more ends the wait that has lasted longest.
+#: Places of one party, and of all. A request for one more ends the longest wait.
 PLACES_MAX_OF_ONE: Final = 8
 PLACES_MAX: Final = 256
-#: A listener that has lost its connection tries again after so long.
+#: The pause before a listener without a connection tries again.
 LISTEN_AGAIN_S: Final = 1.0
-#: The numbers of so long are told to other processes together.
+#: The time for which numbers are collected before one notification to other processes.
 TELL_PAUSE_S: Final = 0.1
 #: The channel of a feed's new last number: `PARTY NUMBER`.
 NUMBERED_CHANNEL: Final = "causeway_numbered"
 _TELL: Final = "SELECT pg_notify($1, told) FROM unnest($2::text[]) AS told"
 
-# One statement, so that epoch, end and events are of one moment. It names the party, although row-level security does
-# too: an index has the rows in their order.
+# One statement, so that epoch, end and events are of one moment. It names the party, in addition to row-level security,
+# so that an index returns the rows in order.
 _ABOVE = """
 SELECT f.epoch, coalesce((SELECT last FROM feed WHERE party = $1), 0) AS last,
        e.number, e.type, e.subject, e.at, e.detail ->> 'state' AS state, e.detail ->> 'by' AS by
@@ -54,7 +54,7 @@ FROM act WHERE party = $1 AND subject = $2 AND number > $3 ORDER BY number LIMIT
 
 
 class Numbered(NamedTuple):
-    """An event with its number; `at` is when the transaction of its act began."""
+    """An event with its number. `at` is the time at which the transaction of its act began."""
 
     number: int
     type: str
@@ -65,7 +65,7 @@ class Numbered(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What a feed shows above a number. `last` is the highest number that the party has been given in this epoch."""
+    """The events of a feed above a number. `last` is the highest number of the party in this epoch."""
 
     epoch: UUID
     last: int
@@ -73,7 +73,7 @@ class Read(NamedTuple):
 
 
 async def read_feed(driver: asyncpg.Connection, party: str, *, above: int, limit: int) -> Read:
-    """The party's events above a number, at most `limit`, in their order."""
+    """Return at most `limit` events of the party above a number, in order."""
     rows = await driver.fetch(_ABOVE, party, above, limit)
     events = [Numbered(*(row[name] for name in Numbered._fields)) for row in rows if row["number"] is not None]
     return Read(rows[0]["epoch"], rows[0]["last"], events)
@@ -82,17 +82,17 @@ async def read_feed(driver: asyncpg.Connection, party: str, *, above: int, limit
 async def read_subject(
     driver: asyncpg.Connection, party: str, subject: UUID, *, above: int, limit: int
 ) -> list[Numbered]:
-    """The party's events of one subject above a number, at most `limit`, in their order."""
+    """Return at most `limit` events of the party about one subject above a number, in order."""
     rows = await driver.fetch(_OF_SUBJECT, party, subject, above, limit)
     return [Numbered(*row.values()) for row in rows]
 
 
 class FeedListener:
-    """Those of this process who wait for a party's next event, and the one connection that hears of it."""
+    """The readers of this process that wait for a party's next event, and the one connection that listens for it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        #: By party, longest first: above which number each waits.
+        #: By party, the longest wait first: the number above which each reader waits.
         self._places: dict[str, dict[asyncio.Event, int]] = {}
         self._all: dict[asyncio.Event, str] = {}
         self._ending = False
@@ -101,7 +101,7 @@ class FeedListener:
         self._telling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Listen until cancelled; from then on nobody waits."""
+        """Listen until cancelled; after that no reader waits."""
         self._ending = False
         try:
             while True:
@@ -114,7 +114,7 @@ class FeedListener:
 
     @contextmanager
     def place(self, party: str, *, above: int) -> Iterator[asyncio.Event]:
-        """A place among those who wait: set when the feed goes above a number or may do so, or nobody may wait."""
+        """Take a place for a waiting reader. It is set if the feed may be above the number, or if the wait must end."""
         mine = asyncio.Event()
         places = self._places.setdefault(party, {})
         crowd = places if len(places) >= PLACES_MAX_OF_ONE else self._all if len(self._all) >= PLACES_MAX else {}
@@ -132,7 +132,7 @@ class FeedListener:
             self._leave(mine)
 
     def tell(self, numbered: Mapping[str, int]) -> None:
-        """Wake the readers here that wait for these numbers, and tell the other processes soon."""
+        """Wake the readers here that wait for these numbers, and notify the other processes soon."""
         for party, last in numbered.items():
             self._wake(party, last)
         self._untold.update(numbered)
@@ -151,11 +151,11 @@ class FeedListener:
             lost = asyncio.Event()
             connection.add_termination_listener(lambda *_: lost.set())
             await connection.add_listener(NUMBERED_CHANNEL, self._heard)
-            self._wake_all()  # what was numbered while nobody listened was not heard
+            self._wake_all()  # notifications were lost while there was no listener
             await lost.wait()
 
     def _heard(self, *told: Any) -> None:
-        """Of a connection, a process, a channel and what was said there, the last."""
+        """Handle a notification. Only the last of its arguments is used: the payload."""
         party, _, last = str(told[-1]).rpartition(" ")
         self._wake(party, int(last))
 

@@ -1,7 +1,7 @@
-"""Arrays of one column: asyncpg asks of each element whether it is an array itself, by abstract classes.
+"""Arrays of one column. asyncpg checks for each element, by abstract classes, whether it is an array itself.
 
-Of a text that is half of what binding it costs (250 ns, 130 without), and an origin binds some five hundred elements a
-referral. No array of ours has another in it that is not a list or the like: with `ask_by_kind` it asks for those.
+For a text, this check is half of the cost of binding it (250 ns, 130 without), and an origin binds about five hundred
+elements for a referral. Nested arrays here are always lists or similar types, so `ask_by_kind` checks only for those.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from asyncpg.protocol import protocol
 
-#: What is an array, or one within one. Whatever else is given as an array is refused by the driver (`DataError`).
+#: The types of arrays and nested arrays. The driver refuses any other type as an array (`DataError`).
 KINDS: Final[tuple[type[Any], ...]] = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
 
 
 def ask_by_kind() -> None:
-    """From now on, in this process, asyncpg tells arrays by their type. Doing it again changes nothing."""
+    """Make asyncpg recognise arrays by their type, in this process. A second call changes nothing."""
     protocol.IterableABC = protocol.SizedABC = KINDS

@@ -1,8 +1,8 @@
-"""`Idempotency-Key`, kept: one key of one party has one effect and one answer, however often it is sent.
+"""The store of idempotency keys: one key of one party has one effect and one answer, also if it is sent again.
 
-The claim, the effect and the stored answer commit in one transaction. Whoever claims a key that an open transaction
-holds waits for that transaction: if it commits, the answer is there; if it fails, the key is free again.
-Trust: whoever can write this table can have a request's effect left out, or done twice; not forge one.
+The claim, the effect and the stored answer commit in one transaction. A request with a key that an open transaction
+holds waits for that transaction. If it commits, the answer is stored; if it fails, the key is free again.
+Trust: a client that can write this table can suppress or repeat a request's effect, but not forge a request.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ KeyUse = tuple[str, bytes, bytes]
 CLAIM: Final = Columns[str](
     {"party": "text", "key_hash": "bytea", "body_hash": "bytea", "status": "integer", "answer": "bytea"}
 )
-#: Claims the keys of the rows `claims`, in one order by everyone: batches that share keys wait for each other, never in
-#: a circle. A statement that takes it along does not see what a holder has committed meanwhile.
+#: Claims the keys of the rows `claims` in a fixed order, so that batches with common keys never wait in a circle. A
+#: statement that includes it does not see rows that a holder commits meanwhile.
 CLAIM_KEYS: Final = """
 INSERT INTO idempotency ({claims.names}) SELECT {claims.values} FROM {claims}
 ORDER BY claims.party, claims.key_hash ON CONFLICT DO NOTHING RETURNING party, key_hash
@@ -49,7 +49,7 @@ WHERE i.party = a.party AND i.key_hash = a.key_hash
 
 
 class ClaimKind(StrEnum):
-    """What the caller must do with its request."""
+    """The action that the caller must take for its request."""
 
     NEW = "new"  # do it, and store the answer in this transaction
     STORED = "stored"  # do nothing: give the stored answer
@@ -59,7 +59,7 @@ class ClaimKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`status` and `answer` are set for `STORED`, `twin_of` (a position in the batch) for `TWIN`."""
+    """The claim of one request. `STORED` has `status` and `answer`, `TWIN` has `twin_of`, an index in the batch."""
 
     kind: ClaimKind
     status: int | None = None
@@ -75,14 +75,14 @@ async def claim(driver: asyncpg.Connection, party: str, key_hash: bytes, *, body
 async def claim_many(driver: asyncpg.Connection, requests: Sequence[KeyUse]) -> list[Claim]:
     """Claim the keys of a batch within the caller's transaction.
 
-    Needs READ COMMITTED: what a concurrent holder has committed while we waited must be visible.
+    Needs READ COMMITTED, so that rows are visible that a concurrent holder committed during the wait.
     """
     claimed = await driver.fetch(*_CLAIM.bind(claims=bind_claims(requests, [(None, None)] * len(requests))))
     return await read_claims(driver, requests, {(row["party"], row["key_hash"]) for row in claimed})
 
 
 def bind_claims(requests: Sequence[KeyUse], answers: Sequence[tuple[int | None, bytes | None]]) -> Bound[str]:
-    """Bind the rows of `CLAIM_KEYS`, one for each key. `answers`, (status, exact answer), are kept with new claims."""
+    """Bind the rows of `CLAIM_KEYS`, one for each key. New claims store `answers` (status, exact answer)."""
     rows = [(*requests[at], *answers[at]) for at in _firsts(requests).values()]
     return Bound(CLAIM, [list(column) for column in zip(*rows, strict=True)] or [[]] * len(CLAIM.sql_types))
 
@@ -90,7 +90,7 @@ def bind_claims(requests: Sequence[KeyUse], answers: Sequence[tuple[int | None, 
 async def read_claims(
     driver: asyncpg.Connection, requests: Sequence[KeyUse], new: Collection[tuple[str, bytes]]
 ) -> list[Claim]:
-    """Return the claim of each request of a batch, of whose keys `new` were claimed just now."""
+    """Return the claim of each request of a batch. `new` are the keys that were just claimed."""
     firsts = _firsts(requests)
     held: dict[tuple[str, bytes], asyncpg.Record] = {}
     if others := [key for key in firsts if key not in new]:
@@ -119,18 +119,18 @@ def _firsts(requests: Sequence[KeyUse]) -> dict[tuple[str, bytes], int]:
 
 
 async def store_answer(driver: asyncpg.Connection, party: str, key_hash: bytes, *, status: int, answer: bytes) -> None:
-    """Keep the answer of a `NEW` claim, in the transaction that made it."""
+    """Store the answer of a `NEW` claim, in the transaction of the claim."""
     await store_many(driver, [(party, key_hash, status, answer)])
 
 
 async def store_many(driver: asyncpg.Connection, answers: Sequence[tuple[str, bytes, int, bytes]]) -> None:
-    """Keep (party, key hash, status, exact answer) for each `NEW` claim, in the transaction that made them."""
+    """Store (party, key hash, status, exact answer) for each `NEW` claim, in the transaction of the claims."""
     if answers:
         await driver.execute(_STORE, *(list(column) for column in zip(*answers, strict=True)))
 
 
 async def forget_many(driver: asyncpg.Connection, keys: Sequence[tuple[str, bytes]]) -> None:
-    """Free these keys, in the transaction that claimed them: nothing came of their requests, which may come again."""
+    """Free these keys in the transaction that claimed them. Their requests had no effect and may be sent again."""
     await driver.execute(_FORGET, *(list(column) for column in zip(*keys, strict=True)))
 
 

@@ -1,12 +1,11 @@
-"""The journal of erasures: a file beside the key-encryption key, outside the database and its backups.
+"""The erasure journal: a file in the folder of the key-encryption key, outside the database and its backups.
 
-One line of JSON for each erasure and each end of an access: its number, when, whose and what. A digest covers the line
-and the digest before it, so that a line that is altered or left out is found. A line is on disk before the erasure
-commits; one whose writing was cut short never counted. A line that says `kept` takes those before it back that never
-committed.
+It has one line of JSON for each erasure and each ended access: number, time, party and subject. A digest covers the
+line and the previous digest, so that an altered or missing line is detected. A line is on disk before the erasure
+commits; an incomplete line never counted. A line `kept` cancels earlier lines of the record that never committed.
 
-Trust: whoever can write the file can take its end away; the place that the database has kept then lies beyond it, and
-the instance does not start. Whoever restores the database and cuts the file at once is not found here.
+Trust: a process that can write the file can cut off its end. The place that the database stores is then after the end,
+and the instance does not start. A restore of the database together with a cut of the file is not detected.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _FIELDS: Final = ("n", "at", "fate", "kind", "subject", "party")
 
 
 class Erased(NamedTuple):
-    """One record: its kind (offer, case, notice, referral), the id of its subject, and whose it was."""
+    """One erased record: its kind (offer, case, notice, referral), the id of its subject, and its party."""
 
     kind: str
     subject: UUID
@@ -38,7 +37,7 @@ class Erased(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """One record that is kept although a line says that it was erased: its erasure never committed."""
+    """One record that is retained although a line states its erasure, because that erasure never committed."""
 
     kind: str
     subject: UUID
@@ -46,7 +45,7 @@ class Kept(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """One access that has ended: its kind (api_key, person, webhook), 128 bits that name it, and whose it was."""
+    """One access right that has ended: its kind (api_key, person, webhook), 128 bits that name it, and its party."""
 
     kind: str
     subject: UUID
@@ -54,19 +53,19 @@ class Ended(NamedTuple):
 
 
 class Forgotten(NamedTuple):
-    """One record that was erased, as the last step that sends learns of it. It is no line of the journal."""
+    """One erased record, for the last step that sends messages. It is not a line of the journal."""
 
     subject: UUID
     party: str
 
 
-#: What a line says, by its `fate`.
+#: The type of a line, by its `fate`.
 Line = Erased | Kept | Ended
 _FATES: Final[dict[str, type[Line]]] = {"erased": Erased, "kept": Kept, "ended": Ended}
 
 
 class Place(NamedTuple):
-    """A place in the journal: so many lines, and the digest of the last of them; 0 and nothing at its beginning."""
+    """A place in the journal: the number of lines before it, and the last one's digest; 0 and "" at the beginning."""
 
     lines: int
     digest: str
@@ -76,20 +75,20 @@ BEGINNING: Final = Place(0, "")
 
 
 class Journal:
-    """The journal of one instance. Any number of processes may write it. All of it blocks."""
+    """The journal of one instance. Several processes may write it. All methods block."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def end(self) -> Place:
-        """The place of its last line. Raises `OSError`, and `Refused("erasure_journal_altered")` where it is none."""
+        """Return the place of the last line. Raises `OSError`, and `Refused("erasure_journal_altered")` if invalid."""
         with self._locked() as file:
             return self._end(file)
 
     def append(self, said: Sequence[Line], at: datetime) -> tuple[Place, Place]:
-        """Add lines, and have them on disk; the places before and behind them.
+        """Add lines and write them to disk; return the places before and after them.
 
-        Raises `OSError`, and `Refused("erasure_journal_altered")` where its last line is none.
+        Raises `OSError`, and `Refused("erasure_journal_altered")` if the last line is invalid.
         """
         with self._locked() as file:
             before = self._end(file)
@@ -104,10 +103,10 @@ class Journal:
         return before, place
 
     def after(self, place: Place) -> tuple[list[Erased | Ended], Place]:
-        """What was erased behind a place and not kept after that, what ended there, and the place of the end.
+        """Return the erasures after a place that no later line cancels, the endings after it, and the end's place.
 
-        Raises `Refused`: `erasure_journal_lost` where it ends before that place, `erasure_journal_altered` where a
-        line is not the one that was written.
+        Raises `Refused`: `erasure_journal_lost` if the journal ends before that place, `erasure_journal_altered` if a
+        line was changed.
         """
         found, end = dict[Erased | Ended, None](), BEGINNING
         with self._locked() as file:
@@ -121,12 +120,12 @@ class Journal:
                 else:
                     found[said] = None
         if end.lines < place.lines:
-            raise Refused("erasure_journal_lost", "it ends before what this database knows of it: put it back")
+            raise Refused("erasure_journal_lost", "it ends before the place that this database stores: restore it")
         return list(found), end
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
-        """The file, made where there is none, and nobody else at it; a line that was cut short is taken off."""
+        """Open and lock the file; create it if it is missing, and cut off an incomplete last line."""
         begun = not self._path.exists()
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
@@ -195,4 +194,4 @@ def _digest(before: str, said: dict[str, object]) -> str:
 
 
 def _altered() -> Refused:
-    return Refused("erasure_journal_altered", "a line of it is not the one that was written: put it back")
+    return Refused("erasure_journal_altered", "a line of it was changed: restore the original journal")

@@ -1,7 +1,7 @@
-"""Who alone does a thing in a database: a row that the service's role alone can write, with a fence that only rises.
+"""The lease of a task that only one process may do: a row that only the service's role can write, with a rising fence.
 
-An advisory lock would be anybody's who may connect: whoever counts could keep the relay or audit's reader from work.
-What the relay notes counts only under the newest fence, so one that was thought dead and comes back changes nothing.
+Any login that may connect could take an advisory lock; the accountant could then stop the relay or audit's reader. The
+relay's writes count only under the newest fence, so a process that was presumed dead changes nothing when it resumes.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from shared.kernel.ids import uuid4
 from shared.runtime.database.transactions import Database
 from shared.runtime.watch.logs import log
 
-#: What one process alone does: publish, or read for audit.
+#: The tasks that only one process does: publishing, and reading of topics.
 Sole = Literal["relay", "reader"]
 
-#: How long a lease lasts that is not renewed, and how often it is.
+#: The duration of a lease without renewal, and the interval of renewals.
 LEASE_S: Final = 6.0
 RENEW_S: Final = 1.5
 
-#: One that ends later than any can was noted before the database's clock went back: it is nobody's any more.
+#: A lease that ends later than possible was stored before the database's clock was set back, so it has no holder.
 _TAKE: Final = f"""
 INSERT INTO lease AS l (name, holder, fence, until)
 VALUES ($1, $2, 1, now() + interval '{LEASE_S} s')
@@ -36,7 +36,7 @@ _RELEASE: Final = "UPDATE lease SET until = now() WHERE name = $1 AND holder = $
 
 
 class Lease:
-    """The lease of this name as one process asks for it."""
+    """One process's access to the lease of this name."""
 
     def __init__(self, database: Database, name: Sole) -> None:
         self._database = database
@@ -44,12 +44,12 @@ class Lease:
         self._holder: UUID = uuid4()
 
     async def take(self) -> int | None:
-        """The fence under which this process is the one from now on; None while another is. Raises `Unavailable`."""
+        """Take the lease and return its fence; None while another process has it. Raises `Unavailable`."""
         rows = await self._database.fetch(_TAKE, self._name, self._holder)
         return int(rows[0]["fence"]) if rows else None
 
     async def wait(self) -> int:
-        """Wait until this process is the one; its fence."""
+        """Wait until this process has the lease, and return the fence."""
         while True:
             try:
                 if (fence := await self.take()) is not None:
@@ -59,9 +59,9 @@ class Lease:
             await asyncio.sleep(RENEW_S)
 
     async def keep(self, fence: int) -> None:
-        """Renew the lease until another has taken it: then raises `Unavailable("lease_lost")`.
+        """Renew the lease until another process has taken it: then raises `Unavailable("lease_lost")`.
 
-        A database that is away takes nothing from anybody: it is asked again.
+        An unavailable database does not end the lease; the renewal is tried again.
         """
         while True:
             await asyncio.sleep(RENEW_S)

@@ -1,7 +1,7 @@
 """Migrations: Alembic, forward only, run by the owner role; one numbered folder per service.
 
-What the newest revision makes is committed beside the migrations, object by object (`catalogue.txt`). A database is at
-the newest schema if its catalogue is that one, whatever revision it says that it is at.
+The result of the newest revision is committed with the migrations, object by object (`catalogue.txt`). A database has
+the newest schema if its catalogue is equal to that, independent of the revision that it states.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from shared.runtime.database.catalogue import (
 )
 from shared.runtime.database.partitions import make_months
 
-#: Migrations call `uuidv7()`, which PostgreSQL has since then.
+#: Migrations call `uuidv7()`, which this version of PostgreSQL introduced.
 POSTGRES_MAJOR_MIN: Final = 18
-#: How many of the objects that differ a message names.
+#: The number of differing objects that a message names.
 NAMED_MAX: Final = 5
 _REVISIONS: Final = f"SELECT version_num FROM {REVISION_TABLE} ORDER BY version_num"  # noqa: S608 - our own constant
 _URL = "causeway_owner_url"
@@ -56,11 +56,11 @@ class Schema:
 
 
 def upgrade(service: str, owner_url: str, *, whose: str | None = None) -> None:
-    """Bring a database of `service` to its newest schema. Doing it again changes nothing. `whose` names its instance.
+    """Bring a database of `service` to its newest schema. A second call changes nothing. `whose` names its instance.
 
-    Blocks, and starts an event loop of its own: call it from a thread that has none. Raises `Refused` where these
-    migrations cannot go on from what is there (`schema_unknown`), and where the end is not what the newest revision
-    makes (`schema_differs`).
+    Blocks and starts its own event loop: call it from a thread without one. Raises `Refused` if these migrations cannot
+    continue from the present schema (`schema_unknown`), or if the result differs from the newest revision
+    (`schema_differs`).
     """
     whose = whose or service
     found = look_at_schema(owner_url)
@@ -74,12 +74,12 @@ def upgrade(service: str, owner_url: str, *, whose: str | None = None) -> None:
 
 
 def run_revisions(service: str, owner_url: str) -> None:
-    """Run the pending revisions, and compare nothing: for writing the catalogue of a new one. Blocks, as `upgrade`."""
+    """Run the pending revisions without a comparison, to write the catalogue of a new one. Blocks like `upgrade`."""
     command.upgrade(_config(service, owner_url), "head")
 
 
 def run_files(*files: str | Path) -> None:
-    """Run SQL files in the transaction of a revision: paths, or names from `shared` on."""
+    """Run SQL files in the transaction of a revision: paths, or names relative to `shared`."""
     bind = op.get_bind()
     # The driver begins its transaction with the first statement that SQLAlchemy hands to it.
     bind.exec_driver_sql("SET LOCAL search_path TO public")
@@ -91,31 +91,31 @@ def run_files(*files: str | Path) -> None:
 
 
 def newest_schema(service: str) -> Schema:
-    """The newest schema that the code knows."""
+    """Return the newest schema that the code knows."""
     heads = ScriptDirectory.from_config(_config(service, "")).get_heads()
     text = catalogue_file(service).read_text(encoding="utf-8")
     return Schema(tuple(sorted(heads)), parse_catalogue(text))
 
 
 def look_at_schema(owner_url: str) -> Schema:
-    """What a database has. Blocks, as `upgrade` does. Raises `Unavailable` if it does not let its owner in."""
+    """Return the schema of a database. Blocks like `upgrade`. Raises `Unavailable` if the owner cannot log in."""
     return asyncio.run(_look(owner_url))
 
 
 def catalogue_file(service: str) -> Path:
-    """Where the catalogue of the newest revision is kept."""
+    """Return the path of the newest revision's catalogue."""
     return _migrations(service) / "catalogue.txt"
 
 
 def name_differences(differing: tuple[str, ...]) -> str:
-    """The first of the objects that differ, and how many more there are."""
+    """Return the first differing objects, and the number of further ones."""
     more = len(differing) - NAMED_MAX
     return "; ".join(differing[:NAMED_MAX]) + (f"; and {more} more" if more > 0 else "")
 
 
 async def run_in_alembic() -> None:
-    """What Alembic's environment does: run the pending revisions in one transaction each."""
-    # The driver reads the URL itself, as everywhere: what is said there of TLS is its own affair.
+    """Run the pending revisions in one transaction each. Alembic's environment calls this."""
+    # The driver reads the URL itself, as everywhere, so that it applies the URL's TLS options.
     connect = partial(asyncpg.connect, context.config.attributes[_URL])
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, hide_parameters=True
@@ -154,7 +154,7 @@ def _refuse_unknown(at: tuple[str, ...], service: str, *, whose: str) -> None:
     if strange := [revision for revision in at if revision not in ours]:
         raise Refused(
             "schema_unknown",
-            f"{whose}: at revision {', '.join(strange)}, which this code has not. Run the release that made it; "
+            f"{whose}: at revision {', '.join(strange)}, which this code does not have. Run the release that made it; "
             f"if none did, {MEND}",
         )
 
@@ -168,7 +168,7 @@ async def _make_months(url: str) -> None:
 
 
 def refuse_old(major: int) -> None:
-    """Raises `Refused("postgres_too_old")` for a server on which no migration would run to its end."""
+    """Check the version of a server. Raises `Refused("postgres_too_old")` if migrations cannot run on it."""
     if major < POSTGRES_MAJOR_MIN:
         raise Refused("postgres_too_old", f"version {major}; {POSTGRES_MAJOR_MIN} or later is needed", status=400)
 

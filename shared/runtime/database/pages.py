@@ -1,10 +1,10 @@
-"""Pages of rows in the order of their arrival: the number that a page begins below, as the opaque cursor of a list.
+"""Pages of rows in the order of arrival. The opaque cursor of a list is the number below which a page begins.
 
-A row is listed from when it has its number in the party's feed (`shared.runtime.database.feed`): so whatever a page
-does not show yet will stand above what it shows.
+A row is listed once it has its number in the party's feed (`shared.runtime.database.feed`). So a row that a page does
+not show yet will be above the rows that it shows.
 
-A period is looked for as the numbers that were given in it: rows are numbered in the order of their commits, so one
-that has its time earlier than another, but for the time that a transaction may take, has the lower number too.
+A search for a period uses the numbers that were given in it. Rows are numbered in the order of their commits. So an
+earlier row also has the lower number, except for differences up to the duration of a transaction.
 
 Lists in another order, by a rank and a time, have a place as their cursor.
 """
@@ -29,18 +29,18 @@ _CURSOR_BYTES: Final = 8
 _PLACE: Final = struct.Struct(">bq16s")
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-#: Longer than any transaction takes: PostgreSQL ends it before (`shared.runtime.database.transactions`).
+#: Longer than any transaction, because PostgreSQL ends it before (`shared.runtime.database.transactions`).
 _COMMIT_MAX: Final = timedelta(minutes=5)
 _LONG: Final = f"interval '{_COMMIT_MAX.seconds} seconds'"
 #: Above any number that a feed gives.
 NUMBER_MAX: Final = 2**61
 
-#: Where a row stands in such a list: its rank (0 to 127), then the time, to the microsecond, then its id.
+#: The place of a row in such a list: its rank (0 to 127), then the time, to the microsecond, then its id.
 ListPlace = tuple[int, datetime, UUID]
 
 
 def read_cursor(cursor: str | None) -> int | None:
-    """The number below which a page begins. Raises `Refused("cursor_invalid")`."""
+    """Parse the number below which a page begins. Raises `Refused("cursor_invalid")`."""
     if cursor is None:
         return None
     try:
@@ -53,24 +53,24 @@ def read_cursor(cursor: str | None) -> int | None:
 
 
 def next_cursor(rows: list[asyncpg.Record], limit: int) -> NextCursor:
-    """The opaque cursor of the following page, None on the last; `rows` holds one more than `limit` if there is one."""
+    """Return the opaque cursor of the next page, None on the last. `rows` has one more than `limit` if there is one."""
     if len(rows) <= limit:
         return None
     return cursor_of(rows[limit - 1]["arrival"])
 
 
 def cursor_of(number: int) -> str:
-    """The opaque cursor of what stands below a number."""
+    """Return the opaque cursor of the rows below a number."""
     return base64.urlsafe_b64encode(number.to_bytes(_CURSOR_BYTES)).decode().rstrip("=")
 
 
 def bounds_of_period(table: str, time: str) -> str:
-    """Looks for the number from which, and the one before which, the rows of a party in a period are, and few others.
+    """Return a query for the numbers between which are the rows of a party in a period, and few others.
 
-    Takes party, beginning and end (None: open); `time` is the column that the period is of. Who takes rows between the
-    two still has to compare their times (`within`).
+    Its parameters are party, beginning and end (None: open). `time` is the column of the period. The caller must still
+    compare the times of rows between the numbers (`within`).
     """
-    # Of the last row that is surely before it, and of the first that is surely behind it.
+    # The numbers of the last row that is certainly before the period, and of the first that is certainly after it.
     row = f"SELECT arrival FROM {table} WHERE party = $1 AND arrival IS NOT NULL AND {time}"
     before = f"{row} < $2::timestamptz - {_LONG} ORDER BY {time} DESC LIMIT 1"
     behind = f"{row} >= $3::timestamptz + {_LONG} ORDER BY {time} LIMIT 1"
@@ -78,7 +78,7 @@ def bounds_of_period(table: str, time: str) -> str:
 
 
 def ids_of_period(since: datetime | None, until: datetime | None) -> tuple[UUID | None, UUID | None]:
-    """The bounds of a period as ids that are made when their rows are: the lowest, and the first beyond it."""
+    """Return the bounds of a period as ids, for rows whose ids have their time: the lowest, and the first beyond it."""
     return (
         None if since is None else first_uuid7(since - _COMMIT_MAX),
         None if until is None else first_uuid7(until + _COMMIT_MAX),
@@ -86,10 +86,10 @@ def ids_of_period(since: datetime | None, until: datetime | None) -> tuple[UUID 
 
 
 def within(time: str, *, since: str, until: str) -> str:
-    """SQL of whether a time is of a period, either of whose ends may be open.
+    """Return an SQL condition for a time in a period, either of whose ends may be open.
 
-    In such words that no index of times is taken for it, which would read the whole period and sort it; and that the
-    planner expects it of nearly all rows, as is true between the numbers that bound the period.
+    It is written so that the planner uses no index of times, which would read the whole period and sort it. The planner
+    also expects it to be true for nearly all rows, which is correct between the numbers that bound the period.
     """
     return (
         f"({since} IS NULL OR sign(extract(epoch FROM {time} - {since})) <> -1)"
@@ -98,7 +98,7 @@ def within(time: str, *, since: str, until: str) -> str:
 
 
 def read_place(cursor: str) -> ListPlace:
-    """The place behind which a page begins. Raises `Refused("cursor_invalid")`."""
+    """Parse the place after which a page begins. Raises `Refused("cursor_invalid")`."""
     try:
         rank, at, id_ = _PLACE.unpack(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         place = rank, EPOCH + at * _MICROSECOND, UUID(bytes=id_)
@@ -110,11 +110,11 @@ def read_place(cursor: str) -> ListPlace:
 
 
 def place_cursor(place: ListPlace) -> str:
-    """The opaque cursor of what stands behind a place."""
+    """Return the opaque cursor of the rows after a place."""
     rank, at, id_ = place
     packed = _PLACE.pack(rank, (at - EPOCH) // _MICROSECOND, id_.bytes)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def _invalid() -> Refused:
-    return Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)
+    return Refused("cursor_invalid", "start again without a cursor", field="/cursor", status=400)

@@ -1,10 +1,10 @@
-"""Tables by month: partitions are made ahead, and what is past its time leaves with its partition, in no time.
+"""Tables by month: partitions are created in advance, and expired rows are removed quickly with their partition.
 
-Months are UTC's, in whatever time zone the server or whoever connects is.
+Months are UTC months, independent of the time zone of the server and the client.
 
-A partitioned table has a default partition, `rest`, for what no month is there for yet: an operator who forgets to make
-months loses nothing, and when they are made its rows move over. Partitions are the owner's: the service reaches
-them through their table alone, so its grants and row-level security hold for all of them.
+A partitioned table has a default partition, `rest`, for rows whose month has no partition yet. So no row is lost if the
+operator creates no months, and the rows move when the months are created. The owner role owns the partitions. The
+service uses them only through their table, so the table's grants and row-level security apply to all of them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Final
 
 import asyncpg
 
-#: So many months are there ahead of the present one.
+#: The number of months that exist in advance of the present one.
 MONTHS_AHEAD: Final = 3
-#: Whoever locks a table that is in use waits so long for what uses the table, and gives up then.
+#: The time that a lock on a table waits for transactions that use the table.
 LOCK_WAIT: Final = "SET LOCAL lock_timeout = '5s'"
 _TABLES = """
 SELECT c.relname AS name, a.attname AS column, nullif(p.partdefid, 0)::regclass::text AS rest
@@ -36,7 +36,7 @@ ORDER BY part.relname
 
 @dataclass(frozen=True, slots=True)
 class Partitioned:
-    """A table, the column by whose month it is partitioned, and the partition for what no month is there for."""
+    """A table, the column by whose month it is partitioned, and the partition for rows without a month."""
 
     name: str
     column: str
@@ -44,12 +44,12 @@ class Partitioned:
 
 
 async def partitioned_tables(owner: asyncpg.Connection) -> list[Partitioned]:
-    """The tables of a database that are partitioned by time."""
+    """Return the tables of a database that are partitioned by time."""
     return [Partitioned(row["name"], row["column"], row["rest"]) for row in await owner.fetch(_TABLES)]
 
 
 async def make_months(owner: asyncpg.Connection, now: datetime) -> list[str]:
-    """Make the partitions of this month and the next; those that were made, by name. Doing it again changes nothing."""
+    """Create the partitions of this month and the next ones, and return the names of the new ones. It is idempotent."""
     made = []
     for table in await partitioned_tables(owner):
         there = set(await _partitions(owner, table.name))
@@ -61,7 +61,7 @@ async def make_months(owner: asyncpg.Connection, now: datetime) -> list[str]:
 
 
 async def months_before(owner: asyncpg.Connection, table: str, before: date) -> list[str]:
-    """The partitions that hold nothing of `before` or later, oldest first."""
+    """Return the partitions of months before that of `before`, oldest first."""
     ended = _name(table, before.replace(day=1))
     return [name for name in await _partitions(owner, table) if name < ended]
 
@@ -73,12 +73,12 @@ async def drop_month(owner: asyncpg.Connection, partition: str) -> None:
 
 
 async def _partitions(owner: asyncpg.Connection, table: str) -> Sequence[str]:
-    """Those of months, by name, which sorts them by time."""
+    """Return the partitions of months by name, which sorts them by time."""
     return [row["name"] for row in await owner.fetch(_MONTHS, table)]
 
 
 async def _make(owner: asyncpg.Connection, table: Partitioned, month: date) -> None:
-    """Make one, and move over what waits for it. The table stands still for as long as that takes."""
+    """Create a partition, and move its rows there from `rest`. The table is locked meanwhile."""
     name, begins, ends = _name(table.name, month), _midnight(month), _midnight(_following(month))
     within = f"{table.column} >= {begins} AND {table.column} < {ends}"
     async with owner.transaction():
@@ -103,7 +103,7 @@ def _following(month: date) -> date:
 
 
 def _midnight(day: date) -> str:
-    """When a day begins, as a literal that says its zone: without one it would be the session's."""
+    """Return the beginning of a day as a literal with a zone. Without one, the session's zone would apply."""
     return f"'{day} 00:00:00+00'"
 
 

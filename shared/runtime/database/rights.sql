@@ -1,5 +1,5 @@
--- What the schema files say grants and policies with. The functions belong to the session that runs a revision: no
--- database keeps them, and their names begin with `pg_temp`. Role names follow the database's.
+-- Functions for the grants and policies of schema files. They belong to the session that runs a revision: no database
+-- stores them, and their names begin with `pg_temp`. Role names derive from the database's name.
 
 CREATE OR REPLACE FUNCTION pg_temp.grant_service(rights text, place text) RETURNS void LANGUAGE plpgsql AS $function$
 BEGIN
@@ -11,8 +11,8 @@ BEGIN
     EXECUTE format('GRANT %s ON %s TO %I', rights, place, current_database() || '_accountant');
 END $function$;
 
--- Of isolated tables the accountant reads ids, states, times, answers and coded outcomes, for counting only, whoever's
--- they are: no words of items, no references, not which item was gone already, nor why one was held.
+-- In isolated tables, the accountant reads ids, states, times, answers and coded outcomes of all parties, for counting
+-- only. It reads no text of items and no references, nor which item was already removed, nor the reason of a hold.
 CREATE OR REPLACE FUNCTION pg_temp.let_count(isolated text, columns text) RETURNS void LANGUAGE plpgsql AS $function$
 BEGIN
     PERFORM pg_temp.grant_accountant(format('SELECT (%s)', columns), isolated);
@@ -20,25 +20,25 @@ BEGIN
                    isolated, current_database() || '_accountant');
 END $function$;
 
--- Row-level security: PostgreSQL's own answer to who may do what to which row, below every use case. A row is visible
--- and changeable only if its `party` is among those the transaction was bound to *and* a row of `permitted` allows the
--- bound role the bound action in the row's present state. Nothing bound means nothing visible. It is forced on the
--- owner too; whoever holds the owner's role can change the policies, the service's login role cannot.
--- Rows are seen by party, role and action; added and changed only in a state in which the action is permitted, or, in a
--- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
--- every other action changes, and adds what lies beside its row; none removes but where it says so. A
--- `SELECT … FOR UPDATE` sees only what could be changed.
--- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
--- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce`
--- keeps the planner from guessing how many parties are bound, and so from taking a large party for a small one.
+-- Row-level security: PostgreSQL's own check of each access to a row, below every use case. A row is visible and
+-- changeable only if its `party` is in the scope of the transaction *and* a row of `permitted` allows the role of the
+-- scope its action in the row's present state. Without a scope, no row is visible. The check also applies to the owner.
+-- A client with the owner's role can change the policies; the service's login role cannot.
+-- Rows are seen by party, role and action. They are added and changed only in a state in which the action is permitted,
+-- or, in a table without states, if it is permitted in any state. `read` only sees, `submit` only adds, `apply` adds
+-- and changes. Every other action changes its row, and adds related rows. An action removes rows only if a policy says
+-- so. A `SELECT … FOR UPDATE` sees only rows that could be changed.
+-- Neither sub-select depends on the row, so PostgreSQL computes each once for a statement, not for every row.
+-- A statement that acts for one party also names it, so that an index finds the rows in order. `coalesce` keeps the
+-- planner from estimating the number of parties in the scope, and so from taking a large party for a small one.
 
 CREATE OR REPLACE FUNCTION pg_temp.bound() RETURNS text LANGUAGE sql AS $function$
     SELECT $text$coalesce(
         party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)$text$
 $function$;
 
--- The rows of `permitted` for what is bound: of one resource, or of any if it is null. `actions` names those that
--- count: a list, `acts` (all but `read` and `submit`), `writes` (all but `read`), or all if it is null.
+-- The rows of `permitted` for the present scope: of one resource, or of any if it is null. `actions` names the actions
+-- that count: a list, `acts` (all but `read` and `submit`), `writes` (all but `read`), or all if it is null.
 CREATE OR REPLACE FUNCTION pg_temp.permits(resource text, actions text) RETURNS text LANGUAGE sql AS $function$
     SELECT 'permitted AS p WHERE ' || coalesce('p.resource = ' || quote_literal(resource) || ' AND ', '')
         || $text$p.action = current_setting('causeway.action', true)$text$
@@ -52,7 +52,8 @@ CREATE OR REPLACE FUNCTION pg_temp.permits(resource text, actions text) RETURNS 
            END
 $function$;
 
--- Policies of a table without states: who sees its rows, and with which actions they are added, changed and removed.
+-- Policies of a table without states: the resource for seeing its rows, and the actions that add, change and remove
+-- them.
 CREATE OR REPLACE FUNCTION pg_temp.isolate(
     isolated text, resource text, added text DEFAULT NULL, changed text DEFAULT NULL, removed text DEFAULT NULL
 ) RETURNS void LANGUAGE plpgsql AS $function$
@@ -73,7 +74,7 @@ BEGIN
 END $function$;
 
 -- Policies of a table whose rows have the states of `permitted`: of one resource, or of the one that the row's `kind`
--- names. Wherever a change leads, it is a state that somebody may do something in.
+-- names. The new state of a change must be one in which some action is permitted.
 CREATE OR REPLACE FUNCTION pg_temp.isolate_by_state(isolated text, resource text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $function$
 DECLARE

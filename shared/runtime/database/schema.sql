@@ -1,7 +1,7 @@
 -- The tables of every instance, audit's too: leases, documents, keys, people, repeated requests, permissions.
 
--- The one process that does a task (`relay`, `reader`): its notes count only under the newest fence. The service's role
--- alone takes a lease.
+-- The one process that does a task (`relay`, `reader`): its writes count only under the newest fence. Only the
+-- service's role can take a lease.
 CREATE TABLE lease (
     name text PRIMARY KEY,
     holder uuid NOT NULL,
@@ -18,11 +18,11 @@ CREATE TABLE document (
     CONSTRAINT document_kind CHECK (kind IN ('directory', 'policy'))
 );
 
--- How far the journal of erasures, a file beside the key-encryption key, is applied to this database: so many of its
--- lines, and the digest of the last of them. A restored database has an older place, and nothing is served from it
--- before the rest is applied. Whoever can write it can have erasures of a restored backup left out; the journal itself
--- lies elsewhere. Which database this was at the last start is noted, too: in another one, which was restored, nobody
--- is signed in.
+-- The place up to which the erasure journal (a file in the folder of the key-encryption key) is applied to this
+-- database: the number of lines, and the digest of the last one. A restored database has an older place, and the
+-- instance serves it only after the rest is applied. A client that can write this table can suppress erasures in a
+-- restored backup, but the journal itself is elsewhere. The table also has the identity of the database at the last
+-- start. In another database, which was restored, all sign-ins end.
 CREATE TABLE erasure_place (
     one boolean PRIMARY KEY DEFAULT true,
     lines bigint NOT NULL,
@@ -34,9 +34,10 @@ CREATE TABLE erasure_place (
 );
 INSERT INTO erasure_place (lines, digest) VALUES (0, '');
 
--- API keys that were revoked, people whose role ended or changed: here until the running instance has them in the
--- journal of erasures, since the operator's verbs, which write them, may run where that file is not. Whoever can write
--- it can have anybody of the instance locked out of a restored database; whoever can empty it can have a key come back.
+-- Revoked API keys, and people whose role ended or changed. They stay here until the running instance has written them
+-- to the erasure journal, because the operator's verbs that add them may run on a machine without that file. A client
+-- that can write this table can lock any person of the instance out of a restored database. A client that can empty it
+-- can make a revoked key valid again after a restore.
 CREATE TABLE ending (
     kind text NOT NULL,
     subject uuid NOT NULL,
@@ -48,28 +49,28 @@ CREATE TABLE api_key (
     key_hash bytea PRIMARY KEY,
     party text NOT NULL,
     role text NOT NULL,
-    -- Of whom an auditor sees anything: parties below these jurisdictions, and these. Nothing in both: everything.
+    -- The scope of an auditor: parties below these jurisdictions, and these parties. Both null: everything.
     scope_jurisdictions text[],
     scope_parties text[],
-    -- Whose a key is, where it is a person's: it acts as they do in the console, and ends with them.
+    -- The person of a key, if it has one: the key acts as the person does in the console, and ends with their role.
     person text,
     revoked_at timestamptz,
     CONSTRAINT api_key_person CHECK (person ~ '^[0-9a-f]{32}$')
 );
 
--- Who may open the console. Whoever can write these tables can act as anybody of this instance's parties, as with
--- api_key. Of links and sessions only the SHA-256 is kept: each is 256 random bits.
+-- People with access to the console. A client that can write these tables can act as any person of this instance's
+-- parties, as with api_key. Only the SHA-256 of links and sessions is stored, because each has 256 random bits.
 
--- A person of a party, by an opaque name, and what they may be. Ended, they open nothing more.
+-- A person of a party, by an opaque name, and their role. A person whose role has ended has no access.
 CREATE TABLE console_person (
     party text NOT NULL,
     actor text NOT NULL,
     role text NOT NULL,
-    -- Of whom an auditor sees anything, as with api_key.
+    -- The scope of an auditor, as with api_key.
     scope_jurisdictions text[],
     scope_parties text[],
     ended_at timestamptz,
-    -- What the party calls them, for the others of it; it leaves the instance in no message.
+    -- The display name for colleagues of the party. No message contains it.
     called text,
     PRIMARY KEY (party, actor),
     CONSTRAINT console_person_actor CHECK (actor ~ '^[0-9a-f]{32}$'),
@@ -92,7 +93,7 @@ CREATE TABLE console_session (
     actor text NOT NULL,
     began_at timestamptz NOT NULL,
     seen_at timestamptz NOT NULL,
-    -- When their provider last had the session's person prove who they are; nothing where nobody says so.
+    -- The time when the identity provider last authenticated the person; null if it did not say.
     proven_at timestamptz,
     ended_at timestamptz
 );
@@ -109,8 +110,8 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
--- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
--- by the isolation tests.
+-- Permissions by role, action and state: a second, independent copy of the service's table of permissions. The
+-- isolation tests compare the two.
 
 CREATE TABLE permitted (
     resource text NOT NULL,

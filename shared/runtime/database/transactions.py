@@ -21,15 +21,15 @@ from shared.runtime.watch.cancellation import raise_if_cancelling
 
 ask_by_kind()
 
-#: What a scope may name: parties, roles and actions. Nothing that could end a literal.
+#: The form of parties, roles and actions in a scope. It has no character that could end a literal.
 _BOUND_TEXT = re.compile(r"[a-z0-9._,-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class RowScope:
-    """On whose behalf a transaction acts. Row-level security compares every row with it.
+    """The parties, role and action of a transaction. Row-level security compares every row with it.
 
-    `parties` are the ids whose rows may be seen or changed; `role` and `action` narrow what may be done.
+    `parties` are the ids whose rows may be seen or changed; `role` and `action` limit the possible changes.
     """
 
     parties: Sequence[str]
@@ -57,24 +57,24 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: Messages, and lines of the journal of erasures.
+        #: Messages, and lines of the erasure journal.
         self.gathered: list[Any] = []
         self.late: dict[Late, list[Any]] = {}
         self.late_writers: dict[Late, LastStep] = {}
-        #: By party, the last number that the transaction has given.
+        #: The last number that the transaction has given, by party.
         self.numbered: dict[str, int] = {}
         #: The segments that the transaction has placed in streams.
         self.placed: list[Any] = []
         self.scope: RowScope | None = None
-        #: Bound statements that a later one takes along: see `gather_part`.
+        #: Bound statements that run together with a later one: see `gather_part`.
         self.parts: list[Part] = []
-        #: The savepoints around what is done now.
+        #: The open savepoints.
         self.savepoints: list[str] = []
         #: Set as the connection opens.
         self.database: Database
 
     def act_for(self, scope: RowScope | None) -> None:
-        """Note the scope of the transaction. The pool's proxy of a connection forwards calls, not assignments."""
+        """Set the scope of the transaction. The pool's proxy of a connection forwards calls, not assignments."""
         self.scope = scope
 
 
@@ -85,14 +85,14 @@ class Session:
         self.driver = driver
 
     async def bind(self, scope: RowScope) -> None:
-        """Act on behalf of `scope` from here on, instead of the one that the transaction was opened with."""
+        """Replace the scope of the transaction from here on."""
         await bind(self.driver, scope)
 
     @asynccontextmanager
     async def savepoint(self, error: type[Exception]) -> AsyncIterator[None]:
-        """Whatever was done inside it, also what was gathered, is undone if this error leaves it; the error goes on.
+        """Open a savepoint. An `error` that leaves it undoes its changes and gathered entries, and is raised further.
 
-        Connection trouble goes on as `Unavailable`: it is of no one subject.
+        A connection error is raised as `Unavailable`, because it concerns no single subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
         scope = self.driver.scope
@@ -101,7 +101,8 @@ class Session:
         around.append(name := f"aside_{len(around)}")
         try:
             with _translated():
-                # What was gathered before it is not undone with it, and is seen in it.
+                # Entries gathered before the savepoint are written first: they are visible in it and not undone with
+                # it.
                 await write_parts(self.driver)
                 await self.driver.execute(f"SAVEPOINT {name}")
                 try:
@@ -119,20 +120,20 @@ class Session:
 
 
 class Database:
-    """Pooled access to one PostgreSQL database. Connection trouble surfaces as `Unavailable`."""
+    """Pooled access to one PostgreSQL database. Connection errors are raised as `Unavailable`."""
 
     def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_ms: int = 30_000) -> None:
         self._url = url
         self._pool: asyncpg.Pool | None = None
-        #: Given once, by whoever owns what is gathered (`shared.runtime.delivery.sending`).
+        #: Set once, by the module that owns the gathered entries (`shared.runtime.delivery.sending`).
         self.last_step: LastStep | None = None
-        #: Raises `Unavailable` while nothing may be sent and no number given.
+        #: Raises `Unavailable` while no message may be sent and no number given.
         self.check_session: Callable[[], None] = lambda: None
-        #: Is told the last number of each party that a transaction has numbered, after its commit.
+        #: Called after the commit with the last number of each party that the transaction numbered.
         self.tell_numbered: Callable[[Mapping[str, int]], None] = lambda _: None
-        #: Is handed the segments that a transaction has placed, after its commit.
+        #: Called after the commit with the segments that the transaction placed.
         self.hand_over: Callable[[Sequence[Any]], None] = lambda _: None
-        #: The law by which deadlines are counted. While it is None the scheduler counts them later.
+        #: The documents for deadlines. While it is None, the scheduler computes them later.
         self.law_at: LawAt | None = None
         #: Rises with each database session: when a connection opens and no other one was open.
         self.session_number = 0
@@ -151,8 +152,8 @@ class Database:
                 "timezone": "UTC",
                 "statement_timeout": str(statement_timeout_ms),
                 "idle_in_transaction_session_timeout": "60000",
-                # A statement is planned once a connection, maybe over an empty table: so it must find rows by an index,
-                # or it would scan the table for every row once that is full.
+                # A statement is planned once per connection, possibly over an empty table. So it must use an index, or
+                # it would scan the table for every row once the table is full.
                 "plan_cache_mode": "force_generic_plan",
                 "enable_seqscan": "off",
             },
@@ -162,10 +163,10 @@ class Database:
     async def transaction(self, scope: RowScope | None = None, *, keeps_plans: bool = False) -> AsyncIterator[Session]:
         """Open a transaction, commit on normal exit, roll back on an exception.
 
-        Without a scope only the tables of the runtime are reachable: party tables answer with no rows. What `gather`
-        was handed is done by `last_step` right before the commit: locks that many transactions want are held no longer.
-        Entries of `gather_late` are written before `last_step` locks streams, or at the end if it locks none.
-        `keeps_plans`: its statements are planned once, not each time: for what is done all day, of rows that keys name.
+        Without a scope only the tables of the runtime are reachable: party tables return no rows. `last_step` handles
+        the entries of `gather` right before the commit, so that contended locks are held for the shortest time. Entries
+        of `gather_late` are written before `last_step` locks streams, or at the end if it locks none. With
+        `keeps_plans`, statements are planned once and not each time: for frequent statements that find rows by keys.
         """
         async with self._connection() as driver:
             driver.gathered.clear()
@@ -185,7 +186,7 @@ class Database:
                 await _roll_back(driver)
                 raise
             if ended != "COMMIT":
-                # A statement had failed and its error was not let through: PostgreSQL has rolled everything back.
+                # A statement had failed and its error was suppressed: PostgreSQL has rolled everything back.
                 raise Defect("transaction_aborted")
             if driver.numbered:
                 self.tell_numbered(driver.numbered)
@@ -193,14 +194,14 @@ class Database:
                 self.hand_over(driver.placed)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """One statement in a transaction of its own, in one round trip, planned once; for tables without an owner."""
+        """Run one statement in its own transaction, in one round trip, planned once. For tables without an owner."""
         async with self._connection() as driver:
             rows: list[asyncpg.Record] = await driver.fetch(statement, *arguments)
             return rows
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """Open a session whose statements are transactions of their own; for tables without an owner."""
+        """Open a session in which each statement is its own transaction. For tables without an owner."""
         async with self._connection() as driver:
             driver.parts.clear()
             yield Session(driver)
@@ -231,7 +232,7 @@ class Database:
         self._open_count += 1
         driver.add_termination_listener(self._end_connection)
         driver.database = self
-        for kind in ("json", "jsonb"):  # come and go as Python values
+        for kind in ("json", "jsonb"):  # converted from and to Python values
             await driver.set_type_codec(kind, schema="pg_catalog", encoder=_compact, decoder=json.loads)
 
     def _end_connection(self, _: asyncpg.Connection) -> None:
@@ -239,7 +240,7 @@ class Database:
 
     @asynccontextmanager
     async def own_connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """Open a connection outside the pool, to listen on. Its end waits for no answer of the server."""
+        """Open a connection outside the pool, to listen on. It is closed without an answer of the server."""
         with _translated():
             connection = await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX)
             try:
@@ -248,7 +249,7 @@ class Database:
                 connection.terminate()
 
     async def close(self) -> None:
-        """Close the connections; those still in use after a while are ended, and PostgreSQL rolls back for them."""
+        """Close the connections. Those still in use after a while are ended, and PostgreSQL rolls them back."""
         if self._pool is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_S_MAX):
@@ -256,7 +257,7 @@ class Database:
 
 
 def gather(driver: asyncpg.Connection, what: Sequence[Any]) -> None:
-    """Hand over what the transaction is to do as its last step, in order."""
+    """Add entries for the last step of the transaction, in order."""
     driver.gathered.extend(what)
 
 
@@ -278,7 +279,7 @@ def take_placed(driver: asyncpg.Connection) -> list[Any]:
 
 
 def gather_part(driver: asyncpg.Connection, part: Part) -> None:
-    """Gather a statement that a later one takes along: see `join`, also for its limits.
+    """Gather a statement that runs together with a later one: see `join`, also for its limits.
 
     A loader that may read its rows calls `write_parts` first.
     """
@@ -299,20 +300,20 @@ async def write_parts(driver: asyncpg.Connection) -> None:
 
 
 async def write_late(driver: asyncpg.Connection) -> None:
-    """Write the entries of `gather_late`, kind by kind. From here on the transaction locks nothing but streams."""
+    """Write the entries of `gather_late`, kind by kind. From here on the transaction locks only streams."""
     for kind in (Late.STEPS, Late.ACTS):
         if entries := driver.late.pop(kind, None):
             await driver.late_writers[kind](driver, entries)
 
 
 async def bind(driver: asyncpg.Connection, scope: RowScope) -> None:
-    """Act on behalf of `scope` from here on."""
+    """Bind the transaction to `scope` from here on."""
     await driver.execute(f"SELECT {_bound(scope)}")
     driver.act_for(scope)
 
 
 async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> None:
-    """Return once the database answers; never gives up."""
+    """Wait until the database answers, without a time limit."""
     while True:
         try:
             await database.fetch("SELECT 1")
@@ -328,7 +329,7 @@ _PLANNED_EACH_TIME: Final = "SET LOCAL plan_cache_mode = force_custom_plan; SET 
 
 
 async def _roll_back(driver: asyncpg.Connection) -> None:
-    """Roll back; a connection that can no longer do that is ended, and PostgreSQL rolls back for it."""
+    """Roll back. A connection that cannot do that is ended, and PostgreSQL rolls back for it."""
     try:
         if not driver.is_closed():
             await driver.execute("ROLLBACK")
@@ -337,17 +338,17 @@ async def _roll_back(driver: asyncpg.Connection) -> None:
 
 
 async def _nothing_to_reset(_: asyncpg.Connection) -> None:
-    """What a transaction binds ends with it, and nothing else is set: the driver's own reset would be a round trip."""
+    """Reset nothing. A transaction's bindings end with it, and the driver's own reset would cost a round trip."""
 
 
 def _begin(scope: RowScope | None, *, keeps_plans: bool) -> str:
-    """The statements that open a transaction under `scope`."""
+    """Return the statements that open a transaction with `scope`."""
     opened = "BEGIN" if keeps_plans else f"BEGIN; {_PLANNED_EACH_TIME}"
     return opened if scope is None else f"{opened}; SELECT {_bound(scope)}"
 
 
 def _bound(scope: RowScope) -> str:
-    """The calls that bind a transaction to `scope`."""
+    """Return the calls that bind a transaction to `scope`."""
     bound = {"parties": ",".join(scope.parties), "role": scope.role, "action": scope.action}
     if not all(map(_BOUND_TEXT.fullmatch, bound.values())):
         raise Defect("scope_malformed")
@@ -359,7 +360,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
-        # Rolling back on a lost connection turns a cancellation into an error of the driver.
+        # A rollback on a lost connection turns a cancellation into an error of the driver.
         raise_if_cancelling()
         raise Unavailable("database_unavailable") from error
     except asyncpg.PostgresError as error:
@@ -374,6 +375,9 @@ def _compact(value: Any) -> str:
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Connection loss, shutdown, serialisation failure, out of resources (SQLSTATE classes 08, 40, 53, 57)."""
+    """Return whether the cause is connection loss, shutdown, serialisation failure or lack of resources.
+
+    These are the SQLSTATE classes 08, 40, 53 and 57.
+    """
     state = getattr(error, "sqlstate", None) or ""
     return state[:2] in {"08", "40", "53", "57"}

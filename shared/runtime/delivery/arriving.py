@@ -13,14 +13,14 @@ that `COVERED` gives it. The sealed part stays sealed.
 
     version · wrapped data key · encrypted record
 
-An exception keeps this form, since no check may have passed its clear part. The row ends with the exception, and the
-data key with it.
+An exception stores this form, because its clear part may have passed no check. The row, with its data key, is deleted
+when the exception ends.
 
     message key · nonce · compressed: length (2) and bytes of the associated data · length (4) and plaintext · record
 
-A recipient keeps this of what it was sent, encrypted: the record without its sealed part, and that part opened. The
-last three parts of the record follow behind what is compressed: they are random, as padding and ciphertext are. Sealed
-again with its own key, the sealed part has the same bytes.
+A recipient stores this form of a received record, encrypted: the record without its sealed part, and the opened part.
+The last three parts of the record follow after the compressed bytes, because they are random and cannot be compressed.
+If the opened part is sealed again with its own key, it has the same bytes.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _pack_halves(record: Record) -> tuple[bytes, bytes]:
 
 
 def unpack(packed: bytes | Record) -> Record:
-    """Return the record that `pack` was given, or one that has just come. Raises `Defect("record_malformed")`."""
+    """Return the record of `pack`, or one that has just arrived. Raises `Defect("record_malformed")`."""
     if isinstance(packed, Record):
         return packed
     try:
@@ -137,14 +137,14 @@ def unpack(packed: bytes | Record) -> Record:
 
 
 class OpenedRecord(NamedTuple):
-    """What `pack_opened` was given: a record without its sealed part, and that part opened."""
+    """A record without its sealed part, and the opened part."""
 
     rest: Record
     part: OpenedPart
 
     @property
     def record(self) -> Record:
-        """The record as it came."""
+        """The record as it arrived."""
         clear, _ = split_value(self.rest.value or b"")
         return replace(self.rest, value=join_value(clear, self.part.seal_again()))
 
@@ -159,7 +159,7 @@ def pack_opened(record: Record, part: OpenedPart) -> bytes:
 
 
 def unpack_opened(packed: bytes) -> OpenedRecord:
-    """Return what `pack_opened` was given. Raises `Defect("record_malformed")` for other bytes."""
+    """Return the record of `pack_opened`. Raises `Defect("record_malformed")` for other bytes."""
     try:
         compressed = decompressobj()
         text = compressed.decompress(packed[_NONCE_END:]) + compressed.unused_data
@@ -178,7 +178,7 @@ def unpack_opened(packed: bytes) -> OpenedRecord:
 
 
 def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
-    """Return the record of a message as its exception keeps it: under a data key of its own."""
+    """Encrypt the record of a message for its exception, with its own data key."""
     packed = pack(taken.record) if isinstance(taken.record, Record) else taken.record
     if packed.startswith(ENCRYPTED):
         return packed
@@ -188,7 +188,7 @@ def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
 
 
 def open_kept(taken: Taken, kek: KeyEncryptionKey) -> Record:
-    """Return the record of a message, whether it has just come or was kept. Raises `Defect`."""
+    """Return the record of a message that has just arrived or was stored. Raises `Defect`."""
     kept = taken.record
     if isinstance(kept, bytes) and kept.startswith(ENCRYPTED):
         place = _place_of(taken)
@@ -244,7 +244,7 @@ def _unpack_proof(packed: bytes, salt: bytes) -> MessageProof:
     )
 
 
-#: Bytes of the key and of all headers that are kept. Those of a good record are fewer.
+#: The limits of stored bytes of the key, and of all headers. Valid records have fewer.
 KEY_BYTES_MAX: Final = 64
 HEADERS_BYTES_MAX: Final = 16_384
 
@@ -253,9 +253,9 @@ _NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
 
 
 def read_arrival(record: Record, placed: PlacedMessage) -> Arrived:
-    """Return a numbered message. `record`: its key and coordinates as Kafka holds them.
+    """Return a numbered message. `record` has its key and coordinates as in Kafka.
 
-    Of a record above the bounds of a party's record, which no recipient accepts, a part is kept.
+    A record above the limits of a party's record, which no recipient accepts, is stored only in part.
     """
     salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
     headers = list_kept(record.headers)
@@ -280,7 +280,7 @@ def read_arrival(record: Record, placed: PlacedMessage) -> Arrived:
 
 
 def _cut(record: Record) -> Record:
-    """Return the record, or so much of a larger one that `accept` refuses it for the same reason."""
+    """Return the record. A larger one is cut so that `accept` still refuses it for the same reason."""
     key, value = record.key or b"", record.value or b""
     has_long_headers = sum([len(name) + len(text or b"") for name, text in record.headers]) > HEADERS_BYTES_MAX
     if len(key) <= KEY_BYTES_MAX and len(value) <= RECORD_BYTES_MAX and not has_long_headers:
@@ -318,7 +318,7 @@ def _read_control(record: Record, placed: PlacedMessage, role: Role, *, clear: b
 
 
 class _Stated(NamedTuple):
-    """What the headers of a message state, as far as its name depends on it."""
+    """The headers of a message on which its name depends."""
 
     type_text: str
     sender: str
@@ -327,9 +327,7 @@ class _Stated(NamedTuple):
 
 
 def _state(record: Record) -> _Stated:
-    """Return what the headers state. Raises `ValueError` for one that is missing or repeated, or for a subject
-    that is no UUID.
-    """
+    """Parse these headers. Raises `ValueError` for a missing or repeated one, or if the subject is not a UUID."""
     if record.decoded is not None:
         attributes = record.decoded.envelope.attributes
         return _Stated(attributes.type, attributes.sender, attributes.recipient, UUID(attributes.subject))

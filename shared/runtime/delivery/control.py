@@ -28,7 +28,7 @@ ROLE_BY_TYPE: Final = {type_text: role for role, type_text in CONTROL_TYPES.item
 
 
 class ControlLetterWriter:
-    """Writes the protocol's messages of one instance (`composition.ControlLetters`)."""
+    """The writer of one instance's protocol messages (`composition.ControlLetters`)."""
 
     def __init__(self, instance: str, clock: Clock, *, new_id: Callable[[datetime], UUID] = coarse_uuid7) -> None:
         self._instance = instance

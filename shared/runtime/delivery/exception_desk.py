@@ -15,7 +15,7 @@ _PAGE_ROWS = 500
 
 
 class ExceptionDesk:
-    """Taken messages of other instances that are not applied. Each method raises `Unavailable` in an outage."""
+    """The taken messages of other instances that are not applied. Each method raises `Unavailable` in an outage."""
 
     def __init__(self, scopes: ScopeFactory) -> None:
         self._scopes = scopes
@@ -38,9 +38,9 @@ class ExceptionDesk:
         return tuple(found.values())[:limit]
 
     async def retry(self, rows: Sequence[OpenException]) -> None:
-        """Apply messages again, whatever they waited for.
+        """Apply messages again, also if they still wait for a dependency.
 
-        Skipped are messages that are no exceptions any more, and dead letters whose record is not kept.
+        Messages that are no longer exceptions are skipped, and dead letters without a stored record.
         """
         for writer, ids in _by_writer(rows).items():
             async with self._scopes.open() as scope:
@@ -59,7 +59,7 @@ class ExceptionDesk:
 
 
 def is_record_kept(row: OpenException) -> bool:
-    """Return whether a message can be tried again. The others can only be discarded: the whole state comes again."""
+    """Return whether a message can be tried again. Others can only be discarded; their writers send the state again."""
     return row.outcome.kind is not OutcomeKind.DEAD or row_for(row.outcome.code or "").keeps_body
 
 

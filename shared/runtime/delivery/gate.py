@@ -17,17 +17,17 @@ from shared.kernel.clock import parse_rfc3339
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import Lane, Role
 
-#: The largest difference between the clock here and the broker's. Beyond it, decisions seem to be of the future.
+#: The largest difference between the clock here and the broker's. Beyond it, decisions appear to be in the future.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 #: A message that is dated further ahead is sent, and refused with an alarm: later messages need not wait longer.
 AHEAD_WAITS: Final = timedelta(hours=3)
 
-#: Why states wait, the first that holds: the clock, or documents that may not be the newest.
+#: The reasons why states wait; the first that applies counts: the clock, or documents that may not be the newest.
 REASONS: Final = ("clock_off", "beat_late")
 
 
 class Gate:
-    """Measures the clock at each append, and asks how fresh the documents are. Open before the first measurement."""
+    """The gate: it measures the clock at each append and checks the documents' age. It is open before the first one."""
 
     def __init__(self, documents: Callable[[], str] = lambda: "") -> None:
         """`documents` returns the reason why those here cannot be trusted, or ""."""
@@ -44,7 +44,7 @@ class Gate:
             self._is_clock_off = self._is_ahead or broker_at - ended_at > CLOCK_TOLERANCE
 
     def reason(self) -> str:
-        """Return why states wait: `clock_off`, or the reason of the documents; "" while they may go."""
+        """Return why states wait: `clock_off`, or the reason of the documents; "" while they may be sent."""
         return "clock_off" if self._is_clock_off else self._documents()
 
     def reason_of(self, segment: Segment, now: datetime) -> str:

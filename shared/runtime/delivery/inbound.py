@@ -50,14 +50,15 @@ from shared.runtime.watch.metrics import MESSAGES
 
 #: Codes of features that say that the subject of a message is not known here.
 SUBJECT_UNKNOWN: Final = frozenset({"case_unknown", "notice_unknown", "offer_unknown", "preservation_unknown"})
-#: Codes of the exchange in the words of messaging. A recipient's outcome has the former.
+#: The codes of messaging for codes of the exchange. A recipient's outcome has the latter.
 _WORDS: Final[Mapping[str, Refusal]] = {
     SUBJECT_WITHDRAWN: Refusal.WITHDRAWN,
     REVISION_NOT_ABOVE: Refusal.BEHIND,
     **dict.fromkeys(DECIDE_AGAIN, Refusal.LAW),
     **dict.fromkeys(SUBJECT_UNKNOWN, Refusal.UNKNOWN),
 }
-#: The refusals after which the acts of a message stay on its track: the subject is gone there, or they are sent again.
+#: The refusals after which the acts of a message stay on its track: the peer no longer has the subject, or they are
+#: sent again.
 _STATE_STAYS: Final = frozenset({Refusal.WITHDRAWN, Refusal.ERASED})
 #: The code of a message that waits for the act before it.
 ACT_AWAITED: Final = "act_awaited"
@@ -77,7 +78,7 @@ class PartyInbound:
         self._handler = handler
         self._reader = reader
         self._kek = kek
-        #: The messages that are tried now: their exceptions end behind them.
+        #: The messages that are tried now: their exceptions end after them.
         self._trying: frozenset[UUID] = frozenset()
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
@@ -100,15 +101,17 @@ class PartyInbound:
         return outcomes
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
-        """See `Inbound`. The record is encrypted. A dead letter that signature and guard have not passed is kept
-        without its headers and value: a peer could have put content there. Its place, salt and proof stay.
+        """See `Inbound`. The record is encrypted.
+
+        A dead letter that did not pass signature and guard is stored without its headers and value, because a peer
+        could have put content there. Its place, salt and proof stay.
         """
         if outcome.kind is not OutcomeKind.DEAD or row_for(outcome.code or "").keeps_body:
             return encrypt_kept(taken, self._kek)
         return pack(replace(open_kept(taken, self._kek), key=None, headers=(), value=None, wrap=b""))
 
     def _open(self, taken: Taken) -> Record | None:
-        """Return the record of a message, or None with an alarm if what is kept of it cannot be read."""
+        """Return the record of a message, or None with an alarm if the stored bytes cannot be read."""
         try:
             return open_kept(taken, self._kek)
         except Defect as error:
@@ -128,7 +131,7 @@ class PartyInbound:
         return [translate(each) for each in outcomes]
 
     async def _list_lost(self, scope: Scope, peer: str, outcomes: Iterable[Outcome]) -> None:
-        """Put the acts on the operator's list whose subject a peer lacks, and that no state repeats."""
+        """Put acts on the operator's list if the peer lacks their subject and no state repeats them."""
         told = [
             each.named for each in map(translate, outcomes) if each.code in RESENT and each.named.role is Role.STATE
         ]
@@ -146,7 +149,7 @@ class PartyInbound:
         await scope.tx.add_operator_lines(lines)
 
     async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement, *, is_careful: bool) -> list[Outcome]:
-        """Hand fresh messages to the features. Messages that followed a refused one are judged again."""
+        """Pass fresh messages to the features. Messages that followed a refused one are judged again."""
         hand_over = self._hand_over if is_careful else self._apply
         known: dict[int, Known | None] = {}
         refusals: dict[UUID, str] = {}
@@ -163,7 +166,7 @@ class PartyInbound:
     async def _await_edges(
         self, scope: Scope, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome]
     ) -> list[Outcome]:
-        """Let acts wait whose subject is not known here while an edge of their track is kept as an exception."""
+        """Let acts of an unknown subject wait while an edge of their track is stored as an exception."""
         pairs = list(zip(map(_track_of, arrivals), outcomes, strict=True))
         kept = {track for track, outcome in pairs if outcome.kind in OPEN and outcome.code != ACT_AWAITED}
         lost = sorted({track for track, outcome in pairs if track is not None and _is_lost(outcome)})
@@ -183,7 +186,7 @@ class PartyInbound:
         return dict(await self._handler.apply(self._unit, messages))
 
     async def _hand_over(self, messages: Sequence[Received]) -> dict[UUID, str]:
-        """Have the features apply messages; return the codes of those that are refused, or that break them."""
+        """Have the features apply messages; return the codes of messages that they refuse, or that break them."""
         refusals: dict[UUID, str] = {}
 
         async def apply(some: Sequence[Received]) -> None:
@@ -202,7 +205,7 @@ class PartyInbound:
     async def _try_each(
         self, items: Sequence[_Item], do: Callable[[Sequence[_Item]], Awaitable[None]]
     ) -> list[tuple[_Item, Exception]]:
-        """Do items together, or one by one if that breaks the features; return those that break them alone."""
+        """Process items together, or one by one if that breaks the features; return the items that break them."""
         try:
             async with self._session.savepoint(Exception):
                 await do(items)
@@ -261,7 +264,7 @@ def translate(outcome: Outcome) -> Outcome:
 
 
 def _accept(taken: Sequence[Taken], records: Sequence[Record | None], reader: ReadingInstance) -> list[Arrival]:
-    """Return messages after `accept`. One without a readable record is kept as it is, for a person."""
+    """Return messages after `accept`. One without a readable record stays unchanged, for a person."""
     accepted = iter(accept_batch([record for record in records if record is not None], reader))
     return [
         Arrival(each, each.named, code=HANDLER_DEFECT) if record is None else _arrive(each, record, next(accepted))

@@ -23,7 +23,7 @@ ACCEPT_DEFECT: Final = "accept_defect"
 HANDLER_DEFECT: Final = "handler_defect"
 REVISION_NOT_ABOVE: Final = "revision_not_above"
 
-#: The codes of an arrival whose writer has done nothing wrong: it sends no other one.
+#: The codes of an arrival without a fault of its writer, which sends no corrected one.
 _OWN_DEFECTS: Final = frozenset({None, ACCEPT_DEFECT, HANDLER_DEFECT})
 #: The outcome of a message by the fate of its code.
 _KINDS: Final = {
@@ -38,7 +38,7 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A taken message after `accept`. `code`: why it was turned away; then `received` is None."""
+    """A taken message after `accept`. If it was rejected, `code` is the reason, and `received` is None."""
 
     taken: Taken
     named: Named
@@ -57,10 +57,10 @@ class Arrival:
 
 
 class Known(NamedTuple):
-    """The outcome of a message that no feature sees. `code` None: applied, without an effect.
+    """The outcome of a message that is not passed to a feature. `code` None: applied, without an effect.
 
-    `held`: the revision that is held, with `revision_not_above`. `like`: the message of this batch with the same
-    edge or act. `below`: one with a revision that is not lower. The features' answer on these two counts for it, too.
+    `held`: the revision that is held, with `revision_not_above`. `like`: the message of this batch with the same edge
+    or act. `below`: a message with a revision that is not lower. The features' answer on these two applies to it, too.
     """
 
     code: str | None = None
@@ -75,7 +75,7 @@ class _ToldHere(NamedTuple):
 
 
 class Judgement:
-    """Judges the messages of one batch in order. `tracks`: the state before it."""
+    """The judge of one batch's messages, in order. `tracks`: the state before the batch."""
 
     def __init__(self, tracks: Mapping[TrackKey, TrackRow], *, is_day_closed: Callable[[UUID], bool]) -> None:
         self._acts = {key: frozenset(row.acts) for key, row in tracks.items()}
@@ -87,13 +87,13 @@ class Judgement:
         self._acts_here: dict[tuple[TrackKey, tuple[UUID, ...]], UUID] = {}
 
     def forget(self, refused: Container[UUID]) -> None:
-        """Forget messages that the features have refused: messages behind them are judged again without them."""
+        """Forget messages that the features have refused. Later messages are judged again without them."""
         for told in self._told.values():
             told[:] = [each for each in told if each.message_id not in refused]
         self._acts_here = {key: at for key, at in self._acts_here.items() if at not in refused}
 
     def judge(self, each: Arrival) -> Known | None:
-        """Return the outcome of a message if it is known; None where the features must decide."""
+        """Return the outcome of a message if it is known; None if the features must decide."""
         key, role = each.key, each.named.role
         if key is not None and self._is_day_closed(key.subject):
             return Known(Refusal.ERASED)
@@ -191,10 +191,10 @@ def decide(each: Arrival, known: Known | None, refusals: Mapping[UUID, str]) -> 
         known = Known(refusals.get(known.like))
     code = known.code
     if each.named.role is Role.WITHDRAWAL and code is not None and code.endswith("_unknown") and each.received:
-        code = None  # its subject has not arrived: it is withdrawn anyway, and refused when it arrives
+        code = None  # the subject has not arrived: the withdrawal counts, and the subject is refused when it arrives
     kind = kind_of(code)
     if each.named.role is Role.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in _OWN_DEFECTS:
-        kind = OutcomeKind.REFUSED  # a broken one is not kept: its sender sends a good one again
+        kind = OutcomeKind.REFUSED  # a broken one is not stored: its sender sends a valid one again
     return Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else code, known.held)
 
 

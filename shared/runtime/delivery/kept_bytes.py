@@ -1,4 +1,4 @@
-"""The bound of the bytes that are kept for absent readers: beyond it, new states are refused until a reader is back."""
+"""The limit of the bytes that are stored for absent readers. Beyond it, new states are refused until readers return."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SUM: Final = "SELECT coalesce(sum(octet_length(content) + octet_length(digests)
 
 
 class KeptBytesBound:
-    """Refuses the transactions of one process that send states, while the own streams keep too many bytes.
+    """The check that refuses transactions that send states, while the own streams store too many bytes.
 
     Withdrawals, answers, outcomes and states of a child at risk are always sent.
     """

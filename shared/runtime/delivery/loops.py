@@ -1,7 +1,7 @@
 """The loops that append to Kafka, under the relay's lease: own streams, copies for audit, and acknowledgements.
 
-Each stream has a task, an order and a back-off of its own: no stream waits for another one. A crash between an append
-and its note repeats the append with the same bytes; readers drop the second.
+Each stream has its own task, order and back-off, so no stream waits for another one. After a crash between an append
+and its note, the append is repeated with the same bytes, and readers drop the second.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
 class RelayOptions:
     """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum.
 
-    `look_s`: between two looks at the tables, and between two notes of a stream's appends. The first look after a pause
-    comes at once. `clock_check_s`: between two appends that only measure the clock, while states wait for it.
+    `look_s`: the time between two queries of the tables, and between two notes of a stream's appends. The first query
+    after a pause runs at once. `clock_check_s`: the time between two appends that only measure the clock, while states
+    wait for it.
     """
 
     poll_s: float = 1.0
@@ -56,13 +57,13 @@ class RelayOptions:
 
 
 class _Turn:
-    """Work that one task does at a time, with a back-off of its own. `waits_for`: the code of the present failure.
+    """Work of one task, with its own back-off. `waits_for` is the code of the present failure.
 
-    `is_working`: it finds by itself what a look at the tables shows now, unless another process has committed it.
+    `is_working`: the running work finds due records itself, except those that another process has committed.
     """
 
     def __init__(self, name: str, work: Callable[[], Awaitable[bool]], options: RelayOptions) -> None:
-        """`work` returns whether there may be more of it."""
+        """Start the task. `work` returns whether there may be more of it."""
         self._name = name
         self._work = work
         self._options = options
@@ -102,9 +103,9 @@ class _Turn:
 
 
 class StreamRelay:
-    """Appends due records. One active per instance.
+    """The relay, which appends due records. One is active per instance.
 
-    `hand_over` is called with the segments of each commit of this process. Looking at the tables is the fallback.
+    `hand_over` is called with the segments of each commit of this process. A query of the tables is the fallback.
     """
 
     def __init__(
@@ -118,7 +119,10 @@ class StreamRelay:
         gate: Gate | None = None,
         options: RelayOptions = RelayOptions(),
     ) -> None:
-        """`peers` returns the instances that may be probed. Raises `Unavailable` before there is a directory."""
+        """Set up the relay.
+
+        `peers` returns the instances that may be probed; it raises `Unavailable` before there is a directory.
+        """
         self._scopes = scopes
         self._kafka_log = kafka_log
         self._key = key
@@ -128,7 +132,7 @@ class StreamRelay:
         self._options = options
         self._watch = AppendWatch()
         self._handed = HandedSegments()
-        #: By stream, what was appended since the last note, and when that was.
+        #: By stream, the appends since the last note, and the time of that note.
         self._unnoted: dict[tuple[str, Lane], relay.Append] = {}
         self._noted_s: dict[tuple[str, Lane], float] = {}
         self._is_running = False
@@ -142,18 +146,18 @@ class StreamRelay:
         self.last_progress: datetime | None = None
 
     def wake(self) -> None:
-        """Look soon, not at the next poll, whether there is something to append."""
+        """Query the tables for due records soon, instead of at the next poll."""
         self._has_news.set()
 
     def hand_over(self, segments: Sequence[Segment]) -> None:
-        """Append segments that this process has committed, without a look at the tables."""
+        """Append segments that this process has committed, without a query of the tables."""
         if self._is_running:
             for each in segments:
                 for lane in self._handed.add(each):
                     self._wake_turn("stream", each.pair.addressee, lane)
 
     def check(self) -> Check:
-        """Ready also in an outage, which `reason` names: meanwhile messages are kept in the database."""
+        """Return ready, also in an outage, which `reason` names. Messages stay in the database meanwhile."""
         waits = sorted(turn.waits_for for turn in self._turns.values() if turn.waits_for)
         gated = sorted(self._waiting_streams.values())
         return Check("relay", True, next(filter(None, (self._waits_for, *gated, self.states_wait(), *waits)), ""))
@@ -181,7 +185,7 @@ class StreamRelay:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _look(self) -> None:
-        """Wake the tasks that have something to do."""
+        """Wake the tasks that have due work."""
         try:
             async with self._scopes.read() as tx:
                 outgoing_by_peer = await tx.load_outgoing(None, lock=False)
@@ -217,7 +221,7 @@ class StreamRelay:
         self._check_clock()
 
     def _check_clock(self) -> None:
-        """While a stream waits for the clock, append an acknowledgement to its peer now and then."""
+        """Append an acknowledgement to a peer at intervals while its stream waits for the clock."""
         waiting = [peer for (peer, _), reason in self._waiting_streams.items() if reason == "clock_off"]
         if waiting and monotonic() - self._clock_checked_s >= self._options.clock_check_s:
             self._clock_checked_s = monotonic()
@@ -238,7 +242,7 @@ class StreamRelay:
     async def append_next(self, peer: str, lane: Lane) -> bool:
         """Append the next records of a stream and move its pointer; return whether there may be more.
 
-        Raises `Unavailable`. Then the tables say what is next: meanwhile the database may have been restored.
+        Raises `Unavailable`. The next records are then read from the tables, because the database may be restored.
         """
         try:
             return await self._append_next(peer, lane)
@@ -268,7 +272,7 @@ class StreamRelay:
             try:
                 has_lost = await relay.append(self, self._watch, batch)
             except Exception:
-                await self._note(peer, lane)  # what was appended before is not appended again
+                await self._note(peer, lane)  # earlier appends are not repeated
                 raise
             if has_lost:
                 log("topic_lost_its_end", peer=peer, partition=int(lane))
@@ -278,13 +282,13 @@ class StreamRelay:
             self.last_progress = self._clock.now()
             noted_s = self._noted_s.get((peer, lane), -self._options.look_s)
             is_due = monotonic() - noted_s >= self._options.look_s
-            self.wake()  # what is not noted here is noted when the next look shows it
+            self.wake()  # an append that is not noted here is noted after the next query
             if (is_due or reason or has_lost or not is_handed) and not await self._note(peer, lane, has_lost=has_lost):
                 return True
         return not reason and (self._handed.has_more(peer, lane) or not is_handed)
 
     async def _note(self, peer: str, lane: Lane, *, has_lost: bool = False) -> bool:
-        """Move the pointer of a stream behind what was appended; return False if the tables say otherwise."""
+        """Move the pointer of a stream to its last append; return False if the tables contradict it."""
         batch = self._unnoted.pop((peer, lane), None)
         if batch is None:
             return True
@@ -300,7 +304,7 @@ class StreamRelay:
         return is_moved
 
     def _forget(self, peer: str, lane: Lane) -> None:
-        """Have the tables say what a stream appends next."""
+        """Forget a stream's appends, so that its next records are read from the tables."""
         self._handed.forget(peer, lane)
         self._unnoted.pop((peer, lane), None)
 
@@ -330,9 +334,10 @@ class StreamRelay:
         return bool(batch.records)
 
     async def append_ack(self, peer: str) -> bool:
-        """Append the acknowledgement that is due to a peer; one that is lost is asked for again. Raises `Unavailable`.
+        """Append the acknowledgement that is due to a peer. Raises `Unavailable`.
 
-        While states wait for the clock, one is sent though none is due: each append measures the clock.
+        The peer asks again for a lost one. While states wait for the clock, one is sent even if none is due, because
+        each append measures the clock.
         """
         pair, topic = Pair(peer, self._scopes.instance), Pair(self._scopes.instance, peer)
         is_measuring = self._clock_checks.pop(peer, False)
@@ -344,7 +349,7 @@ class StreamRelay:
         appended = await self._measure(self._kafka_log.append_bytes(topic, Lane.URGENT, [record]))
         if self._watch.note(topic, Lane.URGENT, appended):
             log("topic_lost_its_end", peer=peer, partition=int(Lane.URGENT))
-            self._forget(peer, Lane.URGENT)  # what is not noted may be lost, too
+            self._forget(peer, Lane.URGENT)  # appends that are not noted may be lost, too
             async with self._scopes.open() as scope:
                 await relay.note_lost_tail(scope.tx, peer, Lane.URGENT)
         self.wake()
@@ -357,7 +362,7 @@ class StreamRelay:
             return await self._measure(self._kafka_log.append(topic, lane, records))
 
     async def _measure(self, appending: Awaitable[Appended]) -> Appended:
-        """Await an append, which shows the gate the broker's clock."""
+        """Await an append, and pass the broker's time to the gate."""
         began_at = self._clock.now()
         appended = await appending
         self._gate.measure(began_at, self._clock.now(), appended.broker_at)

@@ -62,9 +62,9 @@ _Found = Mapping[str, TopicDescription]
 
 @dataclass(slots=True)
 class _Partition:
-    """One partition as it is read. `next_offset`: records below were read. `held`: read and not taken so far.
+    """The reading state of one partition. Records below `next_offset` were read; those in `held` are not yet taken.
 
-    `defect`: the code of the error with which taking `held` failed last.
+    `defect` is the code of the last error on taking `held`.
     """
 
     where: Coordinate
@@ -108,7 +108,7 @@ class _Partition:
 
 
 class InboxReader:
-    """Reads until cancelled, and waits for a broker that does not answer. One active per instance."""
+    """The reader of an inbox. It waits for a broker that does not answer. One is active per instance."""
 
     def __init__(
         self,
@@ -121,7 +121,10 @@ class InboxReader:
         wake: Callable[[], None] = lambda: None,
         exceptions_max: int = EXCEPTIONS_MAX,
     ) -> None:
-        """`wake` is called after each commit. `exceptions_max`: exceptions of one stream at which reading stops."""
+        """Set up the reader. `wake` is called after each commit.
+
+        `exceptions_max` is the number of a stream's exceptions at which reading stops.
+        """
         self._access = access
         self._instance = instance
         self._scopes = scopes
@@ -160,7 +163,7 @@ class InboxReader:
         return frozenset(self._partitions if self.door.is_open else ())
 
     def check(self) -> Check:
-        """Ready: it has partitions, and no batch hangs; also without a broker, which `reason` names."""
+        """Return ready if the reader has partitions and no batch hangs, also without a broker, as `reason` shows."""
         if self._waits_for:
             return Check("bus", True, self._waits_for)
         if not self.assignment():
@@ -180,7 +183,7 @@ class InboxReader:
     # -- the topics, and the positions in them ----------------------------------------------------------------
 
     async def _read(self, client: AIOKafkaClient) -> None:
-        """Read until there are other topics, or one of them is not as it was."""
+        """Read until topics are added or removed, or one of them has changed."""
         found = await self._describe(client)
         if not found:
             self._waits_for = "no_partitions"
@@ -273,7 +276,7 @@ class InboxReader:
                 ):
                     await self._take_all(records)
         except Exception as error:
-            # Our own defect: the partition stops until a release fixes it.
+            # A defect of this code: the partition stops until a release fixes it.
             _report(error, count=len(records))
             self._is_changed.set()
             await asyncio.sleep(RETRY_S)
@@ -282,7 +285,7 @@ class InboxReader:
             self._busy_since = None
 
     async def _take_all(self, records: Sequence[Record]) -> None:
-        """Take the records of each partition; an error of one is raised behind the others."""
+        """Take the records of each partition. An error of one is raised after the others are taken."""
         errors = []
         by_place = sorted(records, key=lambda record: (record.topic, record.partition))
         for where, of_place in groupby(by_place, key=lambda record: Coordinate(record.topic, record.partition)):
@@ -296,7 +299,7 @@ class InboxReader:
             raise errors[0]
 
     async def _take(self, partition: _Partition, records: Sequence[ArrivedRecord]) -> None:
-        """Take records behind those that are held. Records that are not taken are held, and the partition is paused."""
+        """Take records after the held ones. Records that cannot be taken are held, and the partition is paused."""
         rest = [*partition.held, *records]
         was_held = bool(partition.held)
         while rest:
@@ -323,7 +326,7 @@ class InboxReader:
     async def _commit(self, partition: _Partition, records: Sequence[ArrivedRecord]) -> int:
         """Take records in one transaction; return how many were read.
 
-        If a message breaks the features, the transaction is done again with a savepoint. Raises `Unavailable` after
+        If a message breaks the features, the transaction is repeated with a savepoint. Raises `Unavailable` after
         `COMMIT_PATIENCE_S`.
         """
         back_off_s, begin, is_careful = 0.05, time.monotonic(), False

@@ -21,10 +21,10 @@ from shared.runtime.database.transactions import Database, RowScope, Session, wr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeFactory:
-    """Opens the scopes of one instance. `row_scope`: the parties whose rows the features may change.
+    """The factory of one instance's scopes. `row_scope` returns the parties whose rows the features may change.
 
-    `check_session` raises `Unavailable` while the own topics were not yet compared with the database. `on_restore` ends
-    what a database that was restored has too much of.
+    `check_session` raises `Unavailable` until the own topics are compared with the database. `on_restore` ends the
+    sign-ins and feed epoch that a restored database still has.
     """
 
     instance: str
@@ -54,7 +54,7 @@ class ScopeFactory:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[PostgresMessagingTx]:
-        """Open the tables of messaging alone. Each statement is a transaction of its own."""
+        """Open only the tables of messaging. Each statement is its own transaction."""
         async with self.database.session() as session:
             self.check_session()
             yield PostgresMessagingTx(session, self.instance)

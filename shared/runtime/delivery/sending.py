@@ -148,7 +148,7 @@ class NoInbound:
 
 
 def _with_traces(drafts: Sequence[message.Draft]) -> list[message.Draft]:
-    """Facts keep the trace that caused them, for audit. Every other message gets a trace of its own."""
+    """Set the traces of messages. Facts keep the trace of their cause, for audit; other messages get a new trace."""
     running = current_traceparent()
     traced = []
     for draft in drafts:
@@ -194,9 +194,9 @@ def compose_reads(instance: str, peer: str, directory: DirectoryIndex, *, at: da
 
 
 def find_sealing_keys(directory: Callable[[], DirectoryIndex], clock: Clock) -> SealingKeys:
-    """Return what finds the key of the instance that serves a recipient, in the directory in force.
+    """Return a function that finds the sealing key for a recipient, in the directory in force.
 
-    It raises `Refused("recipient_unknown")` if the instance has none now.
+    It raises `Refused("recipient_unknown")` if the recipient's instance has no key now.
     """
 
     def find(instance: str, recipient: str) -> RecipientKey:

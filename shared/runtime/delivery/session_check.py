@@ -1,4 +1,4 @@
-"""The comparison of the own topics with the database, at each database session, before anything is accepted.
+"""The comparison of the own topics with the database, at each database session, before any message is accepted.
 
 A restored database has given fewer numbers than its topics show, or has taken fewer than its acknowledgements state.
 Then the feeds begin a new epoch and all sign-ins end; the streams whose topics show more begin a new incarnation. If
@@ -28,7 +28,9 @@ ReadHeads = Callable[[Sequence[str]], Awaitable[Mapping[str, Sequence[Head]]]]
 
 
 class SessionCheck:
-    """Compares own topics with the database, once a database session. Open until a part of a service requires it."""
+    """The comparison of own topics with the database, once per database session.
+
+    It blocks nothing until a part of a service requires it."""
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class SessionCheck:
             raise Unavailable(UNCHECKED)
 
     def require(self) -> None:
-        """From now on nothing is sent, read or relayed by this process before the comparison."""
+        """Require the comparison before this process sends, reads or relays any message."""
         self._is_required = True
 
     async def wait(self, seconds: float | None = None) -> None:

@@ -76,7 +76,7 @@ TrackItem = tuple[UUID, str]
 class FeatureTracks:
     """The features that own subjects, in the transaction of the caller. An item is a subject and its recipient.
 
-    A service that owns no subjects has these themselves: they do nothing.
+    A service without own subjects uses this class itself, whose methods do nothing.
     """
 
     def __init__(self, driver: asyncpg.Connection) -> None:
@@ -181,14 +181,14 @@ class PartySubjects:
             await self._features.mark_untold([(row.item, row.other)], peer)
 
     async def send_answers(self, subject: UUID, peer: str) -> None:
-        """Put the own answers on the operator's list: they are acts of persons, and are not sent by themselves."""
+        """Put the own answers on the operator's list. They are acts of persons, so they are not sent automatically."""
         key = TrackKey(peer, TrackSide.GIVEN, subject)
         row = (await load_tracks(self._driver, [key])).get(key)
         acts = () if row is None else row.acts
         await self._tx.add_operator_lines([OperatorLine(OperatorKind.ACT, peer, subject, act) for act in acts])
 
     async def adopt_withdrawal(self, subject: UUID, peer: str) -> None:
-        """Note the peer's tombstone, and have a person of the party decide. An unknown subject is only on the list."""
+        """Store the peer's tombstone, and let a person of the party decide. An unknown subject is only on the list."""
         row = await self._load_own_row(subject, peer)
         if row is not None:
             await self._driver.execute(_WITHDRAW, peer, TrackSide.OWN, [subject])

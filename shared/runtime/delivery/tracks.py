@@ -77,7 +77,7 @@ class EdgeRevision(NamedTuple):
 
 @dataclass(slots=True)
 class TrackChange:
-    """The acts that come to one side of a track, in order, the edges that are held from then on, or its withdrawal."""
+    """The new acts of one side of a track, in order, the edges that are held from then on, or its withdrawal."""
 
     key: TrackKey
     item: UUID
@@ -89,7 +89,7 @@ class TrackChange:
 
     @property
     def is_arrival(self) -> bool:
-        """Whether it is one message that brings one edge."""
+        """Whether the change is one message with one edge."""
         return len(self.acts) == len(self.edges) == 1 and not self.is_withdrawn
 
 
@@ -184,8 +184,8 @@ RETURNING t.track
 async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange], *, are_new: bool = False) -> None:
     """Add acts, edges and withdrawals to tracks, in one statement.
 
-    A track whose row is that of its subject is there already, or gathered, with all that its first message says.
-    `are_new`: no other transaction has a row of these subjects. A later statement takes this one along.
+    A track whose row is that of its subject exists already, or is gathered, with everything from its first message.
+    `are_new`: no other transaction has a row of these subjects. This statement runs together with a later one.
     """
     begun = {key for part in driver.parts for key in part.tracks}
     ordered = sorted((each for each in changes if not (each.is_arrival and each.key in begun)), key=attrgetter("key"))

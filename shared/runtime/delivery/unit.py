@@ -30,8 +30,8 @@ OUTCOMES: Final = MappingProxyType(
 class Unit:
     """One transaction of messages. Effects are written through its connection.
 
-    `are_new`: no track of its messages is known here. If a row of one of them is here nevertheless, an error of the
-    database has the transaction done again, with care.
+    `are_new`: no track of its messages is known here. If a row of one of them exists nevertheless, an error of the
+    database causes the transaction to be repeated with `is_careful`.
     """
 
     connection: Session
@@ -42,7 +42,7 @@ class Unit:
 class Settlement:
     """The outcome of an own message, as instance `by` states it. `code` is that of the record table or of a feature.
 
-    `parties`: those that the instance serves or served. It has no say on messages to any other party.
+    `parties`: those that the instance serves or served. Its statements on messages to other parties do not count.
     """
 
     message_id: UUID

@@ -42,7 +42,7 @@ _ASKED: Final = "SELECT peer FROM resync_state WHERE nonce IS NOT NULL"
 
 
 class UpkeepLoop:
-    """One active per instance, under the relay's lease."""
+    """The upkeep loop. One is active per instance, under the relay's lease."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""The HTTP room: the edge every request passes, identity, budgets, idempotency, problems."""
+"""HTTP: the edge that every request passes, identity, rate limits, idempotency, and problem details."""

@@ -1,6 +1,6 @@
-"""One act, once: an HTTP request that changes something, its idempotency claim and its answer in one transaction.
+"""Acts over HTTP: a changing request, its idempotency claim and its answer in one transaction.
 
-Two requests under one idempotency key are the same where they went to one place and say the same JSON.
+Two requests with one idempotency key are the same if they have the same path and equal JSON.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import Identity
 
-#: What an act does within its transaction; it returns the body of its answer.
+#: Runs an act within its transaction and returns the body of its answer.
 Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
 
 
 class Acts:
-    """Runs acts against one database."""
+    """The runner of acts on one database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -43,12 +43,12 @@ class Acts:
         status: int = 202,
         wanted: bytes | None = None,
     ) -> Response:
-        """Run `act` for this request's `Idempotency-Key`, or give the answer that it was given before.
+        """Run `act` for this request's `Idempotency-Key`, or return the stored answer of the same request.
 
-        `wanted` is the hash of what the body wants, where that was read already.
+        `wanted` is the hash of the request, if the body was read before.
 
-        Whoever is in none of the `roles` that may act is refused first: an answer is no more theirs than the act. A
-        refusal rolls everything back and is not kept: the same request may succeed later.
+        A caller without one of the `roles` is refused first, because a stored answer needs the same role as the act. A
+        refusal rolls everything back and is not stored, so the same request may succeed later.
         """
         if identity.role not in roles:
             raise Refused("forbidden", "the role may not do this", status=403)
@@ -68,7 +68,7 @@ class Acts:
         act: Act,
         status: int = 202,
     ) -> tuple[int, bytes]:
-        """One act for whoever has its key and the hash of what is wanted: status and body of the answer."""
+        """Run one act with its key and the hash of the request; return the status and body of the answer."""
         if identity.role not in roles:
             raise Refused("forbidden", "the role may not do this", status=403)
         async with self._database.transaction(RowScope([identity.party], identity.role, action)) as session:
@@ -76,21 +76,21 @@ class Acts:
             if claimed.kind is ClaimKind.STORED and claimed.status is not None and claimed.answer is not None:
                 return claimed.status, claimed.answer
             if claimed.kind is not ClaimKind.NEW:
-                raise Refused("idempotency_key_reused", "the key was used for another body, or elsewhere")
+                raise Refused("idempotency_key_reused", "the key was used for another body or another path")
             done = await act(session)
             answer = done.spelt() if isinstance(done, Contract) else to_json(done)
             await store_answer(session.driver, identity.party, key, status=status, answer=answer)
         return status, answer
 
 
-#: Floats and half characters have a spelling here, too: whether they may be sent is for others to say.
+#: Floats and lone surrogates are encoded here, too; other code checks whether a body may contain them.
 _SPELT: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
-#: What was read of an item, or why it was refused.
+#: The parsed item, or the error for which it was refused.
 _Read = dict[str, Any] | Refused
 
 
 def body_hash(route: str, body: bytes) -> bytes:
-    """The SHA-256 of where a request went and of its JSON, however it is spelt; of its bytes, where it is none."""
+    """Return the SHA-256 of a request's path and its normalised JSON, or its bytes if they are not JSON."""
     try:
         said = _SPELT(json.loads(body)).encode()
     except (ValueError, RecursionError):
@@ -101,7 +101,7 @@ def body_hash(route: str, body: bytes) -> bytes:
 
 
 def items_hash(route: str, items: Iterable[tuple[_Read, bytes]]) -> bytes:
-    """`body_hash` of a body that is read already: what was read of each item, or its bytes where it was refused."""
+    """Return a hash like `body_hash` for a parsed body: of each item's JSON, or of its bytes if it was refused."""
     same = Sameness(route)
     for read, raw in items:
         same.add_item(read, raw)
@@ -109,7 +109,7 @@ def items_hash(route: str, items: Iterable[tuple[_Read, bytes]]) -> bytes:
 
 
 class Sameness:
-    """`items_hash`, item by item."""
+    """The incremental computation of `items_hash`."""
 
     def __init__(self, route: str) -> None:
         self._hash = hashlib.sha256(route.encode())

@@ -1,4 +1,4 @@
-"""Bodies of several acts at once, and their answers: made of those that each act takes and is answered with alone."""
+"""Bodies of several acts at once, and their answers. They are built from the body and answer of each single act."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from shared.runtime.http.problems import Problem
 
 #: The list that is posted.
 LIST: Final = "answers"
-#: The place of a line in the list that was posted, from 0.
+#: The index of a line in the list that was posted, from 0.
 Index = Annotated[int, Field(ge=0, lt=BATCH_ITEMS_MAX)]
-#: A key of the line's own: what was done under it is not done again, in whatever batch it comes.
+#: The line's own idempotency key: an act with the same key is not repeated, also in another batch.
 LineKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
 class BatchLine(Contract):
-    """What every line may have beside its act and what that takes."""
+    """The members that every line may have in addition to its act and the act's fields."""
 
     key: LineKey | None = None
 
@@ -34,7 +34,7 @@ class BatchResults(Contract):
 
 
 class AnswerRefused(Contract):
-    """An act that was refused, with the status and the problem that it would have been answered with alone."""
+    """A refused act, with the status and the problem of the same act outside a batch."""
 
     index: Index
     status: Annotated[int, Field(ge=400, le=499)]
@@ -42,7 +42,10 @@ class AnswerRefused(Contract):
 
 
 class Batched(NamedTuple):
-    """`lines` are what is posted of each act, by its name: `batch` is a list of them. `moved` is one that was done."""
+    """The models of a batch: `lines` by the name of the act, `batch` as a list of them, `answer` for the whole answer.
+
+    `moved` is one successful act in the answer.
+    """
 
     lines: Mapping[str, type[BatchLine]]
     batch: type[Contract]
@@ -53,19 +56,20 @@ class Batched(NamedTuple):
 def batched(
     prefix: str, acts: Mapping[str, type[Contract] | None], *, named: str, moved: type[Contract], about: str
 ) -> Batched:
-    """The models of a batch, called after `prefix`. `acts` are what each takes alone, None where it says nothing.
+    """Build the models of a batch, with names that begin with `prefix`.
 
-    `named` is the field with the id of its subject, `moved` what each is answered with, `about` what is acted on.
+    `acts` are the models of single acts, None for an act without fields. `named` is the field with the id of the
+    subject. `moved` is the model of an answer, and `about` names the subjects.
     """
     lines = {name: _line(prefix, name, takes, named=named) for name, takes in acts.items()}
     every: Any = Annotated[reduce(or_, lines.values()), Field(discriminator="act")]
     fields: Any = {LIST: Annotated[tuple[every, ...], Field(min_length=1, max_length=BATCH_ITEMS_MAX)]}
     batch = create_model(
-        f"{prefix}Batch", __base__=Contract, __doc__=f"Several acts on {about} at once, each as it is alone.", **fields
+        f"{prefix}Batch", __base__=Contract, __doc__=f"Several acts on {about}, each as in its own request.", **fields
     )
     placed: Any = {"index": Index, "status": Literal[202]}
     done = create_model(
-        f"{prefix}BatchMoved", __base__=moved, __doc__="An act that was done, as it is answered alone.", **placed
+        f"{prefix}BatchMoved", __base__=moved, __doc__="A successful act, with its answer as outside a batch.", **placed
     )
     results: Any = {"results": tuple[done | AnswerRefused, ...]}
     answer = create_model(f"{prefix}BatchAnswer", __base__=BatchResults, __doc__=BatchResults.__doc__, **results)
@@ -73,10 +77,10 @@ def batched(
 
 
 def _line(prefix: str, name: str, takes: type[Contract] | None, *, named: str) -> type[BatchLine]:
-    """What one act takes, with its name and its subject."""
+    """Build the model of one line: the fields of the act, its name and its subject."""
     called = "".join(word.capitalize() for word in name.split("_"))
     fields: Any = {named: Uuid, "act": Literal[name]}
-    # To the checker each is a line: of what it takes, no more is asked here.
+    # The cast is for the type checker: only the members of `BatchLine` are used here.
     bases = (BatchLine,) if takes is None else (BatchLine, cast("type[BatchLine]", takes))
-    said = "Nothing is said beside it." if takes is None else takes.__doc__
+    said = "An act without fields of its own." if takes is None else takes.__doc__
     return create_model(f"{prefix}{called}Line", __base__=bases, __doc__=said, **fields)

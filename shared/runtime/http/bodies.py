@@ -1,7 +1,7 @@
-"""Bodies of requests: how large, how slow, and how many at once of one principal.
+"""Limits of request bodies: their size, their speed, and how many of one principal may arrive at once.
 
 A body that has not arrived yet holds a place of its key, session or source address. So a client that announces bodies
-and does not send them keeps its own further requests waiting, and no other client's.
+and does not send them delays only its own further requests, and not those of other clients.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ BATCH_ITEMS_MAX: Final = 100
 BATCH_BODY_BYTES_MAX: Final = BATCH_ITEMS_MAX * BODY_BYTES_MAX
 BATCH_SUFFIXES: Final = (":batch", ":check")
 
-#: A body ends after so long without a byte; from then on also below this rate since its first place.
+#: A body is refused after this time without a byte. After that time it is also refused below this average rate.
 IDLE_S: Final = 10.0
 BYTES_PER_S_MIN: Final = 256
-#: Bodies under way. More of one key wait for a second, unread; then they are told 429.
+#: Bodies that may arrive at once. Further ones of a key wait for a second, unread, and are then answered with 429.
 BODIES_OF_KEY: Final = 8
 BODIES_OF_PARTY: Final = 32
 BODIES: Final = Shares(BODIES_OF_KEY, BODIES_OF_PARTY, of_instance=256, waiting=120, wait_s=1.0)
 
 
 def body_places() -> PlacePool:
-    """The places of bodies of one server."""
+    """Return the places of bodies of one server."""
     return PlacePool("bodies", BODIES)
 
 
 class BodyBound:
-    """Bounds the size and the slowness of a body, and how many bodies of one principal are under way.
+    """A middleware that limits the size and slowness of a body, and the number of arriving bodies of one principal.
 
-    `scope["body_bytes_max"]` tells those inside what the bound of this request is.
+    `scope["body_bytes_max"]` has the size limit of this request for the inner application.
     """
 
     def __init__(self, app: ASGIApp, places: PlacePool, *, idle_s: float = IDLE_S) -> None:
@@ -88,7 +88,7 @@ class _ArrivingBody:
         self._last_byte_s = 0.0
 
     async def receive(self) -> Message:
-        """The next message. Raises `BudgetExceeded`, `Refused("body_too_slow")`, `Refused("body_too_large")`."""
+        """Return the next message. Raises `BudgetExceeded`, `Refused("body_too_slow")`, `Refused("body_too_large")`."""
         if self.is_complete:
             return await self._receive()  # only a disconnect can come now
         if self._began_s is None:
@@ -120,7 +120,7 @@ class _ArrivingBody:
         self._began_s = self._last_byte_s = asyncio.get_running_loop().time()
 
     def _due_s(self) -> float:
-        """When the body is too slow unless another byte comes, by the clock of the loop."""
+        """Return the time, by the loop's clock, at which the body is too slow without another byte."""
         assert self._began_s is not None
         slowest_s = self._began_s + max(self._idle_s, self._received_bytes / BYTES_PER_S_MIN)
         return min(self._last_byte_s + self._idle_s, slowest_s)
@@ -131,5 +131,5 @@ def too_large(bound: int) -> Refused:
 
 
 def closing(error: CausewayError) -> Response:
-    """The answer of an error after which the connection is closed."""
+    """Return the answer for an error after which the connection is closed."""
     return problem(error, {"Connection": "close"})

@@ -1,4 +1,4 @@
-"""The HTTP edge of every service: bounds, time-outs, headers, problems; and the server that runs inside our process."""
+"""The HTTP edge of every service: limits, time-outs, headers and problem details."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from shared.runtime.watch.health import Probe, ReadinessChecks
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.telemetry import span
 
-#: What each answer carries, unless it says otherwise itself.
+#: The headers of each answer, unless the route sets them itself.
 SECURITY_HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -53,7 +53,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _Named(StringConvertor):
-    """What a parameter of a path may be: it ends before the colon of an act, whose address is none of its subject."""
+    """The form of a path parameter. It ends before the colon of an act, so that an act's path matches no subject's."""
 
     regex = "[^/:]+"
 
@@ -69,11 +69,11 @@ def create_app(
     body_timeout_s: float = IDLE_S,
     bodies: PlacePool | None = None,
 ) -> FastAPI:
-    """The application of a service: its routers behind the edge, with /livez, /readyz, /problems and /openapi.json.
+    """Build the application of a service: its routers behind the edge, /livez, /readyz, /problems and /openapi.json.
 
     `bodies` are the places of bodies that have not arrived yet; by default those of `BODIES`.
     """
-    # What any request may be answered with; it also keeps FastAPI from describing an answer of its own to wrong ones.
+    # The error of any request. It also keeps FastAPI from describing its own answer to invalid requests.
     failure: dict[int | str, dict[str, Any]] = {"default": {"model": problems.Problem}}
     app = FastAPI(title=title, version="1", openapi_url=None, redirect_slashes=False, responses=failure)
     for router in routers:
@@ -91,9 +91,9 @@ def create_app(
 
 
 def metrics_app(measure: Callable[[], Awaitable[None]]) -> FastAPI:
-    """What whoever watches asks, on a port of its own: /metrics, and nothing that a party could do.
+    """Build the application for monitoring, on a separate port. It has only /metrics, and no act of a party.
 
-    `measure` sets the gauges that are only true at the moment of asking.
+    `measure` sets the gauges that must be measured at each request.
     """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _on_http)
@@ -109,24 +109,24 @@ def metrics_app(measure: Callable[[], Awaitable[None]]) -> FastAPI:
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """The body as a JSON object within the limits of the guard. Raises `Refused` with a code `body_…`."""
+    """Parse the body as a JSON object within the limits of the guard. Raises `Refused` with a code `body_…`."""
     headers = request.headers
     return parse_body(headers.get("content-type"), headers.get("content-encoding"), await request.body())
 
 
 def read_model(model: type[_Model], value: Any) -> _Model:
-    """`value` (parsed JSON) as `model`. Raises `InvalidFields` with each place and rule, never a value."""
+    """Validate `value` (parsed JSON) as `model`. Raises `InvalidFields` with each place and rule, never a value."""
     try:
         # As JSON: strict there means no coercion, but codes, times and ids may still be text.
         return model.model_validate_json(to_json(value), strict=True)
     except ValidationError as error:
-        # Raised outside of this, or the input rides along.
+        # Raised outside the `except`, because the error would otherwise carry the input.
         refusal = InvalidFields(problems.broken_places(error.errors(include_url=False, include_input=False)))
     raise refusal
 
 
 def read_key(header: str | None) -> bytes:
-    """The SHA-256 of an `Idempotency-Key` header, which is all that is ever kept of it.
+    """Return the SHA-256 of an `Idempotency-Key` header. The key itself is never stored.
 
     Raises `Refused` with `idempotency_key_missing` or `idempotency_key_malformed`.
     """
@@ -138,7 +138,7 @@ def read_key(header: str | None) -> bytes:
 
 
 class RequestFrame:
-    """Outermost: gives each request an id and a span, each answer its headers, and each failure a plain 500."""
+    """The outermost middleware: it adds an id and a span to each request, headers to each answer, and a plain 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -160,7 +160,7 @@ class RequestFrame:
                 message["headers"] = [*message["headers"], *ours, (b"request-id", request_id.encode())]
             await send(message)
 
-        # A trace of our own that links to the caller's: what the caller chose stands in no message.
+        # A new trace that links to the caller's, so that no message contains the id that the caller chose.
         with span("http.request", links=_values(scope, b"traceparent")[:1]) as notes:
             try:
                 if (refusal := _malformed_header(scope)) is not None:
@@ -206,7 +206,7 @@ def _watched(probes: Sequence[Probe]) -> APIRouter:
 async def _on_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, CausewayError)
     if not isinstance(error, Refused | Unavailable):
-        raise error  # ours to mend: logged and answered at the edge
+        raise error  # a defect: logged and answered by `RequestFrame`
     if error.code in {"body_too_large", "body_too_slow"}:
         return closing(error)
     return problem(error, error.headers if isinstance(error, NotNow) else None)
@@ -237,7 +237,7 @@ def _malformed_header(scope: Scope) -> Refused | None:
     """
     hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
     if len(hosts) > 1 or not all(map(_is_authority, hosts)):
-        return Refused("host_malformed", "the Host header is no host name with an optional port", status=400)
+        return Refused("host_malformed", "the Host header is not a host name with an optional port", status=400)
     if len(origins) > 1 or not all(map(_is_origin, origins)):
         return Refused("origin_malformed", "the Origin header is neither null nor scheme://host", status=400)
     return None
@@ -259,7 +259,7 @@ def _is_authority(text: str) -> bool:
 
 
 def _route(scope: Scope) -> str:
-    """The route's template, never the path that was asked for."""
+    """Return the route's template, never the path of the request."""
     return str(getattr(scope.get("route"), "path", "unmatched"))
 
 

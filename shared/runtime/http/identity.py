@@ -1,7 +1,7 @@
-"""Who asks: API keys, and what the directory says of the party that a key belongs to.
+"""Identity of a caller: API keys, and the directory's entry of the key's party.
 
-Only a key's SHA-256 is stored: it is 256 random bits, so a plain hash cannot be searched.
-Trust: whoever can write the table `api_key` can act as any party of this instance, towards this instance.
+Only a key's SHA-256 is stored. A key has 256 random bits, so a plain hash cannot be searched.
+Trust: a client that can write the table `api_key` can act as any party of this instance, towards this instance.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ from shared.runtime.http.openapi import shows
 from shared.runtime.http.problems import invalid_parameters
 from shared.vocabulary.routing import PartyKind, PartyStatus
 
-#: What a parameter's name looks like. Anything else came from elsewhere than a misspelling, and is not said again.
+#: The form of a parameter's name. A name of another form is no misspelling, and errors do not repeat it.
 _NAME: Final = re.compile(r"[a-z][a-z_]{0,31}")
 
 
 def refuse_unknown(request: Request) -> None:
-    """Raises `InvalidFields` (`parameter_invalid`) for the first parameter that the request's route does not have.
+    """Check that the route has every query parameter. Raises `InvalidFields` (`parameter_invalid`) for the first other.
 
-    A filter that is misspelt would else be no filter, and its caller would take everything for what it asked for.
+    Without this check, a misspelt filter would have no effect, and its caller would take the whole list for the
+    filtered one.
     """
     route = request.scope.get("route")
     if not request.query_params or not isinstance(route, APIRoute):
@@ -54,7 +55,7 @@ def refuse_unknown(request: Request) -> None:
 
 
 def names(route: APIRoute) -> frozenset[str]:
-    """The query parameters of a route; those of a model are its fields."""
+    """Return the query parameters of a route, and for a model, the model's fields."""
     return frozenset(_of(route.dependant))
 
 
@@ -78,13 +79,13 @@ INSERT INTO api_key (key_hash, party, role, scope_jurisdictions, scope_parties, 
 VALUES ($1, $2, $3, $4, $5, $6)
 """
 _COUNT = "SELECT count(*) FROM api_key WHERE revoked_at IS NULL"
-# The journal of erasures names it by the first half of its hash.
+# The erasure journal names a key by the first half of its hash.
 _REVOKE = """
 WITH ended AS (UPDATE api_key SET revoked_at = $2 WHERE key_hash = $1 AND revoked_at IS NULL RETURNING key_hash, party)
 INSERT INTO ending (kind, subject, party)
 SELECT 'api_key', encode(substring(key_hash FROM 1 FOR 16), 'hex')::uuid, party FROM ended ON CONFLICT DO NOTHING
 """
-#: What the journal of erasures calls a key that was revoked, and how it ends once more in a restored database.
+#: The kind of a revoked key in the erasure journal, and the statement that revokes it again after a restore.
 REVOKED: Final = "api_key"
 REVOKE_AGAIN: Final = """
 UPDATE api_key AS k SET revoked_at = now() FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
@@ -94,9 +95,9 @@ WHERE substring(k.key_hash FROM 1 FOR 16) = uuid_send(e.subject) AND k.party = e
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The party that asks, the role it asks in, its kind, and whether all it does is exercise.
+    """The caller's party, role and kind, and whether all its acts are exercises.
 
-    `actor` is opaque: it tells one person, or one API key, from another. `scope` is an auditor's; None: everything.
+    `actor` is an opaque name of the person or API key. `scope` is an auditor's; None means everything.
     """
 
     party: str
@@ -108,7 +109,7 @@ class Identity:
 
 
 def issue_key(*, live: bool) -> tuple[str, bytes]:
-    """A new API key and the hash to keep of it. The key itself is shown once and kept nowhere."""
+    """Return a new API key and the hash to store. The key itself is shown once and not stored."""
     text = f"cw_{'live' if live else 'test'}_{secrets.token_urlsafe(32)}"
     return text, key_hash(text)
 
@@ -122,9 +123,9 @@ async def keep_key(
     scope: Scope | None = None,
     person: str | None = None,
 ) -> None:
-    """Let the key with this hash act for `party` as `role`.
+    """Store the hash of a key that acts for `party` as `role`.
 
-    A key of a `person`, by the opaque name that the console has for them, acts as what they are, in their name.
+    `person` is the opaque name of a person in the console; their key acts in their name.
 
     Raises `Refused`: `role_has_no_key` for the role of the instance itself, `api_keys_full` beyond `KEYS_MAX`.
     """
@@ -137,39 +138,39 @@ async def keep_key(
 
 
 async def revoke_key(driver: asyncpg.Connection, hashed: bytes, at: datetime) -> None:
-    """End the key with this hash, at the latest with the next poll of the key table. A revoked key stays revoked.
+    """Revoke the key with this hash, effective with the next poll of the key table at the latest.
 
-    Also in a restored database, once the running instance has it in the journal of erasures.
+    It stays revoked, also in a restored database once the running instance has written it to the erasure journal.
     """
     await driver.execute(_REVOKE, hashed, at)
     await driver.execute(NOTIFY)
 
 
 def key_hash(text: str) -> bytes:
-    """What is stored of an API key, 32 bytes."""
+    """Return the hash that is stored for an API key: 32 bytes."""
     return hashlib.sha256(text.encode()).digest()
 
 
 class ApiKeys:
-    """Resolves `Authorization: Bearer` headers from the key table, without a database query."""
+    """The resolver of `Authorization: Bearer` headers. It uses the key table in memory, without a database query."""
 
     def __init__(
         self, table: KeyTable, *, instance: str, directory: Callable[[], DirectoryIndex], kek: KeyEncryptionKey
     ) -> None:
-        """`instance` is who asks: it answers for the parties that the directory has it serve, and for no others."""
+        """Set up the resolver. Only parties that the directory assigns to `instance` are accepted."""
         self._instance = instance
         self._table = table
         self._directory = directory
         self._kek = kek
-        #: Whether people of a party are told one from another by its provider: then they hold keys by name.
+        #: Returns whether a party has an identity provider, which distinguishes its people. Their keys have a person.
         self.by_name: Callable[[str], bool] = lambda _: False
 
     async def identify(self, authorization: str | None) -> Identity:
-        """Who sent this header.
+        """Return the identity of the sender of this header.
 
-        Raises `Refused`: `unauthenticated` (401) alike for no key, a malformed, unknown or revoked one, and one of a
-        party that is gone, is served elsewhere now, or is of the wrong world (`cw_test_` acts for sandbox parties only,
-        `cw_live_` for live ones).
+        Raises the same `Refused("unauthenticated")` (401) for a missing, malformed, unknown or revoked key. It is also
+        raised if the directory does not have the party, another instance serves it, or the key does not match its
+        status. `cw_test_` keys are for sandbox parties only, `cw_live_` keys for live ones.
         Raises `Unavailable("keys_outdated")` if the key table could not be read for a minute.
         """
         match = _BEARER.fullmatch(authorization or "")
@@ -182,7 +183,7 @@ class ApiKeys:
             raise unauthenticated()
         exercise, role = status is PartyStatus.SANDBOX, known.role
         if known.person is None and role is Role.ANALYST and self.by_name(party.id):
-            # Where people are known by name to their provider, a key that is nobody's is no second person.
+            # In a party with an identity provider, a key without a person does not count as a second person.
             role = Role.MACHINE
         whose = key_hash(match[1]) if known.person is None else bytes.fromhex(known.person)
         actor = self._kek.actor_id(party.id, whose)
@@ -190,16 +191,17 @@ class ApiKeys:
 
 
 def unauthenticated() -> Refused:
-    """The one answer to every key that does not open."""
+    """Return the one error for every key that is not valid."""
     return Refused("unauthenticated", "send a valid API key as a bearer token", status=401)
 
 
 def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable[Identity]]:
-    """A FastAPI dependency: who asks, with the request charged to its budget before its body is read.
+    """Return a FastAPI dependency that identifies the caller and charges the request before its body is read.
 
-    A request without a valid key is charged to its source address, and one with a valid key never is.
+    A request without a valid key is charged to its source address; a request with one never is.
 
-    It takes no parameter that the route does not have: whoever may not ask learns nothing of those.
+    It also refuses unknown query parameters, after the key was checked. So a caller without a key does not learn the
+    parameters of a route.
     """
 
     addresses = budgets.for_addresses()
@@ -219,7 +221,7 @@ def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable
 
 
 def announced_bytes(request: Request) -> int:
-    """The length the body will have, or the most it may have if the client does not say (`http.BodyBound`)."""
+    """Return the announced length of the body, or the greatest permitted one if the client announces none."""
     announced = request.headers.get("content-length")
     if announced is None and "transfer-encoding" not in request.headers:
         return 0
@@ -231,14 +233,14 @@ _EXAMPLE: JsonDict = {"party": "police-nl.example", "kind": "law_enforcement", "
 
 
 class ShownScope(Contract):
-    """Of whom an auditor sees anything: parties below these jurisdictions, and these parties."""
+    """The parties that an auditor may see: parties below these jurisdictions, and these parties."""
 
     jurisdictions: Annotated[tuple[Jurisdiction, ...], Field(max_length=1000)]
     parties: Annotated[tuple[PartyId, ...], Field(max_length=1000)]
 
 
 class WhoAsks(Contract):
-    """The party that a key acts for, and as what. `scope` is left out where all is in it, and for who is no auditor."""
+    """The party and role that a key acts for. `scope` is absent without a limit, and for other roles than auditor."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -250,13 +252,13 @@ class WhoAsks(Contract):
 
 
 def whoami_router(identified: Callable[[Request], Awaitable[Identity]]) -> APIRouter:
-    """The route."""
+    """Return the route of `GET /v1/whoami`."""
     router = APIRouter(prefix="/v1")
     who = Depends(identified)
 
     @router.get("/whoami", tags=["identity"], **shows(WhoAsks))
     async def whoami(identity: Identity = who) -> Response:
-        """Whose this key is: its party and roles, and of an auditor the scope. Whoever has a key may ask."""
+        """Show the party and roles of this key, and the scope of an auditor. Every valid key may use this path."""
         scope = None if identity.scope is None else ShownScope(**identity.scope._asdict())
         asked = WhoAsks(
             party=identity.party,

@@ -1,7 +1,7 @@
-"""What an HTTP door says of itself: FastAPI's OpenAPI document, and what our edge does that FastAPI cannot know.
+"""The OpenAPI document of a service: FastAPI's document, and the behaviour of the edge that FastAPI cannot know.
 
-Answers are declared as FastAPI has it, by `response_model`, which describes them and checks nothing: routes answer
-ready bytes. That these are as described is shown by tests, which hold real ones against the committed documents.
+Answers are declared by FastAPI's `response_model`, which describes them but checks nothing, because routes return ready
+bytes. Tests compare real answers with the committed documents.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from starlette.responses import Response
 from shared.kernel.errors import Defect
 from shared.runtime.http.problems import PROBLEM_JSON, Problem
 
-#: What OpenAPI says of something: the arguments of a route's decorator, too.
+#: A part of an OpenAPI document, or the arguments of a route's decorator.
 Described = dict[str, Any]
 #: The header that every request with an effect carries, as OpenAPI describes it; `read_key` reads it.
 IDEMPOTENCY_KEY: Final[Described] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
-    "description": "Made by the sender, new for each act. The same key with the same JSON is the same act, however "
-    "it is spelt: it has one effect, and is answered again with the first answer.",
+    "description": "A key that the sender creates, new for each act. A request with the same key and equal JSON is a "
+    "retry of the act: it has one effect, and gets the first answer again.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
 _WORDS: Final[Described] = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
-#: Where the schemas of the bodies that a route reads itself wait in its operation until `document` collects them.
+#: The member of an operation with the schemas of bodies that the route reads itself, until `document` collects them.
 _BODIES: Final = "x-bodies"
 _SCHEMA: Final = "#/components/schemas/{model}"
 
@@ -48,9 +48,9 @@ def shows(
     headers: Sequence[Mapping[str, object]] = (),
     conflict: type[Problem] | None = None,
 ) -> Described:
-    """The decorator's arguments for a route that changes nothing: its answer, the bodies and the headers it takes.
+    """Return the decorator's arguments for a route that changes nothing: its answer, bodies and headers.
 
-    `conflict` is the body of its 409, None where it has none.
+    `conflict` is the body of its 409, None if it has none.
     """
     extra: Described = {"parameters": [dict(each) for each in headers]} if headers else {}
     if takes:
@@ -74,9 +74,9 @@ def does(
     conflict: type[Problem] | None = Problem,
     location: bool = False,
 ) -> Described:
-    """The decorator's arguments for a route that acts, once per `Idempotency-Key`.
+    """Return the decorator's arguments for a route that acts, once per `Idempotency-Key`.
 
-    `location` says that its answer names a new resource.
+    `location`: the answer names a new resource.
     """
     said = shows(answer, takes=takes, headers=[IDEMPOTENCY_KEY], conflict=conflict) | {"status_code": status}
     if location:
@@ -85,14 +85,14 @@ def does(
 
 
 def document(app: FastAPI) -> Described:
-    """The OpenAPI document: FastAPI's, with the bodies that routes read themselves, refusals, headers and the keys."""
+    """Return FastAPI's OpenAPI document with the bodies that routes read themselves, refusals, headers and keys."""
     found = get_openapi(title=app.title, version=app.version, routes=app.routes, separate_input_output_schemas=False)
-    components = found.setdefault("components", {})  # none, where a door has no routes yet
+    components = found.setdefault("components", {})  # absent in an interface without routes
     for path, operations in found["paths"].items():
         for operation in operations.values():
             for name, schema in operation.pop(_BODIES, {}).items():
                 if components["schemas"].setdefault(name, schema) != schema:
-                    raise Defect("schema_name_taken", "two models of one door have the same name")
+                    raise Defect("schema_name_taken", "two models of one interface have the same name")
             for status, said in operation["responses"].items():
                 said["headers"] = said.get("headers", {}) | _refs("Request-Id")
                 if status >= "4":
@@ -134,7 +134,7 @@ def _encode(app: FastAPI) -> tuple[bytes, str]:
 
 
 def _refusals(path: str, operation: Described) -> list[str]:
-    """The statuses that the edge may answer with, by what the operation asks for."""
+    """Return the error statuses that the edge may answer, from the operation's parameters and body."""
     asked, takes = operation.get("parameters", ()), "requestBody" in operation
     reads = takes or IDEMPOTENCY_KEY in asked
     possible = ["400"] * bool(asked) + ["401", "403"] + ["404"] * ("{" in path)
@@ -152,5 +152,5 @@ def _refused(meaning: str, *headers: str) -> Described:
 
 
 def _meaning(model: type[BaseModel]) -> str:
-    """The first line of its docstring."""
+    """Return the first line of a model's docstring."""
     return (model.__doc__ or "").partition("\n")[0]

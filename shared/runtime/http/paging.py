@@ -1,4 +1,4 @@
-"""Pages over HTTP: what a list takes of whoever asks."""
+"""Pages over HTTP: the parameters of a list."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated, Final
 
 from fastapi import Query
 
-#: The highest number that a `bigint` holds: rows of feeds and logs have such.
+#: The highest value of a `bigint`, the type of row numbers in feeds and logs.
 BIGINT_MAX: Final = 2**63 - 1
 
-#: How many a page holds at most.
+#: The greatest number of items on a page.
 Limit = Annotated[int, Query(ge=1, le=200)]
 
-#: Where the page begins: `next` of the one before.
+#: The start of the page: `next` of the previous page.
 Cursor = Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]

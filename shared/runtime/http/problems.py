@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): how a coded error is told over HTTP. Codes and pointers only, never a value."""
+"""Problem details (RFC 9457): the form of a coded error over HTTP. It has codes and pointers, never a value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ERRORS_MAX: Final = 20
 
 
 class FieldError(Contract):
-    """One broken rule: JSON pointer (RFC 6901), the name of the rule, and what the schema says would be right."""
+    """One broken rule: JSON pointer (RFC 6901), the name of the rule, and the accepted form from the schema."""
 
     field: str
     rule: str
@@ -25,9 +25,9 @@ class FieldError(Contract):
 
 
 class Problem(Contract):
-    """The body of every answer with status 400 or above; `type` is `/problems/` and the code, and can be asked for.
+    """The body of every answer with status 400 or above. `type` is the path `/problems/` with the code.
 
-    `remedy` says what the caller does next.
+    That path returns the code's texts. `remedy` is the caller's next step.
     """
 
     type: str
@@ -40,7 +40,7 @@ class Problem(Contract):
 
 
 class InvalidFields(Refused):
-    """A body, or parameters, that break their schema at one or more places."""
+    """The refusal of a body or of parameters that break their schema at one or more places."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class InvalidFields(Refused):
 
 
 def invalid_parameters(errors: Sequence[Mapping[str, str]]) -> InvalidFields:
-    """The refusal of a query with parameters that break a rule, at these places."""
+    """Return the refusal of a query whose parameters break a rule at these places."""
     return InvalidFields(errors, code="parameter_invalid", what="parameters", status=400)
 
 
 def broken_places(errors: Sequence[Any]) -> list[dict[str, str]]:
-    """What pydantic found, as `InvalidFields` takes it, without any input.
+    """Convert pydantic's errors for `InvalidFields`, without any input.
 
-    A pointer ends before a name that is not one of the model's: that name came from outside.
+    A pointer ends before a name that the model does not have, because that name came from outside.
     """
     found = errors[:ERRORS_MAX]
     ours = [one | {"loc": one["loc"][:-1]} if one["type"] == "extra_forbidden" else one for one in found]
@@ -70,7 +70,7 @@ def broken_places(errors: Sequence[Any]) -> list[dict[str, str]]:
 
 
 def status_of(error: CausewayError) -> int:
-    """The HTTP status of an error's class: 4xx as refused, 503, else 500."""
+    """Return the HTTP status of an error: that of a `Refused`, 503 for `Unavailable`, else 500."""
     match error:
         case Refused():
             return error.status
@@ -81,10 +81,10 @@ def status_of(error: CausewayError) -> int:
 
 
 def problem_body(error: CausewayError) -> Problem:
-    """The error as a problem. A `Defect` says no more than that we are wrong."""
+    """Return an error as a problem. The problem of a `Defect` does not show its code."""
     code, title, field = error.code, error.detail or error.code.replace("_", " "), error.field
     if not isinstance(error, Refused | Unavailable):
-        code, title, field = "internal_error", "the service failed; nothing of this request has taken effect", None
+        code, title, field = "internal_error", "the service failed; nothing in this request took effect", None
     errors = error.errors if isinstance(error, InvalidFields) else ()
     return Problem(
         type=f"/problems/{code}",
@@ -98,7 +98,7 @@ def problem_body(error: CausewayError) -> Problem:
 
 
 def problem(error: CausewayError, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer for an error, byte-equal for equal errors."""
+    """Return the answer for an error. Equal errors have byte-equal answers."""
     body = problem_body(error)
     more = dict(headers or {})
     if isinstance(error, Unavailable):

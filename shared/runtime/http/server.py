@@ -1,7 +1,7 @@
-"""The HTTP server that runs inside our process, with bounds for heads, trailers, connections and time.
+"""The HTTP server inside the service's process, with limits for heads, trailers, connections and time.
 
-uvicorn bounds how many requests run at once and how long a connection may rest between two. It has no option for what
-a head may weigh with the parser used here, for trailers, nor for how many connections may rest.
+uvicorn limits the number of running requests, and the time that a connection may be idle between two. With the parser
+used here, it has no limit for the size of a head, for trailers or for the number of idle connections.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from shared.kernel.errors import Unavailable
 
-#: Where the scope of a request holds its connection, if the server is ours.
+#: The key of the connection in a request's scope, if this server runs it.
 CONNECTION: Final = "causeway.connection"
 HEAD_TIMEOUT_S: Final = 10.0
 
-#: Of a head, and of the trailers of a body: their bytes, and how many fields.
+#: The limits of bytes and of fields, for a head and for the trailers of a body.
 HEAD_BYTES_MAX: Final = 16_384
 FIELDS_MAX: Final = 100
 
 KEEP_ALIVE_S: Final = 30
 
-#: How often the `date` of answers is set anew.
+#: The interval at which the `date` of answers is updated.
 DATED_EVERY_S: Final = 1.0
 
-#: A connection whose request was over budget begins the next one after so long: one refusal a second.
+#: A connection whose request was over budget begins the next one after this time: one refusal a second.
 OVER_BUDGET_S: Final = 1.0
 
 CONNECTIONS_MAX: Final = 1_000
-#: Connections on which no request runs, of one address and of all. A proxy before the service keeps fewer open.
+#: The limits of idle connections, of one address and of all. A proxy before the service keeps fewer open.
 RESTING_MAX: Final = 256
 ALL_RESTING_MAX: Final = CONNECTIONS_MAX // 2
 
@@ -45,15 +45,15 @@ _TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
 
 
 async def serve_http(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until cancelled; requests under way are answered first, for at most 10 s.
+    """Serve until cancelled. Running requests are answered first, for at most 10 s.
 
-    Raises `Unavailable` if the address cannot be had. Signals stay with whoever runs this process.
+    Raises `Unavailable` if the address is not available. The caller handles the process's signals.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError:
-        raise Unavailable("http_address_taken", "another process listens there, or it is not ours") from None
+        raise Unavailable("http_address_taken", "another process uses it, or it is not a local address") from None
     server = _Server(
         uvicorn.Config(
             app,
@@ -79,19 +79,19 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves the process's signals alone, and is told to end instead of looking ten times a second."""
+    """A uvicorn server that handles no signals, and that an event ends instead of a poll ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._ending = asyncio.Event()
 
     def end(self) -> None:
-        """Answer what is under way, and stop."""
+        """Answer the running requests, and stop."""
         self.should_exit = True
         self._ending.set()
 
     async def main_loop(self) -> None:
-        while not await self.on_tick(0):  # each time it dates the answers to come
+        while not await self.on_tick(0):  # each call updates the date of future answers
             with suppress(TimeoutError):
                 async with asyncio.timeout(DATED_EVERY_S):
                     await self._ending.wait()
@@ -102,9 +102,9 @@ class _Server(uvicorn.Server):
 
 
 class Resting:
-    """The connections on which no request runs, the longest at rest first: too many of them, and the first is closed.
+    """The idle connections, the longest idle first. If there are too many, the first one is closed.
 
-    So whoever only opens connections takes nobody's place: those that ask are not counted here.
+    So a client that only opens connections displaces no request: connections with a request are not counted here.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class Resting:
         self._all: dict[PatientProtocol, None] = {}
 
     def add(self, connection: PatientProtocol) -> None:
-        """Note that a connection rests."""
+        """Add a connection that became idle."""
         mine = self._by_address.setdefault(connection.address, {})
         mine[connection] = self._all[connection] = None
         crowd = mine if len(mine) > RESTING_MAX else self._all if len(self._all) > ALL_RESTING_MAX else {}
@@ -122,7 +122,7 @@ class Resting:
             first.transport.close()
 
     def remove(self, connection: PatientProtocol) -> None:
-        """Note that a request runs on it, or that it is gone."""
+        """Remove a connection that has a request or was closed."""
         self._all.pop(connection, None)
         mine = self._by_address.get(connection.address, {})
         mine.pop(connection, None)
@@ -131,9 +131,9 @@ class Resting:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds for what a client sends besides a body: its size, its fields, its time.
+    """uvicorn's protocol with limits for the bytes that are not a body: their size, their fields, their time.
 
-    Trailers are read and thrown away: nothing here knows any.
+    Trailers are read and discarded, because no route uses any.
     """
 
     address = ""
@@ -203,7 +203,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def rest(self) -> None:
-        """Read and begin no further request for a while after the present answer: its principal is over budget."""
+        """Begin no further request for a while after the present answer, because its principal is over budget."""
         self._is_over_budget = True
 
     def on_response_complete(self) -> None:
@@ -216,7 +216,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._rest_timer = self.loop.call_later(OVER_BUDGET_S, self._go_on)
 
     def shutdown(self) -> None:
-        # While it rests, the requests that it has read already are not begun.
+        # During the pause, requests that were already read are not begun.
         if self._rest_timer is not None:
             self.transport.close()
         super().shutdown()
@@ -230,7 +230,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        # What ends here was perhaps refused by us, and is answered already.
+        # The connection may have been refused, and is then already answered.
         if not self.transport.is_closing():
             super().send_400_response(msg)
 
@@ -267,7 +267,7 @@ class RequestConnection(NamedTuple):
     cycle: RequestResponseCycle
 
     def has_body(self) -> bool:
-        """Whether the whole body has arrived already."""
+        """Return whether the whole body has arrived."""
         return not self.cycle.more_body
 
     def pause(self) -> None:
@@ -280,4 +280,4 @@ class RequestConnection(NamedTuple):
 
 
 class _Refused(Exception):
-    """The connection is closed: what is left of this read is nobody's."""
+    """The connection is closed; the rest of this read is discarded."""

@@ -1,8 +1,8 @@
-"""Work beside the event loop: a process of our own does it, with a bounded queue before it.
+"""A worker process for heavy work, with a bounded queue in front of it.
 
-What would hold everybody up is done there, one question after the other. The process has no settings, no keys and no
-connections: it knows what it is told, and ends when the pipe to it does. Where it dies, or takes too long, it is
-replaced, and the question is answered by `Unavailable`.
+Work that would block the event loop runs there, one question after the other. The process has no settings, no keys and
+no connections. It gets its data over a pipe and ends with the pipe. If it dies or takes too long, it is replaced, and
+the question fails with `Unavailable`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import BinaryIO, Final
 
 from shared.kernel.errors import Defect, Unavailable
 
-#: Questions that may wait, of all who ask and of one of them.
+#: The limits of waiting questions: of all askers, and of one asker.
 WAITING_MAX: Final = 64
 WAITING_MAX_OF_ONE: Final = 4
 ANSWER_S_MAX: Final = 30.0
-#: The rest of the instance comes first where cores are few. That counts within a session alone.
+#: With few cores, the rest of the instance has priority. Niceness has an effect only within one session.
 NICENESS: Final = 10
 
 _HEAD: Final = struct.Struct(">cI")
@@ -32,7 +32,7 @@ _FRAME_BYTES_MAX: Final = 1 << 26
 
 
 class Aside:
-    """Asks the process of one module, which runs `serve_questions`; it is started with the first question."""
+    """A client of the worker process of one module, which runs `serve_questions`. The first question starts it."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -42,9 +42,9 @@ class Aside:
         self._waiting: Counter[str] = Counter()
 
     async def ask(self, question: bytes, *, asker: str, known: Mapping[str, tuple[str, Callable[[], bytes]]]) -> bytes:
-        """The answer. `known` is what it must know for it: by name, which edition, and how it is spelt.
+        """Return the answer to a question. `known` is the data that the answer needs: name → (edition, its encoding).
 
-        Raises `Unavailable`: `aside_busy` where too many wait, `aside_failed` where no answer came.
+        Raises `Unavailable`: `aside_busy` if too many questions wait, `aside_failed` if no answer came.
         """
         if self._waiting.total() >= WAITING_MAX or self._waiting[asker] >= WAITING_MAX_OF_ONE:
             raise Unavailable("aside_busy")
@@ -76,7 +76,7 @@ class Aside:
                 _write(process, _ASK, question)
                 kind, answer = await _read(process)
         except BaseException as error:
-            # Half a question was asked: whoever asks next would get the answer to this one.
+            # Half a question may be sent. The next question would otherwise get the answer to this one.
             await self.close()
             if isinstance(error, OSError | EOFError):  # a timeout is an `OSError`
                 raise Unavailable("aside_failed") from None
@@ -99,8 +99,8 @@ class Aside:
 
 
 def serve_questions(learn: Callable[[str, bytes], None], answer: Callable[[bytes], bytes]) -> None:
-    """Answer what comes in at standard input until it ends. For the process that `Aside` starts."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks ends us, not whoever interrupts it
+    """Answer questions from standard input until it ends. This is the main loop of the process that `Aside` starts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one; an interrupt does not
     os.nice(NICENESS)
     asked, told = sys.stdin.buffer, sys.stdout.buffer
     while head := asked.read(_HEAD.size):
@@ -112,7 +112,7 @@ def serve_questions(learn: Callable[[str, bytes], None], answer: Callable[[bytes
             continue
         try:
             _tell(told, _ANSWER, answer(frame))
-        except Exception as error:  # a fault of ours, told by its name: its text may quote what was asked
+        except Exception as error:  # a defect, reported by name only, because its text may quote the question
             _tell(told, _FAILED, type(error).__name__.encode())
 
 

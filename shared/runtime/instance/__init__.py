@@ -1,1 +1,1 @@
-"""The instance room: what one running instance is wired from, and its parts."""
+"""The assembly of a running instance from its machinery and parts."""

@@ -1,4 +1,4 @@
-"""A service, assembled: what every `services/*/app.py` builds, and how people come in to its console."""
+"""An assembled service, as every `services/*/app.py` builds it, and the sign-in to its console."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from shared.runtime.sign_in.providers import Providers, read_clients
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The parts of an instance by name; `causeway serve` runs all of them or those it is told."""
+    """The parts of an instance by name. `causeway serve` runs all of them, or the named ones."""
 
     machinery: Machinery
     http: FastAPI
     parts: dict[str, Part]
-    #: What is handed an inbox's messages. None where topics are read and nothing is applied.
+    #: The handler of an inbox's messages. None for a service that reads topics but applies no message.
     handler: Handler | None = None
 
 
 def gate_of(machinery: Machinery) -> Gate:
-    """Who comes in: over their party's provider, or, where it has none, by a link that was made for them."""
+    """Return the access to a console: by the party's identity provider, or by a link if the party has none."""
     database, clock, kek = machinery.database, machinery.clock, machinery.keys.kek
     sessions = Sessions(database, machinery.instance, machinery.directory, clock, kek)
     file = machinery.settings.sign_in_file

@@ -1,8 +1,8 @@
 """The private keys of an instance: from files that only their owner may read, or from a secret in the settings.
 
 signing.key     Ed25519: signs relay batches
-opening*.key    X25519 or ML-KEM-768 ‖ X25519: opens what is sealed to this instance; old ones stay until nothing
-                sealed to them is on its way
+opening*.key    X25519 or ML-KEM-768 ‖ X25519: opens messages sealed to this instance; an old key stays until no
+                message sealed to it is in transit
 kek.key         256 bits: wraps data keys
 """
 
@@ -23,7 +23,7 @@ from shared.runtime.watch import metrics
 
 @dataclass(frozen=True, slots=True)
 class InstanceKeys:
-    """What an instance signs, opens and wraps with; `opening` by key id."""
+    """The keys for signing, opening and wrapping; `opening` by key id."""
 
     signing: SigningKey
     opening: Mapping[str, OpeningKey]
@@ -31,7 +31,7 @@ class InstanceKeys:
 
 
 def measure_key_operations() -> None:
-    """Set the gauges of what this process has done with keys."""
+    """Set the gauges of this process's key operations."""
     for kind, count in KEY_OPERATIONS.by_kind().items():
         metrics.KEY_OPERATIONS.labels(kind).set(count)
 
@@ -43,7 +43,7 @@ def load_keys(
     opening_key: SecretStr | None = None,
     kek: SecretStr | None = None,
 ) -> InstanceKeys:
-    """Read the keys of an instance; a secret that is given wins over its file.
+    """Load the keys of an instance. A given secret overrides its file.
 
     Raises `Refused` with `key_missing`, `key_file_exposed` (others may read it) or `key_malformed`.
     """
@@ -57,14 +57,14 @@ def load_keys(
 
 
 def read_key_file(path: Path) -> str:
-    """The text of a key file, if nobody but its owner has any right to it."""
+    """Return the text of a key file. Raises `Refused` if users other than its owner have a right to it."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) or mode & 0o077:
             raise Refused("key_file_exposed", f"{path.name}: make it readable by its owner only (mode 0600)")
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
-        raise Refused("key_missing", f"{path.name}: no such file that can be read") from None
+        raise Refused("key_missing", f"{path.name}: the file does not exist or cannot be read") from None
 
 
 def _text(secret: SecretStr | None, keys_dir: Path | None, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What every instance is built from: database, keys, documents, relay, consumer and bus, wired once."""
+"""The machinery of every instance: database, keys, documents, relay, consumer and bus, assembled once."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from shared.runtime.watch.retry_backoff import SetAside
 
 @dataclass(slots=True)
 class Machinery:
-    """One instance's machinery. Made by `build_machinery`; its parts are run by the service's app."""
+    """One instance's machinery. `build_machinery` creates it, and the service's app runs its parts."""
 
     instance: str
     settings: RuntimeSettings
@@ -65,7 +65,7 @@ class Machinery:
     key_table: KeyTable
     api_keys: ApiKeys
     budgets: Budgets
-    #: The tracks of the service's features, in a transaction.
+    #: Returns the tracks of the service's features in a transaction.
     tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks
     streams: InstanceStreams = field(init=False)
     _at_work: AtWork = field(default_factory=AtWork)
@@ -90,24 +90,24 @@ class Machinery:
         self.database.hand_over = self._hand_over
 
     def documents(self) -> Documents:
-        """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""
+        """Return the documents for decisions now, and the versions that peers read. Raises as `LawWatch.documents`."""
         return replace(self.law.documents(), reads=self.peers.reads)
 
     def directory(self) -> DirectoryIndex:
-        """The directory in force now, however old: whom to answer does not wait for the operator."""
+        """Return the directory in force now, even if it has expired, because answers do not wait for a new one."""
         return self.shelf.directories.active(self.clock.now())
 
     def service_scope(self) -> RowScope:
-        """The scope in which the instance itself applies messages: all parties it serves, or did until they moved."""
+        """Return the scope in which the instance applies messages: all parties that it serves or served."""
         return self.streams.row_scope()
 
     def speaking_scope(self) -> RowScope:
-        """The scope in which it acts by rule and clock, and says so. For who is suspended it waits."""
+        """Return the scope in which the instance acts by rule and deadline. It excludes suspended parties."""
         directory = self.directory()
         return RowScope(directory.heard_of(directory.reached_at(self.instance)), "service", "apply")
 
     def wake(self) -> None:
-        """Something has committed. A part that another process runs does not hear of it: it polls."""
+        """Wake the relay after a commit. A relay in another process gets no signal; it polls."""
         if self._at_work.relay is not None:
             self._at_work.relay.wake()
 
@@ -139,13 +139,13 @@ class Machinery:
         await serve_http(http, self.settings.http_host, self.settings.http_port)
 
     async def _check_sessions(self) -> None:
-        """Compare the own topics at each database session. One part of this process does it; the others stand by."""
+        """Compare the own topics at each database session. Only one part of this process does it at a time."""
         async with self._checking:
             await until(self.require_listed)
             await self.streams.session_check.run(self.streams.scopes())
 
     def address_rules(self) -> AddressRules:
-        """Where parties may have their events sent."""
+        """Return the rules for the addresses of parties' webhooks."""
         return AddressRules(loopback_http=self.settings.webhooks_to_loopback)
 
     async def run_courier(self) -> None:
@@ -171,13 +171,13 @@ class Machinery:
         await first_of(begin(), self._check_sessions())
 
     def timers(self) -> Timers:
-        """What falls due for the parties of this instance."""
+        """Return the timers of this instance's parties."""
         return Timers(self.database, self.law_at, self.clock, scope=self.service_scope)
 
     async def rebuild_timers(self) -> int:
-        """Count every deadline again, once the own topics are compared; return the number of edges.
+        """Compute every deadline again, once the own topics are compared; return the number of edges.
 
-        Raises `Unavailable` before there is law.
+        Raises `Unavailable` before the first documents.
         """
         self.require_listed()
         looked = list[int]()
@@ -189,7 +189,7 @@ class Machinery:
         return sum(looked)
 
     async def run_timers(self) -> None:
-        """Tell parties what falls due, once there is law and the own topics are compared.
+        """Notify parties of deadlines, once there are documents and the own topics are compared.
 
         Any number of processes may do this at once.
         """
@@ -207,7 +207,7 @@ class Machinery:
             self._at_work.timers = None
 
     def law_at(self, at: datetime) -> ClockLaw:
-        """What clocks are counted by at an instant. Raises `Unavailable` before the first documents."""
+        """Return the documents for deadlines at an instant. Raises `Unavailable` before the first documents."""
         hour = timedelta(seconds=self.settings.policy_hour_s)
         directories, policies = self.shelf.directories, self.shelf.policies
         since = max(directories.first, policies.first)
@@ -215,7 +215,7 @@ class Machinery:
         return ClockLaw(directories.active(at), policies.active(at), hour, since)
 
     async def run_relay(self, handler: Handler) -> None:
-        """Append to Kafka and tend the streams as the one relay of this database; stand by while another process does.
+        """Append to Kafka and maintain the streams as the one relay of this database; wait while another process does.
 
         Raises `Unavailable("lease_lost")` when another process has taken the lease.
         """
@@ -240,7 +240,7 @@ class Machinery:
         await first_of(relay.run(), self.streams.upkeep(handler).run())
 
     async def run_bus(self, handler: Handler) -> None:
-        """Read this instance's inbox topics once the documents are there; stand by while another process does."""
+        """Read this instance's inbox topics once the documents are there; wait while another process does."""
         self.streams.session_check.require()
         with self._at_work.running("bus"):
             await until(self.require_listed)
@@ -265,22 +265,22 @@ class Machinery:
         return ExceptionDesk(self.streams.scopes(handler))
 
     def require_listed(self) -> None:
-        """Raises `Unavailable` unless there is a directory and it has this instance: without, nobody is its peer."""
+        """Check that the directory has this instance, without which it has no peers. Raises `Unavailable`."""
         if self.shelf.directories.active(self.clock.now()).instance(self.instance) is None:
             raise Unavailable("instance_not_in_directory")
 
     @property
     def readiness(self) -> Readiness:
-        """What says whether this instance is ready."""
+        """The readiness checks of this instance."""
         return Readiness(self.database, self.feed, self.settings, self.clock, self._at_work)
 
     def probes(self) -> Sequence[Probe]:
         return (*self.readiness.probes(), self.law.check, self.aside.check)
 
     def watching(self, measure_own: Callable[[], None] | None = None) -> dict[str, Part]:
-        """The part that shows the metrics, where the settings give it a port.
+        """Return the part that serves the metrics, if the settings give it a port.
 
-        `measure_own` sets the gauges of an instance that has no lanes and no inbox, in place of theirs.
+        `measure_own` sets the gauges of an instance without lanes and inbox, instead of the usual ones.
         """
 
         async def measure() -> None:
@@ -309,13 +309,13 @@ async def build_machinery(
     erases: Mapping[str, str] = MappingProxyType({}),
     tracks: Callable[[asyncpg.Connection], FeatureTracks] = FeatureTracks,
 ) -> Machinery:
-    """Wire an instance from its settings. Reads key files and the document table; needs no broker.
+    """Assemble an instance from its settings. Reads key files and the document table; needs no broker.
 
-    `lists`: the tables whose rows acts begin, by type of act. `erases`: how each kind of record is erased once more
-    (`hold`): that is done before anything of the instance starts. `tracks` are those of the service's features.
+    `erases` has the statement that erases each kind of record again (`hold`); they run before the instance starts.
+    `tracks` are those of the service's features.
 
-    Raises `Refused` where the database is not one that this code's migrations made (`schema_unknown`) or knows another
-    journal of erasures (`erasure_journal_…`), and `ValueError` where a file of the guard was altered.
+    Raises `Refused` if the migrations of this code did not create the database (`schema_unknown`), or if the database
+    belongs to another erasure journal (`erasure_journal_…`). Raises `ValueError` if a file of the guard was altered.
     """
     check_files()
     clock = SystemClock()
@@ -343,17 +343,17 @@ async def build_machinery(
     database.last_step = machinery.streams.last_step
     database.check_session = machinery.streams.session_check.check
     await _begin(machinery, erases)
-    # Before any part opens a port: after a restart a valid key waits behind no other.
+    # Keys are loaded before any part opens a port, so that after a restart a valid key does not wait for others.
     await key_table.open()
     return machinery
 
 
 async def _begin(machinery: Machinery, erases: Mapping[str, str]) -> None:
-    """Check the database, do again what ended before a restore, and load the documents. Raises `Refused`."""
+    """Check the database, repeat the endings from before a restore, and load the documents. Raises `Refused`."""
     database, clock = machinery.database, machinery.clock
     await wait_for_database(database)
     try:
-        async with database.transaction() as session:  # before an instance begins to write there
+        async with database.transaction() as session:  # before the instance writes to the database
             refuse_stranger(await read_catalogue(session.driver), whose=machinery.instance)
         await hold(database, Journal(machinery.settings.erasures_journal()), erases, clock=clock)
     except Refused:

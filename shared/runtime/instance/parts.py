@@ -1,10 +1,10 @@
-"""The parts of a running instance: api, relay, consumer, documents … each restarted alone, none ended by another.
+"""The parts of a running instance, such as api, relay and documents. Each is restarted without effect on the others.
 
-What has ended for good stays so in a restored database: records that were erased, and accesses.
+Erased records and ended access rights stay so in a restored database:
 
 a key that was revoked, a role that ended or changed   by the operator's verbs: `ending`, the journal within seconds
 an address that was removed                            by its party: the journal, before that commits
-sessions, links                                        those of another database than at the last start have ended
+sessions, links                                        ended if the database differs from the one at the last start
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Part = Callable[[], Awaitable[None]]
 
 
 async def run_parts(parts: Mapping[str, Part]) -> None:
-    """Run all parts until cancelled. A part that fails is reported and started again; the others go on."""
+    """Run all parts until cancelled. A part that fails is logged and started again; the others continue."""
     async with asyncio.TaskGroup() as group:
         for name, part in parts.items():
             group.create_task(_kept_running(name, part), name=name)
 
 
 async def first_of(*works: Coroutine[Any, Any, None]) -> None:
-    """Run all until one ends or fails, then end the others. The process ends if one of these does not."""
+    """Run all until one ends or fails, then end the others. If one of these does not end, the process ends."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -51,7 +51,7 @@ async def first_of(*works: Coroutine[Any, Any, None]) -> None:
 
 
 async def until(has: Callable[[], object]) -> None:
-    """Wait until it no longer raises `Unavailable`."""
+    """Wait until `has` no longer raises `Unavailable`."""
     while True:
         try:
             has()
@@ -68,11 +68,11 @@ async def _kept_running(name: str, part: Part) -> None:
             log("part_failed", part=name, code="part_ended")
         except asyncio.CancelledError:
             raise_if_cancelling()
-            # Not ours: a library ended with the cancellation of a task of its own.
+            # This task was not cancelled: a library ended with the cancellation of its own task.
             log("part_failed", part=name, code="part_cancelled")
         except CausewayError as error:
             log("part_failed", part=name, code=error.code)
-        except Exception as error:  # reported by name only: its text may quote what it was given
+        except Exception as error:  # logged by name only, because its text may quote input
             log("part_failed", part=name, error=type(error).__name__)
         raise_if_cancelling()
         await asyncio.sleep(back_off_s)
@@ -80,12 +80,12 @@ async def _kept_running(name: str, part: Part) -> None:
 
 
 LOOK_EVERY_S: Final = 5.0
-#: How each kind of access ends once more.
+#: The statement that ends each kind of access again.
 ENDS: Final[Mapping[str, str]] = {REVOKED: REVOKE_AGAIN, PERSON: END_AGAIN, WEBHOOK: REMOVE_AGAIN}
 
 
 async def hold(database: Database, journal: Journal, erases: Mapping[str, str], *, clock: Clock) -> None:
-    """Do again what ended before a restore; from here on the journal says first what ends.
+    """Repeat the endings from before a restore. From then on, transactions journal endings before commit.
 
     `erases` are the instance's own kinds of record. Raises as `Erasures.apply` does.
     """
@@ -99,12 +99,12 @@ async def hold(database: Database, journal: Journal, erases: Mapping[str, str], 
 
 
 async def keep_journalling(database: Database) -> None:
-    """Have the journal say for ever what the operator's verbs end. Any number of processes may."""
+    """Write the endings of the operator's verbs to the journal, until cancelled. Several processes may do so."""
     while True:
         try:
             await journal_endings(database)
         except CausewayError as error:
             log("endings_wait", code=error.code)
-        except Exception as error:  # reported by name only: its text may quote what it was given
+        except Exception as error:  # logged by name only, because its text may quote input
             log("endings_wait", code="internal_error", error=type(error).__name__)
         await asyncio.sleep(LOOK_EVERY_S)

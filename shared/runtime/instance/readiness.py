@@ -1,6 +1,6 @@
-"""Whether an instance is ready, and what for it waits: what /readyz asks, and the gauges of its stores and its bus.
+"""Readiness of an instance: the checks of /readyz, and the gauges of its stores and its bus.
 
-The documents that it decides by are looked at here, and what its peers read: alarms say what ages in them.
+This module also watches the documents in force, whose ageing raises alarms, and the versions that peers can read.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class AtWork:
     bus: InboxReader | None = None
     is_reader_waiting: bool = False
     timers: Timers | None = None
-    #: The parts that this process was told to run, and whether each runs now.
+    #: The parts that this process must run, and whether each runs now.
     parts: dict[str, bool] = field(default_factory=dict)
 
     @contextmanager
@@ -70,7 +70,7 @@ class AtWork:
             self.parts[part] = False
 
     def idle(self, part: str, waiting: Check) -> Check:
-        """What to say of a part that does nothing yet: it waits, it has failed, or another process runs it."""
+        """Return the check of a part that does not work now: it waits, has failed, or runs in another process."""
         if part not in self.parts:
             return Check(part, True, "elsewhere")
         return waiting if self.parts[part] else Check(part, False, "part_failed")
@@ -78,7 +78,7 @@ class AtWork:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Asks one instance's database, documents, relay, bus and stores."""
+    """The readiness checks of one instance's database, documents, relay, bus and stores."""
 
     database: Database
     feed: DocumentFeed
@@ -87,7 +87,7 @@ class Readiness:
     at_work: AtWork
 
     def probes(self) -> Sequence[Probe]:
-        """What /readyz of an instance with an inbox asks."""
+        """Return the checks of /readyz for an instance with an inbox."""
         return (
             self.probe_database,
             self.probe_documents,
@@ -107,7 +107,7 @@ class Readiness:
         return await self.feed.check()
 
     async def probe_bus(self) -> Check:
-        """The partitions that this process reads; ready where another process reads them."""
+        """Check the partitions that this process reads. It is ready if another process reads them."""
         bus = self.at_work.bus
         if bus is None:
             waiting = Check("bus", True, "standing_by")
@@ -116,23 +116,23 @@ class Readiness:
         return bus.check()._replace(age_s=self._since_s(bus.last_progress))
 
     async def probe_relay(self) -> Check:
-        """Who publishes, and what for it waits: an outage of the broker is no reason to turn referrals away."""
+        """Check the relay. An outage of the broker does not fail it: the instance can still accept referrals."""
         relay = self.at_work.relay
         if relay is None:
             return self.at_work.idle("relay", Check("relay", True, "standing_by"))
         return relay.check()._replace(age_s=self._since_s(relay.last_progress))
 
     async def probe_timers(self) -> Check:
-        """Whether clocks are looked at, and whether some could not be reckoned."""
+        """Check that timers run, and that every deadline could be computed."""
         timers = self.at_work.timers
         return self.at_work.idle("timers", Check("timers", True, "law_awaited")) if timers is None else timers.check()
 
     async def probe_outbox(self) -> Check:
-        """How long the oldest message waits for its first sending."""
+        """Check how long the oldest message has waited for its first sending."""
         return _aged("outbox", (await self._ages()).unsent_s, self.settings.outbox_age_s_max)
 
     async def probe_acks(self) -> Check:
-        """How long the oldest message that was appended waits for its acknowledgement."""
+        """Check how long the oldest appended message has waited for its acknowledgement."""
         return _aged("acks", (await self._ages()).unacked_s, self.settings.unacked_age_s_max)
 
     async def measure(self) -> None:
@@ -146,7 +146,7 @@ class Readiness:
             await measure_stores(session.driver, self.clock.now())
 
     def measure_gate(self) -> None:
-        """Say whether edges wait here: where another process publishes, that one says it."""
+        """Set the gauges of waiting edges. If another process is the relay, that process sets them."""
         waits_for = self.at_work.relay.states_wait() if self.at_work.relay else ""
         for reason in REASONS:
             EDGES_WAIT.labels(reason).set(reason == waits_for)
@@ -160,7 +160,7 @@ class Readiness:
 
 
 def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:
-    """A wait is shown always, and fails only beyond what the settings permit."""
+    """Return a check that always shows the age, and fails only beyond the limit of the settings."""
     too_old = age_s_max is not None and age_s > age_s_max
     return Check(name, not too_old, "too_old" if too_old else "", age_s)
 
@@ -170,10 +170,10 @@ _AN_HOUR: Final = Hours()
 
 
 class LawWatch:
-    """Looks at what is in force. Says what ages once, when it begins to, and again after a restart of the process."""
+    """The watch over the documents in force. It logs an ageing document once, and again after a restart."""
 
     def __init__(self, shelf: DocumentShelf, feed: DocumentFeed, clock: Clock, *, hours: Hours = _AN_HOUR) -> None:
-        """`hours`: how long those of hold windows last."""
+        """Set up the watch. `hours` is the length of an hour in hold windows."""
         self._hours = hours
         self._shelf = shelf
         self._feed = feed
@@ -182,10 +182,10 @@ class LawWatch:
         self._ages: dict[str, Age] = {}
 
     def documents(self) -> Documents:
-        """The directory and policy to decide by now.
+        """Return the directory and policy for decisions now.
 
-        Raises `Unavailable`: `document_unknown` before the first have arrived, `documents_expired` when one should have
-        been replaced long ago and its grace is over.
+        Raises `Unavailable`: `document_unknown` before the first have arrived, `documents_expired` when one of them has
+        expired and its grace period is over.
         """
         now = self._clock.now()
         found = Documents(self._shelf.directories.active(now), self._shelf.policies.active(now), hours=self._hours)
@@ -194,11 +194,14 @@ class LawWatch:
         return found
 
     def documents_at(self, at: datetime) -> Documents:
-        """Those that were in force at `at`, as is known now. Raises `Unavailable` before the first."""
+        """Return the documents in force at `at`, as far as known now. Raises `Unavailable` before the first."""
         return Documents(self._shelf.directories.active(at), self._shelf.policies.active(at), hours=self._hours)
 
     def look(self) -> list[tuple[str, str]]:
-        """Measure, and log what is new; what must be looked at, as (instrument, reason). Nothing before the first."""
+        """Set the gauges, log changes, and return the instruments to review as (instrument, reason).
+
+        Returns none before the first documents.
+        """
         now = self._clock.now()
         try:
             directory, policy = self._shelf.directories.active(now), self._shelf.policies.active(now)
@@ -219,13 +222,13 @@ class LawWatch:
         return found
 
     async def check(self) -> Check:
-        """For /readyz: always ready, since what may not be decided waits by itself; what ages is shown."""
+        """Return a check that is always ready and shows ageing documents. Undecidable referrals wait anyway."""
         found = self.look()
         late = [age for age in self._ages.values() if age is not Age.FRESH]
         return Check("law", True, max(late, key=list(Age).index) if late else "law_aged" if found else "")
 
     async def run(self) -> None:
-        """Look for ever: whatever of a document cannot be measured, it ages, and is looked at again."""
+        """Run `look` repeatedly until cancelled, also after a failure, because documents continue to age."""
         while True:
             try:
                 self.look()
@@ -245,21 +248,21 @@ PEERS_EVERY_S: Final = 5.0
 
 
 class PeerWatch:
-    """Whoever writes to a peer asks it what that reads; `reads` is another object after each change."""
+    """The versions that each peer can read, for senders. `reads` is a new object after each change."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.reads = PeerReads()
 
     async def look(self) -> None:
-        """Look once. Raises `Unavailable` if the database does not answer."""
+        """Load the versions once. Raises `Unavailable` if the database does not answer."""
         found = await load_peer_reads(self._database)
         if found != self.reads:
             self.reads = found
 
     async def run(self) -> None:
-        """Look for ever. While the database is away, what was known last holds."""
+        """Run `look` repeatedly until cancelled. While the database is unavailable, the last result stays valid."""
         while True:
-            with suppress(Unavailable):  # whoever needs the database says so itself
+            with suppress(Unavailable):  # other parts report that the database is unavailable
                 await self.look()
             await asyncio.sleep(PEERS_EVERY_S)

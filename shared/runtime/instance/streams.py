@@ -1,4 +1,4 @@
-"""The streams of an instance, wired: what sends, relays, reads and tends them."""
+"""The assembled streams of an instance: sending, relay, reader and upkeep."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from shared.runtime.kafka.access import KafkaAccess
 
 
 async def begin_anew(driver: asyncpg.Connection) -> None:
-    """End sign-ins that a restored database still has, and begin a new epoch of the feeds."""
+    """End the sign-ins of a restored database, and begin a new epoch of the feeds."""
     await end_sessions(driver)
     await begin_epoch(driver)
 
@@ -83,7 +83,7 @@ class InstanceStreams:
         return sorted({pair.to for pair in pairs_of(self.directory().kinds()) if pair.sender == self.instance})
 
     def composer(self) -> SegmentComposer:
-        """Return what seals and proves this instance's messages."""
+        """Return the composer that seals and proves this instance's messages."""
         return SegmentComposer(
             self.keys.signing,
             sealing_keys=find_sealing_keys(self.directory, self.clock),
@@ -174,7 +174,7 @@ class InstanceStreams:
         return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())
 
     def _law_state(self) -> Hashable:
-        """Return what changes when documents arrive or take effect."""
+        """Return a value that changes when documents arrive or take effect."""
         directories, policies = self.shelf.directories, self.shelf.policies
         in_force = self.directory().digest, policies.active(self.clock.now()).digest
         return directories.newest, policies.newest, in_force

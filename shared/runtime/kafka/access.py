@@ -1,4 +1,4 @@
-"""Access to Kafka: where it is, as whom it is reached, and what its failures mean to whoever can only wait."""
+"""Access to Kafka: address, login and encryption, and the meaning of its failures for a caller that can only wait."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from faststream.security import BaseSecurity, SASLScram512
 from shared.kernel.errors import Unavailable
 
 REQUEST_TIMEOUT_MS: Final = 10_000
-#: So long a broker keeps a fetch for which it has nothing; a record that comes ends it at once. Until then it answers
-#: nothing else on that connection, so a fetch asks for every partition: see `shared.runtime.kafka.reader.fetch_all`.
+#: The time that a broker holds a fetch without records; a new record ends it at once. Until then the broker
+#: answers no other request on that connection, so a fetch asks for every partition (`reader.fetch_all`).
 FETCH_WAIT_MS: Final = 2_500
-#: How often a consumer looks by itself whether there is more to fetch, besides when something came or was taken.
+#: The interval at which a consumer checks for more to fetch. It also checks when records arrive or are taken.
 FETCHER_LOOKS_MS: Final = 1_000
 
-#: What clients of aiokafka raise when there is no broker, no right, or no topic. A wrong password looks like no broker.
+#: The errors of aiokafka's clients without a broker, a right or a topic. A wrong password looks like a missing broker.
 KAFKA_ERRORS: Final = (KafkaError, OSError)
 
 TOPIC_REFUSALS: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 
-#: More bytes than the topic takes, or than a segment of it holds.
+#: The errors for more bytes than the topic, or one of its segments, accepts.
 TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 _REFUSALS: Final = (
@@ -46,11 +46,11 @@ _REFUSALS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class KafkaAccess:
-    """Where Kafka is and as whom it is reached.
+    """The address of Kafka and the login for it.
 
-    With `username`, SCRAM-SHA-512. With `tls`, over TLS: brokers are verified by `ca_file` where one is named, else by
-    the system's trust store; their names are always compared. With `certificate_file` (key and certificate in one PEM
-    file), as the holder of that certificate. Either file means TLS also where `tls` does not say so.
+    `username` means SCRAM-SHA-512. `tls` means TLS: `ca_file`, or else the system's trust store, verifies the brokers,
+    and their names are always checked. `certificate_file` (key and certificate in one PEM file) is a client
+    certificate. Either file means TLS, also without `tls`.
     """
 
     bootstrap_servers: str
@@ -61,7 +61,7 @@ class KafkaAccess:
     certificate_file: Path | None = None
 
     def client_options(self, client_id: str) -> dict[str, Any]:
-        """Keyword arguments for any aiokafka client."""
+        """Return the keyword arguments for any aiokafka client."""
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers.split(","),
             "client_id": client_id,
@@ -78,7 +78,7 @@ class KafkaAccess:
         return options
 
     def security(self) -> BaseSecurity:
-        """The security of the connection as FastStream takes it."""
+        """Return the security of the connection for FastStream."""
         context = self._ssl_context()
         if self.username is None:
             return BaseSecurity(ssl_context=context, use_ssl=context is not None)
@@ -94,15 +94,15 @@ class KafkaAccess:
     def _ssl_context(self) -> ssl.SSLContext | None:
         if not self._over_tls():
             return None
-        # Without a file of ours, this loads the system's trust store.
+        # Without a certificate file, this loads the system's trust store.
         context: ssl.SSLContext = create_ssl_context(cafile=self.ca_file, certfile=self.certificate_file)
         return context
 
 
 def unavailable(error: BaseException) -> Unavailable:
-    """What a Kafka failure means to whoever can only wait."""
+    """Return the error for a Kafka failure that the caller can only wait out."""
     if isinstance(error, _REFUSALS):
-        # The broker does not tell a missing topic from a missing right; an operator mends either while we wait.
+        # The broker does not distinguish a missing topic from a missing right; an operator can repair both meanwhile.
         return Unavailable("broker_refuses")
     if isinstance(error, TOO_LARGE):
         return Unavailable("broker_record_bound")

@@ -1,11 +1,11 @@
-"""Directory and policy documents: read from their topic, verified, kept, and put on the shelf. Beats: listened to.
+"""Directory and policy documents, and document heartbeats, as read from their topic.
 
     record ──verify two approvals──▶ shelf (in memory) ──▶ table `document` ──verify again──▶ shelf at the next start
 
-The table lets an instance start while the broker is down. It keeps each record as it was published, approvals
-included: whoever can write the table, or the topic, still cannot put a document in force.
+The table lets an instance start while the broker is down. It stores each record as it was published, with its
+approvals. So a process that can write the table or the topic still cannot put a document in force.
 
-A beat says which documents are newest: how long ago the last came, and whether those here are they.
+A heartbeat names the newest documents. Its age and its content show whether the documents here may be out of date.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from shared.runtime.kafka.reader import LogReader
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 
-#: The Kafka key of a beat on the directory topic; compaction keeps the last.
+#: The Kafka key of heartbeats on the directory topic; compaction retains the last one.
 BEAT_KEY: Final = b"beat"
-#: How old a beat may be.
+#: The greatest age of a heartbeat.
 BEAT_TOLERANCE: Final = timedelta(minutes=5)
 
 
 class BeatWatch:
-    """Keeps the newest beat that a beat key of the directory in force has signed. Puts nothing in force."""
+    """The newest heartbeat that a heartbeat key of the directory in force has signed. It puts nothing in force."""
 
     def __init__(self, shelf: DocumentShelf, clock: Clock) -> None:
         self._shelf = shelf
@@ -52,7 +52,7 @@ class BeatWatch:
         self._newest: Beat | None = None
 
     def receive(self, value: bytes) -> None:
-        """Take a beat, unless a newer one came before: one sent again makes nobody younger.
+        """Store a heartbeat if it is newer than the stored one, so that a replayed one does not reduce the age.
 
         Raises `Refused`; `Unavailable` before a directory is in force.
         """
@@ -62,16 +62,16 @@ class BeatWatch:
             self._newest = signed.beat
 
     def age_s(self) -> float:
-        """Seconds since the newest beat, or since this process began to listen for the first."""
+        """Return the seconds since the newest heartbeat, or since the start of this process before the first."""
         heard = self._since if self._newest is None else self._newest.at
         return max(0.0, (self._clock.now() - heard).total_seconds())
 
     def reason(self) -> str:
-        """Why not to trust the documents here: `beat_late`, `documents_behind`, `documents_differ`, or "".
+        """Return `beat_late`, `documents_behind` or `documents_differ` if the documents cannot be trusted, else "".
 
-        They differ where the beat names another document under the version in force here: one of both was shown to one
-        instance and not to another. Always "" where nobody sends beats: the directory names no beat key, or none was
-        heard since the start. The age tells nevertheless.
+        They differ if the heartbeat names another document with the version that is in force here. In that case,
+        different instances were shown different documents. The result is always "" without heartbeats: the directory
+        names no heartbeat key, or none has arrived since the start. The age still grows then.
         """
         now = self._clock.now()
         try:
@@ -91,15 +91,15 @@ class BeatWatch:
         return "documents_differ" if differ else ""
 
     def lateness(self) -> str:
-        """`beat_late` where there may be newer documents than those here and nobody has said for long, or ""."""
+        """Return `beat_late` if newer documents may exist and no heartbeat has arrived in time, else ""."""
         reason = self.reason()
         return reason if reason == "beat_late" else ""
 
 
 def read_beat(value: bytes) -> SignedBeat:
-    """A record's value as a beat; what is not known beside it is ignored, and nothing in it, since that is signed.
+    """Parse a record's value as a heartbeat, without verification. Raises `Refused`, without the value's text.
 
-    Verifies nothing. Raises `Refused`, without its text.
+    Unknown members next to the signed heartbeat are ignored; unknown members in it are refused.
     """
     try:
         stated = from_json(value)
@@ -110,10 +110,11 @@ def read_beat(value: bytes) -> SignedBeat:
 
 
 DIRECTORY_TOPIC: Final = "causeway.directory.v1"
-#: Of a document as it is published now: `max.message.bytes` of the topic (`deploy/kafka/layouts.json`).
+#: The size limit of a document that this release publishes: the topic's `max.message.bytes`
+#: (`deploy/kafka/layouts.json`).
 RECORD_BYTES_MAX: Final = 1_048_576
-#: Of its body in base64, of a later release whose topic takes more: twice what the parties that a directory may have
-#: take, so that one of them is read by releases that would not publish it.
+#: The size limit of a body in base64 that this release reads. It is twice the size of a directory with the maximum
+#: number of parties, so that a later release, whose topic accepts more, can publish larger documents.
 BODY_CHARACTERS_MAX: Final = 16 * 1024 * 1024
 BACK_OFF_S: Final = 0.5
 BACK_OFF_S_MAX: Final = 5.0
@@ -126,14 +127,14 @@ _KEPT = "SELECT body FROM document ORDER BY active_from, digest"
 
 
 class PublishedDocument(Contract):
-    """A record of the directory topic: what was approved, and the exact body in base64 (RFC 4648 §4)."""
+    """A record of the directory topic: the approved statement, and the exact body in base64 (RFC 4648 §4)."""
 
     activated: DocumentActivated
     body: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=BODY_CHARACTERS_MAX)]
 
 
 class ApproverKeyText(Contract):
-    """One line of the approver keys file: who approves, with which Ed25519 key."""
+    """One entry of the approver keys file: an approver and their Ed25519 key."""
 
     approver: PartyId | InstanceId
     key_id: KeyId
@@ -141,7 +142,7 @@ class ApproverKeyText(Contract):
 
 
 class DocumentFeed:
-    """Keeps the shelf of one instance up to date."""
+    """The reader that updates the document shelf of one instance."""
 
     def __init__(
         self,
@@ -161,13 +162,13 @@ class DocumentFeed:
         self.beat = BeatWatch(shelf, clock)
 
     async def load(self) -> int:
-        """Put on the shelf what the table holds; return how many documents that were. Needs no broker."""
+        """Load the documents of the table onto the shelf and return their number. Needs no broker."""
         async with self._database.transaction() as session:
             rows = await session.driver.fetch(_KEPT)
         return sum(self._place(row["body"]) is not None for row in rows)
 
     async def run(self) -> None:
-        """Read the topic from its first record, and go on reading until cancelled."""
+        """Read the topic from its first record until cancelled."""
         back_off_s = BACK_OFF_S
         while True:
             try:
@@ -182,7 +183,7 @@ class DocumentFeed:
                 back_off_s = min(back_off_s * 2, BACK_OFF_S_MAX)
 
     async def check(self) -> Check:
-        """Ready: a directory and a policy are in force. `reason` says whether there may be newer ones."""
+        """Return ready if a directory and a policy are in force. `reason` shows whether newer ones may exist."""
         now = self._clock.now()
         directory = self._shelf.directories.active(now)
         self._shelf.policies.active(now)
@@ -204,7 +205,7 @@ class DocumentFeed:
                 log("document_placed", kind=activated.kind, digest=activated.digest)
 
     def _place(self, value: bytes) -> DocumentActivated | None:
-        """Verify and put on the shelf. What is refused is reported and passed over: the next may be good."""
+        """Verify a document and put it on the shelf. A refused one is logged and skipped; the next may be valid."""
         try:
             activated, body = read_document(value)
             verify_document(activated, body, self._approver_keys)
@@ -222,13 +223,13 @@ class DocumentFeed:
         except Refused as error:
             log("beat_refused", code=error.code)
         except Unavailable:
-            pass  # no directory says yet whose beats to believe: the next comes in 10 s
+            pass  # no directory names heartbeat keys yet; the next heartbeat comes in 10 s
 
 
 def read_document(value: bytes) -> tuple[DocumentActivated, bytes]:
-    """A record's value as what was approved and the exact body; what is not known around it is ignored.
+    """Parse a record's value into the approved statement and the exact body, without verification. Raises `Refused`.
 
-    Verifies nothing. Raises `Refused`.
+    Unknown members of the record are ignored.
     """
     try:
         published = PublishedDocument.model_validate_json(value, extra="ignore")
@@ -239,17 +240,20 @@ def read_document(value: bytes) -> tuple[DocumentActivated, bytes]:
 
 
 def write_document(activated: DocumentActivated, body: bytes) -> bytes:
-    """The value that `read_document` reads."""
+    """Return the record's value for `read_document`."""
     return canonical_json({"activated": activated.model_dump(mode="json"), "body": b64encode(body).decode()})
 
 
 def document_key(activated: DocumentActivated) -> bytes:
-    """The Kafka key of a document. It names the activation: compaction keeps each that was ever in force."""
+    """Return the Kafka key of a document. It names the activation, so that compaction retains each one."""
     return f"{activated.kind}/{activated.digest}/{rfc3339(activated.active_from)}".encode()
 
 
 async def publish_documents(access: KafkaAccess, documents: Sequence[tuple[DocumentActivated, bytes]]) -> None:
-    """Publish approved documents, in order, as a principal that may write the directory topic. Raises `Unavailable`."""
+    """Publish approved documents in order. Raises `Unavailable`.
+
+    The login needs the right to write to the directory topic.
+    """
     options = access.client_options("causeway-documents") | {"max_request_size": RECORD_BYTES_MAX}
     async with _started(AIOKafkaProducer(**options, enable_idempotence=True, acks="all")) as producer:
         for activated, body in documents:
@@ -257,7 +261,10 @@ async def publish_documents(access: KafkaAccess, documents: Sequence[tuple[Docum
 
 
 async def publish_beats(access: KafkaAccess, beats: AsyncIterable[SignedBeat]) -> None:
-    """Publish each beat as it comes, as a principal that may write the directory topic. Raises `Unavailable`."""
+    """Publish each heartbeat at once. Raises `Unavailable`.
+
+    The login needs the right to write to the directory topic.
+    """
     async with _started(AIOKafkaProducer(**access.client_options("causeway-beat"), acks="all")) as producer:
         async for each in beats:
             await producer.send_and_wait(DIRECTORY_TOPIC, each.model_dump_json().encode(), BEAT_KEY)
@@ -265,7 +272,7 @@ async def publish_beats(access: KafkaAccess, beats: AsyncIterable[SignedBeat]) -
 
 @asynccontextmanager
 async def _started(producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer]:
-    """Start the producer for the block and stop it behind that. Raises `Unavailable`."""
+    """Start the producer for the block and stop it after that. Raises `Unavailable`."""
     try:
         await producer.start()
         yield producer
@@ -276,9 +283,9 @@ async def _started(producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer
 
 
 def read_approver_keys(path: Path) -> dict[str, ApproverKey]:
-    """The approvers' public keys by key id, from a JSON file: a list of {approver, key_id, public}.
+    """Return the approvers' public keys by key id, from a JSON file: a list of {approver, key_id, public}.
 
-    A key of a suite that this release does not read is passed over, as in a directory: its approvals count for nothing.
+    A key of a suite that this release does not know is skipped, as in a directory, so its approvals do not count.
     """
     try:
         entries = TypeAdapter(list[ApproverKeyText]).validate_json(path.read_bytes())

@@ -1,8 +1,8 @@
-"""Following many topics at once, each by itself: what becomes of one never stops another. The caller keeps the cursors.
+"""A reader of many topics at once, independently of each other. The caller stores the cursors.
 
-What cannot be read is said, not raised: a partition that the broker refuses is left, and named by `refused`. A life of
-a partition ends when its topic is made again, and also when its leader may have changed: only then can what was read
-of it be gone, with other records in its place. Whoever begins at the last record it has read sees whether that is so.
+A partition that the broker refuses raises no error. The reader stops following it, and `refused` names it. A life of a
+partition ends when its topic is created again, and when its leader may have changed. Only then can other records
+replace those that were read. A caller that begins again at the last record that it has read can detect this.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _LEADERLESS: Final = -1
 
 
 class Life(NamedTuple):
-    """What tells one state of a partition from another that may hold other records."""
+    """The identity of a partition's log. A partition with another `Life` may hold other records."""
 
     topic_id: UUID
     leader: Leader
 
 
 class Seen(NamedTuple):
-    """The partitions that can be read now, and the topics asked for by name that are not ours to see."""
+    """The partitions that can be read now, and the requested topics that this login may not describe."""
 
     lives: Mapping[Coordinate, Life]
     forbidden: frozenset[str]
 
 
 class Refusal(StrEnum):
-    """Why a partition is not read on."""
+    """The reason why reading of a partition stopped."""
 
     FORBIDDEN = "forbidden"
     #: Its position is not, or not yet, in the log.
@@ -59,7 +59,7 @@ class Refusal(StrEnum):
 
 
 class LogFollower:
-    """Follows topics whose names begin with `under`. One `following` at a time."""
+    """A follower of topics whose names begin with `under`. It has one `following` at a time."""
 
     def __init__(self, access: KafkaAccess, *, client_id: str, under: str) -> None:
         self._access = access
@@ -68,7 +68,7 @@ class LogFollower:
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[Following]:
-        """A connection that follows nothing yet. Raises `Unavailable` within in an outage: then begin anew."""
+        """Open a connection that follows no partition yet. After `Unavailable` in the block, open a new one."""
         async with (
             outside_groups(self._access.client_options(self._client_id)) as consumer,
             metadata_client(self._access.client_options(self._client_id)) as client,
@@ -77,7 +77,7 @@ class LogFollower:
 
 
 class Following:
-    """One connection: the partitions that are read, each from where it was begun."""
+    """One connection with the partitions that it reads."""
 
     def __init__(self, consumer: AIOKafkaConsumer, client: AIOKafkaClient, under: str) -> None:
         self._consumer = consumer
@@ -85,41 +85,41 @@ class Following:
         self._under = under
         self._described: Mapping[str, TopicDescription] = {}
         self._followed: dict[Coordinate, Life] = {}
-        #: Up to where each was taken: what was fetched beyond and not taken is fetched again.
+        #: The next offset of each partition. Fetched records beyond it that were not returned are fetched again.
         self._positions: dict[Coordinate, int] = {}
         self._refused: dict[Coordinate, Refusal] = {}
 
     @property
     def followed(self) -> Mapping[Coordinate, Life]:
-        """The partitions that are read, and in which life each was begun."""
+        """The partitions that are read, with the life in which the reading of each began."""
         return self._followed
 
     async def look(self, named: Iterable[str]) -> Seen:
-        """What is there under the prefix; of the topics `named` also which are not ours to see."""
+        """Describe the topics under the prefix, and find those of `named` that this login may not describe."""
         self._described = described = await describe_topics_under(self._client, self._under)
         missing = set(named) - described.keys()
         forbidden = (await look_up_topics(self._client, missing)).forbidden if missing else frozenset()
         return Seen(_lives(described), forbidden)
 
     async def bounds(self, places: Iterable[Coordinate]) -> dict[Coordinate, Bounds]:
-        """What the topics of these partitions, as the last look has seen them, hold now."""
+        """Return the present offsets of the topics of these partitions, as described by the last `look`."""
         return await bounds_of(self._client, {place.topic: self._described[place.topic] for place in places})
 
     def begin(self, at: Mapping[Coordinate, tuple[Life, int]]) -> None:
-        """Read these partitions from these offsets on, beside those that are read already."""
+        """Read these partitions from these offsets on, in addition to the present ones."""
         self._followed |= {place: life for place, (life, _) in at.items()}
         self._positions |= {place: offset for place, (_, offset) in at.items()}
         self._assign()
 
     def leave(self, places: Iterable[Coordinate]) -> None:
-        """Read these no more."""
+        """Stop reading these partitions."""
         if gone := self._followed.keys() & set(places):
             for place in gone:
                 del self._followed[place], self._positions[place]
             self._assign()
 
     async def batch(self, wait_s: float = POLL_S) -> list[Record]:
-        """The next records, none when nothing came for `wait_s`. Those of a life that has ended are dropped."""
+        """Return the next records, or none after `wait_s` without any. Records of an ended life are dropped."""
         if not self._followed:
             await asyncio.sleep(wait_s)
             return []
@@ -127,21 +127,21 @@ class Following:
             records = await next_batch(self._consumer, wait_s)
         except (OffsetOutOfRangeError, TopicAuthorizationFailedError) as error:
             self._note(error)
-            # What came beside it was lost with the error.
+            # Records of other partitions in the same fetch were lost with the error.
             self._assign()
             return []
         self._positions |= {Coordinate(each.topic, each.partition): each.offset + 1 for each in records}
-        # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
+        # Checked after reading: the client reads on at the same offset of a recreated topic, if that has the offset.
         lives = _lives(await describe_topics(self._client, {each.topic for each in records})) if records else {}
         return [record for record in records if self._still_lives(record, lives)]
 
     @property
     def any_refused(self) -> bool:
-        """Whether a partition was left because its log has changed."""
+        """Whether a partition was left because its log changed."""
         return Refusal.OUT_OF_RANGE in self._refused.values()
 
     def refused(self) -> dict[Coordinate, Refusal]:
-        """The partitions that were left since the last call, and why."""
+        """Return the partitions that were left since the last call, with the reason."""
         refused, self._refused = self._refused, {}
         return refused
 
@@ -173,7 +173,7 @@ class Following:
 
 
 def _lives(described: Mapping[str, TopicDescription]) -> dict[Coordinate, Life]:
-    """The partitions that somebody leads: any other can be read when it is led again."""
+    """Return the partitions that have a leader. The others cannot be read until they have one again."""
     return {
         Coordinate(topic, number): Life(each.topic_id, leader)
         for topic, each in described.items()

@@ -1,8 +1,8 @@
-"""The door through which records come in: one FastStream batch subscriber that hands raw records to its reader.
+"""The Kafka input of an inbox: one FastStream batch subscriber that passes raw records to its reader.
 
-FastStream decides nothing here. Its parser and decoder look at no header and no value (one that does not decode would
-lose the whole batch), it cannot publish (a record's `reply_to` header would name the topic), and it commits nothing:
-there is no consumer group. The database of the instance keeps the positions.
+FastStream decides nothing here. Its parser and decoder read no header and no value, because one that does not decode
+would lose the whole batch. It cannot publish, because a record's `reply_to` header would name the topic. It commits
+nothing, because there is no consumer group. The database of the instance stores the positions.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ class InboxDoor:
         return behind
 
     async def ended(self) -> None:
-        """Return when FastStream has stopped reading of its own accord, which it should never do."""
-        # A failed task is replaced by another one before the next look.
+        """Return when FastStream has stopped reading without a request, which it should never do."""
+        # FastStream replaces a failed task before the next check.
         while self._subscriber is not None and (running := [t for t in self._subscriber.tasks if not t.done()]):
             await asyncio.wait(running)
 
@@ -155,7 +155,7 @@ def wait_for_records(consumer: AIOKafkaConsumer) -> None:
 
 
 async def _parse(raw: Sequence[ConsumerRecord[bytes, bytes]], original: Any) -> KafkaAckableMessage:
-    """Return a message about the batch that has looked at nothing in it."""
+    """Return a message for the batch without parsing any of its records."""
     return KafkaAckableMessage(raw_message=raw, body=b"", consumer=original.__self__._consumer)
 
 

@@ -1,9 +1,9 @@
-"""Reading topics outside any group: for audit, replay and accounting. The caller keeps the cursors.
+"""A reader of topics without a consumer group: for audit, replay and accounting. The caller stores the cursors.
 
-Every byte of a record is as it came, also where a header has a name that is not UTF-8. Kafka's brokers take such a
-record. aiokafka's parser raises `UnicodeDecodeError` in the middle of a fetch, and the
-consumer stands still, all partitions, for ever: one record of anybody who may write would stop an instance. With
-`read_any_header_name` such a name comes out with escapes (`\\xff`), and `accept` judges the record like any other.
+Every byte of a record stays unchanged, also if a header has a name that is not UTF-8. Kafka's brokers accept such a
+record, but aiokafka's parser raises `UnicodeDecodeError` in the middle of a fetch. The consumer then stops for ever on
+all partitions, so one record of any client with write access would stop an instance. With `read_any_header_name`, such
+a name is read with escapes (`\\xff`), and `accept` judges the record like any other.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LOG_APPEND_TIME: Final = 1
 
 
 def to_record(raw: ConsumerRecord[bytes, bytes]) -> Record:
-    """The record of one topic and partition; without a time of the broker's it says so."""
+    """Convert a record of aiokafka. `time_stated` is true if its time is not the broker's own."""
     return Record(
         topic=raw.topic,
         partition=raw.partition,
@@ -55,12 +55,12 @@ def to_record(raw: ConsumerRecord[bytes, bytes]) -> Record:
 
 
 def read_any_header_name() -> None:
-    """From now on, in this process, every aiokafka consumer reads every header name. Doing it again changes nothing."""
+    """Make every aiokafka consumer of this process accept every header name. A second call changes nothing."""
     fetcher.MemoryRecords = TolerantRecords
 
 
 class TolerantRecords:
-    """The record batches of one fetch, in aiokafka's own terms (`MemoryRecords`)."""
+    """The record batches of one fetch, with the interface of aiokafka's `MemoryRecords`."""
 
     def __init__(self, data: bytes) -> None:
         self._records = _MemoryRecordsPy(data)
@@ -80,7 +80,7 @@ class TolerantRecords:
 
 
 class TolerantBatch:
-    """One record batch: aiokafka's own, and read again by its slower parser where that one fails on a name."""
+    """One record batch of aiokafka. If its parser fails on a header name, a slower one parses the batch again."""
 
     def __init__(self, batch: DefaultRecordBatch, data: memoryview) -> None:
         self._batch = batch
@@ -100,7 +100,7 @@ class TolerantBatch:
 
 
 class _Escaping(bytearray):
-    """Bytes that always decode: what is not UTF-8 is written as an escape."""
+    """Bytes that always decode: bytes that are not UTF-8 become escapes."""
 
     def __getitem__(self, place: Any) -> Any:
         found = super().__getitem__(place)
@@ -111,7 +111,7 @@ class _Escaping(bytearray):
 
 
 class _NamesEscaped(_DefaultRecordBatchPy):  # type: ignore[misc]  # the library is not typed
-    """aiokafka's parser in Python, over bytes that always decode; it decodes nothing but header names."""
+    """aiokafka's parser in Python, over bytes that always decode. It decodes only header names."""
 
     _buffer: bytearray
 
@@ -124,13 +124,13 @@ read_any_header_name()
 
 READ_RECORDS_MAX: Final = 500
 POLL_S: Final = 0.5
-#: Where records were waiting already, a batch of fewer takes those as well that come within so many milliseconds:
-#: they lay at the broker until the first were taken.
+#: A batch of records that were already waiting also gets the records of the next milliseconds if it has fewer than
+#: `GATHERED_RECORDS`. The broker held those back until the first were taken.
 GATHER_MS: Final = 5
 GATHERED_RECORDS: Final = 100
-#: How often a quiet reader asks whether a topic was made, deleted, or made again.
+#: The interval at which a quiet reader checks for created, deleted and recreated topics.
 ID_CHECK_S: Final = 2.0
-#: Within this time what was fetched is taken, or the consumer that should take it hangs.
+#: The time within which fetched records are taken. A consumer that takes longer hangs.
 _TAKEN_S_MAX: Final = 60.0
 
 
@@ -140,11 +140,11 @@ Fetch = Callable[..., Awaitable[Fetched]]
 
 
 class LogReader:
-    """Reads `topics`, or all whose names begin with `under`: those that this login may describe at the time of a call.
+    """A reader of `topics`, or of all topics whose names begin with `under` and that the login may describe.
 
-    Every call opens a connection of its own, so calls may run beside each other.
+    Every call opens its own connection, so calls may run at the same time.
 
-    Offsets mean nothing across the deletion of a topic: keep `topic_ids` with the cursors, and start again at the
+    Offsets are not valid after the deletion of a topic. Store `topic_ids` with the cursors, and start again at the
     bounds when an id has changed.
     """
 
@@ -159,12 +159,12 @@ class LogReader:
     async def follow(
         self, cursors: Mapping[Coordinate, int], topic_ids: Mapping[str, UUID] | None = None
     ) -> AsyncGenerator[list[Record]]:
-        """Batches of records from the cursors on, for ever; a partition without one from its first record.
+        """Yield batches of records from the cursors on, for ever; a partition without a cursor from its first record.
 
-        Yields an empty batch when nothing came for two seconds. `topic_ids` are those that the cursors belong to.
-        Raises `Unavailable`: in an outage; `topic_made_again` as soon as a topic is gone or has another id, before
-        anything of the new one is yielded; `topics_changed` as soon as there is another one `under` the prefix;
-        `offset_out_of_range` when a cursor's record is no longer, or not yet, there.
+        Yields an empty batch after two seconds without records. `topic_ids` are those of the cursors. Raises
+        `Unavailable` in an outage. With `topic_made_again`, a topic is missing or has another id, and no record of the
+        new topic was yielded. With `topics_changed`, a topic `under` the prefix was added. With `offset_out_of_range`,
+        the log does not have a cursor's offset.
         """
         async with self._reading() as consumer, metadata_client(self._access.client_options(self._client_id)) as client:
             wanted = topic_ids if topic_ids is not None else _ids(await self._described_by(client))
@@ -175,14 +175,14 @@ class LogReader:
                 batch = await next_batch(consumer, ID_CHECK_S)
                 now_s = asyncio.get_running_loop().time()
                 if batch or now_s - looked_s > ID_CHECK_S:
-                    # Asked after reading: the client goes on at the same offset of a topic made again, if it is there.
+                    # Checked after reading: the client reads on at the same offset of a recreated topic, if it exists.
                     if (found := _ids(await self._described_by(client))) != wanted:
                         raise Unavailable(_change(found, wanted))
                     looked_s = now_s
                 yield batch
 
     async def read_range(self, where: Coordinate, first: int, end: int) -> AsyncGenerator[list[Record]]:
-        """The records of one partition from offset `first` up to, not including, `end`, which must exist."""
+        """Yield the records of one partition from offset `first` to before `end`; these must exist."""
         async with self._reading() as consumer:
             _assign(consumer, {where: first})
             while await consumer.position(TopicPartition(*where)) < end:
@@ -190,13 +190,13 @@ class LogReader:
                     yield batch
 
     async def bounds(self) -> dict[Coordinate, Bounds]:
-        """What each partition holds now. Raises `Unavailable` unless all topics that were named are there."""
+        """Return the present offsets of each partition. Raises `Unavailable` if a named topic does not exist."""
         with _told():
             async with metadata_client(self._access.client_options(self._client_id)) as client:
                 return await self._bounds(client)
 
     async def topic_ids(self) -> dict[str, UUID]:
-        """The broker's id of each topic that exists: another one after it was deleted and made again (KIP-516)."""
+        """Return the broker's id of each existing topic. A topic that is created again has another id (KIP-516)."""
         with _told():
             async with metadata_client(self._access.client_options(self._client_id)) as client:
                 return _ids(await self._described_by(client))
@@ -218,7 +218,7 @@ class LogReader:
 
 @asynccontextmanager
 async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer of no group that reads nothing yet. Raises `Unavailable` for what its use raises."""
+    """Start a consumer without a group and without partitions. Kafka's errors in the block become `Unavailable`."""
     consumer = AIOKafkaConsumer(
         **options,
         group_id=None,
@@ -232,7 +232,7 @@ async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaCo
     with _told():
         try:
             await consumer.start()
-            # aiokafka's own task must have begun, or stopping it in the same instant looks like our cancellation.
+            # aiokafka's own task must have begun. Otherwise stopping it at once looks like a cancellation of this task.
             await asyncio.sleep(0)
             fetch_all(consumer)
             yield consumer
@@ -242,7 +242,7 @@ async def outside_groups(options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaCo
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Kafka's failures as what they mean to whoever can only wait."""
+    """Turn Kafka's failures in the block into `Unavailable`."""
     try:
         yield
     except OffsetOutOfRangeError:
@@ -260,7 +260,7 @@ def _change(found: Mapping[str, UUID], wanted: Mapping[str, UUID]) -> str:
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop it. In an outage its `stop` ends with the cancellation of its own fetch task, connections still open."""
+    """Stop a consumer. In an outage its `stop` ends with a cancellation and leaves connections open; close them."""
     stopping = asyncio.ensure_future(consumer.stop())
     await asyncio.wait([stopping])
     if stopping.cancelled():
@@ -270,10 +270,11 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
 
 
 def fetch_all(consumer: AIOKafkaConsumer) -> None:
-    """From now on a fetch asks for all partitions at once, as soon as what came before is taken.
+    """Make each fetch ask for all partitions at once, as soon as the records of the last fetch are taken.
 
-    aiokafka waits 0.1 s for that, then asks for the others alone: whatever comes for the one that is left out lies at
-    the broker until that fetch ends, `FETCH_WAIT_MS` later if the others are quiet. It has no option for it.
+    aiokafka waits 0.1 s for that, and then fetches only the partitions whose records were taken. New records of the
+    other ones stay on the broker until that fetch ends, for `FETCH_WAIT_MS` if its partitions are quiet. aiokafka
+    has no option for this.
     """
     consumer._fetcher._prefetch_backoff = _TAKEN_S_MAX
 
@@ -285,19 +286,19 @@ def _assign(consumer: AIOKafkaConsumer, cursors: Mapping[Coordinate, int]) -> No
 
 
 async def next_batch(consumer: AIOKafkaConsumer, wait_s: float) -> list[Record]:
-    """Records that were gathered, none when nothing came for `wait_s`."""
+    """Return the next batch of records, or none after `wait_s` without any."""
     return _read(await gathered(consumer.getmany, wait_ms=int(1000 * wait_s), records_max=READ_RECORDS_MAX))
 
 
 async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
-    """A batch: after a pause what comes first, at once; where records were waiting already, with what is under way."""
+    """Return a batch: the first records after a pause at once; waiting records together with those in transit."""
     batch = await fetch(timeout_ms=0, max_records=records_max)
     if not batch:
         return await fetch(timeout_ms=wait_ms, max_records=records_max)
     if (count := sum(map(len, batch.values()))) < GATHERED_RECORDS:
         for where, more in (await fetch(timeout_ms=GATHER_MS, max_records=records_max - count)).items():
             before = batch.get(where)
-            # Whoever went back in between reads again what came first.
+            # If the position went back in between, the first records are read again.
             batch[where] = [*before, *more] if before and more and before[-1].offset < more[0].offset else more
     return batch
 

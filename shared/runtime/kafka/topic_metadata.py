@@ -1,7 +1,7 @@
 """Ids and partitions of topics, and the first and last offsets of partitions.
 
-Metadata API (key 3) version 12 names topic ids (KIP-516); aiokafka's own requests do not. Offsets are asked over a
-connection of their own: a broker answers in order, and on a consumer's connection a fetch waits for records first.
+Metadata API (key 3) version 12 has topic ids (KIP-516); aiokafka's own requests do not. Offsets are requested over a
+separate connection: a broker answers in order, and on a consumer's connection a fetch waits for records first.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-#: TOPIC_AUTHORIZATION_FAILED: whether it is there, we may not know.
+#: TOPIC_AUTHORIZATION_FAILED: the login may not know whether the topic exists.
 _FORBIDDEN: Final = 29
-#: Also UNKNOWN_TOPIC_OR_PARTITION: not there, as far as we may know.
+#: Also UNKNOWN_TOPIC_OR_PARTITION: the topic does not exist, or the login may not know it.
 _ABSENT: Final = frozenset({3, _FORBIDDEN})
 
 
 class Leader(NamedTuple):
-    """Who leads a partition, -1 if nobody does; `epoch` rises whenever that may have changed what the log holds."""
+    """The broker that leads a partition, -1 for none. `epoch` rises with each change that can change the log."""
 
     broker: int
     epoch: int
 
 
 class TopicDescription(NamedTuple):
-    """`topic_id` changes when a topic is deleted and made again under its name. `leaders`: one for each partition."""
+    """A topic's id, partitions and the leader of each. A topic that is created again has another `topic_id`."""
 
     topic_id: UUID
     partitions: tuple[int, ...]
@@ -49,7 +49,7 @@ class TopicDescription(NamedTuple):
 
 
 class Topics(NamedTuple):
-    """Topics that exist and may be described, and those that were asked for by name and are not ours to see."""
+    """Topics that the login may describe, and requested topics that it may not."""
 
     described: Mapping[str, TopicDescription]
     forbidden: frozenset[str]
@@ -57,7 +57,7 @@ class Topics(NamedTuple):
 
 @asynccontextmanager
 async def metadata_client(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaClient]:
-    """A connected client for `describe_topics`. Raises aiokafka's errors."""
+    """Connect a client for `describe_topics`. Raises aiokafka's errors."""
     client = AIOKafkaClient(**client_options)
     try:
         await client.bootstrap()
@@ -67,17 +67,17 @@ async def metadata_client(client_options: Mapping[str, Any]) -> AsyncIterator[AI
 
 
 async def describe_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, TopicDescription]:
-    """Those of `topics` that exist and may be described. Raises aiokafka's errors."""
+    """Describe those of `topics` that exist and may be described. Raises aiokafka's errors."""
     return dict((await look_up_topics(client, topics)).described)
 
 
 async def look_up_topics(client: AIOKafkaClient, topics: Iterable[str]) -> Topics:
-    """Those of `topics` that exist, and those that may not be described. Raises aiokafka's errors."""
+    """Find those of `topics` that exist, and those that may not be described. Raises aiokafka's errors."""
     return await _looked_up(client, _Metadata(tuple(topics)))
 
 
 async def describe_topics_under(client: AIOKafkaClient, prefix: str) -> dict[str, TopicDescription]:
-    """All topics that may be described and whose names begin so. Raises aiokafka's errors."""
+    """Describe all topics that have this prefix and may be described. Raises aiokafka's errors."""
     found = (await _looked_up(client, _Metadata(None))).described
     return {name: each for name, each in found.items() if name.startswith(prefix)}
 
@@ -169,7 +169,7 @@ class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
     API_KEY = 3
 
     def __init__(self, topics: tuple[str, ...] | None) -> None:
-        """`None` asks for every topic that may be described."""
+        """Build a request. `None` asks for every topic that may be described."""
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
@@ -178,7 +178,7 @@ class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
         return request_struct_class(asked, False, False, {})
 
 
-#: A partition without a leader, or with another than was described, is asked for again, for so long.
+#: The time for retries of a partition without a leader, or with another leader than described.
 SETTLED_S_MAX: Final = 10.0
 _AGAIN_S: Final = 0.1
 _NO_REPLICA: Final = -1
@@ -193,7 +193,7 @@ class Coordinate(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """The offsets a partition holds: from `first` up to, not including, `end`."""
+    """The offsets that a partition holds: from `first` to before `end`."""
 
     first: int
     end: int
@@ -202,7 +202,7 @@ class Bounds(NamedTuple):
 async def bounds_of(
     client: AIOKafkaClient, described: Mapping[str, TopicDescription], *, patience_s: float = SETTLED_S_MAX
 ) -> dict[Coordinate, Bounds]:
-    """What the partitions of these topics hold now. Raises aiokafka's errors."""
+    """Return the present offsets of these topics' partitions. Raises aiokafka's errors."""
     deadline_s = asyncio.get_running_loop().time() + patience_s
     while True:
         try:

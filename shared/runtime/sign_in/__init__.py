@@ -1,1 +1,1 @@
-"""Where people of parties prove who they are: each party's own provider of OpenID Connect, and what it says."""
+"""Sign-in of people at their party's own OpenID Connect provider."""

@@ -1,7 +1,7 @@
 """`Elsewhere` by OpenID Connect Core 1.0: code flow, PKCE (RFC 7636), nonce, state, issuer in the answer (RFC 9207).
 
-Of what a provider says of a person only issuer and subject are looked at, and no more kept than a keyed hash of both.
-What an instance is at each provider stands in a file of its operator's, which others cannot read:
+Of a provider's claims about a person, only issuer and subject are used, and only a keyed hash of both is stored. The
+operator keeps the instance's registration at each provider in a file that other users cannot read:
 
 [{"party": "police-nl.example", "issuer": "https://login.police.example", "client_id": "...", "client_secret": "..."}]
 """
@@ -31,10 +31,10 @@ from shared.runtime.console.accounts import Person
 from shared.runtime.console.oidc_login import Coming, Proof
 from shared.runtime.sign_in import wire
 
-#: How long a provider's own documents are believed; its keys are asked for again where none of them fits.
+#: The time for which a provider's documents are cached. Its keys are loaded again sooner if none of them matches.
 BELIEVED: Final = timedelta(minutes=10)
 KEYS_AGAIN: Final = timedelta(seconds=30)
-#: A provider's clock may go so much before or after ours.
+#: The greatest difference between a provider's clock and this service's clock.
 LEEWAY_S: Final = 60
 ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
 
@@ -43,7 +43,7 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 def checked_address(text: str) -> str:
-    """An https address without user, query or fragment; http at this machine alone. Raises `ValueError`."""
+    """Return an https address without user, query or fragment; http only for this machine. Raises `ValueError`."""
     parts = urlsplit(text)
     schemes = ("http", "https") if parts.hostname in _LOOPBACK else ("https",)
     if parts.scheme not in schemes or not parts.hostname or parts.username or parts.query or parts.fragment:
@@ -52,7 +52,7 @@ def checked_address(text: str) -> str:
 
 
 def is_here(address: str) -> bool:
-    """Whether an address is one of this machine."""
+    """Return whether an address is on this machine."""
     return urlsplit(address).hostname in _LOOPBACK
 
 
@@ -61,10 +61,10 @@ Address = Annotated[str, StringConstraints(max_length=255), AfterValidator(check
 
 
 class Client(Contract):
-    """What this instance is at the provider of one party.
+    """The registration of this instance at the provider of one party.
 
-    Without `client_secret` it proves itself by PKCE alone. With `acr` a record is opened to those alone who have proven
-    who they are in that way (OpenID Connect Core, §2).
+    Without `client_secret`, the instance proves itself by PKCE alone. With `acr`, only people who were authenticated in
+    that way can open a record (OpenID Connect Core, §2).
     """
 
     party: PartyId
@@ -78,20 +78,23 @@ _CLIENTS = TypeAdapter(Annotated[tuple[Client, ...], Field(max_length=1000)])
 
 
 def read_clients(text: str) -> tuple[Client, ...]:
-    """Raises `Refused("sign_in_file_malformed")`, naming the first member that breaks a rule; for a party twice too."""
+    """Parse the sign-in file. Raises `Refused("sign_in_file_malformed")`, also if it names a party twice.
+
+    The error names the first member that breaks a rule.
+    """
     try:
         clients = _CLIENTS.validate_json(text)
     except ValidationError as error:
         pointer = "/" + "/".join(str(each) for each in error.errors()[0]["loc"])
         raise Refused("sign_in_file_malformed", "see docs/sign-in.md", field=pointer) from None
     if len({each.party for each in clients}) < len(clients):
-        raise Refused("sign_in_file_malformed", "a party stands twice", field="/party")
+        raise Refused("sign_in_file_malformed", "a party is listed twice", field="/party")
     return clients
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a provider is asked what, as it says itself; `names_issuer`: whether its answers say whose they are."""
+    """The addresses of a provider, from its own document. `names_issuer`: its answers name the issuer."""
 
     authorization: str
     token: str
@@ -102,7 +105,7 @@ class Places:
 
 @dataclass(slots=True)
 class Provider:
-    """One party's. What it said is kept for a while. Each address asks it a few times at once, in `asking`."""
+    """The provider of one party, with its cached documents. `asking` limits the requests that one address causes."""
 
     client: Client
     clock: Clock
@@ -111,7 +114,10 @@ class Provider:
     _keys: tuple[datetime, KeySet] | None = None
 
     async def places(self) -> Places:
-        """Raises `Unavailable("sign_in_unavailable")`, also for one that names another issuer than it was asked as."""
+        """Return the provider's addresses.
+
+        Raises `Unavailable("sign_in_unavailable")`, also if it names another issuer.
+        """
         now = self.clock.now()
         if self._places is not None and now - self._places.read_at < BELIEVED:
             return self._places
@@ -122,7 +128,7 @@ class Provider:
             authorization, token, keys = (checked_address(str(said[name])) for name in names)
         except (KeyError, ValueError):
             raise _wrong_provider() from None
-        # A provider elsewhere may not name this machine: what listens here is not its to have asked.
+        # A remote provider may not name an address on this machine, to which it could direct requests.
         here = is_here(issuer)
         if said.get("issuer") != issuer or not (here or not any(map(is_here, (authorization, token, keys)))):
             raise _wrong_provider()
@@ -131,7 +137,7 @@ class Provider:
         return self._places
 
     async def claims(self, token: str, coming: Coming) -> Mapping[str, Any]:
-        """What an ID token says, once all of it holds. Raises `Refused("sign_in_refused")`."""
+        """Return the claims of a verified ID token. Raises `Refused("sign_in_refused")`."""
         for again in (False, True):
             try:
                 read = jwt.decode(token, await self._key_set(again=again), algorithms=ALGORITHMS)
@@ -167,7 +173,7 @@ class Provider:
 
 @dataclass(slots=True)
 class Providers:
-    """`Elsewhere` over the clients of one instance. A party has one provider, and people of it no other way in."""
+    """`Elsewhere` for the clients of one instance. People of a party with a provider have no other sign-in."""
 
     clients: Sequence[Client]
     clock: Clock
@@ -221,7 +227,7 @@ class Providers:
         if not isinstance(token, str):
             raise refused()
         claims = await provider.claims(token, coming)
-        # By a name that says nothing without the instance's key: a subject may be an address of theirs.
+        # The name reveals nothing without the instance's key, because a subject may be an e-mail address.
         known = f"openid\n{client.issuer}\n{claims['sub']}".encode()
         person = Person(client.party, self.kek.actor_id(client.party, known))
         return Proof(person, _proven_at(client, claims, coming))
@@ -234,14 +240,14 @@ class Providers:
 
 
 def _auth(client: Client) -> tuple[str, str] | None:
-    """RFC 6749 §2.3.1: each is encoded before it is joined."""
+    """Return id and secret for basic authentication. RFC 6749 §2.3.1: each is encoded before they are joined."""
     if client.client_secret is None:
         return None
     return quote_plus(client.client_id), quote_plus(client.client_secret.get_secret_value())
 
 
 def _proven_at(client: Client, claims: Mapping[str, Any], coming: Coming) -> datetime | None:
-    """When they proved it. Where a way is wanted for opening records, another way counts as none."""
+    """Return the time of authentication. With a required `acr`, an authentication with another one does not count."""
     said = claims.get("auth_time")
     if client.acr is not None and claims.get("acr") != client.acr:
         said = None
@@ -251,9 +257,9 @@ def _proven_at(client: Client, claims: Mapping[str, Any], coming: Coming) -> dat
 
 
 def refused() -> Refused:
-    """The one answer to whatever of a sign-in does not hold."""
-    return Refused("sign_in_refused", "your organisation's provider has not confirmed who you are", status=403)
+    """Return the one error for every failed check of a sign-in."""
+    return Refused("sign_in_refused", "your organisation's provider has not confirmed your identity", status=403)
 
 
 def _wrong_provider() -> Unavailable:
-    return Unavailable("sign_in_unavailable", "the provider of your organisation does not say what it must")
+    return Unavailable("sign_in_unavailable", "the document of your organisation's provider is incomplete or wrong")

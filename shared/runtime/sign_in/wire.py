@@ -1,7 +1,7 @@
-"""The only code of a server that connects to a provider: its documents and its token endpoint, and nothing else.
+"""Requests to a provider's documents and its token endpoint. Only this code of a server connects to a provider.
 
-No redirect is followed, no proxy used, no answer beyond a bound read. Addresses come from the operator's file, and from
-the provider's own document.
+It follows no redirect, uses no proxy, and limits the size of an answer. Addresses come from the operator's file and
+from the provider's own document.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ANSWER_BYTES_MAX: Final = 256 * 1024
 
 
 async def get(address: str) -> Mapping[str, Any]:
-    """The JSON object there. Raises `Unavailable("sign_in_unavailable")`."""
+    """Return the JSON object at an address. Raises `Unavailable("sign_in_unavailable")`."""
     status, found = await _asked("GET", address)
     if status != 200:
         raise _away()
@@ -27,7 +27,7 @@ async def get(address: str) -> Mapping[str, Any]:
 
 
 async def post(address: str, form: Mapping[str, str], *, auth: tuple[str, str] | None) -> Mapping[str, Any] | None:
-    """What a form is answered with; None where it is refused. Raises `Unavailable("sign_in_unavailable")`."""
+    """Post a form and return the answer; None if it is refused. Raises `Unavailable("sign_in_unavailable")`."""
     status, found = await _asked("POST", address, form=form, auth=auth)
     if status >= 500:
         raise _away()

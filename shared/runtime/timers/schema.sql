@@ -1,14 +1,14 @@
--- Deadlines: an edge as one of its parties knows it, the steps that both parties know, and what follows from these and
--- the published law. Timers and times can be emptied and counted again. A person who can write this table can keep a
--- party from hearing that something is due, and can end a preservation early or late. Records and answers stay visible.
+-- Deadlines: an edge as one of its parties knows it, the steps that both parties know, and the timers that follow from
+-- these and the policy. Timers and times can be emptied and computed again. A client that can write this table can
+-- suppress a party's notifications, and can end a preservation early or late. Records and answers stay visible.
 -- `edge` and `received` inherit these columns: the deadline of an edge that has a row there is that row. An edge of a
 -- party is in one of the tables. `begun_at` is null in rows without a deadline.
 
 CREATE TABLE deadline (
     edge_id uuid NOT NULL,
     party text NOT NULL,
-    -- The id that messages carry, and the one by which this party knows the subject if it is another: of a notice, at
-    -- its origin, the referral's.
+    -- The id in messages, and the id by which this party knows the subject if that is another one: for a notice at its
+    -- origin, the referral's.
     subject uuid,
     known_as uuid,
     origin text,
@@ -23,28 +23,29 @@ CREATE TABLE deadline (
     begun_at timestamptz,
     -- [at, did, code, of] in order, each once. `at` is in microseconds since 1970.
     steps jsonb NOT NULL DEFAULT '[]',
-    -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first. Null until the law has counted them once.
+    -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first. Null until they were computed once.
     timers jsonb,
-    -- The time of the scheduler's next look: at once where the law has not counted, null while no notification is left.
+    -- The time of the scheduler's next pass over the row: at once if timers were never computed, null if no
+    -- notification is left.
     due_at timestamptz,
     -- The time at which the first open timer falls due or fell due. Null: no timer is open.
     overdue_at timestamptz,
-    -- A code: the reason why deadlines cannot be counted. The scheduler tries again at `due_at`.
+    -- The code of the reason why deadlines cannot be computed. The scheduler tries again at `due_at`.
     aside text,
     PRIMARY KEY (edge_id, party)
 );
 CREATE INDEX deadline_subject ON deadline (subject, party);
 CREATE INDEX deadline_known ON deadline (known_as, party) WHERE known_as IS NOT NULL;
 CREATE INDEX deadline_due ON deadline (due_at) WHERE due_at IS NOT NULL;
--- A row is in one of the two: whether it has a timer that can become overdue, or only ends of preservations.
+-- A row is in one of the two indexes: with a timer that can become overdue, or with only ends of preservations.
 CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX deadline_ending ON deadline (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
--- A deadline belongs to a subject of any resource: every act that the role may do sees it and adds its step. Only
--- the owner removes one: retention.
+-- A deadline belongs to a subject of any resource: every permitted act of the role sees it and adds its step. Only the
+-- owner removes rows, for retention.
 SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE (subject, known_as, origin, recipient, clock_rules, acknowledge_h,
     act_h, begun_at, steps, timers, due_at, overdue_at, aside)', 'deadline');
 SELECT pg_temp.isolate('deadline', NULL,

@@ -191,14 +191,14 @@ def gather_rows(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
 
 
 async def lock_named(driver: asyncpg.Connection, names: Collection[tuple[UUID, str, str]]) -> list[Deadline]:
-    """Lock the rows of these (message id, party, counterpart), in one order. Rows of `gather_rows` are added."""
+    """Lock the rows of these (message id, party, counterpart), in a fixed order. Rows of `gather_rows` are added."""
     ordered = sorted(set(names))
     columns = [[name[n] for name in ordered] for n in range(3)]
     return [to_row(row) for row in await driver.fetch(*join(take_parts(driver), _LOCK_NAMED, *columns))]
 
 
 async def lock_edges(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> list[Deadline]:
-    """Lock the rows of these edges, in one order."""
+    """Lock the rows of these edges, in a fixed order."""
     return [to_row(row) for row in await driver.fetch(_LOCK_EDGES, list(edge_ids))]
 
 

@@ -1,13 +1,13 @@
 """The scheduler: it notifies parties of due times, and counts deadlines that an act could not count.
 
-Acts gather clock steps; the last step of their transaction writes them to deadlines. An act costs one update of a row,
-and no look of the scheduler, where the law is at hand (`Database.law_at`).
+Acts gather clock steps; the last step of their transaction writes them to deadlines. If the documents are available
+(`Database.law_at`), an act costs one update of a row and needs no pass of the scheduler.
 
 Each pass is one transaction. It locks due rows and skips locked ones, counts their timers, notes an act for each
 notification that is due, adds a step for it, and writes each row once. The steps of a row are read under its lock. The
 next pass sees the notification, so no process sends one twice, even if another process dies. While another clock
-contradicts ours, timers are counted and nothing is sent. Row-level security limits a pass to the parties of the
-instance.
+contradicts the local one, timers are counted and no notification is sent. Row-level security limits a pass to the
+parties of the instance.
 
 A row that cannot be counted delays no other row. It gets a failure code, keeps its timers, and is retried each hour and
 at its next step.
@@ -82,7 +82,7 @@ async def count_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> 
 async def begin_like(
     driver: asyncpg.Connection, edge_id: UUID, new_edge_id: UUID, *, recipient: str, at: datetime
 ) -> None:
-    """Begin deadlines for an edge to another recipient, on the terms of an edge that has deadlines."""
+    """Begin deadlines for an edge to another recipient, with the terms of an edge that has deadlines."""
     gathered = (edge for noted in driver.late.get(Late.STEPS, ()) for edge in noted.begun if edge.edge_id == edge_id)
     edge = next(gathered, None) or await store.read_edge(driver, edge_id)
     if edge is not None:
@@ -96,14 +96,14 @@ async def end(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> None:
 
 
 def new_rows(edges: Sequence[Clocked], law_at: LawAt | None) -> list[Deadline]:
-    """Return the rows of edges that begin, with their timers where the law is at hand."""
+    """Return the rows of edges that begin, with their timers if the documents are available."""
     return [count_at_act(Deadline(edge), law_at) for edge in edges]
 
 
 def take_begun(driver: asyncpg.Connection, keys: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], Deadline]:
     """Take the deadlines that the transaction begins for these edges and parties. The caller inserts them.
 
-    They have their steps. No earlier edge has one of their names, so these steps are of no other row.
+    They include their steps. No earlier edge has one of their names, so these steps belong to no other row.
     """
     noted: list[_Noted] = driver.late.get(Late.STEPS, [])
     named, taken = _by_name(step for each in noted for step in each.steps), dict[tuple[UUID, str], Deadline]()
@@ -148,7 +148,7 @@ async def _write_late(driver: asyncpg.Connection, entries: Sequence[_Noted]) -> 
 async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted], *, is_last: bool) -> None:
     """End edges, begin edges, add steps. Each row is locked, counted and written once.
 
-    `is_last`: nothing of the transaction looks for new edges behind this.
+    `is_last`: no later step of the transaction looks for new edges.
     """
     law_at = find_law(driver)
     named = _by_name(step for each in noted for step in each.steps)
@@ -208,7 +208,7 @@ def _of(row: Deadline, named: _Steps) -> set[StepEntry]:
 
 #: The maximum number of rows a pass.
 BATCH: Final = 100
-#: A pass counts for this long. It has locked its rows, and acts wait for them.
+#: The time limit of a pass, because it has locked its rows and acts wait for them.
 COUNTING_S_MAX: Final = 1.0
 #: Seconds between passes while little is due.
 LOOK_EVERY_S: Final = 1.0
@@ -216,7 +216,7 @@ LOOK_EVERY_S: Final = 1.0
 COUNTED_EVERY: Final = 30
 #: The time until a failed row is retried.
 AGAIN_AFTER: Final = timedelta(hours=1)
-#: The largest difference from the clock that confirms ours.
+#: The largest difference between the local clock and the clock that confirms it.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 _DEFECT: Final = "clock_defect"
 #: The rows of a pass, and the failure code that each had before.
@@ -231,7 +231,7 @@ class _Looked:
     acts: Sequence[Event] = ()
 
 
-#: Reads the time of another clock, which confirms ours or contradicts it.
+#: Reads the time of another clock, which confirms or contradicts the local one.
 Witness = Callable[[asyncpg.Connection], Awaitable[datetime]]
 
 
@@ -336,7 +336,7 @@ class Timers:
             self._looks = count()  # the next pass counts them
 
     async def _now(self, driver: asyncpg.Connection) -> datetime | None:
-        """Return our time; None while another clock contradicts it."""
+        """Return the local time; None while another clock contradicts it."""
         now, theirs = self._clock.now(), await self._witness(driver)
         return now if abs(now - theirs) <= CLOCK_TOLERANCE else None
 

@@ -1,1 +1,1 @@
-"""The watching room: logs, metrics, traces, health. Knows no subject."""
+"""Monitoring: logs, metrics, traces and health. It depends on no subject."""

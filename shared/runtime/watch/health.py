@@ -1,4 +1,4 @@
-"""Health: alive means that the process answers; ready means that every probe of it says so, and which does not."""
+"""Health: alive means that the process answers; ready means that every probe succeeds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CHECKS_VALID_S: Final = 1.0
 
 
 class Check(NamedTuple):
-    """What one probe found. `reason` is a code; with `ok`, it names what is worth knowing and no failure.
+    """The result of one probe. `reason` is a code; if `ok`, it is information and not a failure.
 
-    `age_s` is how long the oldest message waits, or how long ago a part last got something done.
+    `age_s` is the waiting time of the oldest message, or the time since a part last made progress.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Check(NamedTuple):
     age_s: float | None = None
 
     def as_json(self) -> dict[str, str | bool | float]:
-        """Without an age where there is none."""
+        """Return the check as JSON, without an absent age."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 

@@ -1,7 +1,7 @@
 """Logs: JSON lines, one event each, whose names and fields are closed lists (`docs/operations/logs.md`).
 
-Text never comes from outside: values are counts and opaque identifiers. Lines of libraries lose their message, which
-may quote what they were given; what stays is who spoke, how loudly, and how often.
+Text never comes from outside: values are counts and opaque identifiers. The message of a library's line is dropped,
+because it may quote input. Its logger, level and count remain.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ LEVELS: Final[Mapping[EventName, Level]] = {
 EVENTS: Final = frozenset(LEVELS)
 FIELDS: Final = frozenset(Fields.__annotations__)
 
-#: One line of each library and level per that many seconds: aiokafka alone writes 75 a second while a broker is down.
+#: The interval between two lines of a library and level: aiokafka alone writes 75 a second while a broker is down.
 LIBRARY_INTERVAL_S: Final = 10.0
 
-#: One line of each `REPEATED` event, topic, code and error per that many seconds. A sender of junk chooses how often.
+#: The interval between two lines of a `REPEATED` event, topic, code and error. A sender of junk could cause any number.
 REPEATED_INTERVAL_S: Final = 60.0
 REPEATED: Final[frozenset[EventName]] = frozenset({"record_alarm"})
 
@@ -132,9 +132,9 @@ def configure_logs(
     clock: Clock | None = None,
     trace_id: Callable[[], str | None] = lambda: None,
 ) -> None:
-    """Write to `stream` (standard error) from now on, and take over what libraries log.
+    """Write logs to `stream` (standard error), and replace the lines of libraries.
 
-    `trace_id` names the trace that the code writing a line runs in, if there is one.
+    `trace_id` returns the trace of the code that writes a line, if there is one.
     """
     clock = clock or SystemClock()
     structlog.configure(
@@ -157,7 +157,7 @@ def configure_logs(
 
 
 class LibraryHandler(logging.Handler):
-    """Turns lines of the standard library's logging into `library_spoke`: logger and count, no text."""
+    """A handler that turns lines of the standard library's logging into `library_spoke`: logger and count, no text."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(logging.WARNING)
@@ -176,12 +176,12 @@ class LibraryHandler(logging.Handler):
         fields: Fields = {"library": record.name, "kind": record.levelname.lower(), "count": count}
         if error is not None:
             fields["error"] = error.__name__
-        with suppress(OSError, ValueError):  # a stream that is gone must not break the library that speaks
+        with suppress(OSError, ValueError):  # a closed stream must not break the library that logs
             log("library_spoke", **fields)
 
 
 def _closed(_logger: object, _method: str, line: _Line) -> _Line:
-    """Let through only listed events and fields, and only opaque values. The rest is counted, never written."""
+    """Keep only listed events and fields, and only opaque values. The rest is counted, never written."""
     event = line.pop("event", None)
     kept = {name: value for name, value in line.items() if name in FIELDS and _is_opaque(value)}
     dropped = len(line) - len(kept)
@@ -199,7 +199,7 @@ def _is_opaque(value: object) -> bool:
 
 
 class _RepeatCounter:
-    """Passes the first line of a repeated event, and one a minute with the count and place of the later ones."""
+    """A filter that passes the first line of a repeated event, and one a minute with the count of later ones."""
 
     def __init__(self) -> None:
         self._later: dict[tuple[object, ...], Fields] = {}
@@ -225,7 +225,7 @@ class _RepeatCounter:
 
 
 class _Stamp:
-    """Adds when, where, how loud, and the trace that a line belongs to."""
+    """A processor that adds time, instance, level and trace to a line."""
 
     def __init__(self, instance: str, clock: Clock, trace_id: Callable[[], str | None]) -> None:
         self._instance = instance

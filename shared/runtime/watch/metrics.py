@@ -23,21 +23,21 @@ def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
 
 #: `fate` is emitted (numbered in a transaction of this process), or the outcome of a message that this process took:
 #: applied, refused, moved, deferred, waiting or dead.
-MESSAGES: Final = _counter("messages", "Messages by what became of them.", "fate")
+MESSAGES: Final = _counter("messages", "Messages by outcome.", "fate")
 REFUSALS: Final = _counter("refusals", "Submissions refused at intake, by code.", "code")
-#: `kind` as in `shared/party/origin/use_cases/alarms.py`. Which party, the log's opaque name and the table say.
+#: `kind` as in `shared/party/origin/use_cases/alarms.py`. The log has the party's opaque name, the table has its id.
 ALARMS: Final = _counter("alarms", "Alarms about parties that this process was first to raise.", "kind")
 #: `reason` is over_budget or over_day: the second only of a child at risk.
 UNRELEASED: Final = _counter("unreleased", "Referrals that wait for a second person, by reason.", "reason")
 HTTP_REQUESTS: Final = _counter("http_requests", "Answered requests.", "method", "route", "status")
 INTAKE_SECONDS: Final = Histogram(
     "causeway_intake_seconds",
-    "From handing over to intake until it is durable.",
+    "Time from the transfer to intake until the referral is durable.",
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
 OUTBOX_ROWS: Final = _gauge("outbox_rows", "Messages that wait to be appended.")
-SUBJECTS_ASIDE: Final = _gauge("subjects_aside", "Subjects of which a rule could not be applied: set aside.")
+SUBJECTS_ASIDE: Final = _gauge("subjects_aside", "Subjects in retry backoff, because a rule could not be applied.")
 OUTBOX_AGE_SECONDS: Final = _gauge("outbox_age_seconds", "Age of the oldest message that waits to be appended.")
 UNACKED_AGE_SECONDS: Final = _gauge(
     "unacked_age_seconds", "Age of the oldest message that was appended and not acknowledged by its recipient."
@@ -48,21 +48,21 @@ EXCEPTION_RECORDS: Final = _gauge("exception_records", "Exceptions of the stream
 #: Reading of a stream stops at `EXCEPTION_BYTES_MAX`, too.
 EXCEPTION_BYTES: Final = _gauge("exception_bytes", "Bytes of the exceptions of the stream that has the most.")
 KEPT_BYTES: Final = _gauge("kept_bytes", "Bytes of own messages that are kept until all readers have them.")
-OPERATOR_LINES: Final = _gauge("operator_lines", "Lines on the operator's list that nobody has closed.")
+OPERATOR_LINES: Final = _gauge("operator_lines", "Open lines on the operator's list.")
 BUS_LAG_RECORDS: Final = _gauge("bus_lag_records", "Records of the inbox topics that were not read yet.")
-#: `state` is new, reading, gap, truncated or forbidden: how audit stands to the partitions it should read.
-AUDIT_PARTITIONS: Final = _gauge("audit_partitions", "Partitions of inbox topics by how audit reads them.", "state")
-CLOCKS_ASIDE: Final = _gauge("clocks_aside_rows", "Edges whose clocks cannot be reckoned and were set aside.")
-#: `reason` is clock_off or beat_late: what /readyz says of the relay.
-EDGES_WAIT: Final = _gauge("edges_wait", "1 while edges may not leave, by why they may not.", "reason")
+#: `state` is new, reading, gap, truncated or forbidden: the status of the partitions that audit should read.
+AUDIT_PARTITIONS: Final = _gauge("audit_partitions", "Partitions of inbox topics by audit's reading status.", "state")
+CLOCKS_ASIDE: Final = _gauge("clocks_aside_rows", "Edges in retry backoff, because their deadlines cannot be computed.")
+#: `reason` is clock_off or beat_late, as /readyz shows it for the relay.
+EDGES_WAIT: Final = _gauge("edges_wait", "1 while the send gate stops edges, by reason.", "reason")
 #: `kind` is directory or policy. Negative after the end.
 DOCUMENT_DAYS_LEFT: Final = _gauge("document_days_left", "Days until the document in force should be replaced.", "kind")
-BEAT_AGE_SECONDS: Final = _gauge("beat_age_seconds", "Age of the newest word on which documents are newest.")
+BEAT_AGE_SECONDS: Final = _gauge("beat_age_seconds", "Age of the newest document heartbeat.")
 #: `reason` is ended, succeeded, unreviewed, ending or beginning.
-LAW_AGED: Final = _gauge("law_aged", "Instruments of the policy in force that a person must look at.", "reason")
+LAW_AGED: Final = _gauge("law_aged", "Instruments of the policy in force that a person must review.", "reason")
 #: `fate` is delivered or failed: attempts at addresses that parties have registered.
-WEBHOOK_DELIVERIES: Final = _counter("webhook_deliveries", "Attempts to send an event, by what became of them.", "fate")
-WEBHOOKS_PAUSED: Final = _gauge("webhooks_paused", "Addresses to which nothing is sent until their party begins again.")
+WEBHOOK_DELIVERIES: Final = _counter("webhook_deliveries", "Attempts to send an event, by result.", "fate")
+WEBHOOKS_PAUSED: Final = _gauge("webhooks_paused", "Paused webhooks, which wait for their party to resume them.")
 
 #: `kind` is sign, verify, encapsulate or decapsulate.
 KEY_OPERATIONS: Final = _gauge("key_operations", "Uses of signing and sealing keys since the process began.", "kind")
@@ -92,14 +92,14 @@ SELECT unsent.id AS unsent, unacked.id AS unacked FROM stream AS s
 {_OF_NUMBER.format(after="sent", until="last", name="unsent")}
 {_OF_NUMBER.format(after="acked", until="sent", name="unacked")}
 """
-#: The milliseconds since 1970 that the id of a message begins with.
+#: The size of the milliseconds since 1970 with which the id of a message begins.
 _TIME_BYTES: Final = 6
 
 
 class Ages(NamedTuple):
     """Seconds that the oldest message has waited for its append, and for its acknowledgement; 0 without one.
 
-    They are those of message ids, so cut to 10 s.
+    The times are those of message ids, so they are cut to 10 s.
     """
 
     unsent_s: float
@@ -122,7 +122,7 @@ async def measure_stores(driver: asyncpg.Connection, now: datetime) -> None:
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     return generate_latest(REGISTRY)
 
 

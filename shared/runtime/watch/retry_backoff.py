@@ -1,4 +1,4 @@
-"""What a process does by its rules and could not do: each subject is set aside by itself, and tried again slowly."""
+"""Retry backoff of subjects for which a process could not apply a rule. Each subject is retried on its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import SUBJECTS_ASIDE
 
-#: A pause doubles with each try that fails.
+#: A pause doubles with each failed attempt.
 FIRST_PAUSE: Final = timedelta(minutes=1)
 PAUSE_MAX: Final = timedelta(hours=1)
 #: The subject and its party.
@@ -20,33 +20,39 @@ Key = tuple[UUID, str]
 
 @dataclass(slots=True)
 class SetAside:
-    """What waits in this process, by act. A process that starts tries everything once."""
+    """The subjects in retry backoff in this process, by act. A process that starts tries every subject once."""
 
-    #: Since when, and how long it pauses.
+    #: The time of the last failure, and the pause after it.
     _waits: dict[tuple[str, Key], tuple[datetime, timedelta]] = field(default_factory=dict)
 
     def put(self, act: str, key: Key, at: datetime) -> None:
-        """Note what could not be done at `at`."""
+        """Record that an act on a subject failed at `at`."""
         known = self._waits.get((act, key))
         pause = FIRST_PAUSE if known is None else min(known[1] * 2, PAUSE_MAX)
         self._waits[act, key] = at, pause
         SUBJECTS_ASIDE.set(len(self._waits))
 
     def done(self, act: str, key: Key) -> None:
-        """Whatever it was, it waits no more."""
+        """Remove a subject from retry backoff, if it is in it."""
         if self._waits.pop((act, key), None) is not None:
             SUBJECTS_ASIDE.set(len(self._waits))
 
     def waiting(self, act: str, at: datetime) -> Sequence[Key]:
-        """What is not to be tried yet. What lies ahead was noted before our clock was set back: it may be tried."""
+        """Return the subjects that must not be tried yet.
+
+        A failure in the future predates a clock set back: retry it.
+        """
         waits = self._waits.items()
         return [key for (of, key), (since, pause) in waits if of == act and timedelta(0) <= at - since < pause]
 
     def again(self, act: str, at: datetime) -> Sequence[Key]:
-        """What has failed and may be tried once more."""
+        """Return the subjects that failed and may be tried again."""
         waiting = set(self.waiting(act, at))
         return [key for of, key in self._waits if of == act and key not in waiting]
 
     async def check(self) -> Check:
-        """For /readyz: always ready, since nothing else waits for it; that there is something is shown."""
+        """Return a check that is always ready, because no other work waits.
+
+        It shows whether subjects are in backoff.
+        """
         return Check("rules", True, "subjects_set_aside" if self._waits else "")

@@ -1,9 +1,9 @@
 """Traces: OpenTelemetry spans with closed lists of names and attributes (`docs/operations/traces.md`).
 
-Off, it costs one comparison per span. Each message between instances has a trace of its own, so that whoever reads
-two of them cannot tell that one referral caused both; only their origin has the links back (`message_traceparent`),
-and audit, whose facts keep the trace of what caused them. Each consumed batch begins a trace of its own with a link
-to every record's.
+Without telemetry, a span costs one comparison. Each message between instances has its own trace, so that a reader of
+two messages cannot see that one referral caused both. Only their origin has the links back (`message_traceparent`), and
+audit, whose facts have the trace of their cause. Each consumed batch begins its own trace with a link to that of every
+record.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _State:
 
 
 class SpanNotes:
-    """Adds to a running span what is only known later."""
+    """Attributes for a running span that are only known later."""
 
     def __init__(self, span: Span | None) -> None:
         self._span = span
@@ -81,7 +81,7 @@ class SpanNotes:
 def configure_telemetry(
     *, instance: str, sampling_ratio: float, otlp_endpoint: str | None = None, spans_file: Path | None = None
 ) -> None:
-    """Record `sampling_ratio` of new traces and all of those whose caller records them; send them where told.
+    """Record `sampling_ratio` of new traces, and all traces whose caller records them; send them to the given targets.
 
     With neither an endpoint (OTLP over HTTP) nor a file, telemetry is off. The file gets one line of OTLP JSON per
     span at once: for tests and diagnosis, not for load.
@@ -93,7 +93,7 @@ def configure_telemetry(
         resource=Resource.create({"service.name": instance}), sampler=ParentBased(_LinkedOrRatio(sampling_ratio))
     )
     if otlp_endpoint is not None:
-        # OTLP has spans go below a base address; an address that names the signal already stays.
+        # OTLP sends spans to a path below a base address; an address with that path stays unchanged.
         address = f"{otlp_endpoint.removesuffix(_TRACES).rstrip('/')}{_TRACES}"
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
     if spans_file is not None:
@@ -102,7 +102,7 @@ def configure_telemetry(
 
 
 def close_telemetry() -> None:
-    """Send what is waiting, and turn telemetry off."""
+    """Send the waiting spans, and turn telemetry off."""
     if _State.provider is not None:
         _State.provider.shutdown()
     _State.provider = _State.tracer = None
@@ -110,17 +110,16 @@ def close_telemetry() -> None:
 
 @contextmanager
 def span(name: SpanName, *, links: Sequence[str] = (), attributes: Attributes | None = None) -> Iterator[SpanNotes]:
-    """A span around the block, in the trace that runs; with `links`, in a trace of its own.
+    """Open a span around the block, in the present trace, or with `links` in a new trace.
 
-    `links` are `traceparent` texts; malformed ones count as absent.
-
-    An exception leaves its code or class in the span, never its text.
+    `links` are `traceparent` texts; malformed ones are ignored. An exception adds its code or class to the span, never
+    its text.
     """
     tracer = _State.tracer
     if tracer is None:
         yield SpanNotes(None)
         return
-    # A batch stands for many traces, so it begins one of its own, whatever runs around it.
+    # A batch belongs to many traces, so it always begins a new one.
     context = Context() if links else None
     contexts = [found for text in links[:LINKS_MAX] if (found := _span_context(text)) is not None]
     started = tracer.start_span(
@@ -141,7 +140,7 @@ def span(name: SpanName, *, links: Sequence[str] = (), attributes: Attributes | 
 
 
 def current_traceparent() -> str | None:
-    """The running span as a `traceparent` header (W3C Trace Context §3.2), or None if none is being recorded."""
+    """Return the present span as a `traceparent` header (W3C Trace Context §3.2), or None without a recorded one."""
     context = trace.get_current_span().get_span_context() if _State.tracer is not None else None
     if context is None or not context.is_valid or not context.trace_flags.sampled:
         return None
@@ -149,13 +148,13 @@ def current_traceparent() -> str | None:
 
 
 def current_trace_id() -> str | None:
-    """The running trace's id, 32 hexadecimal digits, or None if none is being recorded."""
+    """Return the present trace's id, 32 hexadecimal digits, or None without a recorded one."""
     traceparent = current_traceparent()
     return None if traceparent is None else traceparent[3:35]
 
 
 def traceparents(headers: Iterable[Sequence[tuple[str, bytes | None]]]) -> list[str]:
-    """The `traceparent` headers of records, unverified: telemetry only. None are looked for while it is off."""
+    """Return the unverified `traceparent` headers of records, for telemetry only. Returns none while it is off."""
     if _State.tracer is None:
         return []
     return [
@@ -167,10 +166,10 @@ def traceparents(headers: Iterable[Sequence[tuple[str, bytes | None]]]) -> list[
 
 
 def message_traceparent(cause: str | None) -> str | None:
-    """The `traceparent` of a message that leaves for another instance: a new trace, whose first span links to `cause`.
+    """Return the `traceparent` of a message to another instance: a new trace, whose first span links to `cause`.
 
-    The link stays in this process's own telemetry; the message carries nothing of `cause`. None if that is not
-    recorded.
+    The link stays in this process's own telemetry, and the message does not reveal `cause`. Returns None if `cause` is
+    not recorded.
     """
     if cause is None:
         return None
@@ -179,7 +178,7 @@ def message_traceparent(cause: str | None) -> str | None:
 
 
 class FileExporter(SpanExporter):
-    """Appends spans to a file, one OTLP JSON document (`resourceSpans`) per line."""
+    """An exporter that appends spans to a file, one OTLP JSON document (`resourceSpans`) per line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -192,7 +191,7 @@ class FileExporter(SpanExporter):
 
 
 class _LinkedOrRatio(Sampler):
-    """Records a new trace if something it links to is recorded, else by ratio."""
+    """A sampler that records a new trace if a linked one is recorded, else by ratio."""
 
     def __init__(self, ratio: float) -> None:
         self._always = TraceIdRatioBased(1.0)
@@ -226,7 +225,7 @@ def _span_context(text: str) -> SpanContext | None:
 
 
 def _hexadecimal(value: Any) -> Any:
-    """Ids as OTLP JSON writes them: hexadecimal, not protobuf's base64."""
+    """Convert ids to the hexadecimal form of OTLP JSON, from protobuf's base64."""
     if isinstance(value, dict):
         return {
             name: b64decode(item).hex() if name in {"traceId", "spanId", "parentSpanId"} else _hexadecimal(item)

@@ -1,7 +1,7 @@
 """The watchdog: a process that no longer works ends, so that its supervisor starts it again.
 
-A part that hangs in silence is worse than one that ends. The watchdog ends the process with exit code 70 in two cases:
-the event loop has not run for 30 s, or a cancelled task has not ended after 5 s. A single call that holds the
+A part that hangs without a log line is worse than one that ends. The watchdog ends the process with exit code 70 in two
+cases: the event loop has not run for 30 s, or a cancelled task has not ended after 5 s. A single call that holds the
 interpreter's lock is noticed when it returns; one that never returns is not.
 """
 

@@ -169,9 +169,9 @@ async def test_what_was_changed_by_hand_is_named(run: Run, exchange: Exchange) -
         await owner.execute("DROP INDEX planted")
         await owner.close()
     assert (checked.code, found) == (1, {"schema audit": "schema_differs"})
-    assert "audit: index planted is not ours" in checked.out
+    assert "audit: index planted is unknown" in checked.out
     assert refused.code == 1
-    assert refused.err.startswith("error: schema_differs: audit: index planted is not ours\n")
+    assert refused.err.startswith("error: schema_differs: audit: index planted is unknown\n")
 
 
 def test_a_database_without_a_schema_is_behind_until_it_is_migrated(exchange: Exchange) -> None:

@@ -264,7 +264,7 @@ def test_a_revision_that_the_code_has_not_is_refused_with_the_mend(new_database:
     before = catalogue_of(made)
     with pytest.raises(Refused, match="schema_unknown") as refused:
         migrate_schemas({"hotline": OwnedDatabase("hotline", made.owner_url)})
-    assert str(refused.value.detail).startswith("hotline: at revision 9999, which this code has not.")
+    assert str(refused.value.detail).startswith("hotline: at revision 9999, which this code does not have.")
     assert "`causeway dev reset`" in str(refused.value.detail)
     assert catalogue_of(made) == before
 

@@ -1,4 +1,4 @@
-"""What every instance has, and audit's own, which its service role may only append to."""
+"""The tables of every instance, and audit's own tables, to which the service's role can only append."""
 
 from __future__ import annotations
 

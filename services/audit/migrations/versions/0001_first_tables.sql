@@ -1,5 +1,5 @@
--- Audit's own. Whoever can write these tables can change what audit shows; Kafka (while it retains) and the parties'
--- own tables contradict it (`causeway audit reconcile`), and the ledger will make every change provable.
+-- Audit's own tables. A client that can write them can change the answers of audit. Kafka (while it retains) and the
+-- parties' own tables contradict it (`causeway audit reconcile`). The ledger will make every change provable.
 
 CREATE TABLE entry (
     topic text NOT NULL,
@@ -27,7 +27,7 @@ CREATE TABLE entry (
     detail jsonb,
     edge_id uuid,
     commitment bytea,
-    -- The content proof of a message: with the record itself it proves to outsiders who signed it.
+    -- The content proof of a message: together with the record it proves the signer to outsiders.
     key_id text,
     signature bytea,
     tree_size integer,
@@ -39,7 +39,7 @@ CREATE TABLE entry (
     PRIMARY KEY (topic_id, partition, "offset", digest)
 );
 CREATE INDEX entry_odd ON entry (topic, partition, "offset") WHERE kind IN ('loss', 'conflict', 'not_entitled');
--- What a later release is to read.
+-- Records that a later release must read.
 CREATE INDEX entry_unread ON entry (topic, topic_id, partition, type, problem)
     WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown');
 CREATE INDEX entry_by_loss ON entry (topic, partition) WHERE kind = 'loss';
@@ -51,9 +51,9 @@ CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id)
     WHERE verified AND kind = 'record' AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v'));
 
--- The decisions of an entry, in the order of the message: what each states, and what is wrong with it. An entry is found
--- by its message's id and digest: the same message again, in another incarnation, has the same decisions. `entitled`:
--- the sender may speak for the origin. `origin` is null where nobody could open the decision. `detail` is what it states.
+-- The decisions of an entry, in the order of the message, with the problem of each. An entry is found by its message's
+-- id and digest: the same message in another incarnation has the same decisions. `entitled`: the sender may speak for
+-- the origin. `origin` is null if the decision could not be opened. `detail` is the content of the decision.
 CREATE TABLE decision (
     message_id uuid NOT NULL,
     digest bytea NOT NULL,
@@ -74,11 +74,11 @@ CREATE TABLE decision (
     PRIMARY KEY (message_id, digest, ordinal)
 );
 CREATE INDEX decision_by_referral ON decision (referral_id);
--- The decisions of which a flow is listed: of all origins, and of one.
+-- The decisions by which a flow is listed: of all origins, and of one.
 CREATE INDEX decision_listed ON decision (exercise, broker_time, referral_id) WHERE entitled;
 CREATE INDEX decision_by_origin ON decision (origin, exercise, broker_time, referral_id) WHERE entitled;
 CREATE INDEX decision_odd ON decision (message_id) WHERE NOT entitled OR problem = 'decision_not_derived';
--- The keys of edges by their origin: what others state on an edge has other keys, and costs a search nothing.
+-- The keys of edges by their origin. Statements of others on an edge have other keys, and do not slow a search.
 CREATE FUNCTION link_keys(origin text, edge_ids uuid[]) RETURNS uuid[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
     SELECT array_agg(md5(origin || edge_id::text)::uuid) FROM unnest(edge_ids) AS edge_id
@@ -88,10 +88,9 @@ REVOKE ALL ON FUNCTION link_keys FROM PUBLIC;
 CREATE INDEX decision_by_link ON decision USING gin (link_keys(origin, edge_ids)) WITH (fastupdate = off)
     WHERE edge_ids IS NOT NULL;
 
--- Records that nobody has proven to have written: their number by the day, for each topic and reason. Any principal with
--- the right to write to a topic can write them without end. The first of a day and a reason has an entry, and is counted
--- here too. `digests` adds up the first 60 bits of each record's digest. A process with the service's role can hide here
--- how much of it there was.
+-- Records without a proven writer: their number by day, topic and reason. Any principal with the right to write to a
+-- topic can write them without end. The first of a day and a reason has an entry, and is counted here too. `digests` is
+-- the sum of the first 60 bits of each record's digest. A process with the service's role can falsify these numbers.
 CREATE TABLE folded_record (
     topic text NOT NULL,
     topic_id uuid NOT NULL,
@@ -108,8 +107,8 @@ CREATE TABLE folded_record (
     PRIMARY KEY (topic, topic_id, partition, day, reason)
 );
 
--- The edges of each decision, as the origin states them. Statements of two origins on one edge are two rows. An edge that
--- moves to another recipient keeps its id: each decision of it has its own commitment.
+-- The edges of each decision, as the origin states them. Statements of two origins on one edge are two rows. An edge
+-- that moves to another recipient keeps its id: each decision of it has its own commitment.
 CREATE VIEW link AS
 SELECT d.referral_id, d.exercise, d.origin, d.broker_time AS stated_at, d.edge_ids, l.edge_id, l.recipient, l.purpose,
        coalesce(l.rules, '') AS rules, l.commitment
@@ -118,7 +117,7 @@ CROSS JOIN LATERAL unnest(d.edge_ids, d.edge_recipients, d.edge_purposes, d.edge
     AS l (edge_id, recipient, purpose, rules, commitment)
 WHERE d.edge_ids IS NOT NULL;
 
--- What audit shows: each entry once, but that of decisions once for each of them. `referral_id` is null for all others.
+-- The entries that audit shows: each once, or once for each of its decisions. `referral_id` is null without a decision.
 CREATE VIEW statement AS
 SELECT e.topic, e.topic_id, e.partition, e."offset", e.broker_time, e.digest, e.verified, e.writer, e.addressee,
        e.incarnation, e.lane, e.number, e.message_id, e.type, e.sender, e.recipient, e.exercise, e.edge_id,
@@ -135,8 +134,8 @@ SELECT recipient AS party, exercise, broker_time, message_id, subject, sender, r
 FROM entry
 WHERE verified AND kind = 'record' AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v'));
 
--- Outcomes of messages, as the instance that a message was addressed to reports them. A taken message without a row is
--- simply applied. Of several rows on one message the last report counts: by its time, its number and the position in it.
+-- Outcomes of messages, as reported by the addressee of each message. A taken message without a row is applied. Of
+-- several rows on one message, the last report counts: by its time, its number and the position in it.
 CREATE TABLE outcome (
     message_id uuid NOT NULL,
     writer text NOT NULL,
@@ -166,7 +165,7 @@ CREATE TABLE acknowledgement (
     PRIMARY KEY (writer, addressee, incarnation, lane)
 );
 
--- The last numbers of a pair's streams, as their writer stated them last.
+-- The last numbers of a pair's streams, from their writer's last statement.
 CREATE TABLE stream_end (
     writer text NOT NULL,
     addressee text NOT NULL,
@@ -177,7 +176,7 @@ CREATE TABLE stream_end (
     PRIMARY KEY (writer, addressee)
 );
 
--- Where the addressee of a pair left a closed incarnation, as its holdings state it.
+-- The last number that a pair's addressee took in each closed incarnation, as its holdings state it.
 CREATE TABLE closed_end (
     writer text NOT NULL,
     addressee text NOT NULL,
@@ -212,7 +211,8 @@ WHERE NOT EXISTS (
 );
 
 -- Each stream with its topic and partition, its position in Kafka, and the count of numbers that its writer stated and
--- that are missing here. An incarnation that audit has not entered is missing whole; of one that it has left, nothing is.
+-- that are missing here. An incarnation that audit has not entered is missing whole; of one that it has left, nothing
+-- is.
 CREATE VIEW stream_read AS
 SELECT 'causeway.inbox.' || r.addressee || '.' || r.writer || '.v1' AS topic, lanes.partition, lanes.topic_id,
        lanes.next_offset,
@@ -235,7 +235,7 @@ CREATE TABLE topic_life (
     PRIMARY KEY (topic, topic_id)
 );
 
--- How the reader stands to each partition, for those who look.
+-- The reading status of each partition, for auditors and operators.
 CREATE TABLE partition_state (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -251,20 +251,20 @@ CREATE TABLE reading (
     purpose text NOT NULL,
     what text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
-    -- Who of the organisation has looked, by the opaque name under which what they do is kept.
+    -- The person of the organisation, by their opaque name.
     actor text
 );
 
--- What the operator's tool has found of the books of all sides (services.audit.domain.shown.Accounts). It adds, as the
--- accountant, and changes nothing; the service reads.
+-- The reconciliations of all ledgers by the operator's tool (services.audit.domain.shown.Accounts). The tool adds rows
+-- as the accountant and changes none; the service reads them.
 CREATE TABLE reconciliation (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kept_at timestamptz NOT NULL DEFAULT now(),
     told jsonb NOT NULL
 );
 
--- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
--- by the isolation tests.
+-- Permissions by role, action and state: a second, independent copy of the service's table of permissions. The
+-- isolation tests compare the two.
 INSERT INTO permitted (resource, action, role, state) VALUES
     ('flow', 'read', 'auditor', 'any'), ('entry', 'read', 'auditor', 'any'), ('topic', 'read', 'auditor', 'any');
 
@@ -273,7 +273,7 @@ SELECT pg_temp.grant_service('SELECT, INSERT, UPDATE, DELETE',
 SELECT pg_temp.grant_accountant('SELECT',
     'document, entry, decision, folded_record, link, statement, outcome, acknowledgement, stream_end, closed_end, loss,
      topic_life, partition_state, stream_read, reading');
--- Audit's own are read and added to, never changed or removed. What is found of the books the accountant adds.
+-- Rows of audit's own tables are read and added, never changed or removed. The accountant adds reconciliations.
 SELECT pg_temp.grant_service('SELECT, INSERT', 'entry, decision, outcome, closed_end, topic_life, reading');
 SELECT pg_temp.grant_service('SELECT', 'link, statement, flow_message, loss, stream_read, reconciliation');
 SELECT pg_temp.grant_service('EXECUTE', 'FUNCTION link_keys');

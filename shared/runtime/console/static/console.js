@@ -1,4 +1,4 @@
-// What a page can do better with a script. Without it everything works, one page load at a time.
+// Improvements of the pages by a script. Without it, everything works with page loads.
 (() => {
   const rows = () => [...document.querySelectorAll("tbody tr")];
   let escapes = [];
@@ -28,21 +28,21 @@
 
   document.getElementById("problems")?.focus();
 
-  // One click sends once; the service would answer a second one alike.
+  // One click sends one request; the service would answer a second one with the same result.
   document.addEventListener("submit", (event) => {
     if (event.target.dataset.sent) event.preventDefault();
     event.target.dataset.sent = "1";
   });
   addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));
 
-  // A file is read into the field that would be pasted into: what is sent is the same.
+  // A chosen file fills the text field, so the request is the same as with pasted text.
   document.querySelectorAll("[data-reads-into]").forEach((field) => {
     field.hidden = false;
     field.querySelector("input").addEventListener("change", async (event) => {
       document.getElementById(field.dataset.readsInto).value = await event.target.files[0].text();
     });
   });
-  // What goes on does so by itself, unless its page is left.
+  // A job in several steps continues automatically until the page is left.
   const following = document.querySelector("form[data-goes-on]");
   if (following) setTimeout(() => following.requestSubmit(), 500);
 

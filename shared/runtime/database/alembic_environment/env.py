@@ -1,4 +1,4 @@
-"""Alembic's entry point, for every service: its revisions lie in the service's own `migrations/versions`."""
+"""Alembic's entry point for every service. The revisions are in the service's own `migrations/versions`."""
 
 from __future__ import annotations
 
