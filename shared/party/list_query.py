@@ -63,5 +63,5 @@ def read_date(said: str, name: str) -> date:
         return date.fromisoformat(said)
     except ValueError:
         pass  # the error is raised below, so that its cause does not carry the value
-    wrong = {"field": f"/query/{name}", "rule": "date_parsing", "expected": "a day as 2026-05-04"}
+    wrong = {"field": f"/query/{name}", "rule": "date_parsing", "expected": "a day such as 2026-05-04"}
     raise invalid_parameters([wrong])

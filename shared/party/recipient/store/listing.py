@@ -128,9 +128,9 @@ def read_cursor(cursor: str) -> tuple[int, UUID]:
     try:
         place, subject = _CURSOR.unpack(base64.urlsafe_b64decode(cursor))
     except (ValueError, struct.error, binascii.Error):
-        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400) from None
+        raise Refused("cursor_invalid", "start again without a cursor", field="/cursor", status=400) from None
     if place < 0:
-        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)
+        raise Refused("cursor_invalid", "start again without a cursor", field="/cursor", status=400)
     return place, UUID(bytes=subject)
 
 
