@@ -72,7 +72,7 @@ class Topic:
 
 @dataclass
 class Broker:
-    """A stand-in for `LogFollower`, `Following` and the log reader of the reconciliation."""
+    """A substitute for `LogFollower`, `Following` and the log reader of the reconciliation."""
 
     topics: dict[str, Topic] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""A referral above its budget is not sent until a second person of its origin releases it. Or that person drops it."""
+"""A referral above its budget is not sent until a second person of its origin releases it; that person may drop it."""
 
 from __future__ import annotations
 
