@@ -1,4 +1,4 @@
-"""What is shown of an amendment: what was said before beside what is said now, as far as somebody has both."""
+"""Views of an amendment: the earlier value next to the present one, if the user's party has both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MORE: Final = "/one-more"
 
 
 async def amended(exchange: Exchange, own: Subjects) -> Subjects:
-    """The hotline says that it is a video, and names a second place."""
+    """Let the hotline amend the media kind to video and add a second place."""
     async with exchange.http(HOTLINE) as client:
         shown = (await client.get(f"/v1/referrals/{own.referral}")).json()
         filing = at_risk() | {"external_ref": shown["external_ref"], "media_kind": "video"}
@@ -31,7 +31,7 @@ async def amended(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def compares(page: Page, own: Subjects, *, button: str) -> None:
-    """Nothing of it before a reason is said; then both values of each field, and no location that is not unfolded."""
+    """Before a reason is given, nothing is shown. Then each field shows both values, with locations folded."""
     assert own.place not in await page.content()
     await page.get_by_label("What you need it for").select_option("correct")
     await page.get_by_role("button", name=button).click()
@@ -55,7 +55,10 @@ async def compares_a_case(page: Page, own: Subjects) -> None:
 
 
 async def has_what_stands(page: Page, own: Subjects) -> None:
-    """What a notice said before ended with the amendment: its provider sees that there was one, and what stands."""
+    """The earlier content of a notice was erased by the amendment.
+
+    The provider sees that it existed, and the present one.
+    """
     await expect(page.locator(".sum").first).to_contain_text("revision 2")
     await page.get_by_label("What you need it for").select_option("act")
     await page.get_by_role("button", name="Open the record").click()
@@ -65,7 +68,7 @@ async def has_what_stands(page: Page, own: Subjects) -> None:
 
 
 async def is_asked_for_a_reason(page: Page, own: Subjects) -> None:
-    """Without a reason nothing is compared, whether the browser says so or we do."""
+    """Without a reason nothing is compared. Either the browser or the service reports it."""
     await page.get_by_role("button", name="Compare").click()
     await expect(page.get_by_role("rowheader", name="media kind")).to_have_count(0)
 

@@ -72,7 +72,7 @@ async def list_edge_outcomes(exchange: Exchange, instance: str) -> Rows:
 
 
 async def list_unread_streams(exchange: Exchange, instance: str) -> list[str]:
-    """Describe each own stream that its recipient or audit has not read to its end, by its own or the reader's record."""
+    """Describe each own stream that its recipient or audit has not read to its end, or not acknowledged."""
     query = "SELECT peer, lane, incarnation, last, chain, sent, acked, audit_acked FROM stream"
     found = []
     for row in await read_rows(exchange, instance, query):

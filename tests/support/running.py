@@ -253,7 +253,7 @@ class Exchange:
             await asyncio.sleep(0.1)
 
     async def until_all_have_answered(self, seconds_max: float = 300) -> None:
-        """Wait until every instance has received the acknowledgements that it requests from its peers after its start."""
+        """Wait until every instance has received the acknowledgements that it requests from peers after its start."""
 
         async def none_is_due() -> bool:
             due = "SELECT count(*) FROM stream_pair WHERE state::jsonb ->> 'awaited_since' IS NOT NULL"
