@@ -110,5 +110,5 @@ async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
 
 
 def unencrypted(message: Received, _kek: object) -> tuple[bytes, bytes | None]:
-    """Return what `seal_record` would if it did not encrypt. For negative controls."""
+    """Return the result of `seal_record` without encryption, for negative controls."""
     return message.sealed.model_dump_json().encode(), None

@@ -281,10 +281,10 @@ def moves(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description="Recount the recipients of referrals.")
+    arguments = argparse.ArgumentParser(description="Count again who receives what.")
     for name in ("referrals", "directory", "policy", "tree"):
         arguments.add_argument(f"--{name}", type=Path, required=True)
-    arguments.add_argument("--before", type=Path, help="another policy: count the changes from it")
+    arguments.add_argument("--before", type=Path, help="another policy: count what moves from it")
     arguments.add_argument("--on", required=True, help="the UTC day of decision, YYYY-MM-DD")
     given = arguments.parse_args()
     directory, policy, tree = (
