@@ -73,7 +73,7 @@ async def reveals(page: Page, subjects: Subjects) -> None:
 
 
 async def reveals_for_nothing(page: Page, _: Subjects) -> None:
-    """Without a reason no record opens. Either the browser or the service reports it."""
+    """Open the record without a reason, which shows nothing. Either the browser or the service reports it."""
     await page.get_by_role("button", name="Open the record").click()
     await expect(page.locator(".hidden-value")).to_have_count(0)
 

@@ -31,7 +31,7 @@ async def wanted(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def hands_over_at_the_end_of_a_shift(page: Page, own: Subjects) -> None:
-    """Claimed cases are selected in the list and handed over in one act, to the next officer."""
+    """Select claimed cases in the list and hand them over in one act, to the next officer."""
     await act("Claim", "Claim", "Done: claim")(page, own)
     await page.goto(f"{page.url.partition('/console')[0]}/console/inbox?claimed=mine")
     await page.get_by_label(f"Choose referral {own.referral[-8:]}").check()
@@ -44,7 +44,7 @@ async def hands_over_at_the_end_of_a_shift(page: Page, own: Subjects) -> None:
 
 
 async def takes_a_break(page: Page, own: Subjects) -> None:
-    """The console reminds of a break. Claimed cases stay claimed."""
+    """Follow the reminder of a break. Claimed cases stay claimed."""
     await act("Claim", "Claim", "Done: claim")(page, own)
     await page.get_by_role("link", name="Settings").click()
     await page.get_by_label("Remind me of a break").select_option("50")

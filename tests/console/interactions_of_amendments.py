@@ -31,7 +31,10 @@ async def amended(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def compares(page: Page, own: Subjects, *, button: str) -> None:
-    """Before a reason is given, nothing is shown. Then each field shows both values, with locations folded."""
+    """Compare, after checking that nothing is shown before a reason is given. Each field then shows both values.
+
+    Locations stay folded until the user unfolds them.
+    """
     assert own.place not in await page.content()
     await page.get_by_label("What you need it for").select_option("correct")
     await page.get_by_role("button", name=button).click()
@@ -55,10 +58,7 @@ async def compares_a_case(page: Page, own: Subjects) -> None:
 
 
 async def has_what_stands(page: Page, own: Subjects) -> None:
-    """The earlier content of a notice was erased by the amendment.
-
-    The provider sees that it existed, and the present one.
-    """
+    """Check that the provider sees the present content, and that earlier content existed. The amendment erased it."""
     await expect(page.locator(".sum").first).to_contain_text("revision 2")
     await page.get_by_label("What you need it for").select_option("act")
     await page.get_by_role("button", name="Open the record").click()
@@ -68,7 +68,7 @@ async def has_what_stands(page: Page, own: Subjects) -> None:
 
 
 async def is_asked_for_a_reason(page: Page, own: Subjects) -> None:
-    """Without a reason nothing is compared. Either the browser or the service reports it."""
+    """Compare without a reason, which shows nothing. Either the browser or the service reports it."""
     await page.get_by_role("button", name="Compare").click()
     await expect(page.get_by_role("rowheader", name="media kind")).to_have_count(0)
 

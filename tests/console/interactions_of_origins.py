@@ -42,7 +42,7 @@ async def proposed(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def overrides_alone(page: Page, _: Subjects) -> None:
-    """The proposer cannot confirm."""
+    """Propose an override, which the proposer cannot confirm."""
     await act("Propose override", "Propose override", "Done: proposed", chosen={"Basis": "child_at_risk"})(page, _)
     await fill(page, "Confirm override", "Confirm override")
     await expect(page.get_by_role("alert")).to_contain_text("second_person_needed")
@@ -78,10 +78,7 @@ def table(reference: str) -> str:
 
 
 async def imports(page: Page, _: Subjects) -> None:
-    """The table is checked, then submitted.
-
-    Each line has its own result, and a repeated import submits nothing again.
-    """
+    """Check a table, then submit it. Each line has its own result, and a repeated import submits nothing again."""
     reference = uuid7().hex[-12:]
     await page.get_by_label("The table").fill(table(reference))
     await page.get_by_role("button", name="Look, file nothing").click()

@@ -103,7 +103,7 @@ async def _is_told_of_the_hold(root: str, visit: Visit, own: Subjects, state: st
 
 
 async def _sees_nothing_of_it(root: str, visit: Visit, own: Subjects) -> None:
-    """The provider sees no trace of the waiting notice."""
+    """Check that the provider sees no trace of the waiting notice."""
     for path in ("notices", "work-items", "attention", "due"):
         await visit.go(f"{root}/{path}")
         assert own.place not in await visit.page.content()
@@ -193,7 +193,7 @@ async def _downloads_the_evidence(root: str, visit: Visit, own: Subjects, folder
 
 
 def _verifies_offline(exchange: Exchange, evidence: Path) -> None:
-    """The evidence verifies unchanged, and fails with one character of the message changed. Blocks."""
+    """Verify the evidence. It is valid unchanged, and invalid with one character of the message changed. Blocks."""
     party, directory = Party(exchange, PROVIDER), str(exchange.state / "directory.json")
     held = party.causeway("verify", "evidence", str(evidence), "--directory", directory)
     assert held.returncode == 0, held.stderr

@@ -281,8 +281,9 @@ async def preservations_answer(asked: Asked) -> None:
 
 
 async def holds_answer(asked: Asked) -> None:
-    """No notice of the sample policy can be held: the hold is too late, so it cannot be extended, released or
-    overridden.
+    """Try each act on holds. No notice of the sample policy can be held, so the hold is too late.
+
+    It cannot be extended, released or overridden.
     """
     case, _ = await asked.filed()
     until = {"basis": "court_order", "not_after": rfc3339(SystemClock().now() + timedelta(hours=1))}
@@ -300,7 +301,7 @@ async def holds_answer(asked: Asked) -> None:
 
 
 async def transfers_answer(asked: Asked) -> None:
-    """A hotline that received the referral by its rules may claim it, and claims it."""
+    """Transfer a referral. A hotline that received it by its rules may claim it, and claims it."""
     referral_id, _ = await asked.filed()
     path = f"/v1/referrals/{referral_id}:transfer"
     await asked.post(HOTLINE, path, {"reason": "no_mandate"}, status=409)
@@ -317,7 +318,7 @@ async def transfers_answer(asked: Asked) -> None:
 
 
 async def questions_answer(asked: Asked) -> None:
-    """Each kind of recipient asks and disputes; the origin answers both."""
+    """Ask and dispute as each kind of recipient. The origin answers both."""
     case, notice = await asked.filed()
     ask, dispute = {"needs": ["location"], "about": [1]}, {"disputed": [{"n": 1, "reason": "duplicate"}]}
     raised = {OTHER_HOTLINE: f"inbox/{case}", AGENCY: f"cases/{case}", PROVIDER: f"notices/{notice}"}

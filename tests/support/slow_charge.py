@@ -45,7 +45,7 @@ _HEAD, _ABOUT = choices(8) + choices(256), 4 * BIT
 
 
 def drafted(data: bytes) -> Draft:
-    """The costs and escapes in a model's file."""
+    """Return the costs and escapes in a model's file."""
     draft = Draft({}, {})
     for codes, (escape, pairs) in entries(data):
         context = "".join(SYMBOLS[code] for code in codes)

@@ -46,7 +46,7 @@ async def run(origin: Origin, statement: str, *arguments: Any) -> Any:
 class Loop:
     """One kind of work. `due` makes it due for a referral; `done` tells whether it is done.
 
-    `breaks` damages the column `kept` of the referral's row.
+    `breaks` is the value that damages the column `kept` of the referral's row. The test repairs the column later.
     """
 
     file: Callable[[Origin], Awaitable[UUID]]

@@ -147,7 +147,7 @@ async def test_the_list_is_the_same_in_pages_of_any_size(origin: Origin) -> None
     assert keys == sorted(keys)
 
 
-#: Maps a fate to the function that brings a referral to it.
+#: Brings a new referral to a fate.
 async def _fate(origin: Origin, fate: str, **filed: Any) -> UUID:
     if fate == "nowhere":
         return await origin.file(user_jurisdictions=["Europe"], **filed)

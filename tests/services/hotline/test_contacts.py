@@ -22,7 +22,7 @@ from tests.services.hotline.test_duplicates import at, linked, spellings
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import opened
 
-#: The first three of the agencies that a sample referral reaches. They have opted in.
+#: The agencies that a sample referral reaches. The first three have opted in to contact suggestions.
 NL, BE, DE, FR = (f"police-{place}.example" for place in ("nl", "be", "de", "fr"))
 
 

@@ -217,7 +217,7 @@ async def test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_the
 
 
 async def test_a_clock_that_was_ahead_puts_no_edge_off(origin: Origin) -> None:
-    """The clocks of two processes may differ by up to twice the longest pause. A time further ahead is due at once."""
+    """The clocks of two processes may differ by up to the longest pause. A time further ahead is due at once."""
     await origin.file()
     for _ in PAUSES:
         await origin.refused(offers(await origin.waiting()))

@@ -26,7 +26,7 @@ EUROPE, ASIA = ORPHANED.values()
 
 
 def items(*places: str) -> list[dict[str, Any]]:
-    """One item hosted in each of the places."""
+    """Return one item hosted in each of the places."""
     return [
         {
             "locator": {"kind": "url", "value": f"https://images.example/orphan/{n}"},

@@ -110,7 +110,7 @@ async def test_a_key_of_a_line_is_done_once_in_whatever_batch_and_what_was_refus
     early = said(second, {"n": 2, **REMOVED}, key="row-2" + second)
     keyed = said(first, key="row-1" + first)
     assert [each["status"] for each in await post(client, keyed, early, keyed)] == [202, 422, 202]
-    # The refused line changed in the meantime, so its key is free.
+    # A refused line stores nothing, so its key is free for other content.
     later = said(second, key="row-2" + second)
     again = await post(client, later, keyed)
     assert [(each["status"], each["state"]) for each in again] == [(202, "actioned")] * 2

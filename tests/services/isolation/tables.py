@@ -168,7 +168,7 @@ SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now(
 
 
 def _of_holds(*effects: str) -> Callable[[str], set[str]]:
-    """Any act may be about a hold, except those that only read or only submit."""
+    """Return the effects of acts on holds. Any act may be about a hold, except those that only read or only submit."""
     return _by({*effects}, read=set(), submit=set())
 
 

@@ -51,7 +51,7 @@ def opener(store: type[PostgresItems], item: NewItem) -> Callable[[bytes, bytes]
 
 
 def received(subject: UUID) -> Mapping[str, Held]:
-    """Insert items of all kinds, each sent to two parties, and to agencies for two purposes."""
+    """Return the rows of items of all kinds, each sent to two parties, and to agencies for two purposes."""
     messages = {
         PostgresOffers: [offered(subject, to=to, purpose="assessment") for to in (HOTLINE, OTHER_HOTLINE)],
         PostgresNotices: [issued(subject, to=to) for to in (PROVIDER, OTHER_PROVIDER)],
