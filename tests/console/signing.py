@@ -64,8 +64,9 @@ class Signing:
     async def come(
         self, client: httpx.AsyncClient, party: str, person: str, *, query: str = "", stop_at: str = "none"
     ) -> httpx.Response:
-        """Follow the links from the console to the sign-in page as a browser would, and enter the person's name on the
-        way.
+        """Follow the links from the console to the sign-in page as a browser would.
+
+        Enter the person's name on the way.
         """
         answer = await client.get(f"{self.console(party)}/console/sign-in/{party}{query}")
         while True:

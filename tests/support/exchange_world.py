@@ -160,9 +160,7 @@ class World:
         ]
 
     def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
-        """Return the drafts as recipients' `accept` gets them after `instance` has sent them, in the order of the
-        drafts.
-        """
+        """Return the drafts in their order, as recipients' `accept` gets them after `instance` has sent them."""
         together = list(drafts)
         by_id = {str(each.message_id).encode(): number for number, each in enumerate(together)}
         found = verify(self.written(together, instance), self.streams, at=self.at, keys=self.place_key)

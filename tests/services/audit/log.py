@@ -199,8 +199,9 @@ class Log:
         return flow.model_dump(mode="json")["messages"]
 
     async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
-        """Show this record's partition: in the record's own incarnation of its topic, or in the newest that audit
-        knows.
+        """Show this record's partition.
+
+        It is that of the record's own incarnation of its topic, or with `newest` of the last one that audit knows.
         """
         look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
         place = Partition(record.topic, record.partition, 0, None if newest else record.topic_id or self.topic_id)

@@ -1,8 +1,7 @@
-"""The signed acceptance of a submission: it covers the posted bytes, is stored with the answer, and is compared with
-audit.
+"""The signed acceptance of a submission: it covers the posted bytes and is stored with the answer.
 
-An operator can erase a referral that it has accepted before anything of it was sent. Then only the sender knows of it,
-and its acceptance proves it.
+Tests also compare it with audit. An operator can erase a referral that it has accepted before anything of it was sent.
+Then only the sender knows of it, and its acceptance proves it.
 """
 
 from __future__ import annotations

@@ -152,9 +152,7 @@ async def behind(origin: Origin) -> tuple[UUID, Draft]:
 
 
 async def test_a_look_that_changes_nothing_tells_nobody_anything(origin: Origin) -> None:
-    """A peer that changes its announced versions every minute causes no messages to audit, however many edges wait for
-    it.
-    """
+    """A peer may change its announced versions every minute. That alone sends no messages to audit."""
     await behind(origin)
     await issue_anew(origin)
     assert await origin.waiting() == []

@@ -130,8 +130,9 @@ class Case:
             return await HeldPlaces(session.driver, KEK).stand(POLICE, record)
 
     async def claims(self) -> list[tuple[str, int]]:
-        """Return the starts and ends of the clock by which an officer must claim it, each with the number of returns
-        before.
+        """Return the starts and ends of the clock by which an officer must claim it.
+
+        Each has the number of returns before it.
         """
         async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
             steps = await session.driver.fetch(

@@ -191,9 +191,7 @@ async def cut_off(database: Database) -> None:
 
 
 async def test_a_line_that_never_committed_ends_nobody_who_acts_in_another_role(world: World) -> None:
-    """The stored place in the journal stays at that line, so another start of the same database reads the later lines,
-    too.
-    """
+    """The stored place in the journal stays at that line. Another start of the database reads the later lines, too."""
     changed = uuid4().hex
     await world.permitted(changed, Role.ANALYST)
     await world.back_up()
