@@ -352,4 +352,4 @@ def request(origin: Origin) -> Request:
 
 
 class EndOfTurn(Exception):
-    """The turn is over."""
+    """Ends the turn in a test."""

@@ -184,9 +184,9 @@ FATES = (
 
 
 def recounted(filed: Mapping[UUID, tuple[str, bool]], shown: Mapping[UUID, Any]) -> set[tuple[str, str, str, str]]:
-    """Return the expected list, from the fate of each referral and its recipients only.
+    """Return the expected list as (subject, party, notice, reasons).
 
-    As (subject, party, notice, reasons).
+    It is derived only from the fate and the recipients of each referral.
     """
     by = {"not_ours": PROVIDER, "rejected": PROVIDER}
     closes = {"declined": POLICE, "closed": POLICE, "actioned": PROVIDER} | by

@@ -223,7 +223,7 @@ def _noted(method: Callable[..., Awaitable[Any]], sent: list[str]) -> Callable[.
 async def test_what_is_written_does_not_grow_with_the_lines(
     providers: Providers, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten times the notices need as many statements. As a control, single requests need their own statements each."""
+    """Ten times the notices need no more statements. As a control, single requests need their own statements each."""
     counts = []
     for size in (4, 40):
         ids = [await issue(providers) for _ in range(size)]
