@@ -29,7 +29,7 @@ def service(served: tuple[FakeService, str]) -> FakeService:
 def run(
     served: tuple[FakeService, str], service: FakeService, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> Run:
-    """Runs `causeway ARGUMENTS` in this process, with the address and the key in the environment."""
+    """Return a function that runs `causeway ARGUMENTS` in this process, with address and key in the environment."""
     monkeypatch.setenv("CAUSEWAY_URL", served[1])
     monkeypatch.setenv("CAUSEWAY_API_KEY", KEY)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

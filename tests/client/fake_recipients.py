@@ -19,7 +19,7 @@ from tests.client.fake_service import problem
 
 AT = "2026-03-15T12:00:00.000Z"
 EPOCH = "019b2d3c-4400-7000-8000-000000000001"
-#: Act → (states it may come in, the state it leads to). An outcome leads to `closed` if it closes, an answer to
+#: Maps an act to (its allowed states, the resulting state). An outcome leads to `closed` if it closes, an answer to
 #: `rejected` if it rejects every item.
 MOVES: dict[str, tuple[frozenset[str], str]] = {
     "accept": (frozenset({"offered"}), "accepted"),
@@ -31,7 +31,7 @@ MOVES: dict[str, tuple[frozenset[str], str]] = {
     "not_ours": (frozenset({"issued", "acknowledged"}), "not_ours"),
     "acknowledge_withdrawal": (frozenset({"withdrawn"}), "withdrawal_acknowledged"),
 }
-#: What leaves nothing to do about the items of an offer.
+#: Results after which an item of an offer needs no further act.
 ENDED = frozenset({"removed", "unavailable", "not_illegal"})
 
 
@@ -46,18 +46,18 @@ class Item:
 
 @dataclass
 class FakeRecipients:
-    """Items by API key, and events. `fault` is asked before each act of a batch, with its name, and may raise.
+    """Items by API key, and events. `fault` is called with its name before each act of a batch, and may raise.
 
-    Then nothing of the batch is done.
+    In that case nothing of the batch is done.
     """
 
     items: dict[str, list[Item]] = field(default_factory=dict)
     fault: Callable[[str], None] = lambda _: None
     page_size: int = 200
-    #: So many questions whether it is ready are answered with no; until then it answers nobody.
+    #: The number of readiness checks that fail. Until then the service answers no other request.
     unready: int = 0
     events: list[dict[str, Any]] = field(default_factory=list)
-    #: Of these the service keeps what was withdrawn, and says so by this code.
+    #: Withdrawn items that the service retains, with the code that it answers.
     kept: dict[UUID, str] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
     acts: list[tuple[str, UUID, dict[str, Any]]] = field(default_factory=list)
@@ -90,7 +90,7 @@ class FakeRecipients:
         state, after = request.query_params["state"], request.query_params.get("cursor")
         self.looks[state] += 1
         newest_first = [*reversed(self.items.get(_key(request), []))]
-        # The cursor names an item, not a place: items that leave the list meanwhile move nothing.
+        # The cursor names an item instead of a position, so items that leave the list do not shift the next page.
         start = 1 + [str(item.id) for item in newest_first].index(after) if after else 0
         chosen = [item for item in newest_first[start:] if item.state == state]
         page = chosen[: self.page_size]
@@ -110,7 +110,7 @@ class FakeRecipients:
         return JSONResponse({"epoch": EPOCH, "last": len(self.events), "items": self.events[after:][:limit]})
 
     def tell(self, event: str) -> None:
-        """One more event of the feed, which all parties share here."""
+        """Add an event to the feed, which all parties share here."""
         told = {"number": len(self.events) + 1, "type": event, "subject": EPOCH, "at": AT}
         self.events.append(told)
 
@@ -144,7 +144,7 @@ class FakeRecipients:
 
 
 def _led_to(line: dict[str, Any]) -> str | None:
-    """Where an act leads by what is said."""
+    """Return the state that the content of an act leads to, if it decides that."""
     words = {word for said in line.get("assessed", ()) for word in said.values()}
     if line.get("outcome") in ("closed", "conviction") or words & ENDED:
         return "closed"

@@ -1,4 +1,4 @@
-"""A small origin service in memory: keys, references, per-item results and faults, as the HTTP API promises them."""
+"""A small origin service in memory: keys, references, per-item results and faults, as the HTTP API specifies."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def accepts_everything(_: dict[str, Any]) -> Refusal | None:
 
 @dataclass
 class FakeService:
-    """`refuse` says which submissions are refused, as (status, code, field, rule); `batch_refusal` refuses bodies.
+    """An origin service. `refuse` returns the refusal of a submission as (status, code, field, rule), or None.
 
-    `acceptor` signs acceptances, where there is one. `route` is what a check finds for one that is not refused;
-    `events` are the party's feed, `comes` what happens while somebody waits there; `canned` are the answers of all
-    other paths.
+    `batch_refusal` refuses bodies, and `acceptor`, if given, signs acceptances. `route` is the check result of an
+    accepted submission. `events` are the party's feed, and `comes` is called while a request waits there. `canned` has
+    the answers of all other paths.
     """
 
     refuse: Callable[[dict[str, Any]], Refusal | None] = accepts_everything
@@ -186,7 +186,7 @@ def problem(status: int, code: str, pointer: str | None, rule: str, **extra: Any
 
 
 def referral(number: int, **changes: Any) -> dict[str, Any]:
-    """A harmless submission; `number` makes its reference."""
+    """Return a harmless submission. `number` determines its reference."""
     return {
         "external_ref": f"CASE-{number}",
         "exercise": True,

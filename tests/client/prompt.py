@@ -1,4 +1,4 @@
-"""A prompt in this process, and services on this machine that its verbs speak to."""
+"""A prompt in this process, and local services for its verbs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.client.fake_service import FakeService
 
 @dataclass(frozen=True)
 class Ended:
-    """How a verb ended."""
+    """The result of a verb."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ Run = Callable[..., Ended]
 
 
 def program() -> App:
-    """`causeway` with the verbs of a party."""
+    """Return `causeway` with the verbs of a party."""
     app = App(name="causeway", error_formatter=hidden)
     for name in table()["groups"]:
         app.command(group(name))
@@ -46,7 +46,7 @@ def program() -> App:
 
 @contextmanager
 def serving(service: FakeService, *, identity: Path | None = None) -> Iterator[int]:
-    """The service on a port of 127.0.0.1, over TLS where `identity` (PEM) has its key and certificate."""
+    """Serve on a port of 127.0.0.1, over TLS if `identity` (PEM) has its key and certificate."""
     listening = socket.create_server(("127.0.0.1", 0))
     tls = {} if identity is None else {"ssl_certfile": str(identity), "ssl_keyfile": str(identity)}
     server = uvicorn.Server(uvicorn.Config(service.app, log_config=None, ws="none", lifespan="off", **tls))

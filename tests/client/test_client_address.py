@@ -1,4 +1,4 @@
-"""A party's key goes over TLS, or it stays on this machine."""
+"""A party's key is sent over TLS, or stays on this machine."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ HERE = [
 ]
 ELSEWHERE = [
     *("http://hotline.example", "http://192.0.2.1:8080", "http://[2001:db8::1]", "http://0.0.0.0", "http://[::]"),
-    # Names and spellings that only look like this machine, or that somebody's resolver may take for another.
+    # Names and spellings that only look like this machine, or that a resolver may treat as another one.
     *("http://localhost.example", "http://localhost.", "http://127.0.0.1.example", "http://127.0.0.1.", "http://127.1"),
     *("http://[::ffff:127.0.0.1]", "http://[::127.0.0.1]"),
 ]
-#: What is no address, whatever a library would make of it.
+#: Invalid addresses, even if a library would accept them.
 NONE = "|h.example|ftp://h.example|https://|https://user:word@h.example|https://h.example/?a=1|http://[b|https://xn--a"
 NONE += "|http://127.0.0.1:99999"
 
 
 def remembering(seen: list[httpx.Request], **settings: Any) -> httpx.AsyncClient:
-    """HTTP without a network; the first answer sends every caller on to a plain address, if it is followed."""
+    """Return an HTTP client without a network. The first answer redirects to a plain address."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         seen.append(request)
@@ -102,7 +102,7 @@ async def test_no_redirect_is_followed_also_by_an_http_client_that_would() -> No
         with pytest.raises(ApiProblem, match="unexpected_answer"):
             await anext(CausewayClient("https://hotline.example", KEY, http=http).list())
         assert [request.url.scheme for request in seen] == ["https"]
-        # The same HTTP client, asked without ours in between, does follow it down to plain http.
+        # The same HTTP client without our code does follow the redirect to plain http.
         seen.clear()
         await http.get("https://hotline.example/v1/referrals")
         assert [request.url.scheme for request in seen] == ["https", "http"]

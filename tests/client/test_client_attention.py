@@ -1,4 +1,4 @@
-"""What a person is shown first at the prompt, and what has come of a case: in eighty columns."""
+"""The attention list at the prompt, and the outcome of a case: in eighty columns."""
 
 from __future__ import annotations
 

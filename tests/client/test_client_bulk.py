@@ -1,4 +1,4 @@
-"""A table of answers: what its lines say of one subject is one act, and each line is told what became of it."""
+"""A table of answers: its lines about one subject are one act, and each line gets its result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CANARY = "canary-7f3a"
 
 
 class Batches:
-    """A service that keeps what is posted, and refuses what it is told to: (status, problem) by subject."""
+    """A service that stores posted batches, and refuses the subjects in `refuses` with (status, problem)."""
 
     def __init__(self) -> None:
         self.posted: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""`causeway referral check`, and an import that stores nothing: what would be refused, what goes where."""
+"""`causeway referral check`, and an import that stores nothing: expected refusals and recipients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs as people and scripts call them, against a service on this machine."""
+"""The verbs as users and scripts call them, against a local service."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_import_that_is_interrupted_says_how_it_goes_on(
     service.refuse = waiting
     path = written(tmp_path / "a.jsonl", *map(submission, range(200)))
     command = [sys.executable, "-m", "deploy.cli", "referral", "import", str(path), "--url", served[1], "--key", KEY]
-    # Where these tests run in the background Ctrl-C is ignored by all that they start.
+    # If these tests run in the background, all processes that they start ignore Ctrl-C.
     command = ["env", "--default-signal=INT", *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -229,7 +229,7 @@ def test_a_notice_is_shown_with_what_was_said_of_each_item(run: Run, service: Fa
     shown = {"referral_id": ID, "state": "routed", "edges": [edge | {"answer_detail": {"items": said}}]}
     service.canned[f"/v1/referrals/{ID}"] = (200, shown)
     assert "\tactioned: 2 removed, 5 not_found\n" in run("referral", "show", ID).out
-    # A later service may say more of an item, or something else: the rest is shown all the same.
+    # A later service may add or change fields of an item. The rest is shown anyway.
     shown["edges"] = [edge | {"answer_detail": {"items": "many"}}]
     assert "\tactioned\n" in run("referral", "show", ID).out
 

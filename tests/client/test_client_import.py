@@ -1,4 +1,4 @@
-"""Imports against a service that fails at every moment: each row is created once and every row gets a result."""
+"""Imports against a service that fails at every point: each row is created once, and every row gets a result."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CANARY = "canary-7f3a"
 
 
 class Killed(BaseException):
-    """The process ends here: nothing after it runs, nothing in memory survives."""
+    """The end of the process: no later code runs, and no memory survives."""
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The service behind a line that `fault` can cut: it is asked (call number, whether the service has acted)."""
+    """A service behind a connection that `fault` can cut. Its arguments: call number, whether the service has acted."""
 
     def __init__(self, service: FakeService, fault: Callable[[int, bool], None] = lambda _, __: None) -> None:
         self._inner = httpx.ASGITransport(service.app)
@@ -49,7 +49,7 @@ def jsonl(path: Path, *submissions: dict[str, Any] | str) -> Path:
 
 
 async def imported(path: Path, wire: Wire, *, key: str = KEY, origin: str | None = None) -> Summary:
-    """One run of the import, as the verb makes it."""
+    """Run the import once, as the verb does."""
     rows = RowFile(path)
     kept = AcceptanceFile.beside(path)
     state = ImportState(state_path(path), kept, file_sha256=rows.sha256, origin=origin, url=BASE_URL, key=key)
@@ -234,7 +234,7 @@ async def test_the_state_file_is_the_users_alone_and_holds_no_value_of_a_row(tmp
 
 
 def echoing(one: dict[str, Any]) -> Refusal | None:
-    """A service that breaks its word and repeats the value in every place of a problem."""
+    """Return a problem that violates the API and repeats the value in every field."""
     return 422, "schema", f"/items/{one['external_ref']}://", f"https://{one['external_ref']}"
 
 

@@ -1,4 +1,4 @@
-"""`causeway listen`: each event once, from where it was."""
+"""`causeway listen`: each event once, from the stored place on."""
 
 from __future__ import annotations
 

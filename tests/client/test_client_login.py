@@ -1,4 +1,4 @@
-"""What `causeway login` keeps: whole or not at all, for its owner alone, and sent to no other service."""
+"""The credentials that `causeway login` stores: all or none, for their owner only, and sent to no other service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def url(monkeypatch: pytest.MonkeyPatch, served: tuple[FakeService, str]) -> str
 
 @pytest.fixture
 def alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A prompt whose environment says nothing."""
+    """Return a prompt without settings in the environment."""
     for name in ("CAUSEWAY_URL", "CAUSEWAY_API_KEY"):
         monkeypatch.delenv(name)
     return run

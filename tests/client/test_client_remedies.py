@@ -1,4 +1,4 @@
-"""What the client says to do about a refusal: of what can come, and beside each code and rule."""
+"""The client's advice for a refusal: for possible refusals only, shown with each code and rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: tables, bars, and progress in plain lines."""
+"""The output for a user at a terminal: tables, bars, and progress in plain lines."""
 
 from __future__ import annotations
 

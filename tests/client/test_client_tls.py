@@ -1,4 +1,4 @@
-"""Which servers a party's verbs speak to at all, and what each verb does before it speaks."""
+"""Which servers a party's verbs connect to, and the steps of each verb before that."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ ROWS: dict[str, Row] = {
     for verb, each in group["verbs"].items()
     if not isinstance(each, str)
 }
-#: The least that a verb takes, where its row does not say it. FILE stands for a file with one referral, OFFERS and
-#: NOTICES for tables with one answer.
+#: The fewest arguments of a verb, if its row does not define them. FILE is a file with one referral; OFFERS and
+#: NOTICES are tables with one answer.
 LEAST: dict[str, list[str]] = {
     "referral check": ["FILE"],
     "referral submit": ["FILE"],
@@ -52,7 +52,7 @@ SAMPLES = {"id": ID, "integer": "1", "date": "2026-08-02", "path": "unwritten.js
 
 
 def least(verb: Row) -> list[str]:
-    """The words and options without which a verb is a wrong call."""
+    """Return the words and options without which a verb is a wrong call."""
     listed = verb.get("statements", {})
     codes = [vocabulary(each) for each in (*listed.get("fields", {}).values(), *verb.get("vocabularies", ()))]
     numbered = "1=" if listed else ""
@@ -67,16 +67,16 @@ def least(verb: Row) -> list[str]:
     return words + [each for name, option in needed.items() for each in (f"--{name.replace('_', '-')}", sample(option))]
 
 
-#: Every verb of a party that asks its service.
+#: Every verb of a party that calls its service.
 VERBS = {name: LEAST[name] if name in LEAST else least(row) for name, row in ROWS.items()} | LEAST
-#: What stands for a file, by its name beside the one with a referral.
+#: The file names for the placeholders.
 FILES = {"FILE": "one.json", "NOTICES": "notice.csv", "OFFERS": "referral.csv"}
-#: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.
+#: They send nothing, except `verify acceptance --purpose`, which queries audit like `flow`.
 OFFLINE = ("login", "logout", "verify acceptance", "verify evidence", "webhook verify")
 
 
 def verbs(app: App, name: str = "") -> Iterator[str]:
-    """Every verb of a program, by its words."""
+    """Yield every verb of a program, by its words."""
     if app.default_command is not None and name:
         yield name
     for word in app:
@@ -95,7 +95,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def over_tls(tmp_path: Path) -> Iterator[tuple[FakeService, int, Path]]:
-    """A service with a certificate for 127.0.0.1 from an authority of its own: the service, its port, the authority."""
+    """Serve with a certificate for 127.0.0.1 from its own authority; return service, port and authority."""
     identity, authority = make_certificates(tmp_path, name="hotline", clock=SystemClock())
     service = FakeService()
     with serving(service, identity=identity) as port:
@@ -135,7 +135,7 @@ def test_without_the_rule_every_verb_would_have_sent(
 
 
 def sending(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Keeps every request back; the addresses that were asked."""
+    """Block every request; return the requested addresses."""
     sent: list[str] = []
 
     async def keep(_: Transport, method: str, url: httpx.URL, *rest: object, **more: object) -> httpx.Response:

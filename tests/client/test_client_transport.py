@@ -18,7 +18,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 class Waits(list[float]):
-    """Stands for `asyncio.sleep` and remembers what it was asked for."""
+    """A substitute for `asyncio.sleep` that records its arguments."""
 
     async def __call__(self, delay_s: float) -> None:
         self.append(delay_s)
@@ -30,7 +30,7 @@ def transport(handler: Handler, *, waits: Waits | None = None, attempts_max: int
 
 
 def answering(*answers: httpx.Response | Exception) -> tuple[Handler, list[httpx.Request]]:
-    """Gives the answers in turn, the last one for ever."""
+    """Return the answers in turn, and then repeat the last one."""
     left, seen = list(answers), list[httpx.Request]()
 
     def handle(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""What a verb says of a value that is none: which option, which rule, what to do; and never the value."""
+"""Error messages for an invalid value: they name the option, the rule and the remedy, but never the value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["file"]
 CANARY = "Canary 7f3a"
 PAST = ["--until", "2020-01-01"]
 ASK = ["preservation", "ask", "provider-1.example", "url=https://h.example/1", "--instrument", "eu_2023_1543"]
-#: A call with a bad value, the option that it is told of, the rule, and what would be right.
+#: A call with a bad value, the option in its error, the rule, and the permitted value.
 BAD = [
     (["case", "claim", ID, "--hours", "13"], "--hours", "less_than_equal (at most 12)"),
     (["case", "claim", ID, "--hours", "0"], "--hours", "greater_than_equal (at least 1)"),
@@ -60,7 +60,7 @@ def test_no_verb_ends_in_a_traceback_or_repeats_a_word_that_is_none(run: Run, fi
 
 
 def test_a_reader_that_goes_ends_a_call_quietly() -> None:
-    # More than a pipe holds, so that the call still writes when its reader has gone.
+    # More than a pipe's buffer, so that the call is still writing after its reader has ended.
     call = f"{sys.executable} -m deploy.cli sample --count 3000 | head -n 1; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", call], capture_output=True, text=True, check=True)
     assert (ended.stdout.splitlines()[-1], ended.stderr) == ("1", "")

@@ -1,4 +1,4 @@
-"""The rows of `verbs.json`: each asks for what a service offers, by names that the service knows."""
+"""The rows of `verbs.json`: each calls an existing operation, by names that the service knows."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
 from tests.client.test_client_tls import ID, ROWS
 
-#: What words and options say that are no fields by themselves.
+#: Names of words and options that are not fields themselves.
 SAID_OTHERWISE = OWN | {"words", "item", "purpose", "kept_class", "kept_basis", "kept_until"}
 
 
 @cache
 def offered() -> Mapping[tuple[str, str], list[Any]]:
-    """The operations of all services with their documents, by method and path, whatever ids are called there."""
+    """Return the operations of all services with their documents, by method and path.
+
+    Names of path parameters are masked.
+    """
     found: dict[tuple[str, str], list[Any]] = {}
     for path in sorted((ROOT / "docs/api").glob("openapi-*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -42,7 +45,7 @@ def unnamed(path: str) -> str:
 
 
 def calls(verb: Row) -> Iterator[tuple[str, str]]:
-    """The methods and paths that a verb may call."""
+    """Return the methods and paths that a verb may call."""
     for call in (verb["call"], *verb.get("instead", {}).values()):
         method, spaced, path = call.partition(" ")
         if spaced:
@@ -53,7 +56,7 @@ def calls(verb: Row) -> Iterator[tuple[str, str]]:
 
 
 def schemas(document: Any, schema: Any) -> Iterator[Any]:
-    """A schema and those that it may be instead."""
+    """Yield a schema and its alternatives."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     yield schema
@@ -62,7 +65,7 @@ def schemas(document: Any, schema: Any) -> Iterator[Any]:
 
 
 def known(document: Any, operation: Any) -> set[str]:
-    """The members of a body, and the parameters of a query."""
+    """Return the members of a body, and the parameters of a query."""
     found = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
     for content in operation.get("requestBody", {}).get("content", {}).values():
         for schema in schemas(document, content["schema"]):
@@ -71,7 +74,7 @@ def known(document: Any, operation: Any) -> set[str]:
 
 
 def fields(verb: Row) -> set[str]:
-    """The fields that a verb may say."""
+    """Return the fields that a verb may send."""
     listed, named = verb.get("statements"), parameters(verb)
     left_out = SAID_OTHERWISE | set(re.findall(r"{([^}]+)}", verb["call"]))
     left_out |= set() if " " in verb["call"] else {next(iter(named))}
@@ -125,5 +128,5 @@ def test_what_lacks_rows_is_no_answer(run: Run, service: FakeService, call: tupl
 
 @pytest.mark.parametrize("name", table()["groups"])
 def test_help_describes_each_verb_of_a_group(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    group.__wrapped__(name).help_print([])  # a new one: a call of a verb loads its help
+    group.__wrapped__(name).help_print([])  # a new one, because a call of a verb loads its help
     assert re.findall(r"^│ ([a-z-]+) +│$", capsys.readouterr().out, re.MULTILINE) == []

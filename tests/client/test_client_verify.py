@@ -1,4 +1,4 @@
-"""Acceptances and evidence at the prompt: kept beside the file that was posted, checked with the directory alone."""
+"""Acceptances and evidence at the prompt: stored next to the posted file, checked with the directory alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PURPOSE = "a missing referral"
 
 @pytest.fixture
 def here(service: FakeService) -> World:
-    """A world whose hotline the service is."""
+    """Return a world in which the service is the hotline."""
     here = world()
     service.acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=86_400)
     return here
@@ -40,7 +40,7 @@ def directory(here: World, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def posted(run: Run, here: World, tmp_path: Path) -> Path:
-    """A file of three referrals that was imported; its acceptances lie beside it."""
+    """Import a file of three referrals; return its path. Its acceptances are in a file next to it."""
     path = tmp_path / "posted.jsonl"
     path.write_text("\n".join(json.dumps(referral(number)) for number in range(3)))
     assert run("referral", "import", path).code == 0
@@ -52,7 +52,7 @@ Verify = Callable[..., Any]
 
 @pytest.fixture
 def verify(run: Run, directory: Path) -> Verify:
-    """The verb, with the directory."""
+    """Return a function that runs the verb with the directory."""
     return lambda what, file, *more: run("verify", what, file, "--directory", directory, *more)
 
 
@@ -65,7 +65,7 @@ def kept(posted: Path) -> list[dict[str, Any]]:
 
 
 def flow(acceptance: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A flow as audit answers it, with the decided fact of an accepted referral."""
+    """Return a flow as audit answers it, with the decision fact of an accepted referral."""
     stated = {name: acceptance[name] for name in ("referral_id", "body_sha256")} | changes.pop("detail", {})
     message = {
         "position": 1,
@@ -191,7 +191,7 @@ def test_an_auditor_of_the_other_world_is_not_taken_for_audit(
 def test_what_could_not_be_kept_is_asked_for_again(
     run: Run, here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An import counts a row as done once its acceptance is on the disk, not before."""
+    """An import counts a row as done only after its acceptance is stored on disk."""
     path = tmp_path / "posted.jsonl"
     path.write_text("\n".join(json.dumps(referral(number)) for number in range(3)))
 
@@ -215,7 +215,7 @@ def test_a_line_that_a_crash_cut_off_is_dropped_and_comes_again(tmp_path: Path) 
 
 @pytest.fixture
 def written(run: Run, here: World, service: FakeService, tmp_path: Path) -> Path:
-    """The evidence of a notice, as the verb has written it."""
+    """Return the evidence of a notice, as the verb has written it."""
     (record,) = here.records([here.offered(PROVIDER)])
     stated = Witness("industry", here.keys["industry"].signing).state(record, party=PROVIDER, at=AT)
     notice_id, path = uuid7(), tmp_path / "evidence.json"

@@ -1,4 +1,4 @@
-"""`causeway webhook …`: what each verb asks for and prints; a message is checked offline."""
+"""`causeway webhook …`: the requests and output of each verb. A message is checked offline."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_one_is_removed_and_one_has_another_secret(run: Run, service: FakeServic
 
 
 def message(folder: Path, at: datetime) -> list[object]:
-    """The arguments that check a message signed at that time."""
+    """Return the arguments that check a message signed at that time."""
     body = folder / "body.json"
     body.write_bytes(b'{"type":"case.accept"}')
     headers = signed_headers([SECRET], "evt_1", body.read_bytes(), at=at)

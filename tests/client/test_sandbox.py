@@ -40,7 +40,7 @@ from tests.support.manual_clock import ManualClock
 
 SPACE = UUID("019ab0e5-1111-7111-8111-111111111111")
 OTHERS = ("provider-002.example", "provider-003.example")
-#: What the vocabularies have that is drawn.
+#: The vocabularies whose values the sandbox draws.
 DRAWN: dict[str, type[StrEnum]] = {
     "decline": CaseDeclineReason,
     "first": CaseOutcome,
@@ -61,7 +61,7 @@ WORK: dict[str, Work] = {
     "agency": work_of(PartyKind.LAW_ENFORCEMENT, "police-nl.example", seed="1", clock=CLOCK),
     "provider": work_of(PartyKind.INDUSTRY, "provider-001.example", seed="1", clock=CLOCK, others=OTHERS),
 }
-#: In which state something is new to it.
+#: The state in which an item is new to a recipient.
 NEW = {kind: work.new for kind, work in WORK.items()}
 
 
@@ -220,7 +220,7 @@ async def test_a_sample_party_never_answers_what_is_no_exercise(kind: str, exerc
     service = FakeRecipients({KEY: [Item(one, NEW[kind], exercise) for one in ids(50)]})
     async with service.http() as http:
         await desk(kind, http).look(thoroughly=True)
-    # The same check with exercises is the control: there, acts must be seen.
+    # Control: the same check with exercises must see acts.
     assert bool(service.acts) is exercise
 
 
@@ -316,7 +316,7 @@ async def test_an_act_that_comes_too_late_is_counted_and_does_not_stop_the_other
 
 
 def silent_before(service: FakeRecipients) -> int:
-    """How many of the withdrawn were going to be met with silence anyway."""
+    """Return how many of the withdrawn items the agency would have left unanswered anyway."""
     withdrawn = [item.id for item in service.items[KEY] if item.state == "withdrawn"]
     return sum(not agency_acts(Draw("1", "police-nl.example", one)) for one in withdrawn)
 

@@ -92,5 +92,5 @@ def test_the_process_answers_and_stops_when_told_with_its_counts(
     assert last["event"] == "stopped"
     assert last["problems"] == {}
     assert service.unready == 0
-    # The end may cut off the one request that is under way, which does all acts that were new: done, but not counted.
+    # The end may interrupt the current request, which does all new acts. They are done but not counted.
     assert len(service.acts) - sum(last["acts"].values()) in (0, *service.batches)

@@ -1,4 +1,4 @@
-"""When sample parties look in: what they wait for, how often, and how many at once."""
+"""The rounds of sample parties: their start, their frequency, and their number at once."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python -m tests.console.browser
 
-installs Debian's where there is none and it may (as root, on Debian); else it says how to get one, and the tests that
-need it fail by name.
+This installs Debian's Chromium if there is none and the user may (as root, on Debian). Otherwise it prints how to get
+one, and the tests that need it fail by name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 def chromium_path(environment: Mapping[str, str] | None = None) -> str:
-    """Where the browser is. Raises `FileNotFoundError` that names the mend."""
+    """Return the path of the browser. Raises `FileNotFoundError` with installation steps."""
     named = (inherited_environment() if environment is None else environment).get("CAUSEWAY_CHROMIUM")
     found = [named] if named else [shutil.which(name) for name in NAMES]
     path = next((each for each in found if each and shutil.which(each)), None)
@@ -42,7 +42,7 @@ def chromium_path(environment: Mapping[str, str] | None = None) -> str:
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """The browser, without a window."""
+    """Start the browser, without a window."""
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
         try:
@@ -53,7 +53,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @dataclass
 class Visit:
-    """Somebody at a browser of their own. What should never happen is gathered: `errors`, `foreign` requests."""
+    """A user at a browser of their own. Collects faults: `errors`, and `foreign` requests to other sites."""
 
     context: BrowserContext
     page: Page
@@ -70,7 +70,7 @@ class Visit:
 
 @asynccontextmanager
 async def visiting(browser: Browser, *, script: bool = True, **options: Any) -> AsyncIterator[Visit]:
-    """A browser context without memory; with `script` off, as somebody has it who allows none."""
+    """Open a browser context without stored state. With `script` off, the browser runs no scripts."""
     context = await browser.new_context(java_script_enabled=script, **({"viewport": WIDE} | options))
     context.set_default_timeout(TIMEOUT_MS)
     page = await context.new_page()
@@ -97,7 +97,7 @@ async def visiting(browser: Browser, *, script: bool = True, **options: Any) -> 
 
 
 def provide() -> None:
-    """Have a browser here, where that needs nobody's leave. Blocks."""
+    """Install a browser if that needs no permission of a user. Blocks."""
     try:
         chromium_path()
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""One browser for all tests of the consoles, and things to look at."""
+"""One browser and one set of subjects for all tests of the consoles."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 async def subjects(exchange: Exchange) -> Subjects:
-    """A referral of a child at risk that everybody has, about which somebody has asked and something is to be kept.
+    """Create a referral of a child at risk at all recipients, with a question and a preservation request.
 
-    And an address of the hotline's where nobody listens.
+    Also create a webhook of the hotline whose address has no listener.
     """
     found = await delivered(exchange, at_risk())
     found = await wanted(exchange, found)

@@ -1,4 +1,4 @@
-"""People of the sample parties at their consoles: in a browser, or by bare requests."""
+"""Users of the sample parties at their consoles: in a browser, or by bare requests."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.running import HOTLINE, PROVIDER, Exchange
 
 
 async def link(exchange: Exchange, party: str, *, role: Role | None = None, person: str = "somebody") -> str:
-    """A login link as `causeway dev login-link` makes it."""
+    """Return a login link as `causeway dev login-link` makes it."""
     site = Site(exchange.state / STACK_FILE, exchange.state, exchange.endpoints)
     return (await login_link(site, party, at=SystemClock().now(), role=role, person=person)).url
 
 
 async def sign_in(visit: Visit, exchange: Exchange, party: str, *, person: str = "somebody") -> str:
-    """Come in by a link; the address of the console."""
+    """Sign in by a link; return the address of the console."""
     url = await link(exchange, party, person=person)
     await visit.go(url)
     await visit.page.get_by_role("button", name="Sign in").click()
@@ -38,7 +38,7 @@ async def sign_in(visit: Visit, exchange: Exchange, party: str, *, person: str =
 async def signed_in(
     exchange: Exchange, party: str, *, role: Role | None = None, person: str = "bare"
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Bare requests of somebody who came in by a link."""
+    """Open an HTTP client with the session of a user who signed in by a link."""
     url = await link(exchange, party, role=role, person=person)
     base = url.partition("/console")[0]
     async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as client:
@@ -48,13 +48,13 @@ async def signed_in(
 
 
 async def delivered(exchange: Exchange, filing: dict[str, Any], *, party: str = HOTLINE) -> Subjects:
-    """A referral that all three kinds of recipients have."""
+    """Submit a referral that all three kinds of recipients receive."""
     (found,) = await all_delivered(exchange, [(party, filing)])
     return found
 
 
 async def all_delivered(exchange: Exchange, filings: Sequence[tuple[str, dict[str, Any]]]) -> Sequence[Subjects]:
-    """Several at once, each with the party that files it: those of one provider have a notice."""
+    """Submit several referrals at once, each by its party. Those of one provider have a notice."""
     ids: list[str] = []
     for party, filing in filings:
         async with exchange.client(party) as client:

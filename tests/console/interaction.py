@@ -1,4 +1,4 @@
-"""What an interaction at a console is, and what most of them do: unfold an act, fill in its form, and do it."""
+"""An interaction at a console, and its usual steps: open an act, fill in its form, and send it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tests.console.pages import AUDITOR, Subjects
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-#: An Australian hotline's, which its own police may hold for a window.
+#: An Australian hotline. Its own police may hold its notices for a window.
 WINDOWED: Final = "hotline-au.example"
 Steps = Callable[[Page, Subjects], Awaitable[None]]
-#: What others do before it begins, over the API; what it leaves is in the subjects.
+#: Acts of others over the API before the interaction begins. Their results are in the subjects.
 Ready = Callable[[Exchange, Subjects], Awaitable[Subjects]]
 
 
 class Filed(NamedTuple):
-    """What it begins with: a referral of this party."""
+    """The starting point of an interaction: a referral of this party."""
 
     party: str
     filing: Callable[[], dict[str, Any]]
 
 
 def at_risk() -> dict[str, Any]:
-    """A referral of a child at risk that all three kinds of recipients have."""
+    """Return a referral of a child at risk that all three kinds of recipients receive."""
     return referral(priority={"level": "p0_child_at_risk", "basis": ["imminent_harm"]})
 
 
@@ -51,7 +51,7 @@ def _orphan() -> dict[str, Any]:
 HOSTED: Final = Filed(HOTLINE, at_risk)
 HELD: Final = Filed(WINDOWED, _windowed)
 ORPHAN: Final = Filed(HOTLINE, _orphan)
-#: A party, and where at its console it acts on a subject.
+#: A party, and the path of a subject at its console.
 REFERRAL: Final = HOTLINE, "referrals/{referral}"
 CASE: Final = AGENCY, "inbox/{referral}"
 NOTICE: Final = PROVIDER, "notices/{notice}"
@@ -59,10 +59,10 @@ FLOW: Final = AUDITOR, "flows/{referral}"
 
 
 class Interaction(NamedTuple):
-    """`at` is where it begins, below /console.
+    """One interaction. `at` is the page where it begins, below /console.
 
-    What `ready` has done there has arrived before it begins, each after the one before. `alone`: what it begins with is
-    filed by itself, so that it stands first in lists.
+    The steps of `ready` are done in order before, each after the messages of the one before have arrived. `alone`: its
+    referral is submitted separately, so that it comes first in lists.
     """
 
     name: str
@@ -83,7 +83,7 @@ def act(
     said: Mapping[str, str] = NOTHING,
     ticked: Sequence[str] = (),
 ) -> Steps:
-    """Unfold an act, fill in its form by what its fields are called, do it, and see that it was done."""
+    """Return steps that open an act, fill in its form by the labels, send it, and check its confirmation."""
 
     async def steps(page: Page, _: Subjects) -> None:
         await fill(page, name, button, chosen=chosen, said=said, ticked=ticked)
@@ -95,7 +95,7 @@ def act(
 def refused(
     name: str, button: str, code: str, *, chosen: Mapping[str, str] = NOTHING, said: Mapping[str, str] = NOTHING
 ) -> Steps:
-    """The same of an act that is refused: the code stands in the summary, and what was filled in stays."""
+    """Return steps for an act that is refused. The error summary shows the code, and the input stays."""
 
     async def steps(page: Page, _: Subjects) -> None:
         await fill(page, name, button, chosen=chosen, said=said)
@@ -113,7 +113,7 @@ async def fill(
     said: Mapping[str, str] = NOTHING,
     ticked: Sequence[str] = (),
 ) -> None:
-    """Unfold an act by the beginning of its name, fill in its form, and send it."""
+    """Open an act by the beginning of its name, fill in its form, and send it."""
     form = page.locator("details.act").filter(has=page.locator(f"summary:text-matches('^{name}')")).first
     if await form.get_attribute("open") is None:
         await form.locator("summary").click()
@@ -127,7 +127,7 @@ async def fill(
 
 
 def posted(party: str, path: str, body: object = None) -> Ready:
-    """Something that `party` does; `path` is filled with the subjects."""
+    """Return a preparation in which `party` posts to `path`, filled with the subjects."""
 
     async def ready(exchange: Exchange, own: Subjects) -> Subjects:
         await post(exchange, party, path.format(**own._asdict()), body)
@@ -137,7 +137,7 @@ def posted(party: str, path: str, body: object = None) -> Ready:
 
 
 async def post(exchange: Exchange, party: str, path: str, body: object = None) -> Any:
-    """What it is answered."""
+    """Post; return the answer."""
     async with exchange.http(party) as client:
         answer = await client.post(path, json=body, headers={"Idempotency-Key": str(uuid7())})
         assert answer.status_code == 202, answer.text

@@ -1,6 +1,6 @@
-"""What people do at the consoles, each as a row: by whom, from which page, in which steps, and what is to be seen then.
+"""Interactions at the consoles, one row each: the party, the first page, the steps, and the expected result.
 
-Every row is done with a script and without one: a step never needs more than links, fields and buttons.
+Every row is done with a script and without one, so a step needs only links, fields and buttons.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.console.interactions_of_providers import OF_PROVIDERS
 from tests.console.pages import AUDITOR, Subjects
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER
 
-#: Of what is filed here: references are unique.
+#: Numbers for the submissions of this module, because references are unique.
 _numbers = count(1)
 
 
@@ -73,7 +73,7 @@ async def reveals(page: Page, subjects: Subjects) -> None:
 
 
 async def reveals_for_nothing(page: Page, _: Subjects) -> None:
-    """Without a reason no record opens, whether the browser says so or we do."""
+    """Open the record without a reason, which shows nothing. Either the browser or the service reports it."""
     await page.get_by_role("button", name="Open the record").click()
     await expect(page.locator(".hidden-value")).to_have_count(0)
 

@@ -1,4 +1,4 @@
-"""What agencies do at their consoles beside accepting and declining: rows of the table."""
+"""Interactions of agencies at their consoles, except accepting and declining: rows of the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNTIL: Final = "2040-01-01"
 
 
 async def wanted(exchange: Exchange, own: Subjects) -> Subjects:
-    """The agency has asked the provider to keep what is there."""
+    """Let the agency request preservation at the provider."""
     said = {
         "provider": PROVIDER,
         "kind": "preserve",
@@ -31,7 +31,7 @@ async def wanted(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def hands_over_at_the_end_of_a_shift(page: Page, own: Subjects) -> None:
-    """What is claimed is ticked in the list and handed over in one act, to whoever comes next."""
+    """Select claimed cases in the list and hand them over in one act, to the next officer."""
     await act("Claim", "Claim", "Done: claim")(page, own)
     await page.goto(f"{page.url.partition('/console')[0]}/console/inbox?claimed=mine")
     await page.get_by_label(f"Choose referral {own.referral[-8:]}").check()
@@ -44,13 +44,13 @@ async def hands_over_at_the_end_of_a_shift(page: Page, own: Subjects) -> None:
 
 
 async def takes_a_break(page: Page, own: Subjects) -> None:
-    """A break is reminded of, and takes nothing away: what was claimed is claimed still."""
+    """Follow the reminder of a break. Claimed cases stay claimed."""
     await act("Claim", "Claim", "Done: claim")(page, own)
     await page.get_by_role("link", name="Settings").click()
     await page.get_by_label("Remind me of a break").select_option("50")
     await page.get_by_role("button", name="Keep this").click()
     await expect(page.get_by_label("Remind me of a break")).to_have_value("50")
-    # As it is an hour later.
+    # Set the cookie as it would be an hour later.
     (kept,) = [each for each in await page.context.cookies() if each.get("name") == "causeway-break"]
     hour_ago = int(SystemClock().now().timestamp()) - 3600
     again = {"name": kept["name"], "value": f"50.{hour_ago}", "domain": kept["domain"], "path": "/"}

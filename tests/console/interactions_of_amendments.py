@@ -1,4 +1,4 @@
-"""What is shown of an amendment: what was said before beside what is said now, as far as somebody has both."""
+"""Views of an amendment: the earlier value next to the present one, if the user's party has both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MORE: Final = "/one-more"
 
 
 async def amended(exchange: Exchange, own: Subjects) -> Subjects:
-    """The hotline says that it is a video, and names a second place."""
+    """Let the hotline amend the media kind to video and add a second place."""
     async with exchange.http(HOTLINE) as client:
         shown = (await client.get(f"/v1/referrals/{own.referral}")).json()
         filing = at_risk() | {"external_ref": shown["external_ref"], "media_kind": "video"}
@@ -31,7 +31,10 @@ async def amended(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def compares(page: Page, own: Subjects, *, button: str) -> None:
-    """Nothing of it before a reason is said; then both values of each field, and no location that is not unfolded."""
+    """Compare, after checking that nothing is shown before a reason is given. Each field then shows both values.
+
+    Locations stay folded until the user unfolds them.
+    """
     assert own.place not in await page.content()
     await page.get_by_label("Why do you need the record?").select_option("correct")
     await page.get_by_role("button", name=button).click()
@@ -55,7 +58,7 @@ async def compares_a_case(page: Page, own: Subjects) -> None:
 
 
 async def has_what_stands(page: Page, own: Subjects) -> None:
-    """What a notice said before ended with the amendment: its provider sees that there was one, and what stands."""
+    """Check that the provider sees the present content, and that earlier content existed. The amendment erased it."""
     await expect(page.locator(".sum").first).to_contain_text("revision 2")
     await page.get_by_label("Why do you need the record?").select_option("act")
     await page.get_by_role("button", name="Open the record").click()
@@ -65,7 +68,7 @@ async def has_what_stands(page: Page, own: Subjects) -> None:
 
 
 async def is_asked_for_a_reason(page: Page, own: Subjects) -> None:
-    """Without a reason nothing is compared, whether the browser says so or we do."""
+    """Compare without a reason, which shows nothing. Either the browser or the service reports it."""
     await page.get_by_role("button", name="Compare").click()
     await expect(page.get_by_role("rowheader", name="media kind")).to_have_count(0)
 

@@ -1,4 +1,4 @@
-"""What origins do at their consoles with what they have filed: rows of the table."""
+"""Interactions of origins with their own referrals at their consoles: rows of the table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUGGESTED: Final = "provider-001.example"
 
 
 async def held(exchange: Exchange, own: Subjects) -> Subjects:
-    """The agency has asked that its notice waits."""
+    """Let the agency request a hold of the notice."""
     ends = rfc3339(SystemClock().now() + timedelta(hours=24))
     said = {"scope": "removal", "basis": "investigation_open", "not_after": ends}
     await post(exchange, POLICE, f"/v1/cases/{own.referral}:place-hold", said)
@@ -30,7 +30,7 @@ async def held(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def proposed(exchange: Exchange, own: Subjects) -> Subjects:
-    """A second person of the hotline's has proposed to override the hold."""
+    """Let a second person of the hotline propose to override the hold."""
     async with exchange.http(WINDOWED) as client:
         (hold,) = (await client.get(f"/v1/referrals/{own.referral}")).json()["holds"]
         key = await exchange.issued("hotline", WINDOWED, Role.ANALYST)
@@ -42,7 +42,7 @@ async def proposed(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def overrides_alone(page: Page, _: Subjects) -> None:
-    """Whoever proposes confirms nothing."""
+    """Propose an override, which the proposer cannot confirm."""
     await act("Propose override", "Propose override", "Done: proposed", chosen={"Basis": "child_at_risk"})(page, _)
     await fill(page, "Confirm override", "Confirm override")
     await expect(page.get_by_role("alert")).to_contain_text("second_person_needed")
@@ -68,7 +68,7 @@ async def amends_nothing(page: Page, _: Subjects) -> None:
 
 
 def table(reference: str) -> str:
-    """Two lines that can be filed, one that cannot, and one that repeats the first's reference."""
+    """Return a table with two valid lines, an invalid one, and one that repeats the first one's reference."""
     said = f"csam;2026-03-20T08:00:00Z;image;human;url;{{}};NL;{PROVIDER};stated"
     place = f"https://images.{PROVIDER}/table/{reference}"
     lines = [f"{reference}-1;{said.format(place)}", f"{reference}-2;{said.format(place + '/2')}"]
@@ -78,7 +78,7 @@ def table(reference: str) -> str:
 
 
 async def imports(page: Page, _: Subjects) -> None:
-    """Looked at, then filed: each line has its own result. What was filed before is not filed again."""
+    """Check a table, then submit it. Each line has its own result, and a repeated import submits nothing again."""
     reference = uuid7().hex[-12:]
     await page.get_by_label("The table").fill(table(reference))
     await page.get_by_role("button", name="Check, file nothing").click()

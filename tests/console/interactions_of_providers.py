@@ -1,4 +1,4 @@
-"""What providers do at their consoles with what several have told them of, and when they do not know enough."""
+"""Interactions of providers at their consoles: several notices about one place, and questions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DISPUTED: Final = {"disputed": [{"reason": "content_lawful", "basis": "adult_por
 
 
 async def told_twice(exchange: Exchange, own: Subjects) -> Subjects:
-    """Another hotline has reported the same place."""
+    """Let another hotline report the same place."""
     filing = at_risk()
     filing["items"][0]["locator"]["value"] = f"https://images.{PROVIDER}{own.place}"
     async with exchange.client(SECOND) as client:
@@ -28,7 +28,7 @@ async def told_twice(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def answers_both(page: Page, own: Subjects) -> None:
-    """One location, two notices, one act: each notifier is told of its own."""
+    """Answer two notices about one location in one act. Each notifier gets the answer to its own notice."""
     both = page.locator("tbody tr").filter(has_text=SECOND).filter(has_text=HOTLINE).first
     await both.get_by_role("link").click()
     await expect(page.locator("tbody tr")).to_have_count(2)
@@ -47,7 +47,7 @@ async def sees_the_verdict(page: Page, _: Subjects) -> None:
 
 
 async def counts_a_period(page: Page, _: Subjects) -> None:
-    """A period that ends before it begins is refused; then one with every notice, which it takes away as a table."""
+    """Count a period. One that ends before it begins is refused; one with every notice is downloaded as a table."""
     await page.get_by_label("First day").fill("2026-02-02")
     await page.get_by_label("Last day").fill("2026-02-01")
     await page.get_by_role("button", name="Count").click()

@@ -1,4 +1,4 @@
-"""Every page of every console, whose it is, and what is examined on each."""
+"""Every page of every console, with its party, and the checks that are done on each."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ WHY: Final = "purpose=yearly+review"
 BYTES_MAX: Final = 100_000
 _TODAY: Final = SystemClock().now().date()
 _AROUND: Final = timedelta(days=30)
-#: What pages are held against.
+#: The rules that pages must satisfy.
 TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 
 class Subjects(NamedTuple):
-    """What there is to look at: a referral, its notice, an address of the hotline's.
+    """The subjects of the pages: a referral, its notice, a webhook of the hotline.
 
-    `place` is of the referral's location, and of nothing else anywhere: a canary. `more` is a preservation, `work` the
-    work item of the notice; `digest` is of the flow's first message.
+    `place` is part of the referral's location and occurs only there: a canary. `more` is a preservation, `work` the
+    work item of the notice. `digest` is of the flow's first message.
     """
 
     referral: str
@@ -39,9 +39,9 @@ class Subjects(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A page: whose, where below /console, and whether nobody else may even know that it is there.
+    """A page: its party, its path below /console, and whether its existence is hidden from other parties.
 
-    `also` has it under the same id, at its own service.
+    The party `also` has it under the same id, at its own service.
     """
 
     party: str
@@ -106,15 +106,15 @@ def filled(path: str, subjects: Subjects) -> str:
 
 
 def axe() -> Path:
-    """The file of axe-core."""
+    """Return the file of axe-core."""
     return installed("axe") / "node_modules/axe-core/axe.min.js"
 
 
 async def violations(page: BrowserPage) -> Sequence[str]:
-    """What axe finds wrong on the page as it is shown now: rule and element."""
-    # Not before its style is there: by then only the address may be.
+    """Return axe's findings on the page as shown now: rule and element."""
+    # Wait for the style: until the page has loaded, only its address may have changed.
     await page.wait_for_load_state()
-    # By the debugger, not by a tag: the page's own policy lets no foreign script in.
+    # Through the debugger instead of a tag, because the page's own policy blocks foreign scripts.
     await page.evaluate(axe().read_text(encoding="utf-8"))
     found = await page.evaluate(
         "tags => axe.run({runOnly: {type: 'tag', values: tags}}).then(r => r.violations.flatMap("
@@ -125,5 +125,5 @@ async def violations(page: BrowserPage) -> Sequence[str]:
 
 
 async def overflow_px(page: BrowserPage) -> int:
-    """How far the page is wider than what it is shown in."""
+    """Return by how many pixels the page is wider than its viewport."""
     return int(await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

@@ -1,4 +1,4 @@
-"""A real provider of OpenID Connect, on another site than the consoles: `localhost`, where they are at 127.0.0.1."""
+"""A real OpenID Connect provider, on another site than the consoles: `localhost` instead of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = "a-secret-of-a-test"
 
 
 class RunningProvider(NamedTuple):
-    """Where it is, and the file by which instances know it."""
+    """The address of the provider, and the file that configures instances for it."""
 
     issuer: str
     file: Path
@@ -25,7 +25,7 @@ class RunningProvider(NamedTuple):
 
 @contextmanager
 def provider(folder: Path, port: int, consoles: Sequence[str], parties: Sequence[str]) -> Iterator[RunningProvider]:
-    """One that knows a client for each party, whose console may be at each of the addresses `consoles`."""
+    """Run a provider with a client for each party, whose console may be at each of the addresses `consoles`."""
     packages = installed("oidc")
     script = shutil.copy(SCRIPT, packages / SCRIPT.name)
     clients = [

@@ -20,7 +20,7 @@ from tests.console.pages import AUDITOR
 from tests.console.provider import RunningProvider, provider
 from tests.support.running import HOTLINE, READY_S_MAX, Exchange
 
-#: A party of each service whose people come in over the provider, and nobody else's test does by a link there.
+#: A party of each service whose users sign in through the provider. No other test signs in there by a link.
 POLICE, OTHER_POLICE, PLATFORM = "police-nl.example", "police-de.example", "provider-012.example"
 PARTIES = {HOTLINE: "hotline", POLICE: "law_enforcement", OTHER_POLICE: "law_enforcement"}
 PARTIES |= {PLATFORM: "industry", AUDITOR: "audit"}
@@ -28,7 +28,7 @@ PARTIES |= {PLATFORM: "industry", AUDITOR: "audit"}
 
 @dataclass
 class Signing:
-    """`consoles` are their addresses, by instance."""
+    """The sign-in processes of the exchange. `consoles` are their addresses, by instance."""
 
     exchange: Exchange
     provider: RunningProvider
@@ -42,7 +42,7 @@ class Signing:
         return self.exchange.site
 
     async def actor(self, party: str, person: str) -> str:
-        """The opaque name of a person, as the page shows it to whoever has no role."""
+        """Return the opaque name of a person, as the page shows it to a user without a role."""
         async with self.bare() as client:
             answer = await self.come(client, party, person)
             assert answer.status_code == 403
@@ -51,7 +51,7 @@ class Signing:
             return found[0]
 
     async def permit(self, party: str, person: str, role: Role) -> str:
-        """Give a new person a role; their opaque name."""
+        """Give a new person a role; return their opaque name."""
         actor = await self.actor(party, person)
         await give_role(self.site, party, actor, role=role)
         return actor
@@ -64,7 +64,10 @@ class Signing:
     async def come(
         self, client: httpx.AsyncClient, party: str, person: str, *, query: str = "", stop_at: str = "none"
     ) -> httpx.Response:
-        """Walk from the link to the page that lets in, as a browser would, typing the person's name on the way."""
+        """Follow the links from the console to the sign-in page as a browser would.
+
+        Enter the person's name on the way.
+        """
         answer = await client.get(f"{self.console(party)}/console/sign-in/{party}{query}")
         while True:
             if answer.has_redirect_location:
@@ -80,7 +83,7 @@ class Signing:
                 return answer
 
     async def sign_in(self, page: Page, party: str, person: str, *, query: str = "") -> None:
-        """The same in a real browser."""
+        """Sign in in a real browser."""
         await page.goto(f"{self.console(party)}/console/sign-in/{party}{query}")
         await self.typed(page, person)
         await page.locator(".who").wait_for()
@@ -107,14 +110,14 @@ def signing(exchange: Exchange) -> Iterator[Signing]:
             exchange.serve(instance, only=only, label=f"{instance}-sign-in", port=port, settings=settings)
         for instance, address in consoles.items():
             process = exchange.processes[f"{instance}-sign-in"]
-            # Alive, not ready: audit's readiness is that of its reader, which another process is.
+            # Wait for liveness only. Audit's readiness depends on its reader, which is another process.
             process.wait_until(partial(answers_ready, f"{address}/livez"), seconds=READY_S_MAX)
         yield Signing(exchange, running, consoles)
 
 
 @asynccontextmanager
 async def at_browser(browser: Browser) -> AsyncIterator[Page]:
-    """A browser context of its own, with what it complains of gathered nowhere: two sites are visited."""
+    """Open a browser context of its own, without collecting errors, because it visits two sites."""
     context = await browser.new_context()
     context.set_default_timeout(60_000)
     try:

@@ -1,4 +1,4 @@
-"""What is another party's, and what a role may not do, is answered as what is not there: with the same bytes."""
+"""Things of other parties, and acts that the role forbids, get the same bytes as absent things."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.console.console_users import signed_in
 from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
 
-#: One party of each service, and others beside them there.
+#: Parties of each service, including some that share a service with the page's party.
 OTHERS = (HOTLINE, OTHER_HOTLINE, AGENCY, PROVIDER, AUDITOR, "hotline-de.example", "police-de.example")
 OWN = [page for page in PAGES if page.own]
 _PAIR = re.compile(r'<tr><th scope="row">([^<]+)</th><td>([^<]+)</td><td class="num">([0-9]+)</td>')
@@ -25,7 +25,7 @@ ROLES = {HOTLINE: (Role.ANALYST, Role.VIEWER, Role.MACHINE), AUDITOR: (Role.AUDI
 async def test_a_foreign_page_is_answered_as_one_that_is_not_there(
     party: str, exchange: Exchange, subjects: Subjects
 ) -> None:
-    """At every service: where the party is served, by its session; elsewhere it has none."""
+    """At every service: at its own the party has a session, at others it has none."""
     for role in ROLES.get(party, (None,)):
         async with signed_in(exchange, party, role=role, person=f"apart-{role}") as client:
             absent = await client.get("/console/nothing-here")
@@ -39,7 +39,7 @@ async def test_a_foreign_page_is_answered_as_one_that_is_not_there(
 
 
 async def test_one_s_own_page_is_there(exchange: Exchange, subjects: Subjects) -> None:
-    """The control of the test above."""
+    """Negative control of the test above."""
     for page in OWN:
         async with signed_in(exchange, page.party, person="own") as client:
             answer = await client.get(f"/console/{filled(page.path, subjects)}")
@@ -86,7 +86,7 @@ def _headers(found: object) -> dict[str, str]:
 async def test_of_a_reconciliation_an_auditor_sees_the_pairs_in_scope_and_their_sums(
     exchange: Exchange, subjects: Subjects
 ) -> None:
-    """Recounted from what an auditor of everything is shown."""
+    """Recounted from the page of an auditor without a scope."""
     pages = []
     for person, scope in (("of-all", None), ("of-one", Scope((), (OTHER_HOTLINE,))), ("of-nobody", Scope())):
         async with signed_in(exchange, AUDITOR, person=person) as client:
@@ -110,7 +110,7 @@ async def test_of_a_reconciliation_an_auditor_sees_the_pairs_in_scope_and_their_
 async def test_a_flow_out_of_an_auditor_s_scope_is_answered_as_one_that_is_not_there(
     scope: Scope, exchange: Exchange, subjects: Subjects
 ) -> None:
-    """At its page, at the API, and by the name and id of each that has a part in it."""
+    """On its page, in the API, and in searches for the names and ids of its participants."""
     async with signed_in(exchange, AUDITOR, person=f"sees-{scope}") as client:
         absent = await client.get("/console/nothing-here")
         actor = opaque_actor(AUDITOR, f"sees-{scope}")
@@ -132,7 +132,7 @@ async def test_a_flow_out_of_an_auditor_s_scope_is_answered_as_one_that_is_not_t
 async def test_an_auditor_of_a_country_sees_the_pairs_of_its_parties_and_no_others(
     exchange: Exchange, subjects: Subjects
 ) -> None:
-    """Recounted over all flows that are there: by the directory, from what an auditor of everything is shown."""
+    """Recounted over all flows, from the directory and the view of an auditor without a scope."""
     directory = directory_of(exchange.site)
     everything = await issue(exchange.site, AUDITOR)
     mine = await issue(exchange.site, AUDITOR, scope=Scope(("NL",)))

@@ -1,4 +1,4 @@
-"""Every page: for everybody's eyes, in the light and in the dark, on a small screen, and asking nobody else."""
+"""Every page: accessible, in light and dark mode, on a small screen, and without requests to other sites."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_no_page_shuts_anybody_out(
         root = await sign_in(visit, exchange, party)
         for path in (page.path for page in PAGES if page.party == party):
             await visit.go(f"{root}/{filled(path, subjects)}")
-            # What is folded is examined too.
+            # Folded parts are examined, too.
             await visit.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
             wrong += [f"{path}: {each}" for each in await violations(visit.page)]
     assert wrong == []
@@ -60,7 +60,7 @@ async def test_every_page_fits_a_small_screen_is_small_and_asks_nobody_else(
             assert "unsafe" not in policy
             assert "*" not in policy
             if path == "nowhere":
-                visit.errors.clear()  # the browser's own line about a page that is not there
+                visit.errors.clear()  # the browser's own error about the missing page
         record_property("page_bytes_max", most)
         assert most <= BYTES_MAX
         visit.faultless()

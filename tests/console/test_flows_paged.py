@@ -1,4 +1,4 @@
-"""More flows than a page has, turned over page by page in a browser: all of them are there, and each once."""
+"""More flows than a page holds, paged through in a browser: all of them are shown, each once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.console.console_users import sign_in
 from tests.console.pages import AUDITOR, violations
 from tests.support.running import Exchange, referral
 
-#: Nobody else in these tests files as this party.
+#: No other test submits as this party.
 BUSY = "hotline-sk.example"
 FILED = FOUND_MAX + 12
 _FILED = """
@@ -25,7 +25,7 @@ SELECT DISTINCT referral_id::text AS subject FROM decision WHERE exercise AND en
 
 @pytest.fixture(scope="module")
 async def flows(exchange: Exchange) -> frozenset[str]:
-    """What audit's own database says that the party has filed, and that is more than a page."""
+    """Submit more referrals than a page holds; return audit's flows of this party."""
     async with exchange.http(BUSY) as client:
         body = {"referrals": [referral() for _ in range(FILED)]}
         answer = await client.post("/v1/referrals:batch", json=body, headers={"Idempotency-Key": str(uuid7())})
@@ -41,7 +41,7 @@ async def flows(exchange: Exchange) -> frozenset[str]:
 
 
 async def listed(page: Page) -> Sequence[str]:
-    """The whole ids of the flows on this page once all of it is there, as their links have them."""
+    """Return the full ids of the flows on this page after it has loaded, from their links."""
     await page.wait_for_load_state()
     found = await page.locator("tbody th a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
     return [re.search(r"/flows/([0-9a-f-]{36})\?", str(each))[1] for each in found]  # type: ignore[index]
@@ -71,7 +71,7 @@ async def test_the_pages_of_a_search_have_every_flow_and_none_twice(
         assert len(pages) == -(-len(flows) // FOUND_MAX) >= 2
         assert len(found) == len(set(found))
         assert set(found) == flows
-        # There is no way back but the browser's own: a page is named by where the one before it ended.
+        # Only the browser can go back, because a page is named by the end of the page before it.
         assert await page.get_by_role("link", name="Previous page").count() == 0
         await page.go_back()
         assert await listed(page) == pages[-2]

@@ -1,4 +1,4 @@
-"""Each interaction of the table, with a script and without; where it leads shuts nobody out."""
+"""Each interaction of the table, with a script and without. The resulting pages are accessible, too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
 @pytest.fixture(scope="module")
 async def prepared(request: pytest.FixtureRequest, exchange: Exchange, subjects: Subjects) -> Mapping[str, Subjects]:
-    """What each test of the table has for itself, by its id: filed together, so that all of it is waited for once."""
+    """Prepare the subjects of each test by its id. They are submitted together, to wait only once."""
     wanted = {name: each for name, each in _chosen(request.session) if not each.alone}
     filed = await all_delivered(exchange, [(each.filed.party, each.filed.filing()) for each in wanted.values()])
     own = {name: found._replace(webhook=subjects.webhook) for name, found in zip(wanted, filed, strict=True)}
@@ -32,7 +32,7 @@ async def prepared(request: pytest.FixtureRequest, exchange: Exchange, subjects:
 
 
 def _chosen(session: pytest.Session) -> Iterator[tuple[str, Interaction]]:
-    """The interactions of this run, by the ids of their tests."""
+    """Yield the interactions of this run, with the ids of their tests."""
     for item in session.items:
         found = getattr(item, "callspec", None)
         interaction = None if found is None else found.params.get("interaction")
@@ -65,7 +65,7 @@ async def test_an_interaction(
         await visit.go(f"{root}/{filled(interaction.at, own)}")
         await interaction.steps(visit.page, own)
         assert visit.foreign == []
-        # What a form is answered with is no page of its own to look at.
+        # The answer to a form is a page without style rules of its own.
         assert not script or await violations(visit.page) == []
 
 
@@ -90,7 +90,7 @@ async def test_rows_come_by_themselves_while_a_list_is_open(exchange: Exchange, 
 async def test_keys_move_through_a_list_and_leave_at_once(
     exchange: Exchange, browser: Browser, subjects: Subjects
 ) -> None:
-    await exchange.until_taken()  # the list is not drawn anew meanwhile
+    await exchange.until_taken()  # so that the list is not updated meanwhile
     async with visiting(browser) as visit:
         root = await sign_in(visit, exchange, HOTLINE)
         await visit.go(f"{root}/referrals")
@@ -100,7 +100,7 @@ async def test_keys_move_through_a_list_and_leave_at_once(
         assert first != await visit.page.evaluate("document.activeElement.href")
         await visit.page.keyboard.press("k")
         assert first == await visit.page.evaluate("document.activeElement.href")
-        # One right after the other: nobody here waits for the first before the second.
+        # The three keys follow each other without waiting.
         await asyncio.gather(*(visit.page.keyboard.press("Escape") for _ in range(3)))
         await visit.page.wait_for_url("**/console/blank")
         visit.faultless()
@@ -133,7 +133,7 @@ async def test_where_a_referral_would_go_appears_while_it_is_filled_in(
 async def test_no_location_is_in_a_page_before_its_record_is_opened(
     exchange: Exchange, browser: Browser, subjects: Subjects
 ) -> None:
-    """The control is in the table: once opened, the same words are there."""
+    """The table has the control: once the record is opened, the page contains the same text."""
     for party in sorted({page.party for page in PAGES}):
         async with visiting(browser, script=False) as visit:
             root = await sign_in(visit, exchange, party)

@@ -1,4 +1,4 @@
-"""What a page offers can be done, and what it refuses is said where it stands: by bare requests."""
+"""Every act that a page offers can be done, and a refusal is shown at its form. Tested by bare requests."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from shared.kernel.ids import uuid7
 from tests.console.console_users import delivered, link, signed_in
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
 
-#: The answer to a form that was done leads on.
+#: A successful answer to a form redirects.
 DONE: Final = 303
 
 
 def offered(text: str) -> set[str]:
-    """The acts that a page has a form for."""
+    """Return the acts that a page has a form for."""
     return set(re.findall(r"/act/(\w+)", text))
 
 
 async def sent(client: httpx.AsyncClient, at: str, form: Mapping[str, str | list[str]], *, of: str) -> httpx.Response:
-    """The answer to a form as the page `of` has it."""
+    """Send a form as the page `of` has it; return the answer."""
     page = (await client.get(of)).text
     hidden = {"csrf": re.findall(r'name="csrf" value="([^"]+)"', page)[0], "once": str(uuid7())}
     return await client.post(at, data=hidden | form, headers={"Origin": str(client.base_url)})

@@ -1,4 +1,4 @@
-"""Who comes in, for how long, and what a cookie and a key each open."""
+"""Sessions: their permissions and duration, and the access that a cookie and a key each give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People come in over their own organisation's provider: a real one, on another site, in a real browser."""
+"""Users sign in through their own organisation's provider: a real one, on another site, in a real browser."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_a_person_comes_in_over_their_provider(party: str, here: Signing, 
 
 
 async def test_a_sign_in_of_another_person_asks_first(here: Signing, browser: Browser) -> None:
-    """In a real browser, which sends the cookies of both sessions only on the way from the console's own page."""
+    """In a real browser, which sends the cookies of both sessions only from the console's own page."""
     await here.permit(POLICE, "stays@named.example", Role.ANALYST)
     await here.permit(OTHER_POLICE, "comes@named.example", Role.ANALYST)
     async with at_browser(browser) as page:
@@ -148,7 +148,7 @@ async def test_a_role_that_changes_or_ends_counts_from_the_next_request_on(here:
         found = re.search(r"/console/(live[?]after=[0-9]+)", (await client.get(f"{console}/inbox")).text)
         assert found is not None
         waiting = asyncio.create_task(client.get(f"{console}/{found[1]}"))
-        # Asked after it on another connection: by then the first is waiting.
+        # This request is sent later, on another connection. When it is answered, the first one is waiting.
         assert (await client.get(f"{console}/settings")).status_code == 200
         await end_role(here.site, POLICE, actor, at=SystemClock().now())
         assert (await client.get(f"{console}/settings")).status_code == 401
@@ -181,7 +181,7 @@ async def test_a_record_is_opened_to_who_has_just_proven_who_they_are(
 
 
 async def test_nothing_of_a_person_is_kept_or_logged(here: Signing) -> None:
-    """Names, addresses and subjects stay with the provider; so do codes and tokens."""
+    """Names, addresses and subjects stay with the provider. So do codes and tokens."""
     await here.permit(POLICE, "canary-subject@named.example", Role.VIEWER)
     async with here.bare() as client:
         assert (await here.come(client, POLICE, "canary-subject@named.example")).status_code == 200
@@ -206,7 +206,7 @@ async def _long_ago(here: Signing) -> None:
 
 
 async def test_one_person_is_no_second_one_by_whatever_way_they_come(here: Signing) -> None:
-    """At the page, with a key of their own, and with a key that is nobody's."""
+    """On the page, with a key of their own, and with a key that belongs to no person."""
     first = await here.permit(HOTLINE, "files@named.example", Role.ANALYST)
     await here.permit(HOTLINE, "releases@named.example", Role.ANALYST)
     mine = await issue(here.site, HOTLINE, role=Role.ANALYST, person=first)

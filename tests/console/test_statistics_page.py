@@ -1,4 +1,4 @@
-"""The page of a month, in a browser: for everybody's eyes, and on a small screen."""
+"""The page of a month, in a browser: accessible, and on a small screen."""
 
 from __future__ import annotations
 

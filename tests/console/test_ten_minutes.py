@@ -1,6 +1,6 @@
-"""The first ten minutes of a newcomer, in a browser: one referral from its filing to its proof, at every console.
+"""A newcomer's first ten minutes in a browser: one referral from submission to proof, at every console.
 
-What it does minute by minute stands in the names of the steps. Nobody touches the API but where the script says so.
+The names of the steps describe each minute. The API is used only where the script says so.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ async def _come(stack: AsyncExitStack, exchange: Exchange, browser: Browser, par
 
 
 async def _files_after_a_look(root: str, visit: Visit, place: str) -> Subjects:
-    """Minutes 1 to 2: pastes two addresses, reads where they would go, and files them."""
+    """Minutes 1 to 2: paste two addresses, check where they would go, and submit them."""
     page = visit.page
     await visit.go(f"{root}/new")
     await page.get_by_label("Your reference").fill(f"first-{place[-12:]}")
@@ -82,7 +82,7 @@ async def _files_after_a_look(root: str, visit: Visit, place: str) -> Subjects:
 
 
 async def _claims_and_holds(root: str, visit: Visit, own: Subjects) -> None:
-    """Minutes 2 to 3."""
+    """Minutes 2 to 3: claim the case and place a hold."""
     page = visit.page
     await visit.go(f"{root}/inbox/{own.referral}")
     await act("Claim", "Claim", "Done: claim")(page, own)
@@ -103,7 +103,7 @@ async def _is_told_of_the_hold(root: str, visit: Visit, own: Subjects, state: st
 
 
 async def _sees_nothing_of_it(root: str, visit: Visit, own: Subjects) -> None:
-    """No provider is shown that something waits for it."""
+    """Check that the provider sees no trace of the waiting notice."""
     for path in ("notices", "work-items", "attention", "due"):
         await visit.go(f"{root}/{path}")
         assert own.place not in await visit.page.content()
@@ -111,7 +111,7 @@ async def _sees_nothing_of_it(root: str, visit: Visit, own: Subjects) -> None:
 
 
 async def _lets_go_and_has_it_kept(root: str, visit: Visit, own: Subjects) -> None:
-    """Minutes 3 to 4."""
+    """Minutes 3 to 4: release the hold and request preservation."""
     page = visit.page
     await visit.go(f"{root}/inbox/{own.referral}")
     await act("Release hold", "Release hold", "Done: release hold")(page, own)
@@ -126,7 +126,7 @@ async def _lets_go_and_has_it_kept(root: str, visit: Visit, own: Subjects) -> No
 
 
 async def _issued(exchange: Exchange, own: Subjects) -> Subjects:
-    """The notice goes in the next slot."""
+    """Wait for the notice, which is issued in the next slot."""
     notice = ""
 
     async def arrived() -> bool:
@@ -142,13 +142,13 @@ async def _issued(exchange: Exchange, own: Subjects) -> Subjects:
 
 
 async def _keeps_and_removes(root: str, visit: Visit, own: Subjects) -> None:
-    """Minutes 4 to 5: acknowledges, is held to what an agency has asked, answers that, and reports both removed."""
+    """Minutes 4 to 5: acknowledge, be refused because of the agency's request, answer it, and report both removed."""
     page = visit.page
     await visit.go(f"{root}/notices/{own.notice}")
     await act("Acknowledge", "Acknowledge", "Done: acknowledge")(page, own)
     await _removes_both(page)
     await expect(page.get_by_role("alert")).to_contain_text("preservation_unanswered")
-    visit.errors.clear()  # the browser's own line about an act that is refused
+    visit.errors.clear()  # the browser's own error about the refused act
     await visit.go(f"{root}/preservations")
     await page.locator("tbody th a").first.click()
     await act("Answer", "Answer", "Done: answer", chosen={"Answer": "preserved"}, said={"Until": UNTIL})(page, own)
@@ -173,7 +173,7 @@ async def _is_told_of_the_removal(root: str, visit: Visit, own: Subjects) -> Non
 
 
 async def _sees_the_flow_and_who_looked(root: str, visit: Visit, own: Subjects) -> None:
-    """Minutes 5 to 6."""
+    """Minutes 5 to 6: see the flow and the record accesses."""
     page = visit.page
     await visit.go(f"{root}/flows/{own.referral}?{WHY}")
     assert await page.locator("svg.seq a").count() == await page.locator("tbody tr").count() >= 8
@@ -183,7 +183,7 @@ async def _sees_the_flow_and_who_looked(root: str, visit: Visit, own: Subjects) 
 
 
 async def _downloads_the_evidence(root: str, visit: Visit, own: Subjects, folder: Path) -> Path:
-    """Minutes 6 to 7."""
+    """Minutes 6 to 7: download the evidence."""
     await visit.go(f"{root}/notices/{own.notice}")
     async with visit.page.expect_download() as coming:
         await visit.page.get_by_role("link", name="Evidence that it was sent").click()
@@ -193,7 +193,7 @@ async def _downloads_the_evidence(root: str, visit: Visit, own: Subjects, folder
 
 
 def _verifies_offline(exchange: Exchange, evidence: Path) -> None:
-    """It holds as it came, and does not with one character of the message changed. Blocks."""
+    """Verify the evidence. It is valid unchanged, and invalid with one character of the message changed. Blocks."""
     party, directory = Party(exchange, PROVIDER), str(exchange.state / "directory.json")
     held = party.causeway("verify", "evidence", str(evidence), "--directory", directory)
     assert held.returncode == 0, held.stderr
@@ -217,7 +217,7 @@ async def _posts_twice_and_files_once(exchange: Exchange) -> None:
 
 
 async def _is_sent_events_and_has_them_sent_again(root: str, visit: Visit, port: int) -> None:
-    """Minutes 8 to 9: a receiver checks the signature, goes away, and comes back to what was sent meanwhile."""
+    """Minutes 8 to 9: a receiver checks the signature, stops, and later receives the events sent meanwhile."""
     raw, page = Raw(), visit.page
     server = await asyncio.start_server(raw.serve, "127.0.0.1", port)
     await visit.go(f"{root}/webhooks")
@@ -249,7 +249,7 @@ async def _is_sent_events_and_has_them_sent_again(root: str, visit: Visit, port:
 
 
 def _type_of(got: bytes, secret: str) -> str:
-    """Of an event that was sent and is verified."""
+    """Return the type of a sent event after verifying it."""
     head, _, sent = got.partition(b"\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
     return str(Webhook(secret).verify(sent, headers)["type"])
@@ -266,7 +266,7 @@ async def _delivered(page: Page, address: str) -> None:
 
 
 async def _first_is(page: Page, address: str, word: str, *, wanted: bool) -> bool:
-    """Whether the newest attempt came to this."""
+    """Return whether the newest attempt's row contains the word, compared with `wanted`."""
     await page.goto(address)
     rows = page.locator("tbody tr")
     return await rows.count() > 0 and (word in await rows.first.inner_text()) is wanted

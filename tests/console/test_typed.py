@@ -1,4 +1,4 @@
-"""What somebody has typed outlives their session, in their own browser and for themselves alone."""
+"""Typed input survives the end of a session, in the same browser and for the same user only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLACE = f"https://images.{PROVIDER}/gallery/typed-and-kept"
 
 
 async def sent_without_a_session(visit: Visit, exchange: Exchange, reference: str) -> Page:
-    """Somebody has filled in a form for long, and their session is over as they send it."""
+    """Fill in a form, and send it after the session has ended."""
     root = await sign_in(visit, exchange, HOTLINE, person="Tess Maas")
     await visit.go(f"{root}/new")
     await fill_in(visit.page, reference, location=PLACE)
@@ -61,7 +61,7 @@ async def test_nobody_else_at_the_same_browser_is_shown_it(exchange: Exchange, b
 
 
 async def test_nothing_of_it_is_kept(exchange: Exchange, browser: Browser) -> None:
-    """Neither in the database nor by the browser, beside the page itself."""
+    """It is stored neither in the database nor by the browser, except in the page itself."""
     async with visiting(browser) as visit:
         page = await sent_without_a_session(visit, exchange, "typed-and-left")
         assert await page.evaluate("localStorage.length + sessionStorage.length") == 0

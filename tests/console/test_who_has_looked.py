@@ -1,4 +1,4 @@
-"""Who has opened a record is told to the people of the same party by name; others are told a code, or nothing."""
+"""Record accesses are shown by name to users of the same party. Others see a code, or nothing."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.console.pages import AUDITOR, WHY, Subjects
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
 
 FIRST, SECOND = "Fleur O'Dea", "Sander van Dijk"
-#: As a page writes it.
+#: The name as a page writes it.
 WRITTEN = "Fleur O&#39;Dea"
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
-#: At audit, who a row of what colleagues have looked at is of.
+#: At audit, the user in a row of the colleagues' record accesses.
 _WHO = re.compile(r"</time></th><td>(?:<code>)?([0-9a-f]{8}|you)<")
 
 
 async def opens(client: httpx.AsyncClient, path: str) -> str:
-    """Open the record of a subject for a reason; the page that it is answered with."""
+    """Open the record of a subject for a reason; return the resulting page."""
     csrf = _CSRF.search((await client.get(f"/console/{path}")).text)
     assert csrf is not None
     origin = {"Origin": str(client.base_url).rstrip("/")}
@@ -34,7 +34,7 @@ async def opens(client: httpx.AsyncClient, path: str) -> str:
 
 
 def looked(page: str) -> str:
-    """The part of a page that tells who has looked; empty where there is none."""
+    """Return the part of a page that lists record accesses, or an empty text."""
     return page.partition("Record access</h2>")[2].partition("</ol>")[0]
 
 
@@ -59,7 +59,7 @@ async def test_whoever_is_called_nothing_stands_under_an_opaque_name(
 
 
 async def test_no_other_party_learns_that_or_who(exchange: Exchange, subjects: Subjects) -> None:
-    """Nor does audit learn a name: it has the party, the role, the reason and an opaque name."""
+    """Audit does not learn a name either. It has the party, the role, the reason and an opaque name."""
     async with signed_in(exchange, AGENCY, person=FIRST) as client:
         assert WRITTEN in await opens(client, f"inbox/{subjects.referral}")
     await exchange.until_taken()

@@ -1,4 +1,4 @@
-"""Parties that ask for one of everything that each route can answer, each answer held against its document."""
+"""Parties that call every route for each kind of answer. Each answer is compared with its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PURPOSE = {"Purpose": "answers as described"}
 
 @dataclass
 class Asked:
-    """Asks as parties do, and holds each answer against the document of the service that gave it."""
+    """A client for all parties. It compares each answer with the document of the service that gave it."""
 
     exchange: Exchange
     documents: Mapping[str, Described] = field(default_factory=lambda: {name: Described(name) for name in INSTANCES})
@@ -76,7 +76,7 @@ class Asked:
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
     async def filed(self) -> tuple[str, str]:
-        """A referral that has reached its recipients, and its notice."""
+        """Submit a referral and deliver it; return it and its notice."""
         referral_id = (await self.post(HOTLINE, "/v1/referrals", referral()))["referral_id"]
         await self.exchange.until_taken()
         shown = await self.get(HOTLINE, f"/v1/referrals/{referral_id}")
@@ -114,7 +114,7 @@ async def origin_answers(asked: Asked, party: str, make: Any) -> None:
 
 
 async def second_persons_answer(asked: Asked, party: str, make: Any) -> None:
-    """Of what is over its budget one is released and one dropped, by somebody else than who filed them."""
+    """Release one referral above its budget and drop another, by another user than the submitter."""
     second = {"Authorization": f"Bearer {await asked.exchange.issued(SERVED_BY[party], party, Role.ANALYST)}"}
     for act in ("release", "drop"):
         filed = await asked.post(party, "/v1/referrals", over_budget(make()))
@@ -134,7 +134,7 @@ async def hotline_assesses(asked: Asked, first: str, second: str) -> None:
 
 
 async def work_is_answered(asked: Asked) -> None:
-    """Locations of their own, each of one notice: the newest are led by the last that came."""
+    """Answer work items at new locations with one notice each. The newest work item is listed first."""
     for act, body in (("answer", {"outcomes": [{"action": "removed"}]}), ("not-ours", {})):
         _, notice_id = await asked.filed()
         await asked.exchange.until_taken()
@@ -147,7 +147,7 @@ async def work_is_answered(asked: Asked) -> None:
 
 
 async def many_are_answered(asked: Asked) -> None:
-    """The same act twice of each: the first is done, the second refused beside it."""
+    """Send the same act twice for each item. The first is done; the second is refused next to it."""
     referral_id, notice_id = await asked.filed()
     for party, path, line in (
         (OTHER_HOTLINE, "inbox", {"referral_id": referral_id, "act": "accept"}),
@@ -169,7 +169,7 @@ async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
 
 
 async def another(asked: Asked, free: str) -> str:
-    """Another officer of the agency, as a case that they have taken up names them."""
+    """Return the name of another officer of the agency, as a case that this officer claimed shows it."""
     key = await asked.exchange.issued("law_enforcement", AGENCY, Role.ANALYST)
     async with CausewayClient(asked.exchange.endpoints.http["law_enforcement"], key) as officer:
         await officer.act_on_case("claim", UUID(free), Claim(hours=1))
@@ -180,7 +180,7 @@ async def another(asked: Asked, free: str) -> str:
 
 
 async def officers_and_agencies(asked: Asked, first: str, second: str, third: str) -> None:
-    """Who has a case, and one that goes to another agency."""
+    """Claim and hand over a case, and refer one to another agency."""
     await asked.post(AGENCY, f"/v1/cases/{third}:claim", {"hours": 1})
     await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32}, status=422)
     await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": await another(asked, first)})
@@ -249,7 +249,7 @@ async def recipients_answer(asked: Asked) -> None:
 
 
 async def preservations_answer(asked: Asked) -> None:
-    """One that is kept, kept longer, and ended; and one that is taken back."""
+    """Preserve, extend and end one request, and withdraw another."""
     ask = {
         "provider": PROVIDER,
         "kind": "preserve",
@@ -281,7 +281,10 @@ async def preservations_answer(asked: Asked) -> None:
 
 
 async def holds_answer(asked: Asked) -> None:
-    """No notice of the sample's law waits: it is too late, and there is nothing to extend, release or override."""
+    """Try each act on holds. No notice of the sample policy can be held, so the hold is too late.
+
+    It cannot be extended, released or overridden.
+    """
     case, _ = await asked.filed()
     until = {"basis": "court_order", "not_after": rfc3339(SystemClock().now() + timedelta(hours=1))}
     await asked.post(AGENCY, f"/v1/cases/{case}:no-objection")
@@ -298,7 +301,7 @@ async def holds_answer(asked: Asked) -> None:
 
 
 async def transfers_answer(asked: Asked) -> None:
-    """A hotline that has the referral by its rules may claim it, and does."""
+    """Transfer a referral. A hotline that received it by its rules may claim it, and claims it."""
     referral_id, _ = await asked.filed()
     path = f"/v1/referrals/{referral_id}:transfer"
     await asked.post(HOTLINE, path, {"reason": "no_mandate"}, status=409)
@@ -315,7 +318,7 @@ async def transfers_answer(asked: Asked) -> None:
 
 
 async def questions_answer(asked: Asked) -> None:
-    """Each kind of recipient asks and contests; the origin answers both."""
+    """Ask and dispute as each kind of recipient. The origin answers both."""
     case, notice = await asked.filed()
     ask, dispute = {"needs": ["location"], "about": [1]}, {"disputed": [{"n": 1, "reason": "duplicate"}]}
     raised = {OTHER_HOTLINE: f"inbox/{case}", AGENCY: f"cases/{case}", PROVIDER: f"notices/{notice}"}
@@ -339,7 +342,7 @@ async def questions_answer(asked: Asked) -> None:
 
 
 async def webhooks_answer(asked: Asked, party: str) -> None:
-    """An address at which nobody listens."""
+    """Register a webhook whose address has no listener."""
     await asked.post(party, "/v1/webhooks", {"url": "https://127.0.0.1/"}, status=422)
     made = await asked.post(party, "/v1/webhooks", {"url": "http://127.0.0.1:9/hook"})
     path = f"/v1/webhooks/{made['webhook_id']}"

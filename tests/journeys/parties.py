@@ -1,4 +1,4 @@
-"""What a party does from its own machine: the command `causeway` with the party's address and key, and nothing else."""
+"""A party at its own machine: only the command `causeway`, with the party's address and key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Party:
     name: str
 
     def causeway(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a verb; its exit code is the caller's to judge."""
+        """Run a verb. The caller checks its exit code."""
         key = self.exchange.parties[self.name]
         ours = {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}
         return subprocess.run(
@@ -35,14 +35,14 @@ class Party:
         )
 
     def told(self, *arguments: str) -> Any:
-        """What a verb that succeeds says, as JSON."""
+        """Run a verb that must succeed; return its output as JSON."""
         ran = self.causeway(*arguments, "--json")
         assert ran.returncode == 0, ran.stderr
         return json.loads(ran.stdout)
 
 
 def ran(exchange: Exchange, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A verb of the operator on this exchange, come to its end."""
+    """Run a verb of the operator on this exchange to its end."""
     return subprocess.run(
         [sys.executable, "-m", "deploy.cli", *arguments, "--state", str(exchange.state), "--json"],
         env=clean_environment(),
@@ -55,14 +55,14 @@ def ran(exchange: Exchange, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def operated(exchange: Exchange, *arguments: str) -> Any:
-    """What a verb of the operator that succeeds on this exchange says, as JSON."""
+    """Run a verb of the operator that must succeed on this exchange; return its output as JSON."""
     done = ran(exchange, *arguments)
     assert done.returncode == 0, done.stderr or done.stdout
     return json.loads(done.stdout)
 
 
 def written(folder: Path, referral: dict[str, Any]) -> str:
-    """The referral in a file, as a person would have it."""
+    """Write the referral to a file, as a user would have it."""
     path = folder / "referral.json"
     path.write_text(json.dumps(referral), encoding="utf-8")
     return str(path)

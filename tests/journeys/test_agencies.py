@@ -1,4 +1,4 @@
-"""Work between agencies on a running exchange: a case goes to another agency; two with the same case are told so."""
+"""Work between agencies on a running exchange: a case referral, and contact suggestions for the same case."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
 OTHER = "police-de.example"
-#: It has not opted in to being told of others.
+#: An agency that has not opted in to contact suggestions.
 APART = "police-fr.example"
 
 
@@ -121,7 +121,7 @@ async def needs(agency: CausewayClient, referral_id: UUID) -> list[tuple[str, ..
 async def test_two_agencies_with_cases_of_one_place_are_told_of_each_other_and_a_third_is_not(
     exchange: Exchange,
 ) -> None:
-    """By two referrals: what they have in common, only their origin knows."""
+    """The cases come from two referrals. Only their origin knows that they share a place."""
     filing = referral(user_jurisdictions=["DE"], victim_jurisdictions=["FR"])
     async with (
         exchange.client(HOTLINE) as hotline,

@@ -1,4 +1,4 @@
-"""Every recipient answers, per item, from its own prompt; the origin sees what each has said."""
+"""Every recipient answers, per item, from its own prompt. The origin sees each answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ P0 = {"level": "p0_child_at_risk", "basis": ["ongoing_abuse"]}
 
 
 def listed(party: Party, subject: str) -> list[str]:
-    """The kinds under which what needs a person names this subject, or nothing."""
+    """Return the kinds of the attention items about this subject."""
     return [row["kind"] for row in party.told("attention")["items"] if row["subject"] == subject]
 
 
@@ -50,12 +50,12 @@ async def test_a_hotline_takes_an_offer_up_assesses_it_and_every_recipient_has_a
 
 
 def due(party: Party, clock: str, subject: str) -> list[str]:
-    """What falls due of this subject by this clock, and who owes it."""
+    """Return the parties that must act on this subject by this clock."""
     return [row["owed_by"] for row in party.told("due", "--subject", subject) if row["clock"] == clock]
 
 
 async def falls_due(party: Party, clock: str, subject: str, *, owed_by: list[str]) -> None:
-    """Wait until it does, or does no more."""
+    """Wait until exactly these parties must act."""
 
     def falls() -> bool:
         return due(party, clock, subject) == owed_by
@@ -73,7 +73,7 @@ async def test_a_provider_that_says_removed_and_lies_is_found_by_whoever_looks_a
     provider.told("notice", "answer", notice_id, "removed")
     await exchange.until_taken()
 
-    # Nobody believes it yet: the origin is to look, and its provider does not know when.
+    # The removal is unconfirmed: the origin must recheck, and the provider does not see when.
     await falls_due(hotline, GONE_24H, referral_id, owed_by=[HOTLINE])
     assert due(provider, GONE_24H, notice_id) == []
     never = hotline.causeway("referral", "recheck", referral_id, "9=gone")
@@ -87,7 +87,7 @@ async def test_a_provider_that_says_removed_and_lies_is_found_by_whoever_looks_a
     (edge,) = [each for each in edges if each["notice_id"] == notice_id]
     assert (edge["answer"], edge["answer_detail"]["checked"][0]["found"]) == ("reappeared", "reappeared")
     assert listed(hotline, referral_id) == ["referral"]
-    # Its clocks run anew, and it is answered once more.
+    # Its clocks start again, and the provider answers once more.
     await falls_due(provider, "practice-notice-reminder", notice_id, owed_by=[PROVIDER])
     assert provider.told("notice", "answer", notice_id, "removed")["state"] == "actioned"
     await exchange.until_taken()
@@ -95,7 +95,7 @@ async def test_a_provider_that_says_removed_and_lies_is_found_by_whoever_looks_a
     assert hotline.told("referral", "recheck", referral_id, "1=gone")["state"] == "routed"
     await falls_due(hotline, GONE_24H, referral_id, owed_by=[])
 
-    # And its provider may go back on it, with a reason.
+    # The provider may reverse its removal, with a reason.
     assert provider.told("notice", "reinstate", notice_id, "--reason", "complaint_upheld")["state"] == "reappeared"
     await exchange.until_taken()
     edges = hotline.told("referral", "show", referral_id)["edges"]

@@ -38,12 +38,12 @@ from tests.support.running import (
 )
 from tests.support.stack import INSTANCES
 
-#: Of all that is filed in this exchange.
+#: The incident kind of all referrals in this exchange.
 KIND = referral()["incident_kind"]
-#: The ten cells that are counted, in a row of the template.
+#: The ten counted cells in a row of the template.
 COUNTED = slice(5, 15)
-#: No notice of a provider's own goes out here: nothing is there for it to look at again. Nobody names another host, and
-#: no notice waits that could be held: `tests/journeys/test_holds.py` and `test_changes.py` have such ones.
+#: Answers that this module never sees. No provider issues a notice here, so none has one to recheck. No answer names
+#: another host, and no notice can be held. `tests/journeys/test_holds.py` and `test_changes.py` cover these.
 HELD = {("post", f"/v1/referrals/{{referral_id}}:{act}-override", "202") for act in ("propose", "confirm")}
 OF_NOTICES = ("check", "reroute", "transfer", "reply", "uphold")
 UNSEEN = {
@@ -55,7 +55,7 @@ UNSEEN = {
 
 @pytest.fixture(scope="module")
 async def asked(exchange: Exchange) -> Asked:
-    """One of everything that each route can answer."""
+    """Call every route for each kind of answer."""
     asked = Asked(exchange)
     await origin_answers(asked, HOTLINE, referral)
     await origin_answers(asked, PROVIDER, provider_filing)
@@ -86,7 +86,7 @@ def test_every_route_has_answered(asked: Asked, instance: str) -> None:
 
 
 async def shown_notices(asked: Asked) -> list[dict[str, Any]]:
-    """All notices of the provider, opened, each with its timeline."""
+    """Return all notices of the provider, opened, each with its timeline."""
     found, cursor = [], ""
     while cursor is not None:
         page = await asked.get(PROVIDER, f"/v1/notices?limit=100{cursor and f'&cursor={cursor}'}")
@@ -99,7 +99,7 @@ async def shown_notices(asked: Asked) -> list[dict[str, Any]]:
 
 
 async def reported_twice(asked: Asked) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """What the service reports of this year's exercises, and what the program counts; by category."""
+    """Return the service's report of this year's exercises, and the independent count; by category."""
     await asked.exchange.until_taken()
     today = SystemClock().now().date()
     period = {"since": (today - timedelta(days=300)).isoformat(), "until": today.isoformat()}
@@ -121,7 +121,7 @@ async def test_a_provider_reports_what_a_program_that_stands_alone_counts(asked:
 
 
 async def test_an_answer_that_is_not_as_described_is_found(asked: Asked) -> None:
-    """The control: a real answer, with one thing about it changed."""
+    """Negative control: a real answer with one change."""
     described = Described("hotline")
     body = referral()
     async with asked.exchange.http(HOTLINE) as http:

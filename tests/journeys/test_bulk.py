@@ -1,4 +1,4 @@
-"""Many answers in one request and in one table, at a running exchange: the notifier is told the same by both."""
+"""Many answers in one request and in one table, at a running exchange. The notifier receives the same from both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AT = "2026-05-04T11:59:00.000Z"
 
 
 def notices(exchange: Exchange, folder: Path, count: int) -> list[tuple[str, str]]:
-    """Referrals of three items each, and the notices that the provider has of them."""
+    """Submit referrals of three items each; return the provider's notices of them."""
     hotline = Party(exchange, HOTLINE)
     filed = []
     for _ in range(count):
@@ -26,7 +26,7 @@ def notices(exchange: Exchange, folder: Path, count: int) -> list[tuple[str, str
 
 
 async def beside(exchange: Exchange, notice: str) -> list[str]:
-    """The other notices to which the provider's list of notices leads from the row of one."""
+    """Return the other notices that the provider's list links from the row of one notice."""
     page = "/console/notices"
     async with signed_in(exchange, PROVIDER) as people:
         while True:
@@ -43,14 +43,14 @@ def notice_of(hotline: Party, referral_id: str) -> str:
 
 
 def told(exchange: Exchange, referral_id: str, *, of: str = HOTLINE) -> list[tuple[int, str]]:
-    """What the notifier has been told of each item."""
+    """Return the answers that the notifier received for each item."""
     edges = Party(exchange, of).told("referral", "show", referral_id)["edges"]
     (detail,) = [edge["answer_detail"] for edge in edges if edge["notice_id"]]
     return [(each["n"], each.get("action") or each["rejection"]) for each in detail["items"]]
 
 
 def mended(path: Path) -> str:
-    """The refused line names an item that there is."""
+    """Correct the refused line, so that it names an existing item."""
     path.write_text(path.read_text(encoding="utf-8").replace(",7,", ",3,"), encoding="utf-8")
     return str(path)
 

@@ -1,4 +1,4 @@
-"""A referral changes after it was filed: amended while unsent, sent and answered; rerouted; at a running exchange."""
+"""A referral changes after submission, at a running exchange: amended while unsent, sent or answered; rerouted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def amended(hotline: Party, folder: Path, referral_id: str, body: dict[str, Any]
 
 
 def notice_of(shown: dict[str, Any], provider: str) -> str:
-    """The id of the notice that a provider has of a referral."""
+    """Return the id of a provider's notice of a referral."""
     found: str = next(edge["notice_id"] for edge in shown["edges"] if edge["recipient"] == provider)
     return found
 
@@ -31,7 +31,7 @@ async def test_what_was_answered_survives_an_amendment_and_each_is_told_what_cha
     hotline, agency, provider = (Party(exchange, name) for name in (HOTLINE, AGENCY, PROVIDER))
     body = referral()
     referral_id = hotline.told("referral", "submit", written(tmp_path, body))["referral_id"]
-    # Amended before anybody can have answered, and perhaps before it was sent.
+    # Amended before a recipient can have answered, and perhaps before the message was sent.
     told = amended(hotline, tmp_path, referral_id, body | {"viewed_by": "nobody"})
     assert (told["revision"], told["unchanged"]) == (2, [PROVIDER])
     await exchange.until_taken()

@@ -1,4 +1,4 @@
-"""The guides one after the other, command by command, as they stand: on an exchange in which nothing was filed."""
+"""The guides one after the other, each command unchanged, on an exchange without earlier referrals."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, running_e
 pytestmark = pytest.mark.long
 
 GUIDES = ROOT / "docs" / "guides"
-#: As docs/guides/README.md has them. `test_installation.py` follows the operator's, who has no exchange yet.
+#: The order in docs/guides/README.md. `test_installation.py` follows the operator's guide, which starts earlier.
 ORDER = ("analyst", "officer", "platform", "auditor", "integrator")
 ELSEWHERE = ("operator",)
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    """What a reader has after `causeway dev up`."""
+    """The exchange that a reader has after `causeway dev up`."""
     with running_exchange(tmp_path_factory.mktemp("guides")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 async def said(fresh: Exchange, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What each guide has printed, read in their order, in one folder. Whoever reads takes longer than a message."""
+    """Run the guides in their order in one folder; return their outputs.
+
+    Between two guides it waits for all messages, because a reader is slower than a message.
+    """
     folder, printed = tmp_path_factory.mktemp("reader"), dict[str, str]()
     for guide in ORDER:
         lines = [line for block in blocks(GUIDES / f"{guide}.md") for line in block]
@@ -41,7 +44,7 @@ async def said(fresh: Exchange, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 async def filed(exchange: Exchange, reference: str) -> dict[str, Any]:
-    """The referral that a guide has filed under this reference, as its origin is shown it now."""
+    """Return the referral that a guide submitted under this reference, as its origin sees it now."""
     async with exchange.http(HOTLINE) as http:
         (found,) = (await http.get("/v1/referrals", params={"reference": reference})).json()["items"]
         shown: dict[str, Any] = (await http.get(f"/v1/referrals/{found['referral_id']}")).json()
@@ -83,14 +86,14 @@ def test_an_integrator_files_over_http_and_reads_the_feed(said: dict[str, str]) 
 
 
 def test_every_guide_is_followed_in_the_order_that_they_are_shown_in() -> None:
-    """Control: a guide that is added, or stands elsewhere, is run too, where a reader comes to it."""
+    """Control: a new or moved guide must be run here, too, in the reader's order."""
     shown = re.findall(r"\]\((\w+)\.md\) \|$", (GUIDES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert shown == [*ORDER, *ELSEWHERE]
     assert {path.stem for path in GUIDES.glob("*.md")} == {"README", *shown}
 
 
 def test_an_id_is_the_first_of_what_was_printed_last(tmp_path: Path) -> None:
-    """Control: what prints none leaves it; of several the first counts."""
+    """Control: an output without an id keeps the earlier one. Of several ids the first counts."""
     first, second = (f"00000000-0000-7000-8000-00000000000{n}" for n in (1, 2))
     lines = [f"echo {first}", "true", "cat <<'END'", f"{second} {first}", "END", "echo then ID"]
     assert [*whole(lines)][2] == f"cat <<'END'\n{second} {first}\nEND"

@@ -1,4 +1,4 @@
-"""Notices of windowed rules between two running services: held in time, too late, and gone by themselves at the end.
+"""Notices of windowed rules between two running services: held in time, too late, and sent automatically at the end.
 
 An hour of a window lasts a second here, and an issue slot a sixth of it.
 """

@@ -1,4 +1,4 @@
-"""The operator's guide, command by command: servers of somebody else, two operators, two approvers, one referral."""
+"""The operator's guide, command by command: external servers, two operators, two approvers, one referral."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GUIDE_S_MAX = 1_800.0
 
 @contextmanager
 def followed(folder: Path, outside: Outside) -> Iterator[None]:
-    """Run the guide from its first command to its last, in one shell; what it started is ended."""
+    """Run the guide from its first command to its last, in one shell. Stop its processes at the end."""
     here = folder / "place"
     here.mkdir()
     (here / "database-ca.pem").write_bytes(outside.database_ca.read_bytes())
@@ -50,7 +50,7 @@ def replaced(line: str, sample: dict[str, str]) -> str:
 
 
 def end(here: Path) -> None:
-    """End what the guide has started, by the numbers that it wrote down."""
+    """Stop the processes that the guide started, by the process ids in its files."""
     started = [int(file.read_text()) for file in here.glob("*/*/pid")]
     for pid in started:
         with suppress(ProcessLookupError):
@@ -64,7 +64,7 @@ def end(here: Path) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder in which the guide was followed to its end; what it started runs."""
+    """Return the folder in which the whole guide was run. Its processes are running."""
     folder = tmp_path_factory.mktemp("installation")
     with outside_servers(folder / "outside", ports=len(INSTANCES)) as outside, followed(folder, outside):
         yield folder / "place"

@@ -1,4 +1,4 @@
-"""What waits for the policy's clocks, on an exchange of its own, where an hour of theirs is a second."""
+"""Stories that wait for the policy's clocks, on an exchange of their own, where an hour lasts a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.running import Exchange, running_exchange
 pytestmark = pytest.mark.long
 
 STORIES = [story for story in stories() if story.hours]
-#: Seconds that a step waits beside the hours it waits for, on whatever machine.
+#: Extra seconds that a step may take besides its hours, on a slow machine.
 PATIENCE_S = 300
 
 

@@ -1,4 +1,4 @@
-"""An agency asks a provider to keep what it was noticed of: on a running exchange, between two instances."""
+"""An agency requests preservation from a provider after a notice, on a running exchange, between two instances."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def refused_as_over(exchange: Exchange, party: str, path: str, body: Any) 
 
 
 async def noticed(exchange: Exchange) -> tuple[str, str, str]:
-    """A referral, its notice, and where that lies."""
+    """Submit a referral; return it, its notice and the location."""
     filing = referral()
     referral_id = (await posted(exchange, HOTLINE, "/v1/referrals", filing))["referral_id"]
     await exchange.until_taken()
@@ -88,14 +88,14 @@ async def test_what_an_agency_wants_kept_is_answered_in_the_act_that_removes_it(
 
 
 async def due(exchange: Exchange, party: str, preservation_id: str) -> list[tuple[str, str, str]]:
-    """What falls due of it: clock, what, and when."""
+    """Return the due acts of a preservation: clock, act and time."""
     found = await got(exchange, party, f"/v1/due?subject={preservation_id}")
     assert all((each["purpose"], each["owed_by"]) == (None, PROVIDER) for each in found["items"])
     return [(each["clock"], each["due"], each["due_at"]) for each in found["items"]]
 
 
 async def fall_due(exchange: Exchange, preservation_id: str, *clocks: tuple[str, str, timedelta]) -> None:
-    """Wait until both have these, counted from when it was asked, and nothing else."""
+    """Wait until both parties have exactly these due acts, counted from the request."""
     asked_at = datetime.fromisoformat((await got(exchange, AGENCY, f"/v1/preservations/{preservation_id}"))["asked_at"])
     wanted = [(clock, what, rfc3339(asked_at + term)) for clock, what, term in clocks]
 
@@ -137,7 +137,7 @@ async def test_what_is_to_be_produced_is_due_until_its_provider_has_refused(exch
 
 
 async def is_corrected(exchange: Exchange, preservation_id: str) -> None:
-    """The refusal was a mistake: both know, and the order is due once more, from then on."""
+    """Correct the refusal. Both parties learn of it, and the order is due again from then on."""
     again = {"answer": "preserved", "until": "2099-07-03"}
     await posted(exchange, PROVIDER, f"/v1/preservations/{preservation_id}:correct", again)
     await exchange.until_taken()

@@ -1,4 +1,4 @@
-"""A recipient asks and contests at its own prompt, and its origin answers: both see the same, and nobody else does."""
+"""A recipient asks and disputes at its own prompt, and its origin answers. Only these two see the same."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exch
 
 
 def of(party: Party, subject: str) -> list[dict[str, Any]]:
-    """What the party has of questions about a subject, the oldest first."""
+    """Return the party's questions about a subject, oldest first."""
     rows = [row for row in party.told("questions", "--limit", "10000") if row["subject"] == subject]
     return sorted(rows, key=lambda row: row["raised_at"])
 
@@ -85,7 +85,7 @@ async def test_a_provider_asks_and_contests_and_its_origin_answers_at_the_prompt
     told = ["notice.ask", "notice.reply", "notice.dispute", "notice.uphold", "notice.answer"]
     assert [each for each in types(provider, notice_id) if not each.startswith("clock.")] == ["notice.issue", *told]
     assert {"notice.ask", "referral.reply", "notice.dispute", "referral.uphold"} <= set(types(hotline, referral_id))
-    # Of what a provider asks nobody learns but who issued the notice.
+    # Only the notifier of the notice learns of a provider's question.
     assert of(stranger, referral_id) == of(Party(exchange, AGENCY), referral_id) == []
 
 

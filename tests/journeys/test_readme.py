@@ -1,4 +1,4 @@
-"""The commands that the README shows, run as they stand there."""
+"""The commands of the README, run unchanged."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.journeys.commands import ACTIVATES, ID, ROOT, blocks, shell
 from tests.support.running import Exchange
 
 README = ROOT / "README.md"
-#: The exchange runs already; and the reader has an id before their eyes, from the list.
+#: The exchange is already running, and the reader takes an id from the list.
 STARTS = "causeway dev up"
 LISTS = "causeway referral list"
 
 
 def tour() -> list[str]:
-    """The commands of the chapter `Use it`."""
+    """Return the commands of the chapter `Use it`."""
     return next(block for block in blocks(README) if STARTS in block)
 
 

@@ -1,4 +1,4 @@
-"""A database that forgot its last numbers: nothing that is filed afterwards is lost, and the accounts close."""
+"""A database that forgot its last numbers: no later referral is lost, and the accounts close."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_a_counter_that_went_back_costs_nobody_a_referral(exchange: Exchan
         for _ in range(2):
             await client.submit(referral())
         await exchange.until_quiet()
-        # As after a restored copy of its disk: no process starts, and nothing is compared with the log.
+        # Restore an older copy of the streams. No process starts, and nothing is compared with the log.
         forgotten = await put_streams_back(exchange, FILED_AT, before)
         filed = [(await client.submit(referral())).referral_id for _ in range(4)]
         await exchange.until_quiet()

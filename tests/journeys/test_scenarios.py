@@ -1,4 +1,4 @@
-"""Every story comes out as its file tells it, at each side, on a running exchange."""
+"""Every story ends as its file says, at each side, on a running exchange."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STORIES = [story for story in stories() if not story.hours]
 
 
 def told(exchange: Exchange, seen: Seen) -> list[tuple[int, str]]:
-    """What `causeway timeline` prints of it."""
+    """Return the output of `causeway timeline` for the subject."""
     return [(each["number"], each["type"]) for each in Party(exchange, seen.party).told("timeline", str(seen.subject))]
 
 
@@ -32,7 +32,7 @@ async def test_a_story_comes_out_as_it_is_told(
 
 
 async def test_a_story_that_comes_out_otherwise_is_noticed(exchange: Exchange) -> None:
-    """The control: another reason at the end of a line, and an act that is answered otherwise."""
+    """Negative control: another reason at the end of a line, and an act with another answer."""
     (declined,) = (each for each in STORIES if each.name == "declined")
     first, *others = declined.timeline
     wrong = first.model_copy(update={"shows": (first.shows[0], first.shows[1].replace("no_capacity", "no_crime"))})

@@ -1,4 +1,4 @@
-"""The stories that the README tells, each from its first command to its last answer, on a running exchange."""
+"""The stories of the README, each from its first command to its last answer, on a running exchange."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_a_referral_is_withdrawn_and_every_recipient_acknowledges(exchange
 async def test_what_is_over_its_budget_is_released_by_a_second_person_and_arrives_whole(
     exchange: Exchange, tmp_path: Path
 ) -> None:
-    # Others forge what no sender knows on the same exchange.
+    # Other tests forge unknown messages on the same exchange.
     before = operated(exchange, "audit", "reconcile")["differences"]
     hotline, body = Party(exchange, HOTLINE), over_budget(referral())
     filed = hotline.told("referral", "submit", written(tmp_path, body))

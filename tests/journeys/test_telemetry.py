@@ -1,4 +1,4 @@
-"""What operators see of one referral: spans that lead through every instance, figures that move, and no content."""
+"""Telemetry of one referral: spans through every instance, figures that change, and no content."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One referral, filed and taken up, and what was written about it."""
+    """One submitted and accepted referral, and the telemetry about it."""
 
     exchange: Exchange
     filing: str
@@ -54,7 +54,7 @@ class Told:
 
 
 def read_spans(path: Path) -> list[Span]:
-    """Every line, strictly: an unknown name is an error. OTLP/JSON writes ids in hexadecimal, protobuf in base64."""
+    """Parse every line strictly: an unknown name is an error. OTLP/JSON has ids in hexadecimal, protobuf in base64."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         for resource in Parse(json.dumps(_in_base64(json.loads(line))), TracesData()).resource_spans:
@@ -87,13 +87,13 @@ def linked(spans: Iterable[Span], trace_id: str) -> list[Span]:
 
 
 def request(spans: Iterable[Span], caller: str) -> str:
-    """The trace of the one request that came with the trace `caller`."""
+    """Return the trace of the single request that came with the trace `caller`."""
     (found,) = linked(spans, caller)
     return found.trace_id
 
 
 def reached(spans: Sequence[Span], trace_id: str) -> set[tuple[str, str]]:
-    """(service, span) of everything that links lead to from a trace, however far."""
+    """Return (service, span) of everything that is linked from a trace, over any number of links."""
     found: set[tuple[str, str]] = set()
     open_traces, seen = [trace_id], {trace_id}
     while open_traces:
@@ -105,16 +105,16 @@ def reached(spans: Sequence[Span], trace_id: str) -> set[tuple[str, str]]:
     return found
 
 
-#: What the request of a referral leads to, and what an agency's act leads to.
+#: The spans after the request of a referral, and those after an agency's act.
 LED_TO = {
     ("hotline", "batch.publish"),
-    ("hotline", "batch.consume"),  # the other hotline is served by the same instance
+    ("hotline", "batch.consume"),  # the other hotline has the same instance
     ("law_enforcement", "batch.consume"),
     ("industry", "batch.consume"),
     ("audit", "batch.consume"),
 }
 LED_BACK = {("law_enforcement", "batch.publish"), ("hotline", "batch.consume"), ("audit", "batch.consume")}
-#: What links to the trace of the request itself.
+#: The spans that link to the trace of the request itself.
 AT_ONCE = {
     ("hotline", "message.create"),
     ("hotline", "batch.publish"),  # of the fact, which keeps the request's trace
@@ -123,14 +123,14 @@ AT_ONCE = {
 
 
 def told_at_once(spans: Sequence[Span], filing: str) -> set[tuple[str, str]]:
-    """(service, span) of what links to the trace of the request that came with this one."""
+    """Return (service, span) of the spans that link to the trace of the request with this caller's trace."""
     return {(span.service, span.name) for span in linked(spans, request(spans, filing))}
 
 
 @pytest.fixture(scope="module")
 async def told(exchange: Exchange) -> Told:
-    """File a referral with a marked location, let the agency take it up, and wait until all has been read."""
-    # What the tests before did is over: the figures move by this referral alone.
+    """Submit a referral with a marked location, let the agency accept it, and wait until all messages are read."""
+    # Wait for the messages of earlier tests, so that only this referral changes the figures.
     await exchange.until_taken()
     await exchange.until_audited()
     before = {name: figures(exchange, name) for name in INSTANCES}
@@ -168,7 +168,7 @@ async def act(exchange: Exchange, party: str, path: str, body: dict[str, Any], *
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """A span is written when it ends, a moment after its effects can be seen."""
+    """Wait for a condition. A span is written when it ends, a moment after its effects are visible."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
@@ -176,12 +176,12 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.2)
 
 
-#: An acknowledgement is given at most every 10 s.
+#: An acknowledgement is sent at most every 10 s.
 ACKNOWLEDGED_S_MAX = 200.0
 
 
 def figures(exchange: Exchange, instance: str) -> dict[str, float]:
-    """The metrics of an instance, as Prometheus' own parser reads them."""
+    """Return the metrics of an instance, parsed by Prometheus' own parser."""
     text = httpx.get(f"{exchange.endpoints.metrics[instance]}/metrics", trust_env=False, timeout=60).text
     return {
         f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
@@ -267,7 +267,7 @@ def test_figures_move_by_what_happened(told: Told, instance: str, metric: str, g
 
 
 def test_nothing_waits_when_all_is_done(told: Told) -> None:
-    """Each recipient acknowledges what it has taken some seconds later."""
+    """Each recipient acknowledges accepted messages some seconds later."""
     gauges = ("outbox_rows", "unacked_age_seconds", "bus_lag_records")
     for name in ("hotline", "law_enforcement", "industry"):
         deadline = time.monotonic() + ACKNOWLEDGED_S_MAX

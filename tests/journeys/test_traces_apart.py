@@ -1,4 +1,4 @@
-"""What stands in Kafka of one referral: traces by which no recipient can link two messages, alone or with another."""
+"""Traces in Kafka of one referral: no recipient can link two messages by them, alone or with another recipient."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INDUSTRY, AUDIT = inbox_topic("industry", "hotline"), inbox_prefix("audit")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One record, by its place's topic, its message and its trace."""
+    """One record: its topic, its message and its trace."""
 
     topic: str
     type: str
@@ -29,14 +29,14 @@ class Sent:
 
 
 def linkable(sent: Sequence[Sent]) -> set[str]:
-    """Traces of more than one message among the inboxes."""
+    """Return the traces that occur in more than one message of the inboxes."""
     messages = {(each.message_id, each.trace_id) for each in sent if not each.topic.startswith(AUDIT)}
     return {trace_id for trace_id, count in Counter(trace_id for _, trace_id in messages).items() if count > 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A referral with its own trace, and everything that was sent because of it."""
+    """A referral with its own trace, and every message that it caused."""
 
     filing: str
     sent: Sequence[Sent]
@@ -44,7 +44,7 @@ class Flow:
 
 @pytest.fixture(scope="module")
 async def flow(exchange: Exchange) -> Flow:
-    """A referral to two providers, a hotline and an agency, withdrawn again: all records of its flow."""
+    """Submit a referral to two providers, a hotline and an agency, and withdraw it; return all records of its flow."""
     first = referral()["items"][0]
     second = first | {
         "locator": {"kind": "url", "value": f"https://images.{OTHER_PROVIDER}/gallery/1"},
@@ -83,6 +83,6 @@ def test_no_message_has_the_trace_that_the_caller_chose(flow: Flow) -> None:
 
 
 def test_messages_that_carried_the_filings_trace_would_be_found(flow: Flow) -> None:
-    """The control: as it would be if each message carried the trace that the fact about it carries."""
+    """Negative control: as if each message carried the trace of its fact."""
     passed_on = [replace(each, trace_id=flow.filing) for each in flow.sent]
     assert linkable(passed_on) == {flow.filing}

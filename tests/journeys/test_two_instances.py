@@ -1,4 +1,4 @@
-"""Two instances of one kind: each has its own parties, keys, database and principal, and the exchange is one."""
+"""Two instances of one kind: each has its own parties, keys, database and principal, in one exchange."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from tests.support.running import (
     until,
 )
 
-#: The provider of each instance of the kind; both are of the sample directory.
+#: One provider of each instance of the kind, both from the sample directory.
 pytestmark = pytest.mark.long
 
 AT = {"industry": "provider-001.example", "industry_two": "provider-012.example"}
 
 
-#: An agency of the sample directory, and the instance to which it moves: it serves nobody else.
+#: An agency of the sample directory, and the instance to which it moves. That instance serves no other party.
 OTHER, OTHERS = "police-de.example", "law_enforcement_two"
 INSTANCES = {**SAMPLE_INSTANCES, OTHERS: "law_enforcement"}
-#: Who is suspended is no other agency of the same world.
+#: The refusal of a suspended agency.
 REFUSED = "agency_unknown"
 AGENCIES, AUDITOR = "law_enforcement", "auditor.example"
 
@@ -58,7 +58,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 
 
 def found_at(*providers: str) -> dict[str, Any]:
-    """A referral with an item at each of these providers."""
+    """Return a referral with an item at each of these providers."""
     made = [referral()["items"][0] for _ in providers]
     for item, provider in zip(made, providers, strict=True):
         item["locator"]["value"] = item["locator"]["value"].replace(AT["industry_two"], provider)
@@ -72,7 +72,7 @@ async def notices_of(exchange: Exchange, provider: str) -> list[NoticeView]:
 
 
 async def held(exchange: Exchange, instance: str) -> set[str]:
-    """The parties at this instance that others told of something."""
+    """Return the parties at this instance that received messages from others."""
     return await list_parties_told(exchange, instance)
 
 
@@ -104,7 +104,7 @@ async def test_the_accounts_add_up_over_six_databases(two: Exchange) -> None:
 
 
 async def test_books_that_nobody_read_do_not_add_up(two: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control, and what keeps it from happening: an instance of the directory that the site does not have."""
+    """Negative control, and its safeguard: an instance of the directory that the site does not have."""
     with monkeypatch.context() as patch:
         fewer = {name: kind for name, kind in INSTANCES.items() if name != "industry_two"}
         patch.setattr(books, "_kinds", lambda _: fewer)
@@ -129,7 +129,7 @@ def test_the_operators_verbs_know_each_instance_by_its_name(two: Exchange) -> No
 
 
 def test_a_service_of_another_kind_does_not_take_an_instances_name(two: Exchange) -> None:
-    """Nor its topic and parties: what it wrote there nobody would take from it."""
+    """It does not take the topic and parties either. Its messages there would not be accepted."""
     told = environment(two.installation, two.endpoints, "industry_two")
     ran = subprocess.run(
         [sys.executable, "-m", "deploy.cli", "serve", "hotline", "--instance", "industry_two", "--only", "documents"],
@@ -143,7 +143,7 @@ def test_a_service_of_another_kind_does_not_take_an_instances_name(two: Exchange
 
 
 async def test_a_party_that_is_moved_is_served_by_the_other_instance(two: Exchange, tmp_path: Path) -> None:
-    """With one flag on a stack. What becomes of what was under way, `tests/failures/test_moves.py` shows."""
+    """The move takes one flag on a stack. `tests/failures/test_moves.py` covers messages in transit."""
     provider, version = AT["industry"], json.loads((two.state / "directory.json").read_text())["version"]
     operated(two, "directory", "move", provider, "industry_two", "--out", str(tmp_path / "next.json"), "--publish")
     assert json.loads((two.state / "directory.json").read_text())["version"] == version + 1
@@ -162,7 +162,7 @@ async def test_a_party_that_is_moved_is_served_by_the_other_instance(two: Exchan
 
 
 async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(two: Exchange, tmp_path: Path) -> None:
-    """It was suspended while what was passed on waited at the first one's: the law in force there says otherwise."""
+    """The agency was suspended while the case referral waited. The directory in force at its instance forbids it."""
     operated(two, "directory", "move", OTHER, OTHERS, "--out", str(tmp_path / "moved.json"), "--publish")
     async with two.client(HOTLINE) as hotline, two.client(AGENCY) as first:
         referral_id = (await hotline.submit(referral())).referral_id
@@ -190,7 +190,8 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
         assert (edges[AGENCY], OTHER in edges) == ("none", False)
 
         async def owed_anew() -> bool:
-            # Each clock counts once more, from the same time at both, and nothing is owed by who never had it.
+            # Each clock starts again, from the same time at both. No act is due from the other agency, which never had
+            # the case.
             at_both = [await due(two, referral_id, party) for party in (HOTLINE, AGENCY)]
             later = {each: when for each, when in at_both[0].items() if when > owed[each]}
             return at_both[0] == at_both[1] and at_both[0].keys() == owed.keys() == later.keys()
@@ -207,7 +208,7 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
 
 
 async def suspended(exchange: Exchange, folder: Path) -> None:
-    """The other agency is, by the directory in force: the instance that serves it knows."""
+    """Suspend the other agency in the directory in force, and wait until its instance knows."""
     directory = json.loads((exchange.state / "directory.json").read_text())
     directory["version"] += 1
     [party] = [each for each in directory["parties"] if each["id"] == OTHER]
@@ -223,13 +224,13 @@ async def has(agency: CausewayClient, referral_id: UUID) -> bool:
 
 
 async def waits(party: CausewayClient, referral_id: UUID) -> list[tuple[tuple[str, ...], str | None, str | None]]:
-    """What stands on the party's list of this referral: why, with whom, and the code."""
+    """Return the party's attention items about this referral: reasons, counterpart and code."""
     rows = [row async for page in party.attention() for row in page.items if row.subject == referral_id]
     return [(row.reasons, row.party, row.code) for row in rows]
 
 
 async def due(exchange: Exchange, referral_id: UUID, party: str = HOTLINE) -> dict[tuple[str, str], str]:
-    """What the agency owes of this referral, as a party has it: clock and what, and when."""
+    """Return the agency's due acts on this referral in a party's view: clock and act, with the time."""
     async with exchange.http(party) as http:
         answer = await http.get("/v1/due", params={"subject": str(referral_id)})
     assert answer.status_code == 200, answer.text

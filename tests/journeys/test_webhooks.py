@@ -1,4 +1,4 @@
-"""A party has its events sent to its receiver, from the verb that registers it to the one that removes it."""
+"""A party receives its events at its receiver, from registering the webhook to removing it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEADLINE_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A party at its prompt, beside whom its receiver goes on answering."""
+    """A party at its prompt. Its receiver keeps answering meanwhile."""
 
     party: Party
 
@@ -28,8 +28,9 @@ class Prompt:
 
 
 async def told(raw: Raw, secret: str, kind: str, subject: str) -> dict[str, str]:
-    """The event of this type about this subject, as the library of Standard Webhooks verifies it. Others are passed
-    over: what the tests before did may still be on its way.
+    """Return the event of this type about this subject, verified by the Standard Webhooks library.
+
+    Other events are skipped, because those of earlier tests may still arrive.
     """
     async with asyncio.timeout(DEADLINE_S):
         while True:

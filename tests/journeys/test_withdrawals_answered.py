@@ -1,4 +1,4 @@
-"""From end to end: nobody answers a withdrawal, and each recipient's service does, by its rules."""
+"""End to end: no user answers a withdrawal, and each recipient's service answers it automatically."""
 
 from __future__ import annotations
 

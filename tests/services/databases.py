@@ -1,4 +1,4 @@
-"""PostgreSQL for one service's tests: migrated by its owner role, used under its login role and row-level security."""
+"""PostgreSQL for one service's tests: the owner role migrates; tests use the login role with row-level security."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from tests.support.run_date import move_databases
 
 @contextmanager
 def running_postgres(path: Path, instance: str) -> Iterator[DatabaseEndpoint]:
-    """A server of its own with the database and roles of one instance, still without tables. It waits for no disk."""
+    """Run a server with the database and roles of one instance, without tables. It does not sync to disk."""
     with running_databases(path, instance, forced=False) as endpoints:
         yield endpoints[instance]
 
 
 @contextmanager
 def running_databases(path: Path, *instances: str, forced: bool = True) -> Iterator[dict[str, DatabaseEndpoint]]:
-    """The same for several instances on one server; what is committed is `forced` to the disk, unless nobody needs it.
+    """Run one server with the databases of several instances. `forced`: commits are synced to the disk.
 
-    Without it a power failure would cost the data. The end of a process, however it ends, costs none.
+    Without `forced` a power failure would lose data. A process that ends, in any way, loses none.
     """
     state = StateDirectory(path)
     state.acquire()
@@ -58,7 +58,7 @@ async def _unforced(admin_url: str) -> None:
 
 @asynccontextmanager
 async def migrated(endpoint: DatabaseEndpoint, service: str) -> AsyncIterator[Database]:
-    """The service's database with its newest tables, as its login role sees it."""
+    """Migrate the service's database to its newest tables; yield it as its login role sees it."""
     await asyncio.to_thread(upgrade, service, endpoint.owner_url)
     database = Database(endpoint.service_url, pool_size=4)
     keep_sent(database, service)
@@ -88,7 +88,10 @@ async def until_one_waits_for_a_lock(database: Database) -> None:
 
 
 async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
-    """Every row of every table, as text: bytes as hexadecimal digits. Isolated rows are those of `parties`."""
+    """Return every row of every table as text, with bytes as hexadecimal digits.
+
+    Isolated rows are those of `parties`.
+    """
     connection = await asyncpg.connect(owner_url)
     try:
         async with connection.transaction():
@@ -107,5 +110,5 @@ async def stored_text(owner_url: str, parties: Sequence[str]) -> str:
 
 
 def unencrypted(message: Received, _kek: object) -> tuple[bytes, bytes | None]:
-    """What `seal_record` would give if it did not encrypt: for negative controls."""
+    """Return the result of `seal_record` without encryption, for negative controls."""
     return message.sealed.model_dump_json().encode(), None

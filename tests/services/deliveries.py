@@ -1,4 +1,4 @@
-"""Verified messages as a service's bus door is handed them, and the directory their parties stand in."""
+"""Verified messages as a service's inbox handler receives them, and the directory of their parties."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ HOTLINE, OTHER_HOTLINE = "hotline-a.example", "hotline-b.example"
 AGENCY, OTHER_AGENCY = "police-a.example", "police-b.example"
 PROVIDER, OTHER_PROVIDER = "provider-a.example", "provider-b.example"
 LOCATION = "https://images.example/gallery/17"
-#: What each instance opens sealed parts with.
+#: The key with which each instance opens sealed parts.
 OPENING = {kind: OpeningKey.generate() for kind in ("hotline", "law_enforcement", "industry")}
 
-#: A withdrawal acknowledged, its record erased.
+#: An acknowledged withdrawal whose record is erased.
 ERASED = WithdrawalAnswer(fate=WithdrawalFate.ERASED)
 
 _PARTIES = {
@@ -46,9 +46,9 @@ _PARTIES = {
 
 
 def directory(*left: str, suspended: str | None = None) -> DirectoryIndex:
-    """Three instances with two parties each, without those that have `left`, all sandbox but who is `suspended`.
+    """Return a directory of three instances with two sandbox parties each, without those in `left`.
 
-    Both agencies have opted in to contact.
+    The party `suspended` is suspended. Both agencies have opted in to contact suggestions.
     """
     instances: list[dict[str, Any]] = [{"id": "audit", "kind": "auditor"}]
     for kind, key in OPENING.items():
@@ -74,7 +74,7 @@ def edge(recipient: str, purpose: str) -> Edge:
 
 
 def committed() -> dict[str, Any]:
-    """What the clear part of a message says of its edge."""
+    """Return the edge fields of a message's clear part."""
     return {"edge_id": uuid4(), "commitment": "d" * 64}
 
 
@@ -86,7 +86,7 @@ def offered(
     purpose: str = "investigation",
     priority: str = "p2_normal",
 ) -> Received:
-    """A referral offered by `origin`."""
+    """Return a referral that `origin` offers."""
     stated = {"referral_id": referral_id, "revision": 1}
     record = {
         "incident_kind": "csam",
@@ -124,9 +124,9 @@ def issued(
     location: str = LOCATION,
     first: int = 1,
 ) -> Received:
-    """A notice issued by `notifier`; its items differ in number alone, from `first` on.
+    """Return a notice by `notifier`; its items differ only in their number, from `first` on.
 
-    `again`: it was issued elsewhere before.
+    `again`: the notice was issued at another instance before.
     """
     stated = {"notice_id": notice_id} | ({} if revision is None else {"revision": revision})
     record: dict[str, Any] = {
@@ -166,7 +166,7 @@ def received(
     again: AnsweredSoFar | None = None,
     instance: str | None = None,
 ) -> Received:
-    """What `accept` makes of a record, as far as a service looks at it."""
+    """Return a record as `accept` returns it, with the fields that a service reads."""
     spelt = _spelt(edge, sealed) if edge and sealed else None
     opened = None if spelt is None else OpenedPart(_plaintext(spelt), bytes(32), bytes(12), b"")
     value = b"{}\n" + (b"" if opened is None else opened.seal_again())
@@ -192,7 +192,7 @@ def received(
 
 
 def instance_of(party: str) -> str:
-    """The instance that serves a party of the sample directory."""
+    """Return the instance that serves a party of the sample directory."""
     return {"police": "law_enforcement", "provider": "industry"}.get(party.partition("-")[0], "hotline")
 
 
@@ -206,11 +206,11 @@ def _plaintext(spelt: Spelt) -> bytes:
 
 
 def numbered(number: int = 1) -> dict[str, Any]:
-    """What each answer says of itself: an id, and its number in its track."""
+    """Return the fields that each answer has about itself: an id, and its number in its track."""
     return {"act": uuid4(), "number": number}
 
 
 def without_act(clear: dict[str, Any]) -> dict[str, Any]:
-    """A clear part without the random id of its act, if it tells of one."""
+    """Return a clear part without the random id of its act, if it has one."""
     assert "act" not in clear or UUID(clear["act"]).version == 4
     return {name: value for name, value in clear.items() if name != "act"}

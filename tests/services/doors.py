@@ -1,4 +1,4 @@
-"""A service's HTTP door without a network: who asks stands in a header, everything behind it is real."""
+"""A service's HTTP routes without a network. Headers identify the caller; everything behind the routes is real."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from tests.support.manual_clock import ManualClock
 
-#: Whoever asks: no API key, so no name of its own.
+#: The default caller. It has no API key, so no name of its own.
 ACTOR = "0a" * 16
-#: Parties whose keys were ended.
+#: Parties whose keys have ended.
 ENDED: set[str] = set()
 CLOCK = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
 
 
 def identified_as(kind: str) -> Callable[[Request], Awaitable[Identity]]:
-    """Takes the party, the role and, where it is another than usual, the actor from the request's own headers."""
+    """Return a dependency that reads party, role and, if present, actor from the request's own headers."""
 
     async def identity_of(request: Request) -> Identity:
         if request.headers["x-party"] in ENDED:
@@ -49,7 +49,7 @@ def identified_as(kind: str) -> Callable[[Request], Awaitable[Identity]]:
 
 
 def door(*routers: APIRouter) -> httpx.AsyncClient:
-    """A client of an application with these routers."""
+    """Return a client of an application with these routers."""
     transport = httpx.ASGITransport(create_app("sample", routers), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://service.example")
 
@@ -64,7 +64,10 @@ def serving(
     listener: FeedListener | None = None,
     owe: Callable[[str, int], None] = lambda _party, _work: None,
 ) -> Serving:
-    """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
+    """Return the dependencies of a recipient's routes, over a real database.
+
+    Facts are signed with `signing`, or any key.
+    """
     return Serving(
         database=database,
         acts=Acts(database),
@@ -81,17 +84,17 @@ def serving(
 
 
 def asking(party: str, *, role: Role = Role.ANALYST, key: str | None = None) -> dict[str, str]:
-    """The headers of a request by `party`."""
+    """Return the headers of a request by `party`."""
     return {"x-party": party, "x-role": role} | ({} if key is None else {"idempotency-key": key})
 
 
 def as_told(view: Contract) -> dict[str, Any]:
-    """A view as a party is told it over HTTP."""
+    """Return a view as a party receives it over HTTP."""
     return json.loads(viewed(view).body)
 
 
 async def paged(items: Any, party: str, state: str) -> list[str]:
-    """The ids of a recipient's items in a state, over all pages of two."""
+    """Return the ids of a recipient's items in a state, over all pages of two."""
     found: list[str] = []
     cursor: str | None = None
     while True:
@@ -104,7 +107,7 @@ async def paged(items: Any, party: str, state: str) -> list[str]:
 async def attention_list(
     door: Attention, party: str, kind: str, *, rank_max: int = 1, limit: int = 200
 ) -> list[dict[str, Any]]:
-    """All that needs a person of the party, page after page."""
+    """Return all attention items of the party, page after page."""
     who = Identity(party, Role.VIEWER, kind, exercise=True, actor=ACTOR)
     found: list[dict[str, Any]] = []
     cursor: str | None = None

@@ -1,4 +1,4 @@
-"""Settings of a service that is assembled in a test: keys of its own, a broker that nobody reaches."""
+"""Settings of a service that is assembled in a test, with its own keys and an unreachable broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.architecture.source import ROOT
 
 
 def installation(folder: Path, database_url: str) -> dict[str, Any]:
-    """The fields that every service's settings ask for."""
+    """Return the fields that every service's settings require."""
     approvers = folder / "approvers.json"
     approvers.write_text("[]", encoding="utf-8")
     return {
@@ -28,10 +28,10 @@ def installation(folder: Path, database_url: str) -> dict[str, Any]:
 
 
 def paths_of(document: dict[str, Any]) -> set[tuple[str, str]]:
-    """(method, path) of every operation in an OpenAPI document."""
+    """Return (method, path) of every operation in an OpenAPI document."""
     return {(method, path) for path, operations in document["paths"].items() for method in operations}
 
 
 def published_paths(kind: str) -> set[tuple[str, str]]:
-    """Those of the document that is published of this kind of instance."""
+    """Return (method, path) of every operation in the published document of this kind of instance."""
     return paths_of(json.loads((ROOT / f"docs/api/openapi-{kind}.json").read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""The messages that an instance has sent in a test, as its transactions gathered them: still unsealed."""
+"""The messages that an instance has sent in a test, as its transactions gathered them, before sealing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shared.runtime.delivery.sending import StreamSending
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from tests.services.deliveries import without_act
 
-#: Every recipient of a test is sealed for with this key.
+#: All messages of a test are sealed to this key.
 SEALING: Final = OpeningKey.generate()
 _SENT: WeakKeyDictionary[Database, list[Draft]] = WeakKeyDictionary()
 
@@ -35,17 +35,17 @@ def _none(*_: object) -> Documents:
     raise AssertionError("nothing is decided here")
 
 
-#: Of an instance that decides nothing.
+#: The documents of an instance that decides nothing.
 NO_LAW = Law(now=_none, at=_none)
 
 
 def features_of(instance: str) -> Callable[[asyncpg.Connection], FeatureTracks]:
-    """The feature tracks of an instance of the sample exchange, named as its kind."""
+    """Return the feature tracks of an instance of the sample exchange. Its name is its kind."""
     return ListedTracks if instance == "law_enforcement" else OriginTracks
 
 
 def subjects_of(instance: str, clock: Clock) -> Callable[[Session], PartySubjects]:
-    """The subjects of an instance; every party stays where it is."""
+    """Return the subjects of an instance. Every party stays at its instance."""
 
     def subjects(session: Session) -> PartySubjects:
         tracks = features_of(instance)(session.driver)
@@ -57,7 +57,7 @@ def subjects_of(instance: str, clock: Clock) -> Callable[[Session], PartySubject
 def keep_sent(
     database: Database, instance: str, *, signing: SigningKey | None = None, clock: Clock | None = None
 ) -> None:
-    """Have the database's transactions send in streams, and keep what they send."""
+    """Let the database's transactions send in streams, and keep the sent messages."""
     signing, clock = signing or SigningKey(bytes(range(32))), clock or SystemClock()
     composer = SegmentComposer(
         signing,
@@ -70,7 +70,7 @@ def keep_sent(
 
 def _kept(then: LastStep, sent: list[Draft]) -> LastStep:
     async def last_step(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
-        # Lines of the journal are for `Erasures`, where a test has a journal.
+        # Journal lines are for `Erasures`, in tests with a journal.
         known = [each for each in gathered if isinstance(each, Draft | Forgotten)]
         await then(driver, known)
         sent.extend(each for each in known if isinstance(each, Draft))
@@ -79,17 +79,17 @@ def _kept(then: LastStep, sent: list[Draft]) -> LastStep:
 
 
 async def sent_by(database: Database) -> list[Draft]:
-    """All that was sent, in order, without what was forgotten."""
+    """Return all sent messages in order, without the forgotten ones."""
     return list(_SENT[database])
 
 
 async def about(database: Database, subject: UUID) -> list[Draft]:
-    """The messages about one subject."""
+    """Return the messages about one subject."""
     return [each for each in _SENT[database] if each.subject == str(subject)]
 
 
 async def clear_parts(database: Database, subject: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
-    """(type, sender, recipient, exercise, clear part) of the messages about one subject."""
+    """Return (type, sender, recipient, exercise, clear part) of the messages about one subject."""
     return [
         (each.message.type, each.sender, each.recipient, each.exercise, without_act(dict(each.clear)))
         for each in await about(database, subject)
@@ -104,7 +104,7 @@ def forget_sent(database: Database, message_ids: Collection[UUID] | None = None)
 
 
 async def placed(database: Database, instance: str, subject: UUID) -> list[tuple[str, str]]:
-    """(type, recipient) of the messages about a subject in the streams of an instance, whatever process sent them."""
+    """Return (type, recipient) of the messages about a subject in an instance's streams, from any process."""
     async with database.transaction() as session:
         tx = PostgresMessagingTx(session, instance)
         segments = [

@@ -1,4 +1,4 @@
-"""Every row that tells the other side, walked: a route and a verb reach it, its addressee accepts it, both agree."""
+"""Every act that informs the other side: a route and a verb reach it, its addressee accepts it, both sides agree."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from tests.architecture.source import ROOT
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, instance_of, received
 
 EXAMPLES = ROOT / "shared/contracts/examples"
-#: The service, the party that answers, and the verbs of a subject's people.
+#: The service, the answering party, and the verbs of a subject's users.
 HELD = {
     Subject.OFFER: ("hotline", OTHER_HOTLINE, ("offer", "orphan", "inbox")),
     Subject.CASE: ("law_enforcement", AGENCY, ("case", "hold", "inbox")),
@@ -56,14 +56,14 @@ VIEWS: Mapping[Subject, type[Contract]] = {
     Subject.CASE: OpenedCase,
     Subject.NOTICE: OpenedNotice,
 }
-#: What is reinstated was acted on before.
+#: A reinstated item was removed before.
 REMOVED = Said(answers=tuple(ItemAnswer(n=n, round=1, action=NoticeAction.REMOVED) for n in (1, 2)))
 RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: AGENCIES, Subject.NOTICE: PROVIDERS}
-#: Of who has a case nobody else is told.
+#: An act that concerns only the holder of a case has no message.
 ANSWERS = [each for subject in HELD for each in personal(subject) if each.message is not None]
-#: What a recipient's service does by itself: no route and no verb reaches it.
+#: Acts that a recipient's service does by timer. No route and no verb reaches them.
 BY_TIME = [each for subject in HELD for each in rows_of(subject) if each.cause is Cause.TIMER]
-#: What it does as it hears of a refusal: `test_came_back` walks it.
+#: Acts that follow a refusal by another instance. `test_came_back` walks them.
 BY_RECEIPT = [each for each in rows_of(Subject.CASE) if each.track is Track.ANSWER and each.cause is Cause.ACT]
 
 
@@ -72,7 +72,7 @@ def named(act: Act) -> str:
 
 
 def test_every_message_of_an_act_is_walked() -> None:
-    """What agencies ask of providers is walked on a running exchange: `test_preservation`."""
+    """Requests of agencies to providers are walked on a running exchange, in `test_preservation`."""
     answering = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
     assert {each.message for each in answering if each.message} == {
         each.message for each in (*ANSWERS, *BY_TIME, *BY_RECEIPT)
@@ -98,7 +98,7 @@ def test_a_route_reaches_the_act(act: Act) -> None:
 
 @pytest.mark.parametrize("act", ANSWERS, ids=named)
 def test_a_verb_reaches_the_act(act: Act) -> None:
-    # Of a hold the group of verbs says so already: `hold place`.
+    # The verbs of the group `hold` drop this suffix: `hold place`.
     verb = act.name.removesuffix("_hold") if act.message in STAYING else act.name
     assert verb.replace("_", "-") in verbs(HELD[act.subject][2])
 
@@ -108,7 +108,10 @@ def test_a_verb_that_there_is_not_would_be_missed() -> None:
 
 
 def named_states(verb: str) -> set[str]:
-    """The states that the help of a listing verb of the inbox names. Stated there: help loads no contracts."""
+    """Return the states that the help of an inbox listing verb names.
+
+    The help text lists them, as it loads no contracts.
+    """
     row = table()["groups"]["inbox"]["verbs"][verb]
     assert not isinstance(row, str)
     listed = row["options"]["state"]["help"].partition("Only those in this state: ")[2].partition(".")[0]
@@ -124,7 +127,7 @@ def test_the_help_of_the_inbox_names_every_state_there_is() -> None:
 
 
 class OneEdge:
-    """An origin's edges: one, open, with this answer so far."""
+    """A substitute for an origin's edges: a single open one, with this answer so far."""
 
     def __init__(
         self,
@@ -146,10 +149,10 @@ class OneEdge:
         return frozenset()
 
     async def refer(self, referred: object) -> None:
-        """Whoever answers from now on is an edge of its own."""
+        """Do nothing: the next answering agency has an edge of its own."""
 
     async def unrefer(self, edge: object, referral_id: object, *, agency: object) -> None:
-        """Nor does it answer any more, by one of its own."""
+        """Do nothing: that agency no longer answers on an edge of its own."""
 
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
         return {}
@@ -159,7 +162,7 @@ class OneEdge:
 
 
 def examples(act: Act) -> list[Contract]:
-    """What the accepted examples of its message say in the clear."""
+    """Return the clear parts of the accepted examples of its message."""
     assert act.message is not None
     folder: Path = EXAMPLES / f"{act.message.name}.v{act.message.version}"
     values = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("accepted-*.json"))]
@@ -167,12 +170,12 @@ def examples(act: Act) -> list[Contract]:
 
 
 def an_item(subject: UUID, party: str) -> Item:
-    """What has two items, where it has any, and was not acted on before."""
+    """Return an item with two numbers that was not acted on before."""
     return Item(subject_id=subject, party=party, sender=HOTLINE, exercise=True, state="", numbers=(1, 2))
 
 
 def deciding(said: Contract) -> Contract:
-    """What of an answer decides where its subject moves."""
+    """Return the part of an answer that decides its subject's next state."""
     match said:
         case ItemAnswers():
             return fold((1, 2), Said(answers=said.items))
@@ -187,7 +190,7 @@ def deciding(said: Contract) -> Contract:
 
 
 async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID, str], str | None]:
-    """What the origin refuses, and its copy of the answer, after the recipient of `standing` has done `act`."""
+    """Return the origin's refusals and its copy of the answer, after the recipient in `standing` has done `act`."""
     assert act.message is not None
     subject, party = uuid7(), HELD[act.subject][1]
     clear, _ = written(act.message, an_item(subject, party), said, act=uuid4())
@@ -195,7 +198,7 @@ async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID,
     said_before = REMOVED.words() if act.name == "reinstate" else None
     edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=withdrawn, said=said_before)
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
-    message = replace(message, sent_at=AT + timedelta(days=1))  # after what the examples say has happened
+    message = replace(message, sent_at=AT + timedelta(days=1))  # later than the times in the examples
     answers = EdgeAnswers(edges, AT, agency=lambda _: "law_enforcement")  # type: ignore[arg-type]
     refused = await answers.apply([message])
     moved = edges.answered.get(edges.edge.edge_id)
@@ -212,7 +215,7 @@ async def test_the_addressee_accepts_what_the_act_tells_and_both_sides_agree(act
             refused, answer = await told(act, said, standing)
             assert refused == {}
             assert answer is not None
-            # What the recipient's own machine comes to, and the fold of the origin's copy of the answer.
+            # Compare the state of the recipient's own machine with the fold of the origin's copy of the answer.
             here = follow(act, shown(act.subject, standing), deciding(said))
             assert here == shown(act.subject, Standing(standing.offered, answer))
             tried += 1
@@ -220,7 +223,7 @@ async def test_the_addressee_accepts_what_the_act_tells_and_both_sides_agree(act
 
 
 async def test_sides_that_part_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: an origin that takes a conviction for one report more."""
+    """Negative control: an origin that treats a conviction like another report."""
     outcome = row(Subject.CASE, "outcome")
     (first, *_) = examples(outcome)
     closing = first.model_copy(update={"outcome": CaseOutcome.CONVICTION, "close_reason": None})
@@ -240,7 +243,7 @@ async def test_sides_that_part_would_be_noticed(monkeypatch: pytest.MonkeyPatch)
     ids=named,
 )
 def test_the_recipient_takes_what_an_origin_sends_it(act: Act) -> None:
-    """Each message of an origin, to each kind of recipient that it is for; and to nobody else."""
+    """Each message of an origin is accepted by each kind of recipient that it is for, and by no other."""
     assert act.message is not None
     for subject, recipient in RECIPIENTS.items():
         if subject is act.subject:
@@ -258,13 +261,13 @@ async def test_an_act_whose_row_the_origin_forgot_is_refused(monkeypatch: pytest
     assert (list(refused.values()), answer) == (["answer_out_of_order"], None)
 
 
-# -- what it says ----------------------------------------------------------------------------------------------------
+# -- the fields of an act ---------------------------------------------------------------------------------------------
 
 
 def unshown(takes: type[Contract], view: type[Contract]) -> set[str]:
-    """The words of an act that a view has no place for: it would leave them out without a sound.
+    """Return the fields of an act that a view lacks and would silently omit.
 
-    What is said to agencies beside an answer is shown with their preservations.
+    The answers to agencies inside an act are shown with their preservations.
     """
     return takes.model_fields.keys() - view.model_fields.keys() - {"preservations"}
 
@@ -274,11 +277,11 @@ def test_what_a_party_says_is_shown_to_it_and_what_it_tells_to_the_origin(act: A
     assert act.takes is not None
     assert act.message is not None
     if act.message in RAISING:
-        # What is asked and contested stands beside its subject, at both.
+        # Questions and disputes are shown with their subject, on both sides.
         assert unshown(act.takes, ShownQuestion) == set()
         return
     if act.message in STAYING:
-        # What is asked of an origin stands beside the case, at both: as an act of its own, and as a hold.
+        # A request to an origin is shown with the case on both sides, as an act of its own or as a hold.
         assert unshown(act.takes, CaseAct) == unshown(act.takes, ShownHold) == set()
         return
     assert unshown(act.takes, VIEWS[act.subject]) == set()

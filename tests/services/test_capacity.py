@@ -1,6 +1,6 @@
-"""What a record can carry, through the HTTP door to what its recipient reads over HTTP; what is refused is not written.
+"""The capacity of a record, from the HTTP route to the recipient's HTTP view. Refused content is not written.
 
-Between the doors all is real but Kafka, which is a list.
+Everything between the routes is real except Kafka, which is a list.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ from tests.support.wire_records import verify
 
 Figures = Callable[[str, object], None]
 AUDIT = "audit"
-#: What facts are not made of: hashes, addresses, references.
+#: Content that facts do not contain: hashes, addresses, references.
 TEXTS = (*HASHES, *OTHERS[:5])
 LANES = (AGENCIES, AUDIT)
-#: Single values: a blob in each is searched for.
+#: Single values. Each is tested for the largest random content.
 FIELDS = ("URL path", "URL query value", "URL query values", "onion path", "account", "message", "external reference")
 
 
 @dataclass
 class Exchange:
-    """A hotline and an agency, what has been sent from the one, and their databases."""
+    """A hotline and an agency, the messages of the hotline, and both databases."""
 
     between: Exchanged
     endpoints: dict[str, DatabaseEndpoint]
@@ -64,12 +64,12 @@ class Exchange:
     agency: httpx.AsyncClient
 
     async def post(self, body: dict[str, Any], **headers: str) -> httpx.Response:
-        """File a referral."""
+        """Submit a referral."""
         asked = asking(HOTLINE, role=Role.MACHINE, key=uuid7().hex) | headers
         return await self.client.post("/v1/referrals", json=body, headers=asked)
 
     async def sent(self, to: str) -> list[Record]:
-        """What parties and instances have told an instance since it was asked last. An agency takes it, too."""
+        """Return the messages to an instance since the last call. An agency applies them, too."""
         here = self.between.world
         written = await self.between.sites[ORIGIN].relay(to)
         if to == AGENCIES:
@@ -78,7 +78,7 @@ class Exchange:
         return [each for each in records if type_of(each) in BY_TYPE]
 
     async def delivered(self, body: dict[str, Any]) -> str:
-        """File it, let the agency take it, and what that reads then. Empty where the agency has refused it."""
+        """Submit it, deliver it to the agency, and return the agency's view. Empty if the agency refused it."""
         answer = await self.post(body)
         assert answer.status_code == 202, answer.text
         await self.between.deliver(ORIGIN, AGENCIES)
@@ -87,7 +87,7 @@ class Exchange:
         return read.text if read.status_code == 200 else ""
 
     def refusing(self, body: bytes) -> str | None:
-        """Why a check says that it is not sent at once, as the process beside the event loop computes it."""
+        """Return why a check would not let it be sent at once, as the checking process computes it."""
         posted = Posted(body, "application/json", None, HOTLINE, AT)
         (result,) = json.loads(check_posted(posted, self.between.world.documents).body)["results"]
         if result["ok"]:
@@ -95,18 +95,18 @@ class Exchange:
         return str(result["problem"]["code"])
 
     async def found(self, mark: str) -> list[str]:
-        """Where a mark is written: in rows of both databases, and in any file of the server, its log of changes too."""
+        """Return where a mark is written: in rows of both databases and in any file of the server, WAL included."""
         rows = [await stored_text(each.owner_url, [HOTLINE, POLICE]) for each in self.endpoints.values()]
         return [hit.place for hit in search(self.folder, mark)] + ["row" for text in rows if mark in text]
 
 
 def unguarded(*_: object, **__: object) -> Charged:
-    """In the guard's place: takes everything, and charges nothing."""
+    """Accept everything and charge nothing, in place of the guard."""
     return Charged(0, 0, 0, None)
 
 
 def reaching(body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A referral that one agency is sent whole, with a reference of its own, and with what `body` says."""
+    """Return a referral that one agency receives whole, with a reference of its own, changed by `body`."""
     return BASE | {"user_jurisdictions": ["NL"], "external_ref": f"c-{uuid7().hex[:24]}"} | (body or {})
 
 
@@ -120,7 +120,7 @@ def clear_part(record: Record) -> dict[str, Any]:
 
 
 def observed(record: Record) -> Observed:
-    """A record as audit keeps it, at its place in the stream."""
+    """Return a record as audit stores it, at its place in the stream."""
     lane = Lane(record.partition)
     place = parse_place(dict(record.headers)[PLACE], lane)
     return Observed(record, Pair(record.writer, record.topic.split(".")[2]), place, bytes(32))
@@ -134,12 +134,12 @@ async def exchange(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ex
             between = Exchanged(hotline, agencies)
             async with between.origin.intake.running(), between.origin.door() as client, between.cases() as agency:
                 made = Exchange(between, endpoints, folder, client, agency)
-                assert (await made.post(reaching())).status_code == 202  # from here on there are streams
+                assert (await made.post(reaching())).status_code == 202  # creates the streams
                 yield made
 
 
 def packed_with(exchange: Exchange, channels: Sequence[Channel] = CHANNELS) -> Packed:
-    """The fullest record that a check lets pass."""
+    """Return the fullest record that a check accepts."""
     return fullest_record(Random(2), channels=channels, base=reaching(), refusing=exchange.refusing)
 
 
@@ -157,7 +157,7 @@ async def test_the_fullest_record_is_read_whole_at_its_recipient_and_carries_no_
 async def test_without_the_budget_at_either_end_it_would_carry_more(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the origin's guard off alone the recipient refuses it; with both off the bars are missed."""
+    """Without the origin's guard, the recipient refuses it. Without both guards, the limits are exceeded."""
     monkeypatch.setattr(prepare, "inspect", unguarded)
     packed = packed_with(exchange)
     assert packed.carried > 4_096
@@ -174,7 +174,7 @@ async def test_no_field_carries_more_than_its_budget(exchange: Exchange, name: s
 
 
 async def largest(exchange: Exchange, name: str) -> int:
-    """The most random bytes that the recipient reads in one field, as base64url: those that a check lets pass."""
+    """Return the most random bytes in one field, as base64url, that a check accepts and the recipient reads."""
     r, most = Random(3), (0, reaching())
     for size in range(16, 801, 16):
         placed = POSITIONS[name](text := b64u(r.randbytes(size)))
@@ -189,7 +189,7 @@ async def largest(exchange: Exchange, name: str) -> int:
 
 
 def spoken(body: dict[str, Any]) -> dict[str, Any]:
-    """What a body says beyond the one that all positions begin with."""
+    """Return the fields of a body that differ from the common base."""
     return {name: value for name, value in body.items() if value != BASE[name]}
 
 
@@ -221,7 +221,7 @@ async def test_what_once_came_out_at_the_recipient_is_refused_or_cut_to_codes_an
 ) -> None:
     mark = new_mark()
     answer = await exchange.post(reaching(hole(mark)))
-    if hole is picture_in_labels:  # none of them is listed: what travels is the code for that
+    if hole is picture_in_labels:  # none of the labels is a known code, so only a general code is sent
         assert answer.status_code == 202
         assert mark not in await exchange.delivered(reaching(hole(mark)))
     else:
@@ -241,7 +241,7 @@ async def test_the_same_search_finds_what_is_written(exchange: Exchange) -> None
 async def test_a_record_that_is_not_its_own_canonical_form_is_refused_by_its_recipient(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its origin's instance leaves out its own guard; with the recipient's left out, too, it is taken."""
+    """The origin's instance skips its own guard. Without the recipient's guard, too, it is accepted."""
     monkeypatch.setattr(prepare, "as_kept", lambda content: content)
     monkeypatch.setattr(prepare, "inspect", unguarded)
     body = reaching(item_at("https://site.example:443/%7Euser"))
@@ -254,7 +254,10 @@ async def test_a_record_that_is_not_its_own_canonical_form_is_refused_by_its_rec
 async def test_clear_parts_and_facts_say_codes_and_ids_and_nothing_that_a_sender_could_choose_beyond(
     exchange: Exchange,
 ) -> None:
-    """Two referrals alike in their codes, places and days, and unlike in all else: Kafka and audit have the same."""
+    """Two referrals equal in codes, places and days, and different in all else.
+
+    Kafka and audit have the same content.
+    """
     mark = new_mark()
     plain = reaching({"items": [item_at(f"https://s{n}.example/")["items"][0] for n in range(10)]})
     full = packed_with(exchange, TEXTS).body | {"external_ref": mark}
@@ -263,7 +266,7 @@ async def test_clear_parts_and_facts_say_codes_and_ids_and_nothing_that_a_sender
     assert told[0] == told[1] != []
     assert mark not in str(told)
     other = await clear_of(exchange, reaching({"observed_at": "2025-01-11T10:11:12.000Z"}))
-    assert other != told[0]  # the day is a code that facts have
+    assert other != told[0]  # facts carry a code for the day
 
 
 async def test_of_a_refusal_audit_is_told_the_code_and_the_field(exchange: Exchange) -> None:
@@ -283,7 +286,7 @@ async def test_of_a_refusal_audit_is_told_the_code_and_the_field(exchange: Excha
 
 
 async def clear_of(exchange: Exchange, body: dict[str, Any], **headers: str) -> list[str]:
-    """All that is sent of a referral but what is sealed, and all that audit keeps of it; ids and times masked."""
+    """Return the unsealed messages of a referral and audit's entries about it, with ids and times masked."""
     for lane in LANES:
         await exchange.sent(lane)
     assert (await exchange.post(body, **headers)).status_code == 202
@@ -297,16 +300,16 @@ async def clear_of(exchange: Exchange, body: dict[str, Any], **headers: str) -> 
 
 
 def told_headers(record: Record) -> list[tuple[str, bytes | None]]:
-    """The headers without those that the instance draws or counts for each copy."""
+    """Return the headers without those that the instance draws or counts for each copy."""
     return [(name, value) for name, value in record.headers if name not in (SALT, PLACE)]
 
 
 def masked(text: str) -> str:
-    """Without ids, digests, signatures, numbers in a pair and times: what the instance draws or counts itself."""
+    """Mask ids, digests, signatures, numbers in a pair and times, which the instance draws or counts itself."""
     return _DRAWN.sub("~", text)
 
 
-#: UUIDs, digests, base64 of 20 and more, RFC 3339 times to the second, numbers.
+#: UUIDs, digests, base64 of 40 or more characters, RFC 3339 times, numbers.
 _DRAWN = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{64}|[A-Za-z0-9+/_-]{40,}={0,2}"
     r"|\d{4}-\d\d-\d\dT[\d:.]+Z|(?<=b')\d+(?=')"

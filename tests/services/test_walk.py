@@ -1,4 +1,4 @@
-"""How far a reader walks: the files that one referral enters on its way, and which of them comes first."""
+"""The length of a reader's walk: the files that one referral enters, and which of them it enters first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.services.databases import migrated, running_databases
 from tests.services.walk import AGENCIES, ORIGIN, Walk, walk
 from tests.support.footsteps import Footsteps, footsteps
 
-#: Leg of the walk → the size that bounds the files it enters.
+#: Maps a leg of the walk to the bound on the files that it enters.
 BOUNDED = {"filing": FILED, "receiving": RECEIVED}
 
 
@@ -23,7 +23,7 @@ async def walked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Walk
 
 
 def test_the_walk_is_a_whole_one(walked: Walk, record_property: Callable[[str, object], None]) -> None:
-    """It ends with what it is for: the origin sees that the agency has the referral and has accepted it."""
+    """At its end the origin sees that the agency has received and accepted the referral."""
     for leg, steps in walked.legs.items():
         record_property(leg, steps.figures())
     assert walked.seen == ("applied", "accepted")
@@ -45,7 +45,7 @@ def test_behind_the_edge_a_request_comes_to_its_own_service_first(walked: Walk, 
 
 
 def test_every_leg_passes_where_it_must(walked: Walk) -> None:
-    """The tracer sees what is entered: a leg that seemed to avoid these would be one that it missed."""
+    """The tracer must report these files. Otherwise a leg that seems to avoid them was not traced."""
     for leg, room in {
         "filing": "shared/exchange/prepare.py",
         "sending": "shared/messaging/relay.py",

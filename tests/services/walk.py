@@ -1,7 +1,7 @@
-"""One referral's way through the code, in one process: filed, sent, received, answered, and the answer back.
+"""One referral's way through the code, in one process: submitted, sent, received, answered, and the answer's return.
 
-The two doors, both databases and all that lies between are the real ones. Kafka is a list, and who asks stands in a
-header: what identifies a caller and what moves bytes are the same for every message, and not on a reader's way.
+The HTTP routes, both databases and all code between are real. Kafka is a list, and a header identifies the caller.
+Authentication and transport are the same for every message, so a reader of the code can skip them.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Answered = TypeVar("Answered")
 
 @dataclass
 class Walk:
-    """The footsteps of each leg, by its name, and what the origin saw of the agency at the end."""
+    """The footsteps of each leg, by its name, and the origin's final view of the agency."""
 
     legs: dict[str, Footsteps] = field(default_factory=dict)
     seen: tuple[str, str] = ("", "")
 
     async def leg(self, name: str, work: Callable[[], Awaitable[Answered]]) -> Answered:
-        """Do the work and keep the way that it took."""
+        """Do the work and record its footsteps."""
         with footsteps() as steps:
             answered = await work()
         self.legs[name] = steps
@@ -65,23 +65,23 @@ class Exchanged:
         }
 
     def cases(self) -> httpx.AsyncClient:
-        """The agencies' way in for theirs."""
+        """Return a client of the agencies' routes for their cases."""
         directory = self.world.documents.directory
         return door(cases_router(serving(self.databases[AGENCIES], AGENCIES, kek=KEK, directory=directory)))
 
     async def deliver(self, writer: str, reader: str) -> list[Written]:
-        """Hand over what has been sent and was not yet; the records."""
+        """Deliver the unsent messages; return their records."""
         written = await self.sites[writer].relay(reader)
         await self.sites[reader].take(written)
         return written
 
 
 async def walk(hotline: Database, agencies: Database) -> Walk:
-    """File one referral, let an agency accept it, and hand its answer to the hotline; every leg is followed."""
+    """Submit one referral, let an agency accept it, and deliver its answer to the hotline. Trace every leg."""
     between, walked = Exchanged(hotline, agencies), Walk()
     origin, agency = between.sites[ORIGIN], between.sites[AGENCIES]
     async with between.origin.intake.running(), between.origin.door() as client:
-        await _filed(client, "warm")  # what is read once and kept is not on every referral's way
+        await _filed(client, "warm")  # caches are filled before the traced submission
         await between.deliver(ORIGIN, AGENCIES)
         answer = await walked.leg("filing", partial(_filed, client, "walk"))
     referral_id = UUID(answer["referral_id"])

@@ -1,9 +1,9 @@
-"""An instance with one thing otherwise, as a program of its own: shorter pauses, or a clock that is off.
+"""An instance with one difference, as a program of its own: shorter pauses, or a wrong clock.
 
     python -m tests.support.altered_instance [--hasty] [--clock FILE] KIND --instance NAME [--only PART] …
 
-`--hasty`: what is repeated after a minute or five is repeated after seconds. `--clock`: the machine's clock is off by
-as many seconds as the file says, whatever it says at that moment; and after five seconds a beat is late.
+`--hasty` shortens pauses of minutes to seconds. `--clock` shifts the machine's clock by the seconds in the file, which
+is read at each use. It also makes a document heartbeat late after five seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shared.runtime.delivery import upkeep_loop
 from shared.runtime.kafka import documents
 
 HASTY: Final = ("-m", "tests.support.altered_instance", "--hasty")
-#: The pauses for which a promise has time, and a sixtieth of each.
+#: The pauses that affect a time limit, and a sixtieth of each.
 PAUSES: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (acks, "ACK_PAUSE", timedelta(seconds=1 / 6)),
     (acks, "GAP_ACK_PAUSE", timedelta(seconds=1 / 60)),
@@ -46,14 +46,14 @@ PAUSES: Final[tuple[tuple[ModuleType, str, object], ...]] = (
 
 
 def hasten() -> None:
-    """A sixtieth of the pauses for which a promise has time; none is left out."""
+    """Shorten all pauses that affect a time limit to a sixtieth."""
     for where, name, value in PAUSES:
         assert hasattr(where, name), name
         setattr(where, name, value)
 
 
 def with_clock(file: Path) -> tuple[str, ...]:
-    """The program of an instance whose clock is off by what the file says; it must be there."""
+    """Return the program of an instance whose clock is shifted by the seconds in the file. The file must exist."""
     return (*HASTY, "--clock", str(file))
 
 

@@ -1,4 +1,4 @@
-"""Small things that tests of the exchange are made of: drafts, outcomes, raw records. All invented."""
+"""Small objects for tests of the exchange: drafts, outcomes, raw records. All content is invented."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def draft(
     decided_at: datetime | None = None,
     clear: Mapping[str, Any] | None = None,
 ) -> Draft:
-    """A message on its way out without a sealed part; its clear part is empty unless one is given."""
+    """Return an outgoing message without a sealed part. Its clear part is empty unless one is given."""
     return Draft(
         message_id=uuid7(),
         message=message,
@@ -45,7 +45,7 @@ def draft(
 
 
 def withdrawal(referral_id: UUID) -> dict[str, Any]:
-    """The clear part by which an origin takes a referral back."""
+    """Return the clear part by which an origin withdraws a referral."""
     return {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "reason": "filed_in_error"}
 
 
@@ -57,5 +57,5 @@ def settlement(
     by: str = "law_enforcement",
     parties: Collection[str] = PARTIES,
 ) -> Settlement:
-    """The outcome of an own message, as the instance `by` states it, which serves `parties`."""
+    """Return the outcome of an own message, reported by the instance `by`, which serves `parties`."""
     return Settlement(message_id, outcome, code, by, parties)

@@ -1,4 +1,4 @@
-"""A referral that one agency was sent, as it passes it on to another."""
+"""A referral that one agency received, as it refers the case to another."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ INSTANCE = "law_enforcement"
 
 
 def offered_to(here: World, agency: str) -> Received:
-    """A referral as the agency was sent it."""
+    """Return a referral as the agency received it."""
     return accept(here.anew().records([here.offered(agency)])[0], here.reader(INSTANCE))
 
 
 def passable(here: World, offered: Received) -> Passable:
-    """What the agency can pass on of it, once it has taken it up."""
+    """Return the content that the agency can pass on after it has accepted the case."""
     decision = json.loads(offered.carried.decision.model_dump_json())
     history = [PassedAct(number=1, answer=AnswerState.ACCEPTED, at=here.at)]
     return Passable(uuid4(), decision, offered.carried.salt, offered.spelt, 1, history)
 
 
 def passed_on(here: World, offered: Received, sealed: bytes, *, sender: str, to: str) -> Draft:
-    """The message from one agency to another, with this sealed part."""
+    """Return the message from one agency to another, with this sealed part."""
     clear = ReferralPassedOnClear(referral_id=UUID(offered.subject), revision=1, act=uuid4(), edge_id=uuid4())
     address = Addressing(
         subject=UUID(offered.subject),
@@ -45,7 +45,7 @@ def passed_on(here: World, offered: Received, sealed: bytes, *, sender: str, to:
 
 
 def genuine(here: World, agency: str, to: str) -> Draft:
-    """The message as it is sent."""
+    """Return the genuine message from one agency to another."""
     offered = offered_to(here, agency)
     sealed = passable(here, offered).sealed(CaseReferReason.SUSPECT_ELSEWHERE)
     return passed_on(here, offered, sealed, sender=agency, to=to)

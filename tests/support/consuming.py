@@ -1,4 +1,4 @@
-"""One instance over its database, without Kafka: it sends what its transactions place, and takes records of others."""
+"""One instance over its database, without Kafka. It sends its transactions' messages, and reads records of others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ KEK = KeyEncryptionKey(bytes(range(32)))
 
 
 class Applied:
-    """A handler that notes what it was given, refuses with `codes` by message type, and fails on the `cursed`."""
+    """A handler that records its input, refuses with `codes` by message type, and fails on `cursed` messages."""
 
     def __init__(self) -> None:
         self.types: list[str] = []
@@ -65,7 +65,7 @@ class Applied:
 
 
 class NotedInbound(PartyInbound):
-    """The product's inbound messages; each outcome of a batch is noted."""
+    """The product's inbound messages, with a record of each outcome."""
 
     noted: list[Outcome]
 
@@ -77,7 +77,7 @@ class NotedInbound(PartyInbound):
 
 @dataclass
 class Site:
-    """One instance of a world. Its clock stands at `AT`, where the world's documents are in force."""
+    """One instance of a world. Its clock is set to `AT`, when the world's documents are in force."""
 
     here: World
     instance: str
@@ -108,24 +108,24 @@ class Site:
         )
 
     def subjects(self, session: Session) -> PartySubjects:
-        """The subjects in one transaction; a party is placed where the directory says."""
+        """Return the subjects in one transaction. The directory says which instance serves a party."""
         return PartySubjects(
             session, self.instance, self.features(session.driver), is_placed=self._is_placed, now=self.clock.now()
         )
 
     def inbound(self, session: Session) -> NotedInbound:
-        """The inbound messages in one transaction."""
+        """Return the inbound messages in one transaction."""
         reader = self.here.reader(self.instance, clock=self.clock)
         made = NotedInbound(session, self.handler, replace(reader, shelf=self.shelf or reader.shelf), kek=KEK)
         made.noted = self.outcomes
         return made
 
     def row_scope(self) -> RowScope:
-        """All parties of the instance."""
+        """Return the scope of all parties of the instance."""
         return RowScope(self.here.documents.directory.parties_of(self.instance), Role.SERVICE, "apply")
 
     async def relay(self, peer: str) -> list[Written]:
-        """What the relay appends to the topic of a peer from now on: both lanes, proofs included."""
+        """Return the records that the relay appends next to the topic of a peer: both lanes, proofs included."""
         written: list[Written] = []
         for lane in LANES:
             while True:
@@ -140,7 +140,7 @@ class Site:
         return written
 
     async def take(self, written: Sequence[Written], *, at: datetime | None = None) -> list[Outcome]:
-        """Take records, each run of one partition as one batch; the outcomes of their messages, in order."""
+        """Read records, each run of one partition as one batch; return the outcomes of their messages, in order."""
         before = len(self.outcomes)
         for (pair, lane), of_place in groupby(written, key=lambda each: (each.pair, each.lane)):
             arrived = [self._arrive(each, at or self.clock.now()) for each in of_place]
@@ -150,7 +150,7 @@ class Site:
         return self.outcomes[before:]
 
     async def acknowledge(self, writer: str) -> list[Written]:
-        """The acknowledgement that is due to the writer of streams to this instance, as a record in its topic."""
+        """Return the due acknowledgement to the writer of streams to this instance, as a record in its topic."""
         async with self.scopes.open() as scope:
             ack = await give_ack(scope, Pair(writer, self.instance))
         if ack is None:
@@ -158,12 +158,12 @@ class Site:
         return [Written(Pair(self.instance, writer), Lane.URGENT, build_ack_record(ack, self.signing))]
 
     async def exceptions(self) -> list[OpenException]:
-        """The open exceptions, oldest first."""
+        """Return the open exceptions, oldest first."""
         async with self.scopes.read() as tx:
             return await tx.list_exceptions()
 
     async def try_again(self, *kinds: OutcomeKind) -> list[Outcome]:
-        """Try exceptions of these kinds again; their outcomes now."""
+        """Try exceptions of these kinds again; return their outcomes."""
         before = len(self.outcomes)
         async with self.scopes.open() as scope:
             await retry_exceptions(scope, await scope.tx.list_exceptions(kinds=kinds))
@@ -201,7 +201,7 @@ class Site:
 
 
 async def _enter(scope: Scope, pair: Pair, records: Sequence[ArrivedRecord]) -> None:
-    """Enter the incarnation of a world's stream, as its first urgent message would: worlds send none."""
+    """Enter the incarnation of a world's stream. Worlds lack the first urgent message, which normally does this."""
     places = [(each.content.place, each.broker_time) for each in records if isinstance(each.content, Arrived)]
     incoming = await scope.tx.load_incoming(pair, lock=True)
     for place, at in places:

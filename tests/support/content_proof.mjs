@@ -14,7 +14,7 @@ export function demand(condition) {
   if (!condition) throw new ProofError();
 }
 
-// Whether `check` demands nothing in vain; what else goes wrong is a fault of the verifier.
+// Returns whether all demands of `check` hold. Any other error is a fault of the verifier.
 export function holds(check) {
   try {
     check();
@@ -27,7 +27,7 @@ export function holds(check) {
 
 export const sha256 = (...parts) => createHash("sha256").update(Buffer.concat(parts)).digest();
 
-// Node reads base64 leniently: only the one canonical spelling counts.
+// Node reads base64 leniently, so this accepts only the canonical encoding.
 export function decoded(text, encoding) {
   demand(typeof text === "string");
   const bytes = Buffer.from(text, encoding);
@@ -35,7 +35,7 @@ export function decoded(text, encoding) {
   return bytes;
 }
 
-// Whether the raw key has signed this.
+// Returns whether the raw key has signed this.
 export function demandSignature(raw, signature, signed) {
   let held = false;
   try {
@@ -47,25 +47,25 @@ export function demandSignature(raw, signature, signed) {
   demand(held);
 }
 
-// The bytes that a leaf covers of a message: its headers, sorted, an empty line, its value.
+// Returns the bytes of a message that a leaf covers: its sorted headers, an empty line, its value.
 export function coveredBytes(headers, value) {
   const head = [...headers.keys()].sort().map((name) => `${name}:${headers.get(name)}\n`).join("");
   return Buffer.concat([Buffer.from(`${head}\n`, "latin1"), value]);
 }
 
-// The leaf of a message: its salt is 16 bytes.
+// Returns the leaf of a message. Its salt has 16 bytes.
 export function leafOf(salt, covered) {
   demand(salt.length === 16);
   return sha256(LEAF, salt, covered);
 }
 
-// That the leaf is in the tree of this proof, and that the raw key has signed the tree.
+// Checks that the leaf is in the tree of this proof, and that the raw key has signed the tree.
 export function demandContent(leaf, proof, raw) {
   const head = rootOf(leaf, proof);
   demandSignature(raw, proof.signature, Buffer.from(`causeway-content/v1\n${head}\n${proof.size}\n`));
 }
 
-// The root of the tree that this proof puts the leaf in, in hexadecimal.
+// Returns the root of the tree in which this proof puts the leaf, in hexadecimal.
 export function rootOf(leaf, proof) {
   demand([16, 256].includes(proof.size) && Number.isInteger(proof.position) && proof.position >= 0);
   const path = Buffer.concat(proof.path.map((hash) => hexadecimal(hash)));

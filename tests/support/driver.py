@@ -49,7 +49,7 @@ async def list_referrals(exchange: Exchange, instance: str) -> Rows:
 async def list_expected_effects(exchange: Exchange, instance: str) -> Rows:
     """List (subject, recipient, purpose, withdrawn) of each edge that was sent.
 
-    An edge whose message the recipient refused because its referral was withdrawn has no effect.
+    An edge has no effect if its recipient refused its message because the referral was withdrawn.
     """
     query = """
     SELECT coalesce(e.notice_id, e.referral_id)::text, e.recipient, e.purpose, r.state = 'withdrawn'
@@ -127,7 +127,7 @@ async def list_edge_tracks(exchange: Exchange) -> dict[UUID, UUID]:
 
 
 async def list_lost_edges(exchange: Exchange, tracks: Mapping[UUID, UUID]) -> frozenset[UUID]:
-    """List those of the edges (with the subjects that name them) that the restored hotline's operator list names."""
+    """List the edges, with the subjects that name them, that the restored hotline's operator list contains."""
     lines = await read_rows(exchange, "hotline", "SELECT subject FROM operator_line WHERE kind = 'unknown'")
     named = {row["subject"] for row in lines}
     return frozenset(edge for edge, track in tracks.items() if track in named)
@@ -226,7 +226,7 @@ async def count_document_kinds(exchange: Exchange, instance: str) -> int:
 
 
 async def has_unwritten_endings(exchange: Exchange, instance: str) -> bool:
-    """Say whether ends of keys or subjects wait for the erasure journal of the instance."""
+    """Return whether ends of keys or subjects wait for the erasure journal of the instance."""
     return bool(await read_value(exchange, instance, "SELECT EXISTS (SELECT FROM ending)"))
 
 

@@ -1,4 +1,4 @@
-"""Observations of audit's log and of its account of streams that no API gives."""
+"""Observations of audit's log and of its stream accounts that no API gives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Span = tuple[int, int]
 
 
 async def count_audited_messages(exchange: Exchange, messages: Sequence[UUID], *, topic: str | None = None) -> int:
-    """Count those of the messages that audit has, read in this topic if one is given."""
+    """Count the messages that audit has, if `topic` is given only those read in this topic."""
     query = """
     SELECT count(DISTINCT message_id) FROM entry
     WHERE message_id = ANY($1::uuid[]) AND ($2::text IS NULL OR topic = $2)
@@ -53,7 +53,7 @@ async def count_audited_unreadable_records(exchange: Exchange, topic: str) -> as
 
 
 async def count_audited_outcomes(exchange: Exchange, reported_by: str, outcome: str) -> int:
-    """Count the messages whose latest outcome, as this instance told it, is this one."""
+    """Count the messages whose latest outcome, as this instance reported it, is this one."""
     query = """
     SELECT count(*) FROM (SELECT DISTINCT ON (message_id) outcome FROM outcome WHERE reported_by = $1
                           ORDER BY message_id, reported_at DESC, number DESC, position DESC) AS latest

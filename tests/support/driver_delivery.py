@@ -33,8 +33,8 @@ __all__ = ["LANES", "SENT_BYTES_MAX", "Draft", "Lane", "Pair", "StoredRecord", "
 
 Rows = list[asyncpg.Record]
 
-#: Subquery: each sent edge, its place, and its outcome as its origin knows it. A message in an earlier incarnation was
-#: carried into this one, or was delivered.
+#: Subquery: each sent edge, its place, and its outcome at its origin. A message in an earlier incarnation was carried
+#: into this one, or was delivered.
 EDGE_OUTCOMES: Final = """
 SELECT e.message_id, e.referral_id, e.recipient, e.instance, e.incarnation, e.receipt_code,
        CASE WHEN e.receipt_code = 'subject_withdrawn' THEN 'withdrawn' WHEN e.receipt IS NOT NULL THEN e.receipt
@@ -44,7 +44,7 @@ FROM edge AS e LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane
 LEFT JOIN outcome_open AS o ON o.peer = e.instance AND o.message_id = e.message_id
 WHERE e.state = 'emitted' AND e.message_id IS NOT NULL
 """
-#: Each subject that an instance received, with the time. Its key is that of an edge: notice or referral, and recipient.
+#: Each subject that an instance received, with the time. Its key is the edge's: notice or referral, and recipient.
 _ARRIVALS: Final = "SELECT subject AS item, party, received_at FROM received"
 _ITEMS: Final = """
 SELECT message_id, coalesce(notice_id, referral_id) AS item, recipient AS party FROM edge
@@ -72,7 +72,7 @@ async def list_edge_outcomes(exchange: Exchange, instance: str) -> Rows:
 
 
 async def list_unread_streams(exchange: Exchange, instance: str) -> list[str]:
-    """Describe each own stream that its recipient or audit has not read to its end, by their own word or ours."""
+    """Describe each own stream that its recipient or audit has not read to its end, or not acknowledged."""
     query = "SELECT peer, lane, incarnation, last, chain, sent, acked, audit_acked FROM stream"
     found = []
     for row in await read_rows(exchange, instance, query):
@@ -109,7 +109,7 @@ async def count_unacknowledged_messages(connection: asyncpg.Connection) -> int:
 
 
 async def count_acknowledged_messages(exchange: Exchange, instance: str) -> int:
-    """Count the messages to other parties' instances that these have taken."""
+    """Count the messages to other parties' instances that these have accepted."""
     query = "SELECT coalesce(sum(acked), 0) FROM stream WHERE peer <> $1"
     return int(await read_value(exchange, instance, query, AUDIT))
 
@@ -184,13 +184,13 @@ async def list_closed_incarnations(exchange: Exchange, instance: str, to: str) -
 
 
 async def count_exceptions(exchange: Exchange, instance: str, *, writer: str | None = None) -> Counter[str]:
-    """Count the messages of one writer, or of all, that the instance took and has not applied, by outcome."""
+    """Count the unapplied messages of one writer, or of all, that the instance stores, by outcome."""
     query = "SELECT outcome, count(*) AS n FROM exception WHERE $1::text IS NULL OR writer = $1 GROUP BY 1"
     return Counter({row["outcome"]: row["n"] for row in await read_rows(exchange, instance, query, writer)})
 
 
 async def count_open_outcomes(exchange: Exchange, instance: str) -> int:
-    """Count the messages of the instance that others hold as exceptions, as it was told."""
+    """Count the messages of the instance that others hold as exceptions, as they reported."""
     return int(await read_value(exchange, instance, "SELECT count(*) FROM outcome_open"))
 
 
@@ -200,7 +200,7 @@ async def count_applied_messages(exchange: Exchange, instance: str, messages: Se
 
 
 async def list_arrivals(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> dict[UUID, datetime]:
-    """Map the hotline's messages whose edge the instance has to the time when it had it."""
+    """Map the hotline's messages whose edge the instance has to the time of arrival."""
     return await _list_arrived(exchange, instance, messages)
 
 
@@ -223,7 +223,7 @@ async def _list_arrived(exchange: Exchange, instance: str, messages: Sequence[UU
 
 
 async def list_parties_told(exchange: Exchange, instance: str) -> set[str]:
-    """Name the parties that the instance serves and that others told of something."""
+    """Return the parties of the instance that received messages from others."""
     query = "SELECT DISTINCT other FROM track WHERE side = 0"
     return {row["other"] for row in await read_rows(exchange, instance, query)}
 
@@ -247,9 +247,9 @@ async def pass_restored_hour(exchange: Exchange, instance: str) -> None:
 
 
 async def remove_dedupe(exchange: Exchange, instance: str, writer: str) -> None:
-    """Remove what makes the instance apply a writer's messages once, and let it read their topic from the start.
+    """Remove the dedupe state of a writer's messages, and let the instance read their topic from the start.
 
-    Removed are the state of the streams, the acts that were applied on each track, and the revisions of edges.
+    This removes the state of the streams, the applied acts of each track, and the revisions of edges.
     """
     for statement in (
         "DELETE FROM receive_state WHERE writer = $1",
@@ -271,15 +271,17 @@ async def list_operator_lines(exchange: Exchange, instance: str, kind: str) -> R
 async def list_forgotten_acts(
     exchange: Exchange, recipient: str, referrals: Iterable[UUID], parties: tuple[str, str]
 ) -> frozenset[UUID]:
-    """List those of the referrals from the first party to the second on which the recipient forgot an act of its own,
-    by the recipient's operator list."""
+    """List the referrals between two parties on which the recipient forgot an act of its own.
+
+    The source is the recipient's operator list.
+    """
     listed = {row["subject"] for row in await list_operator_lines(exchange, recipient, "act")}
     tracks = {each: edge_track(*parties, each, notice_id=None) for each in referrals}
     return frozenset(each for each, track in tracks.items() if track in listed)
 
 
 def edge_track(sender: str, recipient: str, referral_id: UUID, *, notice_id: UUID | None) -> UUID | None:
-    """Return the subject by which instances name the edge of a referral, or of the notice that it is told by."""
+    """Return the subject by which instances name the edge of a referral, or of a notice if its id is given."""
     message = REFERRAL_OFFERED if notice_id is None else NOTICE_ISSUED
     return track_of(message, sender, recipient, subject=notice_id or referral_id)
 
@@ -297,13 +299,13 @@ async def list_inbox_topics(exchange: Exchange) -> list[str]:
 
 
 async def list_records(exchange: Exchange, topic: str) -> list[StoredRecord]:
-    """List the records of a topic that are messages: no proofs and no acknowledgements."""
+    """List the messages of a topic, without proofs and acknowledgements."""
     found = await kafka_records.read_topic(access_to(exchange.endpoints.kafka), topic)
     return [record for record in found if record.is_message]
 
 
 class GroupKeys(NamedTuple):
-    """The ids of the keys of one message's group: the one it is sealed to, if it is, and the one that signs it."""
+    """The key ids of one message's group: the sealing key, if it is sealed, and the signing key."""
 
     opening: str
     signing: str

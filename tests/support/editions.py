@@ -1,4 +1,4 @@
-"""A later edition of the guard beside today's: another canonical form, a dearer model and one row more."""
+"""A later edition of the guard next to today's: another canonical form, a costlier model and one more row."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from shared.guard import canonical, charge, files, templates
 from shared.guard.edition import Edition
 from tests.support.slow_charge import drafted
 
-#: The module: the package shows a function of that name.
+#: The module. The package has a function of the same name.
 edition = import_module("shared.guard.edition")
 LATER = Edition(form=2, model=2, templates=2)
 ROW = {"name": "later", "hosts": ["later.example"], "cut": ["sig"], "examples": []}
 
 
 def copied_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The guard's data in a folder of this test's own, which may be written to."""
+    """Copy the guard's data to a writable folder of this test."""
     folder = tmp_path / "data"
     shutil.copytree(Path(str(files.FOLDER)), folder)
     monkeypatch.setattr(files, "FOLDER", folder)
@@ -31,7 +31,7 @@ def copied_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def with_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """From here on this release knows both, and files under the later one."""
+    """Let this release know both editions, and submit under the later one."""
     folder = copied_data(monkeypatch, tmp_path)
     first = drafted((folder / "charge-1.model").read_bytes())
     dearer = written(Draft({key: min(255, 2 * cost) for key, cost in first.costs.items()}, first.escapes))
@@ -48,7 +48,7 @@ def with_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def reads(monkeypatch: pytest.MonkeyPatch, *editions: Edition) -> None:
-    """From here on this release knows just these."""
+    """Let this release know only these editions."""
     monkeypatch.setattr(edition, "EDITIONS", editions)
 
 

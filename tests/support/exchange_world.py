@@ -1,4 +1,4 @@
-"""A small world: instances with keys, the sample documents in force, an origin, records as Kafka would hold them."""
+"""A small world: instances with keys, the sample documents in force, an origin, and records as Kafka holds them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.support.preparing import prepare
 from tests.support.wire_records import Streams, Written, compose, compose_altered, verify, write_segment
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
-#: What each instance is told by the hotline, which most tests are about; and all topics there are.
+#: The topic from the hotline to each instance, which most tests use; and all topics.
 FROM_HOTLINE = {name: inbox_topic(name, "hotline") for name in INSTANCES}
 TOPICS = tuple(pair.topic for pair in pairs_of(party_kinds({name: name for name in INSTANCES})))
 SUSPENDED = "hotline-suspended.example"
@@ -50,7 +50,7 @@ LONG_AFTER = timedelta(days=400)
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What one instance signs and opens with."""
+    """The signing and opening keys of one instance."""
 
     signing: SigningKey
     opening: OpeningKey
@@ -61,14 +61,14 @@ class Keys:
 
 @dataclass
 class World:
-    """Everything that `prepare` and `accept` need, and the streams of all instances."""
+    """The inputs of `prepare` and `accept`, and the streams of all instances."""
 
     keys: Mapping[str, Keys]
     document: Directory
     policy: Policy
     at: datetime = AT
     shelf: DocumentShelf = field(default_factory=DocumentShelf)
-    #: What instances have announced that they read.
+    #: The message versions that instances have announced.
     reads: PeerReads = field(default_factory=PeerReads)
     streams: Streams = field(default_factory=Streams)
 
@@ -77,7 +77,7 @@ class World:
         self.place(self.policy, SINCE)
 
     def anew(self) -> World:
-        """This world before any record: its documents are not read again."""
+        """Return this world without records. Its documents are not read again."""
         fresh = copy(self)
         fresh.streams = Streams()
         return fresh
@@ -95,29 +95,29 @@ class World:
         return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at), self.reads)
 
     def documents_at(self, at: datetime) -> Documents:
-        """Those in force at a time."""
+        """Return the documents that are in force at a time."""
         return Documents(self.shelf.directories.active(at), self.shelf.policies.active(at), self.reads)
 
     def reader(
         self, instance: str, *, opening_keys: Sequence[OpeningKey] = (), clock: Clock | None = None
     ) -> ReadingInstance:
-        """Who reads as that instance: long after this world's records were made, unless a clock is given."""
+        """Return the reading side of an instance. Without `clock`, its time is long after this world's records."""
         keys = opening_keys or [self.keys[instance].opening]
         return ReadingInstance(instance, self.shelf, keys, clock or ManualClock(self.at + LONG_AFTER))
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
-        """A referral filed by `origin`, decided, ready to be sent."""
+        """Return a referral that `origin` submitted: decided and ready to be sent."""
         party = self.documents.directory.party(origin)
         return prepare(submission(**changes), origin=party, documents=self.documents, at=self.at)
 
     def offered(self, recipient: str, **changes: Any) -> Draft:
-        """The one draft of a newly prepared referral that goes to `recipient`."""
+        """Return the single draft of a newly prepared referral to `recipient`."""
         return next(each for each in self.prepared(**changes).drafts if each.recipient == recipient)
 
     def issued_anew(self, first: Prepared, recipient: str, answered: Answered, *, restored: bool = False) -> Draft:
-        """The edge of `first` to `recipient` once more, with what it has answered so far: to where it is served now.
+        """Issue the edge of `first` to `recipient` again, with its answers so far, to the recipient's present instance.
 
-        `restored`: it has forgotten that where it was.
+        `restored`: the recipient's database was restored and lacks the edge.
         """
         edge = next(each for each in first.emitted if each.recipient == recipient)
         origin = self.documents.directory.party(first.origin)
@@ -137,7 +137,7 @@ class World:
         return next(each for each in again.drafts if each.recipient == recipient)
 
     def place_key(self, instance: str, key_id: str, at: datetime) -> VerifyKey | None:
-        """The key, if the instance might sign with it at `at`: that of any instance in this world."""
+        """Return the key, if the instance might sign with it at `at`. In this world it may be any instance's key."""
         entry = self.shelf.directories.active(at).signing_key(key_id)
         is_own = entry is not None and entry.owner == instance and entry.valid_at(at)
         return VerifyKey(entry.public) if entry is not None and is_own else None
@@ -145,7 +145,7 @@ class World:
     def segments(
         self, drafts: Iterable[Draft], instance: str = "hotline", *, key: SigningKey | None = None
     ) -> list[Segment]:
-        """The drafts as one transaction of `instance` places them: a segment for each stream."""
+        """Return the drafts as one transaction of `instance` places them: a segment for each stream."""
         signing = key or self.keys[instance].signing
         composed = compose(list(drafts), instance, key=signing, sealing_keys=self._sealing_key)
         return [self.streams.place(unplaced, self.at) for unplaced in composed]
@@ -153,14 +153,14 @@ class World:
     def written(
         self, drafts: Iterable[Draft], instance: str = "hotline", *, key: SigningKey | None = None
     ) -> list[Written]:
-        """The records that the relay of `instance` appends for these drafts, proofs included."""
+        """Return the records that the relay of `instance` appends for these drafts, proofs included."""
         signing = key or self.keys[instance].signing
         return [
             each for segment in self.segments(drafts, instance, key=key) for each in write_segment(segment, signing)
         ]
 
     def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
-        """The drafts as recipients' `accept` gets them once `instance` has sent them, in the order of the drafts."""
+        """Return the drafts in their order, as recipients' `accept` gets them after `instance` has sent them."""
         together = list(drafts)
         by_id = {str(each.message_id).encode(): number for number, each in enumerate(together)}
         found = verify(self.written(together, instance), self.streams, at=self.at, keys=self.place_key)
@@ -176,9 +176,9 @@ class World:
         body: bytes | None = None,
         **attributes: Any,
     ) -> Record:
-        """The record with other attributes or another value, signed again: what a hostile sender can make.
+        """Return the record with other attributes or another value, signed again, as a hostile sender could make it.
 
-        The place is signed by `instance` and the content by `key`; a key that is not its own proves no content.
+        `instance` signs the place and `key` the content. A key that is not the instance's own proves no content.
         """
         value = record.value or b"" if body is None else body
         if clear is not None:
@@ -209,7 +209,7 @@ def world(
     policy: Policy | None = None,
     instances: Sequence[str] = INSTANCES,
 ) -> World:
-    """The sample directory with a suspended hotline, and the sample policy, over fresh keys.
+    """Return the sample directory with a suspended hotline, and the sample policy, over fresh keys.
 
     `party_keys` are keys that parties hold themselves.
     """
@@ -224,7 +224,7 @@ def world(
 
 
 def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(minutes=1)) -> Directory:
-    """Let a second instance of its kind serve the party from `at` on: one that has keys and a database of its own.
+    """Let a second instance of its kind, with its own keys and database, serve the party from `at` on.
 
     Returns the directory that says so.
     """
@@ -242,7 +242,7 @@ def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(min
 
 
 def with_suspended(document: Directory) -> Directory:
-    """The directory with one more hotline, which it has suspended."""
+    """Return the directory with one more hotline, which is suspended."""
     hotline = next(party for party in document.parties if party.id == HOTLINE)
     suspended = hotline.model_copy(update={"id": SUSPENDED, "status": PartyStatus.SUSPENDED})
     return document.model_copy(update={"parties": (*document.parties, suspended)})
@@ -258,7 +258,7 @@ def public_key(
 
 
 def submission(**changes: Any) -> ReferralSubmission:
-    """A referral that reaches a hotline, three agencies and a provider, with every kind of field that is withheld."""
+    """Return a referral to a hotline, three agencies and a provider, with every kind of field that can be withheld."""
     return ReferralSubmission.model_validate_json(json.dumps(SUBMISSION | changes))
 
 
@@ -267,36 +267,36 @@ def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
 
 
 def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:
-    """What a fact of one decision says: its clear part, and its sealed one as audit opens it."""
+    """Return the decision in a fact of one decision: its clear part, and its sealed part as audit opens it."""
     (told,), (sealed,) = decisions(fact.clear), decisions(opened(world, fact))
     return told | sealed
 
 
 def decisions(part: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a part of a decided fact says of each decision."""
+    """Return the decisions in a part of a decision fact."""
     return list(part["decisions"])
 
 
 def opened(world: World, draft: Draft) -> dict[str, Any]:
-    """The sealed part of a message, as the instance to which it goes opens it."""
+    """Return the sealed part of a message, as the receiving instance opens it."""
     key = world.keys[draft.recipient_instance].opening
     sealer = GroupSealer(key.sealing_key)
     return json.loads(GroupOpener([key]).open(sealer.seal(draft.plaintext, draft.context), sealer.wrap, draft.context))
 
 
 def merged(value: Any, changes: Any) -> Any:
-    """`value` with the members of `changes` put in, at any depth."""
+    """Return `value` with the members of `changes` merged in, at any depth."""
     if not isinstance(value, dict) or not isinstance(changes, Mapping):
         return changes
     return value | {name: merged(value.get(name), change) for name, change in changes.items()}
 
 
 def later(record: Record, delta: timedelta) -> Record:
-    """The same record, appended by the broker that much later."""
+    """Return the same record, appended by the broker later by `delta`."""
     return replace(record, broker_time=record.broker_time + delta)
 
 
-#: Values that must be found in no clear part: one for each kind of field that a rule can withhold.
+#: Values that no clear part may contain: one for each kind of field that a rule can withhold.
 LOCATION, ELSEWHERE = "https://images.example/gallery/17", "https://pages.example/thread/18"
 ACCOUNT, EXTERNAL_REF, CORRELATION, MD5 = "user-4711@provider-001.example", "ref-2026-0815", "7654321", "0f" * 16
 _ASSESSED = {"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "FR", "assessed_on": "2026-05-03"}

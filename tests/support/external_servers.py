@@ -1,4 +1,4 @@
-"""Servers that somebody else runs: PostgreSQL by SCRAM over TLS, Kafka by SASL_SSL, and nothing of ours in either."""
+"""Servers that another operator runs: PostgreSQL by SCRAM over TLS, and Kafka by SASL_SSL, both without our objects."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from deploy.site.endpoints import ADMIN, write_private
 from shared.kernel.clock import SystemClock
 
 READY_S_MAX = 600.0
-#: What a client of PostgreSQL sends first where it wants TLS (protocol 3.0, SSLRequest): eight bytes.
+#: The first eight bytes of a PostgreSQL client that wants TLS (protocol 3.0, SSLRequest).
 _SSL_REQUEST = struct.pack("!II", 8, 80_877_103)
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What their operators tell: addresses, authorities, and what lets an administrator in."""
+    """The data that the servers' operators provide: addresses, authorities and administrator credentials."""
 
     database: str
     database_ca: Path
@@ -41,7 +41,7 @@ class Outside:
 
 @contextmanager
 def outside_servers(folder: Path, *, ports: int) -> Iterator[Outside]:
-    """Start both, empty, each in a state directory of its own; `ports` free ones are kept for whoever comes."""
+    """Start both servers empty, each in a state directory of its own. Reserve `ports` free ports for the test."""
     state = StateDirectory(folder)
     state.acquire()
     taken: set[int] = set()
@@ -53,7 +53,7 @@ def outside_servers(folder: Path, *, ports: int) -> Iterator[Outside]:
     owner = sha256(str(folder).encode()).hexdigest()[:8]
     runtime = servers.KafkaRuntime(servers.find_java(settings.java_home), jars, archives=cache / "java", owner=owner)
     pair = port["kafka"], port["kafka/controller"]
-    # An empty manifest: no topic, no user, no rule but its own two.
+    # An empty manifest: only the administrator's own user and rules.
     kafka = servers.KafkaNode(state, runtime, manifest=Manifest({}, {}), ports=pair, secure=True)
     identity, authority = servers.make_certificates(state.part("tls"), name="database", clock=SystemClock())
     try:
@@ -80,7 +80,7 @@ def outside_servers(folder: Path, *, ports: int) -> Iterator[Outside]:
 
 
 def _wait_for(kafka: servers.KafkaNode) -> None:
-    """Until it lets its administrator in; nothing is provisioned."""
+    """Wait until Kafka accepts its administrator. Nothing is provisioned."""
     deadline = time.monotonic() + READY_S_MAX
     while not servers.answers_metadata(kafka.endpoint):
         assert kafka.running(), "Kafka has ended"
@@ -89,16 +89,16 @@ def _wait_for(kafka: servers.KafkaNode) -> None:
 
 
 def private(path: Path, text: str) -> Path:
-    """A file that holds a secret."""
+    """Write a file that holds a secret."""
     write_private(path, text)
     return path
 
 
 @contextmanager
 def _tls_before(port: int, *, at: int, identity: Path) -> Iterator[None]:
-    """PostgreSQL's TLS as PostgreSQL speaks it, ended here: the server of the wheel was built without it.
+    """Terminate PostgreSQL's TLS in front of it, because the packaged server was built without TLS.
 
-    Who does not ask for TLS is hung up on.
+    Clients that do not request TLS are disconnected.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity)

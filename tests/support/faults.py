@@ -1,9 +1,10 @@
-"""Faults of an instance that no setting has: its host's clock is wrong, or its release is one behind its neighbours'.
+"""Faults of an instance that no setting has: a wrong clock of its host, or a release older than its peers'.
 
     python -m tests.support.faults [--clock FILE] [--behind KIND:TYPE] … KIND --instance NAME [--only PART] …
 
-is `causeway serve` with these faults (`Exchange.serve(…, program=…)`); within a test, `clock_off` and `release_behind`
-put them in force for a block. The product has no way to ask for them: they replace parts of it in this process.
+This is `causeway serve` with these faults (`Exchange.serve(…, program=…)`). Within a test, `clock_off` and
+`release_behind` activate them for a block. The product has no setting for them: they replace parts of it in this
+process.
 """
 
 from __future__ import annotations
@@ -26,26 +27,26 @@ from shared.kernel.errors import Refused
 
 
 class Behind(StrEnum):
-    """What an older release makes of a message that came later."""
+    """How an older release treats a later message."""
 
-    NAME = "name"  # has never heard of it: `type_unknown`
-    VERSION = "version"  # knows it in another version only: `version_unknown`
-    BODY = "body"  # knows the type, and not what its body says now: `body_invalid`
+    NAME = "name"  # the type is unknown: `type_unknown`
+    VERSION = "version"  # only another version is known: `version_unknown`
+    BODY = "body"  # the type is known but not its present body: `body_invalid`
 
 
 def set_clock(file: Path, seconds: float) -> None:
-    """Put the clocks that follow `file` ahead of the machine's, or below zero behind it, from now on."""
+    """Shift the clocks that follow `file`, from now on: ahead of the machine's clock, or behind it if negative."""
     draft = file.with_name(file.name + ".draft")
     draft.write_text(f"{seconds}", encoding="utf-8")
-    draft.replace(file)  # whole or not at all: it is being read
+    draft.replace(file)  # atomic, because other processes read the file
 
 
 @contextmanager
 def clock_off(file: Path) -> Iterator[None]:
-    """Whoever reads the time in this process is as wrong as `file` says; right while there is none.
+    """Shift the time that this process reads by the seconds in `file`. Without the file the time is right.
 
-    That is the whole product: a `SystemClock` is its only reader. Spans of time, the database and the broker have
-    clocks of their own, as they have on a host whose clock is wrong.
+    This affects the whole product, because only `SystemClock` reads the time. Durations, the database and the broker
+    have their own clocks, as on a host with a wrong clock.
     """
     right = SystemClock.now
 
@@ -62,7 +63,7 @@ def clock_off(file: Path) -> Iterator[None]:
 
 @contextmanager
 def release_behind(unread: Mapping[str, Behind]) -> Iterator[None]:
-    """Records of these types (`causeway.referral_withdrawn.v1`) are read as a release from before them reads them."""
+    """Read records of these types (`causeway.referral_withdrawn.v1`) as an earlier release reads them."""
     unregistered = {BY_TYPE[type_] for type_, behind in unread.items() if behind is not Behind.BODY}
     known = {type_: message for type_, message in BY_TYPE.items() if message not in unregistered}
     unheard = {BY_TYPE[type_].name for type_, behind in unread.items() if behind is Behind.NAME}

@@ -1,4 +1,4 @@
-"""Which files a piece of work enters, in which order: the way through the house that a reader has to go."""
+"""The files that a piece of work enters, in their order: the way that a reader of the code has to go."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from typing import Any
 
 from tests.architecture.source import PRODUCT, ROOT
 
-#: Entered on the way by everything that speaks or answers HTTP, and by what it stands on: no stop for a reader.
+#: Entered by everything that handles HTTP, and by its foundations. A reader does not stop there.
 _UNDERFOOT = ("shared/runtime/", "shared/kernel/")
 _GUARD = "shared/guard/"
-#: Not functions that a reader goes to: a module's own body, and what is written within an expression.
+#: Code that is no function for a reader: a module's own body, and code within an expression.
 _NO_STEP = {"<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"}
 
 
 @dataclass
 class Footsteps:
-    """The product's files in the order in which they are entered; one after itself counts once."""
+    """The product's files in the order in which they are entered. Repeated entries in a row count once."""
 
     steps: list[str] = field(default_factory=list)
     calls: int = 0
 
     @property
     def files(self) -> list[str]:
-        """The files, in the order of their first entry."""
+        """Return the files, in the order of their first entry."""
         return list(dict.fromkeys(self.steps))
 
     @property
     def outside_the_guard(self) -> list[str]:
-        """The files but those of the guard, which is entered for every string and is one room to a reader."""
+        """Return the files outside the guard, which is entered for every string and counts as one room for a reader."""
         return [file for file in self.files if not file.startswith(_GUARD)]
 
     @property
     def first_after_the_edge(self) -> str | None:
-        """The first file that is neither of the machinery nor of what everything stands on."""
+        """Return the first file outside `shared/runtime` and `shared/kernel`."""
         return next((file for file in self.files if not file.startswith(_UNDERFOOT)), None)
 
     def figures(self) -> str:
-        """What was counted, in one line."""
+        """Return the counts in one line."""
         folders = {file.rpartition("/")[0] for file in self.files}
         return (
             f"{len(self.files)} files in {len(folders)} folders, {len(self.outside_the_guard)} outside the guard; "
@@ -50,7 +50,7 @@ class Footsteps:
         )
 
     def __call__(self, frame: FrameType, event: str, _argument: Any) -> None:
-        """The interpreter's profile function: told of every call, and of much else."""
+        """Note a call. The interpreter calls this profile function for other events, too."""
         if event != "call" or frame.f_code.co_name in _NO_STEP:
             return
         file = _file(frame.f_code.co_filename)
@@ -63,7 +63,7 @@ class Footsteps:
 
 @contextmanager
 def footsteps() -> Iterator[Footsteps]:
-    """Follow what this thread does, also in other tasks of its event loop, until the block ends."""
+    """Trace this thread until the block ends, including other tasks of its event loop."""
     steps, before = Footsteps(), sys.getprofile()
     sys.setprofile(steps)
     try:
@@ -76,7 +76,7 @@ _KNOWN: dict[str, str | None] = {}
 
 
 def _file(name: str) -> str | None:
-    """A file of the product as the repository names it; None for every other."""
+    """Return the repository path of a product file, or None for any other file."""
     if name not in _KNOWN:
         path = Path(name)
         inside = path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PRODUCT

@@ -1,15 +1,17 @@
-"""Count again what must stand on parties' lists, and what feedback came: `asyncpg` and the standard library only.
+"""Recount the parties' lists and feedback figures with `asyncpg` and the standard library only.
 
     python foreign_lists.py < asked.json
 
-Input: {"databases": {instance: url}, "kinds": {instance: kind}, "audit": url, "sample": the referrals that were filed,
-as JSON lines, "lists": {party: {"attention": [row, …], "feedback_due": [row, …]}}, "feedback": {agency: {"accepted",
-"told"}}, "timelines": [{"party", "subject", "listed": ["REASON …", …]}, …]}, the last of the stories. A row that must
-stand there is counted from the other side: what a recipient has answered from the recipient's own table, what became
-of a message from its recipient's exceptions and from what audit heard, what has a child at risk from the file. Prints
-{"expected", "missing", "extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ", "ticks"}; the
-last: of how many referrals all recipients have answered by their own tables, and what hotlines have of what they were
-sent.
+Input: {"databases": {instance: url}, "kinds": {instance: kind}, "audit": url, "sample": the submitted referrals as JSON
+lines, "lists": {party: {"attention": [row, …], "feedback_due": [row, …]}}, "feedback": {agency: {"accepted", "told"}},
+"timelines": [{"party", "subject", "listed": ["REASON …", …]}, …]}. The timelines are those of the stories.
+
+An expected row is counted from the other side. A recipient's answer comes from its own table. The outcome of a message
+comes from its recipient's exceptions and its reports to audit. Children at risk come from the file.
+
+Prints {"expected", "missing", "extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ",
+"ticks"}. The last one has the number of referrals that all recipients have answered by their own tables, and the
+hotlines' answers to their offers.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any
 import asyncpg
 
 P0 = "p0_child_at_risk"
-#: Of each kind of recipient the states in which it has answered for good, or not at all.
+#: By kind of recipient: the states with a final answer or a rejection.
 FINISHED = {
     "law_enforcement": {"declined", "closed"},
     "hotline": {"declined", "closed", "claimed", "transferred", "gone"},
@@ -33,9 +35,9 @@ NO = {"declined", "rejected", "not_ours"}
 BACK = {"withdrawn", "withdrawal_acknowledged", "record_erased"}
 OF_EDGES = {"deferred", "waiting", "parked", "recipient_cannot_read"}
 STUCK = {"refused", "deferred", "waiting", "parked"}
-#: A recipient refuses these and its origin decides again: nobody has to look.
+#: Refusal codes after which the origin decides again, so no person is needed.
 AGAIN = ("law",)
-#: Messages that a recipient has taken and not applied, and those that it refused, by its last word to audit.
+#: Messages that a recipient stored but did not apply, and those that it refused, by its latest report to audit.
 OPEN = "SELECT message_id, CASE outcome WHEN 'dead' THEN 'parked' ELSE outcome END AS outcome, code FROM exception"
 REFUSED = """
 SELECT message_id, outcome, code FROM (
@@ -44,8 +46,9 @@ SELECT message_id, outcome, code FROM (
 ) AS last WHERE outcome = 'refused'
 """
 Row = tuple[str, str, str, str, str]
-#: What an agency learns of its holds stands until it has done something on the case; what a provider is asked to keep,
-#: until it has answered. Counted from the origin's table, and from the agency's.
+#: A result of a hold is listed until the agency acts on the case, and a preservation request until the provider
+#: answers.
+#: They are counted from the origin's table and the agency's table.
 ENDED = """
 SELECT agency AS party, referral_id AS subject, 'hold_' || state AS reason FROM hold AS h
 WHERE state IN ('expired', 'overridden', 'lapsed', 'too_late') AND NOT EXISTS (
@@ -58,12 +61,12 @@ WHERE asks AND state = 'requested'
 """
 OF_STORIES = [(ENDED, {"hotline", "industry"}), (UNANSWERED, {"law_enforcement"})]
 HOLDS = {"hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"}
-#: Of what stories leave on lists, the reasons that are counted here.
+#: The reasons on the lists of stories that are counted here.
 COUNTED = NO | HOLDS | {"reappeared", "preservation_unanswered", "handed_over"}
-#: What a hotline was granted, by its origin; and for what it has filed one of its own.
+#: Claims that an origin granted to a hotline, and the referrals that the hotline derived from them.
 GRANTED = "SELECT recipient AS party, referral_id AS subject FROM transfer WHERE claimed_at IS NOT NULL"
 DERIVED = "SELECT party, other AS subject FROM relation WHERE kind = 'derived_from'"
-#: Cases that somebody of the agency has, or had last: nobody else is to take them up.
+#: Cases that an officer of the agency holds or held last. They are not open for others to claim.
 CLAIMED = """
 SELECT referral_id, party FROM (
     SELECT DISTINCT ON (referral_id, party) * FROM case_lease ORDER BY referral_id, party, number DESC
@@ -73,7 +76,7 @@ EXPIRED = "SELECT origin, referral_id FROM hold WHERE state = 'expired'"
 
 
 def sampled(lines: str) -> dict[tuple[str, str], str | None]:
-    """(origin, its reference) of each referral that was filed, and its priority."""
+    """Return the priority of each submitted referral, by origin and the origin's reference."""
     rows = [(row["origin"], row["referral"]) for row in map(json.loads, lines.splitlines())]
     return {(origin, each["external_ref"]): each.get("priority", {}).get("level") for origin, each in rows}
 
@@ -81,7 +84,7 @@ def sampled(lines: str) -> dict[tuple[str, str], str | None]:
 async def must_stand(
     databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str, audit: asyncpg.Connection
 ) -> set[Row]:
-    """Every (party, subject, other side, notice, reason) of the sample's referrals."""
+    """Return every expected (party, subject, other side, notice, reason) of the sample's referrals."""
     known = sampled(sample)
     held: dict[tuple[str, str], str] = {}
     outcomes: dict[Any, tuple[str, str | None]] = {
@@ -126,7 +129,7 @@ def reasons(edge: asyncpg.Record, state: str | None, outcome: tuple[str, str | N
 
 
 async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[str, str]) -> set[Row]:
-    """What is open at a recipient that was told that a child is at risk; of an agency's, what nobody has taken up."""
+    """Return recipients' open items with a child at risk and, for agencies, the unclaimed cases."""
     found: set[Row] = set()
     for name, each in databases.items():
         finished, agency = FINISHED[kinds[name]], kinds[name] == "law_enforcement"
@@ -140,7 +143,7 @@ async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[st
 
 
 async def asked_and_contested(databases: dict[str, asyncpg.Connection], kinds: dict[str, str]) -> set[Row]:
-    """What recipients have asked and contested and nobody has answered, by their own tables, at both sides."""
+    """Return the open questions and disputes of recipients, by their own tables, as both sides must list them."""
     notices: dict[str, str] = {}
     for name, each in databases.items():
         if kinds[name] != "law_enforcement":
@@ -166,7 +169,7 @@ async def asked_and_contested(databases: dict[str, asyncpg.Connection], kinds: d
 async def in_stories(
     databases: dict[str, asyncpg.Connection], kinds: dict[str, str], timelines: list[dict[str, Any]]
 ) -> set[Row]:
-    """What must stand in the end of what stories are about: holds, preservations and answers, from the other side."""
+    """Return the expected rows at the end of the stories: holds, preservations and answers, from the other side."""
     told = {(each["party"], each["subject"]) for each in timelines}
     found: set[Row] = set()
     for name, each in databases.items():
@@ -207,7 +210,7 @@ async def in_stories(
 async def without_feedback(
     databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str
 ) -> dict[str, Any]:
-    """Of each agency its accepted cases, and those of which it has said nothing: counted from its own acts."""
+    """Return each agency's accepted cases and those without feedback, counted from its own acts."""
     known, accepted = sampled(sample), dict[str, set[str]]()
     silent: dict[str, set[str]] = {}
     filed = {
@@ -232,7 +235,7 @@ async def without_feedback(
 
 
 async def ticks(databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str) -> dict[str, int]:
-    """What the demo says of answers, counted from the tables of whoever has answered."""
+    """Return the demo's figures of answers, counted from the answering parties' tables."""
     known, states = sampled(sample), dict[tuple[str, str], str]()
     offers: set[tuple[str, str]] = set()
     for each in databases.values():

@@ -19,7 +19,7 @@ function canonical(value) {
   return `{${members.join(",")}}`;
 }
 
-// The raw key of that id, if `owner` signs with it at that time. A revoked key signs nothing, whatever time is stated.
+// Returns the raw key of that id, if `owner` signs with it at that time. A revoked key is invalid for any stated time.
 function signingKey(directory, id, owner, at) {
   const entry = [...directory.instances, ...directory.parties].find((each) => each.id === owner);
   const key = (entry?.keys ?? []).find((each) => each.key_id === id && each.use === "sign");
@@ -29,7 +29,7 @@ function signingKey(directory, id, owner, at) {
   return decoded(key.public, "base64");
 }
 
-// The instance that serves a party, and those that did before it moved.
+// Returns the instance that serves a party, and those that served it before it moved.
 function placesOf(directory, id) {
   const party = directory.parties.find((each) => each.id === id);
   return [party?.instance, ...(party?.instances_before ?? []).map((each) => each.instance)];
@@ -59,14 +59,14 @@ function checkEvidence(directory, { headers: pairs, value, salt, proof, statemen
   demand(pairs.every(([name]) => /^(ce_[a-z0-9]+|content-type)$/.test(name)));
   const leaf = leafOf(decoded(salt, "hex"), coveredBytes(headers, decoded(value, "base64")));
 
-  // The key of the instance that serves the sender has signed it.
+  // Check the signature by a key of the instance that serves the sender.
   const sender = headers.get("ce_sender");
   const served = headers.get("ce_source").replace(/^\/instances\//, "");
   demand(headers.get("ce_source") !== served && placesOf(directory, sender).includes(served));
   demand(headers.get("ce_tier") === "hosted");
   demandContent(leaf, proof, signingKey(directory, proof.key_id, served, statement.broker_time));
 
-  // What the recipient's instance states of the arrival of this message, and of no other.
+  // Check that the recipient's instance states the arrival of exactly this message.
   demand(statement.message_digest === leaf.toString("hex"));
   demand(statement.party === headers.get("ce_recipient"));
   demandStated(directory, "causeway-evidence/v1", statement);

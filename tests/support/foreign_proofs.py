@@ -1,4 +1,4 @@
-"""Asks the verifier in another language (`foreign_proofs.mjs`) about acceptances and evidence."""
+"""Calls the verifier in another language (`foreign_proofs.mjs`) for acceptances and evidence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SCRIPT = Path(__file__).with_name("foreign_proofs.mjs")
 def foreign_verdicts(
     directory: Directory, *, acceptance: Sequence[dict[str, Any]] = (), evidence: Sequence[dict[str, Any]] = ()
 ) -> list[bool]:
-    """What Node makes of each, with the directory alone: acceptances first."""
+    """Return Node's verdict on each, with the directory alone. Acceptances come first."""
     document = directory.model_dump(mode="json", exclude_none=True)
     asked = json.dumps({"directory": document, "acceptance": list(acceptance), "evidence": list(evidence)})
     done = subprocess.run(

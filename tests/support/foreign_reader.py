@@ -2,12 +2,13 @@
 
     python foreign_reader.py < places.json
 
-Input: {"servers": "host:port", "user": name, "password": text, "places": [[topic, partition, offset], …]}.
-Prints a JSON list in the same order, one {"headers": [[name, base64]], "value": base64, "digest": hexadecimal, "salt":
-hexadecimal, "proof": {"key_id", "signature", "size", "position", "path"}} each. The digest is SHA-256 of a zero byte,
-the salt and the covered bytes; the proof is that of the message in its group, from the last proof record before it.
-Both are put together from the wire format's description (`docs/messages.md`), not by the project's code. Exit code 1
-when a place holds no record, or no proof stands before it.
+Input: {"servers": "host:port", "user": name, "password": text, "places": [[topic, partition, offset], …]}. Prints a
+JSON list in the same order, with one {"headers": [[name, base64]], "value": base64, "digest": hexadecimal, "salt":
+hexadecimal, "proof": {"key_id", "signature", "size", "position", "path"}} for each place.
+
+The digest is SHA-256 of a zero byte, the salt and the covered bytes. The proof is that of the message in its group,
+from the last proof record before it. Both follow the description of the wire format (`docs/messages.md`), without the
+project's code. Exit code 1 if a place holds no record, or no proof precedes it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from struct import Struct, unpack_from
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 PATIENCE_S = 15.0
-#: A segment has so many messages at most, and its proof stands before the first.
+#: The most messages of a segment. Its proof record precedes the first of them.
 SEGMENT_MAX = 501
-#: Of a proof record: version, incarnation, lane, first number, count, chain before, signature of the place.
+#: Head of a proof record: version, incarnation, lane, first number, count, chain before, signature of the place.
 HEAD = Struct(">B16sBQH32s64s")
 SIZES = (16, 256)
 NO_GROUP = KafkaError.GROUP_AUTHORIZATION_FAILED
@@ -57,7 +58,7 @@ def main() -> int:
 
 
 def read(consumer: Consumer, topic: str, partition: int, offset: int) -> dict[str, object]:
-    """The record at exactly this place. Raises `LookupError` if there is none, or no proof before it."""
+    """Return the record at exactly this place. Raises `LookupError` if there is none, or no proof precedes it."""
     proof, record = None, None
     for each in records(consumer, topic, partition, offset):
         if dict(each.headers() or []).get("causeway") == b"proof":
@@ -78,7 +79,7 @@ def read(consumer: Consumer, topic: str, partition: int, offset: int) -> dict[st
 
 
 def records(consumer: Consumer, topic: str, partition: int, offset: int) -> list[Message]:
-    """The records from where a proof may stand up to this offset."""
+    """Return the records from the earliest possible offset of the proof up to this offset."""
     _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), PATIENCE_S)
     if offset >= end:
         return []
@@ -91,22 +92,22 @@ def records(consumer: Consumer, topic: str, partition: int, offset: int) -> list
         error = record.error()
         if error is None:
             found.append(record)
-        elif error.code() != NO_GROUP:  # the client asks for a group that nobody may join, and does not need it
+        elif error.code() != NO_GROUP:  # the client asks for a group that no user may join; it does not need one
             break
     return found
 
 
 def digest(headers: list[tuple[str, bytes]], value: bytes, salt: bytes) -> bytes:
-    """`name:value` and a line feed for each covered header in sorted order, a line feed, then the value."""
+    """Hash `name:value` and a line feed for each covered header in sorted order, a line feed, then the value."""
     covered = sorted((n, v) for n, v in headers if n.startswith("ce_") or n == "content-type")
     head = b"".join(name.encode() + b":" + text + b"\n" for name, text in covered)
     return hashlib.sha256(b"\x00" + salt + head + b"\n" + value).digest()
 
 
 def proven(record: bytes, leaf: bytes) -> dict[str, object]:
-    """The proof of one message: who signed its group, and the hashes beside its way to the group's root."""
+    """Return the proof of one message: the signature of its group, and the sibling hashes up to the group's root."""
     count, at = HEAD.unpack_from(record)[4], HEAD.size
-    for _ in range(3):  # the writing instance, the addressee, the key of the place
+    for _ in range(3):  # skip the writing instance, the addressee and the key of the place
         at += 1 + record[at]
     groups, leaves = content_proof(record[at + 2 * count :])
     group, position = next(((each[0], each[1]) for each in leaves if each[2] == leaf), (None, 0))
@@ -125,7 +126,7 @@ def proven(record: bytes, leaf: bytes) -> dict[str, object]:
 
 
 def content_proof(packed: bytes) -> tuple[list[tuple[str, bytes, bytes, int]], list[tuple[int, int, bytes]]]:
-    """The groups (key id, signature, seed, size), and for each message its group, position and digest."""
+    """Return the groups (key id, signature, seed, size), and for each message its group, position and digest."""
     groups, at = [], 3
     for _ in range(unpack_from(">BH", packed)[1]):
         end = at + 1 + packed[at]

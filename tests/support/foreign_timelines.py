@@ -1,13 +1,14 @@
-"""Hold timelines against what databases and audit say: `asyncpg` and the standard library only.
+"""Compare timelines with the databases and audit: `asyncpg` and the standard library only.
 
     python foreign_timelines.py < asked.json
 
 Input: {"databases": {instance: url}, "kinds": {instance: kind}, "audit": url, "timelines": [{"party", "subject",
-"entries": [{"type", "state", "by", …}]}], "groups": [{"party", "work_item", "notices"}]}. What is in a timeline is
-counted again from the messages that audit has and that their recipients have taken and not refused, from the ends of
-streams at the recipients, and from what stands in all tables: whose act, which, in which order, and where it has led. A
-work item has the notices that name its place, each of another notifier, but what was taken back. Prints a JSON list of
-sentences, one for each difference.
+"entries": [{"type", "state", "by", …}]}], "groups": [{"party", "work_item", "notices"}]}.
+
+A timeline is recounted from the messages that audit has and that their recipients accepted without a refusal. The ends
+of streams at the recipients and all tables give the actor, the act, the order and the resulting state. A work item has
+the notices that name its place, each of another notifier, without the withdrawn ones. Prints a JSON list of sentences,
+one for each difference.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import asyncpg
 
-#: Message → the act that it tells; of those that begin or take back, by the kind of party that receives them.
+#: Maps a message to its act. If the act depends on the recipient's kind, the value maps kinds to acts.
 ACTS: dict[str, str | dict[str, str]] = {
     "referral_offered": {"law_enforcement": "case.offer", "hotline": "offer.offer"},
     "referral_withdrawn": {"law_enforcement": "case.withdraw", "hotline": "offer.withdraw"},
@@ -39,14 +40,14 @@ ACTS: dict[str, str | dict[str, str]] = {
     "claim_granted": "offer.claim_granted",
     "claim_gone": "offer.claim_gone",
 }
-#: What an origin says of questions and disputes, as its own line.
+#: An origin's messages about questions and disputes, as lines of its own timeline.
 ORIGINS_OWN = {
     "question_replied": "referral.reply",
     "notice_question_replied": "referral.reply",
     "dispute_answered": "referral.uphold",
     "notice_dispute_answered": "referral.uphold",
 }
-#: What comes once more, of what its recipient has already, is an amendment.
+#: A repeated message about a known subject is an amendment.
 AGAIN = {"case.offer": "case.amend", "offer.offer": "offer.amend", "notice.issue": "notice.amend"}
 ANSWERS: dict[str, str | dict[str, str]] = {
     "withdrawal_acknowledged": {
@@ -87,22 +88,23 @@ ANSWERS: dict[str, str | dict[str, str]] = {
     "preservation_ended": "preservation.end",
     "preservation_withdrawal_acknowledged": "preservation.acknowledge_withdrawal",
 }
-#: What each kind of party has of others, and is asked to keep or wants kept.
+#: By kind of party, the tables of the items that it received or requested.
 SHOWN = {
     "law_enforcement": [("received", "subject"), ("preservation", "preservation_id")],
     "hotline": [("received", "subject")],
     "industry": [("received", "subject"), ("preservation", "preservation_id")],
 }
-#: What was taken back.
+#: States of withdrawn subjects.
 BACK = {"withdrawn", "withdrawal_acknowledged", "record_erased"}
-#: Why another content stands → the origin's act.
+#: Maps the cause of a new revision to the origin's act.
 CHANGED = {"amended": "referral.amend", "rerouted": "referral.reroute"}
-#: What an origin does that its own tables do not tell act by act, counted where it has come to: for each recipient,
+#: Acts of an origin that its own tables do not record one by one. They are counted at the recipients: one act each,
 SENT = {"hold_ended": "case.hold_ended", "claim_granted": "referral.hand_over"}
-#: and once for all of them.
+#: and these as one act for all recipients.
 SENT_TO_ALL = {"items_checked": "referral.check", "transfer_offered": "referral.transfer"}
-#: The messages between parties about these subjects, each once: one that was carried on has two places. The last word
-#: of its recipient on it, if it is not `applied`.
+#: Each message between parties about these subjects once, even if it was carried to a second place, with its
+#: recipient's
+#: latest outcome if that is not `applied`.
 TAKEN = """
 SELECT * FROM (
     SELECT DISTINCT ON (e.message_id) e.message_id, e.type, e.subject, e.sender, e.recipient, e.writer, e.addressee,
@@ -116,26 +118,26 @@ SELECT * FROM (
     ORDER BY e.message_id, e.broker_time DESC
 ) AS taken WHERE coalesce(outcome, 'applied') = 'applied' ORDER BY received_at, incarnation, lane, number
 """
-#: Up to which number a recipient has taken a stream: of the present incarnation, or of one that it has left.
+#: The last number of a stream that a recipient has read, in the present or a closed incarnation.
 THROUGH = """
 SELECT incarnation, urgent_through, ordinary_through FROM receive_state WHERE writer = $1 AND addressee = $2
 UNION ALL SELECT incarnation, urgent_through, ordinary_through FROM incarnation WHERE writer = $1 AND addressee = $2
 """
 
 
-#: An act's name, and who did it; None: whose timeline it is, or nobody says.
+#: The name of an act and its actor. None: the party of the timeline, or an unnamed actor.
 Act = tuple[str, str | None]
 
 
 class Books:
-    """All databases, read as whoever owns them."""
+    """All databases, read as their owners."""
 
     def __init__(self, databases: dict[str, asyncpg.Connection], kinds: dict[str, str], audit: asyncpg.Connection):
         self.databases, self.kinds, self.audit = databases, kinds, audit
 
 
 async def expected(books: Books, party: str, subject: str) -> dict[str, Any]:
-    """What has come to the party of it, and what it has done, each in order; and where each side has come to."""
+    """Return the received and own acts of the party about the subject, each in order, and the state of each side."""
     filed = await filings(books, subject)
     own = bool(filed) and filed[0]["party"] == party
     subjects, stands = [subject], {}
@@ -162,7 +164,7 @@ async def expected(books: Books, party: str, subject: str) -> dict[str, Any]:
 
 
 async def is_taken(books: Books, row: asyncpg.Record) -> bool:
-    """Whether the message's recipient has taken its number, by the recipient's own database."""
+    """Return whether the message's recipient has accepted its number, by the recipient's own database."""
     ends = {
         each["incarnation"]: (each["urgent_through"], each["ordinary_through"])
         for each in await books.databases[row["addressee"]].fetch(THROUGH, row["writer"], row["addressee"])
@@ -171,7 +173,7 @@ async def is_taken(books: Books, row: asyncpg.Record) -> bool:
 
 
 async def filings(books: Books, subject: str) -> list[asyncpg.Record]:
-    """The referral as it stands, and what stood before, the first first; nothing of what is no referral."""
+    """Return the referral as it is now, followed by its earlier revisions, oldest first. Empty for other subjects."""
     found: list[asyncpg.Record] = []
     for name, each in books.databases.items():
         if books.kinds[name] != "law_enforcement":
@@ -186,14 +188,14 @@ async def filings(books: Books, subject: str) -> list[asyncpg.Record]:
 
 
 def own_acts(stands: asyncpg.Record, before: list[asyncpg.Record], sent: list[asyncpg.Record]) -> list[Act]:
-    """What an origin has done, by the times at which it did so, or at which that came to somebody."""
+    """Return an origin's acts, ordered by their own times or by the arrival of their messages."""
     acts: list[tuple[Any, Act]] = [(stands["accepted_at"], ("referral.submit", None))]
     acts += [(row["at"], (CHANGED[row["cause"]], None)) for row in [*before, stands] if row["cause"] in CHANGED]
     acts += [(stands["withdrawn_at"], ("referral.withdraw", None))] if stands["withdrawn_at"] else []
     acts += [(row["received_at"], (SENT[short(row)], row["recipient"])) for row in sent if short(row) in SENT]
     acts += [(row["received_at"], (ORIGINS_OWN[short(row)], None)) for row in sent if short(row) in ORIGINS_OWN]
     for message, name in SENT_TO_ALL.items():
-        # One check tells each provider that has the item, one transfer each hotline that may claim it.
+        # One recheck informs each provider that has the item; one transfer informs each hotline that may claim it.
         told: dict[tuple[str, str], list[Any]] = {}
         for row in sent:
             if short(row) == message:
@@ -203,7 +205,7 @@ def own_acts(stands: asyncpg.Record, before: list[asyncpg.Record], sent: list[as
 
 
 def once_more(received: list[Act]) -> list[Act]:
-    """The same, what begins for the second time as what it is then."""
+    """Return the same acts, with repeated beginnings named as amendments."""
     begun: set[Act] = set()
     found = []
     for name, by in received:
@@ -263,7 +265,7 @@ async def differences(books: Books, timeline: dict[str, Any]) -> list[str]:
 
 
 def stood(entries: list[dict[str, Any]], by: str | None) -> str | None:
-    """Where a timeline leaves what stands between two; None where another content may have changed what that means."""
+    """Return the state between two parties at the end of a timeline. None if a later content may have changed it."""
     for each in reversed(entries):
         if by is not None and each["type"] in CHANGED.values():
             return None
@@ -273,7 +275,7 @@ def stood(entries: list[dict[str, Any]], by: str | None) -> str | None:
 
 
 async def ungrouped(books: Books, group: dict[str, Any]) -> list[str]:
-    """Where a work item is not all open notices about one place."""
+    """Return the difference if a work item does not have exactly the open notices about one place."""
     token, wanted = bytes.fromhex(group["work_item"].replace("-", "")), {*group["notices"]}
     rows = [
         row

@@ -12,7 +12,7 @@ import { coveredBytes, decoded, demand, demandContent, holds, leafOf } from "./c
 
 const REQUIRED = ["ce_id", "ce_sender", "ce_recipient", "ce_guard", "ce_type", "content-type"];
 
-// The `ce_` headers and the content type as text: each once, none missing, visible ASCII and spaces only.
+// Returns the `ce_` headers and the content type as text: all required ones, each once, in visible ASCII and spaces.
 function uniqueHeaders(pairs) {
   const headers = new Map();
   for (const [name, encoded] of pairs) {

@@ -107,7 +107,7 @@ def canonical(value: dict[str, Any]) -> bytes:
 
 
 def unique_headers(pairs: list[list[str]]) -> dict[str, bytes]:
-    """The `ce_` headers and the content type; each once, none missing, visible ASCII and spaces only."""
+    """Return the `ce_` headers and the content type: all required ones, each once, in visible ASCII and spaces."""
     headers: dict[str, bytes] = {}
     for name, text in pairs:
         if not name.startswith("ce_") and name != "content-type":
@@ -122,7 +122,7 @@ def unique_headers(pairs: list[list[str]]) -> dict[str, bytes]:
 
 
 def climb(node: bytes, index: int, size: int, *, steps: list[bytes]) -> bytes:
-    """The root over a leaf, by RFC 6962's recursion: a tree splits at the largest power of two below its size."""
+    """Return the root over a leaf, by RFC 6962's recursion: a tree splits at the largest power of two below it."""
     if not 0 <= index < size:
         raise ProofError
     if size == 1:

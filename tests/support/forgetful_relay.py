@@ -1,8 +1,8 @@
-"""A broken relay, for a negative control: it forgets what the broker has not answered for.
+"""A broken relay, for a negative control: it deletes messages that the broker has not acknowledged.
 
     python -m tests.support.forgetful_relay KIND --instance NAME [--only PART] …
 
-It is `causeway serve` with that one difference.
+This is `causeway serve` with this single difference.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DONE = """
 UPDATE stream SET sent = $3, acked = $3, audit_acked = $3, kept_above = $3, kept_chain = $4, moved_at = now()
 WHERE peer = $1 AND lane = $2
 """
-#: The comparison with the peer's holdings would bring the messages back: their tracks are forgotten, too.
+#: The tracks are deleted, too. Otherwise the comparison with the peer's holdings would send the messages again.
 _FORGET = (
     "DELETE FROM segment WHERE peer = $1 AND lane = $2 AND first <= $3",
     "UPDATE track SET peer = '' WHERE peer = $1 AND side = 2 AND track = ANY($2::uuid[])",
@@ -29,7 +29,7 @@ _FORGET = (
 
 
 class ForgetfulRelay(StreamRelay):
-    """Notes messages as taken by all readers, and deletes them, if the broker does not answer: none is sent again."""
+    """Marks messages as read by all readers and deletes them if the broker does not answer, so none is sent again."""
 
     async def append_next(self, peer: str, lane: Lane) -> bool:
         async with self._scopes.read() as tx:

@@ -1,8 +1,8 @@
-"""Forged records: what whoever holds an instance's signing key, or a login to Kafka, can put on the road.
+"""Forged records, as an attacker with an instance's signing key or a Kafka login can append them.
 
-A forger is honest in form: real drafts, sealed, proven and placed as a relay would append them. Only who signs, for
-whom, in which stream and through whose login is the test's to choose. Other bytes under an honest proof, and proofs
-that do not hold, are made by `World.resigned` and `tests/shared/exchange/wrong_records.py`.
+The form is honest: real drafts, sealed, proven and placed as a relay would append them. The test only chooses the
+signer, the party, the stream and the login. Other bytes under an honest proof, and invalid proofs, are made by
+`World.resigned` and `tests/shared/exchange/wrong_records.py`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tests.support.wire_records import Streams, Written, begin, verify
 
 
 def installed_world(state: Path) -> World:
-    """The world of a running installation: its instances' own keys, and the documents that it began with.
+    """Return the world of a running installation: its instances' own keys, and its first documents.
 
-    `state` is the folder of the installation. What is prepared in this world is decided as the instances decide it.
+    `state` is the folder of the installation. In this world, referrals are decided as the instances decide them.
     """
     keys = {}
     for name in INSTANCES:
@@ -43,20 +43,20 @@ def installed_world(state: Path) -> World:
 
 
 def forge(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningKey | None = None) -> list[Written]:
-    """The drafts as the records that `instance` appends, in streams of an incarnation that it never had.
+    """Return the drafts as records that `instance` appends, in streams of an incarnation that it never had.
 
-    They are proven with the instance's own key unless another is given: then the records name that key.
+    They are proven with the instance's own key unless another is given. Then the records name that key.
     """
     return world.anew().written(drafts, instance, key=key)
 
 
 def forged(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningKey | None = None) -> list[Record]:
-    """The forged drafts as `accept` gets them: those whose place proves something."""
+    """Return the forged drafts as `accept` gets them: only those whose place is proven."""
     return verify(forge(world, drafts, instance=instance, key=key), Streams(), at=world.at, keys=world.place_key)
 
 
 def take_up(world: World, pair: Pair, incarnation: UUID, *, ends: tuple[LaneEnd, LaneEnd]) -> None:
-    """Let the next records of this pair continue its streams behind these ends: their reader takes them as its own."""
+    """Let the next records of this pair continue its streams after these ends, so that their reader accepts them."""
     streams = begin(pair, world.at, incarnation)
     for lane, end in zip(streams.lanes, ends, strict=True):
         lane.last, lane.chain = end
@@ -64,17 +64,17 @@ def take_up(world: World, pair: Pair, incarnation: UUID, *, ends: tuple[LaneEnd,
 
 
 def junk(pair: Pair, lane: Lane) -> Written:
-    """Bytes that are no message, for one partition."""
+    """Return bytes that are no message, for one partition."""
     return Written(pair, lane, RecordBytes(b"", (), uuid4().bytes))
 
 
 async def write(
     access: KafkaAccess, records: Sequence[Written], *, topic: str | None = None, lane: Lane | None = None
 ) -> list[int]:
-    """Append the records through somebody's login, one after the other; the offset of each.
+    """Append the records through this login, in order; return the offset of each.
 
-    They go to the topics and lanes that they name unless others are given. Raises the broker's own error where the
-    login may not write.
+    They go to the topics and lanes that they name unless others are given. Raises the broker's own error if the login
+    may not write.
     """
     async with _producer(access) as producer:
         offsets = []

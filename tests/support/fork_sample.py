@@ -1,6 +1,6 @@
-"""A fork server with one program, which reports the state of its process, then waits.
+"""A fork server with one program, which reports the state of its process and then waits.
 
-`python -m tests.support.fork_sample DESCRIPTOR` serves it; with SAMPLE_THREAD in its environment it has a thread.
+`python -m tests.support.fork_sample DESCRIPTOR` serves it. With SAMPLE_THREAD in its environment it has a thread.
 """
 
 from __future__ import annotations

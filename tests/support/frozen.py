@@ -1,4 +1,4 @@
-"""A process that stands still: SIGSTOP, and the certainty that it has arrived."""
+"""A process stopped by SIGSTOP, with a check that it really has stopped."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _STOPPED: Final = frozenset("TtZX")
 
 
 def freeze(pid: int) -> None:
-    """Return once no thread of the process runs any more.
+    """Stop a process. Return once no thread of it runs any more.
 
-    `kill` returns when the signal is noted down. A thread that is at work on another core, or waits for one, goes on
-    until the kernel next looks at it: on a busy machine it answers a request meanwhile.
+    `kill` returns when the signal is noted. A thread that runs or waits on another core continues until the kernel next
+    checks it. On a busy machine it can still answer a request.
     """
     os.kill(pid, signal.SIGSTOP)
     deadline = time.monotonic() + STOPPED_S_MAX
@@ -27,12 +27,12 @@ def freeze(pid: int) -> None:
 
 
 def thaw(pid: int) -> None:
-    """Let it go on."""
+    """Let the process continue."""
     os.kill(pid, signal.SIGCONT)
 
 
 def stands_still(pid: int) -> bool:
-    """Whether each of its threads is stopped, or has ended."""
+    """Return whether each of its threads is stopped or has ended."""
     return all(_state(thread) in _STOPPED for thread in Path(f"/proc/{pid}/task").iterdir())
 
 
@@ -40,4 +40,4 @@ def _state(thread: Path) -> str:
     try:
         return (thread / "stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2][0]
     except (FileNotFoundError, ProcessLookupError):
-        return "X"  # it ended while we looked
+        return "X"  # it ended during the check

@@ -1,4 +1,4 @@
-"""An HTTP receiver that answers with given bytes and keeps the requests."""
+"""An HTTP receiver that answers with given bytes and stores the requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 @dataclass
 class Raw:
-    """A receiver; `got` holds the bytes of each request."""
+    """A receiver. `got` holds the bytes of each request."""
 
     answer: bytes = OK
     hangs: bool = False

@@ -1,4 +1,4 @@
-"""Records as a topic holds them, read with a client that knows nothing of messages."""
+"""Records as a topic holds them, read with a client that does not parse messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.runtime.kafka.access import KafkaAccess
 
 
 class Bounds(NamedTuple):
-    """The first offset of a partition, and the offset behind its last record."""
+    """The first offset of a partition, and the offset after its last record."""
 
     first: int
     end: int
@@ -51,13 +51,16 @@ async def find_bounds(access: KafkaAccess, topic: str, lane: Lane = Lane.ORDINAR
 
 
 async def list_topics(access: KafkaAccess, *, under: str) -> list[str]:
-    """Name the topics whose names begin so."""
+    """Return the topics whose names begin with `under`."""
     async with _consumer(access) as consumer:
         return sorted(topic for topic in await consumer.topics() if topic.startswith(under))
 
 
 async def read_topic(access: KafkaAccess, topic: str) -> list[StoredRecord]:
-    """Return the records of both lanes, the urgent one first. Raises the broker's own error for a missing right."""
+    """Return the records of both lanes, the urgent one first.
+
+    Raises the broker's own error for a missing permission.
+    """
     return [record for lane in LANES for record in await read_partition(access, topic, lane)]
 
 
@@ -78,7 +81,10 @@ async def read_partition(access: KafkaAccess, topic: str, lane: Lane) -> list[St
 
 
 async def _bounds(consumer: AIOKafkaConsumer, where: TopicPartition) -> Bounds:
-    """Raises `TopicAuthorizationFailedError`: the client retries for ever where metadata forbids the topic."""
+    """Return the bounds.
+
+    Raises `TopicAuthorizationFailedError`: without metadata rights the client would retry forever.
+    """
     for _ in range(20):
         if where.topic in await consumer.topics():
             break

@@ -1,4 +1,4 @@
-"""Releases by which forms of locations they know: the first alone, a later one beside it, or that alone."""
+"""Releases that differ in the forms of locations they know: the first, a later one, or both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.exchange.locations import Form, compared_1
 
 
 def _without_capitals(value: str, kind: str) -> str:
-    """A coarser form: other places in one path are told apart by their letters alone."""
+    """Return a coarser form, which ignores the case of letters in a path."""
     return compared_1(value, kind).lower()
 
 
@@ -21,7 +21,7 @@ _FORMS: Final = {1: locations.FORMS[1], 2: Form(locations.FORMS[1].edition, _wit
 
 @contextmanager
 def knowing(*versions: int) -> Iterator[None]:
-    """Within it the release that runs knows these forms, and no others."""
+    """Let the running release know only these forms within the block."""
     forms = cast(dict[int, Form], locations.FORMS)
     with patch.dict(forms, {version: _FORMS[version] for version in versions}, clear=True):
         yield

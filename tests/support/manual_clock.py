@@ -1,4 +1,4 @@
-"""A clock that tests and the simulation move by hand."""
+"""A clock that tests and the simulation advance by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 
 class ManualClock:
-    """Tells the time at which it was left."""
+    """A clock that shows the time to which it was set."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start
@@ -15,5 +15,5 @@ class ManualClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move on by `seconds` (never back)."""
+        """Advance by `seconds` (never back)."""
         self._now += timedelta(seconds=max(0.0, seconds))

@@ -1,4 +1,4 @@
-"""The store of messaging in memory: transactions that commit or roll back, and snapshots.
+"""An in-memory store of messaging: transactions that commit or roll back, and snapshots.
 
 Stored values are never changed: `load_…` returns copies and `save_…` stores copies. So a snapshot copies tables only.
 """
@@ -47,7 +47,7 @@ class MemoryDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryTx]:
-        """A transaction; an exception rolls it back."""
+        """Open a transaction. An exception rolls it back."""
         tx = MemoryTx(self)
         try:
             yield tx
@@ -57,7 +57,7 @@ class MemoryDatabase:
 
 
 class MemoryTx:
-    """The tables of messaging within one transaction in memory. `on_segments` sees each segment that is added."""
+    """The tables of messaging within one transaction in memory. `on_segments` receives each added segment."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         self.tables = database.tables
@@ -174,7 +174,7 @@ class MemoryTx:
     async def save_incoming(self, incoming: Incoming) -> None:
         self.put("incoming", incoming.pair, copy_incoming(incoming))
 
-    # Exceptions of messages that others sent.
+    # Exceptions for messages of others.
     async def add_exceptions(self, rows: Sequence[OpenException]) -> None:
         for row in rows:
             self.put("exceptions", (row.taken.writer, row.taken.named.message_id), row)
@@ -255,7 +255,7 @@ def _message_id(row: OpenOutcome) -> UUID:
 
 
 def copy_outgoing(own: Outgoing) -> Outgoing:
-    """Return a copy that shares no object that changes."""
+    """Return a copy that shares no mutable object."""
     urgent, ordinary = (
         OutgoingLane(
             lane.chain,
@@ -296,7 +296,7 @@ def _copy_source(source: Source) -> Source:
 
 
 def copy_incoming(read: Incoming) -> Incoming:
-    """Return a copy that shares no object that changes."""
+    """Return a copy that shares no mutable object."""
     urgent, ordinary = (
         IncomingLane(lane.chain, lane.through, lane.topic_id, lane.next_offset, lane.is_stopped, lane.has_gap)
         for lane in read.lanes

@@ -1,4 +1,4 @@
-"""The stores of messaging as one thing to test, and databases that have its tables alone."""
+"""The stores of messaging behind one interface for tests, and databases that have only its tables."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def run_as_owner(endpoint: DatabaseEndpoint, text: str) -> None:
 
 @asynccontextmanager
 async def opened_database(endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
-    """Empty the tables, and give pooled access to them under the service's role."""
+    """Empty the tables, and yield pooled access to them under the service's role."""
     await run_as_owner(endpoint, f"TRUNCATE {', '.join(TABLES)}")
     database = Database(endpoint.service_url, pool_size=4)
     try:
@@ -99,14 +99,14 @@ def build_message(number: int = 0, *, role: Role = Role.STATE, is_p0: bool = Fal
 
 
 def begin_streams(peer: str = "industry") -> Outgoing:
-    """Return the streams to a peer, without any number given."""
+    """Return the streams to a peer, without any assigned number."""
     return begin_outgoing(Pair(OWN, peer), uuid7(), AT, is_audited=True, pause_s=60)
 
 
 def place_messages(
     outgoing: Outgoing, count: int, *, lane: Lane = Lane.ORDINARY, day: date = TODAY, proof: bytes = b"proof"
 ) -> Segment:
-    """Number so many new messages in a stream, as one segment."""
+    """Number `count` new messages in a stream, as one segment."""
     first = outgoing.lanes[lane].last + 1
     messages = tuple(build_message(number) for number in range(first, first + count))
     unplaced = Unplaced(outgoing.pair, lane, messages, proof)
@@ -122,7 +122,7 @@ def build_exception(
     age: int = 0,
     acts: Sequence[UUID] = (),
 ) -> OpenException:
-    """Return a message that is kept here since `age` seconds before `AT`."""
+    """Return a message that is stored here since `age` seconds before `AT`."""
     named = Named(uuid7(), Role.STATE, "referral.state", subject or uuid7(), 3, b"c" * 32, tuple(acts), uuid7())
     where = Coordinates(uuid7(), 17, AT - timedelta(seconds=age + 1))
     taken = Taken(writer, Place(uuid7(), lane, 9), b"h" * 32, named, b"record", where)

@@ -8,5 +8,5 @@ from deploy.devstack.state import port_is_free
 
 
 def free_port() -> int:
-    """A port where nobody listens, out of those from which no connection goes out: nobody has it a moment later."""
+    """Return a free port below the range of outgoing connections, so that no connection takes it later."""
     return next(port for port in random.sample(range(20_000, 32_000), k=12_000) if port_is_free(port))

@@ -1,4 +1,4 @@
-"""Preparation of one submission alone."""
+"""Preparation of a single submission."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def prepare(
     at: datetime,
     traceparent: str | None = None,
 ) -> Prepared:
-    """Prepare one submission, posted as its own JSON. Raises `Refused` if the guard or the directory says no."""
+    """Prepare one submission, posted as its own JSON. Raises `Refused` if the guard or the directory rejects it."""
     posted = digest(submission.model_dump_json().encode())
     filing = Filing(submission, origin, traceparent, body_sha256=posted)
     (prepared,) = prepare_batch([filing], documents=documents, at=at)

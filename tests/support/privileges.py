@@ -1,4 +1,4 @@
-"""What a database role may not do."""
+"""Negative checks of a database role's privileges."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 
 
 async def may_not(role: asyncpg.Connection, *statements: str) -> None:
-    """Each statement is refused to the role that is connected, for want of a right."""
+    """Check that each statement fails for lack of a privilege of the connected role."""
     for statement in statements:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            # A role that reads by default can lift that: its rights count.
+            # A role that reads by default can change that, so only its privileges count.
             await role.execute(f"SET TRANSACTION READ WRITE; {statement}")
         await role.execute("ROLLBACK")

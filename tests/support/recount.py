@@ -1,10 +1,10 @@
-"""Count again who receives what: a second implementation of the routing rules that shares no code with the first.
+"""Recount the recipients of referrals: a second implementation of the routing rules, without shared code.
 
     python recount.py --referrals FILE.jsonl --directory FILE.json --policy FILE.json --tree FILE.json --on YYYY-MM-DD
-    the same with --before POLICY.json: what moves from that policy to the other, by rule and direction
+    the same with --before POLICY.json: the changes from that policy to the other, by rule and direction
 
-Reads the sampled referrals, the two documents and the data of the jurisdiction tree; `--on` is the UTC day of decision.
-Imports nothing but the standard library. Plain loops, no index: slow and easy to check.
+Reads the sampled referrals, the two documents and the data of the jurisdiction tree. `--on` is the UTC day of decision.
+Imports only the standard library. It has plain loops and no index, so it is slow and easy to check.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 FOREVER = "9999-12-31"
-#: (recipient, purpose) to rule ids.
+#: Maps (recipient, purpose) to rule ids.
 Edges = dict[tuple[str, str], list[str]]
 
 
@@ -36,7 +36,7 @@ class Recount:
         self.on = on
 
     def decide(self, origin: str, referral: dict[str, Any]) -> dict[str, Any]:
-        """The disposition, the edges as {(recipient, purpose): rule ids}, and those that prohibitions removed."""
+        """Return the disposition, the edges as {(recipient, purpose): rule ids}, and the prohibited edges."""
         facts, unknown = self.facts(origin, referral)
         if unknown:
             return {"disposition": "unknown_code", "work_reason": unknown, "edges": {}, "not_sent": {}}
@@ -99,7 +99,7 @@ class Recount:
         return facts | places, None
 
     def providers(self, item: dict[str, Any], day: str) -> set[str]:
-        """Who hosts an item: as stated, else by AS number, else by the domain in a web address."""
+        """Return the providers that host an item: as stated, else by AS number, else by the domain in a web address."""
         found = set()
         for host in item.get("hosting", []):
             if host.get("provider"):
@@ -128,7 +128,10 @@ class Recount:
         return max(held)[2] if held else None
 
     def above(self, code: str, day: str) -> list[set[str]]:
-        """The code, then each place above it, then all blocs of the country together; empty for an unknown code."""
+        """Return the code, then each place above it, then all blocs of the country together.
+
+        Empty for an unknown code.
+        """
         if any(bloc["code"] == code for bloc in self.blocs):
             return [{code}]
         levels = [code]
@@ -169,7 +172,7 @@ class Recount:
         return bool(values & compared) is wanted
 
     def nearest(self, code: str, kind: str, mandate: str | None, status: str) -> set[str]:
-        """The fit parties at the nearest level that has any."""
+        """Return the eligible parties at the nearest level that has any."""
         levels: list[set[str | None]] = [set(level) for level in self.above(code, self.on)]
         if mandate:
             levels.append({None})
@@ -239,7 +242,7 @@ class Recount:
 
 
 def summary(decisions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts per disposition, per reason of a work list, per recipient and purpose, and of what was not sent."""
+    """Return counts per disposition, per unrouted reason, per recipient and purpose, and of the edges not sent."""
 
     def edges(name: str) -> dict[str, dict[str, int]]:
         counted: Counter[tuple[str, str]] = Counter(edge for decision in decisions for edge in decision[name])
@@ -258,7 +261,7 @@ def summary(decisions: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def moves(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many decisions differ in their disposition or in the rules of an edge, and each rule's part, edge by edge."""
+    """Count the decisions that differ in their disposition or in the rules of an edge, and each rule's share."""
     rules: dict[str, Counter[str]] = {}
     changed = []
     for number, (had, has) in enumerate(zip(before, after, strict=True)):

@@ -1,8 +1,8 @@
-"""What the parties did in a month, counted once more: a program that imports nothing of the project.
+"""A second count of the parties' acts in a month: a program that imports nothing of the project.
 
 Standard input: `{"urls": {URL: kind}, "first": ISO, "after": ISO, "exercises": bool}`, the origins' databases as their
-accountants reach them. Standard output: by recipient and measure, how many and the lower median in minutes; under
-`gone`, of how many items a provider said that they were gone, and of how many of these the notice had been held.
+accountants reach them. Standard output: by recipient and measure, the count and the lower median in minutes. Under
+`gone`: the number of items that a provider reported as gone, and how many of their notices had been held.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ async def main():
 
 
 async def looked(connection):
-    """By notice, when it was first found that an item was gone of which its provider had said so, and there again."""
+    """Return by notice when a recheck first found a reported removal confirmed, and when one found the item again."""
     acts = await connection.fetch("SELECT subject, code, at, removals, looks FROM answer_act ORDER BY at DESC")
     acts, removed, found = [act for act in acts if act["code"] is None], {}, defaultdict(dict)
     for act in acts:
@@ -80,7 +80,7 @@ async def looked(connection):
 
 
 async def count_gone(connection, gone, referrals, first, after):
-    """Add, by provider, of how many items it said that they were gone, and of how many of these a hold was in time."""
+    """Add by provider the number of items that it reported as gone, and how many of these a hold was in time for."""
     placed = defaultdict(list)
     for hold in await connection.fetch("SELECT referral_id, placed_at, state FROM hold"):
         if hold["state"] != "too_late":
@@ -99,7 +99,7 @@ async def count_gone(connection, gone, referrals, first, after):
 
 
 def measures(act):
-    """What one answer is counted as."""
+    """Yield the measures that one answer counts for."""
     if act["answer"] != "withdrawal_acknowledged":
         yield "answered"
     if json.loads(act["removals"] or "[]"):

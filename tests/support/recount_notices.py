@@ -1,8 +1,8 @@
-"""What a provider reports of its notices, counted once more: a program that imports nothing of the project.
+"""A second count of a provider's notice report: a program that imports nothing of the project.
 
-Standard input: `{"notices": [...], "since": day, "until": day, "exercises": bool}`: each notice as a provider sees
-it, opened, with the events of its `timeline`; `erased` is the kind of incident of those whose record was erased.
-Standard output: by category the ten counted cells, "" where unknown.
+Standard input: `{"notices": [...], "since": day, "until": day, "exercises": bool}`: each notice as a provider sees it,
+opened, with the events of its `timeline`. `erased` is the kind of incident of notices whose record was erased. Standard
+output: by category the ten counted cells, "" where unknown.
 """
 
 import json

@@ -2,8 +2,8 @@
 
     TESTS_DAY=2028-02-29T12:00:00Z python -m pytest tests/services/retention
 
-The clock of such a run begins at that time and goes on from there. It is the clock of the product in this process, and
-of the PostgreSQL servers that tests start. Kafka and programs of their own keep the machine's time.
+The clock of such a run starts at that time and continues. It is the clock of the product in this process, and of the
+PostgreSQL servers that tests start. Kafka and separate programs keep the machine's time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from deploy.site.settings import inherited_environment
 from shared.kernel import ids
 from shared.kernel.clock import SystemClock, parse_rfc3339
 
-#: The environment's name of the time at which the clock begins. No setting of the product begins so.
+#: The environment variable with the time at which the clock starts. No setting of the product has this prefix.
 DAY: Final = "TESTS_DAY"
 #: PostgreSQL calls its built-in functions by number, but its planner expands a function that is written in SQL.
 _MOVES: Final = """
@@ -40,7 +40,7 @@ _right = SystemClock.now
 
 
 def ahead_of(begins: str | None) -> timedelta:
-    """How far a time is ahead of the machine's clock; nothing where none is named."""
+    """Return how far a time is ahead of the machine's clock, or zero if none is named."""
     return timedelta() if begins is None else parse_rfc3339(begins) - _right(SystemClock())
 
 
@@ -48,7 +48,7 @@ _AHEAD: Final = ahead_of(inherited_environment().get(DAY))
 
 
 def move_clock() -> None:
-    """Let the product in this process read the time of the day that was named, if one was."""
+    """Let the product in this process read the time of the named day, if there is one."""
     if not _AHEAD:
         return
 
@@ -64,13 +64,13 @@ def move_clock() -> None:
 
 @contextmanager
 def machine_time() -> Iterator[None]:
-    """Read the machine's time within the block: whoever judges a certificate does too."""
+    """Read the machine's time within the block, also for the validity of certificates."""
     with patch.object(SystemClock, "now", _right):
         yield
 
 
 def move_databases(admin_url: str) -> None:
-    """Let the databases of a server, and those to be made, read that time too, if a day was named."""
+    """Let the existing and future databases of a server read that time, too, if a day is named."""
     if _AHEAD:
         in_own_thread(_move(admin_url))
 
@@ -78,7 +78,7 @@ def move_databases(admin_url: str) -> None:
 async def _move(admin_url: str) -> None:
     admin = await asyncpg.connect(admin_url)
     try:
-        # The databases of instances are made from it.
+        # The databases of instances are created from this template.
         await admin.execute("ALTER DATABASE template0 ALLOW_CONNECTIONS true")
         for row in await admin.fetch("SELECT datname AS name FROM pg_database"):
             database = await asyncpg.connect(admin_url, database=row["name"])

@@ -1,4 +1,4 @@
-"""A running exchange for tests: servers, instances as processes of their own, and the sample parties' ways in."""
+"""A running exchange for tests: servers, instances as processes of their own, and clients of the sample parties."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from shared.runtime.instance.settings import prefix_of
 from tests.support.stack import FOUR, servers
 
 SERVICES = ("hotline", "law_enforcement", "industry")
-#: The program that an instance is, unless a test says otherwise.
+#: The program of an instance, unless a test gives another.
 SERVED = ("-m", "deploy.cli", "serve")
 READY_S_MAX = 180.0
 STOP_S_MAX = 60.0
 QUIET_S_MAX = 180.0
 UNTIL_PAUSE_S_MAX = 0.25
-#: Numbers that Kafka has not, or that their addressee has not acknowledged; and pairs whose messages are being carried.
+#: Numbers not yet in Kafka or not acknowledged by their addressee, and pairs whose messages are being carried over.
 UNDER_WAY = """
 SELECT coalesce(sum(greatest(last - sent, CASE WHEN peer = $1 THEN 0 ELSE last - acked END)), 0)
        + (SELECT count(*) FROM stream_pair WHERE jsonb_array_length(state::jsonb -> 'sources') > 0 AND peer <> $1)
@@ -62,21 +62,24 @@ _references = count(1)
 
 
 class Exchange:
-    """One exchange in one state directory. Its processes are known by their labels: an instance's id, or another.
+    """One exchange in one state directory. Each process has a label: an instance's id, or another.
 
-    Whoever ends a process or a server starts it again, unless it says that the exchange is its own.
+    A test that stops a process or a server of a shared exchange starts it again.
     """
 
     def __init__(
         self, stack: DevStack, *, settings: Mapping[str, str] | None = None, program: Sequence[str] = SERVED
     ) -> None:
-        """`settings` are laid over those of every instance, by field: {"MERGE_DELAY_S": "2"}; each is a `program`."""
+        """Install the exchange.
+
+        `settings` override those of every instance, by field: {"MERGE_DELAY_S": "2"}. Each instance runs `program`.
+        """
         self.stack = stack
         self.program = program
         self.processes: dict[str, Process] = {}
         self._ports_given = {port for url in stack.endpoints.http.values() if (port := urlsplit(url).port)}
         self._settings = {
-            # Budgets are for parties; a test is one process that plays them all.
+            # Rate limits are for parties, but a test is one process that acts for all of them.
             "REQUESTS_PER_S": "100000",
             "BYTES_PER_S": "1000000000",
             "WORK_PER_S": "1000000000",
@@ -100,7 +103,7 @@ class Exchange:
         return self.state / f"spans-{label}.jsonl"
 
     def free_port(self) -> int:
-        """A loopback port where nobody listens, given to nobody else: none from which a connection may go out."""
+        """Return a free loopback port, reserved for the caller and outside the range of outgoing connections."""
         return self.stack.state.port(f"given/{len(self._ports_given)}", self._ports_given)
 
     # -- processes ------------------------------------------------------------------------------------------
@@ -117,7 +120,7 @@ class Exchange:
     ) -> Process:
         """Start `causeway serve` for an instance and do not wait. A part without an API is never `ready`.
 
-        `port` is that of its API where it is not the instance's own; `program` replaces that of the others.
+        `port` is the port of its API, by default the instance's own. `program` replaces the exchange's program.
         """
         label = label or instance
         wanted = self._settings | {"SPANS_FILE": str(self.spans_file(label))} | dict(settings or {})
@@ -125,7 +128,7 @@ class Exchange:
             wanted["HTTP_PORT"] = str(port)
         variables = environment(self.installation, self.endpoints, instance)
         if port is not None:
-            # Another process of the instance: the one port for its metrics is taken.
+            # Another process of the instance already has the port for metrics.
             variables.pop(f"{prefix_of(instance)}METRICS_PORT", None)
         variables |= {prefix_of(instance) + name: value for name, value in wanted.items()}
         argv = serving(self.endpoints, instance, program or self.program)
@@ -135,32 +138,35 @@ class Exchange:
         return process
 
     def sandbox(self) -> None:
-        """Let the sample parties answer by themselves from now on, one process per instance."""
+        """Let the sample parties answer automatically from now on, one process per instance."""
         for child in sandbox_children(self.state, self.endpoints):
             self._process(child.name).start(child.argv, clean_environment() | dict(child.env))
 
     def beat(self) -> None:
-        """Say from now on, every 10 s, which documents are newest: who has heard it once trusts nothing without it."""
+        """Publish the document heartbeat every 10 s from now on.
+
+        An instance that has received one requires the next ones.
+        """
         argv = (sys.executable, "-m", "deploy.cli", "directory", "beat", "--state", str(self.state))
         self._process("beat").start(argv, clean_environment())
 
     def wait_ready(self, label: str, url: str | None = None) -> None:
-        """Wait for the `/readyz` of a process; `url` is its base where it is not the instance's own."""
+        """Wait for the `/readyz` of a process. `url` is its base if it is not the instance's own."""
         ready = f"{url or self.endpoints.http[label]}/readyz"
         self.processes[label].wait_until(lambda: answers_ready(ready), seconds=READY_S_MAX)
 
     def stop(self, *labels: str) -> None:
-        """Ask processes to end, at once, and wait until they have. Those not running are passed over."""
+        """Ask processes to end, all at once, and wait until they have. Skip those that are not running."""
         with ThreadPoolExecutor(max(1, len(labels))) as threads:
             list(threads.map(lambda each: self.processes[each].stop(signal.SIGTERM, seconds=STOP_S_MAX), labels))
 
     def kill_all(self) -> None:
-        """End all processes as they are: nobody asks any more what they have done."""
+        """Kill all processes, because no test reads their results any more."""
         for each in self.processes.values():
             each.kill()
 
     def _process(self, label: str) -> Process:
-        """The process of this label, kept from the first start on: a second start goes on in the same log."""
+        """Return the process with this label. It is kept, so that a second start continues the same log."""
         if label not in self.processes:
             state = self.stack.state
             self.processes[label] = Process(
@@ -175,57 +181,57 @@ class Exchange:
     # -- parties --------------------------------------------------------------------------------------------
 
     def client(self, party: str, *, url: str | None = None) -> CausewayClient:
-        """The party's typed client, as its own tools have it."""
+        """Return the party's typed client, as its own tools use it."""
         key = self.parties[party]
         return CausewayClient(url or key.url, key.key)
 
     def http(self, party: str, *, url: str | None = None, timeout_s: float = 30.0) -> httpx.AsyncClient:
-        """The party's bare HTTP access: nothing is retried, every answer is shown as it is."""
+        """Return the party's bare HTTP client. It retries nothing and shows every answer unchanged."""
         key = self.parties[party]
         headers = {"Authorization": f"Bearer {key.key}"}
         return httpx.AsyncClient(base_url=url or key.url, headers=headers, timeout=timeout_s, trust_env=False)
 
     async def issued(self, service: str, party: str, role: Role) -> str:
-        """A further API key of a party that the service serves: somebody else's than who has the first."""
+        """Issue a further API key of a party that the service serves. It belongs to another user than the first key."""
         key, hashed = issue_key(live=False)
         admin = await self.admin(service)
         await keep_key(admin, hashed, party, role=role)
         await admin.close()
         headers = {"Authorization": f"Bearer {key}"}
         async with httpx.AsyncClient(base_url=self.endpoints.http[service], headers=headers, trust_env=False) as http:
-            # The service hears of it by a notification.
+            # The service learns of the key by a notification.
             await until(lambda: _opens(http))
         return key
 
     @property
     def site(self) -> Site:
-        """As the operator's verbs have it."""
+        """Return the site as the operator's verbs use it."""
         return Site(self.state / STACK_FILE, self.state, self.endpoints)
 
     # -- databases ------------------------------------------------------------------------------------------
 
     async def count_as_accountant(self, service: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Rows that the accountant of this service may read."""
+        """Return rows that the accountant of this service may read."""
         return await rows_of(self.endpoints.databases[service].accountant_url, query, *arguments)
 
     async def admin(self, service: str) -> asyncpg.Connection:
-        """A connection to the service's database that no policy binds."""
+        """Connect to the service's database with a role that no policy restricts."""
         return await asyncpg.connect(self._admin_url(service))
 
     def _admin_url(self, service: str) -> str:
         return f"{self.stack.postgres.admin_url.rpartition('/')[0]}/causeway_{service}"
 
     async def rows_past_policies(self, service: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Rows of the service's database that no policy binds."""
+        """Return rows of the service's database, read with a role that no policy restricts."""
         return await rows_of(self._admin_url(service), query, *arguments)
 
     @property
     def senders(self) -> list[str]:
-        """The instances that send to others: all but audit."""
+        """Return the instances that send to others: all except audit."""
         return [name for name in self.endpoints.instances if self.endpoints.kind(name) != AUDIT]
 
     async def under_way(self) -> int:
-        """Messages that wait to be sent, or for their addressee's acknowledgement; audit's is not waited for."""
+        """Count the messages that wait to be sent, or for an acknowledgement by their addressee other than audit."""
         waiting = [await self.rows_past_policies(name, UNDER_WAY, AUDIT) for name in self.senders]
         return sum(rows[0][0] for rows in waiting)
 
@@ -239,7 +245,7 @@ class Exchange:
             await asyncio.sleep(0.1)
 
     async def until_taken(self, seconds_max: float = QUIET_S_MAX) -> None:
-        """Wait until everything sent was taken by its recipient, which may acknowledge it 10 s later."""
+        """Wait until every message was accepted by its recipient, which may acknowledge it 10 s later."""
         deadline = time.monotonic() + seconds_max
         while not all([await self._has_read(name) for name in self.senders]):
             if time.monotonic() > deadline:
@@ -247,7 +253,7 @@ class Exchange:
             await asyncio.sleep(0.1)
 
     async def until_all_have_answered(self, seconds_max: float = 300) -> None:
-        """Wait until every instance has had the acknowledgement of each peer that it asks for once after its start."""
+        """Wait until every instance has received the acknowledgements that it requests from peers after its start."""
 
         async def none_is_due() -> bool:
             due = "SELECT count(*) FROM stream_pair WHERE state::jsonb ->> 'awaited_since' IS NOT NULL"
@@ -256,7 +262,7 @@ class Exchange:
         await until(none_is_due, seconds_max=seconds_max)
 
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
-        """Wait until audit has kept every message that was sent."""
+        """Wait until audit has stored every message that was sent."""
         deadline = time.monotonic() + seconds_max
         while not await self._is_audited():
             if time.monotonic() > deadline:
@@ -267,7 +273,7 @@ class Exchange:
         return await self._has_read(AUDIT, copies=True)
 
     async def _has_read(self, reader: str, *, copies: bool = False) -> bool:
-        """Whether it has read to the ends of all streams to it, or with `copies` of all streams."""
+        """Return whether it has read to the ends of all streams to it, or with `copies` of all streams."""
         read = {(row[0], row[1]): tuple(row)[2:] for row in await self.rows_past_policies(reader, _READ)}
         ends = {
             (name, row[0]): tuple(row)[1:]
@@ -290,7 +296,7 @@ def running_exchange(
 ) -> Iterator[Exchange]:
     """Start everything in an empty directory, wait until all instances are ready, and kill it all at the end.
 
-    `start` starts the instances in a way of its own.
+    `start`, if given, starts the instances instead.
     """
     with servers(state, instances=instances, secure=secure, forking=True) as stack:
         exchange = Exchange(stack, settings=settings, program=program)
@@ -314,7 +320,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 
 
 def referral(**changes: Any) -> dict[str, Any]:
-    """A referral that `HOTLINE` may file: it goes to `OTHER_HOTLINE`, `AGENCY` and, as a notice, to `PROVIDER`.
+    """Return a referral that `HOTLINE` may submit. It goes to `OTHER_HOTLINE`, `AGENCY` and, as a notice, `PROVIDER`.
 
     Each has an external reference of its own unless one is given. Locations are invented.
     """
@@ -337,14 +343,14 @@ def referral(**changes: Any) -> dict[str, Any]:
 
 
 def over_budget(filing: dict[str, Any]) -> dict[str, Any]:
-    """The same filing at an address of its provider that nobody has seen before: over its budget, under the ceiling."""
+    """Return the same referral at a new address of its provider. It is above its budget and below the ceiling."""
     (first,) = filing["items"]
     address = f"https://images.{PROVIDER}/{to_base64url(_RANDOM.randbytes(350))}"
     return filing | {"items": [first | {"locator": {"kind": "url", "value": address}}]}
 
 
 def provider_filing(**changes: Any) -> dict[str, Any]:
-    """A referral that `PROVIDER` may file about an account of its own; it goes to `AGENCY`."""
+    """Return a referral that `PROVIDER` may submit about an account of its own. It goes to `AGENCY`."""
     number = next(_references)
     item = {
         "locator": {"kind": "account", "value": f"user-{number}@{PROVIDER}"},
@@ -363,9 +369,9 @@ def provider_filing(**changes: Any) -> dict[str, Any]:
 
 
 async def until(holds: Callable[[], Awaitable[object]], *, seconds_max: float = QUIET_S_MAX) -> None:
-    """Ask again and again until the answer is yes. Raises `AssertionError` when that takes too long.
+    """Repeat the check until it holds. Raises `AssertionError` after `seconds_max`.
 
-    What takes long is asked for less often: each question is work for those who are waited for.
+    The pauses grow, because each check costs the waited-for processes time.
     """
     deadline, pause_s = time.monotonic() + seconds_max, 0.02
     while not await holds():
@@ -375,12 +381,12 @@ async def until(holds: Callable[[], Awaitable[object]], *, seconds_max: float = 
 
 
 async def _opens(http: httpx.AsyncClient) -> bool:
-    """Whether the key of this client opens anything yet."""
+    """Return whether the service accepts the key of this client yet."""
     return (await http.get("/v1/whoami")).status_code != httpx.codes.UNAUTHORIZED
 
 
 async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
-    """One query over a connection of its own."""
+    """Run one query over a connection of its own."""
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetch(query, *arguments)
@@ -389,5 +395,5 @@ async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]
 
 
 def clean_environment() -> dict[str, str]:
-    """What processes inherit, without settings that were meant for another exchange."""
+    """Return the inherited environment, without settings that were meant for another exchange."""
     return {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}

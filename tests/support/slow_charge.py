@@ -1,4 +1,4 @@
-"""A slow reference for the charge of a text, from the costs in a model's file; and Kraft's sums of a machine."""
+"""A slow reference for the charge of a text, from the costs in a model's file; and Kraft sums of a machine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _HEAD, _ABOUT = choices(8) + choices(256), 4 * BIT
 
 
 def drafted(data: bytes) -> Draft:
-    """The costs and escapes in a model's file."""
+    """Return the costs and escapes in a model's file."""
     draft = Draft({}, {})
     for codes, (escape, pairs) in entries(data):
         context = "".join(SYMBOLS[code] for code in codes)
@@ -57,12 +57,12 @@ def drafted(data: bytes) -> Draft:
 
 @cache
 def shipped_draft() -> Draft:
-    """That of the current model."""
+    """Return the costs and escapes of the current model."""
     return drafted(verified(f"charge-{NUMBER}.model", MODELS_SHA256[NUMBER]))
 
 
 def changed_model(change: Callable[[int], int]) -> Model:
-    """The machine of the current model with each cost in each state changed."""
+    """Return the machine of the current model with each cost in each state changed."""
     model = read(verified(f"charge-{NUMBER}.model", MODELS_SHA256[NUMBER]))
     for costs, _ in model.states:
         costs[:] = array("H", map(change, costs))
@@ -70,7 +70,7 @@ def changed_model(change: Callable[[int], int]) -> Model:
 
 
 def slow_charge(text: str, kind: str) -> int:
-    """The charge of a canonical text. Raises `KeyError` for a character that no canonical text has."""
+    """Return the charge of a canonical text. Raises `KeyError` for a character that no canonical text has."""
     plain = re.sub("%(..)", lambda escape: ESCAPED[escape[1]], text)
     costs = _costs(kind, plain)
     spans = list(_spans(plain, costs))
@@ -90,7 +90,7 @@ def _costs(kind: str, text: str) -> list[int]:
 
 
 def _spans(text: str, costs: list[int]) -> Iterator[tuple[int, int]]:
-    """The opaque runs: a run of letters, digits, - and _ as a whole, or else those between - and _."""
+    """Yield the opaque runs: a run of letters, digits, - and _ as a whole, or else those between - and _."""
     for found in re.finditer(rf"[A-Za-z0-9_-]{{{_RUN_MIN},}}", text):
         pieces = re.compile(rf"[A-Za-z0-9]{{{_RUN_MIN},}}").finditer(text, *found.span())
         yield from list(_parts(text, costs, *found.span())) or [
@@ -99,7 +99,7 @@ def _spans(text: str, costs: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def _parts(text: str, costs: list[int], begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """A run in parts that an opaque one can have, if that is cheaper; all of one size, or nearly."""
+    """Split a run into parts of nearly equal size, if these are cheaper."""
     size, count = end - begin, -(-(end - begin) // _RUN_MAX)
     least = _HEAD + _ABOUT + choices(10) * size
     if sum(costs[begin:end]) > max(least, count * (_HEAD + _ABOUT) + size * _each(text[begin:end])):
@@ -112,11 +112,11 @@ def _each(run: str) -> int:
 
 
 def kraft_sums(model: Model) -> Iterator[int]:
-    """Σ of the shares of all symbols in each state of the machine: at most 2^60 in a model that bounds anything."""
+    """Yield the sum of all symbols' shares in each state of the machine: at most 2^60 in a bounding model."""
     for costs, _ in model.states:
         yield sum(map(share, costs))
 
 
 def is_bounding(model: Model) -> bool:
-    """Whether every state of the model obeys Kraft's inequality."""
+    """Return whether every state of the model satisfies Kraft's inequality."""
     return all(total <= ONE for total in kraft_sums(model))

@@ -1,9 +1,10 @@
-"""The servers of tests: one embedded stack for all that share it, and those that tests start for themselves.
+"""The servers of tests: one shared embedded stack, and those that tests start for themselves.
 
     python -m tests.support.stack FOLDER
 
-makes one, migrates its databases and stops it: what is given as `TESTS_PREPARED` is what the others begin as. Without
-it each begins with nothing, as an installation does. Neither knows a party, a key or a document: who starts installs.
+This makes a stack, migrates its databases and stops it. With its folder as `TESTS_PREPARED`, all other stacks begin as
+copies of it. Without it each begins empty, like an installation. Neither has a party, a key or a document: the user of
+a stack installs them.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from deploy.site.settings import inherited_environment
 from shared.runtime.database.migrate import upgrade
 from tests.support.run_date import machine_time, move_databases
 
-#: One instance of each kind, and the name of each: what a test runs that needs no second of any.
+#: One instance of each kind, named as its kind, for tests that need no second one of any kind.
 FOUR = {name: name for name in ("hotline", "law_enforcement", "industry", "audit")}
 INSTANCES = tuple(FOUR)
-#: The environment's name of the folder that was prepared. No setting of ours begins so: instances do not know of it.
+#: The environment variable with the prepared folder. No product setting has this prefix, so instances ignore it.
 PREPARED: Final = "TESTS_PREPARED"
-#: By folder of a state directory, what of it a stopped stack is begun from; all else follows from where it lies.
+#: By part of a state directory, the data that a copied stack begins with. All else depends on its location.
 _KEPT: Final = {"postgres": "data", "kafka": "data"}
 _PASSWORDS: Final = "passwords.json"
 
@@ -44,7 +45,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
 def servers(
     state: Path, *, instances: Mapping[str, str] = FOUR, secure: bool = False, forking: bool = False
 ) -> Iterator[DevStack]:
-    """A stack in an empty directory. In the end it is killed: nobody reads any more what it holds."""
+    """Run a stack in an empty directory. It is killed at the end, because its data is not read again."""
     settings = embedded_settings(causeway_dev_secure=secure)
     lay_down(state)
     with ExitStack() as ended:
@@ -53,14 +54,15 @@ def servers(
             running = ended.enter_context(made)
         move_databases(running.postgres.admin_url)
         yield running
-        # The first Kafka of a machine ends in order: it leaves the class archive with which the others start.
+        # The first Kafka of a machine is stopped in order, so that it writes the class archive with which the others
+        # start.
         if any((settings.causeway_cache_dir / "java").glob("*.archive")):
             running.kafka.kill()
         running.postgres.crash()
 
 
 def lay_down(state: Path) -> None:
-    """Let an empty state directory begin as what was prepared, if anything was."""
+    """Fill an empty state directory from the prepared folder, if there is one."""
     prepared = inherited_environment().get(PREPARED)
     if prepared is None:
         return
@@ -75,14 +77,14 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Make what others begin as. It is stopped in order: what it did not write down would be mended at each start."""
+    """Make the prepared folder. The stack is stopped in order; otherwise each start of a copy would run recovery."""
     with DevStack(folder, embedded_settings(), say=lambda _: None, instances=FOUR) as stack:
         for instance in INSTANCES:
             upgrade(*stack.endpoints.owned(instance), whose=instance)
 
 
 def embedded_settings(**changes: str | bool | Path | dict[str, str] | None) -> DevStackSettings:
-    """Settings that start both servers, whatever the environment of the test run gives."""
+    """Return settings that start both servers, whatever the environment of the test run contains."""
     nothing_given: dict[str, Any] = {
         "database_url": None,
         "causeway_database_urls": {},

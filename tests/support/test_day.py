@@ -1,4 +1,4 @@
-"""Tests that depend on the day run again on awkward days of the year, by a clock of the test."""
+"""Tests that depend on the day run again on awkward days of the year, by the clock of the test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.run_date import DAY, ahead_of
 from tests.support.stack import PREPARED
 
 ROOT: Final = Path(__file__).parents[2]
-#: Around midnight the day of UTC and that of the machine's zone differ.
+#: Around midnight the UTC day and the day of the machine's zone differ.
 DAYS: Final = {
     "first of a month": "2027-06-01T00:30:00Z",
     "28th": "2027-02-28T12:00:00Z",
@@ -32,10 +32,10 @@ DAYS: Final = {
     "clocks back": "2027-10-31T00:59:00Z",
 }
 ZONE: Final = "Europe/Brussels"
-#: Run by default: a month's end and the leap day decide what is past its period.
+#: Run by default: a month's end and the leap day affect retention periods.
 QUICK: Final = ("tests/services/retention",)
 QUICK_DAYS: Final = ("last of a month", "29 February")
-#: Modules that read the clock, reckon in days or months, or leave times to PostgreSQL.
+#: Modules that read the clock, calculate with days or months, or let PostgreSQL set times.
 DATED: Final = (
     *QUICK,
     "tests/client/test_client_webhook.py",
@@ -65,7 +65,7 @@ DATED: Final = (
     "tests/shared/routing/test_clocks.py",
     "tests/shared/routing/test_routing_shelf.py",
 )
-#: Modules whose other side keeps the machine's time: a library of others, Kafka's broker, or processes of an exchange.
+#: Modules that depend on the machine's time: in other libraries, in Kafka's broker, or in processes of an exchange.
 OF_THE_MACHINE: Final = frozenset(
     {
         "tests/services/hostile/test_hostile_records.py",
@@ -74,7 +74,7 @@ OF_THE_MACHINE: Final = frozenset(
         "tests/services/law_enforcement/test_webhooks.py",
     }
 )
-#: A test that fails on the 29th alone.
+#: A test that fails on the 29th only.
 PLANTED: Final = """
 from shared.kernel.clock import SystemClock
 
@@ -85,12 +85,12 @@ _TIMES = "SELECT now() AS began, clock_timestamp() AS at, uuidv7() AS id, transa
 
 
 def run_on(day: str, *modules: str) -> subprocess.CompletedProcess[str]:
-    """Run modules by a clock that begins on that day, in a zone whose clocks change."""
+    """Run modules by a clock that starts on that day, in a zone with daylight saving time."""
     environment = inherited_environment() | {DAY: DAYS[day], "TZ": ZONE}
     environment.pop(PREPARED, None)
-    # The run is killed when this one ends, in whatever way.
+    # The run is killed if this process ends for any reason.
     command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "pytest", "-q"]
-    # Below `tests` pytest finds the clock of the test by itself, and refuses to load it twice.
+    # For modules in `tests`, pytest loads the clock of the test itself, and refuses to load it twice.
     plugin = () if all(module.startswith("tests/") for module in modules) else ("-p", "tests.conftest")
     arguments = [*command, *plugin, *modules]
     return subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -121,7 +121,7 @@ def test_every_module_of_services_that_reads_the_clock_is_listed() -> None:
 
 @pytest.mark.parametrize(("day", "code"), [("28th", 0), ("29 February", 1)])
 def test_a_test_that_depends_on_its_day_fails_on_that_day_alone(day: str, code: int, tmp_path: Path) -> None:
-    """The control of both."""
+    """Negative control of both tests above."""
     planted = tmp_path / "test_planted.py"
     planted.write_text(PLANTED)
     assert run_on(day, str(planted)).returncode == code
@@ -143,5 +143,5 @@ async def test_product_and_databases_read_one_clock(tmp_path: Path) -> None:
 
 
 def made_at(made: UUID) -> datetime:
-    """When a UUIDv7 was made."""
+    """Return the time of a UUIDv7."""
     return parse_rfc3339("1970-01-01T00:00:00Z") + timedelta(milliseconds=made.int >> 80)

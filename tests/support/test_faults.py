@@ -1,4 +1,4 @@
-"""The faults are faults: a clock that is off is off for everyone in its process, an older release reads less."""
+"""The faults work: a shifted clock affects the whole process, and an older release reads less."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RIGHT = SystemClock.now
 
 
 def ahead_s() -> float:
-    """How far the clock that the product reads is ahead of the machine's."""
+    """Return how far the product's clock is ahead of the machine's."""
     return (SystemClock().now() - _RIGHT(SystemClock())).total_seconds()
 
 
@@ -77,7 +77,7 @@ def test_the_program_serves_with_the_faults_it_is_told(
 
 
 async def test_an_instance_can_be_run_beside_the_others_with_its_clock_off(exchange: Exchange, tmp_path: Path) -> None:
-    """It stands by for the relay that runs: what it writes down is its log, an hour ahead of the machine."""
+    """It is on standby for the running relay. Its log shows times an hour ahead of the machine."""
     file, label = tmp_path / "clock", "law_enforcement-ahead"
     set_clock(file, HOUR_S)
     process = exchange.serve(

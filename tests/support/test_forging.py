@@ -1,4 +1,4 @@
-"""The forging kit works: what it makes is taken where the key is right, and refused where it is not."""
+"""The forging kit works: its records are accepted with the right key and refused with another."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def here() -> World:
 
 
 def offer(here: World, *, instance: str = "hotline", key: SigningKey | None = None) -> list[Written]:
-    """An offer to an agency, forged: its proof and its message."""
+    """Return a forged offer to an agency: its proof and its message."""
     return forge(here, [here.offered(POLICE)], instance=instance, key=key)
 
 
 def read(here: World, written: list[Written]) -> list[Verified]:
-    """What the recipient makes of the records of one stream."""
+    """Return the recipient's verdicts on the records of one stream."""
     streams = Streams()
     verifier = PartitionVerifier(written[0].pair, written[0].lane, here.place_key)
     return verifier.verify([streams.raw(each, here.at) for each in written])
@@ -49,7 +49,7 @@ def test_an_instance_can_forge_whatever_its_own_parties_say(here: World) -> None
 
 @pytest.mark.parametrize("owner", [None, *INSTANCES[1:]])
 def test_a_forgery_with_another_key_is_refused(here: World, owner: str | None) -> None:
-    """One that nobody knows, or that another instance has in the directory: it has no place in any stream."""
+    """The key is unknown, or another instance's in the directory. The record gets no place in any stream."""
     key = SigningKey.generate() if owner is None else here.keys[owner].signing
     found = read(here, offer(here, key=key))
     assert [each.code for each in found if isinstance(each, Unreadable)] == ["key_unknown", "proof_missing"]
@@ -64,7 +64,7 @@ def test_an_instance_cannot_forge_for_the_parties_of_another(here: World) -> Non
 
 
 def test_a_forgery_takes_no_sequence_that_anybody_has(here: World) -> None:
-    """Each lies in an incarnation of its own."""
+    """Each forgery is in an incarnation of its own."""
     drafts = here.prepared().drafts
     written = [here.written(drafts), forge(here, drafts, instance="hotline"), forge(here, drafts, instance="hotline")]
     places = [

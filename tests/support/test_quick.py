@@ -1,4 +1,4 @@
-"""`make quick` runs the tests of touched rooms, and no others."""
+"""`make quick` runs only the tests of changed rooms."""
 
 from __future__ import annotations
 

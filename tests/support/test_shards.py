@@ -1,4 +1,4 @@
-"""The suite in several runs: every test in exactly one of them, and no failure is lost between them."""
+"""The test suite in several runs: every test is in exactly one of them, and no failure is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_told(tmp_path):
         file.write(f"{tmp_path.parent.parent.parent}\\n")
 """
 FAILING = "def test_failing():\n    raise AssertionError\n"
-#: A child of its own works for a second.
+#: Its child process runs for a second.
 WORKING = """
 import subprocess, sys
 def test_working():
@@ -88,7 +88,7 @@ def test_a_failure_in_one_run_and_nothing_to_run_in_the_other_are_told(
 
 
 def replace_runs(monkeypatch: pytest.MonkeyPatch, ended: list[Ended], reports: Path) -> None:
-    """Nothing is prepared and nothing run: this is how it ended."""
+    """Replace the preparation and the runs by this result."""
     monkeypatch.setattr(shards, "REPORTS", reports / "suite")
     for name in ("compile_once", "prepare"):
         monkeypatch.setattr(shards, name, lambda *_: None)

@@ -1,4 +1,4 @@
-"""What an operator does to a topic: its configuration, changed for a while."""
+"""Temporary changes of a topic's configuration, as an operator makes them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from deploy.site.endpoints import KafkaEndpoint
 
 
 async def configure(kafka: KafkaEndpoint, topic: str, key: str, value: str) -> None:
-    """Set one entry. The broker acts by it a little later."""
+    """Set one entry. The broker applies it a little later."""
     entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
     changed = ConfigResource("topic", topic, incremental_configs=[entry])
-    admin = admin_client(kafka)  # nothing comes of it once its client is gone
+    admin = admin_client(kafka)  # the result is lost if the client is garbage-collected
     await asyncio.to_thread(admin.incremental_alter_configs([changed])[changed].result, 30)
 
 
 @asynccontextmanager
 async def configured(kafka: KafkaEndpoint, topic: str, key: str, value: str, *, before: str) -> AsyncIterator[None]:
-    """Within it the topic has this entry, and after it the one that it had `before`."""
+    """Set the topic's entry within the block, and reset it to `before` afterwards."""
     await configure(kafka, topic, key, value)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A policy whose notices may be held: every rule by which providers are told has a window."""
+"""A policy whose notices can be held: every rule that sends notices to providers has a window."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shared.contracts.policy import Policy
 
 
 def windowed(policy: Policy, hours: int, **changes: Any) -> Policy:
-    """The policy, each rule that tells providers with a window of so many hours."""
+    """Return the policy with a window of this many hours in each rule that sends notices to providers."""
     rules = tuple(
         rule.model_copy(update={"hold_window_h": hours})
         if rule.select is not None and rule.select.kind == "industry"

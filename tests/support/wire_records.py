@@ -51,7 +51,7 @@ class Streams:
     topic_ids: dict[str, UUID] = field(default_factory=dict)
 
     def place(self, unplaced: Unplaced, at: datetime) -> Segment:
-        """Number messages behind those that their stream has."""
+        """Number messages after those that their stream already has."""
         streams = self.outgoing.get(unplaced.pair)
         if streams is None:
             streams = self.outgoing[unplaced.pair] = begin(unplaced.pair, at)
@@ -107,12 +107,12 @@ def compose_altered(
 
 
 def as_written(record: StoredRecord, pair: Pair) -> Written:
-    """Return a record that a topic holds as one of another pair."""
+    """Return the record of one pair's topic as a record of another pair."""
     return Written(pair, record.lane, RecordBytes(record.key or b"", record.headers, record.value or b""))
 
 
 def verify(written: Iterable[Written], streams: Streams, *, at: datetime, keys: PlaceKeys) -> list[Record]:
-    """Return the messages as a recipient's `accept` gets them. A record that proves nothing is left out."""
+    """Return the messages as a recipient's `accept` gets them. Records that prove nothing are omitted."""
     verifiers: dict[tuple[Pair, Lane], PartitionVerifier] = {}
     found: list[Record] = []
     for each in written:

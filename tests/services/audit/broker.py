@@ -1,4 +1,4 @@
-"""A broker in memory, as the follower sees it: topics that are made, cut, refused and made again."""
+"""An in-memory broker, as audit's follower sees it. Tests create, truncate, forbid and recreate its topics."""
 
 from __future__ import annotations
 
@@ -55,13 +55,16 @@ class Topic:
         return found
 
     def forget_before(self, offset: int, *, lane: int = 1) -> None:
-        """As retention does."""
+        """Delete the records before an offset, as Kafka's retention does."""
         partition = self.partitions[lane]
         del partition.records[: offset - partition.first]
         partition.first = offset
 
     def lose_from(self, offset: int, *, lane: int = 1) -> None:
-        """As a broker does that comes back without what it had not written: it leads anew."""
+        """Delete the records from an offset on, as a broker that returns without its unflushed records.
+
+        Increment the epoch.
+        """
         partition = self.partitions[lane]
         del partition.records[offset - partition.first :]
         self.epoch += 1
@@ -69,18 +72,18 @@ class Topic:
 
 @dataclass
 class Broker:
-    """`LogFollower` and `Following` at once, and the reader of the accounts."""
+    """A substitute for `LogFollower`, `Following` and the log reader of the reconciliation."""
 
     topics: dict[str, Topic] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)
-    #: May be described, and not read.
+    #: Topics that can be described but not read.
     unreadable: set[str] = field(default_factory=set)
     followed: dict[Coordinate, Life] = field(default_factory=dict)
     positions: dict[Coordinate, int] = field(default_factory=dict)
     problems: dict[Coordinate, Refusal] = field(default_factory=dict)
 
     def append(self, *written: Written, at: datetime = AT) -> list[Record]:
-        """Append each record to its topic, which is made where it is missing."""
+        """Append each record to its topic. A missing topic is created."""
         found = []
         for each in written:
             found += self.topics.setdefault(each.topic, Topic(each.topic)).append(each, at=at)
@@ -156,5 +159,5 @@ class Broker:
 
 
 def with_life(record: Record, topic: Topic) -> Record:
-    """The record as audit's entries name it."""
+    """Return the record with the topic id, as audit's entries name it."""
     return replace(record, topic_id=topic.topic_id)

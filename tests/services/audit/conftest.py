@@ -1,4 +1,4 @@
-"""Audit's own database, and a small world whose records it keeps."""
+"""Audit's own database, and a small world whose records audit stores."""
 
 from __future__ import annotations
 

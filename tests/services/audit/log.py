@@ -1,4 +1,4 @@
-"""A log that audit reads: records of a small world, kept as the reader keeps them, looked at as an auditor looks."""
+"""A log that audit reads: records of a small world, stored as the reader stores them, and viewed as an auditor does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ROLES = {OutcomeList: streams.Role.OUTCOMES, Holdings: streams.Role.HOLDINGS, R
 
 @dataclass
 class Log:
-    """One world's topics, and what audit has of them. `topic_id`: of topics whose records bring none."""
+    """One world's topics and the entries that audit has of them. `topic_id` is for topics whose records name none."""
 
     database: Database
     world: World = field(default_factory=world)
@@ -64,11 +64,11 @@ class Log:
 
     @property
     def reading(self) -> Reading:
-        """As audit reads, long after the world's time."""
+        """Return audit's reading context, with a clock long after the world's time."""
         return Reading(self.world.shelf, [self.world.keys["audit"].opening], ManualClock(self.world.at + LONG_AFTER))
 
     def read(self, *records: Record) -> Read:
-        """What these records say: messages that were taken at their places."""
+        """Read records as messages that were accepted at their places."""
         read = Read()
         read_records([self.observed(each) for each in records], read, reading=self.reading)
         return read
@@ -77,7 +77,7 @@ class Log:
         return self.read(*records).entries
 
     def observed(self, record: Record) -> Observed:
-        """A message at its place, or a record whose place proves nothing."""
+        """Return a message at its place, or a record whose place proves nothing."""
         known = replace(record, topic_id=record.topic_id or self.topic_id)
         pair = pair_of(record.topic)
         if not record.writer:
@@ -85,7 +85,7 @@ class Log:
         return Observed(known, pair, place_of(record), bytes.fromhex(identity(record)[1]))
 
     async def keep(self, *records: Record) -> None:
-        """Keep records that are taken in this order."""
+        """Store records, accepted in this order."""
         read = self.read(*records)
         lives = [Life(each.topic, each.topic_id, each.partition) for each in read.entries]
         async with self.entries.transaction() as opened:
@@ -93,7 +93,7 @@ class Log:
             await opened.append(read)
 
     async def take(self, broker: Broker, *, records_max: int = 500) -> None:
-        """Read what is new in all topics by their real bytes, as a reader does that has just begun."""
+        """Read the new records of all topics by their real bytes, as a reader does after its start."""
         now = self.reading.clock.now()
         held = {
             place: (broker.topics[place.topic].topic_id, bounds) for place, bounds in (await broker.bounds()).items()
@@ -111,17 +111,17 @@ class Log:
                         await intake.keep([batch], entries=self.entries, reading=self.reading)
 
     async def file(self, prepared: Prepared) -> list[Record]:
-        """The records of a referral that was filed, kept; the fact for audit is the last."""
+        """Store the records of a submitted referral and return them. The last one is the fact for audit."""
         records = self.world.records(prepared.drafts)
         await self.keep(*records)
         return records
 
     def control(self, body: ControlBody, *, by: str, to: str) -> list[Written]:
-        """The records of a message of the protocol from one instance to another, its proof first."""
+        """Return the records of a protocol message from one instance to another. Its proof is first."""
         return self.placed(self.composed(body, by=by, to=to), by=by)
 
     def composed(self, body: ControlBody, *, by: str, to: str) -> Unplaced:
-        """A message of the protocol from one instance to another."""
+        """Compose a protocol message from one instance to another."""
         role = _ROLES[type(body)]
         letters = ControlLetterWriter(by, ManualClock(self.world.at))
         composer = SegmentComposer(
@@ -132,15 +132,15 @@ class Log:
         return unplaced
 
     def placed(self, unplaced: Unplaced, *, by: str) -> list[Written]:
-        """The records of a message at its next place, its proof first."""
+        """Return the records of a message at its next place. Its proof is first."""
         return write_segment(self.world.streams.place(unplaced, self.world.at), self.world.keys[by].signing)
 
     def opening(self, pair: Pair) -> list[Written]:
-        """Number 1 of a pair's urgent lane: a reader enters an incarnation with it."""
+        """Return the records of number 1 in a pair's urgent lane. A reader enters an incarnation with them."""
         return self.control(ResyncRequest(uuid7()), by=pair.writer, to=pair.addressee)
 
     def said(self, body: ControlBody, *, by: str, to: str) -> Record:
-        """A message of the protocol as audit has taken it."""
+        """Return a protocol message as audit has accepted it."""
         written = self.control(body, by=by, to=to)
         [record] = verify(written, self.world.streams, at=self.world.at, keys=self.world.place_key)
         return record
@@ -148,21 +148,21 @@ class Log:
     def reported(
         self, of: Record, outcome: OutcomeKind, code: str | None = None, *, by: str = "law_enforcement"
     ) -> Record:
-        """The message by which an instance reports what became of one of the hotline's."""
+        """Return the message by which an instance reports the outcome of one of the hotlines' messages."""
         named = Named(identity(of)[0], streams.Role.STATE, "referral_offered")
         return self.said(OutcomeList((Outcome(named, outcome, code),)), by=by, to="hotline")
 
     async def report(
         self, of: Record, outcome: OutcomeKind, code: str | None = None, *, by: str = "law_enforcement"
     ) -> Record:
-        """Such a message, kept a second after whatever came before."""
+        """Report an outcome, and store the report one second after everything before it."""
         self.world.at += timedelta(seconds=1)
         record = self.reported(of, outcome, code, by=by)
         await self.keep(record)
         return record
 
     async def acknowledge(self, of: Record) -> None:
-        """The addressee of a record states that it has taken its stream up to there."""
+        """Let a record's addressee acknowledge the stream up to that record."""
         self.world.at += timedelta(seconds=1)
         pair, place = pair_of(of.topic), place_of(of)
         chain = self.observed(of).chain or b""
@@ -171,7 +171,7 @@ class Log:
             await opened.append(Read(acknowledgements=[stated]))
 
     async def outcome(self, referral_id: UUID, number: int, *, outcome: str, known: str) -> None:
-        """An outcome that the sample agency reports, kept a second after whatever came before."""
+        """Let the sample agency report an outcome, and store it one second after everything before it."""
         self.world.at += timedelta(seconds=1)
         said = {
             "referral_id": str(referral_id),
@@ -199,7 +199,10 @@ class Log:
         return flow.model_dump(mode="json")["messages"]
 
     async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
-        """The partition of this record: in the record's own life of its topic, or in the newest that audit has."""
+        """Show this record's partition.
+
+        It is that of the record's own incarnation of its topic, or with `newest` of the last one that audit knows.
+        """
         look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
         place = Partition(record.topic, record.partition, 0, None if newest else record.topic_id or self.topic_id)
         page = await use_cases.show_entries(place, look, limit=500, entries=self.entries)
@@ -207,23 +210,23 @@ class Log:
 
 
 def identity(record: Record) -> tuple[UUID, str]:
-    """The id and the digest of the message in a record."""
+    """Return the id and the digest of the message in a record."""
     attributes = decode_headers(record.headers, record.value or b"").attributes
     return attributes.id, leaf_digest(record.salt, covered_bytes(record.headers, record.value or b"")).hex()
 
 
 def place_of(record: Record) -> Place | None:
-    """Where a record says that it stands in its stream."""
+    """Return the place in its stream that a record states."""
     return parse_place(dict(record.headers).get(PLACE), Lane(record.partition))
 
 
 def of_message(messages: Sequence[dict[str, Any]], record: Record) -> list[dict[str, Any]]:
-    """The lines of a flow that show this record's message."""
+    """Return the lines of a flow that show this record's message."""
     return [each for each in messages if each["message_id"] == str(identity(record)[0])]
 
 
 async def without_streams(database: Database) -> Log:
-    """Return a log, with nothing of the tests before in the tables of streams."""
+    """Return a log after clearing the stream tables of earlier tests."""
     async with database.transaction() as session:
         await session.driver.execute(
             "DELETE FROM receive_state; DELETE FROM incarnation; DELETE FROM stream_end; DELETE FROM partition_state"

@@ -1,4 +1,4 @@
-"""Audit acknowledges what it has taken to each writer, and what readers acknowledge to writers it shows as applied."""
+"""Audit acknowledges accepted messages to each writer, and shows messages that readers acknowledged as applied."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FROM_POLICE = Pair("law_enforcement", "hotline")
 
 
 class Topics:
-    """The topics that audit writes, unless they are away; those `down` are always."""
+    """The topics that audit writes. Those in `down` are always unavailable."""
 
     def __init__(self, *down: str) -> None:
         self.appended: list[tuple[Pair, RecordBytes]] = []
@@ -60,7 +60,7 @@ def writer(log: Log, topics: Topics) -> tuple[AckWriter, ManualClock]:
 
 
 def applied(log: Log, ack: Ack, pair: Pair = TO_AUDIT) -> AckEffects:
-    """The writer applies an acknowledgement to its own streams."""
+    """Apply an acknowledgement to the writer's own streams."""
     own = log.world.streams.outgoing[pair]
     for lane in own.lanes:
         lane.sent = lane.last
@@ -134,7 +134,7 @@ def stated(
     nonce: UUID | None = None,
     heads: tuple[UUID, int, int] | None = None,
 ) -> Written:
-    """An acknowledgement by `by` of the streams of `to`, with the ends of its own."""
+    """Return an acknowledgement by `by` of the streams of `to`, with the ends of its own streams."""
     incoming = Incoming(Pair(to, by), of)
     for lane, end in zip(incoming.lanes, taken, strict=False):
         lane.through, lane.chain = end.last, end.chain
@@ -166,7 +166,8 @@ async def test_a_writer_that_cannot_be_told_keeps_no_other_waiting(log: Log) -> 
     assert [topic.addressee for topic, _ in topics.appended] == ["law_enforcement"]
     assert await acks.check() == ("acks", True, "acks_untold", None)
     topics.down.clear()
-    broker.append(stated(log, "hotline", "audit", nonce=uuid7()))  # it asks, because it was not told
+    # the writer asks because it received no acknowledgement
+    broker.append(stated(log, "hotline", "audit", nonce=uuid7()))
     await log.take(broker)
     clock.advance(61)
     await acks.give_due()
@@ -252,7 +253,7 @@ async def test_what_a_recipient_has_acknowledged_in_its_own_topic_is_applied(log
 
 
 async def test_an_acknowledgement_of_before_replaces_none_of_later(log: Log) -> None:
-    """An instance that was restored may have taken less: the last word counts, and only that."""
+    """A restored instance may have accepted less than before. Only its latest acknowledgement counts."""
     broker, filed = Broker(), log.world.prepared()
     broker.append(*opening(log, TO_POLICE), *log.world.written(filed.drafts))
     await log.take(broker)
@@ -279,7 +280,7 @@ async def test_a_message_stays_applied_while_audit_is_behind_its_recipient(log: 
         flow = await log.flow(filed.referral_id)
         mine = [each for each in flow if each["topic"] == FROM_HOTLINE["law_enforcement"]]
         assert {each["outcome"] for each in mine} == {"applied"}
-        # The recipient has what follows; audit has not read it yet.
+        # The recipient already has the next messages; audit has not read them yet.
         log.world.written(log.world.prepared().drafts)
 
 
@@ -307,7 +308,7 @@ async def test_all_numbers_of_an_incarnation_that_audit_has_not_entered_are_miss
 
 
 async def test_a_message_is_found_in_a_flow_by_what_was_reported_of_it(log: Log) -> None:
-    """The report by its real bytes."""
+    """The report is read by its real bytes."""
     broker, filed = Broker(), log.world.prepared()
     offered = next(each for each in filed.drafts if each.recipient_instance == "law_enforcement")
     broker.append(*opening(log, TO_POLICE, FROM_POLICE), *log.world.written(filed.drafts))

@@ -1,4 +1,4 @@
-"""Audit judges what goes on between agencies: who passes a case on, who answers then, who is told of another agency."""
+"""Audit judges messages between agencies: case referrals, their answers, and contact suggestions."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.support.builders import HOTLINE
 from tests.support.case_referral_fixtures import passable, passed_on
 from tests.support.exchange_world import World
 
-#: The sample's referral is sent to the first two; the others hear of it from these, if at all.
+#: The sample's referral is sent to the first two agencies. The others can only receive it from these.
 NL, BE, DE, AT_LARGE = (f"police-{place}.example" for place in ("nl", "be", "de", "se"))
 DAY = timedelta(days=1)
 STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
 
 
 async def filed(log: Log) -> tuple[Prepared, Received]:
-    """A referral, and the message by which the first agency has it."""
+    """Submit a referral; return it and the message that carries it to the first agency."""
     prepared = log.world.prepared()
     records = await log.file(prepared)
     read = [accept(each, log.world.reader("law_enforcement")) for each in records if "law_enforcement" in each.topic]
@@ -110,7 +110,7 @@ async def test_contact_is_suggested_to_who_has_the_referral(log: Log, monkeypatc
 
 
 async def test_who_has_not_opted_in_is_told_of_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An origin that lies tells it all the same, and so do its recipient's instance and audit find it."""
+    """An origin that lies suggests the contact anyway. The recipient's instance and audit both detect this."""
     prepared, _ = await filed(log)
     directory = log.world.documents.directory
     monkeypatch.setattr(directory, "contactable", directory.contactable - {BE})

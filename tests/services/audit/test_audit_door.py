@@ -1,4 +1,4 @@
-"""Audit's HTTP door: what is asked beyond what Kafka has is refused, not broken on; flows are found as on its pages."""
+"""Audit's HTTP routes: a request for more than Kafka has is refused cleanly; flows are found as on the pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions of several referrals in one message: audit shows, finds and judges each by itself."""
+"""Decisions about several referrals in one message: audit shows, finds and judges each of them separately."""
 
 from __future__ import annotations
 

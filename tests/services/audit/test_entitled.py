@@ -1,7 +1,8 @@
-"""Nobody speaks for another in audit: what a hostile instance states of others' parties and subjects comes to nothing.
+"""Audit ignores statements of a hostile instance about parties and subjects that are not its own.
 
-The forger has its own instance's signing key and may write to its own topics: its records are authentic. Each test
-looks at the true statements beside the forged ones; with the check off, each of them is red (a test shows it).
+The forger has its own instance's signing key and may write to its own topics, so its records are authentic. Each test
+compares the true statements with the forged ones. Without the entitlement check each of them fails, which one test
+shows.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from tests.support.builders import HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER, decisions, opened
 from tests.support.forging import forged
 
-#: A provider that files referrals of its own: what the hostile instance may say of it, it may say.
+#: A provider that submits its own referrals. The hostile instance serves it and may make statements about it.
 ITS_OWN = "provider-002.example"
 STATED = {"kind": "not_entitled", "verified": True, "problem": "statement_not_yours"}
 OUTCOME = {"outcome": "conviction", "child_identified": "yes", "child_safeguarded": "yes"}
@@ -71,7 +72,7 @@ def decided(
     clear: Mapping[str, Any] | None = None,
     like: Prepared | None = None,
 ) -> Draft:
-    """What the true decision says, in the mouth of another instance, with changes; its edges `like` another's."""
+    """Return the true decision with changes, as another instance states it. Its edges are those of `like`."""
     true = stated(log, like or filed)
     said = {"referral_id": str(filed.referral_id), "revision": 1, "disposition": filed.disposition} | (clear or {})
     sealed = json.dumps({"decisions": [true | {"origin": origin}]}).encode()
@@ -79,20 +80,20 @@ def decided(
 
 
 def stated(log: Log, filed: Prepared) -> dict[str, Any]:
-    """The sealed part of the true decision, which whoever decided knows."""
+    """Return the sealed part of the true decision, which every instance that decides knows."""
     true = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
     [decision] = decisions(opened(log.world, true))
     return decision
 
 
 def closed(log: Log, filed: Prepared, *, by: str) -> Draft:
-    """A decided fact that holds another one's sealed part, so that nobody can open it."""
+    """Return a decision fact with the sealed part of another decision, which cannot be opened."""
     one, other = (decided(log, filed, origin=ITS_OWN, by=by) for _ in range(2))
     return replace(one, context=other.context)
 
 
 def revealed(party: str) -> dict[str, str]:
-    """What is stated of a record that was opened for a viewer of `party`."""
+    """Return the statement that a record was opened for a viewer of `party`."""
     return {"party": party, "role": "viewer", "actor": "0" * 32}
 
 
@@ -124,7 +125,7 @@ async def test_a_decision_of_an_origin_that_the_instance_does_not_serve_replaces
 
 
 async def test_a_decision_of_ones_own_origin_about_anothers_referral_links_nothing(log: Log) -> None:
-    """Neither the edges of the referral, by another's word, nor what that other one has truly sent."""
+    """It links neither the edges of the referral nor the messages that the other origin really sent."""
     neighbour = "hotline-de.example"
     filed, other = log.world.prepared(), log.world.prepared(neighbour)
     await log.file(other)
@@ -140,7 +141,7 @@ async def test_a_decision_of_ones_own_origin_about_anothers_referral_links_nothi
 
 
 async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_counts(log: Log) -> None:
-    """Stated before the true one: whoever is told of a referral first could do so."""
+    """It is stated before the true decision: the first instance to learn of a referral could do so."""
     filed = log.world.prepared()
     unopenable = await said(log, closed(log, filed, by="industry"))
     log.world.at += timedelta(seconds=1)
@@ -164,7 +165,7 @@ async def test_a_decision_that_nobody_can_open_neither_ends_the_judging_nor_coun
 
 
 async def test_a_decision_made_of_anothers_facts_does_not_derive(log: Log) -> None:
-    """What the one origin's facts lead to is not what another decided."""
+    """The facts of one origin do not lead to another origin's decision."""
     filed = log.world.prepared()
     false = await said(log, decided(log, filed, origin=ITS_OWN))
     assert (await shown(log, filed, false))["problem"] == "decision_not_derived"
@@ -203,7 +204,7 @@ async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
         by="law_enforcement",
     )
     true = await said(log, stated, instance="law_enforcement")
-    await log.file(filed)  # read later, as it can be: topics have no common order
+    await log.file(filed)  # read later, which is possible because topics have no common order
     assert (await shown(log, filed, true))["kind"] == "revealed"
 
 

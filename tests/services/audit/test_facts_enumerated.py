@@ -1,7 +1,7 @@
-"""Facts: every one × every instance that may state it × every party that it may speak of × two subjects.
+"""Every fact × every instance that may state it × every party that it may name × two subjects.
 
-All are authentic, and about one referral of a hotline's that audit has truly been told of. Only what the table allows
-shows as what it says; the rest is marked, and neither the flow nor the accounts of whoever is spoken of change.
+All facts are authentic. They are about one referral of a hotline that audit really received. A statement that the table
+does not allow is marked. It changes neither the flow nor the accounts of the party that it names.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ INSTANCES: Final = {
     "industry": PartyKind.INDUSTRY,
     "audit": PartyKind.AUDITOR,
 }
-#: Of each instance a party that has the referral, by filing it or by being sent it, and one that has not.
+#: For each instance: a party that has the referral, as its origin or recipient, and one that does not.
 SERVED: Final = {
     "hotline": (HOTLINE, "hotline-de.example"),
     "law_enforcement": (POLICE, "police-jp.example"),
@@ -57,7 +57,7 @@ KINDS: Final = {
 
 @dataclass(frozen=True)
 class Statement:
-    """A fact as `by` states it of the party `of`; `own`: that is what the table lets it speak of."""
+    """A fact that `by` states about the party `of`. `own`: the table lets `by` speak of that party."""
 
     message: MessageType
     by: str
@@ -97,7 +97,7 @@ async def test_only_what_the_table_allows_is_believed(
     await log.file(filed)
     notice = next(each.notice_id for each in filed.emitted if each.notice_id is not None)
     before, accounts = await log.flow(filed.referral_id), await facts_of(database)
-    log.world.at += timedelta(seconds=1)  # what is told again comes later
+    log.world.at += timedelta(seconds=1)  # a repeated statement arrives later
     tried = list(statements(log, filed, notice))
     shown = await shown_after(log, tried, filed)
     for statement in tried:
@@ -117,7 +117,7 @@ async def test_only_what_the_table_allows_is_believed(
 
 
 async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(database: Database) -> None:
-    """Neither does another's word on an edge hide that its own origin has told audit nothing."""
+    """A foreign statement about an edge does not hide that the edge's own origin has not reported it to audit."""
     log = Log(database)
     filed, untold = log.world.prepared(), uuid7()
     edge_id = filed.emitted[0].edge_id
@@ -142,8 +142,8 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
 
 
 async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict[str, Any]:
-    """What audit shows of each statement, in the flow or, of what belongs to no referral, in its partition."""
-    # Audit itself has no topic to audit: its statements are judged as if it had.
+    """Return audit's line for each statement: in the flow, or in its partition if it belongs to no referral."""
+    # Audit has no topic to itself. Its statements are judged as if it had one.
     records = [forged(log.world, [each.draft], instance=each.by)[0] for each in tried]
     await log.keep(*records)
     lines: dict[str, Any] = {}
@@ -163,14 +163,14 @@ async def facts_of(database: Database) -> Referrals:
 
 
 async def only_their_own_accounts_changed(before: Referrals, after: Referrals, tried: list[Statement]) -> None:
-    """A refusal counts for whom the stating instance serves; what is told again of a referral counts no second time."""
+    """Check that a refusal counts for parties of the stating instance, and a repeated decision only once."""
     refused = [each.of for each in tried if each.message is REFERRAL_REFUSED and each.allowed]
     for party in {each.of for each in tried if each.message is REFERRAL_REFUSED}:
         stated = after.refused[party] - before.refused[party]
         assert stated == refused.count(party)
     for (party, disposition), count in after.decided.items():
         more = count - before.decided[party, disposition]
-        # One's own origin that states a referral which is another's has only its own books to explain.
+        # An origin that states another's referral as its own changes only its own accounts.
         assert more == (1 if (party, disposition) in OWN_BOOKS else 0), party
 
 

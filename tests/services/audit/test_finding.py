@@ -1,4 +1,4 @@
-"""An auditor finds flows by who filed or was sent them and when, or by an id; each look is kept with its purpose."""
+"""An auditor finds flows by party and period, or by an id. Each search is stored with its purpose."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def found(
     role: Role = Role.AUDITOR,
     purpose: str | None = PURPOSE,
 ) -> FoundFlows:
-    """What is found in `days` until a day after the world's time."""
+    """Search for `days` days until one day after the world's time."""
     until = log.world.at + timedelta(days=1)
     sought = Sought(party, until - timedelta(days=days + 1), until, reference)
     return await use_cases.find_flows(sought, Look(AUDITOR, role, exercise, purpose), entries=log.entries)
@@ -88,9 +88,10 @@ async def test_what_was_looked_for_is_kept_with_its_purpose(log: Log, database: 
     assert row["what"].startswith(f"find/{HOTLINE}/")
 
 
-#: A page has 50 flows: each at worst in a page of its own, and the way to them. So many pages more derive one flow.
+#: A result page has 50 flows. In the worst case each is in a database page of its own, with the index pages on top.
+#: `FLOW_PAGES_MAX` is the number of further pages that derive one flow.
 PAGES_MAX, FLOW_PAGES_MAX = 65, 40
-#: Whom nothing but the filled log below names.
+#: Parties that only the filled log below names.
 BUSY, RARE, OTHER = "busy.example", "rare.example", "other.example"
 _FILL = """
 WITH filled AS (
@@ -118,7 +119,7 @@ SELECT 'causeway.inbox.agency.filled.v1', md5($1)::uuid, 1, i, at + interval '10
        md5(id || 'notice')::uuid::text, $4, $5, true, id, sha256('c')
 FROM filled
 """
-#: The same messages by another sender ($2) to another recipient ($3).
+#: Copies the messages, with another sender ($2) and recipient ($3).
 _COPY = """
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, type, subject,
                    sender, recipient, exercise, edge_id, commitment)
@@ -126,7 +127,7 @@ SELECT topic, topic_id, 2, "offset", broker_time, kind, digest, verified, md5(me
        $2, $3, exercise, edge_id, commitment
 FROM entry WHERE recipient = $1
 """
-#: So many messages to a party with edges that no decision states, all before a time.
+#: Inserts a number of messages to a party before a time. Their edges are stated by no decision.
 _UNSTATED = """
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, type, subject,
                    sender, recipient, exercise, edge_id, commitment)
@@ -138,13 +139,13 @@ FROM generate_series(1, $2) AS i
 
 
 async def filled(log: Log, name: str, flows: int, *, origin: str, recipient: str) -> None:
-    """So many flows, a second after another, the last a second before the log's time."""
+    """Insert flows one second apart, the last of them one second before the log's time."""
     async with log.database.transaction() as session:
         await session.driver.execute(_FILL, name, flows, log.world.at, origin, recipient)
 
 
 async def all_found(log: Log, party: str | None, within: Within | None = None) -> list[list[UUID]]:
-    """Page by page."""
+    """Return all results, page by page."""
     until = log.world.at + timedelta(days=1)
     sought = Sought(party, until - timedelta(days=3), until)
     look, cursor, pages = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, within), None, []
@@ -156,7 +157,7 @@ async def all_found(log: Log, party: str | None, within: Within | None = None) -
 
 
 async def test_pages_have_each_flow_once_the_newest_first(log: Log) -> None:
-    """With a scope of both parties, too, of whom each has every flow."""
+    """This also holds with a scope of both parties, each of which has every flow."""
     await filled(log, "paged", 120, origin="paged.example", recipient="sent-to.example")
     both = Within(frozenset({"paged.example", "sent-to.example"}), frozenset())
     for pages in (
@@ -182,7 +183,7 @@ async def test_a_message_that_audit_read_before_its_decision_is_found_by_its_rec
 
 
 async def test_a_message_of_another_origin_finds_no_flow(log: Log) -> None:
-    """A sender that names the edge of another party's decision lists nothing."""
+    """A sender that names the edge of another party's decision adds no flow to the list."""
     await filled(log, "named", 1, origin="stated.example", recipient="named.example")
     assert len((await found(log, "named.example")).items) == 1
     async with log.database.transaction() as session:
@@ -192,7 +193,7 @@ async def test_a_message_of_another_origin_finds_no_flow(log: Log) -> None:
 
 
 async def test_a_page_of_entries_without_flows_ends_with_a_cursor(log: Log) -> None:
-    """The search does not go on without end. Its cursor leads to the flows that are older."""
+    """The search is bounded. Its cursor leads to the older flows."""
     await filled(log, "older", 1, origin="old.example", recipient="misled-often.example")
     async with log.database.transaction() as session:
         await session.driver.execute(_UNSTATED, "misled-often.example", 1100, log.world.at)
@@ -219,7 +220,7 @@ async def test_who_was_sent_it_later_finds_it_at_the_time_of_its_first_decision(
 
 
 def pages_read(plan: dict[str, Any]) -> tuple[int, int]:
-    """Pages of tables and indexes that a plan reads to find the entries of a page, and to derive their flows."""
+    """Return how many pages of tables and indexes a plan reads to find a page's entries, and to derive their flows."""
     found, whole = _pages(plan["Plans"][0]), _pages(plan)
     return found, whole - found
 
@@ -231,9 +232,12 @@ def _pages(plan: dict[str, Any]) -> int:
 async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
     log: Log, audit_endpoint: DatabaseEndpoint
 ) -> None:
-    """Of a party, of several, and of everybody; pages are counted, not times. The control has no such index."""
+    """Covers a search for one party, for several and for all.
+
+    It counts pages, not times. The control has no such index.
+    """
     owner = await asyncpg.connect(audit_endpoint.owner_url)
-    # Rows that fill the gaps of an older table lie apart, on many pages.
+    # Without TRUNCATE the rows would fill gaps of the older table and spread over many pages.
     await owner.execute("TRUNCATE entry, decision")
     await filled(log, "rare", 100, origin=RARE, recipient=OTHER)
     await filled(log, "busy", 10_000, origin=BUSY, recipient=OTHER)

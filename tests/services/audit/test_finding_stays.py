@@ -1,4 +1,4 @@
-"""A flow stays on the lists of its parties, whatever others state of it, and their statements cost a search nothing."""
+"""A flow stays on its parties' lists despite the statements of others, and these statements cost a search nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.services.audit.test_finding import all_found, filled, found, pages_re
 from tests.services.audit.test_junk_folded import accountant
 from tests.support.builders import POLICE
 
-#: So many decisions of one origin ($4), each of another referral, that state these edges ($5) to a recipient ($6).
+#: Inserts decisions of one origin ($4), each of another referral, that state these edges ($5) to a recipient ($6).
 _STATE = """
 WITH told AS (
     INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, subject,
@@ -48,7 +48,7 @@ async def flows_of(log: Log, party: str, *, exercise: bool = True) -> list[UUID]
 
 
 def offered(log: Log, records: list[Record], party: str) -> tuple[Record, Received]:
-    """The message that sends the referral to an agency."""
+    """Return the message that sends the referral to an agency."""
     for each in records:
         if decode_headers(each.headers, each.value or b"").attributes.recipient == party:
             return each, accept(each, log.world.reader("law_enforcement"))
@@ -71,7 +71,7 @@ async def pass_on(log: Log, referral: Received, sender: str, *, exercise: bool =
 async def test_a_message_that_is_not_on_the_list_takes_no_flow_off_it(
     log: Log, earlier: timedelta, *, exercise: bool
 ) -> None:
-    """The origin sends the same edge to the recipient before."""
+    """The origin sent the same edge to the recipient before."""
     filed = log.world.prepared()
     records = log.world.records(filed.drafts)
     sent, _ = offered(log, records, POLICE)
@@ -82,7 +82,10 @@ async def test_a_message_that_is_not_on_the_list_takes_no_flow_off_it(
 
 
 async def test_who_was_not_sent_a_referral_takes_it_off_no_list(log: Log) -> None:
-    """It passes the referral on in the other world, which names no recipient, before an agency that was sent it."""
+    """AT_LARGE passes the referral on in live traffic, which adds no recipient.
+
+    Then NL, which was sent it, does so too.
+    """
     filed = log.world.prepared()
     records = log.world.records(filed.drafts)
     _, referral = offered(log, records, NL)
@@ -103,7 +106,7 @@ async def state(owner: asyncpg.Connection, log: Log, name: str, count: int, *, o
 async def test_decisions_of_an_outsider_about_an_edge_cost_a_search_nothing(
     log: Log, audit_endpoint: DatabaseEndpoint
 ) -> None:
-    """Pages are counted, not times."""
+    """The test counts pages, not times."""
     await filled(log, "told", 200, origin="told-by.example", recipient="told.example")
     owner = await asyncpg.connect(audit_endpoint.owner_url)
     edges = [row[0] for row in await owner.fetch("SELECT edge_id FROM entry WHERE recipient = 'told.example'")]
@@ -125,7 +128,7 @@ async def test_decisions_of_an_outsider_about_an_edge_cost_a_search_nothing(
 async def test_a_message_belongs_to_the_referral_for_which_its_edge_was_stated_first(
     log: Log, audit_endpoint: DatabaseEndpoint
 ) -> None:
-    """Its origin states the edge for many referrals. None of the flows is lost between two pages."""
+    """The origin states the edge for many referrals. No flow is lost between two pages."""
     await filled(log, "again", 60, origin="again-by.example", recipient="again.example")
     listed = [each for page in await all_found(log, "again.example") for each in page]
     owner = await asyncpg.connect(audit_endpoint.owner_url)
@@ -149,7 +152,7 @@ async def test_a_message_finds_by_its_id_the_referral_of_its_sender_alone(
     assert shown.origin == "by-id-by.example"
 
 
-#: So many messages about one subject ($3), each with an edge of a flow of this sender.
+#: Inserts messages about one subject ($3), each with an edge of a flow of this sender.
 _ABOUT = """
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, type, subject,
                    sender, recipient, exercise, edge_id, commitment)
@@ -162,7 +165,7 @@ FROM entry WHERE sender = $1
 async def test_messages_of_others_about_a_referral_fill_one_page_at_most(
     log: Log, audit_endpoint: DatabaseEndpoint
 ) -> None:
-    """The referral that was asked for is the first."""
+    """The requested referral comes first."""
     filed = log.world.prepared()
     await log.file(filed)
     await filled(log, "about", 60, origin="about-by.example", recipient="about.example")
@@ -177,7 +180,7 @@ async def test_messages_of_others_about_a_referral_fill_one_page_at_most(
 async def test_the_accountant_asks_for_the_statements_of_an_edges_own_origin(
     log: Log, audit_endpoint: DatabaseEndpoint
 ) -> None:
-    """It has the right to use the keys of the index."""
+    """The accountant may use the keys of the index."""
     await filled(log, "asked", 1, origin="asked-by.example", recipient="asked.example")
     async with accountant(audit_endpoint) as connection:
         query = "SELECT edge_id FROM entry WHERE recipient = 'asked.example'"

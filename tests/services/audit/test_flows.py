@@ -1,4 +1,4 @@
-"""What an auditor is shown of one referral: each message once, with what its own recipient reported of it last."""
+"""An auditor's view of one referral: each message once, with the last outcome that its own recipient reported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def to_police(records: list[Record]) -> Record:
 
 
 def carried_on(record: Record) -> Record:
-    """The same message at another place: number 1 of an incarnation that came after."""
+    """Return the same message at another place: number 1 of a later incarnation."""
     place = (uuid7().bytes + (1).to_bytes(8)).hex().encode()
     headers = tuple((name, place if name == PLACE else value) for name, value in record.headers)
     return replace(record, headers=headers, offset=record.offset + 1000)
@@ -153,7 +153,7 @@ async def test_a_decision_that_says_another_reason_than_its_facts_lead_to_is_nam
 
 
 async def test_a_decision_that_is_told_on_another_day_than_it_was_made_is_named(log: Log) -> None:
-    """By the law of the day before, and told today: whoever may choose the day may choose the law."""
+    """The decision uses the law of the day before. A party that may choose the day could choose the law."""
     filed = log.world.prepared()
     *offers, fact = log.world.records(filed.drafts)
     told = coarse(log.world.at + timedelta(days=1))
@@ -202,7 +202,7 @@ async def test_a_fact_that_audit_cannot_open_is_an_entry_with_that_problem(log: 
 
 
 def resealed_for_audit(world: World, fact: Record, change: Callable[[dict[str, Any]], None]) -> Record:
-    """The fact with another sealed part, sealed to audit and signed again by its origin's instance."""
+    """Return the fact with a changed sealed part, sealed to audit and signed again by its origin's instance."""
     clear, sealed = split_value(fact.value or b"")
     attributes = decode_headers(fact.headers, fact.value or b"").attributes
     context = seal_context(

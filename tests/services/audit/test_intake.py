@@ -1,4 +1,4 @@
-"""Audit takes streams by their real bytes: each number once, in order, with its place, its chain and its proof."""
+"""Audit reads streams by their real bytes: each number once, in order, with its place, chain and proof."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDINARY = 1
 
 
 def facts(log: Log, count: int) -> list[Written]:
-    """So many facts of the hotline's in one segment: its proof, then each."""
+    """Return facts of the hotline in one segment: the proof first, then each fact."""
     return log.world.written([log.world.prepared().drafts[-1] for _ in range(count)])
 
 
@@ -37,7 +37,7 @@ async def taken(log: Log, pair: Pair = TO_AUDIT) -> Incoming:
 
 
 async def kept(log: Log, pair: Pair = TO_AUDIT, incarnation: UUID | None = None) -> list[Any]:
-    """The entries of one pair's ordinary stream in its present incarnation, by number."""
+    """Return the entries of one pair's ordinary stream in its present incarnation, ordered by number."""
     of = incarnation or log.world.streams.outgoing[pair].incarnation
     return list(
         await log.database.fetch(
@@ -109,7 +109,7 @@ async def test_a_stream_is_entered_with_the_first_number_of_its_urgent_lane(log:
 
 
 async def test_of_a_segment_that_is_cut_by_a_restart_each_message_is_kept_once(log: Log) -> None:
-    """The proof lies before the position: without it nothing of the rest could be taken."""
+    """The proof lies before the stored position. Without it, the rest of the segment could not be verified."""
     broker, records = Broker(), facts(log, 4)
     broker.append(*opening(log, TO_AUDIT), *records[:3])
     await log.take(broker)
@@ -142,7 +142,7 @@ async def test_a_key_counts_by_the_directory_of_the_brokers_time(log: Log) -> No
     broker.append(*after, at=at + timedelta(hours=2))
     await log.take(broker)
     assert [row["number"] for row in await kept(log) if row["lane"]] == [1]
-    # A proof, and a message that it would have proven; before the first directory and after the change.
+    # A proof, and a message that it would prove; each before the first directory and after the change.
     assert await reasons(log, broker.topics[MINE]) == [
         (1, "key_unknown", 1),
         (1, "key_unknown", 1),
@@ -161,7 +161,7 @@ async def test_a_time_that_a_producer_stated_takes_no_number(log: Log) -> None:
 
 
 async def test_a_message_at_another_place_takes_no_number(log: Log) -> None:
-    """Moved to the topic of another pair, and under another number."""
+    """One message is moved to the topic of another pair; one has another number."""
     broker, (proof, message) = Broker(), facts(log, 1)
     elsewhere = [each._replace(pair=TO_POLICE) for each in (proof, message)]
     headers = tuple(
@@ -179,7 +179,7 @@ async def test_a_message_at_another_place_takes_no_number(log: Log) -> None:
 
 
 def offers(log: Log, count: int) -> list[Written]:
-    """So many segments of the hotline's to the police, in the ordinary lane."""
+    """Return segments from the hotline to the police, in the ordinary lane."""
     return [
         each
         for _ in range(count)
@@ -215,12 +215,12 @@ async def test_a_copy_that_another_instance_appends_is_none(log: Log) -> None:
 
 
 def as_copies(records: list[Written]) -> list[Written]:
-    """The records as their writer appends them to audit's own topic."""
+    """Return the records as their writer appends copies of them to audit's own topic."""
     return [each._replace(pair=TO_AUDIT) for each in records]
 
 
 async def test_a_copy_of_an_unknown_incarnation_changes_nothing(log: Log) -> None:
-    """Otherwise a writer could have audit close the incarnation that its recipient reads."""
+    """Otherwise a writer could make audit close the incarnation that the recipient reads."""
     broker = Broker()
     broker.append(*opening(log, TO_AUDIT, TO_POLICE), *offers(log, 1))
     await log.take(broker)
@@ -237,7 +237,7 @@ async def test_a_copy_of_an_unknown_incarnation_changes_nothing(log: Log) -> Non
 
 @pytest.mark.parametrize("addressee", ["nobody", "x\0y", "a.b"])
 async def test_copies_of_pairs_that_a_writer_makes_up_fill_no_table(log: Log, addressee: str) -> None:
-    """Its signature holds, and no such topic is there."""
+    """The signature is valid, but no such topic exists."""
     broker, [record] = Broker(), log.world.records([log.world.offered("police-nl.example")])
     key, made_up = log.world.keys["hotline"].signing, Pair("hotline", addressee)
     headers = [(name, value or b"") for name, value in record.headers if name not in ("salt", "place")]
@@ -251,7 +251,7 @@ async def test_copies_of_pairs_that_a_writer_makes_up_fill_no_table(log: Log, ad
 
 
 def left(log: Log, incarnation: UUID, *ends: LaneEnd) -> Holdings:
-    """What an instance states that has left an incarnation at these ends of its lanes."""
+    """Return an instance's statement that it left an incarnation at these ends of its lanes."""
     urgent, ordinary = ends
     return Holdings(uuid7(), is_last=True, closed=(ClosedIncarnation(incarnation, (urgent, ordinary)),))
 
@@ -273,7 +273,7 @@ async def test_what_a_reader_has_taken_of_a_closed_incarnation_and_audit_never_h
     beyond = LaneEnd(ordinary.number + 3, bytes(32))
     for stated in ((urgent, ordinary), (urgent, other), (urgent, beyond)):
         broker.append(*log.control(left(log, old.incarnation, *stated), by="law_enforcement", to="hotline"))
-    # The reports are number 1 on of a pair that has no other messages.
+    # The reports are numbered from 1, in a pair that has no other messages.
     await log.take(broker)
     assert await losses(log, old.incarnation) == [], "audit still reads that incarnation"
     broker.append(*opening(log, TO_POLICE))

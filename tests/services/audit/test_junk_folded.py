@@ -1,4 +1,4 @@
-"""What is nobody's costs audit a few rows a day, however much of it comes; what is somebody's has its entry."""
+"""Junk without an author costs audit a few rows a day, however much arrives. A signed record always has its entry."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ SELECT partition, "offset", kind, problem, message_id, verified FROM entry
 WHERE topic_id = $1 AND partition = 1 ORDER BY "offset"
 """
 JUNK, HONEST = 1_000, 5
-#: In the order in which they come.
+#: In the order of the records of `junk`.
 REASONS = ("place_malformed", "proof_missing", "key_unknown")
 
 
 def junk(log: Log) -> Iterator[Written]:
-    """Without end: bytes, a message that no proof is for, and a proof by nobody's key."""
+    """Yield junk without end: bytes, a message without a proof, and a proof by an unknown key."""
     aside = replace(log, world=log.world.anew())
     [proof, message] = facts(aside, 1)
     unproven = replace_place(message.record, Place(uuid7(), Lane.ORDINARY, 1))
@@ -65,7 +65,7 @@ def replace_place(record: RecordBytes, place: Place) -> RecordBytes:
 
 
 def flooded(log: Log) -> list[Written]:
-    """Segments of the hotline's with junk before, between and behind them."""
+    """Return segments of the hotline with junk before, between and after them."""
     written = list(islice(junk(log), JUNK))
     parts = [facts(log, 1) for _ in range(HONEST)]
     for number, part in reversed(list(enumerate(parts))):
@@ -84,7 +84,7 @@ async def accountant(endpoint: DatabaseEndpoint) -> AsyncIterator[asyncpg.Connec
 
 
 async def reconciled(endpoint: DatabaseEndpoint, log: Log, broker: Broker) -> tuple[list[str], list[str]]:
-    """What differs from what Kafka has, and what is noted of what is nobody's."""
+    """Return the differences between audit and Kafka, and the notes about junk without an author."""
     async with accountant(endpoint) as connection:
         book = Book(connection, kind="audit")
         found = Found()
@@ -169,7 +169,7 @@ async def test_another_day_is_counted_by_itself_and_its_first_is_an_entry(
 
 
 class Failing:
-    """A database whose answer is lost: with the transaction, or after it was committed."""
+    """A database whose reply is lost: together with the transaction, or after its commit."""
 
     def __init__(self, database: Database, *, persisted: bool) -> None:
         self._database = database
@@ -189,7 +189,7 @@ class Failing:
 
 @pytest.mark.parametrize("persisted", [False, True], ids=["failed", "failed but persisted"])
 async def test_a_batch_whose_answer_was_lost_is_counted_once(log: Log, *, persisted: bool) -> None:
-    """The transaction that begins the reading is let through; the one that keeps the batch is not."""
+    """The transaction that begins the reading succeeds; the one that stores the batch fails."""
     broker, more = Broker(), junk(log)
     broker.append(*islice(more, 3))
     await log.take(broker)
@@ -203,14 +203,14 @@ async def test_a_batch_whose_answer_was_lost_is_counted_once(log: Log, *, persis
     await log.take(broker)
     assert [each[3] for each in await counts(log, topic)] == [4, 4, 4]
     assert len(await log.database.fetch(_ENTRIES, topic.topic_id)) == 3
-    # Begun again from the first, as behind a lost tail.
+    # The reader begins again at offset 0, as after a lost tail.
     await log.database.fetch("UPDATE receive_state SET ordinary_next_offset = 0 RETURNING writer")
     await log.take(broker)
     assert [each[3] for each in await counts(log, topic)] == [4, 4, 4]
 
 
 async def test_what_somebody_has_signed_is_an_entry_each_time_whatever_else_is_wrong_with_it(log: Log) -> None:
-    """Its writer has proven its place."""
+    """The record's writer has proven its place."""
     honest = log.world.records([log.world.prepared().drafts[-1] for _ in range(4)])
     wrong = [
         log.world.resigned(honest[0], recipient="nobody.example"),
@@ -232,7 +232,7 @@ async def test_what_somebody_has_signed_is_an_entry_each_time_whatever_else_is_w
 
 
 async def test_without_folding_each_record_of_nobody_is_an_entry(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The red case of the first: the protection switched off."""
+    """Negative control of the first test, without folding."""
     monkeypatch.setattr("services.audit.store.appending.folded_as", lambda _: None)
     broker = Broker()
     broker.append(*islice(junk(log), 300))
@@ -243,7 +243,7 @@ async def test_without_folding_each_record_of_nobody_is_an_entry(log: Log, monke
 
 
 async def test_records_that_cannot_be_read_and_have_one_value_are_told_apart(log: Log) -> None:
-    """By their keys and headers too: an entry names the very record, also where another lay at its place."""
+    """Their keys and headers differ. An entry names the exact record, even if another one was at its place."""
     topic = Topic(MINE)
     unknown = Record(MINE, 1, 0, log.world.at, b"key", (("ce_other", b"1"),), b"value", topic_id=topic.topic_id)
     unlike = [unknown, replace(unknown, key=b"another"), replace(unknown, headers=(("ce_other", b"2"),))]

@@ -1,4 +1,4 @@
-"""What a later release says, as audit of this one keeps it: with what is wrong named, and its proof whole."""
+"""Messages of a later release, as this release's audit stores them: the problem is named, the proof is complete."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def look(log: Log) -> Record:
 
 
 def report(log: Log) -> Record:
-    """A message of the protocol itself."""
+    """Return a protocol message."""
     return log.reported(offer(log), OutcomeKind.REFUSED, "offer_unknown")
 
 
@@ -58,7 +58,7 @@ def type_of(record: Record) -> bytes:
 
 
 def later(log: Log, record: Record) -> Record:
-    """The same in its message's next version."""
+    """Return the same record in the next version of its message."""
     name = type_of(record).decode().removeprefix("causeway.").removesuffix(".v1")
     by = "law_enforcement" if name == "outcomes" else "hotline"
     schema = registry.schema_uri(f"{name}.v2")
@@ -86,7 +86,7 @@ def test_so_is_a_message_that_audit_has_never_heard_of(log: Log) -> None:
 
 
 def with_code(log: Log, make: Callable[[Log], Record], *path: str | int) -> Record:
-    """The record with a code at that place of its clear part that no list of ours has."""
+    """Return the record with an unknown code at that path of its clear part."""
     record = make(log)
     clear, sealed = split_value(record.value or b"")
     stated = json.loads(clear)
@@ -111,7 +111,7 @@ def test_a_code_that_audit_does_not_know_is_no_broken_body(
 
 
 def decided_later(log: Log) -> Record:
-    """A decision whose sealed part has a code that no list of ours has."""
+    """Return a decision with an unknown code in its sealed part."""
     filed = log.world.prepared()
     sealed = stated(log, filed) | {"work_reason": NOT_INVENTED}
     clear = {"referral_id": str(filed.referral_id), "revision": 1, "disposition": filed.disposition}
@@ -156,7 +156,7 @@ async def test_of_whom_an_unread_fact_speaks_nobody_is_accused(log: Log, of_late
 
 
 def later_decision(log: Log, by: str, party: str, referral: str) -> Record:
-    """A decision on a referral, in the next version, as this instance states it."""
+    """Return a decision on a referral in the next version, stated by this instance."""
     [made] = forged(log.world, [fact(log, RECORD_REVEALED, revealed(party), subject=uuid7(), by=by)], instance=by)
     spelt = {"type": "causeway.referral_decided.v2", "dataschema": registry.schema_uri("referral_decided.v2")}
     return log.world.resigned(made, instance=by, clear={"decisions": [{"referral_id": referral}]}, **spelt)
@@ -169,7 +169,7 @@ def test_a_later_decision_names_referrals_if_its_sender_may_state_decisions(log:
 
 
 async def test_a_later_decision_of_a_second_instance_accuses_nobody(log: Log) -> None:
-    """Its origin may have moved there: nobody can read yet of whom it speaks."""
+    """The origin may have moved to that instance, and no reader of this release can tell which party it names."""
     read = decision(log)
     referral = (read.key or b"").decode()
     record = later_decision(log, "industry", "host.example", referral)

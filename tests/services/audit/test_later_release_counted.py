@@ -1,4 +1,4 @@
-"""What audit could not read is counted, and is no difference: to a later release, and to one before it."""
+"""Messages that audit could not read are counted. They are no difference to a later or an earlier release."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ from tests.support.builders import HOTLINE
 from tests.support.exchange_world import replace_attributes
 from tests.support.wire_records import compose_altered, write_segment
 
-#: What a later release may say: a member more of each of these.
+#: A later release adds one member to each of these messages.
 GROWN: Final = (REFERRAL_DECIDED, REFERRAL_REFUSED, REFERRAL_OFFERED, RECORD_REVEALED)
 
 
 def topic_with(log: Log, make: Callable[[Log], Record], *, version: int = 1) -> tuple[Broker, Record]:
-    """A topic in which one message stands in this version, and the record of that message as Kafka has it."""
+    """Return a topic with one message in this version, and that message's record as Kafka has it."""
     record = make(replace(log, world=log.world.anew()))
     name = type_of(record).decode().removeprefix("causeway.").removesuffix(".v1")
     value = record.value or b""
@@ -72,7 +72,7 @@ def test_what_is_counted_is_what_audit_calls_unread() -> None:
 
 @pytest.fixture
 def grow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Makes this release the next one, which reads version 2 of some messages as well."""
+    """Turn this release into the next one, which also reads version 2 of some messages."""
 
     def forget() -> None:
         newest.cache_clear()
@@ -119,7 +119,10 @@ async def test_what_audit_could_not_read_is_counted_and_is_no_difference_to_a_la
 async def test_nor_is_what_audit_reads_and_this_release_does_not(
     log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record], grow: Callable[[], None]
 ) -> None:
-    """The accountant's tool is of the release before: it compares what it can read, and says what it cannot."""
+    """The accountant's tool is of the earlier release.
+
+    It compares the messages that it can read, and reports the others.
+    """
     (broker, _), before = topic_with(log, make, version=2), dict(BY_TYPE)
     grow()
     await log.take(broker)
@@ -183,7 +186,7 @@ async def test_what_was_not_made_of_a_decision_is_no_difference(
     what: tuple[ModuleType, str],
     fails: Callable[..., None],
 ) -> None:
-    """Of what is under its seal an earlier release has nothing, or not which rules led to it."""
+    """An earlier release stored nothing of the sealed part, or not the rules that led to the decision."""
     broker, record = topic_with(log, decision)
     with monkeypatch.context() as earlier:
         earlier.setattr(*what, fails)

@@ -1,4 +1,4 @@
-"""What happens to one topic is said of it, and never stops another: rights, retention, lost tails, new topics."""
+"""Problems of one topic are reported for it and never stop another: permissions, retention, lost tails, new topics."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def audited(log: Log, broker: Broker) -> AsyncIterator[AuditDoor]:
 
 
 def segments(log: Log, count: int) -> list[list[Written]]:
-    """So many segments of one fact of the hotline's: a proof and a message each."""
+    """Return segments of one hotline fact each: a proof and a message."""
     return [facts(log, 1) for _ in range(count)]
 
 
@@ -71,7 +71,7 @@ async def stands(log: Log, topic: str, state: PartitionStatus, *, lane: int = 1)
 
 
 async def tells(reader: AuditDoor, reason: str) -> None:
-    """Wait until its check says so, and that it is ready: it knows a moment after the table does."""
+    """Wait until the reader's check reports this reason and ready. It learns the reason a moment after the table."""
 
     async def holds() -> bool:
         return await reader.check() == ("reader", True, reason, None)
@@ -80,7 +80,7 @@ async def tells(reader: AuditDoor, reason: str) -> None:
 
 
 async def lines(log: Log, topic: Topic) -> list[dict[str, object]]:
-    """The lines of a topic's ordinary partition in this life of it."""
+    """Return the lines of a topic's ordinary partition in this incarnation of the topic."""
     place = Record(topic.name, 1, 0, log.world.at, None, (), None)
     return list((await log.page(with_life(place, topic)))["items"])
 
@@ -157,7 +157,7 @@ async def test_a_lost_tail_is_a_loss_and_what_takes_its_place_is_kept_beside_wha
 async def test_a_tail_that_is_lost_and_grown_again_before_audit_looks_is_a_loss(
     log: Log, audit_endpoint: DatabaseEndpoint, reading: bool
 ) -> None:
-    """It is read from where it has other records than audit read there: no message is missed, and nothing differs."""
+    """Audit reads again from the first record that differs. It misses no message, and nothing differs."""
     broker, parts = Broker({name: Topic(name) for name in TOPICS}), segments(log, 7)
     topic = broker.topics[MINE]
     broker.append(*opening(log, TO_AUDIT), *flat(parts[:3]))

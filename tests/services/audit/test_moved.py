@@ -1,4 +1,4 @@
-"""A party moves: what its old instance stated before counts whenever it comes, and nothing that it states after."""
+"""A party moves. Statements of its old instance from before the move count whenever they arrive; later ones do not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def kept(log: Log, draft: Draft) -> Record:
 
 
 def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
-    """The same edge, decided afresh for where its recipient is now."""
+    """Decide the same edge again, for the recipient's present instance."""
     [edge] = [each for each in filed.emitted if each.recipient == PROVIDER]
     known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, Answered(AnswerState.NONE))
     origin = log.world.documents.directory.party(HOTLINE)
@@ -83,7 +83,7 @@ async def test_a_fact_that_waited_counts_if_it_was_stated_before_the_move(
 
 
 async def test_a_decision_that_waited_counts_too(log: Log) -> None:
-    """The provider's own referral, which it filed where it was before."""
+    """This is the provider's own referral, which it submitted at its old instance."""
     filed = log.world.prepared(PROVIDER)
     fact = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
     move(log.world, PROVIDER, at=log.world.at + MINUTE)
@@ -108,18 +108,18 @@ async def test_an_edge_that_is_issued_anew_is_bound_to_what_was_decided_each_tim
 
 
 async def test_a_message_under_its_id_that_nobody_decided_is_named(log: Log) -> None:
-    """The control: what commits to neither decision."""
+    """Negative control: the message commits to neither decision."""
     filed = log.world.prepared()
     await log.file(filed)
     move(log.world, PROVIDER, at=log.world.at + MINUTE)
     log.world.at += 2 * MINUTE
     message, *_ = log.world.records(again(log, filed))
-    await log.keep(message)  # and its fact is never stated
+    await log.keep(message)  # its fact is never stated
     assert (await shown(log, filed, message))["problem"] == "edge_not_committed"
 
 
 async def test_the_old_instances_report_counts_for_what_came_after_the_move(log: Log) -> None:
-    """Written by the directory before, and appended when another served the party already."""
+    """The report was written under the earlier directory, and appended when another instance served the party."""
     filed = log.world.prepared()
     move(log.world, PROVIDER, at=log.world.at + MINUTE)
     log.world.at += 2 * MINUTE

@@ -1,4 +1,4 @@
-"""Two messages of one writer under one number: audit keeps the first that it reads, and names the other."""
+"""Two messages of one writer under one number: audit stores the first that it reads, and names the other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.wire_records import Written
 
 
 def alternatives(log: Log) -> tuple[list[Written], list[Written]]:
-    """Two different messages with the same number, both signed by their writer."""
+    """Return two different messages with the same number, both signed by their writer."""
     before = deepcopy(log.world.streams.outgoing[TO_POLICE])
     first = offers(log, 1)
     log.world.streams.outgoing[TO_POLICE] = before

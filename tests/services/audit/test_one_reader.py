@@ -1,4 +1,4 @@
-"""One process reads for audit; another stands by, and no message that was kept is kept again or lost."""
+"""One process reads for audit and another is on standby. No stored message is stored again or lost."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.support.exchange_world import TOPICS
 from tests.support.privileges import may_not
 from tests.support.running import until
 
-#: What audit's reader locked once: any login role of the database could hold it.
+#: The lock that audit's reader used earlier. Any login role of the database could hold it.
 _ADVISORY_LOCK = 0x6361757365776172
 
 
 class Watched(Broker):
-    """Says that it is read."""
+    """A broker that signals when it is read."""
 
     def __init__(self, topics: Iterable[str]) -> None:
         super().__init__({name: Topic(name) for name in topics})
@@ -55,14 +55,14 @@ def door(log: Log, broker: Broker, topics: Topics | None = None) -> AuditDoor:
 
 
 async def change_lease(database: Database, changes: str) -> None:
-    """As another process of audit does."""
+    """Change the lease row, as another process of audit does."""
     async with database.transaction() as session:
         await session.driver.execute(f"UPDATE lease SET {changes} WHERE name = 'reader'")
 
 
 @asynccontextmanager
 async def read_by_another(database: Database) -> AsyncIterator[None]:
-    """Another process of audit has the lease, and keeps it."""
+    """Let another process of audit hold the lease and renew it."""
     await change_lease(database, "holder = uuidv7(), fence = fence + 1, until = now() + interval '10 s'")
 
     async def keep() -> None:
@@ -126,7 +126,7 @@ async def test_a_reader_whose_lease_another_has_taken_stands_by_and_reads_again_
 async def test_whoever_counts_can_neither_take_the_lease_nor_keep_audit_from_reading(
     audit_endpoint: DatabaseEndpoint, database: Database
 ) -> None:
-    """Finding p19 at audit: the accountant, whom every `reconcile` uses, stopped the reader by holding its lock."""
+    """Earlier the accountant, which every `reconcile` uses, could stop the reader by holding its lock."""
     accountant = await asyncpg.connect(audit_endpoint.accountant_url)
     try:
         await accountant.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
@@ -149,7 +149,7 @@ async def test_whoever_counts_can_neither_take_the_lease_nor_keep_audit_from_rea
 
 
 async def test_two_readers_of_a_new_stream_keep_each_message_once(database: Database) -> None:
-    """As a process that was thought dead and comes back: one of both writes, and the other begins again."""
+    """A process that was believed dead returns. One of the two writes, and the other begins again."""
     log, broker = await without_streams(database), Broker()
     broker.append(*opening(log, TO_AUDIT), *facts(log, 30))
 

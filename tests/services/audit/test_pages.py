@@ -1,4 +1,4 @@
-"""What somebody looks for is kept with the look: what may stand there is a party's id, an id or a day, and no text."""
+"""A search is stored with its terms, which may be a party's id, another id or a day, but no free text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AUDITOR = Identity("auditor.example", Role.AUDITOR, "auditor", exercise=True, ac
 
 
 class Pages:
-    """Takes handlers by their paths, and what a page is filled with; draws nothing."""
+    """A page registry that records handlers by path and the views of a page. It renders nothing."""
 
     def __init__(self) -> None:
         self.handlers: dict[str, Any] = {}
@@ -36,7 +36,7 @@ class Pages:
 
 
 class Kept:
-    """What was kept of looks, and from where on was looked. Nothing is found, and more behind it."""
+    """A store that records searches and their cursors. It finds nothing and always reports a next page."""
 
     def __init__(self) -> None:
         self.looks: list[str] = []

@@ -1,4 +1,4 @@
-"""Audit judges what is said of a preservation: it is between the agency that asked and the provider that it asked."""
+"""Audit judges statements about a preservation: only the requesting agency and the asked provider may make them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def opened(log: Log, of: UUID, party: str) -> Draft:
 
 
 async def judged(log: Log, of: UUID, *drafts: tuple[str, Draft]) -> list[tuple[str, str | None]]:
-    """What audit says of each, once it has read all."""
+    """Return audit's verdict on each message, after it has read all of them."""
     records = []
     for by, draft in drafts:
         log.world.at += timedelta(seconds=1)
@@ -128,7 +128,7 @@ async def test_one_of_the_two_opens_it(log: Log, party: str, kind: str) -> None:
 
 
 async def test_what_is_asked_under_an_instrument_of_elsewhere_is_found(log: Log) -> None:
-    """The agency's own instance refuses it: one that lies asks all the same."""
+    """The agency's own instance refuses such a request. An instance that lies sends it anyway."""
     for by, under, code in (
         (POLICE, "us_2258a", "instrument_not_yours"),
         (POLICE, "eu_2023_1543", "instrument_unknown"),
@@ -140,7 +140,7 @@ async def test_what_is_asked_under_an_instrument_of_elsewhere_is_found(log: Log)
 
 
 async def test_what_was_law_when_it_was_said_is_named_by_nobody(log: Log) -> None:
-    """It was on its way as the law changed."""
+    """The message was in transit when the law changed."""
     of = uuid7()
     draft = asked(log, of)
     later = log.world.policy.model_copy(update={"version": 77, "instruments": ()})

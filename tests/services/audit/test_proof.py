@@ -1,4 +1,4 @@
-"""A message's proof is shown as it came, and its signature is checked anew; whoever has the record checks the rest."""
+"""A message's proof is shown as received, and its signature is checked again. The record's holder checks the rest."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def proven(log: Log, referral_id: UUID, record: Record, *scope: str) -> Pr
 
 
 async def test_a_proof_proves_its_record_to_an_outsider(log: Log) -> None:
-    """With the key of the directory and the record's own bytes, and nothing else."""
+    """The outsider needs only the key from the directory and the record's own bytes."""
     filed = log.world.prepared()
     for record in await log.file(filed):
         shown = await proven(log, filed.referral_id, record)
@@ -91,7 +91,7 @@ async def test_a_key_that_was_revoked_since_signs_nothing_any_more(log: Log) -> 
 
 
 async def test_the_proof_of_another_s_pair_is_not_there(log: Log) -> None:
-    """Nor is one under the digest of nothing; the one of a pair in scope is."""
+    """A proof under the id of no referral does not exist either. The proof of a pair in scope exists."""
     filed = log.world.prepared()
     records = {dict(each.headers)["ce_recipient"].decode(): each for each in await log.file(filed)}
     other = next(recipient for recipient in records if recipient not in (POLICE, "audit"))

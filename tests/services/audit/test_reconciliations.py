@@ -1,4 +1,4 @@
-"""What the operator's tool has found is shown to an auditor as far as it is in scope, and is nobody's to change."""
+"""An auditor sees the findings of the operator's tool that are in scope. No role can change them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORLDS = {party: party != "live.example" for party in PARTIES}
 
 
 def found() -> Reconciliation:
-    """A message of each pair, and a difference of each pair, of each party and of nobody that is known."""
+    """Return a message of each pair, and a difference of each pair, of each party and of no known party."""
     pairs = [pair for pair in combinations(PARTIES, 2) if len({WORLDS[each] for each in pair}) == 1]
     pairs.append(("live.example", "live.example"))
     differences = [Difference("II", "delivered, not in audit's log", f"of {pair}", pair) for pair in pairs]
@@ -57,7 +57,7 @@ async def shown(database: Database, seen: Look, cursor: str | None = None) -> Ac
 
 
 async def kept(endpoint: DatabaseEndpoint, accounts: Accounts) -> None:
-    """As the operator's tool keeps it."""
+    """Store the accounts as the operator's tool does."""
     connection = await asyncpg.connect(endpoint.accountant_url)
     await connection.execute("SET default_transaction_read_only = off")
     await connection.execute("INSERT INTO reconciliation (told) VALUES ($1::jsonb)", accounts.spelt().decode())
@@ -67,7 +67,10 @@ async def kept(endpoint: DatabaseEndpoint, accounts: Accounts) -> None:
 async def test_an_auditor_is_shown_what_names_a_party_in_scope_and_nothing_else(
     database: Database, audit_endpoint: DatabaseEndpoint
 ) -> None:
-    """Recounted for every set of parties; without a scope all of one's own world is there, and what names nobody."""
+    """Recounted for every set of parties.
+
+    Without a scope, all of the auditor's own world and unnamed differences are shown.
+    """
     everything = accounts_of(found(), WORLDS, at=AT)
     await kept(audit_endpoint, everything)
     for exercise in (True, False):

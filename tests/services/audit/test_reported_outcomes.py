@@ -1,4 +1,4 @@
-"""What became of messages stays as it was reported, and is compared with Kafka while it has the reports."""
+"""Reported outcomes of messages stay stored, and are compared with Kafka while Kafka has the reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def outcome(kind: OutcomeKind, code: str | None = None, *, of: Named | None = No
 
 
 async def reported(log: Log, *outcomes: Outcome) -> Broker:
-    """The topic in which the police's instance reports these, in one message, and audit has read it."""
+    """Let the police's instance report these outcomes in one message, which audit reads; return the broker."""
     broker = Broker()
     broker.append(*opening(log, FROM_POLICE), *log.control(OutcomeList(outcomes), by="law_enforcement", to="hotline"))
     await log.take(broker)
@@ -37,7 +37,7 @@ async def reported(log: Log, *outcomes: Outcome) -> Broker:
 
 
 async def test_two_words_of_one_report_about_one_message_both_stay_and_the_last_counts(log: Log) -> None:
-    """It was deferred, and applied before its transaction ended."""
+    """The message was deferred, and then applied before the transaction ended."""
     first = outcome(OutcomeKind.DEFERRED, "version_unknown")
     await reported(log, first, outcome(OutcomeKind.APPLIED, of=first.named))
     rows = await log.database.fetch(

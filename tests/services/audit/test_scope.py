@@ -1,4 +1,4 @@
-"""An auditor with a scope sees the pairs with a party in scope, and of all else no more than of what is not there."""
+"""An auditor with a scope sees pairs with a party in scope. All others look as if they did not exist."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def found(log: Log, *parties: str, party: str | None = None, reference: UU
     sought = Sought(party, until - timedelta(days=2), until, reference)
     items: list[FoundFlow] = []
     cursor = None
-    while True:  # other modules file at the same time: what is sought may stand on any page
+    while True:  # other modules submit at the same time, so the flow may be on any page
         page = await use_cases.find_flows(sought, look(*parties), entries=log.entries, cursor=cursor)
         items += page.items
         if (cursor := page.next) is None:
@@ -47,7 +47,7 @@ async def found(log: Log, *parties: str, party: str | None = None, reference: UU
 
 
 async def test_of_a_mixed_flow_the_pairs_with_a_party_in_scope_are_seen(log: Log) -> None:
-    """A recount: for every set of its parties, the messages of all are cut by hand and compared."""
+    """Recount: for every set of parties, the messages are filtered by hand and compared."""
     filed = log.world.prepared()
     records = await log.file(filed)
     for each in records:
@@ -85,7 +85,7 @@ async def test_a_flow_is_found_by_a_pair_in_scope_and_by_no_other(log: Log) -> N
     (mine,) = [each for each in (await found(log, POLICE)).items if each.referral_id == filed.referral_id]
     assert (mine.origin, mine.recipients) == (HOTLINE, (POLICE,))
     assert filed.referral_id in {each.referral_id for each in (await found(log, POLICE, party=HOTLINE)).items}
-    # That somebody else was sent it is a pair that is not theirs to see: it finds nothing.
+    # A referral sent to another recipient is a pair out of scope, so the search finds nothing.
     assert filed.referral_id not in {each.referral_id for each in (await found(log, POLICE, party=other)).items}
     assert filed.referral_id not in {each.referral_id for each in (await found(log, "nobody.example")).items}
     assert (await found(log, "nobody.example", reference=filed.referral_id)).items == ()
@@ -169,7 +169,7 @@ async def test_topics_are_shown_where_all_their_pairs_are_in_scope(log: Log) -> 
 
 
 def test_parties_of_a_jurisdiction_are_those_below_it(log: Log) -> None:
-    """Recounted from the document, by the tree alone."""
+    """Recounted from the document, using only the jurisdiction tree."""
     directory, on = log.world.documents.directory, log.world.at.date()
     parties = directory.document["parties"]
     for code in sorted({each for party in parties for each in party["jurisdictions"]} | {"BLOC-EU", "NL"}):
@@ -187,7 +187,7 @@ def test_parties_of_a_jurisdiction_are_those_below_it(log: Log) -> None:
     everybody = within(AUDITOR, Scope((), tuple(party["id"] for party in parties)), directory, on=on)
     assert everybody is not None
     assert AUDITOR in everybody.parties
-    # In its topics lies what every instance states: who has the auditor's own organisation in scope sees none by that.
+    # Audit's topics carry the statements of every instance. A scope with the auditor's organisation shows none of them.
     assert "audit" not in everybody.instances | everybody.places
     assert everybody.instances == set(directory.kinds()) - {"audit"}
     named = within(AUDITOR, Scope((), (POLICE,)), directory, on=on)

@@ -16,7 +16,7 @@ from tests.support.builders import HOTLINE
 
 
 async def filed(log: Log) -> Prepared:
-    """An orphan that two hotlines have."""
+    """Submit an orphaned referral that two hotlines receive."""
     prepared = log.world.prepared(items=items("NO", "SG"))
     await log.file(prepared)
     return prepared

@@ -1,4 +1,4 @@
-"""What an origin has stated of its filings, and audit could not read, audit was told: (I) and (III) hold."""
+"""Submissions that an origin stated and audit could not read count as reported: equations (I) and (III) hold."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.support.exchange_world import decisions
 
 ORIGIN: Final = "hotline"
 REFERRAL, EDGE, MESSAGE = uuid7(), uuid7(), uuid7()
-#: Of no instance and no stream.
+#: No instance and no stream.
 _NOWHERE: Final = (None, None, None, None)
 
 
 class Said:
-    """A book that answers each question as it is told to, and any other with nothing."""
+    """A ledger that returns the given answers, and nothing for any other query."""
 
     def __init__(self, kind: str, name: str, answers: Mapping[str, Sequence[Any]]) -> None:
         self.kind, self.name, self.answers = kind, name, answers
@@ -42,7 +42,7 @@ class Said:
 
 
 def books(*unread: Mapping[str, Any]) -> Books:
-    """An origin that has filed one referral with one edge, and refused another; and what audit could not read of it."""
+    """Return the ledgers of an origin with one referral, one edge and one refusal, and audit's unread statements."""
     origin = {
         views.INTAKE: [{"party": HOTLINE, "submitted": 2, "accepted": 1, "refused": 1}],
         views.REFERRALS: (of := [{"party": HOTLINE, "disposition": "routed", "n": 1}]),
@@ -90,7 +90,7 @@ async def test_what_was_not_stated_is(unread: Sequence[Mapping[str, Any]], diffe
 
 
 class Agency(Said):
-    """The book of an instance that files nothing."""
+    """The ledger of an instance that submits nothing."""
 
     async def fetch(self, query: str, *_: object) -> Sequence[Any]:
         assert query not in (views.REFERRALS_OF, views.EDGES_OF), "it has no such tables"

@@ -1,4 +1,4 @@
-"""Records that are wrong in one way each, by their row of the record table, and good ones beside them."""
+"""Records that are wrong in one way each, one per row of the record table, and good records between them."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from tests.support.builders import POLICE, draft, withdrawal
 from tests.support.exchange_world import World
 from tests.support.wire_records import Written
 
-#: What the broker itself would have to do, with its clock or the topic's settings.
+#: Faults that only the broker can cause, with its clock or the topic's settings.
 OF_THE_BROKER = {"broker_time_stated", "broker_time_off"}
-#: Rows that a record in this topic cannot show: it is in the right topic, it is not yet late, it would wait for long.
+#: Rows that a record in this topic cannot cause: wrong topic, too late, or a long wait.
 ELSEWHERE = {"topic_wrong", "decision_time_off", "document_unknown"} | OF_THE_BROKER
-#: What only a subject's earlier messages can bring about.
+#: Faults that need earlier messages about the subject.
 OF_A_HISTORY = {"act_awaited", "revision_not_above", "subject_withdrawn"}
-#: What only a directory that has moved a party, or is to move it, can bring about.
+#: Faults that need a directory that has moved a party, or will move it.
 OF_A_MOVE = {"recipient_moved", "recipient_awaited"}
-#: What is wrong with a message whose name cannot be read: it is a dead letter, whatever else is wrong with it.
+#: Faults of a message whose name cannot be read. It is a dead letter, whatever its other faults.
 NAMELESS = {"header_not_utf8", "header_missing", "header_malformed", "body_invalid", "record_too_large"}
 #: Rows of records that take no number.
 SKIPPED = {code for code, row in RECORD_TABLE.items() if row.fate is Fate.SKIP}
-#: Records whose bytes no proof can cover: a header has no value, or occurs twice.
+#: Records whose bytes no proof can cover: a header has no value or occurs twice.
 UNPROVEN = {"header_null", "header_duplicate"}
 BROKEN_KEY = b"breaks our own check"
 
 
 @dataclass(frozen=True)
 class Hostile:
-    """A record, the code that it must have (None: it is good), and what is written for it; the message comes last."""
+    """A record, its expected code (None if good), and the records to write for it. The message comes last."""
 
     code: str | None
     message_id: UUID | None
@@ -54,7 +54,7 @@ class Hostile:
 
     @property
     def is_taken(self) -> bool:
-        """Whether it takes a number of its stream."""
+        """Return whether the record takes a number of its stream."""
         return self.code is None or (self.code not in SKIPPED and self.code not in UNPROVEN)
 
 
@@ -63,17 +63,17 @@ def hours_ago(world: World, hours: float) -> Any:
 
 
 def of(target: Target, offer: Draft, code: str | None = None, world: World | None = None) -> Hostile:
-    """A draft, honestly written."""
+    """Return an honest record of a draft."""
     return Hostile(code, offer.message_id, (world or target.world).written([offer]), offer.subject)
 
 
 def fresh(target: Target) -> Hostile:
-    """A good record of a referral of its own."""
+    """Return a good record of a new referral."""
     return of(target, target.world.offered(POLICE))
 
 
 def taken_back(referral_id: UUID) -> Draft:
-    """The message by which the origin takes a referral back."""
+    """Return the message by which the origin withdraws a referral."""
     return draft(referral_id, message=REFERRAL_WITHDRAWN, clear=withdrawal(referral_id))
 
 
@@ -85,7 +85,7 @@ def id_of(record: Record) -> UUID | None:
 
 
 def wrong(target: Target, code: str, change: Callable[[World, Record], Record]) -> Hostile:
-    """A record that is wrong in this way. Its instance signs it as it is, unless no proof can cover it."""
+    """Return a record that is wrong in this way. Its instance signs it unchanged, unless no proof can cover it."""
     aside = target.aside()
     (good,) = aside.records([aside.offered(POLICE)])
     record = change(aside, good)
@@ -96,12 +96,12 @@ def wrong(target: Target, code: str, change: Callable[[World, Record], Record]) 
 
 
 def hostile(target: Target) -> list[Callable[[], Hostile]]:
-    """One record or more for each row of the table, each not yet made."""
+    """Return functions that make one or more records for each row of the record table."""
     here = target.world
     makes = [
         partial(wrong, target, code, change)
         for code, change in WRONG
-        # Another writer is another topic's: the place proves the writer.
+        # Another writer has another topic; the place proves the writer.
         if code not in ELSEWHERE and not is_of_another_writer(target, change)
     ]
     early = replace(here, at=here.at + timedelta(minutes=9), shelf=type(here.shelf)())
@@ -129,7 +129,7 @@ def is_of_another_writer(target: Target, change: Callable[[World, Record], Recor
 
 
 def unplaced(target: Target) -> list[Hostile]:
-    """Records that take no number: each proves nothing, in a way of its own."""
+    """Return records that take no number. Each proves nothing, for a different reason."""
     aside = target.aside()
     (good,) = aside.records([aside.offered(POLICE)])
     proof, message = aside.written([aside.offered(POLICE)])
@@ -151,5 +151,5 @@ def cut(proof: Written) -> Written:
 
 
 def expected(code: str) -> set[tuple[str, str | None]]:
-    """The outcomes that a record of this row may have."""
+    """Return the outcomes that a record of this row may have."""
     return {(kind_of(code).value, code)} | ({("dead", MALFORMED)} if code in NAMELESS else set())

@@ -1,4 +1,4 @@
-"""An instance under attack: the agencies' service in this process, on servers of its own, and who writes to it."""
+"""An instance under attack: the agencies' service in this process, on its own servers, and its counterparts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _PRODUCED_BYTES_MAX = 100_000
 
 
 class Told(NamedTuple):
-    """An outcome that the instance has told the hotlines."""
+    """An outcome that the instance reported to the hotlines."""
 
     message_id: UUID
     outcome: str
@@ -63,7 +63,7 @@ class Told(NamedTuple):
 
 @dataclass
 class Target:
-    """The instance, and the world of its counterparts, whose keys stand in the directory that it reads."""
+    """The instance, and the world of its counterparts. Their keys are in the directory that it reads."""
 
     endpoints: Endpoints
     installation: Installation
@@ -71,16 +71,16 @@ class Target:
     app: App
     batches: list[list[Record]] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
-    #: The features fail on these messages.
+    #: The service's handler fails on these messages.
     cursed: set[UUID] = field(default_factory=set)
 
     @property
     def door(self) -> Handler:
-        """The service's own handler."""
+        """Return the service's own handler."""
         return self.app.handler
 
     async def write(self, written: Sequence[Written]) -> list[int]:
-        """Append records as the administrator, one after the other; their offsets."""
+        """Append records as the administrator, in order; return their offsets."""
         return await write(access_to(self.endpoints.kafka), written)
 
     async def write_raw(self, batch: bytes, *, lane: Lane = Lane.ORDINARY) -> None:
@@ -93,13 +93,13 @@ class Target:
             await (await producer.send_batch(builder, TOPIC, partition=int(lane)))
 
     def good(self, drafts: Iterable[Draft]) -> list[Written]:
-        """The records that the hotlines' instance appends for these drafts, next in its streams."""
+        """Return the records that the hotlines' instance appends for these drafts, next in its streams."""
         return self.world.written(drafts)
 
     def signed_as_is(self, record: Record, *, key: SigningKey | None = None) -> list[Written]:
-        """The bytes of a record, next in the stream of an instance that signs whatever it is given.
+        """Return the bytes of a record, next in the stream of an instance that signs any input.
 
-        `key` proves the content; the place is proven by the instance itself.
+        `key` proves the content; the instance itself proves the place.
         """
         own = self.world.keys[PAIR.writer].signing
         headers = [(name, value) for name, value in record.headers if value is not None and name not in (SALT, PLACE)]
@@ -108,11 +108,11 @@ class Target:
         return write_segment(self.world.streams.place(unplaced, self.world.at), own)
 
     def aside(self) -> World:
-        """The world with streams of its own: what is made in it takes no number of the hotlines' streams."""
+        """Return the world with streams of its own, so that its records take no number of the hotlines' streams."""
         return replace(self.world, streams=Streams())
 
     async def publish(self, document: Directory | Policy, active_from: datetime) -> None:
-        """Have the approvers put a document in force."""
+        """Let the approvers put a document in force."""
         body = document_body(document)
         kind = "directory" if isinstance(document, Directory) else "policy"
         folder = self.installation.state / "approvers"
@@ -129,32 +129,32 @@ class Target:
             await connection.close()
 
     async def exceptions(self) -> dict[int, asyncpg.Record]:
-        """The messages of the ordinary lane that are kept as exceptions, by offset."""
+        """Return the messages of the ordinary lane that are stored as exceptions, by offset."""
         rows = await self.rows("SELECT * FROM exception WHERE writer = 'hotline' AND lane = 1")
         return {row["offset"]: row for row in rows}
 
     async def exception(self, message_id: UUID) -> tuple[str, str | None] | None:
-        """The outcome and code of a kept message."""
+        """Return the outcome and code of a stored message."""
         rows = await self.rows("SELECT outcome, code FROM exception WHERE message_id = $1", message_id)
         return (rows[0]["outcome"], rows[0]["code"]) if rows else None
 
     async def position(self) -> int:
-        """The offset behind the last ordinary record that was read and committed."""
+        """Return the offset after the last ordinary record that was read and committed."""
         rows = await self.rows("SELECT ordinary_next_offset AS n FROM receive_state WHERE writer = 'hotline'")
         return int(rows[0]["n"]) if rows else 0
 
     async def taken(self) -> int:
-        """The last ordinary number that was taken."""
+        """Return the last ordinary number that was accepted."""
         rows = await self.rows("SELECT ordinary_through AS n FROM receive_state WHERE writer = 'hotline'")
         return int(rows[0]["n"]) if rows else 0
 
     async def referrals(self) -> set[str]:
-        """The referrals that the agencies hold."""
+        """Return the referrals that the agencies hold."""
         rows = await self.rows("SELECT subject::text FROM received", role="accountant")
         return {row["subject"] for row in rows}
 
     async def held(self, topic: str) -> list[tuple[Lane, RawRecord]]:
-        """Everything that a topic holds, by lane."""
+        """Return all records of a topic, by lane."""
         consumer = AIOKafkaConsumer(**access_to(self.endpoints.kafka).client_options("hostile-look"))
         await consumer.start()
         try:
@@ -175,7 +175,7 @@ class Target:
             await consumer.stop()
 
     async def told(self) -> list[Told]:
-        """Every outcome that the hotlines were told, in order."""
+        """Return every outcome that was reported to the hotlines, in order."""
         pair = Pair(INSTANCE, "hotline")
         verifier = PartitionVerifier(pair, Lane.URGENT, self.world.place_key)
         records = [raw for lane, raw in await self.held(inbox_topic("hotline", INSTANCE)) if lane is Lane.URGENT]
@@ -195,7 +195,7 @@ class Target:
         return found
 
     async def told_last(self) -> dict[UUID, tuple[str, str | None]]:
-        """What the hotlines were told last of each message. Of one that was simply applied they are told nothing."""
+        """Return the last reported outcome of each message. A message that was simply applied has no report."""
         return {each.message_id: (each.outcome, each.code) for each in await self.told()}
 
     @asynccontextmanager
@@ -212,13 +212,13 @@ class Target:
 
 
 def as_they_are(record: Record, *, lane: Lane = Lane.ORDINARY) -> Written:
-    """The bytes of a record with nothing before it that would prove them: also without a value or a header's."""
+    """Return the bytes of a record without a proof before it. The record or a header may have no value."""
     raw: Any = record
     return Written(PAIR, lane, RecordBytes(record.key or b"", raw.headers, raw.value))
 
 
 class CursedDoor:
-    """The service's own handler, which fails where the test says so."""
+    """The service's own handler, which fails on the messages that the test chose."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -232,13 +232,16 @@ class CursedDoor:
         await self._target.door.settled(unit, settlements)
 
 
-#: Above those of the policies that tests put in force before it.
+#: Above the versions that earlier tests put in force.
 POLICY_VERSION = 100
 
 
 @asynccontextmanager
 async def prepared_target(state: Path) -> AsyncIterator[Target]:
-    """Servers with an installation whose directory also names the parties' own keys. The instance is built, not run."""
+    """Start servers with an installation whose directory also names the parties' own keys.
+
+    The instance is built, not run.
+    """
     await asyncio.to_thread(lay_down, state)
     stack = DevStack(state, embedded_settings(), instances=FOUR)
     await asyncio.to_thread(stack.start)
@@ -260,7 +263,7 @@ async def prepared_target(state: Path) -> AsyncIterator[Target]:
 
 @asynccontextmanager
 async def running(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """The instance's documents, relay and reader, at work. Notes the records of the hotlines in each batch."""
+    """Run the instance's documents, relay and reader. Note the hotlines' records of each batch."""
     handle = InboxReader._handle
 
     async def noted(self: InboxReader, records: Sequence[Record]) -> None:
@@ -294,7 +297,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
 
 
 def _knows(target: Target, document_digest: str) -> bool:
-    """Whether the instance has seen the document, in force or not."""
+    """Return whether the instance has seen the document, in force or not."""
     machinery = target.app.machinery
     for shelf in (machinery.shelf.directories, machinery.shelf.policies):
         try:
@@ -309,7 +312,10 @@ def _knows(target: Target, document_digest: str) -> bool:
 
 
 def _world(installation: Installation) -> World:
-    """The installation's own world with a suspended hotline; both documents above those installed."""
+    """Return the installation's own world with a suspended hotline.
+
+    Both documents are newer than the installed ones.
+    """
     installed = installed_world(installation.state)
     document = with_suspended(installed.document)
     document = document.model_copy(update={"version": document.version + 1})
@@ -318,5 +324,5 @@ def _world(installation: Installation) -> World:
 
 
 def under(world: World, policy: Policy) -> World:
-    """The same world, deciding under another policy."""
+    """Return the same world with another policy."""
     return replace(world, policy=policy, shelf=type(world.shelf)())

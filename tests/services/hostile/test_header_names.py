@@ -1,4 +1,4 @@
-"""A header whose name is not UTF-8: Kafka keeps it, aiokafka fails on it, and with it the whole consumer would."""
+"""A header name that is not UTF-8. Kafka stores it; aiokafka fails on it and would stop the whole consumer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RawName(str):
 
 
 def batch_of(*headers: list[tuple[str, bytes | None]]) -> bytes:
-    """A record batch as a broker keeps it, one record for each list of headers."""
+    """Return a record batch as a broker stores it, with one record for each list of headers."""
     builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 100_000)
     for offset, each in enumerate(headers):
         builder.append(offset, None, b"key", b"value", each)

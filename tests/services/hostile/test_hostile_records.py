@@ -1,7 +1,7 @@
-"""Every row of the record table, written into Kafka beside good records, against a real instance.
+"""Every row of the record table, written to Kafka between good records, against a real instance.
 
-An instance that signs whatever it is given writes them in its stream, and junk lies between them. Each has its outcome,
-the good ones are applied once, and nobody else is told.
+An instance that signs any input writes them in its stream, with junk between them. Each record has its outcome, the
+good ones are applied once, and no other instance is informed.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ from tests.support.exchange_world import LOCATION
 
 Property = Callable[[str, object], None]
 
-#: Where a record asks in vain to be answered.
+#: A topic for replies that the instance must not use.
 REPLY = inbox_topic("industry", INSTANCE)
 
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What was written, by the offset of each message, and what came of it."""
+    """The written records by the offset of each message, and their outcomes."""
 
     target: Target
     written: dict[int, Hostile]
@@ -92,7 +92,7 @@ async def aftermath(target: Target) -> AsyncIterator[Aftermath]:
         await target.write(target.good([taken_back(uuid7())]))
         async with running(target, monkeypatch):
             await until(lambda: has_entered(target))
-        # Made in the order in which they are written: each takes the next number of the stream.
+        # The records are made in the order of writing, because each takes the next number of the stream.
         together = [one for make in hostile(target) for one in (make(), fresh(target))]
         offsets = await target.write([each for one in together for each in one.written])
         lasts: dict[int, Hostile] = {}
@@ -125,12 +125,12 @@ async def has_entered(target: Target) -> bool:
 
 
 async def has_read(target: Target, offset: int) -> bool:
-    """Whether all up to this offset was read and committed."""
+    """Return whether all records up to this offset were read and committed."""
     return await target.position() > offset
 
 
 async def has_sent_everything(target: Target) -> bool:
-    """Whether nothing that was committed waits to be appended."""
+    """Return whether every committed message has been appended."""
     return not await target.rows("SELECT FROM stream WHERE last > sent")
 
 
@@ -171,7 +171,7 @@ def test_what_cannot_be_applied_is_an_exception_with_its_code_and_nothing_else_i
 
 
 def test_what_is_kept_of_a_message_is_sealed(aftermath: Aftermath) -> None:
-    """It is encrypted where signature and guard have passed, or where it waits; of any other no value is kept."""
+    """A message is encrypted if it passed signature and guard, or if it waits. For any other, no value is stored."""
     kept = {offset: _is_whole(row) for offset, row in aftermath.exceptions.items()}
     assert set(kept.values()) == {True, False}
     for offset, row in aftermath.exceptions.items():
@@ -227,7 +227,7 @@ async def test_a_header_name_that_is_not_utf_8_stops_nothing(aftermath: Aftermat
     proof, message = one.written
     await target.write([proof])
     await target.write_raw(batch_of([*message.record.headers, (RawName("x"), b"1")]))
-    # What is unreadable took no number: the writer appends it again.
+    # The unreadable record took no number, so the writer appends it again.
     await target.write([*one.written, *after.written])
     await until(lambda: holds(target, after))
     assert await holds(target, one)
@@ -316,5 +316,5 @@ async def test_a_flood_of_hostile_records_grows_no_memory(aftermath: Aftermath) 
 
     await flood()
     before = await flood()
-    # What goes on beside it takes some and gives it back: one object a record would be 3,000 at least after the third.
+    # Concurrent work allocates and frees objects. One object per record would be at least 3,000 after the third flood.
     assert min([await flood() for _ in range(5)][2:]) - before < 2000

@@ -1,10 +1,10 @@
-"""A process that applies claims to an origin's database, as one of its workers does.
+"""A process that applies claims to an origin's database, like one of its workers.
 
     python -m tests.services.hotline.claiming
 
-Reads {"url", "referral", "racers"} as one line, says `ready`, waits for another line, applies the claims all at once,
-and prints the codes that they were answered with. With "stops" it says `between` once the referral has been handed
-over and nobody is told of it yet, and stays there.
+Reads {"url", "referral", "racers"} as one line, prints `ready`, waits for another line, applies all claims at once, and
+prints the codes of their answers. With "stops" it prints `between` and stops there: the referral has been handed over,
+but no hotline has been informed yet.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.support.exchange_world import world
 
 
 class Stopping(PostgresTransfers):
-    """Stays between the two halves of a grant."""
+    """A store that stops between the two halves of a grant."""
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         print("between", flush=True)

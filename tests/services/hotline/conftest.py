@@ -1,4 +1,4 @@
-"""One migrated database for the tests of this service; each test finds no messages of others."""
+"""One migrated database for the tests of this service. Each test finds no messages of other tests."""
 
 from __future__ import annotations
 

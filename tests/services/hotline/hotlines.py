@@ -1,4 +1,4 @@
-"""The receiving half of the hotlines' service around a real database: hand it messages, let parties act."""
+"""The receiving half of the hotlines' service over a real database: deliver messages, let parties act."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def an_offer(referral_id: UUID, *, priority: str = "p2_normal") -> Received:
 
 
 class Hotlines:
-    """Both sample hotlines, served by one instance; offers come from the one to the other."""
+    """Both sample hotlines, served by one instance. One of them offers referrals to the other."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -46,14 +46,14 @@ class Hotlines:
         self.act_on = partial(act, RECIPIENT)
 
     async def receive(self, *messages: Received) -> list[str | None]:
-        """Apply one batch; the code each message was refused with, None where it was applied."""
+        """Apply one batch. Return the code of each refused message, and None for each applied one."""
         async with self.database.transaction(RowScope((HOTLINE, OTHER_HOTLINE), Role.SERVICE, "apply")) as session:
             unit = Unit(session)
             refusals = await self.door.apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
 
     async def offer(self) -> UUID:
-        """Receive a referral that the one hotline offers to the other."""
+        """Receive a referral that one hotline offers to the other."""
         referral_id = uuid7()
         assert await self.receive(an_offer(referral_id)) == [None]
         return referral_id
@@ -62,12 +62,12 @@ class Hotlines:
     async def offers(
         self, action: str, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST
     ) -> AsyncIterator[Acting]:
-        """The offers as `party` sees them while it does `action`."""
+        """Open the offers for `party` while it does `action`."""
         async with self.database.transaction(RowScope([party], role, action)) as session:
             yield Acting(party, role, ACTOR, PostgresOffers(session.driver, KEK), self.directory, AT)
 
     async def acknowledge(self, referral_id: UUID, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST) -> str:
-        """Acknowledge a withdrawal as the HTTP door does it."""
+        """Acknowledge a withdrawal as the HTTP routes do."""
         name = "acknowledge_withdrawal"
         async with self.offers(name, party=party, role=role) as acting:
             return await self.act_on(row(Subject.OFFER, name), referral_id, said=ERASED, acting=acting)
@@ -77,12 +77,12 @@ class Hotlines:
             return as_told(await acting.items.show(referral_id))
 
     async def sent(self, referral_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
-        """(type, sender, recipient, exercise, clear part) of the messages about a referral."""
+        """Return (type, sender, recipient, exercise, clear part) of the messages about a referral."""
         return await clear_parts(self.database, referral_id)
 
 
 class Prompt:
-    """Somebody of a hotline, at the HTTP door of its service."""
+    """A user of a hotline at the HTTP routes of its service."""
 
     def __init__(self, hotlines: Hotlines, client: httpx.AsyncClient) -> None:
         self.hotlines = hotlines
@@ -91,7 +91,7 @@ class Prompt:
     async def act(
         self, referral_id: UUID, name: str, said: Any = None, *, party: str = OTHER_HOTLINE, role: Role = Role.ANALYST
     ) -> tuple[int, str]:
-        """Status and, of an act, the state; of a refusal, the code."""
+        """Return the status with the state after an act, or the code of a refusal."""
         headers = asking(party, role=role, key=uuid7().hex)
         answer = await self.client.post(f"/v1/inbox/{referral_id}:{name}", json=said or {}, headers=headers)
         body = answer.json()

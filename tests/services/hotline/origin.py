@@ -1,4 +1,4 @@
-"""The origin's machinery of a hotline around a real database: file, withdraw, decide again, see what would go out."""
+"""An origin over a real database: submit, withdraw, decide again, and inspect the outgoing messages."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ class Origin:
         )
 
     def door(self) -> httpx.AsyncClient:
-        """A client of the hotline's own HTTP door, as far as its own referrals go."""
+        """Return a client of the hotline's own HTTP routes for its own referrals."""
         return door(referrals_router(self.api))
 
     async def file(self, *, traceparent: str | None = None, **changes: Any) -> UUID:
-        """File a referral that reaches a hotline, three agencies and a provider."""
+        """Submit a referral that reaches a hotline, three agencies and a provider."""
         content = submission(external_ref=f"ref-{next(_references)}", **changes)
         posted = digest(content.model_dump_json().encode())
         filing = Submission(
@@ -124,7 +124,7 @@ class Origin:
             await use_cases.withdraw_referral(referral_id, reason, self.acting(session, party, role))
 
     async def show(self, referral_id: UUID) -> dict[str, Any]:
-        """The referral as its party is answered."""
+        """Return the referral as its party sees it."""
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
             shown = await use_cases.show_referral(referral_id, self.acting(session))
         return shown.model_dump(mode="json", exclude_defaults=True)
@@ -135,22 +135,22 @@ class Origin:
             await session.driver.execute(ERASE_AGAIN, [referral_id], [HOTLINE])
 
     async def work(self, reason: str) -> list[UUID]:
-        """The referrals on the work list for this reason, newest first."""
+        """Return the unrouted referrals with this reason, newest first."""
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
             page = await self.acting(session).referrals.work(HOTLINE, reason=reason, cursor=None, limit=9)
         return [item.referral_id for item in page.items]
 
     def law(self) -> Law:
-        """What this origin decides by. What was in force at a time does not expire."""
+        """Return the documents by which this origin decides. Earlier documents do not expire."""
         return Law(now=lambda: self._documents(), at=lambda _: self.world.documents)
 
     async def refused(self, rows: Sequence[Draft], code: str = "decision_time_off") -> None:
-        """As `told_stale`, and the origin has looked for what is due."""
+        """Report the edges as stale like `told_stale`, and process the due edges."""
         await self.told_stale(rows, code)
         await self.due()
 
     async def told_stale(self, rows: Sequence[Draft], code: str = "decision_time_off") -> None:
-        """The recipients of the edges among `rows` refuse them as stale, at once; the test forgets these messages."""
+        """Let the recipients of the edges in `rows` refuse them as stale; forget these messages."""
         entries = [
             settlement(each.message_id, ReceiptOutcome.REFUSED, code, by=each.recipient_instance)
             for each in rows
@@ -160,27 +160,27 @@ class Origin:
         forget_sent(self.database, [entry.message_id for entry in entries])
 
     async def heard(self, *settlements: Settlement) -> None:
-        """Outcomes of own messages come, at once."""
+        """Apply outcomes of the origin's own messages."""
         async with self.database.transaction(APPLYING) as session:
             await self.bus.settled(Unit(session), settlements)
 
     async def relayed(self, *, taken: bool = True) -> None:
-        """All messages so far were appended to Kafka, and their recipients' instances have `taken` them or not."""
+        """Mark all messages as appended to Kafka and, if `taken`, as accepted by their recipients' instances."""
         async with self.database.transaction() as session:
             await session.driver.execute(
                 "UPDATE stream SET sent = last, acked = CASE WHEN $1 THEN last ELSE acked END", taken
             )
 
     async def waiting_edges(self) -> list[Draft]:
-        """The messages that were sent and carry an edge."""
+        """Return the sent messages that carry an edge."""
         return [each for each in await self.waiting() if each.message.edge]
 
     async def due(self) -> int:
-        """What the origin does with edges that have waited long enough."""
+        """Process the edges that have waited long enough; return how many."""
         return await self.bus.due(APPLYING)
 
     async def waiting(self) -> list[Draft]:
-        """The messages that were sent, without those that the test forgot."""
+        """Return the sent messages, without those that the test forgot."""
         return await sent_by(self.database)
 
     async def forget(self) -> None:
@@ -190,11 +190,11 @@ class Origin:
     def acting(
         self, session: Session, party: str = HOTLINE, role: Role = Role.ANALYST, *, actor: str = ACTOR
     ) -> Acting:
-        """Who acts within this transaction."""
+        """Return the acting user of this transaction."""
         return self.api.acting(Identity(party, role, "hotline", exercise=True, actor=actor), session)
 
     async def _checked(self, posted: Posted) -> Checked:
-        """As the process beside the event loop does it."""
+        """Check a submission as the checking process does."""
         return check_posted(posted, self._documents())
 
     def _documents(self) -> Documents:

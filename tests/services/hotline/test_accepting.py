@@ -1,7 +1,7 @@
-"""The signed acceptance of a filing: over the bytes that were posted, kept with the answer, held against audit.
+"""The signed acceptance of a submission: it covers the posted bytes and is stored with the answer.
 
-An operator can erase a referral that it has accepted before anything of it was sent. Nobody else then knows of it but
-the sender, whose acceptance proves it.
+Tests also compare it with audit. An operator can erase a referral that it has accepted before anything of it was sent.
+Then only the sender knows of it, and its acceptance proves it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import SUBMISSION, submission
 from tests.support.foreign_proofs import foreign_verdicts
 
-#: What is erased of one referral, in the tables that stand under row-level security and the others.
+#: Statements that erase one referral, in tables with and without row-level security.
 ERASED = (
     "DELETE FROM edge WHERE referral_id = $1",
     "DELETE FROM referral WHERE referral_id = $1",
@@ -43,7 +43,7 @@ ERASED = (
 
 
 def written(**changes: Any) -> bytes:
-    """A referral, spelled as nobody's serialiser would."""
+    """Return a referral with a spacing that no serialiser of the project produces."""
     return json.dumps(SUBMISSION | {"external_ref": f"kept-{uuid7().hex[:24]}"} | changes, indent=3).encode()
 
 
@@ -53,7 +53,7 @@ async def post(client: httpx.AsyncClient, path: str, body: bytes, key: str | Non
 
 
 def checked(origin: Origin, answer: dict[str, Any]) -> SignedAcceptance:
-    """The acceptance in an answer: it holds here and in Node, and speaks of this answer."""
+    """Return the acceptance in an answer, after checking that it is valid here and in Node and matches the answer."""
     acceptance = SignedAcceptance.model_validate(answer["acceptance"])
     check_acceptance(acceptance, origin.world.documents.directory, at=AT)
     assert foreign_verdicts(origin.world.document, acceptance=[answer["acceptance"]]) == [True]
@@ -63,7 +63,7 @@ def checked(origin: Origin, answer: dict[str, Any]) -> SignedAcceptance:
 
 
 async def erase(origin: Origin, endpoint: DatabaseEndpoint, acceptance: SignedAcceptance) -> None:
-    """What the instance's own operator can do, before the relay has seen anything of the referral."""
+    """Erase a referral as the instance's own operator could, before the relay has read any of it."""
     owner = await asyncpg.connect(endpoint.owner_url)
     try:
         async with owner.transaction():
@@ -80,7 +80,7 @@ async def erase(origin: Origin, endpoint: DatabaseEndpoint, acceptance: SignedAc
 
 
 async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[str]:
-    """The body hashes that audit has of the referral, once all messages have reached it."""
+    """Return the body hashes that audit has of the referral, once all messages have reached it."""
     drafts = await origin.waiting()
     return hashes_in(origin, origin.world.records(drafts), acceptance)
 
@@ -127,7 +127,7 @@ async def test_whoever_repeats_the_request_is_given_the_same_bytes(
 
 
 def request_of(origin: Origin, *references: str) -> Request:
-    """One request that files a referral under each of these references."""
+    """Return one request that submits a referral under each of these references."""
     contents = [submission(external_ref=each) for each in references]
     party = origin.intake.origin(HOTLINE)
     filed = [Submission(party, Role.MACHINE, each, body_sha256=digest(b"x"), actor=ACTOR) for each in contents]
@@ -135,7 +135,7 @@ def request_of(origin: Origin, *references: str) -> Request:
 
 
 async def test_all_requests_of_a_transaction_share_a_signature(origin: Origin) -> None:
-    """Also where a reference turns out to be taken: all are answered anew for the transaction that is tried next."""
+    """Also if a reference turns out to be taken: all submissions are answered again in the next transaction."""
     taken, *others = [f"kept-{uuid7().hex[:24]}" for _ in range(5)]
     requests = [request_of(origin, others[0]), request_of(origin, *others[1:3]), request_of(origin, taken, others[3])]
     async with origin.intake.running():

@@ -1,4 +1,4 @@
-"""What the accountant may ask an origin of its referrals, by their ids."""
+"""The accountant's queries about an origin's referrals, by their ids."""
 
 from __future__ import annotations
 

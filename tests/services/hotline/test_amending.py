@@ -1,4 +1,4 @@
-"""A referral is amended: whom it changes nothing for is told nothing, the others what it means to them."""
+"""A referral is amended. Recipients without a change get no message; the others get the change that concerns them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.exchange_world import SUBMISSION, told_to_audit
 
 
 async def filed(client: httpx.AsyncClient, **changes: Any) -> tuple[UUID, dict[str, Any]]:
-    """A referral, and what was posted."""
+    """Submit a referral; return its id and the posted body."""
     body = SUBMISSION | {"external_ref": f"amended-{uuid7().hex[:24]}"} | changes
     answer = await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, key=uuid7().hex))
     assert answer.status_code == 202, answer.text
@@ -42,19 +42,19 @@ async def amended(
 
 
 async def sent(origin: Origin) -> dict[str, Draft]:
-    """The messages that were sent, by recipient; the test forgets them."""
+    """Return the sent messages by recipient, and forget them."""
     rows = await origin.waiting()
     await origin.forget()
     return {each.recipient: each for each in rows}
 
 
 def read(origin: Origin, row: Draft) -> Received:
-    """As its recipient's instance takes it."""
+    """Return the message as its recipient's instance accepts it."""
     return accept(origin.world.records([row])[0], origin.world.reader(row.recipient_instance))
 
 
 def judged(*finals: str, status: str = "final") -> dict[str, Any]:
-    """The submission, whose first item is stated as these by the INTERPOL baseline."""
+    """Return a submission whose first item has these INTERPOL baseline assessments."""
     (item, *others) = SUBMISSION["items"]
     stated = [{"scheme": "interpol_baseline", "value": each, "status": status} for each in finals]
     return {"items": [item | {"assessments": stated}, *others]}

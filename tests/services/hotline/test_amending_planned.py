@@ -1,4 +1,4 @@
-"""A referral is amended while its notice is planned: that waits on, goes once, and whoever may hold it still may."""
+"""A referral is amended while its notice is planned. The notice stays planned, goes once, and can still be held."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_what_is_planned_stays_so_and_goes_once_as_it_was_amended(
 
 
 async def test_what_an_amendment_adds_has_a_window_of_its_own(origin: Origin, client: httpx.AsyncClient) -> None:
-    """Agencies that the amendment changes nothing for may hold it all the same."""
+    """Agencies that the amendment does not concern may hold it, too."""
     referral_id, body = await filed(client)
     await pass_time(origin, WINDOW + SLOT)
     await origin.forget()
@@ -89,7 +89,7 @@ async def test_a_planned_notice_that_concerns_its_provider_no_more_is_dropped_an
 
 
 async def issued(origin: Origin) -> int:
-    """How many messages would go to the provider."""
+    """Return how many messages would go to the provider."""
     return sum(row.recipient == PROVIDER for row in await origin.waiting())
 
 

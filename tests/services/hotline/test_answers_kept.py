@@ -1,4 +1,4 @@
-"""What an origin keeps of the answers to its notices, and shows: by its own numbers of the items, and added up."""
+"""An origin stores and shows the answers to its notices, by its own item numbers and as totals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import ELSEWHERE, SUBMISSION
 
 APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
-#: The provider's alone are the second and the third item: its notice calls them 1 and 2.
+#: Only the second and third item concern the provider. Its notice numbers them 1 and 2.
 ITEMS = [SUBMISSION["items"][1], SUBMISSION["items"][0], SUBMISSION["items"][0]]
 
 
@@ -34,7 +34,7 @@ def answered(notice_id: UUID, number: int, *items: ItemAnswer, act: UUID | None 
 
 
 async def applied(origin: Origin, *messages: Received) -> list[str | None]:
-    """The codes of one batch of answers, None for those that are applied."""
+    """Apply one batch of answers; return their codes, and None for each applied one."""
     async with origin.database.transaction(APPLYING) as session:
         refusals = await EdgeAnswers(PostgresEdges(session.driver, KEK), AT).apply(messages)
     return [refusals.get(message.message_id) for message in messages]
@@ -69,7 +69,7 @@ async def test_no_answer_takes_effect_in_a_time_to_come(origin: Origin) -> None:
 
 
 async def test_the_same_act_never_counts_twice_and_is_answered_as_the_first_time(origin: Origin) -> None:
-    """Under whatever number it comes again, in the same batch or a later one: applied or refused, as it was."""
+    """This holds for any number and for the same or a later batch. The repeat is applied or refused like the first."""
     referral_id = await origin.file(items=ITEMS)
     notice_id = UUID((await edge_to(origin, referral_id, PROVIDER))["notice_id"])
     removed = ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED)
@@ -85,7 +85,7 @@ async def test_the_same_act_never_counts_twice_and_is_answered_as_the_first_time
     assert await applied(origin, refused) == ["item_action_repeated"]
     act = refused.clear.act  # type: ignore[attr-defined]
     assert await applied(origin, answered(notice_id, 5, other, act=act)) == ["item_action_repeated"]
-    # Red without the id: the same words under a new one move the edge.
+    # Control: the same content under a new id moves the edge.
     assert await applied(origin, answered(notice_id, 6, other)) == [None]
     assert (await edge_to(origin, referral_id, PROVIDER))["answer"] == "actioned"
 

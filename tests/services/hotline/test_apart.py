@@ -1,4 +1,4 @@
-"""Of what an origin does by the clock, one subject with a defect stops no other, and is tried again later."""
+"""A subject with a defect stops no other subject of an origin's timed work. It is tried again later."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ async def run(origin: Origin, statement: str, *arguments: Any) -> Any:
 
 @dataclass(frozen=True)
 class Loop:
-    """One kind of work. `due` makes it due of a referral, `done` says whether it is done of it.
+    """One kind of work. `due` makes it due for a referral; `done` tells whether it is done.
 
-    `breaks` is a defect of its row, and `kept` the column that mends it.
+    `breaks` is the value that damages the column `kept` of the referral's row. The test repairs the column later.
     """
 
     file: Callable[[Origin], Awaitable[UUID]]
@@ -175,7 +175,7 @@ async def _nothing_else(origin: Origin) -> None:
 
 
 async def nothing_else(origin: Origin) -> None:
-    """What other tests have left is not due."""
+    """Clear the due work of other tests."""
     await nothing_planned(origin)
     await run(origin, "UPDATE edge SET again_at = NULL, missing = false, unread = false, untold = '{}'")
     await run(origin, "UPDATE edge SET state = 'superseded' WHERE state IN ('emitted', 'waiting')")
@@ -186,7 +186,7 @@ async def nothing_else(origin: Origin) -> None:
 
 @dataclass
 class Pair:
-    """Two referrals of which the same is due; the earlier has a defect."""
+    """Two referrals with the same due work. The earlier one has a defect."""
 
     origin: Origin
     loop: Loop
@@ -207,7 +207,7 @@ class Pair:
         return cls(origin, loop, bad, good, saved)
 
     async def done(self) -> tuple[bool, bool]:
-        """Whether it is done of the one with a defect, and of the other."""
+        """Return whether the work is done for the defective referral, and for the other."""
         bad, good = [await run(self.origin, self.loop.done, each) for each in (self.bad, self.good)]
         return bad, good
 
@@ -236,7 +236,7 @@ async def test_one_with_a_defect_stops_no_other_and_is_tried_again(origin: Origi
 async def test_done_together_alone_it_would_stop_the_others(
     origin: Origin, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: what sets nobody aside."""
+    """Control: without retry backoff."""
 
     async def together(_: Apart, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
         await act(taking := Taking(limit))
@@ -255,7 +255,7 @@ async def test_done_together_alone_it_would_stop_the_others(
 async def test_a_full_batch_whose_last_step_fails_is_sent_one_by_one(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was undone at its end was not sent: nobody behind it is passed over."""
+    """The rollback at the end sent nothing, so no later subject is skipped."""
     referrals = [await _waits(origin) for _ in range(2)]
     waiting = "SELECT count(*) FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'waiting'"
     monkeypatch.setattr(bus, "DUE_MAX", await run(origin, waiting, referrals))
@@ -276,7 +276,10 @@ async def test_a_full_batch_whose_last_step_fails_is_sent_one_by_one(
 
 
 async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fails before it has taken anybody is nobody's: it is reported, and the rest of the turn is done."""
+    """A failure before any subject was claimed belongs to no subject.
+
+    It is reported, and the rest of the turn is done.
+    """
     seen = list[str]()
 
     async def fails(*_: object) -> int:
@@ -349,4 +352,4 @@ def request(origin: Origin) -> Request:
 
 
 class EndOfTurn(Exception):
-    """The turn is over."""
+    """Ends the turn in a test."""

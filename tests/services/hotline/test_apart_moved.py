@@ -1,4 +1,4 @@
-"""One referral that cannot follow a recipient that has moved stops no other, and is tried again ever more slowly."""
+"""A referral that cannot follow a moved recipient stops no other. It is tried again at growing intervals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_what_is_set_aside_after_a_move_is_tried_again_by_the_same_directo
     looks = list[int]()
 
     async def later(_: float) -> None:
-        """The time goes on, with one directory; then it is mended."""
+        """Advance the clock under one directory; then repair the defect."""
         looks.append(1)
         origin.clock.advance(bus.FOLLOWED.total_seconds())
         if len(looks) == 8:
@@ -60,7 +60,7 @@ async def test_what_others_have_followed_meanwhile_is_set_aside_no_more(origin: 
 async def test_what_fails_while_others_are_followed_waits_longer_each_time(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time goes on while a directory is followed: what fails in it has failed after it began."""
+    """The clock advances while a directory is followed, so the failure is later than the beginning."""
     pair, tried = await Pair.of(origin, LOOPS["follows who has moved"]), list[int]()
     again, begun = type(origin.bus._again), origin.clock.now()
     left_behind = again.left_behind

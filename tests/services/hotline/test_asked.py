@@ -1,4 +1,4 @@
-"""What recipients ask an origin and contest: kept by its own numbers, answered once, on its list until it is."""
+"""Questions and disputes of recipients to an origin: stored by its own numbers, answered once, listed until then."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ STATED = [{"reply": "as_stated"}]
 
 
 async def a_referral(origin: Origin) -> tuple[UUID, UUID]:
-    """A referral and its provider's notice, which calls the referral's items 2 and 3 its 1 and 2."""
+    """Submit a referral; return it and its provider's notice, which numbers the referral's items 2 and 3 as 1 and 2."""
     referral_id = await origin.file(items=ITEMS)
     edges = (await origin.show(referral_id))["edges"]
     return referral_id, UUID(next(edge["notice_id"] for edge in edges if edge["recipient"] == PROVIDER))

@@ -1,4 +1,4 @@
-"""A hotline answers what it was offered: it takes it up, assesses its items one by one, or declines."""
+"""A hotline answers an offer: it accepts, assesses the items one by one, or declines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs a person of an origin: every edge that does, where a child is at risk first, then the oldest first."""
+"""An origin's attention items: every edge that needs a person, with a child at risk first, then the oldest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 async def attention(origin: Origin, *, only_p0: bool = False, limit: int = 200) -> list[Row]:
-    """The whole list, page after page."""
+    """Return the whole list, page after page."""
     held = serving(origin.database, "hotline", kek=KEK, directory=origin._documents().directory)
     door = Attention(held, (Source("referral", "routed", origin_waits),))
     return await attention_list(door, HOTLINE, "hotline", rank_max=0 if only_p0 else 1, limit=limit)
@@ -65,7 +65,7 @@ def not_ours(notice_id: UUID) -> Received:
 async def receipt(
     origin: Origin, referral_id: UUID, recipient: str, outcome: ReceiptOutcome, code: str | None = None
 ) -> None:
-    """What the instance of one recipient says of the message that carries its edge."""
+    """Report an outcome from one recipient's instance for the message that carries its edge."""
     async with origin.database.transaction(APPLYING) as session:
         message_id, instance = await session.driver.fetchrow(
             "SELECT message_id, instance FROM edge WHERE referral_id = $1 AND recipient = $2 LIMIT 1",
@@ -147,7 +147,7 @@ async def test_the_list_is_the_same_in_pages_of_any_size(origin: Origin) -> None
     assert keys == sorted(keys)
 
 
-#: Fate → how a referral comes to it.
+#: Brings a new referral to a fate.
 async def _fate(origin: Origin, fate: str, **filed: Any) -> UUID:
     if fate == "nowhere":
         return await origin.file(user_jurisdictions=["Europe"], **filed)
@@ -184,9 +184,9 @@ FATES = (
 
 
 def recounted(filed: Mapping[UUID, tuple[str, bool]], shown: Mapping[UUID, Any]) -> set[tuple[str, str, str, str]]:
-    """What must stand in the list, from what was done to each referral and whom it went to, and from nothing else.
+    """Return the expected list as (subject, party, notice, reasons).
 
-    As (subject, party, notice, reasons).
+    It is derived only from the fate and the recipients of each referral.
     """
     by = {"not_ours": PROVIDER, "rejected": PROVIDER}
     closes = {"declined": POLICE, "closed": POLICE, "actioned": PROVIDER} | by

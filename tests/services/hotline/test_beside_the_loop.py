@@ -1,4 +1,7 @@
-"""Dear bodies hold nobody up: checks are computed in a process of their own, dense filings beside the event loop."""
+"""Expensive bodies block no other request.
+
+Checks run in a process of their own, dense submissions outside the event loop.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def posted(body: bytes, content_type: str | None = JSON, party: str = HOTLINE) -
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process comes last where processors are few: there it may take long, and is not replaced for it."""
+    """Allow the process a long wait. It has low priority, and must not be replaced where processors are few."""
     monkeypatch.setattr(aside_module, "ANSWER_S_MAX", 600.0)
 
 
@@ -55,7 +58,7 @@ async def aside() -> AsyncIterator[AsideChecking]:
 
 @asynccontextmanager
 async def steps_counted() -> AsyncIterator[Callable[[], list[float]]]:
-    """The longest time in which the event loop gave nobody a turn, of as many as there were until asked; seconds."""
+    """Yield a function that returns the gaps between turns of the event loop so far, in seconds."""
     gaps: list[float] = []
 
     async def turns() -> None:
@@ -74,7 +77,7 @@ async def steps_counted() -> AsyncIterator[Callable[[], list[float]]]:
 
 
 async def longest_gap_share(work: Callable[[], Awaitable[object]]) -> float:
-    """The longest time for which the work let nobody have a turn, as a share of all that it took."""
+    """Return the longest time without a turn for other tasks, as a share of the work's whole time."""
     async with steps_counted() as gaps:
         await asyncio.sleep(0.01)
         begun = perf_counter()
@@ -85,8 +88,9 @@ async def longest_gap_share(work: Callable[[], Awaitable[object]]) -> float:
 
 
 async def least_gap_share(work: Callable[[], Awaitable[object]], *, wanted: float) -> float:
-    """The least of eight, or the first below what is wanted: what another process takes away from this one comes on
-    top, and not each time.
+    """Return the least gap share of eight runs, or the first below `wanted`.
+
+    Other processes of the machine add to the gap in some runs only.
     """
     least = 1.0
     for _ in range(8):
@@ -141,7 +145,10 @@ async def test_it_decides_by_the_documents_in_force_and_is_replaced_when_it_dies
 
 
 async def test_the_process_comes_last_in_a_session_that_is_ours(aside: AsideChecking) -> None:
-    """Linux shares processors by session first: in one of its own its niceness would count for nothing."""
+    """Linux shares processors by session first.
+
+    In a session of its own, the process's niceness would have no effect.
+    """
     await aside(posted(json.dumps(SUBMISSION).encode()))
     process = aside._aside._process
     assert process is not None
@@ -170,10 +177,10 @@ async def test_one_party_cannot_fill_the_queue(aside: AsideChecking, monkeypatch
 
 @pytest.mark.timing
 async def test_a_dear_check_gives_the_others_their_turns(aside: AsideChecking) -> None:
-    """Ratios in one run: with the check computed here, nobody else has a turn while it lasts."""
+    """Compares ratios within one run. If the check is computed here, other tasks have no turn while it lasts."""
     here = aside.here  # type: ignore[attr-defined]
     body = large_referrals()
-    await aside(posted(body))  # the process is there, and knows the documents
+    await aside(posted(body))  # the process is running and has the documents
 
     async def on_the_loop() -> None:
         check_posted(posted(body), here.documents)
@@ -191,7 +198,7 @@ async def client(database: Database) -> AsyncIterator[tuple[Origin, httpx.AsyncC
 
 
 def charge(origin: Origin, by_door: Callable[[str, int], None], by_intake: Callable[[str, int], None]) -> None:
-    """Have others hear what a party owes; the door is open already, and its API is frozen."""
+    """Redirect the charges of the routes and the intake. The routes are already open, and their API is frozen."""
     object.__setattr__(origin.api.serving, "owe", by_door)
     origin.intake._owe = by_intake
 
@@ -285,6 +292,6 @@ async def test_a_dear_list_is_looked_at_read_and_prepared_beside_the_loop(
     assert {each["status"] for each in answer.json()["results"]} == {202}
     assert {name for name, _, _ in steps} == dear_steps.keys()
     assert [name for name, was_beside, _ in steps if was_beside != beside] == []
-    # Little at a time: in between, the thread rests.
+    # The thread works in small steps and rests in between.
     assert max(size for name, _, size in steps if name == "prepare_batch") <= 2
     assert max(size for name, _, size in steps if name == "trips") <= 2 * BODY_BYTES_MAX

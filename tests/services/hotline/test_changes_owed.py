@@ -1,4 +1,4 @@
-"""What a party changes, transfers, posts as a list or imports is owed as work, as one filing is."""
+"""Amendments, transfers, posted lists and imports are charged as work, like a submission."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ITEMS = len(SUBMISSION["items"])
 
 
 class Owed(list[int]):
-    """What the hotline owes, charge by charge."""
+    """The charges to the hotline, in order."""
 
     def taken(self) -> int:
         work = sum(self)
@@ -34,7 +34,7 @@ class Owed(list[int]):
 
 @pytest.fixture
 def owed(monkeypatch: pytest.MonkeyPatch) -> Owed:
-    """Before the origin is made, which keeps the function that charges."""
+    """Record the charges. Requested before the origin is made, because the origin keeps the charging function."""
     charges = Owed()
 
     def owe(_: Budgets, party: str, work: int) -> None:

@@ -1,4 +1,4 @@
-"""A hotline claims what is transferred to it, and is told whether it has it."""
+"""A hotline claims a transferred referral, and learns whether the claim was granted."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_what_was_declined_can_be_claimed_once_it_is_transferred(hotlines:
 
 
 async def waiting(hotlines: Hotlines, referral_id: UUID) -> list[tuple[tuple[str, ...], str]]:
-    """What of it stands on the hotline's list, however it was asked for: the reasons, and what would help."""
+    """Return the reasons and suggested actions for a referral in the hotline's attention list, over all pages."""
     found = []
     async with hotlines.offers("read") as acting:
         driver, place = acting.items._driver, Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ async def test_what_was_handed_over_is_drafted_and_stands_on_the_list_until_it_i
 ) -> None:
     referral_id, path = uuid7(), "/v1/inbox/{}/draft"
     await hotlines.receive(an_offer(referral_id, priority=priority), offered_over(referral_id))
-    # What is open and has a child at risk stands there already.
+    # An open offer with a child at risk is already on the list.
     assert await waiting(hotlines, referral_id) == ([] if priority.startswith("p0") else [(("claimable",), "claim")])
     await prompt.act(referral_id, "claim")
     headers = asking(OTHER_HOTLINE, role=Role.ANALYST)

@@ -1,6 +1,7 @@
-"""Fifty hotlines claim one orphan at once: exactly one has it, and each of the others is told that it is gone.
+"""Fifty hotlines claim one orphan at once. One claim is granted; the others learn that the referral is gone.
 
-Whoever locks the referral first is granted it. With several workers in one process, and with several processes.
+The first transaction to lock the referral gets the grant. Tested with several workers in one process, and with several
+processes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 
 
 async def transferred(origin: Origin) -> tuple[UUID, Sequence[str]]:
-    """An orphan that fifty hotlines may claim."""
+    """Transfer a referral; return its id and fifty hotlines that may claim it."""
     racers = mandated(origin.world, RACERS)
     referral_id = await orphan(origin, "NO")
     status, body = await transfer(origin, referral_id)
@@ -72,7 +73,7 @@ async def test_of_fifty_that_claim_at_several_processes_one_has_it(origin: Origi
     for process in working:
         assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"
-    for process in working:  # all of them are there: now
+    for process in working:  # all processes are ready: start
         assert process.stdin is not None
         process.stdin.write(b"go\n")
         process.stdin.close()
@@ -84,7 +85,7 @@ async def test_of_fifty_that_claim_at_several_processes_one_has_it(origin: Origi
 
 
 async def worker() -> asyncio.subprocess.Process:
-    """A process that applies claims as it is told."""
+    """Start a process that applies claims on command."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -98,7 +99,7 @@ async def worker() -> asyncio.subprocess.Process:
 async def test_a_worker_that_is_killed_in_the_middle_of_a_grant_has_granted_nothing(
     origin: Origin, endpoint: DatabaseEndpoint
 ) -> None:
-    """The referral is handed over and nobody was told: whoever comes next finds it as it was before."""
+    """The referral is handed over but no hotline was informed. The next worker finds it as it was before."""
     referral_id, (one, other, *_) = await transferred(origin)
     process = await worker()
     assert process.stdin is not None
@@ -109,14 +110,14 @@ async def test_a_worker_that_is_killed_in_the_middle_of_a_grant_has_granted_noth
     process.kill()
     await process.wait()
     assert (await origin.show(referral_id))["state"] == "orphaned"
-    # Its message is read again, behind one that another worker has taken meanwhile.
+    # The message is read again, after one that another worker has applied meanwhile.
     assert await applied(origin, claim(referral_id, other), claim(referral_id, one)) == [None, None]
     assert await told(origin, "claim_granted") == [other]
     assert len(await told(origin, "claim_gone")) == RACERS - 1
 
 
 class Meeting(PostgresTransfers):
-    """Two that look at one referral at the same time; with the protection off, neither waits for the other."""
+    """A store with a meeting point: two workers read one referral at the same time, without the lock."""
 
     met: asyncio.Barrier
 
@@ -126,12 +127,12 @@ class Meeting(PostgresTransfers):
         return held
 
     async def hand_over(self, held: Held, to: str, at: datetime) -> None:
-        """Without the note that one alone can have."""
+        """Hand the referral over without the row that only one worker can insert."""
         await self._driver.execute(transfers._HAND_OVER, held.referral_id)
 
 
 async def test_with_the_lock_off_two_have_it(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control, with the protection off: red as it would be."""
+    """Negative control with the lock off: both claims are granted."""
     referral_id, (one, other, *_) = await transferred(origin)
     monkeypatch.setattr(transfers, "_LOCK", transfers._LOCK.replace("FOR UPDATE", ""))
     monkeypatch.setattr(bus, "PostgresTransfers", type("Two", (Meeting,), {"met": asyncio.Barrier(2)}))

@@ -1,4 +1,4 @@
-"""What an origin keeps for the clocks of its edges, and what falls due by it."""
+"""The times that an origin stores for the deadlines of its edges, and the deadlines that follow from them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def timers_of(origin: Origin) -> Timers:
 
 
 async def kept(origin: Origin, referral_id: UUID) -> list[asyncpg.Record]:
-    """The deadlines of a referral."""
+    """Return the deadlines of a referral."""
     async with origin.database.transaction(APPLYING) as session:
         rows: list[asyncpg.Record] = await session.driver.fetch(
             "SELECT * FROM deadline WHERE coalesce(known_as, subject) = $1 AND party = $2 ORDER BY edge_id",
@@ -53,7 +53,7 @@ async def kept(origin: Origin, referral_id: UUID) -> list[asyncpg.Record]:
 
 
 async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
-    """(counterpart, clock, hours since its edge began) of everything that falls due about a referral."""
+    """Return (counterpart, clock, hours since its edge began) of everything that falls due about a referral."""
     timers = timers_of(origin)
     while await timers.look():
         pass
@@ -98,7 +98,7 @@ async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin
     assert refused == {}
     second = await due(origin, referral_id)
     assert {clock for who, clock, _ in second if who == agency} == {"practice-feedback"}
-    # What is said to be removed is to be looked at.
+    # An item that is reported as removed is due for a recheck.
     assert [clock for who, clock, _ in second if who == PROVIDER] == ["practice-recheck"]
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     assert await due(origin, referral_id) == set()

@@ -1,4 +1,4 @@
-"""An origin tells two agencies of each other that have accepted the same, both having opted in; nobody else learns."""
+"""An origin tells two agencies about each other if both accepted the same referral or place and both have opted in."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.services.hotline.test_duplicates import at, linked, spellings
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import opened
 
-#: Of the agencies that a referral of the sample reaches, the first three have opted in.
+#: The agencies that a sample referral reaches. The first three have opted in to contact suggestions.
 NL, BE, DE, FR = (f"police-{place}.example" for place in ("nl", "be", "de", "fr"))
 
 
 class Told(NamedTuple):
-    """What an agency is told: of which of its cases, by which other agency, why, and which referral that one has."""
+    """A contact suggestion: the agency and its case, the other agency, the reason, and that agency's referral."""
 
     agency: str
     of: UUID
@@ -43,7 +43,7 @@ async def empty(origin: Origin) -> None:
 
 
 async def filed(origin: Origin, path: str) -> UUID:
-    """A referral that goes to all four, at a place of its own."""
+    """Submit a referral to all four agencies, with a location of its own."""
     return await origin.file(**at(spellings(path)[0]), user_jurisdictions=["BE", "DE"])
 
 
@@ -67,7 +67,7 @@ async def answered(origin: Origin, *messages: Received) -> None:
 
 
 async def told(origin: Origin) -> set[Told]:
-    """Of whom agencies are told by one look, as they would open it; nothing of it is in the clear."""
+    """Return the suggestions that one run sends, as the agencies open them. No name is in the clear part."""
     await origin.bus.suggest(APPLYING)
     found = set()
     for draft in await origin.waiting():
@@ -93,7 +93,7 @@ def both(one: tuple[UUID, str], two: tuple[UUID, str], ground: str) -> set[Told]
 
 
 async def met(origin: Origin, reference: str) -> tuple[UUID, set[Told]]:
-    """A referral that two agencies have accepted, and what both were told of each other."""
+    """Return a referral that two agencies have accepted, and the suggestions that both received."""
     referral_id = await filed(origin, reference)
     await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
     pair = both((referral_id, NL), (referral_id, BE), "same_referral")
@@ -114,7 +114,7 @@ async def test_two_that_have_opted_in_are_told_and_nobody_else_is(origin: Origin
 async def test_that_an_agency_has_not_opted_in_is_what_keeps_it_apart(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Negative control: as if all had opted in."""
+    """Negative control: all agencies have opted in."""
     referral_id = await filed(origin, "control")
     directory = origin.world.documents.directory
     monkeypatch.setattr(directory, "contactable", directory.contactable | {FR})
@@ -148,7 +148,7 @@ async def test_two_referrals_that_name_one_place_bring_their_agencies_together(o
 
 
 async def test_a_place_that_an_agency_was_not_sent_brings_it_together_with_nobody(origin: Origin) -> None:
-    """Its edge is about another item of the referral."""
+    """The agency's edge is about another item of the referral."""
     first, again = await filed(origin, "unsent"), await filed(origin, "unsent")
     async with origin.database.transaction(APPLYING) as session:
         elsewhere = "UPDATE edge SET items = '{2}' WHERE referral_id = $1 AND recipient = $2"
@@ -160,7 +160,7 @@ async def test_a_place_that_an_agency_was_not_sent_brings_it_together_with_nobod
 
 
 async def test_of_each_case_an_agency_is_told_of_another_once(origin: Origin) -> None:
-    """Whoever has hundreds of cases of one place is not told of them hundreds of times in one of them."""
+    """An agency with hundreds of cases about one place is not named hundreds of times in one case of another agency."""
     first, *repeats = [await filed(origin, "often") for _ in range(4)]
     await linked(origin)
     await answered(origin, accepted(first, NL), *(accepted(each, BE) for each in repeats))
@@ -178,7 +178,7 @@ async def test_what_is_withdrawn_brings_nobody_together(origin: Origin) -> None:
 
 
 async def test_an_acceptance_that_commits_while_somebody_looks_is_looked_at(origin: Origin) -> None:
-    """Whichever of the two commits last leaves word that is not taken away with the other's."""
+    """Each commit leaves a marker, and deleting one marker does not delete the other."""
     referral_id = await filed(origin, "race")
     await answered(origin, accepted(referral_id, NL))
     async with origin.database.transaction(APPLYING) as session:
@@ -198,7 +198,7 @@ async def test_an_origin_that_is_served_elsewhere_now_says_nothing(
 
 
 async def test_who_has_forgotten_it_is_told_again_and_nobody_else(origin: Origin) -> None:
-    """Its database was put back: what it lacks is issued anew, and what it was told of whom with that."""
+    """The agency's database was restored. The origin issues the missing edge again, and the suggestions with it."""
     referral_id, pair = await met(origin, "forgotten")
     async with origin.database.transaction(APPLYING) as session:
         lacks = "UPDATE edge SET missing = true WHERE referral_id = $1 AND recipient = $2"

@@ -1,4 +1,7 @@
-"""What was refused as stale is decided again, a bounded number of times; what cannot be is dropped, and said so."""
+"""Edges refused as stale are decided again a limited number of times.
+
+If that is impossible they are dropped and listed.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ Change = Callable[[Directory], dict[str, Any]]
 
 
 def change_directory(world: World, change: Change) -> None:
-    """A later directory comes into force."""
+    """Put a later directory in force."""
     world.place(world.document.model_copy(update={"version": 2, **change(world.document)}), AT - timedelta(minutes=1))
 
 
@@ -42,7 +45,7 @@ def without(*parties: str) -> Change:
 
 
 def unsealable(instance: str) -> Change:
-    """The instance's sealing keys have lapsed."""
+    """Let the instance's sealing keys lapse."""
 
     def lapsed(directory: Directory) -> dict[str, Any]:
         instances = []
@@ -58,7 +61,7 @@ def unsealable(instance: str) -> Change:
 
 
 def facts(origin: Origin, rows: list[Draft]) -> list[dict[str, Any]]:
-    """What audit will be told of decisions: the clear part, and the sealed one as audit opens it."""
+    """Return audit's view of the decisions: the clear part, and the sealed part as audit opens it."""
     return [told_to_audit(origin.world, row) for row in rows if row.recipient == "audit"]
 
 
@@ -71,7 +74,7 @@ def recipients(rows: list[Draft]) -> set[str]:
 
 
 async def edges(origin: Origin, referral_id: UUID) -> dict[str, str]:
-    """The state of the newest edge to each recipient."""
+    """Return the state of the newest edge to each recipient."""
     async with origin.database.transaction(APPLYING) as session:
         rows = await session.driver.fetch(
             "SELECT recipient, state FROM edge WHERE referral_id = $1 ORDER BY edge.message_id", referral_id
@@ -180,7 +183,7 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
 
 
 async def decided(origin: Origin) -> int:
-    """How many edges to the agency were ever decided."""
+    """Return how many edges to the agency were ever decided."""
     async with origin.database.transaction(APPLYING) as session:
         count: int = await session.driver.fetchval("SELECT count(*) FROM edge WHERE recipient = $1", POLICE)
     return count
@@ -214,7 +217,7 @@ async def test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_the
 
 
 async def test_a_clock_that_was_ahead_puts_no_edge_off(origin: Origin) -> None:
-    """Between clocks of two processes there may be as much as the longest pause; what is further ahead is due."""
+    """The clocks of two processes may differ by up to the longest pause. A time further ahead is due at once."""
     await origin.file()
     for _ in PAUSES:
         await origin.refused(offers(await origin.waiting()))
@@ -239,7 +242,7 @@ async def test_without_the_bound_an_edge_would_be_decided_as_often_as_it_is_refu
 
 
 async def test_a_refusal_counts_only_if_its_documents_were_those_in_force(origin: Origin) -> None:
-    """Whoever could not know of a newer directory is not punished: its refusal is not the first of three."""
+    """A recipient may not know a newer directory yet. Its refusal is not counted among the limited tries."""
     await origin.file()
     change_directory(origin.world, lambda directory: {"version": 2})
     await origin.refused(offers(await origin.waiting()), code="document_lapsed")
@@ -281,7 +284,7 @@ async def test_a_withdrawn_referrals_edge_is_not_decided_again(origin: Origin) -
 
 
 def taken(origin: Origin, rows: list[Draft], at: datetime) -> list[str]:
-    """What the agencies say of records that the broker takes at this time: a code, or "" for one they take."""
+    """Return the agencies' codes for records that the broker receives at this time, or "" for accepted ones."""
     records = [replace(record, broker_time=at) for record in origin.world.records(rows)]
     found = accept_batch(records, origin.world.reader("law_enforcement", clock=ManualClock(at)))
     return [each.code if isinstance(each, CausewayError) else "" for each in found]

@@ -1,4 +1,4 @@
-"""Repeats are linked after they were answered, and nothing of the answer says whether a place was known."""
+"""Repeats are linked after the answer, and the answer does not reveal whether a place was known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPEATS, PLACES = 500, 50
 
 
 def spellings(path: str) -> list[str]:
-    """Ten ways in which people write one address."""
+    """Return ten common spellings of one address."""
     host = "images.example"
     return [
         f"https://{host}/{path}",
@@ -122,7 +122,7 @@ async def test_repeats_are_linked_across_a_change_of_the_forms_version(origin: O
 async def test_planted_repeats_are_found_and_none_is_invented(
     origin: Origin, record_property: Callable[[str, object], None]
 ) -> None:
-    """500 repeats of 50 places, each in one of ten spellings, shuffled among 50 that stand alone."""
+    """500 repeats of 50 places, each in one of ten spellings, shuffled among 50 single places."""
     drawn = random.Random(56)
     planted = [(f"p{n % PLACES}", n % 10) for n in range(REPEATS + PLACES)] + [(f"alone{n}", 0) for n in range(PLACES)]
     drawn.shuffle(planted)
@@ -144,7 +144,7 @@ async def test_planted_repeats_are_found_and_none_is_invented(
 
 
 async def statements_while_filing(origin: Origin, monkeypatch: pytest.MonkeyPatch, file: Callable[[], Any]) -> int:
-    """How often tokens were made while something was filed."""
+    """Return how many token statements ran during a submission."""
     made = 0
     token = type(KEK).location_token
 
@@ -163,7 +163,7 @@ async def test_nothing_is_looked_up_before_the_answer(origin: Origin, monkeypatc
 
 
 async def test_an_intake_that_looks_first_would_be_noticed(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: the switch that has tokens made with the referral."""
+    """Negative control: tokens are made together with the referral."""
     file: Callable[..., Awaitable[Any]] = PostgresFiling.file
 
     async def looking(self: PostgresFiling, asked: Any, filing: ToFile) -> Any:
@@ -176,7 +176,7 @@ async def test_an_intake_that_looks_first_would_be_noticed(origin: Origin, monke
 
 
 async def test_known_and_new_places_are_answered_alike(origin: Origin) -> None:
-    """Pairs, interleaved: one place that is linked already, one that nobody has named."""
+    """Pairs alternate: one place that is already linked, and one that is new."""
     await origin.file(**at(spellings("known")[0]))
     await linked(origin)
     shapes = []

@@ -1,4 +1,4 @@
-"""The edges of a filing: none is left out in silence."""
+"""The edges of a submission: none is silently left out."""
 
 from __future__ import annotations
 

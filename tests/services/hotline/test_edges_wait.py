@@ -1,4 +1,4 @@
-"""An edge whose recipient cannot read it waits, visibly, and goes once it can be read."""
+"""An edge whose recipient cannot read it waits visibly, and is sent once the recipient can read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BEHIND = PeerReads(
 
 @pytest.fixture(autouse=True)
 async def behind(origin: Origin) -> None:
-    """The providers' instance reads no notice; nothing that another test filed waits for it."""
+    """Let the providers' instance read no notices, and clear the waiting edges of other tests."""
     await issue(origin)
     await origin.forget()
     origin.world.reads = BEHIND
@@ -42,7 +42,7 @@ async def emitted(origin: Origin) -> set[str]:
 
 
 async def unsent(origin: Origin) -> dict[str, int]:
-    """Edges that no message carries, by state, as the accounts count them."""
+    """Return the unsent edges by state, as the accounts count them."""
     async with origin.database.transaction(APPLYING) as session:
         return {row["state"]: row["n"] for row in await session.driver.fetch(UNSENT)}
 
@@ -94,7 +94,7 @@ async def test_it_is_decided_afresh_and_goes_once_it_can_be_read(origin: Origin)
 
 
 async def test_what_was_given_up_stays_listed_when_another_has_waited(origin: Origin) -> None:
-    """What waits clears itself; what is lost does not, and nobody else says so."""
+    """A waiting edge clears itself. A lost one does not, and this list is the only place that shows it."""
     upgraded(origin)
     referral_id = await origin.file()
     rows = await origin.waiting()

@@ -1,4 +1,4 @@
-"""What a filed batch leaves behind: all of each referral, nothing of one that is refused, and counts that say so."""
+"""A submitted batch stores all of each accepted referral, nothing of a refused one, and matching counts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def empty(origin: Origin) -> None:
 
 
 async def filed(origin: Origin, *contents: Any) -> tuple[Reply, list[dict[str, Any]]]:
-    """The answer to one list of submissions or refusals, and its results."""
+    """Submit one list of submissions or refusals; return the answer and its results."""
     party = origin.intake.origin(HOTLINE)
     submissions = [Submission(party, Role.MACHINE, each, body_sha256="0" * 64, actor=ACTOR) for each in contents]
     request = Request(submissions, uuid7().bytes * 2, bytes(32), single=False)
@@ -76,7 +76,7 @@ async def test_a_reference_that_is_taken_leaves_nothing_but_a_fact_and_a_count(o
     assert answer.status == 200
     assert (good["status"], again["status"], broken["status"]) == (202, 409, 422)
     assert again["problem"]["referral"] == f"/v1/referrals/{first['referral_id']}"
-    # Of the three one is filed: a row of each kind, an edge and a message for each recipient; and a fact for each.
+    # One of the three is stored: a row of each kind, an edge and a message per recipient. Each of the three has a fact.
     assert await everything(origin) == {
         "referral": stood["referral"] + 1,
         "edge": stood["edge"] + edges,
@@ -101,11 +101,11 @@ async def test_a_reference_that_stands_twice_in_one_list_is_filed_once(origin: O
 
 
 async def test_a_list_of_one_taken_reference_is_tried_twice(origin: Origin) -> None:
-    """The first try learns of all that they are taken: nobody waits for as many transactions as are posted."""
+    """The first try learns which references are taken, so the number of transactions does not grow with the list."""
     await filed(origin, taken := submission(external_ref=f"ref-{uuid7().hex[:24]}"))
     with patch.object(PostgresFiling, "file", autospec=True, side_effect=PostgresFiling.file) as file:
         _, results = await filed(origin, *[taken] * 20)
-    # The repeated request is a third.
+    # The count includes the repeated request.
     assert ({each["status"] for each in results}, file.await_count) == ({409}, 3)
 
 
@@ -121,7 +121,7 @@ async def test_a_list_of_refusals_alone_is_counted_and_stored(origin: Origin) ->
 
 
 async def wraps(origin: Origin) -> dict[str, list[int]]:
-    """By peer, the number of wrapped keys in each segment of the messages that the test has sent."""
+    """Return by peer the number of wrapped keys in each segment of the messages that the test has sent."""
     sent = [each.message_id.bytes for each in await origin.waiting()]
     found: dict[str, list[int]] = {}
     for row in await origin.database.fetch("SELECT peer, message_ids, proof FROM segment"):
@@ -166,7 +166,7 @@ async def test_a_sent_edge_is_written_once_with_the_place_of_its_message(
 
 
 async def sent_places(origin: Origin) -> list[tuple[UUID, UUID, int, int]]:
-    """The edge messages that the test has sent: the id of each, and its place by the stored segments."""
+    """Return the id and the stored place of each edge message that the test has sent."""
     sent = {each.message_id for each in await origin.waiting() if each.message.edge}
     found = []
     for row in await origin.database.fetch("SELECT incarnation, lane, first, message_ids FROM segment"):
@@ -190,7 +190,7 @@ async def test_an_edge_whose_message_is_not_sent_fails_the_filing(
 
 
 async def test_a_filing_takes_five_round_trips(origin: Origin) -> None:
-    """Transaction, filing with its key and day, locked streams, all that is sent, commit."""
+    """The round trips: begin, submission with its key and day, stream locks, all messages, commit."""
     await origin.file()
     done: list[str] = []
     async with origin.database.transaction() as session:

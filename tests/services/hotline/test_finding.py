@@ -1,4 +1,4 @@
-"""Looking through an origin's referrals: by whom they were sent to, period, priority, state and reference."""
+"""Searching an origin's referrals: by recipient, period, priority, state and reference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ P0 = {"level": "p0_child_at_risk", "basis": ["imminent_harm"]}
 
 @pytest.fixture
 async def today(origin: Origin) -> Origin:
-    """Files when the ids of its referrals are made."""
+    """Return an origin that submits at the time of its referrals' ids."""
     origin.clock.advance((SystemClock().now() - origin.clock.now()).total_seconds())
     return origin
 
@@ -82,7 +82,7 @@ async def test_referrals_are_looked_through_by_all_that_is_sought(today: Origin)
 async def test_what_is_rare_among_what_a_party_was_sent_is_found_over_short_pages(
     today: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So one page never looks at more than it may, and says that more follows."""
+    """One page reads a limited number of rows, and states that more follow."""
     monkeypatch.setattr(referrals, "LOOKED_AT_MAX", 3)
     rare = await today.file()
     await today.withdraw(rare, WithdrawalReason.FILED_IN_ERROR)

@@ -1,4 +1,4 @@
-"""What vanished while an agency had its notices wait is counted with the hold, at the origin alone."""
+"""Items that vanished while an agency held their notices are counted with the hold, at the origin only."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_the_month_counts_what_was_gone_and_what_of_it_was_held(
 
 
 async def counted(endpoint: DatabaseEndpoint) -> list[int]:
-    """What was gone of the provider's, and held, the same by both programs."""
+    """Return the counts of the provider's vanished items and of those held, checked to be equal in both programs."""
     found, theirs = await counted_twice(endpoint)
     ours = found.get(PROVIDER, Figures())
     told = [ours.gone.total(), ours.gone_while_held.total()]

@@ -1,4 +1,4 @@
-"""Notices of windowed rules are planned; an agency holds them, or it is too late; at the end they go."""
+"""Notices of windowed rules are planned. An agency holds them in time or too late; at the end they are sent."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WINDOW = timedelta(hours=WINDOW_H)
 
 @pytest.fixture(autouse=True)
 async def planned(origin: Origin) -> AsyncIterator[None]:
-    """Every notice has a window of three days; nothing that another test has planned is left."""
+    """Give every notice a window of three days, and clear the planned notices of other tests."""
     origin.world.place(windowed(origin.world.policy, WINDOW_H, version=90), AT - timedelta(minutes=1))
     await nothing_planned(origin)
     yield
@@ -124,13 +124,13 @@ async def notice(origin: Origin, referral_id: UUID) -> dict[str, Any]:
 
 
 async def told(origin: Origin, name: str) -> list[dict[str, Any]]:
-    """The clear parts of all messages of this name that would go out."""
+    """Return the clear parts of all outgoing messages of this name."""
     rows = [row for row in await origin.waiting() if row.message.name == name]
     return [row.clear for row in rows]
 
 
 async def attention(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
-    """Why holds of the referral need a person of its origin, and what would help."""
+    """Return the reasons and suggested actions of holds that need a person of the referral's origin."""
     beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
     async with origin.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
         found = await expired_holds(session.driver, HOTLINE, beginning, rank_max=1, limit=200)
@@ -139,7 +139,7 @@ async def attention(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
 
 
 async def pass_time(origin: Origin, time: timedelta) -> None:
-    """And all that is due is looked at, whatever other tests have left of it."""
+    """Advance the clock, and process everything due, including leftovers of other tests."""
     origin.clock.advance(time.total_seconds())
     while await timers(origin).look():
         pass
@@ -253,7 +253,7 @@ async def test_what_is_taken_back_or_permitted_no_more_lapses(origin: Origin) ->
 
 
 async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str]]]:
-    """A referral that is held; how somebody of its origin does one of the two acts that end that."""
+    """Return a held referral, and a function by which a user of its origin proposes or confirms an override."""
     referral_id = await origin.file()
     agency, *others = await agencies_of(origin, referral_id)
     placed = place(origin, referral_id, agency, timedelta(hours=80))
@@ -278,7 +278,7 @@ async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str
 async def test_without_the_look_at_who_proposed_it_one_person_would_override(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control of the test below: nothing else stands in the way."""
+    """Negative control of the test below, without the check of the proposer."""
     monkeypatch.setattr(holds, "require_another", lambda *_: None)
     _, override = await overridable(origin)
     await override("propose_override", "one")

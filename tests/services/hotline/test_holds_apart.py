@@ -1,4 +1,4 @@
-"""Holds of several agencies, and of one whose instance lies about the time."""
+"""Holds of several agencies, and a hold of an agency whose instance states a false time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["planned"]  # a fixture
 
 
 async def test_each_hold_ends_in_its_own_slot_whoever_else_holds(origin: Origin) -> None:
-    """An agency whose hold would end later than it asked for could tell that another one holds."""
+    """If a hold ended later than requested, its agency could tell that another agency holds, too."""
     referral_id = await origin.file()
     one, other, *_ = await agencies_of(origin, referral_id)
     short = place(origin, referral_id, one, WINDOW + timedelta(hours=8))

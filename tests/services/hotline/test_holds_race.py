@@ -1,6 +1,6 @@
-"""A thousand windowed notices and their holds meet at the end of the window, eight workers at a time.
+"""A thousand windowed notices and their holds race at the end of the window, with eight workers.
 
-Whoever locks the notice first decides: it was issued before the hold came, or not at all while that is in force.
+The first transaction to lock the notice decides: it is issued before the hold, or not at all while the hold is active.
 """
 
 from __future__ import annotations
@@ -36,14 +36,17 @@ EDGES, WORKERS = 1_000, 8
 
 
 class Interrupted(PostgresPlanned):
-    """A worker between whose look and lock something else happens; `early`: the protection off, it looks before it."""
+    """A store with an interruption between reading and locking.
+
+    `early`: it reads the holds before the lock, unprotected.
+    """
 
     __slots__ = ("seen",)
     early = False
 
     @staticmethod
     async def between() -> None:
-        """What happens meanwhile."""
+        """Run the test's interruption."""
 
     async def due(self, at: datetime, limit: int) -> list[StaleReferral]:
         rows = await self._driver.fetch("SELECT DISTINCT referral_id FROM edge WHERE state = 'planned'")
@@ -58,18 +61,18 @@ class Interrupted(PostgresPlanned):
 
 @dataclass
 class Outcome:
-    """How a race ended: notices by how many were minted, holds by their state, answers by their message."""
+    """The result of a race: notices by number of issues, holds by state, answers by message."""
 
     notices: Counter[int]
     holds: Counter[str]
     answers: Counter[str]
-    #: Held, and issued all the same.
+    #: Notices that were issued although they were held.
     broken: int
     referrals: Sequence[UUID]
 
 
 async def race(origin: Origin, edges: int) -> Outcome:
-    """File so many, let their windows end, and hold them meanwhile."""
+    """Submit referrals, let their windows end, and place holds meanwhile."""
     random = Random(41)
     referrals = [await origin.file() for _ in range(edges)]
     agency, *_ = await agencies_of(origin, referrals[0])
@@ -136,7 +139,7 @@ async def test_each_is_issued_before_its_hold_or_never_while_it_is_in_force(orig
 
 @pytest.mark.parametrize("early", [False, True], ids=["behind the lock", "before the lock"])
 async def test_what_is_looked_at_before_the_lock_is_issued_though_it_is_held(origin: Origin, *, early: bool) -> None:
-    """The control, with the protection off: red as it would be."""
+    """Negative control with the protection off."""
     referral_id = await origin.file()
     agency, *_ = await agencies_of(origin, referral_id)
     origin.clock.advance((WINDOW + SLOT).total_seconds())
@@ -144,7 +147,7 @@ async def test_what_is_looked_at_before_the_lock_is_issued_though_it_is_held(ori
 
     async def hold() -> None:
         assert await applied(origin, placed) == [None]
-        async with origin.database.transaction(APPLYING) as session:  # so that the look for holds alone decides
+        async with origin.database.transaction(APPLYING) as session:  # so that only the read of the holds decides
             await session.driver.execute("UPDATE edge SET issue_at = window_ends WHERE state = 'planned'")
 
     waking = timers(origin)

@@ -1,4 +1,4 @@
-"""An origin that was put back to an earlier state issues nothing that may be held until it has read what it forgot."""
+"""A restored origin issues no notice that may be held until it has read the forgotten messages again."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ INSERT INTO incarnation (writer, addressee, incarnation, closed_at) SELECT 'hotl
 
 @pytest.fixture
 async def lived(origin: Origin) -> AsyncIterator[None]:
-    """Other tests of the database find it as it began."""
+    """Undo the restore, so that other tests of the database find it as before."""
     yield
     async with origin.database.transaction() as session:
         await session.driver.execute("DELETE FROM incarnation")
 
 
 async def restored(origin: Origin) -> None:
-    """The streams to one peer have gone on in another incarnation, as after a restore."""
+    """Continue the streams to one peer in another incarnation, as after a restore."""
     async with origin.database.transaction() as session:
         await session.driver.execute(_CLOSED, uuid7(), origin.clock.now())
 
@@ -55,7 +55,7 @@ async def test_what_is_due_waits_for_an_hour_and_then_goes(origin: Origin) -> No
 
 
 async def test_without_a_restore_it_would_have_gone(origin: Origin) -> None:
-    """The control of the one above."""
+    """Negative control of the test above."""
     referral_id = await origin.file()
     await pass_time(origin, WINDOW + SLOT)
     assert (await notice(origin, referral_id))["delivery"] == "queued"
@@ -63,7 +63,7 @@ async def test_without_a_restore_it_would_have_gone(origin: Origin) -> None:
 
 @pytest.mark.usefixtures("lived")
 async def test_a_hold_that_was_forgotten_is_read_again_and_kept(origin: Origin) -> None:
-    """Its agency's message is read again: it is answered again, and the notice waits."""
+    """The agency's message is read again. It is answered again, and the notice waits."""
     referral_id = await origin.file()
     agency, *_ = await agencies_of(origin, referral_id)
     held = place(origin, referral_id, agency, WINDOW + 8 * HOUR)

@@ -1,6 +1,6 @@
-"""Two hundred pairs of notices, one held for eighty hours and one that nobody held: a provider sees no difference.
+"""Two hundred pairs of notices, one held for eighty hours and one not held. A provider sees no difference.
 
-What both carry is compared under one time: that of their issue is all that differs.
+Times are compared relative to the issue, because only the issue time may differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAIRS = 200
 
 
 def seen(origin: Origin, draft: Draft) -> tuple[Any, ...]:
-    """What its provider and its instance see of a notice, without what is random, each time as one since the issue."""
+    """Return the provider's and its instance's view of a notice, without random values and with relative times."""
     (record,) = origin.world.records([draft])
     value = record.value or b""
     _, sealed_bytes = split_value(value)
@@ -41,7 +41,7 @@ def seen(origin: Origin, draft: Draft) -> tuple[Any, ...]:
 
 
 def since(value: Any, issued: datetime) -> Any:
-    """A time as that since the issue; anything else as it is."""
+    """Return a time as the duration since the issue, and any other value unchanged."""
     try:
         return datetime.fromisoformat(value) - issued
     except (TypeError, ValueError):
@@ -49,7 +49,7 @@ def since(value: Any, issued: datetime) -> Any:
 
 
 def timed(id_: UUID, issued: datetime) -> timedelta:
-    """The time of a UUIDv7, since the issue."""
+    """Return the time of a UUIDv7 since the issue."""
     return datetime.fromtimestamp((id_.int >> 80) / 1000, issued.tzinfo) - issued
 
 
@@ -68,12 +68,12 @@ async def test_nothing_of_a_notice_says_that_it_has_waited(origin: Origin) -> No
     assert (len(at_once), len(late)) == (PAIRS, PAIRS)
     assert all(draft.created_at - AT > timedelta(hours=80) for draft in late)
     assert {repr(seen(origin, draft)) for draft in at_once} == {repr(seen(origin, draft)) for draft in late}
-    # In the issue's own slot, whatever its window and its hold were.
+    # The issue is in its own slot, whatever its window and its hold were.
     assert {draft.created_at.minute % 10 for draft in (*at_once, *late)} == {0}
 
 
 async def _after(origin: Origin, time: timedelta) -> list[Draft]:
-    """What is issued to the provider in the slot that comes then."""
+    """Return the messages that are issued to the provider after this time, in the next slot."""
     origin.clock.advance(time.total_seconds())
     origin.world.at = origin.clock.now()
     while await timers(origin).look():

@@ -1,4 +1,4 @@
-"""Items come and go with each amendment, what was said of them stays: a referral can be shown and sent all the same."""
+"""Amendments add and remove items, but the answers stay. The referral can still be shown and sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.exchange_world import SUBMISSION, move
 
 
 def hosted(*places: int) -> list[dict[str, Any]]:
-    """Items at these places, all at one provider."""
+    """Return items at these places, all hosted by one provider."""
     item = SUBMISSION["items"][0]
     return [item | {"locator": {"kind": "url", "value": f"https://images.example/over/{n}"}} for n in places]
 
@@ -44,7 +44,7 @@ async def test_a_notice_that_was_disowned_twice_over_is_shown_amended_and_moves(
     notice_id = UUID((await notice(origin, referral_id))["notice_id"])
     await disown(origin, notice_id, range(1, 11), number=1)
     await amended(client, referral_id, body | {"items": hosted(*range(10, 20))})
-    # One stays unanswered: the edge is open, and goes where its recipient moves.
+    # One item stays unanswered, so the edge is open and follows its recipient.
     await disown(origin, notice_id, range(11, 20), number=500_000)
     assert len((await notice(origin, referral_id))["answer_detail"]["disowned"]) == 19
     await amended(client, referral_id, body | {"items": hosted(*range(10, 20)), "media_kind": "video"}, revision=2)

@@ -1,4 +1,4 @@
-"""An origin looks again at what its notices were about: who may, what may be said of which item, what is told."""
+"""An origin rechecks the items of its notices: permissions, the allowed results per item, and the messages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GONE = {"checked": [{"n": 1, "found": "gone"}]}
 async def check(
     client: httpx.AsyncClient, referral_id: UUID, said: Any, *, party: str = HOTLINE, role: Role = Role.ANALYST
 ) -> tuple[int, str]:
-    """Status and, of what was kept, where it has led; of a refusal, the code."""
+    """Return the status with the state after a recheck, or the code of a refusal."""
     headers = asking(party, role=role, key=uuid7().hex)
     answer = await client.post(f"/v1/referrals/{referral_id}:check", json=said, headers=headers)
     return answer.status_code, answer.json()["state" if answer.is_success else "code"]
@@ -40,7 +40,7 @@ async def notice_of(origin: Origin, referral_id: UUID) -> dict[str, Any]:
 
 
 async def removed(origin: Origin) -> UUID:
-    """A referral whose provider says that its item is removed."""
+    """Submit a referral whose provider reports its item as removed."""
     referral_id = await origin.file()
     edge = await notice_of(origin, referral_id)
     said = (ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED),)

@@ -1,4 +1,4 @@
-"""A provider moves while its notices are open: the origin issues them anew, once each, and takes what comes late."""
+"""A provider moves while its notices are open. The origin issues them again, once each, and accepts late answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ APPLYING = RowScope([HOTLINE], Role.SERVICE, "apply")
 
 @pytest.fixture(autouse=True)
 async def _nothing_is_left_behind(database: Database) -> None:
-    """What other tests have filed in this database has moved, and lies elsewhere."""
+    """Move the notices that other tests submitted in this database to another instance."""
     other = Origin(database, world())
     move(other.world, PROVIDER)
     await follow(other)
@@ -44,12 +44,12 @@ async def _nothing_is_left_behind(database: Database) -> None:
 
 
 async def outgoing(origin: Origin, message: MessageType = NOTICE_ISSUED) -> list[Draft]:
-    """All messages of a type that were sent, oldest first."""
+    """Return all sent messages of a type, oldest first."""
     return [row for row in await origin.waiting() if row.message is message]
 
 
 async def filed(origin: Origin) -> tuple[UUID, Draft]:
-    """A referral, and the notice to the provider; what was sent is forgotten."""
+    """Submit a referral; return it and the provider's notice. Sent messages are forgotten."""
     referral_id = await origin.file()
     [notice] = await outgoing(origin)
     await origin.forget()
@@ -115,7 +115,7 @@ async def test_an_open_edge_is_issued_anew_under_its_own_ids_and_once(origin: Or
 
 
 async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can(origin: Origin) -> None:
-    """The new place may be of an older release: nobody may be told a second edge beside the one that is known."""
+    """The new instance may run an older release. It must not receive a second edge besides the known one."""
     referral_id, before = await filed(origin)
     behind = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
     origin.world.reads = PeerReads({NEW: replace(OWN, messages=behind)})
@@ -141,7 +141,7 @@ async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can
 
 
 async def behind(origin: Origin) -> tuple[UUID, Draft]:
-    """A referral whose provider has moved to where notices cannot be read; what was sent is forgotten."""
+    """Submit a referral whose provider then moves to an instance that cannot read notices. Forget the sent messages."""
     referral_id, notice = await filed(origin)
     behind = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
     origin.world.reads = PeerReads({NEW: replace(OWN, messages=behind)})
@@ -152,14 +152,14 @@ async def behind(origin: Origin) -> tuple[UUID, Draft]:
 
 
 async def test_a_look_that_changes_nothing_tells_nobody_anything(origin: Origin) -> None:
-    """Whoever announces something else every minute has audit told nothing, however much waits for it."""
+    """A peer may change its announced versions every minute. That alone sends no messages to audit."""
     await behind(origin)
     await issue_anew(origin)
     assert await origin.waiting() == []
 
 
 async def test_what_is_answered_for_good_meanwhile_waits_for_nobody(origin: Origin) -> None:
-    """Its old place answers all of it: nothing needs a person, and nothing is issued anew."""
+    """The old instance answers all items, so no person is needed and nothing is issued again."""
     referral_id, notice = await behind(origin)
     assert [row["reasons"] for row in await about(origin, referral_id)] == [["recipient_cannot_read"]]
     assert await answered(origin, removed(notice, by=OLD, number=1)) == {}
@@ -181,7 +181,7 @@ async def test_audit_is_told_what_was_decided_afresh(origin: Origin) -> None:
 
 
 async def test_what_ends_in_the_middle_goes_on_where_it_was(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One edge a transaction, and the second fails: what was issued stays issued, and the rest follows later."""
+    """Each transaction has one edge, and the second fails. The first notice stays issued; the others follow later."""
     notices = [(await filed(origin))[1] for _ in range(3)]
     move(origin.world, PROVIDER)
     monkeypatch.setattr(bus, "DUE_MAX", 1)
@@ -215,7 +215,10 @@ async def test_what_is_answered_for_good_or_withdrawn_stays_where_it_is(origin: 
 
 
 async def test_while_its_origin_is_suspended_nothing_of_it_is_issued_anew(origin: Origin) -> None:
-    """Whatever is sent for it is refused for good: it goes by the directory that listens to it again."""
+    """Messages for a suspended origin are refused permanently.
+
+    They follow by the directory that ends the suspension.
+    """
     _, before = await filed(origin)
     free = move(origin.world, PROVIDER)
     parties = tuple(

@@ -1,4 +1,4 @@
-"""Outcomes and answers go on, whatever is to be sent because of them: that is noted, and done apart from who reads."""
+"""Outcomes and answers are applied without sending their follow-up messages. Those are noted and sent separately."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BREAK = "UPDATE referral SET content = set_byte(content, 20, get_byte(content, 
 
 
 def expire(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """A document has passed its grace; what is returned has another published."""
+    """Let a document pass its grace period; return a function that publishes another."""
 
     def expired() -> Any:
         raise Unavailable("documents_expired")
@@ -39,7 +39,7 @@ def expire(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
 
 
 async def moved_late(origin: Origin) -> tuple[UUID, Draft]:
-    """A notice whose provider has moved and has answered nothing; what was sent is forgotten."""
+    """Submit a notice whose provider then moves without an answer. Forget the sent messages."""
     referral_id, notice = await filed(origin)
     move(origin.world, PROVIDER)
     await follow(origin)
@@ -68,7 +68,7 @@ async def test_a_late_answer_is_taken_while_documents_are_expired_and_told_on_on
 async def test_a_moved_outcome_is_taken_while_documents_are_expired_and_followed_once_there_are_some(
     origin: Origin, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the same directory: what was filed elsewhere by the one before it was committed after it was followed."""
+    """By the same directory: the earlier directory's submission was committed after the move had been followed."""
     behind, turns, found = Origin(database, world()), list[int](), dict[str, Any]()
     move(origin.world, PROVIDER)
 
@@ -94,7 +94,7 @@ async def test_a_moved_outcome_is_taken_while_documents_are_expired_and_followed
 
 
 async def test_what_cannot_be_opened_keeps_no_other_outcome_from_its_edge(origin: Origin) -> None:
-    """A flipped bit, or a lost key: its neighbours are decided again, and so is it once it is mended."""
+    """A flipped bit or a lost key. Its neighbours are decided again, and so is this referral after the repair."""
     bad, good = await origin.file(), await origin.file()
     rows = offers(await origin.waiting())
     await run(origin, _BREAK, bad)
@@ -123,7 +123,7 @@ async def test_what_cannot_be_opened_keeps_no_late_answer_untold(origin: Origin)
 
 
 async def test_what_is_withdrawn_before_it_was_told_on_stays_and_is_not_told(origin: Origin) -> None:
-    """Its recipient has it: the withdrawal is answered on this edge."""
+    """The recipient has the notice, so it answers the withdrawal on this edge."""
     referral_id, notice = await moved_late(origin)
     assert await answered(origin, acknowledged(notice, by=OLD)) == {}
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
@@ -138,7 +138,7 @@ def subjects(rows: list[Draft]) -> list[str]:
 
 
 async def test_an_edge_that_has_moved_is_decided_four_times_at_most_too(origin: Origin) -> None:
-    """It goes on under its own ids, whoever refuses it: what counts is how often."""
+    """The edge keeps its ids, whichever instance refuses it. Only the number of refusals counts."""
     referral_id, _ = await moved_late(origin)
     await stand_missing(origin, referral_id)
     issued = 0
@@ -154,7 +154,7 @@ async def test_an_edge_that_has_moved_is_decided_four_times_at_most_too(origin: 
 
 
 async def stand_missing(origin: Origin, referral_id: UUID) -> None:
-    """The notice is issued anew to where it lies."""
+    """Mark the notice as missing, so that it is issued again to its present instance."""
     async with origin.database.transaction(APPLYING) as session:
         await session.driver.execute(
             "UPDATE edge SET missing = true WHERE referral_id = $1 AND recipient = $2 AND state = 'emitted'",

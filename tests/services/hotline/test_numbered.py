@@ -1,4 +1,4 @@
-"""Numbers of acts on a hotline's subjects: filings that race leave no gap."""
+"""Numbers of acts on a hotline's subjects: concurrent submissions leave no gap."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def to_file(*prepared: Prepared) -> ToFile:
 
 
 async def taken(database: Database, *prepared: Prepared) -> Mapping[UUID, UUID]:
-    """File these in a transaction that does not commit; return those whose reference is taken."""
+    """Submit these in a transaction that does not commit; return those whose reference is taken."""
     async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit"), keeps_plans=True) as session:
         found = await PostgresFiling(session.driver, KEK).file([], to_file(*prepared))
         await session.driver.execute("ROLLBACK; BEGIN")
@@ -45,7 +45,7 @@ async def last_number(database: Database) -> int:
 
 
 async def test_filings_that_race_for_a_reference_leave_no_gap(origin: Origin) -> None:
-    """The second waits for the feed of its party. It then sees that its reference is taken, and takes no number."""
+    """The second waits for its party's feed lock. Then it sees that its reference is taken, and takes no number."""
     database = origin.database
     before = await last_number(database)
     first, rival = (origin.world.prepared(external_ref="raced-for") for _ in range(2))
@@ -75,7 +75,7 @@ async def test_a_reference_that_comes_twice_is_numbered_once(origin: Origin) -> 
 
 
 async def test_an_act_that_sends_waits_for_its_feed_without_a_stream(origin: Origin) -> None:
-    """A transaction that holds the feed can still lock each stream: so neither waits for the other for ever."""
+    """The transaction that holds the feed can still lock each stream, so there is no deadlock."""
     referral_id = await origin.file()
     async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as holder:
         note_acts(holder.driver, [Event(HOTLINE, "referral.route", referral_id)])

@@ -1,4 +1,4 @@
-"""What a hotline does with the referrals that others offer to it: each guard of its receiving half, over PostgreSQL."""
+"""A hotline's handling of referrals that others offer: each guard of its receiving half, over PostgreSQL."""
 
 from __future__ import annotations
 
@@ -154,7 +154,8 @@ async def test_the_door_lists_shows_and_acknowledges(hotlines: Hotlines) -> None
         done = [await client.post(path, json=erased, headers=headers) for _ in range(2)]
         viewer = asking(OTHER_HOTLINE, role=Role.VIEWER, key="once")
         not_theirs = await client.post(path, json=erased, headers=viewer)
-    assert (not_theirs.status_code, not_theirs.json()["code"]) == (403, "forbidden")  # nor is the answer that is kept
+    # the stored answer is equally forbidden
+    assert (not_theirs.status_code, not_theirs.json()["code"]) == (403, "forbidden")
     assert [(each.status_code, each.json()["state"]) for each in done] == [(202, "withdrawal_acknowledged")] * 2
     kinds = [kind for kind, *_ in await hotlines.sent(referral_id)]
     assert kinds == ["causeway.record_revealed.v1", "causeway.withdrawal_acknowledged.v1"]

@@ -1,4 +1,4 @@
-"""The HTTP door of an origin: who may look, what a check takes, and what intake says when it cannot keep up."""
+"""The HTTP routes of an origin: read permissions, the cost of a check, and the answers of an overloaded intake."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin)
 
 
 async def test_one_party_fills_no_way_and_none_keeps_a_child_at_risk_out(origin: Origin) -> None:
-    """Nothing is filed meanwhile: what is posted waits."""
+    """Nothing is stored meanwhile, so every submission waits."""
     items = [SUBMISSION["items"][0]] * 10
     intake = origin.intake_of(waiting_max=50)
     waiting: list[asyncio.Task[Any]] = []
@@ -150,7 +150,7 @@ async def test_one_party_fills_no_way_and_none_keeps_a_child_at_risk_out(origin:
     try:
         assert [await refused(request_of(origin, 5)) for _ in range(3)] == [False, False, True]
         assert [await refused(request_of(origin, 100, items=items)) for _ in range(2)] == [False, True]
-        # Neither is in the other's way, nor in another party's.
+        # Neither blocks the other, nor another party.
         assert not await refused(request_of(origin, 10, STRANGER))
         assert not await refused(request_of(origin, 100, STRANGER, items=items))
     finally:

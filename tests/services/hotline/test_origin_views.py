@@ -1,4 +1,4 @@
-"""What an origin shows of its referrals, and where its filings come in: at the service's own door."""
+"""An origin's views of its referrals and the entry points of its submissions, at the service's own routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.party.origin.domain import AnswerDetail, Delivery, SentEdge, Tick, t
 from shared.party.questions.store import ShownQuestion
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 
-#: What an answer is about: the origin keeps it beside the answer. What holds say stands with the referral's holds.
+#: The subject of an answer, which the origin stores with the answer. Hold fields are shown with the referral's holds.
 NAMED = {"referral_id", "notice_id"}
 
 
@@ -87,7 +87,7 @@ def test_the_ticks_of_a_withdrawn_referral_are_those_of_its_withdrawal() -> None
 
 
 def entered(router: APIRouter, path: str, method: str = "POST") -> str:
-    """The module that a request enters first after the HTTP edge."""
+    """Return the module that a request enters first after the HTTP edge."""
     routes: list[Any] = [each for each in router.routes if method in cast(Any, each).methods]
     (found,) = [each.endpoint.__module__ for each in routes if each.path == path]
     return str(found)

@@ -1,4 +1,4 @@
-"""What an agency has reported stays at the origin: every outcome in its timeline, what is known in its view."""
+"""Outcomes that an agency reports stay at the origin: each in the timeline, the known values in the view."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def shown(origin: Origin, referral_id: UUID) -> dict[str, Any]:
 
 
 async def closed_case(origin: Origin) -> UUID:
-    """A referral whose agency has arrested somebody, and then closed its case without knowing more."""
+    """Submit a referral whose agency reports an arrest, and then closes its case as unknown."""
     referral_id = await origin.file()
     reported = (
         accepted(referral_id),

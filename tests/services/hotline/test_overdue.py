@@ -1,4 +1,4 @@
-"""What others owe a hotline and have not done stands on its list, by whom and by which clock, until it is done."""
+"""Overdue acts of counterparts are on a hotline's list, with party and clock, until they are done."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.manual_clock import ManualClock
 
 
 async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 200) -> list[dict[str, Any]]:
-    """The hotline's whole list so many hours after it filed, as far as it is about the referral."""
+    """Return the lines about the referral in the hotline's list, this many hours after the submission."""
     clock = ManualClock(AT + timedelta(hours=hours))
 
     async def witness(_: object) -> datetime:
@@ -40,13 +40,13 @@ async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 
     sources = (Source("referral", "routed", origin_waits), overdue(clock, Subject.OFFER))
     found = await attention_list(Attention(held, sources), HOTLINE, "hotline", limit=limit)
     rows = [row for row in found if row["subject"] == str(referral_id)]
-    # Each once, however the pages fell; others' referrals may have several edges to one party.
+    # No line is repeated, however the pages are cut. Other referrals may have several edges to one party.
     assert len({(row.get("party"), *row["reasons"], row.get("clock")) for row in rows}) == len(rows)
     return rows
 
 
 async def overdue_clocks(origin: Origin, referral_id: UUID, *, hours: int) -> set[str]:
-    """The clocks of the referral towards the provider that have run out so many hours after it was filed."""
+    """Return the clocks towards the provider that have run out this many hours after the submission."""
     async with origin.database.transaction(RowScope([HOTLINE], Role.VIEWER, "read")) as session:
         due = await read_due(session.driver, HOTLINE, after=None, limit=200, subject=referral_id)
     return {each.clock for each in due if each.counterpart == PROVIDER and each.due_at <= AT + timedelta(hours=hours)}

@@ -1,4 +1,4 @@
-"""What a party does that a person should see is alarmed once a day, whatever process it came to and restarts or not."""
+"""Notable acts of a party raise an alarm once a day, for all its processes together and across restarts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def origin(origin: Origin) -> Origin:
 
 
 async def raised(origin: Origin) -> list[str]:
-    """The kinds that were raised on this day, each by the party's opaque name."""
+    """Return the alarms of this day, each with the party's opaque name."""
     found = await origin.database.fetch(ALARMS, HOTLINE, origin.clock.now().date())
     assert {row["name"] for row in found} <= {KEK.actor_id(HOTLINE, b"")}
     return [row["kind"] for row in found]
@@ -42,7 +42,7 @@ async def test_five_hundred_refused_checks_and_a_picture_are_told_once_and_survi
 ) -> None:
     refused = body(observed_at="1999-01-01T00:00:00Z")
     picture = body(items=[{"locator": {"kind": "url", "value": "https://site.example/iVBORw0KGgoAAAANSUhEUgAAAAE"}}])
-    for _ in range(2):  # the second process counts afresh, and its alarms are known
+    for _ in range(2):  # the second process starts without counts, and its alarms are already known
         async with origin.alarms.running():
             for _ in range(5):
                 assert not any(each["ok"] for each in await checked(client, json.dumps({"referrals": [refused] * 100})))
@@ -68,7 +68,7 @@ async def test_a_child_at_risk_beyond_the_day_is_told(origin: Origin, client: ht
 
 
 async def test_what_two_let_go_beyond_the_day_is_told(origin: Origin, client: httpx.AsyncClient) -> None:
-    """Over its budget a report waits however full the day is: what it takes of it shows when it is let go."""
+    """A report above its budget waits even if the daily quota is full. Its share is counted when it is released."""
     async with origin.alarms.running():
         for _ in range(20):
             answer = await filed(client, over_budget(**P0))

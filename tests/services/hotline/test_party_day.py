@@ -1,4 +1,4 @@
-"""A party's day: what it files between two midnights is bounded in the database, for all processes together."""
+"""The daily quota of a party is bounded in the database, for all processes together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _days = (AT.replace(hour=12) + timedelta(days=n) for n in range(30, 300))
 
 
 def smallest(origin: Origin, at: datetime) -> Origin:
-    """The sample hotline as one of the smallest class, on the day of `at`."""
+    """Return the sample hotline in the smallest quota class, on the day of `at`."""
     declared(origin, None, at=AT - timedelta(minutes=1))
     origin.clock.advance((at - origin.clock.now()).total_seconds())
     return origin
@@ -58,7 +58,7 @@ async def filed(client: httpx.AsyncClient, *bodies: dict[str, Any], key: str | N
 
 
 async def fill(client: httpx.AsyncClient, *, at_once: int = 1) -> list[int]:
-    """The answers to what is filed until the day has no room for one more."""
+    """Submit until the daily quota has no room for one more; return the answers."""
     statuses: list[int] = []
     while 429 not in statuses:
         answers = await asyncio.gather(*(filed(client, body()) for _ in range(at_once)))
@@ -109,14 +109,14 @@ async def test_of_a_list_what_fits_is_taken_and_its_answer_kept(origin: Origin, 
     first = await filed(client, *several, key="list")
     statuses = [each["status"] for each in first.json()["results"]]
     assert {202, 429} == set(statuses)
-    # In their order; when there is hardly room, one whose reference is cheaper may still find some.
+    # They are stored in order. When room is short, one with a cheaper reference may still fit.
     assert set(statuses[: statuses.count(202) * 4 // 5]) == {202}
     assert (await filed(client, *several, key="list")).content == first.content
     assert (await spent(origin)).within(Spent.whole(SMALLEST))
 
 
 async def filed_at_two(origin: Origin, rounds: int) -> None:
-    """File at two processes of one database at a time, until neither grants more, or so many rounds."""
+    """Submit through two processes of one database at a time, until neither accepts more, or for this many rounds."""
     other = Origin(origin.database, origin.world)
     other.clock = origin.clock
     async with AsyncExitStack() as stack:
@@ -133,13 +133,13 @@ async def filed_at_two(origin: Origin, rounds: int) -> None:
 async def test_two_processes_of_one_database_share_the_day(origin: Origin) -> None:
     await filed_at_two(origin, 60)
     total, room = await spent(origin), SMALLEST.record * BYTE
-    # References are random, so none costs as much as another: the dearest of many, and a tenth.
+    # References are random, so their costs differ. The margin is the highest of 50 costs plus a tenth.
     dearest = max(cost(submission(external_ref=body()["external_ref"])).record for _ in range(50))
     assert room - dearest * 1.1 < total.record <= room
 
 
 async def test_without_its_bound_a_day_has_no_end(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control of the test above."""
+    """Negative control of the test above."""
     monkeypatch.setattr(Spent, "whole", lambda _: Spent(2**60, 2**60))
     await filed_at_two(origin, 20)
     assert (await spent(origin)).record > 1.01 * SMALLEST.record * BYTE

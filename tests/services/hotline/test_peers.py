@@ -1,4 +1,4 @@
-"""The reads of peers in PostgreSQL: a later statement replaces an earlier one, whatever comes first."""
+"""Peer versions in PostgreSQL: a later statement replaces an earlier one, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_the_newest_announcement_counts(database: Database) -> None:
 
 
 async def test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses(database: Database) -> None:
-    """It counts as not announced: else no process of this instance would read documents, either."""
+    """An unreadable statement counts as not announced. Otherwise no process of this instance could read documents."""
     async with database.transaction() as session:
         for peer in ("industry", "law_enforcement"):
             await note_reads(session, peer, own_reads(), at=AT)

@@ -1,4 +1,4 @@
-"""Another agency that a case was passed on to has the referral as others have it: it asks, holds, and is told."""
+"""A case is referred to another agency. That agency asks, places holds and receives messages like the others."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ async def answers(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
 
 
 async def words(origin: Origin, referral_id: UUID) -> list[tuple[str | None, str, object]]:
-    """What its timeline says of each answer: whose, what it came to, and the code by which it came back."""
+    """Return the answers in the timeline: the agency, the resulting state, and the code of a returned case."""
     async with origin.database.transaction(RowScope([HOTLINE], Role.VIEWER, "read")) as session:
         said = await referral_words(session.driver, HOTLINE, referral_id)
     return [(each.by, each.state, each.words.get("code")) for each in said]
 
 
 async def states(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
-    """The holds of the referral, as its origin has them."""
+    """Return the referral's holds at its origin."""
     async with origin.database.transaction(APPLYING) as session:
         return [(each.agency, each.state) for each in await PostgresHolds(session.driver).shown(referral_id)]
 
@@ -83,7 +83,7 @@ async def edge_of(origin: Origin, referral_id: UUID, agency: str) -> UUID:
 
 
 async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
-    """One agency's word that it has passed the case on to another."""
+    """Return an agency's statement that it has referred the case to another agency."""
     of = await edge_of(origin, referral_id, by)
     clear = CaseReferredClear(
         agency=OTHER,
@@ -96,7 +96,7 @@ async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
 
 
 async def passed_on(origin: Origin, referral_id: UUID) -> list[str]:
-    """The agencies that the referral was sent to, the first of which has passed it on."""
+    """Return the agencies that the referral was sent to. The first of them has referred it."""
     agencies = await agencies_of(origin, referral_id)
     assert OTHER not in agencies
     assert await applied(origin, await referred(origin, referral_id, agencies[0])) == [None]
@@ -104,7 +104,7 @@ async def passed_on(origin: Origin, referral_id: UUID) -> list[str]:
 
 
 async def passed(origin: Origin, client: httpx.AsyncClient) -> tuple[UUID, str, Received]:
-    """A referral, the agency that had it, and its word that another has it now."""
+    """Submit a referral; return it, the agency that has it, and the agency's statement that it referred the case."""
     referral_id, _ = await filed(client)
     first, *_ = await agencies_of(origin, referral_id)
     return referral_id, first, await referred(origin, referral_id, first)
@@ -156,7 +156,7 @@ async def test_a_withdrawal_that_crosses_it_reaches_whoever_has_the_case_now(ori
 
 
 async def came_back(origin: Origin, word: Received, number: int = 2, **changes: object) -> Received:
-    """The same agency's word that the other's instance has refused it."""
+    """Return the same agency's statement that the other agency's instance has refused the case."""
     gone = word.clear
     assert isinstance(gone, CaseReferredClear)
     words = {"agency": gone.agency, "edge_id": gone.edge_id, "code": NEWER, "stands": "none", "times": 1} | changes
@@ -165,7 +165,7 @@ async def came_back(origin: Origin, word: Received, number: int = 2, **changes: 
 
 
 def anew(origin: Origin, word: Received, number: int, **changes: object) -> Received:
-    """The same said again under another number, of another edge, or of the one that `changes` name."""
+    """Return the same statement under another number, about another edge or the one in `changes`."""
     gone = word.clear
     assert isinstance(gone, CaseReferredClear)
     words = {"edge_id": UUID(int=gone.edge_id.int ^ number << 64)} | on(gone.referral_id, number) | changes
@@ -249,7 +249,7 @@ async def test_what_was_held_is_left_no_longer_than_the_law_lets_anybody_look(
     origin.clock.advance((WINDOW - timedelta(hours=1)).total_seconds())
     word = anew(origin, await referred(origin, referral_id, first), 2)
     await applied(origin, word)
-    # What is left a second time is so, too: from the rule's own window, not from what it was moved to.
+    # The notice moves again in the same way: from the rule's own window, not from the moved one.
     await applied(origin, await came_back(origin, word, 3))
     await applied(origin, place(origin, referral_id, first, 3 * WINDOW, 4), anew(origin, word, 5))
     await pass_time(origin, WINDOW - SLOT)
@@ -285,7 +285,7 @@ async def test_what_came_back_ends_only_the_edge_of_whom_it_names(origin: Origin
     first, second, *_ = await agencies_of(origin, referral_id)
     other = await referred(origin, elsewhere, first)
     assert isinstance(other.clear, CaseReferredClear)
-    # Who has it on an edge of its own is given no other: so the id is free for the other referral.
+    # An agency with an edge of its own gets no other, so the id is free for the other referral.
     word = anew(origin, await referred(origin, referral_id, first), 1, agency=second, edge_id=other.clear.edge_id)
     assert await applied(origin, word, other) == [None, None]
     assert await applied(origin, await came_back(origin, word)) == [None]

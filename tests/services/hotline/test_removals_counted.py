@@ -1,4 +1,4 @@
-"""Of what a provider says that it removed, a month tells what somebody has looked at again, and what was found."""
+"""The monthly figures count a provider's reported removals that were rechecked, and the results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def answered(origin: Origin, referral_id: UUID, action: NoticeAction, *, a
 
 
 async def counted_twice(endpoint: DatabaseEndpoint) -> tuple[dict[str, Figures], dict[str, Any]]:
-    """What a month of each provider is, as two programs count it that share nothing."""
+    """Return each provider's month as two independent programs count it."""
     month, ours = Month(AT.year, AT.month), dict[str, Figures]()
     async with opened(endpoint.accountant_url, kind="hotline") as book:
         await count_book(book, month, ours, exercises=True)
@@ -51,7 +51,7 @@ async def counted_twice(endpoint: DatabaseEndpoint) -> tuple[dict[str, Figures],
 
 
 async def counted(endpoint: DatabaseEndpoint) -> Counter[Measure]:
-    """By all providers together, the same by both."""
+    """Return the totals of all providers, checked to be equal in both programs."""
     ours, theirs = await counted_twice(endpoint)
     for party, figures in ours.items():
         for measure in _COUNTED:

@@ -1,4 +1,4 @@
-"""What is over its budget waits at its origin for a second person, who lets it go or drops it."""
+"""A referral above its budget is not sent until a second person of its origin releases it; that person may drop it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECOND = "0b" * 16
 
 
 def over_budget(size: int = 350, **changes: Any) -> dict[str, Any]:
-    """A referral one of whose addresses costs that many bytes and more, none of them seen before."""
+    """Return a referral with one address that costs at least that many bytes, all of them new."""
     location = f"https://images.example/gallery/{to_base64url(R.randbytes(size))}"
     first, *others = SUBMISSION["items"]
     items = [first | {"locator": {"kind": "url", "value": location}}, *others]
@@ -64,7 +64,7 @@ def accepted(origin: Origin, row: Draft) -> Received:
 
 
 async def kept(origin: Origin, referral_id: str) -> tuple[int, bool]:
-    """Bytes of the referral's content, and whether its key is there."""
+    """Return the bytes of the referral's content, and whether its key exists."""
     async with origin.database.transaction(APPLYING) as session:
         row = await session.driver.fetchrow(
             "SELECT octet_length(content), wrapped_key IS NOT NULL FROM referral WHERE referral_id = $1",
@@ -123,7 +123,7 @@ async def test_each_recipient_is_told_of_two_by_names_of_its_own(origin: Origin,
 async def test_without_the_look_at_who_filed_it_one_person_would_do(
     origin: Origin, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
-    """The control of the test below: nothing else stands in the way."""
+    """Negative control of the test below, without the check of the submitter."""
     monkeypatch.setattr(questions, "require_another", lambda *_: None)
     referral_id = await unreleased(client)
     assert (await review(client, referral_id, act, actor=ACTOR)).status_code == 202
@@ -215,7 +215,7 @@ async def test_decided_again_it_says_still_that_it_was_released(origin: Origin, 
 async def test_a_recipient_takes_it_from_two_alone_and_says_so_in_its_headers(
     origin: Origin, client: httpx.AsyncClient
 ) -> None:
-    """The control: without the word, or with one person as both, the same record is refused."""
+    """Control: without the header, or with one person in both roles, the same record is refused."""
     await review(client, await unreleased(client), "release")
     row = next(row for row in await origin.waiting_edges() if row.recipient == POLICE)
     (record,) = origin.world.records([row])

@@ -1,4 +1,4 @@
-"""What a month came to, counted from the books of an origin as its accountant reads them."""
+"""The figures of a month, counted from an origin's ledger as its accountant reads it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_each_thing_counts_once_in_the_month_in_which_it_happened(
     assert await applied(origin, accepted(referral_id)) == [None]
     after = await of_agency(endpoint)
     new = {measure: more for measure, count in after.items() if (more := count - before.get(measure, 0))}
-    # Two outcomes of one case are one feedback; that a child was identified stays, though it was closed as unknown.
+    # Two outcomes of one case are one feedback. An identified child stays counted, though the case closed as unknown.
     assert new == {
         "sent": 2,
         "from_hotlines": 2,

@@ -1,4 +1,4 @@
-"""A stored answer is given to a role that may do what it answers, and to no other, whoever has the key."""
+"""A stored answer is returned only to a role that may do the act it answers, whatever key the caller has."""
 
 from __future__ import annotations
 

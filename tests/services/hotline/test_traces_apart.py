@@ -1,4 +1,4 @@
-"""Messages of one referral have nothing in common that a recipient could link them by in its traces."""
+"""Messages of one referral share no trace attribute by which a recipient could link them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def spans_file(tmp_path: Path) -> Iterator[Path]:
 
 
 def traces(rows: Sequence[Draft], recipient: str | None = None) -> list[str]:
-    """The trace ids of what goes to parties, or of what goes to one recipient."""
+    """Return the trace ids of the messages to all parties, or to one recipient."""
     chosen = [row for row in rows if (row.recipient == recipient if recipient else is_sent(row))]
     return [str(draft.traceparent)[3:35] for draft in chosen]
 
@@ -37,7 +37,7 @@ def is_sent(row: Draft) -> bool:
 
 
 def linked_to_filing(path: Path) -> set[str]:
-    """The traces in this origin's own spans that link back to the filing."""
+    """Return the traces in this origin's own spans that link back to the submission."""
     documents = [json.loads(line) for line in path.read_text().splitlines()]
     spans = [each for d in documents for r in d["resourceSpans"] for s in r["scopeSpans"] for each in s["spans"]]
     return {each["traceId"] for each in spans if any(link["traceId"] == TRACE_ID for link in each.get("links", []))}
@@ -57,7 +57,7 @@ async def test_each_offer_and_notice_has_a_trace_of_its_own_that_only_the_origin
 async def test_with_the_cause_passed_on_the_messages_share_its_trace(
     origin: Origin, spans_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control of the test above."""
+    """Negative control of the test above."""
     monkeypatch.setattr(sending, "message_traceparent", lambda cause: cause)
     await origin.file(traceparent=FILING)
     assert {*traces(await origin.waiting())} == {TRACE_ID}

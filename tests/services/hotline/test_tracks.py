@@ -1,6 +1,6 @@
-"""The hooks of messaging at an origin: what a peer lacks is sent again, and what it knows more goes on the work list.
+"""Peer sync at an origin: missing edges are sent again, and unknown acts of a peer put the referral on the work list.
 
-The database is real, and shared by the tests of this service: each looks at its own referrals.
+The database is real and shared by the tests of this service, so each test reads only its own referrals.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LINES = "SELECT kind, peer, subject FROM operator_line WHERE closed_at IS NULL 
 
 @pytest.fixture(autouse=True)
 async def _nothing_else_is_here(origin: Origin) -> None:
-    """What other tests have filed lies nowhere, and nothing of it is listed."""
+    """Clear the edges and listed lines of other tests."""
     async with origin.database.transaction(APPLYING) as session:
         await session.driver.execute("UPDATE edge SET state = 'superseded', missing = false WHERE state = 'emitted'")
         await session.driver.execute("DELETE FROM operator_line")
@@ -38,7 +38,10 @@ async def _nothing_else_is_here(origin: Origin) -> None:
 
 
 async def delivered(origin: Origin) -> tuple[UUID, Draft]:
-    """A referral, and the notice to the provider. All instances have taken it; the test forgets what was sent."""
+    """Submit a referral; return it and the provider's notice.
+
+    All instances accepted it, and sent messages are forgotten.
+    """
     referral_id = await origin.file()
     [notice] = await to_provider(origin)
     await origin.relayed()
@@ -51,7 +54,7 @@ async def to_provider(origin: Origin) -> list[Draft]:
 
 
 async def lacks(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> list[Draft]:
-    """What goes out after a peer has shown that it lacks something of these subjects of the provider."""
+    """Return the outgoing messages after a peer reports that it lacks these subjects of the provider."""
     async with origin.database.transaction(APPLYING) as session:
         await OriginTracks(session.driver).mark_missing([(item, PROVIDER) for item in items], peer)
     await origin.bus.missing(APPLYING)
@@ -59,7 +62,7 @@ async def lacks(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> list[Draf
 
 
 async def holds(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> list[Draft]:
-    """What goes out after a peer has shown that it does not know that these were taken back."""
+    """Return the outgoing messages after a peer reports that it does not know the withdrawal of these subjects."""
     async with origin.database.transaction(APPLYING) as session:
         await OriginTracks(session.driver).mark_untold([(item, PROVIDER) for item in items], peer)
     await origin.bus.missing(APPLYING)
@@ -107,7 +110,7 @@ async def test_acts_that_a_recipient_has_forgotten_are_told_with_its_edge(origin
 
 
 async def test_acts_are_told_also_where_the_message_that_waits_tells_fewer(origin: Origin) -> None:
-    """The recipient has forgotten it and what it did: taken later, that message would begin it from nothing."""
+    """The recipient has forgotten the notice and its acts. The waiting message would restart it without them."""
     await origin.file()
     [notice] = await to_provider(origin)
     await origin.forget()
@@ -169,7 +172,7 @@ async def test_what_was_taken_back_is_so_again_where_its_recipient_was_before_it
 async def test_what_was_taken_back_is_so_where_its_recipient_is_by_now_though_that_is_forgotten_here(
     origin: Origin,
 ) -> None:
-    """An origin that was restored to before it had followed a move."""
+    """The origin was restored to a state before it followed the move."""
     referral_id, notice = await delivered(origin)
     move(origin.world, PROVIDER)
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
@@ -179,7 +182,7 @@ async def test_what_was_taken_back_is_so_where_its_recipient_is_by_now_though_th
 
 
 async def test_what_nobody_can_be_told_any_more_is_let_be(origin: Origin) -> None:
-    """Its recipient has left the directory since."""
+    """The recipient has left the directory."""
     referral_id, notice = await delivered(origin)
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     await origin.forget()
@@ -192,7 +195,7 @@ async def test_what_nobody_can_be_told_any_more_is_let_be(origin: Origin) -> Non
 
 
 async def test_a_withdrawal_that_is_not_known_here_puts_the_referral_on_the_work_list(origin: Origin) -> None:
-    """Nothing is taken back by itself: what one recipient says must not reach the others."""
+    """Nothing is withdrawn automatically: a statement of one recipient must not affect the others."""
     (referral_id, notice), (withdrawn, other) = await delivered(origin), await delivered(origin)
     await origin.withdraw(withdrawn, WithdrawalReason.FILED_IN_ERROR)
     before = len(await origin.waiting())
@@ -226,7 +229,7 @@ async def test_many_are_issued_in_batches(origin: Origin, monkeypatch: pytest.Mo
 
 
 async def deliveries(origin: Origin, referral_id: UUID) -> tuple[str, str | None, str | None]:
-    """Delivery, code and withdrawal of the notice as its party is shown them."""
+    """Return delivery, code and withdrawal of the notice as its party sees them."""
     [edge] = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
     return edge["delivery"], edge.get("code"), edge.get("withdrawal")
 

@@ -1,4 +1,4 @@
-"""A referral is transferred: hotlines that have it may claim it, and exactly one has it."""
+"""A referral is transferred: hotlines that have it may claim it, and exactly one claim is granted."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ async def test_an_orphan_is_transferred_and_the_first_that_claims_it_has_it(orig
     assert await applied(origin, claim(referral_id, ASIA)) == [None]
     assert await state(origin, referral_id) == "transferred"
     assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
-    # What comes later has crossed the answer that it was given already.
+    # A later claim crossed the answer that the hotline already received.
     assert await applied(origin, claim(referral_id, EUROPE)) == [None]
     assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
 
 
 async def listed(origin: Origin) -> dict[UUID, tuple[tuple[str, ...], str]]:
-    """What it lets others claim and nobody has claimed, by the list of what needs a person."""
+    """Return the unclaimed transfers in the hotline's attention list."""
     beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
     async with origin.database.transaction(RowScope([HOTLINE], Role.VIEWER, "read")) as session:
         rows = await unclaimed_waits(session.driver, HOTLINE, beginning, rank_max=1, limit=1000)
@@ -63,7 +63,7 @@ async def test_what_nobody_has_claimed_stands_on_its_origins_list_once(origin: O
 
 
 async def told_anew(origin: Origin, referral_id: UUID) -> list[str]:
-    """What the hotline for Europe's orphans is told of a referral where it has moved to."""
+    """Return the messages about a referral to the moved orphan hotline of Europe, at its new instance."""
     await origin.forget()
     move(origin.world, EUROPE)
     await origin.bus.follow(origin.world.documents.directory)
@@ -98,7 +98,7 @@ def test_whoever_has_it_is_told_so_anew(origin: Origin) -> None:
 
 
 async def test_what_was_not_transferred_is_not_told_anew_to_a_hotline_that_has_moved(origin: Origin) -> None:
-    """The control: its edge alone is issued anew."""
+    """Control: only its edge is issued again."""
     assert await told_anew(origin, await orphan(origin)) == ["referral_offered"]
 
 

@@ -1,4 +1,4 @@
-"""Referrals with as many edges as one may have, and one more: each row gets its own answer, and holds up no other."""
+"""Referrals with the most edges allowed, and one more: each row gets its own answer and delays no other."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ from tests.support.ports import free_port
 
 EDGES_MAX = 200
 BESIDE = 50
-#: Ten times the aim, which is five seconds.
+#: Ten times the target of five seconds.
 LEAVE_S = 50.0
-#: Where so many hotlines serve one country that a referral there has as many edges as one may have, and one more.
+#: Countries with as many hotlines as a referral may have edges, and one more.
 WIDE, WIDER = "FI", "SE"
 HOTLINES = {WIDE: EDGES_MAX, WIDER: EDGES_MAX + 1}
-#: What a party's identity is, whatever key it shows.
+#: The API key that every test party uses.
 KEY = "cw_test_" + "k" * 43
 
 
 def crowded() -> World:
-    """The sample world with that many hotlines in these two countries."""
+    """Return the sample world with that many hotlines in these two countries."""
     sample = world()
     parties = [*sample.document.parties]
     for country, count in HOTLINES.items():
@@ -65,7 +65,7 @@ def crowded() -> World:
 
 
 def hosted(country: str, **changes: Any) -> dict[str, Any]:
-    """A referral about one address there, and about nothing else."""
+    """Return a referral about one address in this country only."""
     item = {"locator": {"kind": "url", "value": "https://images.example/gallery/17"}}
     content = SUBMISSION | {"items": [item | {"hosting": [{"jurisdiction": country}]}], "subject_accounts": []}
     elsewhere: dict[str, Any] = {"user_jurisdictions": [], "victim_jurisdictions": []}
@@ -74,7 +74,7 @@ def hosted(country: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def url(database: Database) -> AsyncIterator[str]:
-    """Where a hotline of the crowded world is served."""
+    """Return the URL that serves a hotline of the crowded world."""
     origin = Origin(database, crowded())
     await origin.forget()
 
@@ -140,7 +140,7 @@ async def test_an_import_of_a_thousand_rows_with_a_wide_one_and_a_wider_one_answ
 
 @dataclass
 class Appends:
-    """The partitions of a broker that takes everything at once, as records by message id."""
+    """The partitions of a broker that accepts all appends at once. Keeps the records by message id."""
 
     records: dict[str, list[RecordBytes]] = field(default_factory=dict)
     ends: dict[tuple[Pair, Lane], int] = field(default_factory=dict)
@@ -155,7 +155,7 @@ class Appends:
 
 
 async def relay(database: Database, log: Appends, watch: AppendWatch) -> None:
-    """Append all that waits in the streams of the hotline."""
+    """Append all messages that wait in the hotline's streams."""
     peers = [row["peer"] for row in await database.fetch("SELECT peer FROM stream_pair ORDER BY peer")]
     for peer, lane in itertools.product(peers, LANES):
         while True:

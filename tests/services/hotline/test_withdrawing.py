@@ -1,4 +1,4 @@
-"""What a withdrawal reaches, and who may acknowledge it when."""
+"""The effects of a withdrawal: its recipients, who may acknowledge it, and when."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.LEGAL_HOLD, unt
 async def acknowledged(
     origin: Origin, referral_id: UUID, sender: str, *, number: int = 1, kept: Keeping | None = None
 ) -> str | None:
-    """The code that the acknowledgement is refused with, None if it is applied."""
+    """Apply an acknowledgement; return the code of its refusal, or None if it is applied."""
     fate = WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT
     clear = WithdrawalAcknowledgedClear(referral_id=referral_id, revision=1, fate=fate, kept=kept, **numbered(number))
     message = received(WITHDRAWAL_ACKNOWLEDGED, clear, subject=referral_id, sender=sender, recipient=HOTLINE)
@@ -40,7 +40,7 @@ async def acknowledged(
 
 
 async def erased(origin: Origin, referral_id: UUID, *, number: int) -> str | None:
-    """The code that the end of what was kept is refused with, None if it is applied."""
+    """Apply the erasure of a retained record; return the code of its refusal, or None if it is applied."""
     clear = RecordErasedClear(referral_id=referral_id, revision=1, fate=WithdrawalFate.ERASED, **numbered(number))
     message = received(RECORD_ERASED, clear, subject=referral_id, sender=POLICE, recipient=HOTLINE)
     async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
@@ -72,7 +72,10 @@ async def test_a_withdrawal_is_acknowledged_once_it_has_been(origin: Origin) -> 
 
 
 async def test_who_was_restored_may_say_once_more_that_it_has_erased(origin: Origin) -> None:
-    """Its database has forgotten that it said so, and the journal of erasures has not: nothing moves."""
+    """The recipient's database has forgotten its answer, but its erasure journal has not.
+
+    The repeat changes nothing.
+    """
     first, second = await origin.file(), await origin.file()
     for each in (first, second):
         await origin.withdraw(each, REASON)

@@ -1,4 +1,4 @@
-"""A referral is withdrawn once. Whoever asks again is answered alike, and nobody is told twice."""
+"""A referral is withdrawn once. A repeated request gets the same answer, and no recipient is informed twice."""
 
 from __future__ import annotations
 

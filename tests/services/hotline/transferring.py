@@ -1,4 +1,4 @@
-"""An origin whose referral nobody is competent for, and the hotlines that may claim it."""
+"""An origin with a referral that no party is competent for, and the hotlines that may claim it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.services.hotline.origin import Origin, applied
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import World
 
-#: No hotline serves these places; by the sample directory their regions' orphans are these hotlines'.
+#: Places that no hotline serves, and the hotlines with the mandate for their regions' orphans.
 ORPHANED = {"NO": "hotline-nl.example", "SG": "hotline-ph.example"}
 WORKERS = 4
 EUROPE, ASIA = ORPHANED.values()
 
 
 def items(*places: str) -> list[dict[str, Any]]:
-    """One item hosted in each of the places."""
+    """Return one item hosted in each of the places."""
     return [
         {
             "locator": {"kind": "url", "value": f"https://images.example/orphan/{n}"},
@@ -38,12 +38,12 @@ def items(*places: str) -> list[dict[str, Any]]:
 
 
 async def orphan(origin: Origin, *places: str) -> UUID:
-    """A referral that is filed, and that hotlines have by an orphan's mandate alone."""
+    """Submit a referral that hotlines receive only by their mandate for orphans."""
     return await origin.file(items=items(*places or ORPHANED))
 
 
 def mandated(world: World, count: int) -> Sequence[str]:
-    """So many hotlines with the mandate for Europe's orphans, in a directory that is in force from now on."""
+    """Put a directory in force in which this many hotlines have the mandate for Europe's orphans."""
     (nl,) = (party for party in world.document.parties if party.id == EUROPE)
     names = [EUROPE, *(f"hotline-orphan-{n}.example" for n in range(1, count))]
     grants = tuple(each for each in nl.mandates if each.mandate is Mandate.ORPHAN)
@@ -55,7 +55,7 @@ def mandated(world: World, count: int) -> Sequence[str]:
 async def transfer(
     origin: Origin, referral_id: UUID, *, party: str = HOTLINE, role: Role = Role.ANALYST, **said: Any
 ) -> tuple[int, Any]:
-    """Status and body, as the HTTP door answers."""
+    """Transfer a referral; return the status and body of the HTTP answer."""
     async with origin.door() as client:
         answer = await client.post(
             f"/v1/referrals/{referral_id}:transfer",
@@ -66,13 +66,13 @@ async def transfer(
 
 
 def claim(referral_id: UUID, by: str, number: int = 1) -> Received:
-    """What a hotline says that claims it."""
+    """Return a hotline's claim."""
     clear = OfferClaimedClear(referral_id=referral_id, revision=1, act=uuid4(), number=number)
     return received(OFFER_CLAIMED, clear, subject=referral_id, sender=by, recipient=HOTLINE, instance="hotline")
 
 
 async def claim_at_once(origin: Origin, referral_id: UUID, racers: Sequence[str]) -> list[str | None]:
-    """Claims of all of them, each in a transaction of its own, as many at a time as there are connections."""
+    """Apply all claims, each in its own transaction, as many at a time as there are connections."""
 
     async def work(some: Sequence[str]) -> list[str | None]:
         return [code for racer in some for code in await applied(origin, claim(referral_id, racer))]
@@ -82,5 +82,5 @@ async def claim_at_once(origin: Origin, referral_id: UUID, racers: Sequence[str]
 
 
 async def told(origin: Origin, name: str) -> list[str]:
-    """The recipients of the messages of this name."""
+    """Return the recipients of the messages of this name."""
     return sorted(each.recipient for each in await origin.waiting() if each.message.name == name)

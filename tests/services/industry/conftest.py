@@ -38,7 +38,7 @@ async def world(providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path
 
 
 async def began_anew(world: World) -> None:
-    """No journal has been applied: each test has one of its own, and what others start of this database has none."""
+    """Reset the applied place in the journal: each test has its own journal, and other processes here have none."""
     owner = await world.owner()
     await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
     await owner.close()

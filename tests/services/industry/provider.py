@@ -1,4 +1,4 @@
-"""The providers' service around a real database: hand it messages, let parties act, see what went out."""
+"""The providers' service over a real database: deliver messages, let parties act, read the sent messages."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ APPLYING = RowScope((PROVIDER, OTHER_PROVIDER), Role.SERVICE, "apply")
 
 
 def disowning(suggested: str | None, *numbers: int) -> NoticeDisowning:
-    """Not ours: the items with these numbers, all that nothing was said of without any."""
+    """Return a wrong-provider answer for the items with these numbers, or for all unanswered items."""
     stated = [DisowningStatement(n=n, suggested=suggested) for n in numbers or (None,)]
     return NoticeDisowning(disowned=tuple(stated))
 
 
 class DecidedAgain(DecideAgain):
-    """Only notes which messages it was given."""
+    """A stub of deciding again that records the messages it was given."""
 
     given: list[UUID]
 
     def __init__(self) -> None:
-        object.__setattr__(self, "given", [])  # it is frozen
+        object.__setattr__(self, "given", [])  # the class is frozen
 
     async def refused(self, edges: PostgresEdges, message_ids: Sequence[UUID]) -> None:
         self.given.extend(message_ids)
@@ -65,7 +65,7 @@ class Providers:
         self.door = industry_door(kek=KEK, origin=self.bus)
 
     async def receive(self, *messages: Received) -> list[str | None]:
-        """Apply one batch; the code each message was refused with, None where it was applied."""
+        """Apply one batch. Return the code of each refused message, and None for each applied one."""
         async with self.database.transaction(APPLYING) as session:
             refusals = await self.door.apply(Unit(session), messages)
         return [refusals.get(message.message_id) for message in messages]
@@ -80,14 +80,14 @@ class Providers:
     async def notices(
         self, action: str, *, party: str = PROVIDER, role: Role = Role.ANALYST
     ) -> AsyncIterator[PostgresNotices]:
-        """The notices as `party` sees them while it does `action`."""
+        """Open the notices for `party` while it does `action`."""
         async with self.database.transaction(RowScope([party], role, action)) as session:
             yield PostgresNotices(session.driver, KEK)
 
     async def act(
         self, name: str, said: Contract | None, notice_id: UUID, *, party: str = PROVIDER, role: Role = Role.ANALYST
     ) -> str:
-        """Do one act as the HTTP door does it."""
+        """Do one act as the HTTP routes do."""
         async with self.notices(name, party=party, role=role) as notices:
             acting = Acting(party, role, ACTOR, notices, self.directory, AT)
             return await act_on_notice(row(Subject.NOTICE, name), notice_id, said=said, acting=acting)
@@ -98,6 +98,9 @@ class Providers:
         return as_told(shown)
 
     async def sent(self, notice_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
-        """(type, sender, recipient, exercise, clear part) of the messages about a notice; no answer seals anything."""
+        """Return (type, sender, recipient, exercise, clear part) of the messages about a notice.
+
+        No answer has a sealed part.
+        """
         assert all(each.plaintext is None for each in await about(self.database, notice_id))
         return await clear_parts(self.database, notice_id)

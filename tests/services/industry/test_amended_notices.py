@@ -1,4 +1,4 @@
-"""A notice is amended: its record is another, what was said of it stays said, and the clock of its items goes on."""
+"""A notice is amended: its record changes, its answers stay, and the clock of its items continues."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_an_amended_notice_keeps_what_was_answered_and_asks_for_what_is_ne
 
 
 async def test_what_was_disowned_over_all_revisions_is_shown_and_listed(providers: Providers) -> None:
-    """Each revision has ten items at other places: what was said of those before stays said."""
+    """Each revision has ten items at other places. The answers about the earlier ones stay."""
     notice_id = uuid7()
     for revision, first in enumerate(range(1, ITEMS_EVER_MAX, ITEMS_MAX), 1):
         count = min(ITEMS_MAX, ITEMS_EVER_MAX + 1 - first)
@@ -47,7 +47,7 @@ async def test_what_is_reinstated_without_a_number_is_what_the_notice_has_still(
 
 
 async def test_what_an_origin_says_it_has_found_ends_where_it_ends_for_the_origin(providers: Providers) -> None:
-    """Else whoever issues a notice could make it one that its provider is never shown again."""
+    """Otherwise a notifier could make a notice that its provider can never open again."""
     notice_id = await removed(providers)
     assert await providers.receive(checked(notice_id, ItemFound.REAPPEARED, of=ROUNDS_MAX)) == ["item_rounds_exhausted"]
     codes = await providers.receive(*(checked(notice_id, ItemFound.GONE) for _ in range(CHECKS_MAX + 1)))

@@ -1,4 +1,4 @@
-"""What a notifier finds when it looks again, as its provider has it; and what the provider reinstates."""
+"""The notifier's recheck results as the provider stores them, and reinstatements by the provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider's service keeps for the clocks of its notices, and what falls due by it."""
+"""The times that a provider's service stores for the deadlines of its notices, and the deadlines that follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider reports of the notices issued to it, as rows of Implementing Regulation (EU) 2024/2835."""
+"""A provider's report about the notices issued to it, as rows of Implementing Regulation (EU) 2024/2835."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.services.doors import door, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers
 
 PATH = "/v1/statistics/dsa-notices"
-#: Long before any other test's notices; each test has days of its own.
+#: Long before the notices of other tests. Each test has days of its own.
 DAY = "2021-03-{:02}"
 COUNTED = slice(5, 15)
 
 
 def under(*articles: str) -> Edge:
-    """An edge of a notice under these articles of the DSA."""
+    """Return the edge of a notice under these articles of the DSA."""
     basis = [{"instrument": "dsa", "article": each, "jurisdiction": "BLOC-EU"} for each in articles]
     return Edge.model_validate(edge(PROVIDER, "takedown").model_dump(mode="json", exclude_none=True) | {"basis": basis})
 
@@ -48,11 +48,11 @@ def notice(*articles: str, items: int = 1, to: str = PROVIDER) -> Received:
 
 
 async def came(providers: Providers, day: int, messages: Sequence[Received]) -> list[UUID]:
-    """Have them come at noon of a day."""
+    """Receive messages at noon of a day."""
     assert set(await providers.receive(*messages)) == {None}
     ids = [UUID(each.subject) for each in messages]
     async with providers.database.transaction(APPLYING) as session:
-        # Of the first a child is at risk.
+        # The first concerns a child at risk.
         moved = """
 UPDATE received SET received_at = $2, priority = CASE WHEN subject = $1[1] THEN 'p0_child_at_risk' END
 WHERE subject = ANY($1::uuid[])"""
@@ -76,7 +76,7 @@ async def http(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
     async with door(statistics_router(about)) as opened:
         yield opened
     async with providers.database.transaction(APPLYING) as session:
-        # What is urgent stands first in the lists, before what other tests have received.
+        # Urgent notices are first in the lists, before those of other tests.
         await session.driver.execute("UPDATE received SET priority = NULL WHERE priority = 'p0_child_at_risk'")
 
 

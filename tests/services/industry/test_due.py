@@ -1,4 +1,4 @@
-"""`GET /v1/due`: what falls due for a party, soonest first, page by page, and for nobody else."""
+"""`GET /v1/due`: a party's own due items, soonest first, page by page."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def looked(providers: Providers) -> None:
 
 
 async def kept(providers: Providers, notice_id: UUID) -> list[asyncpg.Record]:
-    """The deadlines of a notice."""
+    """Return the deadlines of a notice."""
     async with providers.database.transaction(APPLYING) as session:
         rows: list[asyncpg.Record] = await session.driver.fetch(
             "SELECT * FROM deadline WHERE subject = $1 ORDER BY edge_id", notice_id
@@ -121,7 +121,7 @@ async def test_a_reader_of_one_party_sees_none_of_anothers_whatever_it_asks_for(
 
 
 async def test_one_edge_id_at_two_providers_has_a_deadline_of_each(providers: Providers) -> None:
-    """An edge's id is its origin's to choose."""
+    """The origin chooses the id of an edge, so two providers may have the same one."""
     first = issued(uuid7())
     other = issued(uuid7(), to=OTHER_PROVIDER, notifier=OTHER_HOTLINE)
     other = replace(other, clear=other.clear.model_copy(update={"edge_id": first.clear.edge_id}))

@@ -1,4 +1,4 @@
-"""What was erased stays so, also after a restore: by the journal of erasures."""
+"""Erased records stay erased after a restore, by the erasure journal."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_an_erasure_is_in_the_journal_before_it_commits(world: World) -> N
 
 
 async def erased_and_restored(world: World) -> UUID:
-    """A notice that was erased after a backup was made, in the database that is made of this backup."""
+    """Erase a notice after a backup, and restore the database from that backup."""
     notice_id = uuid7()
     await world.providers.receive(issued(notice_id))
     await world.backed_up()
@@ -66,7 +66,7 @@ async def erased_and_restored(world: World) -> UUID:
 
 
 async def openable(world: World, notice_id: UUID) -> bool:
-    """Whether anything in the database opens with today's key, whatever its state says."""
+    """Return whether any row of the notice opens with today's key, whatever its state says."""
     async with world.providers.database.transaction(APPLYING) as session:
         row = await session.driver.fetchrow("SELECT * FROM received WHERE subject = $1", notice_id)
         notices = PostgresNotices(session.driver, KEK)
@@ -85,7 +85,7 @@ async def test_an_erased_record_stays_unreadable_in_a_restored_database(world: W
 
 
 async def test_when_a_record_was_erased_is_kept(world: World) -> None:
-    """Also when its event is gone; where it is erased once more in the same database the first time counts."""
+    """Also if its event is gone. If it is erased again in the same database, the first time counts."""
     notice_id = await world.taken_back()
     owner = await world.owner()
     begun = await owner.fetchval("SELECT clock_timestamp()")
@@ -107,12 +107,12 @@ async def test_an_amendment_that_comes_again_after_a_restore_brings_nothing_back
 
 
 async def test_without_the_journal_it_would_be_found(world: World) -> None:
-    """Negative control of the test above: the backup is restored, and nothing is applied."""
+    """Negative control of the test above: the backup is restored, and the journal is not applied."""
     assert await openable(world, await erased_and_restored(world))
 
 
 async def test_a_record_that_comes_again_after_a_restore_is_erased_as_it_comes(world: World) -> None:
-    """The log is read anew from the restored cursors: the notice itself comes once more."""
+    """The log is read again from the restored positions, so the notice itself arrives again."""
     notice_id = uuid7()
     message = issued(notice_id)
     await world.backed_up()
@@ -147,7 +147,10 @@ async def test_a_line_that_was_cut_short_never_counted(world: World) -> None:
 
 
 async def test_an_altered_journal_is_no_fault_of_whoever_is_to_be_erased(world: World) -> None:
-    """What is charged to a subject is set aside: nothing else would wait for the journal."""
+    """A fault charged to a subject would put it into retry backoff.
+
+    Only that subject would then wait for the journal.
+    """
     notice_id = await world.taken_back()
     world.path.write_text("nothing that was written\n")
     with pytest.raises(Unavailable, match="erasure_journal_altered"):
@@ -158,7 +161,7 @@ async def test_an_altered_journal_is_no_fault_of_whoever_is_to_be_erased(world: 
 
 
 async def cut_off(world: World, notice_id: UUID) -> None:
-    """An erasure whose line is written, and whose transaction does not commit."""
+    """Erase a notice whose line is written but whose transaction does not commit."""
     step = world.providers.database.last_step
     assert step is not None
 
@@ -201,7 +204,7 @@ async def test_what_is_kept_leaves_no_line_where_every_erasure_has_committed(wor
 
 
 async def test_what_was_kept_is_erased_again_once_its_time_was_over(world: World) -> None:
-    """The line that keeps stands between two that erase, of which the last has committed."""
+    """The "kept" line is between two "erased" lines, of which the last has committed."""
     notice_id = await world.taken_back()
     await world.backed_up()
     await cut_off(world, notice_id)
@@ -216,7 +219,7 @@ async def test_what_was_kept_is_erased_again_once_its_time_was_over(world: World
 
 
 async def test_no_line_takes_back_an_erasure_that_has_committed(world: World) -> None:
-    """Another one never committed, so that a line that keeps could be called for."""
+    """Another erasure never committed, so the code could have written a "kept" line."""
     gone, lost = await world.taken_back(), await world.taken_back()
     await world.providers.act("acknowledge_withdrawal", ERASED, gone)
     await cut_off(world, lost)

@@ -1,5 +1,7 @@
-"""Tokens of two forms stand beside each other in one store, as where two releases share it: none is compared with one
-of another form, so requests go on matching notices and a location is one work item, by one id."""
+"""Tokens of two forms share one store, as when two releases run together.
+
+Tokens of different forms are never compared, so requests still match notices. A location is one work item with one id.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def location() -> str:
 
 
 async def noticed(providers: Providers, location: str, *known: int, **of: Any) -> UUID:
-    """A notice that came by a release with these forms."""
+    """Receive a notice through a release with these forms."""
     notice_id = uuid7()
     with knowing(*known):
         assert await providers.receive(issued(notice_id, location=location, **of)) == [None]
@@ -48,7 +50,7 @@ async def wanted(providers: Providers, location: str, *known: int) -> UUID:
 
 
 def by_form(location: str) -> dict[int, bytes]:
-    """The provider's tokens of a place."""
+    """Return the provider's tokens of a place."""
     return dict(tokens(UrlLocator(kind="url", value=location), KEK, PROVIDER))
 
 
@@ -68,7 +70,7 @@ async def may_remove(providers: Providers, notice_id: UUID) -> bool:
 
 
 async def work_items(client: httpx.AsyncClient, *notices: UUID) -> dict[str, list[str]]:
-    """The work items of the list that have one of these among them: the notices of each, item by item."""
+    """Return the listed work items that contain one of these notices: by work item, the notices of its items."""
     answer = await client.get("/v1/work-items", params={"limit": 200}, headers=asking(PROVIDER))
     listed = [(item["work_item"], [one["notice_id"] for one in item["items"]]) for item in answer.json()["items"]]
     assert len({name for name, _ in listed}) == len(listed)
@@ -100,7 +102,7 @@ async def test_what_a_neighbouring_release_was_asked_for_matches_all_the_same(
 
 
 async def test_each_form_finds_its_own(providers: Providers, location: str) -> None:
-    """By the later form places are one that are two by the first."""
+    """Two places of the first form are one place in the later form."""
     only_first = await noticed(providers, f"{location}/A", *BEFORE)
     both = await noticed(providers, f"{location}/A", *BETWEEN)
     preservation_id = await wanted(providers, f"{location}/a", *BETWEEN)
@@ -163,7 +165,7 @@ async def test_what_leads_by_another_form_alone_takes_no_place_on_a_page(
 async def test_an_id_by_another_form_is_found_and_has_what_is_known_by_that_form(
     providers: Providers, client: httpx.AsyncClient, location: str
 ) -> None:
-    """As where a release that groups by the later form has shown it, beside this one."""
+    """A release that groups by the later form has shown this id, while this release runs, too."""
     await noticed(providers, location, *BEFORE)
     both = await noticed(providers, location, *BETWEEN, notifier=OTHER_HOTLINE)
     await work_items(client, both)
@@ -179,7 +181,10 @@ async def test_an_id_by_another_form_is_found_and_has_what_is_known_by_that_form
 def test_a_later_edition_of_the_guard_leaves_tokens_by_a_form_as_they_are(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Of this address it cuts what the first keeps: releases with two editions would not find each other's rows."""
+    """The later edition redacts more of this address.
+
+    Without fixed forms, two releases could not match each other's rows.
+    """
     location = "https://later.example/a?sig=abc"
     before = by_form(location)
     with_later(monkeypatch, tmp_path)
@@ -187,5 +192,5 @@ def test_a_later_edition_of_the_guard_leaves_tokens_by_a_form_as_they_are(
 
 
 def test_the_newest_form_spells_by_todays_edition() -> None:
-    """So whoever adds an edition adds a form: what the edition cuts and an earlier one kept lies at one place again."""
+    """A new edition therefore needs a new form: addresses that differ only in redacted parts become one place again."""
     assert FORMS[max(FORMS)].edition == own()

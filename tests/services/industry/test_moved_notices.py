@@ -1,4 +1,4 @@
-"""A notice that its provider had elsewhere before it moved here stands as it stood there, until something is done."""
+"""A notice that moved here with its provider has its old state until something is done."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_once_something_was_done_here_that_counts(providers: Providers) ->
 
 
 async def test_what_was_done_here_and_forgotten_counts_again(providers: Providers) -> None:
-    """Its database was restored: it knows of the first act, and not of the second. What it does next counts on."""
+    """The database was restored: it knows the first act but not the second. The next act gets the next number."""
     notice_id = await providers.issue(items=2)
     await providers.act("acknowledge", None, notice_id)
     again = so_far("in_part", 2, moved=False, removed=(1,))
@@ -98,7 +98,10 @@ async def test_somebody_else_takes_up_nothing(providers: Providers) -> None:
 
 
 async def test_a_withdrawal_of_what_the_old_instance_never_took_is_applied(providers: Providers) -> None:
-    """It answered `moved` for the notice. To whom serves the party, nothing of the sort is known."""
+    """The old instance answered `moved` for the notice.
+
+    The instance that serves the party now does not know of this.
+    """
     gone = replace(notice_withdrawn(uuid7()), moved=True)
     assert await providers.receive(gone) == [None]
     assert await providers.receive(notice_withdrawn(uuid7())) == ["notice_unknown"]

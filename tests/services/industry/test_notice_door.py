@@ -1,4 +1,4 @@
-"""The HTTP door of the providers' service: paths, bodies, answers, and one effect per idempotency key."""
+"""The HTTP routes of the providers' service: paths, bodies, answers, and one effect per idempotency key."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ async def test_absent_and_foreign_notices_are_byte_equal(providers: Providers, c
 async def test_a_viewer_may_look_and_not_act_whether_there_is_a_notice_or_not(
     providers: Providers, client: httpx.AsyncClient
 ) -> None:
-    """Nor are a viewer's words looked at: the provider that these suggest is none."""
+    """A viewer's request body is not checked, either: the provider that it suggests does not exist."""
     notice_id, said = await issue(providers), {"disowned": [{"suggested": "nobody.example"}]}
     viewer = asking(PROVIDER, role=Role.VIEWER, key=notice_id)
     assert (await client.get(f"/v1/notices/{notice_id}", headers=viewer)).status_code == 200

@@ -1,4 +1,4 @@
-"""What proves that a notice was issued: for whoever may see the notice, verified by the directory alone."""
+"""The evidence that a notice was issued: for every role that may see it, verified with the directory alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STRANGER = "provider-002.example"
 
 @dataclass
 class Received:
-    """A notice that came over Kafka, and the door to what is kept of it."""
+    """A notice that arrived over Kafka, and the route to its evidence."""
 
     world: World
     record: Record

@@ -1,4 +1,4 @@
-"""What providers do with notices, over the real database and its row-level security."""
+"""Acts of providers on notices, over the real database and its row-level security."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ KEPT = WithdrawalAnswer(
     kept=Keeping(retention=RetentionClass.EU_1Y, basis=KeptBasis.OPEN_COMPLAINT, until=date(2027, 5, 4)),
 )
 DISOWN = disowning(OTHER_PROVIDER)
-#: What `ACTION` tells of a notice of one item.
+#: The fields of `ACTION`'s message about a notice of one item.
 TOLD = ItemAnswers(items=answered(ACTION.items, (1,), Said()).answers)
 _REFERRAL = """
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, facts,
@@ -94,7 +94,7 @@ async def test_nothing_of_a_record_is_stored_in_the_clear(providers: Providers, 
 async def test_a_record_that_were_not_encrypted_would_be_found(
     providers: Providers, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Negative control of the test above: the same search with the encryption switched off."""
+    """Negative control of the test above: the same search without encryption."""
     monkeypatch.setattr(arriving, "seal_record", unencrypted)
     await providers.receive(issued(uuid7(), to=OTHER_PROVIDER))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_PROVIDER])
@@ -286,7 +286,7 @@ async def test_a_notice_that_moved_meanwhile_is_not_moved_again(providers: Provi
 
 
 async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Providers) -> None:
-    """Both states permit the act, so only the comparison with the state that was seen can refuse it."""
+    """Both states permit the act, so only the comparison with the expected state can refuse it."""
     notice_id = await providers.issue()
     async with providers.notices("answer") as notices:
         seen = (await notices.find([notice_id]))[notice_id, PROVIDER]
@@ -369,7 +369,7 @@ def case_accepted(referral_id: UUID) -> Received:
 
 
 def nested_keys(value: Any) -> set[str]:
-    """Every key at any depth."""
+    """Yield every key at any depth."""
     if isinstance(value, dict):
         return set(value).union(*(nested_keys(each) for each in value.values()))
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Items of a notice that its provider does not host: disowned one by one, beside those that it answers."""
+"""Items of a notice that its provider does not host: answered one by one as wrong provider, next to other answers."""
 
 from __future__ import annotations
 

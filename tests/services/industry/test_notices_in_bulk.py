@@ -1,4 +1,4 @@
-"""Many notices answered in one request: each line by itself, all in one transaction."""
+"""Many notices answered in one request: a result per line, all in one transaction."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_a_key_of_a_line_is_done_once_in_whatever_batch_and_what_was_refus
     early = said(second, {"n": 2, **REMOVED}, key="row-2" + second)
     keyed = said(first, key="row-1" + first)
     assert [each["status"] for each in await post(client, keyed, early, keyed)] == [202, 422, 202]
-    # What was refused is no longer what it was: its key is free.
+    # A refused line stores nothing, so its key is free for other content.
     later = said(second, key="row-2" + second)
     again = await post(client, later, keyed)
     assert [(each["status"], each["state"]) for each in again] == [(202, "actioned")] * 2
@@ -189,7 +189,7 @@ async def test_a_list_of_another_size_or_kind_is_refused(client: httpx.AsyncClie
 async def test_what_agencies_want_kept_is_answered_with_its_line_or_not_at_all(
     providers: Providers, client: httpx.AsyncClient
 ) -> None:
-    """One line says it beside its answer, and is refused after that was kept: nothing of it stays."""
+    """One line carries both answers. It is refused after the preservation answer was stored, which is rolled back."""
     notice_id, other, preservation_id = await issue(providers), await issue(providers), uuid7()
     assert await providers.receive(asked(preservation_id)) == [None]
     beside = [{"preservation_id": str(preservation_id), "answer": "preserved", "until": "2026-07-03"}]
@@ -204,7 +204,7 @@ async def test_what_agencies_want_kept_is_answered_with_its_line_or_not_at_all(
 
 @contextmanager
 def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every statement that goes to the database meanwhile."""
+    """Record every statement that goes to the database meanwhile."""
     sent: list[str] = []
     with monkeypatch.context() as patched:
         for name in ("execute", "fetch", "fetchrow", "fetchval", "executemany"):
@@ -223,7 +223,7 @@ def _noted(method: Callable[..., Awaitable[Any]], sent: list[str]) -> Callable[.
 async def test_what_is_written_does_not_grow_with_the_lines(
     providers: Providers, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Statements, counted: ten times the notices take as many. One by one each takes its own, which is the control."""
+    """Ten times the notices need no more statements. As a control, single requests need their own statements each."""
     counts = []
     for size in (4, 40):
         ids = [await issue(providers) for _ in range(size)]

@@ -54,13 +54,13 @@ class Virtual:
             pass
 
     async def late(self, subject: UUID) -> list[str]:
-        """The clocks of a subject that have run out."""
+        """Return the clocks of a subject that have run out."""
         async with self.providers.database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
             due = await read_due(session.driver, PROVIDER, after=None, limit=200, subject=subject)
         return sorted(timer.clock for timer in due if timer.due_at <= self.clock.now())
 
     async def listed(self, subject: UUID, *, limit: int = 3, rank_max: int = 1) -> list[dict[str, Any]]:
-        """Of what needs a person of the provider, page after page, what is about the subject."""
+        """Return the provider's attention items about the subject, over all pages."""
         held = serving(self.providers.database, "industry", kek=KEK, directory=self.providers.directory)
         door = Attention(held, (overdue(self.clock, Subject.NOTICE),))
         found = await attention_list(door, PROVIDER, "industry", rank_max=rank_max, limit=limit)
@@ -68,7 +68,7 @@ class Virtual:
 
 
 async def over(virtual: Virtual, subject: UUID) -> dict[int, list[str]]:
-    """Hour → the clocks that are overdue from it on, over the round's hours."""
+    """Return by hour the clocks that become overdue, over the hours of the round."""
     came: dict[int, list[str]] = {}
     before: list[str] = []
     for hour in range(ROUND_H + 1):
@@ -84,7 +84,7 @@ async def over(virtual: Virtual, subject: UUID) -> dict[int, list[str]]:
 
 
 def said_by(clocks: Mapping[str, int]) -> dict[int, list[str]]:
-    """The same, as data has it."""
+    """Return the same by hour, from the clocks in the data."""
     found: dict[int, list[str]] = {}
     for clock, hours in sorted(clocks.items()):
         if hours <= ROUND_H:
@@ -106,7 +106,7 @@ async def test_over_eighty_hours_each_clock_is_overdue_when_the_data_says_so(pro
 
 
 async def test_other_data_is_another_ladder_without_a_line_of_code(providers: Providers) -> None:
-    """The owner is told earlier, and the regulator as the last rung; no registrar, and no reminder."""
+    """The owner is informed earlier, the regulator is the last rung, and there is no registrar and no reminder."""
     ladder = {"to-owner": 30, "to-upstream": 48, "to-regulator": 60}
     basis = {"instrument": "practice", "article": "ladder", "jurisdiction": "BLOC-WLD"}
     rungs = [{"id": name, "duration_h": hours, "then": "escalate", "basis": basis} for name, hours in ladder.items()]

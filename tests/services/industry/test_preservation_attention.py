@@ -1,4 +1,4 @@
-"""What an agency wants kept stands on the provider's attention until it is answered."""
+"""An agency's preservation request is on the provider's attention list until it is answered."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.services.deliveries import AGENCY, LOCATION, PROVIDER
 from tests.services.industry.provider import Providers
 from tests.services.industry.test_preservation_before_removal import PRESERVED, answer, asked
 
-#: Where no notice of another test is about.
+#: A place without notices of other tests.
 PLACE = f"{LOCATION}/attention"
 BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
 async def listed(providers: Providers, ids: set[UUID], above: Place = BEGINNING, *, rank_max: int = 1) -> list[Place]:
-    """Of all that waits in the database, these."""
+    """Return these requests, among all that wait in the database."""
     async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
         found = await unanswered_waits(session.driver, PROVIDER, above, rank_max=rank_max, limit=10_000)
     found = [each for each in found if each.row.subject in ids]

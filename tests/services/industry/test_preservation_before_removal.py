@@ -1,4 +1,4 @@
-"""What an agency wants kept is answered before it is removed, or with it: whatever comes in which order."""
+"""A preservation request is answered before or with the removal of its item, in any order of events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.support.privileges import may_not
 
 REMOVED = {"action": "removed", "effective_at": AT}
 PRESERVED = {"answer": "preserved", "until": "2026-07-03"}
-#: What took turns once: any login role of the database could hold it.
+#: The earlier lock on a place, which any login role of the database could hold.
 _ADVISORY_LOCK = """
 SELECT pg_advisory_lock(hashtextextended(encode(token, 'hex'), 0)) FROM unnest($1::bytea[]) AS token
 """
@@ -74,7 +74,7 @@ def removing(*beside: tuple[UUID, dict[str, Any]], n: int | None = None) -> Noti
 
 
 async def answer(providers: Providers, preservation_id: UUID, words: dict[str, Any], *, by: str = "answer") -> str:
-    """By itself, beside no notice; `by` the act of this name."""
+    """Answer a request alone, without a notice. `by` is the name of the act."""
     async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, by)) as session:
         acting = Acting(
             party=PROVIDER,
@@ -122,7 +122,7 @@ async def test_what_is_removed_is_answered_first_or_in_the_same_act(providers: P
 async def test_the_notifier_is_told_the_same_bytes_whether_or_not_somebody_asked(
     providers: Providers, words: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Word for word, but for ids that are random; and nothing about it stands in what is kept of the notice."""
+    """The messages are equal except for random ids, and the stored notice does not mention the request."""
     plain, wanted, preservation_id = uuid7(), uuid7(), uuid7()
     assert await providers.receive(issued(plain)) == [None]
     await providers.act("answer", removing(), plain)
@@ -148,7 +148,7 @@ async def test_another_place_and_what_was_taken_back_keep_nobody_from_removing(p
 
 
 async def test_a_removal_waits_for_who_asks_at_the_same_place_and_sees_it(providers: Providers) -> None:
-    """Also where the notice came while the request was still being kept."""
+    """Also if the notice arrived while the request was still being stored."""
     notice_id, preservation_id = uuid7(), uuid7()
     async with providers.database.transaction(APPLYING) as session:
         unit = Unit(session)
@@ -165,7 +165,7 @@ async def test_a_removal_waits_for_who_asks_at_the_same_place_and_sees_it(provid
 async def test_whoever_counts_can_keep_nobody_from_asking_or_removing(
     endpoint: DatabaseEndpoint, providers: Providers
 ) -> None:
-    """The accountant could hold the advisory lock of a place, whose number `pg_locks` shows, and stop both."""
+    """Earlier the accountant could hold the advisory lock of a place, whose number `pg_locks` shows, and block both."""
     notice_id, preservation_id = uuid7(), uuid7()
     accountant = await asyncpg.connect(endpoint.accountant_url)
     try:
@@ -185,7 +185,7 @@ async def test_whoever_counts_can_keep_nobody_from_asking_or_removing(
 
 
 async def walk(providers: Providers, random: Random) -> list[UUID]:
-    """Notices, requests, answers and removals in any order; the requests that a removal passed over, unanswered."""
+    """Run notices, requests, answers and removals in random order; return open requests that a removal skipped."""
     places = [f"{LOCATION}/{random.randrange(10**9)}" for _ in range(2)]
     notices: list[UUID] = []
     waiting: dict[UUID, str] = {}
@@ -242,7 +242,7 @@ async def test_in_no_order_is_something_removed_that_an_unanswered_request_wants
 
 
 async def test_with_the_check_off_some_order_removes_it(providers: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: the same walks, and nobody looks whether something is wanted."""
+    """Negative control: the same walks without the check for preservation requests."""
     monkeypatch.setattr(use_cases, "removed_by", lambda *_: frozenset[int]())
     found = [passed for seed in range(20) for passed in await walk(providers, Random(seed))]
     assert found

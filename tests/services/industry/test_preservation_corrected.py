@@ -1,4 +1,4 @@
-"""A provider that has answered an agency by mistake says so: both answers stay, and the later one counts."""
+"""A provider that answered an agency by mistake corrects its answer: both stay, and the later one counts."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_nothing_is_corrected_that_was_not_answered_or_of_which_something_
 
 
 async def test_what_was_corrected_is_answered_still_and_lets_be_removed(providers: Providers) -> None:
-    """Whatever it was corrected to: nobody waits for an answer, and what was removed before stays so."""
+    """This holds for any correction: the agency waits for no answer, and earlier removals stay."""
     notice_id, preservation_id = uuid7(), uuid7()
     assert await providers.receive(issued(notice_id), asked(preservation_id)) == [None, None]
     with pytest.raises(Refused, match="preservation_unanswered"):
@@ -103,7 +103,7 @@ async def test_what_was_corrected_is_answered_still_and_lets_be_removed(provider
 
 
 async def test_what_was_erased_is_not_said_to_be_kept_after_all(providers: Providers) -> None:
-    """Nobody knows any more where it lies."""
+    """The location of the items is no longer known."""
     preservation_id = await fresh(providers)
     await answer(providers, preservation_id, REFUSED)
     async with providers.database.transaction(APPLYING) as session:
@@ -127,12 +127,12 @@ def test_a_correction_that_crosses_what_its_agency_asks_leads_both_to_the_same(c
     assert shown_state(at_agency) == ("withdrawn" if crossing is WITHDRAW else "not_possible")
 
 
-#: For how long something is kept at first, and how much longer once that is extended.
+#: The first retention period, and the additional time of an extension.
 TERMS = {"eu-2023-1543-preservation": timedelta(days=60), "eu-2023-1543-extension": timedelta(days=30)}
 
 
 def runs_after(*answers: str, each_s: int) -> list[tuple[timedelta, bool]]:
-    """The runs of a preservation served at `AT`: since when each runs, and whether it runs still."""
+    """Return the runs of a preservation served at `AT`: the start of each, and whether it is still running."""
     steps, before = [Step(AT, Did.STARTS, ClockEvent.PRESERVATION_SERVED)], "none"
     for number, after in enumerate(answers, start=1):
         at = AT + timedelta(seconds=each_s * number)

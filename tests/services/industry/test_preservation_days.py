@@ -1,4 +1,4 @@
-"""Until a day that has passed nothing is kept: neither the provider says so, nor is it asked, whatever comes to it."""
+"""No preservation is valid until a day that has passed. Neither side accepts such a request or answer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ OVER, TODAY = "2026-05-03", AT.date().isoformat()
 
 
 def until(preservation_id: UUID, day: str) -> Received:
-    """A request until a day, as an agency's instance has sent it."""
+    """Return a request until a day, as an agency's instance sent it."""
     message = asked(preservation_id, location=PLACE)
     assert isinstance(message.clear, PreservationRequestedClear)
     terms = message.clear.model_dump(exclude={"term"}) | {"until": day}
@@ -87,14 +87,14 @@ NAMED = {"preservation_id": uuid7(), "act": uuid4(), "number": 2, "until": "2026
     ids=["extension", "answer"],
 )
 def test_either_side_refuses_what_was_over_when_it_was_sent(clear: Contract) -> None:
-    """A clock that is five minutes slow still has the day before."""
+    """A clock that is five minutes slow still shows the day before."""
     check_told_day(clear, datetime(2026, 5, 4, 0, 4, 59, tzinfo=UTC))
     with pytest.raises(Refused, match="day_over"):
         check_told_day(clear, datetime(2026, 5, 4, 0, 5, tzinfo=UTC))
 
 
 async def test_what_had_not_been_removed_when_it_was_said_is_refused_on_receipt() -> None:
-    """Five minutes, and the ten seconds to which a message is cut, a provider's clock may go before."""
+    """A provider's clock may be fast by five minutes, plus the ten seconds to which message times are rounded."""
     nothing: Any = SimpleNamespace(lock=_nothing, take_turns=_nothing)
     codes = []
     for ahead in (timedelta(minutes=5, seconds=10), timedelta(minutes=5, seconds=11)):
@@ -110,7 +110,7 @@ async def test_what_had_not_been_removed_when_it_was_said_is_refused_on_receipt(
             PRESERVATION_ANSWERED, clear, subject=named["preservation_id"], sender=PROVIDER, recipient=AGENCY
         )
         codes += (await receive([message], nothing, track=Track.ANSWER)).values()
-    # That there is no such request is another matter.
+    # The other code only says that there is no such request.
     assert codes[1] == "time_ahead" != codes[0]
 
 
@@ -134,7 +134,7 @@ async def test_what_the_other_side_refuses_has_its_code_and_waits_for_somebody(p
 async def test_a_correction_that_is_refused_waits_for_somebody_whatever_it_says(
     providers: Providers, then: str
 ) -> None:
-    """What was answered may be corrected still: it is over once it is withdrawn or ended."""
+    """An answer can still be corrected. It is final once the request is withdrawn or has ended."""
     preservation_id = uuid7()
     assert await providers.receive(asked(preservation_id, location=PLACE)) == [None]
     await answer(providers, preservation_id, PRESERVED)
@@ -146,7 +146,7 @@ async def test_a_correction_that_is_refused_waits_for_somebody_whatever_it_says(
 
 
 async def refused(providers: Providers, preservation_id: UUID) -> list[tuple[str, str | None, str]]:
-    """Why it stands on its provider's list."""
+    """Return the reasons of the request in its provider's list."""
     async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
         found = [
             each.row for each in await refused_waits(session.driver, PROVIDER, BEGINNING, rank_max=1, limit=10_000)

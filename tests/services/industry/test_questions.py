@@ -1,4 +1,4 @@
-"""What a provider asks of its notifier and contests, as it is kept there: what may be asked, answered, and lapses."""
+"""Questions and disputes of a provider as its service stores them: permitted acts, answers, and lapses."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_a_question_is_numbered_told_by_codes_and_moves_nothing(providers:
         True,
         ["location"],
     )
-    assert await waits(providers, notice_id) == []  # it is its notifier's to answer
+    assert await waits(providers, notice_id) == []  # its notifier must answer it
     shown = await providers.show(notice_id)
     assert {"needs", "about"} & shown.keys() == set()
     assert await providers.act("answer", REMOVED, notice_id) == "actioned"
@@ -183,7 +183,7 @@ async def test_a_dispute_stands_on_its_partys_list_until_it_goes_on_after_the_an
     assert await waits(providers, notice_id) == [("disputed",)]
     with pytest.raises(Refused, match="dispute_open"):
         await providers.act("dispute", FALSE, notice_id)
-    # Nobody but who issued the notice answers it.
+    # Only the notifier of the notice can answer it.
     assert await providers.receive(decided(notice_id, 1, DisputeVerdict.UPHELD, by="hotline-b.example")) == [
         "notice_unknown"
     ]
@@ -192,7 +192,7 @@ async def test_a_dispute_stands_on_its_partys_list_until_it_goes_on_after_the_an
     with pytest.raises(Refused, match="item_disputed"):
         await providers.act("dispute", LAWFUL, notice_id)
     assert await waits(providers, notice_id) == [("dispute_answered",)]
-    assert await providers.act("dispute", FALSE, notice_id) == "issued"  # of the other item
+    assert await providers.act("dispute", FALSE, notice_id) == "issued"  # about the other item
     (first, second) = await asked(providers, notice_id)
     assert (first["decided"], second["about"]) == ([{"n": 1, "verdict": "upheld"}], [2])
     assert await waits(providers, notice_id) == [("disputed",)]
@@ -288,7 +288,7 @@ async def test_steps_stop_and_go_on_by_the_number_of_the_question(providers: Pro
 
 
 async def stood(providers: Providers, notice_id: UUID) -> timedelta:
-    """For how long the first that was raised has stopped clocks."""
+    """Return how long the first question or dispute has stopped clocks."""
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         found: timedelta = await session.driver.fetchval(
             "SELECT interval '1 microsecond' * (max((step->0)::bigint) FILTER (WHERE step->>1 = 'resumes')"
@@ -319,7 +319,7 @@ async def test_a_crash_before_the_commit_leaves_neither_question_nor_message(pro
 
 
 async def receipted(providers: Providers, message_id: UUID, code: str, *, parties: Sequence[str] = (HOTLINE,)) -> None:
-    """The instance that serves these parties refuses a message."""
+    """Report a refusal of a message by the instance that serves these parties."""
     async with providers.database.transaction(APPLYING) as session:
         told = Settlement(message_id, ReceiptOutcome.REFUSED, code, "hotline", parties)
         await providers.door.settled(Unit(session), [told])
@@ -344,7 +344,7 @@ async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
     assert await waits(providers, notice_id) == [(reason,)]
     await providers.act(act, said, notice_id)
     assert [each["state"] for each in await asked(providers, notice_id)] == ["refused", "open"]
-    # A receipt that comes twice says nothing of the one that follows.
+    # A repeated receipt does not apply to the next message.
     await receipted(providers, first.message_id, "item_unknown")
     assert [each["state"] for each in await asked(providers, notice_id)] == ["refused", "open"]
     assert reason not in {each for reasons in await waits(providers, notice_id) for each in reasons}

@@ -1,4 +1,4 @@
-"""Who removes and who asks take turns at a place: removals do not wait for each other, and nobody in a circle."""
+"""Removals and requests take turns at a place. Removals do not wait for each other, and there is no deadlock."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _READING = RowScope([PROVIDER], Role.ANALYST, "read")
 
 
 class OneBatch:
-    """The transaction of a batch of acts, as the HTTP door binds it to one after the other."""
+    """The transaction of a batch of acts, bound to one act after the other like the HTTP routes."""
 
     def __init__(self, providers: Providers, session: Session) -> None:
         self._providers = providers
@@ -54,7 +54,7 @@ class OneBatch:
 
 
 async def at_places(providers: Providers, places: Sequence[str]) -> list[UUID]:
-    """A notice that lies at each of them."""
+    """Receive one notice for each of the places."""
     notices = [uuid7() for _ in places]
     messages = [issued(each, location=place) for each, place in zip(notices, places, strict=True)]
     assert await providers.receive(*messages) == [None] * len(places)
@@ -62,7 +62,10 @@ async def at_places(providers: Providers, places: Sequence[str]) -> list[UUID]:
 
 
 async def remove(providers: Providers, notices: Sequence[UUID], *, beside: UUID | None = None) -> set[str]:
-    """One batch that removes what these say, `beside` the first an answer to an agency; what became of its lines."""
+    """Remove the items of these notices in one batch; return the outcomes.
+
+    `beside`: the first also answers this request.
+    """
     said = [removing((beside, PRESERVED)) if beside is not None and n == 0 else removing() for n in range(len(notices))]
     lines = [Line(n, _ANSWER, each, said[n]) for n, each in enumerate(notices)]
     async with providers.database.transaction(_READING) as session:
@@ -81,7 +84,10 @@ async def test_whoever_removes_waits_for_nobody_who_removes_at_the_same_place(pr
 
 
 async def rounds(providers: Providers, seeds: range) -> set[str]:
-    """Two batches of removals and two of requests, each in an order of its own; one answers beside it. What failed."""
+    """Run two batches of removals and two of requests in random orders.
+
+    One batch answers a request, too. Return failures.
+    """
     failed = set[str]()
     for seed in seeds:
         random = Random(seed)
@@ -120,7 +126,7 @@ async def test_where_each_line_takes_its_own_turn_some_wait_in_a_circle(
 
 
 async def test_a_place_that_is_missing_among_turns_is_named(endpoint: DatabaseEndpoint, providers: Providers) -> None:
-    """Whoever asks for a missing row locks nothing, and would be overlooked."""
+    """Selecting a missing row locks nothing, so the loss would go unnoticed."""
     owner = await asyncpg.connect(endpoint.owner_url)
     try:
         await owner.execute("BEGIN")

@@ -1,4 +1,4 @@
-"""Every withdrawal is answered, by a person or by the rules."""
+"""Every withdrawal is answered, by a person or by automation."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World
     acted, broken, silent = await world.taken_back(REMOVED), await world.taken_back(REMOVED), await world.taken_back()
     rules, broken_said = world.withdrawals(), "jsonb_set(said, '{items,0,action}', '\"none\"')"
     owner = await world.owner()
-    # The first that is due, and not what a service writes.
+    # The first due row, with a value that no service writes.
     await owner.execute(
         f"UPDATE received SET said = {broken_said}, changed_at = changed_at - interval '1 hour' WHERE subject = $1",
         broken,

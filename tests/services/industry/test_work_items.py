@@ -1,4 +1,4 @@
-"""Two notifiers, one location: two notices, one work item, two answers, and neither learns of the other."""
+"""Two notifiers, one location: two notices, one work item, two answers. Neither notifier learns of the other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REMOVED = {"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A location of one test alone, and what is done about it."""
+    """A location of one test, and the acts on it."""
 
     providers: Providers
     client: httpx.AsyncClient
@@ -39,13 +39,13 @@ class Place:
         return str(notice_id)
 
     async def came(self, notice_id: str, at: datetime) -> None:
-        """Have it received at a time of the door's clock, not at one of the database's."""
+        """Set the arrival to a time of the service's clock, instead of the database's."""
         async with self.providers.notices("apply", role=Role.SERVICE) as notices:
             moved = "UPDATE received SET received_at = $2 WHERE subject = $1"
             await notices._driver.execute(moved, UUID(notice_id), at)
 
     async def listed(self, notice_id: str, party: str = PROVIDER) -> list[dict[str, Any]]:
-        """The work items that have this notice among them."""
+        """Return the work items that contain this notice."""
         answer = await self.client.get("/v1/work-items", params={"limit": 200}, headers=asking(party))
         assert answer.status_code == 200, answer.text
         return [each for each in answer.json()["items"] if notice_id in {one["notice_id"] for one in each["items"]}]
@@ -86,7 +86,7 @@ async def test_two_notices_of_one_location_are_one_work_item_and_each_notifier_i
 
 
 async def test_each_notifier_is_told_the_same_bytes_as_if_it_were_the_only_one(place: Place) -> None:
-    """Word for word but for ids that are random, whether it was answered with others, alone, or as a plain notice."""
+    """The messages are equal except for random ids: answered in a work item, alone, or as a plain notice."""
     plain = await place.issue()
     effective = {"items": [{"n": 1, "action": "removed"}]}
     headers = asking(PROVIDER, role=Role.MACHINE, key=str(uuid7()))
@@ -109,7 +109,7 @@ async def test_each_notifier_is_told_the_same_bytes_as_if_it_were_the_only_one(p
 async def test_a_notice_about_a_known_location_takes_the_statements_of_any_other(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So its receipt takes no other time. What is open is looked up when somebody looks at the list: the control."""
+    """So the timing of its receipt reveals nothing. Control: open notices are looked up when the list is read."""
     ways = []
     for _ in range(2):
         with statements(monkeypatch) as ran:
@@ -156,7 +156,7 @@ async def test_what_took_effect_before_a_notice_came_is_told_to_its_notifier_as_
 
 
 async def test_an_answered_item_is_off_the_list_and_a_notice_of_several_is_answered_there_alone(place: Place) -> None:
-    """Both items of one notice lie at the location: one act says both. One is answered already: the other is left."""
+    """One act answers both items of a notice at the location. If one is already answered, the other stays open."""
     both, other = await place.issue(items=2), await place.issue(OTHER_HOTLINE, items=2)
     headers = asking(PROVIDER, key=str(uuid7()))
     answered = {"items": [{"n": 2, "rejection": "technical"}]}

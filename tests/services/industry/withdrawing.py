@@ -1,4 +1,4 @@
-"""The providers of an instance, and the part of their service that answers withdrawals and ends what was kept."""
+"""The providers of an instance, and the part of their service that answers withdrawals and ends retention."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, noti
 from tests.services.industry.provider import KEK, Providers
 from tests.support.manual_clock import ManualClock
 
-#: The rows of a backup that an erasure must outlive, and its place in the journal.
+#: The tables whose erasures must survive a restore of the backup, and the place in the journal.
 TABLES = ("received", "notice_location", "erasure_place", "erased_record")
 NO_DELAY = 0.0
 
 
 class World:
-    """The providers' database, its journal, and the part that answers withdrawals; `clock` is its own."""
+    """The providers' database, its journal, and the withdrawal automation with its own clock."""
 
     def __init__(self, providers: Providers, endpoint: DatabaseEndpoint, folder: Path) -> None:
         self.providers, self.endpoint = providers, endpoint
@@ -50,7 +50,7 @@ class World:
         return Withdrawals(rule, answer_h=answer_h)
 
     async def taken_back(self, *said: Any) -> UUID:
-        """A notice that was withdrawn after these answers."""
+        """Return a notice that was withdrawn after these answers."""
         notice_id = uuid7()
         await self.providers.receive(issued(notice_id))
         for each in said:
@@ -62,7 +62,7 @@ class World:
         return (await self.providers.show(notice_id))["record"]
 
     async def places(self, notice_id: UUID) -> int:
-        """For how many of its items there is a token of where they lie."""
+        """Return for how many items of the notice a location token is stored."""
         owner = await self.owner()
         found: int = await owner.fetchval("SELECT count(*) FROM notice_location WHERE notice_id = $1", notice_id)
         await owner.close()
@@ -76,14 +76,14 @@ class World:
         return owner
 
     async def backed_up(self) -> None:
-        """Yesterday's backup of what matters here."""
+        """Make a backup of the tables."""
         owner = await self.owner()
         for table in TABLES:
             await owner.execute(f"DROP TABLE IF EXISTS backup_{table}; CREATE TABLE backup_{table} AS TABLE {table}")
         await owner.close()
 
     async def restored(self) -> None:
-        """Its rows in the place of today's."""
+        """Replace the tables' rows by those of the backup."""
         owner = await self.owner()
         for table in TABLES:
             names = ", ".join(

@@ -1,4 +1,4 @@
-"""The databases of all services, migrated, on the shared server, with nothing in them but what a test puts there."""
+"""The migrated databases of all services on the shared server, with only the rows that a test inserts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.services.isolation.tables import AUTHORITIES
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """One service's database: as its login role, which row-level security binds, and as one that nothing binds."""
+    """One service's database: as its login role, bound by row-level security, and as a role that is not bound."""
 
     database: Database
     admin: asyncpg.Connection

@@ -1,10 +1,10 @@
-"""How a row of an isolated table is made: what was received, a place, a look. As `Isolated.insert`."""
+"""Insert statements for rows of isolated tables: received items, locations, record accesses. See `Isolated.insert`."""
 
 from __future__ import annotations
 
 
 def insert_received(kind: str) -> str:
-    """The statement that adds a row of a kind to `received`."""
+    """Return the statement that adds a row of a kind to `received`."""
     return f"""
 INSERT INTO received (subject, party, kind, sender, purpose, exercise, state, revision, edge_revision, edge, record,
                       edge_id, peer, side, track)

@@ -1,7 +1,7 @@
 """Every cell of role × relation × action × state, as the Python table answers it and as PostgreSQL alone does.
 
-PostgreSQL is asked without any use case: a transaction bound to a party, a role and an action tries everything on
-real rows, one in each state for the acting party and one in each for another.
+PostgreSQL is asked without any use case. A transaction bound to a party, a role and an action tries every effect on
+real rows. There is one row in each state for the acting party and one for another party.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Disagreement:
-    """A cell whose two answers differ: which effects PostgreSQL allows, and which the Python table does."""
+    """A cell whose two answers differ: the effects that PostgreSQL allows, and those that the Python table allows."""
 
     cell: Cell
     postgres: tuple[str, ...]
     python: tuple[str, ...]
 
 
-#: The rows that stand in a table: (relation, state) by the row's id.
+#: The rows in a table: (relation, state) by the row's id.
 Rows = dict[UUID, tuple[Relation, str]]
 Effects = dict[tuple[Relation, str], set[str]]
 
 
 async def fill(owner_or_admin: asyncpg.Connection, held: Isolated) -> Rows:
-    """Put one row in each state for each party into an empty table, whatever its policies say."""
+    """Put one row in each state for each party into an empty table, despite its policies."""
     await owner_or_admin.execute(f"TRUNCATE {held.table}")
     rows: Rows = {uuid7(): (relation, state) for relation in Relation for state in held.states}
     for row_id, (relation, state) in rows.items():
@@ -64,7 +64,7 @@ async def fill(owner_or_admin: asyncpg.Connection, held: Isolated) -> Rows:
 
 
 async def disagreements(database: Database, held: Isolated, rows: Rows) -> tuple[list[Disagreement], int]:
-    """Ask both about every cell of one table; return where they differ, and how many cells there are."""
+    """Ask both sides about every cell of one table; return the differences and the number of cells."""
     differing: list[Disagreement] = []
     count = 0
     for role in ROLES:
@@ -79,11 +79,11 @@ async def disagreements(database: Database, held: Isolated, rows: Rows) -> tuple
 
 
 def _expected(held: Isolated, role: str, action: str) -> Iterator[tuple[Cell, set[str]]]:
-    """What the Python table says, as effects on rows.
+    """Return the effects on rows that the Python table allows.
 
     `read` sees, `submit` adds, `apply` adds and changes, any other act changes; `release` adds edges, too. A row on
-    which its party's role may act in some state is seen in every state: it is answered with `state_forbids`, not as if
-    it were absent.
+    which its party's role may act in some state is visible in every state: its answer is `state_forbids`, not a missing
+    row.
     """
     for relation in Relation:
         permitted = [state for state in held.states if _permits(held, role, relation, action=action, state=state)]
@@ -102,13 +102,13 @@ def _of_acts(action: str) -> set[str]:
 
 
 def _permits(held: Isolated, role: str, relation: Relation, *, action: str, state: str) -> bool:
-    """Whether the table has the cell. Of a foreign row nobody is permitted anything."""
+    """Return whether the table has the cell. No action is permitted on a foreign row."""
     cells = CELLS[held.service]
     any_state = held.resource == ANY and any(cell[1:3] == (role, action) for cell in cells)
     return relation is Relation.OWN and (any_state or (held.resource, role, action, state) in cells)
 
 
-#: Tries each row under the policies of whoever calls it; what it added stays until the transaction is over.
+#: Tries each row under the caller's policies. An added row stays until the transaction ends.
 EACH_ADDED = """
 CREATE FUNCTION each_added(statement text, ids uuid[], parties text[], states text[]) RETURNS boolean[]
 LANGUAGE plpgsql AS $$
@@ -129,15 +129,15 @@ END $$
 
 
 class _Undone(Exception):
-    """Rolls a transaction back whose effects were only looked at."""
+    """Rolls back a transaction whose effects were only inspected."""
 
 
 async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: RowScope) -> Effects:
-    """Which effects PostgreSQL allows on each row; nothing of it stays."""
+    """Return the effects that PostgreSQL allows on each row, and roll all of them back."""
     effects: Effects = {(relation, state): set() for relation in Relation for state in held.states}
     statements = {
         SEES: f"SELECT {held.key} FROM {held.table}",
-        # Of a deadline the service changes no party.
+        # The service never changes the party of a deadline.
         CHANGES: f"UPDATE {held.table} SET {{0}} = {{0}} RETURNING {held.key}".format(
             "due_at" if held.table == "deadline" else "party"
         ),
@@ -159,7 +159,7 @@ async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: Row
 async def _added(
     driver: asyncpg.Connection, insert: str, rows: Sequence[tuple[Relation, str]]
 ) -> list[tuple[Relation, str]]:
-    """Those of the rows that may be added, each tried by itself; one question for all, as there are 10⁵ of them."""
+    """Return the rows that may be added, each tried separately, in one query because there are 10⁵ of them."""
     parties, states = [PARTIES[relation] for relation, _ in rows], [state for _, state in rows]
     allowed: list[bool] = await driver.fetchval(
         "SELECT each_added($1, $2, $3, $4)", insert, [uuid7() for _ in rows], parties, states
@@ -168,7 +168,7 @@ async def _added(
 
 
 async def _unless_refused(driver: asyncpg.Connection, statement: str) -> list[asyncpg.Record]:
-    """The rows that it touches: none where the role may not do that to the table at all."""
+    """Return the affected rows, or none if the role has no such right on the table."""
     await driver.execute("SAVEPOINT touching")
     try:
         rows: list[asyncpg.Record] = await driver.fetch(statement)

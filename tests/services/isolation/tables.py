@@ -1,4 +1,4 @@
-"""Every table with rows of parties: how one is made, and which effect on it which act may have."""
+"""Every table with rows of parties: how to make a row, and the effects that each act may have on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.services.isolation.inserts import (
 
 
 class Relation(StrEnum):
-    """Whose a row is, seen from the acting party."""
+    """The owner of a row, relative to the acting party."""
 
     OWN = "own"
     FOREIGN = "foreign"
@@ -39,7 +39,7 @@ AUTHORITIES: dict[str, Authority] = {
 }
 CELLS = {service: {*table.cells()} for service, table in AUTHORITIES.items()}
 PARTIES = {Relation.OWN: "own.example", Relation.FOREIGN: "foreign.example"}
-#: Every role, and one that no table knows; every action of any service, and one of none.
+#: Every role, and an unknown one; every action of any service, and one of none.
 ROLES = (*(role.value for role in Role), "stranger")
 ACTIONS = (*sorted({action for cells in CELLS.values() for _, _, action, _ in cells}), "erase")
 ADDS, CHANGES, REMOVES, SEES = "adds", "changes", "removes", "sees"
@@ -48,7 +48,7 @@ ANY = "any"
 
 
 class Kept(StrEnum):
-    """The one state of what has none."""
+    """The single state of a row without a state."""
 
     KEPT = "kept"
 
@@ -57,9 +57,8 @@ class Kept(StrEnum):
 class Isolated:
     """One isolated table. `insert` takes a row's id, party and state; without a state column it ignores the last.
 
-    To a timeline every act adds, and none changes it.
-    `resource` is what its rows are of, `ANY` where it is whatever the service has. `allows` are the effects of each
-    action on such a row, where they are not those of an act on the resource itself.
+    Every act adds to a timeline, and none changes it. `resource` is the resource of its rows, or `ANY` for all of a
+    service. `allows` lists the effects of each action on a row that differ from an act on the resource itself.
     """
 
     service: str
@@ -118,7 +117,7 @@ _ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE 
 
 
 def _by(effects: set[str], **others: set[str]) -> Callable[[str], set[str]]:
-    """The effects of each action: of those that are named the `others`."""
+    """Return the effects of each action. Unnamed actions get the effects of `others`."""
     return lambda action: set(others.get(action, effects))
 
 
@@ -169,7 +168,7 @@ SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now(
 
 
 def _of_holds(*effects: str) -> Callable[[str], set[str]]:
-    """Whatever act it is, it may be about a hold: but for those that only see, or only file."""
+    """Return the effects of acts on holds. Any act may be about a hold, except those that only read or only submit."""
     return _by({*effects}, read=set(), submit=set())
 
 
@@ -185,25 +184,25 @@ def _holds() -> Iterator[Isolated]:
     yield Isolated("law_enforcement", "hold", "case", CaseState, "hold_id", _ASKED_HOLD, has_state=False, allows=asked)
 
 
-#: Whoever erases a record erases where it lies; whoever brings one says it.
+#: An act that erases a record erases its location; an act that receives one adds it.
 _OF_PLACES = _by({REMOVES}, read=set(), submit=set(), apply={ADDS, REMOVES})
-#: Whoever acts on a case has seen of whom it was told.
+#: Any act on a case may read its contact suggestions.
 _OF_CONTACTS = _by({CHANGES}, read=set(), submit=set(), apply=_MORE)
-#: Which referrals name one place: the service's own step alone adds it.
+#: Only the service's own step adds which referrals name one place.
 _OF_LINKS = _by(set(), apply={ADDS})
 _OF_DUE = _by(set(), apply={ADDS, REMOVES})
-#: Whoever erases a notice erases where its items lie; what ends a preservation's record is the service.
+#: An act that erases a notice erases its items' locations. Only the service ends a preservation's record.
 _OF_NOTICED = _by(set(), apply={ADDS, REMOVES}, acknowledge_withdrawal={REMOVES})
-#: Whoever transfers says who may claim it; that one has is the service's own to keep.
+#: The transferring party states which hotlines may claim. Only the service stores the granted claim.
 _OF_TRANSFERS = _by(set(), transfer=_MORE, apply={CHANGES})
 
 
 def _cases() -> Iterator[Isolated]:
-    """To leases whoever acts on a case may add; nobody changes one."""
+    """Yield the tables of cases. An act on a case may add a lease; no act changes one."""
     for table, insert, allows in (
         ("case_lease", _LEASE, _of_holds(ADDS)),
         ("case_passed", _PASSED, _OF_LINKS),
-        # By an amendment, too; which were refused is noted in a column of its own.
+        # An amendment adds some, too. Refused ones are noted in a separate column.
         ("case_passing", _PASSING, _by(set(), refer={ADDS}, apply={ADDS})),
         ("case_contact", _CONTACT, _OF_CONTACTS),
         ("case_location", _PLACE, _OF_PLACES),
@@ -224,26 +223,26 @@ SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 
 
 
 def _looks() -> Iterator[Isolated]:
-    """Whoever reads may open what they read, which adds; nobody changes or removes a look."""
+    """Yield the tables of record accesses. A reader may add an access; no act changes or removes one."""
     for service in ("hotline", "law_enforcement", "industry"):
         of = service, "record_look", ANY, Kept, "subject", RECORD_LOOK
         yield Isolated(*of, has_state=False, allows=_by(set(), read={ADDS}))
 
 
 def _questions() -> Iterator[Isolated]:
-    """Whoever acts on something has seen what was answered of it."""
+    """Yield the tables of questions. An act on a subject may read its answers."""
     for service in ("hotline", "law_enforcement", "industry"):
         allows = _of_holds(ADDS, CHANGES)
         yield Isolated(service, "question", ANY, Kept, "question_id", _QUESTION, has_state=False, allows=allows)
 
 
 def _erasures(service: str) -> Iterator[Isolated]:
-    """What was erased is added by whoever may erase; nobody takes it away."""
+    """Yield the table of erasures. An act that may erase adds a row; no act removes one."""
     yield Isolated(service, "erased_record", ANY, Kept, "subject", _ERASED, has_state=False, allows=_of_holds(ADDS))
 
 
 def _deadlines(service: str) -> Isolated:
-    """Any act of a party may write the deadlines of its edges. Retention alone removes them."""
+    """Return the table of deadlines. Any act of a party may write those of its edges. Only retention removes them."""
     return Isolated(service, "deadline", ANY, Kept, "edge_id", _DEADLINE, has_state=False, allows=_OF_EDGES)
 
 
@@ -289,7 +288,7 @@ TABLES = (
         for service in ("hotline", "law_enforcement", "industry")
         for table, insert in (("webhook", _WEBHOOK), ("webhook_delivery", _WEBHOOK_DELIVERY))
     ),
-    # It is for cases alone: nobody reaches a row of it at another kind of service.
+    # The table is for cases only, so no role of another kind of service reaches a row of it.
     *(
         Isolated(service, "received_edge", "case", CaseState, "subject", _CASE_EDGE, has_state=False)
         for service in ("hotline", "law_enforcement", "industry")

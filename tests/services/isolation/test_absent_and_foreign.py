@@ -1,4 +1,4 @@
-"""What is absent and what is someone else's are answered with the same bytes, on every route that names one thing."""
+"""Absent and foreign things get byte-equal answers, on every route that names one thing."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tests.support.running import (
     referral,
 )
 
-#: A party that has nothing to do with the referrals of this module, at each service.
+#: A party at each service that is unrelated to the referrals of this module.
 STRANGERS = {
     "hotline": "hotline-de.example",
     "law_enforcement": "police-fr.example",
     "industry": "provider-021.example",
 }
-#: An end that a hold may have.
+#: An allowed end of a hold.
 NOT_AFTER = rfc3339(SystemClock().now() + timedelta(hours=8))
-#: The body of each act, by what stands after the colon of its path.
+#: The body of each act, by the name after the colon of its path.
 BODIES: dict[str, dict[str, Any]] = {
     "withdraw": {"reason": "filed_in_error"},
     "check": {"checked": [{"n": 1, "found": "gone"}]},
@@ -68,7 +68,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "rotate": {},
     "trigger": {},
 }
-#: Those of acts on preservations, some of which are called as others are.
+#: Bodies of acts on preservations. Some of these acts share their names with others.
 PRESERVING: dict[str, dict[str, Any]] = {
     "extend": {"until": "2099-12-31"},
     "withdraw": {"reason": "replaced"},
@@ -78,9 +78,9 @@ PRESERVING: dict[str, dict[str, Any]] = {
     "end": {"reason": "produced"},
     "acknowledge-withdrawal": {},
 }
-#: Those of acts on work items.
+#: Bodies of acts on work items.
 WORKING: dict[str, dict[str, Any]] = {"answer": {"outcomes": [{"action": "removed"}]}, "not-ours": {}}
-#: What an agency asks.
+#: An agency's request.
 ASKED = {
     "provider": PROVIDER,
     "kind": "preserve",
@@ -94,7 +94,7 @@ OF_THE_MOMENT = {"date", "request-id"}
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """One referral of a hotline that reached all three kinds, one of a provider, and what an agency wants kept."""
+    """A referral of a hotline that reached all three kinds, one of a provider, and an agency's preservation request."""
 
     by_hotline: UUID
     notice: UUID
@@ -104,7 +104,7 @@ class Filed:
     webhooks: dict[str, UUID]
 
     def foreign(self, service: str, path: str) -> UUID:
-        """An id that exists at the service under this path, and belongs to others."""
+        """Return an id that exists at the service under this path and belongs to others."""
         if "webhook_id" in path:
             return self.webhooks[service]
         if "preservation_id" in path:
@@ -140,14 +140,14 @@ async def filed(exchange: Exchange) -> Filed:
 
 
 async def routes_of(exchange: Exchange, service: str) -> Iterator[tuple[str, str]]:
-    """(method, path) of every operation that names one thing, from the service's own document."""
+    """Return (method, path) of every operation that names one thing, from the service's own document."""
     async with exchange.http(STRANGERS[service]) as http:
         paths = (await http.get("/openapi.json")).json()["paths"]
     return ((method.upper(), path) for path, methods in paths.items() if "{" in path for method in methods)
 
 
 async def asked(http: httpx.AsyncClient, method: str, path: str, *, subject: UUID) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and headers of one request, as far as they do not depend on the moment."""
+    """Return status, body and headers of one request, without the parts that vary with time."""
     start, _, end = path.partition("{")
     _, _, act = end.partition("}")
     bodies = PRESERVING if "preservations" in start else WORKING if "work-items" in start else BODIES
@@ -196,7 +196,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
     ],
 )
 async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:
-    """The control of the test above: the foreign things are there, and their parties see them."""
+    """Control of the test above: the foreign things exist, and their parties see them."""
     async with exchange.http(party) as http:
         own = await asked(http, "GET", path, subject=filed.foreign("hotline", path))
     assert own[0] == 200

@@ -1,4 +1,4 @@
-"""Exercises stay among sandbox parties. The sample directory has live parties where sandbox ones serve as well."""
+"""Exercises stay among sandbox parties. The sample directory also has live parties that could receive them."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def as_it_is(draft: Draft) -> Draft:
 
 
 def exercise_outside(draft: Draft) -> Draft:
-    """The envelope says exercise, the body does not."""
+    """Return a draft whose envelope is an exercise and whose body is not."""
     return replace(draft, exercise=True)
 
 
 def exercise_throughout(draft: Draft) -> Draft:
-    """Envelope and body say exercise."""
+    """Return a draft whose envelope and body are an exercise."""
     assert draft.plaintext is not None
     return replace(draft, exercise=True, plaintext=draft.plaintext.replace(b'"exercise":false', b'"exercise":true'))
 
 
 async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], Draft]) -> UUID:
-    """File a live referral in the name of the live hotline, past its API, with each of its offers changed."""
+    """Submit a live referral in the name of the live hotline, without its API, with each of its offers changed."""
     documents = Documents(
         read_directory((exchange.state / "directory.json").read_bytes()),
         read_policy((exchange.state / "policy.json").read_bytes()),
@@ -72,7 +72,7 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
 
 
 async def received(exchange: Exchange, referral_id: UUID) -> tuple[list[tuple[str, str | None]], int]:
-    """The outcomes of the offer as its origin heard them, None for one without, and how many cases it has become."""
+    """Return the outcomes of the offer at its origin, None for one without, and the number of cases that it created."""
     await exchange.until_taken()
     kept = await exchange.count_as_accountant(
         "hotline", "SELECT receipt, receipt_code FROM edge WHERE referral_id = $1", referral_id
@@ -110,6 +110,6 @@ async def test_an_exercise_record_that_reaches_a_live_party_is_refused(
 
 
 async def test_the_same_record_in_earnest_is_applied(exchange: Exchange) -> None:
-    """The control of the test above: nothing but the exercise is wrong with it."""
+    """Control of the test above: the exercise flag is the only fault of the record."""
     referral_id = await sent_by_a_live_hotline(exchange, as_it_is)
     assert await received(exchange, referral_id) == ([(None, None)], 1)

@@ -1,4 +1,4 @@
-"""Who may do what to which row: the Python table and PostgreSQL's own answer are equal in every cell."""
+"""Access rules per role and row: the Python table and PostgreSQL agree in every cell."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_a_transaction_bound_to_nobody_sees_nothing(scratch: dict[str, Scr
 
 @pytest.mark.parametrize("held", DEADLINES, ids=lambda held: f"{held.service}.{held.table}")
 async def test_what_falls_due_for_another_party_is_invisible(scratch: dict[str, Scratch], held: Isolated) -> None:
-    """Whatever a statement asks for. The control: without the policies the same one finds it."""
+    """This holds for any statement. Control: without the policies the same statement finds it."""
     place, scope = scratch[held.service], RowScope([PARTIES[Relation.OWN]], Role.VIEWER, "read")
     await fill(place.admin, held)
 
@@ -88,7 +88,7 @@ async def test_what_falls_due_for_another_party_is_invisible(scratch: dict[str, 
 
 
 async def test_with_row_level_security_off_the_foreign_cells_are_found_open(scratch: dict[str, Scratch]) -> None:
-    """The control of the first test: it is the policies that answer, not the statements that ask."""
+    """Control of the first test: the policies give the answers, not the statements of the test."""
     off, on = (f"ALTER TABLE received {word} ROW LEVEL SECURITY" for word in ("DISABLE", "ENABLE"))
     async with changed(scratch["hotline"].admin, off, undo=on):
         differing, cells = await asked(scratch, OFFER)
@@ -109,7 +109,7 @@ async def test_one_cell_too_many_in_the_database_is_found_by_name(scratch: dict[
 async def test_a_received_row_of_a_kind_that_the_service_does_not_permit_is_out_of_reach(
     scratch: dict[str, Scratch],
 ) -> None:
-    """The kind of the row is judged, not the service's. The control: an offer in the same state."""
+    """The row's kind decides, not the service's. Control: an offer in the same state."""
     notice = replace(OFFER, insert=insert_received("notice"), states=NoticeState)
     rows = await fill(scratch["hotline"].admin, notice)
     scope = RowScope([PARTIES[Relation.OWN]], Role.SERVICE, "apply")

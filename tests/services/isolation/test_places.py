@@ -1,7 +1,7 @@
-"""What is protected opens in its own place alone: no other table, row, column or party, whoever moves it there.
+"""Sealed content opens only in its own place: no other table, row, column or party, even if it is moved there.
 
-The mover has the database's rights and not the key-encryption key: it can put any content and any wrapped key into any
-row. Every store opens rows of one and the same subject here, which is the hard case.
+The attacker has the database's rights but not the key-encryption key, and can put any content and any wrapped key into
+any row. Every store opens rows of the same subject here, which is the hardest case.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.services.deliveries import (
 )
 
 KEK: Final = KeyEncryptionKey(bytes(range(32)))
-#: A protected value, its wrapped key, and how the store of its place opens what lies there.
+#: A protected value, its wrapped key, and the function by which its store opens the content at its place.
 Held = tuple[bytes, bytes, Callable[[bytes, bytes], object]]
 
 
@@ -51,7 +51,7 @@ def opener(store: type[PostgresItems], item: NewItem) -> Callable[[bytes, bytes]
 
 
 def received(subject: UUID) -> Mapping[str, Held]:
-    """Items of all kinds, each sent to two parties, to agencies for two purposes as well."""
+    """Return the rows of items of all kinds, each sent to two parties, and to agencies for two purposes."""
     messages = {
         PostgresOffers: [offered(subject, to=to, purpose="assessment") for to in (HOTLINE, OTHER_HOTLINE)],
         PostgresNotices: [issued(subject, to=to) for to in (PROVIDER, OTHER_PROVIDER)],
@@ -129,7 +129,7 @@ def test_neither_does_a_value_under_the_key_of_another_place_or_a_key_in_the_pla
 def test_with_the_subject_alone_as_its_place_a_withheld_value_opened_at_another_party(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control: as it was, all rows of one subject were one place."""
+    """Control: with the earlier context, all rows of one subject were one place."""
     monkeypatch.setattr("shared.envelope.datakeys.Place.column", lambda place, _: place.row.partition(".")[0].encode())
     held = everything(uuid7())
     content, key, _ = held[f"received {HOTLINE} assessment"]

@@ -1,4 +1,4 @@
-"""The agencies' service around a real database: hand it messages, let parties act, see what went out."""
+"""The agencies' service over a real database: deliver messages, let parties act, read the sent messages."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Agencies:
         self.directory = directory()
 
     def documents(self) -> Documents:
-        """The sample directory, and a policy without rules."""
+        """Return the sample directory, and a policy without rules."""
         return Documents(self.directory, PolicyIndex(POLICY, "f" * 64, TREE))
 
     async def receive(self, *messages: Received) -> list[str | None]:
-        """Apply one batch; the code each message was refused with, None where it was applied."""
+        """Apply one batch. Return the code of each refused message, and None for each applied one."""
         async with self._applying() as unit:
             refusals = await self._door().apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
@@ -56,7 +56,7 @@ class Agencies:
         return referral_id
 
     async def receipted(self, *told: Settlement) -> None:
-        """What the instances that it was sent to say of messages."""
+        """Report outcomes of messages, as the recipients' instances do."""
         async with self._applying() as unit:
             await self._door().settled(unit, told)
 
@@ -73,7 +73,7 @@ class Agencies:
     async def cases(
         self, action: str, *, party: str = AGENCY, role: Role = Role.ANALYST
     ) -> AsyncIterator[PostgresCases]:
-        """The cases as `party` sees them while it does `action`."""
+        """Open the cases for `party` while it does `action`."""
         async with self.database.transaction(RowScope([party], role, action)) as session:
             yield PostgresCases(session.driver, KEK)
 
@@ -88,7 +88,7 @@ class Agencies:
         actor: str = ACTOR,
         at: datetime = AT,
     ) -> str:
-        """Do one act as the HTTP door does it."""
+        """Do one act as the HTTP routes do."""
         async with self.cases(name, party=party, role=role) as cases:
             acting = Acting(party, role, actor, cases, self.directory, at)
             return await act_on_case(
@@ -101,7 +101,7 @@ class Agencies:
         return as_told(shown)
 
     async def sent(self, referral_id: UUID) -> list[tuple[Any, ...]]:
-        """(type, sender, recipient, exercise, clear part, plaintext to seal) of the messages about a referral."""
+        """Return (type, sender, recipient, exercise, clear part, plaintext to seal) of a referral's messages."""
         sealed = [each.plaintext for each in await about(self.database, referral_id)]
         told = await clear_parts(self.database, referral_id)
         return [(*each, part) for each, part in zip(told, sealed, strict=True)]

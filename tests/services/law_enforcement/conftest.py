@@ -25,7 +25,7 @@ async def agencies(endpoint: DatabaseEndpoint) -> AsyncIterator[Agencies]:
 
 @pytest.fixture
 async def mine(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[Party]:
-    """A party's webhooks."""
+    """Return a party's webhooks."""
     async with party(endpoint) as one:
         yield one
 

@@ -1,4 +1,4 @@
-"""The door to the feeds, and pollers that read there while writers commit out of order, with pauses and restarts."""
+"""The feed route, and pollers that read it while writers commit out of order, with pauses and restarts."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from tests.services.law_enforcement.agency import KEK
 PARTY = "polled.example"
 WRITERS = 8
 _DESCRIBED = Described("law_enforcement")
-#: Adds acts to the journal in the transaction of the caller.
+#: Adds acts to the journal in the caller's transaction.
 Note = Callable[[asyncpg.Connection, Sequence[Event]], Awaitable[None]]
-#: What follows a place in a feed: (place, subject) of each event, in order. It may wait.
+#: Reads a feed after a place: (place, subject) of each event, in order. It may wait.
 Look = Callable[[int], Awaitable[Sequence[tuple[int, UUID]]]]
 
 
 def acting_for(*parties: str) -> RowScope:
-    """The scope in which an instance notes acts of these parties."""
+    """Return the scope in which an instance notes acts of these parties."""
     return RowScope(parties, Role.SERVICE, "apply")
 
 
 class Watched(FeedListener):
-    """Remembers every place that was taken: it is set if who took it was woken."""
+    """A listener that records the event of every place. An event is set if its reader was woken."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -57,7 +57,7 @@ class Watched(FeedListener):
         return [each.is_set() for each in self.taken]
 
     async def until_waiting(self, count: int = 1) -> None:
-        """Return once so many have looked and wait."""
+        """Return once this many readers have read and are waiting."""
         while True:
             if sum(bool(each._waiters) for each in self._all) >= count:
                 return
@@ -65,7 +65,7 @@ class Watched(FeedListener):
 
 
 class Door:
-    """The door to the feeds of one process, and the party whose feed is asked for."""
+    """The feed route of one process, and the party whose feed is read."""
 
     def __init__(self, database: Database, http: httpx.AsyncClient, listener: Watched) -> None:
         self.database, self.http, self.listener = database, http, listener
@@ -73,7 +73,7 @@ class Door:
         self.listening: asyncio.Task[None] | None = None
 
     async def end(self) -> None:
-        """Stop listening, as a service that ends does."""
+        """Stop listening, like a service that ends."""
         if self.listening is not None:
             self.listening.cancel()
             await asyncio.gather(self.listening, return_exceptions=True)
@@ -124,7 +124,7 @@ def by_number(feed: Door) -> Look:
 
 @dataclass
 class Poller:
-    """What one poller has taken, and how far it is: both are kept in one step, and outlive it."""
+    """A poller's events and its place in the feed. Both are stored in one step, and survive a restart."""
 
     look: Look
     place: int = 0
@@ -132,7 +132,7 @@ class Poller:
     restarts: int = 0
 
     async def run(self) -> None:
-        """Take what comes until stopped, wherever that finds it."""
+        """Read events until stopped, at any point."""
         while True:
             found = await self.look(self.place)
             if found:
@@ -140,7 +140,7 @@ class Poller:
                 self.place = found[-1][0]
 
     async def run_with_restarts(self, draw: Random, ended: asyncio.Event) -> None:
-        """Be stopped and begun again, with pauses, until nothing more will come and nothing is left."""
+        """Stop and restart with pauses until writing has ended; then read the remaining events."""
         while not ended.is_set():
             await self._run_for(draw.uniform(0, 0.2))
             self.restarts += 1
@@ -161,7 +161,10 @@ async def note_late(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
 
 
 async def write(database: Database, count: int, seed: int, *, note: Note = note_late) -> set[UUID]:
-    """Commit `count` acts in transactions that last for various times; the first is open until all others are in."""
+    """Commit `count` acts in transactions of various durations.
+
+    The first stays open until all others have committed.
+    """
     draw, written = Random(seed), set[UUID]()
     left = count
 
@@ -190,7 +193,7 @@ async def write(database: Database, count: int, seed: int, *, note: Note = note_
 async def polled(
     writing: Database, look: Look, *, count: int, seed: int, note: Note = note_late
 ) -> tuple[set[UUID], list[Poller]]:
-    """Return all that was written, and three pollers that read it meanwhile."""
+    """Write acts; return all of them, and three pollers that read the feed meanwhile."""
     pollers = [Poller(look) for _ in range(3)]
     ended = asyncio.Event()
     reading = [

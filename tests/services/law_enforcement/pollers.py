@@ -2,8 +2,8 @@
 
     python -m tests.services.law_enforcement.pollers [--events N]
 
-They pause, are stopped wherever they are, and go on from what they have noted; one transaction stays open throughout.
-Each must have taken every event once, all in one order.
+They pause, are stopped at any point, and continue from their stored places. One transaction stays open throughout. Each
+must have read every event once, all in one order.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="python -m tests.services.law_enforcement.pollers", description=__doc__)
     options.add_argument("--events", type=int, default=100_000)
     events: int = options.parse_args().events
-    # A poller that is stopped takes the door's work for it along: the driver says so each time.
+    # Stopping a poller cancels the route's query for it, and the driver logs each such case.
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
         return 0 if asyncio.run(run(Path(folder), events)) else 1

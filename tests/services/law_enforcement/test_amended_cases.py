@@ -1,4 +1,4 @@
-"""A case of two purposes is amended for each of them, by a message each."""
+"""A case of two purposes is amended for each of them, with one message each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feeds miss no act, however late it commits: its number is given in the last step of its transaction."""
+"""Feeds miss no act, however late it commits: its number is assigned in the last step of its transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def owner(endpoint: DatabaseEndpoint) -> AsyncIterator[asyncpg.Connection]
 
 @pytest.fixture
 async def emptied(agencies: Agencies, owner: asyncpg.Connection) -> Agencies:
-    """No case and no act is left, and every feed begins anew."""
+    """Delete all cases and acts, and restart every feed."""
     await owner.execute("TRUNCATE act, received, received_edge; DELETE FROM feed")
     return agencies
 
@@ -58,7 +58,7 @@ async def noted(database: Database, count: int, party: str = PARTY) -> list[Even
 
 
 async def fed(database: Database, above: int = 0, party: str = PARTY) -> dict[int, UUID]:
-    """What the party's feed shows above a number."""
+    """Return the party's feed above a number."""
     async with database.transaction(RowScope([party], "machine", "read")) as session:
         rows = await session.driver.fetch("SELECT number, subject FROM act WHERE number > $1 ORDER BY number", above)
     assert len({row["number"] for row in rows}) == len(rows)
@@ -66,12 +66,12 @@ async def fed(database: Database, above: int = 0, party: str = PARTY) -> dict[in
 
 
 async def heard(agencies: Agencies) -> list[str]:
-    """The subjects of the agency's feed, newest first."""
+    """Return the subjects of the agency's feed, newest first."""
     return [str(each) for each in reversed((await fed(agencies.database, party=OTHER_AGENCY)).values())]
 
 
 async def listed(agencies: Agencies) -> list[str]:
-    """The agency's whole list, newest first."""
+    """Return the agency's whole list, newest first."""
     found, cursor = [], None
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:
         while True:
@@ -82,9 +82,9 @@ async def listed(agencies: Agencies) -> list[str]:
 
 
 async def polled(agencies: Agencies, look: Callable[[Agencies], Any]) -> tuple[set[str], set[str]]:
-    """100 referrals in ten transactions that commit in the reverse order, and a poller that looks after each.
+    """Receive 100 referrals in ten transactions that commit in the reverse order. A poller reads after each commit.
 
-    Returns what arrived, and what the poller has seen above what it had seen last.
+    Return the received referrals, and those that the poller found above the newest one that it had seen.
     """
     batches = [[uuid7() for _ in range(EACH)] for _ in range(WRITERS)]
     seen: set[str] = set()
@@ -118,7 +118,7 @@ async def test_a_poller_misses_none_of_a_hundred_that_arrive_late(emptied: Agenc
 
 
 async def test_a_list_would_miss_most_of_them(emptied: Agencies) -> None:
-    """Negative control of the test above: a list has the order of the times at which rows were written."""
+    """Negative control of the test above: a list is ordered by the times at which rows were written."""
     arrived, seen = await polled(emptied, listed)
     assert len(arrived - seen) > WRITERS * EACH // 2
 
@@ -155,7 +155,7 @@ async def test_many_transactions_at_once_give_each_act_one_number(
 
 
 async def test_an_act_of_a_long_transaction_is_numbered_as_it_commits(emptied: Agencies) -> None:
-    """Other transactions come and go while one notes an act and does not commit: it delays none of them."""
+    """Other transactions commit while one notes an act and stays open. It delays none of them."""
     database = emptied.database
     late = acts(1)
     async with database.transaction(acting_for(PARTY)) as session:
@@ -199,7 +199,7 @@ async def test_two_transactions_in_opposite_order_of_parties_lock_in_one_order(
 
 
 async def crossing(database: Database, first: str, second: str, *, both: asyncio.Barrier) -> None:
-    """Number an act of `first`, and once the other transaction has numbered its own, one of `second`."""
+    """Number an act of `first`, and then one of `second` after the other transaction has numbered its own."""
     async with database.transaction(acting_for(first, second)) as session:
         for party in (first, second):
             note_acts(session.driver, acts(1, party))
@@ -209,9 +209,9 @@ async def crossing(database: Database, first: str, second: str, *, both: asyncio
 
 
 async def test_feeds_that_are_locked_as_acts_come_would_deadlock(emptied: Agencies, endpoint: DatabaseEndpoint) -> None:
-    """Negative control of the test above: each act locks the feed of its party when it is noted."""
+    """Negative control of the test above: each act locks its party's feed when it is noted."""
     database, both = Database(endpoint.service_url, pool_size=2), asyncio.Barrier(2)
-    await noted(database, 1)  # of this database: the crossed ones begin no epoch
+    await noted(database, 1)  # begins the epoch of this database, so that the crossed transactions do not
     crossed = [crossing(database, *pair, both=both) for pair in ((PARTY, OTHER), (OTHER, PARTY))]
     ended = await asyncio.gather(*crossed, return_exceptions=True)
     await database.close()
@@ -237,7 +237,7 @@ async def sending(database: Database, party: str, stream: int, *, both: asyncio.
 
 
 async def test_the_feed_is_locked_before_the_streams(emptied: Agencies) -> None:
-    """A transaction that holds the feed waits for the stream of another: that other one waits for no feed."""
+    """The transaction with the feed waits for another transaction's stream. That one waits for no feed."""
     database = emptied.database
     async with database.transaction(acting_for(PARTY)) as holder:
         note_acts(holder.driver, acts(1))
@@ -274,7 +274,7 @@ async def epoch(database: Database) -> UUID:
 
 
 async def given(database: Database) -> set[tuple[UUID, int]]:
-    """Give one more number; return (epoch, number)."""
+    """Assign one more number; return (epoch, number)."""
     await noted(database, 1)
     [row] = await database.fetch("SELECT last FROM feed WHERE party = $1", PARTY)
     return {(await epoch(database), row["last"])}
@@ -284,7 +284,7 @@ async def given(database: Database) -> set[tuple[UUID, int]]:
 async def test_no_number_is_given_twice_in_one_epoch_after_a_restore(
     emptied: Agencies, owner: asyncpg.Connection, known_by: str
 ) -> None:
-    """Another cluster has another id, one that was put back to a point in time another timeline, a dump other files."""
+    """Another cluster has another id, a point-in-time recovery another timeline, a restored dump other files."""
     database = emptied.database
     before = await given(database) | await given(database)
     await put_back(owner)
@@ -312,7 +312,7 @@ async def test_numbers_would_be_given_twice_without_the_comparison(
 async def test_no_number_is_given_twice_in_one_epoch_after_a_copy_of_the_disk(
     emptied: Agencies, owner: asyncpg.Connection
 ) -> None:
-    """A copy of the disk has all three: an instance that finds it by its own topics begins the epoch."""
+    """A disk copy keeps all three values. An instance that detects it by its own topics begins a new epoch."""
     database = emptied.database
     before = await given(database) | await given(database)
     await put_back(owner)
@@ -332,7 +332,7 @@ async def test_a_copy_of_the_disk_that_nobody_finds_would_give_numbers_twice(
 
 
 async def test_no_number_is_given_while_the_own_topics_are_not_compared(emptied: Agencies) -> None:
-    """A number before the comparison would be of the epoch that a copy of the disk has."""
+    """A number before the comparison would belong to the epoch of the disk copy."""
 
     def unchecked() -> None:
         raise Unavailable("streams_unchecked")
@@ -346,7 +346,7 @@ async def test_no_number_is_given_while_the_own_topics_are_not_compared(emptied:
 
 
 async def put_back(owner: asyncpg.Connection) -> None:
-    """Put the feeds back to the state before any act."""
+    """Restore the feeds to the state before any act."""
     await owner.execute("UPDATE feed SET last = 0")
 
 

@@ -1,4 +1,4 @@
-"""What an officer sees first: what is open and has a child at risk, in lists and in what needs a person."""
+"""Open cases with a child at risk come first, in lists and in the attention list."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ P0 = "p0_child_at_risk"
 
 
 async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID]:
-    """Of the party's whole list, page after page, what is among these."""
+    """Return those of `ids` that are in the party's whole list, over all pages."""
     found: list[dict[str, Any]] = []
     cursor = None
     async with agencies.cases("read") as cases:
@@ -55,7 +55,7 @@ async def attention(agencies: Agencies, *, party: str = AGENCY, cursor: str | No
 
 
 async def waiting(agencies: Agencies) -> dict[UUID, str]:
-    """What needs a person, page after page, with the act that helps."""
+    """Return the attention items with their suggested acts, over all pages."""
     found, cursor = {}, None
     while True:
         page = await attention(agencies, cursor=cursor)

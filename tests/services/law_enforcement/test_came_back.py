@@ -1,4 +1,4 @@
-"""What another agency's instance refuses is the first agency's again, as it stood: it says so, and needs a person."""
+"""A referred case that the other agency's instance refuses returns to the first agency, which reports and lists it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Case:
         return await self.act("refer", Referring(agency=to, reason=CaseReferReason.SUSPECT_ELSEWHERE))
 
     async def gone(self) -> list[UUID]:
-        """The messages that have passed it on, oldest first."""
+        """Return the messages that referred it, oldest first."""
         drafts = await sent_by(self.agencies.database)
         gone = [each for each in drafts if each.subject == str(self.referral_id) and each.recipient != HOTLINE]
         return [each.message_id for each in gone]
@@ -80,13 +80,13 @@ class Case:
     async def receipted(
         self, outcome: ReceiptOutcome, code: str | None = None, parties: Sequence[str] = (OTHER, THIRD)
     ) -> None:
-        """What the instance of these parties says of the newest message that passed it on."""
+        """Report an outcome of the newest referring message, by the instance of these parties."""
         await self.settled({-1: (outcome, code)}, parties)
 
     async def settled(
         self, receipts: Mapping[int, tuple[ReceiptOutcome, str | None]], parties: Sequence[str] = (OTHER, THIRD)
     ) -> None:
-        """What it says of some of them, in one batch, by their places."""
+        """Report outcomes of several referring messages in one batch, by their positions."""
         gone = await self.gone()
         said = [
             settlement(gone[each], outcome, code=code, parties=parties) for each, (outcome, code) in receipts.items()
@@ -96,7 +96,7 @@ class Case:
             await self.door().settled(unit, said)
 
     async def is_amended(self, revision: int = 2) -> None:
-        """By its origin, and what it has made of it is passed on."""
+        """Receive an amendment by the origin, which is passed on to the other agency."""
         clear = self.offer.clear.model_copy(update={"revision": revision})
         amended = replace(self.offer, clear=clear, message_id=uuid7())
         async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
@@ -123,14 +123,17 @@ class Case:
         return [each for each in page.items if each.referral_id == self.referral_id]
 
     async def stands(self) -> bool:
-        """Whether somebody who asks its provider to keep what is there would be warned of a hold."""
+        """Return whether an officer who requests preservation of this location would be warned of a hold."""
         async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
             place = {"kind": "url", "value": LOCATION}
             record = PreservationRecord.model_validate({"locations": [place]})
             return await HeldPlaces(session.driver, KEK).stand(POLICE, record)
 
     async def claims(self) -> list[tuple[str, int]]:
-        """What began and ended the clock by which somebody of the agency is to claim it, and after how many returns."""
+        """Return the starts and ends of the clock by which an officer must claim it.
+
+        Each has the number of returns before it.
+        """
         async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
             steps = await session.driver.fetch(
                 "SELECT step->>1 AS did, (step->3)::int AS number FROM deadline, jsonb_array_elements(steps) AS step "
@@ -140,13 +143,13 @@ class Case:
         return [(did, of) for did, of in steps]
 
     async def told(self) -> list[dict[str, Any]]:
-        """What its origin is told of its coming back."""
+        """Return the statements to its origin that it has returned."""
         sent = await clear_parts(self.agencies.database, self.referral_id)
         return [clear for kind, _, to, _, clear in sent if (kind, to) == ("causeway.case_came_back.v1", HOTLINE)]
 
 
 async def case(agencies: Agencies, **changes: Any) -> Case:
-    """One that was offered."""
+    """Receive an offered case."""
     here = world()
     message = accept(here.records([here.offered(POLICE, **changes)])[0], here.reader("law_enforcement"))
     it = Case(agencies, here, UUID(message.subject), message)
@@ -204,7 +207,7 @@ async def test_where_a_child_is_at_risk_somebody_is_to_claim_it_again(agencies: 
     await it.receipted(ReceiptOutcome.REFUSED, NEWER)
     assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1)]
     await it.act("claim", Claim())
-    # Within the same ten seconds: what is done now is not what the passing had done.
+    # Within the same ten seconds, this act must not be taken for the act of the referral.
     assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1), ("does", 1)]
 
 
@@ -259,7 +262,7 @@ REFUSED, TAKEN = (ReceiptOutcome.REFUSED, NEWER), (ReceiptOutcome.APPLIED, None)
 async def test_it_stays_where_the_other_has_it_by_an_amendment(
     agencies: Agencies, receipts: list[dict[int, tuple[ReceiptOutcome, str | None]]]
 ) -> None:
-    """What was taken of it is a case there, on the edge that its origin was told of: whichever message brought it."""
+    """An accepted message made a case there, on the edge that its origin knows, whichever message it was."""
     it = await case(agencies)
     await it.refer()
     await it.is_amended()

@@ -1,4 +1,4 @@
-"""The HTTP door of the agencies' service: paths, bodies, answers, and one effect per idempotency key."""
+"""The HTTP routes of the agencies' service: paths, bodies, answers, and one effect per idempotency key."""
 
 from __future__ import annotations
 

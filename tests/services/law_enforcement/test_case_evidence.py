@@ -1,4 +1,4 @@
-"""What proves that an agency was offered a referral: one message for each purpose, in the order in which they came."""
+"""The evidence that an agency was offered a referral: one message per purpose, in order of arrival."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds below and before the use cases of agencies: states in the database, sealed words, roles."""
+"""Guards below and before the use cases of agencies: states in the database, sealed fields, roles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REFERENCE = "2026/000417"
 
 
 async def test_no_act_leads_to_a_state_that_nobody_has_a_word_for(agencies: Agencies) -> None:
-    """PostgreSQL alone: whoever holds the service's role cannot make a row that no list could show."""
+    """PostgreSQL alone guards this: a holder of the service's role cannot make a row that no list could show."""
     referral_id = await agencies.offer()
     statement = "UPDATE received SET state = $2 WHERE subject = $1"
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "decline")) as session:
@@ -28,7 +28,7 @@ async def test_no_act_leads_to_a_state_that_nobody_has_a_word_for(agencies: Agen
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await session.driver.execute(statement, referral_id, "garbage")
         await session.driver.execute("ROLLBACK TO SAVEPOINT before")
-        await session.driver.execute(statement, referral_id, "declined")  # the control: a state that there is
+        await session.driver.execute(statement, referral_id, "declined")  # control: a state that exists
     assert (await agencies.show(referral_id))["state"] == "declined"
 
 
@@ -50,7 +50,7 @@ async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> 
 
 async def test_a_viewer_is_forbidden_before_his_words_are_looked_at(agencies: Agencies) -> None:
     unknown = YesNoUnknown.UNKNOWN
-    # Closed, and no reason: an agency that may would be told so.
+    # Closed without a reason. A permitted agency would get an error about the reason.
     said = OutcomeReport(outcome=CaseOutcome.CLOSED, child_identified=unknown, child_safeguarded=unknown)
     with pytest.raises(Refused, match="forbidden"):
         await agencies.act("outcome", said, uuid7(), role=Role.VIEWER)

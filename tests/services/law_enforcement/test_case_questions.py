@@ -1,4 +1,7 @@
-"""What an agency asks and contests names items of its case, whose record alone tells them: or nothing is kept."""
+"""An agency's questions and disputes name items of its case, known only from its record.
+
+Otherwise nothing is stored.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
     referral_id = await agencies.offer()
     await agencies.act(act, said, referral_id)
     (first,) = await about(agencies.database, referral_id)
-    for _ in range(2):  # a receipt that comes twice says nothing of the one that follows
+    for _ in range(2):  # a repeated receipt does not apply to the next message
         refused = settlement(first.message_id, ReceiptOutcome.REFUSED, "message_time_off", parties=[HOTLINE])
         await agencies.receipted(refused)
         with suppress(Refused):

@@ -1,4 +1,4 @@
-"""What only an agency decides: further purposes of one referral, and when a reason for closing is due."""
+"""Decisions of agencies alone: further purposes of one referral, and when closing needs a reason."""
 
 from __future__ import annotations
 

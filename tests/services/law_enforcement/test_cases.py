@@ -1,4 +1,4 @@
-"""What agencies do with referrals, over the real database and its row-level security."""
+"""Acts of agencies on referrals, over the real database and its row-level security."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_nothing_of_a_record_is_stored_in_the_clear(agencies: Agencies, en
 async def test_a_record_that_were_not_encrypted_would_be_found(
     agencies: Agencies, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Negative control of the test above: the same search with the encryption switched off."""
+    """Negative control of the test above: the same search without encryption."""
     monkeypatch.setattr(arriving, "seal_record", unencrypted)
     await agencies.receive(offered(uuid7(), to=OTHER_AGENCY))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_AGENCY])
@@ -261,7 +261,7 @@ async def test_a_case_that_was_accepted_is_not_wiped_by_its_withdrawal(agencies:
 
 
 async def test_two_acts_at_once_have_two_numbers(agencies: Agencies) -> None:
-    """Neither moves the state: the number alone tells the later one that it comes second."""
+    """Neither changes the state, so only the number shows the later one that it is the second."""
     referral_id = await agencies.offer()
     await agencies.act("accept", ACCEPT, referral_id)
     await agencies.act("outcome", reported(CaseOutcome.ARREST), referral_id)
@@ -311,7 +311,7 @@ async def test_a_case_that_moved_meanwhile_is_not_moved_again(agencies: Agencies
 
 
 async def test_two_reports_at_once_do_not_overwrite_each_other(agencies: Agencies) -> None:
-    """Both states permit the act, so only the comparison with the state that was seen can refuse it."""
+    """Both states permit the act, so only the comparison with the expected state can refuse it."""
     referral_id = await agencies.offer()
     await agencies.act("accept", ACCEPT, referral_id)
     async with agencies.cases("outcome") as cases:

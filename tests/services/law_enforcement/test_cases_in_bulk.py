@@ -1,4 +1,4 @@
-"""Many cases in one request: taken up and declined together, while what is an agency's own goes one by one."""
+"""Many cases in one request: accepted and declined together. Acts without a message to the origin go one by one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_cases_are_taken_up_with_their_references_and_declined_in_one_requ
 async def test_a_lease_is_an_agencys_own_and_is_taken_or_refused_whole(
     agencies: Agencies, client: httpx.AsyncClient
 ) -> None:
-    """It is no act that the origin is told of: gathered with others, it would be kept and said to be refused."""
+    """The origin gets no message about a lease. In a batch it could be stored and yet reported as refused."""
     ids = await offers(agencies, 2)
     results = await post(client, *({"referral_id": each, "act": "claim"} for each in ids))
     assert [(each["status"], each.get("state")) for each in results] == [(202, "offered")] * 2

@@ -1,4 +1,4 @@
-"""What an agency makes of it that its origin names another one: it is kept, shown, and needs a person until it acts."""
+"""A contact suggestion at an agency is stored, shown, and listed for attention until the agency acts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def suggested(
 
 
 async def case(agencies: Agencies) -> UUID:
-    """A case that was accepted."""
+    """Receive and accept a case."""
     referral_id = await agencies.offer()
     assert await agencies.act("accept", Acceptance(case_reference=None), referral_id) == "accepted"
     return referral_id
@@ -82,7 +82,7 @@ async def test_what_it_knows_is_told_once_more_without_effect(agencies: Agencies
 
 
 async def events(agencies: Agencies) -> int:
-    """How often its agency was told of another."""
+    """Return how many contact suggestions the agency has received."""
     async with agencies.database.transaction() as session:
         found = await session.driver.fetch("SELECT type FROM act")
         return [row["type"] for row in found].count("case.contact_suggested")
@@ -98,7 +98,7 @@ async def test_it_needs_a_person_until_the_agency_acts_on_the_case(agencies: Age
 
 
 async def test_a_case_that_is_over_needs_nobody_for_it(agencies: Agencies) -> None:
-    """No act may come any more that would end it there."""
+    """No later act could take it off the list."""
     referral_id = await case(agencies)
     over = OutcomeReport(outcome=CaseOutcome.CLOSED, close_reason=CloseReason.NO_CRIME, **CHILDREN)
     assert await agencies.act("outcome", over, referral_id) == "closed"

@@ -1,4 +1,4 @@
-"""What has ended for good stays so in a database that is restored from a backup of before: keys, people, addresses."""
+"""Ended keys, permissions and addresses stay ended in a database that is restored from an earlier backup."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _OPEN_LINKS = "SELECT count(*) AS open FROM console_link WHERE link_hash = $1 AN
 
 
 class World:
-    """An agency's instance with a journal, and a backup of what says who may do what there."""
+    """An agency's instance with a journal, and a backup of its tables of access rights."""
 
     def __init__(self, database: Database, owner: asyncpg.Connection, path: Path) -> None:
         self.database, self.owner, self.path = database, owner, path
         self.sessions = Sessions(database, "law_enforcement", directory, clock=CLOCK, kek=KEK)
 
     async def start(self, *others: Database) -> None:
-        """What an instance does before anything of it is served."""
+        """Apply the journal, as an instance does before it serves requests."""
         for each in (self.database, *others):
             await hold(each, Journal(self.path), {}, clock=CLOCK)
 
@@ -51,7 +51,7 @@ class World:
             await self.owner.execute(f"CREATE TEMP TABLE backup_{table} AS TABLE {table}")
 
     async def restore(self) -> None:
-        """Another cluster has another system id."""
+        """Restore the backup. The system id changes, as in another cluster."""
         for table in TABLES:
             await self.owner.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM backup_{table}")
         await self.owner.execute("UPDATE erasure_place SET system_id = 0")
@@ -63,7 +63,7 @@ class World:
         return text
 
     async def opens(self, key: str) -> bool:
-        """Asked of a process that has believed nothing yet."""
+        """Return whether a process with an empty cache accepts the key."""
         table = KeyTable(self.database)
         await table.refresh()
         keys = ApiKeys(table, instance="law_enforcement", directory=directory, kek=KEK)
@@ -131,7 +131,7 @@ async def test_a_key_that_was_revoked_while_the_instance_stood_is_in_the_journal
 
 @pytest.mark.timing
 async def test_a_journal_that_cannot_be_written_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stands in its way, the key has ended, and its line is written once it can be."""
+    """The key ends despite each of the failures, and its line is written as soon as possible."""
     revoked = await world.key()
     async with world.database.transaction() as session:
         await revoke_key(session.driver, key_hash(revoked), CLOCK.now())
@@ -176,7 +176,7 @@ async def test_whose_role_ended_or_changed_may_do_nothing(world: World) -> None:
 
 
 async def cut_off(database: Database) -> None:
-    """A transaction that ends an access, whose line is written, and that does not commit."""
+    """Write a line about an ended access in a transaction that does not commit."""
     step = database.last_step
     assert step is not None
 
@@ -191,7 +191,7 @@ async def cut_off(database: Database) -> None:
 
 
 async def test_a_line_that_never_committed_ends_nobody_who_acts_in_another_role(world: World) -> None:
-    """The place in the journal stays behind it, so that another start of the same database reads what follows, too."""
+    """The stored place in the journal stays at that line. Another start of the database reads the later lines, too."""
     changed = uuid4().hex
     await world.permitted(changed, Role.ANALYST)
     await world.back_up()

@@ -1,4 +1,4 @@
-"""A party learns what happened at one door, in one order, without asking again and again."""
+"""A party reads all its events from one route, in one order, with long polling."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.services.doors import ENDED
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.law_enforcement.feeds import PARTY, Door, acting_for, by_number, opened, polled
 
-#: Whoever is not woken waits this long.
+#: The wait of a reader that is not woken.
 LONG_S = 30
 
 
 @asynccontextmanager
 async def elsewhere(endpoint: DatabaseEndpoint, *, tells: bool = True, pool_size: int = 2) -> AsyncIterator[Database]:
-    """The database, as another process of the instance has it."""
+    """Open the database as another process of the instance does."""
     database = Database(endpoint.service_url, pool_size=pool_size)
     if tells:
         database.tell_numbered = FeedListener(database).tell
@@ -92,7 +92,7 @@ async def test_whoever_may_look_may_read_and_nobody_else(feed: Door, role: Role)
 
 
 async def test_postgres_itself_shows_a_feed_to_its_party_alone(feed: Door) -> None:
-    """Not to two of them, whoever they are, nor to the instance that applies messages, nor for another act."""
+    """It shows a feed neither to two parties together, nor to the applying service, nor for another act."""
     other = f"{uuid4().hex[:8]}.example"
     await feed.note()
     await feed.note(party=other)
@@ -137,7 +137,7 @@ async def test_a_parameter_that_is_not_described_is_refused_and_not_said_again(f
 
 @pytest.mark.parametrize("wait", [0, LONG_S])
 async def test_numbers_of_another_epoch_are_refused(feed: Door, wait: int) -> None:
-    """A reader that went on after a restore would pass over what was numbered anew."""
+    """A reader that continued after a restore would skip events with reassigned numbers."""
     await feed.note(2)
     for query in ({"after": 1, "epoch": uuid4()}, {"after": 3}):
         answer = await feed.get(**query, wait=wait)
@@ -146,7 +146,7 @@ async def test_numbers_of_another_epoch_are_refused(feed: Door, wait: int) -> No
 
 
 async def test_who_waits_is_woken_by_whoever_numbers(feed: Door, endpoint: DatabaseEndpoint) -> None:
-    """The act is another process's: only the database is between the two."""
+    """The act is in another process. Only the database connects the two."""
     await feed.note()
     waiting = asyncio.create_task(feed.subjects(after=1, wait=LONG_S))
     await feed.listener.until_waiting()
@@ -168,7 +168,7 @@ async def test_who_waits_is_woken_at_once_by_its_own_process(agencies: Agencies,
 async def test_who_is_not_woken_sees_it_when_the_wait_ends(
     agencies: Agencies, endpoint: DatabaseEndpoint, *, tells: bool, listens: bool
 ) -> None:
-    """Nobody listens, or nobody tells. No event is lost with what was not heard."""
+    """No process listens, or no process notifies. No event is lost with a missed notification."""
     async with opened(endpoint, listens=listens) as asked, elsewhere(endpoint, tells=tells) as other:
         await asked.note()
         waiting = asyncio.create_task(asked.subjects(after=1, wait=2))
@@ -205,7 +205,7 @@ async def test_what_comes_between_the_look_and_the_wait_is_not_slept_through(
         if not noted:
             with FeedListener.place(feed.listener, feed.party, above=1) as told:
                 noted.extend(await feed.note())
-                await told.wait()  # it is heard before the wait begins
+                await told.wait()  # the notification arrives before the wait begins
         return found
 
     monkeypatch.setattr("shared.party.events.read_feed", looks_too_early)
@@ -223,7 +223,7 @@ async def test_whose_key_is_ended_while_it_waits_is_told_nothing(feed: Door) -> 
 
 
 async def test_others_are_not_woken_and_nothing_below_wakes(feed: Door) -> None:
-    """What is told comes in order: once the last is heard, so is all before it."""
+    """Notifications arrive in order: after the last one, all earlier ones have been processed."""
     last = "last.example"
     place = feed.listener.place
     with place(feed.party, above=3) as further, place("other.example", above=0) as other, place(last, above=0) as heard:
@@ -238,7 +238,7 @@ async def test_others_are_not_woken_and_nothing_below_wakes(feed: Door) -> None:
 
 
 async def test_who_waits_holds_no_connection(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
-    """Eight wait, and one connection is there for all else."""
+    """Eight readers wait, and one connection remains for all other work."""
     async with opened(endpoint, pool_size=1) as feed:
         waiting = [asyncio.create_task(feed.subjects(wait=LONG_S)) for _ in range(8)]
         await feed.listener.until_waiting(8)
@@ -280,7 +280,7 @@ async def test_a_crowd_of_parties_takes_no_more_places_than_there_are(
 
 
 async def test_a_listener_that_lost_its_connection_listens_again(feed: Door) -> None:
-    """And whoever waited meanwhile looks again: nobody knows what was not heard."""
+    """Waiting readers read again, because notifications may have been missed."""
     waiting = asyncio.create_task(feed.subjects(wait=LONG_S))
     await feed.listener.until_waiting()
     await feed.database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
@@ -317,7 +317,7 @@ async def test_three_pollers_miss_none_and_take_none_twice(feed: Door, endpoint:
 async def test_pollers_of_numbers_that_lock_no_feed_would_miss_what_commits_late(
     feed: Door, endpoint: DatabaseEndpoint
 ) -> None:
-    """Negative control of the test above: the numbers of a sequence, given as the act is done."""
+    """Negative control of the test above: the numbers of a sequence, assigned when the act is done."""
     owner = await asyncpg.connect(endpoint.owner_url)
     await owner.execute("CREATE SEQUENCE unlocked START 1000000; GRANT USAGE ON unlocked TO PUBLIC")
     unlocked = """

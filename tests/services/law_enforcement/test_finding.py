@@ -1,4 +1,4 @@
-"""Looking through an agency's inbox: by who sent it, by when it came, by priority, state and reference."""
+"""Searching an agency's inbox: by sender, arrival, priority, state and reference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ P0 = "p0_child_at_risk"
 
 
 async def found(client: httpx.AsyncClient, asks: str = AGENCY, **asked: Any) -> list[UUID]:
-    """The ids of all pages of two, in their order."""
+    """Return the ids of all pages of two, in their order."""
     ids: list[UUID] = []
     while True:
         answer = await client.get("/v1/inbox", params={"limit": 2} | asked, headers=asking(asks))
@@ -40,7 +40,7 @@ def day(days: float) -> str:
 
 
 async def aged(agencies: Agencies, party: str) -> None:
-    """All that the party has was there thirty days ago."""
+    """Move the arrival of all the party's cases thirty days back."""
     async with agencies.database.transaction(RowScope([party], Role.SERVICE, "apply")) as session:
         statement = "UPDATE received SET received_at = received_at - interval '30 days' WHERE party = $1"
         assert (await session.driver.execute(statement, party)) != "UPDATE 0"

@@ -1,4 +1,4 @@
-"""What an agency asks origins to hold: bounded, one at a time, and a fold of what its origin answers."""
+"""An agency's holds at origins: bounded, one at a time, with a state folded from the origin's answers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def activate(agencies: Agencies, referral_id: UUID, hours: int = 8) -> UUI
 
 
 async def attention(agencies: Agencies, referral_id: UUID) -> list[tuple[str, str]]:
-    """Why holds of the case need a person of the agency, and what would help."""
+    """Return the reasons and suggested actions of holds that need a person of the agency."""
     beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
     async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
         found = await ended_holds(session.driver, AGENCY, beginning, rank_max=1, limit=200)
@@ -151,7 +151,7 @@ async def test_too_late_says_since_when(agencies: Agencies) -> None:
 
 
 async def test_a_hold_that_a_restored_agency_has_forgotten_is_as_its_origin_says(agencies: Agencies) -> None:
-    """It reads again what it was told since its backup: the hold is its own again, and can be released."""
+    """The agency reads again the messages since its backup. The hold is its own again and can be released."""
     referral_id, hold = await agencies.offer(), uuid7()
     words = {"scope": HoldScope.REMOVAL, "basis": OPEN, "not_after": AT + 8 * HOUR, "held": 1, "issued": 0}
     assert await hear(agencies, HOLD_ACTIVATED, HoldActivatedClear(**named(referral_id, hold), **words)) is None

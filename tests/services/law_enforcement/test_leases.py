@@ -1,4 +1,4 @@
-"""Who works on a case: an officer claims it for a term, hands it over, and nobody is kept from it for longer."""
+"""Case leases: an officer claims a case for a term and may hand it over; afterwards any officer can claim it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agency has reported of a case stays with it: nothing that is reported later takes it away."""
+"""Every reported outcome stays with the agency's case; a later report removes none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A case where a child is at risk, which nobody has: somebody is woken again and again, until an officer has it."""
+"""An unclaimed case with a child at risk: alarms repeat until an officer claims it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def case(agencies: Agencies, priority: str = P0) -> UUID:
 
 
 async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:
-    """How often somebody was woken by then: looked at every hour."""
+    """Return the number of alarms until then, with the timers run every half hour."""
     clock = ManualClock(AT)
     law = Law(agencies.directory, SAMPLE_LAW)
 

@@ -1,4 +1,4 @@
-"""A case that came from another agency is amended by what that one passes on of it, and by nobody else's word."""
+"""A referred case is amended only by messages of the agency that referred it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def revised(message: Received, revision: int) -> Received:
 
 
 def passed(here: World) -> Received:
-    """What the other agency is sent."""
+    """Return the message that the other agency receives."""
     return accept(here.records([genuine(here, FIRST, OTHER)], INSTANCE)[0], here.reader(INSTANCE))
 
 
@@ -61,7 +61,7 @@ def test_what_its_origin_has_sent_itself_no_agency_amends(here: World) -> None:
 
 
 def test_an_offer_of_its_origin_amends_nothing_that_came_from_an_agency(here: World) -> None:
-    """It has an edge of its own there: what it has is what was passed on."""
+    """The origin has another edge for that agency. The case came from an agency."""
     case = applied(AGENCY, None, passed(here))
     offered = replace(revised(offered_to(here, FIRST), 2), recipient=OTHER)
     with pytest.raises(Refused, match="case_exists"):
@@ -69,7 +69,7 @@ def test_an_offer_of_its_origin_amends_nothing_that_came_from_an_agency(here: Wo
 
 
 class Cases:
-    """The cases of the first agency: what is found is given, what is sent is kept."""
+    """A store with one case of the first agency. It records the sent messages."""
 
     def __init__(self, case: Item) -> None:
         self.case = case
@@ -97,7 +97,7 @@ class Cases:
 
 
 async def told_of(here: World, to: str, **changes: Any) -> list[str]:
-    """Whom an amendment is passed on to, of a case of the first agency that was referred to `to`."""
+    """Return the recipients of an amendment of a case that the first agency referred to `to`."""
     amended = revised(offered_to(here, FIRST), 2)
     own = bound(amended)
     assert own is not None
@@ -125,7 +125,7 @@ async def test_it_stays_where_the_case_was_not_passed_on_or_the_law_forbids_it(h
 
 
 async def test_it_stays_where_its_agency_cannot_know_to_whom_it_was_passed_on(here: World) -> None:
-    """Its agency has moved, or was restored: that it was referred it is told by its origin, and no more of it."""
+    """The agency has moved or was restored. It learns from the origin only that the case was referred."""
     amended = revised(offered_to(here, FIRST), 2)
     cases: Any = Cases(replace(applied(AGENCY, None, amended), state="referred", revision=2, said={}))
     await pass_on_amended([amended], cases, lambda: here.documents)
@@ -133,7 +133,7 @@ async def test_it_stays_where_its_agency_cannot_know_to_whom_it_was_passed_on(he
 
 
 async def test_what_was_taken_nowhere_is_passed_on_nowhere(here: World) -> None:
-    """It came after its agency had moved: it is answered `moved`, and nothing of it is kept."""
+    """The amendment arrived after its agency had moved. It is answered `moved`, and nothing is stored."""
     amended = replace(revised(offered_to(here, FIRST), 2), moved=True)
     nothing: Any = Cases(replace(applied(AGENCY, None, amended), subject_id=UUID(int=1)))
     await pass_on_amended([amended], nothing, lambda: here.documents)

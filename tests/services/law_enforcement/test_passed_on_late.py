@@ -1,4 +1,4 @@
-"""What its origin withdraws before another agency's word of it comes does not begin when that comes."""
+"""A case referral does not begin a case if it arrives after the origin's withdrawal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.services.law_enforcement.agency import KEK, Agencies
 
 
 async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
-    """What becomes of a case that is passed on after `withdrawn_by` took its own referral of that id back."""
+    """Return the codes for a case that is referred after `withdrawn_by` withdrew its own referral of that id."""
     subject = uuid7()
     track = track_of(REFERRAL_WITHDRAWN, withdrawn_by, AGENCY, subject=subject)
     assert track is not None
@@ -42,7 +42,7 @@ async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
 
 
 class Asking(AgencyDoor):
-    """A door at which nothing else is asked of a message."""
+    """A handler that refuses any message that passes the check for withdrawals."""
 
     def _may_be_told(self, message: Any) -> None:
         raise Refused("nothing_else")

@@ -1,4 +1,4 @@
-"""An agency sees which of its cases lie at one place, holds them in one act, and is warned of what betrays a hold."""
+"""An agency sees its cases at one location, holds them in one act, and is warned if a request would reveal a hold."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from tests.services.law_enforcement.agency import KEK, POLICY, Agencies
 from tests.services.law_enforcement.test_holds import HOUR
 from tests.support.location_forms import knowing
 
-#: The one instrument of this law, by which an agency of the Netherlands may ask.
+#: The only instrument of this policy, usable by agencies of the Netherlands.
 ASKED_BY = {
     "id": "eu_2023_1543",
     "jurisdiction": "BLOC-EU",
@@ -56,7 +56,7 @@ HOLD = {"act": "place_hold", "scope": "removal", "basis": "investigation_open"}
 
 
 def lying_at(location: str, message: Received) -> Received:
-    """The same referral, of something that lies elsewhere."""
+    """Return the same referral about another location."""
     assert isinstance(message.sealed, ReferralRecord)
     (item,) = message.sealed.items
     at = item.model_copy(update={"locator": item.locator.model_copy(update={"value": location})})
@@ -66,7 +66,7 @@ def lying_at(location: str, message: Received) -> Received:
 async def case(
     agencies: Agencies, location: str, *, to: str = AGENCY, origin: str = HOTLINE, known: tuple[int, ...] = (1,)
 ) -> UUID:
-    """A case at this location that came by a release with these forms of locations."""
+    """Receive a case at this location through a release with these forms of locations."""
     message = lying_at(location, offered(uuid7(), to=to, origin=origin))
     with knowing(*known):
         assert await agencies.receive(message) == [None]
@@ -74,7 +74,7 @@ async def case(
 
 
 async def alike(agencies: Agencies, referral_id: UUID, *, party: str = AGENCY) -> dict[UUID, tuple[str, bool]]:
-    """The other cases at its place: who has offered each, and whether a hold of it stands."""
+    """Return the other cases at its location: the origin of each, and whether it is held."""
     shown = (await agencies.show(referral_id, party=party))["alike"]
     return {UUID(each["referral_id"]): (each["origin"], each["held"]) for each in shown}
 
@@ -85,7 +85,7 @@ def hold(hours: int = 8) -> HoldRequest:
 
 @pytest.fixture
 async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
-    """The doors of cases and of preservations, under a law with one instrument."""
+    """Open the routes of cases and preservations, under a policy with one instrument."""
     of = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
     policy = PolicyIndex(POLICY | {"instruments": [ASKED_BY]}, "f" * 64, TREE)
     routes = PreservationRoutes(
@@ -101,7 +101,7 @@ async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def warned(client: httpx.AsyncClient, *locations: str) -> list[str]:
-    """What an officer is told who asks the provider to keep what lies there."""
+    """Request preservation of these locations; return the warnings that the officer gets."""
     ask = {"provider": PROVIDER, "kind": "preserve", "instrument": ASKED_BY["id"], "term": "eu_60d"}
     body = ask | {"locations": [{"kind": "url", "value": each} for each in locations]}
     answer = await client.post("/v1/preservations", json=body, headers=asking(AGENCY, key=str(uuid7())))
@@ -166,7 +166,7 @@ async def holds_of(agencies: Agencies, referral_id: UUID) -> AsyncIterator[UUID]
 
 
 async def test_each_form_of_a_location_finds_its_own(agencies: Agencies, client: httpx.AsyncClient) -> None:
-    """Two releases in one store: by the later form places are one that are two by the first."""
+    """Two releases share one store. Two places of the first form are one place in the later form."""
     place = f"https://images.example/{uuid7()}"
     before = await case(agencies, f"{place}/A")
     both = await case(agencies, f"{place}/A", known=(1, 2))
@@ -217,7 +217,7 @@ async def test_what_is_erased_lies_nowhere_any_more(agencies: Agencies) -> None:
 
 
 async def test_a_request_to_keep_is_listed_at_once_by_whoever_made_it(client: httpx.AsyncClient) -> None:
-    """The officer that asks may change no request: the service itself gives it its number."""
+    """The requesting officer may not change a request. The service assigns its number."""
     listed = [await list_asked(client)]
     await warned(client, "https://images.example/listed/1")
     listed.append(await list_asked(client))
@@ -226,6 +226,6 @@ async def test_a_request_to_keep_is_listed_at_once_by_whoever_made_it(client: ht
 
 
 async def list_asked(client: httpx.AsyncClient) -> list[str]:
-    """The newest requests of the agency, by id."""
+    """Return the newest requests of the agency, by id."""
     answer = await client.get("/v1/preservations", params={"limit": 200}, headers=asking(AGENCY))
     return [each["preservation_id"] for each in answer.json()["items"]]

@@ -1,4 +1,4 @@
-"""`GET /v1/inbox/ID/timeline`: what has happened to one case, act by act, as it was said, and to nobody else."""
+"""`GET /v1/inbox/ID/timeline`: the acts on one case with their content, only for its own party."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def got(
 
 
 async def closed_case(agencies: Agencies) -> UUID:
-    """A case from its arrival to its end: a child was identified, and nothing is known in the end."""
+    """Receive a case and close it: a child was identified, and the outcome stays unknown."""
     subject = await agencies.offer()
     await agencies.act("accept", Acceptance(case_reference=REFERENCE), subject)
     await agencies.act("outcome", ARREST, subject)

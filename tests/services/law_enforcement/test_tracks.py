@@ -1,4 +1,4 @@
-"""The hooks of messaging at agencies: a subject of theirs that a peer lacks goes on the operator's list."""
+"""Peer sync at agencies: a subject of an agency that a peer lacks goes on the operator's list."""
 
 from __future__ import annotations
 

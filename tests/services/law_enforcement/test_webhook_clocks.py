@@ -1,4 +1,4 @@
-"""Whatever clocks say, those of processes and the database's: each event is sent once, and no address falls silent."""
+"""With differing clocks of processes and database, each event is sent once, and no address stops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.manual_clock import ManualClock
 
 
 async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party) -> None:
-    """One is ahead by more than a lease lasts: neither takes from the other what that is at."""
+    """One courier's clock is ahead by more than a lease. Neither takes over an address that the other is sending to."""
     made = await mine.register()
     await mine.note()
     begun, answered = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""What a party may do with its addresses, what it is shown of them, and that nobody else is, nor the secret again."""
+"""The acts of a party on its webhooks and its views of them. No other party sees them, and secrets are shown once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_the_same_request_is_answered_with_the_same_secret_and_no_other_is
 
 @pytest.mark.parametrize("rotated", [False, True])
 async def test_once_it_is_removed_its_secrets_are_shown_to_nobody_again(mine: Party, rotated: bool) -> None:
-    """Not by the answers that are kept of what made them either."""
+    """The stored answers of the creating requests do not show them either."""
     key, made = uuid4().hex, await mine.register()
     path, said = (f"/{made['webhook_id']}:rotate", {}) if rotated else ("", {"url": URL})
     first = await mine.done("POST", path, key=key, **said)
@@ -128,13 +128,13 @@ async def test_another_partys_address_is_answered_as_one_that_is_not_there(
             ):
                 assert (await other.ask(method, at)).status_code == 404
         assert (await other.done("GET"))["items"] == []
-        # And PostgreSQL itself shows none of it, whatever is asked.
+        # PostgreSQL itself shows none of it, for any query.
         for table in ("webhook", "webhook_delivery"):
             for scope in (RowScope([other.name], "machine", "read"), RowScope([other.name], "service", "apply")):
                 async with other.database.transaction(scope) as session:
                     assert await session.driver.fetchval(f"SELECT count(*) FROM {table}") == 0
             async with other.database.transaction(RowScope([mine.name], "machine", "read")) as session:
-                assert await session.driver.fetchval(f"SELECT count(*) FROM {table}") == 1  # the control
+                assert await session.driver.fetchval(f"SELECT count(*) FROM {table}") == 1  # control
     assert (await mine.done("GET", f"/{made['webhook_id']}"))["state"] == "active"
 
 
@@ -196,7 +196,7 @@ async def test_a_replay_sends_again_in_order_under_the_same_ids(mine: Party) -> 
 
 
 async def test_a_replay_while_it_is_sent_keeps_the_order(mine: Party) -> None:
-    """What is under way is not noted, and nobody begins anew beside it."""
+    """A result that was under way is not noted, and no second courier begins meanwhile."""
     made = await mine.register()
     await mine.note(3)
     (leased,) = await mine.leases.claim(ONE_PLACE, at=mine.clock.now())

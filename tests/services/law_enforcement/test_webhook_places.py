@@ -1,4 +1,4 @@
-"""Each party has its own places of a process that sends: slow receivers of some delay no event of another."""
+"""Each party has its own send slots in a process: slow receivers of some parties delay no event of another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.services.law_enforcement.webhook_fixtures import URL, Party
 
 
 class Slow:
-    """Receivers of which only those at `URL` answer before they are let go."""
+    """Receivers of which only `URL` answers before the test releases the others."""
 
     def __init__(self) -> None:
         self.begun, self.let_go = asyncio.Queue[str](), asyncio.Event()

@@ -1,4 +1,4 @@
-"""A party's events arrive at its address: in order, signed, again until they are confirmed, and never passed over."""
+"""A party's events arrive at its address: in order, signed, repeated until confirmed, and never skipped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ AWAY, GONE = Sent("connection_failed"), Sent("status_refused", 410)
 
 
 async def test_an_event_arrives_signed_at_a_real_receiver(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
-    """Over HTTP to this machine, and read there with the library that receivers have."""
+    """Sent over HTTP to this machine, and read with the library that receivers use."""
     rules = AddressRules(loopback_http=True)
     async with party(endpoint, rules) as mine, receiving(Raw()) as raw:
         made = await mine.register(f"http://127.0.0.1:{raw.port}/hook")
@@ -78,7 +78,7 @@ async def test_what_was_before_is_sent_only_where_it_is_asked_for(mine: Party) -
 
 
 async def test_a_receiver_that_was_away_gets_all_of_it_in_order(mine: Party) -> None:
-    """Ten hours, by the pauses; meanwhile the feed shows everything."""
+    """Ten hours, by the retry pauses; meanwhile the feed shows everything."""
     made = await mine.register()
     noted = await mine.note(3)
     mine.receivers.answers[URL] = AWAY
@@ -121,7 +121,7 @@ async def test_after_the_last_attempt_the_address_is_paused_and_its_party_told(m
     assert await mine.leases.paused() == 1
     told = (await mine.events())[-1]
     assert (told["type"], told["subject"], told["state"]) == ("webhook.paused", made["webhook_id"], "paused")
-    # Nothing is lost: it begins again where it stopped, and tells of its pause too.
+    # Nothing is lost: sending restarts at the failed event, and the pause is an event, too.
     mine.receivers.answers.clear()
     mine.receivers.got.clear()
     await mine.done("POST", f"/{made['webhook_id']}:replay")
@@ -233,7 +233,7 @@ async def test_an_address_with_a_defect_stops_no_other(mine: Party) -> None:
 
 
 async def crashed(mine: Party, monkeypatch: pytest.MonkeyPatch, sender: Sender | None = None) -> None:
-    """Send what there is, and end before that is noted."""
+    """Send the due events, and fail before the result is noted."""
 
     async def fails(*_: Any, **__: Any) -> bool:
         raise Unavailable("database_unavailable")
@@ -250,7 +250,7 @@ async def test_what_was_sent_and_not_noted_is_sent_again_under_the_same_ids(
     await mine.register()
     await mine.note(3)
     await crashed(mine, monkeypatch)
-    assert await mine.courier().carry() == 0  # it is still leased to whoever has ended
+    assert await mine.courier().carry() == 0  # still leased to the failed process
     await mine.note(2)
     await mine.later(LEASE.total_seconds())
     await mine.courier().carry()
@@ -313,7 +313,7 @@ async def test_a_process_sends_until_it_is_told_to_end(mine: Party) -> None:
 async def test_the_receiver_of_the_page_takes_each_event_once_and_nothing_forged(
     agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It runs as it stands there, as a process of its own."""
+    """The receiver is the code of the page, unchanged, in a process of its own."""
     rules, page = AddressRules(loopback_http=True), (ROOT / "docs/webhooks.md").read_text(encoding="utf-8")
     (receiver,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     (tmp_path / "receiver.py").write_text(receiver, encoding="utf-8")
@@ -355,7 +355,7 @@ async def until_it_listens(port: int) -> None:
 
 
 async def test_an_address_that_cannot_be_opened_keeps_nobody_elses_waiting(mine: Party) -> None:
-    """A row that was changed in the database, or written under another key."""
+    """The row was changed in the database, or written under another key."""
     broken, other = await mine.register(), await mine.register("https://hooks.other.example/")
     await mine.note()
     async with mine.database.transaction(RowScope([mine.name], Role.SERVICE, "apply")) as session:

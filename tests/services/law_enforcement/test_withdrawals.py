@@ -1,4 +1,4 @@
-"""What an agency has taken up wins over its withdrawal, until a day; what it has not is erased, for every purpose."""
+"""An agency keeps an accepted case after its withdrawal until a day. Other cases are erased, for every purpose."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def places(agencies: Agencies, case: UUID) -> int:
 async def test_a_restored_agency_says_once_more_that_it_has_erased_and_cannot_keep(
     agencies: Agencies, tmp_path: Path
 ) -> None:
-    """The database is of before the erasure, of which the journal alone knows."""
+    """The database is older than the erasure, which only the journal records."""
     case = await agencies.offer()
     await agencies.act("accept", Acceptance(), case)
     await agencies.receive(withdrawn(case))

@@ -1,4 +1,4 @@
-"""A party with addresses: the door where it registers them, a courier on a clock of the test's, and receivers."""
+"""A party with webhook addresses: their routes, a courier on the test's clock, and receivers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ONE_PLACE = SendingPlaces(free=1, held={}, of_party=1, most=1)
 
 @dataclass
 class Receivers:
-    """Takes the place of the network: what each address answers, and what it was sent, in order."""
+    """A substitute for the network: the answer of each address, and the received requests in order."""
 
     answers: dict[str, Sent] = field(default_factory=dict)
     got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Receivers:
 
 
 class Party:
-    """A party of its own; nobody else's addresses are carried."""
+    """A party of its own. The courier sends only to its addresses."""
 
     def __init__(self, database: Database, http: httpx.AsyncClient, rules: AddressRules) -> None:
         self.database, self.http, self.rules = database, http, rules
@@ -73,14 +73,14 @@ class Party:
         return Courier(self.leases, sender or self.receivers, clock=self.clock, suspended=suspended)  # type: ignore[arg-type]
 
     async def note(self, count: int = 1) -> list[str]:
-        """Let something happen that concerns the party."""
+        """Note acts that concern the party."""
         made = [Event(self.name, "case.accept", uuid7(), state="accepted") for _ in range(count)]
         async with self.database.transaction(RowScope([self.name], Role.SERVICE, "apply")) as session:
             note_acts(session.driver, made)
         return [str(each.subject) for each in made]
 
     async def later(self, seconds: float) -> None:
-        """Let so long pass, by the clock of the database too. Less than nothing: that one went back."""
+        """Let this time pass, also by the clock of the database. Negative: the database's clock goes back."""
         async with self.database.transaction(RowScope([self.name], Role.SERVICE, "apply")) as session:
             await session.driver.execute(_EARLIER, timedelta(seconds=seconds))
         self.clock.advance(max(seconds, 0))
@@ -112,7 +112,7 @@ class Party:
         return answer.json()["items"]
 
     def verified(self, secret: str, messages: Sequence[tuple[str, dict[str, str], bytes]] | None = None) -> int:
-        """How many of the messages are signed under the secret; each has to be."""
+        """Return how many of the messages are signed under the secret, after checking that all are."""
         found = self.receivers.got if messages is None else messages
         for _, headers, body in found:
             at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), tz=UTC)

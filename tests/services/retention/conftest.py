@@ -1,4 +1,4 @@
-"""The databases of the services, as their login roles reach them, for what ends in them."""
+"""The databases of the services under their login roles, for the retention tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a database's owner does to it, around its services."""
+"""Acts of a database's owner, outside its services."""
 
 from __future__ import annotations
 

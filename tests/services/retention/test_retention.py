@@ -1,4 +1,4 @@
-"""Retention: what is past its period ends, what is open or younger stays, and nobody's accounts change."""
+"""Retention: rows past their period are deleted, open and younger ones stay, and the accounts do not change."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.exchange_world import world
 
 NOW = SystemClock().now()
 LONG_AGO = NOW - timedelta(days=500)
-#: What an accountant reads to compare the databases.
+#: An accountant's queries to compare the databases.
 _BOOKS = (
     "SELECT referral_id, party, disposition, state, work_reason FROM referral ORDER BY 1",
     "SELECT edge_id, message_id, referral_id, party, recipient, purpose, state, answer FROM edge ORDER BY 1",
@@ -55,7 +55,7 @@ async def books(endpoint: DatabaseEndpoint) -> list[list[tuple[object, ...]]]:
 
 
 async def move_acts(endpoint: DatabaseEndpoint, subjects: Sequence[UUID], at: datetime) -> None:
-    """Have the acts on these subjects be of another time. The services themselves may change no act."""
+    """Move the acts on these subjects to another time. The services themselves may change no act."""
     owner = await asyncpg.connect(endpoint.owner_url)
     async with owner.transaction():
         await owner.execute("ALTER TABLE act NO FORCE ROW LEVEL SECURITY")
@@ -130,7 +130,7 @@ async def test_a_case_keeps_its_record_until_it_was_finished_long_ago(
 async def test_the_class_of_an_edge_says_how_long_its_record_is_kept(
     databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint], days: int, left: bool
 ) -> None:
-    """Canada's 21 days, although the table's own period is a year."""
+    """Canada's rule says 21 days, although the table's own period is a year."""
     agencies, endpoint, referral_id = Agencies(databases["law_enforcement"]), endpoints["law_enforcement"], uuid7()
     await agencies.receive(offered(referral_id))
     edge = (
@@ -202,7 +202,7 @@ async def test_many_rows_end_a_part_at_a_time(
 
 
 async def finished_referrals(origin: Origin, endpoint: DatabaseEndpoint) -> list[UUID]:
-    """Two referrals that were finished long ago, in the order of time."""
+    """Return two referrals that were finished long ago, in the order of time."""
     ended = sorted([await origin.file(), await origin.file()])
     await as_owner(endpoint, "UPDATE referral SET accepted_at = $1", LONG_AGO, parties=[HOTLINE])
     answered = "UPDATE edge SET answer = 'declined', answered_at = $1 WHERE referral_id = ANY($2)"
@@ -269,7 +269,7 @@ async def test_rows_that_wait_for_their_month_move_when_it_is_made(
     finally:
         await owner.close()
     assert len(await events_of(database, "later.example")) == 1
-    # A database whose months were made is at its schema still.
+    # The database with added months still has the current schema.
     await asyncio.to_thread(upgrade, "hotline", endpoint.owner_url)
 
 

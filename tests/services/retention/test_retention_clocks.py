@@ -1,4 +1,4 @@
-"""Retention: the deadlines of an edge end with the record that it carried, and no other deadlines do."""
+"""Retention deletes the deadlines of an edge together with the record that it carried, and no other deadlines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Left = set[tuple[UUID, str]]
 
 
 async def left(database: Database, party: str) -> Left:
-    """(Subject, purpose) of each edge that has deadlines."""
+    """Return (subject, purpose) of each edge that has deadlines."""
     async with database.transaction(RowScope([party], Role.VIEWER, "read")) as session:
         kept = "SELECT coalesce(known_as, subject), purpose FROM deadline WHERE begun_at IS NOT NULL"
         return {tuple(row) for row in await session.driver.fetch(kept)}

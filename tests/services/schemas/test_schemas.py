@@ -1,4 +1,4 @@
-"""A schema is what the catalogue says: fresh or migrated, the committed one, and not what somebody changed by hand."""
+"""A fresh or migrated schema matches the committed catalogue, and manual changes are detected."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from shared.runtime.database.catalogue import (
 from tests.services.installed import installation
 
 ROOT = Path(__file__).parents[3]
-#: A revision as the next release may bring one: a column, an index, a grant; one code more in a list, which is looked
-#: through while the table is in use, and one in what is generated, which writes the table anew.
+#: A possible revision of the next release: a column, an index, a grant, and a further code in two places.
+#: The code in the list is validated while the table is in use; the one in the generated column rewrites the table.
 SECOND = """
 from alembic import op
 
@@ -64,7 +64,7 @@ NewDatabase = Callable[[], DatabaseEndpoint]
 
 @pytest.fixture(scope="module")
 def new_database(stack: DevStack) -> NewDatabase:
-    """Makes an empty database with its three roles, under a name of its own."""
+    """Return a function that makes an empty database with its three roles and a new name."""
 
     def make() -> DatabaseEndpoint:
         name = f"schemas_{uuid7().hex}"
@@ -75,7 +75,7 @@ def new_database(stack: DevStack) -> NewDatabase:
 
 @pytest.fixture
 def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The hotline's migrations in a copy to which a test may add; what the code knows is the copy."""
+    """Copy the hotline's migrations, so that a test may add some, and let the code use the copy."""
     copy = tmp_path / "hotline" / "migrations"
     shutil.copytree(ROOT / "services" / "hotline" / "migrations", copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(migrate, "_SERVICES", tmp_path)
@@ -84,7 +84,7 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 async def owner(new_database: NewDatabase) -> AsyncIterator[asyncpg.Connection]:
-    """A database of the hotline as its owner, who can change anything in it; each test undoes what it changed."""
+    """Connect to a hotline database as its owner, who can change everything. Each test undoes its changes."""
     made = new_database()
     await asyncio.to_thread(migrate.upgrade, "hotline", made.owner_url)
     connection = await asyncpg.connect(made.owner_url)
@@ -110,14 +110,14 @@ async def execute(made: DatabaseEndpoint, statement: str) -> None:
 
 @pytest.mark.parametrize("service", KINDS)
 def test_the_committed_catalogue_is_what_the_migrations_make(service: str, new_database: NewDatabase) -> None:
-    """After a change of a migration: `python -m deploy.artifacts.catalogues`."""
+    """After a change of a migration, run `python -m deploy.artifacts.catalogues`."""
     made = new_database()
     migrate.run_revisions(service, made.owner_url)
     assert list(find_differences(migrate.newest_schema(service).catalogue, catalogue_of(made))) == []
 
 
 async def test_every_role_sees_the_same_catalogue(new_database: NewDatabase) -> None:
-    """The service's role too, which asks when an instance is started."""
+    """This includes the service's role, which reads it when an instance starts."""
     made = new_database()
     await asyncio.to_thread(migrate.upgrade, "hotline", made.owner_url)
     seen = []
@@ -141,7 +141,7 @@ def test_a_fresh_database_and_a_migrated_one_are_equal(next_release: Path, new_d
         migrate.run_revisions("hotline", made.owner_url)
     assert list(find_differences(catalogue_of(fresh), catalogue_of(old))) == []
     assert catalogue_of(fresh) == catalogue_of(old)
-    # What it brought is seen, until it is written beside the migrations as what the newest revision makes.
+    # The changes are reported until the catalogue of the newest revision is written next to the migrations.
     assert [each.partition(" is ")[0] for each in checked(old).differing] == [
         "column edge.attention",
         "column received.weight",
@@ -155,7 +155,7 @@ def test_a_fresh_database_and_a_migrated_one_are_equal(next_release: Path, new_d
 
 
 def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, new_database: NewDatabase) -> None:
-    """The control of the test above, and why a released file never changes: two databases at one revision differ."""
+    """Control of the test above, and the reason for fixed released files: two databases at one revision differ."""
     old, fresh = new_database(), new_database()
     migrate.upgrade("hotline", old.owner_url)
     first = next_release / "versions" / "0001_first_tables.sql"
@@ -234,7 +234,7 @@ async def test_a_row_of_data_changes_no_catalogue(owner: asyncpg.Connection) -> 
 
 
 async def drift(owner: asyncpg.Connection, statement: str) -> list[str]:
-    """What differs from the newest schema after a statement, which is then undone."""
+    """Return the differences from the newest schema after a statement, and undo the statement."""
     database = await owner.fetchval("SELECT current_database()")
     statement = re.sub(" service$", f' "{database}"', re.sub(" accountant$", f' "{database}_accountant"', statement))
     change = owner.transaction()
@@ -257,7 +257,7 @@ def test_migrating_does_not_call_a_changed_database_well(new_database: NewDataba
 
 
 def test_a_revision_that_the_code_has_not_is_refused_with_the_mend(new_database: NewDatabase) -> None:
-    """A later release made the database, or an unreleased state of the code: its chain was another."""
+    """A later release or an unreleased state of the code made the database, with another chain of revisions."""
     made = new_database()
     migrate.upgrade("hotline", made.owner_url)
     asyncio.run(execute(made, "UPDATE schema_revision SET version_num = '9999'"))

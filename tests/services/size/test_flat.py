@@ -1,4 +1,4 @@
-"""Every look reads as many rows as it shows, however many there are: no table read whole, nothing sorted whole."""
+"""Every query reads only as many rows as it shows, however many exist. It scans and sorts no whole table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.benchmarks.filled import BIG, END, FILLED, PAGE, TINY, Question, fill
 from tests.services.databases import running_databases
 
 ROWS = 100_000
-#: The first release's list: by ids, and by row-level security alone.
+#: The first release's list query: ordered by ids, with row-level security only.
 _BEFORE = """
 SELECT referral_id, state FROM referral WHERE ($1::text IS NULL OR state = $1)
 ORDER BY referral_id DESC LIMIT $2
@@ -43,7 +43,7 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
                 async with unforced(owner):
                     await fill(owner, service, ROWS, content_bytes=100)
                 if service != "audit":
-                    # Retention runs as the owner, which removes deadlines.
+                    # Retention runs as the owner and deletes deadlines.
                     await owner.execute(f"GRANT DELETE ON deadline TO {make_url(made.service_url).username}")
                 await owner.close()
                 databases[service] = Database(made.service_url, pool_size=2)
@@ -52,7 +52,7 @@ async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
 
 
 async def found(database: Database, question: Question) -> str | None:
-    """What is wrong with a look, if anything is."""
+    """Return the fault of a query, or None."""
     seen = await look(database, question)
     if seen.scanned or seen.rows > question.rows_max or seen.sorted > question.rows_max:
         return f"{question.name}: read whole {seen.scanned}, {seen.rows} rows read, {seen.sorted} sorted"
@@ -68,7 +68,7 @@ async def test_no_look_reads_more_than_it_shows(filled: dict[str, Database], ser
 
 
 async def test_the_list_of_the_first_release_is_found(filled: dict[str, Database]) -> None:
-    """Negative control: of a small party it passes over everybody else's rows."""
+    """Negative control: for a small party it reads past the rows of all others."""
     (page,) = [
         each
         for each in questions("hotline", ROWS)
@@ -78,13 +78,13 @@ async def test_the_list_of_the_first_release_is_found(filled: dict[str, Database
     assert await found(filled["hotline"], before) is not None
 
 
-#: Of the two years the first month is past its time.
+#: The first month of the two years is past its retention period.
 _PAST = END - timedelta(days=700)
 _OF_THE_MONTH = ROWS * 30 // 730
 
 
 def ending(service: str) -> Iterator[Question]:
-    """What erases the records of that month: each is found, locked, looked at with what it hangs on, and changed."""
+    """Yield the queries that erase the records of that month: they find, lock, join and change each record."""
     asked = partial(Question, rows_max=10 * _OF_THE_MONTH, settings=retention.BY_ROW)
     scope = RowScope([BIG, TINY, *(f"p{n}.example" for n in range(40))], "service", "apply")
     page = _PAST, retention.ROWS_MAX
