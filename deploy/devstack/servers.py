@@ -248,7 +248,7 @@ def _inspect(executable: Path) -> Java | None:
 
 
 def make_certificates(folder: Path, *, name: str, clock: Clock) -> tuple[Path, Path]:
-    """Write a key with its certificate for `name` on 127.0.0.1, and the authority that signed it; return both paths, PEM.
+    """Write a key with its certificate for `name` on 127.0.0.1, and its authority; return both PEM paths.
 
     The authority's own key is dropped, so it can never sign another certificate.
     """
