@@ -1,1 +1,1 @@
-"""Sample parties that answer by themselves: separate processes that speak HTTP only, each party with its own key."""
+"""Sample parties that answer automatically: separate processes that use HTTP only, each party with its own key."""
