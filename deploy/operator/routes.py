@@ -153,7 +153,7 @@ class Router:
                 yield number, refusal
 
     def _one(self, submission: ReferralSubmission, party: PartyEntry) -> DecidedReferral:
-        check(submission, origin=party, documents=self.documents, at=self.now)  # refuses what the guard would refuse
+        check(submission, origin=party, documents=self.documents, at=self.now)  # runs the guard's check
         read = read_facts(submission, party, self.documents.directory)
         facts = Facts.model_validate_json(canonical_json(read.facts))
         return DecidedReferral(facts, submission.exercise, self.now, read.unknown)

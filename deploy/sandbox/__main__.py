@@ -83,7 +83,7 @@ def play(*, parties: ExistingFile, seed: str = "1") -> int:
 
 
 async def _until_stopped(played: Sequence[SandboxParty], tally: Tally, *, seed: str) -> None:
-    # Each party waits at its feed, and some read their lists at the same time.
+    # Each party has a waiting feed request, and some read their lists at the same time.
     connections = LOOKS_AT_ONCE_MAX + len(played)
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     # One pool for all parties. No proxy: sample parties connect to their own stack.
