@@ -210,7 +210,7 @@ class Edges:
         """Compare with the statements to audit, by edge. Only a statement of the edge's own origin counts."""
         for edge_id, (party, message_id) in self.untold.items():
             if party not in links.get(edge_id, set()):
-                yield Difference("III", "an edge that audit was not told of", str(message_id), _of(party))
+                yield Difference("III", "an edge that was not stated to audit", str(message_id), _of(party))
         self.untold.clear()
 
     def totals(self, sealed: Mapping[str, int]) -> dict[str, int]:

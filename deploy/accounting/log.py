@@ -254,7 +254,7 @@ class LogCheck:
         unread = {each._replace(code=None) for each in stated | shown if each.code == CODE_UNKNOWN}
         differing = (each for each in stated ^ shown if each.code is None or each._replace(code=None) not in unread)
         for each in sorted(differing, key=str):
-            what = "audit does not show" if each in stated else "nobody reported and audit shows"
+            what = "audit does not show" if each in stated else "no recipient reported and audit shows"
             where = f"report {each.report_id}: message {each.message_id}, {each.outcome}"
             self.found += [Difference("II", f"an outcome that {what}", where)]
 
