@@ -165,7 +165,10 @@ class CausewayClient:
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None
     ) -> views.SubjectState:
-        """Withdraw a referral. Recipients receive that and acknowledge it; a second withdrawal changes nothing."""
+        """Withdraw a referral.
+
+        Recipients receive that and acknowledge it; a second withdrawal changes nothing.
+        """
         path = f"/v1/referrals/{referral_id}:withdraw"
         return await self.post(path, {"reason": reason}, key, view=views.SubjectState)
 
@@ -313,7 +316,10 @@ def _as_json(referral: Submission) -> Mapping[str, JsonValue]:
 
 
 def _one_per_item(answer: Mapping[str, JsonValue], view: type[IndexedT], count: int) -> tuple[IndexedT, ...]:
-    """Return the results in the order of the items. Raises `ApiProblem` unless there is exactly one for each."""
+    """Return the results in the order of the items.
+
+    Raises `ApiProblem` unless there is exactly one for each.
+    """
     listed = answer.get("results")
     if not isinstance(listed, list):
         raise ApiProblem("unexpected_answer", status=200)

@@ -28,7 +28,10 @@ _LOOPBACK = IPv4Network("127.0.0.0/8")
 
 
 def service_address(text: str) -> httpx.URL:
-    """Return the base address of a service. Raises `Refused` without the text, because a mistyped text may be a key."""
+    """Return the base address of a service.
+
+    Raises `Refused` without the text, because a mistyped text may be a key.
+    """
     try:
         url = httpx.URL(text) if _BASE.fullmatch(text) else None
         # A name that violates its own encoding raises an error only when it is read.
@@ -49,7 +52,10 @@ def service_address(text: str) -> httpx.URL:
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether a host is this machine by its own name. No name is looked up, because a resolver could lie."""
+    """Return whether a host is this machine by its own name.
+
+    No name is looked up, because a resolver could lie.
+    """
     if host == "localhost":
         return True
     try:

@@ -57,7 +57,10 @@ class Recipient(View):
 
 
 class ItemProblem(View):
-    """The reason why one item was refused: a code, the JSON pointer of the field and the rule. Never the value."""
+    """The reason why one item was refused: a code, the JSON pointer of the field and the rule.
+
+    Never the value.
+    """
 
     code: str
     field: str | None = None

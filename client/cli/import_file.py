@@ -38,7 +38,10 @@ _KEPT: Final = {"__all__": {"row", "state", "referral_id", "existing", "errors"}
 
 
 class ImportState:
-    """The finished rows of one run. A run is one file's bytes, origin, service and key; any other starts again."""
+    """The finished rows of one run.
+
+    A run is one file's bytes, origin, service and key; any other starts again.
+    """
 
     def __init__(
         self, path: Path, acceptances: AcceptanceFile, *, file_sha256: str, origin: str | None, url: str, key: str
@@ -146,7 +149,10 @@ async def results_of(batch: Sequence[Row], send: Send) -> list[RowResult]:
 
 
 def submitting(client: CausewayClient, run: str) -> Send:
-    """Return a function that posts rows. Its idempotency key comes from the run and the bytes, so a rerun is safe."""
+    """Return a function that posts rows.
+
+    Its idempotency key comes from the run and the bytes, so a rerun is safe.
+    """
 
     async def send(rows: Sequence[Row]) -> list[RowResult]:
         bodies = [row.referral or {} for row in rows]
@@ -314,7 +320,10 @@ _LINES_MAX = 20
 
 @contextmanager
 def progress(verb: str, lines_total: int) -> Iterator[OnProgress]:
-    """Yield the function to call after each batch. It prints at most about 20 plain lines, for any size of file."""
+    """Yield the function to call after each batch.
+
+    It prints at most about 20 plain lines, for any size of file.
+    """
     if not sys.stderr.isatty():
         yield _plain(verb, lines_total)
         return

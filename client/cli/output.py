@@ -121,7 +121,10 @@ async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
 
 @asynccontextmanager
 async def service(options: Options) -> AsyncIterator[CausewayClient]:
-    """Open a client for the service in the options or the environment. A failure ends the program with a coded line."""
+    """Open a client for the service in the options or the environment.
+
+    A failure ends the program with a coded line.
+    """
     with ending(options):
         found = access(options)
         from client.api import CausewayClient

@@ -33,7 +33,10 @@ _UNANSWERED: Final = "preservation_unanswered"
 
 
 async def perform(client: CausewayClient, verb: Row, said: Said, *, is_json: bool) -> Answer:
-    """Make the call of a command. Raises `Refused` for words that make no valid body, and all errors of the client."""
+    """Make the call of a command.
+
+    Raises `Refused` for words that make no valid body, and all errors of the client.
+    """
     said = {name: zoned(value) if isinstance(value, datetime) else value for name, value in said.items()}
     method, path, form = _call(verb, said)
     body = _body(verb, said, form, path=verb["call"])
@@ -93,7 +96,10 @@ def _fields(verb: Row, said: Said, *, path: str) -> Iterator[tuple[str, object]]
 
 
 def _statements(verb: Row, listed: Statements, said: Said) -> list[dict[str, object]]:
-    """Return the list: `removed` is about every item, `3=removed` about the third. Without words, one per item."""
+    """Return the list: `removed` is about every item, `3=removed` about the third.
+
+    Without words, one per item.
+    """
     found = [*_of_words(listed, said)] if "fields" in listed else [*_of_items(said)]
     for option, after in listed.get("beside", {}).items():
         value = said[option]
@@ -130,7 +136,10 @@ def _check_said(words: object) -> Sequence[str]:
 
 
 def _read(form: type[Contract], fields: Mapping[str, object], verb: Row) -> Contract:
-    """Return the fields in their form. Raises `Refused("answer_malformed")` if the row has a text for `wanted`."""
+    """Return the fields in their form.
+
+    Raises `Refused("answer_malformed")` if the row has a text for `wanted`.
+    """
     try:
         return form.model_validate(fields)
     except ValidationError:

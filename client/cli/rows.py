@@ -90,7 +90,10 @@ class RowFile:
     """One file, read once: its digest and its rows belong to the same bytes."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file. Raises `Refused` for a name without .json, .jsonl or .csv, an empty file, a bad first line."""
+        """Read the file.
+
+        Raises `Refused` for a name without .json, .jsonl or .csv, an empty file, a bad first line.
+        """
         try:
             self.format = RowFormat(path.suffix.lower().removeprefix("."))
         except ValueError:

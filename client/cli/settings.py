@@ -66,7 +66,10 @@ def _private(path: str, flags: int) -> int:
 
 
 class Access(NamedTuple):
-    """A service, its key, the trusted certificates, and the source of these settings. `repr` leaves the key out."""
+    """A service, its key, the trusted certificates, and the source of these settings.
+
+    `repr` leaves the key out.
+    """
 
     url: str
     key: str
@@ -158,7 +161,10 @@ def login_file() -> Path:
 
 
 def webhook_secret(given: str | None) -> str:
-    """Return the secret of webhooks, from an option or the environment. Raises `Refused` if neither has it."""
+    """Return the secret of webhooks, from an option or the environment.
+
+    Raises `Refused` if neither has it.
+    """
     secret = (given or os.environ.get(WEBHOOK_SECRET_VARIABLE, "")).strip()  # noqa: TID251 - this is the settings module
     if not secret:
         raise Refused("webhook_secret_missing", f"give --secret or set {WEBHOOK_SECRET_VARIABLE}", status=400)

@@ -54,7 +54,10 @@ def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
 
 
 def show_state(answer: Item, options: Options) -> None:
-    """Print the result of an act: its subject, its state and warnings. Raises `ApiProblem("unexpected_answer")`."""
+    """Print the result of an act: its subject, its state and warnings.
+
+    Raises `ApiProblem("unexpected_answer")`.
+    """
     subject, state = _named(answer, _SUBJECTS), _named(answer, ("state",))
     if options.json:
         output.document(answer)
@@ -99,7 +102,10 @@ def defanged(text: str) -> str:
 
 
 def _check(verb: Row, name: str, answer: Item) -> None:
-    """Check that an answer has the rows and the subject of its command. Raises `ApiProblem("unexpected_answer")`."""
+    """Check that an answer has the rows and the subject of its command.
+
+    Raises `ApiProblem("unexpected_answer")`.
+    """
     if "columns" in verb or "rows" in verb:
         items(answer, verb.get("rows", "items"))
     if name not in {"draft", "file", "listed"}:
@@ -107,7 +113,10 @@ def _check(verb: Row, name: str, answer: Item) -> None:
 
 
 def _named(answer: Item, names: Sequence[str]) -> str:
-    """Return the first of these members of an answer. Raises `ApiProblem("unexpected_answer")` if it is not text."""
+    """Return the first of these members of an answer.
+
+    Raises `ApiProblem("unexpected_answer")` if it is not text.
+    """
     found = next((answer[name] for name in names if name in answer), None)
     if not isinstance(found, str):
         raise ApiProblem("unexpected_answer", status=200)
@@ -202,7 +211,10 @@ def _objects(value: object) -> list[dict[str, JsonValue]]:
 
 
 def _at(form: str) -> Callable[[object], str]:
-    """Return a function that formats a time, or returns it unchanged. Raises `ApiProblem("unexpected_answer")`."""
+    """Return a function that formats a time, or returns it unchanged.
+
+    Raises `ApiProblem("unexpected_answer")`.
+    """
 
     def write(value: object) -> str:
         try:

@@ -66,7 +66,10 @@ class Row(TypedDict):
 
 
 class Group(TypedDict):
-    """Commands of one group; the one without a name is the group itself. A text names a command written by hand."""
+    """Commands of one group; the one without a name is the group itself.
+
+    A text names a command written by hand.
+    """
 
     help: str
     verbs: Mapping[str, Row | str]

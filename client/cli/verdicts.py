@@ -36,7 +36,10 @@ class _Decided(View):
 
 
 class _Entry(View):
-    """An entry of audit, in a flow or on a page of a topic. Only an entry with a valid sender's proof counts."""
+    """An entry of audit, in a flow or on a page of a topic.
+
+    Only an entry with a valid sender's proof counts.
+    """
 
     type: str | None = None
     sender: str | None = None

@@ -250,7 +250,10 @@ def _kinds(endpoints: Endpoints) -> dict[str, str]:
 
 
 async def _read_sides(services: Sequence[Book], audits: Sequence[Book]) -> Sides:
-    """Read all accounts of streams. Tables grow with the peers and the open exceptions, not with the messages."""
+    """Read all accounts of streams.
+
+    Tables grow with the peers and the open exceptions, not with the messages.
+    """
     sides = Sides()
     taken = dict[str, dict[Stream, End]]()
     for book in (*services, *audits):

@@ -47,7 +47,10 @@ class Sent(NamedTuple):
 
 
 class End(NamedTuple):
-    """The last number that a reader took, and the chain there. None: its writer states it, the reader is gone."""
+    """The last number that a reader took, and the chain there.
+
+    None: its writer states it, the reader is gone.
+    """
 
     number: int
     chain: bytes | None

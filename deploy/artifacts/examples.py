@@ -122,7 +122,10 @@ def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:
 
 
 def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:
-    """Return the expected answer. Messages are refused whole; bodies over HTTP and documents name the field."""
+    """Return the expected answer.
+
+    Messages are refused whole; bodies over HTTP and documents name the field.
+    """
     named = _NAMED.get(schema)
     if named is None:
         code = _WHOLE.get(schema, "guard_refused" if schema.endswith(".sealed") else "body_invalid")

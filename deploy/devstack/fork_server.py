@@ -64,7 +64,10 @@ def main(descriptor: int) -> None:
 
 
 def _fork_jobs(control: socket.socket) -> Job | None:
-    """Fork a process for each job. It returns the job in each new process, and None at the end in this one."""
+    """Fork a process for each job.
+
+    It returns the job in each new process, and None at the end in this one.
+    """
     server = os.getpid()
     running: dict[int, int] = {}
     while True:

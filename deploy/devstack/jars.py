@@ -85,7 +85,10 @@ def _fetch(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> Non
 
 
 def _fetch_each(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> None:
-    """Fetch several at a time. The client makes no other requests, whereas Maven also loads its own plugins, 9 MB."""
+    """Fetch several at a time.
+
+    The client makes no other requests, whereas Maven also loads its own plugins, 9 MB.
+    """
     fetched = count(1)
 
     def fetch(jar: Jar) -> None:

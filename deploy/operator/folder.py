@@ -241,7 +241,10 @@ def read_approver_card(file: Path) -> ApproverKeyText:
 
 
 def read_contract(contract: type[_Card], file: Path, malformed: Callable[[str, str], Refused]) -> _Card:
-    """Read another operator's file. Raises `Refused("file_unusable")`, and the `malformed` error by rule and field."""
+    """Read another operator's file.
+
+    Raises `Refused("file_unusable")`, and the `malformed` error by rule and field.
+    """
     try:
         return contract.model_validate_json(file.read_bytes())
     except ValidationError as error:

@@ -233,7 +233,10 @@ async def rebuild(name: str, /, *, options: Options = OPTIONS) -> Printed:
 
 @asynccontextmanager
 async def _opened(name: str, options: Options) -> AsyncIterator[Instance]:
-    """Open an instance of the chosen site, which may run elsewhere. Raises `Unavailable` without its documents."""
+    """Open an instance of the chosen site, which may run elsewhere.
+
+    Raises `Unavailable` without its documents.
+    """
     configure_logs(instance=name)
     instance = await built_at_once(instance_kind(name, options), name, **instance_settings(name, options))
     try:

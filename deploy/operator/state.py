@@ -162,7 +162,10 @@ def find_difference(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
 
 
 def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
-    """Change the cluster to match the manifest; return the differences before. Partitions never change: `Refused`."""
+    """Change the cluster to match the manifest; return the differences before.
+
+    Partitions never change: `Refused`.
+    """
     before = find_difference(endpoint, manifest)
     passwords = {name: endpoint.password(name) for name in endpoint.principals}
     apply(admin_client(endpoint), manifest, passwords)
@@ -209,7 +212,10 @@ class SchemaState:
 
 @verb(db_app)
 def migrate(*names: str, options: Options = OPTIONS) -> Printed:
-    """Migrate databases to the newest schema, of all instances or the named ones. A second run changes nothing."""
+    """Migrate databases to the newest schema, of all instances or the named ones.
+
+    A second run changes nothing.
+    """
     return _schemas(migrate_schemas(chosen_databases(options, names)), behind="migrated")
 
 
@@ -242,7 +248,10 @@ def migrate_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]
 
 
 def chosen_databases(options: Options, names: Sequence[str]) -> dict[str, OwnedDatabase]:
-    """Return the databases of these instances of a site, by default of all. Raises `Refused("instance_unknown")`."""
+    """Return the databases of these instances of a site, by default of all.
+
+    Raises `Refused("instance_unknown")`.
+    """
     databases = owned_databases(options)
     if not set(names) <= databases.keys():
         raise Refused("instance_unknown", f"one of {', '.join(databases)}", status=400)

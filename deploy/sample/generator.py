@@ -42,7 +42,10 @@ class SampledReferral:
 
 
 def demo_referrals() -> Iterator[SampledReferral]:
-    """Draw the demo's 600 referrals. With its seed, every rule of the sample policy decides at least one of them."""
+    """Draw the demo's 600 referrals.
+
+    With its seed, every rule of the sample policy decides at least one of them.
+    """
     return sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=DEMO_COUNT, seed=1, dirty=0.01)
 
 
@@ -67,7 +70,10 @@ def sample_referrals(*, start: date, end: date, count: int, seed: int, dirty: fl
 
 
 def write_jsonl(path: Path, sampled: Iterable[SampledReferral]) -> int:
-    """Write one object per line: `origin`, `label` (the dirty code, or null) and `referral`. Return the row count."""
+    """Write one object per line: `origin`, `label` (the dirty code, or null) and `referral`.
+
+    Return the row count.
+    """
     rows = 0
     with path.open("w", encoding="utf-8") as file:
         for each in sampled:

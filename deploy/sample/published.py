@@ -40,14 +40,20 @@ class ProviderRow(NamedTuple):
 
 @cache
 def user_countries() -> tuple[Share, ...]:
-    """Return reports by country of the reported user, 2023, most first. The value "" means no country listed."""
+    """Return reports by country of the reported user, 2023, most first.
+
+    The value "" means no country listed.
+    """
     rows = _rows("user_countries_2023")
     return tuple(Share(_alpha2(row["alpha3"]) if row["alpha3"] else "", int(row["reports"])) for row in rows)
 
 
 @cache
 def us_states() -> tuple[Share, ...]:
-    """Return reports by state of the reported user, 2023. The value `US` means that the state is not specified."""
+    """Return reports by state of the reported user, 2023.
+
+    The value `US` means that the state is not specified.
+    """
     rows = _rows("us_states_2023")
     return tuple(
         Share("US" if row["state"] == "Unspecified" else f"US-{row['state']}", int(row["reports"])) for row in rows

@@ -54,7 +54,10 @@ _PARTIES = TypeAdapter(Annotated[tuple[SandboxParty, ...], Field(min_length=1)])
 
 
 def read_parties(path: Path) -> tuple[SandboxParty, ...]:
-    """Read the parties in a JSON file that only its owner can read. Raises `Refused`, never with a key in it."""
+    """Read the parties in a JSON file that only its owner can read.
+
+    Raises `Refused`, never with a key in it.
+    """
     if path.stat().st_mode & 0o077:
         raise Refused("parties_file_open_to_others", "chmod 600 the file: it holds keys")
     try:

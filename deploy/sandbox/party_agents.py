@@ -221,7 +221,10 @@ class Work(NamedTuple):
 
 
 def work_of(kind: PartyKind, party: str, *, seed: str, clock: Clock, others: Sequence[str] = ()) -> Work:
-    """Return the work of a party of this kind. A provider suggests one of the `others` for an item of another."""
+    """Return the work of a party of this kind.
+
+    A provider suggests one of the `others` for an item of another.
+    """
 
     def drawn(subject: UUID) -> Draw:
         return Draw(seed, party, subject)

@@ -331,7 +331,10 @@ class _Play:
 
 
 def line(entry: Entry, called: Mapping[str, str]) -> str:
-    """Format `TYPE STATE by PARTY word=code …`, without times and ids. `called`: party → its name in the story."""
+    """Format `TYPE STATE by PARTY word=code …`, without times and ids.
+
+    `called`: party → its name in the story.
+    """
     said = [entry.type]
     if entry.state is not None:
         said.append(entry.state)

@@ -90,7 +90,10 @@ class Grouped(_Part):
 
 
 class Shows(_Part):
-    """A subject's timeline at one party, as lines. `listed` is its final state on the party's attention list."""
+    """A subject's timeline at one party, as lines.
+
+    `listed` is its final state on the party's attention list.
+    """
 
     at: str
     of: str = "it"

@@ -199,7 +199,10 @@ class Figures:
 
 
 async def read_figures(endpoints: Endpoints, month: Month, *, exercises: bool) -> dict[str, Figures]:
-    """Return figures by recipient, over all origins of a site: real ones, or `exercises`. Raises `Unavailable`."""
+    """Return figures by recipient, over all origins of a site: real ones, or `exercises`.
+
+    Raises `Unavailable`.
+    """
     found: dict[str, Figures] = {}
     for instance in endpoints.instances:
         kind = endpoints.kind(instance)

@@ -147,7 +147,10 @@ class GoneRow(NamedTuple):
 
 
 def gone_rows(parties: Iterable[Party]) -> tuple[GoneRow, ...]:
-    """Return the rows by country, several last. A revealing row is merged with the smallest others until it is safe."""
+    """Return the rows by country, several last.
+
+    A revealing row is merged with the smallest others until it is safe.
+    """
     by_country: dict[str, list[Party]] = {}
     for party in sorted(parties):
         if party.counts[0]:

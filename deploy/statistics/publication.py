@@ -247,7 +247,10 @@ class Summed(NamedTuple):
 
 
 def years_of(first: int, published: Path) -> dict[str, bytes]:
-    """Return the tables of the year `first` and the next. Raises `Refused`: `month_unpublished`, `table_unknown`."""
+    """Return the tables of the year `first` and the next.
+
+    Raises `Refused`: `month_unpublished`, `table_unknown`.
+    """
     made, years = {}, f"{first}-{first + 1}"
     for table, columns in SUMMED.items():
         rows = [row for year in (first, first + 1) for row in _summed_rows(year, published, table)]
