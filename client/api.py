@@ -111,7 +111,10 @@ class CausewayClient:
     async def act(
         self, name: str, subject_id: UUID, said: Contract | None = None, *, subject: Subject, key: str | None = None
     ) -> views.SubjectState:
-        """Do any act on a subject by the name of its row (`shared.exchange.acts`); `said` has the row's fields."""
+        """Do any act on a subject by the name of its row (`shared.exchange.acts`).
+
+        `said` has the row's fields.
+        """
         body = {} if said is None else said.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         return await self.post(_path(subject, name, subject_id), body, key, view=views.SubjectState)
 
@@ -123,10 +126,10 @@ class CausewayClient:
     async def answer_many(
         self, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None
     ) -> tuple[views.BatchResult, ...]:
-        """Do up to 100 acts on notices, offers or cases; each has its own result, and a refused one blocks no other.
+        """Do up to 100 acts on notices, offers or cases.
 
-        Each has the subject's id, `act` by the name of its row (`shared.exchange.acts`), and the fields of that row. An
-        act with its own `key` is done once, in any call.
+        Each has its own result, and a refused one blocks no other. Each has the subject's id, `act` by the name of its
+        row (`shared.exchange.acts`), and the fields of that row. An act with its own `key` is done once, in any call.
         """
         answer = await self.call("POST", _BATCHES[subject], body={"answers": list(answers)}, key=key)
         return _one_per_item(answer, views.BatchResult, len(answers))

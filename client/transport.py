@@ -97,7 +97,10 @@ class Said(TypedDict, total=False):
 
 
 class Transport:
-    """Sends calls for one party. Every call can be repeated: a GET, a check, or a POST under an idempotency key."""
+    """Sends calls for one party.
+
+    Every call can be repeated: a GET, a check, or a POST under an idempotency key.
+    """
 
     def __init__(
         self,
@@ -109,12 +112,11 @@ class Transport:
         attempts_max: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Store the access data. A given `http` stays open; otherwise a client is made here, and closed with this
-        object.
+        """Store the access data.
 
-        `ca_file` applies to the client made here; a given `http` has its own trust. Raises `Refused` for a malformed
-        key or address, so that neither appears in a library's message, and for an address that would send the key in
-        the clear over a network.
+        A given `http` stays open; otherwise a client is made here, and closed with this object. `ca_file` applies to
+        the client made here; a given `http` has its own trust. Raises `Refused` for a malformed key or address, so that
+        neither appears in a library's message, and for an address that would send the key in the clear over a network.
         """
         if not _API_KEY.fullmatch(api_key):
             raise Refused("api_key_malformed", "a key is cw_test_ or cw_live_ and 43 characters", status=400)
@@ -225,9 +227,10 @@ def _asks_for_hours(response: httpx.Response) -> bool:
 
 
 def _delay_s(response: httpx.Response | None, attempt: int, jitter_seed: str) -> float:
-    """Return the seconds to wait: the service's value, otherwise a doubling one; then between half and all of it.
+    """Return the seconds to wait before the next attempt.
 
-    The jitter is derived from the key, so many clients differ and one call always waits the same time.
+    The base is the service's value, otherwise a doubling one; the result is between half and all of it. The jitter is
+    derived from the key, so many clients differ and one call always waits the same time.
     """
     asked = response.headers.get("Retry-After", "") if response is not None else ""
     if asked.isascii() and asked.isdigit():

@@ -77,7 +77,10 @@ for named, group in table()["groups"].items():
 
 @verb(app)
 def doctor(*, options: Options = OPTIONS) -> Printed:
-    """Check files, ports, Java, logins, topics, rights, durability, schemas, documents; exit 1 if there is a fault."""
+    """Check files, ports, Java, logins, topics, rights, durability, schemas, documents.
+
+    Exit 1 if there is a fault.
+    """
     from deploy.devstack.stack import examine_stack
     from deploy.operator.doctor import examine
     from deploy.site.open import site

@@ -92,9 +92,10 @@ def _refuse_other_kind(app: App, kind: str) -> None:
 
 
 async def build_instance(kind: str, instance: str, **given: Any) -> App:
-    """Wire the instance of this name from its environment. Settings in `given`, by field name, override it.
+    """Wire the instance of this name from its environment.
 
-    Only the package of its kind is loaded. Raises `Refused("kind_unknown")`.
+    Settings in `given`, by field name, override it. Only the package of its kind is loaded. Raises
+    `Refused("kind_unknown")`.
     """
     refuse_unknown_kind(kind)
     app: App = await import_module(f"services.{kind}.app").build(instance, **given)

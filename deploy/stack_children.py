@@ -41,7 +41,10 @@ def serving(endpoints: Endpoints, instance: str, program: Sequence[str] = ("-m",
 
 
 def sandbox_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
-    """Return processes that play the sample parties over HTTP, one per instance; they start after all instances."""
+    """Return processes that play the sample parties over HTTP, one per instance.
+
+    They start after all instances.
+    """
     installation = Installation(state)
     parties = json.loads(installation.parties_file.read_text())
     children = []

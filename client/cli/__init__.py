@@ -1,1 +1,4 @@
-"""A party's commands of the program `causeway`. Each module imports its dependencies only when its command runs."""
+"""A party's commands of the program `causeway`.
+
+Each module imports its dependencies only when its command runs.
+"""

@@ -34,7 +34,9 @@ async def place(
     alike: bool = False,
     options: Options = _OPTIONS,
 ) -> int:
-    """Ask the origin of a case not to issue its notices yet. `causeway hold list` shows the origin's answer.
+    """Ask the origin of a case not to issue its notices yet.
+
+    `causeway hold list` shows the origin's answer.
 
     Parameters
     ----------

@@ -40,9 +40,10 @@ _KEPT: Final = {"kept_class": "retention", "kept_basis": "basis", "kept_until": 
 
 @dataclass(frozen=True, slots=True)
 class ActColumns:
-    """The columns of one act. `listed` is the list to which each line adds; None if a line has the whole act.
+    """The columns of one act.
 
-    `cells` are its columns, by the resulting field; with `words`, the column `answer` has the codes.
+    `listed` is the list to which each line adds; None if a line has the whole act. `cells` are its columns, by the
+    resulting field; with `words`, the column `answer` has the codes.
     """
 
     cells: Mapping[str, str]
@@ -270,7 +271,10 @@ async def answer_file(file: AnswerFile, client: CausewayClient, *, on_progress: 
 
 
 def _refusals(subject: Subject, entry: Entry, result: BatchResult) -> Iterator[LineError]:
-    """Yield one error for each rule that a line breaks; the other lines of a refused act get `beside_refused`."""
+    """Yield one error for each rule that a line breaks.
+
+    The other lines of a refused act get `beside_refused`.
+    """
     if result.problem is None:
         return
     problem = ApiProblem.from_body(result.status, result.problem.model_dump(mode="json"))

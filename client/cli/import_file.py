@@ -67,9 +67,10 @@ class ImportState:
         return [self._results[row] for row in sorted(self._results)]
 
     def add(self, results: list[RowResult]) -> None:
-        """Store the results of one batch. When this returns they are on the disk, and the batch is not sent again.
+        """Store the results of one batch.
 
-        Acceptances come first: a stored batch is not sent again, and the service returns its acceptances once.
+        When this returns they are on the disk, and the batch is not sent again. Acceptances come first: a stored batch
+        is not sent again, and the service returns its acceptances once.
         """
         self._acceptances.keep(result.acceptance for result in results if result.acceptance is not None)
         if lasting := [result for result in results if not result.passing]:
@@ -237,9 +238,10 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The end of a run. `stopped` has the reason of an end before the last row; a new run continues from there.
+    """The end of a run.
 
-    `left_out` rows name another origin than the chosen one.
+    `stopped` has the reason of an end before the last row; a new run continues from there. `left_out` rows name another
+    origin than the chosen one.
     """
 
     results: tuple[RowResult, ...]

@@ -95,10 +95,11 @@ async def import_(
     acceptances: Path | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Post every row of a file. A refused row stops no other; repeat the command to continue after an interruption.
+    """Post every row of a file.
 
-    Finished rows are stored in FILE.state, signed acceptances in FILE.acceptances.jsonl, refused rows in
-    FILE.errors.csv or FILE.errors.jsonl. Removing FILE.state starts again, but nothing is created twice.
+    A refused row stops no other; repeat the command to continue after an interruption. Finished rows are stored in
+    FILE.state, signed acceptances in FILE.acceptances.jsonl, refused rows in FILE.errors.csv or FILE.errors.jsonl.
+    Removing FILE.state starts again, but nothing is created twice.
 
     Parameters
     ----------
@@ -134,7 +135,9 @@ async def import_(
 async def amend(
     referral_id: UUID, file: ExistingFile, /, *, revision: PositiveInt | None = None, options: Options = _OPTIONS
 ) -> int:
-    """Replace the content of your referral with the one in a file. Only affected recipients receive a message.
+    """Replace the content of your referral with the one in a file.
+
+    Only affected recipients receive a message.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""Files of referrals: JSON (one referral), JSONL and CSV, one row per line. A bad row is a result, never an abort.
+"""Files of referrals: JSON (one referral), JSONL and CSV, one row per line.
 
-A JSONL row is a submission, or an object `{"origin", "label", "referral"}` around one.
+A bad row is a result, never an abort. A JSONL row is a submission, or an object `{"origin", "label", "referral"}`
+around one.
 """
 
 from __future__ import annotations

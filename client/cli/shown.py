@@ -1,6 +1,7 @@
-"""The output of a command for an answer. The columns and lines of a row are templates: `{received_at:minute}`.
+"""The output of a command for an answer.
 
-A field that is missing, or has another form, is empty. `{:NAME}` is made from the whole item.
+The columns and lines of a row are templates: `{received_at:minute}`. A field that is missing, or has another form, is
+empty. `{:NAME}` is made from the whole item.
 """
 
 from __future__ import annotations
@@ -135,7 +136,10 @@ def _show_list(verb: Row, answer: Item, _: Options) -> None:
 
 
 def _show_flow(verb: Row, answer: Item, options: Options) -> None:
-    """Print each message, as paragraphs on a terminal; then the parties that facts name beyond their lines."""
+    """Print each message, as paragraphs on a terminal.
+
+    Afterwards print the parties that facts name beyond their lines.
+    """
     messages = items(answer, "messages")
     if output.at_a_terminal():
         for each in messages:
@@ -233,7 +237,10 @@ def _hold_end(item: object) -> str:
 
 
 def _ticks(item: object) -> str:
-    """Return the three steps accepted, delivered, acknowledged; of a withdrawn referral, those of its withdrawal."""
+    """Return the three steps accepted, delivered, acknowledged.
+
+    For a withdrawn referral, they are the steps of its withdrawal.
+    """
     if not isinstance(item, dict) or not isinstance(item.get("ticks"), dict):
         return ""
     ticks = "delivered: {ticks[delivered][done]} of {ticks[delivered][of]}  "
@@ -243,7 +250,10 @@ def _ticks(item: object) -> str:
 
 
 def _answer(item: object) -> str:
-    """Return the answer: for a notice, that of each item; for a case, its outcome and its agency's reference."""
+    """Return an edge's answer.
+
+    A notice has an answer for each item; a case has its outcome and its agency's reference.
+    """
     edge = item if isinstance(item, dict) else {}
     detail = edge.get("answer_detail") or {}
     said = [f"{each.get('n')} {each.get('action') or each.get('rejection')}" for each in _objects(detail.get("items"))]

@@ -123,9 +123,10 @@ def _audited(entries: Sequence[_Entry]) -> Audited:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One acceptance. `code` has the reason why it does not hold, `audit` the state at audit, if that was asked.
+    """One acceptance.
 
-    `exercise`: whether it is of the sandbox; None if the directory does not know its party.
+    `code` has the reason why it does not hold, `audit` the state at audit, if that was asked. `exercise`: whether it is
+    of the sandbox; None if the directory does not know its party.
     """
 
     acceptance: SignedAcceptance | None

@@ -35,7 +35,9 @@ async def acceptance(
     at: datetime | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Check signed acceptances: one, or one per line. Exit code 1 if one does not hold, 3 if audit does not have it.
+    """Check signed acceptances: one, or one per line.
+
+    Exit code 1 if one does not hold, 3 if audit does not have it.
 
     Parameters
     ----------
@@ -72,7 +74,9 @@ async def acceptance(
 
 
 def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options = _OPTIONS) -> int:
-    """Check the output of `causeway notice evidence` or `causeway inbox evidence`. Exit code 1 if it does not hold.
+    """Check the output of `causeway notice evidence` or `causeway inbox evidence`.
+
+    Exit code 1 if it does not hold.
 
     Parameters
     ----------

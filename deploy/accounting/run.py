@@ -157,7 +157,10 @@ async def reconcile(
 
 @verb(audit_app)
 async def topics(*, options: Options = OPTIONS) -> Printed:
-    """Show audit's state of each partition: reading, gap, truncated, forbidden, new; exit code 1 if one is not read."""
+    """Show audit's state of each partition: reading, gap, truncated, forbidden, new.
+
+    Exit code 1 if one is not read.
+    """
     states = await topic_states(site(options).endpoints)
     table = Listing(_TOPIC, [tuple(each.values()) for each in states])
     return Printed(states, [table], well=all(each["state"] == "reading" for each in states))

@@ -1,4 +1,6 @@
-"""Makes the model of the guard's charge from lists of addresses and words. Run once for an edition, not at a build:
+"""Makes the model of the guard's charge from lists of addresses and words.
+
+Run once for an edition, not at a build:
 
     python -m deploy.artifacts.charge_model --sources FOLDER
 
@@ -83,7 +85,10 @@ class Draft:
         return spent + cost
 
     def costs_after(self, context: str, below: Sequence[int]) -> list[int]:
-        """Return the cost of each symbol of `ALPHABET` after `context`; `below` has those of the shorter context."""
+        """Return the cost of each symbol of `ALPHABET` after `context`.
+
+        `below` has those of the shorter context.
+        """
         get, escape = self.costs.get, self.escapes[context]
         return [get(context + symbol, escape + cost) for symbol, cost in zip(charge.ALPHABET, below, strict=True)]
 

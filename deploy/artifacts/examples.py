@@ -51,10 +51,11 @@ GONE: Final = object()
 
 
 class Refusal(NamedTuple):
-    """An accepted example with the value at `pointer` replaced or removed. `code` and `field` are the answer.
+    """An accepted example with the value at `pointer` replaced or removed.
 
-    `by` is the check that refuses: the published schema; the model, for rules over several fields that no schema can
-    express; the guard; or the indexes of directory and policy, for rules of the whole document.
+    `code` and `field` are the answer. `by` is the check that refuses: the published schema; the model, for rules over
+    several fields that no schema can express; the guard; or the indexes of directory and policy, for rules of the whole
+    document.
     """
 
     slug: str

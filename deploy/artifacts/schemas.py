@@ -176,9 +176,10 @@ def messages_on(topic: str) -> tuple[MessageType, ...]:
 
 
 def names_on(topic: str) -> list[str]:
-    """Return the names of all records that a topic may hold; none for a topic that is not of this installation.
+    """Return the names of all records that a topic may hold.
 
-    Of the records of delivery audit writes only acknowledgements, and none of its messages is sent to audit.
+    A topic of another installation has none. Of the records of delivery audit writes only acknowledgements,
+    and none of its messages is sent to audit.
     """
     if topic == DIRECTORY_TOPIC:
         return [*OF_DIRECTORY]

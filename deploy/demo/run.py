@@ -114,7 +114,10 @@ async def _say_links(endpoints: Endpoints, state: Path) -> None:
 
 
 async def _play_stories(state: Path) -> Sequence[dict[str, Any]]:
-    """Play all stories without hours, at the same time, with the sample parties' own keys; return them as JSON."""
+    """Play all stories without hours, at the same time, with the sample parties' own keys.
+
+    Return the played stories as JSON.
+    """
     wanted = [story for story in stories() if not story.hours]
     say_on_stderr(f"playing {', '.join(story.name for story in wanted)}")
     async with over_http({party["party"]: Key(party["url"], party["key"]) for party in _parties(state)}) as stage:

@@ -1,4 +1,7 @@
-"""The steps of the demo, over HTTP as a party takes them. Data that HTTP does not show is read as an accountant."""
+"""The steps of the demo, over HTTP as a party takes them.
+
+Data that HTTP does not show is read as an accountant.
+"""
 
 from __future__ import annotations
 

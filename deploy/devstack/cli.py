@@ -29,9 +29,10 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=Fals
 
 
 def dev_app(children: ChildrenOf, fill_databases: Callable[[Endpoints], None] | None = None) -> App:
-    """Return the commands. `children` names the services to run in addition to the servers, from the endpoints.
+    """Return the commands.
 
-    `fill_databases`: see `DevStack`.
+    `children` names the services to run in addition to the servers, from the endpoints. `fill_databases`: see
+    `DevStack`.
     """
     app = App(name="dev", help="The development stack: PostgreSQL, Kafka and the instances on this machine.")
 

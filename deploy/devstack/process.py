@@ -121,9 +121,10 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
-        """Wait until `ready` returns true. Raises `Unavailable`, with the end of the log, if it ends or is late.
+        """Wait until `ready` returns true.
 
-        A process that has ended is not ready, even if another process answers at its address.
+        Raises `Unavailable`, with the end of the log, if it ends or is late. A process that has ended is not ready,
+        even if another process answers at its address.
         """
         deadline = time.monotonic() + seconds
         while not (ready() and self.running()):

@@ -46,9 +46,10 @@ class DevStack:
         forking: bool = False,
         fill_databases: Callable[[Endpoints], None] | None = None,
     ) -> None:
-        """Prepare the stack. `instances`: kinds by instance name. `forking`: start a fork server for the instances.
+        """Prepare the stack. `instances`: kinds by instance name.
 
-        `fill_databases` is called as soon as the databases answer, while Kafka is still starting.
+        `forking`: start a fork server for the instances. `fill_databases` is called as soon as the databases answer,
+        while Kafka is still starting.
         """
         self.state = StateDirectory(state_dir)
         self._settings = settings or DevStackSettings()

@@ -171,11 +171,11 @@ def _asking() -> httpx.Client:
 
 
 def detach(state: StateDirectory, run: Callable[[Callable[[str], None], Callable[[], None]], int]) -> int:
-    """Call `run(say, on_ready)` in a process without terminal or parent; return 0 once it is ready, 1 if it ends first.
+    """Call `run(say, on_ready)` in a process without terminal or parent.
 
-    Its output until then is printed here; all of it goes to the log `supervisor`. It keeps no descriptor of this
-    process, so a reader of an inherited pipe waits for this process only. Call it before any thread is started: a
-    forked process has only the thread that forked it.
+    Return 0 once it is ready, 1 if it ends first. Its output until then is printed here; all of it goes to the log
+    `supervisor`. It keeps no descriptor of this process, so a reader of an inherited pipe waits for this process only.
+    Call it before any thread is started: a forked process has only the thread that forked it.
     """
     reader, writer = os.pipe()
     # Append: the start may still be refused, and then this is the log of the running supervisor.

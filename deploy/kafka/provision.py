@@ -110,10 +110,10 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Difference:
-    """Differences between a manifest and a cluster: missing, different and additional parts. Empty is false.
+    """Differences between a manifest and a cluster: missing, different and additional parts.
 
-    `topics_dated_by_sender` differ in the clock that dates a record: with the sender's clock, a sender chooses the keys
-    and documents by which its records are judged.
+    An empty difference is false. `topics_dated_by_sender` differ in the clock that dates a record: with the sender's clock, a sender
+    chooses the keys and documents by which its records are judged.
     """
 
     topics_missing: frozenset[str]
@@ -359,7 +359,10 @@ LAYOUTS: Final = Path(__file__).with_name("layouts.json")
 
 
 def manifest_in(directory: bytes) -> Manifest:
-    """Return the manifest of a directory document. Raises `Refused` as `read_directory` and `manifest_of` do."""
+    """Return the manifest of a directory document.
+
+    Raises `Refused` as `read_directory` and `manifest_of` do.
+    """
     return manifest_of(read_directory(directory).kinds())
 
 

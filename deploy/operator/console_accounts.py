@@ -1,4 +1,7 @@
-"""`causeway person`: roles of people in a console; `causeway dev login-link`, `login-end`: sign-in to a stack."""
+"""`causeway person`: roles of people in a console.
+
+`causeway dev login-link`, `login-end`: sign-in to a stack.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,9 @@ async def permit_person(
     called: str | None = None,
     options: Options = OPTIONS,
 ) -> Printed:
-    """Give a person of a party one role in its console, from the next request on; it replaces the earlier role.
+    """Give a person of a party one role in its console, from the next request on.
+
+    It replaces the earlier role.
 
     Parameters
     ----------

@@ -54,8 +54,11 @@ _COPIES: Final = 2
 
 
 class Login(StrEnum):
-    """The result of a login. `broker_silent`: a process accepts connections and does not answer as Kafka in time;
-    `broker_untrusted`: it has no certificate for its host name that this site trusts."""
+    """The result of a login.
+
+    `broker_silent`: a process accepts connections and does not answer as Kafka in time; `broker_untrusted`: it has no
+    certificate for its host name that this site trusts.
+    """
 
     DONE = "done"
     BROKER_DOWN = "broker_down"
@@ -228,9 +231,10 @@ def examine_copies(endpoint: KafkaEndpoint, manifest: Manifest, *, own_broker: b
 
 
 def judged(replicas: int, min_insync: int, *, flushed: bool) -> tuple[str, str] | None:
-    """Return the fault of a topic as a code, and its remedy. `flushed`: each record is on the disk at once.
+    """Return the fault of a topic as a code, and its remedy.
 
-    If more copies are required than there are replicas, the broker accepts all existing ones.
+    `flushed`: each record is on the disk at once. If more copies are required than there are replicas, the broker
+    accepts all existing ones.
     """
     if replicas < _COPIES:
         return None if flushed else ("one_copy", f"replicate the topic, or set `{_FLUSH}=1` on a cluster of one broker")

@@ -1,4 +1,7 @@
-"""Puts a directory or a policy in force: checks, two approvals, publication to every instance; document heartbeats."""
+"""Puts a directory or a policy in force, and sends document heartbeats.
+
+A document is checked, approved by two and published to every instance.
+"""
 
 from __future__ import annotations
 

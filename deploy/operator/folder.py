@@ -217,9 +217,10 @@ def admitted(folder: Path) -> list[Instance]:
 
 
 def make_database(folder: Path, admin_url: Path) -> str:
-    """Make the database and the three roles of the folder's instance; return its name. A repetition sets the passwords.
+    """Make the database and the three roles of the folder's instance; return its name.
 
-    Blocks. Raises `Unavailable("database_admin_failed")`, `Refused("site_missing")` and similar codes.
+    A repetition sets the passwords. Blocks. Raises `Unavailable("database_admin_failed")`, `Refused("site_missing")`
+    and similar codes.
     """
     endpoints = read_site(folder / SITE)
     [(instance, urls)] = endpoints.databases.items()
@@ -282,7 +283,10 @@ def _kafka(servers: str, password_files: Mapping[str, str]) -> dict[str, object]
 
 
 def _database_urls(instance: str, place: str, authority: Path) -> dict[str, str]:
-    """Return the addresses of the three roles, each with its own password; the server and its name are verified."""
+    """Return the addresses of the three roles, each with its own password.
+
+    The server and its name are verified.
+    """
     name = f"causeway_{instance}"
     roles = {"service_url": name, "owner_url": f"{name}_owner", "accountant_url": f"{name}_accountant"}
     end = f"{place}/{name}?sslmode=verify-full&sslrootcert={authority}"

@@ -96,7 +96,9 @@ def exchange(
 
 @verb(install_app)
 def admit(folder: Path, card: Path, /, *, password: Path | None = None, options: PlainOptions = PLAIN) -> Printed:
-    """Admit an instance to the exchange's folder. The next `directory assemble` includes it in the directory.
+    """Admit an instance to the exchange's folder.
+
+    The next `directory assemble` includes it in the directory.
 
     Parameters
     ----------
@@ -112,7 +114,9 @@ def admit(folder: Path, card: Path, /, *, password: Path | None = None, options:
 
 @verb(install_app)
 def database(folder: Path, /, *, admin_url: Path, options: PlainOptions = PLAIN) -> Printed:
-    """Make the database of a folder's instance, and its three roles. A repetition sets their passwords again.
+    """Make the database of a folder's instance, and its three roles.
+
+    A repetition sets their passwords again.
 
     Parameters
     ----------

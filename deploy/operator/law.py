@@ -35,9 +35,9 @@ _REVIEWED: Final = (
 
 @verb(policy_app)
 def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
-    """List every reason against publishing a policy, and its law that needs review; exit code 1 if there is one.
+    """List every reason against publishing a policy, and its law that needs review.
 
-    An end or a beginning within 90 days is listed too, with exit code 0.
+    Exit code 1 if there is one. An end or a beginning within 90 days is listed too, with exit code 0.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The retention period of each table of each kind of service: one row per table; a test checks that none is missing.
+"""The retention period of each table of each kind of service: one row per table.
 
-The rows are in `retention_policy.json`. Periods are the sample's. An operator changes them in a copy of that file, and
-has them reviewed like code.
+A test checks that none is missing. The rows are in `retention_policy.json`. Periods are the sample's. An operator
+changes them in a copy of that file, and has them reviewed like code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`causeway route`: recipients and reasons for referrals of a file, by an installation's documents. Sends nothing."""
+"""`causeway route`: recipients and reasons for referrals of a file, by an installation's documents.
+
+No command here sends anything.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,9 @@ def replay(
     origin: str | None = None,
     options: Options = OPTIONS,
 ) -> Printed:
-    """Show the effect of every rule on another day, by the policy of that day. Other arguments as for preview.
+    """Show the effect of every rule on another day, by the policy of that day.
+
+    Other arguments as for preview.
 
     Parameters
     ----------
@@ -170,7 +175,10 @@ class Router:
 def _routed(
     file: Path, options: Options, origin: str | None, *, at: datetime | None = None, observed_on: date | None = None
 ) -> list[Routed]:
-    """Yield each referral as of now; with `at`, by policy and tree of that time, as if observed on `observed_on`."""
+    """Yield each referral as of now.
+
+    With `at`, use policy and tree of that time, as if the referral was observed on `observed_on`.
+    """
     router, shelf = Router(options), DocumentShelf()
     since = min(router.now, at or router.now)
     shelf.directories.place(router.documents.directory, since)

@@ -120,7 +120,9 @@ def _figures(text: str) -> dict[str, float]:
 
 @verb(topics_app)
 def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
-    """Show the differences between the cluster and the needs of the directory's instances; exit code 1 if any.
+    """Show the differences between the cluster and the needs of the directory's instances.
+
+    Exit code 1 if any.
 
     Parameters
     ----------
@@ -134,7 +136,9 @@ def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -
 
 @verb(topics_app, "apply")
 def apply_topics(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
-    """Give the directory's instances their topics, passwords and rights, and print the differences. Partitions stay.
+    """Give the directory's instances their topics, passwords and rights, and print the differences.
+
+    Partitions stay.
 
     Parameters
     ----------
@@ -195,9 +199,10 @@ def _text(differing: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """A database's state. `at` is empty without a schema; `heads` are the newest revisions that this code knows.
+    """A database's state.
 
-    `differing` names the objects of a database at the newest revision that differ from that revision.
+    `at` is empty without a schema; `heads` are the newest revisions that this code knows. `differing` names the objects
+    of a database at the newest revision that differ from that revision.
     """
 
     instance: str

@@ -62,7 +62,10 @@ def us_states() -> tuple[Share, ...]:
 
 @cache
 def providers() -> tuple[ProviderRow, ...]:
-    """Return the 50 largest providers by reports filed in 2023; a provider that changed its name has two rows."""
+    """Return the 50 largest providers by reports filed in 2023.
+
+    A provider that changed its name has two rows.
+    """
     return tuple(
         ProviderRow(int(row["rank"]), row["party"], row["stated_as"] or row["party"], int(row["reports"]))
         for row in _rows("providers_2023")

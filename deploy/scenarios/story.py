@@ -68,7 +68,10 @@ class Deed(_Part):
 
 
 class Until(_Part):
-    """Waits until a party's timeline has `count` lines with this beginning; `listed`: until its attention list has."""
+    """Waits until a party's timeline has `count` lines with this beginning.
+
+    With `listed`, the lines are on its attention list.
+    """
 
     at: str
     until: str

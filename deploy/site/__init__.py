@@ -1,1 +1,4 @@
-"""The location of an installation: its instances, addresses, credentials and TLS. Most code in `deploy` needs it."""
+"""The location of an installation: its instances, addresses, credentials and TLS.
+
+Most code in `deploy` needs it.
+"""

@@ -42,7 +42,10 @@ def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
 
 
 def access_to(kafka: KafkaEndpoint, principal: str = ADMIN) -> KafkaAccess:
-    """Return Kafka's access data for one principal; default is the operator, who alone may publish documents."""
+    """Return Kafka's access data for one principal.
+
+    The default is the operator, who alone may publish documents.
+    """
     if kafka.open:
         return KafkaAccess(kafka.bootstrap_servers)
     username, password = kafka.username(principal), kafka.password(principal)

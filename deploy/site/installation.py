@@ -73,7 +73,10 @@ class Installation:
 
     @property
     def journal_dir(self) -> Path:
-        """Return the journal's folder in an instance's own folder; without one, the journal is next to its keys."""
+        """Return the journal's folder in an instance's own folder.
+
+        Without one, the journal is next to its keys.
+        """
         return self.state / "journal"
 
     def keys_dir(self, instance: str) -> Path:
@@ -239,7 +242,10 @@ async def _publish(installation: Installation, endpoints: Endpoints, policy: byt
 
 
 async def _issue_api_keys(installation: Installation, endpoints: Endpoints) -> None:
-    """Issue one machine key per sample party; databases get only hashes, the keys stay in the sandbox's file."""
+    """Issue one machine key per sample party.
+
+    Databases get only hashes, the keys stay in the sandbox's file.
+    """
     directory = _directory(installation, endpoints)
     issued: list[dict[str, str]] = []
     for instance in endpoints.instances:

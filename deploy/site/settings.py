@@ -1,6 +1,7 @@
-"""The environment's settings of the selected installation. The only reader and writer of the environment here.
+"""The environment's settings of the selected installation.
 
-The kinds of service are the packages below `services`. An instance has a kind, and a name independent of it.
+The only reader and writer of the environment here. The kinds of service are the packages below `services`. An instance
+has a kind, and a name independent of it.
 """
 
 from __future__ import annotations

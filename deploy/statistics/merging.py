@@ -1,7 +1,7 @@
-"""Merges parties until no published number of them is small, and no small number follows from one. Pure.
+"""Merges parties until no published number of them is small, and no small number follows from one.
 
-The published rows are sums over disjoint sets of parties, and there is no blank cell and no total to subtract from. A
-party that cannot have its own row is merged with others of its country, and then with other countries.
+The published rows are sums over disjoint sets of parties, and there is no blank cell and no total to subtract
+from. A party that cannot have its own row is merged with others of its country, and then with other countries.
 
 Each number is zero, or it has at least three contributors, none of them with more than 70 percent. Without any one
 contributor, at least five remain. So a contributor that subtracts its own share learns no small number of another.

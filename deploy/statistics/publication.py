@@ -172,9 +172,10 @@ def files_of(
 
 
 def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
-    """Write new files; published ones stay. Raises `Refused("already_published")` if a published one differs.
+    """Write new files; published ones stay.
 
-    Published figures do not change: a reader could compare two editions and find the omitted numbers.
+    Raises `Refused("already_published")` if a published one differs. Published figures do not change: a reader could
+    compare two editions and find the omitted numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -215,7 +216,10 @@ def _lines(kind: PartyKind, figures: Mapping[str, Figures], directory: Directory
 
 
 def _country(directory: DirectoryIndex, party: str) -> str:
-    """Return a party's country: the first place of its entry, without subdivision; several countries if it has none."""
+    """Return a party's country.
+
+    It is the first place of its entry, without subdivision; a party without one counts for several countries.
+    """
     known = directory.party(party)
     return known.jurisdictions[0].split("-")[0] if known is not None and known.jurisdictions else ""
 
@@ -318,6 +322,9 @@ def page(title: str, parts: Sequence[Part], files: Mapping[str, bytes]) -> str:
 
 
 def bars(title: str, values: Sequence[Bar]) -> str:
-    """Return a bar chart of `values`, none negative, scaled to the highest; each bar has its name and number."""
+    """Return a bar chart of `values`, none negative, scaled to the highest.
+
+    Each bar has its name and number.
+    """
     most = max((bar.value for bar in values), default=0.0) or 1.0
     return _TEMPLATES.get_template("bars.svg.j2").render(title=title, bars=values, most=most)
