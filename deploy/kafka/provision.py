@@ -112,8 +112,8 @@ class Manifest:
 class Difference:
     """Differences between a manifest and a cluster: missing, different and additional parts.
 
-    An empty difference is false. `topics_dated_by_sender` differ in the clock that dates a record: with the sender's clock, a sender
-    chooses the keys and documents by which its records are judged.
+    An empty difference is false. `topics_dated_by_sender` differ in the clock that dates a record: with the sender's
+    clock, a sender chooses the keys and documents by which its records are judged.
     """
 
     topics_missing: frozenset[str]

@@ -218,7 +218,7 @@ def _lines(kind: PartyKind, figures: Mapping[str, Figures], directory: Directory
 def _country(directory: DirectoryIndex, party: str) -> str:
     """Return a party's country.
 
-    It is the first place of its entry, without subdivision; a party without one counts for several countries.
+    It is the first place of its entry, without subdivision; without one it is empty, like several countries.
     """
     known = directory.party(party)
     return known.jurisdictions[0].split("-")[0] if known is not None and known.jurisdictions else ""
