@@ -97,7 +97,7 @@ class Said(TypedDict, total=False):
 
 
 class Transport:
-    """Sends calls for one party.
+    """The connection of one party to its service.
 
     Every call can be repeated: a GET, a check, or a POST under an idempotency key.
     """

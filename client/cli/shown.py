@@ -187,7 +187,7 @@ _PRINTERS: Final[Mapping[str, Callable[[Row, Item, Options], None]]] = {
 
 
 class _Filler(string.Formatter):
-    """Fills a template. A field that is missing is None, and None is empty."""
+    """A formatter of templates. A missing field is None, and None is empty."""
 
     def get_field(self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[object, str]:
         try:

@@ -133,7 +133,7 @@ class Carrier(NamedTuple):
 
     @property
     def stream(self) -> Stream | None:
-        """The stream in which the edge's message was sent."""
+        """Return the stream in which the edge's message was sent."""
         if self.instance is None or self.incarnation is None or self.lane is None:
             return None
         return Stream(self.writer, self.instance, self.incarnation, self.lane)
@@ -141,7 +141,7 @@ class Carrier(NamedTuple):
 
 @dataclass(slots=True)
 class Edges:
-    """Counts all edges from the rows of one message after the other."""
+    """The counts of all edges, from the rows of one message after the other."""
 
     sides: Sides
     #: Edges with a message, by the day of the message. Edges without one are counted as they are now and never sealed.
@@ -230,7 +230,7 @@ def _of(party: str | None) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Referrals:
-    """Counts by party: each origin's counters and stored referrals, and its statements to audit."""
+    """The counts by party: each origin's counters and stored referrals, and its statements to audit."""
 
     intake: Counter[tuple[str, str]] = field(default_factory=Counter)
     kept: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -49,7 +49,7 @@ class FoldedDay(NamedTuple):
 
 @dataclass(slots=True)
 class Folded:
-    """Compares the counted records of one topic, fed in order, with audit's counts by day in `kept`.
+    """The comparison of one topic's counted records, fed in order, with audit's counts by day in `kept`.
 
     `read_to` is the offset up to which, not included, audit has read: all before it is counted.
     """
@@ -96,7 +96,7 @@ _place_of, _placed_as = attrgetter(*_PLACE), itemgetter(*_PLACE)
 
 @dataclass(slots=True)
 class LogCheck:
-    """Compares partition by partition.
+    """The comparison of entries with Kafka, partition by partition.
 
     `opened`: facts can be opened, because the site has audit's key. `compared`: per partition the topic's id, and the
     offset up to which all records before `sealing_before` were compared.

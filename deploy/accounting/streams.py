@@ -116,7 +116,7 @@ class Sides:
 
 
 class StreamCheck:
-    """Compares one stream, fed with audit's entries above the sealed number in the order of their numbers."""
+    """The comparison of one stream with audit's entries above the sealed number, fed in order."""
 
     def __init__(
         self,
@@ -237,7 +237,7 @@ class StreamCheck:
 
 @dataclass(slots=True)
 class Streams:
-    """Counts all streams."""
+    """The counts of all streams."""
 
     sides: Sides
     checks: list[StreamCheck] = field(default_factory=list)

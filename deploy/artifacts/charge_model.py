@@ -1,4 +1,4 @@
-"""Makes the model of the guard's charge from lists of addresses and words.
+"""Make the model of the guard's charge from lists of addresses and words.
 
 Run once for an edition, not at a build:
 

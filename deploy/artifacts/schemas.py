@@ -46,7 +46,7 @@ _SIGNED = Beat.__name__
 
 
 class PlainSchema(GenerateJsonSchema):
-    """Omits redundant parts: titles that repeat field names, absence as a default, OpenAPI's union keyword."""
+    """A schema without titles that repeat field names, absence as a default, and OpenAPI's union keyword."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Runs the demo: starts the exchange, takes the steps, plays the stories, prints and writes the report."""
+"""Run the demo: start the exchange, take the steps, play the stories, print and write the report."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHOWN: Final = ("hotline-nl.example", "police-nl.example", "provider-012.example
 
 
 class _Done(BaseException):
-    """Ends the supervisor's loop if there is no terminal on which to press Ctrl-C; carries the exit code."""
+    """The end of the supervisor's loop without a terminal for Ctrl-C; it carries the exit code."""
 
     def __init__(self, code: int) -> None:
         self.code = code

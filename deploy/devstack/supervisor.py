@@ -1,4 +1,4 @@
-"""Runs a stack and its services in the foreground, or detached from the terminal."""
+"""Run a stack and its services in the foreground, or detached from the terminal."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ChildrenOf = Callable[[Endpoints], Sequence[Child]]
 
 
 class Supervisor:
-    """Runs one stack until it is asked to stop (SIGTERM, Ctrl-C) or one of its two servers ends.
+    """The supervisor of one stack, until SIGTERM, Ctrl-C, or the end of one of its two servers.
 
     A service that ends is started again, later each time. The servers are not restarted, because that would hide the
     fault that ended them. Only the main thread may run it, because only that thread receives signals.

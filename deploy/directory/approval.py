@@ -1,4 +1,4 @@
-"""Approves directory and policy documents, signs document heartbeats, and builds the sample directory.
+"""Approve directory and policy documents, sign document heartbeats, and build the sample directory.
 
 The caller keeps the private keys. All parties of the sample (`parties.json`) are invented. Only two facts are real: the
 places with a hotline and an agency, and the providers' numbers of reports. Establishments, domains and AS numbers of

@@ -1,4 +1,4 @@
-"""Applies the topics, users and access rules of a manifest to a cluster, and reports differences.
+"""Apply the topics, users and access rules of a manifest to a cluster, and report differences.
 
 Replication is the cluster's default. A rule that is not in the manifest is removed, and Kafka refuses everything
 without a rule: so only the super user `admin` may write the directory topic. READ and WRITE each imply DESCRIBE, which

@@ -1,4 +1,4 @@
-"""Puts a directory or a policy in force, and sends document heartbeats.
+"""Put a directory or a policy in force, and send document heartbeats.
 
 A document is checked, approved by two and published to every instance.
 """

@@ -140,7 +140,7 @@ def dry_run(
 
 
 class Router:
-    """Decides at `now` as the instances do, by the directory and the policy in a state directory."""
+    """The decisions of the instances at `now`, by the directory and the policy in a state directory."""
 
     def __init__(self, options: Options) -> None:
         """Load the documents. Raises `Unavailable("documents_missing")` if nothing was installed."""

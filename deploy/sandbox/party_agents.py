@@ -53,7 +53,7 @@ class Deed(NamedTuple):
 
 
 class Draw:
-    """Decides by hashing: one seed, party and id always give the same answer, in any order and after any restart."""
+    """Choices by hash: one seed, party and id always give the same answer, in any order."""
 
     def __init__(self, seed: str, party: str, subject: UUID) -> None:
         self._drawn_from = f"{seed}/{party}/{subject}"
@@ -180,7 +180,7 @@ _WITHDRAWN: Final = "withdrawn"
 
 
 class Tally:
-    """Counts acts and problems. Each party's first problem of a code is printed at once."""
+    """The counts of acts and problems. Each party's first problem of a code is printed at once."""
 
     def __init__(self) -> None:
         self._acts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Plays stories over the parties' own APIs, and reports each difference from the story's file.
+"""Play stories over the parties' own APIs, and report each difference from the story's file.
 
 A step waits until its party has the subject, and afterwards until all reached parties have the act. So timelines have
 one order, on any machine.

@@ -68,7 +68,7 @@ class Deed(_Part):
 
 
 class Until(_Part):
-    """Waits until a party's timeline has `count` lines with this beginning.
+    """A wait until a party's timeline has `count` lines with this beginning.
 
     With `listed`, the lines are on its attention list.
     """
@@ -81,7 +81,7 @@ class Until(_Part):
 
 
 class Grouped(_Part):
-    """Waits until the open parts of item `n` of these notices are one work item at a provider, without others.
+    """A wait until the open parts of item `n` of these notices, and no others, are one work item.
 
     `names` is the story's name for it from then on.
     """

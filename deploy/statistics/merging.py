@@ -1,4 +1,4 @@
-"""Merges parties until no published number of them is small, and no small number follows from one.
+"""Merge parties until no published number of them is small, and no small number follows from one.
 
 The published rows are sums over disjoint sets of parties, and there is no blank cell and no total to subtract
 from. A party that cannot have its own row is merged with others of its country, and then with other countries.

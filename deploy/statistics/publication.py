@@ -1,4 +1,4 @@
-"""`causeway statistics`: publishes a month once, as tables, plots and a page, and sums two years of months.
+"""`causeway statistics`: publish a month once, as tables, plots and a page, and sum two years of months.
 
     recipient, country, parties, MEASURE …, MEASURE_median_h …
     country, parties, already_gone, gone_while_held
