@@ -1,4 +1,4 @@
-"""A service's refusal, read from `application/problem+json` (RFC 9457), and one of a body before it is sent."""
+"""The refusal of a service (`application/problem+json`, RFC 9457), and of a body before it is sent."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ApiProblem(CausewayError):
 
 
 class OptionsRefused(Refused):
-    """The options of a call make no valid body: `errors` are (option, rule) pairs, `expected` the valid values."""
+    """An invalid body from options: `errors` are (option, rule) pairs, `expected` the valid values."""
 
     def __init__(self, errors: tuple[tuple[str, str], ...], expected: tuple[str | None, ...]) -> None:
         super().__init__("option_invalid", field=errors[0][0], status=400)

@@ -67,7 +67,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def trust_in(ca_file: Path) -> ssl.SSLContext:
-    """Return a context that trusts servers with a certificate of an authority in `ca_file` (PEM), and no others.
+    """Return a context that trusts only servers with a certificate of an authority in `ca_file` (PEM).
 
     Raises `Refused` for a file that cannot be read or holds no certificate.
     """

@@ -115,7 +115,7 @@ class CheckResult(View):
 
 
 class CutView(View):
-    """For item `n`: the rules that would remove parts of its address, and the target of a redirector's address."""
+    """The rules that would remove parts of item `n`'s address, and the target of a redirector's address."""
 
     n: int
     rules: tuple[str, ...] = ()

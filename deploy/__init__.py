@@ -1,4 +1,4 @@
-"""The code that knows more than one party: operator's commands, dev stack, sandbox, sample documents, accounting."""
+"""The code that knows more than one party: operator's commands, dev stack, sandbox, samples, accounting."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def site_last(words: list[str]) -> list[str]:
-    """Move `--site FILE` from before the command, where it concerns the whole call, to its end, where it is read."""
+    """Move `--site FILE` from before the command to the end of the call, where it is read."""
     if words and words[0].startswith("--site="):
         return [*words[1:], words[0]]
     return [*words[2:], *words[:2]] if words[:1] == ["--site"] else words

@@ -1,4 +1,4 @@
-"""`causeway serve KIND --instance NAME`: build an instance from its kind, and run its parts in one process.
+"""`causeway serve KIND --instance NAME`: build an instance, and run its parts in one process.
 
 Code that knows more than one party is in `deploy`, and starts here.
 """

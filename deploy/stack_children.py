@@ -1,4 +1,4 @@
-"""The processes of a running exchange in addition to its servers: its instances, and sandbox parties if wanted."""
+"""The processes of a running exchange besides its servers: instances, and sandbox parties if wanted."""
 
 from __future__ import annotations
 

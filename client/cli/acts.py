@@ -1,4 +1,4 @@
-"""`causeway hold place`, `override`, `preservation ask`, `answer-many`: commands without a row in `verbs.json`."""
+"""Commands without a row in `verbs.json`: `hold place`, `override`, `preservation ask`, `answer-many`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _OPTIONS = Options()
 
 
 async def timeline(subject: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """List each act on a subject in the order in which you learned of it: time (UTC), act, actor, and its codes.
+    """List each act on a subject, in the order in which you learned of it, with time (UTC) and codes.
 
     Parameters
     ----------

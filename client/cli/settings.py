@@ -1,4 +1,4 @@
-"""The service and the key for it, from the options, the environment or the file that `causeway login` writes.
+"""The service and its key, from the options, the environment or the file of `causeway login`.
 
 No other module here reads the environment. Only the owner can read the file (mode 0600). A process that can read it can
 act as the party; a process that can write it can send the commands to another service.
@@ -139,7 +139,7 @@ def given(options: Options) -> Access:
 
 
 def access(options: Options) -> Access:
-    """Return the values of the options, otherwise of the environment, otherwise those stored by `causeway login`.
+    """Return the values of the options, else of the environment, else those stored by `causeway login`.
 
     Stored values are used together or not at all: a stored key never goes to another service. Raises `Refused` without
     a value. The transport checks the address.

@@ -98,7 +98,7 @@ def items(answer: Item, name: str) -> list[dict[str, JsonValue]]:
 
 
 def defanged(text: str) -> str:
-    """Return `text` with every address broken: no terminal makes it a link, and a copied address does not open."""
+    """Return `text` with every address broken, so that no link and no copied address opens."""
     return _BREAKABLE.sub(lambda found: "hxxp" if found["web"] else f"[{found[0]}]", text)
 
 
@@ -166,7 +166,7 @@ def _show_results(_: Row, answer: Item, __: Options) -> None:
 
 
 def _broken(value: object, name: str = "") -> object:
-    """Return a value with every text broken as in `defanged`, except ids of parties, which users copy into calls."""
+    """Return a value with every text broken as in `defanged`, except ids of parties."""
     match value:
         case dict():
             return {key: _broken(inner, key) for key, inner in value.items()}

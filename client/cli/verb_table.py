@@ -1,4 +1,4 @@
-"""The rows of `verbs.json`: each has the call of a command, its words and options, and the form of its output.
+"""The rows of `verbs.json`: the call of each command, its words and options, and its output.
 
 The `call` of a row is an act (`case.accept`) or a method and a path. Its `words` and `options` become fields of the
 body, or of the query.

@@ -165,7 +165,7 @@ def verdicts(
 
 
 def bodies_of(file: Path) -> list[bytes]:
-    """Return all forms in which a file may have been posted: byte for byte, and row by row as the client encodes it."""
+    """Return all forms in which a file may have been posted: its bytes, and each row as the client encodes it."""
     bodies = [file.read_bytes()]
     if file.suffix.lower().removeprefix(".") in list(RowFormat):
         bodies += _rows(RowFile(file))

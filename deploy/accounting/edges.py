@@ -1,4 +1,4 @@
-"""Equations (I) and (III): each submission is refused or accepted, each edge has a message, and audit has its fact.
+"""Equations (I) and (III): all submissions are accounted for; edges have a message and a fact at audit.
 
 submitted = refused + accepted;  accepted = routed + unroutable + orphaned + unknown_code
 edges = messages + waiting + dropped

@@ -269,7 +269,7 @@ class _Numbered(NamedTuple):
 
 
 def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
-    """Yield the numbered messages of a batch and copies of other pairs' messages, in the order of their offsets."""
+    """Yield a batch's numbered messages and copies of other pairs' messages, in the order of offsets."""
     for pair, message, record in batch.numbered:
         place = message.place
         stream = Stream(*pair, place.incarnation, int(place.lane))
@@ -277,7 +277,7 @@ def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
 
 
 def _by_offset(rows: Sequence[_Row]) -> dict[int, dict[str, _Row]]:
-    """Map entries of records by offset and digest. An offset has several if a topic lost its end and grew again."""
+    """Map entries by offset and digest. An offset has several if a topic lost its end and grew again."""
     found: dict[int, dict[str, _Row]] = {}
     for row in rows:
         if row["kind"] not in _OWN:
@@ -353,7 +353,7 @@ def _decided(decision: KeptDecision, made: Entry, *, kept_as: str | None) -> dic
 def _differing(
     ours: _Row, theirs: _Row, problems: tuple[str | None, str | None], *, opened: bool, clear: frozenset[str]
 ) -> list[str]:
-    """Return the names of the columns that differ: those in the clear, and the others if the part was `opened`."""
+    """Return the names of differing columns: those in the clear, and the sealed ones if `opened`."""
     made, kept = problems
     if kept in UNREAD:
         return [name for name in ours if not _is_of(theirs[name], ours[name])]

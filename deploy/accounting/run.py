@@ -1,4 +1,4 @@
-"""`causeway audit`: reconcile until two readings agree, store the result at audit, and show audit's reading state."""
+"""`causeway audit`: reconcile until two readings agree, store the result, and show audit's reading state."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ async def topics(*, options: Options = OPTIONS) -> Printed:
 
 
 def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
-    """Print a reconciliation (`Reconciliation.as_json`): each equation, then each difference with its coordinates."""
+    """Print a reconciliation (`Reconciliation.as_json`): the equations, then the differences."""
     table = Table(title="Accounting", title_justify="left")
     for column in ("equation", "terms", "difference"):
         table.add_column(column)

@@ -1,4 +1,4 @@
-"""`python -m deploy.artifacts`: write every generated file again, and print the names of those that changed.
+"""`python -m deploy.artifacts`: write every generated file again, and print the names of changed ones.
 
 The OpenAPI document of a service comes from its HTTP application, assembled without database or broker.
 """

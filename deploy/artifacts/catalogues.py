@@ -1,4 +1,4 @@
-"""`python -m deploy.artifacts.catalogues`: write each service's database catalogue, for `causeway db check`.
+"""`python -m deploy.artifacts.catalogues`: write each service's catalogue, for `causeway db check`.
 
 This is a separate command because it starts its own PostgreSQL server.
 """

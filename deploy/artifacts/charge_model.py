@@ -187,7 +187,7 @@ def _cost(probability: float) -> int:
 
 
 def trained(counts: Counts) -> Draft:
-    """Return the model of these counts, with at most `_ENTRIES_MAX` entries, before the check of Kraft's inequality."""
+    """Return the model of these counts, with at most `_ENTRIES_MAX` entries, before `bounded`."""
     first = counts[0][""]
     total = sum(first.values())
     model = Draft({}, {"": 0})

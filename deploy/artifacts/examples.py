@@ -68,7 +68,7 @@ class Refusal(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One example file: `accepted-….json` is the value alone, `refused-….json` the value and the expected answer."""
+    """One file: `accepted-….json` is the value alone, `refused-….json` the value and the expected answer."""
 
     schema: str
     file: str

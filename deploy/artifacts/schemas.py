@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of every message, sealed record and document, and the sender and recipient of each message.
+"""JSON Schemas (2020-12) of messages, sealed records and documents, and each message's sender and recipient.
 
 The schemas are those of the models that recipients use. The pages of the services (`services/*/README.md`) match the
 table of routes; a test compares them. The table names kinds of service; topics are those of default instances, whose
@@ -92,7 +92,7 @@ def schemas_of_messages() -> dict[str, Any]:
 
 
 def _described(name: str) -> dict[str, str]:
-    """Return title and description: a message's schema is that of its clear part, whose docstring has its meaning."""
+    """Return the title and description of a schema; a message's meaning is its clear part's docstring."""
     said = next((meaning(message) for message in ALL if message_name(message) == name), None)
     return {"title": name} | ({} if said is None else {"description": said})
 

@@ -1,1 +1,1 @@
-"""`make demo`: the whole exchange on sample parties, from an empty state to the reconciliation of every message."""
+"""`make demo`: the whole exchange on sample parties, from an empty state to reconciliation."""

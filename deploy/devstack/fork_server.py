@@ -98,7 +98,7 @@ def _fork_jobs(control: socket.socket) -> Job | None:
 
 
 def _become(job: Job, server: int) -> None:
-    """Give this forked process the session, signals, streams, environment and title of a separately started one."""
+    """Give this forked process its own session, signals, streams, environment and title."""
     os.setsid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM)) != 0 or os.getppid() != server:

@@ -1,4 +1,4 @@
-"""Child processes: their logs, their end when this process ends, and the fork server that starts most of them."""
+"""Child processes: their logs, their end with this process, and the fork server that starts most."""
 
 from __future__ import annotations
 

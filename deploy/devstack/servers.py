@@ -350,7 +350,7 @@ def binaries() -> Path:
 
 
 def _as_nobody_special(command: Sequence[str | Path]) -> list[str]:
-    """Return the command for a user namespace in which root is an ordinary user: PostgreSQL refuses to run as root.
+    """Return the command for a user namespace without root: PostgreSQL refuses to run as root.
 
     No account is made, and on disk the user of the stack still owns every file.
     """

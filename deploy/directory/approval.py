@@ -67,7 +67,7 @@ def approve_document(
 
 
 def sign_beat(beat: Beat, key: SigningKey) -> SignedBeat:
-    """Return the document heartbeat as published, signed with the operator's online key, which approves nothing."""
+    """Return the published document heartbeat, signed with the operator's online key."""
     return SignedBeat(beat=beat, key_id=key.key_id, signature=_signature(key, beat_message(beat)))
 
 

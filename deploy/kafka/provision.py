@@ -176,7 +176,7 @@ def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) 
 
 
 def copies(admin: AdminClient, topics: Iterable[str]) -> dict[str, int]:
-    """Return the intended number of brokers per partition of each existing topic: the lowest of its partitions."""
+    """Return the intended number of replicas of each existing topic: the lowest of its partitions."""
     live = _call(lambda: admin.list_topics(timeout=_CALL_S)).topics
     return {name: min(len(each.replicas) for each in live[name].partitions.values()) for name in topics if name in live}
 
@@ -211,7 +211,7 @@ def _partitions_text(admin: AdminClient, manifest: Manifest, topics: Iterable[st
 
 
 def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
-    """Return the rules of the manifest's principals, of `User:*`, and of any principal on this exchange's topics.
+    """Return the rules of the manifest's principals and `User:*`, and all rules on this exchange's topics.
 
     So an instance that has left the directory loses its rights, and rules of unknown principals are reported.
     """

@@ -1,4 +1,4 @@
-"""An operator's folders: one for each of their instances, and one for the operator of the exchange's Kafka.
+"""An operator's folders: one for each instance, and one for the operator of the exchange's Kafka.
 
     <instance>/   settings.env       every setting, for the program that starts the instance
                   site.json          the same for the operator's commands

@@ -72,7 +72,7 @@ def exchange(
     approver: Sequence[Path],
     options: PlainOptions = PLAIN,
 ) -> Printed:
-    """Make the folder of the operator who provisions the exchange's Kafka, publishes documents and sends heartbeats.
+    """Make the folder of the operator of the exchange: of its Kafka, documents and heartbeats.
 
     Parameters
     ----------

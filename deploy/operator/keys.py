@@ -1,4 +1,4 @@
-"""`causeway key`: API keys of parties, and new private keys of instances and approvers, made one at a time.
+"""`causeway key`: API keys of parties, and new private keys of instances and approvers.
 
 A public half is printed for the operator who assembles the directory. If the instance has a card, the card has it too.
 """

@@ -1,4 +1,4 @@
-"""`causeway policy` and `causeway directory`: checking, assembling and publishing documents, and their heartbeat."""
+"""`causeway policy` and `causeway directory`: check, assemble and publish documents; send heartbeats."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def sample(*, out: Path = Path("policy.json"), options: Options = OPTIONS) -> Pr
 
 @verb(policy_app, "publish")
 def publish_policy(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
-    """Check a policy, approve it with the approvers' keys of the state directory, and publish it to every instance.
+    """Check a policy, approve it with the state directory's approver keys, and publish it.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def publish_policy(file: ExistingFile, /, *, at: datetime | None = None, options
 
 @verb(directory_app, "publish")
 def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
-    """Check a directory, approve it with the approvers' keys of the state directory, and publish it to every instance.
+    """Check a directory, approve it with the state directory's approver keys, and publish it.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ _PLACES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TableSize:
-    """The present size of a table. `rows`: an estimate for a large one; `each`: bytes per subject of the instance."""
+    """A table's size. `rows` is an estimate for a large one; `each` is bytes per subject of the instance."""
 
     kept: Kept
     rows: int
@@ -275,7 +275,7 @@ def _open(kind: str) -> str:
 
 
 async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, now: datetime, days: int) -> int:
-    """Delete the keys and ciphertexts of subjects finished before the period; an act reports each to its party."""
+    """Delete keys and ciphertexts of subjects finished before the period; an act reports each."""
     if table == "referral":
         before, told = now - timedelta(days=days), f"{Subject.REFERRAL}.erased"
         final, noted = sorted(final_answers()), sorted(WITHDRAWAL_NOTED)

@@ -41,7 +41,7 @@ _WRAPPER = frozenset({"origin", "label", "referral"})
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """Row `number` of a file (from 1): its explanation (`shared.routing.explain`), or the reason for its refusal."""
+    """Row `number` of a file (from 1): its explanation (`shared.routing.explain`), or its refusal."""
 
     number: int
     found: dict[str, Any] | Refused
@@ -214,7 +214,7 @@ def _lines(file: Path) -> Sequence[tuple[int, bytes]]:
 
 
 def _submission(line: bytes) -> tuple[str | None, ReferralSubmission]:
-    """Return a row: a submission, or `{"origin", "label", "referral"}` around one, within the service's limits."""
+    """Return a row: a submission, or `{"origin", "label", "referral"}` around one."""
     row = parse_body("application/json", None, line)
     wrapped = "referral" in row
     origin, referral = (row.get("origin"), row["referral"]) if wrapped else (None, row)

@@ -1,4 +1,4 @@
-"""`causeway status`, `topics` and `db`: the state of instances, cluster and databases, and repair of the last two."""
+"""`causeway status`, `topics` and `db`: the state of instances, cluster and databases, and repairs."""
 
 from __future__ import annotations
 

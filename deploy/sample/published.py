@@ -30,7 +30,7 @@ class Share(NamedTuple):
 
 
 class ProviderRow(NamedTuple):
-    """One name of a provider: `stated_as` is its former name if the table counts it under that, else the party id."""
+    """One name of a provider: `stated_as` is its former name if the table has that, else the party id."""
 
     rank: int
     party: str

@@ -1,1 +1,1 @@
-"""Sample parties that answer automatically: separate processes that use HTTP only, each party with its own key."""
+"""Sample parties that answer automatically: separate processes over HTTP, with each party's own key."""

@@ -1,4 +1,4 @@
-"""Sample parties at work, many in one process: each waits for an event of its feed, reads its lists, and answers.
+"""Sample parties at work, many in one process: each waits for an event, reads its lists, and answers.
 
 They use only the client. The process prints its acts and problems as JSON lines on standard output, with parties and
 codes only.

@@ -217,7 +217,7 @@ async def _forbid_large_objects(url: str) -> None:
 
 
 def scram_verifier(password: str) -> str:
-    """Return PostgreSQL's stored form of an ASCII `password` (RFC 5802 §3), so that no statement or log has it."""
+    """Return PostgreSQL's stored form of a `password` (RFC 5802 §3), for statements and logs without it."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _SCRAM_ITERATIONS)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

@@ -57,7 +57,7 @@ class KafkaEndpoint(BaseModel):
 
     @model_validator(mode="after")
     def _no_idle_credentials(self) -> Self:
-        """Refuse credentials that the protocol would not use: they were meant to protect, so the protocol is wrong."""
+        """Refuse credentials that the protocol would not use: probably the protocol is wrong."""
         if self.open and self.principals:
             raise ValueError("an open cluster asks for no passwords")
         if self.ca_file is not None and not self.tls:

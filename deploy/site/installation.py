@@ -1,4 +1,4 @@
-"""The parts that an installation needs before it runs: keys, signed documents, databases, sample parties' API keys.
+"""The parts that an installation needs before it runs: keys, documents, databases and API keys.
 
     <state>/keys/<instance>/   signing.key opening.key kek.key     mode 0600, made once
     <state>/approvers/         two approvers' signing keys          sample: both kept here; in production apart

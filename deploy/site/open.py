@@ -1,4 +1,4 @@
-"""The choice of an installation for a command: a site file, a stack's state directory, or an instance's environment."""
+"""A command's installation: a site file, a stack's state directory, or an instance's environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frame of an operator's command: its options, its output, and its exit code: 0 good, 1 a fault, 2 a wrong call."""
+"""An operator's command: its options, output and exit code (0 good, 1 a fault, 2 a wrong call)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Listing(NamedTuple):
 
 
 class Printed(NamedTuple):
-    """A command's output: a document for a program, if any, lines and tables for a person, and whether all is good."""
+    """A command's output: a document for programs, lines and tables for people, and whether all is good."""
 
     document: object
     text: Sequence[str | Listing] = ()

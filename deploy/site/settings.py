@@ -64,7 +64,7 @@ _KAFKA: Final = "_KAFKA_BOOTSTRAP_SERVERS"
 
 
 class SiteSettings(BaseSettings):
-    """Frozen; each field except `causeway_database_urls` is the environment variable of the same name in capitals.
+    """The site's settings, frozen. Fields except `causeway_database_urls` are variables in capitals.
 
     `causeway_site` is a site file; without it, the site is that of the stack in `causeway_dev_state_dir`. A given
     database URL of an instance overrides that of a stack.

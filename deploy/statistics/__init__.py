@@ -1,1 +1,1 @@
-"""Monthly statistics: figures from every origin's database, merged until none is small, and published once."""
+"""Monthly statistics: figures from all origins' databases, merged until none is small."""

@@ -77,7 +77,7 @@ def merged(parties: Iterable[Party]) -> tuple[Row, ...]:
 
 
 def _pooled(members: Sequence[tuple[Party, ...]]) -> tuple[list[tuple[Party, ...]], tuple[Party, ...]]:
-    """Split into parties with their own row and the rest, to which the smallest of the others are added as needed."""
+    """Split into parties with their own row and a pool, which takes the smallest others as needed."""
     alone = sorted((each for each in members if can_publish(each)), key=_size, reverse=True)
     pool = tuple(party for each in members if not can_publish(each) for party in each)
     while not can_publish(pool) and alone:

@@ -303,7 +303,7 @@ _TEMPLATES: Final = Environment(
 
 
 class Part(NamedTuple):
-    """One table of a page by its file's name, its title, and its plots: each plot's content, by its file's name."""
+    """One table of a page: its file's name, its title, and the content of each plot by file name."""
 
     table: str
     title: str
