@@ -1,1 +1,4 @@
-"""How a party's people and machines reach the services: over HTTP only. Knows no database and no broker."""
+"""The client of a party's people and machines.
+
+It reaches the services over HTTP only, never a database or broker.
+"""

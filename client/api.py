@@ -1,4 +1,4 @@
-"""The typed HTTP client: one method per thing a party can ask for or do."""
+"""The typed HTTP client: one method per act or query of a party."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.vocabulary.referral import WithdrawalReason
 
-#: So many a page of a list has at most.
+#: Maximum number of items on a page of a list.
 PAGE_MAX: Final = 200
 _PURPOSE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 _IDEMPOTENCY_KEY: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -39,9 +39,9 @@ ViewT = TypeVar("ViewT", bound=View)
 class CausewayClient:
     """One party's access to one service.
 
-    Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
-    key when the service is busy or the connection breaks. Raises `ApiProblem` for a refusal and `Unavailable`
-    when nothing answered: then the act may or may not have happened, and the same key tells which.
+    Every act is sent under an idempotency key, made per call unless `key` is given. It is repeated under that key if
+    the service is busy or the connection breaks. Raises `ApiProblem` for a refusal and `Unavailable` without an answer:
+    then the act may or may not have happened, and a repetition with the same key shows the result.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class CausewayClient:
         ca_file: Path | None = None,
         attempts_max: int = 6,
     ) -> None:
-        """`base_url` is https, or http to this very machine; anything else is refused, and no redirect is followed.
+        """Store the access data. `base_url` is https, or http on this machine; no redirect is followed.
 
-        `ca_file` (PEM) names the authorities that are trusted instead of the public ones. `http` brings its own trust.
+        `ca_file` (PEM) names the trusted authorities instead of the public ones. `http` has its own trust.
         """
         self._transport = Transport(base_url, api_key, http=http, ca_file=ca_file, attempts_max=attempts_max)
 
@@ -68,7 +68,7 @@ class CausewayClient:
         await self._transport.aclose()
 
     async def call(self, method: str, path: str, **said: Unpack[Said]) -> dict[str, JsonValue]:
-        """Make one call. A POST is made under an idempotency key: a new one where none is given."""
+        """Make one call. A POST needs an idempotency key; without one, a new key is made."""
         if method == "POST":
             said["key"] = key_or_new(said.get("key"))
         return await self._transport.call(method, path, **said)
@@ -82,21 +82,21 @@ class CausewayClient:
         view: type[ViewT],
         headers: Mapping[str, str] | None = None,
     ) -> ViewT:
-        """Do one act, under an idempotency key: one of its own where none is given."""
+        """Do one act under an idempotency key; without one, a new key is made."""
         return read_as(view, await self.call("POST", path, body=body, key=key, headers=headers))
 
     async def read(self, path: str, view: type[ViewT], **query: str) -> ViewT:
-        """One look at what a path shows."""
+        """Read the JSON of a path as a view."""
         return read_as(view, await self.call("GET", path, query=query))
 
     async def raw(self, path: str, accept: str, query: Mapping[str, str] | None = None) -> bytes:
-        """One look at what is no JSON, in the media type `accept`."""
+        """Read a response that is not JSON, in the media type `accept`."""
         return await self._transport.raw(path, accept, query)
 
     async def pages(
         self, path: str, page: type[Page[ViewT]], cursor: str | None, *, limit: int, **filters: object
     ) -> AsyncIterator[Page[ViewT]]:
-        """A list from `cursor` on, `limit` a page. A filter that is None is none."""
+        """Yield the pages of a list from `cursor` on, `limit` items per page. A filter of None is omitted."""
         chosen = {name: str(value) for name, value in filters.items() if value is not None}
         while True:
             query = {**chosen, "limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
@@ -111,7 +111,10 @@ class CausewayClient:
     async def act(
         self, name: str, subject_id: UUID, said: Contract | None = None, *, subject: Subject, key: str | None = None
     ) -> views.SubjectState:
-        """Do any act on a subject by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
+        """Do any act on a subject by the name of its row (`shared.exchange.acts`).
+
+        `said` has the row's fields.
+        """
         body = {} if said is None else said.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         return await self.post(_path(subject, name, subject_id), body, key, view=views.SubjectState)
 
@@ -123,10 +126,10 @@ class CausewayClient:
     async def answer_many(
         self, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None
     ) -> tuple[views.BatchResult, ...]:
-        """Do up to 100 acts on notices, offers or cases; each has its own result, and a refused one blocks no other.
+        """Do up to 100 acts on notices, offers or cases.
 
-        Each is the subject's id, `act` by the name of its row (`shared.exchange.acts`), and what that takes. One with a
-        `key` of its own is done once, in whatever call it comes.
+        Each has its own result, and a refused one blocks no other. Each has the subject's id, `act` by the name of its
+        row (`shared.exchange.acts`), and the fields of that row. An act with its own `key` is done once, in any call.
         """
         answer = await self.call("POST", _BATCHES[subject], body={"answers": list(answers)}, key=key)
         return _one_per_item(answer, views.BatchResult, len(answers))
@@ -146,92 +149,95 @@ class CausewayClient:
         return _one_per_item(answer, views.BatchResult, len(referrals))
 
     async def check(self, referrals: Sequence[Submission]) -> tuple[views.CheckResult, ...]:
-        """What would become of up to 100 referrals. Stores nothing."""
+        """Return the result that up to 100 referrals would have. Stores nothing."""
         body = {"referrals": [_as_json(referral) for referral in referrals]}
         answer = await self._transport.call("POST", "/v1/referrals:check", body=body)
         return _one_per_item(answer, views.CheckResult, len(referrals))
 
     async def show(self, referral_id: UUID) -> views.ReferralView:
-        """One of the party's own referrals, with each edge's delivery and answer."""
+        """Return one of the party's own referrals, with each edge's delivery and answer."""
         return await self.read(f"/v1/referrals/{referral_id}", views.ReferralView)
 
     async def amend(
         self, referral_id: UUID, referral: Submission, *, revision: int, key: str | None = None
     ) -> views.View:
-        """Replace a revision with this one. Recipients for which nothing changes are told nothing."""
+        """Replace a revision with this one. Recipients without a change receive nothing."""
         path, match = f"/v1/referrals/{referral_id}:amend", {"If-Match": f'"{revision}"'}
         return await self.post(path, _as_json(referral), key, view=views.View, headers=match)
 
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None
     ) -> views.SubjectState:
-        """Take a referral back. Recipients are told and acknowledge; a second withdrawal changes nothing."""
+        """Withdraw a referral.
+
+        Recipients receive that and acknowledge it; a second withdrawal changes nothing.
+        """
         path = f"/v1/referrals/{referral_id}:withdraw"
         return await self.post(path, {"reason": reason}, key, view=views.SubjectState)
 
     async def override(
         self, referral_id: UUID, said: Overriding | Confirming, *, key: str | None = None
     ) -> views.SubjectState:
-        """Propose that a hold should end, or confirm what another person of the party has proposed."""
+        """Propose the end of a hold, or confirm another person's proposal."""
         act = "propose_override" if isinstance(said, Overriding) else "confirm_override"
         return await self.act_on_referral(act, referral_id, said, key=key)
 
     # -- recipients -----------------------------------------------------------------------------------------
 
     async def inbox_item(self, referral_id: UUID) -> views.InboxItem:
-        """One offered referral with its record opened. The reading is authorised and audited."""
+        """Return one received referral with its record opened. The access is authorised and audited."""
         return await self.read(f"/v1/inbox/{referral_id}", views.InboxItem)
 
-    # -- lists, page by page from `cursor` on; a filter that is None is none -----------------------------------
+    # -- lists, page by page from `cursor` on; a filter of None is omitted ----------------------------------
 
     def list(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **filters: object
     ) -> AsyncIterator[Page[views.ReferralView]]:
-        """The party's own referrals; some pages may be short."""
+        """Yield the party's own referrals; some pages may be short."""
         return self.pages("/v1/referrals", Page[views.ReferralView], cursor, limit=limit, **filters)
 
     def work(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **filters: object
     ) -> AsyncIterator[Page[views.ListedWork]]:
-        """The referrals that wait for a person of the party."""
+        """Yield the referrals that wait for a person of the party."""
         return self.pages("/v1/work", Page[views.ListedWork], cursor, limit=limit, **filters)
 
     def inbox(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **filters: object
     ) -> AsyncIterator[Page[views.InboxItem]]:
-        """The referrals offered to the party, without their records."""
+        """Yield the received referrals, without their records."""
         return self.pages("/v1/inbox", Page[views.InboxItem], cursor, limit=limit, **filters)
 
     def notices(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **filters: object
     ) -> AsyncIterator[Page[views.NoticeView]]:
-        """The notices issued to the party, without their records."""
+        """Yield the received notices, without their records."""
         return self.pages("/v1/notices", Page[views.NoticeView], cursor, limit=limit, **filters)
 
     def work_items(self, *, limit: int = PAGE_MAX) -> AsyncIterator[Page[views.WorkItem]]:
-        """What a provider is to answer, one entry for each location."""
+        """Yield a provider's open work, one entry for each location."""
         return self.pages("/v1/work-items", Page[views.WorkItem], None, limit=limit)
 
     def attention(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[Page[views.Attention]]:
-        """What needs a person of the party: children at risk first, then the oldest first."""
+        """Yield the attention list: children at risk first, then the oldest first."""
         return self.pages("/v1/attention", Page[views.Attention], None, limit=limit, **filters)
 
     def due(self, *, limit: int = PAGE_MAX, **filters: object) -> AsyncIterator[Page[views.Due]]:
-        """What falls due of one subject, or of all, soonest first."""
+        """Yield the deadlines of one subject, or of all, soonest first."""
         return self.pages("/v1/due", Page[views.Due], None, limit=limit, **filters)
 
     async def events(
         self, *, after: int = 0, epoch: UUID | None = None, limit: int = PAGE_MAX, wait_s: int = 0
     ) -> views.EventPage:
-        """What has happened since the event of this number, in its epoch; while that is nothing, it may wait."""
+        """Return the events after this number, in its epoch; without any, the call may wait."""
         query = {"after": str(after), "limit": str(limit), "wait": str(wait_s)}
         query |= {} if epoch is None else {"epoch": str(epoch)}
         return await self.read("/v1/events", views.EventPage, **query)
 
     async def timeline(self, subject: UUID) -> Sequence[views.Entry]:
-        """All that has happened to a referral, offer, case, notice or preservation, by the party's own id of it.
+        """Return all acts on a referral, offer, case, notice or preservation, by the party's own id of it.
 
-        Raises `ApiProblem("not_found")` where the party knows none of it.
+        Raises `ApiProblem("not_found")` if the party has no such subject.
         """
         for name in _COLLECTIONS:
             found: list[views.Entry] = []
@@ -252,28 +258,28 @@ class CausewayClient:
     # -- auditors -------------------------------------------------------------------------------------------
 
     async def flow(self, referral_id: UUID, *, purpose: str) -> dict[str, JsonValue]:
-        """The messages of one referral, oldest first. The query and its purpose are themselves logged."""
+        """Return the messages of one referral, oldest first. The query and its purpose are logged."""
         return await self.call("GET", f"/v1/flows/{referral_id}", headers=stated(purpose))
 
 
 def key_or_new(given: str | None) -> str:
-    """An idempotency key. Raises `Refused("idempotency_key_malformed")`."""
+    """Return the given idempotency key, or a new one. Raises `Refused("idempotency_key_malformed")`."""
     if given is None:
         return str(uuid7())
     if not _IDEMPOTENCY_KEY.fullmatch(given):
-        raise Refused("idempotency_key_malformed", "1 to 64 of A-Z a-z 0-9 . _ -", status=400)
+        raise Refused("idempotency_key_malformed", "use 1 to 64 of A-Z a-z 0-9 . _ -", status=400)
     return given
 
 
 def stated(purpose: str) -> dict[str, str]:
-    """The header that states a purpose to audit. Raises `Refused("purpose_malformed")`."""
+    """Return the header that states a purpose to audit. Raises `Refused("purpose_malformed")`."""
     if not _PURPOSE.fullmatch(purpose):
-        raise Refused("purpose_malformed", "8 to 64 letters, digits, spaces and hyphens", status=400)
+        raise Refused("purpose_malformed", "use 8 to 64 letters, digits, spaces and hyphens", status=400)
     return {"Purpose": purpose}
 
 
 def read_as(view: type[ViewT], answer: JsonValue) -> ViewT:
-    """What was answered, read. Raises `ApiProblem("unexpected_answer")` where it is something else."""
+    """Parse an answer as a view. Raises `ApiProblem("unexpected_answer")` if it has another form."""
     try:
         return view.model_validate(answer)
     except ValidationError:
@@ -281,13 +287,13 @@ def read_as(view: type[ViewT], answer: JsonValue) -> ViewT:
 
 
 BATCH_MAX: Final = 100
-#: Where many are answered at once.
+#: The path for many answers at once, by subject.
 _BATCHES: Final[Mapping[Subject, str]] = {
     Subject.NOTICE: "/v1/notices:batch",
     Subject.OFFER: "/v1/inbox:batch",
     Subject.CASE: "/v1/cases:batch",
 }
-#: The collections in which a party may have the subject of a timeline.
+#: The collections that may contain the subject of a timeline.
 _COLLECTIONS: Final = ("referrals", "inbox", "notices", "preservations")
 ItemT = TypeVar("ItemT")
 Submission = ReferralSubmission | Mapping[str, JsonValue]
@@ -295,7 +301,7 @@ IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
 
 
 def in_batches(items: Iterable[ItemT]) -> Iterator[list[ItemT]]:
-    """The items in lists of at most 100. The same items give the same lists each time."""
+    """Yield the items in lists of at most 100. The same items give the same lists each time."""
     left = iter(items)
     while batch := list(islice(left, BATCH_MAX)):
         yield batch
@@ -313,7 +319,10 @@ def _as_json(referral: Submission) -> Mapping[str, JsonValue]:
 
 
 def _one_per_item(answer: Mapping[str, JsonValue], view: type[IndexedT], count: int) -> tuple[IndexedT, ...]:
-    """The results in the order of the items. Raises `ApiProblem` unless there is exactly one for each."""
+    """Return the results in the order of the items.
+
+    Raises `ApiProblem` unless there is exactly one for each.
+    """
     listed = answer.get("results")
     if not isinstance(listed, list):
         raise ApiProblem("unexpected_answer", status=200)

@@ -1,4 +1,4 @@
-"""A service's refusal, read from `application/problem+json` (RFC 9457), and one of a body before it is sent."""
+"""The refusal of a service (`application/problem+json`, RFC 9457), and of a body before it is sent."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from shared.kernel.errors import CausewayError, Refused
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _POINTER = re.compile(r"(/[A-Za-z0-9_.~-]{1,64}){0,12}")
 _RULE = re.compile(r"[A-Za-z0-9_ ,-]{1,120}")
-#: What the schema says would be right: texts of the schema's own, in plain characters.
+#: Expectations of the schema: texts in plain characters.
 _EXPECTED = re.compile(r"[ -~]{1,1000}")
 _REFERRAL = re.compile(r"/v1/referrals/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 class ApiProblem(CausewayError):
-    """The service refused, or answered with something that is no answer (`unexpected_answer`).
+    """The service refused, or answered in an unknown form (`unexpected_answer`).
 
-    `errors` are (field, rule) pairs, `expected` what would be right at each. `referral_id` is the earlier referral
-    where the code is `external_ref_exists`.
-    Whatever does not look like a code, a pointer or a rule is left out: nothing a server says is repeated unread.
+    `errors` are (field, rule) pairs, `expected` the expectation at each. `referral_id` is the earlier referral if the
+    code is `external_ref_exists`. Text that is not a code, a pointer or a rule is left out, so that no text of a server
+    is repeated unchecked.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class ApiProblem(CausewayError):
 
     @property
     def rule(self) -> str | None:
-        """The first rule broken, where the service names one."""
+        """Return the first broken rule, if the service names one."""
         return self.errors[0][1] if self.errors else None
 
 
 class OptionsRefused(Refused):
-    """The options of a call make no body: `errors` are (option, rule) pairs, `expected` what would be right at each."""
+    """An invalid body from options: `errors` are (option, rule) pairs, `expected` the valid values."""
 
     def __init__(self, errors: tuple[tuple[str, str], ...], expected: tuple[str | None, ...]) -> None:
         super().__init__("option_invalid", field=errors[0][0], status=400)
@@ -73,7 +73,7 @@ class OptionsRefused(Refused):
 
 
 def referral_in(path: object) -> UUID | None:
-    """The referral that a path `/v1/referrals/{id}` names."""
+    """Return the referral in a path `/v1/referrals/{id}`."""
     found = _REFERRAL.fullmatch(path) if isinstance(path, str) else None
     return UUID(found[1]) if found else None
 

@@ -1,7 +1,7 @@
-"""One HTTP call with its retries, and the addresses to which a key may be sent.
+"""One HTTP call with its retries, and the check of the addresses to which a key may be sent.
 
 A call repeats the same request under the same idempotency key until the service answers. A key is sent over TLS, or to
-this very machine.
+this machine.
 """
 
 from __future__ import annotations
@@ -28,19 +28,22 @@ _LOOPBACK = IPv4Network("127.0.0.0/8")
 
 
 def service_address(text: str) -> httpx.URL:
-    """The base address of a service. Raises `Refused`, never with the text in it: what is wrong there may be a key."""
+    """Return the base address of a service.
+
+    Raises `Refused` without the text, because a mistyped text may be a key.
+    """
     try:
         url = httpx.URL(text) if _BASE.fullmatch(text) else None
-        # A name that its own coding does not allow shows only when it is read.
+        # A name that violates its own encoding raises an error only when it is read.
         named = url is not None and bool(url.host)
     except (httpx.InvalidURL, ValueError):
         url, named = None, False
     if url is None or not named or (url.port or 0) > 65_535:
-        raise Refused("url_malformed", "a base address is https://host[:port]", field="/url", status=400)
+        raise Refused("url_malformed", "use a base address https://host[:port]", field="/url", status=400)
     if url.scheme != "https" and not is_this_machine(url.host):
         raise Refused(
             "url_not_https",
-            "plain http is for 127.0.0.0/8, ::1 and localhost alone: elsewhere the key and what is filed would cross "
+            "plain http is only for 127.0.0.0/8, ::1 and localhost: elsewhere the key and the referrals would cross "
             "the network in the clear. Give an https address",
             field="/url",
             status=400,
@@ -49,19 +52,22 @@ def service_address(text: str) -> httpx.URL:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host is this machine by its very name. No name is looked up: who answers for it could say anything."""
+    """Return whether a host is this machine by its own name.
+
+    No name is looked up, because a resolver could lie.
+    """
     if host == "localhost":
         return True
     try:
         address = ip_address(host)
     except ValueError:
         return False
-    # Compared one by one: `is_loopback` takes in more, and not the same on every Python.
+    # Compared one by one: `is_loopback` includes more, and differs between versions of Python.
     return address == IPv6Address("::1") if isinstance(address, IPv6Address) else address in _LOOPBACK
 
 
 def trust_in(ca_file: Path) -> ssl.SSLContext:
-    """Trust in servers whose certificate an authority in `ca_file` (PEM) has signed, and in no others.
+    """Return a context that trusts only servers with a certificate of an authority in `ca_file` (PEM).
 
     Raises `Refused` for a file that cannot be read or holds no certificate.
     """
@@ -82,7 +88,7 @@ _RETRY_AFTER_S_MAX = 30.0
 
 
 class Said(TypedDict, total=False):
-    """What a call says beside its method and path: `body` as JSON, `key` as its idempotency key."""
+    """Further parts of a call: `body` as JSON, `key` as its idempotency key."""
 
     body: Mapping[str, object] | None
     query: Mapping[str, str] | None
@@ -91,7 +97,10 @@ class Said(TypedDict, total=False):
 
 
 class Transport:
-    """Sends calls for one party. Every call is repeatable: a GET, a check, or a POST under an idempotency key."""
+    """The connection of one party to its service.
+
+    Every call can be repeated: a GET, a check, or a POST under an idempotency key.
+    """
 
     def __init__(
         self,
@@ -103,22 +112,22 @@ class Transport:
         attempts_max: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`http` is shared by the caller and stays open; without it one is made here and closed with the transport.
+        """Store the access data.
 
-        `ca_file` is for the one made here: whoever brings `http` has said there whom it trusts. Raises `Refused` for a
-        key or an address that cannot be one, so that neither ends up in a library's message, and for an address that
-        would carry the key in the clear over a network.
+        A given `http` stays open; otherwise a client is made here, and closed with this object. `ca_file` applies to
+        the client made here; a given `http` has its own trust. Raises `Refused` for a malformed key or address, so that
+        neither appears in a library's message, and for an address that would send the key in the clear over a network.
         """
         if not _API_KEY.fullmatch(api_key):
             raise Refused("api_key_malformed", "a key is cw_test_ or cw_live_ and 43 characters", status=400)
         if http is not None and ca_file is not None:
-            raise Refused("ca_file_not_used", "an http client brings its own trust", field="/ca_file", status=400)
+            raise Refused("ca_file_not_used", "an http client has its own trust", field="/ca_file", status=400)
         self._base = service_address(base_url)
         self._authorization = f"Bearer {api_key}"
         self._attempts_max = attempts_max
         self._sleep = sleep
         self._owned = http is None
-        # A request to this machine never goes through a proxy, whatever the environment says.
+        # A request to this machine never uses a proxy, whatever the environment's settings are.
         self._http = http or httpx.AsyncClient(
             timeout=_TIMEOUT,
             trust_env=not is_this_machine(self._base.host),
@@ -126,18 +135,18 @@ class Transport:
         )
 
     async def call(self, method: str, path: str, **said: Unpack[Said]) -> dict[str, JsonValue]:
-        """The JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` when nothing answered in all attempts."""
+        """Return the JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` if no attempt was answered."""
         return _answer(await self._answered(method, path, **said))
 
     async def raw(self, path: str, accept: str, query: Mapping[str, str] | None = None) -> bytes:
-        """What is no JSON, as it was sent: a look, answered in the media type `accept`. Raises as `call` does."""
+        """Return an answer that is not JSON unchanged, in the media type `accept`. Raises as `call` does."""
         response = await self._answered("GET", path, query=query, headers={"Accept": accept})
         if not response.is_success:
             raise ApiProblem.from_body(response.status_code, _json(response))
         return response.content
 
     async def _answered(self, method: str, path: str, **said: Unpack[Said]) -> httpx.Response:
-        """What was answered in the end, whatever it is. Raises `Unavailable` when nothing was."""
+        """Return the last answer, of any status. Raises `Unavailable` if there was none."""
         sent = {"Authorization": self._authorization, "Accept": "application/json", **(said.get("headers") or {})}
         content: bytes | None = None
         body, key = said.get("body"), said.get("key")
@@ -155,39 +164,39 @@ class Transport:
             if response is not None and (last or response.status_code not in _RETRIED or _asks_for_hours(response)):
                 return response
             if last:
-                raise Unavailable("server_unreachable", "no answer; the same call may be made again under the same key")
+                raise Unavailable("server_unreachable", "no answer; you may repeat the same call under the same key")
             await self._sleep(_delay_s(response, attempt, jitter_seed))
             attempt += 1
 
     async def aclose(self) -> None:
-        """Close the connections, if they are ours."""
+        """Close the connections that were opened here."""
         if self._owned:
             await self._http.aclose()
 
     async def _try(
         self, method: str, url: httpx.URL, content: bytes | None, *, headers: Mapping[str, str]
     ) -> httpx.Response | None:
-        """One attempt; None when the connection failed at any point, also after the service may have acted."""
+        """Make one attempt; return None if the connection failed at any point, even after the service acted."""
         try:
-            # No redirect is followed, whatever the caller's `http` would do: it may lead off TLS.
+            # No redirect is followed, whatever the settings of `http` are: it may lead to a connection without TLS.
             return await self._http.request(method, url, content=content, headers=headers, follow_redirects=False)
         except httpx.TransportError as error:
             if _distrusted(error):
                 raise Unavailable(
                     "server_not_trusted",
-                    "nothing was sent: the server's certificate does not verify. Look at the address; for an "
-                    "authority of your own, name its certificates as CA file",
+                    "nothing was sent: the server's certificate does not verify. Check the address; for your own "
+                    "authority, name its certificates as CA file",
                 ) from None
             return None
 
 
 def spelt(body: Mapping[str, object]) -> bytes:
-    """The bytes of a body, or of an item in a list: what an acceptance states the SHA-256 of."""
+    """Return the bytes of a body, or of an item in a list: an acceptance states their SHA-256."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _distrusted(error: BaseException) -> bool:
-    """Whether a connection failed because the server's certificate does not verify."""
+    """Return whether a connection failed because the server's certificate does not verify."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
@@ -212,15 +221,16 @@ def _json(response: httpx.Response) -> JsonValue:
 
 
 def _asks_for_hours(response: httpx.Response) -> bool:
-    """Whether the service wants so long a pause that whoever called should know of it instead."""
+    """Return whether the service asks for such a long pause that the caller should know of it instead."""
     asked = response.headers.get("Retry-After", "")
     return asked.isascii() and asked.isdigit() and len(asked) > 3
 
 
 def _delay_s(response: httpx.Response | None, attempt: int, jitter_seed: str) -> float:
-    """Seconds to wait: what the service asks for, else doubling; then between half and all of it.
+    """Return the seconds to wait before the next attempt.
 
-    The jitter is drawn from the key, so many clients spread and one call always waits alike.
+    The base is the service's value, otherwise a doubling one; the result is between half and all of it. The jitter is
+    derived from the key, so many clients differ and one call always waits the same time.
     """
     asked = response.headers.get("Retry-After", "") if response is not None else ""
     if asked.isascii() and asked.isdigit():

@@ -1,6 +1,6 @@
-"""What the services answer, as the client reads it.
+"""The services' answers as the client reads them.
 
-A view has the fields that this code reads. All others are kept as they came, so an older client goes on working.
+A view has the fields that this code reads. All others are kept as received, so an older client continues to work.
 States and codes are plain text for the same reason: the services own the lists.
 """
 
@@ -24,7 +24,7 @@ class View(BaseModel):
 
 
 def read_in(view: type[ViewT], part: JsonValue) -> ViewT | None:
-    """A part of an answer that is kept as it was sent, read for showing; None if it does not look like `view`."""
+    """Parse a part of an answer for display; None if it does not have the form of `view`."""
     try:
         return view.model_validate(part)
     except ValidationError:
@@ -39,7 +39,7 @@ class Page(View, Generic[ItemT]):
 
 
 class WhoAsks(View):
-    """The party that a key acts for, as what, and of whom an auditor sees anything (None: of all)."""
+    """A key's party and roles, and the scope of an auditor (None: everything)."""
 
     party: str
     kind: str
@@ -48,7 +48,7 @@ class WhoAsks(View):
 
 
 class Recipient(View):
-    """One edge of a decision: who is sent the referral, for what, and by which rules."""
+    """One edge of a decision: its recipient, its purpose and its rules."""
 
     recipient: str
     purpose: str
@@ -57,7 +57,10 @@ class Recipient(View):
 
 
 class ItemProblem(View):
-    """Why one item was refused: a code, the JSON pointer of the field and the rule. Never the value."""
+    """The reason why one item was refused: a code, the JSON pointer of the field and the rule.
+
+    Never the value.
+    """
 
     code: str
     field: str | None = None
@@ -67,7 +70,7 @@ class ItemProblem(View):
 
 
 class FieldProblem(View):
-    """One field that breaks one rule; `expected`: what would be right there."""
+    """One field that breaks one rule; `expected` describes a valid value."""
 
     field: str | None = None
     rule: str | None = None
@@ -75,9 +78,9 @@ class FieldProblem(View):
 
 
 class Acceptance(View):
-    """A referral was accepted and is durable. It says nothing of delivery, and nothing of anybody having read it.
+    """A referral was accepted and is durable. This does not mean that it was delivered or read.
 
-    `acceptance` is the signed one, as it came: to be kept, and checked with a directory where it matters.
+    `acceptance` is the signed one, as received: keep it, and verify it with a directory when it matters.
     """
 
     referral_id: UUID
@@ -88,7 +91,7 @@ class Acceptance(View):
 
 
 class BatchResult(View):
-    """What became of item `index` of a batch; `status` is what it would have been answered with alone."""
+    """The result of item `index` of a batch; `status` is that of a single request."""
 
     index: int
     status: int
@@ -100,7 +103,7 @@ class BatchResult(View):
 
 
 class CheckResult(View):
-    """What would become of item `index`. Nothing was stored."""
+    """The expected result of item `index`. Nothing was stored."""
 
     index: int
     ok: bool
@@ -112,7 +115,7 @@ class CheckResult(View):
 
 
 class CutView(View):
-    """Of item `n`: by which rules something would be cut from its address, and where a redirector's leads."""
+    """The rules that would remove parts of item `n`'s address, and the target of a redirector's address."""
 
     n: int
     rules: tuple[str, ...] = ()
@@ -120,7 +123,7 @@ class CutView(View):
 
 
 class EdgeView(Recipient):
-    """An edge with its delivery, what the recipient answered, and the delivery of its withdrawal."""
+    """An edge with its delivery, the recipient's answer, and the delivery of its withdrawal."""
 
     delivery: str = ""
     code: str | None = None
@@ -131,14 +134,14 @@ class EdgeView(Recipient):
 
 
 class TickView(View):
-    """Of so many of a referral's edges it is done."""
+    """The number of a referral's edges for which a step is done."""
 
     done: int
     of: int
 
 
 class TicksView(View):
-    """The three ticks: accepted, delivered, acknowledged by the recipients' own acts."""
+    """The three steps: accepted, delivered, acknowledged by the recipients' own acts."""
 
     accepted: bool
     delivered: TickView
@@ -159,16 +162,16 @@ class ReferralView(View):
 
 
 class ListedWork(View):
-    """A referral that waits for a person: `work_reason` says why."""
+    """A referral that waits for a person: `work_reason` has the reason."""
 
     referral_id: UUID
     work_reason: str
 
 
 class Attention(View):
-    """What needs a person: `reasons` say why, `mend` names the act that would help, `party` is the other side.
+    """An attention item: `reasons` has the reasons, `mend` the suggested act, `party` the other side.
 
-    `clock`: by which it is overdue.
+    `clock`: the overdue deadline.
     """
 
     subject: UUID
@@ -180,14 +183,14 @@ class Attention(View):
 
 
 class AlikeCase(View):
-    """Another open case of the agency that lies at the same place."""
+    """Another open case of the agency at the same location."""
 
     referral_id: UUID
     held: bool
 
 
 class InboxItem(View):
-    """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited."""
+    """A received referral. `record` exists only if it was requested by id: that access is audited."""
 
     referral_id: UUID
     origin: str
@@ -201,7 +204,7 @@ class InboxItem(View):
 
 
 class NoticeView(View):
-    """A notice that asks the party to act. `record` is there only when it was asked for by id."""
+    """A notice that asks the party to act. `record` exists only if it was requested by id."""
 
     notice_id: UUID
     state: str
@@ -216,7 +219,7 @@ class SubjectState(View):
 
 
 class Event(View):
-    """What happened, to what, and codes; `by` is the party that did it, where that was another."""
+    """An act, its subject, and codes; `by` is the party that acted, if it was another."""
 
     number: int
     type: str
@@ -227,13 +230,13 @@ class Event(View):
 
 
 class Entry(Event):
-    """An act on the subject, and the codes it said, where they are kept act by act."""
+    """An act on the subject, and its codes, if they are stored per act."""
 
     said: dict[str, JsonValue] | None = None
 
 
 class Timeline(View):
-    """One page of what has happened to a subject; `next` is the number to ask on after."""
+    """One page of the acts on a subject; continue after the number `next`."""
 
     items: tuple[Entry, ...]
     next: int | None = None
@@ -248,7 +251,7 @@ class EventPage(View):
 
 
 class Due(View):
-    """What falls due, of which subject, and the party that owes it."""
+    """A due act, its subject, and the party that must act."""
 
     due: str
     subject: UUID
@@ -263,7 +266,7 @@ class OpenItem(View):
 
 
 class WorkItem(View):
-    """What is open at one location."""
+    """The open items at one location."""
 
     work_item: UUID
     items: tuple[OpenItem, ...]

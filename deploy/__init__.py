@@ -1,6 +1,6 @@
-"""Whatever knows more than one party: the operator's verbs, the dev stack, the sandbox, sample documents, accounts."""
+"""The code that knows more than one party: operator's commands, dev stack, sandbox, samples, accounting."""
 
 from __future__ import annotations
 
-#: Of the whole project; `pyproject.toml` takes it from here.
+#: The version of the whole project; `pyproject.toml` reads it here.
 __version__ = "0.1.0"

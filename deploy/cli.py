@@ -1,4 +1,4 @@
-"""The program `causeway`: the operator's verbs, and beside them the verbs of a party's people and machines."""
+"""The program `causeway`: the operator's commands, and the commands of a party's people and machines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _VERBS = loads(Path(__file__).with_name("verbs.json").read_text(encoding="utf-8"))
 app = App(
     name="causeway",
-    help="The road between hotlines, law enforcement and industry.",
+    help="Exchange referrals between hotlines, law enforcement and industry.",
     version=__version__,
     error_formatter=hidden,
 )
@@ -39,13 +39,13 @@ def main() -> None:
         try:
             code = app(words)
         finally:
-            # What nobody reads shows here, and not as Python ends.
+            # An unread output error is raised here, before Python itself reports it at exit.
             sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def site_last(words: list[str]) -> list[str]:
-    """`--site FILE` may stand before the verb, as a word about the whole call; it is the verb that takes it."""
+    """Move `--site FILE` from before the command to the end of the call, where it is read."""
     if words and words[0].startswith("--site="):
         return [*words[1:], words[0]]
     return [*words[2:], *words[:2]] if words[:1] == ["--site"] else words
@@ -67,7 +67,7 @@ def _migrate(endpoints: Endpoints) -> None:
 app.register_install_completion_command()
 stack_app = dev_app(_children, _migrate)
 app.command(stack_app)
-# What is loaded when a verb is called, and what help says of it, stands in `verbs.json`.
+# `verbs.json` lists the module of each command, which is loaded when it is called, and its help text.
 for program, verbs in ((stack_app, _VERBS["dev"]), (app, _VERBS["causeway"])):
     for named, one in verbs.items():
         program.command(one["loads"], name=named, help=one["help"])
@@ -77,7 +77,10 @@ for named, group in table()["groups"].items():
 
 @verb(app)
 def doctor(*, options: Options = OPTIONS) -> Printed:
-    """Check files, ports, Java, logins, topics, rights, durability, schemas, documents; 1 if anything is wrong."""
+    """Check files, ports, Java, logins, topics, rights, durability, schemas, documents.
+
+    Exit 1 if there is a fault.
+    """
     from deploy.devstack.stack import examine_stack
     from deploy.operator.doctor import examine
     from deploy.site.open import site
@@ -90,14 +93,14 @@ def doctor(*, options: Options = OPTIONS) -> Printed:
 
 @app.command
 def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -> int:
-    """Run one instance until it is told to stop.
+    """Run one instance until it is asked to stop.
 
     Parameters
     ----------
     kind
-        Which service it is, for example industry.
+        The kind of service, for example industry.
     instance
-        Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_INSTANCE_… in the
+        Its name in the directory, by default the name of its kind. Its settings are CAUSEWAY_INSTANCE_… in the
         environment, with that name in capitals for INSTANCE.
     only
         Parts to run instead of all, separated by commas: api, documents, timers, relay, courier,
@@ -124,9 +127,9 @@ def sample(
     Parameters
     ----------
     dirty
-        Share of referrals with a code that nobody knows, for example 1%.
+        Share of referrals with an unknown code, for example 1%.
     out
-        File to write; standard output if there is none.
+        File to write; default is standard output.
     """
     from deploy.sample.generator import sample_referrals, write_jsonl
 
@@ -144,7 +147,7 @@ def sample(
 
 
 def _share(text: str) -> float:
-    """`1%` as 0.01."""
+    """Return `1%` as 0.01."""
     percent = text.removesuffix("%")
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", percent) or float(percent) > 100:
         raise Refused("share_malformed", "--dirty is a percentage from 0% to 100%", status=400)
@@ -160,9 +163,9 @@ def demo(*, json: Path | None = None, count: int = 600, state: Path | None = Non
     json
         Also write everything that is printed as JSON to this file.
     count
-        How many of the 600 sampled referrals to import.
+        Number of the 600 sampled referrals to import.
     state
-        Directory of the demo's servers and files, emptied first; .state/demo if none is named.
+        Directory of the demo's servers and files, emptied first; default .state/demo.
     """
     from deploy.demo.run import STATE, run_demo
 

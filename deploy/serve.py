@@ -1,6 +1,6 @@
-"""`causeway serve KIND --instance NAME`: build an instance from its kind, and run its parts in one process.
+"""`causeway serve KIND --instance NAME`: build an instance, and run its parts in one process.
 
-Whatever knows more than one party is in `deploy`, and starts here.
+Code that knows more than one party is in `deploy`, and starts here.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from shared.runtime.watch.logs import configure_logs, log
 from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry, current_trace_id
 from shared.runtime.watch.watchdog import LoopWatch
 
-#: Net new containers before the collector looks at the youngest, and how often before it looks at older ones.
+#: New containers before the collector checks the youngest objects, and how often before it checks older ones.
 COLLECTED_EVERY: Final = (50_000, 20, 50)
-#: How long a thread of this process computes while another waits for its turn.
+#: Seconds that a thread of this process may compute while another waits.
 SWITCH_S: Final = 0.0005
-#: How long a person waits for an instance's database and documents, seconds.
+#: Seconds that a person waits for an instance's database and documents.
 AT_ONCE_S_MAX: Final = 15.0
 
 
 def serve(kind: str, instance: str, only: Sequence[str]) -> int:
-    """Run until SIGTERM or SIGINT; 0 when it was asked to stop. `only` empty means every part.
+    """Run until SIGTERM or SIGINT; return 0 when asked to stop. An empty `only` means every part.
 
-    Raises `Refused("instance_of_another_kind")` where the directory that it already has knows the instance otherwise.
+    Raises `Refused("instance_of_another_kind")` if the directory in its database states another kind.
     """
     return uvloop.run(_serve(kind, instance, only))
 
@@ -60,7 +60,7 @@ async def _serve(kind: str, name: str, only: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     settle_collector()
-    # Where a thread computes, whoever waits for the loop has its turn within half a millisecond, not five.
+    # While a thread computes, the event loop gets its turn within half a millisecond, not five.
     sys.setswitchinterval(SWITCH_S)
     log("service_started", part=name)
     try:
@@ -74,9 +74,9 @@ async def _serve(kind: str, name: str, only: Sequence[str]) -> int:
 
 
 def settle_collector() -> None:
-    """Have the garbage collector look less often, and not at what is loaded by now: that stays.
+    """Make the garbage collector run less often, and skip the objects that are loaded now, which stay.
 
-    A batch makes tens of thousands of objects and no cycles; looking at them every 700 found nothing and cost time.
+    A batch makes tens of thousands of objects and no cycles; a check every 700 objects found nothing and cost time.
     """
     gc.collect()
     gc.freeze()
@@ -84,17 +84,18 @@ def settle_collector() -> None:
 
 
 def _refuse_other_kind(app: App, kind: str) -> None:
-    """A service over the name of another kind would write what nobody takes from it. Without a directory: too early."""
+    """Refuse a kind that the directory contradicts: no peer would take its messages. Needs a directory."""
     with suppress(Unavailable):
         known = app.machinery.documents().directory.instance(app.machinery.instance)
         if known is not None and known.kind != party_kind(kind):
-            raise Refused("instance_of_another_kind", f"the directory says that it is for {known.kind}")
+            raise Refused("instance_of_another_kind", f"by the directory this instance is {known.kind}")
 
 
 async def build_instance(kind: str, instance: str, **given: Any) -> App:
-    """Wire the instance of this name from its environment. Settings `given`, by field name, win over that.
+    """Wire the instance of this name from its environment.
 
-    Only the room of its kind is loaded. Raises `Refused("kind_unknown")`.
+    Settings in `given`, by field name, override it. Only the package of its kind is loaded. Raises
+    `Refused("kind_unknown")`.
     """
     refuse_unknown_kind(kind)
     app: App = await import_module(f"services.{kind}.app").build(instance, **given)
@@ -102,9 +103,9 @@ async def build_instance(kind: str, instance: str, **given: Any) -> App:
 
 
 async def built_at_once(kind: str, instance: str, **given: Any) -> App:
-    """`build_instance` for a person, who does not wait for its servers as a service does.
+    """Call `build_instance` for a person, who waits only `AT_ONCE_S_MAX` for its servers.
 
-    Raises `Unavailable("instance_unavailable")` where they do not answer in time.
+    Raises `Unavailable("instance_unavailable")` if they do not answer in time.
     """
     try:
         async with asyncio.timeout(AT_ONCE_S_MAX):

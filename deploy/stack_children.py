@@ -1,4 +1,4 @@
-"""The processes of a running exchange beside its servers: its instances, and the sandbox's parties where wanted."""
+"""The processes of a running exchange besides its servers: instances, and sandbox parties if wanted."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shared.runtime.instance.settings import prefix_of
 def instance_children(
     state: Path, endpoints: Endpoints, settings: Mapping[str, str] | None = None, *, migrated: bool = False
 ) -> Sequence[Child]:
-    """Install what is missing and say which processes run the instances, each in one of its own.
+    """Install missing parts and return the processes of the instances, one for each.
 
-    `settings` are laid over those of every instance, by field: {"ISSUE_SLOT_S": "1"}. `migrated`: see `install`.
+    `settings` override those of every instance, by field: {"ISSUE_SLOT_S": "1"}. `migrated`: see `install`.
     """
     laid = {"WEBHOOKS_TO_LOOPBACK": "true"} | dict(settings or {})
     installation = install(state, endpoints, migrated=migrated)
@@ -36,12 +36,15 @@ def instance_children(
 
 
 def serving(endpoints: Endpoints, instance: str, program: Sequence[str] = ("-m", "deploy.cli", "serve")) -> list[str]:
-    """The command that runs an instance; `program` is what understands it instead of `causeway serve`."""
+    """Return the command that runs an instance; `program` replaces `causeway serve`."""
     return [sys.executable, *program, endpoints.kind(instance), "--instance", instance]
 
 
 def sandbox_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
-    """Processes that play the sample parties over HTTP, one for each instance, started once all instances are ready."""
+    """Return processes that play the sample parties over HTTP, one per instance.
+
+    They start after all instances.
+    """
     installation = Installation(state)
     parties = json.loads(installation.parties_file.read_text())
     children = []
@@ -49,7 +52,7 @@ def sandbox_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
         address = endpoints.address(instance)
         played = [party for party in parties if party["url"] == address]
         if endpoints.kind(instance) == AUDIT or not played:
-            continue  # auditors ask by themselves, and of some kind there may be no sample party
+            continue  # auditors act on their own, and a kind may have no sample party
         file = state / f"sandbox-{instance}.json"
         write_private(file, json.dumps(played))
         children.append(

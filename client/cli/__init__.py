@@ -1,1 +1,4 @@
-"""A party's verbs of the program `causeway`. Each module imports what it needs only when its verb runs."""
+"""A party's commands of the program `causeway`.
+
+Each module imports its dependencies only when its command runs.
+"""

@@ -1,4 +1,4 @@
-"""`causeway hold place`, `override`, `preservation ask`, `answer-many`: verbs that no row of `verbs.json` describes."""
+"""Commands without a row in `verbs.json`: `hold place`, `override`, `preservation ask`, `answer-many`."""
 
 from __future__ import annotations
 
@@ -34,18 +34,20 @@ async def place(
     alike: bool = False,
     options: Options = _OPTIONS,
 ) -> int:
-    """Ask the origin of a case not to issue its notices yet. What it says of that is in `causeway hold list`.
+    """Ask the origin of a case not to issue its notices yet.
+
+    `causeway hold list` shows the origin's answer.
 
     Parameters
     ----------
     scope
-        What is not to happen yet.
+        The effect that must not happen yet.
     basis
-        Why.
+        The reason.
     until
         The latest end (RFC 3339, as 2026-05-11T12:00:00Z); it can be extended.
     alike
-        Also of your other open cases at the same place, whoever has offered them, in one act. Opens the case's record.
+        Also hold your other open cases at the same location, from any origin, in one act. Opens the case's record.
     """
     async with output.service(options) as client:
         from shared.contracts.holds import HoldRequest
@@ -53,7 +55,7 @@ async def place(
         try:
             said = HoldRequest(scope=scope, basis=basis, not_after=parse_rfc3339(until))
         except ValueError:
-            raise Refused("instant_form", "an RFC 3339 time with its offset", field="--until", status=400) from None
+            raise Refused("instant_form", "use an RFC 3339 time with an offset", field="--until", status=400) from None
         if alike:
             return await _place_all(client, referral_id, said, options=options)
         _print(await client.act_on_case("place_hold", referral_id, said), options)
@@ -69,14 +71,14 @@ async def override(
     confirm: bool = False,
     options: Options = _OPTIONS,
 ) -> int:
-    """Propose that a hold of your referral should end, or confirm what another person has proposed.
+    """Propose the end of a hold on your referral, or confirm another person's proposal.
 
     Parameters
     ----------
     hold
-        Its id, as `causeway referral show` has it.
+        Its id, as `causeway referral show` prints it.
     basis
-        What wins over it.
+        The reason that overrides it.
     confirm
         Confirm, as a second person; without a basis.
     """
@@ -91,7 +93,7 @@ async def override(
 
 
 async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldRequest, *, options: Options) -> int:
-    """Hold a case and those at its place that are not held yet; each origin is asked, and each may be refused."""
+    """Hold a case and the cases at its location without a hold; each origin is asked, and each may refuse."""
     from shared.exchange.act import Subject
 
     others = [each.referral_id for each in (await client.inbox_item(referral_id)).alike if not each.held]
@@ -124,24 +126,24 @@ async def ask(
     order_reference: str | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Ask a provider to keep what it has. Locations and your reference of the order reach it alone, sealed.
+    """Ask a provider to preserve data. Locations and your reference of the order reach it alone, sealed.
 
     Parameters
     ----------
     provider
-        By its id in the directory.
+        Its id in the directory.
     locations
-        Each as KIND=VALUE, for example url=https://images.example/17; of a kind alone, url.
+        Each as KIND=VALUE, for example url=https://images.example/17; the default kind is url.
     instrument
-        Under which instrument of the policy, for example eu_2023_1543.
+        The instrument of the policy, for example eu_2023_1543.
     kind
-        preserve, or produce: that is tracked alone, the order stays on its own channel.
+        preserve, or produce: that is only tracked, and the order uses its own channel.
     term
-        For how long, by class: eu_60d, us_1y, ca_21d, ca_1y; or say --until, and not both.
+        The term by class: eu_60d, us_1y, ca_21d, ca_1y; give this or --until.
     until
-        Until which day.
+        The last day.
     order_reference
-        Your own.
+        Your own reference.
     """
     async with output.service(options) as client:
         from client.cli.shown import show_state
@@ -167,13 +169,13 @@ _SHOWN_MAX: Final = 20
 
 
 def _verb_of(subject: str) -> object:
-    """The verb for one kind of subject."""
+    """Return the command for one kind of subject."""
 
     async def answer_many(file: ExistingFile, /, *, options: Options = _OPTIONS) -> int:
-        """Send a table of answers. A refused line stops no other; the same command again does nothing twice.
+        """Send a table of answers. A refused line stops no other; a repeated command does nothing twice.
 
-        Why lines were refused is kept in FILE.errors.csv, the lines themselves in FILE.refused.csv: mend them there,
-        and send that file.
+        The reasons of refused lines are in FILE.errors.csv, the lines themselves in FILE.refused.csv: correct them
+        there, and send that file.
 
         Parameters
         ----------
@@ -186,7 +188,7 @@ def _verb_of(subject: str) -> object:
             from shared.exchange.act import Subject
 
             answers = AnswerFile(file, Subject(subject))
-            again = "the same command again does nothing twice"
+            again = "a repeated command does nothing twice"
             with output.interrupted(again), progress("answered", answers.lines) as on_progress:
                 ended = await answer_file(answers, client, on_progress=on_progress)
             _print_answered(answers, ended, options)
@@ -208,10 +210,10 @@ def _print_answered(file: AnswerFile, ended: Ended, options: Options) -> None:
         return
     if ended.stopped is not None:
         output.failure(ended.stopped, as_json=False)
-        output.line("what was sent is done: the same command again goes on, and does nothing twice")
+        output.line("sent lines are done: repeat the command to continue; it does nothing twice")
         return
-    output.line(f"{ended.lines} lines: {taken} taken, {len(ended.refused)} refused")
+    output.line(f"{ended.lines} lines: {taken} accepted, {len(ended.refused)} refused")
     if ended.errors:
         shown = ended.errors[:_SHOWN_MAX]
         output.table(("line", "column", "code", "rule", "remedy"), shown)
-        output.line(f"why: {report}; the lines themselves: {refused}")
+        output.line(f"reasons: {report}; the lines themselves: {refused}")

@@ -1,8 +1,8 @@
 """A table of answers: its columns, and its acts, sent in batches. `docs/bulk.md` describes them.
 
-The lines about one subject by one act are one act, taken or refused whole. Each act has a key that the file and its
-lines make: the same file sent again does nothing twice, and what was refused is tried again. What the values mean is
-judged by the service, not here.
+All lines with one subject and act form one act, accepted or refused whole. Each act has a key derived from the file and
+its lines: the same file sent again does nothing twice, and refused acts are tried again. The service validates the
+values, not this module.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.vocabulary.answers import HotlineAssessment, NoticeAction
 
 Cells = Mapping[str, str]
-#: The column that names the act, and the one whose words are said of an item.
+#: The column of the act, and the column of the codes for an item.
 ACT: Final = "act"
 ANSWER: Final = "answer"
 _NUMBERS: Final = frozenset({"n", "round"})
@@ -40,9 +40,10 @@ _KEPT: Final = {"kept_class": "retention", "kept_basis": "basis", "kept_until": 
 
 @dataclass(frozen=True, slots=True)
 class ActColumns:
-    """What one act takes: `listed` is the list to which each line adds, None where a line says the whole.
+    """The columns of one act.
 
-    `cells` are its columns, by the field that each becomes; with `words`, the column `answer` has the words.
+    `listed` is the list to which each line adds; None if a line has the whole act. `cells` are its columns, by the
+    resulting field; with `words`, the column `answer` has the codes.
     """
 
     cells: Mapping[str, str]
@@ -50,7 +51,7 @@ class ActColumns:
     words: bool = False
 
 
-#: Of each subject: the column of its id, the act that a line is where it names none, and what each act takes.
+#: By subject: the column of its id, the default act of a line, and the columns of each act.
 SUBJECTS: Final[Mapping[Subject, tuple[str, str | None, Mapping[str, ActColumns]]]] = {
     Subject(name): (each["id"], each["act"], {act: ActColumns(**takes) for act, takes in each["acts"].items()})
     for name, each in json.loads(Path(__file__).with_name("answer_columns.json").read_text(encoding="utf-8")).items()
@@ -59,7 +60,7 @@ SUBJECTS: Final[Mapping[Subject, tuple[str, str | None, Mapping[str, ActColumns]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one line says: of which subject, by which act, and either statements of items or the whole."""
+    """The content of one line: its subject, its act, and either statements about items or the whole act."""
 
     subject_id: UUID
     act: str
@@ -68,13 +69,13 @@ class Answer:
 
 
 def columns(subject: Subject) -> frozenset[str]:
-    """The columns that a table of answers to such subjects may have."""
+    """Return the columns that a table of answers to such subjects may have."""
     named, _, acts = SUBJECTS[subject]
     return frozenset({named, ACT, ANSWER}).union(*(act.cells for act in acts.values()))
 
 
 def answer(subject: Subject, cells: Cells) -> Answer:
-    """What a line says. Raises `Refused` naming the column: `cell_missing`, `cell_not_id`, `cell_not_of_act` …"""
+    """Parse a line. Raises `Refused` naming the column: `cell_missing`, `cell_not_id`, `cell_not_of_act` …"""
     named, usual, acts = SUBJECTS[subject]
     act = cells.get(ACT, usual)
     if act is None or act not in acts:
@@ -82,7 +83,7 @@ def answer(subject: Subject, cells: Cells) -> Answer:
     known = acts[act]
     for column in cells:
         if column not in {named, ACT, *known.cells} and not (known.words and column == ANSWER):
-            raise Refused("cell_not_of_act", "leave it empty where the act does not take it", field=f"/{column}")
+            raise Refused("cell_not_of_act", "leave it empty: the act does not use it", field=f"/{column}")
     subject_id = _id(cells, named)
     said = {field: _value(column, field, cells[column]) for column, field in known.cells.items() if column in cells}
     if known.listed is None:
@@ -91,12 +92,12 @@ def answer(subject: Subject, cells: Cells) -> Answer:
         return Answer(subject_id, act, known.listed, (said,))
     words = tuple(word.strip() for word in cells.get(ANSWER, "").split(";") if word.strip())
     if not words:
-        raise Refused("cell_missing", "say at least one word", field=f"/{ANSWER}")
+        raise Refused("cell_missing", "give at least one code", field=f"/{ANSWER}")
     return Answer(subject_id, act, known.listed, tuple(said | _word(subject, word) for word in words))
 
 
 def column_at(subject: Subject, act: str, pointer: str | None) -> str | None:
-    """The column that a pointer of a problem leads to: of a list, whatever its place there is."""
+    """Return the column of a problem's pointer; the position in a list is ignored."""
     known = SUBJECTS[subject][2][act]
     parts = [part for part in (pointer or "").split("/") if part]
     if known.listed is not None and parts[:1] == [known.listed]:
@@ -114,36 +115,36 @@ def _word(subject: Subject, word: str) -> dict[str, JsonValue]:
 
 def _id(cells: Cells, named: str) -> UUID:
     if named not in cells:
-        raise Refused("cell_missing", "each line names what it is about", field=f"/{named}")
+        raise Refused("cell_missing", "each line needs the id of its subject", field=f"/{named}")
     try:
         return UUID(cells[named])
     except ValueError:
-        raise Refused("cell_not_id", "an id as causeway inbox lists it", field=f"/{named}") from None
+        raise Refused("cell_not_id", "use an id as causeway inbox lists it", field=f"/{named}") from None
 
 
 def _value(column: str, field: str, cell: str) -> JsonValue:
     if field not in _NUMBERS:
         return cell
     if not (cell.isascii() and cell.isdigit() and len(cell) <= 4):
-        raise Refused("cell_not_integer", "digits only", field=f"/{column}")
+        raise Refused("cell_not_integer", "use digits only", field=f"/{column}")
     return int(cell)
 
 
 def _kept(said: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What became of what was withdrawn: erased, unless a line says why it is kept."""
+    """Return the fate of a withdrawn record: erased, unless a line gives the grounds for retention."""
     kept: dict[str, JsonValue] = {field: said[field] for field in _KEPT.values() if field in said}
     fate = said.get("fate", "kept" if kept else "erased")
     return {"fate": fate} | ({"kept": kept} if kept else {})
 
 
-#: Told after each batch: how many acts are done with, and how many lines were refused so far.
+#: Called after each batch with the number of finished acts and of refused lines.
 OnProgress = Callable[[int, int], None]
 _BOM: Final = b"\xef\xbb\xbf"
-_BESIDE: Final = Refused("beside_refused", "what is said of one subject is taken or refused whole")
+_BESIDE: Final = Refused("beside_refused", "all lines about one subject are accepted or refused together")
 
 
 class LineError(NamedTuple):
-    """Why a line is refused. Never holds anything that it says."""
+    """The reason why a line is refused. It never contains values of the line."""
 
     line: int
     column: str | None
@@ -159,7 +160,7 @@ class _ActKey(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """What the lines of a file say of one subject by one act. `lines` has the line of each statement."""
+    """All lines of a file with one subject and act. `lines` has the line number of each statement."""
 
     key: _ActKey
     listed: str | None
@@ -167,14 +168,14 @@ class Entry:
     lines: list[int] = field(default_factory=list)
 
     def body(self, named: str) -> dict[str, JsonValue]:
-        """The act as it is posted."""
+        """Return the body of the act."""
         said: dict[str, JsonValue] = dict(self.said[0]) if self.listed is None else {self.listed: list(self.said)}
         return {named: str(self.key.subject_id), "act": self.key.act} | said
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run ended. `stopped` says why it ended early: run again, it does nothing twice."""
+    """The end of a run. `stopped` has the reason of an early end: a new run does nothing twice."""
 
     lines: int
     errors: tuple[LineError, ...]
@@ -182,7 +183,7 @@ class Ended:
 
     @property
     def refused(self) -> frozenset[int]:
-        """The lines that were refused."""
+        """Return the refused lines."""
         return frozenset(error.line for error in self.errors)
 
 
@@ -190,7 +191,7 @@ class AnswerFile:
     """One file, read once."""
 
     def __init__(self, path: Path, subject: Subject) -> None:
-        """Raises `Refused` for an empty file, and for a bad first line."""
+        """Read the file. Raises `Refused` for an empty file, and for a bad first line."""
         self.path = path
         self.subject = subject
         data = path.read_bytes()
@@ -202,13 +203,13 @@ class AnswerFile:
 
     @property
     def lines(self) -> int:
-        """How many lines the file has, at most."""
+        """Return the number of lines of the file, at most."""
         return len(self._lines)
 
     def entries(self) -> tuple[list[Entry], list[LineError], int]:
-        """The acts in the order of their first lines, why other lines cannot be read, and how many lines there are.
+        """Return the acts in the order of their first lines, errors of unreadable lines, and the number of lines.
 
-        Where a line cannot be read, whatever is said beside it of the same subject is refused, too.
+        If a line cannot be read, the other lines about its subject are refused too.
         """
         entries: dict[_ActKey, Entry] = {}
         errors: list[LineError] = []
@@ -228,13 +229,13 @@ class AnswerFile:
         return [entry for key, entry in entries.items() if key.subject_id not in spoilt], errors, count
 
     def keep_refused(self, refused: frozenset[int]) -> Path | None:
-        """Write the lines that were refused, as they stand, under the first line; None, and no file, without any."""
+        """Write the refused lines unchanged, below the first line of the file; without any, write no file."""
         lines = [self._lines[0], *(self._lines[number - 1] for number in sorted(refused))]
         data = b"".join(line + b"\n" for line in lines)
         return keep_private(self.path.with_name(f"{self.path.name}.refused.csv"), data if refused else None)
 
     def keep_errors(self, errors: Sequence[LineError]) -> Path | None:
-        """Write why lines were refused; None, and no file, where none was."""
+        """Write the reasons of refused lines; without any, write no file and return None."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([LineError._fields, *errors])
         path = self.path.with_name(f"{self.path.name}.errors.csv")
@@ -244,7 +245,7 @@ class AnswerFile:
         return answer(self.subject, self._table.cells(decode_line(line)))
 
     def _named(self, line: bytes) -> set[UUID]:
-        """The subject that a line which cannot be read is about, if that much can."""
+        """Return the subject of an unreadable line, if the line contains one."""
         try:
             return {UUID(self._table.cells(decode_line(line)).get(SUBJECTS[self.subject][0], ""))}
         except (Refused, ValueError):
@@ -270,7 +271,10 @@ async def answer_file(file: AnswerFile, client: CausewayClient, *, on_progress: 
 
 
 def _refusals(subject: Subject, entry: Entry, result: BatchResult) -> Iterator[LineError]:
-    """One error for each rule that a line breaks; of an act that was refused, each other line is told that it was."""
+    """Yield one error for each rule that a line breaks.
+
+    The other lines of a refused act get `beside_refused`.
+    """
     if result.problem is None:
         return
     problem = ApiProblem.from_body(result.status, result.problem.model_dump(mode="json"))
@@ -284,7 +288,7 @@ def _refusals(subject: Subject, entry: Entry, result: BatchResult) -> Iterator[L
 
 
 def _line_at(entry: Entry, pointer: str) -> int:
-    """The line of the statement that a pointer leads to; 0 where it leads to none."""
+    """Return the line of a pointer's statement; 0 if there is none."""
     parts = pointer.split("/")
     listed = len(parts) > 2 and parts[1] == entry.listed and parts[2].isdigit()
     return entry.lines[int(parts[2])] if listed and int(parts[2]) < len(entry.lines) else 0
@@ -293,7 +297,7 @@ def _line_at(entry: Entry, pointer: str) -> int:
 def _add(entries: dict[_ActKey, Entry], number: int, read: Answer) -> None:
     key = _ActKey(read.subject_id, read.act)
     if read.listed is None and key in entries:
-        raise Refused("line_repeated", "one line says all of it", field="/act")
+        raise Refused("line_repeated", "one line has the whole act", field="/act")
     entry = entries.setdefault(key, Entry(key, read.listed))
     entry.said += read.said
     entry.lines += [number] * len(read.said)

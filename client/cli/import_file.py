@@ -1,9 +1,10 @@
-"""An import or a check of a whole file: rows in batches, and each row with a result of its own.
+"""An import or a check of a whole file: rows in batches, and a separate result for each row.
 
-An import that was cut short continues. `FILE.state` has one JSON line for each finished batch. Whoever can modify it
-can make a run leave rows out or send them again; sent again, they are still not created twice, because the service
-holds the idempotency keys and the references. Whoever can modify the acceptances can lose some or add lines that do not
-verify; nobody can make one that does. No file holds a value of a row.
+An interrupted import continues. `FILE.state` has one JSON line for each finished batch. A process that can modify it
+can
+make a run omit rows or send them again. Repeated rows are not created twice, because the service stores the idempotency
+keys and the references. A process that can modify the acceptances can remove some or add lines that do not verify; it
+cannot forge a valid one. No file holds a value of a row.
 """
 
 from __future__ import annotations
@@ -32,17 +33,20 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 
 _ROWS: Final = TypeAdapter(list[RowResult])
-#: What is kept of a row.
+#: The stored fields of a row.
 _KEPT: Final = {"__all__": {"row", "state", "referral_id", "existing", "errors"}}
 
 
 class ImportState:
-    """The finished rows of one run. A run is one file's bytes, origin, service and key; any other starts afresh."""
+    """The finished rows of one run.
+
+    A run is one file's bytes, origin, service and key; any other starts again.
+    """
 
     def __init__(
         self, path: Path, acceptances: AcceptanceFile, *, file_sha256: str, origin: str | None, url: str, key: str
     ) -> None:
-        """Read the state in `path`. A last line that a crash cut off is dropped: its batch is sent again."""
+        """Read the state in `path`. An incomplete last line is dropped: its batch is sent again."""
         self._path = path
         self._acceptances = acceptances
         self.run = _digest("\n".join((file_sha256, origin or "", url, _digest(key))))
@@ -59,13 +63,14 @@ class ImportState:
         return row in self._results
 
     def results(self) -> list[RowResult]:
-        """Every finished row, in order."""
+        """Return every finished row, in order."""
         return [self._results[row] for row in sorted(self._results)]
 
     def add(self, results: list[RowResult]) -> None:
-        """Keep the results of one batch. When this returns they are on the disk, and the batch is not sent again.
+        """Store the results of one batch.
 
-        Acceptances first: a batch that is kept is not sent again, and the service gives its acceptances once.
+        When this returns they are on the disk, and the batch is not sent again. Acceptances come first: a stored batch
+        is not sent again, and the service returns its acceptances once.
         """
         self._acceptances.keep(result.acceptance for result in results if result.acceptance is not None)
         if lasting := [result for result in results if not result.passing]:
@@ -79,25 +84,25 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-#: An acceptance as the service gave it: it is checked when it is needed, with a directory (`causeway verify`).
+#: An acceptance as received: `causeway verify` checks it later, with a directory.
 Given = dict[str, JsonValue]
 
 
 class AcceptanceFile:
-    """The acceptances of one file of referrals. The same one is kept once, however often the service repeats it."""
+    """The acceptances of one file of referrals. A repeated acceptance is stored once."""
 
     def __init__(self, path: Path) -> None:
-        """Whatever is in the file stays, but for a last line that a crash cut off: its service is asked again."""
+        """Read the file. Its lines stay, except an incomplete last one: its service is asked again."""
         self.path = path
         self._kept = set(read_whole_lines(path))
 
     @classmethod
     def beside(cls, file: Path, chosen: Path | None = None) -> AcceptanceFile:
-        """`FILE.acceptances.jsonl`, or the one that was chosen instead."""
+        """Return `FILE.acceptances.jsonl`, or the chosen file."""
         return cls(chosen or file.with_name(f"{file.name}.acceptances.jsonl"))
 
     def keep(self, acceptances: Iterable[Given]) -> None:
-        """Add those that are not there. When this returns they are on the disk."""
+        """Add the missing ones. When this returns they are on the disk."""
         lines = [line for line in map(canonical_json, acceptances) if line not in self._kept]
         if lines:
             add_private(self.path, b"".join(line + b"\n" for line in lines))
@@ -108,9 +113,9 @@ _COLUMNS = ("row", "column", "field", "code", "rule", "remedy")
 
 
 def write_report(file: Path, row_format: RowFormat, errors: Sequence[RowError]) -> Path | None:
-    """Write the report in one step, or remove an earlier one when there is nothing to report (then None).
+    """Write the report in one step, or remove an earlier one and return None if there are no errors.
 
-    It is `FILE.errors.csv` for a table, `FILE.errors.jsonl` for the rest.
+    It is `FILE.errors.csv` for a table, otherwise `FILE.errors.jsonl`.
     """
     text = io.StringIO()
     if row_format is RowFormat.CSV:
@@ -123,10 +128,10 @@ def write_report(file: Path, row_format: RowFormat, errors: Sequence[RowError]) 
     return keep_private(path, text.getvalue().encode() if errors else None)
 
 
-#: Refusals of a whole body that one of its rows may have caused; any other is nobody's row and stops the run.
+#: Refusals of a whole body that one of its rows may have caused; any other refusal stops the run.
 _MAY_BE_ONE_ROW = frozenset({400, 413, 422})
 _EXISTS = "external_ref_exists"
-#: What a service answers for a row that it could not deal with now: no verdict on the row.
+#: Answers of a service that could not process a row now: no verdict on the row.
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 
@@ -134,9 +139,9 @@ Send = Callable[[Sequence[Row]], Awaitable[list[RowResult]]]
 
 
 async def results_of(batch: Sequence[Row], send: Send) -> list[RowResult]:
-    """One result for each row, in order. Rows that could not be read are not sent.
+    """Return one result for each row, in order. Unreadable rows are not sent.
 
-    Raises `ApiProblem` or `Unavailable` where the fault is not a row's: then nothing is known of the whole batch.
+    Raises `ApiProblem` or `Unavailable` for a fault that is not a row's: the state of the whole batch is then unknown.
     """
     readable = [row for row in batch if row.error is None]
     sent = await _in_halves(readable, send) if readable else []
@@ -145,7 +150,10 @@ async def results_of(batch: Sequence[Row], send: Send) -> list[RowResult]:
 
 
 def submitting(client: CausewayClient, run: str) -> Send:
-    """Posts rows. The idempotency key comes from the run and the bytes: a rerun repeats it and creates nothing new."""
+    """Return a function that posts rows.
+
+    Its idempotency key comes from the run and the bytes, so a rerun is safe.
+    """
 
     async def send(rows: Sequence[Row]) -> list[RowResult]:
         bodies = [row.referral or {} for row in rows]
@@ -156,7 +164,7 @@ def submitting(client: CausewayClient, run: str) -> Send:
 
 
 def checking(client: CausewayClient) -> Send:
-    """Asks what would become of rows. Stores nothing."""
+    """Return a function that checks rows. Stores nothing."""
 
     async def send(rows: Sequence[Row]) -> list[RowResult]:
         results = await client.check([row.referral or {} for row in rows])
@@ -166,7 +174,7 @@ def checking(client: CausewayClient) -> Send:
 
 
 async def _in_halves(rows: Sequence[Row], send: Send) -> list[RowResult]:
-    """Send; if the whole body is refused, send its halves, until the row that caused it stands alone."""
+    """Send; if the whole body is refused, send its halves, until only the row that caused it is refused."""
     try:
         return await send(rows)
     except ApiProblem as problem:
@@ -204,13 +212,13 @@ def _checked(row: int, result: views.CheckResult) -> RowResult:
 def _item_errors(row: int, problem: views.ItemProblem | None, status: int) -> tuple[RowError, ...]:
     if problem is None:
         return (RowError(row, "unexpected_answer"),)
-    # Read like any problem, so that only codes, pointers and rules get through.
+    # Parsed like any problem, so that only codes, pointers and rules pass.
     body = problem.model_dump(mode="json")
     return _row_errors(row, ApiProblem.from_body(status, {**body, "errors": body["errors"] or [body]}))
 
 
 def _row_errors(row: int, problem: ApiProblem) -> tuple[RowError, ...]:
-    """One error for each field and rule that the problem names, else one with the code alone."""
+    """Return one error for each field and rule of the problem, otherwise one with the code alone."""
     if not problem.errors:
         return (RowError(row, problem.code, _in_row(problem.field or "")),)
     named = zip(problem.errors, problem.expected, strict=True)
@@ -218,21 +226,22 @@ def _row_errors(row: int, problem: ApiProblem) -> tuple[RowError, ...]:
 
 
 def _in_row(pointer: str) -> str | None:
-    """A pointer into a row instead of into the batch that carried it."""
+    """Return a pointer into a row instead of into its batch."""
     parts = pointer.split("/")
     in_batch = len(parts) > 3 and parts[1] == "referrals" and parts[2].isdigit()
     return "/" + "/".join(parts[3:]) if in_batch else pointer or None
 
 
-#: Told after each batch: the line of the file that is done, and how many rows were refused so far.
+#: Called after each batch with the last finished line of the file and the number of refused rows.
 OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run ended. `stopped` says why it ended before the last row; running it again goes on from there.
+    """The end of a run.
 
-    `left_out` rows name another origin than the one that was asked for.
+    `stopped` has the reason of an end before the last row; a new run continues from there. `left_out` rows name another
+    origin than the chosen one.
     """
 
     results: tuple[RowResult, ...]
@@ -249,7 +258,7 @@ class Summary:
 
     @property
     def states(self) -> dict[str, int]:
-        """Rows by the state they reached (in a check: would reach), without those that were there before."""
+        """Return the number of rows by state (in a check: by expected state), without those that existed before."""
         reached = [each.state or "accepted" for each in self.results if not (each.errors or each.existing)]
         return dict(sorted(Counter(reached).items()))
 
@@ -265,17 +274,17 @@ class Summary:
 async def import_file(
     file: RowFile, client: CausewayClient, state: ImportState, *, origin: str | None, on_progress: OnProgress
 ) -> Summary:
-    """Post every row that `state` does not hold yet, and keep each batch's results before the next is sent."""
+    """Post every row that `state` does not have, and store each batch's results before the next is sent."""
     return await _run(file, submitting(client, state.run), state, origin=origin, on_progress=on_progress)
 
 
 async def check_file(file: RowFile, client: CausewayClient, *, origin: str | None, on_progress: OnProgress) -> Summary:
-    """Ask for every row what would become of it."""
+    """Check every row."""
     return await _run(file, checking(client), None, origin=origin, on_progress=on_progress)
 
 
 def state_path(file: Path) -> Path:
-    """`FILE.state`."""
+    """Return `FILE.state`."""
     return file.with_name(f"{file.name}.state")
 
 
@@ -286,7 +295,7 @@ async def _run(
     refused = _refused(results.values())
     stopped: CausewayError | None = None
     for batch in in_batches(file.rows(origin)):
-        # Batches are cut before the finished rows are left out: a batch that was cut short keeps its key.
+        # Batches are formed before finished rows are left out: an interrupted batch keeps its key.
         left = [row for row in batch if state is None or row.number not in state]
         try:
             done = await results_of(left, send) if left else []
@@ -313,7 +322,10 @@ _LINES_MAX = 20
 
 @contextmanager
 def progress(verb: str, lines_total: int) -> Iterator[OnProgress]:
-    """Yields what is to be told after each batch. At most about 20 plain lines, however long the file."""
+    """Yield the function to call after each batch.
+
+    It prints at most about 20 plain lines, for any size of file.
+    """
     if not sys.stderr.isatty():
         yield _plain(verb, lines_total)
         return

@@ -1,4 +1,4 @@
-"""`causeway login`, `logout`, `whoami`: where the verbs go and with which key."""
+"""`causeway login`, `logout`, `whoami`: the service and the key of the commands."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _OPTIONS = Options()
 
 
 def login(*, options: Options = _OPTIONS) -> int:
-    """Keep a service and the key for it in a file that only you can read. Nothing is sent.
+    """Store a service and its key in a file that only you can read. Nothing is sent.
 
-    Without --key or CAUSEWAY_API_KEY the key is asked for, or read from standard input. --url and --key, or the
-    variables, win over the file, and only together: a kept key goes to no other service.
+    Without --key or CAUSEWAY_API_KEY, the command asks for the key or reads it from standard input. --url and --key, or
+    the variables, override the file, but only together: a stored key goes to no other service.
     """
     with output.ending(options):
         from client.transport import Transport
@@ -31,13 +31,13 @@ def login(*, options: Options = _OPTIONS) -> int:
             raise Refused("url_missing", "name your service with --url", status=400)
         ca_file = found.ca_file and found.ca_file.resolve()
         wanted = Access(found.url, found.key or _asked(), ca_file, told_by="causeway login")
-        Transport(wanted.url, wanted.key, http=None, ca_file=wanted.ca_file, attempts_max=1)  # refuses what cannot be
+        Transport(wanted.url, wanted.key, http=None, ca_file=wanted.ca_file, attempts_max=1)  # refuses unusable values
         keep(login_file(), wanted)
         return _said(wanted, options)
 
 
 def logout(*, options: Options = _OPTIONS) -> int:
-    """Remove the file. The key still opens: have it revoked if others may have it."""
+    """Remove the file. The key stays valid: have it revoked if others may have it."""
     with output.ending(options):
         path = login_file()
         there = path.exists()
@@ -50,12 +50,12 @@ def logout(*, options: Options = _OPTIONS) -> int:
 
 
 async def whoami(*, offline: bool = False, options: Options = _OPTIONS) -> int:
-    """Say which service the verbs go to, with which key (the first digits of its SHA-256), for which party, as what.
+    """Show the service and the key of the commands (the first digits of its SHA-256), its party and its roles.
 
     Parameters
     ----------
     offline
-        Send nothing: then party and roles are not said.
+        Send nothing, and omit party and roles.
     """
     if offline:
         with output.ending(options):
@@ -67,7 +67,7 @@ async def whoami(*, offline: bool = False, options: Options = _OPTIONS) -> int:
 
 
 def _asked() -> str:
-    """The key, unseen at a terminal."""
+    """Return the key, read without echo on a terminal."""
     return (getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
 
 

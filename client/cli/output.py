@@ -1,4 +1,4 @@
-"""What a verb prints and how it ends: 0 done, 1 refused or failed, 2 the call itself is wrong."""
+"""The output of a command and its exit code: 0 done, 1 refused or failed, 2 a wrong call."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ DONE = 0
 FAILED = 1
 WRONG_CALL = 2
 INTERRUPTED = 130
-#: The most items of one page.
+#: Maximum number of items of one page.
 PAGE_MAX = 200
-#: Between two columns at a terminal.
+#: Spaces between two columns on a terminal.
 _GAP = 2
-#: A space at which no line ends.
+#: A space at which a line is not broken.
 _KEPT = "\xa0"
 
 ItemT = TypeVar("ItemT")
 
 
 class Asked(Protocol):
-    """The options of a verb, a party's or the operator's."""
+    """The options of a command, a party's or the operator's."""
 
     @property
     def json(self) -> bool: ...
@@ -54,7 +54,7 @@ def document(value: object) -> None:
 
 
 def kept(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, in one step; then say where it is."""
+    """Write a file that only its owner can read, in one step; then print its path."""
     line(str(write_private(path, content)))
 
 
@@ -64,14 +64,14 @@ def line(text: str) -> None:
 
 
 def at_a_terminal() -> bool:
-    """Whether a person reads, and no program."""
+    """Return whether the output goes to a person instead of a program."""
     return sys.stdout.isatty()
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: fitted to a terminal, tab-separated for anything else. Cells are text, never markup.
+    """Print a table: fitted to a terminal, otherwise tab-separated. Cells are text, never markup.
 
-    Where a terminal is too narrow for it, each row is a paragraph, under its first cell: no word is broken.
+    On a terminal that is too narrow, each row becomes a paragraph under its first cell: no word is broken.
     """
     texts = [[_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -97,7 +97,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def _paragraph(columns: Sequence[str], row: Sequence[str], *, width: int) -> list[str]:
-    """A row in lines: its first cell, then each other that says something, after the name of its column."""
+    """Return the lines of a row: its first cell, then each non-empty cell after the name of its column."""
     told = [f"{column}:{_KEPT}{cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
     lines = textwrap.wrap("  ".join(told), width - 2, break_on_hyphens=False)
     return [row[0], *(f"  {each}".replace(_KEPT, " ") for each in lines)]
@@ -110,7 +110,7 @@ def _text(cell: object) -> str:
 
 
 async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
-    """The first items of a paged list, at most `limit`."""
+    """Return the first items of a paged list, at most `limit`."""
     found: list[ItemT] = []
     async for page in pages:
         found.extend(page.items[: limit - len(found)])
@@ -121,7 +121,10 @@ async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
 
 @asynccontextmanager
 async def service(options: Options) -> AsyncIterator[CausewayClient]:
-    """A client for what the options and the environment name. Ends the program with a coded line on any failure."""
+    """Open a client for the service in the options or the environment.
+
+    A failure ends the program with a coded line.
+    """
     with ending(options):
         found = access(options)
         from client.api import CausewayClient
@@ -132,7 +135,7 @@ async def service(options: Options) -> AsyncIterator[CausewayClient]:
 
 @contextmanager
 def ending(options: Asked) -> Iterator[None]:
-    """Turns a coded failure inside it, or of a file, into a message and an exit code."""
+    """Turn a coded error inside it, or a file error, into a message and an exit code."""
     with coded(options):
         try:
             yield
@@ -144,7 +147,7 @@ def ending(options: Asked) -> Iterator[None]:
 
 @contextmanager
 def coded(options: Asked) -> Iterator[None]:
-    """Turns a coded failure inside it into a message and an exit code; so, too, a body that its options do not make."""
+    """Turn a coded error inside it, or an invalid body of its options, into a message and an exit code."""
     try:
         yield
     except CausewayError as error:
@@ -158,7 +161,7 @@ def coded(options: Asked) -> Iterator[None]:
 
 
 def unread() -> NoReturn:
-    """Ends the program quietly: whoever read its output has gone, so nothing can be said, also not as Python ends."""
+    """End the program quietly: the reader of its output has ended, so Python must not print an error either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(FAILED) from None
 
@@ -168,14 +171,14 @@ def _end(error: CausewayError, options: Asked) -> NoReturn:
         failure(error, as_json=options.json)
     except BrokenPipeError:
         unread()
-    # 400 is ours alone here: a service's refusal is an ApiProblem, whatever its status.
+    # 400 comes only from this program: a service's refusal is an ApiProblem with any status.
     wrong_call = isinstance(error, Refused) and error.status == 400
     raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None
 
 
 @contextmanager
 def interrupted(going_on: str) -> Iterator[None]:
-    """Ctrl-C inside it ends the program with how to go on, and 130, as shells have it."""
+    """End the program on Ctrl-C with a hint on how to continue, and exit code 130, like shells."""
     from asyncio import CancelledError
 
     try:
@@ -186,12 +189,12 @@ def interrupted(going_on: str) -> Iterator[None]:
 
 
 def aside(text: str) -> None:
-    """Print what a person should know beside an error."""
+    """Print a hint in addition to an error."""
     print(text, file=sys.stderr)
 
 
 def failure(error: CausewayError, *, as_json: bool) -> None:
-    """Print why: for programs on standard output, for people on standard error."""
+    """Print the reason: for programs on standard output, for people on standard error."""
     problem = error if isinstance(error, ApiProblem) else None
     listed = _listed(error) if isinstance(error, ApiProblem | OptionsRefused) else []
     earlier = problem.referral_id if problem else None
@@ -205,21 +208,21 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
     if remedy is not None and remedy != error.detail and earlier is None:
         print(f"  {remedy}", file=sys.stderr)
     if earlier is not None:
-        print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
+        print(f"  this external_ref was submitted before: causeway referral show {earlier}", file=sys.stderr)
     for entry in listed:
         rule = entry.get("expected") or RULES.get(entry["rule"])
         print(f"  {entry['field'] or '/'}: {entry['rule']}" + (f" ({rule})" if rule else ""), file=sys.stderr)
 
 
 def _listed(problem: ApiProblem | OptionsRefused) -> list[dict[str, str]]:
-    """Each broken rule with its place, and what would be right where that is said."""
+    """Return each broken rule with its place, and the expected value if it is known."""
     return [
         {"field": field, "rule": rule} | ({} if expected is None else {"expected": expected})
         for (field, rule), expected in zip(problem.errors, problem.expected, strict=True)
     ]
 
 
-#: The words of a call that make a member of a body under another name; any other is made by the option of its name.
+#: Words of a call that fill a member of another name; any other member is filled by the option of its name.
 _WORDS: Final = {
     "agency": "--to",
     "answer": "SAID",
@@ -232,7 +235,7 @@ _HIDDEN: Final = "…"
 
 
 def options_refused(error: ValueError) -> OptionsRefused | None:
-    """The refusal of a body that is none, by the options that make it; None for an error that is of no body."""
+    """Return the refusal of an invalid body, by the options that fill it; None for an error of another kind."""
     from pydantic import ValidationError
 
     from shared.contracts.base import error_locations
@@ -240,7 +243,7 @@ def options_refused(error: ValueError) -> OptionsRefused | None:
     if not isinstance(error, ValidationError):
         return None
     found = error.errors(include_url=False, include_input=False)
-    # A rule about several members is named by what the contract raises.
+    # A rule about several members has the name that the contract raises.
     named = [one | {"type": str(one["ctx"]["error"])} if one["type"] == "value_error" else one for one in found]
     listed = error_locations(named)
     return OptionsRefused(
@@ -250,7 +253,7 @@ def options_refused(error: ValueError) -> OptionsRefused | None:
 
 
 def _option(pointer: str) -> str:
-    """The option, or the word by its place, that makes what a pointer into a body leads to; `/` for the whole body."""
+    """Return the option, or the word by its position, for a pointer into a body; `/` for the whole body."""
     name, *inside = pointer.strip("/").split("/")
     if not name:
         return "/"
@@ -259,7 +262,7 @@ def _option(pointer: str) -> str:
 
 
 def hidden(error: CycloptsError) -> Panel:
-    """A call that cannot be read, as the program says it, with every value of the call left out."""
+    """Return the program's message for an unreadable call, with every value of the call left out."""
     from cyclopts import CycloptsPanel
 
     told = str(error)

@@ -1,4 +1,4 @@
-"""`causeway timeline`, `listen`: what has happened, and what happens as it comes."""
+"""`causeway timeline`, `listen`: past events, and events as they happen."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _OPTIONS = Options()
 
 
 async def timeline(subject: UUID, /, *, options: Options = _OPTIONS) -> int:
-    """List each act on it in the order in which you learned of it: when (UTC), what, by whom, and the codes it said.
+    """List each act on a subject, in the order in which you learned of it, with time (UTC) and codes.
 
     Parameters
     ----------
     subject
-        The id under which you know it: of a referral or a notice.
+        Your id of it, of a referral, offer, case or notice.
     """
     async with output.service(options) as client:
         found = await client.timeline(subject)
@@ -52,22 +52,22 @@ def _codes(said: Mapping[str, object] | None) -> str:
     return " ".join(f"{name}={value}" for name, value in (said or {}).items() if isinstance(value, str))
 
 
-#: Shorter than what lies between cuts a silent connection.
+#: Shorter than the time after which network devices close a silent connection.
 _WAIT_S = 20
-#: Between two looks that both came back at once with nothing.
+#: Pause between two requests that both returned at once without events.
 _PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a reader is: it has taken the event of this number, and all before it."""
+    """A reader's position: it has read the event of this number, and all before it."""
 
     epoch: UUID
     number: int
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """The place noted in a file, None where there is no file. Raises `Refused("state_file_unreadable")`."""
+        """Read the position in a file, None without a file. Raises `Refused("state_file_unreadable")`."""
         if not path.exists():
             return None
         try:
@@ -75,10 +75,10 @@ class Place:
             return cls(UUID(noted["epoch"]), int(noted["number"]))
         except (ValueError, LookupError, TypeError, AttributeError):
             pass  # refused below: the parser's own error quotes the file
-        raise Refused("state_file_unreadable", "not a file that --state wrote: name another", status=400)
+        raise Refused("state_file_unreadable", "--state did not write this file: name another", status=400)
 
     def write(self, path: Path) -> None:
-        """Note the place, in one step."""
+        """Store the position, in one step."""
         write_private(path, json.dumps({"epoch": str(self.epoch), "number": self.number}).encode() + b"\n")
 
 
@@ -89,16 +89,16 @@ async def listen(
     state: Path | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Print each event that concerns you: number, time, what happened, to what, its state, and who did it.
+    """Print each event that concerns you: number, time, act, subject, its state, and the actor.
 
     Parameters
     ----------
     start
-        Begin after this number, 0 for all there is. Without it, with what comes next.
+        Begin after this number, 0 for all events. Without it, begin with the next event.
     limit
-        End after so many events. Without it, go on until interrupted.
+        End after this number of events. Without it, continue until interrupted.
     state
-        File that notes how far this is after each page, and from which it goes on, if it is there.
+        File that stores your position after each page. If it exists, the command continues from there.
     """
     async with output.service(options) as client:
         place, left = await _begun(client, start, state), limit
@@ -121,7 +121,7 @@ async def _begun(client: CausewayClient, start: int | None, state: Path | None) 
 
 
 async def _pages(client: CausewayClient, place: Place, limit: int | None) -> AsyncIterator[EventPage]:
-    """Pages that hold something, for ever."""
+    """Yield pages with events, forever."""
     loop, most = asyncio.get_running_loop(), min(limit or output.PAGE_MAX, output.PAGE_MAX)
     while True:
         asked_at = loop.time()

@@ -21,14 +21,14 @@ _OPTIONS = Options()
 
 
 async def check(file: ExistingFile, /, *, origin: str | None = None, options: Options = _OPTIONS) -> int:
-    """Say for each row what would be refused and why, and where the rest would go. Nothing is stored.
+    """Show the refusals of each row, and the recipients of the rest. Nothing is stored.
 
-    What is left of your day it does not look at: what finds no room in it is refused when it is filed (`day_spent`).
+    The check ignores your daily quota: a referral above the rest of it is refused when you submit it (`day_spent`).
 
     Parameters
     ----------
     file
-        Referrals as .csv (docs/csv.md has the columns), .jsonl with one a line, or .json with one.
+        Referrals as .csv (docs/csv.md has the columns), .jsonl with one per line, or .json with one.
     origin
         Leave out the rows that name another party as their origin.
     """
@@ -57,21 +57,21 @@ async def submit(
     acceptances: Path | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Post the one referral in a file, and keep the signed acceptance.
+    """Post the one referral in a file, and store the signed acceptance.
 
     Parameters
     ----------
     file
         A .json file with one referral.
     idempotency_key
-        Post under this key; posting the same referral again under it changes nothing.
+        Post under this key; posting the same referral again with it changes nothing.
     acceptances
-        File to which the acceptance is added; FILE.acceptances.jsonl if none is named.
+        File to which the acceptance is added; default FILE.acceptances.jsonl.
     """
     async with output.service(options) as client:
         from client.cli.import_file import AcceptanceFile
 
-        referral = _only_referral(file, "use import for a file of several")
+        referral = _only_referral(file, "use import for a file with several")
         kept = AcceptanceFile.beside(file, acceptances)
         accepted = await client.submit(referral, key=idempotency_key)
         kept.keep([] if accepted.acceptance is None else [accepted.acceptance])
@@ -95,16 +95,16 @@ async def import_(
     acceptances: Path | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Post every row of a file. A refused row stops no other; the same command again goes on after an interruption.
+    """Post every row of a file.
 
-    What is done is kept in FILE.state, signed acceptances in FILE.acceptances.jsonl, refused rows in FILE.errors.csv or
-    FILE.errors.jsonl.
-    Removing FILE.state starts over; nothing is created twice all the same.
+    A refused row stops no other; repeat the command to continue after an interruption. Finished rows are stored in
+    FILE.state, signed acceptances in FILE.acceptances.jsonl, refused rows in FILE.errors.csv or FILE.errors.jsonl.
+    Removing FILE.state starts again, but nothing is created twice.
 
     Parameters
     ----------
     file
-        Referrals as .csv (docs/csv.md has the columns), .jsonl with one a line, or .json with one.
+        Referrals as .csv (docs/csv.md has the columns), .jsonl with one per line, or .json with one.
     origin
         Leave out the rows that name another party as their origin.
     dry_run
@@ -118,7 +118,7 @@ async def import_(
 
         rows = RowFile(file)
         found = access(options)
-        going_on = "" if dry_run else f"what is done is kept: causeway referral import {file} goes on from there"
+        going_on = "" if dry_run else f"finished rows are stored: causeway referral import {file} continues from there"
         verb = "checked" if dry_run else "imported"
         with output.interrupted(going_on), files.progress(verb, rows.lines) as on_progress:
             if dry_run:
@@ -135,19 +135,21 @@ async def import_(
 async def amend(
     referral_id: UUID, file: ExistingFile, /, *, revision: PositiveInt | None = None, options: Options = _OPTIONS
 ) -> int:
-    """Have the one referral in a file stand in the place of what you have filed. Only whom it concerns is told.
+    """Replace the content of your referral with the one in a file.
+
+    Only affected recipients receive a message.
 
     Parameters
     ----------
     file
-        A .json file with the whole referral as it is to be, under its own reference.
+        A .json file with the whole new referral, under its own reference.
     revision
-        The revision that it follows, as `causeway referral show` has it; the one that stands, if none is said.
+        The revision that it replaces, as `causeway referral show` prints it; default is the present one.
     """
     async with output.service(options) as client:
         from client.cli.shown import show_amended
 
-        referral = _only_referral(file, "a referral is amended by one")
+        referral = _only_referral(file, "an amendment has one referral")
         follows = revision or (await client.show(referral_id)).revision
         amended = await client.amend(referral_id, referral, revision=follows)
         show_amended(amended.model_dump(mode="json"), options)
@@ -155,7 +157,7 @@ async def amend(
 
 
 def _only_referral(file: Path, else_say: str) -> dict[str, JsonValue]:
-    """The one referral of a file. Raises `Refused` for several, and for one that cannot be read."""
+    """Return the one referral of a file. Raises `Refused` for several, and for an unreadable one."""
     from client.cli.rows import RowFile
     from shared.kernel.errors import Refused
 
@@ -168,7 +170,7 @@ def _only_referral(file: Path, else_say: str) -> dict[str, JsonValue]:
 
 
 def _print_ended(summary: Summary, report: Path | None, *, dry_run: bool, options: Options) -> None:
-    """How an import has ended, and where the `report` of refused rows is."""
+    """Print the result of an import, and the path of the `report` of refused rows."""
     if options.json:
         errors_file = None if report is None else str(report)
         output.document({**_counts(summary), "dry_run": dry_run, "errors_file": errors_file})
@@ -197,17 +199,17 @@ def _print_counts(summary: Summary, verb: str) -> None:
     for state, count in summary.states.items():
         output.line(f"{count} {verb} {state}")
     if summary.existing:
-        output.line(f"{summary.existing} were there already under their external_ref (their contents are not compared)")
+        output.line(f"{summary.existing} existed before under their external_ref (their contents are not compared)")
     output.line(f"{summary.refused} {verb} refused")
     if summary.left_out:
         output.line(f"{summary.left_out} left out: they name another origin")
     if summary.stopped is not None:
         output.failure(summary.stopped, as_json=False)
-        output.line("stopped before the last row: the same command again goes on from here")
+        output.line("stopped before the last row: repeat the command to continue")
 
 
 def _print_checked(summary: Summary) -> None:
-    """A line for each edge of each row, and one for a row that would go nowhere."""
+    """Print a line for each edge of each row, and one for a row without recipients."""
     rows: list[tuple[object, ...]] = []
     for result in summary.results:
         if result.errors:
@@ -218,7 +220,7 @@ def _print_checked(summary: Summary) -> None:
     if rows:
         output.table(("row", "state", "recipient", "purpose", "rules"), rows)
     if cut := [(each.row, of.n, " ".join(of.rules), of.target) for each in summary.results for of in each.cut]:
-        output.line("cut from addresses, since it expires or tracks; an item that is `uncut` keeps it:")
+        output.line("removed from addresses, because it expires or tracks; set `uncut` on an item to keep it:")
         output.table(("row", "item", "by", "leads to"), cut)
 
 

@@ -1,4 +1,4 @@
-"""The call of the service that one row of `verbs.json` makes of the words and options of a verb."""
+"""The call of the service that one row of `verbs.json` makes from the words and options of a command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _UNANSWERED: Final = "preservation_unanswered"
 
 
 async def perform(client: CausewayClient, verb: Row, said: Said, *, is_json: bool) -> Answer:
-    """Make the call of a verb. Raises `Refused` for words that make no body, and all errors of the client."""
+    """Make the call of a command.
+
+    Raises `Refused` for words that make no valid body, and all errors of the client.
+    """
     said = {name: zoned(value) if isinstance(value, datetime) else value for name, value in said.items()}
     method, path, form = _call(verb, said)
     body = _body(verb, said, form, path=verb["call"])
@@ -54,7 +57,7 @@ async def perform(client: CausewayClient, verb: Row, said: Said, *, is_json: boo
 
 
 def _call(verb: Row, said: Said) -> tuple[str, str, type[Contract] | None]:
-    """The method, the path and the form of the body. An act has them from its row in `shared.exchange.acts`."""
+    """Return the method, the path and the form of the body. For an act they come from its row."""
     call = next((each for word, each in verb.get("instead", {}).items() if word in said.values()), verb["call"])
     method, spaced, path = call.partition(" ")
     if spaced:
@@ -65,7 +68,7 @@ def _call(verb: Row, said: Said) -> tuple[str, str, type[Contract] | None]:
 
 
 def _body(verb: Row, said: Said, form: type[Contract] | None, *, path: str) -> dict[str, JsonValue]:
-    """The fields that words and options become, as JSON."""
+    """Return the JSON fields from words and options."""
     fields = dict(verb.get("always", {})) | dict(_fields(verb, said, path=path))
     if "kept" in verb.get("common", ()):
         return _json(_withdrawal(said))
@@ -80,7 +83,7 @@ def _body(verb: Row, said: Said, form: type[Contract] | None, *, path: str) -> d
 
 
 def _fields(verb: Row, said: Said, *, path: str) -> Iterator[tuple[str, object]]:
-    """The fields outside the path and outside the list of statements. Options that were left out make none."""
+    """Yield the fields outside the path and outside the list of statements. Omitted options make none."""
     listed = verb.get("statements", {})
     taken = {name for _, name, _, _ in string.Formatter().parse(path)} | {*listed.get("beside", {})} | OWN
     taken |= {"words", "item"} if listed else set()
@@ -93,7 +96,10 @@ def _fields(verb: Row, said: Said, *, path: str) -> Iterator[tuple[str, object]]
 
 
 def _statements(verb: Row, listed: Statements, said: Said) -> list[dict[str, object]]:
-    """The list: `removed` is about every item, `3=removed` about the third. Without words, each item is a statement."""
+    """Return the list: `removed` is about every item, `3=removed` about the third.
+
+    Without words, one per item.
+    """
     found = [*_of_words(listed, said)] if "fields" in listed else [*_of_items(said)]
     for option, after in listed.get("beside", {}).items():
         value = said[option]
@@ -125,12 +131,15 @@ def _of_items(said: Said) -> Iterator[dict[str, object]]:
 
 def _check_said(words: object) -> Sequence[str]:
     if not isinstance(words, Sequence) or not words:
-        raise Refused("answer_missing", "say at least one word", status=400)
+        raise Refused("answer_missing", "give at least one code", status=400)
     return words
 
 
 def _read(form: type[Contract], fields: Mapping[str, object], verb: Row) -> Contract:
-    """The fields in their form. Raises `Refused("answer_malformed")` if the verb has a text for `wanted`."""
+    """Return the fields in their form.
+
+    Raises `Refused("answer_malformed")` if the row has a text for `wanted`.
+    """
     try:
         return form.model_validate(fields)
     except ValidationError:
@@ -143,7 +152,7 @@ def _read(form: type[Contract], fields: Mapping[str, object], verb: Row) -> Cont
 
 
 def _withdrawal(said: Said) -> WithdrawalAnswer:
-    """The fate of a withdrawn record: kept if all reasons for it are given, and erased if none is."""
+    """Return the fate of a withdrawn record: retained if all grounds are given, erased if none is."""
     until = said["kept_until"]
     words = {"retention": said["kept_class"], "basis": said["kept_basis"]}
     words["until"] = until.date() if isinstance(until, datetime) else None
@@ -152,7 +161,7 @@ def _withdrawal(said: Said) -> WithdrawalAnswer:
     try:
         return WithdrawalAnswer(fate=WithdrawalFate.KEPT, kept=Keeping.model_validate(words))
     except ValidationError:
-        raise Refused("keeping_malformed", "say its class, what entitles to it, and until when", status=400) from None
+        raise Refused("keeping_malformed", "give its class, basis and end date", status=400) from None
 
 
 def _json(said: Contract) -> dict[str, JsonValue]:
@@ -170,7 +179,7 @@ async def _act(client: CausewayClient, path: str, body: Mapping[str, object], *,
 
 
 async def _name_unanswered(client: CausewayClient) -> None:
-    """Say which requests have no answer yet: which of them matches, the provider sees where it looks at one."""
+    """List requests without an answer. The provider sees which of them matches when it opens one."""
     async for page in client.pages("/v1/preservations", Page[View], None, limit=output.PAGE_MAX, state="requested"):
         for each in page.items:
             asked = each.model_dump(mode="json")

@@ -1,6 +1,7 @@
-"""Files of referrals: JSON (one referral), JSONL and CSV, one row a line. A bad row is a result, never an end.
+"""Files of referrals: JSON (one referral), JSONL and CSV, one row per line.
 
-A JSONL row is a submission, or an object `{"origin", "label", "referral"}` around one.
+A bad row is a result, never an abort. A JSONL row is a submission, or an object `{"origin", "label", "referral"}`
+around one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class RowFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """Why a row is refused, and what would be `expected`. Never holds anything that the row says."""
+    """The reason why a row is refused, and what is `expected`. It never contains values of the row."""
 
     row: int
     code: str
@@ -43,17 +44,17 @@ class RowError:
 
     @property
     def remedy(self) -> str | None:
-        """What its owner does about it: what the schema expects, else what the rule says, else what the code does."""
+        """Return the remedy: the schema's expectation, otherwise that of the rule, otherwise that of the code."""
         return self.expected or RULES.get(self.rule or "") or find_remedy(self.code)
 
     def told(self) -> dict[str, str | None]:
-        """The error as reports have it, beside its row."""
+        """Return the error for a report, without its row."""
         return {"field": self.field, "code": self.code, "rule": self.rule, "remedy": self.remedy}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Row `number` (the line in the file, from 1): a body to send, or why there is none."""
+    """Row `number` (the line in the file, from 1): a body to send, or the reason why there is none."""
 
     number: int
     origin: str | None = None
@@ -61,17 +62,17 @@ class Row:
     error: RowError | None = None
 
     def refused(self, code: str, rule: str) -> Row:
-        """This row, refused."""
+        """Return this row as refused."""
         return replace(self, referral=None, error=RowError(self.number, code, rule=rule))
 
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """What became of one row: a state, or the errors for which it is refused.
+    """The result of one row: a state, or the errors for which it is refused.
 
-    `existing` rows were referred before, under their reference. A `passing` error is the service's, not the row's.
-    `acceptance` is the signed one.
-    A check alone knows `work_reason`, why a row would go nowhere, `recipients`, and what would be `cut`.
+    `existing` rows were submitted before, under their reference. A `passing` error is the service's, not the row's.
+    `acceptance` is the signed one. Only a check has `work_reason`, the reason why a row would reach no recipient,
+    `recipients`, and the parts that would be `cut`.
     """
 
     row: int
@@ -90,11 +91,14 @@ class RowFile:
     """One file, read once: its digest and its rows belong to the same bytes."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `Refused` for a name that ends in none of .json, .jsonl and .csv, an empty file, a bad first line."""
+        """Read the file.
+
+        Raises `Refused` for a name without .json, .jsonl or .csv, an empty file, a bad first line.
+        """
         try:
             self.format = RowFormat(path.suffix.lower().removeprefix("."))
         except ValueError:
-            raise Refused("file_format_unknown", "the name ends in .csv, .jsonl or .json", status=400) from None
+            raise Refused("file_format_unknown", "use a name that ends in .csv, .jsonl or .json", status=400) from None
         self.path = path
         self._data = path.read_bytes().removeprefix(_BOM)
         if not self._data.strip():
@@ -103,29 +107,29 @@ class RowFile:
         first = self._data.partition(b"\n")[0].removesuffix(b"\r")
         is_table = self.format is RowFormat.CSV
         self._table = Table.from_first_line(decode_line(first, "/columns")) if is_table else None
-        #: How many rows of other parties the last reading of `rows` has left out so far.
+        #: The number of other parties' rows that the last reading of `rows` has left out so far.
         self.left_out = 0
 
     @property
     def lines(self) -> int:
-        """How many lines the file has; the last one need not be ended."""
+        """Return the number of lines of the file; the last one need not have a line end."""
         return self._data.count(b"\n") + (not self._data.endswith(b"\n"))
 
     def rows(self, origin: str | None = None) -> Iterator[Row]:
-        """Every row; with `origin`, without those that name another. A second row with the same reference is refused.
+        """Yield every row; with `origin`, without those that name another. A repeated reference is refused.
 
-        A row that names no origin is of whoever reads it. Raises `Refused` at the end where every row is another's.
+        A row without an origin belongs to the reader. Raises `Refused` at the end if every row is another's.
         """
         seen: set[str] = set()
         self.left_out, taken = 0, 0
         for row in self.every_row():
-            # Rows that cannot be read belong to nobody: they are shown to whoever imports the file.
+            # Unreadable rows have no known origin: they are shown to every party that imports the file.
             if origin is not None and row.error is None and row.origin not in (None, origin):
                 self.left_out += 1
                 continue
             taken += 1
             if origin is None and row.origin is not None and row.error is None:
-                row = row.refused("origin_not_chosen", "rows that name their origin need --origin")
+                row = row.refused("origin_not_chosen", "give --origin for rows that name their origin")
             reference = row.referral.get("external_ref") if row.referral is not None else None
             if isinstance(reference, str):
                 if reference in seen:
@@ -136,7 +140,7 @@ class RowFile:
             raise Refused("origin_has_no_rows", "every row of the file names another origin", status=400)
 
     def every_row(self) -> Iterator[Row]:
-        """Every row as it stands in the file, whoever's it is."""
+        """Yield every row of the file, of any origin."""
         if self.format is RowFormat.JSON:
             yield _read(1, self._data, _from_json)
             return
@@ -160,13 +164,13 @@ def _read(number: int, line: bytes, read: Callable[[bytes], tuple[str | None, di
 
 
 def _from_json(line: bytes) -> tuple[str | None, dict[str, JsonValue]]:
-    """The submission in one JSON text, by the same limits as the service puts to a body."""
+    """Return the submission in one JSON text, within the service's limits of a body."""
     row = parse_body("application/json", None, line)
     if "referral" not in row:
         return None, row
     origin, referral = row.get("origin"), row["referral"]
     if not (row.keys() <= _WRAPPER and isinstance(origin, str) and isinstance(referral, dict)):
-        raise Refused("row_malformed", "origin, label and referral, and nothing else")
+        raise Refused("row_malformed", "use origin, label and referral, and nothing else")
     return origin, referral
 
 

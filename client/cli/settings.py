@@ -1,7 +1,7 @@
-"""The service and the key for it, from the options, the environment or the file that `causeway login` writes.
+"""The service and its key, from the options, the environment or the file of `causeway login`.
 
-No other module here reads the environment. The file is its owner's alone (mode 0600). Whoever can read it can act as
-the party; whoever can write it can send the verbs to another service.
+No other module here reads the environment. Only the owner can read the file (mode 0600). A process that can read it can
+act as the party; a process that can write it can send the commands to another service.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.kernel.errors import Refused
 
 
 def write_private(path: Path, data: bytes) -> Path:
-    """Write a file in one step; nobody else can read it at any time. Return its path."""
+    """Write a file in one step; no other user can read it at any time. Return its path."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     with open(part, "xb", opener=_private) as file:
@@ -29,7 +29,7 @@ def write_private(path: Path, data: bytes) -> Path:
 
 
 def keep_private(path: Path, data: bytes | None) -> Path | None:
-    """Write a file in one step, or remove an earlier one when there is nothing to write (then None)."""
+    """Write a file in one step, or remove an earlier one and return None if there is nothing to write."""
     if data is not None:
         return write_private(path, data)
     path.unlink(missing_ok=True)
@@ -45,7 +45,7 @@ def add_private(path: Path, data: bytes) -> None:
 
 
 def read_whole_lines(path: Path) -> list[bytes]:
-    """Return the lines of a file that is added to. A last line that a crash cut off is dropped from it."""
+    """Return the lines of a file that grows. An incomplete last line after a crash is removed from it."""
     data = path.read_bytes() if path.exists() else b""
     whole = data[: data.rfind(b"\n") + 1]
     if len(whole) < len(data):
@@ -66,7 +66,10 @@ def _private(path: str, flags: int) -> int:
 
 
 class Access(NamedTuple):
-    """A service, the key for it, whose certificates are trusted there, and who says so. `repr` leaves the key out."""
+    """A service, its key, the trusted certificates, and the source of these settings.
+
+    `repr` leaves the key out.
+    """
 
     url: str
     key: str
@@ -78,16 +81,16 @@ class Access(NamedTuple):
 
 
 def keep(path: Path, login: Access) -> None:
-    """Write it in one step; nobody else can read it at any time."""
+    """Write the access data in one step; no other user can read the file at any time."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = {"url": login.url, "key": login.key, "ca_file": login.ca_file and str(login.ca_file)}
     write_private(path, json.dumps(kept).encode())
 
 
 def kept(path: Path) -> Access | None:
-    """What is kept there, if anything is.
+    """Return the stored access data, if there is any.
 
-    Raises `Refused`: `login_file_exposed` where others can read it, `login_file_malformed` where it is none.
+    Raises `Refused`: `login_file_exposed` if others can read it, `login_file_malformed` for another content.
     """
     try:
         mode = path.stat().st_mode
@@ -100,7 +103,7 @@ def kept(path: Path) -> Access | None:
         url, key, ca_file = found["url"], found["key"], found["ca_file"]
         return Access(str(url), str(key), None if ca_file is None else Path(ca_file), told_by="causeway login")
     except (ValueError, LookupError, TypeError):
-        malformed = Refused("login_file_malformed", "not a file that `causeway login` wrote: login again", status=400)
+        malformed = Refused("login_file_malformed", "`causeway login` did not write this file: login again", status=400)
     raise malformed
 
 
@@ -114,20 +117,20 @@ WEBHOOK_SECRET_VARIABLE = "CAUSEWAY_WEBHOOK_SECRET"  # noqa: S105 - the name of 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What every verb takes."""
+    """Options of every command."""
 
     url: str | None = None
-    """Base address of the service: https, or http to this very machine. Without it, CAUSEWAY_URL."""
+    """Base address of the service: https, or http on this machine. Without it, CAUSEWAY_URL."""
     key: Annotated[str | None, Parameter(show_default=False)] = None
     """API key. Without it, CAUSEWAY_API_KEY, which other users of the machine cannot see."""
     ca_file: Path | None = None
-    """Certificates (PEM) to verify the service by, instead of the public authorities. Without it, CAUSEWAY_CA_FILE."""
+    """Certificates (PEM) that verify the service, instead of the public authorities. Without it, CAUSEWAY_CA_FILE."""
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Print one JSON document instead of text."""
 
 
 def given(options: Options) -> Access:
-    """What the options say, else the environment; empty where neither does."""
+    """Return the values of the options, otherwise of the environment; empty if neither has them."""
     environment = os.environ  # noqa: TID251 - this is the settings module
     url = options.url or environment.get(URL_VARIABLE, "")
     key = (options.key or environment.get(KEY_VARIABLE, "")).strip()
@@ -136,10 +139,10 @@ def given(options: Options) -> Access:
 
 
 def access(options: Options) -> Access:
-    """What the options say, else the environment, else what `causeway login` has kept.
+    """Return the values of the options, else of the environment, else those stored by `causeway login`.
 
-    What is kept counts whole or not at all: a kept key never goes to a service that was named otherwise. Raises
-    `Refused` where nobody says it. Whether the address will do is for the transport to say.
+    Stored values are used together or not at all: a stored key never goes to another service. Raises `Refused` without
+    a value. The transport checks the address.
     """
     found = given(options)
     if not found.url and not found.key and (login := kept(login_file())) is not None:
@@ -152,13 +155,16 @@ def access(options: Options) -> Access:
 
 
 def login_file() -> Path:
-    """Where `causeway login` keeps what it is told: below XDG_CONFIG_HOME, by default ~/.config."""
+    """Return the file of `causeway login`: below XDG_CONFIG_HOME, by default ~/.config."""
     named = os.environ.get(CONFIG_VARIABLE, "")  # noqa: TID251 - this is the settings module
     return (Path(named) if named else Path.home() / ".config") / "causeway" / "login.json"
 
 
 def webhook_secret(given: str | None) -> str:
-    """What webhooks are signed with, by an option or the environment. Raises `Refused` where neither says it."""
+    """Return the secret of webhooks, from an option or the environment.
+
+    Raises `Refused` if neither has it.
+    """
     secret = (given or os.environ.get(WEBHOOK_SECRET_VARIABLE, "")).strip()  # noqa: TID251 - this is the settings module
     if not secret:
         raise Refused("webhook_secret_missing", f"give --secret or set {WEBHOOK_SECRET_VARIABLE}", status=400)
@@ -166,5 +172,5 @@ def webhook_secret(given: str | None) -> str:
 
 
 def zoned(at: datetime | None) -> datetime | None:
-    """A time that names no zone is UTC."""
+    """Return a time; one without a zone is UTC."""
     return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -1,6 +1,7 @@
-"""The output of a verb for an answer. The columns and lines of a row are templates: `{received_at:minute}`.
+"""The output of a command for an answer.
 
-A field that is left out, or that is no such thing, is empty. `{:NAME}` is made of the whole item.
+The columns and lines of a row are templates: `{received_at:minute}`. A field that is missing, or has another form, is
+empty. `{:NAME}` is made from the whole item.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _BREAKABLE: Final = re.compile(
 
 
 def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
-    """Print an answer as its verb shows it, or as JSON. Raises `ApiProblem("unexpected_answer")`."""
+    """Print an answer as its command shows it, or as JSON. Raises `ApiProblem("unexpected_answer")`."""
     if isinstance(answer, bytes):
         output.kept(Path(str(said["out"])), answer)
         return output.DONE
@@ -54,7 +55,10 @@ def show(verb: Row, answer: Answer, said: Said, *, options: Options) -> int:
 
 
 def show_state(answer: Item, options: Options) -> None:
-    """Print the result of an act: its subject, its state and warnings. Raises `ApiProblem("unexpected_answer")`."""
+    """Print the result of an act: its subject, its state and warnings.
+
+    Raises `ApiProblem("unexpected_answer")`.
+    """
     subject, state = _named(answer, _SUBJECTS), _named(answer, ("state",))
     if options.json:
         output.document(answer)
@@ -81,12 +85,12 @@ def show_amended(answer: Item, options: Options) -> None:
 
 
 def filled(template: str, item: Item) -> str:
-    """The text that a template makes of an item."""
+    """Return the text of a template for an item."""
     return _Filler().vformat(template, (item,), item)
 
 
 def items(answer: Item, name: str) -> list[dict[str, JsonValue]]:
-    """A list of objects in an answer. Raises `ApiProblem("unexpected_answer")` where it is something else."""
+    """Return a list of objects in an answer. Raises `ApiProblem("unexpected_answer")` for anything else."""
     listed, found = answer.get(name), _objects(answer.get(name))
     if not isinstance(listed, list) or len(found) < len(listed):
         raise ApiProblem("unexpected_answer", status=200)
@@ -94,12 +98,15 @@ def items(answer: Item, name: str) -> list[dict[str, JsonValue]]:
 
 
 def defanged(text: str) -> str:
-    """`text` with every address broken: no terminal makes a link of it, and nothing copied by mistake opens."""
+    """Return `text` with every address broken, so that no link and no copied address opens."""
     return _BREAKABLE.sub(lambda found: "hxxp" if found["web"] else f"[{found[0]}]", text)
 
 
 def _check(verb: Row, name: str, answer: Item) -> None:
-    """Check that an answer has the rows and the subject of its verb. Raises `ApiProblem("unexpected_answer")`."""
+    """Check that an answer has the rows and the subject of its command.
+
+    Raises `ApiProblem("unexpected_answer")`.
+    """
     if "columns" in verb or "rows" in verb:
         items(answer, verb.get("rows", "items"))
     if name not in {"draft", "file", "listed"}:
@@ -107,7 +114,10 @@ def _check(verb: Row, name: str, answer: Item) -> None:
 
 
 def _named(answer: Item, names: Sequence[str]) -> str:
-    """The first of these members of an answer. Raises `ApiProblem("unexpected_answer")` if it is no text."""
+    """Return the first of these members of an answer.
+
+    Raises `ApiProblem("unexpected_answer")` if it is not text.
+    """
     found = next((answer[name] for name in names if name in answer), None)
     if not isinstance(found, str):
         raise ApiProblem("unexpected_answer", status=200)
@@ -126,7 +136,10 @@ def _show_list(verb: Row, answer: Item, _: Options) -> None:
 
 
 def _show_flow(verb: Row, answer: Item, options: Options) -> None:
-    """Print each message, as paragraphs at a terminal; then the parties that facts name beyond their lines."""
+    """Print each message, as paragraphs on a terminal.
+
+    Afterwards print the parties that facts name beyond their lines.
+    """
     messages = items(answer, "messages")
     if output.at_a_terminal():
         for each in messages:
@@ -153,7 +166,7 @@ def _show_results(_: Row, answer: Item, __: Options) -> None:
 
 
 def _broken(value: object, name: str = "") -> object:
-    """Every text in it broken, as `defanged` does it, but ids of parties: these are copied into calls."""
+    """Return a value with every text broken as in `defanged`, except ids of parties."""
     match value:
         case dict():
             return {key: _broken(inner, key) for key, inner in value.items()}
@@ -174,7 +187,7 @@ _PRINTERS: Final[Mapping[str, Callable[[Row, Item, Options], None]]] = {
 
 
 class _Filler(string.Formatter):
-    """Fills a template. A field that is missing is None, and None is empty."""
+    """A formatter of templates. A missing field is None, and None is empty."""
 
     def get_field(self, field_name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[object, str]:
         try:
@@ -202,7 +215,10 @@ def _objects(value: object) -> list[dict[str, JsonValue]]:
 
 
 def _at(form: str) -> Callable[[object], str]:
-    """Times in a form of `strftime`; whole where there is none. Raises `ApiProblem("unexpected_answer")`."""
+    """Return a function that formats a time, or returns it unchanged.
+
+    Raises `ApiProblem("unexpected_answer")`.
+    """
 
     def write(value: object) -> str:
         try:
@@ -215,13 +231,16 @@ def _at(form: str) -> Callable[[object], str]:
 
 
 def _hold_end(item: object) -> str:
-    """The end that an origin has granted, else the one that was asked for."""
+    """Return the end that the origin granted, otherwise the requested one."""
     hold = item if isinstance(item, dict) else {}
     return filled("{not_after:clock}", hold) or filled("{asked_until:clock}", hold)
 
 
 def _ticks(item: object) -> str:
-    """The three ticks; those of its withdrawal if a referral is withdrawn."""
+    """Return the three steps accepted, delivered, acknowledged.
+
+    For a withdrawn referral, they are the steps of its withdrawal.
+    """
     if not isinstance(item, dict) or not isinstance(item.get("ticks"), dict):
         return ""
     ticks = "delivered: {ticks[delivered][done]} of {ticks[delivered][of]}  "
@@ -231,7 +250,10 @@ def _ticks(item: object) -> str:
 
 
 def _answer(item: object) -> str:
-    """The answer: for a notice, that of each item; for a case, its outcome and its agency's reference."""
+    """Return an edge's answer.
+
+    A notice has an answer for each item; a case has its outcome and its agency's reference.
+    """
     edge = item if isinstance(item, dict) else {}
     detail = edge.get("answer_detail") or {}
     said = [f"{each.get('n')} {each.get('action') or each.get('rejection')}" for each in _objects(detail.get("items"))]
@@ -243,7 +265,7 @@ def _answer(item: object) -> str:
 
 
 def _question(item: object) -> str:
-    """The reply, or the question while there is none; with the code of a refusal."""
+    """Return the reply, or the question without one; with the code of a refusal."""
     asked = item if isinstance(item, dict) else {}
     listed = _objects(asked.get("replied") or asked.get("decided") or asked.get("disputed"))
     words = [f"{each.get('n')}={each.get('reply') or each.get('verdict') or each.get('reason')}" for each in listed]
@@ -252,14 +274,14 @@ def _question(item: object) -> str:
 
 
 def _deadlines(edge: object) -> str:
-    """The deadlines that a notice names; their hours count from its issue."""
+    """Return the deadlines of a notice; their hours count from its issue."""
     named = edge.get("deadlines") if isinstance(edge, dict) else None
     hours = named if isinstance(named, dict) else {}
     told = {"acknowledge": hours.get("acknowledge_h"), "act": hours.get("act_h")}
     return ", ".join(f"{verb} within {value} h" for verb, value in told.items() if isinstance(value, int))
 
 
-#: The text of a field that is missing, where that is not empty.
+#: Texts of missing fields that are not empty.
 _NONE: Final = {"revision": "1", "unknown": "?", "unreadable": "unreadable"}
 _FORMATS: Final[Mapping[str, Callable[[object], str]]] = {
     "answer": _answer,

@@ -1,4 +1,4 @@
-"""The rows of `verbs.json`: each has the call of a verb, its words and options, and the form of its output.
+"""The rows of `verbs.json`: the call of each command, its words and options, and its output.
 
 The `call` of a row is an act (`case.accept`) or a method and a path. Its `words` and `options` become fields of the
 body, or of the query.
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
 _TABLE: Final = Path(__file__).with_name("verbs.json")
-#: Options that are no fields: the service does not see them.
+#: Options of the command itself: the service does not receive them.
 OWN: Final = frozenset({"options", "limit", "out"})
 
 
 class Word(TypedDict):
-    """A word or an option: its type, `*` behind it if it may be repeated, and the `field` that it becomes."""
+    """A word or an option: its type, with `*` if it may be repeated, and the resulting `field`."""
 
     type: str
     help: NotRequired[str]
@@ -33,7 +33,7 @@ class Word(TypedDict):
 
 
 class Statements(TypedDict):
-    """How words become a list: the fields by their vocabularies, and the options that belong to some of them."""
+    """The rule by which words become a list: the fields by their vocabularies, and their additional options."""
 
     list: str
     fields: NotRequired[Mapping[str, str]]
@@ -44,7 +44,7 @@ class Statements(TypedDict):
 
 
 class Row(TypedDict):
-    """One verb."""
+    """One command."""
 
     help: str
     call: str
@@ -66,14 +66,17 @@ class Row(TypedDict):
 
 
 class Group(TypedDict):
-    """Verbs under one word; the verb without a name is the word itself. A text names a verb that is written by hand."""
+    """Commands of one group; the one without a name is the group itself.
+
+    A text names a command written by hand.
+    """
 
     help: str
     verbs: Mapping[str, Row | str]
 
 
 class Table(TypedDict):
-    """The whole file; `common` has options that several verbs take."""
+    """The whole file; `common` has options of several commands."""
 
     common: Mapping[str, Mapping[str, Word]]
     groups: Mapping[str, Group]
@@ -81,13 +84,13 @@ class Table(TypedDict):
 
 @cache
 def table() -> Table:
-    """All verbs."""
+    """Return all commands."""
     read: Table = json.loads(_TABLE.read_text(encoding="utf-8"))
     return read
 
 
 def parameters(row: Row) -> Mapping[str, Word]:
-    """The words and options of a verb, by their names."""
+    """Return the words and options of a command, by their names."""
     common = [table()["common"][each] for each in row.get("common", ())]
     return {
         name: each for some in (row.get("words", {}), row.get("options", {}), *common) for name, each in some.items()
@@ -95,6 +98,6 @@ def parameters(row: Row) -> Mapping[str, Word]:
 
 
 def vocabulary(name: str) -> type[StrEnum]:
-    """The codes of `answers.CaseOutcome`: a class of `shared.vocabulary`."""
+    """Return the codes of `answers.CaseOutcome`: a class of `shared.vocabulary`."""
     found: type[StrEnum] = resolve_name(f"shared.vocabulary.{name}")
     return found

@@ -1,7 +1,7 @@
-"""The verbs of a party, made from the rows of `verb_table`, and those that are written by hand.
+"""The commands of a party, made from the rows of `verb_table`, and those that are written by hand.
 
-`group(NAME)` is the program of one group of verbs. `client.cli.verbs:NAME` names it too, for a program that loads verbs
-when they are called.
+`group(NAME)` is the program of one group of commands. `client.cli.verbs:NAME` names it too, for a program that loads
+commands when they are called.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Verb(Protocol):
 
 
 def __getattr__(name: str) -> App:
-    """The program of a group, by its name. Raises `AttributeError` where there is none."""
+    """Return the program of a group, by its name. Raises `AttributeError` if there is none."""
     if name not in table()["groups"]:
         raise AttributeError(name)
     return group(name)
@@ -53,7 +53,7 @@ def __getattr__(name: str) -> App:
 
 @cache
 def group(name: str) -> App:
-    """The program of one group of verbs."""
+    """Return the program of one group of commands."""
     app = App(name=name, help=table()["groups"][name]["help"])
     for word, row in table()["groups"][name]["verbs"].items():
         verb: Verb = resolve_name(row) if isinstance(row, str) else made(row)
@@ -62,7 +62,7 @@ def group(name: str) -> App:
 
 
 def made(row: Row) -> Verb:
-    """A row as a function that the program can call."""
+    """Return a row as a function that the program can call."""
 
     async def verb(*words: object, **options: object) -> int:
         said = signature.bind(*words, **options)
@@ -85,7 +85,7 @@ def _parameters(row: Row) -> list[inspect.Parameter]:
 
 
 def _parameter(name: str, word: Word, *, is_word: bool) -> inspect.Parameter:
-    """A parameter of a verb's function. A word is known by its place, an option by its name."""
+    """Return a parameter of a command's function. A word is passed by position, an option by name."""
     repeated, named = word["type"].endswith("*"), word["type"].removesuffix("*")
     found = vocabulary(named) if "." in named else _TYPES[named]
     default: object = word.get("default")

@@ -1,4 +1,4 @@
-"""Verdicts on acceptances: each on its own, by the directory and by what audit has of its referral."""
+"""Verdicts on acceptances: each separately, by the directory and by audit's entries of its referral."""
 
 from __future__ import annotations
 
@@ -29,14 +29,17 @@ _SANDBOX_KEY = "cw_test_"
 
 
 class _Decided(View):
-    """What a decided fact states, as far as it matters here."""
+    """The needed fields of a decided fact."""
 
     referral_id: UUID
     body_sha256: str
 
 
 class _Entry(View):
-    """An entry of audit, in a flow or on a page of a topic. Only one whose sender's proof held counts."""
+    """An entry of audit, in a flow or on a page of a topic.
+
+    Only an entry with a valid sender's proof counts.
+    """
 
     type: str | None = None
     sender: str | None = None
@@ -45,7 +48,7 @@ class _Entry(View):
 
 
 class _Entries(View):
-    """A flow, a page of a topic, or the refusal that an auditor gets for a referral that audit knows nothing of."""
+    """A flow, a page of a topic, or the refusal that an auditor gets for an unknown referral."""
 
     messages: tuple[_Entry, ...] = ()
     items: tuple[_Entry, ...] = ()
@@ -55,13 +58,13 @@ class _Entries(View):
     def _one_of_these(cls, value: object) -> object:
         known = isinstance(value, dict) and value.keys() & {"messages", "items", "error"}
         if not known or (isinstance(value, dict) and "error" in value and value["error"].get("code") != "not_found"):
-            raise ValueError("not what audit answers")
+            raise ValueError("not an answer of audit")
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """(instance, referral) → the hashes of the bodies that the instance has told audit of."""
+    """(instance, referral) → the hashes of the bodies that the instance has stated to audit."""
 
     stated: dict[tuple[str, UUID], frozenset[str]]
 
@@ -70,7 +73,7 @@ class Audited:
 
 
 def read_entries(texts: Iterable[bytes]) -> Audited:
-    """What these files hold. Raises `Refused("entries_malformed")`."""
+    """Return the entries in these files. Raises `Refused("entries_malformed")`."""
     entries: list[_Entry] = []
     for text in texts:
         try:
@@ -82,17 +85,17 @@ def read_entries(texts: Iterable[bytes]) -> Audited:
 
 
 def check_world(exercises: Iterable[bool | None], options: Options) -> None:
-    """Raises `Refused("world_mismatch")` where the key is of an auditor who is shown nothing of such referrals.
+    """Raise `Refused("world_mismatch")` if the key's auditor cannot see such referrals.
 
-    Audit answers an auditor of the sandbox about a live referral as if there were none, and the reverse.
+    Audit answers an auditor of the sandbox about a live referral as if it did not exist, and the reverse.
     """
     sandbox = access(options).key.startswith(_SANDBOX_KEY)
     if any(each not in (None, sandbox) for each in exercises):
-        raise Refused("world_mismatch", "this auditor is shown nothing of such referrals", field="/key", status=400)
+        raise Refused("world_mismatch", "this auditor cannot see such referrals", field="/key", status=400)
 
 
 async def ask(client: CausewayClient, referral_ids: Iterable[UUID], *, purpose: str) -> Audited:
-    """What audit has of each: its flow, or nothing."""
+    """Return audit's entries of each referral: its flow, or nothing."""
     from client.api import read_as
 
     entries: list[_Entry] = []
@@ -120,9 +123,10 @@ def _audited(entries: Sequence[_Entry]) -> Audited:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One acceptance. `code` says why it does not hold, `audit` what audit has of it, if that was asked.
+    """One acceptance.
 
-    `exercise` is whether it is of the sandbox, None where the directory does not know its party.
+    `code` has the reason why it does not hold, `audit` the state at audit, if that was asked. `exercise`: whether it is
+    of the sandbox; None if the directory does not know its party.
     """
 
     acceptance: SignedAcceptance | None
@@ -132,11 +136,11 @@ class Verdict:
 
     @property
     def broken(self) -> bool:
-        """Whether its instance has not told audit what it says that it would."""
+        """Return whether its instance failed to state to audit what it promised."""
         return self.audit in (AtAudit.MISSING, AtAudit.DIFFERENT)
 
     def against(self, audited: Audited, *, at: datetime) -> Verdict:
-        """This verdict, held against what audit has at that time."""
+        """Return this verdict, compared with audit's entries at that time."""
         if self.acceptance is None or self.code is not None:
             return self
         return replace(self, audit=at_audit(self.acceptance, audited.hashes(self.acceptance), at=at))
@@ -156,12 +160,12 @@ class Verdict:
 def verdicts(
     lines: Sequence[bytes], directory: DirectoryIndex, *, bodies: Sequence[bytes] | None, at: datetime
 ) -> list[Verdict]:
-    """A verdict for each line as of `at`, by the directory and, where there are any, the bodies that were posted."""
+    """Yield a verdict for each line as of `at`, by the directory and, if given, the posted bodies."""
     return [_verdict(line, directory, bodies, at=at) for line in lines]
 
 
 def bodies_of(file: Path) -> list[bytes]:
-    """What a file may have been posted as: byte for byte, and row by row as the client spells them."""
+    """Return all forms in which a file may have been posted: its bytes, and each row as the client encodes it."""
     bodies = [file.read_bytes()]
     if file.suffix.lower().removeprefix(".") in list(RowFormat):
         bodies += _rows(RowFile(file))
@@ -169,7 +173,7 @@ def bodies_of(file: Path) -> list[bytes]:
 
 
 def _rows(file: RowFile) -> Iterable[bytes]:
-    # The rows of every origin: which of them were posted the acceptances say.
+    # The rows of every origin: the acceptances show which of them were posted.
     return (spelt(row.referral) for row in file.every_row() if row.referral is not None)
 
 

@@ -1,4 +1,4 @@
-"""`causeway verify …`, `webhook verify`: check what a party has kept or received, offline."""
+"""`causeway verify …`, `webhook verify`: offline checks of stored or received data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.contracts.evidence import Evidence
 
 _OPTIONS = Options()
-#: How a check ends that proves that an instance has not kept its word to audit.
+#: The exit code for proof that an instance did not state to audit what it promised.
 NOT_AT_AUDIT = 3
 
 
@@ -35,22 +35,24 @@ async def acceptance(
     at: datetime | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Check signed acceptances: one, or one a line. Ends with 1 if one does not hold, with 3 if audit does not have it.
+    """Check signed acceptances: one, or one per line.
+
+    Exit code 1 if one does not hold, 3 if audit does not have it.
 
     Parameters
     ----------
     file
-        What `causeway referral submit` and `import` have kept: FILE.acceptances.jsonl.
+        The acceptances from `causeway referral submit` or `import`: FILE.acceptances.jsonl.
     directory
-        The directory document that gives the keys.
+        The directory document with the keys.
     body
-        The file of referrals that was posted, or one body byte for byte: each acceptance must be of one of them.
+        The posted file of referrals, or one body byte for byte: each acceptance must match one of them.
     entries
-        What an auditor has of these referrals, as `causeway flow ID --json` prints it: is the decided fact there?
+        An auditor's entries of these referrals, from `causeway flow ID --json`: do they have the decided fact?
     purpose
         Ask audit itself, as an auditor, with this purpose.
     at
-        Judge dates and the merge delay as of this time; now if no time is given. UTC if it names no zone.
+        Judge dates and the merge delay at this time; default now. UTC if it names no zone.
     """
     with output.ending(options):
         from client.cli.verdicts import bodies_of, read_entries, verdicts
@@ -59,7 +61,7 @@ async def acceptance(
         known = read_directory(directory.read_bytes())
         lines = [line for line in file.read_bytes().splitlines() if line.strip()]
         if not lines:
-            raise Refused("acceptance_malformed", "the file holds none")
+            raise Refused("acceptance_malformed", "the file contains no acceptance")
         bodies = None if body is None else bodies_of(body)
         audited: Audited | None = read_entries([each.read_bytes() for each in entries]) if entries else None
         now = zoned(at) or SystemClock().now()
@@ -72,12 +74,14 @@ async def acceptance(
 
 
 def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options = _OPTIONS) -> int:
-    """Check what `causeway notice evidence` or `causeway inbox evidence` has written. Ends with 1 if it does not hold.
+    """Check the output of `causeway notice evidence` or `causeway inbox evidence`.
+
+    Exit code 1 if it does not hold.
 
     Parameters
     ----------
     directory
-        The directory document that gives the keys.
+        The directory document with the keys.
     """
     with output.ending(options):
         from shared.exchange.evidence import check_evidence, read_evidence
@@ -97,7 +101,7 @@ def evidence(file: ExistingFile, /, *, directory: ExistingFile, options: Options
 
 
 async def _asked(found: Sequence[Verdict], purpose: str, options: Options) -> Audited:
-    """What audit answers of each referral whose acceptance holds."""
+    """Return audit's answers about each referral whose acceptance holds."""
     from client.cli.verdicts import ask, check_world
 
     check_world((each.exercise for each in found), options)
@@ -140,7 +144,7 @@ async def verify(
     at: datetime | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Check a message that came, offline. Ends with 1 if it does not hold.
+    """Check a received message, offline. Exit code 1 if it does not hold.
 
     Parameters
     ----------
@@ -155,7 +159,7 @@ async def verify(
     secret
         The secret of the address. Without it, CAUSEWAY_WEBHOOK_SECRET, which other users of the machine cannot see.
     at
-        Judge its time as of this one; now if none is given. UTC if it names no zone.
+        Judge its time at this one; default now. UTC if it names no zone.
     """
     with output.ending(options):
         from shared.envelope.webhooks import verify_webhook

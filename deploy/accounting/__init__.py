@@ -1,1 +1,1 @@
-"""`causeway audit reconcile`: do the counts add up, from records kept apart by different roles?"""
+"""`causeway audit reconcile`: compare the counts in databases that different roles keep apart."""

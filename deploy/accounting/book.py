@@ -1,6 +1,6 @@
-"""The database of one instance, read by its accountant in one snapshot, and what is found.
+"""The database of one instance, read by its accountant in one snapshot, and the results of a comparison.
 
-Findings are differences with coordinates, terms of the equations, and notes.
+Results are differences with coordinates, terms of the equations, and notes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Book:
         self._connection = connection
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """Return all rows. For tables that grow with the parties, not with their messages."""
+        """Return all rows. Use it for tables that grow with the parties, not with their messages."""
         rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
         return rows
 
@@ -67,7 +67,7 @@ async def grouped(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], 
         yield group
 
 
-#: Differences that are listed. If everything differs, more of them are no help, and memory is bounded.
+#: Maximum number of listed differences. If everything differs, more of them do not help, and memory is bounded.
 FOUND_MAX: Final = 10_000
 
 
@@ -75,7 +75,7 @@ FOUND_MAX: Final = 10_000
 class Difference:
     """One difference: the equation, the fault, and its coordinates.
 
-    `parties`: the two parties of the pair, or the origin, as far as they are known.
+    `parties`: the two parties of the pair, or the origin, if known.
     """
 
     equation: str
@@ -85,7 +85,7 @@ class Difference:
 
 
 class Found:
-    """Differences as they are found, each once. At most `most` are listed; the rest is only counted."""
+    """Differences without repetitions. At most `most` are listed; the rest is only counted."""
 
     def __init__(self, most: int = FOUND_MAX) -> None:
         self._most = most
@@ -101,14 +101,14 @@ class Found:
         return self
 
     def sorted(self) -> tuple[Difference, ...]:
-        rest = [Difference("II", "differences beside those that are listed", "more")] if self._more else []
+        rest = [Difference("II", "more differences than are listed", "more")] if self._more else []
         return (*sorted(self._found), *rest)
 
 
 class Terms(NamedTuple):
     """The terms of an equation for one origin (I), or for one sender and recipient (II).
 
-    `sealed`: how many of its messages lie in days that are sealed.
+    `sealed`: the number of its messages in sealed days.
     """
 
     parties: tuple[str, ...]
@@ -118,9 +118,9 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Both sides of each equation, and every difference. `differences` empty means that the counts add up.
+    """Both sides of each equation, and every difference. The counts match if `differences` is empty.
 
-    `origins` and `pairs` are the terms of (I) and (II) by whose they are. Days before `sealed_until` are sealed.
+    `origins` and `pairs` have the terms of (I) and (II) by party. Days before `sealed_until` are sealed.
     """
 
     referrals: dict[str, int]

@@ -55,7 +55,7 @@ class Books:
     over: date
     differences: Found = field(default_factory=Found)
     notes: list[str] = field(default_factory=list)
-    #: By the instance that decided them: referrals whose decision audit has, and could not read.
+    #: By deciding instance: referrals for which audit has a decision that it could not read.
     _unread: dict[str, list[UUID]] = field(default_factory=dict)
 
     async def streams(self) -> Streams:
@@ -122,7 +122,7 @@ class Books:
         return account
 
     async def _note_unread(self, account: Referrals) -> None:
-        """Count the statements on filings that audit could not read: their origins did state them."""
+        """Count the statements on submissions that audit could not read: their origins did make them."""
         decided: dict[str, list[UUID]] = {}
         for row in await self._unread_filings():
             if row["refused"]:
@@ -154,7 +154,7 @@ class Books:
             )
             await check.compare(await reader.topic_ids(), self.sealed.log)
             if not keys:
-                self.notes.append("what facts state under seal was not compared: the site has no key of audit's")
+                self.notes.append("sealed parts of facts were not compared: the site has no key of audit's")
             self.notes += check.notes
             for row in await book.fetch(views.IMPOSSIBLE):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
@@ -250,7 +250,10 @@ def _kinds(endpoints: Endpoints) -> dict[str, str]:
 
 
 async def _read_sides(services: Sequence[Book], audits: Sequence[Book]) -> Sides:
-    """Read all accounts of streams. Tables grow with the peers and the open exceptions, not with the messages."""
+    """Read all accounts of streams.
+
+    Tables grow with the peers and the open exceptions, not with the messages.
+    """
     sides = Sides()
     taken = dict[str, dict[Stream, End]]()
     for book in (*services, *audits):

@@ -1,12 +1,12 @@
-"""Equations (I) and (III): each submission was refused or accepted, each edge has a message, and audit was told.
+"""Equations (I) and (III): all submissions are accounted for; edges have a message and a fact at audit.
 
 submitted = refused + accepted;  accepted = routed + unroutable + orphaned + unknown_code
 edges = messages + waiting + dropped
 
-What was compared without a difference is sealed, and read again only with `--all`. Of a stream: the number up to which
-all messages have their last fate, the chain there, and the fates. Of edges: the days whose messages audit has read and
-whose streams are settled. The file lies next to the site's own (`accounts.json`). A person who can write it can hide a
-change of the sealed part until `--all` reads everything again.
+Data compared without a difference is sealed, and read again only with `--all`. The seal of a stream is the number up
+to which all messages have a final fate, the chain there, and the fates. Of edges, the seal covers the days whose
+messages audit has read and whose streams are settled. The file is next to the site's own (`accounts.json`). A person
+who can write it can hide a change of the sealed part until `--all` reads everything again.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from shared.kernel.ids import first_uuid7
 from shared.vocabulary.routing import Disposition
 
 FILE: Final = "accounts.json"
-#: The form of the file; the last day; of each stream its end and its fates; the terms of edges; the log.
+#: The content of the file: the last day; the end and fates of each stream; the terms of edges; the log.
 _Stream = tuple[Stream, int, str, list[tuple[tuple[str, str, str], int]]]
 _STORED: Final = TypeAdapter(tuple[Literal[3], date | None, list[_Stream], dict[str, int], dict[str, tuple[str, int]]])
 
 
 @dataclass(slots=True)
 class Sealed:
-    """The sealed part. `until`: the day from which on edges are read; None if no day is sealed.
+    """The sealed part. `until`: the first day whose edges are read; None if no day is sealed.
 
     `edges`: the terms of the sealed days. `log`: per topic and partition, the topic's id and the offset up to which
     audit's entries were compared with Kafka.
@@ -49,7 +49,7 @@ class Sealed:
 
     @property
     def first(self) -> UUID:
-        """The lowest message id of an edge that is to be read."""
+        """Return the lowest message id of an edge that must be read."""
         return id_at(self.until) if self.until is not None else UUID(int=0)
 
     def counts(self) -> Counter[tuple[str, ...]]:
@@ -63,7 +63,7 @@ class Sealed:
 
 
 def day_of(message_id: UUID) -> date:
-    """The day that a message's id names (RFC 9562 §5.7: milliseconds in the first 48 bits), UTC."""
+    """Return the day in a message's id (RFC 9562 §5.7: milliseconds in the first 48 bits), UTC."""
     try:
         return datetime.fromtimestamp((message_id.int >> 80) / 1000, UTC).date()
     except (OverflowError, ValueError, OSError):
@@ -71,12 +71,12 @@ def day_of(message_id: UUID) -> date:
 
 
 def id_at(day: date) -> UUID:
-    """The lowest id that a message of this day can have."""
+    """Return the lowest id that a message of this day can have."""
     return first_uuid7(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def sealable(now: datetime, *oldest: UUID | None) -> date:
-    """Return the day before which edges can be sealed. `oldest`: messages that are not final."""
+    """Return the day before which edges can be sealed. `oldest`: messages without a final fate."""
     return min(((now - timedelta(days=1)).date(), *(day_of(each) for each in oldest if each is not None)))
 
 
@@ -106,8 +106,8 @@ def write_sealed(folder: Path, sealed: Sealed) -> None:
 
 
 EDGE, MESSAGE = "edge", "message"
-#: The states of edges that count: its message is on its way or has arrived; it waits and has none; it was given up.
-#: Any other edge was replaced, and is retired.
+#: The states of edges that count: sent (in transit or arrived), waiting without a message, planned, or given up. Any
+#: other edge was replaced, and is retired.
 _EMITTED, _WAITING, _PLANNED, _DROPPED = "emitted", "waiting", "planned", "dropped"
 OF_ORIGINS: Final = ("submitted", "refused", "accepted", *(each.value for each in Disposition))
 TERMS: Final = ("edges", "messages", _WAITING, _DROPPED, "retired")
@@ -133,7 +133,7 @@ class Carrier(NamedTuple):
 
     @property
     def stream(self) -> Stream | None:
-        """The stream in which the edge's message was sent."""
+        """Return the stream in which the edge's message was sent."""
         if self.instance is None or self.incarnation is None or self.lane is None:
             return None
         return Stream(self.writer, self.instance, self.incarnation, self.lane)
@@ -141,7 +141,7 @@ class Carrier(NamedTuple):
 
 @dataclass(slots=True)
 class Edges:
-    """The account of all edges, fed with the rows of one message after the other."""
+    """The counts of all edges, from the rows of one message after the other."""
 
     sides: Sides
     #: Edges with a message, by the day of the message. Edges without one are counted as they are now and never sealed.
@@ -153,7 +153,7 @@ class Edges:
     untold: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
 
     def add(self, rows: Sequence[Carrier]) -> Iterator[Difference]:
-        """Take all rows of all databases about one message."""
+        """Add all rows of all databases about one message."""
         edges = [row for row in rows if row.book == EDGE]
         sent = any(row.book == MESSAGE for row in rows)
         terms = self.terms.setdefault(day_of(rows[0].message_id), Counter())
@@ -194,7 +194,7 @@ class Edges:
         return read is None or number > read.number
 
     def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[Difference]:
-        """Take edges that no message ever carried, all of one state; `example` is one of them."""
+        """Add edges of one state that no message ever carried; `example` is one of them."""
         if state in (_WAITING, _PLANNED, _DROPPED):
             self.unsent["edges"] += count
             self.unsent[_WAITING if state == _PLANNED else state] += count
@@ -210,16 +210,16 @@ class Edges:
         """Compare with the statements to audit, by edge. Only a statement of the edge's own origin counts."""
         for edge_id, (party, message_id) in self.untold.items():
             if party not in links.get(edge_id, set()):
-                yield Difference("III", "an edge that audit was not told of", str(message_id), _of(party))
+                yield Difference("III", "an edge that was not stated to audit", str(message_id), _of(party))
         self.untold.clear()
 
     def totals(self, sealed: Mapping[str, int]) -> dict[str, int]:
-        """The terms of all edges: those of the sealed days among them."""
+        """Return the terms of all edges, including those of the sealed days."""
         carried = self.sealable(sealed, until=date.max)
         return {name: carried[name] + self.unsent[name] for name in TERMS}
 
     def sealable(self, sealed: Mapping[str, int], *, until: date) -> dict[str, int]:
-        """The terms of edges with a message of the days before `until`, with those that were sealed before."""
+        """Return the terms of edges with a message of the days before `until`, including those sealed before."""
         days = [terms for day, terms in self.terms.items() if day < until]
         return {name: sealed.get(name, 0) + sum(terms[name] for terms in days) for name in TERMS}
 
@@ -230,14 +230,14 @@ def _of(party: str | None) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Referrals:
-    """Counts by party: each origin's counters and stored referrals, and its statements to audit."""
+    """The counts by party: each origin's counters and stored referrals, and its statements to audit."""
 
     intake: Counter[tuple[str, str]] = field(default_factory=Counter)
     kept: Counter[tuple[str, str]] = field(default_factory=Counter)
     decided: Counter[tuple[str, str]] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    #: Statements that audit could not read: decisions by the party of their referral, then refusals by the instance
-    #: that states them. Last, the instance that counts the refusals of each party.
+    #: Statements that audit could not read: decisions by the party of their referral, refusals by the instance that
+    #: states them. The last table maps each party to the instance that counts its refusals.
     unread: Counter[tuple[str, str]] = field(default_factory=Counter)
     unread_refusals: Counter[str] = field(default_factory=Counter)
     counted_by: dict[str, str] = field(default_factory=dict)
@@ -260,7 +260,7 @@ class Referrals:
     def _refused_otherwise(self) -> set[str]:
         """Return the parties whose refusals differ from those stated to audit.
 
-        Lacking refusals are no difference if the instance stated as many that audit could not read.
+        Missing refusals are no difference if the instance stated the same number that audit could not read.
         """
         parties = {party for party, _ in (*self.intake, *self.decided)}
         lacking = {party: self.intake[party, "refused"] - self.refused[party] for party in parties}
@@ -275,7 +275,7 @@ class Referrals:
         }
 
     def by_origin(self) -> tuple[Terms, ...]:
-        """The terms of the equation of each origin."""
+        """Return the terms of the equation for each origin."""
         parties = sorted({party for party, _ in (*self.intake, *self.kept)})
         both = Counter(self.intake) + Counter(self.kept)
         return tuple(Terms((party,), {name: both[party, name] for name in OF_ORIGINS}) for party in parties)

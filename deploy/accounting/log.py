@@ -1,6 +1,6 @@
-"""Audit's entries against Kafka while it has the records: each message as its record says, and nothing else.
+"""Comparison of audit's entries with Kafka, while it has the records: each message must match its record.
 
-The record is read again as audit reads it, with audit's key (`keys/audit` of the site's state), partition by partition.
+The check reads the records as audit does, with audit's key (`keys/audit` of the site's state), partition by partition.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FoldedDay(NamedTuple):
 
 @dataclass(slots=True)
 class Folded:
-    """Compares the counted records of one topic, fed in order, with audit's counts by day in `kept`.
+    """The comparison of one topic's counted records, fed in order, with audit's counts by day in `kept`.
 
     `read_to` is the offset up to which, not included, audit has read: all before it is counted.
     """
@@ -82,7 +82,7 @@ _PROOF: Final = ("key_id", "signature", "tree_size", "leaf_position", "path", "s
 _STATED: Final = ("kind", "edge_id", "commitment", "detail")
 #: Columns that only audit's key can open.
 _SEALED: Final = frozenset({"kind", "detail"})
-#: What a decision says, and what of it is in the clear.
+#: Values of a decision, and those of them in the clear.
 _DECIDED: Final = ("referral_id", "exercise", "entitled", "origin", "detail", "links")
 _IN_THE_CLEAR: Final = frozenset({"referral_id", "exercise"})
 _OWN: Final = frozenset({"loss", "conflict"})
@@ -96,7 +96,7 @@ _place_of, _placed_as = attrgetter(*_PLACE), itemgetter(*_PLACE)
 
 @dataclass(slots=True)
 class LogCheck:
-    """Compares partition by partition.
+    """The comparison of entries with Kafka, partition by partition.
 
     `opened`: facts can be opened, because the site has audit's key. `compared`: per partition the topic's id, and the
     offset up to which all records before `sealing_before` were compared.
@@ -118,7 +118,7 @@ class LogCheck:
     _lost: list[tuple[int, int]] = field(default_factory=list)
 
     async def compare(self, lives: Mapping[str, UUID], before: Mapping[str, tuple[str, int]]) -> None:
-        """Add everything that differs to `found`. `lives`: the topics' ids. `before`: offsets that were compared."""
+        """Add all differences to `found`. `lives`: the topics' ids. `before`: the offsets compared earlier."""
         for writer, addressee, incarnation, lane, taken, _ in await self.book.fetch(views.TAKEN):
             self._read[Stream(writer, addressee, incarnation, lane)] = taken
         for row in await self.book.fetch(views.READ_TO):
@@ -201,7 +201,7 @@ class LogCheck:
         self.found += [Difference("II", what, _at(row), parties)]
 
     async def _entries(self, numbered: Sequence[_Numbered]) -> dict[tuple[Stream, int], _Row]:
-        """Return audit's entries of these numbers, wherever their records lay."""
+        """Return audit's entries of these numbers, at any offset."""
         spans: dict[Stream, tuple[int, int]] = {}
         for each in numbered:
             first, last = spans.get(each.stream, (each.number, each.number))
@@ -254,7 +254,7 @@ class LogCheck:
         unread = {each._replace(code=None) for each in stated | shown if each.code == CODE_UNKNOWN}
         differing = (each for each in stated ^ shown if each.code is None or each._replace(code=None) not in unread)
         for each in sorted(differing, key=str):
-            what = "audit does not show" if each in stated else "nobody reported and audit shows"
+            what = "audit does not show" if each in stated else "no recipient reported and audit shows"
             where = f"report {each.report_id}: message {each.message_id}, {each.outcome}"
             self.found += [Difference("II", f"an outcome that {what}", where)]
 
@@ -269,7 +269,7 @@ class _Numbered(NamedTuple):
 
 
 def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
-    """The numbered messages of a batch and the copies of other pairs' messages, in the order of their offsets."""
+    """Yield a batch's numbered messages and copies of other pairs' messages, in the order of offsets."""
     for pair, message, record in batch.numbered:
         place = message.place
         stream = Stream(*pair, place.incarnation, int(place.lane))
@@ -277,7 +277,7 @@ def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
 
 
 def _by_offset(rows: Sequence[_Row]) -> dict[int, dict[str, _Row]]:
-    """Entries of records by offset and digest. An offset has several where a topic lost its end and grew again."""
+    """Map entries by offset and digest. An offset has several if a topic lost its end and grew again."""
     found: dict[int, dict[str, _Row]] = {}
     for row in rows:
         if row["kind"] not in _OWN:
@@ -321,9 +321,9 @@ def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
 
 
 def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]:
-    """Say of each decision what differs from that of the record, or that only one of the two has it.
+    """Yield a description of each difference between the decisions of the entry and those of the record.
 
-    A release that could not read the message has none of them.
+    A release that could not read the message has no decision in its entry.
     """
     kept: Any = _json(row["decisions"]) or []
     sides = (made.problem, made.decisions), (row["problem"], kept)
@@ -339,7 +339,7 @@ def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]
 
 
 def _decided(decision: KeptDecision, made: Entry, *, kept_as: str | None) -> dict[str, object]:
-    # Without its documents nobody could say then which rules led to it.
+    # Without its documents the rules of the decision cannot be determined.
     return {
         "referral_id": str(decision.referral_id),
         "exercise": made.exercise,
@@ -353,7 +353,7 @@ def _decided(decision: KeptDecision, made: Entry, *, kept_as: str | None) -> dic
 def _differing(
     ours: _Row, theirs: _Row, problems: tuple[str | None, str | None], *, opened: bool, clear: frozenset[str]
 ) -> list[str]:
-    """Return the names of what differs: of all that is in the clear, and of the rest if it was `opened`."""
+    """Return the names of differing columns: those in the clear, and the sealed ones if `opened`."""
     made, kept = problems
     if kept in UNREAD:
         return [name for name in ours if not _is_of(theirs[name], ours[name])]
@@ -377,7 +377,7 @@ def _json(value: object) -> object:
 
 
 async def reading_of(book: Book, keys: Sequence[OpeningKey]) -> Reading:
-    """Return the context in which audit reads: its documents, and these of its keys."""
+    """Return the context in which audit reads: its documents, and the given ones of its keys."""
     shelf = DocumentShelf()
     for row in await book.fetch(views.DOCUMENTS):
         activated, body = read_document(row["body"])
@@ -389,7 +389,7 @@ async def reading_of(book: Book, keys: Sequence[OpeningKey]) -> Reading:
 
 
 def opening_keys(state: Path | None) -> list[OpeningKey]:
-    """Audit's own keys, where the site's state has them."""
+    """Return audit's own keys, if the site's state has them."""
     keys = []
     for file in sorted(state.glob("keys/audit/*.key")) if state is not None else ():
         try:

@@ -1,4 +1,4 @@
-"""`causeway audit`: reconcile until the result is sure, tell audit, and show how audit reads each partition."""
+"""`causeway audit`: reconcile until two readings agree, store the result, and show audit's reading state."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from shared.vocabulary.routing import PartyStatus
 async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s: float = 1.0) -> Reconciliation:
     """Reconcile. A difference counts only if a second reading, `pause_s` later, shows the same one.
 
-    The sealed part is not read, unless `everything` is asked for: then all seals must still hold. If nothing differs,
-    the settled part is sealed.
+    The sealed part is read only with `everything`: then all seals must still hold. If nothing differs, the settled part
+    is sealed.
     """
     sealed = read_sealed(endpoints.state) if endpoints.state else Sealed()
     begun, before = (Sealed(), sealed) if everything else (sealed, Sealed())
@@ -55,7 +55,7 @@ async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s:
 
 
 async def keep(endpoints: Endpoints, found: Reconciliation, *, at: datetime) -> None:
-    """Store the reconciliation at every audit instance: it shows each auditor the part in their scope.
+    """Store the reconciliation at every audit instance, which shows each auditor the part in their scope.
 
     Raises `Unavailable`.
     """
@@ -109,7 +109,7 @@ def accounts_of(found: Reconciliation, worlds: Mapping[str, bool], *, at: dateti
 
 
 async def topic_states(endpoints: Endpoints) -> list[dict[str, object]]:
-    """Return how audit reads every partition, the troubled first. Raises `Unavailable`."""
+    """Return audit's reading state of every partition, those with a problem first. Raises `Unavailable`."""
     found: list[dict[str, object]] = []
     for url in _audits(endpoints):
         async with opened(url, kind=AUDIT) as book:
@@ -126,7 +126,7 @@ def _audits(endpoints: Endpoints) -> list[str]:
     return [endpoints.database(name).accountant_url for name in audits]
 
 
-audit_app = App(name="audit", help="Check from outside what the exchange says of itself.")
+audit_app = App(name="audit", help="Check the exchange from outside.")
 _DIFFERENCES_SHOWN_MAX: Final = 20
 _TOPIC: Final = ("topic", "partition", "state", "since", "next offset", "losses", "holes")
 
@@ -137,8 +137,8 @@ async def reconcile(
 ) -> Printed:
     """Compare the accounts of writers, recipients and audit with Kafka; exit code 1 if they differ.
 
-    Each database is read as its accountant. Messages on their way are counted as in flight. A difference counts only
-    if a second reading confirms it. Settled messages that are a day old are sealed, and not read again. Audit's console
+    Each database is read as its accountant. Messages in transit are counted as in flight. A difference counts only if a
+    second reading confirms it. Settled messages that are a day old are sealed, and not read again. Audit's console
     shows the result to auditors, within their scope.
 
     Parameters
@@ -157,14 +157,17 @@ async def reconcile(
 
 @verb(audit_app)
 async def topics(*, options: Options = OPTIONS) -> Printed:
-    """Show how audit reads each partition: reading, gap, truncated, forbidden, new; exit code 1 unless it reads all."""
+    """Show audit's state of each partition: reading, gap, truncated, forbidden, new.
+
+    Exit code 1 if one is not read.
+    """
     states = await topic_states(site(options).endpoints)
     table = Listing(_TOPIC, [tuple(each.values()) for each in states])
     return Printed(states, [table], well=all(each["state"] == "reading" for each in states))
 
 
 def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
-    """Print a reconciliation (`Reconciliation.as_json`): each equation, then each difference with its coordinates."""
+    """Print a reconciliation (`Reconciliation.as_json`): the equations, then the differences."""
     table = Table(title="Accounting", title_justify="left")
     for column in ("equation", "terms", "difference"):
         table.add_column(column)

@@ -2,9 +2,9 @@
 
     numbered = applied + refused + moved + deferred + waiting + dead + in flight
 
-The writer's stream states the last number and the chain there; the recipient's receive state states the last number
-that it took and its chain. Audit's entries name each number with its digest: the chain over these digests must be that
-of both. Open exceptions are the recipient's, refused and moved messages are those that it reported to audit. Pure.
+The writer's stream states the last number and the chain there. The recipient's receive state states the last number
+that it took and its chain. Audit's entries have the digest of each number: the chain over these digests must equal
+both. The recipient keeps open exceptions; it reported refused and moved messages to audit. Pure.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ class Sent(NamedTuple):
 
 
 class End(NamedTuple):
-    """The last number that a reader took, and the chain there. None: stated by its writer, as the reader is gone."""
+    """The last number that a reader took, and the chain there.
+
+    None: its writer states it, the reader is gone.
+    """
 
     number: int
     chain: bytes | None
@@ -63,7 +66,7 @@ class HeldMessage(NamedTuple):
 
 
 class AuditEntry(NamedTuple):
-    """A numbered message as audit has it. `outcome`: the last that the recipient reported, None for none."""
+    """A numbered message as audit has it. `outcome`: the last that the recipient reported, or None."""
 
     number: int
     digest: bytes
@@ -92,8 +95,8 @@ class Sides:
     """The statements of the writers, the recipients and audit on all streams.
 
     `held` and `told_open` are by writer, addressee and message id: exceptions at the recipient, and the writer's view
-    of them. `read`: the last number that audit took. `reported`: pairs whose recipient's outcomes audit has read to the
-    end; `heard`: pairs whose recipient's outcomes their writer has taken to the end.
+    of them. `read`: the last number that audit took. `reported`: pairs whose recipient's outcomes audit has read
+    completely; `heard`: pairs whose recipient's outcomes their writer has read completely.
     """
 
     sent: dict[Stream, Sent] = field(default_factory=dict)
@@ -105,7 +108,7 @@ class Sides:
     heard: set[tuple[str, str]] = field(default_factory=set)
 
     def last(self, stream: Stream) -> int:
-        """Return how many numbers the stream has: of a former incarnation, those that its recipient took."""
+        """Return the last number of the stream: for a former incarnation, the last that its recipient took."""
         if stream in self.sent:
             return self.sent[stream].number
         taken = self.taken.get(stream)
@@ -113,7 +116,7 @@ class Sides:
 
 
 class StreamCheck:
-    """Compares one stream, fed with audit's entries above the sealed number in the order of their numbers."""
+    """The comparison of one stream with audit's entries above the sealed number, fed in order."""
 
     def __init__(
         self,
@@ -124,7 +127,7 @@ class StreamCheck:
         before: SealedStream | None = None,
         young: UUID,
     ) -> None:
-        """`before`: an earlier seal that must still hold where everything is read again.
+        """Start at the seal. `before`: an earlier seal that must still hold if everything is read again.
 
         `young`: messages with this id or a higher one are not sealed yet.
         """
@@ -146,11 +149,11 @@ class StreamCheck:
 
     @property
     def in_flight(self) -> int:
-        """How many numbers the recipient has not taken."""
+        """Return the count of numbers that the recipient has not taken."""
         return max(0, self._sides.last(self.stream) - self._through)
 
     def add(self, entry: AuditEntry) -> Iterator[Difference]:
-        """Take the next entry."""
+        """Compare the next entry."""
         where = f"{entry.place} {entry.message_id} {self.stream} #{entry.number}"
         parties = (entry.sender, entry.recipient)
         if entry.number <= self._number:
@@ -168,7 +171,7 @@ class StreamCheck:
         yield from self.compare_ends()
 
     def end(self) -> Iterator[Difference]:
-        """Name the numbers at the end that were taken and that audit's log does not have."""
+        """Yield the taken numbers at the end that audit's log does not have."""
         read = self._sides.read.get(self.stream)
         taken = max(self._through, read.number if read else 0)
         if taken > self._number:
@@ -181,7 +184,7 @@ class StreamCheck:
     def _is_invented(self, number: int) -> bool:
         if self._sent is not None:
             return number > self._sent.number
-        # Of a former incarnation its writer states nothing any more.
+        # The writer makes no statements on a former incarnation any more.
         return self._taken is None and self.stream not in self._sides.read
 
     def _settle(self, entry: AuditEntry, where: str) -> Iterator[Difference]:
@@ -217,7 +220,7 @@ class StreamCheck:
         return entry.outcome if entry.outcome in _REPORTED else _APPLIED
 
     def compare_ends(self) -> Iterator[Difference]:
-        """Compare the chain here with each side whose last number this is."""
+        """Compare this chain with each side whose last number is the same."""
         where = f"{self.stream} #{self._number}"
         for side, what in ((self._sent, "the writer sent"), (self._taken, "the recipient took")):
             is_here = side is not None and side.number == self._number
@@ -234,7 +237,7 @@ class StreamCheck:
 
 @dataclass(slots=True)
 class Streams:
-    """The account of all streams."""
+    """The counts of all streams."""
 
     sides: Sides
     checks: list[StreamCheck] = field(default_factory=list)
@@ -244,7 +247,7 @@ class Streams:
         return sorted({*self.sides.sent, *self.sides.taken, *self.sides.read, *audited})
 
     def open_differently(self) -> Iterator[Difference]:
-        """Compare the exceptions of recipients with the writers' view of them, where no outcome is under way."""
+        """Compare the exceptions of recipients with the writers' view of them, unless an outcome is in transit."""
         held, told = self.sides.held, self.sides.told_open
         for key in sorted(held.keys() | told.keys(), key=str):
             theirs, ours = held[key].outcome if key in held else None, told.get(key)
@@ -254,7 +257,7 @@ class Streams:
                 yield Difference("II", what, f"{message_id} {writer} → {addressee}", (writer, addressee))
 
     def taken_beyond(self) -> Iterator[Difference]:
-        """Name recipients that took, and writers that count as acknowledged, more than there is."""
+        """Yield recipients and writers whose taken or acknowledged number exceeds the numbers that exist."""
         for stream, sent in sorted(self.sides.sent.items()):
             taken = self.sides.taken.get(stream, End(0, b""))
             instances = stream.writer, stream.addressee
@@ -297,10 +300,10 @@ class Streams:
 
 
 def _span(stream: Stream, first: int, last: int) -> str:
-    """Numbers of a stream as a difference names them."""
+    """Format the numbers of a stream for a difference."""
     return f"{stream} #{first}" if first == last else f"{stream} #{first}-{last}"
 
 
 def is_party(name: str) -> bool:
-    """Return whether this is the id of a party: it has a dot, and that of an instance has none."""
+    """Return whether this is the id of a party: unlike an instance's id, it contains a dot."""
     return "." in name

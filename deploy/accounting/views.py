@@ -1,4 +1,4 @@
-"""The queries of the accounts: the only place in `deploy.accounting` that names tables.
+"""The queries of reconciliation: the only place in `deploy.accounting` that names tables.
 
 The accountant of a party's instance reads columns of messaging (shared/messaging/schema.sql) and counts of referrals
 and edges; that of audit reads audit's log.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Own streams; streams that were read, also in incarnations that were left; exceptions on both sides.
+#: Own streams; received streams, also of former incarnations; exceptions on both sides.
 SENT: Final = "SELECT peer, incarnation, lane, numbered, chain, taken FROM stream_account"
 TAKEN: Final = "SELECT writer, addressee, incarnation, lane, taken, chain FROM receive_account"
 HELD: Final = "SELECT writer, incarnation, lane, number, message_id, outcome FROM exception"
@@ -48,7 +48,7 @@ UNION ALL SELECT before.id, NULL, 'moved', NULL, party, NULL, NULL, NULL, NULL
 FROM edge, unnest(messages_before) AS before (id) WHERE before.id >= $1
 ORDER BY message_id
 """
-#: Edges that no message carries, by their state.
+#: Edges without a message, by their state.
 UNSENT: Final = """
 SELECT state, count(*) AS n, min(edge_id::text)::uuid AS example FROM edge WHERE message_id IS NULL GROUP BY state
 """
@@ -58,7 +58,7 @@ SELECT DISTINCT message_id, type, NULL::text AS state, edge_id, NULL::text AS pa
        NULL::uuid AS incarnation, NULL::smallint AS lane, NULL::bigint AS number
 FROM entry WHERE type = ANY ($2) AND verified AND kind <> 'not_entitled' AND message_id >= $1 ORDER BY message_id
 """
-#: Those of the edges ($1) that their origins ($2) have stated to audit.
+#: Which of the edges ($1) their origins ($2) have stated to audit.
 LINKS: Final = """
 SELECT own.edge_id, own.origin FROM unnest($1::uuid[], $2::text[]) AS own (edge_id, origin)
 WHERE EXISTS (
@@ -66,7 +66,7 @@ WHERE EXISTS (
     WHERE link_keys(l.origin, l.edge_ids) @> link_keys(own.origin, ARRAY[own.edge_id])
       AND l.edge_id = own.edge_id AND l.origin = own.origin)
 """
-#: Decisions that do not follow from their facts, and messages that commit to another edge than the one stated to audit.
+#: Decisions that cannot be derived from their facts, and messages whose commitment differs from the edge at audit.
 UNDERIVED: Final = """
 SELECT e.topic, e.partition, e."offset", d.referral_id::text AS subject
 FROM decision AS d JOIN entry AS e USING (message_id, digest)
@@ -85,7 +85,7 @@ WHERE (e.verified AND (e.number IS NULL OR e.message_id IS NULL))
    OR NOT EXISTS (SELECT FROM topic_life AS t WHERE t.topic = e.topic AND t.topic_id = e.topic_id)
 ORDER BY 1, 2, 3 LIMIT 1000
 """
-#: Losses of topics, conflicts, and statements of instances that had no right to make them, as notes: no differences.
+#: Losses of topics, conflicts, and statements of instances without the right to make them: notes, not differences.
 SAID: Final = """
 SELECT topic || '/' || partition || '/' || "offset" || ': ' || CASE kind
            WHEN 'not_entitled' THEN coalesce(sender, 'None') || ' had no right to say ' || coalesce(type, 'None')
@@ -126,8 +126,8 @@ SELECT origin, disposition, count(*) AS n FROM (
 REFUSED: Final = """
 SELECT detail->>'origin' AS origin, count(DISTINCT message_id) AS n FROM entry WHERE kind = 'refusal' GROUP BY 1
 """
-#: Statements on filings that audit could not read: their referrals, and whether a decision of each was read. A refusal
-#: names no referral.
+#: Statements on submissions that audit could not read: their referrals, and whether audit read a decision of each. A
+#: refusal names no referral.
 UNREAD_FILINGS: Final = r"""
 SELECT sender, refused, subject, bool_or(EXISTS (
     SELECT FROM decision AS d WHERE d.referral_id = subject::uuid AND d.origin IS NOT NULL)) AS told,
@@ -143,7 +143,7 @@ FROM (
 WHERE subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
 GROUP BY sender, refused, subject
 """
-#: Those of the referrals ($1) that an origin has, by disposition; those of the edges ($1) that belong to them ($2).
+#: Those of the referrals ($1) that an origin has, by disposition; those of the edges ($1) of these referrals ($2).
 REFERRALS_OF: Final = """
 SELECT party, disposition, count(*) AS n FROM referral WHERE referral_id = ANY ($1) GROUP BY party, disposition
 """
@@ -175,7 +175,7 @@ LOST: Final = """
 SELECT "offset", coalesce((detail->>'last')::bigint, 9223372036854775807) AS last FROM entry
 WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND kind = 'loss'
 """
-#: Records without a number, as audit counts them by the day, whatever the reason.
+#: Records without a number, as audit counts them per day, for any reason.
 FOLDED: Final = """
 SELECT day, min(first_offset) AS first_offset, sum(count)::bigint AS count, sum(digests)::text AS digests
 FROM folded_record WHERE topic = $1 AND topic_id = $2 AND partition = $3 GROUP BY day

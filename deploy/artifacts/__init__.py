@@ -1,1 +1,1 @@
-"""What is generated from the code and committed: schemas, examples, AsyncAPI, OpenAPI and the message page."""
+"""Generators of committed files: schemas, examples, AsyncAPI, OpenAPI and pages."""

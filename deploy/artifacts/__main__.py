@@ -1,6 +1,6 @@
-"""`python -m deploy.artifacts`: write every generated file again, and print the names of those that changed.
+"""`python -m deploy.artifacts`: write every generated file again, and print the names of changed ones.
 
-The OpenAPI document of a service is what its HTTP door says of itself, assembled without database or broker.
+The OpenAPI document of a service comes from its HTTP application, assembled without database or broker.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from shared.runtime.instance.machinery import Machinery
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.documents import DocumentFeed
 
-#: How each service is put together on given machinery.
+#: The function of each service that assembles it on given machinery.
 ASSEMBLE: Final[Mapping[str, Callable[[Machinery], Any]]] = {
     kind: import_module(f"services.{kind}.app").assemble for kind in KINDS
 }
 
 
 def openapi(instance: str) -> dict[str, Any]:
-    """The document that the service answers at `/openapi.json`."""
+    """Return the document that the service answers at `/openapi.json`."""
     return offline(instance).openapi()
 
 
 def offline(instance: str) -> FastAPI:
-    """The HTTP application of a service whose database and broker nobody reaches."""
+    """Return the HTTP application of a service without a connection to its database or broker."""
     http: FastAPI = ASSEMBLE[instance](_machinery(instance)).http
     return http
 
 
 def _machinery(instance: str) -> Machinery:
     settings = RuntimeSettings.of(
-        "offline",  # reads only variables of a prefix that nobody sets
+        "offline",  # a prefix of environment variables that are never set
         database_url=SecretStr("postgresql://nobody@database.example/none"),
         kafka_bootstrap_servers="broker.example:9092",
         approver_keys_file=Path("none"),
@@ -74,13 +74,13 @@ SCHEMAS = "shared/contracts/schemas"
 EXAMPLES = "shared/contracts/examples"
 API = "docs/api"
 RULES = "deploy/observability/alerts.yaml"
-#: The pages, and the rules of Prometheus, by their templates.
+#: The pages, and Prometheus' rules, by template.
 WRITTEN = {
     **{f"{name}.md": f"docs/{name}.md" for name in ("messages", "states", "law", "errors")},
     "alerts.md": "docs/operations/alerts.md",
     "alerts.yaml": RULES,
 }
-#: Pages of which a part is written.
+#: Pages of which only a part is generated.
 PAGES = {service: f"services/{service}/README.md" for service in SHOWN_BY}
 
 

@@ -1,6 +1,6 @@
-"""`python -m deploy.artifacts.catalogues`: write what each service's newest revision makes, for `causeway db check`.
+"""`python -m deploy.artifacts.catalogues`: write each service's catalogue, for `causeway db check`.
 
-Beside the other artefacts, because it needs a PostgreSQL server: one of its own, for as long as it takes.
+This is a separate command because it starts its own PostgreSQL server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.runtime.database.migrate import catalogue_file, look_at_schema, run_
 
 
 def main() -> int:
-    """0 always: a change is what this is for. The tests say when it was forgotten."""
+    """Write the catalogues and return 0. A test fails if this was forgotten."""
     with tempfile.TemporaryDirectory() as folder:
         state = StateDirectory(Path(folder))
         state.acquire()

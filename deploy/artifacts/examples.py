@@ -1,11 +1,11 @@
 """Examples of every schema: accepted values, and refused values, each with the code of its refusal.
 
-`examples.json` has them. A refused value is an accepted one with one thing changed, so that it shows one rule. A value
-that is `made` comes from the world below; `but` replaces some of its members, or of what it has `at` a pointer.
+They are in `examples.json`. A refused value is an accepted one with one change, so that it shows one rule. A value that
+is `made` comes from the world below; `but` replaces some of its members, or members of the part `at` a pointer.
 
-The world has five invented parties, three rules, one referral, and the edges that follow from it. It is computed by the
-same code that runs, from fixed ids, keys and times: directory and policy are valid documents, and each edge can be
-derived again from them.
+The world has five invented parties, three rules, one referral, and the resulting edges. The product's own code computes
+it from fixed ids, keys and times: directory and policy are valid documents, and each edge can be derived again from
+them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from shared.routing.documents import read_directory, read_policy
 from shared.routing.engine import Judged, PlannedEdge, Setting, judge
 from shared.vocabulary.routing import PartyKind
 
-#: The usual code of a body whose refusal names the field, and the codes of documents that are refused whole.
+#: The usual code of a refused body that names the field, and the codes of documents that are refused whole.
 _NAMED: Final = {
     "referral_submission.v1": "fields_invalid",
     **dict.fromkeys(("directory.v1", "policy.v1"), "document_invalid"),
@@ -46,15 +46,16 @@ _WHOLE: Final = {
     "signed_beat.v1": "beat_malformed",
     **dict.fromkeys(("document_activated.v1", "published_document.v1"), "document_malformed"),
 }
-#: Takes the value away.
+#: Marks a removed value.
 GONE: Final = object()
 
 
 class Refusal(NamedTuple):
-    """An accepted example with the value at `pointer` replaced, or taken away. `code` and `field` answer it.
+    """An accepted example with the value at `pointer` replaced or removed.
 
-    `by` is the published schema; the model, for what no schema can say of several fields together; the guard; or the
-    indexes of directory and policy, for what concerns the whole document.
+    `code` and `field` are the answer. `by` is the check that refuses: the published schema; the model, for rules over
+    several fields that no schema can express; the guard; or the indexes of directory and policy, for rules of the whole
+    document.
     """
 
     slug: str
@@ -67,7 +68,7 @@ class Refusal(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One example file: `accepted-….json` is the value alone, `refused-….json` the value and what to expect."""
+    """One file: `accepted-….json` is the value alone, `refused-….json` the value and the expected answer."""
 
     schema: str
     file: str
@@ -80,7 +81,7 @@ class Example(NamedTuple):
 
 
 def examples() -> Iterator[Example]:
-    """All examples, in the order of the schemas."""
+    """Yield all examples, in the order of the schemas."""
     for schema in models():
         stated = DATA["schemas"][schema]
         values = {slug: _plain(_value(value)) for slug, value in stated["accepted"].items()}
@@ -96,7 +97,7 @@ def examples() -> Iterator[Example]:
 
 
 def _value(stated: object) -> Any:
-    """A value as it is stated, or as the world of the examples makes it."""
+    """Return a value as stated, or as the examples' world makes it."""
     if not isinstance(stated, dict) or "made" not in stated:
         return stated
     made = _plain(WORLD[stated["made"]]())
@@ -112,7 +113,7 @@ def _at(value: Any, path: Sequence[str]) -> Any:
 
 
 def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:
-    """Two rules: no name that the schema does not list, unless it is read leniently, and nothing missing."""
+    """Yield two refusals: an unknown name, unless the schema is read leniently, and a missing name."""
     value = next(iter(values.values()))
     if not lenient:
         yield Refusal("unknown-name", "/comment", "x")
@@ -122,13 +123,16 @@ def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:
 
 
 def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:
-    """Messages are refused whole, without a field; bodies over HTTP and documents name the field."""
+    """Return the expected answer.
+
+    Messages are refused whole; bodies over HTTP and documents name the field.
+    """
     named = _NAMED.get(schema)
     if named is None:
         code = _WHOLE.get(schema, "guard_refused" if schema.endswith(".sealed") else "body_invalid")
         return {"by": refusal.by, "code": code}
     field = refusal.pointer if refusal.field is None else refusal.field
-    # An unknown name in a referral came from outside, so it is not repeated.
+    # An unknown name in a referral is outside input, so it is not repeated.
     from_outside = schema == "referral_submission.v1" and refusal.slug == "unknown-name"
     return {"by": refusal.by, "code": refusal.code or named, "field": "" if from_outside else field}
 
@@ -145,7 +149,7 @@ def _changed(value: Any, refusal: Refusal) -> Any:
 
 
 def _plain(value: object) -> Any:
-    """Tuples become lists, enumerations their values: what a JSON parser would give."""
+    """Return the value as a JSON parser gives it: tuples as lists, enumerations as their values."""
     if isinstance(value, Mapping):
         return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
@@ -153,7 +157,7 @@ def _plain(value: object) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-#: What is invented: the values of the examples, and the documents and the referral of their world.
+#: The invented data: the values of the examples, and the documents and the referral of their world.
 DATA: Final[Mapping[str, Any]] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 ORIGIN, AGENCY, PROVIDER = "hotline-nl.example", "police-nl.example", "files.example"
@@ -163,19 +167,19 @@ EDGE_IDS = {
     AGENCY: UUID("3f0c1d52-77f2-4b1e-9d53-6a0b9c1e2f01"),
     PROVIDER: UUID("9a4e7b60-15c8-4d2f-8e71-2b3c4d5e6f02"),
 }
-#: From it comes the salt of each edge's commitment; random in life.
+#: The salt of each edge's commitment; random in production.
 SALT = "5a" * 32
 APPROVERS = {
     "approver-one.example": SigningKey(bytes([101]) * 32),
     "approver-two.example": SigningKey(bytes([102]) * 32),
 }
-#: Says which documents are newest.
+#: Signs the document heartbeat.
 BEAT = SigningKey(bytes([103]) * 32)
 _SINCE = {"valid_from": "2026-01-01T00:00:00.000Z"}
 
 
 def directory() -> dict[str, Any]:
-    """A directory of five parties on four instances."""
+    """Return a directory of five parties on four instances."""
     instances = [_instance(number, *each) for number, each in enumerate(KINDS.items(), start=1)]
     return _invented("directory") | {"beat_keys": [_signing(BEAT)], "instances": instances}
 
@@ -186,13 +190,13 @@ def policy() -> dict[str, Any]:
 
 
 def beat() -> dict[str, Any]:
-    """A beat that names the two documents, signed by the directory's beat key."""
+    """Return a document heartbeat that names the two documents, signed by the directory's heartbeat key."""
     newest = {kind: (1, digest(_body(kind))) for kind in ("directory", "policy")}
     return sign_beat(Beat.model_validate({"at": AT, **newest}), BEAT).model_dump(mode="json")
 
 
 def activated(kind: str) -> dict[str, Any]:
-    """The activation of one of the two documents, with two approvals that verify."""
+    """Return the activation of one of the two documents, with two valid approvals."""
     stated: DocumentActivated = approve_document(kind, _body(kind), active_from=AT, approvers=APPROVERS)
     return stated.model_dump(mode="json")
 
@@ -213,7 +217,7 @@ def _edge_to(recipient: str) -> PlannedEdge:
 
 
 def clear_to(recipient: str) -> dict[str, Any]:
-    """The clear part of the message that carries the edge to `recipient`."""
+    """Return the clear part of the message that carries the edge to `recipient`."""
     named: dict[str, Any] = {"referral_id": str(REFERRAL_ID), "revision": 1}
     if recipient == PROVIDER:
         named = {"notice_id": str(NOTICE_ID)}
@@ -222,7 +226,7 @@ def clear_to(recipient: str) -> dict[str, Any]:
 
 
 def sealed_to(recipient: str) -> dict[str, Any]:
-    """The sealed part of the message that carries the edge to `recipient`, opened."""
+    """Return the opened sealed part of the message that carries the edge to `recipient`."""
     edge, record = _edge_to(recipient), whole_record(ReferralSubmission.model_validate(_invented("submission")))
     withheld, hash_kinds = edge.terms.withheld, edge.terms.hash_kinds
     if recipient == PROVIDER:
@@ -234,7 +238,7 @@ def sealed_to(recipient: str) -> dict[str, Any]:
 
 
 def decided() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The clear part of the fact that tells audit of the decision, and the sealed one, opened."""
+    """Return the clear part and the opened sealed part of the fact that states the decision to audit."""
     read, judged = _outcome()
     stated = Stated(
         referral_id=REFERRAL_ID,
@@ -251,7 +255,7 @@ def decided() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def passed_on() -> dict[str, Any]:
-    """The sealed part of the message that passes the case on, with what the first agency has made of it."""
+    """Return the sealed part of the message that refers the case, with the first agency's results."""
     first = sealed_to(AGENCY)
     history = [{"number": 1, "answer": "accepted", "at": rfc3339(AT)}]
     told = {"reason": "suspect_elsewhere", "history": history}
@@ -280,7 +284,7 @@ def _invented(name: str) -> dict[str, Any]:
 
 
 def _instance(number: int, name: str, kind: str) -> dict[str, Any]:
-    """Keys whose private halves are all the same byte: everybody knows them, nobody may use them."""
+    """Return an instance whose private keys are all one repeated byte: they are public, so never use them."""
     opening = OpeningKey(bytes([number]) * 32).sealing_key
     keys = [
         _signing(SigningKey(bytes([number]) * 32)),
@@ -289,7 +293,7 @@ def _instance(number: int, name: str, kind: str) -> dict[str, Any]:
     return {"id": name, "kind": str(kind), "keys": keys}
 
 
-#: What examples take from this world, by the names that they have for it.
+#: Values of this world that examples use, by name.
 WORLD: Final[Mapping[str, Callable[[], Any]]] = {
     "clear_to_agency": partial(clear_to, AGENCY),
     "clear_to_provider": partial(clear_to, PROVIDER),

@@ -1,4 +1,4 @@
-"""The pages and the rule file that are written from tables of the code: each is a template in `templates`."""
+"""Pages and rule files written from tables of the code: each is a template in `templates`."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from shared.messaging import acks, placement
 from shared.routing.ageing import state_of
 
 ROOT: Final = Path(__file__).parents[2]
-#: The subjects whose states the page of a service shows.
+#: The subjects whose states each service's page shows.
 SHOWN_BY: Final = {
     "hotline": (Subject.REFERRAL, Subject.OFFER),
     "law_enforcement": (Subject.CASE, Subject.PRESERVATION),
     "industry": (Subject.REFERRAL, Subject.NOTICE, Subject.PRESERVATION),
 }
-#: The modules from which templates take what they say, by their last names.
+#: The modules that templates use, by their last names.
 _MODULES: Final = (
     *(acks, attributes, authority, codes, content_proof, headers),
     *(placement, record_table, schemas, header_formats, states, topics),
 )
-#: At most so many states are left out by their names.
+#: Maximum number of states that are listed as exceptions.
 _FEW: Final = 4
-#: The acts of an origin that its recipients are told by messages of other acts: the names of these.
+#: Acts of an origin that messages of other acts report to its recipients: the names of these.
 TELLS: Final[Mapping[str, Collection[str]]] = {
     "submit": ("offer", "issue"),
     "release": ("offer", "issue"),
@@ -48,12 +48,12 @@ TELLS: Final[Mapping[str, Collection[str]]] = {
 
 
 def write_page(template: str) -> str:
-    """Return the text of `templates/TEMPLATE.j2`, filled in: `messages.md`, `law.md`, `asyncapi.json` …"""
+    """Return the rendered text of `templates/TEMPLATE.j2`: `messages.md`, `law.md`, `asyncapi.json` …"""
     return _environment().get_template(f"{template}.j2").render()
 
 
 def write_states(page: str, service: str) -> str:
-    """Return the page of a service with its states written anew; its own words stay.
+    """Return a service's page with its states written again; the other text stays.
 
     Raises `ValueError` if a mark is missing.
     """
@@ -66,7 +66,7 @@ def write_states(page: str, service: str) -> str:
 
 
 def told(row: Act) -> Iterable[Act]:
-    """Return the rows whose messages tell of an act. An act at an origin is told to its recipients by other rows."""
+    """Return the rows whose messages report an act. Other rows report an origin's acts to its recipients."""
     if row.message or row.subject is not Subject.REFERRAL:
         return [row]
     names = TELLS.get(row.name, (row.name,))
@@ -78,7 +78,7 @@ def _environment() -> Environment:
     policy = sample_policy()
     made = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=select_autoescape(),  # pages of HTML alone; there is none
+        autoescape=select_autoescape(),  # only for HTML pages; there is none
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -104,7 +104,7 @@ def _environment() -> Environment:
 
 
 def _arrows(subject: Subject) -> Mapping[tuple[str, str], list[str]]:
-    """Return the acts of each arrow, by the states that it joins."""
+    """Return the acts of each arrow, by the states that it connects."""
     named: dict[tuple[str, str], list[str]] = {}
     for row in filter(states.begins, states.rows_of(subject)):
         for state in sorted(states.may_come_in(row)):
@@ -118,7 +118,7 @@ def _arrows(subject: Subject) -> Mapping[tuple[str, str], list[str]]:
 
 
 def _moves(row: Act) -> tuple[str, str, str]:
-    """Return the states in which an act may come, those that it leads to, and the messages that tell of it."""
+    """Return the states in which an act is permitted, its resulting states, and its messages."""
     every, before = states.states(row.subject), states.may_come_in(row)
     leads = {"*stays*" if after == state else after for state in before for _, after in states.steps(row, state)}
     messages = {f"`{each.message.name}`" for each in told(row) if each.message}
@@ -127,12 +127,12 @@ def _moves(row: Act) -> tuple[str, str, str]:
 
 
 def _is_told(row: Act) -> bool:
-    """Say whether it is the sender's act, as its recipient's service applies it."""
+    """Return whether it is the sender's act, applied by its recipient's service."""
     return row.track is Track.OFFER and row.message is not None
 
 
 def _among(some: Collection[str], every: Collection[str]) -> str:
-    """List some of all states, by those that are not among them where these are fewer."""
+    """List some of all states, or the remaining ones if they are fewer."""
     others = set(every) - set(some)
     if not others:
         return "any"

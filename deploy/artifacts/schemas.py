@@ -1,8 +1,8 @@
-"""JSON Schemas (2020-12) of every message, sealed record and document, and who sends which message to whom.
+"""JSON Schemas (2020-12) of messages, sealed records and documents, and each message's sender and recipient.
 
-The schemas are of the models that recipients use. The pages of the services (`services/*/README.md`) say the same as
-the table of routes; a test holds them against it. It names kinds of service; topics are those of default instances,
-whose ids are the names of their kinds.
+The schemas are those of the models that recipients use. The pages of the services (`services/*/README.md`) match the
+table of routes; a test compares them. The table names kinds of service; topics are those of default instances, whose
+ids are the names of their kinds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 from shared.vocabulary.routing import PartyKind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-#: Bodies that are not messages: what an origin submits, and what is published on the directory topic.
+#: Bodies that are not messages: submissions, and records of the directory topic.
 OF_DIRECTORY: dict[str, type[Contract]] = {"published_document.v1": PublishedDocument, "signed_beat.v1": SignedBeat}
 DOCUMENTS: dict[str, type[Contract]] = {
     "referral_submission.v1": ReferralSubmission,
@@ -39,14 +39,14 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "document_activated.v1": DocumentActivated,
     **OF_DIRECTORY,
 }
-#: Read leniently: a member that the schema does not list is ignored (`shared.contracts.directory`).
+#: Documents that are read leniently: a member that the schema does not list is ignored (`shared.contracts.directory`).
 LENIENT = DOCUMENTS.keys() - {"referral_submission.v1"}
-#: What stays closed within them: it is signed as its members are spelt.
+#: The part of them that stays closed, because its exact members are signed.
 _SIGNED = Beat.__name__
 
 
 class PlainSchema(GenerateJsonSchema):
-    """Leaves out what says nothing: titles that repeat field names, absence as a default, OpenAPI's union keyword."""
+    """A schema without titles that repeat field names, absence as a default, and OpenAPI's union keyword."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
         return False
@@ -58,7 +58,7 @@ class PlainSchema(GenerateJsonSchema):
 
 
 def models() -> dict[str, type[Contract]]:
-    """Every published model by the name of its schema: clear parts of messages, their sealed parts, documents."""
+    """Return every published model by schema name: clear parts of messages, their sealed parts, documents."""
     found: dict[str, type[Contract]] = {}
     for message in ALL:
         found[message_name(message)] = message.clear
@@ -68,12 +68,12 @@ def models() -> dict[str, type[Contract]]:
 
 
 def message_name(message: MessageType) -> str:
-    """The name of a message's schema and examples, for example `notice_issued.v1`."""
+    """Return the name of a message's schema and examples, for example `notice_issued.v1`."""
     return f"{message.name}.v{message.version}"
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """The JSON Schema published under `schema_uri(name)`."""
+    """Return the JSON Schema published under `schema_uri(name)`."""
     model: type[BaseModel] = models()[name]
     schema = model.model_json_schema(schema_generator=PlainSchema)
     if name in LENIENT:
@@ -92,18 +92,18 @@ def schemas_of_messages() -> dict[str, Any]:
 
 
 def _described(name: str) -> dict[str, str]:
-    """The schema of a message is that of its clear part, whose docstring says what the message means."""
+    """Return the title and description of a schema; a message's meaning is its clear part's docstring."""
     said = next((meaning(message) for message in ALL if message_name(message) == name), None)
     return {"title": name} | ({} if said is None else {"description": said})
 
 
 def meaning(message: MessageType) -> str:
-    """What the message says: the docstring of its clear part."""
+    """Return the meaning of the message: the docstring of its clear part."""
     return " ".join((message.clear.__doc__ or "").split())
 
 
 def open_schema(node: object) -> None:
-    """Let a schema take members that it does not list, as whoever reads leniently does."""
+    """Allow members that the schema does not list, for lenient readers."""
     if isinstance(node, dict):
         if node.get("additionalProperties") is False:
             del node["additionalProperties"]
@@ -127,7 +127,7 @@ def _tidy(node: object) -> None:
             _tidy(child)
 
 
-#: The default instances, by id with their kind.
+#: The default instances, by id, with their kind.
 KINDS: Final[Mapping[str, str]] = {
     **{name: name for name in ("hotline", "law_enforcement", "industry")},
     AUDIT: PartyKind.AUDITOR,
@@ -144,7 +144,7 @@ class Route(NamedTuple):
 
 
 def _route(message: MessageType) -> Route:
-    """Who may say it to whom, in the order in which the kinds stand on every page."""
+    """Return the permitted senders and recipients, with kinds in the order of every page."""
     cells = cells_of(message)
     senders, recipients = {cell.sender for cell in cells}, {cell.recipient for cell in cells}
     return Route(
@@ -157,18 +157,18 @@ ROUTES: Final[Mapping[MessageType, Route]] = {message: _route(message) for messa
 
 
 def topics() -> Mapping[str, TopicRule]:
-    """Every topic of the default instances, as `causeway topics apply` makes them."""
+    """Return every topic of the default instances, as `causeway topics apply` makes them."""
     return manifest_of(KINDS).topics
 
 
 @cache
 def pairs() -> Mapping[str, Pair]:
-    """Who may write to whom, by topic."""
+    """Return the permitted writer and reader of each topic."""
     return {pair.topic: pair for pair in pairs_of(KINDS)}
 
 
 def messages_on(topic: str) -> tuple[MessageType, ...]:
-    """The messages that are written to a topic, in the order of the registry."""
+    """Return the messages that are written to a topic, in the order of the registry."""
     pair = pairs().get(topic)
     if pair is None:
         return ()
@@ -176,9 +176,10 @@ def messages_on(topic: str) -> tuple[MessageType, ...]:
 
 
 def names_on(topic: str) -> list[str]:
-    """Return the names of all records that a topic may hold; none for a topic that is not of this installation.
+    """Return the names of all records that a topic may hold.
 
-    Of the records of delivery itself audit writes acknowledgements alone, and none of its messages is sent to audit.
+    A topic of another installation has none. Of the records of delivery audit writes only acknowledgements,
+    and none of its messages is sent to audit.
     """
     if topic == DIRECTORY_TOPIC:
         return [*OF_DIRECTORY]
@@ -190,7 +191,7 @@ def names_on(topic: str) -> list[str]:
 
 
 def readers_of(topic: str) -> tuple[str, ...]:
-    """The services that read a topic. Audit reads every one."""
+    """Return the services that read a topic. Audit reads every topic."""
     if topic == DIRECTORY_TOPIC:
         return tuple(KINDS)
     pair = pairs().get(topic)

@@ -1,1 +1,1 @@
-"""`make demo`: the whole exchange on sample parties, from nothing to a reconciled account of every message."""
+"""`make demo`: the whole exchange on sample parties, from an empty state to reconciliation."""

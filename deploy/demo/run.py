@@ -1,4 +1,4 @@
-"""Runs the demo: starts the exchange, takes the steps, plays the stories, prints and writes the report."""
+"""Run the demo: start the exchange, take the steps, play the stories, print and write the report."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from shared.kernel.clock import SystemClock
 from shared.vocabulary.routing import PartyKind
 
 STATE: Final = PROJECT_ROOT / ".state" / "demo"
-#: The parties whose consoles links are printed for, one of each service: they have much to look at in the demo.
+#: The parties for whose consoles links are printed, one of each service; their lists have many rows in the demo.
 SHOWN: Final = ("hotline-nl.example", "police-nl.example", "provider-012.example", "auditor.example")
 
 
 class _Done(BaseException):
-    """Ends the supervisor's loop if there is no terminal on which to press Ctrl-C; carries the exit code."""
+    """The end of the supervisor's loop without a terminal for Ctrl-C; it carries the exit code."""
 
     def __init__(self, code: int) -> None:
         self.code = code
 
 
 def run_demo(report_file: Path | None, count: int, state: Path) -> int:
-    """Run it. On a terminal the exchange stays up until Ctrl-C; elsewhere it ends with the report.
+    """Run the demo. On a terminal the exchange runs until Ctrl-C; otherwise it ends with the report.
 
-    Either way links are printed that open its consoles as long as it runs; on a terminal new ones at the end.
+    In both cases it prints links that open its consoles while it runs; on a terminal it prints new ones at the end.
     """
     started = monotonic()
     _begin_anew(state)
@@ -65,13 +65,13 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
     def on_ready() -> None:
         say_on_stderr(f"ready after {monotonic() - started:.1f} s")
         stays = sys.stdout.isatty()
-        until = "until Ctrl-C" if stays else "as long as this demo, which ends with its report"
-        say_on_stderr(f"its consoles are open {until}; each of these links lets one in once")
+        until = "until Ctrl-C" if stays else "until this demo ends with its report"
+        say_on_stderr(f"its consoles are open {until}; each of these links signs in one person once")
         asyncio.run(_say_links(stack.endpoints, state))
         report = asyncio.run(_demonstrate(state, stack.endpoints, count, started=started))
         print(text_of("report", report))
         print_accounts(Console(width=None if Console().is_terminal else 200), report["accounting"])
-        # Sample parties answer whatever comes: in a story each does what the story says.
+        # Sample parties answer every subject; in a story each party follows the story instead.
         with supervisor.resting("sandbox-"):
             report["stories"] = asyncio.run(_play_stories(state))
             report["seconds"]["stories"] = round(monotonic() - started, 1)
@@ -80,11 +80,11 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
                 report_file.write_text(json.dumps(report, indent=2))
             told_otherwise = [each for story in report["stories"] for each in story["differences"]]
             if not stays:
-                say_on_stderr(f"the exchange stops here: at a terminal it stays up. What it did is in {state}")
+                say_on_stderr(f"the exchange stops now; on a terminal it keeps running. Its results are in {state}")
                 raise _Done(1 if report["accounting"]["differences"] or told_otherwise else 0)
         asyncio.run(_say_links(stack.endpoints, state))
         more = f"causeway dev login-link PARTY --state {shlex.quote(str(state))}"
-        say_on_stderr(f"the exchange stays up: Ctrl-C stops it; `{more}` makes more links")
+        say_on_stderr(f"the exchange keeps running: Ctrl-C stops it; `{more}` makes more links")
 
     try:
         return supervisor.run(on_ready)
@@ -93,10 +93,10 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
 
 
 def text_of(template: str, report: Mapping[str, object]) -> str:
-    """Return a part of the report as a person reads it: `report`, `flow` or `stories`."""
+    """Return a part of the report for people: `report`, `flow` or `stories`."""
     texts = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(),  # pages of HTML alone; there is none
+        autoescape=select_autoescape(),  # only for HTML pages; there is none
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -106,7 +106,7 @@ def text_of(template: str, report: Mapping[str, object]) -> str:
 
 
 async def _say_links(endpoints: Endpoints, state: Path) -> None:
-    """Print a link for each party that is shown; each opens once."""
+    """Print a link for each selected party; each link works once."""
     site = Site(state / STACK_FILE, state, endpoints)
     for party in SHOWN:
         link = await login_link(site, party, at=SystemClock().now())
@@ -114,7 +114,10 @@ async def _say_links(endpoints: Endpoints, state: Path) -> None:
 
 
 async def _play_stories(state: Path) -> Sequence[dict[str, Any]]:
-    """Play all stories that need no hours, at the same time, with the sample parties' own keys; return them as JSON."""
+    """Play all stories without hours, at the same time, with the sample parties' own keys.
+
+    Return the played stories as JSON.
+    """
     wanted = [story for story in stories() if not story.hours]
     say_on_stderr(f"playing {', '.join(story.name for story in wanted)}")
     async with over_http({party["party"]: Key(party["url"], party["key"]) for party in _parties(state)}) as stage:
@@ -124,7 +127,7 @@ async def _play_stories(state: Path) -> Sequence[dict[str, Any]]:
 
 
 def _begin_anew(state: Path) -> None:
-    """Empty the demo's state directory, unless a demo runs in it."""
+    """Empty the demo's state directory, unless a demo is running in it."""
     directory = StateDirectory(state)
     directory.acquire()
     try:
@@ -152,7 +155,7 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
     def note(name: str, at: float) -> None:
         seconds[name] = round(at - started, 1)
 
-    say_on_stderr(f"filing {len(sampled)} sampled referrals over HTTP")
+    say_on_stderr(f"submitting {len(sampled)} sampled referrals over HTTP")
     async with begin_steps(endpoints, keys) as steps:
         answered = asyncio.create_task(steps.until_answered())
         states = await steps.import_referrals(sampled, say_on_stderr)

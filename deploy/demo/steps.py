@@ -1,4 +1,7 @@
-"""The steps of the demo, over HTTP as any party takes them. What HTTP does not show is read as an accountant."""
+"""The steps of the demo, over HTTP as a party takes them.
+
+Data that HTTP does not show is read as an accountant.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ from shared.kernel.canonical import canonical_json
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import PartyKind
 
-#: Parties that file or look at the same time; each sends its own referrals in batches.
+#: Parties that submit or read at the same time; each sends its own referrals in batches.
 AT_ONCE: Final = 8
-#: Sample parties hear of what comes at once and gather it for a second.
+#: Sample parties receive their subjects at once and collect them for a second.
 QUIET_S: Final = 3.0
 SETTLED_S_MAX: Final = 240.0
-#: The number of fully answered referrals whose ticks are looked up as their origins see them.
+#: The number of fully answered referrals whose ticks are read as their origins see them.
 SHOWN_MAX: Final = 20
 
 _IN_FLIGHT = "SELECT coalesce(sum(in_flight), 0)::bigint AS n FROM stream_account"
@@ -40,8 +43,8 @@ _RECIPIENTS = """
 SELECT recipient, purpose, count(*) AS n FROM edge WHERE state IN ('emitted', 'planned') GROUP BY recipient, purpose
 """
 _WORK = "SELECT disposition, work_reason, count(*) AS n FROM referral WHERE work_reason IS NOT NULL GROUP BY 1, 2"
-#: A referral that a provider acted on and an agency took up: the one whose flow is worth following. While none is, on
-#: a slow machine, one that both have.
+#: A referral that a provider acted on and an agency accepted: the one whose flow is shown. If there is none yet, on a
+#: slow machine, one that both received.
 _SHOWCASE = """
 SELECT referral_id, party FROM edge WHERE state = 'emitted' GROUP BY referral_id, party
 ORDER BY bool_or(answer = 'actioned') AND bool_or(answer IN ('closed', 'outcome')) DESC,
@@ -90,7 +93,7 @@ class Steps:
         return {self.endpoints.address(instance) for instance in self.endpoints.of_kind(kind)}
 
     async def import_referrals(self, sampled: Sequence[SampledReferral], say: Callable[[str], None]) -> dict[str, int]:
-        """File every referral as its origin, in batches; return how many ended in which state."""
+        """Submit every referral as its origin, in batches; return the number of referrals in each state."""
         by_origin: dict[str, list[dict[str, Any]]] = {}
         for each in sampled:
             by_origin.setdefault(each.origin, []).append(each.referral)
@@ -120,7 +123,7 @@ class Steps:
         return monotonic()
 
     async def until_settled(self) -> None:
-        """Wait until all is sent and answered and nothing has moved for a while, or the time limit."""
+        """Wait until all is sent and answered and nothing has changed for a while, or until the time limit."""
         before, quiet_since = None, monotonic()
         senders = [kind for kind in KINDS if kind != AUDIT]
 
@@ -135,7 +138,7 @@ class Steps:
         await _until(is_quiet)
 
     async def withdraw_one(self) -> UUID:
-        """Withdraw the referral whose flow is shown, as its origin, and wait until every recipient has acknowledged."""
+        """Withdraw the shown referral, as its origin, and wait until every recipient has acknowledged."""
         shown = (await self.read(_SHOWCASE, kinds=["hotline"]))[0]
         referral_id, client = UUID(str(shown["referral_id"])), self.client(shown["party"])
         await client.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
@@ -147,7 +150,7 @@ class Steps:
         return referral_id
 
     async def flow_of(self, referral_id: UUID) -> list[Any]:
-        """Return the flow as an auditor reads it, once audit has caught up with the last acknowledgement."""
+        """Return the flow as an auditor reads it, once audit has read the last acknowledgement."""
         auditor = next(party for party, key in self.keys.items() if key.url in self.instances_of(AUDIT))
         messages: list[Any] = []
 
@@ -167,16 +170,16 @@ class Steps:
         return messages
 
     async def answers(self) -> dict[str, int]:
-        """Return how many edges of all origins have which answer; `none` is silence."""
+        """Return the number of edges of all origins by answer; `none` means no answer."""
         return {answer: count for (answer,), count in (await self._sums(_ANSWERS)).items()}
 
     async def recipients(self) -> list[dict[str, Any]]:
-        """Return how many referrals each recipient was sent for which purpose."""
+        """Return the number of referrals for each recipient and purpose."""
         found = sorted((await self._sums(_RECIPIENTS)).items())
         return [{"recipient": to, "purpose": purpose, "count": count} for (to, purpose), count in found]
 
     async def work_lists(self) -> list[dict[str, Any]]:
-        """Return how many referrals are on which work list, and why."""
+        """Return the number of unrouted referrals by disposition and reason."""
         found = sorted((await self._sums(_WORK)).items())
         return [{"list": name, "reason": reason, "count": count} for (name, reason), count in found]
 
@@ -189,7 +192,7 @@ class Steps:
         return sums
 
     async def ticks(self, hotlines: Sequence[str]) -> dict[str, Any]:
-        """Return how many referrals all recipients answered, the answers of hotlines, and the ticks of the first."""
+        """Return the number of fully answered referrals, the answers of hotlines, and the first referrals' ticks."""
         rows = await self.read(_ANSWERED, hotlines)
         full = [row for row in rows if row["answered"] == row["edges"]]
         shown = []
@@ -206,7 +209,7 @@ class Steps:
         }
 
     async def lists_of_parties(self) -> dict[str, Any]:
-        """Return the attention list and the due feedback of each party but auditors, as its own service shows them."""
+        """Return the attention list and the due feedback of each party except auditors, from its own service."""
         agencies, auditing = self.instances_of(PartyKind.LAW_ENFORCEMENT), self.instances_of(AUDIT)
         turn, found = asyncio.Semaphore(AT_ONCE), dict[str, Any]()
 
@@ -227,7 +230,7 @@ class Steps:
         return found
 
     async def feedback(self, agencies: Sequence[str]) -> dict[str, dict[str, int]]:
-        """Return the number of cases that each agency accepted, and of those with feedback."""
+        """Return the number of accepted cases of each agency, and of those with feedback."""
         counts: dict[str, Counter[str]] = {}
         for row in await self.read(_FEEDBACK, agencies):
             counts.setdefault(row["recipient"], Counter()).update(accepted=row["accepted"], told=row["told"])
@@ -247,7 +250,7 @@ async def begin_steps(endpoints: Endpoints, keys: Mapping[str, Key]) -> AsyncIte
 
 
 async def _feedback_due(client: CausewayClient) -> list[Due]:
-    """List the feedback that is due on each subject of an agency, also where another act is due before it."""
+    """List the due feedback of each subject of an agency, even if another act is due before it."""
     first = [row async for page in client.due() for row in page.items]
     others = {row.subject for row in first if row.due != "feedback"}
     later = [row for subject in others async for page in client.due(subject=subject) for row in page.items]
@@ -255,7 +258,7 @@ async def _feedback_due(client: CausewayClient) -> list[Due]:
 
 
 async def _until(holds: Callable[[], Awaitable[bool]], pause_s: float = 0.5) -> None:
-    """Ask until the answer is yes, or until the time limit: the demo then shows how far it is."""
+    """Ask until the answer is yes, or until the time limit; the demo then shows the state at that time."""
     deadline = monotonic() + SETTLED_S_MAX
     while monotonic() < deadline:
         if await holds():

@@ -29,9 +29,10 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=Fals
 
 
 def dev_app(children: ChildrenOf, fill_databases: Callable[[Endpoints], None] | None = None) -> App:
-    """The commands. `children` names the services to run beside the servers, given where those are.
+    """Return the commands.
 
-    `fill_databases`: see `DevStack`.
+    `children` names the services to run in addition to the servers, from the endpoints. `fill_databases`: see
+    `DevStack`.
     """
     app = App(name="dev", help="The development stack: PostgreSQL, Kafka and the instances on this machine.")
 
@@ -46,7 +47,7 @@ def dev_app(children: ChildrenOf, fill_databases: Callable[[Endpoints], None] | 
         Parameters
         ----------
         secure
-            Let Kafka be reached by SASL_SSL only, by a certificate of the stack's own authority.
+            Accept Kafka clients over SASL_SSL only, with a certificate of the stack's own authority.
         """
         with ending(Options()):
             return _up(children, fill_databases, detach=detach, secure=secure)
@@ -105,7 +106,7 @@ def down(*, as_json: AsJson = False) -> int:
 
 
 def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Print the end of the logs, of all parts or of those named; with --follow, go on printing."""
+    """Print the end of the logs, of all parts or the named ones; with --follow, continue to print."""
     with ending(Options()):
         state, _ = _state()
         found = sorted(state.part("logs").glob("*.log"))
@@ -119,7 +120,7 @@ def logs(*names: str, follow: Annotated[bool, Parameter(negative="")] = False) -
 
 
 def reset(*, as_json: AsJson = False) -> int:
-    """Delete the data, logs and passwords of a stopped stack. What was given from outside is not touched."""
+    """Delete the data, logs and passwords of a stopped stack. External servers and files are not touched."""
     with ending(Options(json=as_json)):
         state, _ = _state()
         state.acquire()

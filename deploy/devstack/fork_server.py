@@ -1,6 +1,6 @@
 """The fork server: a process that imports the servers' modules once and forks each of them from itself.
 
-`python -m deploy.devstack.fork_server DESCRIPTOR` reads one job a message from a socket and answers each with the new
+`python -m deploy.devstack.fork_server DESCRIPTOR` reads one job per message from a socket. It answers each with the new
 process's id and a descriptor of that process. It has one thread and opens nothing else, so a fork copies only modules.
 A forked process gets SIGTERM when this one ends, and this one ends with the process that started it.
 """
@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 from deploy.site.settings import KINDS, adopt_environment
 from shared.kernel.errors import Defect
 
-#: By the module that `python -m` would run: the function that it calls, and where that is.
+#: By the module that `python -m` would run: its function, and the module of that function.
 PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
     "deploy.cli": ("deploy.cli", "main"),
     "deploy.sandbox": ("deploy.sandbox.__main__", "app"),
@@ -34,14 +34,14 @@ LATER: Final = (
     *("deploy.serve", *(f"services.{kind}.app" for kind in KINDS), "anyio._backends._asyncio"),
     *("cryptography.hazmat.backends.openssl.backend", "pydantic.v1", "uvicorn.lifespan.off"),
 )
-#: More than the kernel takes as one message.
+#: More than the kernel accepts as one message.
 _JOB_BYTES_MAX: Final = 1_000_000
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 
 
 class Job(NamedTuple):
-    """A process to fork: its title, the words after `python -m`, its environment and its log file."""
+    """A process to fork: its title, the arguments after `python -m`, its environment and its log file."""
 
     name: str
     words: list[str]
@@ -53,7 +53,7 @@ def main(descriptor: int) -> None:
     """Import everything, then fork a process for each job until the other end of the socket is closed."""
     for module in (*LATER, *(module for module, _ in PROGRAMS.values())):
         import_module(module)
-    # Frozen objects are never looked at by a collection, so forked processes share their pages.
+    # The collector skips frozen objects, so forked processes share their pages.
     gc.collect()
     gc.freeze()
     control = socket.socket(fileno=descriptor)
@@ -64,7 +64,10 @@ def main(descriptor: int) -> None:
 
 
 def _fork_jobs(control: socket.socket) -> Job | None:
-    """Fork a process for each job; returns in such a process its job, and in this one None at the end."""
+    """Fork a process for each job.
+
+    It returns the job in each new process, and None at the end in this one.
+    """
     server = os.getpid()
     running: dict[int, int] = {}
     while True:
@@ -79,7 +82,7 @@ def _fork_jobs(control: socket.socket) -> Job | None:
             return None
         job = Job(*json.loads(message))
         if len(list(Path("/proc/self/task").iterdir())) > 1:
-            # An imported module has started a thread: a forked process would lack it, but not its locks.
+            # An imported module has started a thread: a forked process would have its locks without the thread.
             raise Defect("fork_server_has_threads")
         pid = os.fork()
         if pid == 0:
@@ -88,18 +91,18 @@ def _fork_jobs(control: socket.socket) -> Job | None:
                 os.close(pidfd)
             _become(job, server)
             return job
-        # Only this process waits for its children, and only above: the id cannot be another process's yet.
+        # Only this process waits for its children, and only above: so the id cannot belong to another process yet.
         pidfd = os.pidfd_open(pid)
         running[pidfd] = pid
         socket.send_fds(control, [str(pid).encode()], [pidfd])
 
 
 def _become(job: Job, server: int) -> None:
-    """Make this forked process as one that was started by itself: session, signals, streams, environment, title."""
+    """Give this forked process its own session, signals, streams, environment and title."""
     os.setsid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM)) != 0 or os.getppid() != server:
-        os._exit(1)  # the server has ended meanwhile, so no process would end this one
+        os._exit(1)  # the server has ended, so nothing would end this process
     libc.prctl(_PR_SET_NAME, job.name.encode()[:15])
     log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)

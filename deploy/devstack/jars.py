@@ -35,13 +35,13 @@ class Jar(NamedTuple):
 
 
 def locked_jars(lock: Path = LOCK) -> tuple[Jar, ...]:
-    """Return the jars of the lock file (`group:artifact:version sha512` a line) in class path order."""
+    """Return the jars of the lock file (`group:artifact:version sha512` per line) in class path order."""
     lines = lock.read_text(encoding="utf-8").splitlines()
     return tuple(Jar(*re.split("[: ]", line)) for line in lines if line and not line.startswith("#"))
 
 
 def ensure_jars(folder: Path, say: Callable[[str], None], jars: Sequence[Jar] | None = None) -> list[Path]:
-    """The paths of all jars, in order, each verified now; missing ones are fetched into `folder` first.
+    """Return the verified paths of all jars, in order; fetch missing ones into `folder` first.
 
     Raises `Refused("jar_digest_mismatch")`, which names the jar, and `Unavailable("jars_not_fetched")`.
     """
@@ -54,7 +54,7 @@ def ensure_jars(folder: Path, say: Callable[[str], None], jars: Sequence[Jar] | 
             _fetch(missing, Path(draft), say)
             for jar in missing:
                 _verify(jar, Path(draft) / jar.file_name)
-                # Whole or not at all: a jar that is in the folder is one that was right when it came.
+                # A jar moves into the folder only after its verification.
                 (Path(draft) / jar.file_name).replace(folder / jar.file_name)
         say(f"{len(missing)} jars fetched and verified")
     return [_verify(jar, folder / jar.file_name) for jar in wanted]
@@ -66,13 +66,13 @@ def _verify(jar: Jar, path: Path) -> Path:
             raise Refused(
                 "jar_digest_mismatch",
                 f"{jar.file_name} does not have the locked SHA-512: delete it from the jar cache and start again; "
-                "if it comes back the same, what the registry serves is not what was locked",
+                "if the second download has the same digest, the registry serves another file than the locked one",
             )
     return path
 
 
 def _fetch(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> None:
-    """Fetch by the locked client; what it cannot get, by Maven, which may know a mirror."""
+    """Fetch with the locked client; fetch the rest with Maven, which may know a mirror."""
     try:
         _fetch_each(jars, folder, say)
     except Unavailable:
@@ -85,7 +85,10 @@ def _fetch(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> Non
 
 
 def _fetch_each(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> None:
-    """Fetch several at a time. The client makes no other requests: Maven would also load its own plugins, 9 MB."""
+    """Fetch several at a time.
+
+    The client makes no other requests, whereas Maven also loads its own plugins, 9 MB.
+    """
     fetched = count(1)
 
     def fetch(jar: Jar) -> None:
@@ -109,7 +112,7 @@ def _fetch_by_maven(jars: Sequence[Jar], folder: Path, say: Callable[[str], None
     seen: set[str] = set()
 
     def on_line(line: str) -> None:
-        # Maven says "Downloaded from ID: ADDRESS/FILE (size)", also for its own plugins: only our files count.
+        # Maven prints "Downloaded from ID: ADDRESS/FILE (size)", also for its own plugins: count only the jars.
         name = line.partition(" (")[0].rpartition("/")[2]
         if line.startswith("[INFO] Downloaded ") and name in names - seen:
             seen.add(name)
@@ -119,7 +122,7 @@ def _fetch_by_maven(jars: Sequence[Jar], folder: Path, say: Callable[[str], None
 
 
 def _run(command: list[str], on_line: Callable[[str], None]) -> None:
-    """Run a client to its end, handing over each line of its output. Its last lines are shown if it fails."""
+    """Run a client to its end, passing each line of its output on. If it fails, its last lines are shown."""
     last: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as client:
         for line in client.stdout or ():
@@ -131,7 +134,7 @@ def _run(command: list[str], on_line: Callable[[str], None]) -> None:
 
 
 def _pom(jars: Sequence[Jar]) -> str:
-    """A project that depends on exactly these jars: every transitive dependency is excluded."""
+    """Return a project that depends on exactly these jars: every transitive dependency is excluded."""
     dependencies = "".join(
         f"<dependency><groupId>{escape(jar.group)}</groupId><artifactId>{escape(jar.artifact)}</artifactId>"
         f"<version>{escape(jar.version)}</version><exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId>"

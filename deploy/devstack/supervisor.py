@@ -1,4 +1,4 @@
-"""Keeps a stack and its services running in the foreground, or detached from the terminal."""
+"""Run a stack and its services in the foreground, or detached from the terminal."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _READY = "ready"
 
 @dataclass(frozen=True)
 class Child:
-    """A service to run beside the servers. It is ready when a GET of `ready_url` answers 200.
+    """A service to run in addition to the servers. It is ready when a GET of `ready_url` answers 200.
 
-    `env` is laid over the inherited environment. One that `needs_others` starts when those that do not are ready.
+    `env` overrides the inherited environment. A child that `needs_others` starts when all others are ready.
     """
 
     name: str
@@ -49,10 +49,10 @@ ChildrenOf = Callable[[Endpoints], Sequence[Child]]
 
 
 class Supervisor:
-    """Runs one stack until it is asked to stop (SIGTERM, Ctrl-C) or one of its two servers ends.
+    """The supervisor of one stack, until SIGTERM, Ctrl-C, or the end of one of its two servers.
 
-    A service that ends is started again, later each time; the servers are not: their end means that something is wrong
-    that a restart would hide. Only the main thread may run it, since only that one gets signals.
+    A service that ends is started again, later each time. The servers are not restarted, because that would hide the
+    fault that ended them. Only the main thread may run it, because only that thread receives signals.
     """
 
     def __init__(self, stack: DevStack, children: ChildrenOf, say: Callable[[str], None]) -> None:
@@ -62,7 +62,7 @@ class Supervisor:
         self._services: list[_Service] = []
 
     def run(self, on_ready: Callable[[], None]) -> int:
-        """The exit code: 0 when it was asked to stop, 1 when a server ended. Raises what kept the stack from starting.
+        """Return the exit code: 0 if asked to stop, 1 if a server ended. Raises the error of a failed start.
 
         `on_ready` is called once everything answers.
         """
@@ -77,7 +77,7 @@ class Supervisor:
                 finally:
                     _stop(self._services)
         except _StopRequested:
-            # A child whose start was cut short is not in our books, but it ends with this process all the same.
+            # A child whose start was interrupted is not recorded here, but it ends with this process too.
             return 0
 
     def _start_services(self) -> None:
@@ -95,7 +95,7 @@ class Supervisor:
 
     @contextmanager
     def resting(self, name_begins: str) -> Iterator[None]:
-        """Keeps the services whose names begin so stopped, and starts them again, unless the stack ends meanwhile."""
+        """Stop the services with this prefix, and start them again afterwards, unless the stack has ended."""
         resting = [service for service in self._services if service.child.name.startswith(name_begins)]
         _stop(resting)
         yield
@@ -118,7 +118,7 @@ class Supervisor:
 
 
 class _Service(Process):
-    """The process of one child, with what is needed to start it again."""
+    """The process of one child, with the data to start it again."""
 
     def __init__(self, child: Child, state: StateDirectory, forks: ForkServer | None) -> None:
         log, lock = state.begin_log(child.name), state.children_lock
@@ -134,7 +134,7 @@ class _Service(Process):
         self.start(self.child.argv, inherited_environment() | dict(self.child.env))
 
     def restart_if_due(self, say: Callable[[str], None]) -> bool:
-        """Start it again if it ended long enough ago; True if it was started."""
+        """Start it again if it ended long enough ago; return True if it was started."""
         if self.running():
             return False
         now = time.monotonic()
@@ -142,7 +142,7 @@ class _Service(Process):
             if now - self._started_at > _STEADY_S:
                 self._back_off_s = 1.0
             name = self.child.name
-            say(f"{name} ended by itself: again in {self._back_off_s:g} s; see `causeway dev logs {name}`")
+            say(f"{name} ended by itself: it restarts in {self._back_off_s:g} s; see `causeway dev logs {name}`")
             self._due_at = now + self._back_off_s
             self._back_off_s = min(2 * self._back_off_s, _BACK_OFF_S_MAX)
         if now < self._due_at:
@@ -157,7 +157,7 @@ def _stop(services: Sequence[_Service]) -> None:
 
 
 def answers_ready(url: str) -> bool:
-    """Whether a GET of `url` answers 200 within a second."""
+    """Return whether a GET of `url` answers 200 within a second."""
     try:
         return _asking().get(url).status_code == httpx.codes.OK
     except httpx.HTTPError:
@@ -166,23 +166,23 @@ def answers_ready(url: str) -> bool:
 
 @cache
 def _asking() -> httpx.Client:
-    """Made once: a client reads all the authorities of its system, and one asks often."""
+    """Return the one client: a new client reads all authorities of its system, and requests are frequent."""
     return httpx.Client(timeout=1.0, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def detach(state: StateDirectory, run: Callable[[Callable[[str], None], Callable[[], None]], int]) -> int:
-    """Call `run(say, on_ready)` in a process without terminal or parent; return 0 once it is ready, 1 if it ends first.
+    """Call `run(say, on_ready)` in a process without terminal or parent.
 
-    What it says until then is printed here; all of it goes to the log `supervisor`. It keeps no descriptor of this
-    process: whoever waits for the end of a pipe that was inherited waits for this process only. Must be called before
-    any thread is started: a forked process has only the thread that forked it.
+    Return 0 once it is ready, 1 if it ends first. Its output until then is printed here; all of it goes to the log
+    `supervisor`. It keeps no descriptor of this process, so a reader of an inherited pipe waits for this process only.
+    Call it before any thread is started: a forked process has only the thread that forked it.
     """
     reader, writer = os.pipe()
-    # Appended to: the start may yet be refused, and then this is the log of the one that runs.
+    # Append: the start may still be refused, and then this is the log of the running supervisor.
     log = state.log("supervisor")
     if os.fork() == 0:
         os.setsid()
-        # The second fork: a process that leads no session can never get a terminal again.
+        # The second fork: a process that is not a session leader can never get a terminal again.
         if os.fork() == 0:
             _become_daemon(str(log), keep=writer)
             sys.exit(_run_detached(run, writer))
@@ -219,7 +219,7 @@ def _run_detached(run: Callable[[Callable[[str], None], Callable[[], None]], int
 
 
 def _become_daemon(log: str, *, keep: int) -> None:
-    """Streams of its own, and nothing else that was open here but `keep`."""
+    """Give this process its own streams, and close every other open descriptor except `keep`."""
     null, out = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (out, 1), (out, 2)):
         os.dup2(source, target)
@@ -228,7 +228,7 @@ def _become_daemon(log: str, *, keep: int) -> None:
 
 def _close_all_but(kept: set[int]) -> None:
     for descriptor in {int(each.name) for each in Path("/proc/self/fd").iterdir()} - kept:
-        with suppress(OSError):  # the one by which the folder itself was read is closed already
+        with suppress(OSError):  # the descriptor that read the folder itself is already closed
             os.close(descriptor)
 
 
@@ -238,6 +238,6 @@ class _StopRequested(BaseException):
 
 def _request_stop(number: int, frame: FrameType | None) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        # From here nothing interrupts the orderly stop; each of its steps has a time limit of its own.
+        # From here nothing interrupts the orderly stop; each of its steps has its own time limit.
         signal.signal(signal_number, signal.SIG_IGN)
     raise _StopRequested

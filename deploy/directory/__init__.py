@@ -1,1 +1,1 @@
-"""The sample directory: its parties, and how a document is approved."""
+"""The sample directory: its parties, and the approval of a document."""

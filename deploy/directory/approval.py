@@ -1,9 +1,10 @@
-"""Approve a directory or policy document, sign beats; the sample directory. Private keys are the caller's to keep.
+"""Approve directory and policy documents, sign document heartbeats, and build the sample directory.
 
-All parties of the sample (`parties.json`) are invented: what is real is which places have a hotline and an agency, and
-how many reports providers filed. Establishments, domains and AS numbers of providers are synthetic; AS numbers are the
-documentation ranges of RFC 5398. What each sample origin says that it files in a day is as much as `make demo` and
-`make bench` may file in minutes. Where drawn or computer-made material is no offence, parties take no such referral.
+The caller keeps the private keys. All parties of the sample (`parties.json`) are invented. Only two facts are real: the
+places with a hotline and an agency, and the providers' numbers of reports. Establishments, domains and AS numbers of
+providers are synthetic; AS numbers are the documentation ranges of RFC 5398. Each sample origin declares as many
+referrals a day as `make demo` and `make bench` may submit in minutes. Where drawn or computer-made material is no
+offence, parties take no such referral.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ _Document = TypeVar("_Document", Directory, Policy)
 
 
 def document_body(document: Directory | Policy) -> bytes:
-    """The exact bytes of a document, as it is published and identified by its digest."""
+    """Return the exact bytes of a document, as it is published and identified by its digest."""
     return canonical_json(document.model_dump(mode="json", exclude_none=True))
 
 
 def valid_until(issued_on: date) -> date:
-    """The first day on which a document of that day should have been replaced: 13 months on."""
+    """Return the first day on which a document of that day should be replaced: 13 months later."""
     year, month = divmod(issued_on.year * 12 + issued_on.month - 1 + VALID_MONTHS, 12)
     return issued_on.replace(year=year, month=month + 1, day=min(issued_on.day, 28))
 
 
 def renewed(document: _Document, *, on: date, version: int | None = None) -> _Document:
-    """A document issued again on that day, under the next version if none is named."""
+    """Return a document issued again on that day, under the next version unless one is given."""
     version = document.version + 1 if version is None else version
     return document.model_copy(update={"version": version, "issued_on": on, "valid_until": valid_until(on)})
 
@@ -49,12 +50,12 @@ def renewed(document: _Document, *, on: date, version: int | None = None) -> _Do
 def approve_document(
     kind: str, body: bytes, *, active_from: datetime, approvers: Mapping[str, SigningKey]
 ) -> DocumentActivated:
-    """The document `body` with one approval of each of `approvers` (by party id), sorted by party id.
+    """Return the document `body` with one approval of each of `approvers` (by party id), sorted by party id.
 
     `kind` is `directory` or `policy`; `body` its canonical bytes. Raises pydantic's `ValidationError` below two.
     """
     document_digest = digest(body)
-    # Signed as it will be published: whole milliseconds.
+    # Sign the published form: whole milliseconds.
     active_from = active_from.replace(microsecond=active_from.microsecond // 1000 * 1000)
     message = approval_message(kind, document_digest, active_from)
     return DocumentActivated(
@@ -66,12 +67,12 @@ def approve_document(
 
 
 def sign_beat(beat: Beat, key: SigningKey) -> SignedBeat:
-    """The beat as it is published, signed with the operator's online key, which approves nothing."""
+    """Return the published document heartbeat, signed with the operator's online key."""
     return SignedBeat(beat=beat, key_id=key.key_id, signature=_signature(key, beat_message(beat)))
 
 
 def sign_approval(party: str, key: SigningKey, message: bytes) -> Approval:
-    """One approver's approval of what `approval_message` says."""
+    """Return one approver's approval of the `approval_message`."""
     return Approval(approver=party, key_id=key.key_id, signature=_signature(key, message))
 
 
@@ -89,10 +90,10 @@ def sample_directory(
     kinds: Mapping[str, str] = SAMPLE_INSTANCES,
     beat_keys: tuple[PublicKey, ...] = (),
 ) -> Directory:
-    """The sample directory with the public keys of this installation's instances, by instance id, and of its beat.
+    """Return the sample directory with the public keys of this installation's instances and of its heartbeat.
 
-    `kinds` are those of the instances that are not called as their kind. A party whose own instance this installation
-    does not run is served by the first of its kind. Raises `KeyError` if there is none.
+    `kinds` has the instances whose name is not their kind. If this installation does not run a party's own instance,
+    the first instance of its kind serves the party. Raises `KeyError` if there is none.
     """
     instances = {id_: party_kind(kinds.get(id_, id_)) for id_ in instance_keys}
     first = {kind: id_ for id_, kind in reversed(instances.items())}
@@ -113,13 +114,13 @@ def sample_directory(
 
 
 def served_places() -> frozenset[str]:
-    """Places with a hotline and an agency."""
+    """Return the places with a hotline and an agency."""
     hotlines = [each for each in _sample_parties().values() if each["kind"] == PartyKind.HOTLINE]
     return frozenset(place for each in hotlines for place in each["jurisdictions"])
 
 
 def establishment(party: str) -> str:
-    """Where a sample provider is established. Synthetic."""
+    """Return the place where a sample provider is established. Synthetic."""
     place: str = _sample_parties()[party]["jurisdictions"][0]
     return place
 

@@ -1,1 +1,1 @@
-"""What starts an instance where no development stack is: units, containers, and what they install."""
+"""Files that start an instance without a development stack: units, containers, and their installation."""

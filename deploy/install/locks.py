@@ -20,12 +20,12 @@ FOLDER: Final = ROOT / "requirements"
 DEV: Final = FOLDER / "dev.lock"
 #: By lock file, the optional groups of `pyproject.toml` that it adds to the project's own dependencies.
 DERIVED: Final[Mapping[str, tuple[str, ...]]] = {"run.lock": (), "demo.lock": ("stack",)}
-#: The markers of the oldest Python that is supported: it needs the most packages.
+#: The markers of the oldest supported Python, which needs the most packages.
 _OLDEST: Final = {"python_version": "3.11", "python_full_version": "3.11.0"}
 
 
 def derive_lock(name: str) -> str:
-    """Return the text of a derived lock file: the entries of `dev.lock` that its requirements lead to."""
+    """Return the text of a derived lock file: the entries of `dev.lock` that its requirements need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = project["optional-dependencies"]
     wanted = _reach([*project["dependencies"], *(text for group in DERIVED[name] for text in groups[group])])
@@ -39,7 +39,7 @@ def lock_entries(file: Path) -> dict[str, str]:
 
 
 def _reach(texts: Iterable[str]) -> set[str]:
-    """Return the names of all packages that these requirements lead to, with the extras that each asks for."""
+    """Return the names of all packages that these requirements need, with the extras that each asks for."""
     waiting, seen = [Requirement(text) for text in texts], set[tuple[str, frozenset[str]]]()
     while waiting:
         found = waiting.pop()

@@ -1,1 +1,1 @@
-"""Topics and access rules of Kafka as data, and what applies them to a cluster."""
+"""Topics and access rules of Kafka as data, and the code that applies them to a cluster."""

@@ -1,12 +1,12 @@
-"""Applies the topics, users and access rules of a manifest to a cluster, and tells what differs.
+"""Apply the topics, users and access rules of a manifest to a cluster, and report differences.
 
-Replication is the cluster's default. A rule that is
-not in the manifest is absent, and what no rule permits is refused: so only the super user `admin` may write the
-directory topic. READ and WRITE each imply DESCRIBE, which shows how far a topic has come: nobody has either on the
-topic of another pair. An idempotent producer needs no right beyond WRITE.
+Replication is the cluster's default. A rule that is not in the manifest is removed, and Kafka refuses everything
+without a rule: so only the super user `admin` may write the directory topic. READ and WRITE each imply DESCRIBE, which
+shows the length of a topic: no principal has either on the topic of another pair. An idempotent producer needs no right
+beyond WRITE.
 
-Quotas: a broker makes whoever takes more wait with its answers; nothing is refused and nothing is lost. The admin
-client knows no quotas, so the two requests of Kafka's protocol (KIP-546) are sent as they are.
+Quotas: the broker delays responses to a principal above its quota. It rejects and drops nothing. The admin client does
+not support quotas, so this module sends the two requests of Kafka's protocol (KIP-546) itself.
 
 A manifest is derived from a directory: topics, access rules and quotas of its instances.
 
@@ -61,14 +61,14 @@ from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
 SCRAM_ITERATIONS = 8192
-#: What the names of all topics of this exchange begin with; no instance reads in a group.
+#: The prefix of all topic names of this exchange; no instance reads in a group.
 NAMES: Final = "causeway."
 _DATED_BY: Final = "message.timestamp.type"
 _CALL_S = 30.0
 
 
 class TopicRule(BaseModel):
-    """How one topic is laid out. `config` holds what must not be left to the cluster's defaults."""
+    """The layout of one topic. `config` holds settings that must not depend on the cluster's defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,7 +77,7 @@ class TopicRule(BaseModel):
 
 
 class Quota(NamedTuple):
-    """What one principal may take of each broker: bytes a second, and the time of request threads (100 is one)."""
+    """One principal's limits at each broker: bytes a second, and percent of a request thread's time."""
 
     producer_byte_rate: float
     consumer_byte_rate: float
@@ -85,9 +85,9 @@ class Quota(NamedTuple):
 
 
 class PrincipalRule(NamedTuple):
-    """All that one principal may do: topics that it writes and reads, by name or by what their names begin with.
+    """All rights of one principal: topics that it writes and reads, by name or by prefix.
 
-    Without a quota it may take what there is.
+    Without a quota it is not limited.
     """
 
     write: tuple[str, ...]
@@ -98,22 +98,22 @@ class PrincipalRule(NamedTuple):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a cluster must look like."""
+    """The required state of a cluster."""
 
     topics: Mapping[str, TopicRule]
     principals: Mapping[str, PrincipalRule]
 
     def bindings(self) -> set[AclBinding]:
-        """The access rules as Kafka stores them."""
+        """Return the access rules as Kafka stores them."""
         return {binding for name, rule in self.principals.items() for binding in _bindings(name, rule)}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What of a manifest a cluster lacks, has otherwise, or has besides. Empty is false.
+    """Differences between a manifest and a cluster: missing, different and additional parts.
 
-    `topics_dated_by_sender` are those that differ in whose clock dates a record: there a sender chooses which keys and
-    documents it is judged by.
+    An empty difference is false. `topics_dated_by_sender` differ in the clock that dates a record: with the sender's
+    clock, a sender chooses the keys and documents by which its records are judged.
     """
 
     topics_missing: frozenset[str]
@@ -130,12 +130,12 @@ class Difference:
 
 
 def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) -> None:
-    """Make the cluster as the manifest says; doing it again changes nothing.
+    """Change the cluster to match the manifest; a second run changes nothing.
 
-    With `passwords` empty the cluster is an open one: topics only. Rules of principals that the manifest does not name
-    stay, but for those on topics and groups of this exchange. Topics are never deleted. Raises
-    `Refused("topic_partitions_differ")` before anything is changed, with both numbers: a partition is a lane of a
-    stream. A topic may be deleted and made again: readers begin at its first record, and writers append again.
+    With empty `passwords` the cluster counts as open: topics only. Rules of principals outside the manifest stay,
+    except on topics and groups of this exchange. Topics are never deleted. Raises `Refused("topic_partitions_differ")`
+    before any change, with both numbers: a partition is a lane of a stream. A topic may be deleted and created again:
+    readers begin at its first record, and writers append again.
     """
     before = difference(admin, manifest, secured=bool(passwords))
     if before.partitions_differing:
@@ -143,10 +143,10 @@ def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) 
     missing = [(name, manifest.topics[name]) for name in sorted(before.topics_missing)]
     _each(admin.create_topics, [NewTopic(name, rule.partitions, -1, config=rule.config) for name, rule in missing])
     _each(admin.incremental_alter_configs, [_resource(name, manifest.topics[name]) for name in before.topics_differing])
-    # Rules before users: a principal that can log in is never without its limits.
+    # Rules before users: a principal that can log in always has its limits.
     _each(admin.create_acls, list(before.bindings_missing))
     _each(admin.delete_acls, [_exactly(binding) for binding in before.bindings_extra])
-    # Always, since a cluster does not tell whether it knows the same password.
+    # Always set passwords, because a cluster does not reveal whether it has the same one.
     scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS)
     users = [
         UserScramCredentialUpsertion(name, scram, password.encode())
@@ -176,13 +176,13 @@ def difference(admin: AdminClient, manifest: Manifest, *, secured: bool = True) 
 
 
 def copies(admin: AdminClient, topics: Iterable[str]) -> dict[str, int]:
-    """Of those of the topics that are there, on how many brokers each partition is meant to lie: the fewest."""
+    """Return the intended number of replicas of each existing topic: the lowest of its partitions."""
     live = _call(lambda: admin.list_topics(timeout=_CALL_S)).topics
     return {name: min(len(each.replicas) for each in live[name].partitions.values()) for name in topics if name in live}
 
 
 def live_settings(admin: AdminClient, topics: Iterable[str]) -> dict[str, dict[str, str | None]]:
-    """Each topic's settings as they are in force, the cluster's defaults included."""
+    """Return the effective settings of each topic, including the cluster's defaults."""
     asked = [ConfigResource("topic", name) for name in topics]
     return {
         resource.name: {name: entry.value for name, entry in _result(future).items()}
@@ -211,11 +211,11 @@ def _partitions_text(admin: AdminClient, manifest: Manifest, topics: Iterable[st
 
 
 def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:
-    """The rules of the manifest's principals, those of no particular one (`User:*`), and whoever's on what is ours.
+    """Return the rules of the manifest's principals and `User:*`, and all rules on this exchange's topics.
 
-    So an instance that has left the directory loses its rights, and a stranger's are named.
+    So an instance that has left the directory loses its rights, and rules of unknown principals are reported.
     """
-    every: Any = None  # the library takes it for "any" here, and only that, but does not declare it
+    every: Any = None  # the library accepts only None for "any" here, but does not declare it
     named = (ResourceType.ANY, every, ResourcePatternType.ANY)
     everything = AclBindingFilter(*named, every, every, AclOperation.ANY, AclPermissionType.ANY)
     ours = {f"User:{name}" for name in manifest.principals} | {"User:*"}
@@ -232,7 +232,7 @@ def _exactly(binding: AclBinding) -> AclBindingFilter:
 
 
 def _differing(admin: AdminClient, topics: Mapping[str, TopicRule]) -> dict[str, set[str]]:
-    """The topics that have other settings than the manifest says, with the names of these settings."""
+    """Return the topics whose settings differ from the manifest, with the names of these settings."""
     found: dict[str, set[str]] = {}
     for topic, live in live_settings(admin, topics).items():
         wanted = topics[topic].config.items()
@@ -248,7 +248,7 @@ def _resource(name: str, rule: TopicRule) -> ConfigResource:
 
 
 def _each(call: Callable[[list[Any]], Mapping[Any, Future[Any]]], items: list[Any]) -> None:
-    """Make one admin call for all `items`, which refuses an empty list, and wait for each of them."""
+    """Make one admin call for all `items`, unless there are none, and wait for each result."""
     for future in call(items).values() if items else ():
         _result(future)
 
@@ -258,7 +258,7 @@ def _result(future: Future[Any]) -> Any:
 
 
 def _call(call: Any) -> Any:
-    """Run one admin call. A topic that another has just created is not an error."""
+    """Run one admin call. A topic that another process has just created is not an error."""
     try:
         return call()
     except KafkaException as error:
@@ -277,7 +277,7 @@ _ENTITY: Final = ("entity", Array(("entity_type", _TEXT), ("entity_name", _TEXT)
 
 
 async def differing_quotas(access: KafkaAccess, manifest: Manifest) -> frozenset[str]:
-    """The principals of the manifest whose quotas are not what it says. Raises `Unavailable`."""
+    """Return the principals whose quotas differ from the manifest. Raises `Unavailable`."""
     found = await _asked(access, DescribeClientQuotasRequest([(_USER, _EXACTLY_THIS_KIND, None)], strict=True))
     _raise_for(found.error_code)
     live = {entity[0][1]: dict(values) for entity, values in found.entries}
@@ -300,7 +300,7 @@ def _wanted(quota: Quota | None) -> Mapping[str, float]:
 
 
 def _operations(quota: Quota | None) -> list[tuple[str, float, bool]]:
-    """Every quota as (name, value, whether it is taken away)."""
+    """Return every quota as (name, value, whether it is removed)."""
     wanted = _wanted(quota)
     return [(name, wanted.get(name, 0.0), name not in wanted) for name in Quota._fields]
 
@@ -350,30 +350,33 @@ class _AlterClientQuotasRequest(Request[_AlterClientQuotasStruct]):  # type: ign
         return request_struct_class(self._entries, False)
 
 
-#: What one instance may write a second at each broker: a thousand referrals, each to many recipients.
+#: Bytes a second that one instance may write at each broker: a thousand referrals, each to many recipients.
 WRITE_BYTES_PER_S: Final = 32 << 20
-#: Of the time of a broker's request threads: two of them.
+#: The time of two request threads of a broker.
 REQUEST_PERCENT: Final = 200
-#: How a topic is laid out, by what it is for.
+#: The layout of each kind of topic.
 LAYOUTS: Final = Path(__file__).with_name("layouts.json")
 
 
 def manifest_in(directory: bytes) -> Manifest:
-    """The manifest of a directory document. Raises `Refused` as `read_directory` and `manifest_of` do."""
+    """Return the manifest of a directory document.
+
+    Raises `Refused` as `read_directory` and `manifest_of` do.
+    """
     return manifest_of(read_directory(directory).kinds())
 
 
 def manifest_of(instances: Mapping[str, str]) -> Manifest:
-    """The manifest for instances, by id with their kind.
+    """Return the manifest for instances, by id, with their kind.
 
-    Raises `Refused("topic_names_collide")` where Kafka takes two names for one: it tells no dot from an underscore.
+    Raises `Refused("topic_names_collide")` if Kafka treats two names as one: a dot equals an underscore.
     """
     layouts = json.loads(LAYOUTS.read_bytes())
     inbox, directory = (TopicRule.model_validate(layouts[name]) for name in ("inbox", "directory"))
     pairs = pairs_of(instances)
     topics = {pair.topic: inbox for pair in pairs}
     if len({name.replace(".", "_") for name in topics}) != len(topics):
-        raise Refused("topic_names_collide", "Kafka tells no dot from an underscore: give an instance another id")
+        raise Refused("topic_names_collide", "Kafka treats a dot like an underscore: give an instance another id")
     return Manifest(topics | {DIRECTORY_TOPIC: directory}, {name: _rule(name, pairs) for name in instances})
 
 
@@ -381,7 +384,7 @@ def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
     written = tuple(pair.topic for pair in pairs if pair.sender == name)
     return PrincipalRule(
         write=written,
-        # What it has written it may read back: only so does it find again how far it came.
+        # It may read its own topics, because it finds its position there after a restart.
         read=(*written, DIRECTORY_TOPIC),
         read_under=(INBOXES if name == AUDIT else inbox_prefix(name),),
         quota=_quota(name, pairs),
@@ -389,6 +392,6 @@ def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
 
 
 def _quota(name: str, pairs: tuple[Pair, ...]) -> Quota:
-    """What an instance may write, and twice what all that tell it something may write, to be read: it may be behind."""
+    """Return an instance's quota: its own bytes, and twice the bytes of all its senders for reading a backlog."""
     told_by = {pair.sender for pair in pairs if name in (pair.to, AUDIT)}
     return Quota(WRITE_BYTES_PER_S, 2 * WRITE_BYTES_PER_S * max(1, len(told_by)), REQUEST_PERCENT)

@@ -1,1 +1,1 @@
-"""What watches an installation: alert rules for Prometheus, and dashboards for Grafana."""
+"""Monitoring of an installation: alert rules for Prometheus, and dashboards for Grafana."""

@@ -1,1 +1,1 @@
-"""What an operator asks and does: the state of everything, what is wrong, and the acts that mend it."""
+"""The operator's commands: the state of an installation, its faults, and the acts that repair them."""

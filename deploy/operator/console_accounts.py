@@ -1,4 +1,7 @@
-"""`causeway person`: what people may do in a console; `causeway dev login-link`, `login-end`: ways in to a stack's."""
+"""`causeway person`: roles of people in a console.
+
+`causeway dev login-link`, `login-end`: sign-in to a stack.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from shared.runtime.console.accounts import Person, end_person, is_name, make_li
 from shared.runtime.console.frame import ROOT
 
 person_app = App(name="person")
-#: Whose link it is where nobody is named.
+#: The default person of a link.
 SOMEBODY = "somebody"
 
 
 @dataclass(frozen=True, slots=True)
 class LoginLink:
-    """A link of a person of a party, shown once."""
+    """A person's sign-in link, shown once."""
 
     party: str
     role: str
@@ -32,7 +35,7 @@ class LoginLink:
 
 
 class Given(NamedTuple):
-    """The role that somebody has now, and whether nobody of that name has ever had one."""
+    """A person's present role, and whether the person never had one before."""
 
     role: Role
     new: bool
@@ -42,14 +45,14 @@ class Given(NamedTuple):
 async def login_link_verb(
     party: str, /, *, role: GivenRole | None = None, person: str = SOMEBODY, options: Options = OPTIONS
 ) -> Printed:
-    """Print a link that signs somebody of a party in to its console: once, within ten minutes.
+    """Print a link that signs a person of a party in to its console: once, within ten minutes.
 
     Parameters
     ----------
     role
-        What they may act as; analyst if none is named, auditor for an auditor.
+        The person's role; default analyst, for an auditor auditor.
     person
-        Tells the people of a party apart, and is what the others of it are shown: a second person needs another name.
+        A name that identifies the person and is shown to colleagues: a second person needs another name.
     """
     link = await login_link(site(options), party, at=SystemClock().now(), role=role, person=person)
     return Printed(asdict(link), [link.url])
@@ -57,7 +60,7 @@ async def login_link_verb(
 
 @framed
 async def login_end_verb(party: str, /, *, person: str = SOMEBODY, options: Options = OPTIONS) -> Printed:
-    """End what somebody of a party may do in its console: their next request is a stranger's."""
+    """End a person's role in a party's console, from the next request on."""
     await end_role(site(options), party, opaque_actor(party, person), at=SystemClock().now())
     return Printed({"ended": party}, [f"{person} of {party} is signed out"])
 
@@ -74,43 +77,44 @@ async def permit_person(
     called: str | None = None,
     options: Options = OPTIONS,
 ) -> Printed:
-    """Let somebody of a party act in its console, as one role and no other: from their next request on.
+    """Give a person of a party one role in its console, from the next request on.
+
+    It replaces the earlier role.
 
     Parameters
     ----------
     actor
-        The opaque name that their sign-in, or their page of settings, shows for whoever gives roles.
+        The person's opaque name, which their sign-in or their settings page shows.
     role
-        What they may act as; analyst if none is named, auditor for an auditor.
+        The person's role; default analyst, for an auditor auditor.
     jurisdiction
-        An auditor's scope: parties below it. Said again for more; without it and the next one, everything.
+        An auditor's scope: parties in it; repeat for more. Without this and --sees, the scope is everything.
     sees
-        An auditor's scope: a party. Said again for more.
+        An auditor's scope: a party; repeat for more.
     called
-        What the others of the party are shown where this person has opened a record, and nobody else is; empty takes it
-        away. Auditors are called nothing.
+        A display name for colleagues in the list of record accesses; an empty text removes it. Auditors have none.
     """
     here = site(options)
     scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
     given = await give_role(here, party, actor, role=role, scope=scope, called=called)
-    unheard = ["nobody of that name has had a role there before"] if given.new else []
+    unheard = ["no person of that name has had a role there before"] if given.new else []
     document = {"party": party, "actor": actor, "role": given.role.value, "new": given.new}
     return Printed(document, [f"{actor} is {given.role.value} of {party}", *unheard])
 
 
 @verb(person_app, "end")
 async def end_permission(party: str, actor: str, /, *, options: Options = OPTIONS) -> Printed:
-    """End what somebody of a party may do in its console: their next request is a stranger's."""
+    """End a person's role in a party's console, from the next request on."""
     await end_role(site(options), party, actor, at=SystemClock().now())
-    return Printed({"ended": actor, "party": party}, [f"{actor} may do nothing more for {party}"])
+    return Printed({"ended": actor, "party": party}, [f"{actor} no longer has a role at {party}"])
 
 
 async def login_link(
     site: Site, party: str, *, at: datetime, role: Role | None = None, person: str = SOMEBODY
 ) -> LoginLink:
-    """A link that signs `person` of `party` in: as an analyst if no role is named, an auditor's as auditor.
+    """Return a link that signs `person` of `party` in: by default as an analyst, for an auditor as auditor.
 
-    Where `person` is written as a name is, the others of the party see it; auditors see nothing of the kind.
+    If `person` is written as a name, it is the display name for colleagues; auditors have none.
 
     Raises `Refused`: `party_unknown` for a party that the directory in force does not have, `role_not_of_party`.
     """
@@ -133,9 +137,9 @@ async def give_role(
     scope: Scope | None = None,
     called: str | None = None,
 ) -> Given:
-    """Let somebody act as `role`, as `login_link` takes it. `actor` is the opaque name that their sign-in shows them.
+    """Give a person a `role`, as in `login_link`. `actor` is the opaque name that their sign-in shows.
 
-    `called` is what the others of their party are shown: None leaves it as it was, empty takes it away.
+    `called` is the display name for colleagues: None keeps it, an empty text removes it.
     Raises `Refused`: `party_unknown`, `person_malformed`, `called_malformed`, `auditors_uncalled`, `role_not_of_party`,
     `scope_of_auditors`.
     """
@@ -146,7 +150,7 @@ async def give_role(
 
 
 async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:
-    """End what somebody may do: their next request is a stranger's.
+    """End a person's role, from the next request on.
 
     Raises `Refused`: `party_unknown`, `person_unknown`.
     """

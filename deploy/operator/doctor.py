@@ -1,9 +1,9 @@
-"""`causeway doctor`: everything that must be so before an installation works, looked at from outside.
+"""`causeway doctor`: checks from outside of everything that a working installation needs.
 
-Durability after a power failure is of it. A 202 promises that PostgreSQL has the message on its disk. Kafka may lose
-acknowledged records: their writers keep them until the recipient and audit have acknowledged them, and append them
-again. Such records arrive late. So a record is on two brokers before Kafka acknowledges it (every producer asks for
-`acks=all`), or on the disk of the only one.
+The checks include durability after a power failure. A 202 promises that PostgreSQL has the message on its disk. Kafka
+may lose acknowledged records: their writers keep them until the recipient and audit have acknowledged them, and append
+them again. Such records arrive late. So two brokers have a record before Kafka acknowledges it (every producer asks for
+`acks=all`), or the only broker has it on its disk.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
 LOGIN_S: Final = 5.0
 _ASK_S: Final = 0.5
 _PRIVATE_FILES: Final = ("passwords.json", "parties.json", "beat.key")
-#: What is lost where PostgreSQL's setting is off.
+#: The loss that each PostgreSQL setting causes if it is off.
 _PROMISES: Final[Mapping[str, str]] = {
-    "fsync": "a power failure may cost what was committed, or the whole database",
-    "full_page_writes": "a power failure may leave half a page that no recovery mends",
-    "synchronous_commit": "a crash costs what was answered with 202 in the last moment",
+    "fsync": "a power failure may lose committed data, or the whole database",
+    "full_page_writes": "a power failure may leave half a page that no recovery repairs",
+    "synchronous_commit": "a crash loses referrals that were answered with 202 in the last moment",
 }
-#: With the source of each: settings of a role or of a database win over the server's.
+#: With the source of each: settings of a role or of a database override the server's.
 _SETTINGS: Final = "SELECT name, source FROM pg_settings WHERE name = ANY($1::text[]) AND setting = 'off'"
 _MIN_INSYNC: Final = "min.insync.replicas"
 _FLUSH: Final = "flush.messages"
@@ -54,8 +54,11 @@ _COPIES: Final = 2
 
 
 class Login(StrEnum):
-    """How a login ended. `broker_silent`: something accepts connections there and does not speak Kafka in time;
-    `broker_untrusted`: it has no certificate that this site trusts under the name by which it is reached."""
+    """The result of a login.
+
+    `broker_silent`: a process accepts connections and does not answer as Kafka in time; `broker_untrusted`: it has no
+    certificate for its host name that this site trusts.
+    """
 
     DONE = "done"
     BROKER_DOWN = "broker_down"
@@ -66,28 +69,28 @@ class Login(StrEnum):
 
 _REASONS: Final = {KafkaError._AUTHENTICATION: Login.PASSWORD_WRONG, KafkaError._SSL: Login.BROKER_UNTRUSTED}
 _LOGIN_ADVICE: Final[Mapping[Login, str]] = {
-    Login.BROKER_DOWN: "nothing accepts connections there: start the broker, or mend the address",
-    Login.BROKER_SILENT: "something listens there and does not answer as Kafka does: address, protocol or load",
-    Login.BROKER_UNTRUSTED: "no TLS there, or its certificate names another host or is of an authority we do not trust",
+    Login.BROKER_DOWN: "no process accepts connections there: start the broker, or correct the address",
+    Login.BROKER_SILENT: "a process listens there and does not answer as Kafka does: check address, protocol and load",
+    Login.BROKER_UNTRUSTED: "it has no TLS, or its certificate is for another host or of an untrusted authority",
     Login.PASSWORD_WRONG: "the broker answers and does not know this password: `causeway topics apply` sets it",
 }
 
 
-#: Looks at what is around a site.
+#: Checks the surroundings of a site.
 Surroundings = Callable[[Site], list[Finding]]
 
 
 def examine(site: Site, stack: Surroundings) -> list[Finding]:
-    """Look at everything; what does not depend on another check is looked at even if that one failed. Blocks.
+    """Run all checks; a check that does not depend on a failed one runs too. Blocks.
 
-    `stack` looks around a site that a development stack has written; of others only the addresses are tried.
+    `stack` checks the surroundings of a development stack's site; for other sites only the addresses are tried.
     """
     kafka = site.endpoints.kafka
     found = asked("state directory", _state, site)
     found += stack(site) if site.endpoints.pids else asked("addresses", _addresses, site)
     logins = asked("kafka login", _logins, kafka)
     found += logins
-    # Who runs instances on somebody else's Kafka cannot ask for its topics, and need not.
+    # An operator on another's Kafka cannot read its topics, and need not.
     asks = kafka.open or ADMIN in kafka.principals
     if asks and all(finding.well for finding in logins if finding.what == f"kafka login {ADMIN}"):
         found += asked("topics and access rules", _topics, site)
@@ -97,7 +100,7 @@ def examine(site: Site, stack: Surroundings) -> list[Finding]:
         found += asked(f"database {name}", _reachable, name, database.service_url)
         found += asked(f"durability {name}", examine_commits, name, database.service_url)
         found += asked(f"schema {name}", _schema, name, site.endpoints.owned(name))
-        # An instance's private keys need not lie where its operator sits; on a stack they do.
+        # An instance's private keys may be on another machine than its operator's; a stack has them here.
         if site.endpoints.pids or Installation(site.state).keys_dir(name).is_dir():
             found += asked(f"keys {name}", _keys, site, name)
             found += asked(f"documents {name}", _documents, site, name)
@@ -110,12 +113,12 @@ def _state(site: Site) -> Iterator[Finding]:
         yield Finding("state directory", "state_missing", "the site names a directory of keys and documents: make it")
         return
     open_to_others = stat.S_IMODE(state.stat().st_mode) & 0o077
-    advice = "whoever reads it can act as every party: mode 0700"
+    advice = "a process that reads it can act as every party: set mode 0700"
     yield Finding("state directory", "state_exposed", advice) if open_to_others else Finding("state directory")
     secrets = [state / name for name in _PRIVATE_FILES]
     for path in (site.file, *secrets, *site.endpoints.kafka.password_files.values()):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield Finding(path.name, "file_exposed", "it holds credentials: mode 0600")
+            yield Finding(path.name, "file_exposed", "it holds credentials: set mode 0600")
 
 
 def _addresses(site: Site) -> Iterator[Finding]:
@@ -124,11 +127,11 @@ def _addresses(site: Site) -> Iterator[Finding]:
         if accepts(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)):
             yield Finding(what)
         else:
-            yield Finding(what, "port_silent", "nobody listens at this address: see the log of the instance")
+            yield Finding(what, "port_silent", "no process listens at this address: see the log of the instance")
 
 
 def _keys(site: Site, name: str) -> Iterator[Finding]:
-    """`load_keys` refuses a missing key file, and one that others may read."""
+    """Check the key files: `load_keys` refuses a missing one, and one that others may read."""
     load_keys(Installation(site.state).keys_dir(name))
     yield Finding(f"keys {name}")
 
@@ -139,7 +142,7 @@ def _logins(kafka: KafkaEndpoint) -> Iterator[Finding]:
         what = f"kafka login {principal}"
         yield Finding(what) if login is Login.DONE else Finding(what, login.value, _LOGIN_ADVICE[login])
         if login in (Login.BROKER_DOWN, Login.BROKER_SILENT):
-            return  # the others would only wait as long, and find the same
+            return  # the other logins would wait as long, with the same result
 
 
 def _topics(site: Site) -> Iterator[Finding]:
@@ -171,13 +174,13 @@ def _schema(name: str, database: OwnedDatabase) -> Iterator[Finding]:
 
 
 def _documents(site: Site, name: str) -> Iterator[Finding]:
-    """What the instance would have in force if it started now without a broker, and whether it knows this key."""
+    """Check the documents that the instance would use if it started now without a broker, and its key in them."""
     directory = asyncio.run(_directory_in_force(site, name))
     signing = load_keys(Installation(site.state).keys_dir(name)).signing
     what = f"documents {name}"
     entry, kind = directory.instance(name), site.endpoints.kind(name)
     if directory.signing_key(signing.key_id) is None:
-        yield Finding(what, "key_not_in_directory", "others refuse what this instance signs")
+        yield Finding(what, "key_not_in_directory", "other instances refuse messages signed with this key")
     elif entry is not None and entry.kind != party_kind(kind):
         yield Finding(
             what, "instance_of_another_kind", f"`{kind}` here, for {entry.kind} in the directory: see `kinds`"
@@ -201,7 +204,7 @@ async def _directory_in_force(site: Site, name: str) -> DirectoryIndex:
 
 
 def examine_commits(name: str, service_url: str) -> Iterator[Finding]:
-    """Whether a commit of the service's role is on the disk when it returns. Raises `Unavailable`."""
+    """Check that a commit of the service's role is on the disk when it returns. Raises `Unavailable`."""
     off, what = in_own_thread(_off(service_url)), f"durability {name}"
     for setting, source in off.items():
         yield Finding(what, f"{setting}_off", f"{_PROMISES[setting]}: set `{setting} = on` (it is off by: {source})")
@@ -210,9 +213,9 @@ def examine_commits(name: str, service_url: str) -> Iterator[Finding]:
 
 
 def examine_copies(endpoint: KafkaEndpoint, manifest: Manifest, *, own_broker: bool) -> Iterator[Finding]:
-    """Whether a record that Kafka has acknowledged is in two places. Raises `Unavailable`.
+    """Check that a record that Kafka has acknowledged is in two places. Raises `Unavailable`.
 
-    `own_broker`: it is the one broker of a development stack, where one place is enough.
+    `own_broker`: the single broker of a development stack, where one place is enough.
     """
     admin = admin_client(endpoint)
     replicas = copies(admin, manifest.topics)
@@ -228,9 +231,10 @@ def examine_copies(endpoint: KafkaEndpoint, manifest: Manifest, *, own_broker: b
 
 
 def judged(replicas: int, min_insync: int, *, flushed: bool) -> tuple[str, str] | None:
-    """What is wrong with a topic, as a code, and what mends it. `flushed`: each record is on the disk at once.
+    """Return the fault of a topic as a code, and its remedy.
 
-    Where more copies are asked for than there are replicas, the broker is content with all that there are.
+    `flushed`: each record is on the disk at once. If more copies are required than there are replicas, the broker
+    accepts all existing ones.
     """
     if replicas < _COPIES:
         return None if flushed else ("one_copy", f"replicate the topic, or set `{_FLUSH}=1` on a cluster of one broker")
@@ -238,7 +242,7 @@ def judged(replicas: int, min_insync: int, *, flushed: bool) -> tuple[str, str] 
 
 
 async def _off(url: str) -> dict[str, str]:
-    """The settings that are off for this role, with where that was set."""
+    """Return the settings that are off for this role, with their source."""
     with suppress(OSError, asyncpg.PostgresError, TimeoutError):
         async with connected(url) as connection:
             rows = await connection.fetch(_SETTINGS, list(_PROMISES))
@@ -259,14 +263,14 @@ def try_login(endpoint: KafkaEndpoint, principal: str) -> Login:
             client.list_topics(timeout=_ASK_S)
         except KafkaException as error:
             said.append(error.args[0].code())
-            client.poll(0)  # the reason, where there is one, comes to the callback
+            client.poll(0)  # this calls the callback with the reason, if there is one
         else:
             return Login.DONE
     return next(iter(_reasons(said)), Login.BROKER_SILENT)
 
 
 def _reasons(said: Sequence[int]) -> list[Login]:
-    """What the client could tell, which tries again by itself and says only that time ran out."""
+    """Return the reasons that the client reported: it retries silently, and its error only states a timeout."""
     return [_REASONS[code] for code in said if code in _REASONS]
 
 

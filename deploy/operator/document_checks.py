@@ -1,7 +1,7 @@
-"""The desk where documents are looked at before they are published: stricter than those who read them.
+"""Checks of documents before publication: stricter than the checks of readers.
 
-Readers ignore what they do not know, for the sake of documents to come; whoever publishes must not, or a misspelt
-member would mean nothing and nobody would notice.
+Readers ignore unknown members, so that later documents can have more. A publisher must not ignore them, because a
+misspelt member would have no effect and remain undetected.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from shared.vocabulary.jurisdiction import TREE
 from shared.vocabulary.law import Confirmation
 from shared.vocabulary.routing import Instrument
 
-#: No end and no review lies farther on than this: a day in the year 9999 is none, and nobody would be asked to look.
+#: The latest end or review, in years from now: an end in the year 9999 would never cause a review.
 END_YEARS_MAX: Final = 30
 REVIEW_YEARS_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """One thing that the desk does not let pass: its code, and the field."""
+    """One reason against publication: its code, and the field."""
 
     code: str
     field: str
 
 
 def check_directory(body: bytes) -> Directory:
-    """The directory in `body`. Raises `Refused`, with the field, where it must not be published."""
+    """Return the directory in `body`. Raises `Refused`, with the field, if it must not be published."""
     _strictly(Directory, body)
     read_directory(body)
     directory = Directory.model_validate_json(body)
     for field in _keys_unread(directory):
-        raise Refused("document_invalid", "nobody reads such a key yet", field=field)
+        raise Refused("document_invalid", "no release reads such a key yet", field=field)
     for objection in _of_validity(directory):
         raise Refused(objection.code, field=objection.field)
     return directory
 
 
 def _keys_unread(directory: Directory) -> Iterator[str]:
-    """A key that nobody reads yet is passed over by everybody: who wrote it would wait for its use in vain."""
+    """Yield the fields of keys that no release reads yet: readers ignore them, so they would have no effect."""
     owners = [("/beat_keys", directory.beat_keys)]
     owners += [(f"/instances/{at}/keys", each.keys) for at, each in enumerate(directory.instances)]
     owners += [(f"/parties/{at}/keys", each.keys) for at, each in enumerate(directory.parties)]
@@ -63,7 +63,7 @@ def _keys_unread(directory: Directory) -> Iterator[str]:
 
 
 def check_policy(body: bytes) -> Policy:
-    """The policy in `body`. Raises `Refused`, with the field of the first objection."""
+    """Return the policy in `body`. Raises `Refused`, with the field of the first objection."""
     _strictly(Policy, body)
     read_policy(body)
     policy = Policy.model_validate_json(body)
@@ -73,7 +73,7 @@ def check_policy(body: bytes) -> Policy:
 
 
 def objections(policy: Policy) -> Iterator[Objection]:
-    """What is wrong with a valid policy, as far as a machine can say."""
+    """Yield the faults of a valid policy that a machine can find."""
     issued_on, listed = policy.issued_on, {entry.id: entry for entry in policy.instruments}
     yield from _of_validity(policy)
     for at, entry in enumerate(policy.instruments):
@@ -93,7 +93,7 @@ def objections(policy: Policy) -> Iterator[Objection]:
     for at, rule in enumerate(policy.rules):
         field = f"/rules/{at}"
         if rule.effect == "prohibit" and rule.valid_to is None and rule.review_by is None:
-            # It would go on to forbid what a later law permits, and nobody would be asked to look.
+            # It would still forbid edges that a later law permits, and no review would be due.
             yield Objection("prohibition_without_end", field)
         if rule.review_by is not None and rule.review_by <= issued_on:
             yield Objection("review_overdue", f"{field}/review_by")
@@ -135,7 +135,7 @@ def _of_entry(
 
 
 def _of_validity(document: Directory | Policy) -> Iterator[Objection]:
-    """A document is issued anew every year: one that says it holds for longer would never be missed."""
+    """Object to a validity over the yearly limit: an outdated document would never raise an alarm."""
     if document.valid_until <= document.issued_on:
         yield Objection("over_at_issue", "/valid_until")
     if document.valid_until > valid_until(document.issued_on):
@@ -143,7 +143,7 @@ def _of_validity(document: Directory | Policy) -> Iterator[Objection]:
 
 
 def _succeeds_itself(entry: InstrumentEntry, listed: Mapping[Instrument, InstrumentEntry]) -> bool:
-    """Whether its successors lead back to it: then nobody would find what holds instead."""
+    """Return whether its successors lead back to it: the present instrument could then not be found."""
     met, following = {entry.id}, entry.succeeded_by
     while following is not None and following in listed and following not in met:
         met.add(following)
@@ -158,7 +158,10 @@ def _years_after(day: date, years: int) -> date:
 def _of_basis(
     cites: Rule | Clock, entry: InstrumentEntry | None, issued_on: date, *, field: str
 ) -> Iterator[Objection]:
-    """An instrument that ends later is the alarm's matter: by then a person may have found its successor."""
+    """Check the instrument of a rule or clock now.
+
+    A later end is left to the alarm: a person may find a successor.
+    """
     if entry is None:
         yield Objection("instrument_not_listed", f"{field}/basis/instrument")
         return
@@ -195,14 +198,14 @@ def _of_calendar(calendar: Calendar, field: str) -> Iterator[Objection]:
 
 
 def _strictly(contract: type[Contract], body: bytes) -> None:
-    """Raises `Refused("document_invalid")` also for a member that nobody knows."""
+    """Raise `Refused("document_invalid")` also for an unknown member."""
     try:
         contract.model_validate_json(body)
     except ValidationError as error:
         where = error_locations(error.errors(include_url=False, include_context=False, include_input=False))[0]
     else:
         return
-    # A name that nobody knows came from outside and is not said again.
+    # An unknown name is outside input and is not repeated.
     unknown = where["rule"] == "extra_forbidden"
     field = where["field"].rpartition("/")[0] if unknown else where["field"]
     raise Refused("document_invalid", where["rule"], field=field)

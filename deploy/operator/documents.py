@@ -1,4 +1,7 @@
-"""Putting a directory or a policy in force: checked first, approved by two, published to every instance; the beat."""
+"""Put a directory or a policy in force, and send document heartbeats.
+
+A document is checked, approved by two and published to every instance.
+"""
 
 from __future__ import annotations
 
@@ -33,22 +36,22 @@ from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats, read_
 from shared.runtime.kafka.reader import LogReader
 
 BEAT_EVERY_S: Final = 10.0
-#: The folder of what was published and takes effect later, by kind and time.
+#: The folder of published documents that take effect later, by kind and time.
 COMING: Final = "coming"
 
 
 def checked(kind: str, body: bytes) -> Directory | Policy:
-    """The document in `body`. Raises `Refused`, with the field, where the desk objects."""
+    """Return the document in `body`. Raises `Refused`, with the field, if the checks object."""
     return check_directory(body) if kind == "directory" else check_policy(body)
 
 
 def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | None = None) -> DocumentActivated:
-    """Publish the directory or the policy in `body`, in force from now if no time is given. Blocks.
+    """Publish the directory or the policy in `body`, in force from now unless a time is given. Blocks.
 
-    Published does not mean read: `causeway doctor` and the instances' logs (`document_placed`) tell. Raises `Refused`,
-    with the field, if the desk or an instance would refuse it, and `document_version_not_above` unless its version is
-    above that of every document of its kind that was published: none comes back by itself. `active_from_past` for a
-    time that is over: what was decided since by the documents of that time would have been decided by none.
+    A published document is not yet read: see `causeway doctor` and the instances' logs (`document_placed`). Raises
+    `Refused`, with the field, if the checks or an instance would refuse it. `document_version_not_above`: its version
+    must be above that of every published document of its kind. `active_from_past`: decisions since a past time were
+    made by the documents in force then, and would not match the new one.
     """
     document, now = checked(kind, body), SystemClock().now()
     refuse_past(active_from or now)
@@ -59,23 +62,26 @@ def publish_file(site: Site, kind: str, body: bytes, *, active_from: datetime | 
 
 
 def refuse_past(active_from: datetime) -> None:
-    """Raises `Refused("active_from_past")`."""
+    """Raise `Refused("active_from_past")` for a past time."""
     if active_from < SystemClock().now() - TOLERANCE:
         raise Refused("active_from_past")
 
 
 def refuse_version(site: Site, kind: str, version: int) -> int:
-    """The newest version that was published of a kind, 0 for none. Raises `Refused("document_version_not_above")`."""
+    """Return the newest published version of a kind, 0 for none.
+
+    Raises `Refused("document_version_not_above")`.
+    """
     newest = newest_version(site.endpoints, kind, approver_keys_file=Installation(site.state).approver_keys_file)
     if version <= newest:
-        raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")
+        raise Refused("document_version_not_above", f"{newest} is published: use a higher one", field="/version")
     return newest
 
 
 def newest_version(endpoints: Endpoints, kind: str, *, approver_keys_file: Path) -> int:
-    """The highest version of an approved document of this kind, also of one that takes effect later; 0 for none.
+    """Return the highest version of an approved document of this kind, even one for a later time; 0 for none.
 
-    Blocks. What is in the topic without its two approvals counts for nothing. Raises `Unavailable`.
+    Blocks. Documents in the topic without two approvals are ignored. Raises `Unavailable`.
     """
     found = published_documents(endpoints, ADMIN, approver_keys_file=approver_keys_file)
     return max((int(json.loads(body)["version"]) for activated, body in found if activated.kind == kind), default=0)
@@ -84,7 +90,7 @@ def newest_version(endpoints: Endpoints, kind: str, *, approver_keys_file: Path)
 def published_documents(
     endpoints: Endpoints, principal: str, *, approver_keys_file: Path
 ) -> list[tuple[DocumentActivated, bytes]]:
-    """Every document that was published with its approvals, in the order of the topic, read as `principal`.
+    """Return every published document with its approvals, in the order of the topic, read as `principal`.
 
     Blocks. Raises `Unavailable`.
     """
@@ -112,7 +118,7 @@ async def _published(endpoints: Endpoints, principal: str) -> list[Record]:
 
 
 def keep_published(state: Path, kind: str, body: bytes, *, active_from: datetime) -> None:
-    """Keep what was published where `document_in_force` finds it: in a file of its own until it takes effect."""
+    """Store a published document for `document_in_force`: in a separate file until it takes effect."""
     if active_from <= SystemClock().now():
         write_private(state / f"{kind}.json", body.decode())
         return
@@ -121,7 +127,7 @@ def keep_published(state: Path, kind: str, body: bytes, *, active_from: datetime
 
 
 def document_in_force(state: Path, kind: str, at: datetime | None = None) -> bytes:
-    """The newest document published from this state directory that is in force at `at`, or now.
+    """Return the newest document published from this state directory that is in force at `at`, or now.
 
     Raises `Unavailable`.
     """
@@ -135,15 +141,15 @@ def document_in_force(state: Path, kind: str, at: datetime | None = None) -> byt
 
 
 def _stamp(at: datetime) -> str:
-    """A time in the name of a file: as texts they are in the order of time."""
+    """Format a time for a file name: these texts sort by time."""
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def assembled(site: Site, parties: bytes, *, issued_on: date) -> bytes:
-    """The next directory of an exchange, of what its operator holds: the admitted instances, and a list of parties.
+    """Return the next directory of an exchange, from the admitted instances and a list of parties.
 
-    One version above the one that was published last from here, the first if none was; valid as long as any. Raises
-    `Refused`: `parties_malformed` with the field, and what the desk objects to.
+    Its version is one above the last one published from here, or the first; its validity is the usual one. Raises
+    `Refused`: `parties_malformed` with the field, and the objections of the checks.
     """
     last = site.state / "directory.json"
     version = int(json.loads(last.read_bytes())["version"]) + 1 if last.exists() else 1
@@ -170,9 +176,9 @@ def _parties(text: bytes) -> Sequence[Party]:
 
 
 def moved_directory(site: Site, party: str, instance: str) -> bytes:
-    """The directory that would follow the one in force, with `party` at `instance`.
+    """Return the next directory after the one in force, with `party` at `instance`.
 
-    Raises `Refused` where the directory does not have it so, or where the site cannot reach the instance.
+    Raises `Refused` if the directory does not permit this, or if the site cannot reach the instance.
     """
     present = document_in_force(site.state, "directory")
     following = moved(present, party, instance, issued_on=SystemClock().now().date())
@@ -182,10 +188,11 @@ def moved_directory(site: Site, party: str, instance: str) -> bytes:
 
 
 def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> bytes:
-    """The next directory: one version on, issued on that day, valid as long as any, with `party` at `instance`.
+    """Return the next directory: one version higher, issued on that day, with the usual validity, `party` at
+    `instance`.
 
-    Where it was before stays with it: what was sent to it there can still be answered from there. Nothing else differs,
-    also of what this release does not know. `directory` is a whole document. Raises `Refused`:
+    The party's former instance stays listed, so subjects sent to it there can still be answered from there. All other
+    members stay, even those that this release does not know. `directory` is a whole document. Raises `Refused`:
     `party_unknown`, `instance_unknown`, `instance_of_another_kind` or `party_there_already`.
     """
     document: dict[str, Any] = json.loads(directory)
@@ -195,7 +202,7 @@ def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> by
     kinds, kind, left = {each["id"]: each["kind"] for each in document["instances"]}, found["kind"], found["instance"]
     fit = ", ".join(name for name in kinds if kinds[name] == kind)
     if instance not in kinds:
-        raise Refused("instance_unknown", f"for {kind} the directory has: {fit}", status=400)
+        raise Refused("instance_unknown", f"the directory's instances for {kind}: {fit}", status=400)
     if kinds[instance] != kind:
         what = f"`{instance}` is for {kinds[instance]}; for {kind}: {fit}"
         raise Refused("instance_of_another_kind", what, status=400)
@@ -209,9 +216,9 @@ def moved(directory: bytes, party: str, instance: str, *, issued_on: date) -> by
 
 
 async def send_beats(site: Site, *, once: bool) -> None:
-    """Say every 10 s which documents are newest: once, or until interrupted.
+    """Send a document heartbeat every 10 s: once, or until interrupted.
 
-    Several may do so at a time. Raises `Unavailable`, and `Refused` where this state directory has no beat key.
+    Several processes may do so. Raises `Unavailable`, and `Refused` if this state directory has no heartbeat key.
     """
     path = Installation(site.state).beat_key_file
     if not path.exists():
@@ -221,7 +228,7 @@ async def send_beats(site: Site, *, once: bool) -> None:
 
 
 def signed_beat(state: Path, key: SigningKey, at: datetime) -> SignedBeat:
-    """What is newest at `at`, as this state directory has it."""
+    """Return the heartbeat with the newest documents of this state directory at `at`."""
     directory, policy = document_in_force(state, "directory", at), document_in_force(state, "policy", at)
     named = {
         "directory": (read_directory(directory).edition.version, digest(directory)),

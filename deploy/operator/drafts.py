@@ -1,11 +1,11 @@
-"""`causeway document`: a directory or a policy on its way to two approvers, who need not sit at one desk.
+"""`causeway document`: approval of a directory or a policy by two approvers in different places.
 
     draft ──▶ each approver alone: reads it, signs ──▶ approval ─┐
       └──────────────────────────────────────────────────────────┴─▶ publish
 
-A draft says of itself what is signed: kind, digest and the time from which it counts. Everybody who takes one works
-the digest out again from the document in it, so that what a person reads is what they sign. Whoever carries a draft
-can withhold it, and nothing else.
+A draft states its signed values: kind, digest and effective time. Each program that reads a draft computes the digest
+again from the document in it, so a person signs exactly the document that they read. A person who carries a draft can
+withhold it, and nothing else.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ document_app = App(name="document")
 
 
 class Draft(Contract):
-    """A document that is to be signed, and what is signed of it."""
+    """A document to be signed, and its signed values."""
 
     kind: Literal["directory", "policy"]
     digest: Digest
@@ -53,7 +53,7 @@ class Draft(Contract):
     document: JsonObject
 
     def printed(self, path: Path) -> Printed:
-        """What a person compares by voice."""
+        """Return the text that a person compares by voice."""
         signed = self.model_dump(mode="json", exclude={"document"})
         until = f"version {self.document['version']}, valid until {self.document['valid_until']}"
         text = [
@@ -74,20 +74,20 @@ def draft(
     out: Path | None = None,
     options: PlainOptions = PLAIN,
 ) -> Printed:
-    """Check a document and write what its approvers are to sign.
+    """Check a document and write a draft for its approvers.
 
     Parameters
     ----------
     kind
-        What it is.
+        The kind of document.
     file
         The whole document, as .json.
     at
-        When it takes effect: give the approvers time. Now if no time is given. UTC if it names no zone.
+        Effective time; default now. Give the approvers time. UTC if it names no zone.
     renew
-        Issue it today, valid as long as any.
+        Issue it today, with the usual validity.
     out
-        File to write; KIND.draft.json if none is named.
+        File to write; default KIND.draft.json.
     """
     now, body = SystemClock().now(), file.read_bytes()
     canonical = document_body(checked(kind, _issued(body, now.date()) if renew else body))
@@ -100,7 +100,7 @@ def draft(
 
 @verb(document_app)
 def show(file: ExistingFile, /, *, against: ExistingFile | None = None, options: PlainOptions = PLAIN) -> Printed:
-    """Say what would be signed, and each place in which it differs from another document.
+    """Show the values to be signed, and each difference from another document.
 
     Parameters
     ----------
@@ -120,18 +120,18 @@ def show(file: ExistingFile, /, *, against: ExistingFile | None = None, options:
 def sign(
     file: ExistingFile, /, *, key: ExistingFile, digest: str, out: Path | None = None, options: PlainOptions = PLAIN
 ) -> Printed:
-    """Approve a draft, after reading it: at your own machine, with your own key.
+    """Approve a draft after reading it, on your own machine, with your own key.
 
     Parameters
     ----------
     file
         The draft.
     key
-        Your key, as `causeway key make NAME approve` wrote it; its card lies beside it.
+        Your key, as `causeway key make NAME approve` wrote it; its card is next to it.
     digest
-        What you sign, as `causeway document show` said it and you have compared it by voice.
+        The digest that you sign, as `causeway document show` printed it and you compared it by voice.
     out
-        File to write; beside the draft, called by it and by you, if none is named.
+        File to write; by default next to the draft, with its name and yours.
     """
     read, _ = read_draft(file)
     if read.digest != digest:
@@ -154,22 +154,22 @@ def publish_draft(file: ExistingFile, *approvals: ExistingFile, options: Options
     file
         The draft.
     approvals
-        What the approvers have written: two, or more.
+        The approvers' files: two or more.
     """
     return show_published(publish(site(options), file, approvals))
 
 
 @verb(document_app)
 def fetch(*, options: Options = OPTIONS) -> Printed:
-    """Read what is published, check its approvals, and keep it where the site's other verbs look."""
+    """Read the published documents, check their approvals, and store them for the site's other commands."""
     here = site(options)
     principals = here.endpoints.kafka.principals
-    # With the password of `admin`, or of the first instance whose the site knows.
+    # With the password of `admin`, or of the site's first instance.
     principal = ADMIN if ADMIN in principals or not principals else principals[0]
     keys_file = Installation(here.state).approver_keys_file
     found = published_documents(here.endpoints, principal, approver_keys_file=keys_file)
     if not found:
-        raise Unavailable("documents_missing", "nothing that is approved was published yet")
+        raise Unavailable("documents_missing", "no approved document was published yet")
     found.sort(key=lambda each: int(json.loads(each[1])["version"]))
     for activated, body in found:
         keep_published(here.state, activated.kind, body, active_from=activated.active_from)
@@ -179,10 +179,10 @@ def fetch(*, options: Options = OPTIONS) -> Printed:
 
 
 def read_draft(file: Path) -> tuple[Draft, bytes]:
-    """A draft and the exact bytes of its document, judged anew.
+    """Return a draft and the exact bytes of its document, checked again.
 
-    Raises `Refused`: `draft_malformed`, `draft_altered` where its digest is not that of its document, and what the desk
-    objects to.
+    Raises `Refused`: `draft_malformed`, `draft_altered` if its digest is not that of its document, and the objections
+    of the checks.
     """
     read = read_contract(Draft, file, lambda rule, field: Refused("draft_malformed", rule, field=field, status=400))
     body = document_body(checked(read.kind, json.dumps(read.document).encode()))
@@ -192,11 +192,11 @@ def read_draft(file: Path) -> tuple[Draft, bytes]:
 
 
 def publish(site: Site, file: Path, approvals: Sequence[Path]) -> DocumentActivated:
-    """Publish a draft that was approved. Blocks.
+    """Publish an approved draft. Blocks.
 
-    The first of its kind may count from a time that is over: nothing was decided before it. Raises `Refused`:
-    `approval_malformed`, `approvers_too_few`, `approver_unknown` of a key that nobody has handed over here (instances
-    would pass it over), `approval_invalid`, `document_version_not_above`, `active_from_past`.
+    The first document of its kind may have a past effective time, because no decision was made before. Raises
+    `Refused`: `approval_malformed`, `approvers_too_few`, `approver_unknown` for a key that was not handed over here
+    (instances would ignore it), `approval_invalid`, `document_version_not_above`, `active_from_past`.
     """
     read, body = read_draft(file)
     activated = _activated(read, [_approval(each) for each in approvals])
@@ -213,7 +213,7 @@ def publish(site: Site, file: Path, approvals: Sequence[Path]) -> DocumentActiva
 
 
 def changes(before: JsonValue, after: JsonValue, at: str = "") -> Iterator[tuple[str, str]]:
-    """Each place that differs, as a JSON pointer, with what became of it; members of lists are known by their ids."""
+    """Yield each difference, as a JSON pointer and its kind; list members are matched by their ids."""
     one, other = _members(before), _members(after)
     if one is None or other is None:
         if before != after:
@@ -239,13 +239,13 @@ def _name(member: JsonValue, number: int) -> str:
 
 
 def _issued(body: bytes, on: date) -> bytes:
-    """A document issued on that day, before anybody judges it: what was reviewed since its own day is no objection."""
+    """Return a document issued on that day before it is checked, so later reviews in it are no objection."""
     try:
         stated = json.loads(body)
     except ValueError:
         stated = None
     if not isinstance(stated, dict):
-        return body  # the desk says what it is
+        return body  # the checks report the fault
     days = {"issued_on": on.isoformat(), "valid_until": valid_until(on).isoformat()}
     return json.dumps(stated | days).encode()
 
@@ -254,7 +254,7 @@ def _approval(file: Path) -> Approval:
     try:
         return Approval.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
-        raise Refused("approval_malformed", "as `causeway document sign` writes it", status=400) from None
+        raise Refused("approval_malformed", "use a file of `causeway document sign`", status=400) from None
 
 
 def _activated(read: Draft, approvals: Sequence[Approval]) -> DocumentActivated:

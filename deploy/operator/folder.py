@@ -1,19 +1,19 @@
-"""An operator's folders: one for each instance that they run, one for whoever runs the exchange's Kafka.
+"""An operator's folders: one for each instance, and one for the operator of the exchange's Kafka.
 
-    <instance>/   settings.env       every setting, for whatever starts the instance
-                  site.json          the same for the operator's verbs
+    <instance>/   settings.env       every setting, for the program that starts the instance
+                  site.json          the same for the operator's commands
                   keys/<instance>/   its private keys
-                  secrets/kafka      its password at Kafka: whoever runs Kafka is handed a copy
+                  secrets/kafka      its password at Kafka: Kafka's operator gets a copy
                   journal/           of erasures; never restored with the database
-                  public.json        its card: what the directory says of it. Holds no secret
-                  approver_keys.json whose approvals are believed
+                  public.json        its card: its entry for the directory. Holds no secret
+                  approver_keys.json the trusted approvers
     <exchange>/   site.json, secrets/admin, beat.key, approver_keys.json, instances/<instance>.json
 
-Mode 0700, files 0600. Nothing that is there is written over. Whoever can read a folder acts as its instance; of the
-exchange's, as the administrator of Kafka, who still puts no document in force.
+Mode 0700, files 0600. Existing files are never overwritten. A process that can read an instance's folder can act as the
+instance. With the exchange's folder it can act as the administrator of Kafka, who still cannot put a document in force.
 
-A card is what an instance or an approver hands over about itself. It holds no secret. Whoever can exchange a card on
-its way can put their own key in place of another's: key ids are compared by voice.
+A card is the statement of an instance or an approver about itself. It holds no secret. An attacker who exchanges a card
+in transit can substitute their own key: so key ids are compared by voice.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ SETTINGS: Final = "settings.env"
 CARD: Final = "public.json"
 BEAT_CARD: Final = "beat.json"
 INSTANCES: Final = "instances"
-#: What the settings say beside them, for the command that starts the instance.
+#: The name of the kind in the settings file, for the command that starts the instance.
 KIND: Final = "CAUSEWAY_KIND"
-#: An address for parties: https, or plain http where it is on this machine.
+#: An address for parties: https, or plain http on this machine.
 ADDRESS: Final = r"(https://[A-Za-z0-9.-]{1,253}|http://(127\.[0-9.]{5,11}|localhost|\[::1\]))(:[0-9]{1,5})?"
 Address = Annotated[str, StringConstraints(pattern=f"^{ADDRESS}$", max_length=270)]
 _DATABASE_CA: Final = "database-ca.pem"
 _KAFKA_CA: Final = "kafka-ca.pem"
 _APPROVERS: Final = "approver_keys.json"
 _PASSWORD: Final = "secrets/kafka"  # noqa: S105 - the name of a file
-#: As the directory has it.
+#: The directory's pattern.
 _NAME: Final = r"[a-z][a-z0-9_]{0,31}"
 _SERVERS: Final = r"[A-Za-z0-9.\[\]-][A-Za-z0-9.,:\[\]-]{0,500}:[0-9]{1,5}"
 _Card = TypeVar("_Card", bound=Contract)
@@ -76,19 +76,19 @@ class Card(Contract):
     url: Address
 
     def renewed(self, later: Card) -> Self:
-        """With the address and the kind of a later card, and its keys beside those that were known."""
+        """Return the card with the address and the kind of a later card, and the keys of both."""
         held = {key.key_id: key for key in (*self.instance.keys, *later.instance.keys)}
         instance = later.instance.model_copy(update={"keys": tuple(held.values())})
         return self.model_copy(update={"instance": instance, "url": later.url})
 
     def text(self) -> str:
-        """As its file has it."""
+        """Return the text of its file."""
         return self.model_dump_json(exclude_none=True, indent=2) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the servers are, `host:port`, and the files of the authorities by which they are verified."""
+    """The servers' addresses, `host:port`, and the files of the authorities that verify them."""
 
     kafka: str
     kafka_ca: Path
@@ -98,7 +98,7 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An instance: its kind, its name in the directory, its address for parties, and the port that it listens on."""
+    """An instance: its kind, its name in the directory, its address for parties, and its port."""
 
     kind: str
     instance: str
@@ -109,7 +109,7 @@ class Place:
 def make_instance_folder(
     folder: Path, place: Place, servers: Servers, *, approvers: Sequence[Path], at: datetime
 ) -> Card:
-    """Make the folder of an instance with everything in it; its card.
+    """Make the complete folder of an instance; return its card.
 
     Raises `Refused`: `folder_in_use`, `kind_unknown`, `instance_name_unfit`, `address_unfit`,
     `approvers_too_few`, `ca_file_unusable`, `file_unusable`, `site_invalid`.
@@ -133,10 +133,10 @@ def make_instance_folder(
 
 
 def _settings_text(folder: Path, place: Place) -> str:
-    """A file of `NAME='value'` lines, for a shell, a systemd unit and a container alike: every setting that there is.
+    """Return a file of `NAME='value'` lines with every setting, for a shell, a systemd unit and a container.
 
-    Those of the folder's site stand in single quotes, which all three readers take; what we write holds none. Of the
-    others the file states what holds without the line.
+    Settings of the folder's site are in single quotes, which all three readers accept; their values contain none. For
+    other settings the file states the default as a comment.
     """
     prefix = prefix_of(place.instance)
     given = environment(Installation(folder), read_site(folder / SITE), place.instance)
@@ -146,8 +146,8 @@ def _settings_text(folder: Path, place: Place) -> str:
         for name, field in RuntimeSettings.model_fields.items()
     }
     lines = [
-        f"# Settings of the instance {place.instance}. docs/operations/settings.md says what each means.",
-        "# A line that begins with # states what is in force without it.",
+        f"# Settings of the instance {place.instance}. docs/operations/settings.md explains each.",
+        "# A line that begins with # states the default.",
         *(f"{name}='{value}'" for name, value in ({KIND: place.kind} | given).items()),
         *(f"#{name}={value}" for name, value in defaults.items() if name not in given),
     ]
@@ -155,7 +155,7 @@ def _settings_text(folder: Path, place: Place) -> str:
 
 
 def _refuse_unfit(place: Place, servers: Servers) -> None:
-    """Before anything is made. What is quoted in the files holds no quote."""
+    """Refuse unfit values before anything is made. A quoted value in the files contains no quote."""
     named_right = re.fullmatch(_NAME, place.instance) and (place.kind == AUDIT) == (place.instance == AUDIT)
     if not named_right:
         raise Refused("instance_name_unfit", f"letters a-z, digits, _; `{AUDIT}` for audit and no other", status=400)
@@ -172,7 +172,7 @@ def _refuse_unfit(place: Place, servers: Servers) -> None:
 def make_exchange_folder(
     folder: Path, kafka: str, *, kafka_ca: Path, admin_password: Path, approvers: Sequence[Path], at: datetime
 ) -> None:
-    """Make the folder of whoever runs the exchange's Kafka. Raises as `make_instance_folder` does."""
+    """Make the folder of the operator of the exchange's Kafka. Raises as `make_instance_folder` does."""
     files = {_APPROVERS: _believed(approvers), _KAFKA_CA: _certificates(kafka_ca)}
     password = _text(admin_password, "the file with Kafka's password of its administrator").strip()
     folder = _emptied(folder)
@@ -188,10 +188,10 @@ def make_exchange_folder(
 
 
 def admit(folder: Path, card_file: Path, *, password: Path | None) -> Card:
-    """Take an instance's card, and a copy of its password at Kafka, into the folder of the exchange.
+    """Store an instance's card, and a copy of its password at Kafka, in the folder of the exchange.
 
-    Of an instance that is there already the keys are added to those it had, and its address is replaced; the password
-    stays where none is given. Raises `Refused`: `card_malformed`, `password_file_unreadable`, `site_invalid`.
+    For an instance that was admitted before, the keys are added, the address is replaced, and the password stays unless
+    one is given. Raises `Refused`: `card_malformed`, `password_file_unreadable`, `site_invalid`.
     """
     card = read_card(card_file)
     name = card.instance.id
@@ -201,7 +201,7 @@ def admit(folder: Path, card_file: Path, *, password: Path | None) -> Card:
         write_private(folder / "secrets" / name, secret)
         site["kafka"]["password_files"][name] = f"secrets/{name}"
     elif name not in site["kafka"]["password_files"]:
-        raise Refused("password_file_unreadable", "a new instance comes with its password at Kafka: --password")
+        raise Refused("password_file_unreadable", "give a new instance's password at Kafka: --password")
     known = f"{INSTANCES}/{name}.json"
     if (folder / known).exists():
         card = read_card(folder / known).renewed(card)
@@ -212,14 +212,15 @@ def admit(folder: Path, card_file: Path, *, password: Path | None) -> Card:
 
 
 def admitted(folder: Path) -> list[Instance]:
-    """The instances that were admitted to an exchange, by their cards, sorted by id."""
+    """Return the admitted instances of an exchange, from their cards, sorted by id."""
     return [read_card(file).instance for file in sorted((folder / INSTANCES).glob("*.json"))]
 
 
 def make_database(folder: Path, admin_url: Path) -> str:
-    """Make the database and the three roles of the folder's instance; its name. Doing it again sets the passwords.
+    """Make the database and the three roles of the folder's instance; return its name.
 
-    Blocks. Raises `Unavailable("database_admin_failed")`, `Refused("site_missing")` and its like.
+    A repetition sets the passwords. Blocks. Raises `Unavailable("database_admin_failed")`, `Refused("site_missing")`
+    and similar codes.
     """
     endpoints = read_site(folder / SITE)
     [(instance, urls)] = endpoints.databases.items()
@@ -231,17 +232,20 @@ def make_database(folder: Path, admin_url: Path) -> str:
 
 
 def read_card(file: Path) -> Card:
-    """Raises `Refused("card_malformed")`, with the field."""
+    """Read an instance's card. Raises `Refused("card_malformed")`, with the field."""
     return read_contract(Card, file, _malformed_card)
 
 
 def read_approver_card(file: Path) -> ApproverKeyText:
-    """Raises `Refused("card_malformed")`, with the field."""
+    """Read an approver's card. Raises `Refused("card_malformed")`, with the field."""
     return read_contract(ApproverKeyText, file, _malformed_card)
 
 
 def read_contract(contract: type[_Card], file: Path, malformed: Callable[[str, str], Refused]) -> _Card:
-    """What somebody else has written. Raises `Refused("file_unusable")`, and what is `malformed` by rule and field."""
+    """Read another operator's file.
+
+    Raises `Refused("file_unusable")`, and the `malformed` error by rule and field.
+    """
     try:
         return contract.model_validate_json(file.read_bytes())
     except ValidationError as error:
@@ -256,7 +260,7 @@ def _malformed_card(rule: str, field: str) -> Refused:
 
 
 def _emptied(folder: Path) -> Path:
-    """A new folder of mode 0700. Raises `Refused("folder_in_use")` where something is in it."""
+    """Make a folder of mode 0700. Raises `Refused("folder_in_use")` if it is not empty."""
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -266,7 +270,7 @@ def _emptied(folder: Path) -> Path:
 
 
 def _believed(files: Sequence[Path]) -> str:
-    """The file of the approvers' keys, of their cards. Raises `Refused("approvers_too_few")`."""
+    """Return the text of the approvers' key file, from their cards. Raises `Refused("approvers_too_few")`."""
     cards = [read_approver_card(file) for file in files]
     if min(len({card.approver for card in cards}), len({card.public for card in cards})) < APPROVERS_MIN:
         raise Refused("approvers_too_few", "name the card of each of two approvers or more: --approver", status=400)
@@ -279,7 +283,10 @@ def _kafka(servers: str, password_files: Mapping[str, str]) -> dict[str, object]
 
 
 def _database_urls(instance: str, place: str, authority: Path) -> dict[str, str]:
-    """The addresses of the three roles, each with a password of its own; the server is verified, and its name."""
+    """Return the addresses of the three roles, each with its own password.
+
+    The server and its name are verified.
+    """
     name = f"causeway_{instance}"
     roles = {"service_url": name, "owner_url": f"{name}_owner", "accountant_url": f"{name}_accountant"}
     end = f"{place}/{name}?sslmode=verify-full&sslrootcert={authority}"
@@ -287,12 +294,12 @@ def _database_urls(instance: str, place: str, authority: Path) -> dict[str, str]
 
 
 def _site_text(site: Mapping[str, object]) -> str:
-    """A site file. Raises `Refused("site_invalid")`, with the field."""
+    """Return the text of a site file. Raises `Refused("site_invalid")`, with the field."""
     try:
         Endpoints.model_validate(site)
     except ValidationError as error:
         where = "/".join(map(str, error.errors(include_url=False, include_input=False)[0]["loc"]))
-        raise Refused("site_invalid", "what was given makes no site file", field=f"/{where}", status=400) from None
+        raise Refused("site_invalid", "the values make no valid site file", field=f"/{where}", status=400) from None
     return json.dumps(site, indent=2) + "\n"
 
 
@@ -304,7 +311,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
 def _certificates(file: Path) -> str:
     text = _text(file, "the file with the certificates of an authority")
     if "-----BEGIN CERTIFICATE-----" not in text:
-        raise Refused("ca_file_unusable", "certificates in PEM, as your authority has them", status=400)
+        raise Refused("ca_file_unusable", "give your authority's certificates in PEM", status=400)
     return text
 
 

@@ -30,35 +30,35 @@ def init(
     approver: Sequence[Path],
     options: PlainOptions = PLAIN,
 ) -> Printed:
-    """Make the folder of an instance: its settings, its keys, its passwords, and the card that others need of it.
+    """Make the folder of an instance: its settings, its keys, its passwords, and its card for other operators.
 
     Parameters
     ----------
     folder
-        A new folder, where the instance will find it.
+        A new folder, at its final path.
     kind
-        Which service it is: hotline, law_enforcement, industry or audit.
+        The kind of service: hotline, law_enforcement, industry or audit.
     instance
-        Its name in the directory; that of its kind if none is given.
+        Its name in the directory; default is the name of its kind.
     url
         Its address for parties.
     port
-        The port that it listens on, on this machine; TLS ends before it.
+        Its port on this machine; TLS ends in front of it.
     database
         PostgreSQL, as host:port.
     database_ca
-        Certificates of the authority by which PostgreSQL is verified.
+        Certificates of the authority that verifies PostgreSQL.
     kafka
         Kafka, as host:port, several separated by commas.
     kafka_ca
-        Certificates of the authority by which Kafka is verified.
+        Certificates of the authority that verifies Kafka.
     approver
-        Card of an approver; once for each, two at least. Compare key ids with theirs by voice.
+        Card of an approver; repeat for each, at least two. Compare key ids with them by voice.
     """
     place = folders.Place(kind, instance or kind, url, port)
     servers = folders.Servers(kafka, kafka_ca, database, database_ca)
     card = folders.make_instance_folder(folder, place, servers, approvers=approver, at=SystemClock().now())
-    return _printed(card, f"{folder}: hand public.json and secrets/kafka to whoever runs the exchange's Kafka")
+    return _printed(card, f"{folder}: give public.json and secrets/kafka to the operator of the exchange's Kafka")
 
 
 @verb(install_app)
@@ -72,7 +72,7 @@ def exchange(
     approver: Sequence[Path],
     options: PlainOptions = PLAIN,
 ) -> Printed:
-    """Make the folder of whoever runs the exchange's Kafka: who provisions it, publishes documents and sends the beat.
+    """Make the folder of the operator of the exchange: of its Kafka, documents and heartbeats.
 
     Parameters
     ----------
@@ -81,22 +81,24 @@ def exchange(
     kafka
         Kafka, as host:port, several separated by commas.
     kafka_ca
-        Certificates of the authority by which Kafka is verified.
+        Certificates of the authority that verifies Kafka.
     admin_password
         File with the password of `admin`, the super user of Kafka.
     approver
-        Card of an approver; once for each, two at least. Compare key ids with theirs by voice.
+        Card of an approver; repeat for each, at least two. Compare key ids with them by voice.
     """
     at = SystemClock().now()
     folders.make_exchange_folder(
         folder, kafka, kafka_ca=kafka_ca, admin_password=admin_password, approvers=approver, at=at
     )
-    return Printed({"folder": str(folder)}, [f"{folder}: `causeway install admit` takes each instance in"])
+    return Printed({"folder": str(folder)}, [f"{folder}: `causeway install admit` admits each instance"])
 
 
 @verb(install_app)
 def admit(folder: Path, card: Path, /, *, password: Path | None = None, options: PlainOptions = PLAIN) -> Printed:
-    """Take an instance into the exchange's folder. The directory names it once `directory assemble` was published.
+    """Admit an instance to the exchange's folder.
+
+    The next `directory assemble` includes it in the directory.
 
     Parameters
     ----------
@@ -105,14 +107,16 @@ def admit(folder: Path, card: Path, /, *, password: Path | None = None, options:
     card
         The instance's public.json. Compare its key ids with its operator by voice.
     password
-        Its secrets/kafka; not needed again for an instance that was admitted before.
+        Its secrets/kafka; not needed for an instance that was admitted before.
     """
     return _printed(folders.admit(folder, card, password=password))
 
 
 @verb(install_app)
 def database(folder: Path, /, *, admin_url: Path, options: PlainOptions = PLAIN) -> Printed:
-    """Make the database of a folder's instance, and its three roles. Doing it again sets their passwords.
+    """Make the database of a folder's instance, and its three roles.
+
+    A repetition sets their passwords again.
 
     Parameters
     ----------
@@ -122,7 +126,7 @@ def database(folder: Path, /, *, admin_url: Path, options: PlainOptions = PLAIN)
         File with the postgresql:// address of a role with CREATEDB and CREATEROLE.
     """
     name = folders.make_database(folder, admin_url)
-    text = f"causeway_{name} is there; `causeway db migrate --site {folder}/site.json` makes its tables"
+    text = f"causeway_{name} exists; `causeway db migrate --site {folder}/site.json` makes its tables"
     return Printed({"instance": name}, [text])
 
 

@@ -1,4 +1,4 @@
-"""Verbs inside one instance: `causeway dead-letters`, `operator-list` and `timers`."""
+"""Commands for one instance: `causeway dead-letters`, `operator-list` and `timers`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ dead_letters_app = App(name="dead-letters")
 operator_list_app = App(name="operator-list")
 timers_app = App(name="timers")
 ROWS_MAX: Final = 10_000
-#: What a line of the operator's list means, and what to do.
+#: The meaning of each kind of line, and the remedy.
 MEANINGS: Final[Mapping[OperatorKind, str]] = {
-    OperatorKind.UNKNOWN: "the peer holds a subject that is not in this database: agree with the peer what it is",
+    OperatorKind.UNKNOWN: "the peer holds a subject that is not in this database: ask the peer about it",
     OperatorKind.ACT: "the peer holds an answer that is not in this database: ask the party to give it again",
     OperatorKind.BEHIND: "the peer holds a newer revision or other content: compare, then change the subject here",
     OperatorKind.AHEAD: "the peer has taken more than this database has sent: the database was restored",
@@ -64,7 +64,7 @@ async def list_letters(
 ) -> Printed:
     """List the messages that an instance keeps as exceptions, oldest first.
 
-    The instance retries deferred and waiting messages by itself. A person ends a dead letter.
+    The instance retries deferred and waiting messages automatically. A dead letter needs a person.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ async def retry_letters(
 
 @verb(dead_letters_app, "discard")
 async def discard_letter(name: str, message_id: str, /, *, options: Options = OPTIONS) -> Printed:
-    """Refuse a dead letter for good. Its writer then sends the whole state of the subject again.
+    """Refuse a dead letter permanently. Its writer then sends the whole state of the subject again.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ async def close_lines(
     act: UUID | None = None,
     options: Options = OPTIONS,
 ) -> Printed:
-    """Close lines that you have dealt with. The same finding opens a line again.
+    """Close lines that you have resolved. The same finding opens a line again.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ async def close_lines(
     peer
         The instance that the line names.
     by
-        Your name, kept with the line.
+        Your name, stored with the line.
     subject
         Only lines of this subject.
     act
@@ -215,9 +215,9 @@ async def close_lines(
 
 @verb(timers_app)
 async def rebuild(name: str, /, *, options: Options = OPTIONS) -> Printed:
-    """Count every deadline of an instance again, from its steps and the published documents.
+    """Compute every deadline of an instance again, from its steps and the published documents.
 
-    The rows stay the same. Parties are notified once of deadlines that fall due meanwhile. The instance may run.
+    The rows stay the same. Parties are notified once of deadlines that pass in the meantime. The instance may run.
 
     Parameters
     ----------
@@ -225,15 +225,18 @@ async def rebuild(name: str, /, *, options: Options = OPTIONS) -> Printed:
         The instance, by its name in the directory.
     """
     if instance_kind(name, options) == AUDIT:
-        raise Refused("no_timers_here", "audit acts for no party: name the instance of one", status=400)
+        raise Refused("no_timers_here", "audit acts for no party: name another instance", status=400)
     async with _opened(name, options) as instance:
         looked = await instance.machinery.rebuild_timers()
-    return Printed({"edges": looked}, [f"{looked} edges looked at"])
+    return Printed({"edges": looked}, [f"{looked} edges checked"])
 
 
 @asynccontextmanager
 async def _opened(name: str, options: Options) -> AsyncIterator[Instance]:
-    """An instance of the chosen site, which may be running elsewhere. Raises `Unavailable` without its documents."""
+    """Open an instance of the chosen site, which may run elsewhere.
+
+    Raises `Unavailable` without its documents.
+    """
     configure_logs(instance=name)
     instance = await built_at_once(instance_kind(name, options), name, **instance_settings(name, options))
     try:
@@ -244,7 +247,7 @@ async def _opened(name: str, options: Options) -> AsyncIterator[Instance]:
 
 @asynccontextmanager
 async def _exceptions_of(name: str, options: Options) -> AsyncIterator[ExceptionDesk]:
-    """Raises `Refused("instance_keeps_no_dead_letters")` for audit."""
+    """Open the exceptions of an instance. Raises `Refused("instance_keeps_no_dead_letters")` for audit."""
     async with _opened(name, options) as instance:
         if instance.handler is None:
             raise Refused("instance_keeps_no_dead_letters", "it applies no messages", status=400)
@@ -259,7 +262,7 @@ def _message_id(text: str) -> UUID:
 
 
 async def _find(exceptions: ExceptionDesk, message_id: UUID) -> Sequence[OpenException]:
-    """The exceptions with this message id: one, or one of each writer."""
+    """Return the exceptions with this message id: one, or one of each writer."""
     found = [each for each in await exceptions.list(limit=ROWS_MAX) if each.taken.named.message_id == message_id]
     if not found:
         raise not_found()
@@ -267,7 +270,7 @@ async def _find(exceptions: ExceptionDesk, message_id: UUID) -> Sequence[OpenExc
 
 
 def _as_json(each: OpenException) -> dict[str, object]:
-    """One message with the meaning of its code, and its coordinates. It has no content."""
+    """Return one message with the meaning of its code, and its coordinates, without content."""
     taken, named, code = each.taken, each.taken.named, each.outcome.code
     place = taken.place
     return {

@@ -1,6 +1,6 @@
-"""`causeway key`: API keys of parties, and new private keys of instances and approvers, made one at a time.
+"""`causeway key`: API keys of parties, and new private keys of instances and approvers.
 
-A public half is printed for whoever puts the directory together; an instance's card, where there is one, has it too.
+A public half is printed for the operator who assembles the directory. If the instance has a card, the card has it too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from shared.runtime.kafka.documents import ApproverKeyText
 from shared.vocabulary.routing import PartyKind, PartyStatus
 
 key_app = App(name="key")
-#: What people and machines of auditors may be, and of all other parties.
+#: Roles of auditors' people and machines, and of all other parties'.
 _AUDITING: Final = frozenset({Role.AUDITOR, Role.VIEWER})
 _ACTING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _HELD = "SELECT key_hash FROM api_key WHERE party = $1 AND revoked_at IS NULL"
@@ -45,7 +45,7 @@ _HELD = "SELECT key_hash FROM api_key WHERE party = $1 AND revoked_at IS NULL"
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A party's new API key, shown once; `key_id` names it without opening anything."""
+    """A party's new API key, shown once; `key_id` names it but grants no access."""
 
     party: str
     role: str
@@ -65,18 +65,18 @@ async def print_new_key(
     sees: tuple[str, ...] = (),
     options: Options = OPTIONS,
 ) -> Printed:
-    """Issue an API key to a party. It is shown once and kept nowhere.
+    """Issue an API key to a party. It is shown once and not stored.
 
     Parameters
     ----------
     role
-        What it may act as; machine if none is named, auditor for an auditor.
+        The key's role; default machine, for an auditor auditor.
     person
-        Whose it is, by their opaque name: it acts as what they are in the console, and ends with them.
+        Its owner, by their opaque name: the key has the person's role in the console, and ends with the person.
     jurisdiction
-        An auditor's scope: parties below it. Said again for more; without it and the next one, everything.
+        An auditor's scope: parties in it; repeat for more. Without this and --sees, the scope is everything.
     sees
-        An auditor's scope: a party. Said again for more.
+        An auditor's scope: a party; repeat for more.
     """
     here = site(options)
     scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
@@ -86,12 +86,12 @@ async def print_new_key(
 
 @verb(key_app, "revoke")
 async def end_keys(party: str, /, *, keep: str | None = None, options: Options = OPTIONS) -> Printed:
-    """End the API keys of a party; within seconds none of them opens anything.
+    """End the API keys of a party; within seconds none of them is accepted.
 
     Parameters
     ----------
     keep
-        Id of the one key that stays.
+        Id of the one key that stays valid.
     """
     found = await revoke(site(options), party, keep=keep, at=SystemClock().now())
     return Printed({"revoked": found}, [f"{len(found)} keys of {party} have ended"])
@@ -112,13 +112,13 @@ def make(
     Parameters
     ----------
     name
-        An instance, by its name in the directory; to approve, an approver.
+        An instance, by its name in the directory; with `approve`, an approver.
     use
-        What it is for. The key that wraps data keys (kek) is made once, and has no public half.
+        Its use. The key that wraps data keys (kek) is made once, and has no public half.
     valid_from
-        From when on it counts; now if no time is given. UTC if it names no zone. Of sign and seal.
+        For sign and seal: start of its validity; default now. UTC if it names no zone.
     into
-        Of approve: the approver's own folder; the present one if none is named. No site is needed.
+        For approve: the approver's own folder; default is the present one. No site is needed.
     """
     if use == "approve":
         path, entry = _make_approver_key(into or Path(), name)
@@ -141,18 +141,18 @@ def sample(party: str, /, *, options: Options = OPTIONS) -> Printed:
 async def issue(
     site: Site, party: str, *, role: Role | None = None, scope: Scope | None = None, person: str | None = None
 ) -> IssuedKey:
-    """Let a new key act for `party`: as a machine if no role is named, an auditor's as auditor.
+    """Issue a new key for `party`: by default as a machine, for an auditor as auditor.
 
-    A key of a `person`, by their opaque name, acts as what they are in the console, and ends with them.
+    A key of a `person`, by their opaque name, has the person's role in the console, and ends with the person.
 
     Raises `Refused`: `party_unknown` for a party that the directory in force does not have, `person_malformed`,
-    `person_unknown` for one who may do nothing, `role_not_of_party`, `scope_of_auditors`.
+    `person_unknown` for a person without a role, `role_not_of_party`, `scope_of_auditors`.
     """
     if person is not None:
         require_actor(person)
     entry = party_of(site, party)
     role = role_at(entry, role, usual=Role.MACHINE)
-    # Looked up first: a key that is kept and then not shown would be a live one that nobody knows.
+    # Look the address up first: a key that is stored but then not shown would be valid and unknown to its party.
     address = site.endpoints.address(entry.instance)
     text, hashed = issue_key(live=entry.status == PartyStatus.LIVE)
     async with transaction_at(site, entry) as driver:
@@ -163,9 +163,9 @@ async def issue(
 
 
 async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> list[str]:
-    """End the keys of `party`, but for the one with the id `keep`; the ids of those that ended.
+    """End the keys of `party` except the one with the id `keep`; return the ids of those that ended.
 
-    Raises `Refused("key_unknown")` if the party holds no key `keep`: then nothing has ended.
+    Raises `Refused("key_unknown")`, and ends nothing, if the party holds no key `keep`.
     """
     entry = party_of(site, party)
     async with transaction_at(site, entry) as driver:
@@ -179,19 +179,19 @@ async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> l
 
 
 def key_id(hashed: bytes) -> str:
-    """The first 16 hexadecimal digits of an API key's hash: enough to name it, useless for acting."""
+    """Return the first 16 hexadecimal digits of an API key's hash: they name it, but grant no access."""
     return hashed.hex()[:16]
 
 
 def directory_of(site: Site) -> DirectoryIndex:
-    """The directory in force."""
+    """Return the directory in force."""
     return read_directory(document_in_force(site.state, "directory"))
 
 
 def role_at(entry: PartyEntry, role: Role | None, *, usual: Role) -> Role:
-    """The role that is asked for at a party, an auditor's own or the `usual` one if none is.
+    """Return the given role, or an auditor's own or the `usual` role if none is given.
 
-    Raises `Refused("role_not_of_party")`: the services of other parties open nothing to auditors, nor audit to others.
+    Raises `Refused("role_not_of_party")`: only audit accepts auditors, and it accepts no other roles.
     """
     auditing = entry.kind == PartyKind.AUDITOR
     taken = role or (Role.AUDITOR if auditing else usual)
@@ -201,7 +201,7 @@ def role_at(entry: PartyEntry, role: Role | None, *, usual: Role) -> Role:
 
 
 def party_of(site: Site, party: str) -> PartyEntry:
-    """A party of the directory in force. Raises `Refused("party_unknown")`."""
+    """Return a party of the directory in force. Raises `Refused("party_unknown")`."""
     entry = directory_of(site).party(party)
     if entry is None:
         raise Refused("party_unknown", "the directory has no such party", status=400)
@@ -209,7 +209,7 @@ def party_of(site: Site, party: str) -> PartyEntry:
 
 
 def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str], *, at: datetime) -> Scope | None:
-    """Of whom an auditor is to see anything; nothing said is everything.
+    """Return the scope of an auditor; None, without restrictions, is everything.
 
     Raises `Refused`: `jurisdiction_unknown`, `party_unknown`.
     """
@@ -224,7 +224,7 @@ def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str],
 
 @asynccontextmanager
 async def transaction_at(site: Site, entry: PartyEntry) -> AsyncIterator[asyncpg.Connection]:
-    """A transaction in the database of the instance that serves a party."""
+    """Open a transaction in the database of the instance that serves a party."""
     database = Database(site.endpoints.database(entry.instance).service_url, pool_size=1)
     try:
         async with database.transaction() as session:
@@ -236,10 +236,10 @@ async def transaction_at(site: Site, entry: PartyEntry) -> AsyncIterator[asyncpg
 def _make_instance_key(
     site: Site, instance: str, use: Literal["sign", "seal", "kek"], *, valid_from: datetime
 ) -> tuple[Path, object]:
-    """Make a key of an instance; the file that holds it, and its entry for the directory, of `kek` none.
+    """Make a key of an instance; return its file, and its entry for the directory (none for `kek`).
 
-    A signing key lies beside the one in use until it is put in its place; an opening key is used from the next start
-    on, with those that are there. Another `kek` would leave what the database holds unreadable: `key_there`.
+    A new signing key is stored next to the one in use until an operator replaces that. A new opening key is used from
+    the next start, with the existing ones. A second `kek` would make the database unreadable: `key_there`.
     """
     folder = Installation(site.state).keys_dir(instance)
     if not folder.is_dir():
@@ -257,19 +257,19 @@ def _make_instance_key(
         path, secret = folder / beside, opening.secret_text()
         public = sealing_entry(seal, valid_from=valid_from)
     if path.exists():
-        raise Refused("key_waits", "put the key that was made before into its place first", status=400)
+        raise Refused("key_waits", "first put the last made key into its place", status=400)
     write_private(path, secret)
     _tell_card(site, instance, public)
     return path, public.model_dump(mode="json", exclude_none=True)
 
 
 def _make_approver_key(folder: Path, approver: str) -> tuple[Path, object]:
-    """Make an approver's key and card in a folder of theirs; the key's file, and the card."""
+    """Make an approver's key and card in the approver's folder; return the key's file, and the card."""
     key = SigningKey.generate()
     try:
         card = ApproverKeyText(approver=approver, key_id=key.key_id, public=key.verify_key.text())
     except ValueError:
-        raise Refused("approver_name_unfit", "as a party is called: approver-one.example", status=400) from None
+        raise Refused("approver_name_unfit", "use a party's form of name: approver-one.example", status=400) from None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = _write_new(folder / f"{approver}.key", key.secret_text())
     path.with_suffix(".json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -284,7 +284,7 @@ def _write_new(path: Path, secret: str) -> Path:
 
 
 def _tell_card(site: Site, instance: str, public: PublicKey) -> None:
-    """The card says it too, for `install admit`."""
+    """Add the key to the instance's card, for `install admit`."""
     file = site.state / CARD
     if file.exists() and (card := read_card(file)).instance.id == instance:
         entry = card.instance.model_copy(update={"keys": (*card.instance.keys, public)})

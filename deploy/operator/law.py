@@ -1,4 +1,4 @@
-"""`causeway policy` and `causeway directory`: what is checked, put together, published and said to be newest."""
+"""`causeway policy` and `causeway directory`: check, assemble and publish documents; send heartbeats."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _REVIEWED: Final = (
 
 @verb(policy_app)
 def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
-    """List every reason against publishing a policy, and its law that needs review; exit code 1 if there is one.
+    """List every reason against publishing a policy, and its law that needs review.
 
-    An end or a beginning within 90 days is listed too, with exit code 0.
+    Exit code 1 if there is one. An end or a beginning within 90 days is listed too, with exit code 0.
 
     Parameters
     ----------
     file
         The policy, as .json.
     at
-        As of another day; UTC if it names no zone.
+        Another day for the check; UTC if it names no zone.
     """
     body, reasons, law = file.read_bytes(), list[tuple[str, str]](), list[tuple[str, str]]()
     try:
@@ -57,23 +57,23 @@ def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options
         "objections": [{"code": code, "field": field} for code, field in reasons],
         "law": [{"instrument": instrument, "reason": why} for instrument, why in law],
     }
-    against = Listing(("objection", "at"), reasons) if reasons else "nothing stands against it"
+    against = Listing(("objection", "at"), reasons) if reasons else "no objections"
     text = [against, Listing(("instrument", "needs review"), law)] if law else [against]
     return Printed(document, text, well=not reasons and all(why in AHEAD for _, why in law))
 
 
 @verb(policy_app)
 def review(*, file: Path | None = None, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
-    """List the instruments of the policy in force, the next to be reviewed first; exit code 1 if one is aged.
+    """List the instruments of the policy in force, by next review; exit code 1 if one is aged.
 
-    A review is a new version of the policy with a later `reviewed_on`: two approve it like any other.
+    A review is a new version of the policy with a later `reviewed_on`, approved by two like any other.
 
     Parameters
     ----------
     file
         Another policy, as .json.
     at
-        As of another day; UTC if it names no zone.
+        Another day for the check; UTC if it names no zone.
     """
     body = file.read_bytes() if file else documents.document_in_force(state_directory(options), "policy")
     day = _day(at)
@@ -87,7 +87,7 @@ def review(*, file: Path | None = None, at: datetime | None = None, options: Opt
 
 @verb(policy_app)
 def sample(*, out: Path = Path("policy.json"), options: Options = OPTIONS) -> Printed:
-    """Write the sample policy to a file, to begin from. Real instruments, sample wording: no legal advice.
+    """Write the sample policy to a file, as a start. Real instruments, sample wording: no legal advice.
 
     Parameters
     ----------
@@ -95,35 +95,35 @@ def sample(*, out: Path = Path("policy.json"), options: Options = OPTIONS) -> Pr
         File to write.
     """
     if out.exists():
-        raise Refused("folder_in_use", "a file of this name is there", status=400)
+        raise Refused("folder_in_use", "a file of this name exists", status=400)
     out.write_bytes(SAMPLE.read_bytes())
     return Printed({"file": str(out)}, [str(out)])
 
 
 @verb(policy_app, "publish")
 def publish_policy(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
-    """Check a policy, approve it with the approvers' keys of the state directory, and publish it to every instance.
+    """Check a policy, approve it with the state directory's approver keys, and publish it.
 
     Parameters
     ----------
     file
         The policy, as .json.
     at
-        When it takes effect; now if no time is given. UTC if it names no zone.
+        Effective time; default now. UTC if it names no zone.
     """
     return _publish("policy", file, at, options=options)
 
 
 @verb(directory_app, "publish")
 def publish_directory(file: ExistingFile, /, *, at: datetime | None = None, options: Options = OPTIONS) -> Printed:
-    """Check a directory, approve it with the approvers' keys of the state directory, and publish it to every instance.
+    """Check a directory, approve it with the state directory's approver keys, and publish it.
 
     Parameters
     ----------
     file
         The directory, as .json; the one in force is directory.json of the state directory.
     at
-        When it takes effect; now if no time is given. UTC if it names no zone.
+        Effective time; default now. UTC if it names no zone.
     """
     return _publish("directory", file, at, options=options)
 
@@ -137,16 +137,16 @@ def assemble(
     at: datetime | None = None,
     options: Options = OPTIONS,
 ) -> Printed:
-    """Put the next directory together, of a list of parties and of the instances that were admitted.
+    """Assemble the next directory from a list of parties and the admitted instances.
 
     Parameters
     ----------
     parties
-        The parties, as a list in .json, each as a directory has it.
+        The parties, as a list in .json, each in the directory's form.
     out
         File to write, for `document draft directory` and `topics apply --directory`.
     at
-        The day on which it is issued; today if none is given.
+        Its day of issue; default today.
     """
     out.write_bytes(documents.assembled(site(options), parties.read_bytes(), issued_on=_day(at)))
     return Printed({"file": str(out)}, [str(out)])
@@ -154,12 +154,12 @@ def assemble(
 
 @verb(directory_app)
 async def beat(*, once: bool = False, options: Options = OPTIONS) -> Printed:
-    """Say every 10 s which documents are newest, until interrupted, with `beat.key` of the state directory.
+    """Send a document heartbeat every 10 s until interrupted, signed with `beat.key` of the state directory.
 
     Parameters
     ----------
     once
-        Say it once, and end.
+        Send one heartbeat, and end.
     """
     await documents.send_beats(site(options), once=once)
     return Printed(None)
@@ -178,23 +178,23 @@ def move(
 ) -> Printed:
     """Write the next directory, in which another instance serves a party, for `directory publish`.
 
-    The party moves when that takes effect. Its API keys do not move with it: `causeway key issue`, afterwards.
+    The party moves when that directory takes effect. Its API keys do not move: run `causeway key issue` afterwards.
 
     Parameters
     ----------
     party
-        The party, of the kind that the instance serves.
+        The party, of the instance's kind.
     instance
-        The instance that is to serve it.
+        The new instance.
     out
         File to write.
     publish
         Approve it with the approvers' keys of the state directory, and publish it, as `directory publish` does.
     at
-        With --publish: when it takes effect; now if no time is given. UTC if it names no zone.
+        With --publish: effective time; default now. UTC if it names no zone.
     """
     if at is not None and not publish:
-        raise Refused("time_without_publishing", "--at goes with --publish", status=400)
+        raise Refused("time_without_publishing", "--at needs --publish", status=400)
     out.write_bytes(documents.moved_directory(site(options), party, instance))
     if publish:
         return _publish("directory", out, at, options=options)
@@ -203,7 +203,7 @@ def move(
 
 
 def show_published(activated: DocumentActivated) -> Printed:
-    """What was published, and from when on it is in force."""
+    """Return the published document's digest and effective time for printing."""
     text = f"published {activated.digest}, in force from {activated.active_from.isoformat()}"
     return Printed(activated.model_dump(mode="json"), [text])
 

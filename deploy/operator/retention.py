@@ -1,7 +1,7 @@
-"""`causeway retention`: what each table keeps for how long, how much that is, and ending what is past its period.
+"""`causeway retention`: each table's retention period and size, and the deletion of data past its period.
 
-Run as the databases' owner. Each step is a transaction of its own, so that it can be interrupted and done again.
-Trust: whoever runs this can erase records early by changing the periods; the events say so to each party.
+It runs as the databases' owner. Each step is a separate transaction, so it can be interrupted and repeated. Trust: a
+person who runs this can erase records early by changing the periods; events report each erasure to the parties.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from shared.runtime.database.partitions import drop_month, make_months, months_b
 from shared.vocabulary.judgement import KEPT_DAYS
 
 retention_app = App(name="retention")
-#: So many rows end in one transaction.
+#: Maximum number of rows that one transaction deletes.
 ROWS_MAX: Final = 20_000
-#: So many records: services wait for what they lock.
+#: Maximum number of records that one transaction erases: services wait for the locked rows.
 RECORDS_MAX: Final = 500
-#: A table ends after so many deadlocks with services. After each of the others its page is ended again.
+#: Deadlocks with services after which the step fails for a table. After each earlier one its page is repeated.
 DEADLOCKS_MAX: Final = 10
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(part.oid)), 0)::bigint AS bytes,
@@ -45,19 +45,19 @@ FROM pg_class AS held JOIN pg_class AS part
      OR held.relkind = 'p' AND part.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = held.oid)
 WHERE held.oid = to_regclass($1::text)
 """
-#: Of so many bytes, ANALYZE reads every page, so that what it estimates is the count.
+#: Up to this size ANALYZE reads every page, so that its estimate is exact.
 _READ_WHOLE_BYTES: Final = 8 * 1024 * 1024
 _BIND = """
 SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FROM feed), ''), true),
        set_config('causeway.role', 'service', true), set_config('causeway.action', $1, true)
 """
-#: Rows of a page are looked up one by one. The planner would read a table whole for them, page after page.
+#: Look up the rows of a page one by one. The planner would otherwise read the whole table for every page.
 BY_ROW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-#: The table that has a row for each referral, case or notice of an instance; at audit, for each record.
+#: The table with a row for each referral, case or notice of an instance; at audit, for each record.
 _SUBJECTS: Final = {"hotline": "referral", "industry": "received", "law_enforcement": "received", "audit": "entry"}
 #: The kind of rows that each kind of service receives.
 _RECEIVES: Final = {"hotline": Subject.OFFER, "industry": Subject.NOTICE, "law_enforcement": Subject.CASE}
-#: Each party learns which records were erased. Acts lock subjects before feeds, and so does this: it comes last.
+#: Report the erased records to each party. Acts lock subjects before feeds, and so does this step: it comes last.
 _NUMBER_ERASED: Final = f"""
 WITH erased AS MATERIALIZED (
     SELECT party, $3::text AS type, subject, NULL::jsonb AS detail, row_number() OVER (ORDER BY party, subject) AS place
@@ -65,28 +65,28 @@ WITH erased AS MATERIALIZED (
 ), {numbering("erased")}
 SELECT count(*) FROM numbered
 """
-# A deadline ends with the record that its edge carried: `of` finds these edges as `k`.
+# A deadline ends with the record of its edge: `of` finds these edges as `k`.
 _CLOCKS: Final = """
 deadlines AS (
     DELETE FROM ONLY deadline AS k USING {of}
 )"""
 _NO_DEADLINE: Final = """begun_at = NULL, steps = '[]', timers = NULL, due_at = NULL, overdue_at = NULL, aside = NULL"""
-#: Peers are told nothing of a subject that was erased here.
+#: Peers get no message about a subject that was erased here.
 _TRACKS: Final = """
 tracks AS (
     UPDATE track AS t SET track_acts = '{{}}', is_erased = true FROM ended
     WHERE t.subject = ended.subject AND ended.party IN (t.owner, t.other) AND NOT t.is_erased{where}
 )"""
 _OF_RECORD: Final = "ended WHERE (k.subject, k.party, k.purpose) = (ended.subject, ended.party, ended.purpose)"
-# A referral is finished when all whom it was sent to have answered for good, or noted that it was withdrawn; what went
-# nowhere, and is on the work list, is not.
+# A referral is finished when all recipients have given their final answer, or acknowledged its withdrawal. A referral
+# on the list of unrouted referrals is not finished.
 _OPEN_EDGE = """
 EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state IN ('emitted', 'referred')
         AND (e.answered_at IS NULL OR e.answered_at >= $1
              OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN $5::text[] ELSE $4::text[] END)))
 """
-#: Only what has a key still and came before the period is looked at, page by page in the order of time: by the ids that
-#: this instance gave its referrals, and by when it received what others sent.
+#: Read only rows that still have a key and are older than the period, page by page in the order of time: by this
+#: instance's referral ids, and by the time at which it received others' subjects.
 _PAGE_ENDED: Final = """
 SELECT (SELECT array_agg(party) FROM ended) AS parties, (SELECT array_agg(subject) FROM ended) AS subjects,
        (SELECT place FROM page ORDER BY place DESC LIMIT 1) AS last
@@ -127,7 +127,7 @@ WITH page AS MATERIALIZED (
 ), {_CLOCKS.format(of=_OF_PRESERVATION)}, {_TRACKS.format(where="")}
 {_PAGE_ENDED}
 """
-# Tokens of places end with the record that they are of.
+# Tokens of locations end with their record.
 _PLACES: Final = {
     "received": ("notice_location", "notice_id"),
     "preservation": ("preservation_location", "preservation_id"),
@@ -136,7 +136,7 @@ _PLACES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TableSize:
-    """What a table holds now. `rows`: of a large one, an estimate; `each`: bytes for each subject of the instance."""
+    """A table's size. `rows` is an estimate for a large one; `each` is bytes per subject of the instance."""
 
     kept: Kept
     rows: int
@@ -146,7 +146,7 @@ class TableSize:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What was ended of a table: rows, records or partitions, by its way."""
+    """The deleted part of a table: rows, records or partitions, by its way."""
 
     table: str
     way: Way
@@ -155,15 +155,15 @@ class Ended:
 
 @verb(retention_app, "show")
 async def show_tables(*names: str, options: Options = OPTIONS) -> Printed:
-    """Say of each table how long it keeps what, who decides on that, and how much there is now.
+    """Show each table's retention period, the owner of that decision, and its present size.
 
-    `each` is bytes for each referral of a hotline, case, notice, or edge that audit was told of. What has no days stays
-    for ever, or ends by itself: the reason says which.
+    `each` is bytes for each referral of a hotline, case, notice, or edge that audit knows. A table without days is kept
+    forever, or its rows end with other acts: the reason explains it.
 
     Parameters
     ----------
     names
-        Instances, by their names in the directory; all of the site's if none is named.
+        Instances, by their names in the directory; default is all of the site's.
     """
     stated = ("table", "class", "way", "owner", "reason", "days", "rows", "bytes", "each")
     databases = chosen_databases(options, names)
@@ -176,12 +176,12 @@ async def show_tables(*names: str, options: Options = OPTIONS) -> Printed:
 
 @verb(retention_app, "apply")
 async def apply_periods(*names: str, options: Options = OPTIONS) -> Printed:
-    """End what is past its period: drop months, delete rows, erase records by their keys. Run it every day.
+    """Delete data past its period: drop months, delete rows, erase records by their keys. Run it every day.
 
     Parameters
     ----------
     names
-        Instances, by their names in the directory; all of the site's if none is named.
+        Instances, by their names in the directory; default is all of the site's.
     """
     now, databases = SystemClock().now(), chosen_databases(options, names)
     columns = ("table", "way", "ended")
@@ -198,7 +198,7 @@ def _printed(found: Mapping[str, Sequence[Mapping[str, object]]], columns: Seque
 
 
 async def show(database: OwnedDatabase) -> list[TableSize]:
-    """What an instance's tables hold, and for how long. Raises `Unavailable` if its owner is not let in."""
+    """Return the size and period of an instance's tables. Raises `Unavailable` if its owner cannot log in."""
     async with _opened(database) as owner:
         rows = [(kept, await _size(owner, kept.table)) for kept in POLICY[database.kind]]
     subjects = next(row["rows"] for kept, row in rows if kept.table == _SUBJECTS[database.kind])
@@ -208,7 +208,7 @@ async def show(database: OwnedDatabase) -> list[TableSize]:
 
 
 async def _size(owner: asyncpg.Connection, table: str) -> asyncpg.Record:
-    """Bytes and rows of a table. A small one is looked at anew: PostgreSQL does not, where few rows have come."""
+    """Return bytes and rows of a table. Analyze a small one first: PostgreSQL does not after few new rows."""
     size = await owner.fetchrow(_SIZE, table)
     if size["bytes"] > _READ_WHOLE_BYTES:
         return size
@@ -217,9 +217,9 @@ async def _size(owner: asyncpg.Connection, table: str) -> asyncpg.Record:
 
 
 async def apply(database: OwnedDatabase, now: datetime) -> list[Ended]:
-    """End what is past its period at `now`, and make the partitions of the months to come.
+    """Delete data past its period at `now`, and make the partitions of the coming months.
 
-    Doing it again changes nothing. Raises `Unavailable` if the owner is not let in, or a table is in use for too long.
+    A second run changes nothing. Raises `Unavailable` if the owner cannot log in, or a table is in use for too long.
     """
     async with _opened(database) as owner:
         await make_months(owner, now)
@@ -242,13 +242,13 @@ async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, *, now: datetim
 
 
 def _past(kept: Kept) -> str:
-    """Deletes rows past the period, a part of them at a time."""
+    """Return a statement that deletes a part of the rows past the period."""
     past = f"SELECT ctid FROM {kept.table} WHERE {kept.where} < $1 LIMIT $2"
     return f"DELETE FROM {kept.table} WHERE ctid = ANY (ARRAY({past}))"
 
 
 async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, before: datetime) -> int:
-    """Drop months. What has to stay lies in the last partition from then on, until it may go."""
+    """Drop months. Rows that must stay move to the last partition until they may be deleted."""
     months = await months_before(owner, table, before.date())
     for month in months:
         async with owner.transaction():
@@ -264,18 +264,18 @@ async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, befo
 
 
 def _open(kind: str) -> str:
-    """Whether the subject of an act `e` is one that is not finished."""
+    """Return the condition that the subject of an act `e` is not finished."""
     ended = ", ".join(f"'{state}'" for state in sorted(finished(_RECEIVES[kind])))
     item = f"SELECT FROM received AS i WHERE i.subject = e.subject AND i.party = e.party AND i.state NOT IN ({ended})"
     if kind == "law_enforcement":
         return f"EXISTS ({item})"
-    # A referral whose key is there has a record that is not past its own period.
+    # A referral with its key has a record within its own period.
     kept = "SELECT FROM referral AS r WHERE r.referral_id = e.subject AND r.wrapped_key IS NOT NULL"
     return f"(EXISTS ({item}) OR EXISTS ({kept}))"
 
 
 async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, now: datetime, days: int) -> int:
-    """Delete the keys and ciphertexts of what was finished before; each party learns which by an act."""
+    """Delete keys and ciphertexts of subjects finished before the period; an act reports each."""
     if table == "referral":
         before, told = now - timedelta(days=days), f"{Subject.REFERRAL}.erased"
         final, noted = sorted(final_answers()), sorted(WITHDRAWAL_NOTED)
@@ -294,9 +294,10 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
 
 
 def _records(table: str) -> str:
-    """Erases those of a page of records of one class in `received` or `received_edge` that were finished before $1.
+    """Return a statement that erases a page of records of one class in `received` or `received_edge`.
 
-    A row of `received` is also one of `track` and of `deadline`: each row is changed once.
+    It erases those finished before $1. A row of `received` is also one of `track` and of `deadline`: each is changed
+    once.
     """
     last = " AND ".join(
         f"""NOT EXISTS (
@@ -331,7 +332,7 @@ WITH page AS MATERIALIZED (
 
 
 def _with_places(statement: str, kind: str, table: str) -> str:
-    """A statement that also ends a provider's tokens of places."""
+    """Return a statement that also deletes a provider's location tokens."""
     if kind != "industry" or table not in _PLACES:
         return statement
     tokens, key = _PLACES[table]
@@ -348,7 +349,7 @@ async def _by_pages(
     first: UUID | datetime,
     further: Sequence[object],
 ) -> int:
-    """Run a statement over all that came before the period and has a key still; how many records it ended."""
+    """Run a statement over all records from before the period that still have a key; return the erased count."""
     total, after, deadlocks = 0, first, 0
     while True:
         try:
@@ -367,7 +368,7 @@ async def _by_pages(
 async def _end_page(
     owner: asyncpg.Connection, statement: str, before: datetime, *further: object, told: str
 ) -> asyncpg.Record:
-    """End the records of one page, then number the acts that tell of them."""
+    """Erase the records of one page, then number the acts that report them."""
     async with owner.transaction():
         await owner.execute(BY_ROW)
         await owner.execute(_BIND, "apply")
@@ -378,7 +379,7 @@ async def _end_page(
 
 
 async def _all_of(owner: asyncpg.Connection, statement: str, before: datetime) -> int:
-    """Run a statement that ends a part until nothing is left; how many it ended."""
+    """Run a statement that deletes a part until nothing is left; return the deleted count."""
     total = 0
     while count := int((await owner.execute(statement, before, ROWS_MAX)).rpartition(" ")[2]):
         total += count
@@ -393,4 +394,4 @@ async def _opened(database: OwnedDatabase) -> AsyncIterator[asyncpg.Connection]:
     except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
         raise Unavailable("database_unavailable", type(error).__name__) from None
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-        raise Unavailable("table_in_use", "somebody uses it for long: once more, later") from None
+        raise Unavailable("table_in_use", "another session locks the table: try again later") from None

@@ -1,7 +1,7 @@
-"""How long each table of each kind of service keeps what: one row a table, and a test that none is missing.
+"""The retention period of each table of each kind of service: one row per table.
 
-The rows are in `retention_policy.json`. Periods are the sample's. An operator changes them in a copy of that file, and
-they are reviewed as code is.
+A test checks that none is missing. The rows are in `retention_policy.json`. Periods are the sample's. An operator
+changes them in a copy of that file, and has them reviewed like code.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from pydantic import TypeAdapter
 
 
 class Way(StrEnum):
-    """What ends what a table keeps."""
+    """The way in which a table's data ends."""
 
-    MONTHS = "months"  # partitions of months that are past the period are dropped
+    MONTHS = "months"  # partitions of months past the period are dropped
     ROWS = "rows"  # rows past the period are deleted
-    RECORDS = "records"  # of what was finished for the period, the key and what it opens are deleted; the row stays
-    ITSELF = "itself"  # whatever is done with a row ends it: nothing to apply
-    STAYS = "stays"  # for ever, and the reason says why
+    RECORDS = "records"  # a subject finished for the period loses its key and the sealed part; the row stays
+    ITSELF = "itself"  # an act on a row ends it: nothing to apply
+    STAYS = "stays"  # kept forever; the reason explains why
 
 
 class Kept(NamedTuple):
-    """One table's row. `holds` is the highest protection class of what is in it (docs/glossary.md).
+    """One table's row. `holds` is the highest protection class of its data (docs/glossary.md).
 
-    `owner` may decide on the period: the operator, the party that is the controller of the records, or nobody, where
-    another period would break a promise of the exchange (`protocol`). `days` is None where nothing is applied. `where`
-    is the column by which `ROWS` are past it.
+    `owner` may decide on the period: the operator, the party that is the controller of the records, or none, if another
+    period would break a promise of the exchange (`protocol`). `days` is None if nothing is applied. `where` is the
+    column by which `ROWS` are past it.
 
-    Of records that others sent, the class of the edge says less: `KEPT_DAYS`.
+    For received records, the class of the edge may shorten it: `KEPT_DAYS`.
     """
 
     table: str
@@ -44,7 +44,7 @@ class Kept(NamedTuple):
 
 
 _TABLE: Final = json.loads(Path(__file__).with_name("retention_policy.json").read_text(encoding="utf-8"))
-#: By kind of service: the rows of `retention_policy.json`, in the groups of tables that the kind has, and its own.
+#: By kind of service: the rows of `retention_policy.json` for the kind's groups of tables, and its own rows.
 POLICY: Final = {
     kind: TypeAdapter(tuple[Kept, ...]).validate_python(
         [each for rows in (*map(_TABLE["groups"].get, of["groups"]), of["tables"]) for each in rows]

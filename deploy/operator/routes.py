@@ -1,4 +1,7 @@
-"""`causeway route`: where referrals of a file would go, and why, by the documents of an installation. Sends nothing."""
+"""`causeway route`: recipients and reasons for referrals of a file, by an installation's documents.
+
+No command here sends anything.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ _WRAPPER = frozenset({"origin", "label", "referral"})
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """Row `number` of a file (from 1): its explanation (`shared.routing.explain`), or why it would be refused."""
+    """Row `number` of a file (from 1): its explanation (`shared.routing.explain`), or its refusal."""
 
     number: int
     found: dict[str, Any] | Refused
@@ -55,14 +58,14 @@ class Routed:
 
 @verb(route_app)
 def preview(file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS) -> Printed:
-    """Say where each referral of a file would go if it were filed now.
+    """Show the recipients of each referral of a file if it were submitted now.
 
     Parameters
     ----------
     file
         Referrals as .jsonl or .json.
     origin
-        The party that files the rows which do not name one.
+        The origin of rows that do not name one.
     """
     found = _routed(file, options, origin)
     rows = [row for each in found for row in _edge_rows(each)]
@@ -71,7 +74,7 @@ def preview(file: ExistingFile, /, *, origin: str | None = None, options: Option
 
 @verb(route_app)
 def explain(file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS) -> Printed:
-    """Say what every rule did to each referral of a file, as of now. Arguments as for preview."""
+    """Show the effect of every rule on each referral of a file, as of now. Arguments as for preview."""
     found = _routed(file, options, origin)
     return _printed(found, [each.text() for each in found])
 
@@ -86,14 +89,16 @@ def replay(
     origin: str | None = None,
     options: Options = OPTIONS,
 ) -> Printed:
-    """Say what every rule would have done on another day, with the law of that day. Other arguments as for preview.
+    """Show the effect of every rule on another day, by the policy of that day.
+
+    Other arguments as for preview.
 
     Parameters
     ----------
     at
         A day, or a time; UTC if it names no zone.
     observed_on
-        As if it had been observed on that day: some law is judged by it, and deciding later does not move that.
+        Use this day of observation: some law depends on it, and a later decision does not change it.
     """
     found = _routed(file, options, origin, at=zoned(at), observed_on=observed_on)
     return _printed(found, [each.text() for each in found])
@@ -103,7 +108,7 @@ def replay(
 def dry_run(
     policy: ExistingFile, file: ExistingFile, /, *, origin: str | None = None, options: Options = OPTIONS
 ) -> Printed:
-    """Say what another policy would change for the referrals of a file. Rows that would be refused are left out.
+    """Show the changes that another policy makes for the referrals of a file. Refused rows are omitted.
 
     Parameters
     ----------
@@ -127,7 +132,7 @@ def dry_run(
     document = {"referrals": found.referrals, "changed": found.changed, **edges, "dispositions": turned, "rules": rules}
     rows = [(name, *each.values()) for name, listed in edges.items() for each in listed]
     text: list[str | Listing] = [
-        f"{found.changed} of {found.referrals} referrals would be routed otherwise",
+        f"{found.changed} of {found.referrals} referrals would be routed differently",
         Listing(("edge", "recipient", "purpose", "count"), rows),
         Listing.of(("rule", "direction", "count"), rules),
     ]
@@ -135,16 +140,16 @@ def dry_run(
 
 
 class Router:
-    """Decides at `now` as the instances do, by the directory and the policy that a state directory holds."""
+    """The decisions of the instances at `now`, by the directory and the policy in a state directory."""
 
     def __init__(self, options: Options) -> None:
-        """Raises `Unavailable("documents_missing")` where nothing was installed."""
+        """Load the documents. Raises `Unavailable("documents_missing")` if nothing was installed."""
         state, self.now = state_directory(options), SystemClock().now()
         directory, policy = document_in_force(state, "directory"), document_in_force(state, "policy")
         self.documents = Documents(read_directory(directory), read_policy(policy))
 
     def decided(self, file: Path, origin: str | None) -> Iterator[tuple[int, DecidedReferral | Refused]]:
-        """Each row of a file, decided, or why it would be refused."""
+        """Yield each row of a file with its decision or its refusal."""
         for number, line in _lines(file):
             try:
                 named, submission = _submission(line)
@@ -153,7 +158,7 @@ class Router:
                 yield number, refusal
 
     def _one(self, submission: ReferralSubmission, party: PartyEntry) -> DecidedReferral:
-        check(submission, origin=party, documents=self.documents, at=self.now)  # refuses what the guard would refuse
+        check(submission, origin=party, documents=self.documents, at=self.now)  # runs the guard's check
         read = read_facts(submission, party, self.documents.directory)
         facts = Facts.model_validate_json(canonical_json(read.facts))
         return DecidedReferral(facts, submission.exercise, self.now, read.unknown)
@@ -170,7 +175,10 @@ class Router:
 def _routed(
     file: Path, options: Options, origin: str | None, *, at: datetime | None = None, observed_on: date | None = None
 ) -> list[Routed]:
-    """Each referral as of now; with `at`, by the law and the tree of then, and as if observed on `observed_on`."""
+    """Yield each referral as of now.
+
+    With `at`, use policy and tree of that time, as if the referral was observed on `observed_on`.
+    """
     router, shelf = Router(options), DocumentShelf()
     since = min(router.now, at or router.now)
     shelf.directories.place(router.documents.directory, since)
@@ -202,11 +210,11 @@ def _lines(file: Path) -> Sequence[tuple[int, bytes]]:
         return [(1, file.read_bytes())]
     if file.suffix == ".jsonl":
         return [(number, line) for number, line in enumerate(file.read_bytes().splitlines(), start=1) if line.strip()]
-    raise Refused("file_format_unknown", "the name ends in .json or .jsonl", status=400)
+    raise Refused("file_format_unknown", "use a file name that ends in .json or .jsonl", status=400)
 
 
 def _submission(line: bytes) -> tuple[str | None, ReferralSubmission]:
-    """A row: a submission, or `{"origin", "label", "referral"}` around one, within the limits of the service."""
+    """Return a row: a submission, or `{"origin", "label", "referral"}` around one."""
     row = parse_body("application/json", None, line)
     wrapped = "referral" in row
     origin, referral = (row.get("origin"), row["referral"]) if wrapped else (None, row)

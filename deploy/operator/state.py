@@ -1,4 +1,4 @@
-"""`causeway status`, `topics` and `db`: how instances, cluster and databases are, and mending the last two."""
+"""`causeway status`, `topics` and `db`: the state of instances, cluster and databases, and repairs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ status_app = App(name="status")
 topics_app = App(name="topics")
 db_app = App(name="db")
 ASK_S: Final = 5.0
-#: What is shown of an instance, each a metric `causeway_…` of it; of times, in seconds.
+#: The figures of an instance, each a metric `causeway_…`; times in seconds.
 FIGURES: Final = (
     *("outbox_rows", "clocks_aside_rows", "subjects_aside", "outbox_age_s", "unacked_age_s", "exception_records"),
     *("dead_letter_records", "operator_lines", "lag_records"),
@@ -68,7 +68,7 @@ async def status(*urls: str, options: Options = OPTIONS) -> Printed:
 
 
 class InstanceStatus(NamedTuple):
-    """What one instance answered. One that did not has neither checks nor figures."""
+    """One instance's answer. Without an answer it has neither checks nor figures."""
 
     name: str
     answers: bool
@@ -81,16 +81,16 @@ class InstanceStatus(NamedTuple):
         return stated | {"checks": list(self.checks)} | dict(self.figures)
 
     def reasons(self) -> list[str]:
-        """Each check that has something to say, as `check reason`."""
+        """Return each check with a reason, as `check reason`."""
         if not self.answers:
             return ["does not answer"]
         return [f"{check['name']} {check['reason']}" for check in self.checks if check["reason"]]
 
 
 async def ask_instances(urls: Mapping[str, str], metrics: Mapping[str, str]) -> list[InstanceStatus]:
-    """Ask all at once, by name → base URL, and those of `metrics` for their figures too.
+    """Ask all instances at once, by name → base URL, and those of `metrics` for their figures too.
 
-    Never raises for an instance that does not answer.
+    An instance that does not answer raises no error.
     """
     async with httpx.AsyncClient(timeout=ASK_S, trust_env=False) as client:
         return list(
@@ -105,7 +105,7 @@ async def _ask(client: httpx.AsyncClient, name: str, url: str, *, metrics: str |
         shown = "" if metrics is None else (await client.get(f"{metrics.rstrip('/')}/metrics")).text
         figures = _figures(shown)
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return InstanceStatus(name, answers=False)  # nobody there, or somebody else
+        return InstanceStatus(name, answers=False)  # no process there, or another one
     return InstanceStatus(name, True, ready, checks, figures)
 
 
@@ -120,12 +120,14 @@ def _figures(text: str) -> dict[str, float]:
 
 @verb(topics_app)
 def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
-    """Say how the cluster differs from what the directory's instances need; exit code 1 if it does.
+    """Show the differences between the cluster and the needs of the directory's instances.
+
+    Exit code 1 if any.
 
     Parameters
     ----------
     directory
-        A directory, as .json, instead of the one that was published last from the state directory.
+        A directory, as .json, instead of the last one published from the state directory.
     """
     here = site(options)
     found = find_difference(here.endpoints.kafka, wanted_manifest(here, directory))
@@ -134,35 +136,40 @@ def diff(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -
 
 @verb(topics_app, "apply")
 def apply_topics(*, directory: ExistingFile | None = None, options: Options = OPTIONS) -> Printed:
-    """Give the directory's instances their topics, passwords and rights, and print what differed. Partitions stay.
+    """Give the directory's instances their topics, passwords and rights, and print the differences.
+
+    Partitions stay.
 
     Parameters
     ----------
     directory
-        A directory, as .json, that is not published yet: so its instances find their topics when it takes effect.
+        A directory, as .json, before its publication, so that its instances find their topics when it takes effect.
     """
     here = site(options)
     return _difference(apply_manifest(here.endpoints.kafka, wanted_manifest(here, directory)), well=True)
 
 
 def wanted_manifest(site: Site, directory: Path | None = None) -> Manifest:
-    """What the directory in this file asks for; without a file, the one that was published last from the site's state.
+    """Return the manifest of the directory in this file, or of the last one published from the site's state.
 
-    Raises `Refused` for a directory that no instance would take, `Unavailable` where none was published.
+    Raises `Refused` for a directory that no instance would accept, `Unavailable` if none was published.
     """
     return manifest_in(document_in_force(site.state, "directory") if directory is None else directory.read_bytes())
 
 
 def find_difference(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
-    """Raises `Unavailable` when the cluster does not let `admin` in."""
+    """Compare the cluster with the manifest. Raises `Unavailable` if the cluster refuses `admin`."""
     found = difference(admin_client(endpoint), manifest, secured=not endpoint.open)
     if endpoint.open:
-        return found  # nobody has a name there by which to be held to anything
+        return found  # an open cluster has no principals, so quotas do not apply
     return replace(found, quotas_differing=in_own_thread(differing_quotas(access_to(endpoint), manifest)))
 
 
 def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
-    """Make the cluster as the manifest says; return what differed before. Partitions are never changed: `Refused`."""
+    """Change the cluster to match the manifest; return the differences before.
+
+    Partitions never change: `Refused`.
+    """
     before = find_difference(endpoint, manifest)
     passwords = {name: endpoint.password(name) for name in endpoint.principals}
     apply(admin_client(endpoint), manifest, passwords)
@@ -172,7 +179,7 @@ def apply_manifest(endpoint: KafkaEndpoint, manifest: Manifest) -> Difference:
 
 
 def as_json(found: Difference) -> dict[str, list[str]]:
-    """What differs, by what it is; rules as `principal may operation topic name`."""
+    """Return the differences by kind; rules as `principal may operation topic name`."""
     return {name: sorted(_text(each) for each in differing) for name, differing in vars(found).items()}
 
 
@@ -192,9 +199,10 @@ def _text(differing: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """`at` is empty for a database without a schema; `heads` are the newest revisions that this code knows.
+    """A database's state.
 
-    `differing` names the objects in which a database at the newest revision is not what that revision makes.
+    `at` is empty without a schema; `heads` are the newest revisions that this code knows. `differing` names the objects
+    of a database at the newest revision that differ from that revision.
     """
 
     instance: str
@@ -209,30 +217,33 @@ class SchemaState:
 
 @verb(db_app)
 def migrate(*names: str, options: Options = OPTIONS) -> Printed:
-    """Bring databases to the newest schema, of all instances or of those named. Doing it again changes nothing."""
+    """Migrate databases to the newest schema, of all instances or the named ones.
+
+    A second run changes nothing.
+    """
     return _schemas(migrate_schemas(chosen_databases(options, names)), behind="migrated")
 
 
 @verb(db_app, "check")
 def check_databases(*names: str, options: Options = OPTIONS) -> Printed:
-    """Compare each database, object by object, with what the newest revision makes; exit code 1 if one differs."""
+    """Compare each database, object by object, with the newest revision; exit code 1 if one differs."""
     found = check_schemas(chosen_databases(options, names))
     return _schemas(found, behind="BEHIND")._replace(well=all(each.current for each in found))
 
 
 def check_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
-    """Where each instance's database is. Blocks. Raises `Unavailable` if one does not let its owner in.
+    """Return the schema state of each database. Blocks. Raises `Unavailable` if one refuses its owner.
 
-    Raises `Refused` where no migration leads on from what is there: `schema_unknown`, `database_made_otherwise`.
+    Raises `Refused` if no migration continues from its state: `schema_unknown`, `database_made_otherwise`.
     """
     return [_check(name, database) for name, database in databases.items()]
 
 
 def migrate_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
-    """Bring each database to the newest schema; return where they were before. Blocks; forward only.
+    """Migrate each database to the newest schema; return the states before. Blocks; forward only.
 
-    Raises `Refused("schema_differs")` where the end is not what the newest revision makes, and `schema_unknown` where
-    the beginning is a revision that this code has not.
+    Raises `Refused("schema_differs")` if the result differs from the newest revision, and `schema_unknown` if the
+    database is at a revision that this code does not have.
     """
     before = check_schemas(databases)
     for state in before:
@@ -242,7 +253,10 @@ def migrate_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]
 
 
 def chosen_databases(options: Options, names: Sequence[str]) -> dict[str, OwnedDatabase]:
-    """The databases of these instances of a site, of all if none is named. Raises `Refused("instance_unknown")`."""
+    """Return the databases of these instances of a site, by default of all.
+
+    Raises `Refused("instance_unknown")`.
+    """
     databases = owned_databases(options)
     if not set(names) <= databases.keys():
         raise Refused("instance_unknown", f"one of {', '.join(databases)}", status=400)
@@ -250,7 +264,7 @@ def chosen_databases(options: Options, names: Sequence[str]) -> dict[str, OwnedD
 
 
 def _schemas(found: Sequence[SchemaState], *, behind: str) -> Printed:
-    """What is found of each; `behind` is the word for one that is, or was, of an earlier revision."""
+    """Return the state of each database for printing; `behind` is the word for an earlier revision."""
     rows = [
         (
             each.instance,

@@ -10,5 +10,5 @@ SAMPLE = Path(__file__).with_name("sample.json")
 
 
 def sample_policy() -> Policy:
-    """The sample policy as it stands in `sample.json`."""
+    """Return the sample policy of `sample.json`."""
     return Policy.model_validate_json(SAMPLE.read_bytes())

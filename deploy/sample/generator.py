@@ -1,6 +1,6 @@
-"""The sample load: referrals as hotlines and providers would file them, drawn from the published tables.
+"""The sample load: referrals as hotlines and providers would submit them, drawn from the published tables.
 
-Which table feeds which fact: `tables/README.md`. What no published table gives is a constant below.
+`tables/README.md` names the table of each fact. Facts without a published table are constants below.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from deploy.sample import published
 from deploy.sample.published import Draw, ProviderRow, Share, assumed, shares
 from shared.kernel.clock import rfc3339
 
-#: How many referrals the demo files.
+#: The number of referrals that the demo submits.
 DEMO_COUNT: Final = 600
-#: The dirty codes of the published tables themselves, by label: an unknown code belongs on a work list.
+#: The dirty codes of the published tables themselves, by label: an unknown code leads to an unrouted referral.
 DIRTY = {"europe": "Europe", "netherlands_antilles": "AN", "no_country": "No Country Listed"}
 
 # Stated assumptions: no published table gives these. Shares of 1.
@@ -34,7 +34,7 @@ _PRIORITY_BASIS = {"p0_child_at_risk": ["imminent_harm"], "p1_urgent": ["new_mat
 
 @dataclass(frozen=True, slots=True)
 class SampledReferral:
-    """One filing: who files it, the body as `POST /v1/referrals` takes it, and the dirty code put into it, if any."""
+    """One submission: its origin, the body for `POST /v1/referrals`, and the dirty code in it, if any."""
 
     origin: str
     label: str | None
@@ -42,15 +42,18 @@ class SampledReferral:
 
 
 def demo_referrals() -> Iterator[SampledReferral]:
-    """Draw the demo's 600 referrals. Its seed is one with which every rule of the sample policy decides something."""
+    """Draw the demo's 600 referrals.
+
+    With its seed, every rule of the sample policy decides at least one of them.
+    """
     return sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=DEMO_COUNT, seed=1, dirty=0.01)
 
 
 def sample_referrals(*, start: date, end: date, count: int, seed: int, dirty: float) -> Iterator[SampledReferral]:
-    """`count` referrals observed from `start` to `end` (both included, UTC), in that order.
+    """Draw `count` referrals observed from `start` to `end` (both included, UTC), in that order.
 
-    A share of `dirty` (rounded, at least one if it is not 0) carries an unknown code, each kind equally often.
-    Same arguments, same referrals, on every Python version.
+    A share of `dirty` (rounded, at least one if it is not 0) carries an unknown code, each kind equally often. The same
+    arguments give the same referrals on every Python version.
     """
     draw = Draw(seed)
     times = draw.times(start, end, count)
@@ -67,7 +70,10 @@ def sample_referrals(*, start: date, end: date, count: int, seed: int, dirty: fl
 
 
 def write_jsonl(path: Path, sampled: Iterable[SampledReferral]) -> int:
-    """Write one object a line: `origin`, `label` (the dirty code put in, or null) and `referral`. Returns the rows."""
+    """Write one object per line: `origin`, `label` (the dirty code, or null) and `referral`.
+
+    Return the row count.
+    """
     rows = 0
     with path.open("w", encoding="utf-8") as file:
         for each in sampled:
@@ -114,7 +120,7 @@ def _other_hosts() -> tuple[str, ...]:
 
 
 def _hosted_items(draw: Draw, observed_at: datetime) -> list[dict[str, Any]]:
-    """One site or onion service, with one to three locations on it."""
+    """Return one site or onion service, with one to three locations on it."""
     country = _host_country(draw)
     count = draw.one_of((2, 3)) if draw.chance(_MORE_ITEMS) else 1
     if not country:
@@ -129,7 +135,7 @@ def _hosted_items(draw: Draw, observed_at: datetime) -> list[dict[str, Any]]:
 
 
 def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict[str, object]], str]:
-    """Where a site is hosted, as far as the hotline knows, and its host name."""
+    """Return the hosting of a site, as far as the hotline knows it, and its host name."""
     stated: dict[str, object] = {}
     host = draw.site()
     if not draw.chance(_HOST_UNKNOWN):
@@ -144,7 +150,7 @@ def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict
 
 
 def _host_country(draw: Draw) -> str:
-    """A hosting country, a part of GB, or "" for an onion service."""
+    """Return a hosting country, a part of GB, or "" for an onion service."""
     if draw.chance(_OTHER_HOSTS):
         return draw.one_of(_other_hosts())
     country = draw.weighted(published.hosting_countries())
@@ -234,7 +240,7 @@ def _day(at: datetime) -> str:
 
 
 def _user_place(draw: Draw) -> list[str]:
-    """The user's country, state or part of it; empty where the table has "No Country Listed"."""
+    """Return the user's country, state or part of it; empty if the table has "No Country Listed"."""
     country = draw.weighted(published.user_countries())
     if country == "US":
         return [draw.weighted(published.us_states())]
@@ -244,7 +250,7 @@ def _user_place(draw: Draw) -> list[str]:
 
 
 def _spoil(referral: dict[str, Any], code: str) -> None:
-    """Put an unknown code where a country stands: of hosting if one is stated, else of the user."""
+    """Put an unknown code in place of a country: of the hosting if it is stated, otherwise of the user."""
     placed = [hosting for item in referral["items"] for hosting in item["hosting"] if "jurisdiction" in hosting]
     for hosting in placed:
         hosting["jurisdiction"] = code

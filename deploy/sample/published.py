@@ -1,7 +1,7 @@
-"""The published tables that the sample set is drawn from. Sources and what each feeds: `tables/README.md`.
+"""The published tables that the sample set is drawn from. Their sources and uses: `tables/README.md`.
 
-What is invented lies in reserved ranges only. The seed is the only randomness of the sample: same seed, same referrals.
-Nothing here is secret or an identifier.
+Invented values are in reserved ranges only. The seed is the only randomness of the sample: the same seed gives the same
+referrals. Nothing here is secret or an identifier.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _TABLES = Path(__file__).with_name("tables")
 
 
 class Share(NamedTuple):
-    """One row of a table: a value, and how often it was counted."""
+    """One row of a table: a value, and its count."""
 
     value: str
     weight: float
 
 
 class ProviderRow(NamedTuple):
-    """One name of a provider: `stated_as` is its former name if the table counts it under that, else the party id."""
+    """One name of a provider: `stated_as` is its former name if the table has that, else the party id."""
 
     rank: int
     party: str
@@ -40,14 +40,20 @@ class ProviderRow(NamedTuple):
 
 @cache
 def user_countries() -> tuple[Share, ...]:
-    """Reports by the country of the reported user, 2023, most first. The value "" means no country listed."""
+    """Return reports by country of the reported user, 2023, most first.
+
+    The value "" means no country listed.
+    """
     rows = _rows("user_countries_2023")
     return tuple(Share(_alpha2(row["alpha3"]) if row["alpha3"] else "", int(row["reports"])) for row in rows)
 
 
 @cache
 def us_states() -> tuple[Share, ...]:
-    """Reports by state of the reported user, 2023. The value `US` means that the state is not specified."""
+    """Return reports by state of the reported user, 2023.
+
+    The value `US` means that the state is not specified.
+    """
     rows = _rows("us_states_2023")
     return tuple(
         Share("US" if row["state"] == "Unspecified" else f"US-{row['state']}", int(row["reports"])) for row in rows
@@ -56,7 +62,10 @@ def us_states() -> tuple[Share, ...]:
 
 @cache
 def providers() -> tuple[ProviderRow, ...]:
-    """The 50 largest providers by reports filed in 2023; a provider that changed its name has two rows."""
+    """Return the 50 largest providers by reports filed in 2023.
+
+    A provider that changed its name has two rows.
+    """
     return tuple(
         ProviderRow(int(row["rank"]), row["party"], row["stated_as"] or row["party"], int(row["reports"]))
         for row in _rows("providers_2023")
@@ -65,25 +74,25 @@ def providers() -> tuple[ProviderRow, ...]:
 
 @cache
 def hosting_countries() -> tuple[Share, ...]:
-    """Confirmed addresses by hosting country, 2024, most first. The value "" stands for onion services."""
+    """Return confirmed addresses by hosting country, 2024, most first. The value "" means onion services."""
     return tuple(Share(row["alpha2"], int(row["urls"])) for row in _rows("hosting_countries_2024"))
 
 
 @cache
 def hotline_countries() -> tuple[str, ...]:
-    """Countries whose hotline has an identifier in ICCAM, sorted."""
+    """Return the countries whose hotline has an identifier in ICCAM, sorted."""
     return tuple(row["alpha2"] for row in _rows("hotlines_2024"))
 
 
 @cache
 def shares(table: str, value: str, count: str) -> tuple[Share, ...]:
-    """Any other table as (value, count) rows, named by its two columns."""
+    """Return any other table as (value, count) rows, named by its two columns."""
     return tuple(Share(row[value], float(row[count])) for row in _rows(table))
 
 
 @cache
 def assumed(table: str) -> tuple[Share, ...]:
-    """Return a table that was not published: the stated assumptions of `assumed.csv`, as shares of 1."""
+    """Return an unpublished table: the stated assumptions of `assumed.csv`, as shares of 1."""
     return tuple(Share(row["value"], float(row["share"])) for row in _rows("assumed") if row["table"] == table)
 
 
@@ -109,7 +118,7 @@ _ONION_VERSION = b"\x03"
 
 
 class Draw:
-    """Everything that is drawn comes from here, in one order."""
+    """The source of all random draws, in one order."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - sample data: must repeat, need not be unguessable
@@ -119,45 +128,45 @@ class Draw:
         return self._random.random() < probability
 
     def one_of(self, values: Sequence[_T]) -> _T:
-        """Each value equally often."""
+        """Draw a value, each equally often."""
         return self._random.choice(values)
 
     def weighted(self, table: tuple[Share, ...]) -> str:
-        """A value of the table, as often as the table counted it."""
+        """Draw a value of the table, in proportion to its count."""
         cumulated = self._cumulated.get(table)
         if cumulated is None:
             cumulated = self._cumulated[table] = list(itertools.accumulate(row.weight for row in table))
         return self._random.choices(table, cum_weights=cumulated)[0].value
 
     def places(self, count: int, chosen: int) -> list[int]:
-        """`chosen` different numbers below `count`, in drawn order."""
+        """Draw `chosen` different numbers below `count`, in drawn order."""
         return self._random.sample(range(count), chosen)
 
     def times(self, start: date, end: date, count: int) -> list[datetime]:
-        """`count` instants, sorted, evenly drawn from the first moment of `start` to the last of `end` (UTC)."""
+        """Draw `count` sorted instants, evenly from the first moment of `start` to the last of `end` (UTC)."""
         first = datetime.combine(start, time.min, UTC)
         span_s = ((end - start).days + 1) * 86_400
         return sorted(first + timedelta(seconds=self._random.randrange(span_s)) for _ in range(count))
 
     def number(self, digits: int) -> str:
-        """A decimal number of exactly `digits` digits."""
+        """Draw a decimal number of exactly `digits` digits."""
         return str(self._random.randrange(10 ** (digits - 1), 10**digits))
 
     def hexadecimal(self, octets: int) -> str:
-        """Random hexadecimal: where a hash stands, it is of nothing."""
+        """Draw random hexadecimal; as a hash it belongs to no file."""
         return self._random.randbytes(octets).hex()
 
     def url(self, host: str) -> str:
-        """An address at `host`, which is below the reserved name `example` (RFC 2606)."""
+        """Draw an address at `host`, which is below the reserved name `example` (RFC 2606)."""
         path = f"{self.one_of(_WORDS)}/{self.number(6)}/{self.one_of(_WORDS)}-{self.number(3)}{self.one_of(_SUFFIXES)}"
         return f"https://{host}/{path}"
 
     def site(self) -> str:
-        """A host that belongs to no party of the directory."""
+        """Draw a host that belongs to no party of the directory."""
         return f"{self.one_of(_WORDS)}-{self.number(4)}.example"
 
     def onion(self) -> str:
-        """A well-formed version 3 onion address (Tor rend-spec-v3, section 6) of a random key: nothing is there."""
+        """Draw a well-formed version 3 onion address (Tor rend-spec-v3, section 6) of a random key, unused."""
         key = self._random.randbytes(32)
         checksum = hashlib.sha3_256(b".onion checksum" + key + _ONION_VERSION).digest()[:2]
         return base64.b32encode(key + checksum + _ONION_VERSION).decode().lower() + ".onion"
@@ -171,5 +180,5 @@ class Draw:
         return self._random.randrange(1024, 65_536)
 
     def seconds_before(self, instant: datetime, days: int) -> datetime:
-        """An instant up to `days` days earlier."""
+        """Draw an instant up to `days` days earlier."""
         return instant - timedelta(seconds=self._random.randrange(1, days * 86_400))

@@ -1,1 +1,1 @@
-"""Sample parties that answer by themselves: separate processes that speak HTTP only, each party with its own key."""
+"""Sample parties that answer automatically: separate processes over HTTP, with each party's own key."""

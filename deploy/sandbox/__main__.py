@@ -1,4 +1,4 @@
-"""`python -m deploy.sandbox --parties FILE`: play the parties in the file until told to stop."""
+"""`python -m deploy.sandbox --parties FILE`: play the parties in the file until asked to stop."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
 
-app = App(name="sandbox", help="Sample parties that answer by themselves.")
+app = App(name="sandbox", help="Sample parties that answer automatically.")
 
 
-#: So long between two questions whether a service answers, seconds.
+#: Seconds between two checks whether a service answers.
 _READY_POLL_S: Final = 0.5
 
 
@@ -33,7 +33,7 @@ SandboxKind = Literal[PartyKind.HOTLINE, PartyKind.LAW_ENFORCEMENT, PartyKind.IN
 
 
 class SandboxParty(BaseModel):
-    """One party to play. Only sandbox keys are taken: nothing here can act for a live party."""
+    """One party to play. Only sandbox keys are accepted: this program cannot act for a live party."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -54,7 +54,10 @@ _PARTIES = TypeAdapter(Annotated[tuple[SandboxParty, ...], Field(min_length=1)])
 
 
 def read_parties(path: Path) -> tuple[SandboxParty, ...]:
-    """The parties in a JSON file that only its owner can read. Raises `Refused`, never with a key in it."""
+    """Read the parties in a JSON file that only its owner can read.
+
+    Raises `Refused`, never with a key in it.
+    """
     if path.stat().st_mode & 0o077:
         raise Refused("parties_file_open_to_others", "chmod 600 the file: it holds keys")
     try:
@@ -83,10 +86,10 @@ def play(*, parties: ExistingFile, seed: str = "1") -> int:
 
 
 async def _until_stopped(played: Sequence[SandboxParty], tally: Tally, *, seed: str) -> None:
-    # Each party waits at its feed, and some look in meanwhile.
+    # Each party has a waiting feed request, and some read their lists at the same time.
     connections = LOOKS_AT_ONCE_MAX + len(played)
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    # One pool for all parties. No proxy: sample parties speak to their own stack.
+    # One pool for all parties. No proxy: sample parties connect to their own stack.
     async with httpx.AsyncClient(timeout=httpx.Timeout(30.0, pool=None), limits=limits, trust_env=False) as http:
         attending = asyncio.ensure_future(_attend(played, http, tally, seed=seed))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,7 +109,7 @@ async def _until_it_answers(http: httpx.AsyncClient, url: str) -> None:
 
 
 async def _attend(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally, *, seed: str) -> None:
-    """Attend all, once their services answer: these may be starting, too."""
+    """Play all parties, once their services answer: these may still be starting."""
     await asyncio.gather(*(_until_it_answers(http, url) for url in {one.url for one in played}))
     say("attending", parties=len(played))
     providers = sorted(one.party for one in played if one.kind is PartyKind.INDUSTRY)

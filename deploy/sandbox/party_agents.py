@@ -1,12 +1,12 @@
-"""Sample parties at work, many in one process: each waits at its feed, looks in when something has come, and answers.
+"""Sample parties at work, many in one process: each waits for an event, reads its lists, and answers.
 
-They know nothing but the client. What a process did and what it met are JSON lines on standard output: parties and
+They use only the client. The process prints its acts and problems as JSON lines on standard output, with parties and
 codes only.
 
-What a party does with what it is sent is drawn from the seed, the party and the id, never from a clock.
+A party's answer to a subject is derived from the seed, the party and the id, never from a clock.
 
-The proportions in `shares.json` are invented so that every answer occurs; README.md says where they differ from
-published figures. An act is a line of a batch: the name of its row, and what is said by it.
+The proportions in `shares.json` are invented so that every answer occurs; README.md compares them with published
+figures. An act is a line of a batch: the name of its row, and its fields.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ from shared.vocabulary.routing import PartyKind
 
 ChoiceT = TypeVar("ChoiceT")
 _DRAWN: Final = json.loads(Path(__file__).with_name("shares.json").read_bytes())
-#: By what is drawn: each choice with its percentage. Every hotline answers, for what is offered waits for nobody else.
+#: By kind of draw: each choice with its percentage. Every hotline answers, because no other party answers an offer.
 SHARES: Final[Mapping[str, Mapping[str, int]]] = _DRAWN["shares"]
-#: The findings that need a reason, and which there are.
+#: The findings that need a reason, and their reasons.
 REASONS: Final[Mapping[str, Sequence[str]]] = _DRAWN["reasons"]
 
 
 class Deed(NamedTuple):
-    """One act: the name of its row, and what it takes."""
+    """One act: the name of its row, and its fields."""
 
     act: str
     said: Mapping[str, JsonValue]
 
 
 class Draw:
-    """Decides by hashing: one seed, party and id always give the same answer, in any order and after any restart."""
+    """Choices by hash: one seed, party and id always give the same answer, in any order."""
 
     def __init__(self, seed: str, party: str, subject: UUID) -> None:
         self._drawn_from = f"{seed}/{party}/{subject}"
 
     def one_of(self, what: str) -> str:
-        """One of the choices, each in its share of 100."""
+        """Return one of the choices, each in its share of 100."""
         left = self._number(what) % 100
         for choice, share in SHARES[what].items():
             left -= share
@@ -68,11 +68,11 @@ class Draw:
         raise Defect("shares_below_100")
 
     def among(self, what: str, choices: Sequence[ChoiceT]) -> ChoiceT | None:
-        """One of the choices, all alike; None if there are none."""
+        """Return one of the choices, all equally often; None if there are none."""
         return choices[self._number(what) % len(choices)] if choices else None
 
     def reference(self) -> str:
-        """A case reference that looks like one."""
+        """Return an invented case reference."""
         return f"CASE-{self._number('reference') % 10**9:09d}"
 
     def _number(self, what: str) -> int:
@@ -80,7 +80,7 @@ class Draw:
 
 
 def hotline_acts(draw: Draw) -> Sequence[Deed]:
-    """What a hotline does with what is offered to it, in order. It never stays silent."""
+    """Return a hotline's acts on an offer, in order. It always answers."""
     drawn = draw.one_of("hotline")
     if drawn == "decline":
         return [_decline(draw)]
@@ -88,7 +88,7 @@ def hotline_acts(draw: Draw) -> Sequence[Deed]:
 
 
 def agency_acts(draw: Draw) -> Sequence[Deed]:
-    """What an agency does with a referral, in order; nothing if it stays silent."""
+    """Return an agency's acts on a case, in order; none if it does not answer."""
     match draw.one_of("agency"):
         case "accept":
             return [Deed("accept", {"case_reference": draw.reference()}), *_reports(draw)]
@@ -99,9 +99,9 @@ def agency_acts(draw: Draw) -> Sequence[Deed]:
 
 
 def provider_acts(draw: Draw, others: Sequence[str], at: datetime) -> Sequence[Deed]:
-    """What a provider does with a notice, in order; nothing if it stays silent.
+    """Return a provider's acts on a notice, in order; none if it does not answer.
 
-    `others` are providers to point to, `at` is when what it did took effect.
+    `others` are providers to suggest; `at` is the effective time of its actions.
     """
     match draw.one_of("provider"):
         case "acknowledge then action":
@@ -124,7 +124,7 @@ def _decline(draw: Draw) -> Deed:
 
 
 def _assess(draw: Draw) -> Deed:
-    """What a hotline finds every item to be, and what it did; a reason goes with words that need one."""
+    """Return a hotline's assessment of every item and its action; codes that need a reason get one."""
     words = draw.one_of("findings").split(" + ")
     reason = draw.among("reason", next((REASONS[word] for word in words if word in REASONS), ()))
     why: dict[str, JsonValue] = {} if reason is None else {"reason": reason}
@@ -138,7 +138,7 @@ def _action(draw: Draw, at: datetime) -> Deed:
 
 
 def _reports(draw: Draw) -> Sequence[Deed]:
-    """The outcomes that an agency reports of a case; the last one may close it."""
+    """Return an agency's outcomes of a case; the last one may close it."""
     first, last = draw.one_of("first"), draw.one_of("last")
     identified = draw.one_of("identified")
     safeguarded = draw.one_of("safeguarded") if identified == "yes" else "unknown"
@@ -159,28 +159,28 @@ def _acknowledged(kept: KeptBasis | None) -> Deed:
     return Deed("acknowledge_withdrawal", said.model_dump(mode="json", exclude_none=True))
 
 
-#: What was taken back is erased, as long as its service allows that.
+#: A withdrawn record is erased, if the service permits it.
 ERASED: Final = _acknowledged(None)
-#: Why it does not, and how a sample party keeps it then: a case that was taken up, what a provider has acted on.
+#: By code of a refused erasure: the acknowledgement with retention grounds, for an accepted case or an actioned notice.
 KEPT: Final[Mapping[str, Deed]] = {
     "case_is_kept": _acknowledged(KeptBasis.ACCEPTED_CASE),
     "notice_is_kept": _acknowledged(KeptBasis.OPEN_COMPLAINT),
 }
 
 
-#: What comes within a pause is dealt with at once, many in one request.
+#: Seconds between two rounds; all events within a pause are answered together, many in one request.
 PAUSE_S: Final = 1.0
 WAIT_S: Final = 20
-#: After what went wrong a party waits longer each time.
+#: The longest pause after repeated problems.
 PAUSE_S_MAX: Final = 10.0
 LOOKS_AT_ONCE_MAX: Final = 16
-#: Every so many looks one is thorough, the first included; and whoever heard of nothing for so many waits looks, too.
+#: Every tenth reading is complete, including the first. After this many waits without an event a party reads, too.
 THOROUGH_EVERY: Final = 10
 _WITHDRAWN: Final = "withdrawn"
 
 
 class Tally:
-    """Counts acts and problems. Each party's first problem of a code is told at once."""
+    """The counts of acts and problems. Each party's first problem of a code is printed at once."""
 
     def __init__(self) -> None:
         self._acts: Counter[str] = Counter()
@@ -195,7 +195,7 @@ class Tally:
             say("problem", party=party, code=code)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Acts by name, problems by code."""
+        """Return acts by name, problems by code."""
         problems: Counter[str] = Counter()
         for (_, code), count in self._problems.items():
             problems[code] += count
@@ -203,15 +203,15 @@ class Tally:
 
 
 def say(event: str, **fields: object) -> None:
-    """One line, at once."""
+    """Print one line at once."""
     sys.stdout.write(json.dumps({"event": event, **fields}, separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
 
 class Work(NamedTuple):
-    """What a kind of party does: with what subjects, new in which state, and what it does with each, in order.
+    """The work of a kind of party: the kind of subject, the state of new ones, and the acts on each, in order.
 
-    `half_way`: states in which a cut may have left one, and how many of its acts are done then.
+    `half_way`: states that an interruption may have left, with the number of acts already done.
     """
 
     subject: Subject
@@ -221,7 +221,10 @@ class Work(NamedTuple):
 
 
 def work_of(kind: PartyKind, party: str, *, seed: str, clock: Clock, others: Sequence[str] = ()) -> Work:
-    """The work of a party of this kind. A provider points to one of the `others` where something is not its own."""
+    """Return the work of a party of this kind.
+
+    A provider suggests one of the `others` for an item of another.
+    """
 
     def drawn(subject: UUID) -> Draw:
         return Draw(seed, party, subject)
@@ -247,14 +250,14 @@ class _Line(NamedTuple):
 
 
 class Desk:
-    """One party's place of work."""
+    """The work of one party."""
 
     def __init__(self, client: CausewayClient, party: str, work: Work, *, tally: Tally) -> None:
         self._client = client
         self._party = party
         self._work = work
         self._tally = tally
-        #: The events by which its work may change: what the other side does.
+        #: The events of the other side, after which its work may change.
         self._told = {f"{row.subject}.{row.name}" for row in rows_of(work.subject) if row.track is Track.OFFER}
         self._seen: set[tuple[str, UUID]] = set()
         self._whole = False
@@ -262,13 +265,13 @@ class Desk:
         self._epoch: UUID | None = None
 
     async def look(self, *, thoroughly: bool) -> None:
-        """Deal with what is new, many at once.
+        """Answer new subjects, many at once.
 
-        Lists are newest first, and silence leaves an item where it was: a quick look ends at the first page with
-        nothing new, a thorough one walks all pages and so finds what arrived late or out of order.
+        Lists are newest first, and an unanswered subject stays in its state. So a quick reading ends at the first page
+        without a new subject. A complete one reads all pages and finds subjects that arrived late or out of order.
         """
         await self._acknowledge(await self._news(_WITHDRAWN, thoroughly=thoroughly))
-        # A look that was cut short, also by the end of an earlier run, may have left some half-way.
+        # An interrupted reading, also of an earlier run, may have left subjects half-way.
         for state, done in {} if self._whole else self._work.half_way.items():
             await self._go_on(state, await self._news(state, thoroughly=True), done=done)
         self._whole = False
@@ -276,9 +279,9 @@ class Desk:
         self._whole = True
 
     async def comes(self, wait_s: int) -> bool:
-        """Whether something comes within so many seconds by which there may be something to do.
+        """Return whether an event arrives within `wait_s` seconds after which there may be work.
 
-        The first time it notes only how far the feed is: a look that follows sees whatever came before.
+        The first call only notes the position of the feed: the following reading sees everything before it.
         """
         if self._epoch is None:
             page = await self._client.events(limit=1)
@@ -289,11 +292,11 @@ class Desk:
         return any(event.type in self._told for event in page.items)
 
     def begin_anew(self) -> None:
-        """Take nothing of the feed for known, and nothing for done."""
+        """Forget the position in the feed and all finished work."""
         self._epoch, self._whole = None, False
 
     async def _news(self, state: str, *, thoroughly: bool) -> list[UUID]:
-        """What is new in a state. Real cases are left alone: a sample party answers exercises only."""
+        """Return the new subjects in a state. Real cases are skipped: a sample party answers only exercises."""
         found: list[UUID] = []
         async for page in self._pages(state):
             new = [item for item in page.items if (state, _id(item)) not in self._seen]
@@ -319,10 +322,10 @@ class Desk:
         self._seen |= {(_WITHDRAWN, subject) for subject in subjects}
 
     async def _do(self, lines: Sequence[_Line]) -> dict[UUID, str]:
-        """Do them in their order. Of a subject whose act is refused the later ones are left.
+        """Send acts in their order. After a refused act, later acts on the same subject are skipped.
 
-        Returns what must be kept, by the code that says so; any other refusal is counted. Some come too late: it was
-        withdrawn meanwhile, or done before a restart.
+        Returns the subjects that must be retained, by code; any other refusal is counted. Some acts are too late: the
+        subject was withdrawn, or the act was done before a restart.
         """
         refused: dict[UUID, str] = {}
         left = list(lines)
@@ -346,7 +349,7 @@ class Desk:
 
 
 def _in_turn(acts: Mapping[UUID, Sequence[Deed]], done: int) -> Iterator[_Line]:
-    """The first acts of all, then the second ones: those of one name stand together, since they are done together."""
+    """Yield the first acts of all, then the second ones: acts of one name are adjacent and are sent together."""
     for number, wave in enumerate(zip_longest(*acts.values()), done):
         lines = [
             _Line(subject, each, f"act{number}.{subject}") for subject, each in zip(acts, wave, strict=True) if each
@@ -359,7 +362,7 @@ def _id(item: InboxItem | NoticeView) -> UUID:
 
 
 class Rounds:
-    """When each party looks in. At most 16 look at a time; all may wait."""
+    """The readings of all parties. At most 16 read at a time; all may wait."""
 
     def __init__(self, tally: Tally, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._tally = tally
@@ -367,10 +370,10 @@ class Rounds:
         self._at_once = asyncio.Semaphore(LOOKS_AT_ONCE_MAX)
 
     async def attend(self, desks: Mapping[str, Desk]) -> None:
-        """Attend all desks until cancelled. An act that is cut off by the end is done, or repeated, by the next run."""
+        """Run all parties until cancelled. The next run completes or repeats an interrupted act."""
         async with asyncio.TaskGroup() as group:
             for number, (party, desk) in enumerate(desks.items()):
-                # Spread over the first pause, so that two hundred parties do not come in one burst.
+                # Spread over the first pause, so that two hundred parties do not start at once.
                 group.create_task(self._attend(party, desk, first_pause_s=PAUSE_S * number / len(desks)))
 
     async def _attend(self, party: str, desk: Desk, *, first_pause_s: float) -> None:

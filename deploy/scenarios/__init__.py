@@ -1,1 +1,1 @@
-"""Stories as data: who does what in which order, and the timeline that must come out at each side."""
+"""Stories as data: the acts of each party in order, and the expected timeline at each side."""

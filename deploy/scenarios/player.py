@@ -1,7 +1,7 @@
-"""Plays stories over the parties' own doors, and reports each difference from the file of the story.
+"""Play stories over the parties' own APIs, and report each difference from the story's file.
 
-A step waits until its party has its subject, and after it until the parties that it reaches know of it. So timelines
-have one order, on any machine.
+A step waits until its party has the subject, and afterwards until all reached parties have the act. So timelines have
+one order, on any machine.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from shared.exchange.states import collection
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.errors import Refused
 
-#: So long a step waits for what the other side has to do with it, seconds.
+#: Seconds that a step waits for the other side.
 PATIENCE_S: Final = 120.0
-#: The end of a story is waited for so much less long: whoever is told of its last act was told of it by then.
+#: The end of a story waits for this part of it: parties have the last act by then.
 _PART: Final = 4
 _POLL_S: Final = 0.2
-#: What falls due is told beside the acts: it stands in a story's timelines where the story says so.
+#: Deadline events: a story's timelines contain them only if the story lists them.
 _CLOCK: Final = "clock."
-#: An edge that nothing was sent of has no notice yet.
+#: An edge in these states has no notice yet.
 _UNSENT: Final = frozenset({"planned", "recipient_cannot_read"})
-#: Seconds of an issue slot where stories are played: a notice that nothing holds any more is sent at once.
+#: Seconds of an issue slot for stories: a notice without a hold is sent at once.
 ISSUE_SLOT_S: Final = "1"
 _TIME_OR_ID: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T|[0-9a-f]{8}-[0-9a-f]{4}-")
 _WHEN: Final = re.compile(r"now(?:\+([0-9]{1,5})s)?")
 
 
 class _Names(dict[str, str]):
-    """What `{name}` stands for in a story's texts: parties, ids, its number; `now`, `now+9s` for when it is asked."""
+    """Values of `{name}` in a story's texts: parties, ids, its number; `now`, `now+9s` at the time of use."""
 
     def __missing__(self, name: str) -> str:
         when = _WHEN.fullmatch(name)
@@ -55,7 +55,7 @@ class _Names(dict[str, str]):
 
 
 class Answer(NamedTuple):
-    """What an act was answered with: `code` of a refusal, else the body."""
+    """The answer to an act: `code` of a refusal, otherwise the body."""
 
     status: int
     code: str | None
@@ -71,17 +71,17 @@ class Key(NamedTuple):
 
 @asynccontextmanager
 async def over_http(access: Mapping[str, Key]) -> AsyncIterator[Stage]:
-    """Open the stage of an exchange that runs, with the keys of its parties."""
+    """Open the stage of a running exchange, with the keys of its parties."""
     async with httpx.AsyncClient(trust_env=False, timeout=30.0) as http:
         yield Stage(access, http)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """An exchange that runs, and the ways in of its parties."""
+    """A running exchange, and the parties' addresses and keys."""
 
     access: Mapping[str, Key]
-    #: One for all parties: each would read all the authorities of this system.
+    #: One client for all parties: each client would read all the authorities of this system.
     http: httpx.AsyncClient
 
     async def post(self, party: str, path: str, body: JsonValue, *, revision: int | None = None) -> Answer:
@@ -119,7 +119,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The timeline of one subject at one party, and its lines on the party's list, beside what the story says."""
+    """One subject's timeline at one party and its lines on the attention list, with the story's expectation."""
 
     party: str
     subject: UUID
@@ -135,7 +135,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A work item as its provider has seen it: the notices that had something open about one place."""
+    """A work item as its provider sees it: the notices with open items about one location."""
 
     party: str
     work_item: UUID
@@ -144,7 +144,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The result of a story. `differences` are sentences; none if it went as it is told."""
+    """The result of a story. `differences` are sentences; there is none if the story went as written."""
 
     name: str
     title: str
@@ -155,13 +155,13 @@ class Played:
 
 
 async def play(story: Story, stage: Stage, *, patience_s: float = PATIENCE_S) -> Played:
-    """One story from its first step to the timelines that come out."""
+    """Play one story from its first step to the final timelines."""
     return await _Play(story, stage, patience_s).whole()
 
 
 @dataclass
 class _Play:
-    """One story under way. `ids`: what the story calls a subject → its id; `origins`: → who filed it."""
+    """One running story. `ids`: the story's name of a subject → its id; `origins`: → its origin."""
 
     story: Story
     stage: Stage
@@ -186,7 +186,7 @@ class _Play:
                     case Grouped():
                         await self._group(step)
             except TimeoutError:
-                problem = "what it waits for does not come"
+                problem = "the expected event does not arrive"
             if problem is not None:
                 return self._played((), f"step {number}: {problem}")
         seen = [await self._seen(shows) for shows in self.story.timeline]
@@ -199,7 +199,7 @@ class _Play:
         return Played(self.story.name, self.story.title, self.story.tells, seen, differences, self.groups)
 
     async def _do(self, deed: Deed) -> str | None:
-        """Do an act; return what is wrong with its answer, if anything is."""
+        """Do an act; return the fault of its answer, if there is one."""
         path, body = await self._asked(deed)
         before = await self._reached(deed)
         answer = await self.stage.post(self.story.parties[deed.by], path, body, revision=deed.revision)
@@ -216,7 +216,7 @@ class _Play:
         return None
 
     async def _asked(self, deed: Deed) -> tuple[str, JsonValue]:
-        """Path and body of an act. It waits until a recipient has what it acts on."""
+        """Return path and body of an act. Wait until a recipient has its subject."""
         if deed.does == "referral.submit":
             return "/v1/referrals", referral_like(self.story.filed[deed.files or deed.of], names=self.names)
         body = filled(deed.said, self.names)
@@ -226,16 +226,16 @@ class _Play:
             return deed.path.format_map(self.names), body
         row = deed.row
         if row is None:
-            raise Refused("act_unknown", f"no row of acts is called {deed.does}")
+            raise Refused("act_unknown", f"no row of acts has the name {deed.does}")
         if row.track is Track.ANSWER:
             await self._until(lambda: self._acts(deed.by, deed.of))
         subject = await self._subject(deed.by, deed.of)
         return f"/v1/{collection(row)}/{subject}:{row.name.replace('_', '-')}", body
 
-    # -- who learns of it -----------------------------------------------------------------------------------
+    # -- reached parties ------------------------------------------------------------------------------------
 
     async def _reached(self, deed: Deed) -> Mapping[str, int]:
-        """Who learns of a deed, by name, and how many acts each of them has learnt of before."""
+        """Return the parties that an act reaches, and the number of acts that each of them had before."""
         if deed.of not in self.ids:
             return {}
         return {name: len(await self._acts(name, deed.of)) for name in self._readers(deed)}
@@ -275,10 +275,10 @@ class _Play:
 
         await self._until(one)
 
-    # -- what comes out -------------------------------------------------------------------------------------
+    # -- results --------------------------------------------------------------------------------------------
 
     async def _seen(self, shows: Shows) -> Seen:
-        """What stands there once it is as the story says, or in the end."""
+        """Return the timeline once it matches the story, or at the time limit."""
         found: list[Seen] = []
 
         async def as_told() -> bool:
@@ -298,7 +298,7 @@ class _Play:
         return Seen(party, subject, shown, lines, await self.stage.listed(party, subject), shows)
 
     async def _subject(self, name: str, of: str) -> UUID:
-        """The id by which a party knows it: whoever is sent a notice knows that alone, and only once it was issued.
+        """Return a party's id of the subject: a notice's recipient knows only the notice id, after it was issued.
 
         From then on it is `{OF/NAME}`.
         """
@@ -331,7 +331,10 @@ class _Play:
 
 
 def line(entry: Entry, called: Mapping[str, str]) -> str:
-    """`TYPE STATE by WHOM word=code …`, without times and ids. `called`: party → its name in the story."""
+    """Format `TYPE STATE by PARTY word=code …`, without times and ids.
+
+    `called`: party → its name in the story.
+    """
     said = [entry.type]
     if entry.state is not None:
         said.append(entry.state)

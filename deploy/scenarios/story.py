@@ -1,14 +1,14 @@
-"""A story: parties, the referral that is filed, steps over the parties' own doors, and the timelines that come out.
+"""A story: parties, the submitted referral, steps over the parties' own APIs, and the expected timelines.
 
-One TOML file each, in this folder. Parties have the story's own names in it: in steps, in bodies (`{provider}`) and in
+Each story is a TOML file in this folder. Parties have the story's own names in steps, bodies (`{provider}`) and
 timelines.
 
     [parties]  hotline = "hotline-be.example"
-    [filed.it] like = "hosted"        a referral of `referrals.toml`, with what `with` changes; `of = "it"` names it
-    [[step]]   by, does, of, said     an act by its name in the rows of acts, or any `path`; what it is answered with
-    [[step]]   at, until              waits until a party has learnt of something
+    [filed.it] like = "hosted"        a referral of `referrals.toml`, changed by `with`; `of = "it"` names it
+    [[step]]   by, does, of, said     an act by its name in the rows of acts, or any `path`; the expected answer
+    [[step]]   at, until              waits until a party has received an act
     [[step]]   at, groups, names      waits until notices are one work item at their provider
-    {now}, {now+9s}                   in what is said: when the step is played, and nine seconds after that
+    {now}, {now+9s}                   in bodies: the time of the step, and nine seconds after that
     [[timeline]] at, of, shows        the lines, in their order
 """
 
@@ -25,7 +25,7 @@ from shared.exchange.act import Act
 from shared.exchange.acts import ACTS
 
 FOLDER: Final = Path(__file__).parent
-#: Referrals that stories file: no story.
+#: Referrals that stories submit; not a story.
 _REFERRALS: Final = "referrals.toml"
 
 
@@ -41,12 +41,11 @@ class Filed(_Part):
 
 
 class Deed(_Part):
-    """One act: `does` is SUBJECT.ACT. Where it is answered with an id of its own, `names` says under which name.
+    """One act: `does` is SUBJECT.ACT. If the answer has an id of its own, `names` names it.
 
-    `files` is the referral of `[filed]` that is posted, where that is not the one it is of: an amendment's, which
-    follows `revision`. `path` stands for an act whose subject is none that the player finds by itself. `reaches`: who
-    learns of it before the story goes on. If it is not said, the origin, or, of what the origin does, all others that
-    have a timeline.
+    `files` is the referral of `[filed]` to post if it is another than the subject: an amendment's, which follows
+    `revision`. `path` is for an act whose subject the player cannot find. `reaches`: the parties that must have the act
+    before the story continues. The default is the origin; for an act of the origin, all other parties with a timeline.
     """
 
     by: str
@@ -63,13 +62,16 @@ class Deed(_Part):
 
     @property
     def row(self) -> Act | None:
-        """The row that says what it is; None where the rows have none of it."""
+        """Return the row of the act; None if there is none."""
         subject, _, name = self.does.partition(".")
         return next((row for row in ACTS if (row.subject.value, row.name) == (subject, name)), None)
 
 
 class Until(_Part):
-    """Waits until a party's timeline has `count` lines that begin so; `listed`: until one of its list does."""
+    """A wait until a party's timeline has `count` lines with this beginning.
+
+    With `listed`, the lines are on its attention list.
+    """
 
     at: str
     until: str
@@ -79,9 +81,9 @@ class Until(_Part):
 
 
 class Grouped(_Part):
-    """Waits until what is open of item `n` of these is one work item at a provider, and of no other.
+    """A wait until the open parts of item `n` of these notices, and no others, are one work item.
 
-    `names` is what the story calls it from then on.
+    `names` is the story's name for it from then on.
     """
 
     at: str
@@ -91,7 +93,10 @@ class Grouped(_Part):
 
 
 class Shows(_Part):
-    """The timeline of a subject at one party, as lines. `listed` is what its attention says of it in the end."""
+    """A subject's timeline at one party, as lines.
+
+    `listed` is its final state on the party's attention list.
+    """
 
     at: str
     of: str = "it"
@@ -100,9 +105,9 @@ class Shows(_Part):
 
 
 class Story(_Part):
-    """One file. `tells` is what it is about, in a sentence.
+    """One file. `tells` is its subject in one sentence.
 
-    `hours`: it waits for so many hours of the policy's clocks, so it is played where these are short (`POLICY_HOUR_S`).
+    `hours`: it waits for these hours of the policy's clocks, so it is played with short ones (`POLICY_HOUR_S`).
     """
 
     name: str
@@ -115,7 +120,7 @@ class Story(_Part):
     timeline: tuple[Shows, ...]
 
     def reached(self, of: str) -> Sequence[str]:
-        """Who has a timeline of it in the end."""
+        """Return the parties that finally have a timeline of it."""
         return [each.at for each in self.timeline if each.of == of]
 
     @model_validator(mode="after")
@@ -127,20 +132,20 @@ class Story(_Part):
 
 
 def stories(folder: Path = FOLDER) -> Sequence[Story]:
-    """All stories, by their names. Raises `pydantic.ValidationError` where a file is none."""
+    """Read all stories, by name. Raises `pydantic.ValidationError` if a file is not a story."""
     files = sorted(path for path in folder.glob("*.toml") if path.name != _REFERRALS)
     return [Story.model_validate(tomllib.loads(path.read_text("utf-8")) | {"name": path.stem}) for path in files]
 
 
 def referral_like(filed: Filed, *, names: Mapping[str, str]) -> dict[str, JsonValue]:
-    """The body of a referral: `names` are the parties', and `n` a number that no other one has."""
+    """Return the body of a referral: `names` has the parties' names, and `n`, a unique number."""
     common = tomllib.loads((FOLDER / _REFERRALS).read_text("utf-8"))
     body = filled(common[filed.like] | filed.changes, names)
     return body if isinstance(body, dict) else {}
 
 
 def filled(value: JsonValue, names: Mapping[str, str]) -> JsonValue:
-    """A body with names in the place of `{name}`, wherever texts stand in it."""
+    """Return a body with all `{name}` in its texts replaced."""
     match value:
         case str():
             return value.format_map(names)

@@ -1,1 +1,4 @@
-"""Where an installation is: its instances, addresses, credentials and TLS. Whatever runs or looks stands on this."""
+"""The location of an installation: its instances, addresses, credentials and TLS.
+
+Most code in `deploy` needs it.
+"""

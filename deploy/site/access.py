@@ -1,12 +1,12 @@
-"""Ways in to what a site names: its Kafka as any principal, its databases as any role.
+"""Access to the servers of a site: its Kafka as any principal, its databases as any role.
 
-One database and three login roles per instance, made with an administrator's URL; doing it again changes nothing.
+One database and three login roles per instance, made with an administrator's URL; a second run changes nothing.
 
     causeway_<instance>              the service: owns nothing, cannot bypass row-level security
     causeway_<instance>_owner        owns the database and runs migrations
-    causeway_<instance>_accountant   reads what migrations grant it, to reconcile all databases
+    causeway_<instance>_accountant   reads the objects that migrations grant it, to reconcile all databases
 
-Whoever holds the administrator's URL can read and change everything in all of them.
+A process with the administrator's URL can read and change everything in all of them.
 """
 
 from __future__ import annotations
@@ -37,12 +37,15 @@ _Result = TypeVar("_Result")
 
 
 def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
-    """Kafka as one principal of the manifest."""
+    """Return Kafka's access data for one principal of the manifest."""
     return access_to(endpoints.kafka, principal)
 
 
 def access_to(kafka: KafkaEndpoint, principal: str = ADMIN) -> KafkaAccess:
-    """Kafka as one principal: as the operator, who alone may publish documents, if none is named."""
+    """Return Kafka's access data for one principal.
+
+    The default is the operator, who alone may publish documents.
+    """
     if kafka.open:
         return KafkaAccess(kafka.bootstrap_servers)
     username, password = kafka.username(principal), kafka.password(principal)
@@ -50,25 +53,25 @@ def access_to(kafka: KafkaEndpoint, principal: str = ADMIN) -> KafkaAccess:
 
 
 def admin_client(endpoint: KafkaEndpoint, principal: str = ADMIN) -> AdminClient:
-    """A client that keeps its connection troubles to itself; `principal` may do with it what it may do."""
+    """Return a client of `principal` that does not log its connection errors."""
     return AdminClient({**endpoint.librdkafka_options(principal), "log_level": 0})
 
 
 def answers(url: str) -> bool:
-    """Whether the database server lets this role in and answers a query."""
+    """Return whether the database server accepts this role and answers a query."""
     with suppress(OSError, asyncpg.PostgresError, TimeoutError):
         return in_own_thread(_select_one(url))
     return False
 
 
 def in_own_thread(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine to its end in a thread of its own: callers may or may not be inside an event loop."""
+    """Run a coroutine to its end in a separate thread: callers may or may not be inside an event loop."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(asyncio.run, work).result()
 
 
 def accepts(host: str, port: int) -> bool:
-    """Whether anybody accepts connections there; who it is, it does not say."""
+    """Return whether any process accepts connections there; it need not be the expected one."""
     try:
         with socket.create_connection((host, port), timeout=ACCEPT_S):
             return True
@@ -78,7 +81,7 @@ def accepts(host: str, port: int) -> bool:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to a database, closed in the end."""
+    """Open a connection to a database, and close it in the end."""
     connection = await asyncpg.connect(url, timeout=CONNECT_S)
     try:
         yield connection
@@ -93,7 +96,7 @@ async def _select_one(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`what` was looked at; `code` is empty if it is well."""
+    """The result of one check of `what`; `code` is empty without a fault."""
 
     what: str
     code: str = ""
@@ -108,40 +111,39 @@ class Finding:
 
 
 def asked(what: str, check: Callable[..., Iterable[Finding]], *arguments: object) -> list[Finding]:
-    """The findings of `check(*arguments)`. One that ends in a coded error has found that."""
+    """Return the findings of `check(*arguments)`. A coded error in it becomes a finding."""
     try:
         return list(check(*arguments))
     except CausewayError as error:
         return [Finding(what, error.code, error.detail)]
 
 
-#: The databases that PostgreSQL makes itself and lets everybody into.
+#: The databases that PostgreSQL makes itself, and that every role may enter.
 OF_EVERY_SERVER: Final = ("postgres", "template1")
-#: Nothing is inherited of a cluster, for nothing of it can be altered afterwards: lengths are of characters, and keys
-#: keep their order whatever becomes of the system's own locales. What was made otherwise is refused (`catalogue`).
+#: Take no defaults from the cluster, because they cannot be changed afterwards: UTF-8 makes lengths count characters,
+#: and this locale keeps the order of keys when the system's locales change. Other databases are refused (`catalogue`).
 _MAKE: Final = "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C' TEMPLATE template0"
 _SCRAM_ITERATIONS = 4096
 #: A session that waits in an open transaction, and a statement, end after this time.
 _TIMEOUTS: Final = {"statement_timeout": "10min", "idle_in_transaction_session_timeout": "10min"}
-#: The accountant only reads, and must not keep the service from its tables. A session can lift these settings; it
-#: cannot lift the connection limit and the missing privileges.
+#: The accountant only reads, and must not block the service. A session can change these settings; it cannot change the
+#: connection limit and the missing privileges.
 _OF_READERS: Final = _TIMEOUTS | {"lock_timeout": "10s", "default_transaction_read_only": "on"}
 #: The connections of one accountant: a server has 100 by default, for several instances.
 READER_CONNECTIONS_MAX: Final = 10
-#: The functions that store a large object. PostgreSQL lets every role call them.
+#: The functions that store a large object. PostgreSQL lets every role call them by default.
 _STORE_LARGE_OBJECTS: Final = ("lo_creat(integer)", "lo_create(oid)", "lo_from_bytea(oid, bytea)")
 
 
 def prepare_databases(
     admin_url: str, instances: Iterable[str], password: Callable[[str], str], *, alone: bool = True
 ) -> dict[str, DatabaseEndpoint]:
-    """Make what is missing and set each role's password to `password(role)`.
+    """Make missing databases and roles, and set each role's password to `password(role)`.
 
-    `alone` on its server, nobody else needs the databases that PostgreSQL makes itself: they are closed to everybody.
+    `alone`: the server has no other users, so PostgreSQL's own databases are closed to all roles.
 
-    The administrator needs CREATEDB, CREATEROLE and to be let in where its URL leads, not more. Only a superuser can
-    keep the roles from storing large objects. Raises
-    `Unavailable` when it is not let in or lacks them.
+    The administrator needs only CREATEDB, CREATEROLE and access to the database in its URL. Only a superuser can
+    prevent the roles from storing large objects. Raises `Unavailable` without that access or those rights.
     """
     return in_own_thread(_prepare(admin_url, list(instances), password, alone=alone))
 
@@ -157,14 +159,14 @@ async def _prepare(
             return made
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         code = getattr(error, "sqlstate", None) or type(error).__name__
-        what = f"the admin URL does not serve to make the databases: {code}"
+        what = f"the admin URL cannot make the databases: {code}"
         raise Unavailable("database_admin_failed", what) from None
 
 
 async def _close_the_servers_own(connection: asyncpg.Connection) -> None:
-    """Let each role into its own database only: by default everybody may enter those that every server has.
+    """Let each role enter only its own database: by default every role may enter those that every server has.
 
-    Only whoever owns them can close them; an administrator who does not leaves them to who does.
+    Only their owner can close them; an administrator who does not own them leaves them unchanged.
     """
     owned = await connection.fetch(
         "SELECT d.datname FROM pg_database AS d JOIN pg_roles AS me ON me.rolname = current_user"
@@ -184,7 +186,7 @@ async def _prepare_one(
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
             await connection.execute(f'CREATE ROLE "{role}" LOGIN')
         await connection.execute(f"ALTER ROLE \"{role}\" PASSWORD '{scram_verifier(password(role))}'")
-    # Only a member of a role may act for it, unless a superuser: the administrator is one for these statements.
+    # Only a member of a role, or a superuser, may act for it: the administrator is a member for these statements.
     await connection.execute(f'GRANT "{owner}" TO CURRENT_USER')
     if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
         await connection.execute(f'CREATE DATABASE "{database}" OWNER "{owner}" {_MAKE}')
@@ -200,7 +202,7 @@ async def _prepare_one(
 
 
 async def _limit(connection: asyncpg.Connection, service: str, accountant: str) -> None:
-    """Bound what one session and, for the accountant, one role takes of the server."""
+    """Limit the server resources of a session and, for the accountant, of a role."""
     await connection.execute(f'ALTER ROLE "{accountant}" CONNECTION LIMIT {READER_CONNECTIONS_MAX}')
     for role, settings in ((service, _TIMEOUTS), (accountant, _OF_READERS)):
         for name, value in settings.items():
@@ -208,14 +210,14 @@ async def _limit(connection: asyncpg.Connection, service: str, accountant: str) 
 
 
 async def _forbid_large_objects(url: str) -> None:
-    """Let no role but superusers store large objects, which no grant and no retention of ours covers."""
+    """Forbid all roles but superusers to store large objects, which no grant and no retention here covers."""
     async with connected(url) as connection:
         for function in _STORE_LARGE_OBJECTS:
             await connection.execute(f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM PUBLIC")
 
 
 def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores for an ASCII `password` (RFC 5802 §3): so the password is in no statement and no log."""
+    """Return PostgreSQL's stored form of a `password` (RFC 5802 §3), for statements and logs without it."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _SCRAM_ITERATIONS)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

@@ -1,4 +1,4 @@
-"""Where everything of an installation is reached, and with which credentials: the site file.
+"""The site file: addresses and credentials of an installation.
 
     {
       "kafka": {"bootstrap_servers": "kafka.example:9093", "security_protocol": "SASL_SSL", "ca_file": "ca.pem",
@@ -9,8 +9,8 @@
       "state": "/srv/causeway"
     }
 
-A development stack writes its own; an operator writes one by hand (docs/operations/site.md). Whoever can read it, and
-the files that it names, can act as every instance.
+A development stack writes its own; an operator writes one by hand (docs/operations/site.md). A process that can read
+it, and the files that it names, can act as every instance.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from shared.kernel.errors import Refused, Unavailable
 ADMIN = "admin"
 #: The name of the site file that a stack writes into its state directory.
 STACK_FILE: Final = "endpoints.json"
-#: What an instance may not be called, or end in: its principal or a database role of it would be somebody else's.
+#: Reserved names and endings of instances: its principal or database role would belong to another.
 _TAKEN: Final = (ADMIN, "_owner", "_accountant")
 _Value = TypeVar("_Value")
 _STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class KafkaEndpoint(BaseModel):
-    """A Kafka cluster, and the SCRAM-SHA-512 password of each principal, stated or in a file of its own.
+    """A Kafka cluster, and the SCRAM-SHA-512 password of each principal, stated or in a separate file.
 
-    Over SASL_SSL brokers are verified by `ca_file`, and by no other authority; without it, by the system's trust store.
+    With SASL_SSL brokers are verified by `ca_file` and by no other authority; without it, by the system's trust store.
     The names in their certificates are always compared. An open cluster (PLAINTEXT) has neither passwords nor a CA.
     """
 
@@ -50,14 +50,14 @@ class KafkaEndpoint(BaseModel):
     bootstrap_servers: str
     security_protocol: Literal["SASL_SSL", "SASL_PLAINTEXT", "PLAINTEXT"]
     ca_file: Path | None = None
-    #: By what name the cluster knows the operator.
+    #: The operator's name in the cluster.
     admin_username: str = ADMIN
     passwords: dict[str, str] = Field({}, repr=False)
     password_files: dict[str, Path] = {}
 
     @model_validator(mode="after")
     def _no_idle_credentials(self) -> Self:
-        """What is stated and would not be used was meant to protect: the protocol is what is wrong."""
+        """Refuse credentials that the protocol would not use: probably the protocol is wrong."""
         if self.open and self.principals:
             raise ValueError("an open cluster asks for no passwords")
         if self.ca_file is not None and not self.tls:
@@ -68,37 +68,37 @@ class KafkaEndpoint(BaseModel):
 
     @property
     def open(self) -> bool:
-        """Whether the cluster lets everybody in."""
+        """Return whether the cluster accepts every client."""
         return self.security_protocol == "PLAINTEXT"
 
     @property
     def tls(self) -> bool:
-        """Whether connections are encrypted, and the brokers verified."""
+        """Return whether connections are encrypted, and the brokers verified."""
         return self.security_protocol == "SASL_SSL"
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """Everybody whose password is known."""
+        """Return all principals with a known password."""
         return (*self.passwords, *self.password_files)
 
     def username(self, principal: str) -> str:
-        """The name by which the cluster knows a principal."""
+        """Return the cluster's name of a principal."""
         return self.admin_username if principal == ADMIN else principal
 
     def password(self, principal: str) -> str:
-        """Raises `Unavailable` for a principal whose password is not known, or whose file cannot be read."""
+        """Return a password. Raises `Unavailable` if it is not known, or its file cannot be read."""
         if principal in self.passwords:
             return self.passwords[principal]
         file = self.password_files.get(principal)
         if file is None:
-            raise Unavailable("kafka_password_missing", f"the site knows no Kafka password of `{principal}`")
+            raise Unavailable("kafka_password_missing", f"the site has no Kafka password of `{principal}`")
         try:
             return file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             raise Unavailable("password_file_unreadable", f"the file with Kafka's password of `{principal}`") from None
 
     def librdkafka_options(self, principal: str) -> dict[str, str | int | float | bool]:
-        """Configuration for any confluent-kafka client acting as `principal`."""
+        """Return the configuration of a confluent-kafka client for `principal`."""
         options: dict[str, str | int | float | bool] = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
@@ -115,14 +115,14 @@ class KafkaEndpoint(BaseModel):
         }
 
     def anchored(self, folder: Path) -> Self:
-        """With files that are named relative to `folder`."""
+        """Return the endpoint with file names made absolute from `folder`."""
         files = {name: folder / file for name, file in self.password_files.items()}
         ca_file = None if self.ca_file is None else folder / self.ca_file
         return self.model_copy(update={"ca_file": ca_file, "password_files": files})
 
 
 def _database_url(text: str) -> str:
-    """Drivers quote what they cannot read, passwords too: what is no address is refused here, and not shown."""
+    """Refuse an unreadable address here, without showing it: drivers quote it, with its password."""
     try:
         parts = urlsplit(text)
         whole = parts.scheme in ("postgresql", "postgres") and bool(parts.path.strip("/")) and parts.port != 0
@@ -143,7 +143,7 @@ class DatabaseEndpoint(BaseModel):
     """One instance's database, as `postgresql://` URLs for its three roles.
 
     `service_url` is the login role of the running instance: it owns nothing and cannot bypass row-level security.
-    `owner_url` owns the database and runs migrations. `accountant_url` reads what migrations grant it for reconciling.
+    `owner_url` owns the database and runs migrations. `accountant_url` reads the objects that migrations grant it.
     """
 
     model_config = _STRICT
@@ -154,18 +154,18 @@ class DatabaseEndpoint(BaseModel):
 
 
 class OwnedDatabase(NamedTuple):
-    """A database as its owner: which kind of service it is for, by whose migrations it is made, and the way in."""
+    """A database as its owner: its kind of service, whose migrations it has, and its URL."""
 
     kind: str
     owner_url: str
 
 
 class Endpoints(BaseModel):
-    """All that a site file says. It need not name every instance; what is asked of one that it lacks is refused.
+    """The content of a site file. It need not name every instance; a command for a missing one is refused.
 
-    `metrics` says where an instance shows its metrics, if it does. `kinds` says which kind of service an instance is
-    where its name does not. `database_admin_url` is there only if a stack has one, `pids` only if a stack wrote the
-    file. `state` is the directory of keys and documents; the file's own folder if none is named.
+    `metrics` has the address of an instance's metrics, if it serves them. `kinds` has the kind of service of an
+    instance whose name is not its kind. `database_admin_url` exists only for a stack that has one, `pids` only in a
+    stack's file. `state` is the directory of keys and documents; default is the file's own folder.
     """
 
     model_config = _STRICT
@@ -184,45 +184,45 @@ class Endpoints(BaseModel):
         if not self.kinds.keys() <= set(self.instances):
             raise ValueError("`kinds` names an instance without database and address")
         if any(self.kinds.get(name, name) not in KINDS for name in self.instances):
-            raise ValueError(f"an instance is of one of the kinds {', '.join(KINDS)}: `kinds` says of which")
+            raise ValueError(f"`kinds` needs one of these kinds for each instance: {', '.join(KINDS)}")
         if any(name == _TAKEN[0] or name.endswith(_TAKEN[1:]) for name in self.instances):
-            raise ValueError("an instance is not called as the operator or as a database role of another")
+            raise ValueError("an instance has a reserved name: the operator's, or a database role of another")
         return self
 
     @property
     def instances(self) -> tuple[str, ...]:
-        """Every instance that it names, in its order."""
+        """Return every instance of the file, in its order."""
         return tuple(dict.fromkeys([*self.databases, *self.http]))
 
     def kind(self, instance: str) -> str:
-        """The kind of service that an instance is. Raises `Refused("instance_not_in_site")`."""
+        """Return an instance's kind of service. Raises `Refused("instance_not_in_site")`."""
         return _of({name: self.kinds.get(name, name) for name in self.instances}, instance)
 
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
-        """The instances of these kinds, in its order."""
+        """Return the instances of these kinds, in its order."""
         return tuple(name for name in self.instances if self.kind(name) in kinds)
 
     def owned(self, instance: str) -> OwnedDatabase:
-        """An instance's database as its owner. Raises `Refused("instance_not_in_site")`."""
+        """Return an instance's database as its owner. Raises `Refused("instance_not_in_site")`."""
         return OwnedDatabase(self.kind(instance), self.database(instance).owner_url)
 
     def database(self, instance: str) -> DatabaseEndpoint:
-        """Raises `Refused("instance_not_in_site")`."""
+        """Return an instance's database. Raises `Refused("instance_not_in_site")`."""
         return _of(self.databases, instance)
 
     def address(self, instance: str) -> str:
-        """The base URL of an instance's API. Raises `Refused("instance_not_in_site")`."""
+        """Return the base URL of an instance's API. Raises `Refused("instance_not_in_site")`."""
         return _of(self.http, instance)
 
     def save(self, state_dir: Path) -> None:
-        """Write the file at once and whole, mode 0600 from the first byte."""
+        """Write the complete file atomically, with mode 0600 from the first byte."""
         write_private(state_dir / STACK_FILE, self.model_dump_json(indent=2))
 
 
 def load(state_dir: Path) -> Endpoints:
     """Read the endpoints of the stack in `state_dir`. Raises `Unavailable` if none was ever started there.
 
-    The file outlives a stopped stack: that it is there does not mean that anything runs.
+    The file remains when a stack stops: its existence does not mean that the stack runs.
     """
     try:
         return Endpoints.model_validate_json((state_dir / STACK_FILE).read_bytes())
@@ -233,11 +233,11 @@ def load(state_dir: Path) -> Endpoints:
 
 
 def read_site(file: Path) -> Endpoints:
-    """Read a site file that somebody wrote; what it names stands relative to it. Raises `Refused` with the field."""
+    """Read an operator's site file; paths in it are relative to it. Raises `Refused` with the field."""
     try:
         endpoints = Endpoints.model_validate_json(file.read_bytes())
     except OSError:
-        raise Refused("site_missing", "the site file that was named cannot be read", status=400) from None
+        raise Refused("site_missing", "the named site file cannot be read", status=400) from None
     except ValidationError as error:
         details: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
         raise Refused("site_invalid", details[0]["msg"], field=error_locations(details)[0]["field"]) from None
@@ -257,7 +257,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _system_store() -> str:
-    """The store that Python's clients load by themselves, so that both kinds of client trust the same."""
+    """Return the trust store of Python's clients, so that both kinds of client trust the same authorities."""
     store = ssl.get_default_verify_paths()
     return store.cafile or store.capath or "probe"
 

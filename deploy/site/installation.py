@@ -1,12 +1,12 @@
-"""What an installation has before it runs: keys, signed documents, migrated databases, API keys of sample parties.
+"""The parts that an installation needs before it runs: keys, documents, databases and API keys.
 
     <state>/keys/<instance>/   signing.key opening.key kek.key     mode 0600, made once
     <state>/approvers/         two approvers' signing keys          sample: both kept here; in production apart
     <state>/approver_keys.json their public keys
-    <state>/beat.key           the operator's online key: it says which documents are newest, and approves nothing
+    <state>/beat.key           the operator's online key: it signs document heartbeats, and approves nothing
     <state>/parties.json       sample parties' API keys, for the sandbox
 
-Whoever can read the state directory can act as every sample party and every instance. It is for development.
+A process that can read the state directory can act as every sample party and every instance. It is for development.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OPENING: Final = "opening.key"
 KEK: Final = "kek.key"
 #: The journal of erasures.
 ERASURES: Final = "erasures.jsonl"
-#: The documents take effect at once; a little earlier, so that no clock is behind them.
+#: The documents take effect at once; a little earlier, so that no clock is before that time.
 _HEAD_START = timedelta(minutes=1)
 _INSERT_KEYS = """
 INSERT INTO api_key (key_hash, party, role) SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[])
@@ -73,7 +73,10 @@ class Installation:
 
     @property
     def journal_dir(self) -> Path:
-        """Of an instance's own folder; where there is none, its journal of erasures lies beside its keys."""
+        """Return the journal's folder in an instance's own folder.
+
+        Without one, the journal is next to its keys.
+        """
         return self.state / "journal"
 
     def keys_dir(self, instance: str) -> Path:
@@ -81,17 +84,17 @@ class Installation:
 
 
 def migrate_databases(endpoints: Endpoints) -> None:
-    """Bring the database of each instance to its newest schema. Blocks, as `install` does."""
+    """Migrate the database of each instance to its newest schema. Blocks, as `install` does."""
     for instance in endpoints.instances:
         upgrade(*endpoints.owned(instance), whose=instance)
 
 
 def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None, migrated: bool = False) -> Installation:
-    """Make whatever is missing, publish the sample documents, migrate. Doing it again changes nothing but keys missing.
+    """Make missing parts, publish the sample documents, migrate. A second run only adds missing keys.
 
-    `migrated`: the caller has called `migrate_databases`.
-    Blocks; call it from a thread without an event loop. Raises `Refused("installed_without_instance")` where what was
-    installed before has a directory that lacks one of the site's instances: it would wait for ever.
+    `migrated`: the caller has called `migrate_databases`. Blocks; call it from a thread without an event loop. Raises
+    `Refused("installed_without_instance")` if the installed directory lacks one of the site's instances, which would
+    wait forever.
     """
     installation = Installation(state)
     _refuse_newcomers(installation, endpoints)
@@ -112,22 +115,22 @@ def _refuse_newcomers(installation: Installation, endpoints: Endpoints) -> None:
     if newcomers := [name for name in endpoints.instances if name not in known]:
         raise Refused(
             "installed_without_instance",
-            f"the directory here has no {', '.join(newcomers)}: publish one that has, or `causeway dev reset`",
+            f"the installed directory has no {', '.join(newcomers)}: publish one that has, or `causeway dev reset`",
         )
 
 
 def new_signing_key() -> str:
-    """The text of a new Ed25519 key."""
+    """Return the text of a new Ed25519 key."""
     return SigningKey.generate().secret_text()
 
 
 def new_kek() -> str:
-    """The text of 256 new bits to wrap data keys with."""
+    """Return the text of 256 new bits to wrap data keys with."""
     return b64encode(secrets.token_bytes(32)).decode()
 
 
 def make_instance_keys(folder: Path) -> None:
-    """Make the folder, and whichever of an instance's three keys it lacks."""
+    """Make the folder, and the missing ones of an instance's three keys."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _make_once(folder / SIGNING, new_signing_key)
     _make_once(folder / OPENING, lambda: OpeningKey.generate().secret_text())
@@ -135,19 +138,19 @@ def make_instance_keys(folder: Path) -> None:
 
 
 def public_keys(folder: Path, *, valid_from: datetime) -> tuple[PublicKey, PublicKey]:
-    """The public halves of an instance's signing key and of its first opening key, as a directory names them."""
+    """Return the public halves of an instance's signing key and first opening key, in the directory's form."""
     signing = SigningKey.load((folder / SIGNING).read_text(encoding="ascii")).verify_key
     sealing = OpeningKey.load((folder / OPENING).read_text(encoding="ascii")).sealing_key
     return signing_entry(signing, valid_from=valid_from), sealing_entry(sealing, valid_from=valid_from)
 
 
 def signing_entry(key: VerifyKey, *, valid_from: datetime) -> PublicKey:
-    """A key to verify by, as a directory names it."""
+    """Return a verification key in the directory's form."""
     return PublicKey(key_id=key.key_id, use="sign", suite="ed25519", public=key.text(), valid_from=valid_from)
 
 
 def sealing_entry(key: SealingKey, *, valid_from: datetime) -> PublicKey:
-    """A key to seal for, as a directory names it."""
+    """Return a sealing key in the directory's form."""
     return PublicKey(key_id=key.key_id, use="seal", suite=key.suite, public=key.text(), valid_from=valid_from)
 
 
@@ -163,7 +166,7 @@ def publish_document(
 
 
 def environment(installation: Installation, endpoints: Endpoints, instance: str) -> dict[str, str]:
-    """The environment of one instance: everything its settings need."""
+    """Return the environment of one instance: everything that its settings need."""
     prefix = prefix_of(instance)
     kafka = endpoints.kafka
     values = {
@@ -227,7 +230,7 @@ def _approved(installation: Installation, kind: str, body: bytes, *, active_from
 async def _publish(installation: Installation, endpoints: Endpoints, policy: bytes) -> None:
     today = SystemClock().now().date()
     directory = document_body(renewed(_directory(installation, endpoints), on=today, version=1))
-    # The sample's law is as old as it says; that somebody puts it in force now is another matter.
+    # The sample policy keeps its own dates; the time at which it is put in force is independent.
     sample = Policy.model_validate_json(policy)
     law = document_body(renewed(sample, on=today, version=sample.version))
     active_from = SystemClock().now() - _HEAD_START
@@ -239,7 +242,10 @@ async def _publish(installation: Installation, endpoints: Endpoints, policy: byt
 
 
 async def _issue_api_keys(installation: Installation, endpoints: Endpoints) -> None:
-    """One machine key per sample party; only hashes reach the databases, the keys stay in the sandbox's file."""
+    """Issue one machine key per sample party.
+
+    Databases get only hashes, the keys stay in the sandbox's file.
+    """
     directory = _directory(installation, endpoints)
     issued: list[dict[str, str]] = []
     for instance in endpoints.instances:

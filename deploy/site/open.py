@@ -1,4 +1,4 @@
-"""Which installation a verb acts on: a site file, a stack's state directory, or the environment of one instance."""
+"""A command's installation: a site file, a stack's state directory, or an instance's environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.runtime.instance.settings import prefix_of
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a site file says, and the directory of its keys and documents."""
+    """The content of a site file, and the directory of its keys and documents."""
 
     file: Path
     state: Path
@@ -23,9 +23,9 @@ class Site:
 
 
 def site(options: Options) -> Site:
-    """The site that was named, else that of the development stack.
+    """Return the named site, otherwise that of the development stack.
 
-    Raises `Refused` for a site file that does not say it, `Unavailable("stack_not_started")` where a stack has none.
+    Raises `Refused` for a site file without a needed entry, `Unavailable("stack_not_started")` if a stack has none.
     """
     file = _site_file(options)
     if file is not None:
@@ -36,12 +36,12 @@ def site(options: Options) -> Site:
 
 
 def state_directory(options: Options) -> Path:
-    """The directory of keys and documents. A stack's need not have been started."""
+    """Return the directory of keys and documents. A stack need not have been started."""
     return _stack_directory(options) if _site_file(options) is None else site(options).state
 
 
 def owned_databases(options: Options) -> dict[str, OwnedDatabase]:
-    """Each instance's database as its owner: those given in the environment, else those of the site."""
+    """Return each instance's database as its owner: those in the environment, otherwise those of the site."""
     if not _named(options) and (given := SiteSettings().causeway_database_urls):
         return {name: OwnedDatabase(_told_kind(name), url) for name, url in given.items()}
     endpoints = site(options).endpoints
@@ -49,12 +49,12 @@ def owned_databases(options: Options) -> dict[str, OwnedDatabase]:
 
 
 def instance_kind(instance: str, options: Options) -> str:
-    """The kind of an instance, from where `instance_settings` has its settings."""
+    """Return the kind of an instance, from the source that `instance_settings` uses."""
     return site(options).endpoints.kind(instance) if instance_settings(instance, options) else _told_kind(instance)
 
 
 def instance_settings(instance: str, options: Options) -> dict[str, str]:
-    """Settings of an instance by field name; empty where no site is named and the environment has them itself."""
+    """Return an instance's settings by field name; empty if no site is named and the environment has them."""
     prefix = prefix_of(instance)
     if not _named(options) and f"{prefix}KAFKA_BOOTSTRAP_SERVERS" in inherited_environment():
         return {}
@@ -64,22 +64,20 @@ def instance_settings(instance: str, options: Options) -> dict[str, str]:
 
 
 def _told_kind(instance: str) -> str:
-    """The kind of an instance of which only the environment tells, which does not say it."""
+    """Return the kind of an instance that only the environment names, if the name is the kind."""
     kind = SAMPLE_INSTANCES.get(instance, instance)
     if kind not in KINDS:
-        raise Refused(
-            "instance_kind_unknown", f"a site file says of which kind `{instance}` is, in `kinds`", status=400
-        )
+        raise Refused("instance_kind_unknown", f"state the kind of `{instance}` in `kinds` of a site file", status=400)
     return kind
 
 
 def _named(options: Options) -> bool:
-    """Whether somebody has said which site is meant: then the environment of an instance is not asked."""
+    """Return whether the user has named a site: then the environment of an instance is not used."""
     return options.state is not None or _site_file(options) is not None
 
 
 def _site_file(options: Options) -> Path | None:
-    """The nearest word counts: the options of the call, then the environment."""
+    """Return the site file: the options of the call come first, then the environment."""
     if options.site is not None and options.state is not None:
         raise Refused("site_named_twice", "either --site or --state", status=400)
     if options.site is not None or options.state is not None:

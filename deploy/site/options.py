@@ -1,4 +1,4 @@
-"""The frame of an operator's verb: its options, what it prints, and how it ends: 0 well, 1 not so, 2 wrong call."""
+"""An operator's command: its options, output and exit code (0 good, 1 a fault, 2 a wrong call)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from client.cli import output
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class PlainOptions:
-    """What every verb takes."""
+    """Options of every command."""
 
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False
     """Print one JSON document instead of text."""
@@ -26,7 +26,7 @@ class PlainOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Options(PlainOptions):
-    """What every verb that acts on a site takes."""
+    """Options of every command that acts on a site."""
 
     site: Path | None = None
     """Site file of the installation. Without it, CAUSEWAY_SITE."""
@@ -36,24 +36,24 @@ class Options(PlainOptions):
 
 OPTIONS: Final = Options()
 PLAIN: Final = PlainOptions()
-#: Turns a coded failure inside it into a message and an exit code.
+#: Turns a coded error into a message and an exit code.
 ending = output.coded
 
 
 class Listing(NamedTuple):
-    """Rows for a person, under the names of their columns."""
+    """Rows for a person, with the names of their columns."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
 
     @classmethod
     def of(cls, columns: Sequence[str], found: Sequence[Mapping[str, object]]) -> Listing:
-        """These members of documents."""
+        """Return these members of documents as rows."""
         return cls(columns, [[each[column] for column in columns] for each in found])
 
 
 class Printed(NamedTuple):
-    """What a verb prints: a document for a program, if any, lines and tables for a person, and whether all is well."""
+    """A command's output: a document for programs, lines and tables for people, and whether all is good."""
 
     document: object
     text: Sequence[str | Listing] = ()
@@ -64,7 +64,7 @@ Verb = Callable[..., Printed | Coroutine[object, object, Printed]]
 
 
 def framed(act: Verb) -> Callable[..., int]:
-    """Have a verb print what it returns, in the form of its `options`, and end with an exit code."""
+    """Make a command print its result, in the form of its `options`, and end with an exit code."""
 
     @wraps(act)
     def ended(*words: object, options: PlainOptions = OPTIONS, **named: object) -> int:
@@ -81,7 +81,7 @@ def framed(act: Verb) -> Callable[..., int]:
 
 
 def verb(app: App, name: str | None = None) -> Callable[[Verb], Verb]:
-    """Make a function a verb of this program, under its own name or another."""
+    """Make a function a command of this program, under its own name or another."""
 
     def registered(act: Verb) -> Verb:
         app.command(framed(act), name=name)

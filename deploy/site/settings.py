@@ -1,6 +1,7 @@
-"""What the environment says of the installation that is meant. The only reader and writer of it in this room.
+"""The environment's settings of the selected installation.
 
-The kinds of service: the rooms below `services`. An instance has a kind, and a name that says nothing of it.
+The only reader and writer of the environment here. The kinds of service are the packages below `services`. An instance
+has a kind, and a name independent of it.
 """
 
 from __future__ import annotations
@@ -18,42 +19,42 @@ import services
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
 
-#: Every room that can be served, sorted.
+#: Every service that can run, sorted.
 KINDS: Final = tuple(sorted(path.parent.name for path in Path(services.__path__[0]).glob("*/app.py")))
-#: The one kind that is not called as the parties that it serves are.
+#: The one kind whose name is not the name of the parties that it serves.
 AUDIT: Final = "audit"
 
 
 def refuse_unknown_kind(kind: str) -> None:
-    """Raises `Refused("kind_unknown")` for what is no kind of service."""
+    """Raise `Refused("kind_unknown")` for an unknown kind of service."""
     if kind not in KINDS:
         raise Refused("kind_unknown", f"one of {', '.join(KINDS)}", status=400)
 
 
 def party_kind(kind: str) -> PartyKind:
-    """The parties that a kind of service serves, as the directory says it. Raises `Refused("kind_unknown")`."""
+    """Return the kind of party that a kind of service serves. Raises `Refused("kind_unknown")`."""
     refuse_unknown_kind(kind)
     return PartyKind.AUDITOR if kind == AUDIT else PartyKind(kind)
 
 
 def party_kinds(instances: Mapping[str, str]) -> dict[str, PartyKind]:
-    """The kinds of party that instances serve, as the directory says them, by instance. Raises as `party_kind` does."""
+    """Return the kinds of party that instances serve, by instance. Raises as `party_kind` does."""
     return {name: party_kind(kind) for name, kind in instances.items()}
 
 
 def kind_serving(party: str) -> str:
-    """The kind of service that serves a kind of party: the other way round."""
+    """Return the kind of service that serves a kind of party: the inverse."""
     return AUDIT if party == PartyKind.AUDITOR else party
 
 
 def keeps_referrals(kind: str) -> bool:
-    """Whether a kind of service is an origin: the newest schema of its database has a place for what it files."""
+    """Return whether a kind of service is an origin: the newest schema of its database has referrals."""
     from shared.runtime.database.migrate import newest_schema
 
     return "table referral" in newest_schema(kind).catalogue
 
 
-#: Instance → its kind of service. The first of a kind serves whoever's own instance is not run.
+#: Instance → its kind of service. The first of a kind serves parties whose own instance does not run.
 SAMPLE_INSTANCES: Final[Mapping[str, str]] = json.loads(Path(__file__).with_name("instances.json").read_bytes())
 
 
@@ -63,15 +64,15 @@ _KAFKA: Final = "_KAFKA_BOOTSTRAP_SERVERS"
 
 
 class SiteSettings(BaseSettings):
-    """Frozen; each field but `causeway_database_urls` is the environment variable of the same name in capitals.
+    """The site's settings, frozen. Fields except `causeway_database_urls` are variables in capitals.
 
-    `causeway_site` is a site file; without it, the site is that of the stack in `causeway_dev_state_dir`. An instance's
-    database URL that is given here wins over that of a stack.
+    `causeway_site` is a site file; without it, the site is that of the stack in `causeway_dev_state_dir`. A given
+    database URL of an instance overrides that of a stack.
     """
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True)
 
-    #: Keys that begin so are ours: none may be there that no field has.
+    #: Prefixes of this program's variables: each such variable must be a field.
     prefixes: ClassVar[tuple[str, ...]] = ("CAUSEWAY_SITE",)
 
     causeway_site: Path | None = None
@@ -81,9 +82,9 @@ class SiteSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_unknown_keys(self) -> Self:
-        """Refuse a misspelt key: what is not read would silently be replaced by a default, or by an embedded server.
+        """Refuse a misspelt key: it would silently be replaced by a default, or by an embedded server.
 
-        An instance may have any name; what names no sample instance is one's own if it is told of Kafka too.
+        An instance may have any name; a variable of an unknown name is accepted if Kafka is set for that name too.
         """
         there = inherited_environment()
         known = {name.upper() for name in type(self).model_fields}
@@ -92,19 +93,19 @@ class SiteSettings(BaseSettings):
         for key in there:
             ours = key.startswith(self.prefixes) or (key.startswith("CAUSEWAY_") and key.endswith(_URL))
             if ours and key not in known:
-                raise Refused("unknown_setting", "nothing here has a setting of this name", field=key)
+                raise Refused("unknown_setting", "no setting has this name", field=key)
         return self
 
 
 def _given_database_urls() -> Iterator[tuple[str, str]]:
-    """Instance and URL; an empty one is as if it were not given."""
+    """Yield instance and URL; an empty one counts as not given."""
     for key, url in inherited_environment().items():
         if key.startswith("CAUSEWAY_") and key.endswith(_URL) and url:
             yield key.removeprefix("CAUSEWAY_").removesuffix(_URL).lower(), url
 
 
 def inherited_environment() -> dict[str, str]:
-    """The environment that the services inherit."""
+    """Return the environment that the services inherit."""
     return dict(os.environ)  # noqa: TID251 - this is the settings module
 
 

@@ -1,1 +1,1 @@
-"""What a month came to: figures read from every origin's books, merged until none is small, and published once."""
+"""Monthly statistics: figures from all origins' databases, merged until none is small."""

@@ -1,7 +1,7 @@
-"""What the parties of an exchange did in a month, counted from the books of every origin, as its accountant reads them.
+"""A month's acts of the parties, counted from the database of every origin, as its accountant reads it.
 
-Everything is counted in the month in which it happened: what a month has come to is known when it is over, and later
-acts change nothing of it. An answer counts when the origin first had it; no later one takes it away.
+Every act is counted in the month in which it happened: the figures are final when the month is over, and later acts do
+not change them. An answer counts when the origin first had it; no later answer removes it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from deploy.site.settings import keeps_referrals
 from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind
 
-#: A month is over so long after its last instant: what clocks differ by is then past.
+#: The time after its last instant at which a month is over: it exceeds the difference of clocks.
 OVER_AFTER: Final = timedelta(days=1)
 
 
 class Measure(StrEnum):
-    """What is counted of a recipient. What was sent is measured from filing, all others from sending."""
+    """A measure of a recipient. `sent` is timed from the submission, all others from sending."""
 
     SENT = "sent"
     FROM_HOTLINES = "from_hotlines"
@@ -48,8 +48,8 @@ def _measured(names: str) -> tuple[Measure, ...]:
     return tuple(map(Measure, names.split()))
 
 
-#: What is counted of whom, in the order in which it is published. An agency's feedback is any outcome it reported. What
-#: a provider says that it removed is confirmed where whoever notified it has looked again since, and found it gone.
+#: The measures of each kind of recipient, in the order of publication. An agency's feedback is any outcome that it
+#: reported. A provider's removal is confirmed if its notifier has since rechecked and found it gone.
 MEASURES: Final[Mapping[PartyKind, tuple[Measure, ...]]] = {
     PartyKind.INDUSTRY: _measured("sent answered actioned removed confirmed reappeared rejected not_ours"),
     PartyKind.LAW_ENFORCEMENT: _measured(
@@ -57,10 +57,10 @@ MEASURES: Final[Mapping[PartyKind, tuple[Measure, ...]]] = {
     ),
 }
 
-#: What was sent by the parties of an origin's service, by its kind.
+#: The measure of cases sent by each kind of origin's service.
 _FROM: Final = {PartyKind.HOTLINE: Measure.FROM_HOTLINES, PartyKind.INDUSTRY: Measure.FROM_PROVIDERS}
 
-#: One row a recipient, origin, measure and duration in whole minutes. Several edges of one referral to one recipient
+#: One row per recipient, origin, measure and duration in whole minutes. Several edges of one referral to one recipient
 #: are one.
 _COUNTED: Final = """
 WITH sent AS (
@@ -108,8 +108,8 @@ CROSS JOIN LATERAL (VALUES
 ) AS m (measure, at, since)
 WHERE m.at >= $1 AND m.at < $2 GROUP BY 1, 2, 3, 4
 """
-#: One row a provider and origin: the items that were gone already, and those of them whose notice went after an agency
-#: had placed a hold that was not too late, as the origin's own page counts them.
+#: One row per provider and origin: the items that were already gone, and those of them whose notice was sent after an
+#: agency had placed a hold in time, as on the origin's own page.
 _GONE: Final = """
 WITH notices AS (
     SELECT e.notice_id, e.recipient, e.party AS origin,
@@ -133,7 +133,7 @@ class Month(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Month:
-        """`2026-10`. Raises `Refused("month_invalid")`."""
+        """Parse `2026-10`. Raises `Refused("month_invalid")`."""
         try:
             at = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
         except ValueError:
@@ -146,12 +146,12 @@ class Month(NamedTuple):
 
     @property
     def after(self) -> datetime:
-        """The first instant of the following month."""
+        """Return the first instant of the following month."""
         years, months = divmod(self.month, 12)
         return datetime(self.year + years, months + 1, 1, tzinfo=UTC)
 
     def require_over(self, now: datetime) -> None:
-        """Raises `Refused("month_not_over")` while something may still happen in it."""
+        """Raise `Refused("month_not_over")` while its figures may still change."""
         if now < self.after + OVER_AFTER:
             raise Refused("month_not_over", f"it is a day after the month ends: {self.after + OVER_AFTER:%Y-%m-%d}")
 
@@ -161,12 +161,12 @@ class Month(NamedTuple):
 
 @dataclass(slots=True)
 class Figures:
-    """What is counted of one party or of several: of each measure, how often each duration in minutes was met."""
+    """Figures of one party or of several: for each measure, the count of each duration in minutes."""
 
     minutes: dict[Measure, Counter[int]] = field(default_factory=dict)
     #: The count of each measure by the origin that contributes it.
     origins: dict[Measure, Counter[str]] = field(default_factory=dict)
-    #: By origin: items that a provider said were gone already, and those of them whose notice had waited for an agency.
+    #: By origin: items that a provider reported as already gone, and those of them whose notice an agency had held.
     gone: Counter[str] = field(default_factory=Counter)
     gone_while_held: Counter[str] = field(default_factory=Counter)
 
@@ -178,7 +178,7 @@ class Figures:
         return self.origins.get(measure, Counter()).total()
 
     def median_minutes(self, measure: Measure) -> int | None:
-        """The lower median; None of nothing."""
+        """Return the lower median; None without values."""
         met = self.minutes.get(measure, Counter())
         half, seen = (met.total() + 1) // 2, 0
         for minutes in sorted(met):
@@ -199,7 +199,10 @@ class Figures:
 
 
 async def read_figures(endpoints: Endpoints, month: Month, *, exercises: bool) -> dict[str, Figures]:
-    """By recipient, over all origins of a site: what was real, or else its `exercises`. Raises `Unavailable`."""
+    """Return figures by recipient, over all origins of a site: real ones, or `exercises`.
+
+    Raises `Unavailable`.
+    """
     found: dict[str, Figures] = {}
     for instance in endpoints.instances:
         kind = endpoints.kind(instance)
@@ -211,7 +214,7 @@ async def read_figures(endpoints: Endpoints, month: Month, *, exercises: bool) -
 
 
 async def count_book(book: Book, month: Month, found: dict[str, Figures], *, exercises: bool) -> None:
-    """Add what one origin's book has of the month."""
+    """Add one origin's figures of the month."""
     for row in await book.fetch(_COUNTED, month.first, month.after, exercises):
         figures, measure = found.setdefault(row["recipient"], Figures()), Measure(row["measure"])
         counted = {measure, _FROM[PartyKind(book.kind)]} if measure is Measure.SENT else {measure}

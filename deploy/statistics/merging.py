@@ -1,16 +1,16 @@
-"""Parties merged until no number that is published of them is small, so that nothing small follows from it. Pure.
+"""Merge parties until no published number of them is small, and no small number follows from one.
 
-The published rows are sums over disjoint sets of parties, and there is no blank cell and no total to subtract from.
-A party that cannot have a row of its own is merged with others of its country, and then with other countries.
+The published rows are sums over disjoint sets of parties, and there is no blank cell and no total to subtract
+from. A party that cannot have its own row is merged with others of its country, and then with other countries.
 
 Each number is zero, or it has at least three contributors, none of them with more than 70 percent. Without any one
 contributor, at least five remain. So a contributor that subtracts its own share learns no small number of another.
-Contributors are the origins that sent, and the parties of the row if it has several. Two that share their numbers
-can learn more: the rule is against one.
+Contributors are the origins that sent, and the parties of the row if it has several. Two that share their numbers can
+learn more: the rule is against one.
 
-What was gone before its notice came is published with how much of it while an agency had the notice wait. No provider
-may learn that a notice of its own was held. So no provider stands alone there, and of no row is more held than what is
-left without the one that had most: whoever subtracts its own can have it all have been of others.
+The table of gone items also has the number of them that agencies held. No provider may learn that its own notice was
+held. So no provider has its own row there. In no row is the held number above the gone number without the largest
+party: by subtracting its own share, a provider can attribute all held notices to others.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-#: A number below this, other than zero, is small.
+#: A number below this, except zero, is small.
 SMALL: Final = 5
-#: The fewest contributors of a number, and the largest share of one of them in percent.
+#: The minimum number of contributors of a number, and the maximum share of one of them in percent.
 CONTRIBUTORS_MIN: Final = 3
 SHARE_PERCENT_MAX: Final = 70
-#: The country of a row that was merged over several.
+#: The country of a row that was merged over several countries.
 ELSEWHERE: Final = ""
 
 
@@ -37,12 +37,12 @@ class Party(NamedTuple):
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """The number of each measure over all origins."""
+        """Return the number of each measure over all origins."""
         return tuple(sum(each.values()) for each in self.origins)
 
 
 class Row(NamedTuple):
-    """What is published together. Of one party it bears the name; `parties` are all that it is of, by id."""
+    """One published row. A row of one party has its name; `parties` are all its parties, by id."""
 
     country: str
     parties: tuple[str, ...]
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 def merged(parties: Iterable[Party]) -> tuple[Row, ...]:
     """Return the rows of one table by country and name, several last.
 
-    Countries are left out if even the sum over all countries tells too much.
+    Countries are left out if even the sum over all countries reveals too much.
     """
     by_country: dict[str, list[Party]] = {}
     for party in sorted(parties):
@@ -77,7 +77,7 @@ def merged(parties: Iterable[Party]) -> tuple[Row, ...]:
 
 
 def _pooled(members: Sequence[tuple[Party, ...]]) -> tuple[list[tuple[Party, ...]], tuple[Party, ...]]:
-    """Split into parties with a row of their own and the rest, which takes in the least of the others as needed."""
+    """Split into parties with their own row and a pool, which takes the smallest others as needed."""
     alone = sorted((each for each in members if can_publish(each)), key=_size, reverse=True)
     pool = tuple(party for each in members if not can_publish(each) for party in each)
     while not can_publish(pool) and alone:
@@ -88,7 +88,7 @@ def _pooled(members: Sequence[tuple[Party, ...]]) -> tuple[list[tuple[Party, ...
 def _taken_in(
     rows: list[Row], pool: Sequence[Party], by_country: Mapping[str, Sequence[Party]]
 ) -> tuple[list[Row], Sequence[Party]]:
-    """Take whole countries into the pool, the least first, until it can be published or none is left."""
+    """Add whole countries to the pool, the smallest first, until it can be published or none is left."""
     countries = sorted({row.country for row in rows}, key=lambda each: _size(by_country[each]), reverse=True)
     while not can_publish(pool) and countries:
         country = countries.pop()
@@ -123,9 +123,9 @@ def _names(together: Iterable[Party]) -> tuple[str, ...]:
 
 
 class GoneRow(NamedTuple):
-    """What is published together: a country, or several where it is empty; `parties` had anything gone at all.
+    """One published row: a country, or several if it is empty; `parties` had any gone item.
 
-    They have two measures of their items: those that were gone already, and those of them that were held.
+    They have two measures of their items: those that were already gone, and those of them that were held.
     """
 
     country: str
@@ -141,13 +141,16 @@ class GoneRow(NamedTuple):
 
     @property
     def tells(self) -> bool:
-        """Whether a contributor learns a small number, or one of its parties that something of its own was held."""
+        """Return whether a contributor learns a small number, or a provider that its own notice was held."""
         most = max((each.counts[0] for each in self.parties), default=0)
         return not can_publish(self.parties) or self.held > self.gone - most
 
 
 def gone_rows(parties: Iterable[Party]) -> tuple[GoneRow, ...]:
-    """The rows by country, several last. What tells is taken together with the least others until it does not."""
+    """Return the rows by country, several last.
+
+    A revealing row is merged with the smallest others until it is safe.
+    """
     by_country: dict[str, list[Party]] = {}
     for party in sorted(parties):
         if party.counts[0]:

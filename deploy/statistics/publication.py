@@ -1,19 +1,18 @@
-"""`causeway statistics`: a month as it is published: tables, plots, a page of all, and once; and two years of months.
+"""`causeway statistics`: publish a month once, as tables, plots and a page, and sum two years of months.
 
     recipient, country, parties, MEASURE …, MEASURE_median_h …
     country, parties, already_gone, gone_while_held
 
-How long notices waited before they were sent is left out: a provider could tell from it that agencies held them.
-`recipient` is empty where parties stand together, `country` where they are of several; `parties` says how many they
-are. A median is of no fewer than five, in hours to one place, else empty.
+The waiting time of notices is left out: it would reveal to a provider that agencies held them. `recipient` is empty in
+a row of several parties, `country` in a row of several countries; `parties` is their number. A median is in hours to
+one place, of at least five values, else empty.
 
-Two years are summed, as a country reports of them, from the tables of their months as they were published. Nothing is
-counted anew: whoever has the months has all of it, so nothing small can follow from it that did not before. A country's
-numbers are of the months in which it was published by itself, and no more than that is said of it; what was published
-of several countries together is a row without a country.
+A country reports on two years, which are summed from the published tables of their months. Nothing is counted again, so
+the sums reveal nothing beyond the months. A country's row sums the months in which it had its own row. Rows of several
+countries are summed in a row without a country.
 
-The page has no script and asks nobody: plots are the files beside it, and all that they show is in the tables, too. A
-plot needs no style sheet and nothing from elsewhere, and says in words what it shows.
+The page has no script and loads nothing from other servers: plots are files next to it, and the tables have all their
+values. A plot needs no style sheet and no other file, and describes itself in text.
 """
 
 from __future__ import annotations
@@ -40,28 +39,28 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.routing.documents import read_directory
 from shared.vocabulary.routing import PartyKind
 
-statistics_app = App(name="statistics", help="What the exchange came to, without anything that tells of few.")
+statistics_app = App(name="statistics", help="Publish monthly statistics without small numbers.")
 _NAMES: Final = {PartyKind.INDUSTRY: "providers", PartyKind.LAW_ENFORCEMENT: "agencies"}
-#: Of what plots show the median, by the end of the file's name.
+#: The measures whose medians are plotted, by the end of the file's name.
 _PLOTTED: Final = {
     PartyKind.INDUSTRY: {
         "": (Measure.ACTIONED, "Median hours from notice to action"),
-        "-confirmed": (Measure.CONFIRMED, "Median hours from notice to a removal that was confirmed"),
+        "-confirmed": (Measure.CONFIRMED, "Median hours from notice to a confirmed removal"),
     },
     PartyKind.LAW_ENFORCEMENT: {"": (Measure.FED_BACK, "Median hours from referral to first feedback")},
 }
-#: What has no median: from whom it was is the same as that it was sent.
+#: Measures without a median: the origin does not change the time of `sent`.
 _UNTIMED: Final = {
     PartyKind.INDUSTRY: {Measure.SENT},
     PartyKind.LAW_ENFORCEMENT: {Measure.FROM_HOTLINES, Measure.FROM_PROVIDERS},
 }
-#: What of each month's tables can be summed. Medians cannot.
+#: The columns of each month's tables that can be summed. Medians cannot.
 SUMMED: Final[Mapping[str, Sequence[str]]] = {
     "agencies": MEASURES[PartyKind.LAW_ENFORCEMENT],
     "providers": MEASURES[PartyKind.INDUSTRY],
     "gone": ("already_gone", "gone_while_held"),
 }
-#: What Article 8(1) of Regulation (EU) 2021/1232 names, and where it comes from; None: nobody tells the exchange.
+#: The figures of Article 8(1) of Regulation (EU) 2021/1232, and their measures; None: no party reports it.
 ARTICLE_8: Final[Mapping[str, Measure | None]] = {
     "reports": Measure.SENT,
     "reports_from_providers": Measure.FROM_PROVIDERS,
@@ -84,19 +83,19 @@ async def publish_month(
     exercises: Annotated[bool, Parameter(negative="")] = False,
     options: Options = OPTIONS,
 ) -> Printed:
-    """Write the tables and plots of a month that is over, once: figures that were published stay as they are.
+    """Write the tables and plots of a completed month, once: published figures stay as they are.
 
-    Each origin's database is read as its accountant. Parties are counted together until each number other than zero
-    has three contributors, none with more than 70 percent, and without any one of them at least five.
+    Each origin's database is read as its accountant. Parties are merged until each number other than zero has three
+    contributors, none with more than 70 percent, and without any one of them at least five.
 
     Parameters
     ----------
     month
         As YYYY-MM, in UTC.
     into
-        The folder of what is published; made if it is not there.
+        The folder of published files; made if it does not exist.
     exercises
-        Count exercises, and nothing else. They are never counted among the rest.
+        Count only exercises. They are never counted with live traffic.
     """
     asked = Month.read(month)
     asked.require_over(SystemClock().now())
@@ -109,7 +108,7 @@ async def publish_month(
 
 @verb(statistics_app, "biennial")
 def publish_years(first: int, /, *, published: Path, into: Path, options: Options = OPTIONS) -> Printed:
-    """Sum two years of published months by country: what a country reports of them. Nothing is counted anew.
+    """Sum two years of published months by country, for a country's report. Nothing is counted again.
 
     Parameters
     ----------
@@ -118,14 +117,14 @@ def publish_years(first: int, /, *, published: Path, into: Path, options: Option
     published
         The folder with the tables of all 24 months.
     into
-        The folder of what is written; made if it is not there. What is there and says otherwise stays.
+        The folder of the result; made if it does not exist. Existing files with other content stay.
     """
     return _printed(publish(years_of(first, published), into))
 
 
 def _printed(written: Sequence[Path]) -> Printed:
     names = [path.name for path in written]
-    return Printed(names, names or ["nothing new: it was published before"])
+    return Printed(names, names or ["nothing new: all files were published before"])
 
 
 class Line(NamedTuple):
@@ -142,9 +141,9 @@ class Line(NamedTuple):
 def files_of(
     month: Month, figures: Mapping[str, Figures], directory: DirectoryIndex, *, exercises: bool = False
 ) -> dict[str, bytes]:
-    """The files of a month by name; those of exercises say so in name and title.
+    """Return the files of a month by name; those of exercises have it in name and title.
 
-    A kind of recipient all of which is too little has a table without rows.
+    A kind of recipient with too few contributors in all has a table without rows.
     """
     named, title = (f"{month}-exercises", f"{month} (exercises)") if exercises else (f"{month}", f"{month}")
     made: dict[str, bytes] = {}
@@ -167,22 +166,23 @@ def files_of(
     rows = [[row.country, len(row.parties), row.gone, row.held] for row in gone]
     table = csv_of(["country", "parties", *SUMMED["gone"]], rows)
     held = [Bar(row.country or "several countries", float(row.held)) for row in gone]
-    add("gone", "What was gone already", table, plots={"": ("Items gone while held", held)})
-    made[f"{named}.html"] = page(f"What {title} came to", parts, made).encode()
+    add("gone", "Items that were already gone", table, plots={"": ("Items gone while held", held)})
+    made[f"{named}.html"] = page(f"Statistics of {title}", parts, made).encode()
     return made
 
 
 def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
-    """Write what was not published yet; what was stays. Raises `Refused("already_published")` if that says otherwise.
+    """Write new files; published ones stay.
 
-    Figures that were published do not change: whoever compares two editions could find what each leaves out.
+    Raises `Refused("already_published")` if a published one differs. Published figures do not change: a reader could
+    compare two editions and find the omitted numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         path = folder / name
         if path.exists() and path.read_bytes() != content:
             now = hashlib.sha256(content).hexdigest()[:16]
-            raise Refused("already_published", f"{name} says otherwise, and stays: {now} now")
+            raise Refused("already_published", f"{name} has other content, and stays: {now} now")
     written = [folder / name for name in files if not (folder / name).exists()]
     for path in written:
         part = path.with_name(f".{path.name}")
@@ -192,7 +192,7 @@ def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
 
 
 def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A table as text (RFC 4180)."""
+    """Return a table as text (RFC 4180)."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows([header, *rows])
     return text.getvalue().encode()
@@ -207,7 +207,7 @@ def _of_kind(
 
 
 def _lines(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[Line]:
-    """The rows of one kind of recipient."""
+    """Return the rows of one kind of recipient."""
     parties = [
         Party(party, _country(directory, party), tuple(counted.origins.get(each, {}) for each in MEASURES[kind]))
         for party, counted in _of_kind(kind, figures, directory)
@@ -216,7 +216,10 @@ def _lines(kind: PartyKind, figures: Mapping[str, Figures], directory: Directory
 
 
 def _country(directory: DirectoryIndex, party: str) -> str:
-    """Where it is established: the first place of its entry, without subdivision; several where it names none."""
+    """Return a party's country.
+
+    It is the first place of its entry, without subdivision; without one it is empty, like several countries.
+    """
     known = directory.party(party)
     return known.jurisdictions[0].split("-")[0] if known is not None and known.jurisdictions else ""
 
@@ -239,7 +242,7 @@ def _plotted(measure: Measure, lines: Sequence[Line]) -> Sequence[Bar]:
 
 
 class Summed(NamedTuple):
-    """What the months of a year say of one country: in how many it stands, and the sums by column."""
+    """A country's rows in the months of a year: the number of months, and the sums by column."""
 
     year: int
     country: str
@@ -248,7 +251,10 @@ class Summed(NamedTuple):
 
 
 def years_of(first: int, published: Path) -> dict[str, bytes]:
-    """The tables of the year `first` and the one after it. Raises `Refused`: `month_unpublished`, `table_unknown`."""
+    """Return the tables of the year `first` and the next.
+
+    Raises `Refused`: `month_unpublished`, `table_unknown`.
+    """
     made, years = {}, f"{first}-{first + 1}"
     for table, columns in SUMMED.items():
         rows = [row for year in (first, first + 1) for row in _summed_rows(year, published, table)]
@@ -259,13 +265,13 @@ def years_of(first: int, published: Path) -> dict[str, bytes]:
 
 
 def _summed_table(rows: Sequence[Summed], columns: Mapping[str, str | None]) -> bytes:
-    """The sums under other names; empty what nobody tells."""
+    """Return the sums under other names; empty if no party reports it."""
     named = ["year", "country", "months", *columns]
     return csv_of(named, [[*row[:3], *(of and row.sums[of] for of in columns.values())] for row in rows])
 
 
 def _summed_rows(year: int, published: Path, table: str) -> Iterator[Summed]:
-    """By country, several countries last."""
+    """Yield the rows by country, several countries last."""
     months, sums = defaultdict[str, set[Month]](set), defaultdict[str, Counter[str]](Counter)
     for month in (Month(year, number) for number in range(1, 13)):
         for row in _read(published / f"{month}-{table}.csv", SUMMED[table]):
@@ -279,7 +285,7 @@ def _read(path: Path, columns: Sequence[str]) -> Sequence[Mapping[str, str]]:
     try:
         text = path.read_text()
     except FileNotFoundError:
-        raise Refused("month_unpublished", f"{path.name} is not there") from None
+        raise Refused("month_unpublished", f"{path.name} does not exist") from None
     table = csv.DictReader(text.splitlines())
     if not {"country", *columns} <= set(table.fieldnames or ()):
         raise Refused("table_unknown", f"{path.name} has other columns")
@@ -297,7 +303,7 @@ _TEMPLATES: Final = Environment(
 
 
 class Part(NamedTuple):
-    """One table of a page by its file's name, its title, and its plots: what each shows, by its file's name."""
+    """One table of a page: its file's name, its title, and the content of each plot by file name."""
 
     table: str
     title: str
@@ -310,12 +316,15 @@ class Bar(NamedTuple):
 
 
 def page(title: str, parts: Sequence[Part], files: Mapping[str, bytes]) -> str:
-    """The page. `files` has the tables, as they are published."""
+    """Return the page. `files` has the published tables."""
     tables = [[*csv.reader(files[each.table].decode().splitlines())] for each in parts]
     return _TEMPLATES.get_template("page.html.j2").render(title=title, parts=zip(parts, tables, strict=True))
 
 
 def bars(title: str, values: Sequence[Bar]) -> str:
-    """A picture of `values`, none of them negative, drawn to the highest: bars, each with its name and number."""
+    """Return a bar chart of `values`, none negative, scaled to the highest.
+
+    Each bar has its name and number.
+    """
     most = max((bar.value for bar in values), default=0.0) or 1.0
     return _TEMPLATES.get_template("bars.svg.j2").render(title=title, bars=values, most=most)

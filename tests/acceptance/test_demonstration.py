@@ -31,7 +31,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
 
 def test_the_demo_prints_counts_work_lists_one_flow_and_addresses(demo: Demonstration) -> None:
     printed = demo.ran.stdout
-    for title in ("Most addressed recipients", "Answers of recipients", "Work lists", "The flow of referral"):
+    for title in (
+        "Recipients with the most referrals",
+        "Answers of recipients",
+        "Unrouted referrals",
+        "The flow of referral",
+    ):
         assert title in printed
     assert all(f"{url}/openapi.json" in printed for url in demo.report["urls"].values())
     assert sum(demo.report["filed"]["states"].values()) == demo.report["filed"]["count"] == REFERRALS
@@ -39,11 +44,11 @@ def test_the_demo_prints_counts_work_lists_one_flow_and_addresses(demo: Demonstr
 
 
 def test_links_into_the_consoles_are_printed_before_anything_is_filed(demo: Demonstration) -> None:
-    before, _, _ = demo.ran.stderr.partition("filing ")
+    before, _, _ = demo.ran.stderr.partition("submitting ")
     links = re.findall(r"^(\S+), once within ten minutes: (http://127\.0\.0\.1:\d+)/console/in/\S{43}$", before, re.M)
     assert {party for party, _ in links} == set(SHOWN)
     assert {address for _, address in links} <= set(demo.report["urls"].values())
-    assert "as long as this demo" in before
+    assert "until this demo" in before
 
 
 def test_the_demos_flow_crosses_three_instances_in_eight_messages_or_more(demo: Demonstration) -> None:

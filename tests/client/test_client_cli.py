@@ -80,7 +80,9 @@ def test_an_import_that_is_interrupted_says_how_it_goes_on(
         finally:
             go_on.set()
     assert (process.returncode, out) == (130, "")
-    assert err.endswith(f"interrupted: what is done is kept: causeway referral import {path} goes on from there\n")
+    assert err.endswith(
+        f"interrupted: finished rows are stored: causeway referral import {path} continues from there\n"
+    )
     service.refuse = lambda _: None
     before = len(service.stored)
     assert before >= 100
@@ -197,7 +199,7 @@ def test_one_referral_is_submitted(run: Run, service: FakeService, tmp_path: Pat
     assert service.requests[0][3]["idempotency-key"] == "mine-1"
     again = run("referral", "submit", path)
     earlier = service.referrals["CASE-1"]
-    told = f"  this external_ref was filed before: causeway referral show {earlier}\n"
+    told = f"  this external_ref was submitted before: causeway referral show {earlier}\n"
     assert (again.code, again.err) == (1, f"error: external_ref_exists\n{told}")
     assert run("referral", "submit", path, "--json").json["error"]["referral_id"] == str(earlier)
 

@@ -118,7 +118,7 @@ def test_no_verb_sends_anything_over_plain_http_to_another_machine(
     arguments = [str(file.with_name(FILES[word])) if word in FILES else word for word in VERBS[verb]]
     ended = run(*verb.split(), *arguments, *(["--url", url] if place == "option" else []))
     assert ended.code == 2
-    assert ended.err.startswith("error: url_not_https at /url: plain http is for 127.0.0.0/8, ::1 and localhost alone")
+    assert ended.err.startswith("error: url_not_https at /url: plain http is only for 127.0.0.0/8, ::1 and localhost")
     assert "hotline.example" not in ended.out + ended.err
     assert sent == []
 

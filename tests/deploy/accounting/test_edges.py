@@ -75,7 +75,7 @@ def test_an_edge_that_audit_was_not_told_of_by_its_own_origin_is_named() -> None
     edges, id_ = account(), uuid7()
     assert list(edges.add([edge(id_), message(id_)])) == []
     told = edges.told({id_: {"another.example"}})
-    assert named(list(told)) == [("III", "an edge that audit was not told of", str(id_))]
+    assert named(list(told)) == [("III", "an edge that was not stated to audit", str(id_))]
 
 
 def test_edges_that_wait_or_were_given_up_are_terms_of_their_own() -> None:

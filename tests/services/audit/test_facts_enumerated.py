@@ -138,7 +138,7 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     links = await database.fetch(views.LINKS, [edge_id], [PROVIDER])
     assert [row["origin"] for row in links] == [PROVIDER]
     told = list(account.told({edge_id: {row["origin"] for row in links}}))
-    assert told == [Difference("III", "an edge that audit was not told of", str(untold))]
+    assert told == [Difference("III", "an edge that was not stated to audit", str(untold))]
 
 
 async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict[str, Any]:

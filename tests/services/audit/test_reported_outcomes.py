@@ -89,5 +89,5 @@ async def test_an_outcome_that_was_changed_in_the_table_is_named(
     found, _ = await reconciled(audit_endpoint, log, broker)
     assert sorted(found) == [
         "an outcome that audit does not show",
-        "an outcome that nobody reported and audit shows",
+        "an outcome that no recipient reported and audit shows",
     ]

@@ -71,7 +71,7 @@ async def test_it_is_no_difference() -> None:
 
 
 REFUSALS = ("I", "refusals counted by the origin are not those stated to audit")
-DECISIONS = ("I", "routed: 1 kept by the origin, 0 stated to audit"), ("III", "an edge that audit was not told of")
+DECISIONS = ("I", "routed: 1 kept by the origin, 0 stated to audit"), ("III", "an edge that was not stated to audit")
 
 
 @pytest.mark.parametrize(
