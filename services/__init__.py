@@ -1,1 +1,1 @@
-"""The parties' servers, one package for each kind of party. They never import each other: they meet in `shared`."""
+"""The servers of the parties, one package for each kind of party. They share `shared` and never import each other."""

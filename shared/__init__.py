@@ -1,1 +1,1 @@
-"""What the parties agree on, and the machinery on which their services stand. It knows no service and no party."""
+"""Contracts between the parties, and the runtime of their services. It imports no service."""

@@ -1,9 +1,9 @@
 """`python -m tests.shards`: the whole suite, as runs of pytest several at a time, each with servers of its own.
 
-Each run takes what is named for it, the last one everything else: what is new is run without being named. Nothing is
-shared but the processors, and what every server begins as (`tests.support.stack.py`): each run makes its own folders,
-and its servers take free ports. Half of the tests wait for what others do, so there is one run more than processors; on
-one processor they run one after the other. Exit code 1 if any run fails, or collects nothing.
+Each run has the modules that `NAMED` gives it; the last run has all other modules, so a new module needs no entry. The
+runs share the processors and the prepared data of servers (`tests/support/stack.py`). Each run has its own folders, and
+its servers take free ports. Half of the tests wait for other processes, so there is one run more than processors. On
+one processor the runs follow each other. Exit code 1 if a run fails or collects no test.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from tests.support.stack import PREPARED
 
 ROOT: Final = Path(__file__).parents[1]
 AT_ONCE_MAX: Final = 4
-#: What the processes of the tests are made of.
+#: The packages that test processes import.
 PACKAGES: Final = ("client", "deploy", "services", "shared", "tests")
-#: Folders and modules below the tests' own, those first that take longest: each run that is over lets the next begin,
-#: and the last ones are short. What shares a running exchange stands together: each run starts its own. A module that
-#: is named is taken out of the run of its folder.
+#: The folders and modules below `tests` of each run, the longest run first. The next run begins when one ends. Modules
+#: that share a running exchange are in one run, because each run starts its own. A named module leaves the run of its
+#: folder.
 NAMED: Final = (
     ("console",),
-    # What is counted last stands on an exchange whose background work has settled.
+    # The counters come last, when the background work of the exchange has settled.
     ("journeys", "benchmarks/test_counters_running.py"),
     ("failures",),
     ("services", "conformance"),
-    # These start an exchange of their own, whatever stands beside them.
+    # Each of these starts its own exchange.
     ("journeys/test_holds.py", "acceptance/test_demonstration.py"),
     ("simulation", "architecture", "client"),
     ("deploy", "support"),
@@ -47,7 +47,7 @@ NAMED: Final = (
     ("shared/runtime",),
 )
 
-#: What each run has found, as JUnit writes it; all of them are of the commit that stands beside them.
+#: The JUnit report of each run, and the commit that all of them belong to.
 REPORTS: Final = ROOT / ".state" / "suite"
 OF_COMMIT: Final = "commit"
 #: Where pytest makes the folders of its tests (`tmp_path`).
@@ -60,7 +60,7 @@ _saying = Lock()
 class Ended:
     """One run of pytest that has ended: exit code, last line, seconds it took, and a line for each test that failed.
 
-    `processor_s`: how long processors worked for it and for what it started, seconds.
+    `processor_s`: processor time of the run and of the processes that it started, in seconds.
     """
 
     code: int
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     for number, each in enumerate(ended, 1):
         took = f"{each.seconds:.0f} s, {each.processor_s:.0f} s of processors"
         print(f"shard {number}: exit code {each.code} after {took}: {each.last}")
-    if not argv and whole_commit() == commit:  # else they may not be of every test, or of several trees
+    if not argv and whole_commit() == commit:  # otherwise the reports may lack tests, or mix trees
         (REPORTS / OF_COMMIT).write_text(commit, encoding="utf-8")
     print(f"in all {sum(each.processor_s for each in ended):.0f} s of processors")
     for number, each in enumerate(ended, 1):
@@ -93,29 +93,29 @@ def main(argv: Sequence[str]) -> int:
 
 
 def compile_once() -> None:
-    """Write the bytecode of our modules: where that is forbidden, each of a thousand processes would make it anew."""
+    """Write the bytecode of our modules, so that a thousand processes need not compile them."""
     for package in PACKAGES:
         compileall.compile_dir(ROOT / package, quiet=1)
 
 
 def begin_reports() -> None:
-    """Take away what an earlier run has found."""
+    """Delete the reports of an earlier run."""
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir(parents=True)
 
 
 def prepare(folder: str) -> None:
-    """Make, once for all runs, what their servers begin as."""
+    """Prepare the initial data of servers, once for all runs."""
     subprocess.run([sys.executable, "-m", "tests.support.stack", folder], cwd=ROOT, check=True)
 
 
 def at_once(processors: int) -> int:
-    """How many runs so many processors are shared by."""
+    """Return the number of runs that share the processors."""
     return min(AT_ONCE_MAX, processors * 3 // 2)
 
 
 def chosen_by_shard(tests: str, named: Sequence[Sequence[str]]) -> list[list[str]]:
-    """What to tell each run of pytest so that every test below `tests` is run by exactly one of them."""
+    """Return the arguments of each run of pytest. Exactly one run has each test below `tests`."""
     chosen = [[f"{tests}/{path}" for path in paths] for paths in named]
     everything = [path for paths in chosen for path in paths]
     shards = [*chosen, [tests]]
@@ -129,10 +129,10 @@ def _is_below(path: str, folders: Sequence[str]) -> bool:
 def run(
     chosen: Sequence[Sequence[str]], *, at_once: int, cwd: Path = ROOT, given: Mapping[str, str] | None = None
 ) -> list[Ended]:
-    """Run pytest once for each, so many at once; each line is told as it comes, with its run's number.
+    """Run pytest once for each selection, `at_once` at a time, and print each line with the number of its run.
 
-    `given` is laid over the environment. Each has a folder of its own for what tests make: in one that it shares,
-    pytest takes away what others are just taking away. It goes with its run, while others compute: gigabytes take long.
+    `given` extends the environment. Each run has its own temporary folder, because pytest deletes old folders that
+    another run is deleting too. The folder is deleted when its run ends, while other runs go on.
     """
     environment = inherited_environment() | dict(given or {})
     with tempfile.TemporaryDirectory(prefix="causeway-runs-", ignore_cleanup_errors=True) as made:
@@ -152,7 +152,7 @@ def run(
 
 def _run(number: int, chosen: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Ended:
     begun, last, failed = monotonic(), "", []
-    # It is interrupted when we end, in whatever way, and then stops its servers.
+    # Whenever this process ends, the run is interrupted, and stops its servers.
     command = ["setpriv", "--pdeathsig", "INT", sys.executable, "-m", "pytest", *chosen]
     pipe, merged = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=merged, text=True) as pytest:
@@ -163,7 +163,7 @@ def _run(number: int, chosen: Sequence[str], cwd: Path, environment: Mapping[str
                 failed.append(line.rstrip())
             with _saying:
                 print(f"{number} | {line}", end="", flush=True)
-        # Waited for here, since this tells what it used besides; with it, all that it has waited for itself.
+        # `wait4` also returns the processor time of the run and of the processes that it has waited for.
         _, status, used = os.wait4(pytest.pid, 0)
         pytest.returncode = os.waitstatus_to_exitcode(status)
     return Ended(pytest.returncode, last, monotonic() - begun, used.ru_utime + used.ru_stime, tuple(failed))
