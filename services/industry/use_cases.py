@@ -60,7 +60,7 @@ async def _check_nothing_to_keep(notice_id: UUID, acting: Acting) -> None:
 
 
 async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting: Acting) -> None:
-    """Answer preservation requests in the act that removes the content: it cannot be preserved later.
+    """Answer preservation requests in the act that reports a removal: removed content cannot be preserved later.
 
     Raises `Refused("preservation_unanswered")` if the act removes content and a request for it has no answer.
     """

@@ -45,7 +45,7 @@ class Track(StrEnum):
 class Cause(StrEnum):
     """The cause of an act: a person or machine of the party, or a message about an act of the other side.
 
-    `SECOND_PERSON` is another person of the party than the one that began the subject. `TIMER` is the service itself.
+    `SECOND_PERSON` is a person, in an act that needs two persons. `TIMER` is the service itself.
     """
 
     PERSON = "person"

@@ -53,7 +53,7 @@ INCARNATION_PAUSE: Final = timedelta(hours=1)
 
 
 def is_over(pause: timedelta, *, since: datetime | None, now: datetime) -> bool:
-    """Return whether a pause is over. It is, too, when the clock was set back behind its beginning."""
+    """Return whether a pause is over. A pause that begins after `now`, because the clock was set back, is over."""
     return since is None or not timedelta() <= now - since < pause
 
 
@@ -77,7 +77,7 @@ class Ack:
 
     `incarnation` is None before the first record. `closed` names a closed incarnation whose record arrived. `nonce`
     asks for an acknowledgement in return, and `echo` repeats the nonce that is answered. `heads` are the ends of the
-    reader's own streams to the writer, so that the last record of its topic always names its counter.
+    reader's own streams to the writer, so that the last record of its topic always states its last numbers.
     """
 
     reader: str

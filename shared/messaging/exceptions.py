@@ -31,7 +31,7 @@ CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 
 
 class OutcomeKind(StrEnum):
-    """The outcome of a taken message. All but `applied` and `refused` are exceptions: they stay open."""
+    """The outcome of a taken message. `deferred`, `waiting` and `dead` are exceptions: they stay open."""
 
     APPLIED = "applied"
     REFUSED = "refused"

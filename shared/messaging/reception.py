@@ -267,7 +267,7 @@ async def _act_on(scope: Scope, incoming: Incoming, arrived: Arrived) -> None:
 
 
 def _hear_ack(scope: Scope, incoming: Incoming, ack: Ack) -> None:
-    """Note an acknowledgement of own streams, and the wish for one in return.
+    """Note an acknowledgement of own streams, and whether it asks for one in return.
 
     The record must be by the writer of the topic: the addressee of the own streams, or audit.
     """

@@ -62,7 +62,7 @@ class HandedSegments:
     def add(self, segment: Segment) -> Sequence[Lane]:
         """Add a committed segment; return the lanes that may have an append due. Commits are reported in any order.
 
-        At the begin of an incarnation both lanes are due: a reader enters it by its first urgent record.
+        At the beginning of an incarnation both lanes are due: a reader enters it by its first urgent record.
         """
         stream = segment.pair.addressee, segment.lane
         last = self.appended.get(stream)
@@ -185,7 +185,7 @@ async def note_copied(tx: PostgresMessagingTx, peer: str, lane: Lane, *, batch: 
 
 
 async def note_lost_tail(tx: PostgresMessagingTx, peer: str, lane: Lane) -> None:
-    """Go back to the last acknowledged number because an acknowledgement showed that the partition lost records."""
+    """Go back to the last acknowledged number, because an append showed that the partition lost records."""
     found = await tx.load_outgoing([peer], lock=True)
     for outgoing in found.values():
         own = outgoing.lanes[lane]

@@ -116,6 +116,6 @@ def _compose(scope: Scope) -> list[Unplaced]:
 
 
 def _draft_outcomes(peer: str, outcomes: list[Outcome]) -> list[Draft]:
-    """Return one message; more only if it were too large."""
+    """Return one message with these outcomes, or several if one would be too large."""
     pages = paginate(outcomes, exception_bytes)
     return [Draft(peer, Role.OUTCOMES, Role.OUTCOMES, None, OutcomeList(page)) for page in pages]

@@ -46,7 +46,7 @@ class Role(StrEnum):
     FACT = "fact"
 
 
-#: Messages about a subject that can become exceptions. A withdrawal never does.
+#: Messages that carry a subject or an act on it. A withdrawal has a role of its own.
 SUBJECT_ROLES: Final = frozenset({Role.STATE, Role.ANSWER})
 CONTROL_ROLES: Final = frozenset({Role.OUTCOMES, Role.RESYNC, Role.HOLDINGS})
 

@@ -21,7 +21,7 @@ RETRIED: Final = frozenset({OutcomeKind.DEFERRED, OutcomeKind.WAITING})
 
 
 async def tend_pair(scope: Scope, peer: str) -> None:
-    """Do the due work of one pair: answer its resync request, carry on, purge, and lift the limit of incarnations."""
+    """Do one pair's due work: answer its resync request, move carried messages, purge, lift the incarnation limit."""
     incoming = await scope.tx.load_incoming(Pair(peer, scope.instance), lock=True)
     await answer_request(scope, incoming)
     await finish(scope)

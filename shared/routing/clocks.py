@@ -25,7 +25,7 @@ from shared.vocabulary.law import ClockConsequence, ClockDue, ClockEvent, StopCa
 #: Clocks for the deadlines of an edge's rules, in addition to those of the policy. Both start with its message.
 ACKNOWLEDGE_BY: Final = "acknowledge-by"
 ACT_BY: Final = "act-by"
-#: A bloc has no place above it. Every party counts as within this one, also a party that serves a bloc.
+#: The bloc of all places: every party counts as within it, also a party that serves another bloc.
 _WORLD: Final = "BLOC-WLD"
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
@@ -98,7 +98,7 @@ class ClockedEdge:
     instrument: str = ""
 
 
-#: The begin and end of a stop of a clock. The end is None while the clock is stopped.
+#: The start and end of a pause of a clock. The end is None while the clock is stopped.
 Stand = tuple[datetime, datetime | None]
 
 

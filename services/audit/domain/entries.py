@@ -32,7 +32,7 @@ class EntryKind(StrEnum):
     UNPROVEN = "unproven"
 
 
-#: Entries of records without a proven writer. Without a number, such records can come without end.
+#: Entries of records without a proven writer. The number of such records has no limit.
 NOBODYS: Final = frozenset({EntryKind.UNREADABLE, EntryKind.UNPROVEN})
 #: The problem of a conflict of two messages under one number. A conflict of two records at one offset has another.
 NUMBER_TAKEN: Final = "number_taken"

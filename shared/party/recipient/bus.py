@@ -48,7 +48,7 @@ class RecipientDoor:
         asked: AskedSide | None = None,
         check: Callable[[Received], None] = lambda _: None,
     ) -> None:
-        """Take `check`, which raises `Refused` for a message that its recipient may not get in any state."""
+        """Set up the handler. `check` raises `Refused` for a message that its recipient may not get in any state."""
         self._recipient = recipient
         self._items = items
         self._kek = kek

@@ -296,7 +296,7 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
 async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acting) -> str:
     """Carry out a permitted act: move the item, store the answer and send it. Raises `Refused` as `act`.
 
-    A sender that has left the directory gets no message. It needs none, because the answer ends or answers something.
+    A sender that has left the directory gets no message. The act is stored nevertheless.
     """
     subject_id = item.subject_id
     if isinstance(said, NoticeStatements):

@@ -2,7 +2,7 @@
 
 Each batch of one partition is verified in order and taken in one transaction, which moves the position as well. After
 a restart the reader begins a segment's length before its position: it verifies those records and takes none of them.
-A partition without room for exceptions, or whose records break this code, stops; the others go on.
+If a partition has no room for exceptions, or its records cause a defect here, it stops; the others continue.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ from shared.runtime.delivery.tracks import erase_tracks, list_sent, note_tracks
 from shared.runtime.watch.metrics import MESSAGES
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
 
-#: Notices of an unknown referral may all be of the same: they count as one origin.
+#: Notices without a known referral may all belong to one referral, so they are grouped as one.
 _NOTICES: Final = UUID(int=0)
 
 #: Seals the messages of large transactions, in a thread that does no other work.

@@ -132,7 +132,7 @@ class PartySubjects:
 
     # Days.
     def day_of(self, subject: UUID) -> date:
-        """Return the day that the first 48 bits of an id are: milliseconds since 1970."""
+        """Return the day of an id: its first 48 bits are milliseconds since 1970."""
         return _EPOCH + timedelta(days=min((subject.int >> 80) // _DAY_MS, _DAYS_MAX))
 
     def is_day_closed(self, subject: UUID) -> bool:
@@ -195,11 +195,11 @@ class PartySubjects:
             await self._features.taken_back_there([(row.item, row.other)], peer)
 
     async def decide_again(self, subject: UUID) -> None:
-        """The features decide again when they get the outcome (`Handler.settled`)."""
+        """Do nothing: the features decide again when they get the outcome (`Handler.settled`)."""
 
     # Notes.
     async def note_sent(self, subjects: Collection[UUID], peer: str) -> None:
-        """A track has a row here from its first message on."""
+        """Do nothing: a track has a row here from its first message on."""
 
     async def note_erased(self, subjects: Collection[UUID], peer: str) -> None:
         """See `Subjects`."""
