@@ -1,5 +1,6 @@
-"""An ordered message is decoded in one step, any other header by header. Both give the same result for every list of
-headers.
+"""An ordered message is decoded in one step, any other header by header.
+
+Both give the same result for every list of headers.
 """
 
 from __future__ import annotations

@@ -62,9 +62,7 @@ def refusal(here: World, stated: dict[str, Any]) -> str | None:
 
 
 def changes(value: Any) -> Iterator[Any]:
-    """Yield the value with each character of each text changed to its neighbour, each number raised by one, each list
-    cut.
-    """
+    """Yield variants of the value: each character and number changed to its neighbour, each list cut."""
     match value:
         case int():
             yield value + 1
@@ -186,9 +184,7 @@ def test_it_holds_after_the_key_was_replaced_if_the_key_was_valid_then(
 
 
 def test_it_holds_after_the_party_has_moved_and_is_nobodys_who_never_served_it() -> None:
-    """The present directory proves an acceptance from before the move, under the instance that served the party
-    then.
-    """
+    """The present directory proves an older acceptance under the instance that served the party then."""
     moved = world()
     kept, foreign = (accepted(moved.keys[name].signing, instance=name)[0] for name in ("hotline", "industry"))
     document = move(moved)
@@ -201,8 +197,9 @@ def test_it_holds_after_the_party_has_moved_and_is_nobodys_who_never_served_it()
 
 
 def test_one_that_is_dated_ahead_is_refused(here: World, acceptance: SignedAcceptance) -> None:
-    """Otherwise an operator could post-date an acceptance, and its breach would never show. Clocks may differ by five
-    minutes.
+    """Otherwise an operator could post-date an acceptance, and its breach would never show.
+
+    Clocks may differ by five minutes.
     """
     check_acceptance(acceptance, here.documents.directory, at=AT - timedelta(minutes=5))
     with pytest.raises(Refused, match="acceptance_ahead"):

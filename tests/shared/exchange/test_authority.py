@@ -55,8 +55,9 @@ async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, reco
 async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: the defect as it was found, with the same means as above. The notice's edge closes with a
-    conviction.
+    """The control: the defect as it was found, with the same means as above.
+
+    The notice's edge closes with a conviction.
     """
     subject = uuid7()
     message = next(each for each in ALL if each.name == "outcome_reported")

@@ -1,5 +1,6 @@
-"""The broker's time cannot be abused: a producer cannot set it, and it cannot be ahead of our clock. For keys see
-`test_signing_keys`.
+"""The broker's time cannot be abused: a producer cannot set it, and it cannot be ahead of our clock.
+
+For keys see `test_signing_keys`.
 """
 
 from __future__ import annotations

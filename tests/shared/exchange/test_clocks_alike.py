@@ -1,6 +1,4 @@
-"""Both ends of an edge derive the same clocks, from the sent message and from the received one, under the sample's
-law.
-"""
+"""Both ends of an edge derive the same clocks from the sent and the received message."""
 
 from __future__ import annotations
 
@@ -140,8 +138,9 @@ def test_taking_an_offer_up_promises_no_feedback_as_a_case_does() -> None:
 
 @pytest.mark.parametrize("state", AnswerState)
 def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
-    """No answer starts the clock that it ends. All answers but none, withdrawal acknowledged and record erased
-    acknowledge.
+    """No answer starts the clock that it ends.
+
+    All answers but none, withdrawal acknowledged and record erased acknowledge.
     """
     found = answered(Subject.CASE, state, AT)
     silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)

@@ -1,5 +1,6 @@
-"""Two editions of the guard: a record waits for or is deferred by an instance that lacks one. Each record is judged by
-the edition that it names.
+"""Two editions of the guard: a record waits for or is deferred by an instance that lacks one.
+
+Each record is judged by the edition that it names.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Evidence of a message: the directory alone proves it, also in another language. With any bit changed it proves
-nothing.
+"""Evidence of a message: the directory alone proves it, also in another language.
+
+With any bit changed it proves nothing.
 """
 
 from __future__ import annotations
@@ -127,8 +128,9 @@ def test_a_bit_changed_anywhere_is_refused_here_and_in_node(here: World, evidenc
 
 
 def rotated(here: World, name: str, *, ended: timedelta) -> Directory:
-    """Return the directory after the instance's signing key was replaced. The old key stays, with the end of its
-    validity.
+    """Return the directory after the instance's signing key was replaced.
+
+    The old key stays, with the end of its validity.
     """
     old, new = here.keys[name].signing.verify_key, SigningKey.generate().verify_key
     keys = (public_key(old, "sign", valid_to=AT + ended), public_key(new, "sign", valid_from=SINCE))
@@ -176,8 +178,9 @@ def test_it_does_not_hold_once_a_key_was_revoked(here: World, evidence: dict[str
 
 @pytest.mark.parametrize("party", [HOTLINE, PROVIDER], ids=["its sender", "its recipient"])
 def test_it_holds_after_a_party_has_moved(party: str) -> None:
-    """A message that was answered for good stays at the old instance, which states it. The present directory names that
-    instance.
+    """A message that was answered for good stays at the old instance, which states it.
+
+    The present directory names that instance.
     """
     moved = world()
     (record,) = moved.records([moved.offered(PROVIDER)])
@@ -188,8 +191,9 @@ def test_it_holds_after_a_party_has_moved(party: str) -> None:
 
 
 def test_another_instances_statement_about_the_same_message_is_its_own(here: World, record: Record) -> None:
-    """An instance states evidence under its own name. It cannot use the name of the instance that received the
-    message.
+    """An instance states evidence under its own name.
+
+    It cannot use the name of the instance that received the message.
     """
     stated = Witness("industry", here.keys["law_enforcement"].signing).state(record, party=PROVIDER, at=STATED_AT)
     assert refusal(index(here.document), stated.model_dump(mode="json")) == "statement_key_unknown"
@@ -245,8 +249,9 @@ def test_two_providers_of_one_referral_share_no_byte_of_evidence(here: World) ->
 
 
 def largest(here: World, record: Record) -> Record:
-    """Return the largest possible record: a value of 64 KiB, and extensions that JSON escapes. No other part can be
-    longer.
+    """Return the largest possible record: a value of 64 KiB, and extensions that JSON escapes.
+
+    No other part can be longer.
     """
     extensions = tuple((f"ce_x{number:019}", '"' * 512) for number in range(EXTENSIONS_MAX))
     assert sum(len(value) for _, value in extensions) == EXTENSIONS_CHARACTERS_MAX

@@ -1,6 +1,4 @@
-"""Items answered one by one: the items that a statement covers, the allowed answers, and the same fold on both
-sides.
-"""
+"""Items answered one by one: covered items, allowed answers, and the same fold on both sides."""
 
 from __future__ import annotations
 

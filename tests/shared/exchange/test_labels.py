@@ -1,5 +1,6 @@
-"""Only listed labels travel: parties of the directory, places of the tree, values of a scheme. All others become
-`unknown`.
+"""Only listed labels travel: parties of the directory, places of the tree, values of a scheme.
+
+All others become `unknown`.
 """
 
 from __future__ import annotations

@@ -88,8 +88,9 @@ def read_at(here: World, record: Record, instance: str, now: datetime) -> Receiv
 
 @pytest.mark.parametrize("taken_after_s", [0, 61])
 def test_the_old_instance_answers_moved_whenever_the_record_came(taken_after_s: int) -> None:
-    """This includes records that arrived before the move and are read after it. Before the move they are accepted as
-    usual.
+    """This includes records that arrived before the move and are read after it.
+
+    Before the move they are accepted as usual.
     """
     here = world()
     record = later(notice(here), timedelta(seconds=taken_after_s))

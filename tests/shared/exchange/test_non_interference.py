@@ -55,9 +55,7 @@ def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[Seen]:
 
 
 def seen(there: World, referrals: Sequence[dict[str, Any]]) -> list[Any]:
-    """Return all that the instance `industry` can obtain: its topics' records, headers and sizes, and the parts it
-    opens.
-    """
+    """Return all that the instance `industry` can obtain: records, headers, sizes, and the parts it opens."""
     fresh, found = there.anew(), list[Any]()
     for number, referral in enumerate(referrals):
         found += obtained(fresh, fresh.prepared(**referral | {"external_ref": f"ref-{number}"}).drafts)
@@ -65,8 +63,9 @@ def seen(there: World, referrals: Sequence[dict[str, Any]]) -> list[Any]:
 
 
 def obtained(here: World, drafts: Sequence[Draft]) -> list[Any]:
-    """Return the same for one transaction's messages. A proof record counts by its length, since all else of it is
-    random.
+    """Return the same for one transaction's messages.
+
+    A proof record counts by its length, since all else of it is random.
     """
     by_id = {str(draft.message_id).encode(): draft for draft in drafts}
     written = [each for each in here.written(drafts) if each.topic.startswith(inbox_prefix("industry"))]

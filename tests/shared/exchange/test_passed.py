@@ -1,6 +1,4 @@
-"""Cases that one agency passes on to another: the content is accepted as the first agency got it, and only where the
-law permits it.
-"""
+"""Cases that one agency passes on: the content is accepted unchanged, and only where the law permits it."""
 
 from __future__ import annotations
 
@@ -53,8 +51,9 @@ def test_it_arrives_as_the_first_agency_had_it_with_what_that_has_made_of_it(her
 
 @pytest.mark.parametrize(("code", "unknown"), [("of_a_later_edition", True), ("declined", False)])
 def test_what_stands_again_may_be_a_code_of_a_later_edition(code: str, unknown: bool) -> None:
-    """An unknown code is deferred, since a later edition may define it. A known code that is never passed on is
-    wrong.
+    """An unknown code is deferred, since a later edition may define it.
+
+    A known code that is never passed on is wrong.
     """
     said = example(CASE_CAME_BACK)
     assert CaseCameBackClear.model_validate_json(json.dumps(said), strict=True).stands.value == said["stands"]

@@ -1,6 +1,4 @@
-"""Facts for audit about a referral with planned notices: they name all that was sent, and no other edge may be
-missing.
-"""
+"""Facts for audit about a referral with planned notices name all sent edges, and no other may be missing."""
 
 from __future__ import annotations
 

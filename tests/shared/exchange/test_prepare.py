@@ -1,6 +1,4 @@
-"""Messages of an origin: nothing personal in the clear part, and each recipient gets only the content that its purpose
-needs.
-"""
+"""Messages of an origin: nothing personal in the clear part, and only the content that its purpose needs."""
 
 from __future__ import annotations
 
@@ -127,9 +125,7 @@ def test_industry_never_sees_a_referral_id(here: World, prepared: Prepared) -> N
 
 
 def test_nothing_that_two_messages_of_a_referral_say_in_the_clear_joins_them(here: World, prepared: Prepared) -> None:
-    """They share no value of eight bytes or more, except the referral's id for recipients that know it, and values in
-    all messages.
-    """
+    """They share no value of eight bytes or more. Exceptions: the referral's id, and values in all messages."""
     other = here.prepared()
     said = [values_in(draft) for draft in prepared.drafts]
     common = set.union(*[values_in(draft) for draft in other.drafts]) | {str(prepared.referral_id)}

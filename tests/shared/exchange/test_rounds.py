@@ -1,6 +1,4 @@
-"""Rounds of items: an item that its origin finds again or that its provider reinstates is answered once more, on both
-sides.
-"""
+"""Rounds of items: an item that is found again or reinstated is answered once more, on both sides."""
 
 from __future__ import annotations
 
@@ -148,8 +146,9 @@ def test_a_removal_is_to_be_checked_and_what_reappeared_begins_its_clocks_anew()
 
 
 def test_of_two_at_one_time_the_round_tells_which_was_later() -> None:
-    """Times are cut to ten seconds. Within them the provider removes an item, the origin finds it again, and it is
-    removed again.
+    """Times are cut to ten seconds.
+
+    Within them the provider removes an item, the origin finds it again, and it is removed again.
     """
     again = finding(removing(Said(), 1), 1, ItemFound.UP)
     last = removing(again, 1)

@@ -96,8 +96,9 @@ Both = tuple[Side, Side]
 
 
 def every_order_of_one_state(subject: Subject, acts: int) -> Ends:
-    """Return the results of all orders of at most `acts` acts per side. An act that is refused on arrival changes
-    nothing.
+    """Return the results of all orders of at most `acts` acts per side.
+
+    An act that is refused on arrival changes nothing.
     """
     first = states.shown(subject, beginning(subject).sender.standing)
     now: Counter[Both] = Counter({(Side(first), Side(first)): 1})

@@ -83,9 +83,7 @@ def filed(here: World, referrals: Sequence[dict[str, Any]], others: Others) -> l
 
 
 def again(here: World, referral: dict[str, Any], stale: Prepared, others: Others, *, chosen: Chosen) -> list[Draft]:
-    """Return the messages of the next turn: waiting edges go out, and edges of moved parties are issued again under the
-    same ids.
-    """
+    """Return the messages of the next turn: waiting edges go out, and edges of moved parties are issued again."""
     law = here.documents.law
     only = {
         (each.edge.recipient, each.edge.terms.purpose): StaleEdge(each.edge_id, None, law, here.at, 0)

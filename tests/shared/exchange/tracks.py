@@ -30,9 +30,7 @@ class Deed(NamedTuple):
 
 
 class Alike(NamedTuple):
-    """Acts that the rows distinguish only by their names: they are possible in the same states and lead to the same
-    state.
-    """
+    """Acts that differ only by name: they are possible in the same states and lead to the same state."""
 
     members: tuple[Deed, ...]
 
@@ -88,8 +86,9 @@ def deeds(subject: Subject, track: Track) -> list[Deed]:
 
 @cache
 def kinds(subject: Subject, track: Track) -> tuple[Alike, ...]:
-    """Return the acts of a track in groups of equivalent ones. Each group is enumerated once, and its members are
-    counted.
+    """Return the acts of a track in groups of equivalent ones.
+
+    Each group is enumerated once, and its members are counted.
     """
     found: dict[object, list[Deed]] = {}
     for deed in deeds(subject, track):
@@ -186,8 +185,9 @@ def random_order(chosen: Sequence[Subject], random: Random, *, acts: int) -> tup
 
 
 def _next(subject: Subject, both: Both, takes: Takes, acts: int) -> Iterator[tuple[Both | None, int]]:
-    """Yield each possible next step with its number of acts: an act of either side, or a delivery. None if it is
-    refused.
+    """Yield each possible next step with its number of acts: an act of either side, or a delivery.
+
+    None if it is refused.
     """
     for place, side in enumerate(both):
         if side.done < acts:

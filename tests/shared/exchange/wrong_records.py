@@ -87,8 +87,9 @@ def reordered(plaintext: bytes) -> bytes:
 
 
 def stating(**changes: Any) -> Change:
-    """Return the record with another edge or decision in its sealed part. The clear part's commitment stays
-    unchanged.
+    """Return the record with another edge or decision in its sealed part.
+
+    The clear part's commitment stays unchanged.
     """
     return resealed(lambda plaintext: to_json(merged(json.loads(plaintext), changes)))
 
