@@ -149,9 +149,9 @@ LONG = (
     ),
     *(
         line(
-            f"The databases of audit, an agency and an origin are restored {how}, under load and with a sixtieth of each "
-            "pause. No number of a stream or feed is given twice, every case is recovered automatically, and reconcile "
-            "lists and names the data that an origin lost",
+            f"The databases of audit, an agency and an origin are restored {how}, under load and with a sixtieth of "
+            "each pause. No number of a stream or feed is given twice, every case is recovered automatically, and "
+            "reconcile lists and names the data that an origin lost",
             verb=verb,
         )
         for how, verb in (

@@ -1,4 +1,4 @@
-"""Clocks: what runs for which edge, from when, how long, what stops it, and what a ladder's rungs are."""
+"""Clocks: which ones run for which edge, their start, length and pauses, and the rungs of a ladder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOTICE_RULE, AGENCY_RULE, HUB_RULE = "eu-dsa-16-notice", "eu-dsa-18-member-state
 
 
 def policy(*clocks: dict[str, Any], **changes: Any) -> PolicyIndex:
-    """The sample's rules with other clocks; each says what matters."""
+    """Return the sample's policy with other clocks, each given by its changes from `CLOCK`."""
     given = tuple(Clock.model_validate(CLOCK | each) for each in clocks)
     document: Policy = SAMPLE.model_copy(update={"clocks": given, **changes} if clocks else changes)
     return read_policy(canonical_json(document.model_dump(mode="json", exclude_none=True)))
@@ -123,7 +123,7 @@ def test_no_notice_to_a_provider_of_the_united_states_starts_a_clock_of_take_it_
 
 
 def emitted() -> set[ClockEvent]:
-    """Every event that a function of the exchange emits: for each message and answer that clocks look at."""
+    """Yield every event that a function of the exchange emits, for each message and answer that affects clocks."""
     asked = (QuestionAskedClear, DisputeRaisedClear)
     steps: list[Step] = [
         *(step for subject in (Subject.OFFER, Subject.CASE, Subject.NOTICE) for step in clocks.begun(subject, AT)),
@@ -214,7 +214,7 @@ def test_a_preservation_that_is_extended_runs_so_much_longer_than_it_was_to() ->
 
 
 def test_a_preservation_has_the_clocks_of_the_instrument_that_it_was_asked_under() -> None:
-    """Whatever holds by place: its provider owes nothing under a law that nobody named."""
+    """The place does not matter: its provider has no deadline under a law that the request does not name."""
     served = started(ClockEvent.PRESERVATION_SERVED)
     under = {each: run(replace(notice(), instrument=each), served) for each in ("eu_2023_1543", "us_2258a")}
     assert {each: set(found) for each, found in under.items()} == {
@@ -302,7 +302,7 @@ def turned(turns: list[tuple[int, int, StopCause]]) -> list[Step]:
 
 @given(turns=TURNS)
 def test_a_clock_runs_just_the_hours_in_which_nothing_stops_it(turns: list[tuple[int, int, StopCause]]) -> None:
-    """Counted again hour by hour: every pause begins and ends at a full one."""
+    """Counted again hour by hour: every pause begins and ends at a full hour."""
     due_at = run(notice(), *ISSUED, *turned(turns), law=STOPPABLE)["some-clock"].due_at
     standing = {hour for begin, lasting, _ in turns for hour in range(begin, begin + lasting)}
     ran = [hour for hour in range(2000) if hour not in standing]
