@@ -1,7 +1,7 @@
-"""Where notices and cases lie, in recipients' stores filled by SQL, and what is asked by that.
+"""Places of notices and cases in recipients' stores filled by SQL, and the queries by place.
 
-Three items in a row lie at one place, by each of two forms, as where two releases share a store; a hundredth of the
-places of notices is wanted kept.
+Three consecutive items have one place, in each of two forms, as when two releases share a store. A hundredth of the
+places of notices has a preservation request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.party.recipient.store import arriving
 from shared.party.work_items import store as work_items
 
 TABLES: Final = frozenset({"notice_location", "preservation", "preservation_location", "case_location"})
-#: The tokens of the place at which row `i` lies: by each form others.
+#: The tokens of the place of row `i`, one per form.
 _TOKENS: Final = (
     "(SELECT version, sha256((version || ' ' || {party} || ' ' || i / 3)::bytea) FROM generate_series(1, 2) AS version)"
     " AS lies (version, token)"
@@ -42,25 +42,25 @@ _CASES: Final = """
 INSERT INTO case_location (referral_id, party, n, version, token)
 SELECT {{id}}, {party}, 1, version, token FROM generate_series(1, {{rows}}) AS i, LATERAL {tokens}
 """
-#: At one place: three rows by each form, and what they belong to.
+#: At one place: three rows in each form, and their subjects.
 _AT_ONE: Final = 100
 
-#: Its name, the statement, what it asks for, and how many rows it may read.
+#: Its name, the statement, its arguments, and the maximum of rows read.
 _Asked = tuple[str, str, Sequence[object], int]
 
 
 def of_notices(*, party: str) -> Sequence[str]:
-    """Fills where notices lie, and what is wanted kept."""
+    """Return the statements that fill places of notices, and preservation requests."""
     return _spelt(party, _NOTICES, _WANTED, _LYING)
 
 
 def of_cases(*, party: str) -> Sequence[str]:
-    """Fills where cases lie."""
+    """Return the statements that fill places of cases."""
     return _spelt(party, _CASES)
 
 
 def asked(service: str, parties: Sequence[str], subjects: Sequence[UUID], first: int) -> Iterator[tuple[str, _Asked]]:
-    """Each with whose it is: about a page of subjects, or the second of them; `first` is the number of the first."""
+    """Yield each query with its party: about a page of subjects, or the second of them. `first` is the first number."""
     for party in parties:
         for name, statement, arguments, rows_max in _of_party(service, party, subjects, first):
             yield party, (f"{name}, of {party}", statement, arguments, rows_max)
