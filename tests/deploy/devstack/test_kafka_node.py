@@ -1,4 +1,4 @@
-"""The node of a stack over its starts, with a process in Kafka's place that only waits."""
+"""The node of a stack over its starts, with a process instead of Kafka that only waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
 
 
 class Waiting(KafkaRuntime):
-    """Runs nothing of Kafka's."""
+    """A Kafka node that starts a waiting process."""
 
     def command(self, main: str, *arguments: str, record: bool) -> list[str]:
         return ["sleep", "600"] if record else ["true"]
