@@ -176,7 +176,7 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
     "the_flat_looks": shown_by("tests.benchmarks.flat", "hotline: ", "industry: ", "law_enforcement: ", "audit: "),
     "the_fuzzed_services": shown_by("tests.contracts.fuzzed", *(f"{service}: " for service in SERVICES)),
     "the_rendered_pages": shown_by("tests.benchmarks.rendering", "pages: ", "rows: "),
-    "the_known_places": shown_by("tests.benchmarks.known_places", "known and new places: ", "with the look before"),
+    "the_known_places": shown_by("tests.benchmarks.known_places", "known and new places: ", "with the lookup before"),
     "the_filled_accounts": shown_by(
         "tests.benchmarks.filled_accounts", "whole: ", "the last day: ", "retention: ", "whole after retention: "
     ),
@@ -191,7 +191,9 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
         "answered after",
         "posted ",
     ),
-    "the_life": shown_by("tests.failures.life --seconds 1200", "lived: ", "events sent ", "told of clocks", "posted "),
+    "the_life": shown_by(
+        "tests.failures.life --seconds 1200", "lived: ", "events sent ", "faults of clocks", "posted "
+    ),
     "the_moved_provider": shown_by("tests.failures.moves --count 500", "moved: "),
     **{
         name: shown_by(f"tests.failures.restores {given}", *(f"restored {each}" for each in RESTORED))

@@ -1,4 +1,4 @@
-"""Rules for every module: headers, parameters, names. Each rule detects what it forbids."""
+"""Rules for every module: headers, parameters, names. Each rule detects a planted violation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def missing_docstrings(module: Module) -> Iterator[str]:
 
 
 def leaning_docstrings(module: Module) -> Iterator[str]:
-    """Yield docstrings in which a reader does not know to what "it" or "the same" refers."""
+    """Yield docstrings whose "it" or "the same" has no noun to refer to."""
     for node in ast.walk(module.tree):
         if isinstance(node, Function | ast.ClassDef | ast.Module):
             said = ast.get_docstring(node) or ""

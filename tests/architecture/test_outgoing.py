@@ -23,7 +23,7 @@ REACHING_OUT = {
 REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connection", "create_subprocess_exec"}
 #: Listens; connects to no host.
 LISTENING = {"shared/runtime/http/server.py": {"socket"}}
-#: Starts this interpreter with a module of ours and no environment; connects to no host.
+#: Starts this interpreter with one of our modules and no environment; connects to no host.
 STARTING = {"shared/runtime/http/worker_process.py": {"create_subprocess_exec"}}
 #: Sends a party's events to the address that this party has registered.
 CARRYING = {"shared/runtime/courier/sender.py": {"open_connection"}}

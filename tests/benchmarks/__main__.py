@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     busy = busy_share()
     machine = {"python": python_build(), "busy_before": round(busy, 3), "load_before": load_average()}
     if busy > QUIET_BUSY_MAX:
-        print("warning: the machine is not quiet: others use part of what is measured", file=sys.stderr)
+        print("warning: the machine is not quiet: other processes use part of it", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="causeway-bench-") as folder, stage(Path(folder)) as running:
         measured = _measured(running, quick, shlex.split(given.peers))
         machine |= {"quiet": busy <= QUIET_BUSY_MAX, "load_after": load_average()}

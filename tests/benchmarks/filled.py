@@ -1,6 +1,6 @@
 """Stores filled by SQL to any size, and the cost of every query in them, to check that it stays flat.
 
-Rows are as wide as real ones, spread over parties as unevenly as real ones: one party has two thirds of everything, one
+Rows are as wide as real ones, spread over parties as unevenly as real ones. One party has two thirds of everything, one
 has 50 rows, the oldest, and forty share the rest. They span two years, and each row that is no longer open was finished
 on its day. Nothing is encrypted; no query reads the content. Whole months: PostgreSQL rightly reads a nearly empty
 partition whole.
@@ -258,7 +258,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         yield Question("a month's report", industry._REPORTED, asked, _reading(BIG), rows * 30 // 730)
     if service == "law_enforcement":
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
-        yield Question("what was said of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)
+        yield Question("the acts of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)
     for party in (BIG, SMALL, TINY):
         for above in (0, half, rows):
             name = f"events of {party} above {above}"
@@ -300,7 +300,7 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
         for most, (kind, asked) in product((0, 1), _ATTENTION.items()):
             yield from _waiting(f"{kind} that need a person, to {most},", asked, party, most)
     yield Question("one referral", referrals._ONE, (one,), _reading(BIG), 4)
-    yield Question("what was answered to it", referrals._ANSWERS, (one,), _reading(BIG), 50)
+    yield Question("its answers", referrals._ANSWERS, (one,), _reading(BIG), 50)
     yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 50)
     yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
     ids = [subject(n, rows) for n in range(half, half + 500)]

@@ -118,5 +118,5 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     yield "a flow by an id", flow_search._BY_ID, (False, one, None, _PAGE), 20
     yield "the proof of an entry", entries._PROOF, (_OFFERS, _OFFERS_LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
-    yield "how it stands to topics", entries.STATES, (), 40
+    yield "the states of topics", entries.STATES, (), 40
     yield "topics with holes", entries._HOLES, (), 4

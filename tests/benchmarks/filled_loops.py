@@ -50,9 +50,14 @@ def asked(end: datetime, parties: Sequence[str], newest: int | None) -> Iterator
 
 def _of_clocks(end: datetime) -> Iterator[_Asked]:
     yield "clocks that are due", store._TAKE_DUE, (end, timers.BATCH), 4
-    yield "clocks that are set aside", store._COUNT_ASIDE, (end,), 4
+    yield "clocks in retry backoff", store._COUNT_ASIDE, (end,), 4
 
 
 def _of_places(parties: Sequence[str], newest: int) -> Iterator[_Asked]:
     yield "places not looked at yet", locations._BEHIND, (parties, max(FORMS)), 2 * len(parties)
-    yield "what may name a place", locations._NEW, (parties[0], newest, locations.BATCH, [], []), 4 * locations.BATCH
+    yield (
+        "referrals that may name a place",
+        locations._NEW,
+        (parties[0], newest, locations.BATCH, [], []),
+        4 * locations.BATCH,
+    )

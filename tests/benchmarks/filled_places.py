@@ -73,13 +73,13 @@ def _of_party(service: str, party: str, subjects: Sequence[UUID], first: int) ->
         yield "cases at one place", arriving._ALIKE, (one, arriving.ALIKE_MAX), _AT_ONE
         tokens = arriving._TOKENS.rows([arriving.Token(GROUPED_BY, each) for each in lying])
         stand, *bound = arriving._STAND.bind(places=tokens, party=party)
-        yield "whether a hold stands at a place", stand, bound, page
+        yield "whether a place has a hold", stand, bound, page
     if service == "industry":
         yield "notices that lead work items", work_items._LEADING, (party, None, limit, GROUPED_BY, None), page
         yield "work items that notices lead", work_items._LED, (party, subjects, GROUPED_BY), page
         yield "where notices lie", work_items._PLACES, (party, subjects, GROUPED_BY), page
-        yield "what is open at a place", work_items._OPEN_ITEMS, (party, lying, [1, 2]), page
-        yield "what wants an item kept", preservations._UNANSWERED_AT, (one, party, [1]), _AT_ONE
+        yield "open notices at a place", work_items._OPEN_ITEMS, (party, lying, [1, 2]), page
+        yield "preservation requests for an item", preservations._UNANSWERED_AT, (one, party, [1]), _AT_ONE
         yield "which notices a request matches", preservations._MATCHES, (one, party, MATCHED_MAX), _AT_ONE
 
 

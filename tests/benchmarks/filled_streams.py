@@ -87,7 +87,7 @@ def of_sender(rows: int) -> Iterator[_Asked]:
     """Yield the queries of the relay and of readiness."""
     stream = SLOW, INCARNATION, int(Lane.ORDINARY)
     yield "readiness: how long the oldest waits", metrics._OLDEST, (), 16
-    yield "what is appended next", outgoing._LIST_SEGMENTS, (*stream, rows * 9 // 10, 500), 600
+    yield "the next segments to append", outgoing._LIST_SEGMENTS, (*stream, rows * 9 // 10, 500), 600
     yield "the chain after a number", outgoing._CHAIN, (*stream, rows // 2), 4
 
 
@@ -97,6 +97,6 @@ def of_recipient(one: UUID) -> Iterator[_Asked]:
     yield "the track of a message", statement, keys, 4
     yield "the streams of a writer", incoming._LOAD, (WRITER, "us"), 2000
     subject = exceptions._LIST.format(filters="subject = ANY($1::uuid[])")
-    yield "what waits of a subject", subject, ([one],), 4
+    yield "waiting messages of a subject", subject, ([one],), 4
     page = exceptions._LIST.format(filters="(opened_at, message_id) > ('-infinity', $1)")
     yield "the oldest that wait", f"{page} LIMIT 50", (UUID(int=0),), 100

@@ -141,7 +141,7 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument("--pairs", type=int, default=2_000)
     found, looking = asyncio.run(both(options.parse_args(arguments).pairs))
     print(found.line("known and new places"))
-    print(looking.line("with the look before the answer"))
+    print(looking.line("with the lookup before the answer"))
     return int(found.by_time or not found.by_chance or looking.by_chance)
 
 

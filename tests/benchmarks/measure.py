@@ -119,7 +119,7 @@ async def open_some(stage: Stage, filed: Callable[[str], Mapping[str, Any]], *, 
                 headers = {"Authorization": f"Bearer {key['key']}"}
                 answer = await http.get(f"{key['url']}/v1/{path}/{row['subject']}", headers=headers)
                 assert answer.status_code == httpx.codes.OK
-                assert _holds(answer.json()["record"], original), "opened, and not what was filed"
+                assert _holds(answer.json()["record"], original), "the opened record differs from the submission"
                 opened += 1
     return opened
 

@@ -1,9 +1,9 @@
 """`python -m tests.benchmarks.rendering`: the time of console pages with 100,000 subjects of their party.
 
 It starts the same exchange twice: nearly empty, and filled by SQL. It renders each list many times, from the request to
-the last byte of its answer, and takes the 95th percentile. Then it submits referrals one by one, and measures the time
-from acceptance until the row is on the page that its event requested, including the pause of the page's script. Exit
-code 1 if a page takes 200 ms more than `/livez`, or a row more than a second.
+the last byte of its answer, and takes the 95th percentile. Then it submits referrals one by one. It measures the time
+from acceptance until the row is on the page that its event requested, with the pause of the page's script. Exit code 1
+if a page takes 200 ms more than `/livez`, or a row more than a second.
 """
 
 from __future__ import annotations

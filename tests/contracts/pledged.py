@@ -41,9 +41,9 @@ def pledged() -> dict[str, list[str]]:
     """Return the promises by kind.
 
     The kinds are messages, their senders and recipients, calls and their parts, members and their JSON kinds, types of
-    events, error codes and columns. Parts and members include their defaults. Each answer has its status, body and headers, and the members that it
-    always has (`!`: and never as null). The lists include the codes of every API or table, the bounds of requests, and
-    the statuses of errors.
+    events, error codes and columns. Parts and members include their defaults. Each answer has its status, body and
+    headers, and the members that it always has (`!`: and never as null). The lists include the codes of every API or
+    table, the bounds of requests, and the statuses of errors.
 
     The table of (EU) 2024/2835 is not included: its columns are those of the Commission's form, and change with it.
     """

@@ -16,9 +16,9 @@ IDS = {
     base.InstanceId: "an instance of the directory",
     base.Digest: "a digest",
     base.ActorId: "an opaque actor",
-    base.ErrorCode: "a code of ours",
-    directory.MessageName: "a message of ours",
-    facts.TopicName: "a topic of ours",
+    base.ErrorCode: "one of our codes",
+    directory.MessageName: "one of our messages",
+    facts.TopicName: "one of our topics",
 }
 PATTERNS = {annotation.__metadata__[0].pattern for annotation in IDS}
 #: A refused body's field: a pointer that the service writes from names of its contracts.

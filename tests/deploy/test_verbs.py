@@ -64,7 +64,7 @@ def test_a_call_loads_what_its_verb_needs_and_no_other() -> None:
     timeline = loaded("timeline", "--help")
     assert timeline & by_hand == {"client.cli.recheck_results"}
     assert not timeline & SERVERS_USE
-    assert not loaded("--help") & (by_hand | SERVERS_USE), "the table says what help tells of each"
+    assert not loaded("--help") & (by_hand | SERVERS_USE), "help about verbs comes from the table"
 
 
 def test_pages_name_verbs_of_the_program() -> None:

@@ -58,8 +58,8 @@ class Audited:
 
     def lines(self) -> Iterator[str]:
         yield f"a topic forbidden to audit is named after {self.named_s:.1f} s, "
-        yield f"what goes to the others is audited after {self.others_s:.1f} s, "
-        yield f"the rest {self.healed_s:.1f} s after the right was given back; "
+        yield f"messages in other topics are audited after {self.others_s:.1f} s, "
+        yield f"the rest {self.healed_s:.1f} s after the permission was returned; "
         yield f"the record of a new topic {self.new_topic_s:.1f} s after it was made"
 
     def kept(self, seconds_max: float) -> bool:

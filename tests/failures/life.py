@@ -101,7 +101,7 @@ class Lived:
     def lines(self) -> Iterator[str]:
         yield f"lived: {self.kills} kills, holds asked {dict(sorted(self.asked.items()))}"
         yield f"events sent {self.events}, {self.repeated} of them more than once"
-        yield "told of clocks, of holds, of events: " + ", ".join(f"{name} {n}" for name, n in self.found.items())
+        yield "faults of clocks, of holds, of events: " + ", ".join(f"{name} {n}" for name, n in self.found.items())
         yield self.verdict.line()
 
 

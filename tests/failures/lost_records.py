@@ -94,7 +94,7 @@ class Losses:
         yield from (lost.line() for lost in self.each)
         lost = sum(each.lost for each in self.each)
         yield (
-            f"lost to topics {lost}, unnamed {self.unnamed}, told anew {self.told_anew}; a child at risk after each "
+            f"lost to topics {lost}, unnamed {self.unnamed}, sent again {self.told_anew}; a child at risk after each "
             f"loss within {max(self.p0_s):.1f} s"
         )
         yield self.verdict.line()

@@ -64,7 +64,7 @@ class Aftermath:
 
     def line(self) -> str:
         return (
-            f"moved: {self.filed} notices under way, {self.answered_at_old} answered late from the old instance, "
+            f"moved: {self.filed} notices in transit, {self.answered_at_old} answered late from the old instance, "
             f"{len(self.notices)} at the new one, lost {len(self.edges.keys() - self.notices.keys())}, "
             f"held open {self.exceptions.total()}, refused {self.outcomes['refused']}, "
             f"answered moved {self.told_moved}, "

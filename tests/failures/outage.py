@@ -54,8 +54,8 @@ class Outage:
             f"p99 {self.p99_during_s * 1000:.0f} ms"
         )
         yield (
-            f"unacknowledged when it came back: {self.waiting_at_the_end}; "
-            f"in the relay's hands when it was killed: {self.held_by_the_relay}"
+            f"unacknowledged when it restarted: {self.waiting_at_the_end}; "
+            f"held by the relay when it was killed: {self.held_by_the_relay}"
         )
         yield self.verdict.line()
 

@@ -87,8 +87,8 @@ class Restored:
     def line(self) -> str:
         return (
             f"restored {self.instance} by {self.way}: {len(self.after)} referrals after its backup, "
-            f"{len(self.edges_forgotten)} edges forgotten, {len(self.strays)} of them listed, {len(self.ahead)} on the "
-            f"work list, {len(self.cases)} cases, numbers given twice {self.reused + self.events_reused}, differences "
+            f"{len(self.edges_forgotten)} edges lost, {len(self.strays)} of them listed, {len(self.ahead)} on the "
+            f"operator's list, {len(self.cases)} cases, numbers used twice {self.reused + self.events_reused}, differences "
             f"(I)/(II)/(III) {differences_in(self.accounting)}"
         )
 

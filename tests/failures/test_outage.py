@@ -74,7 +74,7 @@ async def test_what_is_started_without_a_broker_accepts_at_once_and_delivers_onc
     for label in (*PROCESSES, BROKER):
         await split.kill(label)
     await split.start(*started)
-    # Until the lease of the killed process has expired, its relay stands by.
+    # Until the lease of the killed process has expired, its relay waits as a standby.
     assert (await reasons(split, "law_enforcement"))["bus"] == "broker_unavailable"
     async with Sender(split, withdrawn_share=0) as sender:
         await sender.send([Post(HOTLINE, "without-a-broker", (referral(),))])

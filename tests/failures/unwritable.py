@@ -1,7 +1,7 @@
 """One topic cannot be written for a while: other messages are as fast as before, and nothing is appended twice.
 
 python -m tests.failures.unwritable [--seconds 60] [--how forbidden | too_small]     both, unless one is named; prints
-figures; exit code 1 unless others stay within 2 x, and all is delivered once to the topic afterwards, without a restart
+figures. The exit code is 1 unless others stay within 2 x, and all is delivered once to the topic without a restart.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Held:
             f"{self.others_during_s * 1000:.0f} ms during; {self.ratio:.2f} x"
         )
         yield (
-            f"{self.how}: delivered {self.delivered} of {self.posted} where it was shut, {self.delivered_while_shut} "
+            f"{self.how}: delivered {self.delivered} of {self.posted} to the topic, {self.delivered_while_shut} "
             f"of them meanwhile; records appended twice {self.appended_twice}; relay said {self.reason or 'nothing'}"
         )
 

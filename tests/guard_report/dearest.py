@@ -56,7 +56,7 @@ ADDRESSES = {
     "redirectors": _filled("", _LEADS_ON, "https://a.example/"),
     "redirectors to escapes": _filled(_LEADS_ON * 4 + _HERE, "%E3%81%82a"),
     "redirectors to percent signs": _filled(_LEADS_ON * 4 + _HERE, "%25"),
-    "redirectors to what each spells otherwise": _filled(f"{_LEADS_ON * 4}{_HERE}%2525252561", "%E3%81%82a"),
+    "redirectors with differently encoded targets": _filled(f"{_LEADS_ON * 4}{_HERE}%2525252561", "%E3%81%82a"),
 }
 
 

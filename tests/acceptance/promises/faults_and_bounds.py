@@ -154,8 +154,8 @@ FAULTS_AND_BOUNDS = (
         "tests/shared/messaging/test_sending.py",
     ),
     line(
-        "A sender writes the newest version that its recipient reads. If there is none, the edge waits at the origin "
-        "and is sent after the recipient's next announcement. A recipient defers an unknown version, message, code "
+        "A sender writes the newest version that its recipient reads. If there is none, the origin keeps the edge "
+        "and sends it after the recipient's next announcement. A recipient defers an unknown version, message, code "
         "or edition",
         "tests/shared/exchange/test_versions.py",
         "tests/shared/exchange/test_reads.py",

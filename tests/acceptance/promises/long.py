@@ -67,7 +67,7 @@ LONG = (
     ),
     line(
         "The costliest bodies within a budget, refused heavy ones, 1,005 idle sockets and endless trailers, 30 s "
-        "each: other parties stay within twice at the 99th percentile, memory is stable, and /livez answers",
+        "each. Other parties stay within twice at the 99th percentile, memory is stable, and /livez answers",
         verb="the_exhaustion",
     ),
     line(

@@ -12,7 +12,7 @@ STORIES = (
     ),
     line(
         "Every declined, rejected, refused, deferred, dead-lettered, disowned or undeliverable edge of the demo is "
-        "an attention item of its party, and so is every open one with a child at risk: 0 missing, 0 extra",
+        "an attention item of its party. So is every open one with a child at risk: 0 missing, 0 extra",
         verb="the_demos_lists_are_recounted",
     ),
     line(

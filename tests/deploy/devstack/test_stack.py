@@ -129,7 +129,7 @@ class TestPostgres:
                     query(f"{place}/causeway_{other}", "SELECT 1")
 
     def test_a_database_that_everybody_may_enter_is_found(self, stack: DevStack) -> None:
-        """Negative control of the test above: the revoked grant is what prevents other logins."""
+        """Negative control of the test above: only the revoked grant prevents other logins."""
         place = stack.endpoints.databases["hotline"].accountant_url.rpartition("/")[0]
         query(stack.postgres.admin_url, "CREATE DATABASE let_in")
         assert query(f"{place}/let_in", "SELECT 1") == 1

@@ -210,7 +210,10 @@ def test_an_attacker_with_every_row_bounds_no_small_number_below_five(seed: int)
 
 
 def filed(seed: int, *, parts: bool) -> tuple[list[Party], list[Party]]:
-    """Return agencies with referrals from hotlines and providers; then the same, without the third number unless `parts`."""
+    """Return agencies with referrals from hotlines and providers; then the same for the merge, as `parts` says.
+
+    Without `parts` the third number is left out.
+    """
     counted = []
     for party in world(seed):
         sent, hotlines, _ = party.counts

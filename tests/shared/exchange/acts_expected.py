@@ -92,7 +92,7 @@ CASE = {
 #: Messages about a hold change no state of the case, regardless of the sender.
 ASKED = ("place_hold", "extend_hold", "release_hold", "no_objection")
 ANSWERED = ("hold_activated", "hold_too_late", "hold_ended", "contact_suggested")
-#: The case lease changes no state either. No other party is told the holder.
+#: The case lease changes no state either. No other party learns the holder.
 LEASED = ("claim", "hand_over")
 CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in (*ASKED, *LEASED)}
 CASE |= {(state.value, act): state.value for state in CaseState for act in ANSWERED}
