@@ -56,7 +56,7 @@ def _of_clocks(end: datetime) -> Iterator[_Asked]:
 def _of_places(parties: Sequence[str], newest: int) -> Iterator[_Asked]:
     yield "places not looked at yet", locations._BEHIND, (parties, max(FORMS)), 2 * len(parties)
     yield (
-        "referrals that may name a place",
+        "referrals with new places",
         locations._NEW,
         (parties[0], newest, locations.BATCH, [], []),
         4 * locations.BATCH,
