@@ -169,8 +169,8 @@ async def parked(exchange: Exchange, mark: str) -> int:
 
 
 async def plant(exchange: Exchange, mark: str) -> str:
-    """Put the other mark into a reference, which its origin stores in the clear, and a trace's id; return the
-    referral's id.
+    """Put the planted mark into a reference, which is stored in the clear, and a trace's id; return the referral's
+    id.
     """
     async with exchange.http(HOTLINE) as http:
         answer = await post(http, referral(external_ref=mark), traceparent=f"00-{mark * 2}-{'2' * 16}-01")

@@ -78,7 +78,7 @@ def test_who_looks_names_up_never_connects() -> None:
 
 
 def test_the_courier_is_handed_no_record() -> None:
-    """It imports no message, no referral and no guard, so it can receive no location."""
+    """The courier imports no message, no referral and no guard, so it can receive no location."""
     imported = {
         name
         for module in modules("shared")

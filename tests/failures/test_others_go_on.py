@@ -74,7 +74,7 @@ async def test_what_audit_may_not_read_is_named_the_rest_is_audited_and_so_is_a_
 
 
 async def test_a_poller_misses_none_of_a_hundred_that_arrive_late(exchange: Exchange, record_property: Record) -> None:
-    """They are accepted and cannot be sent. Meanwhile the poller sees a later referral of another party."""
+    """The referrals are accepted and cannot be sent. Meanwhile the poller sees a later one of another party."""
     async with exchange.http(AGENCY) as agency, exchange.http(PROVIDER) as provider:
 
         async def inbox() -> Sequence[str]:

@@ -36,7 +36,7 @@ def node_of(state: StateDirectory, *, secure: bool) -> KafkaNode:
 
 
 def test_clients_that_outlive_a_lost_node_trust_the_next_one(state: StateDirectory) -> None:
-    """They have read the authority once: it is made once per stack, not per start."""
+    """Clients have read the authority once: it is made once per stack, not per start."""
     node = node_of(state, secure=True)
     try:
         node.spawn()

@@ -50,7 +50,7 @@ def test_an_instance_would_take_it_and_send_to_the_new_place(directory: bytes) -
 
 
 def test_a_party_that_comes_back_was_elsewhere_before(directory: bytes) -> None:
-    """Its last former instance is listed last, and its present one is not listed. The list is bounded."""
+    """The party's last former instance is listed last, and its present one is not listed. The list is bounded."""
     away = moved(directory, PARTY, NEW, issued_on=ON)
     back = moved(away, PARTY, OLD, issued_on=ON + timedelta(days=1))
     [entry] = [each for each in json.loads(back)["parties"] if each["id"] == PARTY]

@@ -186,7 +186,7 @@ def test_every_metric_but_those_of_time_is_shown_or_watched() -> None:
 
 
 def test_a_dashboard_is_one_that_grafana_loads() -> None:
-    """Its model: panels with unique ids that do not overlap, each with a query."""
+    """The dashboard's model has panels with unique ids that do not overlap, each with a query."""
     assert len(BOARDS) == 3
     for board in BOARDS:
         ids = [panel["id"] for panel in board["panels"]]

@@ -207,7 +207,7 @@ def test_one_that_is_dated_ahead_is_refused(here: World, acceptance: SignedAccep
 
 
 def test_a_batch_signature_is_never_an_acceptance(here: World, acceptance: SignedAcceptance) -> None:
-    """The same tree signed as the content of a segment, or the same root signed under another context."""
+    """Two forgeries: the tree signed as the content of a segment, and the root signed under another context."""
     key = here.keys["hotline"].signing
     stated = acceptance.model_dump(mode="json")
     proof = MessageProof.read(acceptance.proof, acceptance.salt)

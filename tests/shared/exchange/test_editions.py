@@ -28,9 +28,7 @@ ITEM = SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": FRAGMENT}}
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
-    """Return a world where both editions are known, the later one judges new submissions, and all instances announced
-    both.
-    """
+    """Return a world in which all instances announced both editions. The later one judges new submissions."""
     with_later(monkeypatch, tmp_path)
     here = world()
     both = Reads.of(own_reads.__wrapped__())

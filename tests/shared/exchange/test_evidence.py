@@ -226,7 +226,7 @@ def test_evidence_of_a_record_without_proof_is_never_stated(here: World, record:
 
 
 def test_two_providers_of_one_referral_share_no_byte_of_evidence(here: World) -> None:
-    """Their proofs differ, too. Otherwise two providers could compare them and find that they share a referral."""
+    """Both proofs differ. Otherwise two providers could compare them and find that they share a referral."""
     items = [
         {
             "locator": {"kind": "url", "value": f"https://images.example/{number}"},
@@ -296,9 +296,7 @@ def test_evidence_in_the_form_of_a_later_release_is_named_as_that(evidence: dict
 
 @pytest.mark.parametrize("version", ["0", "-1", '"x"', '"1"', "null", "true", "1.0", "2.0", "2e0", "[2]"])
 def test_what_is_no_number_of_a_version_is_malformed(evidence: dict[str, Any], version: str) -> None:
-    """It is not read as version 1 either: the signed text of an acceptance contains the version as written, e.g.
-    `true`.
-    """
+    """Such a version is not read as version 1, because an acceptance is signed with its version as written."""
     text = json.dumps({"version": 1, "evidence": [evidence]}).encode()
     assert read_evidence(text).evidence
     with pytest.raises(Refused, match="evidence_malformed"):

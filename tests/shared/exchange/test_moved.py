@@ -167,9 +167,7 @@ TOLD = AnsweredSoFar(moved=True, answer=AnswerState.ACKNOWLEDGED, number=1)
 
 @pytest.mark.parametrize("recipient", [PROVIDER, POLICE])
 def test_nobody_is_told_what_it_has_answered_unless_it_was_elsewhere_before(recipient: str) -> None:
-    """Otherwise an origin could answer for its recipients: a notice could arrive as already actioned by its
-    provider.
-    """
+    """Otherwise an origin could answer for its recipients, e.g. send a notice as already actioned."""
     here = world()
     first = here.prepared()
     forged = here.records([here.issued_anew(first, recipient, ANSWERED)])[0]

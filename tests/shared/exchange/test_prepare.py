@@ -125,7 +125,7 @@ def test_industry_never_sees_a_referral_id(here: World, prepared: Prepared) -> N
 
 
 def test_nothing_that_two_messages_of_a_referral_say_in_the_clear_joins_them(here: World, prepared: Prepared) -> None:
-    """They share no value of eight bytes or more. Exceptions: the referral's id, and values in all messages."""
+    """Messages share no value of eight bytes or more. Exceptions: the referral's id, and values in all messages."""
     other = here.prepared()
     said = [values_in(draft) for draft in prepared.drafts]
     common = set.union(*[values_in(draft) for draft in other.drafts]) | {str(prepared.referral_id)}

@@ -155,9 +155,7 @@ def test_with_one_shared_state_instead_of_tracks_orders_end_unequal(subject: Sub
 
 
 def test_an_act_that_its_receiver_holds_against_its_own_track_is_found() -> None:
-    """The control of "no lawful act is refused": the receiver also requires the condition that the actor had to
-    meet.
-    """
+    """The control of "no lawful act is refused": the receiver also checks its own track."""
 
     def strictly(standing: Standing, deed: Deed) -> Standing:
         if not lawful(deed, standing):

@@ -144,7 +144,7 @@ def test_no_record_carries_more_than_its_budget() -> None:
 
 
 def test_the_room_kept_at_ingress_is_enough_for_what_the_service_adds() -> None:
-    """It adds the numbers of ten items, the absence of a reference, and a notice's language."""
+    """The service adds the numbers of ten items, the absence of a reference, and a notice's language."""
     numbers = ITEMS_MAX * choices(99)
     assert numbers + BIT + charge("en", "text") <= ADDED * BYTE
 

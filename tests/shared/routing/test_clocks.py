@@ -116,7 +116,7 @@ def test_law_that_no_rule_cites_holds_by_the_place_of_whoever_owes_it() -> None:
 
 
 def test_no_notice_to_a_provider_of_the_united_states_starts_a_clock_of_take_it_down() -> None:
-    """Its 48 hours run from a request of the depicted person, which no notice states."""
+    """The act's 48 hours run from a request of the depicted person, which no notice states."""
     for rule in ("us-2258a-notice", "us-ca-3273-66-notice", NOTICE_RULE):
         found = run(notice(rule, recipient="provider-us.example"), *ISSUED)
         assert "us_take_it_down" not in {each.instrument for each in found.values()}

@@ -1,4 +1,4 @@
-"""The same facts, documents and time give the same bytes: as committed, in a fresh process, and on every Python."""
+"""Equal facts, documents and time give the same bytes: as committed, in a fresh process, on every Python."""
 
 from __future__ import annotations
 

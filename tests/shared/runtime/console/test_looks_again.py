@@ -39,9 +39,7 @@ WORD = "w" * RANDOM_CHARACTERS + to_base64url(KEK.session_mac("w" * RANDOM_CHARA
 
 @dataclass
 class Holding:
-    """A database in which every visitor has a valid session of the party, with settings for proof time, role and
-    end.
-    """
+    """A database in which every visitor has a valid session. Settings: proof time, role and end."""
 
     proven_at: Any = NOW
     role: str = "analyst"

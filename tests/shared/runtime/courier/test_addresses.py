@@ -207,7 +207,7 @@ def test_http_is_for_this_machine_where_a_stack_says_so(host: str) -> None:
 
 
 async def test_names_that_nobody_answers_for_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It delays neither another receiver's name nor other work in the process's threads."""
+    """A silent resolver delays neither another receiver's name nor other work in the process's threads."""
     resolve, answered = socket.getaddrinfo, threading.Event()
 
     def looked_up(host: str, *more: Any, **how: Any) -> Any:

@@ -88,7 +88,7 @@ async def test_a_waiting_message_that_dies_keeps_no_content_and_cannot_be_tried_
 async def test_a_kept_record_that_cannot_be_read_stops_no_other_message(
     agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its bytes stay. When they are readable again, a person can retry it."""
+    """The record's bytes stay. When they are readable again, a person can retry it."""
     with monkeypatch.context() as earlier:
         earlier.setattr(inbound, "accept_batch", lambda records, _: [Refused("type_unknown") for _ in records])
         await agencies.take(here.written([here.offered(POLICE) for _ in range(3)]))
