@@ -12,8 +12,8 @@ _DUPLICATES = "tests/services/hotline/test_duplicates.py"
 
 ACTS = (
     line(
-        "Eight workers place holds on 1,000 notices at the end of their windows. Each notice is issued before its "
-        "hold or never during it, and placed = activated + too late. Without the check under the lock some are not",
+        "Eight workers place holds on 1,000 notices at the end of their windows. Each notice is issued before its hold "
+        "or never during it, and placed = activated + too late. Without the check under the lock some are not",
         "tests/services/hotline/test_holds_race.py",
     ),
     line(
@@ -35,14 +35,12 @@ ACTS = (
         "tests/shared/routing/test_calendars.py",
     ),
     line(
-        "Every preservation is exported according to ETSI's schemas of TS 103 120. The schemas refuse 1,000 exports "
-        "with one error each",
+        "Every preservation is exported by ETSI's schemas of TS 103 120; they refuse 1,000 exports with one error each",
         "tests/shared/formats/test_ts103120.py",
     ),
     line(
-        "In every order of events, an unanswered preservation request prevents the removal of its item, and no "
-        "removal clock pauses. With the check off some order removes it. The notifier gets the same bytes with and "
-        "without a request",
+        "In every order of events, an unanswered preservation request prevents its item's removal, and no removal "
+        "clock pauses. Without the check some order removes it. The notifier gets equal bytes with and without it",
         _BEFORE_REMOVAL,
         "tests/journeys/test_preservation.py",
         f"{_CLOCKS}::test_only_listed_causes_stop_a_clock",
@@ -57,43 +55,38 @@ ACTS = (
         "tests/services/industry/test_erasures.py",
     ),
     line(
-        "A revoked key, an ended role and a removed address stay so in a restored database, and all sessions there "
-        "are ended. The backup alone would bring them back",
+        "A revoked key, an ended role and a removed address stay so in a restored database, and all sessions there are "
+        "ended. The backup alone would bring them back",
         "tests/services/law_enforcement/test_endings.py",
     ),
     line(
-        "Known and new locations get equal answers, and the lookup runs afterwards; an intake with a lookup first "
-        "would be noticed. 500 planted repeats in ten forms are linked and none invented, also across versions of "
-        "the form",
+        "Known and new locations get equal answers, and the lookup runs afterwards; an earlier lookup would be "
+        "noticed. 500 planted repeats in ten forms are linked, none invented, also across versions of the form",
         _DUPLICATES,
     ),
     line(
-        "Two notifiers of one location: two notices, one work item, two answers. A withdrawal by one leaves the "
-        "other unchanged",
+        "Two notifiers of one location: two notices, one work item, two answers. One's withdrawal leaves the other",
         "tests/services/industry/test_work_items.py",
         "tests/journeys/test_bulk.py",
     ),
     line(
-        "Of fifty claims for one orphaned referral one succeeds, across processes and kills. With the lock off two "
-        "succeed",
+        "Of fifty claims for one orphaned referral one succeeds, over processes and kills. With the lock off two do",
         "tests/services/hotline/test_claims_race.py",
         "tests/services/hotline/test_claiming.py",
     ),
     line(
-        "Two agencies that have opted in learn of each other. A third agency, and one that has not opted in, learn "
-        "nothing",
+        "Two agencies that have opted in learn of each other. A third one, and one without opt-in, learn nothing",
         "tests/services/hotline/test_contacts.py",
         "tests/services/law_enforcement/test_contacts.py",
     ),
     line(
-        "An identified child stays identified after every later outcome, on both sides and in audit's data. Only the "
-        "origin sees the case reference",
+        "An identified child stays so on both sides and at audit. Only the origin sees the case reference",
         "tests/services/law_enforcement/test_outcomes.py",
         "tests/services/hotline/test_outcomes_kept.py",
     ),
     line(
-        "Each contradictory answer is refused with its own code. After a lease expires a second officer can take "
-        "over. A case that is passed on arrives with its history, and is returned if the other instance rejects it",
+        "Each contradictory answer is refused with its own code. After a lease expires a second officer can take over. "
+        "A case that is passed on arrives with its history, and is returned if the other instance rejects it",
         "tests/services/hotline/test_assessing.py",
         "tests/services/law_enforcement/test_leases.py",
         "tests/services/hotline/test_referred.py",
@@ -105,13 +98,11 @@ ACTS = (
         tests_of(_TWO, "test_what_the_other_agencys_instance_refuses_comes_back_with_its_code"),
     ),
     line(
-        "A provider corrects a mistaken answer about preservation. Items that the corrected answer preserves are not "
-        "removed meanwhile",
+        "A provider corrects a mistaken preservation answer. Items that it then preserves are not removed meanwhile",
         "tests/services/industry/test_preservation_corrected.py",
     ),
     line(
-        "A subject with a defect stops no other subject in any loop of automation or clocks. Without that protection "
-        "it does",
+        "A subject with a defect stops no other in any loop of automation or clocks. Without that protection it does",
         "tests/architecture/test_loops.py",
         "tests/services/hotline/test_apart.py",
         "tests/services/hotline/test_apart_moved.py",
@@ -121,8 +112,7 @@ ACTS = (
         "tests/services/law_enforcement/test_p0_unclaimed.py",
     ),
     line(
-        "If a provider falsely reports a removal, a recheck finds the item, and it is marked as reappeared on both "
-        "sides",
+        "If a provider falsely reports a removal, a recheck finds the item, and both sides mark it as reappeared",
         "tests/services/hotline/test_looking_again.py",
         "tests/journeys/test_answering.py",
     ),

@@ -13,8 +13,8 @@ CONSOLE = (
         "tests/console/test_interactions.py",
     ),
     line(
-        "axe finds no accessibility error on any page, in light and dark mode. No page is wider than 320 px or "
-        "heavier than 100 KB, or contacts another server",
+        "axe finds no accessibility error on any page, in light and dark mode. No page is wider than 320 px or heavier "
+        "than 100 KB, or contacts another server",
         _PAGES,
     ),
     line(
@@ -22,8 +22,8 @@ CONSOLE = (
         "tests/console/test_apart.py",
     ),
     line(
-        "A sign-in link works once, and a session ends. A cookie opens only pages and a key only the API, and no "
-        "form from another site counts",
+        "A sign-in link works once, and a session ends. A cookie opens only pages and a key only the API, and no form "
+        "from another site counts",
         "tests/console/test_sessions.py",
     ),
     line(
@@ -32,8 +32,7 @@ CONSOLE = (
         "tests/console/test_ten_minutes.py",
     ),
     line(
-        "A table is imported in parts: an import continues where it stopped, and a part that is sent twice is "
-        "submitted once",
+        "A table is imported in parts: an import resumes where it stopped, and a repeated part is submitted once",
         "tests/shared/party/test_importing.py",
     ),
     line(
@@ -56,13 +55,11 @@ CONSOLE = (
     line("An auditor's pages list every matching flow exactly once", "tests/console/test_flows_paged.py"),
     line(
         "A person signs in through a real provider on another site. A changed or ended role applies from the next "
-        "request, on pages and over the API. One person cannot be their own second reviewer, and record access needs "
-        "a recent sign-in",
+        "request, on pages and over the API. No person is both reviewers, and record access needs a recent sign-in",
         "tests/console/test_sign_in.py",
     ),
     line(
-        "An auditor sees the pairs with a party in scope and finds flows only by such parties. A flow out of scope "
-        "looks exactly like an absent one",
+        "An auditor sees only flows and pairs with a party in scope. A flow out of scope looks like an absent one",
         "tests/services/audit/test_scope.py",
     ),
 )

@@ -25,8 +25,7 @@ PEOPLE = (
         "tests/services/hotline/test_gone_while_held.py",
     ),
     line(
-        "A contributor recovers no number of 1 to 4 of another contributor in 10,000 random tables, nor bounds one "
-        "by linear programming in 100",
+        "A contributor recovers no foreign number of 1 to 4 in 10,000 tables, nor bounds one by linear programs in 100",
         "tests/deploy/statistics/test_contributors.py",
     ),
     line(
@@ -34,8 +33,7 @@ PEOPLE = (
         "tests/deploy/statistics/test_biennial.py",
     ),
     line(
-        "A provider's rows of Implementing Regulation (EU) 2024/2835 equal an independent recount of the data that it "
-        "can see",
+        "A provider's rows of Implementing Regulation (EU) 2024/2835 equal an independent recount of its own data",
         "tests/shared/formats/test_dsa_notices.py",
         "tests/services/industry/test_dsa_report.py",
         "tests/journeys/test_answers_described.py::test_a_provider_reports_what_a_program_that_stands_alone_counts",
@@ -54,8 +52,7 @@ PEOPLE = (
     ),
     line("Published figures never change", "tests/deploy/statistics/test_publication.py"),
     line(
-        "Of the reported removals, confirmed and reappeared ones are counted once per notice, and an independent "
-        "recount agrees",
+        "Of the reported removals, confirmed and reappeared ones count once per notice, as an independent recount does",
         "tests/services/hotline/test_removals_counted.py",
     ),
     line(

@@ -49,14 +49,14 @@ FAULTS_AND_BOUNDS = (
         tests_of(_OUTAGE, "test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_what_it_never_saw"),
     ),
     line(
-        "Without a broker every referral is accepted at once, by the same process, and delivered later. A process "
-        "that starts without a broker delivers as soon as there is one",
+        "Without a broker every referral is accepted at once, by the same process, and delivered later. A process that "
+        "starts without a broker delivers as soon as there is one",
         f"{_OUTAGE}::test_without_a_broker_every_referral_is_accepted_at_once_and_delivered_later",
         f"{_OUTAGE}::test_what_is_started_without_a_broker_accepts_at_once_and_delivers_once_there_is_one",
     ),
     line(
-        "Topics of offers, acknowledgements and facts lose their end, lose it and grow again before any reader "
-        "checks, or lose unread records. All is sent again, to audit too, and nothing is lost or done twice",
+        "Topics of offers, acknowledgements and facts lose their end, lose it and grow again before any reader checks, "
+        "or lose unread records. All is sent again, to audit too, and nothing is lost or done twice",
         tests_of(_LOST, "test_what_topics_lose_is_sent_again_and_named_by_place_and_id"),
     ),
     line(
@@ -72,8 +72,8 @@ FAULTS_AND_BOUNDS = (
         ),
     ),
     line(
-        "A topic that cannot be written, a recipient that is down and malformed records in an inbox affect only "
-        "their own pair. Nothing is appended twice, malformed records take few rows, and all is delivered in the end",
+        "A topic that cannot be written, a recipient that is down and malformed records in an inbox affect only their "
+        "own pair. Nothing is appended twice, malformed records take few rows, and all is delivered in the end",
         f"{_OTHERS}::test_a_topic_that_cannot_be_written_holds_up_no_other_and_nothing_is_appended_twice",
         f"{_OTHERS}::test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_message_once",
         f"{_OTHERS}::test_poison_in_an_inbox_holds_up_nobody_honest_and_leaves_few_rows",
@@ -121,8 +121,7 @@ FAULTS_AND_BOUNDS = (
         "tests/failures/test_restores.py::test_what_a_restored_database_has_forgotten_comes_back_or_is_named",
     ),
     line(
-        "Data past its retention period is deleted, by a policy that lists every table once. Open and held subjects "
-        "are never deleted",
+        "Data past its retention period is deleted, by a policy with every table. Open and held subjects stay",
         "tests/services/retention/test_retention.py",
         "tests/services/retention/test_retention_clocks.py",
     ),
@@ -137,26 +136,23 @@ FAULTS_AND_BOUNDS = (
         tests_of(_OTHERS, "test_a_poller_misses_none_of_a_hundred_that_arrive_late"),
     ),
     line(
-        "PostgreSQL is stopped under load: readiness names it, nothing is lost, no process ends, and all continues "
-        "automatically",
+        "PostgreSQL is stopped under load: readiness names it, nothing is lost, no process ends, and all recovers",
         tests_of(_OTHERS, "test_a_database_that_goes_away_is_named_loses_nothing_and_all_goes_on_when_it_is_back"),
     ),
     line(
-        "Risks of a power failure are named in advance: PostgreSQL's settings for each service, and topics with a "
-        "single replica",
+        "Risks of a power failure are named in advance: each service's PostgreSQL settings, and unreplicated topics",
         "tests/deploy/operator/test_durability.py",
     ),
     line(
-        "A sender whose numbers went back, or whose party moved to another instance, loses nothing: its streams "
-        "continue in a new incarnation",
+        "A sender whose numbers went back, or whose party moved, loses nothing: its streams use a new incarnation",
         "tests/journeys/test_restored.py",
         "tests/shared/exchange/test_moved.py",
         "tests/shared/messaging/test_sending.py",
     ),
     line(
-        "A sender writes the newest version that its recipient reads. If there is none, the origin keeps the edge "
-        "and sends it after the recipient's next announcement. A recipient defers an unknown version, message, code "
-        "or edition",
+        "A sender writes the newest version that its recipient reads. If there is none, the origin keeps the edge and "
+        "sends it after the recipient's next announcement. A recipient defers an unknown version, message, code or "
+        "edition",
         "tests/shared/exchange/test_versions.py",
         "tests/shared/exchange/test_reads.py",
         "tests/shared/exchange/test_editions.py",
@@ -164,14 +160,12 @@ FAULTS_AND_BOUNDS = (
         "tests/services/hotline/test_edges_wait.py",
     ),
     line(
-        "The database's disk is full: clients get 503, nothing is stored in part, and all works again when there is "
-        "space",
+        "The database's disk is full: clients get 503, nothing is stored in part, and all recovers with free space",
         tests_of(_DISK, "test_a_full_disk_is_told_as_503_leaves_no_half_and_is_recovered_from"),
     ),
     line(
         "Every row of the table of hostile records is consumed in one batch with valid ones. Its outcome is as "
-        "specified, and the valid ones are applied once. Nothing is published to a foreign topic, and memory does "
-        "not grow",
+        "specified, the valid ones apply once, no foreign topic gets a record, and memory does not grow",
         _HOSTILE,
     ),
     line(
@@ -204,8 +198,7 @@ FAULTS_AND_BOUNDS = (
     ),
     line(
         "Over HTTP, read back at the recipient: 320 bytes per field, 1,536 per record without hashes, 4,096 in all. "
-        "With the guard off at one end, the other end refuses; off at both, the limits are exceeded. Another "
-        "serialization is refused",
+        "With the guard off at one end, the other refuses; off at both, limits are exceeded. Other forms are refused",
         f"{_CAPACITY}::test_the_fullest_record_is_read_whole_at_its_recipient_and_carries_no_more_than_its_budget",
         f"{_CAPACITY}::test_no_field_carries_more_than_its_budget",
         f"{_CAPACITY}::test_without_the_budget_at_either_end_it_would_carry_more",
@@ -225,8 +218,7 @@ FAULTS_AND_BOUNDS = (
     ),
     line(
         "500 refused checks, a used-up daily quota, costlier items, long fields, a file's first bytes and a waiting "
-        "urgent report each raise one alarm. It is raised once per party and day, across processes and restarts, "
-        "with an opaque name and no value",
+        "urgent report each raise one alarm per party and day, across processes and restarts, by opaque name alone",
         "tests/shared/party/test_alarms.py",
         "tests/services/hotline/test_party_alarms.py",
     ),
@@ -236,14 +228,12 @@ FAULTS_AND_BOUNDS = (
         tests_of(_BUDGETS, "test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served"),
     ),
     line(
-        "The costliest bodies of one party, and heavy ones that are refused, delay neither other parties nor "
-        "monitoring. Memory stays stable",
+        "One party's costliest bodies, and refused heavy ones, delay neither others nor monitoring. Memory is stable",
         "tests/failures/test_exhaustion.py",
     ),
     line(
-        "A counting role can neither take the relay's lease nor block it. Every role enters only its own database. "
-        "The key of a party that has moved to another instance opens nothing, and the role is checked before a "
-        "stored answer is returned",
+        "A counting role can neither take the relay's lease nor block it. Every role enters only its own database. A "
+        "moved party's old key opens nothing, and the role is checked before a stored answer is returned",
         tests_of(_LEASE, "test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it"),
         "tests/deploy/devstack/test_stack.py",
         f"{_IDENTITY}::test_a_party_that_leaves_the_directory_is_refused_at_once",
@@ -251,9 +241,8 @@ FAULTS_AND_BOUNDS = (
         "tests/services/hotline/test_stored_answers.py",
     ),
     line(
-        "Heads and trailers have limits and are not stored. A thousand idle connections leave room for others, and "
-        "without the limit they would take all places. The garbage collector skips objects that a server loaded at "
-        "its start",
+        "Heads and trailers have limits and are not stored. A thousand idle connections leave room for others; without "
+        "the limit they take all places. The garbage collector skips objects that a server loaded at its start",
         f"{_SERVER}::test_a_head_that_comes_in_one_read_is_bounded_as_well",
         f"{_SERVER}::test_a_head_without_end_is_refused_and_not_kept",
         f"{_SERVER}::test_trailers_are_bounded_and_not_kept",
@@ -272,9 +261,8 @@ FAULTS_AND_BOUNDS = (
         tests_of(_BUDGETS, "test_intake_answers_beside_a_hundred_connections_that_never_finish_and_ends_them"),
     ),
     line(
-        "Spans of one referral are linked across all instances, as an independent parser reads them. Attributes, "
-        "metrics, labels and log fields are limited to those that the pages list, and none contains a location or a "
-        "hash",
+        "Spans of one referral are linked across all instances for an independent parser. Attributes, metrics, labels "
+        "and log fields are limited to the documented ones, and none contains a location or a hash",
         _TELEMETRY,
         tests_of(_SPANS, "test_every_span_and_attribute_is_documented_and_nothing_else_is"),
         tests_of(_METRICS, "test_every_metric_and_label_is_documented_and_nothing_else_is"),

@@ -14,15 +14,13 @@ _VERIFY = "tests/client/test_client_verify.py"
 FORMAT = (
     line(
         "Two instances of two operators serve providers: one referral reaches both, both answer, and reconciliation "
-        "shows no difference. The directory's next document moves a party, and its next notice goes to the other "
-        "instance",
+        "shows no difference. The next directory moves a party, and its next notice goes to the other instance",
         "tests/journeys/test_two_instances.py",
         "tests/deploy/directory/test_move.py",
     ),
     line(
-        "A provider moves with notices in transit while its old instance does not run. None is lost or becomes a "
-        "dead letter, the new place has the same notice ids, and late answers are accepted. Both sides are equal in "
-        "every order of arrival",
+        "A provider moves with notices in transit while its old instance is down. None is lost or a dead letter, "
+        "notice ids stay, and late answers are accepted. Both sides are equal in every order of arrival",
         "tests/failures/test_moves.py",
         "tests/shared/party/test_both_sides_of_a_move.py",
         "tests/services/hotline/test_moves.py",
@@ -30,14 +28,13 @@ FORMAT = (
         "tests/services/audit/test_moved.py",
     ),
     line(
-        "A package for another kind of party needs only its own files and one line of data. A missing file or line "
-        "is named",
+        "A package for another kind of party needs only its own files and one line of data. A missing one is named",
         "tests/architecture/test_new_room.py",
     ),
     line(
         "500 pairs of referrals differ in agencies, in another instance's providers, in earlier times, in a waiting "
-        "edge or in a moved one. They are the same for a provider and its instance. Without a key, a notice cannot "
-        "be linked with another message of its referral",
+        "edge or in a moved one. They are the same for a provider and its instance. Without a key, a notice cannot be "
+        "linked with another message of its referral",
         "tests/shared/exchange/test_non_interference.py",
         "tests/shared/exchange/test_waiting_edges.py",
     ),
@@ -64,14 +61,14 @@ FORMAT = (
         "tests/contracts/test_clear_parts.py",
     ),
     line(
-        "A decision of 200 edges of maximal length fits in one record for audit. A decision with more edges is sent "
-        "to no recipient and needs a person",
+        "A decision of 200 edges of maximal length fits in one record for audit. A decision with more edges is sent to "
+        "no recipient and needs a person",
         f"{_PREPARE}::test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record",
         f"{_PREPARE}::test_a_decision_that_no_record_holds_reaches_nobody_but_a_person",
     ),
     line(
-        "A referral to 200 recipients is accepted as its check said. One to more recipients needs a person. An "
-        "import of 1,000 rows with one of each answers every row",
+        "A referral to 200 recipients is accepted as its check said. One to more recipients needs a person. An import "
+        "of 1,000 rows with one of each answers every row",
         "tests/services/hotline/test_wide_referrals.py",
     ),
     line(
@@ -82,8 +79,8 @@ FORMAT = (
         "tests/services/audit/test_entitled.py",
     ),
     line(
-        "A stated or future broker time and a revoked key are refused. An encrypted value opens only in its own "
-        "place. A party's sealing key makes the directory invalid",
+        "A stated or future broker time and a revoked key are refused. An encrypted value opens only in its own place. "
+        "A party's sealing key makes the directory invalid",
         "tests/shared/exchange/test_broker_time.py",
         "tests/services/isolation/test_places.py",
         tests_of(
@@ -92,8 +89,8 @@ FORMAT = (
         ),
     ),
     line(
-        "The origin's operator erases an accepted referral before it is sent. The sender's signed acceptance, "
-        "checked offline against audit, proves that it is missing. A forged acceptance is refused, in Node too",
+        "The origin's operator erases an accepted referral before it is sent. The sender's signed acceptance, checked "
+        "offline against audit, proves that it is missing. A forged acceptance is refused, in Node too",
         f"{_ACCEPTING}::test_what_was_erased_before_it_was_sent_is_proven_missing",
         f"{_ACCEPTING}::test_nobody_can_claim_an_acceptance_that_was_never_given",
         tests_of(_ACCEPTANCE, "test_whatever_is_changed_in_it_it_is_refused_here_and_in_node"),
@@ -115,8 +112,7 @@ FORMAT = (
         f"{_EVIDENCE}::test_it_holds_after_a_key_was_replaced_if_the_key_was_valid_then",
     ),
     line(
-        "Evidence is available only to people who may see the notice. It shows no location, and is deleted with the "
-        "record",
+        "Evidence is available only to people who may see the notice. It shows no location and ends with the record",
         f"{_NOTICE_EVIDENCE}::test_nobody_else_gets_it_and_cannot_tell_that_it_is_there",
         f"{_NOTICE_EVIDENCE}::test_it_opens_no_record_and_shows_no_location",
         f"{_NOTICE_EVIDENCE}::test_what_was_erased_with_the_record_is_told_to_be",

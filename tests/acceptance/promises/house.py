@@ -40,8 +40,7 @@ HOUSE = (
         "tests/shared/exchange/test_acts.py",
     ),
     line(
-        "Every row with a message to the other side is tested: route and verb reach it, its addressee accepts it, "
-        "both agree",
+        "Every row with a message to the other side: route and verb reach it, its addressee accepts it, both agree",
         "tests/services/test_acts.py",
     ),
     line(
@@ -54,8 +53,7 @@ HOUSE = (
         "tests/support/test_faults.py",
     ),
     line(
-        "A fresh database and a migrated one are equal. A database that no migration made is refused, and the "
-        "refusal says how to continue",
+        "A fresh and a migrated database are equal. One that no migration made is refused, with a way to continue",
         "tests/services/schemas/test_schemas.py",
     ),
     line("A new field of the record reaches no recipient until it is listed", "tests/shared/exchange/test_minimise.py"),
@@ -80,8 +78,8 @@ HOUSE = (
         "tests/failures/test_frozen.py",
     ),
     line(
-        "Date-dependent tests pass for the 1st, 28th and last day of a month, 29 February, 31 December, 1 January "
-        "and both clock changes, by a clock of the test",
+        "Date-dependent tests pass for the 1st, 28th and last day of a month, 29 February, 31 December, 1 January and "
+        "both clock changes, by a clock of the test",
         "tests/support/test_day.py",
     ),
 )

@@ -42,8 +42,8 @@ LAW = (
         tests_of(_REFRESHED, "test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_list"),
     ),
     line(
-        "Every entry of law has its source and `reviewed_on`; an entry without them is refused. The page marks "
-        "entries from secondary sources. It says that it is sample wording and no legal advice",
+        "Every entry of law has its source and `reviewed_on`; an entry without them is refused. The page marks entries "
+        "from secondary sources. It says that it is sample wording and no legal advice",
         f"{_REFRESHED}::test_every_entry_has_source_and_review_and_one_without_is_refused",
         f"{_REFRESHED}::test_the_page_says_which_texts_were_read_and_that_it_is_no_advice",
         f"{_REFRESHED}::test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed",
@@ -67,15 +67,14 @@ LAW = (
         "tests/shared/routing/test_routing_replay.py::test_the_golden_decisions_read_nothing_of_the_sample",
     ),
     line(
-        "A document with unknown members is read, unless it requires one. Its version can only rise. It warns in "
-        "steps before its end, and after its grace period deciding waits",
+        "A document with unknown members is read, unless it requires one. Its version can only rise. It warns in steps "
+        "before its end, and after its grace period deciding waits",
         _SHELF,
         f"{_WATCH}::test_documents_near_their_end_say_so_in_steps_and_after_the_grace_nothing_is_decided",
         f"{_WATCH}::test_after_the_grace_senders_wait_until_a_newer_document_comes",
     ),
     line(
-        "A heartbeat names the newest documents, ages, and puts nothing in force. A forged, future or repeated one "
-        "changes nothing",
+        "A heartbeat names the newest documents, ages, and puts none in force. A forged, future or old one is ignored",
         _BEAT,
     ),
 )

@@ -24,14 +24,14 @@ LONG = (
         verb="the_outage",
     ),
     line(
-        "PostgreSQL is killed and stays down for 30 s, then Kafka, at 10 posts a second: readiness names each, "
-        "nothing is lost, and all continues automatically",
+        "PostgreSQL is killed and stays down for 30 s, then Kafka, at 10 posts a second: readiness names each, nothing "
+        "is lost, and all continues automatically",
         verb="the_stopped_servers",
     ),
     line(
-        "Topics of offers, acknowledgements and facts lose their end, lose it and grow again before any reader "
-        "checks, or lose unread records, with the pauses of a real installation. All is sent again, to audit too, "
-        "and 0 are lost. A referral with a child at risk that follows each loss arrives within 5 s",
+        "Topics of offers, acknowledgements and facts lose their end, lose it and grow again before any reader checks, "
+        "or lose unread records, with the pauses of a real installation. All is sent again, to audit too, and 0 are "
+        "lost. A referral with a child at risk that follows each loss arrives within 5 s",
         verb="the_lost_records",
     ),
     line(
@@ -40,8 +40,8 @@ LONG = (
         verb="the_unwritable_topic",
     ),
     line(
-        "A recipient is down with 20,000 unacknowledged messages. Its sender is ready, publishes to others within "
-        "1.1 times at the median, and copies nothing while the log has the messages. All is delivered afterwards, "
+        "A recipient is down with 20,000 unacknowledged messages. Its sender is ready, publishes to others within 1.1 "
+        "times at the median, and copies nothing while the log has the messages. All is delivered afterwards, "
         "including messages past retention and those sealed to or signed with a new key",
         verb="the_recipient_down",
     ),
@@ -51,8 +51,8 @@ LONG = (
         verb="the_backlog",
     ),
     line(
-        "100,000 events are read by three pollers with pauses and restarts while writers commit out of order: none "
-        "is missed, none comes twice, and all see one order",
+        "100,000 events are read by three pollers with pauses and restarts while writers commit out of order: none is "
+        "missed, none comes twice, and all see one order",
         verb="the_pollers",
     ),
     line(
@@ -61,18 +61,17 @@ LONG = (
         verb="the_timers",
     ),
     line(
-        "Malformed records arrive at 20 a second for 60 s, half of them authentic and naming unknown documents. "
-        "Honest messages stay within twice at the 99th percentile, and audit folds the malformed ones into few rows",
+        "Malformed records arrive at 20 a second for 60 s, half of them authentic and naming unknown documents. Honest "
+        "messages stay within twice at the 99th percentile, and audit folds the malformed ones into few rows",
         verb="the_poison",
     ),
     line(
-        "The costliest bodies within a budget, refused heavy ones, 1,005 idle sockets and endless trailers, 30 s "
-        "each. Other parties stay within twice at the 99th percentile, memory is stable, and /livez answers",
+        "The costliest bodies within a budget, refused heavy ones, 1,005 idle sockets and endless trailers, 30 s each. "
+        "Other parties stay within twice at the 99th percentile, memory is stable, and /livez answers",
         verb="the_exhaustion",
     ),
     line(
-        "One party at 20 times its budget for 60 s: the 99th percentile of other parties stays within twice its "
-        "earlier value",
+        "One party at 20 times its budget for 60 s: the others' 99th percentile stays within twice its earlier value",
         verb="the_budgets",
     ),
     line(
@@ -90,23 +89,22 @@ LONG = (
         verb="the_counters",
     ),
     line(
-        "When idle, our processes together use at most 10 ms of CPU a second and PostgreSQL 10; audit of 1,000 quiet "
-        "topics uses at most 50",
+        "When idle, our processes use at most 10 ms of CPU a second, PostgreSQL 10, and audit of 1,000 topics 50",
         verb="the_idle_exchange",
     ),
     line(
-        "Two million referrals, offers, cases and notices in each store: every page query takes at most 20 ms warm "
-        "and 50 ms cold, and reads no more rows than it shows",
+        "Two million referrals, offers, cases and notices in each store: every page query takes at most 20 ms warm and "
+        "50 ms cold, and reads no more rows than it shows",
         verb="the_flat_looks",
     ),
     line(
-        "Requests that schemathesis generates from the four OpenAPI documents, allowed and forbidden: no server "
-        "error, no undeclared method, no schema violation",
+        "Requests that schemathesis generates from the four OpenAPI documents, allowed and forbidden: no server error, "
+        "no undeclared method, no schema violation",
         verb="the_fuzzed_services",
     ),
     line(
-        "With 100,000 referrals each page of a console is rendered within 200 ms at the 95th percentile, and a row "
-        "is on its page within a second of its acceptance",
+        "With 100,000 referrals each page of a console is rendered within 200 ms at the 95th percentile, and a row is "
+        "on its page within a second of its acceptance",
         verb="the_rendered_pages",
     ),
     line(
@@ -115,8 +113,8 @@ LONG = (
         verb="the_known_places",
     ),
     line(
-        "Reconciliation of two million messages: no difference, a day is read within 200 MiB, and no difference "
-        "after retention has compacted older data",
+        "Reconciliation of two million messages: no difference, a day is read within 200 MiB, and no difference after "
+        "retention has compacted older data",
         verb="the_filled_accounts",
     ),
     line(
@@ -137,14 +135,13 @@ LONG = (
         verb="the_soak",
     ),
     line(
-        "20 minutes of clocks, hold windows and webhooks while every process, the broker and PostgreSQL are killed "
-        "in turn. Nothing is lost or done twice, nothing is issued while held, and each clock and event is reported. "
+        "20 minutes of clocks, hold windows and webhooks while every process, the broker and PostgreSQL are killed in "
+        "turn. Nothing is lost or done twice, nothing is issued while held, and each clock and event is reported. "
         "Rebuilt timers are equal, and reconciliation shows no difference",
         verb="the_life",
     ),
     line(
-        "A provider moves with 500 notices in transit: 0 are lost, 0 held open, 0 refused, and reconciliation of 5 "
-        "databases shows no difference",
+        "A provider moves with 500 notices in transit: 0 lost, 0 held open, 0 refused, no difference over 5 databases",
         verb="the_moved_provider",
     ),
     *(
@@ -157,7 +154,7 @@ LONG = (
         for how, verb in (
             ("from a dump of 1,000 referrals earlier, with the commands of the operator's page", "the_restored_dumps"),
             ("to a point in time", "the_restored_points"),
-            ("from a copy of its disk", "the_restored_disks"),
+            ("from a copy of the disk", "the_restored_disks"),
             ("twice from one dump", "the_twice_restored"),
             ("from a dump and then from one made after it", "the_newer_after_older"),
         )

@@ -44,15 +44,14 @@ MAIN_FLOW = (
         verb="the_demo_adds_up",
     ),
     line(
-        "A recipient that went back, a missing entry at audit and a forged outcome are each named with their "
-        "coordinates, exit code 1",
+        "A recipient that went back, a missing audit entry and a forged outcome are named by coordinates, exit code 1",
         f"{_ACCOUNTING}::test_a_receive_state_that_went_back_is_named",
         f"{_ACCOUNTING}::test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_message",
         f"{_ACCOUNTING}::test_a_forged_outcome_is_named",
     ),
     line(
-        "A record of every message type, read from Kafka, is a CloudEvent for the SDKs for JavaScript and Python. "
-        "With a relative schema it is not",
+        "A record of every message type, read from Kafka, is a CloudEvent for the SDKs for JavaScript and Python. With "
+        "a relative schema it is not",
         "tests/conformance/test_cloudevents_sdks.py",
     ),
     line(
@@ -72,8 +71,8 @@ MAIN_FLOW = (
         verb="the_demos_flow_is_read_again",
     ),
     line(
-        "Decisions are the same bytes under any hash seed and on every Python from 3.11 on. They equal those of "
-        "brute force on 10,000 generated referrals, and 200 golden decisions are reproduced to the byte",
+        "Decisions are the same bytes under any hash seed and on every Python from 3.11 on. They equal those of brute "
+        "force on 10,000 generated referrals, and 200 golden decisions are reproduced to the byte",
         f"{_REPLAY}::test_exported_decisions_are_replayed_byte_for_byte_by_every_python",
         f"{_REPLAY}::test_an_engine_that_depends_on_the_hash_seed_would_be_noticed",
         f"{_REPLAY}::test_the_golden_decisions_are_made_again_to_the_byte",
@@ -81,8 +80,7 @@ MAIN_FLOW = (
         f"{_ORACLE}::test_an_index_that_loses_a_rule_would_be_noticed",
     ),
     line(
-        "The Python table and row-level security alone give equal answers for every cell of role × relation × action "
-        "× state",
+        "The Python table and row-level security alone agree on every cell of role × relation × action × state",
         f"{_MATRIX}::test_the_python_table_and_row_level_security_answer_every_cell_equally",
         f"{_MATRIX}::test_the_two_copies_of_the_table_hold_the_same_cells",
         f"{_MATRIX}::test_every_table_with_a_party_is_isolated_even_from_its_owner",
@@ -143,8 +141,7 @@ MAIN_FLOW = (
         f"{_CANARIES}::test_the_search_finds_base64_wherever_the_mark_stands",
     ),
     line(
-        "The README's stories: submitted, delivered, answered and followed; withdrawn; invalid input; no recipient; "
-        "a repeat",
+        "The README's stories: submit, deliver, answer, follow; withdraw; invalid input; no recipient; a repeat",
         f"{_STORIES}::test_a_referral_is_previewed_filed_delivered_answered_and_followed",
         f"{_STORIES}::test_a_referral_is_withdrawn_and_every_recipient_acknowledges",
         f"{_STORIES}::test_bad_input_is_answered_with_the_field_and_the_rule_and_never_the_value",
@@ -172,8 +169,7 @@ MAIN_FLOW = (
     ),
     line(
         "A party's events are sent to its own address in order, with signatures that Standard Webhooks' library "
-        "verifies. If a receiver is down, or a process ends before it stores its progress, events are repeated and "
-        "none is lost",
+        "verifies. If a receiver or a process fails before progress is stored, events are repeated and none is lost",
         "tests/services/law_enforcement/test_webhooks.py",
         "tests/services/law_enforcement/test_webhook_door.py",
         "tests/journeys/test_webhooks.py",

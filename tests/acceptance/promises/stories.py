@@ -6,13 +6,12 @@ from tests.acceptance.line import line
 
 STORIES = (
     line(
-        "The demo plays every story, and each timeline equals the databases and audit, as a program that imports "
-        "nothing of the project confirms",
+        "The demo plays every story, and each timeline equals the databases and audit, by an independent program",
         verb="the_demos_stories_are_recounted",
     ),
     line(
-        "Every declined, rejected, refused, deferred, dead-lettered, disowned or undeliverable edge of the demo is "
-        "an attention item of its party. So is every open one with a child at risk: 0 missing, 0 extra",
+        "Every declined, rejected, refused, deferred, dead-lettered, disowned or undeliverable edge of the demo is an "
+        "attention item of its party. So is every open one with a child at risk: 0 missing, 0 extra",
         verb="the_demos_lists_are_recounted",
     ),
     line(
@@ -20,8 +19,7 @@ STORIES = (
         verb="the_demos_feedback_is_recounted",
     ),
     line(
-        "Every hotline edge of the demo is answered. If all recipients have answered a referral, its progress is n "
-        "of n, by the recipients' own tables",
+        "Every hotline edge of the demo is answered. A referral shows n of n answers, as the recipients' tables do",
         verb="the_demos_ticks_are_recounted",
     ),
     line(
@@ -36,8 +34,8 @@ STORIES = (
         "tests/shared/exchange/test_tracks.py",
     ),
     line(
-        "Over 80 virtual hours each clock of a notice becomes overdue when the policy says so. Until it is done, it "
-        "is an attention item by its name. Other data gives another ladder without a line of code",
+        "Over 80 virtual hours each clock of a notice becomes overdue when the policy says so. Until it is done, it is "
+        "an attention item by its name. Other data gives another ladder without a line of code",
         "tests/services/industry/test_overdue.py",
         "tests/services/hotline/test_overdue.py",
         "tests/journeys/test_overdue_story.py",
