@@ -218,7 +218,7 @@ FAULTS_AND_BOUNDS = (
     ),
     line(
         "500 refused checks, a used-up daily quota, costlier items, long fields, a file's first bytes and a waiting "
-        "urgent report each raise one alarm per party and day, across processes and restarts, by opaque name alone",
+        "urgent report are alarms. Each is raised once per party and day, over processes and restarts, by opaque name",
         "tests/shared/party/test_alarms.py",
         "tests/services/hotline/test_party_alarms.py",
     ),
