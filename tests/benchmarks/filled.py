@@ -70,7 +70,7 @@ _EVENT = f"""
 INSERT INTO act (party, number, type, subject, at, detail)
 SELECT {_PARTY}, i, '{{kind}}.begun', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
 """
-#: Retention binds the party that it informs.
+#: Retention sets its parties from this table.
 _FEEDS = f"""
 INSERT INTO feed (party, last) SELECT {_PARTY}, max(i) FROM generate_series(1, {{rows}}) AS i GROUP BY 1
 """

@@ -105,7 +105,7 @@ def test_a_notice_runs_the_clocks_of_practice_and_of_the_law_that_its_rules_cite
 
 
 def test_law_that_no_rule_cites_holds_by_the_place_of_whoever_owes_it() -> None:
-    """A subdivision's provider is below its country's; the Dutch one is not."""
+    """The provider in California is below the United States; the Dutch one is not."""
     uncited = {"instrument": "practice", "article": "sample", "jurisdiction": "US"}
     law = policy({"id": "us-clock", "basis": uncited, "duration_h": 48})
     assert "us-clock" in run(notice(recipient="provider-us.example"), *ISSUED, law=law)

@@ -241,7 +241,7 @@ def test_an_edge_carries_what_its_rules_read_and_nothing_else() -> None:
 def test_a_prohibition_judged_by_observation_discloses_the_day_only_once_it_is_known(
     dates: dict[str, str], read: set[str]
 ) -> None:
-    """The recipient needs the day to check that the prohibition was not in force. An unknown day is not disclosed."""
+    """The recipient needs the day to check that the prohibition was not in force. An unknown one discloses no day."""
     video = when("media_kind", "in", "video")
     rule = prohibition("no", video, judged_by="observation", reads=["media_kind", "observed_on"], **dates)
     (edge,) = decided(facts(), DIRECTORY, policy_of(HOSTING, rule)).edges
