@@ -1,4 +1,4 @@
-"""`python -m tests.acceptance`: show every promise of the finished work, run for real, and write docs/acceptance.md."""
+"""`python -m tests.acceptance`: run every promise of the finished work and write docs/acceptance.md."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from tests.shards import OF_COMMIT, REPORTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "acceptance.md"
-#: What a report names behind the module, where tests stand in a class.
+#: A JUnit report puts the test class after the module name.
 _CLASSES = re.compile(r"(\.Test\w*)+$")
 HEAD = """\
 # What finished work must show
 
-Written by `make acceptance`, which runs every line of this page for real: the tests that it names, and those tests and
-verbs that take too long for the default run. Where `make test` has run at this very commit, the others are of that run.
-A line is kept only if all of its tests ran and passed and its verb found what it must. Figures are those of the last
-run. What takes longer stands on [a page of its own](acceptance-long.md).
+Written by `make acceptance`, which proves every line of this page: it runs the tests and verbs of each line. If
+`make test` has run at the same commit, its results are used, and only the tests and verbs that it leaves out run again.
+A line is kept only if all of its tests ran and passed and its verb succeeded. Figures are those of the last run. Longer
+proofs are on [a page of their own](acceptance-long.md).
 """
 
 
 @dataclass(slots=True)
 class Tested:
-    """What a run of one test, with all of its cases, came to."""
+    """The result of one test in a run, over all of its cases."""
 
     cases: int = 0
     failed: int = 0
@@ -42,14 +42,14 @@ class Tested:
     sums: dict[str, int] = field(default_factory=dict)
 
     def beside(self, other: Tested) -> Tested:
-        """What its cases and those of the other came to."""
+        """Return the sum of this result and another one."""
         sums = {name: self.sums.get(name, 0) + other.sums.get(name, 0) for name in {**self.sums, **other.sums}}
         return Tested(self.cases + other.cases, self.failed + other.failed, [*self.figures, *other.figures], sums)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One line and whether it is kept."""
+    """One line, and whether it is kept."""
 
     line: Line
     kept: bool
@@ -57,7 +57,7 @@ class Shown:
 
 
 def main() -> int:
-    """Exit code 0 if every line is kept, else 1."""
+    """Return exit code 0 if every line is kept, else 1."""
     lines = [line for lines in LINES.values() for line in lines]
     suite = of_the_suite(REPORTS, whole_commit())
     named = apart({test for line in lines for test in line.tests})
@@ -72,7 +72,10 @@ def main() -> int:
 
 
 def of_the_suite(reports: Path, commit: str) -> dict[str, Tested]:
-    """What the whole suite has come to at this commit, by test; nothing where it was not run, or code has changed."""
+    """Return the results of the whole suite at this commit, by test.
+
+    They are empty if it did not run or code has changed.
+    """
     noted = reports / OF_COMMIT
     if "+" in commit or not noted.exists() or noted.read_text(encoding="utf-8") != commit:
         return {}
@@ -84,13 +87,13 @@ def of_the_suite(reports: Path, commit: str) -> dict[str, Tested]:
 
 
 def apart(tests: Iterable[str]) -> list[str]:
-    """The tests in order, without those of a module that is there as a whole."""
+    """Return the tests in order, without those whose whole module is also listed."""
     named = set(tests)
     return sorted(test for test in named if "::" not in test or test.partition("::")[0] not in named)
 
 
 def run_tests(tests: Sequence[str], marked: str) -> dict[str, Tested]:
-    """Run those of the tests that are `marked` so, all where it is empty; what each came to, by its name."""
+    """Run the tests with marker `marked`, or all if it is empty. Return their results by name."""
     with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-m", marked, f"--junitxml={report}", *tests]
@@ -102,7 +105,7 @@ def run_tests(tests: Sequence[str], marked: str) -> dict[str, Tested]:
 
 
 def together(suite: Mapping[str, Tested], apart_from_it: Mapping[str, Tested]) -> dict[str, Tested]:
-    """What both runs came to: a test of which some cases are long has cases in each."""
+    """Return the sum of both runs. A test with some long cases has cases in each."""
     tested = dict(suite)
     for name, each in apart_from_it.items():
         tested[name] = tested[name].beside(each) if name in tested else each
@@ -110,7 +113,7 @@ def together(suite: Mapping[str, Tested], apart_from_it: Mapping[str, Tested]) -
 
 
 def read_report(text: str) -> dict[str, Tested]:
-    """A JUnit report by test, cases put together: figures side by side, numbers added up."""
+    """Read a JUnit report by test. Cases of a test are merged: figures are listed, numbers added up."""
     tested: dict[str, Tested] = {}
     for case in ElementTree.fromstring(text).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
         function = case.attrib["name"].partition("[")[0]
@@ -128,7 +131,7 @@ def read_report(text: str) -> dict[str, Tested]:
 
 
 def show(line: Line, tested: Mapping[str, Tested], whole: WholeDemo) -> Shown:
-    """Judge one line, and say so."""
+    """Judge one line, and print the result."""
     kept, figures = judge(line, tested)
     if line.verb is not None:
         try:
@@ -143,7 +146,7 @@ def show(line: Line, tested: Mapping[str, Tested], whole: WholeDemo) -> Shown:
 
 
 def judge(line: Line, tested: Mapping[str, Tested]) -> tuple[bool, list[str]]:
-    """Whether all tests of a line ran and passed, and their figures. A test that did not run is a broken promise."""
+    """Return whether all tests of a line ran and passed, and their figures. A test that did not run breaks the line."""
     found = [each for test in line.tests for each in _tests_of(test, tested)]
     kept = all(each.cases and not each.failed for each in found)
     figures = [figure for each in found for figure in each.figures]
@@ -155,7 +158,7 @@ def judge(line: Line, tested: Mapping[str, Tested]) -> tuple[bool, list[str]]:
 
 
 def _tests_of(test: str, tested: Mapping[str, Tested]) -> list[Tested]:
-    """What a test came to, or each test of a module; one that came to nothing where there is none."""
+    """Return the result of a test or of each test of a module. If there is none, return an empty result."""
     if "::" in test:
         return [tested.get(test, Tested())]
     return [found for name, found in tested.items() if name.startswith(f"{test}::")] or [Tested()]

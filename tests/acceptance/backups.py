@@ -1,4 +1,4 @@
-"""Backups of one instance's database and their way back: a dump, a base backup with its log, a copy of the disk."""
+"""Backups of one instance's database and their restore: a dump, a base backup with its log, a copy of the disk."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.running import Exchange
 
 PAGE: Final = ROOT / "docs" / "operations" / "README.md"
 SHELL_S_MAX: Final = 1_200.0
-#: The instance whose name stands in the commands of the page.
+#: The instance that the commands of the page name.
 NAMED: Final = "law_enforcement"
-#: The schema that a copy of the disk stands in.
+#: The schema that holds a copy of the disk.
 COPY: Final = "disk_copy"
-#: Tables with their columns but generated ones; partitions stand for their table.
+#: Tables with their columns except generated ones. Partitions are covered by their table.
 _TABLES: Final = f"""
 SELECT format('%I', c.relname) AS name, string_agg(format('%I', a.attname), ', ') AS columns
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -37,7 +37,7 @@ FROM pg_sequences WHERE schemaname = 'public'
 
 
 class Way(StrEnum):
-    """How a database is kept and put back."""
+    """A method to back up and restore a database."""
 
     DUMP = "dump"
     POINT = "point-in-time"
@@ -45,14 +45,14 @@ class Way(StrEnum):
 
 
 class Backup(Protocol):
-    """A database as it was once."""
+    """A database at one past moment."""
 
     async def put_back(self) -> None:
-        """Make the database what it was at the backup; its instance does not run."""
+        """Restore the database to its state at the backup. Its instance must not run."""
 
 
 async def back_up(exchange: Exchange, instance: str, folder: Path, way: Way = Way.DUMP) -> Backup:
-    """Keep the database of a running instance in a folder that is this backup's alone."""
+    """Back up the database of a running instance into a folder that only this backup uses."""
     if way is Way.DISK:
         return await DiskCopy(exchange, instance).taken()
     await asyncio.to_thread(folder.mkdir)
@@ -60,13 +60,13 @@ async def back_up(exchange: Exchange, instance: str, folder: Path, way: Way = Wa
 
 
 class Dump:
-    """As the operator's page says it."""
+    """A dump with the commands of the operator's page."""
 
     def __init__(self, exchange: Exchange, instance: str, folder: Path) -> None:
         self.exchange, self.instance, self.folder = exchange, instance, folder
 
     async def taken(self, server: str | None = None) -> Dump:
-        """The same, kept from this server; from the exchange's own if none is named."""
+        """Return the dump of the given server, or of the exchange's own server if none is given."""
         await asyncio.to_thread(self._follow, page()[0], server or self.exchange.stack.postgres.admin_url)
         return self
 
@@ -74,7 +74,7 @@ class Dump:
         await asyncio.to_thread(self._follow, page()[1], self.exchange.stack.postgres.admin_url)
 
     def _follow(self, lines: list[str], server: str) -> None:
-        """Run commands of the page as they stand, but for the instance's name."""
+        """Run commands of the page unchanged, except for the instance's name."""
         shell(
             self.folder,
             *(line.replace(NAMED, self.instance) for line in lines),
@@ -87,9 +87,10 @@ class Dump:
 
 
 class PointInTime:
-    """A base backup of the whole server, recovered elsewhere to a moment after it; the one database goes back.
+    """A base backup of the whole server, recovered on another server to a later moment. Only this database is copied
+    back.
 
-    The server's own log is the archive: it keeps it from here on.
+    The server's own log is the archive, and the server retains it from now on.
     """
 
     def __init__(self, exchange: Exchange, instance: str, folder: Path) -> None:
@@ -98,7 +99,7 @@ class PointInTime:
 
     @property
     def live(self) -> Path:
-        """The folder of the server that runs."""
+        """Return the folder of the running server."""
         return self.exchange.state / "postgres/data"
 
     async def taken(self) -> PointInTime:
@@ -136,7 +137,7 @@ class PointInTime:
 
 
 class DiskCopy:
-    """Each row as it was, in the same files of the same server: nothing but the rows says that time went back."""
+    """A copy of every row, restored into the same files of the same server. Only the rows show that time went back."""
 
     def __init__(self, exchange: Exchange, instance: str) -> None:
         self.exchange, self.instance = exchange, instance
@@ -168,7 +169,7 @@ class DiskCopy:
 
 
 def page() -> list[list[str]]:
-    """The two blocks of commands of the page's part on a restored database: the dump, and its way back."""
+    """Return the two command blocks of the page's section on a restored database: the dump and its restore."""
     found = [block for block in blocks(PAGE) if any("backup.dump" in line for line in block)]
     assert len(found) == 2
     return found

@@ -1,4 +1,4 @@
-"""`causeway demo`, run as anyone runs it, and what can be said of it afterwards by programs that did not take part."""
+"""A run of `causeway demo` like a user's, and its verification by independent programs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tests.acceptance.rederived import Judged, judged_again
 from tests.support.stack import embedded_settings
 
 TREE = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"
-#: So many decisions are altered before audit judges them again.
+#: Number of decisions that are altered before audit judges them again.
 ALTERED = 100
-#: Every way in which a recipient may answer, or stay silent.
+#: Every way in which a recipient may answer, or give no answer.
 ANSWERS = ("actioned", "rejected", "not_ours", "declined", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """One run of the demo, which has ended: how it ended, what it wrote, and when it began and ended."""
+    """One finished run of the demo: its exit, its output, and when it began and ended."""
 
     state: Path
     ran: subprocess.CompletedProcess[str]
@@ -42,7 +42,7 @@ class Demonstration:
 
     @property
     def messages(self) -> Sequence[dict[str, Any]]:
-        """The flow that it printed."""
+        """Return the flow that it printed."""
         return self.report["flow"]["messages"]
 
 
@@ -57,7 +57,7 @@ def run_demo(folder: Path, count: int, *, timeout_s: float) -> Demonstration:
 
 
 def counted(demo: Demonstration) -> dict[str, Any]:
-    """The demo's counts in the form of the recount's summary."""
+    """Return the demo's counts in the form of the recount's summary."""
     recipients: dict[str, dict[str, int]] = {}
     for row in demo.report["recipients"]:
         recipients.setdefault(row["recipient"], {})[row["purpose"]] = row["count"]
@@ -73,7 +73,7 @@ def counted(demo: Demonstration) -> dict[str, Any]:
 
 
 def recounted(demo: Demonstration, *, policy: Path | None = None) -> list[dict[str, Any]]:
-    """What the stand-alone script counts from the demo's input alone, for each day on which it may have decided."""
+    """Return the independent script's counts from the demo's input alone, for each day on which it may have decided."""
     files = {
         name: Path(demo.report["input"][key]) for name, key in (("referrals", "sample"), ("directory", "directory"))
     }
@@ -90,7 +90,7 @@ def recounted(demo: Demonstration, *, policy: Path | None = None) -> list[dict[s
 
 
 def without_a_rule(demo: Demonstration, rule_id: str, folder: Path) -> Path:
-    """The demo's policy with one rule left out, for the control of the recount."""
+    """Return the demo's policy with one rule left out, for the control of the recount."""
     policy = json.loads(Path(demo.report["input"]["policy"]).read_text())
     policy["rules"] = [rule for rule in policy["rules"] if rule["id"] != rule_id]
     file = folder / "edited-policy.json"
@@ -100,25 +100,25 @@ def without_a_rule(demo: Demonstration, rule_id: str, folder: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """What was found on the demo's servers, started again: the flow, reread, and the accounts."""
+    """Findings on the demo's restarted servers: the flow read again, and reconciliation."""
 
     again: flows.Reread
     accounts_code: int
     accounts: dict[str, Any]
     months: list[tuple[dict[str, Any], dict[str, Any]]]
-    #: Where timelines differ from databases and audit, and the same where one of them was edited.
+    #: Differences of timelines from the databases and audit, and the same after one timeline was edited.
     timelines: list[str]
     timelines_edited: list[str]
-    #: What must stand on parties' lists, and the same where a row was taken off one and one was added.
+    #: Attention items that parties must have, and the same after one row was removed and one added.
     lists: dict[str, Any]
     lists_edited: dict[str, Any]
-    #: What audit finds wrong with each decision, and with those of which some were altered.
+    #: Audit's objections to each decision, and to the decisions after some were altered.
     decisions: Judged
     decisions_altered: Judged
 
 
 def aftermath(demo: Demonstration) -> Aftermath:
-    """Start the demo's servers again, without its instances, and look at what they hold."""
+    """Start the demo's servers again, without its instances, and inspect their content."""
     with DevStack(demo.state, embedded_settings(), say=lambda _: None) as stack:
         again = flows.reread(stack.endpoints, demo.messages, demo.state / "directory.json")
         ran = causeway(demo.state, "audit", "reconcile", "--json")
@@ -131,7 +131,7 @@ def aftermath(demo: Demonstration) -> Aftermath:
 
 
 def counted_twice(endpoints: Endpoints, month: Month) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the parties did in a month, by our count and by that of a stand-alone program: number and median minutes."""
+    """Return the parties' acts in a month as counts and median minutes, by our count and by an independent program."""
     ours = {
         recipient: {
             measure.value: [figures.count(measure), figures.median_minutes(measure)] for measure in figures.minutes

@@ -1,4 +1,4 @@
-"""A flow as audit shows it, read again from Kafka and verified by programs that share no code with the project."""
+"""A flow as audit shows it, read again from Kafka and verified by independent programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.acceptance.programs import foreign
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """What foreign programs found: the digest of each record, and whether its proof holds."""
+    """Results of independent programs: the digest of each record, and whether its proof is valid."""
 
     records: list[dict[str, Any]]
     verdicts: list[str]
@@ -26,7 +26,7 @@ class Reread:
 
 
 def read_again(endpoints: Endpoints, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each message of a flow, read by a foreign client at the place that the flow names."""
+    """Read each message of a flow with a foreign client at the offset that the flow names."""
     kafka = endpoints.kafka
     asked = {
         "servers": kafka.bootstrap_servers,
@@ -40,7 +40,7 @@ def read_again(endpoints: Endpoints, messages: Sequence[dict[str, Any]]) -> list
 
 
 def verify(records: Sequence[dict[str, Any]], keys: dict[str, str]) -> list[str]:
-    """The verdict of the foreign verifier on each record, with nothing but public keys."""
+    """Return the foreign verifier's verdict on each record. It has public keys only."""
     ran = foreign("foreign_verifier.py", {"keys": keys, "messages": list(records)})
     assert ran.stderr == ""
     return [line.split()[1] for line in ran.stdout.splitlines()]
@@ -53,20 +53,20 @@ def reread(endpoints: Endpoints, messages: Sequence[dict[str, Any]], directory: 
 
 
 def signing_keys(directory: Path) -> dict[str, str]:
-    """The public signing keys of all instances, by key id, as the published document has them."""
+    """Return the public signing keys of all instances by key id, from the published document."""
     instances = json.loads(directory.read_text())["instances"]
     keys = [key for instance in instances for key in instance["keys"] if key["use"] == "sign"]
     return {key["key_id"]: key["public"] for key in keys}
 
 
 def with_a_bit_changed(record: dict[str, Any]) -> dict[str, Any]:
-    """The same record with one bit of its value flipped."""
+    """Return the same record with one bit of its value flipped."""
     value = bytearray(b64decode(record["value"]))
     value[len(value) // 2] ^= 1
     return record | {"value": b64encode(bytes(value)).decode()}
 
 
 def instances_of(messages: Sequence[dict[str, Any]], directory: Path) -> set[str]:
-    """The instances that sent something in the flow, for themselves or for a party."""
+    """Return the instances that sent something in the flow, for themselves or for a party."""
     served = {party["id"]: party["instance"] for party in json.loads(directory.read_text())["parties"]}
     return {served.get(each["sender"], each["sender"]) for each in messages}

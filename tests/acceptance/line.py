@@ -1,4 +1,4 @@
-"""One line of what finished work must show."""
+"""One line: a promise of the finished work, and its proof."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from itertools import chain
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One promise. It is kept if every test ran and passed and the verb, if any, found what it must.
+    """One promise. It is kept if every test ran and passed and the verb, if any, confirmed it.
 
-    A test is named by its module and function, `module::function`, all of whose cases count, or by its module alone,
-    all of whose tests count. A verb is a function of `tests.acceptance.verbs`, or of `tests.acceptance.long_verbs` in
-    a line that takes long.
+    A test is named as `module::function`, with all of its cases, or as a module, with all of its tests. A verb is a
+    function of `tests.acceptance.verbs`, or of `tests.acceptance.long_verbs` in a long line.
     """
 
     promise: str
@@ -21,11 +20,11 @@ class Line:
 
 
 def tests_of(module: str, *functions: str) -> tuple[str, ...]:
-    """The names of some tests of one module."""
+    """Return the full names of some tests of one module."""
     return tuple(f"{module}::{function}" for function in functions)
 
 
 def line(promise: str, *tests: str | tuple[str, ...], verb: str | None = None) -> Line:
-    """A line with these tests, each named by itself or with others of its module."""
+    """Return a line with these tests, each named alone or with others of its module."""
     named = [(each,) if isinstance(each, str) else each for each in tests]
     return Line(promise, tuple(chain.from_iterable(named)), verb)

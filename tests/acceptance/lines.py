@@ -1,6 +1,6 @@
-"""What finished work must show, line by line, by what was finished: the tables stand in `tests.acceptance.promises`.
+"""The promises of the finished work, grouped by topic. The tables are in `tests.acceptance.promises`.
 
-A new promise is one line more in a table there.
+To add a promise, add one line to a table there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.acceptance.promises.long import LONG
 from tests.acceptance.promises.main_flow import MAIN_FLOW
 from tests.acceptance.promises.stories import STORIES
 
-#: In the order in which it was finished: `make acceptance`.
+#: In the order in which the work was finished: `make acceptance`.
 LINES: dict[str, tuple[Line, ...]] = {
     "The main flow": MAIN_FLOW,
     "Faults, guard, budgets, observation": FAULTS_AND_BOUNDS,
@@ -31,5 +31,5 @@ LINES: dict[str, tuple[Line, ...]] = {
     "After sending": STORIES,
     "Acts and time": ACTS,
 }
-#: What takes long, a verb each: `make acceptance-long`.
+#: Long promises, with one verb each: `make acceptance-long`.
 LONG_LINES: tuple[Line, ...] = LONG

@@ -1,6 +1,6 @@
-"""`python -m tests.acceptance.long_run [VERB ...]`: show what takes long, and write docs/acceptance-long.md.
+"""`python -m tests.acceptance.long_run [VERB ...]`: run the long promises and write docs/acceptance-long.md.
 
-A line that has been kept at this commit is not run again: whoever is interrupted goes on where it was.
+A line that was kept at this commit is not run again, so an interrupted run can continue.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ HEAD: Final = """\
 # What takes long to show
 
 Written by `make acceptance-long`, line by line; `make acceptance-long LINE=the_soak` runs one. Each takes an hour at
-most, and none is run again at a commit at which it was kept. A figure is of the code of the commit beside it.
-[measurements.md](measurements.md) says what the figures mean, [acceptance.md](acceptance.md) has what is quick to show.
+most, and a line that was kept at a commit is not run again at it. Each figure was measured at the commit in its row.
+[measurements.md](measurements.md) explains the figures. [acceptance.md](acceptance.md) has the faster proofs.
 
 | line | shown by | figure | kept | commit | date |
 | --- | --- | --- | --- | --- | --- |
@@ -37,7 +37,7 @@ NOT_RUN: Final = ("", "not run yet", "", "")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a line was last found: its figure, whether it was kept, of which commit, and on which day."""
+    """The last result of a line: its figure, whether it was kept, the commit and the day."""
 
     figure: str
     kept: str
@@ -46,7 +46,7 @@ class Result:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 if every line that was asked for is kept, else 1."""
+    """Return exit code 0 if every requested line is kept, else 1."""
     options = argparse.ArgumentParser(prog="python -m tests.acceptance.long_run", description=__doc__)
     options.add_argument("verbs", nargs="*", metavar="VERB", help=", ".join(LONG_VERBS))
     wanted: list[str] = options.parse_args(arguments).verbs or list(LONG_VERBS)
@@ -67,7 +67,10 @@ def run(
     page: Path,
     clock: Clock | None = None,
 ) -> int:
-    """Show each line that was not kept at this commit, and write it down at once; how many are broken."""
+    """Run each line that was not kept at this commit, and write each result at once.
+
+    Return the number of broken lines.
+    """
     clock, broken = clock or SystemClock(), 0
     for line in lines:
         assert line.verb is not None
@@ -88,7 +91,7 @@ def run(
 
 
 def shown(verb: Callable[[Path], str]) -> tuple[str, bool]:
-    """The verb's figure, and whether its line is kept."""
+    """Return the verb's figure, and whether its line is kept."""
     try:
         return verb(STATE), True
     except Missed as missed:
@@ -99,7 +102,7 @@ def shown(verb: Callable[[Path], str]) -> tuple[str, bool]:
 
 
 def read_page(text: str) -> Iterator[tuple[str, Result]]:
-    """The result of each line of the page that has one, by its verb."""
+    """Yield the results in the page's lines, by verb."""
     for row in text.splitlines():
         cells = [cell.strip() for cell in row.strip("|").split(" | ")]
         if len(cells) == 6 and cells[1].startswith("`the_"):
@@ -107,7 +110,7 @@ def read_page(text: str) -> Iterator[tuple[str, Result]]:
 
 
 def written(results: Mapping[str, Result], lines: Sequence[Line] = LONG_LINES) -> str:
-    """The page: a row for every line, whether it was ever run or not."""
+    """Return the page, with a row for every line, including lines that never ran."""
     return HEAD + "".join(_row(line, results.get(str(line.verb), Result(*NOT_RUN))) for line in lines)
 
 

@@ -1,7 +1,7 @@
-"""What takes long: each verb runs one program of `tests` to its end and returns its figure.
+"""Long verbs: each runs one program of `tests` to its end and returns its figure.
 
-A verb raises `AssertionError` where the program does not show what it must, or not within an hour: `Missed` where its
-figures are there, and are not good enough.
+A verb raises `AssertionError` if the program fails or takes more than an hour, and `Missed` if its figures miss their
+goal.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from tests.simulation.streams.controls import CONTROLS
 
 ROOT: Final = Path(__file__).parents[2]
 HOUR_S: Final = 3600.0
-#: Single posts a second at least.
+#: Minimum of single posts per second.
 SINGLE_PER_S_MIN: Final = 450
-#: Of a queue without cryptography (IntelMQ 3.5), as last measured beside us; `PEERS` in the environment is a command
-#: that measures it anew. A batch is faster by so much at so much of its CPU.
+#: The last measured rates of a queue without cryptography (IntelMQ 3.5) on the same machine. A command in the
+#: environment variable `PEERS` measures them again. A batch must be faster by `FASTER_MIN` at most `CPU_SHARE_MAX` of
+#: its CPU.
 PEER: Final = {"referrals_per_s": 272.0, "cpu_ms_per_referral": 3.93}
 FASTER_MIN, CPU_SHARE_MAX = 1.4, 0.85
-#: From acceptance to the recipient's commit, 99th percentile in milliseconds, by posts a second.
+#: From acceptance to the recipient's commit, 99th percentile in milliseconds, by posts per second.
 DELIVERY_AIMS: Final = {"100": 60.0, "200": 100.0}
-#: What each outage of a topic prints of others and of itself.
+#: Line beginnings that each outage of a topic prints: for other topics and for the topic itself.
 UNWRITABLE: Final = [f"{how}: {what}" for how in How for what in ("others' delivery", "delivered")]
 SERVICES: Final = "hotline", "law_enforcement", "industry", "audit"
 
 
 class Missed(AssertionError):
-    """A line's figures, where they are not what was aimed at."""
+    """A line's figures that miss their goal."""
 
 
 class Program(NamedTuple):
-    """What a program printed, and how it ended."""
+    """The output of a program, and its exit code."""
 
     text: str
     code: int
@@ -90,7 +91,7 @@ def the_counters(folder: Path) -> str:
 
 
 def _beside_peer(report: Mapping[str, Any]) -> tuple[float, float]:
-    """How many times the peer's rate batches have, and which share of its CPU they take."""
+    """Return the batch rate as a multiple of the peer's, and as a share of its CPU."""
     batch, peer = report["batch"], report.get("peers", PEER)
     rate, cpu = ("referrals_per_s", "cpu_ms_per_referral")
     return batch[rate] / peer[rate], batch[cpu] / peer[cpu]
@@ -109,12 +110,12 @@ def shown_by(command: str, *beginnings: str) -> Callable[[Path], str]:
 
 
 def printed(folder: Path, module: str, *arguments: str) -> Program:
-    """Run a program of `tests` to its end; what it printed, which can be read in `folder` meanwhile."""
-    # It is killed when we end, in whatever way.
+    """Run a program of `tests` to its end and return its output, which can be read in `folder` meanwhile."""
+    # The program is killed when this process ends for any reason.
     command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-u", "-m", module, *arguments]
     log = folder / f"{module}.log"
     with log.open("w", encoding="utf-8") as out:
-        # A session of its own: whatever it started ends with it.
+        # It has its own session, so its child processes end with it.
         program = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             code = program.wait(HOUR_S)
@@ -126,7 +127,7 @@ def printed(folder: Path, module: str, *arguments: str) -> Program:
 
 
 def said(program: Program, *beginnings: str) -> str:
-    """The last line with each beginning, one after the other. Raises `Missed` with them if it ended badly."""
+    """Return the last line with each beginning, in order. Raise `Missed` with them if the program failed."""
     lines = program.text.splitlines()
     found = [next((line for line in reversed(lines) if line.startswith(each)), None) for each in beginnings]
     assert None not in found, f"exit code {program.code}, not said: {beginnings}; it ends:\n{program.text[-2000:]}"
@@ -145,7 +146,7 @@ def _of_the_guard(figure: Mapping[str, Any]) -> str:
 
 
 def _latencies(found: Mapping[str, Mapping[str, float]]) -> str:
-    """p50 and p99 of each span of time."""
+    """Return p50 and p99 of each span of time."""
     return ", ".join(f"{name.removesuffix('_ms')} {each['p50']:g} / {each['p99']:g} ms" for name, each in found.items())
 
 
@@ -175,7 +176,7 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
     "the_flat_looks": shown_by("tests.benchmarks.flat", "hotline: ", "industry: ", "law_enforcement: ", "audit: "),
     "the_fuzzed_services": shown_by("tests.contracts.fuzzed", *(f"{service}: " for service in SERVICES)),
     "the_rendered_pages": shown_by("tests.benchmarks.rendering", "pages: ", "rows: "),
-    "the_known_places": shown_by("tests.benchmarks.known_places", "known and new places: ", "with the look before"),
+    "the_known_places": shown_by("tests.benchmarks.known_places", "known and new places: ", "with the lookup before"),
     "the_filled_accounts": shown_by(
         "tests.benchmarks.filled_accounts", "whole: ", "the last day: ", "retention: ", "whole after retention: "
     ),
@@ -190,7 +191,9 @@ LONG_VERBS: Final[Mapping[str, Callable[[Path], str]]] = {
         "answered after",
         "posted ",
     ),
-    "the_life": shown_by("tests.failures.life --seconds 1200", "lived: ", "events sent ", "told of clocks", "posted "),
+    "the_life": shown_by(
+        "tests.failures.life --seconds 1200", "lived: ", "events sent ", "faults of clocks", "posted "
+    ),
     "the_moved_provider": shown_by("tests.failures.moves --count 500", "moved: "),
     **{
         name: shown_by(f"tests.failures.restores {given}", *(f"restored {each}" for each in RESTORED))

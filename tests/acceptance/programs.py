@@ -1,4 +1,4 @@
-"""Programs that are run as anyone would run them: the command `causeway`, and scripts that share no code with it."""
+"""Programs run as a user runs them: the command `causeway`, and scripts that share no code with the project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 
 
 def causeway(state: Path, *arguments: str, timeout_s: float = 300.0) -> subprocess.CompletedProcess[str]:
-    """Run a verb of `causeway` on the stack in `state`, not on a terminal; its exit code is the caller's to judge."""
+    """Run a verb of `causeway` on the stack in `state`, not on a terminal. The caller judges its exit code."""
     environment = {name: value for name, value in inherited_environment().items() if not name.startswith("CAUSEWAY_")}
     return subprocess.run(
         [sys.executable, "-m", "deploy.cli", *arguments],
@@ -29,7 +29,7 @@ def causeway(state: Path, *arguments: str, timeout_s: float = 300.0) -> subproce
 
 
 def foreign(script: str, document: Any = None, arguments: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-    """Run a script of tests/support where neither the project nor its folder can be imported."""
+    """Run a script of tests/support that can import neither the project nor its folder."""
     return subprocess.run(
         [sys.executable, "-I", str(SUPPORT / script), *arguments],
         input=json.dumps(document),

@@ -1,4 +1,4 @@
-"""Every decision that audit was told of, derived again from Kafka's records by the rules that audit judges by."""
+"""Every decision that audit received, derived again from Kafka's records by audit's rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.audit.domain.entries import KeptDecision
 from shared.contracts.facts import DecidedReferral
 from shared.exchange.decision_fact import ReadDecided
 
-#: What a decision's sealed part says, and how a forger might say it.
+#: Changes that a forger could make to a decision's sealed part.
 Alter = Callable[[dict[str, Any]], object]
 ALTERATIONS: Final[Sequence[Alter]] = (
     lambda stated: stated["edges"][0].__setitem__(3, "A" * 43),
@@ -24,12 +24,12 @@ ALTERATIONS: Final[Sequence[Alter]] = (
     lambda stated: stated["decision"].update(policy="0" * 64),
     lambda stated: stated["facts"].update(origin="nobody.example"),
 )
-#: What audit finds wrong with each revision of a referral that was decided; None where it derives the same.
+#: Audit's objection to each decided revision of a referral, or None if it derives the same result.
 Judged = dict[tuple[UUID, int], str | None]
 
 
 def judged_again(endpoints: Endpoints, altered: int = 0) -> Judged:
-    """Read all of Kafka anew; as many decisions with edges as `altered` are other ones by the time they are judged."""
+    """Read all of Kafka again and judge the decisions. The first `altered` ones with edges are changed before that."""
     left, found, read, derived = [altered], Judged(), decisions.read_decided, decisions.Judge._derived
 
     def altering(plaintext: bytes, count: int) -> list[ReadDecided | ValueError]:

@@ -1,4 +1,4 @@
-"""What was shown already, so that nothing that takes long is shown twice for the same code."""
+"""Cached results, so that no long promise runs twice for the same code."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 STATE: Final = ROOT / ".state" / "acceptance"
-#: What can change without any other outcome of what runs long.
+#: Files that do not affect the result of a long run.
 _DOCUMENTS: Final = (":!docs", ":!changelog.d", ":!*.md")
-#: What no test reads: acceptance writes it.
+#: Pages that acceptance writes and no test reads.
 _PAGES: Final = (":!docs/acceptance.md", ":!docs/acceptance-long.md")
 
 
 class Kept:
-    """What was kept of one commit, by name; nothing is kept of code that is in no commit."""
+    """Results for one commit, by name. With uncommitted code nothing is stored."""
 
     def __init__(self, commit: str, folder: Path = STATE) -> None:
         self.commit = commit
@@ -25,11 +25,11 @@ class Kept:
         self._entries: dict[str, Any] = json.loads(self._file.read_text()) if there and self._file else {}
 
     def get(self, name: str) -> Any:
-        """What was kept under this name, None if nothing was."""
+        """Return the entry with this name, or None."""
         return self._entries.get(name)
 
     def keep(self, name: str, entry: Any) -> None:
-        """Keep it, durable when this returns."""
+        """Store an entry. It is durable when this returns."""
         self._entries[name] = entry
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -37,13 +37,13 @@ class Kept:
 
 
 def code_commit(root: Path = ROOT) -> str:
-    """The last commit that changed anything but documents, with a `+` where something is changed since."""
+    """Return the last commit that changed anything but documents, with a `+` if there are changes since."""
     commit = _git(root, "log", "-1", "--format=%h", "--", ".", *_DOCUMENTS) or "none+"
     return commit + ("+" if _git(root, "status", "--porcelain", "--", ".", *_DOCUMENTS) else "")
 
 
 def whole_commit(root: Path = ROOT) -> str:
-    """The commit, documents and all, with a `+` where something is changed since."""
+    """Return the commit, documents included, with a `+` if there are changes since."""
     changed = _git(root, "status", "--porcelain", "--", ".", *_PAGES)
     return (_git(root, "rev-parse", "--short", "HEAD") or "none+") + ("+" if changed else "")
 

@@ -1,4 +1,4 @@
-"""The demo's timelines and lists, held against its databases and audit by programs that share no code with it."""
+"""The demo's timelines and lists, compared with its databases and audit by independent programs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.acceptance.programs import foreign
 
 
 def timelines_differ(stack: DevStack, stories: Sequence[dict[str, Any]]) -> list[str]:
-    """Where a story's timelines are not what databases and audit say, as sentences."""
+    """Return the differences between a story's timelines and the databases and audit, as sentences."""
     timelines = [each for story in stories for each in story["timelines"]]
     groups = [each for story in stories for each in story["groups"]]
     return _ran("foreign_timelines.py", _books(stack) | {"timelines": timelines, "groups": groups})
 
 
 def lists_recounted(stack: DevStack, report: dict[str, Any]) -> dict[str, Any]:
-    """What must stand on all lists of the demo, and what of it does not, as `foreign_lists.py` has it."""
+    """Return the items that must be on the demo's lists, and those that are missing, by `foreign_lists.py`."""
     sample = Path(report["input"]["sample"]).read_text("utf-8")
     timelines = [each for story in report["stories"] for each in story["timelines"]]
     asked = {"sample": sample, "lists": report["lists"], "feedback": report["feedback"], "timelines": timelines}
@@ -28,7 +28,7 @@ def lists_recounted(stack: DevStack, report: dict[str, Any]) -> dict[str, Any]:
 
 
 def edited(report: dict[str, Any]) -> dict[str, Any]:
-    """The report with an act left out of one timeline, one row taken off a list, and one put there: the control."""
+    """Return the report with an act and a list row removed, and one list row added: the control."""
     changed: dict[str, Any] = json.loads(json.dumps(report))
     del changed["stories"][0]["timelines"][0]["entries"][-1]
     party, lists = next((name, each) for name, each in sorted(changed["lists"].items()) if len(each["attention"]) > 1)
@@ -39,7 +39,7 @@ def edited(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _books(stack: DevStack) -> dict[str, Any]:
-    """The databases as whoever owns the server sees them."""
+    """Return the databases as the owner of the server sees them."""
     server = stack.postgres.admin_url.rpartition("/")[0]
     urls = {name: f"{server}/causeway_{name}" for name in stack.endpoints.instances}
     kinds = {name: stack.endpoints.kind(name) for name in urls}

@@ -1,6 +1,6 @@
-"""`python -m tests.acceptance.steady [--rounds 10]`: every test marked `timing`, again and again beside a busy core.
+"""`python -m tests.acceptance.steady [--rounds 10]`: run every test marked `timing` repeatedly while a core is busy.
 
-Rounds that were passed at this commit are not run again: whoever is interrupted goes on where it was.
+Rounds that passed at this commit are not run again, so an interrupted run can continue.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from xml.etree import ElementTree
 from tests.acceptance.result_cache import STATE, Kept, code_commit
 
 ROOT: Final = Path(__file__).parents[2]
-#: It ends with whoever started it, however that ends.
+#: The burner ends when its parent process ends for any reason.
 BURNER: Final = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
 _NAME: Final = "steady rounds"
 
 
 def main() -> int:
-    """Exit code 0 if every test passed in every round, else 1."""
+    """Return exit code 0 if every test passed in every round, else 1."""
     options = argparse.ArgumentParser(prog="python -m tests.acceptance.steady", description=__doc__)
     options.add_argument("--rounds", type=int, default=10, help="how often each test is run (default: 10)")
     options.add_argument("--at", nargs="*", default=["tests"], help="where tests are looked for (default: everywhere)")
@@ -49,9 +49,9 @@ def main() -> int:
 
 
 def one_round(at: list[str], report: Path) -> tuple[int, list[str]]:
-    """Run every marked test once beside a burner: how many there are, and which did not pass."""
+    """Run every marked test once next to a burner. Return the number of tests, and those that did not pass."""
     report.unlink(missing_ok=True)
-    # The run is killed when we end, in whatever way, as the burner ends by itself.
+    # The test run is killed when this process ends for any reason. The burner ends without help.
     command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "pytest", "-q", "-m", "timing"]
     command += [f"--junitxml={report}", *at]
     with a_busy_core():
@@ -61,7 +61,7 @@ def one_round(at: list[str], report: Path) -> tuple[int, list[str]]:
 
 @contextmanager
 def a_busy_core() -> Iterator[None]:
-    """Within it a process burns one core."""
+    """Burn one core in a process within this context."""
     with subprocess.Popen([sys.executable, "-c", BURNER]) as burner:
         try:
             yield
@@ -71,7 +71,7 @@ def a_busy_core() -> Iterator[None]:
 
 
 def read_report(text: str) -> tuple[int, list[str]]:
-    """How many cases a JUnit report has, and the names of those that did not pass."""
+    """Return the number of cases in a JUnit report, and the names of those that did not pass."""
     cases = list(ElementTree.fromstring(text).iter("testcase"))  # noqa: S314 - pytest wrote it a moment ago
     failed = [
         f"{case.attrib['classname']}::{case.attrib['name']}"

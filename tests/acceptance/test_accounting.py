@@ -1,4 +1,4 @@
-"""`causeway audit reconcile`: the counts add up, and whatever is tampered with is named with its coordinates."""
+"""`causeway audit reconcile`: the counts match, and any tampering is named with its coordinates."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SELECT * FROM entry WHERE (writer, addressee, incarnation, lane) = ($1, $2, $3, 
 
 @pytest.fixture(scope="module")
 async def settled(exchange: Exchange) -> Exchange:
-    """The exchange with a few more referrals delivered, answered for, and read by audit."""
+    """Return the exchange after a few more referrals were delivered, answered, and read by audit."""
     async with exchange.client(HOTLINE) as client:
         await client.submit_batch([referral() for _ in range(20)])
-    # It would come in between what is taken away and what is compared.
+    # Otherwise messages in transit could arrive between the tampering and the comparison.
     await exchange.until_all_have_answered()
     await exchange.until_quiet()
     await exchange.until_audited()
@@ -40,7 +40,7 @@ async def settled(exchange: Exchange) -> Exchange:
 
 @asynccontextmanager
 async def row_taken(admin: asyncpg.Connection, table: str, where: str, *arguments: Any) -> AsyncIterator[None]:
-    """Within it one row is gone; afterwards it is back as it was."""
+    """Remove one row within this context; afterwards restore it."""
     condition = f"FROM {table} WHERE {where}"
     await admin.execute(f"CREATE TEMP TABLE taken AS SELECT * FROM {table} LIMIT 0")
     await admin.execute(f"INSERT INTO taken SELECT * {condition}", *arguments)
@@ -54,7 +54,7 @@ async def row_taken(admin: asyncpg.Connection, table: str, where: str, *argument
 
 
 def told(exchange: Exchange) -> tuple[int, list[dict[str, str]]]:
-    """Exit code and differences of the verb."""
+    """Return exit code and differences of the verb."""
     ran = causeway(exchange.state, "audit", "reconcile", "--json")
     assert ran.returncode in (0, 1), ran.stderr
     found: list[dict[str, str]] = json.loads(ran.stdout)["differences"]
@@ -62,13 +62,13 @@ def told(exchange: Exchange) -> tuple[int, list[dict[str, str]]]:
 
 
 async def differences(exchange: Exchange) -> list[dict[str, str]]:
-    """What the verb would tell, without its process."""
+    """Return the differences that the verb would report, without its process."""
     found: list[dict[str, str]] = (await reconciled(exchange.endpoints)).as_json()["differences"]
     return found
 
 
 async def last_offer(exchange: Exchange) -> asyncpg.Record:
-    """The last message of the ordinary stream to the agencies' instance, as audit has it."""
+    """Return the last message of the ordinary stream to the agencies' instance, from audit's data."""
     admin = await exchange.admin("audit")
     stream = await admin.fetchrow(_STREAM)
     row = await admin.fetchrow(_OF_NUMBER, *stream)
@@ -77,7 +77,7 @@ async def last_offer(exchange: Exchange) -> asyncpg.Record:
 
 
 def named(row: asyncpg.Record) -> str:
-    """A stream as differences name it."""
+    """Return the name of a stream as it appears in differences."""
     return f"{row['writer']} → {row['addressee']} {'urgent' if row['lane'] == 0 else 'ordinary'} {row['incarnation']}"
 
 
@@ -106,7 +106,7 @@ async def test_a_person_reads_the_same_as_a_table(settled: Exchange) -> None:
 
 
 async def test_a_receive_state_that_went_back_is_named(settled: Exchange) -> None:
-    """A recipient that has taken less than its writer was told, as one has whose rows were deleted."""
+    """The recipient has fewer messages than it acknowledged to their writer, as after deleted rows."""
     row = await last_offer(settled)
     admin = await settled.admin("law_enforcement")
     move = "UPDATE receive_state SET ordinary_through = ordinary_through + $1 WHERE writer = 'hotline'"
@@ -133,7 +133,7 @@ async def test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_messag
     message, log = f"{named(entry)} #{entry['number']}", f"{entry['topic']}/{entry['partition']}"
     delivered, *in_kafka = found
     assert delivered == {"equation": "II", "what": "delivered, not in audit's log", "where": message}
-    # The test before may have had the writer go back: then Kafka has the message twice, and each place is named.
+    # After the previous test the writer may have sent again: then Kafka has the message twice, and each place is named.
     assert {each["what"] for each in in_kafka} == {"in Kafka, not in audit's log"}
     places = [each["where"] for each in in_kafka]
     assert f"{log}/{entry['offset']} {message}" in places
@@ -142,7 +142,7 @@ async def test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_messag
 
 @asynccontextmanager
 async def altered(admin: asyncpg.Connection, table: str, change: str, where: str) -> AsyncIterator[asyncpg.Record]:
-    """Within it one row of audit's says something else; afterwards it is back as it was."""
+    """Change one row of audit's within this context; afterwards restore it."""
     row = await admin.fetchrow(f"SELECT *, ctid FROM {table} WHERE {where} LIMIT 1")
     async with row_kept(admin, table, row["ctid"]):
         await admin.execute(f"UPDATE {table} SET {change} WHERE ctid = $1", row["ctid"])
@@ -218,7 +218,7 @@ async def test_an_operator_sees_how_audit_stands_to_each_topic(settled: Exchange
 
 
 async def test_a_forged_outcome_is_named(settled: Exchange) -> None:
-    """An instance's own table says that its peer holds a message open, and the peer holds nothing."""
+    """An instance's own table says that its peer holds a message open, but the peer does not hold it."""
     row = await last_offer(settled)
     admin = await settled.admin("hotline")
     await admin.execute(
@@ -235,7 +235,7 @@ async def test_a_forged_outcome_is_named(settled: Exchange) -> None:
 
 
 async def test_no_accountant_can_read_what_was_reported(settled: Exchange) -> None:
-    """The books are read by roles that may count and nothing else."""
+    """Reconciliation uses roles that may count and do nothing else."""
     for service, query in (
         ("hotline", "SELECT content FROM referral"),
         ("hotline", "SELECT content FROM segment"),

@@ -1,7 +1,7 @@
-"""Two referrals that differ only in other recipients: what their provider and its instance get of them is equal bytes.
+"""Two referrals that differ only in other recipients: their provider and its instance get equal bytes.
 
-On a running exchange, over HTTP and in Kafka. Ids, salts, ciphertext and place are drawn anew for every message, and
-times are those of the filing: of all these the forms are compared.
+It uses a running exchange, over HTTP and in Kafka. Ids, salts, ciphertext and place are random for every message, and
+times are those of the submission. Of these the forms are compared.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DIGEST: Final = re.compile(r'(?<="digest":")[0-9a-f]{64}')
 
 
 class Got(NamedTuple):
-    """What a provider gets of one notice over HTTP, and its instance in Kafka; when it was decided."""
+    """The content of one notice over HTTP at a provider and in Kafka at its instance, and the time of its decision."""
 
     shown: str
     evidence: object
@@ -45,7 +45,7 @@ class Got(NamedTuple):
 
 
 def filing(random: Random, number: int) -> dict[str, Any]:
-    """A referral of one item of the provider's, the same for each number, among other items and recipients."""
+    """Return a referral with one item of the provider, the same for each number, among other items and recipients."""
     [own] = referral()["items"]
     own |= {"locator": {"kind": "url", "value": f"https://images.{PROVIDER}/pair/{number:06d}"}}
     hosting = {"jurisdiction": "NL", "method": "stated"}
@@ -64,7 +64,7 @@ def filing(random: Random, number: int) -> dict[str, Any]:
 
 
 def form(text: str) -> str:
-    """The text without ids, times and salted digests."""
+    """Return the text without ids, times and salted digests."""
     return _ANEW.sub(lambda found: str(found.lastgroup), text)
 
 
@@ -78,7 +78,7 @@ async def got(provider: httpx.AsyncClient, record: StoredRecord) -> Got:
 
 
 def shape(proof: Any) -> object:
-    """The members of a proof, and how long each text is: where its leaf stands in the tree is drawn as well."""
+    """Return the members of a proof with the length of each text. The place of its leaf in the tree is random."""
     if isinstance(proof, dict):
         return {name: shape(each) for name, each in proof.items()}
     return (
@@ -111,5 +111,5 @@ async def test_a_provider_and_its_instance_get_the_same_of_referrals_that_differ
     assert apart > PAIRS // 2
     assert sum(one.time != other.time for one, other in told) < PAIRS // 2
     assert differing == 0
-    # Control: the item itself is among what is compared.
+    # Control: the item itself is part of the comparison.
     assert all(differ(one[0], other[0]) for one, other in pairwise(told))

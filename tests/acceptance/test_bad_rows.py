@@ -1,4 +1,4 @@
-"""One bad row among a thousand: it is refused or on its work list, and the 999 beside it are delivered."""
+"""One bad row among a thousand: it is refused or unrouted, and the other 999 are delivered."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OFFERS = "SELECT count(*) AS n FROM received WHERE subject = ANY($1::uuid[]) AN
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A kind of bad row: what is wrong with it, and how it is answered."""
+    """A kind of bad row: its error, and the answer to it."""
 
     name: str
     changes: dict[str, Any]
@@ -53,7 +53,7 @@ BAD_ROWS = (
 
 
 def rows(bad: BadRow) -> list[dict[str, Any]]:
-    """A thousand referrals that go to one hotline each, but for the one that is bad."""
+    """Return a thousand referrals that go to one hotline each, except the bad one."""
     good = [referral(items=[_hosted_in_nl(number)]) for number in range(ROWS)]
     good[BAD_AT] |= bad.changes
     return good
@@ -65,7 +65,7 @@ def _hosted_in_nl(number: int) -> dict[str, Any]:
 
 
 async def filed(client: CausewayClient, referrals: list[dict[str, Any]]) -> list[BatchResult]:
-    """Each row's result, in order."""
+    """Return each row's result, in order."""
     results: list[BatchResult] = []
     for start in range(0, len(referrals), BATCH_MAX):
         results += await client.submit_batch(referrals[start : start + BATCH_MAX])
@@ -83,7 +83,7 @@ async def test_one_bad_row_among_a_thousand_holds_up_no_other(
         assert {(each.status, each.state) for each in results} == {(202, "routed")}
         assert (odd.status, odd.state) == (bad.status, bad.state)
         await exchange.until_quiet(QUIET_S_MAX)
-        # What was refused is on no list: the whole of it is looked through.
+        # A refused row is on no list, so the whole list is searched.
         reason = bad.reason if bad.state else None
         listed = [item async for page in client.work(reason=reason) for item in page.items]
     ids = [each.referral_id for each in results]

@@ -1,4 +1,4 @@
-"""Marked values in every sensitive field, through every path a request can take: none is found in any store."""
+"""Marked values in every sensitive field, through every path of a request: no store contains one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, SERV
 Record = Callable[[str, object], None]
 
 TIMES = 10
-#: The sensitive fields of a referral, by where `marked` puts the mark.
+#: The sensitive fields of a referral, as `marked` fills them.
 FIELDS = (
     *(f"/items/{kind}/locator/value" for kind in ("url", "onion", "account", "message", "p2p")),
     *(f"/items/0/hashes/{name}" for name in ("md5", "sha1", "sha256", "pdq", "photodna", "tmk_pdqf")),
@@ -41,9 +41,9 @@ ONION = "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd"
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The mark of what must never be found, and what is in the clear and must be, by store.
+    """The hidden mark, which no store may contain, and the planted mark in the clear, which each store must contain.
 
-    A sender has no place for a mark of its own in Kafka and in logs: there it is an id of the service's.
+    A sender cannot put a mark of its own into Kafka and logs. There the mark is one of the service's ids.
     """
 
     hidden: str
@@ -51,7 +51,7 @@ class Marks:
 
 
 def marked(mark: str, number: int) -> dict[str, Any]:
-    """A referral with the mark in each sensitive field; the numbers make each value another one."""
+    """Return a referral with the mark in each sensitive field. The number makes each value unique."""
     tail = f"{number:02d}"
     hexadecimal = mark + tail
     hashes = {name: hexadecimal.ljust(32, "a") for name in ("md5",)}
@@ -81,7 +81,7 @@ async def post(http: httpx.AsyncClient, body: dict[str, Any], **headers: str) ->
 
 
 async def delivered(exchange: Exchange, mark: str) -> None:
-    """File, deliver, open at every recipient, take up: the path on which all goes well."""
+    """Submit, deliver, open at every recipient, accept: the path without errors."""
     async with (
         exchange.client(HOTLINE) as hotline,
         exchange.client(OTHER_HOTLINE) as other,
@@ -105,7 +105,10 @@ def notice_of(shown: ReferralView) -> UUID:
 
 
 async def refused(exchange: Exchange, mark: str) -> Counter[int]:
-    """Everything that is turned away at the door, with the mark in it: by schema, guard, limits, parameters, key."""
+    """Send requests with the mark that intake refuses: by schema, guard, limits, parameters, key.
+
+    Count their statuses.
+    """
     statuses: Counter[int] = Counter()
     async with exchange.http(HOTLINE) as http:
         for number in range(TIMES):
@@ -133,7 +136,7 @@ async def refused(exchange: Exchange, mark: str) -> Counter[int]:
 
 @asynccontextmanager
 async def nothing_fits(exchange: Exchange, service: str, table: str) -> AsyncIterator[None]:
-    """Within it every new row of a service's table breaks a constraint, which PostgreSQL likes to quote the row for."""
+    """Make every new row of a service's table break a constraint, for which PostgreSQL likes to quote the row."""
     admin = await exchange.admin(service)
     await admin.execute(f"ALTER TABLE {table} ADD CONSTRAINT planted CHECK (false) NOT VALID")
     try:
@@ -144,7 +147,7 @@ async def nothing_fits(exchange: Exchange, service: str, table: str) -> AsyncIte
 
 
 async def failed(exchange: Exchange, mark: str) -> str:
-    """Requests that end in an error of the service's own: the id of the last."""
+    """Send requests that end in an error of the service; return the id of the last one."""
     async with exchange.http(HOTLINE) as http, nothing_fits(exchange, "hotline", "referral"):
         answers = [await post(http, marked(mark, number)) for number in range(TIMES)]
     assert not any(mark in answer.text for answer in answers)
@@ -153,7 +156,7 @@ async def failed(exchange: Exchange, mark: str) -> str:
 
 
 async def parked(exchange: Exchange, mark: str) -> int:
-    """Offers that the agency's own code fails on: dead letters, kept as they came. They have every field there is."""
+    """Send offers on which the agency's own code fails: dead letters, stored as received, with every possible field."""
     async with exchange.client(HOTLINE) as hotline, nothing_fits(exchange, "law_enforcement", "received"):
         filed = await hotline.submit_batch([marked(mark, number) for number in range(TIMES)])
         await exchange.until_quiet()
@@ -166,7 +169,9 @@ async def parked(exchange: Exchange, mark: str) -> int:
 
 
 async def plant(exchange: Exchange, mark: str) -> str:
-    """Put the other mark into a reference, which its origin keeps in the clear, and a trace's id; the referral's id."""
+    """Put the planted mark into a reference, which is stored in the clear, and a trace's id; return the referral's
+    id.
+    """
     async with exchange.http(HOTLINE) as http:
         answer = await post(http, referral(external_ref=mark), traceparent=f"00-{mark * 2}-{'2' * 16}-01")
     assert answer.status_code == 202
@@ -175,7 +180,7 @@ async def plant(exchange: Exchange, mark: str) -> str:
 
 
 async def dump(exchange: Exchange) -> None:
-    """Everything that PostgreSQL can tell: buffers written out, and a logical dump of each database."""
+    """Write all of PostgreSQL's buffers out, and make a logical dump of each database."""
     folder = exchange.state / "dumps"
     folder.mkdir(exist_ok=True)
     base = exchange.stack.postgres.admin_url.rpartition("/")[0]
@@ -190,7 +195,7 @@ async def dump(exchange: Exchange) -> None:
 
 @pytest.fixture(scope="module")
 async def marks(exchange: Exchange) -> AsyncIterator[Marks]:
-    """Both marks, after everything has happened with them and all of it is on disk."""
+    """Return both marks after all paths were used and all data is on disk."""
     hidden, planted = new_mark(), new_mark()
     await delivered(exchange, hidden)
     assert await refused(exchange, hidden) == {422: 7 * TIMES, 400: 3 * TIMES, 200: TIMES, 404: TIMES}
@@ -199,22 +204,23 @@ async def marks(exchange: Exchange) -> AsyncIterator[Marks]:
     referral_id = await plant(exchange, planted)
     await exchange.until_audited()
     await dump(exchange)
-    # Spans are written in batches: the planted one among them was the last.
+    # Spans are written in batches; the planted span came last.
     await until(partial(found_in, exchange.state, "spans-", planted))
     yield Marks(hidden, dict.fromkeys(STORES, planted) | {"kafka/data": referral_id, "logs": request_id})
-    # Others use this exchange after us, and look whether anything waits: the cause is mended, so it need not.
+    # Later tests use this exchange and check that no message waits. The cause is repaired, so the dead letters can be
+    # retried.
     retried = operated(exchange, "dead-letters", "retry", "law_enforcement", "--all")["retried"]
     assert [*retried.values()] == ["done"] * TIMES
     await until(partial(none_parked, exchange))
 
 
 async def none_parked(exchange: Exchange) -> bool:
-    """Whether the origin knows of no message that its recipient has as a dead letter."""
+    """Return whether the origin knows of no message that is a dead letter at its recipient."""
     return not await exchange.count_as_accountant("hotline", "SELECT 1 FROM outcome_open WHERE outcome = 'dead'")
 
 
 async def found_in(state: Path, store: str, mark: str) -> bool:
-    """Whether a mark, in any spelling, or an id as it is stands in a store."""
+    """Return whether a store contains a mark in any encoding, or an id unchanged."""
     if len(mark) == MARK_CHARACTERS:
         return any(hit.place.startswith(store) for hit in search(state, mark))
     return any(mark.encode() in content for _, content in contents(files_of(state, store)))
@@ -237,7 +243,7 @@ async def test_no_marked_value_is_found_in_any_store(exchange: Exchange, marks: 
 
 @pytest.mark.parametrize("store", STORES)
 async def test_the_same_search_finds_a_mark_planted_in_the_clear(exchange: Exchange, marks: Marks, store: str) -> None:
-    """The control of the test above: each store is looked into, and what is there is found."""
+    """The control of the test above: each store is searched, and existing marks are found."""
     assert await found_in(exchange.state, store, marks.planted[store])
 
 

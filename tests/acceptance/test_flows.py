@@ -1,4 +1,4 @@
-"""One referral's flow: shown by audit, read again by a foreign client at each offset, and verified by another."""
+"""One referral's flow: shown by audit, read again by a foreign client, and verified by another program."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def kept(basis: KeptBasis) -> WithdrawalAnswer:
     return WithdrawalAnswer(fate=WithdrawalFate.KEPT, kept=keeping)
 
 
-#: What was removed can be complained about.
+#: A removal can lead to a complaint.
 ACTED_ON = kept(KeptBasis.OPEN_COMPLAINT)
 KEPT = kept(KeptBasis.ACCEPTED_CASE)
 
 
 @pytest.fixture(scope="module")
 async def flow(exchange: Exchange) -> list[dict[str, Any]]:
-    """The messages of a referral that was filed, acted on, taken up, withdrawn and acknowledged by all."""
+    """Return the messages of a referral that was removed, accepted, withdrawn and acknowledged by all."""
     async with (
         exchange.client(HOTLINE) as hotline,
         exchange.client(OTHER_HOTLINE) as other,

@@ -1,4 +1,4 @@
-"""One key, one effect, one answer: repeated, raced over two processes, and with the process killed in between."""
+"""One key, one effect, one answer: repeated, raced in two processes, and with the process killed in between."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 from tests.support.running import HOTLINE, OTHER_HOTLINE, Exchange, referral, until
 
 SECOND = "hotline-api-2"
-#: What a second API process needs to take referrals; the relay of the first sends what they become.
+#: The parts of a second API process that accepts referrals. The first one's relay sends their messages.
 API_PARTS = ("api", "documents")
 RACERS = 50
 POSTS, KILLS = 120, 3
-#: How often a commit is withheld, and for how long at most, seconds.
+#: Number of withheld commits, and the maximum time of each in seconds.
 TURNS, SOON_S = 6, 10.0
 #: A transaction that writes to the log and to no table.
 WRITE = "SELECT pg_logical_emit_message(true, 'test', '')"
@@ -30,7 +30,7 @@ Record = Callable[[str, object], None]
 
 @pytest.fixture(scope="module")
 def second_url(exchange: Exchange) -> Iterator[str]:
-    """Another API process over the hotline's database."""
+    """Return the address of another API process with the hotline's database."""
     port = exchange.stack.state.port("http/second", set())
     url = f"http://127.0.0.1:{port}"
     exchange.serve("hotline", only=API_PARTS, label=SECOND, port=port)
@@ -116,16 +116,16 @@ async def test_fifty_keys_at_once_for_one_reference_at_two_processes_are_one_ref
 
 @asynccontextmanager
 async def commits_withheld(exchange: Exchange) -> AsyncIterator[asyncpg.Connection]:
-    """Within it a commit is written and durable, but PostgreSQL does not tell whoever asked for it.
+    """Withhold the answers to commits within this context: a commit is durable, but PostgreSQL does not confirm it.
 
-    It waits for a standby that does not exist. Once that is no longer asked for, all see what was committed.
+    It waits for a standby that does not exist. When the setting is removed, all sessions see the commit.
     """
     admin, other = await exchange.admin("hotline"), await exchange.admin("hotline")
     waiting = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'"
     try:
         await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         await admin.fetch("SELECT pg_reload_conf()")
-        # A busy checkpointer takes the setting late: a commit of our own shows when it is in force.
+        # A busy checkpointer applies the setting late: a commit of our own shows when it is in force.
         writing = asyncio.create_task(other.execute(WRITE))
         while not await admin.fetch(waiting, other.get_server_pid()):
             if writing.done():
@@ -147,7 +147,7 @@ async def until_some(admin: asyncpg.Connection, query: str) -> None:
 
 
 async def is_seen(admin: asyncpg.Connection, query: str) -> bool:
-    """Whether the query has rows soon."""
+    """Return whether the query has rows soon."""
     with suppress(AssertionError):
         await until(lambda: admin.fetch(query), seconds_max=SOON_S)
         return True
@@ -166,7 +166,8 @@ async def until_none(admin: asyncpg.Connection, query: str) -> None:
 async def test_a_process_killed_between_commit_and_answer_has_the_answer_stored(
     exchange: Exchange, second_url: str
 ) -> None:
-    # Our transaction has committed, holds its locks still, and waits to be told. Others touch one of the two tables.
+    # Our transaction has committed, still holds its locks, and waits for the confirmation. Other transactions use at
+    # most one of the two tables.
     waiting = """
         SELECT 1 FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE wait_event = 'SyncRep'
         AND relation IN ('referral'::regclass, 'idempotency'::regclass) AND mode = 'RowExclusiveLock'
@@ -195,7 +196,7 @@ async def test_a_process_killed_between_commit_and_answer_has_the_answer_stored(
 
 
 async def test_a_process_killed_before_the_commit_leaves_the_key_free(exchange: Exchange, second_url: str) -> None:
-    """The control of the test above: killed a moment earlier, there is nothing, and the retry files the referral."""
+    """The control of the test above: killed a moment earlier, nothing is stored, and the retry submits the referral."""
     body = referral()
     admin = await exchange.admin("hotline")
     waiting = "SELECT 1 FROM pg_locks WHERE relation = 'referral'::regclass AND NOT granted"
@@ -244,7 +245,7 @@ async def test_every_request_retried_over_kills_at_any_moment_is_one_referral(
     async def kill_now_and_then() -> None:
         chosen = random.Random(1)
         for kill in range(1, KILLS + 1):
-            # Once the next part of the work is done, at a moment that nobody chose.
+            # After the next part of the work, at a random moment.
             await until(partial(answered, POSTS * kill // (KILLS + 2)))
             await asyncio.sleep(chosen.uniform(0, 0.1))
             exchange.processes[SECOND].kill()

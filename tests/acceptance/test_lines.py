@@ -1,4 +1,4 @@
-"""The list of promises is itself checked: each names tests that exist, and a test that did not run breaks its line."""
+"""Checks of the list of promises: each names existing tests, and a test that did not run breaks its line."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_is_long_counts_beside_what_the_suite_has_found() -> None:
 
 
 def test_what_the_default_run_leaves_out_is_named_by_a_line() -> None:
-    """Else nothing would run it any more."""
+    """Otherwise no run would include it."""
     named = {test for line in ALL for test in line.tests}
     left_out = [*marked_long(ROOT / "tests")]
     assert len(left_out) > 10
@@ -76,7 +76,7 @@ def test_what_the_default_run_leaves_out_is_named_by_a_line() -> None:
 
 
 def marked_long(folder: Path) -> Iterator[str]:
-    """The tests of which all cases are `long`, or some."""
+    """Yield the tests with the marker `long` on all or some of their cases."""
     for path in sorted(folder.rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
         if MARK not in text or path == Path(__file__):

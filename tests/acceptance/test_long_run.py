@@ -1,4 +1,4 @@
-"""What takes long is run once a commit, written down line by line, and never lost by what runs later."""
+"""Long promises run once per commit, are written line by line, and are never lost by a later run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOAK, STEADY = (next(line for line in LONG_LINES if line.verb == name) for name 
 
 
 class Runs:
-    """Verbs that only count how often they were run."""
+    """Verbs that only count their runs."""
 
     def __init__(self, folder: Path) -> None:
         self.page = folder / "page.md"

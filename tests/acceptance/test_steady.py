@@ -1,4 +1,4 @@
-"""The steady run itself: it sees a test that a busy core makes fail, and it does burn one."""
+"""The steady run itself: it detects a test that fails while a core is busy, and it does burn one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is too long for the default test run: each verb looks at one whole demo, or at many kills, and returns a figure.
+"""Verbs that are too long for the default test run: each checks a whole demo or many kills, and returns a figure.
 
-A verb raises `AssertionError` where that does not show what it must.
+A verb raises `AssertionError` if the check fails.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READY = re.compile(r"^ready after ([\d.]+) s$", re.MULTILINE)
 
 
 class WholeDemo:
-    """The demo at its full size, run once, when the first verb asks for it."""
+    """The demo at its full size, run once, when the first verb needs it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -97,7 +97,7 @@ def the_demos_flow_is_read_again(whole: WholeDemo) -> str:
 
 
 def the_demos_decisions_are_derived_again(whole: WholeDemo) -> str:
-    """The control is among them: as many altered ones, each named."""
+    """The control is included: the altered decisions, each of which is named."""
     found, altered = whole.after.decisions, whole.after.decisions_altered
     accepted = whole.after.accounts["I"]["accepted"]
     assert len({referral_id for referral_id, _ in found}) == accepted >= REFERRALS

@@ -1,4 +1,4 @@
-"""The list of behaviours in `tests/behaviour.tsv`: its lines, and the faults where list and tests do not agree."""
+"""The list of behaviours in `tests/behaviour.tsv`: its lines, and the differences between list and tests."""
 
 from __future__ import annotations
 

@@ -18,13 +18,13 @@ from tests.architecture.source import Function, Module, parse
 _LAYOUT: Final = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 )
-#: A remark that keeps `ruff format` away from lines.
+#: A comment that keeps `ruff format` away from lines.
 _UNFORMATTED: Final = re.compile(r"#\s*fmt:\s*(skip|off|on)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class PythonLines:
-    """How many lines of a text are code, and how many are docstrings. Blank lines and comments are neither."""
+    """The number of code lines and of docstring lines in a text. Blank lines and comments are neither."""
 
     code: int
     docstring: int

@@ -1,4 +1,4 @@
-"""The codes of errors, read from the code: what is handed to an error class, followed to where it is spelt."""
+"""The codes of errors, read from the code: arguments of error classes, traced to the literal text."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from shared.kernel.errors import NotNow, Refused, Unavailable
 from shared.runtime.http.problems import status_of
 from tests.architecture.source import Function, Module, modules
 
-#: Beside the tree of errors: what is turned into one, code and all.
+#: Further roots besides the tree of errors: classes that are turned into an error with the same code.
 _ROOTS = frozenset({"CausewayError", "Objection", "_Unacceptable"})
-#: With which HTTP answers errors of a class; a refusal may say another.
+#: The HTTP status of errors of a class. A refusal may set another one.
 _STATUSES: Final[Mapping[str, int]] = {
     name: status_of(each("code")) for name, each in {"Refused": Refused, "Unavailable": Unavailable}.items()
 } | {"NotNow": status_of(NotNow("code", "", headers={}))}
 
 
 class Found(NamedTuple):
-    """The codes at one place; none where they cannot be read from the module. `status`: with which HTTP answers them.
+    """The codes at one place, or None if the module does not show them. `status`: their HTTP status.
 
-    It is None of what HTTP never answers by name, and of what is computed.
+    `status` is None for codes that HTTP never answers by name, and for computed ones.
     """
 
     path: str
@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 class Classes(NamedTuple):
-    """The error classes, those of them that are told their code (the others have one of their own), their statuses."""
+    """The error classes, those among them that receive their code (the others have a fixed one), and their statuses."""
 
     every: frozenset[str]
     told: frozenset[str]
@@ -41,7 +41,7 @@ class Classes(NamedTuple):
 
 
 def error_classes(modules: tuple[Module, ...]) -> Classes:
-    """The names of every class below `CausewayError`, and of the operator's objections."""
+    """Return the names of every class below `CausewayError`, and of the operator's objections."""
     bases = {
         node.name: {_name(base) for base in node.bases}
         for module in modules
@@ -56,13 +56,13 @@ def error_classes(modules: tuple[Module, ...]) -> Classes:
 
 
 def _status_below(name: str, bases: Mapping[str, set[str]]) -> int | None:
-    """The status of errors of a class that say none themselves."""
+    """Return the status of errors of a class that define none themselves."""
     above = (_status_below(base, bases) for base in sorted(bases.get(name, ())))
     return _STATUSES.get(name) or next((status for status in above if status), None)
 
 
 def constants(modules: tuple[Module, ...]) -> Mapping[str, str]:
-    """Texts that modules give a name in capitals."""
+    """Return the texts that modules assign to a name in capitals."""
     found = {}
     for node in (node for module in modules for node in module.tree.body):
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
@@ -73,7 +73,7 @@ def constants(modules: tuple[Module, ...]) -> Mapping[str, str]:
 
 
 def codes_in(module: Module, classes: Classes, named: Mapping[str, str]) -> Iterator[Found]:
-    """Every place that makes an error: with the codes that it may have."""
+    """Yield every place that makes an error, with its possible codes."""
     for inside, call in _calls(module.tree, None):
         if (given := _code_of(call, inside, classes, module)) is not None:
             codes, status = _read(given, inside, module, named), _status_of(call, inside, classes, module)
@@ -92,7 +92,7 @@ def _status_of(call: ast.Call, inside: ast.AST | None, classes: Classes, module:
 
 @cache
 def statuses() -> Mapping[str, frozenset[int]]:
-    """With which statuses HTTP answers each code that a service raises."""
+    """Return the HTTP statuses of each code that a service raises."""
     every, found = modules(), dict[str, frozenset[int]]()
     classes, named = error_classes(every), constants(every)
     ours = [module for module in every if module.path.startswith(("services/", "shared/"))]
@@ -103,7 +103,7 @@ def statuses() -> Mapping[str, frozenset[int]]:
 
 
 def _calls(node: ast.AST, inside: ast.AST | None) -> Iterator[tuple[ast.AST | None, ast.Call]]:
-    """Calls, each with the innermost function around it; a class counts where no function does."""
+    """Yield calls, each with the innermost function around it, or its class outside functions."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Call):
             yield inside, child
@@ -151,7 +151,7 @@ def _read(given: ast.expr, inside: ast.AST | None, module: Module, named: Mappin
 
 
 def _of_local(name: str, inside: Function, module: Module, named: Mapping[str, str]) -> frozenset[str] | None:
-    """What a name of a function may be: what is assigned to it there, or what its module's calls hand over."""
+    """Return the possible values of a function's name: values assigned there, or arguments of calls in the module."""
     given = [
         node.value
         for node in ast.walk(inside)

@@ -1,4 +1,4 @@
-"""Copied code: the lines that say something, runs of them that stand in two services, and their share, names aside."""
+"""Copied code: significant lines, runs of them that occur in two services, and their share, without names."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Final
 
 from tests.architecture.source import Module, modules
 
-#: Six lines in a row are a copy; fewer are how Python is written.
+#: Six lines in a row are a copy; shorter runs are normal in Python.
 RUN_LINES: Final = 6
-#: A line shorter than this, names aside, says too little to be anyone's own.
+#: A shorter line, without names, is too small to be specific.
 TELLING_CHARACTERS: Final = 16
-#: The words in which a service speaks of its own subject. What stands in their place makes its lines comparable.
+#: A service's words for its own subject. A common replacement makes its lines comparable.
 OWN_WORDS: Final[Mapping[str, Sequence[str]]] = {
     "hotline": ("offers", "offer", "hotline"),
     "industry": ("notices", "notice", "industry", "provider"),
     "law_enforcement": ("cases", "case", "law_enforcement", "lawenforcement", "agency", "agencies"),
     "audit": ("entries", "entry", "audit"),
 }
-#: What all of them speak of under two names: a notice's id is its own, and who issued it is its notifier.
+#: Concepts with two names: a notice's id is its own, and its origin is called notifier.
 SAME_THING: Final = (("referral_id", "X_id"), ("notifier", "origin"))
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line that says something: where it stands, and what it says without layout and remarks."""
+    """One significant line: its place, and its text without layout and comments."""
 
     path: str
     number: int
@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Lines in a row that stand in two services, from the first to the last."""
+    """Consecutive lines that occur in two services, from the first to the last."""
 
     lines: int
     here: Line
@@ -55,12 +55,15 @@ class Copy:
 
 
 def service_modules() -> list[Module]:
-    """The services' modules. Migrations are left out: each is a file for itself that is never edited again."""
+    """Return the services' modules.
+
+    Migrations are left out, because each is a separate file that is never edited again.
+    """
     return [module for module in modules("services") if "/migrations/" not in module.path]
 
 
 def telling_lines(module: Module) -> list[Line]:
-    """The lines without imports, docstrings, remarks, blank ones and those of punctuation alone."""
+    """Yield the lines without imports, docstrings, comments, blank lines and lines of punctuation alone."""
     silent = _silent_lines(module.tree)
     remarks = _remarks(module.text)
     found = []
@@ -72,7 +75,7 @@ def telling_lines(module: Module) -> list[Line]:
 
 
 def copies(files: Sequence[Sequence[Line]], *, run: int = RUN_LINES) -> list[Copy]:
-    """Every run of at least `run` equal lines that two services have in common, each as long as it is."""
+    """Return every run of at least `run` equal lines that two services have in common, each in full length."""
     starts: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
     for file, lines in enumerate(files):
         for at in range(len(lines) - run + 1):
@@ -89,7 +92,7 @@ def copies(files: Sequence[Sequence[Line]], *, run: int = RUN_LINES) -> list[Cop
 def _longest(
     files: Sequence[Sequence[Line]], matches: set[tuple[tuple[int, int], tuple[int, int]]], run: int
 ) -> Iterator[Copy]:
-    """Matching places joined: one that follows another on both sides is the same copy, one line longer."""
+    """Join matching places: one that follows another on both sides is the same copy, one line longer."""
     for (one, at), (other, there) in matches:
         if ((one, at - 1), (other, there - 1)) in matches:
             continue
@@ -100,7 +103,7 @@ def _longest(
 
 
 def names_aside(line: Line) -> Line:
-    """The line with the service's own words taken out of it, whatever their case, also from within longer names."""
+    """Return the line without the service's own words, in any case, also within longer names."""
     words = sorted(OWN_WORDS[line.service], key=len, reverse=True)
     text = re.sub("|".join(words), "X", line.text, flags=re.IGNORECASE)
     for word, other in SAME_THING:
@@ -109,9 +112,9 @@ def names_aside(line: Line) -> Line:
 
 
 def copied_share(services: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """For each service: how many of its telling lines stand, names aside, in another of them too, and how many it has.
+    """Return the number of each service's significant lines that also occur in another one, and its total.
 
-    A line is looked for in the room of the same name, as a reader would who knows one service.
+    A line is looked for in the module of the same name, as a reader who knows one service would do.
     """
     rooms: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for module in service_modules():
@@ -131,7 +134,7 @@ def copied_share(services: Sequence[str]) -> dict[str, tuple[int, int]]:
 
 
 def _silent_lines(tree: ast.Module) -> set[int]:
-    """The numbers of the lines of imports and docstrings."""
+    """Return the numbers of the lines of imports and docstrings."""
     silent: set[int] = set()
     for node in ast.walk(tree):
         nothing: list[ast.stmt] = []
@@ -145,6 +148,6 @@ def _silent_lines(tree: ast.Module) -> set[int]:
 
 
 def _remarks(text: str) -> dict[int, int]:
-    """Line number → where its comment begins."""
+    """Return line number → where its comment begins."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return {token.start[0]: token.start[1] for token in tokens if token.type == tokenize.COMMENT}

@@ -1,4 +1,4 @@
-"""Import cycles: modules that reach each other, found in the graph that import-linter reads its contracts from."""
+"""Import cycles: modules that reach each other, in the graph from which import-linter reads its contracts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests.architecture.source import PRODUCT
 
 
 def product_imports() -> grimp.ImportGraph:
-    """Who imports whom in the product; an import within a function or for the types alone is one too."""
+    """Return the import graph of the product. Imports within functions or for types only count as well."""
     return grimp.build_graph(*PRODUCT, cache_dir=None)
 
 
 def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
-    """The strongly connected components of more than one module, or of one that imports itself; all sorted."""
+    """Return the strongly connected components of several modules, or of one that imports itself; all sorted."""
     imports = {module: sorted(graph.find_modules_directly_imported_by(module)) for module in sorted(graph.modules)}
     return sorted(
         sorted(component)
@@ -23,7 +23,10 @@ def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
 
 
 def _components(imports: dict[str, list[str]]) -> list[list[str]]:
-    """Kosaraju's two walks: whoever a walk against the arrows reaches, last to finish first, is one component."""
+    """Return components by Kosaraju's two walks.
+
+    The second walk goes against the edges, from the last finished node.
+    """
     importers: dict[str, list[str]] = {module: [] for module in imports}
     for module, imported in imports.items():
         for each in imported:
@@ -37,9 +40,9 @@ def _components(imports: dict[str, list[str]]) -> list[list[str]]:
 
 
 def _finishing(start: str, arrows: dict[str, list[str]], seen: set[str]) -> list[str]:
-    """What a depth-first walk from `start` newly reaches, in the order in which it is done with them.
+    """Return the nodes that a depth-first walk from `start` newly reaches, in finishing order.
 
-    No recursion: the longest chain of imports is longer than the interpreter's stack need be.
+    There is no recursion, because the longest import chain may exceed the interpreter's stack.
     """
     if start in seen:
         return []

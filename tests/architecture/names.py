@@ -1,4 +1,4 @@
-"""Homonyms: one name that several modules give to classes of their own."""
+"""Homonyms: one name that several modules give to their own classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.architecture.source import Module
 
 
 def homonyms(sources: Iterable[Module]) -> dict[str, list[str]]:
-    """Class name → the modules that define a class of that name, where there is more than one; names sorted.
+    """Return class name → the modules that define a class of that name, if there are several; names sorted.
 
     A leading underscore is part of the name; classes within classes and functions count too.
     """

@@ -16,23 +16,23 @@ from tests.architecture.code_lines import python_lines
 from tests.architecture.names import homonyms
 from tests.architecture.source import PRODUCT, ROOT, Module, modules
 
-#: A text in a .toml or .json file counts from this length on, as one code line for each 120 characters begun.
+#: A text in a .toml or .json file counts from this length on, as one code line per started 120 characters.
 TEXT_CHARACTERS_MIN: Final = 201
 LINE_CHARACTERS: Final = 120
-#: Measured by tests/services/test_walk.py, which files and receives a referral.
+#: Measured by tests/services/test_walk.py, which submits and receives a referral.
 FILED, RECEIVED = "files entered by filing", "files entered by receiving"
 _ROW = re.compile(r"^\| (?P<name>[^|]+) \| (?P<bound>[\d,.]+) \| (?P<target>[\d,.]+) \| [^|]+ \|$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A row of the table: the permitted size of today, and the permitted size at the close of the contraction."""
+    """A row of the table: the permitted size today, and the permitted size at the end of the contraction."""
 
     today: float
     target: float
 
     def permits(self, name: str, figure: float) -> bool:
-        """Say whether the figure keeps the bound of today. The share of docstrings is the one lower bound."""
+        """Return whether the figure keeps today's bound. The share of docstrings is the only lower bound."""
         return figure >= self.today if name == DOCSTRINGS else figure <= self.today
 
 
@@ -45,7 +45,7 @@ def bounds(page: str) -> dict[str, Bound]:
 
 
 def product_code_lines(root: Path) -> float:
-    """Count Python code wherever it lies outside the tests, and long texts in data files of the product."""
+    """Count Python code outside the tests, and long texts in data files of the product."""
     python = sum(python_lines(module).code for module in _product_modules(root))
     return python + sum(
         -(-len(text) // LINE_CHARACTERS)
@@ -156,7 +156,7 @@ def page_bounds() -> dict[str, Bound]:
 
 
 def _product_modules(root: Path) -> tuple[Module, ...]:
-    """Every Python file outside the tests, wherever it lies, but for folders that are made (`.venv`, `.state`)."""
+    """Return every Python file outside the tests, except in generated folders (`.venv`, `.state`)."""
     elsewhere = sorted(
         folder.name
         for folder in root.iterdir()

@@ -1,4 +1,4 @@
-"""The source of this repository as data: modules, functions, and the text files that are kept in it."""
+"""The source of this repository as data: modules, functions, and the text files in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("services", "shared", "client", "deploy")
-#: Where files are kept. What is made here (environment, state, caches) lies elsewhere and is not ours to check.
+#: Folders with versioned files. Generated folders (environment, state, caches) are elsewhere and not checked.
 KEPT = (*PRODUCT, "tests", "docs", "requirements", "changelog.d", ".ci")
 _MADE = {"__pycache__", "node_modules"}
 
@@ -19,7 +19,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Module:
-    """One Python file: where it is, what it says, and what it means."""
+    """One Python file: its path, text and syntax tree."""
 
     path: str
     text: str
@@ -38,7 +38,7 @@ def parse(text: str, path: str = "planted.py") -> Module:
 
 
 def modules(*folders: str, root: Path = ROOT) -> tuple[Module, ...]:
-    """All modules in `folders` of the tree, sorted; those of the product if none is named."""
+    """Return all modules in `folders` of the tree, sorted; those of the product if none is named."""
     return tuple(module for folder in folders or PRODUCT for module in _folder_modules(folder, root))
 
 
@@ -50,7 +50,7 @@ def _folder_modules(folder: str, root: Path) -> tuple[Module, ...]:
 
 @cache
 def kept_files() -> tuple[Path, ...]:
-    """Every file of the repository."""
+    """Yield every file of the repository."""
     inside = [path for folder in KEPT for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
     # In a linked worktree `.git` is a file.
     beside = [path for path in sorted(ROOT.iterdir()) if path.is_file() and path.name != ".git"]
@@ -58,5 +58,5 @@ def kept_files() -> tuple[Path, ...]:
 
 
 def has_code(module: Module) -> bool:
-    """Whether there is more in it than a docstring."""
+    """Return whether there is more in it than a docstring."""
     return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in module.tree.body)

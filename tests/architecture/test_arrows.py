@@ -1,4 +1,4 @@
-"""The arrows between packages. Each contract of pyproject.toml holds, and each is shown to see what it forbids."""
+"""The import rules between packages. Each contract of pyproject.toml holds, and each detects a planted violation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.architecture.source import PRODUCT, ROOT, modules
 
-#: Contract, the module that gets a forbidden line, the line. A module that does not exist is a new room.
+#: Contract, the module that gets a forbidden line, the line. A module that does not exist is a new package.
 PLANTS = [
     ("top", "shared/kernel/clock.py", "import services.hotline.domain"),
     ("top", "shared/runtime/http/edge.py", "import client.transport"),
@@ -100,13 +100,13 @@ PLANTS = [
     ("site", "deploy/accounting/books.py", "import deploy.devstack.state"),
     ("site", "deploy/site/endpoints.py", "import deploy.devstack.state"),
 ]
-#: What a package below the contracts may import from outside; the rest is the standard library.
+#: External libraries that a package below the contracts may import besides the standard library.
 LIBRARIES = {"shared.kernel": set(), "shared.vocabulary": set(), "shared.ledger": {"cryptography"}}
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The four packages, Python files only, with the contracts: a tree to plant violations in."""
+    """Return a copy of the four packages, Python files only, with the contracts, in which violations can be planted."""
     tree = tmp_path_factory.mktemp("tree")
     for package in PRODUCT:
         for source in (ROOT / package).rglob("*.py"):
@@ -164,7 +164,7 @@ def test_every_contract_is_shown_red_at_least_once() -> None:
 
 
 def foreign_imports(package: str, graph: grimp.ImportGraph) -> set[str]:
-    """What the modules of `package` import from outside the repository and the standard library."""
+    """Return imports of `package` from outside the repository and the standard library."""
     inside = {package} | graph.find_descendants(package)
     imported = {each for module in inside for each in graph.find_modules_directly_imported_by(module)}
     return {each for each in imported if not each.startswith(PRODUCT) and each not in sys.stdlib_module_names}
@@ -181,7 +181,7 @@ def test_the_lowest_packages_stand_on_the_standard_library(package: str) -> None
 def test_a_migration_reads_nothing_of_the_code() -> None:
     """Migrations are files that Alembic runs, not packages: import-linter does not see them.
 
-    What a revision makes must not change with the code: it imports Alembic, and what runs its SQL files.
+    A revision must not change with the code, so it imports only Alembic and the runner of its SQL files.
     """
     migrations = [module for module in modules("services") if "/migrations/" in module.path]
     assert any("/versions/" in module.path for module in migrations)
@@ -195,7 +195,7 @@ def test_a_migration_reads_nothing_of_the_code() -> None:
 
 
 def strangers(path: str, text: str) -> list[str]:
-    """What a migration imports besides Alembic, the machinery and the standard library."""
+    """Return imports of a migration other than Alembic, the runner and the standard library."""
     allowed = ("alembic", "shared.runtime.database.migrate")
     found = [line.split()[1] for line in text.splitlines() if line.startswith(("from ", "import "))]
     return [

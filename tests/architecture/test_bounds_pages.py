@@ -1,4 +1,4 @@
-"""The pages of limits, sizes and versions say what the code, the measurements and the locks say."""
+"""The pages of limits, sizes and versions agree with the code, the measurements and the lock files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_limit_is_the_one_of_the_code(limit: dict[str, str]) -> None:
 
 
 def _value(module: str, name: str) -> Any:
-    """A constant, or how many members a field of a contract may have."""
+    """Return a constant, or the maximum number of members of a contract's field."""
     owner, _, field = name.rpartition(".")
     if not owner:
         return getattr(import_module(module), name)

@@ -1,4 +1,4 @@
-"""Every code in the code has its cause and its mend in one table, and nothing stands there that no code says."""
+"""Every code in the code has its cause and remedy in one table, and the table has no other codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.architecture.codes import Found, codes_in, constants, error_classes
 from tests.architecture.source import ROOT, modules, parse
 
 _KINDS = (HOTLINE, PROVIDER, AGENCY)
-#: Places whose code is put together, or chosen, out of the reader's sight; none where another error's is handed on.
+#: Places whose code is composed or chosen elsewhere; none where another error's code is passed on.
 _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/exchange/accept.py", "error.code"): frozenset(),
     ("shared/exchange/accept.py", "error"): frozenset(),

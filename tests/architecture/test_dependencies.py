@@ -1,4 +1,4 @@
-"""What the project says it needs, it uses; and the lock says the same."""
+"""The project uses each of its declared dependencies, and the lock file agrees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def names(requirements: Iterable[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
-    """Every module that the product imports, as the file it would be in, without its ending."""
+    """Return every module that the product imports, as the path of its file without suffix."""
     found: set[str] = set()
     for module in modules():
         for node in ast.walk(module.tree):
@@ -35,7 +35,7 @@ def imported() -> set[str]:
 
 
 def unused(distributions: Iterable[str], imported: set[str]) -> list[str]:
-    """Those of which no module is imported: by their own list of files, since several may share a first name."""
+    """Return dependencies without an imported module, by their file lists. Several may share a first name."""
     return sorted(each for each in distributions if not imported & provided(each))
 
 
@@ -45,7 +45,7 @@ def provided(distribution: str) -> set[str]:
 
 
 def locked_directly(lock: str) -> set[str]:
-    """The distributions that the lock holds because the project asks for them."""
+    """Return the distributions in the lock file that the project requests directly."""
     blocks = re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)
     return names(block for block in blocks if "causeway (pyproject.toml)" in block)
 

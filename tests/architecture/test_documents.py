@@ -1,4 +1,4 @@
-"""The documents: every decision says what enforces it, every path they name exists, the glossary has the words."""
+"""The documents: every decision names its enforcement, every path exists, and the glossary has the words."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def test_decisions_are_few_and_each_has_a_number_of_its_own() -> None:
 
 
 def missing(page: str, folder: Path) -> Iterator[str]:
-    """Paths and links in a page that lead nowhere."""
+    """Yield paths and links in a page without a target."""
     yield from (path for path in _PATH.findall(page) if not list(ROOT.glob(path)) and not list(ROOT.glob(f"{path}.py")))
     yield from (link for link in _LINK.findall(page) if not (folder / link).exists())
 
 
 def parts(page: str) -> set[str]:
-    """What a link can name within a page, as it is derived from headings: words by hyphens, without punctuation."""
+    """Return the anchors of a page, derived from headings: words joined by hyphens, without punctuation."""
     return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in _HEADING.findall(page)}
 
 
 def headless(page: str, folder: Path) -> Iterator[str]:
-    """Links in a page to a part of it, or of another, that is not there."""
+    """Yield links to a missing section of a page."""
     for link, part in _PART.findall(page):
         if part not in parts((folder / link).read_text(encoding="utf-8") if link else page):
             yield f"{link}#{part}"
@@ -94,7 +94,7 @@ def test_a_path_that_leads_nowhere_is_found() -> None:
 
 
 def unexplained(words: tuple[str, ...], page: str) -> list[str]:
-    """Words that the glossary does not print in bold: what it explains it prints so."""
+    """Return words that the glossary does not print in bold, as it does with all explained terms."""
     explained = set(re.findall(r"\*\*(.*?)\*\*", page))
     return [word for word in words if word not in explained]
 

@@ -1,4 +1,4 @@
-"""Who reads and writes Kafka: every subscriber states its options, and only the relay publishes."""
+"""Readers and writers of Kafka: every subscriber states its options, and only the relay publishes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from shared.runtime.kafka.inbox_door import InboxDoor
 from shared.runtime.kafka.topic_metadata import Coordinate
 from tests.architecture.source import Module, modules, parse
 
-#: Left to a library's default, each of these has lost or repeated records somewhere.
+#: The default of each of these has lost or repeated records somewhere.
 STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_reply"}
 CONSUMING = ("hotline", "law_enforcement", "industry")
-#: The modules that may hold a producer: the log of messaging (decision 0090), and the publishing of documents
-#: (decision 0022).
+#: The modules that may hold a producer: the log of messaging (decision 0090), and the publishing of documents (decision
+#: 0022).
 PRODUCING = {
     "shared/runtime/kafka/documents.py",
     "shared/messaging/kafka/log.py",
@@ -34,7 +34,7 @@ def calls(module: Module, name: str) -> Iterator[ast.Call]:
 
 
 def unstated(module: Module) -> list[str]:
-    """The options that a `….subscriber(…)` of the module leaves to the library."""
+    """Return the options that a `….subscriber(…)` of the module leaves to the library."""
     return [
         f"{module.path}: {option}"
         for call in calls(module, "subscriber")
@@ -43,7 +43,7 @@ def unstated(module: Module) -> list[str]:
 
 
 def producers(module: Module) -> bool:
-    """Whether the module imports a Kafka producer, or asks a FastStream broker to publish."""
+    """Return whether the module imports a Kafka producer, or asks a FastStream broker to publish."""
     imported = {
         alias.name for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom) for alias in node.names
     }
@@ -65,7 +65,7 @@ def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(
     door = InboxDoor(KafkaAccess("broker.example:9092"), client_id=instance, handle=cast(Any, None))
     broker, declared = door.declare([Coordinate(topic, 0), Coordinate(topic, 1)])
     assert list(broker.subscribers) == [declared]
-    # No group: nobody takes a topic from us but by our own database, and nothing is committed but there.
+    # There is no group: only our own database assigns topics and stores the position.
     assert declared.group_id is None
     assert [(each.topic, each.partition) for each in declared.partitions] == [(topic, 0), (topic, 1)]
     assert declared.ack_policy is AckPolicy.MANUAL

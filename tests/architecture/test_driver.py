@@ -1,4 +1,4 @@
-"""Journeys and failures reach the product through HTTP, Kafka, the CLI, operator tools and the driver alone."""
+"""Journeys and failures use the product through HTTP, Kafka, the CLI, operator tools and the driver only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.architecture.source import Module, modules, parse
 
 FOLDERS = ("tests/journeys", "tests/failures")
-#: Pure modules of the product that its client is built on: messages, codes, ids, roles, clock, errors.
+#: Pure modules of the product that its client uses: messages, codes, ids, roles, clock, errors.
 PURE = (
     *("shared.contracts", "shared.vocabulary", "shared.kernel.authority", "shared.kernel.clock"),
     *("shared.kernel.errors", "shared.kernel.ids"),
@@ -23,7 +23,7 @@ TOOLS = (
 )
 #: Tests of the product's inside.
 INSIDE = ("tests.services", "tests.shared", "tests.conformance", "tests.simulation", "tests.deploy")
-#: Functions of the driver that take SQL, for its own modules alone.
+#: Functions of the driver that take SQL, for its own modules only.
 UNDRIVEN = ("read_rows", "read_value")
 _SQL = re.compile(
     r"\b(SELECT|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|TRUNCATE|(ALTER|CREATE|DROP)\s+(TABLE|INDEX|VIEW))\b"

@@ -1,4 +1,4 @@
-"""Each route of each service has a row that says whom it charges and what it holds, and each pool is named."""
+"""Each route of each service has a row with its charged principal and its resources, and each pool is named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.architecture.source import PRODUCT, Module, modules, parse
 #: The dependency by which a route charges a key.
 CHARGES = f"{identified.__name__}.<locals>.identity_of"
 OF_KEYS = {"key", "key_or_session"}
-#: Each bounded pool, and the constant that bounds it.
+#: Each bounded pool, and the constant with its limit.
 POOLS: Final[Mapping[str, str]] = {
     "connections": "shared.runtime.http.server:CONNECTIONS_MAX",
     "connections_at_rest": "shared.runtime.http.server:RESTING_MAX",
@@ -37,7 +37,7 @@ POOLS: Final[Mapping[str, str]] = {
 
 
 class EntranceClass(NamedTuple):
-    """The principal, budgets and pools of a class of requests. A few bytes are charged to nobody."""
+    """The principal, budgets and pools of a class of requests. A few bytes are charged to no principal."""
 
     charged: str
     budgets: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ CLASSES: Final = {
 
 
 class Entrance(NamedTuple):
-    """One route: its methods but for HEAD, separated by commas, and its path as the router has it."""
+    """One route: its methods except HEAD, separated by commas, and its path as the router has it."""
 
     methods: str
     path: str
@@ -133,7 +133,7 @@ def test_classes_name_budgets_and_pools_that_there_are() -> None:
 
 
 def unnamed_pools(module: Module) -> list[str]:
-    """Names of pools that a module makes, and the table does not have."""
+    """Return names of pools that a module makes, and that the table does not have."""
     made = [
         ast.unparse(call.args[0])
         for call in ast.walk(module.tree)

@@ -14,7 +14,7 @@ Record = Callable[[str, object], None]
 
 #: Services that receive subjects and answer: each began as a copy of another.
 RECIPIENTS = ("hotline", "industry", "law_enforcement")
-#: What they come to now (in the first release 62 % and 14.0, 20.2). They may become less, and never more.
+#: The present maximum (in the first release 62 % and 14.0, 20.2). It may only be lowered.
 COPIED_PERCENT_MAX = 50
 
 STATEMENTS = """
@@ -27,7 +27,7 @@ def kept(rows: Rows) -> int:
         first.add(row)
     return first.count
 """
-#: The same statements as another hand lays them out.
+#: The same statements with another layout.
 REMARKED = """
 from shared.kernel import ids
 
@@ -131,7 +131,7 @@ def test_what_says_nothing_is_no_line() -> None:
 
 
 def test_a_service_is_no_more_of_a_copy_than_it_was(record_property: Record) -> None:
-    """Line by line and names aside: the share of the recipients' lines that stand in another of them too."""
+    """Line by line, without names: the share of the recipients' lines that also occur in another recipient."""
     shares = copied_share(RECIPIENTS)
     for service, (copied, of) in shares.items():
         record_property(f"copied_{service}_percent", round(100 * copied / of, 1))

@@ -1,6 +1,6 @@
-"""Every loop that goes on for ever names the test in which one of its subjects has a defect, or says why it has none.
+"""Every endless loop names the test in which one of its subjects has a defect, or the reason for having none.
 
-One subject that fails must neither stop the others nor be tried without a pause.
+One failing subject must neither stop the others nor be retried without a pause.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.architecture.source import ROOT, Module, modules, parse
 _APART: Final = "tests/services/hotline/test_apart.py::test_one_with_a_defect_stops_no_other_and_is_tried_again"
 _DEAD: Final = "tests/shared/runtime/delivery/test_inbound.py::test_a_message_that_breaks_the_features_is_dead_alone"
 _RELAY: Final = "tests/shared/runtime/delivery/test_loops.py::test_a_defect_in_one_stream_stops_no_other"
-#: Loop → the test that provokes a defect in it, or why there is nobody whom it could stop.
+#: Loop → the test that provokes a defect in it, or the reason why it can stop no other subject.
 LOOPS: Final = {
     "services/audit/bus.py:AuditDoor.run": "enters the one that follows",
     "services/audit/bus.py:AuditDoor._follow": (
@@ -88,7 +88,7 @@ LOOPS: Final = {
 
 
 def endless(module: Module) -> Iterator[str]:
-    """The functions of a module with a loop that waits and has no end, each with its class."""
+    """Return the functions of a module with a loop that waits and has no end, each with its class."""
     yield from dict.fromkeys(f"{module.path}:{name}" for name in _endless(module.tree, ()))
 
 

@@ -1,4 +1,4 @@
-"""The tables are written in one style: nothing of it can be changed once a release has made them."""
+"""The tables have one style, because it cannot be changed after a release has made them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _TABLE = re.compile(r"^CREATE TABLE (?P<name>\w+) \(\n(?P<body>.*?)^\)", re.MULT
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (?P<name>\w+) ON (?P<table>\w+)", re.MULTILINE)
 _CONSTRAINT = re.compile(r"CONSTRAINT (\w+)")
 _COLUMN = re.compile(r'^    "?(?P<name>[a-z_]+)"? (?P<type>[a-z0-9]+(?:\[\])?)(?P<rest>.*)$', re.MULTILINE)
-#: Numbers that are given on and on: of messages, places in a log, lines of a list.
+#: Growing numbers: of messages, positions in a log, lines of a list.
 _GIVEN = re.compile(
     r"(^|_)(sequence|offset|position|last|arrival|count|fence)$|^(appended|through|known|high|told_at)$"
 )
-#: It is numbered for each party and kept by month: no key of it could leave out the time.
+#: It is numbered for each party and partitioned by month, so every key of it would include the time.
 WITHOUT_KEY = {"act"}
-#: What was signed is kept byte for byte as it came, which `jsonb` does not do.
+#: Signed content is stored byte for byte as received, which `jsonb` does not do.
 AS_IT_CAME = {"received.edge", "received_edge.edge"}
 
 
 def amiss(sql: str) -> Iterator[str]:
-    """What of a migration is not in the style."""
+    """Yield the parts of a migration that break the style."""
     for table in _TABLE.finditer(sql):
         name, body = table["name"], table["body"]
         if "PRIMARY KEY" not in body and name not in WITHOUT_KEY:
@@ -53,7 +53,7 @@ def test_a_migration_is_in_the_style(file: Path) -> None:
 
 
 def test_what_is_not_is_found() -> None:
-    """The rule shown red on a sample."""
+    """The rule detects an error in a sample."""
     sql = """
 CREATE TABLE sample (
     sequence integer NOT NULL,

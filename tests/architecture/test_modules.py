@@ -1,4 +1,4 @@
-"""House rules for every module: headers, parameters, names. Each rule is shown to find what it forbids."""
+"""Rules for every module: headers, parameters, names. Each rule detects a planted violation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from tests.architecture.source import Function, Module, has_code, modules, parse
 
 POSITIONAL_MAX = 3
-#: Words that say nothing about what is inside, or that announce inheritance where there is convention.
+#: Words that say nothing about the content, or that announce inheritance instead of convention.
 EMPTY_WORDS = ("util", "helper", "common", "manager", "misc")
-#: A docstring that begins so makes no sense by itself.
+#: A docstring with this beginning makes no sense alone.
 LEANING = ("It ", "Its ", "They ", "Their ", "Such ", "The same ", "The same,")
 
 Rule = Callable[[Module], Iterator[str]]
@@ -24,7 +24,7 @@ def missing_docstrings(module: Module) -> Iterator[str]:
 
 
 def leaning_docstrings(module: Module) -> Iterator[str]:
-    """Whoever reads one alone does not know what "it" or "the same" is of."""
+    """Yield docstrings whose "it" or "the same" has no noun to refer to."""
     for node in ast.walk(module.tree):
         if isinstance(node, Function | ast.ClassDef | ast.Module):
             said = ast.get_docstring(node) or ""
@@ -38,7 +38,7 @@ def evaluated_annotations(module: Module) -> Iterator[str]:
 
 
 def positional_crowds(module: Module) -> Iterator[str]:
-    """More than three parameters that can be confused with each other."""
+    """Yield functions with more than three parameters that can be confused with each other."""
     for function in module.functions():
         if called_by_a_framework(function):
             continue
@@ -49,7 +49,7 @@ def positional_crowds(module: Module) -> Iterator[str]:
 
 
 def called_by_a_framework(function: Function) -> bool:
-    """A route, a command or an overridden hook: its parameters are a library's to pass, by name or as it has them."""
+    """Return whether it is a route, a command or an overridden hook, whose parameters a library passes."""
     decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
     return any(name.startswith(("router.", "app.")) or ".command" in name for name in decorators) or (
         function.name == "should_sample"  # opentelemetry.sdk.trace.sampling.Sampler

@@ -1,4 +1,4 @@
-"""What a new kind of service takes by hand: these places and no list elsewhere; each that is forgotten is named."""
+"""The files that a new kind of service needs by hand, in these places only. Each missing one is named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.architecture.source import ROOT
 
-#: Of a room without an act of its own. Whatever else it has comes with what it does.
+#: Files of a service without an act of its own. Its acts bring the rest.
 ROOM = (
     *("__init__.py", "domain.py", "ports.py", "store.py", "bus.py", "api.py", "app.py", "README.md"),
     *("migrations/versions/0001_first_tables.py", "migrations/versions/0001_first_tables.sql"),
@@ -21,7 +21,7 @@ INSTANCES = "deploy/site/instances.json"
 BY_HAND_MAX = 12
 KINDS = sorted({path.parent.name for path in (ROOT / "services").glob("*/*.py")})
 
-#: What is asked of the tree with the new room: everything that a stack needs of it before its servers run.
+#: Checks of the tree with the new service: all that a stack needs before its servers run.
 _STANDS_UP = """
 from deploy.artifacts.__main__ import offline
 from deploy.directory.approval import document_body
@@ -39,18 +39,21 @@ assert "/v1/inbox" in offline("support").openapi()["paths"]
 
 
 def by_hand(kind: str) -> list[str]:
-    """Every place that a new kind takes by hand. (The kinds that there may be are in the vocabulary already.)"""
+    """Return every place that a new kind needs by hand. (The vocabulary already contains the possible kinds.)"""
     room = [name for name in ROOM if (kind, name) != ("audit", "ports.py")]
     return [*(f"services/{kind}/{name}" for name in room), INSTANCES]
 
 
 def generated(kind: str) -> list[str]:
-    """What `deploy.artifacts` and `deploy.artifacts.catalogues` write of it."""
+    """Return the files that `deploy.artifacts` and `deploy.artifacts.catalogues` write for it."""
     return [f"services/{kind}/migrations/catalogue.txt", f"docs/api/openapi-{kind}.json"]
 
 
 def forgotten(root: Path, kind: str) -> list[str]:
-    """The places that say nothing of a kind yet. A module that has grown into a folder of its name is there."""
+    """Return the places that do not mention a kind yet.
+
+    A module that has become a folder of its name counts as present.
+    """
     missing = [place for place in [*by_hand(kind), *generated(kind)] if not _is_there(root / place)]
     unnamed = kind not in json.loads((root / INSTANCES).read_text(encoding="utf-8")).values()
     return [*missing, *([INSTANCES] if unnamed else [])]
@@ -71,7 +74,7 @@ def test_a_new_kind_takes_few_files_by_hand() -> None:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The product with one kind more: the agencies' room under the name of another kind, and nothing else changed."""
+    """Return the product with one more kind: the agencies' service under another name, and nothing else changed."""
     root = tmp_path_factory.mktemp("tree")
     for name in ("client", "deploy", "services", "shared", "tests/support", "docs/api"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.sha256"))

@@ -1,6 +1,6 @@
-"""Every setting is explained in docs/operations, and nothing is explained that is not there.
+"""Every setting is explained in docs/operations, and every explained setting exists.
 
-Events and fields of logs, metrics and spans have the same test beside their code: `tests/shared/runtime`.
+Events and fields of logs, metrics and spans have the same test next to their code: `tests/shared/runtime`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROW = re.compile(r"^\| `([A-Z_]+)` \| ([^|]*) \|", flags=re.MULTILINE)
 
 
 def test_the_page_explains_every_setting_and_no_other() -> None:
-    """Those of every instance. A service that needs others has a room for them: then the page says whose they are."""
+    """The settings of every instance. If a service needs others, the page says which service has them."""
     assert list((ROOT / "services").glob("*/settings.py")) == []
     names = {name.upper() for name in RuntimeSettings.model_fields}
     assert {name for name, _ in ROW.findall(PAGE)} == names
@@ -31,7 +31,7 @@ def test_the_page_states_the_default_that_the_code_has(name: str) -> None:
 
 
 def default_of(field: FieldInfo) -> str:
-    """As the page writes it."""
+    """Return the default value as the page writes it."""
     secret = ", secret" if "SecretStr" in str(field.annotation) else ""
     if field.is_required():
         return "required" + secret

@@ -1,9 +1,9 @@
-"""No code path opens a reported location: servers have nothing to open one with.
+"""No code path opens a reported location, because servers have no means to open one.
 
 `services` and `shared` reach PostgreSQL, Kafka and the telemetry collector through their drivers, at addresses from
-settings. Nothing in them can be handed a location and connect to it, but for the courier: it connects to the addresses
-that parties have registered for their own events, held to the public network by `tests/shared/runtime/courier`; and for
-the sign-in, which asks the providers of the operator's file. What this cannot see: a library that would.
+settings. They cannot connect to a location, with two exceptions. The courier connects to the addresses that parties
+have registered for their own events; `tests/shared/runtime/courier` restricts it to the public network. The sign-in
+contacts the providers in the operator's file. This test cannot detect a library that connects.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ REACHING_OUT = {
     *("ftplib", "smtplib", "imaplib", "telnetlib", "socket", "socketserver", "webbrowser", "subprocess"),
 }
 REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connection", "create_subprocess_exec"}
-#: Listens; connects to nobody.
+#: Listens; connects to no host.
 LISTENING = {"shared/runtime/http/server.py": {"socket"}}
-#: Starts this interpreter with a module of ours and no environment; reaches nobody.
+#: Starts this interpreter with one of our modules and no environment; connects to no host.
 STARTING = {"shared/runtime/http/worker_process.py": {"create_subprocess_exec"}}
-#: Carries a party's events to the address that this party has registered.
+#: Sends a party's events to the address that this party has registered.
 CARRYING = {"shared/runtime/courier/sender.py": {"open_connection"}}
-#: Asks the provider at which a party's people prove who they are.
+#: Contacts the sign-in provider of a party's people.
 SIGNING_IN = {"shared/runtime/sign_in/wire.py": {"httpx"}}
-#: Looks up where a name leads; connects to nobody.
+#: Resolves a name; connects to no host.
 LOOKING_UP = {"shared/runtime/courier/addresses.py": {"socket"}}
 
 
 def ways_out(module: Module) -> Iterator[str]:
-    """Names in the module with which a connection of its own could be opened."""
+    """Yield names in the module that could open a connection."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in REACHING_OUT)
@@ -78,7 +78,7 @@ def test_who_looks_names_up_never_connects() -> None:
 
 
 def test_the_courier_is_handed_no_record() -> None:
-    """It knows no message, no referral and no guard: there is no location in what it may import."""
+    """The courier imports no message, no referral and no guard, so it can receive no location."""
     imported = {
         name
         for module in modules("shared")

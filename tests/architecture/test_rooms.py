@@ -1,4 +1,4 @@
-"""The rooms of the tree: the same names in every service, and a page in each that says what it is for."""
+"""The packages of the tree: the same names in every service, and a page in each that states its purpose."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SOMETIMES = {"settings", "use_cases", "console", "timers", "courier"}
 AUDIT_ALONE = {"intake", "sequencer", "witness"}
 #: Audit's use cases name its store.
 PARTIES_ALONE = {"ports"}
-#: What a service's page says; one heading each.
+#: The sections of a service's page, with one heading each.
 SECTIONS = ("Messages in", "Messages out", "States", "Stored data")
-#: The kinds of party that have a service, `audit` auditors; of the reserved kinds the sample directory has none yet.
+#: The kinds of party with a service, with `audit` for auditors. The sample directory has no reserved kind yet.
 KINDS = {"audit" if kind is PartyKind.AUDITOR else kind.value for kind in PartyKind} & {*SAMPLE_INSTANCES.values()}
 
 
@@ -45,14 +45,14 @@ def test_a_service_has_a_page_that_says_what_it_is_for(service: str) -> None:
 
 
 def test_every_room_stands_in_the_table_of_the_architecture() -> None:
-    """A new kind of room is added to docs/architecture.md first."""
+    """A new kind of package is added to docs/architecture.md first."""
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     assert [room for room in kinds_of_rooms() if f"`{room}`" not in page] == []
     assert "`extras/`" not in page
 
 
 def kinds_of_rooms() -> list[str]:
-    """Every package of shared, client and deploy, and every room of a service, as the table writes them."""
+    """Yield every package of shared, client and deploy, and every package of a service, as the table writes them."""
     packages = [
         path for package in PRODUCT[1:] for path in sorted((ROOT / package).iterdir()) if path.is_dir() and _kept(path)
     ]

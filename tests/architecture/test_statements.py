@@ -1,4 +1,4 @@
-"""Statements: past eight parameters nobody counts right; there the columns name themselves (`database/columns.py`)."""
+"""Statements: more than eight numbered parameters cause errors, so such columns are named (`database/columns.py`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _PARAMETER = re.compile(r"\$(\d+)")
 
 
 def crowded_statements(module: Module) -> Iterator[str]:
-    """Strings with a parameter numbered past the limit; docstrings too, since nothing else looks like one."""
+    """Yield strings with a parameter number above the limit.
+
+    Docstrings count too, since no other text looks like one.
+    """
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             highest = max(map(int, _PARAMETER.findall(node.value)), default=0)

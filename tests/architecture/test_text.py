@@ -1,6 +1,6 @@
-"""What no kept file may say: unfinished work, switched-off tests, where it was made, where packages come from.
+"""Forbidden content of files: unfinished work, disabled tests, the place of their making, the source of packages.
 
-Every kept file is read, this one too: a rule and its sample are put together from parts, so that they do not find
+Every file is read, this one too. A rule and its sample are therefore composed of parts, so that they do not match
 themselves.
 """
 
@@ -25,11 +25,11 @@ REGISTRY_HOSTS = (
 
 
 def _hosts(names: tuple[str, ...]) -> re.Pattern[str]:
-    """Each of the hosts, and every host below it."""
+    """Return a pattern for each of the hosts and every host below it."""
     return re.compile(rf"\b({'|'.join(re.escape(name.replace(' ', '.')) for name in names)})\b", re.IGNORECASE)
 
 
-#: Rule → (what is looked for, in which files, a line that must be found).
+#: Rule → (the pattern, the files, a line that it must match).
 RULES: dict[str, tuple[re.Pattern[str], str, str]] = {
     "nothing is left to do": (re.compile(r"\b(T[O]DO|F[I]XME|X[X]X|H[A]CK)\b"), r".*", "# TO" + "DO: later"),
     "no test is switched off": (
@@ -87,7 +87,7 @@ def addresses(text: str) -> list[str]:
 
 
 def test_a_lock_has_names_versions_and_hashes_and_no_address() -> None:
-    """Not even of a package's home or of who pays for it: `npm` writes both beside what it locks."""
+    """This includes a package's home page and its funding: `npm` writes both into the lock file."""
     locks = [each for each in kept_files() if re.fullmatch(r".*(\.lock|-lock\.json)", each.name)]
     assert len(locks) >= 6
     assert {each.name: found for each in locks if (found := addresses(each.read_text(encoding="utf-8")))} == {}

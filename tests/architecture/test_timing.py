@@ -1,6 +1,6 @@
-"""Every test whose outcome hangs on how long something takes says so: `make steady` runs it beside a busy core.
+"""Every test that depends on durations has a marker: `make steady` runs it next to a busy core.
 
-Waiting for something with a deadline of half a minute or more does not count: that is a guard against waiting for ever.
+A wait for an event with a deadline of half a minute or more does not count: it only guards against waiting for ever.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import pytest
 
 from tests.architecture.source import Function, Module, modules, parse
 
-#: A wait that is shorter may end too early on a busy machine; a pause that is as long stands for "never".
+#: A shorter wait may end too early on a busy machine. A pause this long means "never".
 SHORT_S = 30.0
-#: Names of time-outs and pauses. What a party may ask for in a second is none.
+#: Names of time-outs and pauses. Rates per second are excluded.
 _TIMES = re.compile(r"(?<!per)_(s|ms|s_max)$|timeout", re.IGNORECASE)
 _MARK = "pytest.mark.timing"
 
 
 def timed(module: Module) -> Iterator[str]:
-    """The tests that pause, shorten a time-out or have a short deadline, themselves or by what they call."""
+    """Yield the tests that pause, shorten a time-out or have a short deadline, directly or through calls."""
     functions = {node.name: node for node in module.tree.body if isinstance(node, Function) and not _prepares(node)}
     constants = dict(_constants(module))
     for name in functions:
@@ -32,7 +32,7 @@ def timed(module: Module) -> Iterator[str]:
 
 
 def marked(module: Module) -> Iterator[str]:
-    """The tests of a module that are marked, all of them if the module is."""
+    """Yield the marked tests of a module, all of them if the module has the marker."""
     everything = any("pytestmark" in ast.unparse(each) and _MARK in ast.unparse(each) for each in module.tree.body)
     for node in module.tree.body:
         if isinstance(node, Function) and (everything or any(_MARK in ast.unparse(d) for d in node.decorator_list)):
@@ -40,7 +40,7 @@ def marked(module: Module) -> Iterator[str]:
 
 
 def _prepares(function: Function) -> bool:
-    """Whether it is a fixture: what it waits for is over before the test begins."""
+    """Return whether it is a fixture: its waits end before the test begins."""
     return any("fixture" in ast.unparse(each) for each in function.decorator_list)
 
 
@@ -53,7 +53,7 @@ def _constants(module: Module) -> Iterator[tuple[str, float]]:
 
 
 def _reached(name: str, functions: dict[str, Function]) -> set[str]:
-    """The function, those of its module that it calls, and so on."""
+    """Return the function, those of its module that it calls, and so on."""
     found, ahead = {name}, [name]
     while ahead:
         called = {node.id for node in ast.walk(functions[ahead.pop()]) if isinstance(node, ast.Name)}
@@ -69,7 +69,7 @@ def _looks_at_the_clock(function: Function, constants: dict[str, float]) -> bool
 
 
 def _is_short(call: ast.Call, constants: dict[str, float], polled: bool) -> bool:
-    """Whether a call pauses, sets a short time-out, or waits with a short deadline."""
+    """Return whether a call pauses, sets a short time-out, or waits with a short deadline."""
     name = ast.unparse(call.func).rpartition(".")[2]
     numbers = [_number(each, constants) for each in call.args]
     if name == "sleep" and not polled and (numbers == [None] or _short(numbers[0])):

@@ -1,1 +1,1 @@
-"""`make bench`: how fast the exchange is, against the raw limit of the same machine in the same run."""
+"""`make bench`: the speed of the exchange, compared with the raw limit of the same machine in the same run."""

@@ -1,8 +1,8 @@
 """`python -m tests.benchmarks [--json FILE] [--quick] [--peers COMMAND]`: measure and print.
 
-What it prints of the machine says what the figures are worth: how busy it was before, its load before and after, and
-the build of its Python. The counters of a referral follow (`tests.benchmarks.counters`), on an exchange of their own.
-`--peers` runs another program's own measurement in each round, so that a slow moment meets both.
+The output about the machine shows how reliable the figures are: its load before and after, and the build of its Python.
+The counters of a referral follow (`tests.benchmarks.counters`), on an exchange of their own. `--peers` runs another
+program's own measurement in each round, so that a slow moment affects both.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ ROUNDS = 3
 #: In each round: referrals in single posts, referrals in batches of 100, messages of the raw limit.
 CLOSED_SINGLE, CLOSED_BATCH, RAW_MESSAGES = 3_000, 6_000, 12_000
 CONNECTIONS_SINGLE, CONNECTIONS_BATCH = 32, 4
-#: Referrals filed in each of two ways before anything counts.
+#: Referrals submitted in each of two ways before the measurement.
 WARMING = 1_000
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run all parts against one stage; print them and write JSON where told."""
+    """Run all parts against one stage; print the figures, and write JSON if requested."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options.add_argument("--quick", action="store_true", help="a sixth of everything: to try the bench itself")
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     busy = busy_share()
     machine = {"python": python_build(), "busy_before": round(busy, 3), "load_before": load_average()}
     if busy > QUIET_BUSY_MAX:
-        print("warning: the machine is not quiet: others use part of what is measured", file=sys.stderr)
+        print("warning: the machine is not quiet: other processes use part of it", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="causeway-bench-") as folder, stage(Path(folder)) as running:
         measured = _measured(running, quick, shlex.split(given.peers))
         machine |= {"quiet": busy <= QUIET_BUSY_MAX, "load_after": load_average()}
@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _measured(running: Stage, quick: int, peers: Sequence[str]) -> dict[str, Any]:
-    """The whole report. Throughput and raw limit take turns, so that a slow moment meets all of them."""
+    """Return the whole report. Throughput and raw limit take turns, so that a slow moment affects all of them."""
     with asyncio.Runner() as runner:
         bench = runner.run(_ready(running, quick))
         report: dict[str, Any] = {"fan_out": filing.FAN_OUT, "rounds": ROUNDS}
@@ -95,7 +95,7 @@ def _measured(running: Stage, quick: int, peers: Sequence[str]) -> dict[str, Any
 
 
 def beside(peers: Sequence[str]) -> dict[str, Any]:
-    """Run another program's measurement; its figures are the last line that it prints."""
+    """Run another program's measurement; its figures are its last line of output."""
     told = subprocess.run(peers, capture_output=True, text=True, check=True).stdout
     figures: dict[str, Any] = json.loads(told.splitlines()[-1])
     return {name: float(figures[name]) for name in ("referrals_per_s", "cpu_ms_per_referral")}
@@ -103,7 +103,7 @@ def beside(peers: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The running exchange, where referrals are filed, and which."""
+    """The running exchange, and the referrals submitted to it."""
 
     running: Stage
     url: str
@@ -112,7 +112,7 @@ class Bench:
 
 
 async def _ready(running: Stage, quick: int) -> Bench:
-    """Everything is warm before anything counts: caches, plans, connections, the JVM. No referral is filed twice."""
+    """Warm everything up first: caches, plans, connections, the JVM. No referral is submitted twice."""
     wanted = sum(rate * SECONDS_PER_RATE for rate in RATES) + ROUNDS * (CLOSED_SINGLE + CLOSED_BATCH)
     documents = filing.documents_of(running.state)
     pool = filing.Pool(filing.referrals_with_fan_out(documents, PARTY, 2 * WARMING + wanted // quick))
@@ -130,7 +130,7 @@ async def _open_loop(bench: Bench, rate: int, quick: int) -> dict[str, Any]:
 
 
 def _median(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The median of each figure."""
+    """Return the median of each figure."""
     return {
         name: _median([each[name] for each in rounds]) if isinstance(value, dict) else median(e[name] for e in rounds)
         for name, value in rounds[0].items()
@@ -138,7 +138,7 @@ def _median(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 async def _throughput(bench: Bench, count: int, batch: int, *, run: str) -> dict[str, Any]:
-    """Closed loop until everything is delivered and audited: rates, and CPU milliseconds by process."""
+    """Run a closed loop until everything is delivered and audited: rates, and CPU milliseconds by process."""
     posts = bench.pool.posts(count, batch=batch, run=run)
     running, connections = bench.running, CONNECTIONS_SINGLE if batch == 1 else CONNECTIONS_BATCH
     before, begun = running.cpu_s(), monotonic()
@@ -160,7 +160,7 @@ async def _throughput(bench: Bench, count: int, batch: int, *, run: str) -> dict
 
 
 async def _all_delivered(running: Stage, posted: Sequence[load.Posted]) -> dict[str, list[Carried]]:
-    """Rows = sent, or the run does not count."""
+    """Check that rows = sent. Otherwise the run does not count."""
     assert all(each.status in (200, 202) for each in posted), {each.status for each in posted}
     refs = [ref for each in posted for ref in each.post.refs]
     messages = await delivered(running, refs)
@@ -169,7 +169,7 @@ async def _all_delivered(running: Stage, posted: Sequence[load.Posted]) -> dict[
 
 
 async def _sealed_bytes(running: Stage) -> int:
-    """The mean size of what is sealed, from what the recipients have stored of it."""
+    """Return the mean size of a sealed part, from the recipients' stored records."""
     admin = running.endpoints.database_admin_url
     connection = await asyncpg.connect(admin.rpartition("/")[0] + "/causeway_hotline")
     sealed = await connection.fetchval("SELECT avg(octet_length(record))::int FROM received")
@@ -178,7 +178,7 @@ async def _sealed_bytes(running: Stage) -> int:
 
 
 def _raw_limit(running: Stage, sizes: dict[str, int], count: int, *, sealing: str) -> dict[str, Any]:
-    """The raw limit in the same run, on the same servers, with the four instances idle beside it."""
+    """Measure the raw limit in the same run, on the same servers, while the four instances are idle."""
     kafka, admin = running.endpoints.kafka, running.endpoints.database_admin_url
     signing, opening = SigningKey.generate(), OpeningKey.generate()
     given = "\n".join(
@@ -191,7 +191,7 @@ def _raw_limit(running: Stage, sizes: dict[str, int], count: int, *, sealing: st
             opening.secret_text(),
         ]
     )
-    # Audit would read the raw records as well and cost CPU that is not the raw limit's.
+    # Otherwise audit would read the raw records and cost CPU that is not the raw limit's.
     words = [str(count), str(sizes["sealed_plaintext"]), str(sizes["clear"]), sealing]
     processes = [_raw([role, *words], given) for role in ("consume", "produce")]
     begun = monotonic()

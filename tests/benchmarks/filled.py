@@ -1,8 +1,9 @@
-"""Stores filled by SQL, as large as wanted, and what every look into them reads: to see that it stays flat.
+"""Stores filled by SQL to any size, and the cost of every query in them, to check that it stays flat.
 
-Rows are as wide as real ones, spread over parties as unevenly as real ones: one party has two thirds of everything, one
-has 50 rows, the oldest, and forty share the rest; over two years, and what is not open still was finished on its day.
-Nothing is encrypted; no query looks inside. Whole months: PostgreSQL rightly reads a nearly empty partition whole.
+Rows are as wide as real ones, spread over parties as unevenly as real ones. One party has two thirds of everything, one
+has 50 rows, the oldest, and forty share the rest. They span two years, and each row that is no longer open was finished
+on its day. Nothing is encrypted; no query reads the content. Whole months: PostgreSQL rightly reads a nearly empty
+partition whole.
 """
 
 from __future__ import annotations
@@ -41,23 +42,23 @@ _END_MS: Final = int(END.timestamp() * 1000)
 BIG, SMALL, TINY = "big.example", "p7.example", "tiny.example"
 _APPLYING: Final = RowScope([BIG, SMALL, TINY], "service", "apply")
 PAGE: Final = 50
-#: Of a ciphertext: about what a record of one item takes.
+#: Size of a ciphertext: about that of a record of one item.
 CONTENT_BYTES: Final = 700
-#: Tables that say what a service is about to do.
+#: Tables with a service's pending work.
 _PRESENT: Final = ("stream_pair", "stream", "segment", "receive_state", "exception", "topic_life", "partition_state")
-#: The tables that grow with what is filed.
+#: The tables that grow with the number of submissions.
 _LARGE: Final = frozenset(
     {"referral", "edge", "received", "received_edge", "act", "idempotency", "entry", "outcome"}
     | {"answer_act", "case_act", "deadline", *filled_places.TABLES, *filled_streams.LARGE}
 )
-#: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
+#: A page reads its own rows. If a set is hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
-#: So many edges, at most two a referral, and their referrals.
+#: This number of edges, at most two per referral, and their referrals.
 _SENT_ROWS: Final = 4 * referrals.LOOKED_AT_MAX
 _PARTY = (
     "CASE WHEN i <= 50 THEN 'tiny.example' WHEN i % 10 < 7 THEN 'big.example' ELSE 'p' || (i % 40) || '.example' END"
 )
-#: Ids of their time, as those of services are: the row that is `rows` - i before the last one.
+#: Ids with their time, like those of services: the row that is `rows` - i before the last one.
 _ID = (
     "(lpad(to_hex({end_ms} - ({rows} - i)::bigint * 63072000000 / {rows}), 12, '0') || '70008000'"
     " || lpad(to_hex(i), 12, '0'))::uuid"
@@ -69,7 +70,7 @@ _EVENT = f"""
 INSERT INTO act (party, number, type, subject, at, detail)
 SELECT {_PARTY}, i, '{{kind}}.begun', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
 """
-#: Retention binds whom it tells.
+#: Retention sets its parties from this table.
 _FEEDS = f"""
 INSERT INTO feed (party, last) SELECT {_PARTY}, max(i) FROM generate_series(1, {{rows}}) AS i GROUP BY 1
 """
@@ -119,7 +120,7 @@ _LYING: Final = filled_places.of_notices(party=_PARTY)
 _SENT: Final = filled_streams.sent(ago=_AGO)
 _RECEIVED: Final = filled_streams.received(id_=_ID, party=_PARTY, ago=_AGO)
 
-#: By kind of service: what fills it, and the words of it that differ.
+#: For each kind of service: its fill statements, and the values that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
         (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_SENT, *_RECEIVED, _DEADLINES),
@@ -148,10 +149,10 @@ FILLED: Final = tuple(_FILLS)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One look: a statement as the service asks it, for whom, and how many rows it may read whatever there is.
+    """One query: a service's statement, its scope, and the maximum number of rows it may read on any store.
 
-    A party waits for it, unless it is of a `batch` of messages. `settings` are those of its transaction. What it reads
-    of `large` tables counts.
+    A party waits for it, unless it belongs to a `batch` of messages. `settings` are those of its transaction. Only rows
+    of `large` tables count.
     """
 
     name: str
@@ -166,7 +167,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look did: its tables read whole, rows read in all (those that were passed over too), rows sorted.
+    """The work of a query: tables read whole, rows read in all (skipped ones included), rows sorted.
 
     `pages` of 8 KiB, indexes included.
     """
@@ -179,7 +180,7 @@ class Seen:
 
 @asynccontextmanager
 async def unforced(owner: asyncpg.Connection) -> AsyncIterator[None]:
-    """Let the owner fill what isolates even its owner."""
+    """Lift row-level security for the owner within this context, so that it can fill the tables."""
     forced = await owner.fetch("SELECT oid::regclass::text AS name FROM pg_class WHERE relforcerowsecurity")
     for row in forced:
         await owner.execute(f"ALTER TABLE {row['name']} NO FORCE ROW LEVEL SECURITY")
@@ -189,20 +190,23 @@ async def unforced(owner: asyncpg.Connection) -> AsyncIterator[None]:
 
 
 async def fill(owner: asyncpg.Connection, service: str, rows: int, *, content_bytes: int) -> None:
-    """Fill a service's empty tables with so many referrals, offers, cases or notices, whatever its policies say."""
+    """Fill a service's empty tables with this number of referrals, offers, cases or notices, past its policies."""
     statements, words = _FILLS[service]
     await fill_by(owner, statements, rows, **words, content=content_bytes)
 
 
 async def fill_history(owner: asyncpg.Connection, service: str, rows: int) -> None:
-    """The same beside a service that runs: what is over, and nothing that it would act on."""
+    """Fill the store of a running service with finished subjects only, on which it has nothing to do."""
     statements, words = _FILLS[service]
     over = [each for each in statements if not any(f"INSERT INTO {name} " in each for name in _PRESENT)]
     await fill_by(owner, over, rows, **words, content=CONTENT_BYTES)
 
 
 async def fill_by(owner: asyncpg.Connection, statements: Sequence[str], rows: int, **words: object) -> None:
-    """Run statements that fill empty tables; in them `{id}`, `{ago}` and `{rows}` stand for what they say of a row."""
+    """Run statements that fill empty tables.
+
+    `{id}`, `{ago}` and `{rows}` in them are replaced by expressions for a row.
+    """
     await owner.execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'")
     for back in range(24, -1, -MONTHS_AHEAD):
         await make_months(owner, END - back * timedelta(days=31))
@@ -215,18 +219,18 @@ async def fill_by(owner: asyncpg.Connection, statements: Sequence[str], rows: in
         await owner.execute(statement.format(**own, **words, rows=rows, end_ms=_END_MS))
     for row in indexes:
         await owner.execute(row["made"])
-    # So many that each table is sampled whole: what is planned does not depend on chance.
+    # Each table is sampled whole at this setting, so plans do not depend on chance.
     await owner.execute("SET default_statistics_target = 1000")
     await owner.execute("VACUUM ANALYZE")
 
 
 def subject(number: int, rows: int) -> UUID:
-    """The id of the row that arrived with this number, among so many."""
+    """Return the id of the row that arrived with this number, of `rows`."""
     return UUID(f"{_END_MS - (rows - number) * 63_072_000_000 // rows:012x}70008000{number:012x}")
 
 
 def questions(service: str, rows: int) -> Iterator[Question]:
-    """Every look of a service that a party waits for."""
+    """Yield every query of a service that a party waits for."""
     one, half = _numbered(rows), rows // 2
     if service == "audit":
         scope = RowScope((), "auditor", "read")
@@ -254,7 +258,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         yield Question("a month's report", industry._REPORTED, asked, _reading(BIG), rows * 30 // 730)
     if service == "law_enforcement":
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
-        yield Question("what was said of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)
+        yield Question("the acts of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)
     for party in (BIG, SMALL, TINY):
         for above in (0, half, rows):
             name = f"events of {party} above {above}"
@@ -268,7 +272,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
 
 
 def _by_itself(service: str, rows: int) -> Iterator[Question]:
-    """What its loops ask all day, however little there is to do."""
+    """Yield the queries of a service's loops, which run all day even without work."""
     for name, statement, asked, rows_max in filled_streams.of_recipient(_numbered(rows)):
         yield Question(name, statement, asked, _APPLYING, rows_max, batch=True)
     newest = rows - 100 if service != "law_enforcement" else None
@@ -296,7 +300,7 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
         for most, (kind, asked) in product((0, 1), _ATTENTION.items()):
             yield from _waiting(f"{kind} that need a person, to {most},", asked, party, most)
     yield Question("one referral", referrals._ONE, (one,), _reading(BIG), 4)
-    yield Question("what was answered to it", referrals._ANSWERS, (one,), _reading(BIG), 50)
+    yield Question("its answers", referrals._ANSWERS, (one,), _reading(BIG), 50)
     yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 50)
     yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
     ids = [subject(n, rows) for n in range(half, half + 500)]
@@ -305,7 +309,7 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
 
 
 async def look(database: Database, question: Question) -> Seen:
-    """Ask, and say what PostgreSQL did for it, in tables that grow with what is filed."""
+    """Run a query; return PostgreSQL's work in tables that grow with the number of submissions."""
     explain = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {question.statement}"
     async with database.transaction(question.scope) as session:
         if question.settings:
@@ -322,7 +326,7 @@ async def look(database: Database, question: Question) -> Seen:
 
 
 async def timed(database: Database, question: Question, *, times: int) -> list[float]:
-    """Milliseconds of each of so many looks, one after another, plan and answer included."""
+    """Return the milliseconds of each of `times` queries, one after another, plan and answer included."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()
@@ -354,6 +358,6 @@ def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _rows(node: Mapping[str, Any]) -> int:
-    """Rows that a node has read or passed on, and those that it passed over."""
+    """Return the rows that a node has read or passed on, and those that it skipped."""
     removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
     return round((node["Actual Rows"] + removed) * node["Actual Loops"])

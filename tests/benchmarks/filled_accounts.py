@@ -1,9 +1,8 @@
-"""`python -m tests.benchmarks.filled_accounts`: the accounts over books filled to two million messages, which agree.
+"""`python -m tests.benchmarks.filled_accounts`: reconciliation of two million equal messages, filled by SQL.
 
-Read whole, then what came after the seal alone, and whole again once retention has taken what it may: never a
-difference.
-Prints how long each took and the most memory that this process had; exit code 1 if anything differs, or if a day takes
-more memory than it may. Kafka is not asked: what it keeps for a week is compared record by record elsewhere.
+It runs over everything, then after the seal only, and over everything again after retention: never with a difference.
+Prints the time of each run and the peak memory of this process. Exit code 1 if there is a difference, or if a day takes
+more memory than permitted. Kafka is not read: its records of a week are compared one by one elsewhere.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ DAY_MIB_MAX: Final = 200
 KINDS: Final = ("hotline", "law_enforcement", "audit")
 _INCARNATION: Final = UUID("01990000-0000-7000-8000-000000000000")
 _OFFER: Final = "{id}, 'causeway.referral_offered.v1', 'big.example', 'agency.example'"
-#: The fact of a decision has the id of its referral but for one digit.
+#: The fact of a decision has the id of its referral except for one digit.
 _FACT: Final = "overlay({id}::text placing '9' from 20 for 1)::uuid, 'causeway.referral_decided.v1', 'hotline', 'audit'"
 _FROM: Final = "FROM generate_series(1, {rows}) AS i"
 _NOTHING: Final = f"decode('{begin_chain(_INCARNATION).hex()}', 'hex')"
-#: The chain after each number: the digest of a message is that of its number's text.
+#: The chain after each number. The digest of a message is that of its number as text.
 _CHAINS: Final = f"""
 DO $chains$
 DECLARE
@@ -82,7 +81,7 @@ def _entry(message: str, to: str, *, kind: str, edge: str = "NULL") -> str:
 
 
 def _sent(to: str) -> Sequence[str]:
-    """The own streams to one peer, all of whose messages were taken."""
+    """Return the own streams to one peer, whose messages were all taken."""
     return (
         f"""
 INSERT INTO stream_pair (peer, incarnation, state)
@@ -99,7 +98,7 @@ FROM (VALUES (0, {_NOTHING}), (1, decode('{{chain}}', 'hex'))) AS lanes (lane, r
 
 
 def _taken(addressee: str) -> str:
-    """The hotline's streams to one addressee, as their reader took them."""
+    """Return the hotline's streams to one addressee, as their reader took them."""
     return f"""
 INSERT INTO receive_state (writer, addressee, incarnation, urgent_chain, urgent_through, urgent_next_offset,
                            urgent_is_stopped, urgent_has_gap, ordinary_chain, ordinary_through, ordinary_next_offset,
@@ -144,7 +143,7 @@ INSERT INTO intake_count (party, submitted, accepted, refused) VALUES ('big.exam
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading of the books: what it found, how long it took, and the most memory of the process meanwhile."""
+    """One reconciliation: its findings, its duration, and the process's peak memory meanwhile."""
 
     differences: int
     messages: int
@@ -158,7 +157,7 @@ class Reading:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 if nothing differs and a day is read within its memory, else 1."""
+    """Return exit code 0 if there is no difference and a day is read within its memory, else 1."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks.filled_accounts", description=__doc__)
     options.add_argument("--rows", type=int, default=1_000_000, help="referrals: two messages each")
     rows = options.parse_args(arguments).rows
@@ -225,7 +224,7 @@ def _forget_peak() -> None:
 
 
 def _peak_mib() -> int:
-    """The most memory of this process since the peak was forgotten."""
+    """Return the peak memory of this process since the last reset."""
     peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
     assert peak is not None
     return int(peak[1]) // 1024

@@ -1,4 +1,4 @@
-"""What needs a person, in stores filled by SQL, and how it is asked for."""
+"""Attention items in stores filled by SQL, and their queries."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from uuid import UUID
 from shared.vocabulary.referral import PriorityLevel
 
 P0: Final = PriorityLevel.P0_CHILD_AT_RISK.value
-#: Of seven in five hundred a child is at risk; one of them is open still.
+#: Seven in five hundred are cases with a child at risk; one of them is still open.
 PRIORITY: Final = "CASE WHEN i % 500 BETWEEN 1 AND 7 THEN 'p0_child_at_risk' ELSE 'p2_normal' END"
-#: What was answered, twice an edge.
+#: Answers, two for each edge.
 ANSWERED: Final = """
 INSERT INTO answer_act (subject, sender, act, number, answer, said, at)
 SELECT coalesce(notice_id, referral_id), recipient, gen_random_uuid(), k, 'ongoing', '{{}}', decided_at
 FROM edge, generate_series(1, 2) AS k
 """
-#: What agencies have said, twice a case.
+#: Outcomes of agencies, two for each case.
 CASE_ACTS: Final = """
 INSERT INTO case_act (referral_id, party, number, state, said, at)
 SELECT subject, party, k, 'ongoing', '{{"outcome": "arrest"}}', received_at
@@ -27,7 +27,10 @@ FROM received, generate_series(1, 2) AS k
 
 
 def asked(party: str, *rank_max: int, end: datetime, limit: int) -> Iterator[tuple[str, Sequence[object]]]:
-    """The beginning of the list and its parts from the middle of their time on; of an origin with ranks up to one."""
+    """Yield queries for the list's start and for its parts from the middle of their time on.
+
+    Origins have ranks up to one.
+    """
     for after in (end - timedelta(days=3650), end - timedelta(days=365)):
         for rank in (-1, 0, 1)[: 3 if rank_max else 1]:
             ranked = (rank,) if rank_max else ()

@@ -1,4 +1,4 @@
-"""What fills audit's log by SQL, and what an auditor looks at: entries as wide as real ones, three of each referral."""
+"""Audit's log filled by SQL, and an auditor's queries: entries as wide as real ones, three for each referral."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUES ('hotline', 'law_enforcement', '{_LIFE}', 1, {{rows}} * 16 + 15, decode(r
 """,
 )
 
-#: So many entries a page of flows finds, and so many rows it reads at most: each entry and those of its flow.
+#: The number of entries on a page of flows, and its maximum of rows read: each entry and those of its flow.
 _PAGE: Final = 51
 _FLOW_ROWS: Final = 20 * _PAGE
 _PERIOD: Final = datetime(2024, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), UUID(int=0)
@@ -31,7 +31,7 @@ _BOTH: Final = ["big.example", "agency.example"]
 
 
 class _Told(NamedTuple):
-    """Messages of one kind: their pair, and what differs. `digit` keeps their ids apart from those of others."""
+    """Messages of one kind: their pair, and the values that differ. `digit` makes their ids unique."""
 
     addressee: str
     writer: str
@@ -58,7 +58,10 @@ _TOLD: Final = (
 
 
 def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
-    """The statements that fill an empty log, `{rows}`, `{end_ms}` left open, by what says id, party, time."""
+    """Return statements that fill an empty log.
+
+    `id_`, `party` and `ago` are expressions; `{rows}` and `{end_ms}` stay open.
+    """
 
     def own(digit: int) -> str:
         return f"overlay({id_}::text placing to_hex({digit}) from 20 for 1)::uuid"
@@ -99,7 +102,7 @@ FROM generate_series(1, {{rows}}, 5) AS i
 
 
 def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], int]]:
-    """Each look: its name, the statement, its arguments, and how many rows it may read."""
+    """Yield each query: its name, the statement, its arguments, and the maximum of rows read."""
     yield "a flow", entries._FLOW, (one, False, None), 60
     yield (
         "entries of a topic",
@@ -115,5 +118,5 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     yield "a flow by an id", flow_search._BY_ID, (False, one, None, _PAGE), 20
     yield "the proof of an entry", entries._PROOF, (_OFFERS, _OFFERS_LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
-    yield "how it stands to topics", entries.STATES, (), 40
+    yield "the states of topics", entries.STATES, (), 40
     yield "topics with holes", entries._HOLES, (), 4

@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks.filled_cost`: what a referral costs on stores with much behind them, against little.
+"""`python -m tests.benchmarks.filled_cost`: the cost of a referral on full stores, compared with nearly empty ones.
 
-An exchange is filled by SQL to so many referrals, cases, notices and entries of audit's, as wide as real ones; then
-another one. On each, referrals in batches are counted until all are delivered and audited. Exit code 1 if rows,
-statements or WAL without page images are more than a twentieth apart.
+SQL fills an exchange with referrals, cases, notices and audit entries as wide as real ones, then another exchange with
+a different number. On each, referrals in batches are counted until all are delivered and audited. Exit code 1 if rows,
+statements or WAL without page images differ by more than a twentieth.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tests.support.running import Exchange, running_exchange
 APART_MAX: Final = 0.05
 SIZES: Final = (10_000, 1_000_000)
 COMPARED: Final = ("rows", "statements", "WAL KB without page images")
-#: Stated and not compared: it hangs on when a checkpoint was.
+#: Printed and not compared: it depends on the time of a checkpoint.
 STATED: Final = "page images KB"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 if both cost alike, else 1."""
+    """Return exit code 0 if both cost the same, else 1."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks.filled_cost", description=__doc__)
     options.add_argument("--rows", type=int, nargs=2, default=SIZES)
     given: Sequence[int] = options.parse_args(arguments).rows
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measured(rows: int, size: Size) -> Mapping[str, float]:
-    """The figures of a referral on stores that were filled to so many."""
+    """Return the figures of a referral on stores filled with `rows` of each."""
     with tempfile.TemporaryDirectory(prefix="causeway-cost-") as folder, running_exchange(Path(folder)) as exchange:
         return asyncio.run(_measured(exchange, rows, size))
 

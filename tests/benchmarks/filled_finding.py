@@ -1,4 +1,4 @@
-"""What lists are looked through for, in stores filled by SQL: each filter, and all that go together."""
+"""Filters of lists in stores filled by SQL: each filter, and all combinations."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from shared.party.recipient.store import listing
 from shared.runtime.database.columns import Statement
 from tests.benchmarks.filled_attention import P0
 
-#: One in a thousand was sent by somebody else than all others.
+#: One in a thousand was sent by another party than the rest.
 SENDER: Final = "CASE WHEN i % 1000 = 7 THEN 'rare.example' ELSE 'o.example' END"
 _SENDERS: Final = (None, "rare.example", "o.example")
-#: An agency that has edges of one party in sixty of what is filed, and one that has none.
+#: An agency with edges of one party in sixty of all submissions, and one with none.
 _SENT_TO: Final = ("agency7.example", "nobody.example")
 
 Asked = Iterator[tuple[str, str, Sequence[object]]]
 
 
 def of_items(lists: Statement, party: str, begun: str, *, end: datetime, limit: int) -> Asked:
-    """Each look into a recipient's list: its name, statement, arguments."""
+    """Yield each query of a recipient's list: its name, statement, arguments."""
     middle = listing._microseconds(end - timedelta(days=365))
     for state, below, only, sender in product((None, begun), (None, middle), (None, P0), _SENDERS):
         for name, since, until in (_EVER, *_periods(end)):
@@ -46,7 +46,7 @@ def of_items(lists: Statement, party: str, begun: str, *, end: datetime, limit: 
 
 
 def of_referrals(party: str, known: Sequence[object], *, half: int, end: datetime, limit: int) -> Asked:
-    """Each look into an origin's list. `known`: a reference and an id."""
+    """Yield each query of an origin's list. `known`: a reference and an id."""
     for state, below, only in product((None, "withdrawn"), (None, half), (None, P0)):
         for name, since, until in (_EVER, *_periods(end)):
             sought = Sought(None, None, only, since, until)
@@ -63,7 +63,7 @@ def of_referrals(party: str, known: Sequence[object], *, half: int, end: datetim
 
 
 def of_sent(party: str, *, half: int, end: datetime) -> Asked:
-    """Each look into what an origin has sent to one party."""
+    """Yield each query of an origin's referrals to one party."""
     for to, state, below, only in product(_SENT_TO, (None, "withdrawn"), (None, half), (None, P0)):
         for name, since, until in (_EVER, *_periods(end)):
             sought = Sought(to, None, only, since, until)
@@ -76,7 +76,7 @@ _EVER: Final = "ever", None, None
 
 
 def _bounds(rows: int, since: datetime | None, until: datetime | None, *, end: datetime) -> tuple[int, int]:
-    """What `bounds_of_period` finds, nearly: rows are spread evenly over two years."""
+    """Return nearly the result of `bounds_of_period`: rows are spread evenly over two years."""
     low, high = referrals.EVER
     low = low if since is None else rows - int((end - since) / timedelta(days=730) * rows)
     return low, high if until is None else rows - int((end - until) / timedelta(days=730) * rows)

@@ -1,7 +1,7 @@
-"""Where notices and cases lie, in recipients' stores filled by SQL, and what is asked by that.
+"""Places of notices and cases in recipients' stores filled by SQL, and the queries by place.
 
-Three items in a row lie at one place, by each of two forms, as where two releases share a store; a hundredth of the
-places of notices is wanted kept.
+Three consecutive items have one place, in each of two forms, as when two releases share a store. A hundredth of the
+places of notices has a preservation request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.party.recipient.store import arriving
 from shared.party.work_items import store as work_items
 
 TABLES: Final = frozenset({"notice_location", "preservation", "preservation_location", "case_location"})
-#: The tokens of the place at which row `i` lies: by each form others.
+#: The tokens of the place of row `i`, one per form.
 _TOKENS: Final = (
     "(SELECT version, sha256((version || ' ' || {party} || ' ' || i / 3)::bytea) FROM generate_series(1, 2) AS version)"
     " AS lies (version, token)"
@@ -42,25 +42,25 @@ _CASES: Final = """
 INSERT INTO case_location (referral_id, party, n, version, token)
 SELECT {{id}}, {party}, 1, version, token FROM generate_series(1, {{rows}}) AS i, LATERAL {tokens}
 """
-#: At one place: three rows by each form, and what they belong to.
+#: At one place: three rows in each form, and their subjects.
 _AT_ONE: Final = 100
 
-#: Its name, the statement, what it asks for, and how many rows it may read.
+#: Its name, the statement, its arguments, and the maximum of rows read.
 _Asked = tuple[str, str, Sequence[object], int]
 
 
 def of_notices(*, party: str) -> Sequence[str]:
-    """Fills where notices lie, and what is wanted kept."""
+    """Return the statements that fill places of notices, and preservation requests."""
     return _spelt(party, _NOTICES, _WANTED, _LYING)
 
 
 def of_cases(*, party: str) -> Sequence[str]:
-    """Fills where cases lie."""
+    """Return the statements that fill places of cases."""
     return _spelt(party, _CASES)
 
 
 def asked(service: str, parties: Sequence[str], subjects: Sequence[UUID], first: int) -> Iterator[tuple[str, _Asked]]:
-    """Each with whose it is: about a page of subjects, or the second of them; `first` is the number of the first."""
+    """Yield each query with its party: about a page of subjects, or the second of them. `first` is the first number."""
     for party in parties:
         for name, statement, arguments, rows_max in _of_party(service, party, subjects, first):
             yield party, (f"{name}, of {party}", statement, arguments, rows_max)
@@ -73,13 +73,13 @@ def _of_party(service: str, party: str, subjects: Sequence[UUID], first: int) ->
         yield "cases at one place", arriving._ALIKE, (one, arriving.ALIKE_MAX), _AT_ONE
         tokens = arriving._TOKENS.rows([arriving.Token(GROUPED_BY, each) for each in lying])
         stand, *bound = arriving._STAND.bind(places=tokens, party=party)
-        yield "whether a hold stands at a place", stand, bound, page
+        yield "whether a place has a hold", stand, bound, page
     if service == "industry":
         yield "notices that lead work items", work_items._LEADING, (party, None, limit, GROUPED_BY, None), page
         yield "work items that notices lead", work_items._LED, (party, subjects, GROUPED_BY), page
         yield "where notices lie", work_items._PLACES, (party, subjects, GROUPED_BY), page
-        yield "what is open at a place", work_items._OPEN_ITEMS, (party, lying, [1, 2]), page
-        yield "what wants an item kept", preservations._UNANSWERED_AT, (one, party, [1]), _AT_ONE
+        yield "open notices at a place", work_items._OPEN_ITEMS, (party, lying, [1, 2]), page
+        yield "preservation requests for an item", preservations._UNANSWERED_AT, (one, party, [1]), _AT_ONE
         yield "which notices a request matches", preservations._MATCHES, (one, party, MATCHED_MAX), _AT_ONE
 
 

@@ -1,6 +1,6 @@
-"""What fills the tables of messaging by SQL, and what an instance asks of them all day.
+"""Statements that fill the tables of messaging, and the periodic queries of an instance there.
 
-One recipient has acknowledged nothing, and a tenth is not even appended; one writer's subjects are all held here, and
+One recipient has acknowledged nothing, and a tenth is not even appended. One writer's subjects are all held here, and
 one message in a hundred waits.
 """
 
@@ -21,14 +21,14 @@ SLOW: Final = "law_enforcement"
 WRITER: Final = "other"
 #: Messages of one segment.
 _TOGETHER: Final = 10
-#: One message in so many waits.
+#: One message in this many waits.
 _WAITS: Final = 100
-#: The tables that grow with what is filed. Segments have a partition a day, and one for the others.
+#: The tables that grow with the number of submissions. Segments have a partition per day, and one for the rest.
 LARGE: Final = frozenset({"segment", "segment_rest", "track", "exception"})
 
 
 def sent(*, ago: str) -> Sequence[str]:
-    """Fills the streams to one recipient: `{rows}` messages, segments of ten."""
+    """Return statements that fill the streams to one recipient: `{rows}` messages, segments of ten."""
     return (
         f"""
 INSERT INTO stream_pair (peer, incarnation, state)
@@ -53,7 +53,7 @@ FROM generate_series(1, {{rows}} / {_TOGETHER}) AS i
 
 
 def received(*, id_: str, party: str, ago: str) -> Sequence[str]:
-    """Fills what is held of one writer: tracks with their edges, its streams, and messages that wait."""
+    """Return statements that fill the tables for one writer: tracks with edges, its streams, and waiting messages."""
     return (
         f"""
 INSERT INTO track (peer, side, track, subject, owner, other, track_acts, track_edges)
@@ -79,24 +79,24 @@ FROM generate_series({_WAITS}, {{rows}}, {_WAITS}) AS i
     )
 
 
-#: Its name, the statement, what it asks for, and how many rows it may read.
+#: Its name, the statement, its arguments, and the maximum of rows read.
 _Asked = tuple[str, str, Sequence[object], int]
 
 
 def of_sender(rows: int) -> Iterator[_Asked]:
-    """What the relay and readiness ask."""
+    """Yield the queries of the relay and of readiness."""
     stream = SLOW, INCARNATION, int(Lane.ORDINARY)
     yield "readiness: how long the oldest waits", metrics._OLDEST, (), 16
-    yield "what is appended next", outgoing._LIST_SEGMENTS, (*stream, rows * 9 // 10, 500), 600
+    yield "the next segments to append", outgoing._LIST_SEGMENTS, (*stream, rows * 9 // 10, 500), 600
     yield "the chain after a number", outgoing._CHAIN, (*stream, rows // 2), 4
 
 
 def of_recipient(one: UUID) -> Iterator[_Asked]:
-    """What the consumer asks beside messages that come."""
+    """Yield the queries of the consumer besides those for arriving messages."""
     statement, *keys = tracks._LOAD.bind(keys=tracks._KEY.rows([TrackKey(WRITER, TrackSide.HELD, one)]))
     yield "the track of a message", statement, keys, 4
     yield "the streams of a writer", incoming._LOAD, (WRITER, "us"), 2000
     subject = exceptions._LIST.format(filters="subject = ANY($1::uuid[])")
-    yield "what waits of a subject", subject, ([one],), 4
+    yield "waiting messages of a subject", subject, ([one],), 4
     page = exceptions._LIST.format(filters="(opened_at, message_id) > ('-infinity', $1)")
     yield "the oldest that wait", f"{page} LIMIT 50", (UUID(int=0),), 100

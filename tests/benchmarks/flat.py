@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks.flat`: every look of every service on stores filled to two million, warm and cold.
+"""`python -m tests.benchmarks.flat`: every query of every service on stores filled to two million, warm and cold.
 
-Cold is the first look after PostgreSQL was started again: nothing is in its own memory, whatever the system's has. The
-plans of the default run are checked here at size as well. A look is too slow where it takes longer than its bound and
-what `SELECT 1` takes beside it: that is the machine's. Prints one line a service; `--json` has every look.
+Cold is the first query after a restart of PostgreSQL: its own cache is empty, that of the system need not be. The plans
+of the default run are checked here at full size as well. A query is too slow if it takes longer than its bound plus the
+time of `SELECT 1`, which depends on the machine. Prints one line per service; `--json` has every query.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NOTHING: Final = "nothing"
 
 
 class Times(NamedTuple):
-    """Of many looks: the median and the 99th percentile."""
+    """The median and the 99th percentile of many queries."""
 
     p50_ms: float
     p99_ms: float
@@ -48,7 +48,7 @@ class Times(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 if every look is within its bounds, else 1."""
+    """Return exit code 0 if every query is within its bounds, else 1."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks.flat", description=__doc__)
     options.add_argument("--rows", type=int, default=2_000_000)
     options.add_argument("--service", action="append", choices=FILLED)
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _one(state: StateDirectory, service: str, rows: int, content_bytes: int) -> dict[str, Any]:
-    """Fill, look cold, look warm, apply retention; what was found."""
+    """Fill a store, run the queries cold and warm, apply retention; return the results."""
     server = PostgresServer(state, port=state.port("postgres", set()))
     try:
         server.start()
@@ -127,9 +127,9 @@ async def _cold(made: DatabaseEndpoint, service: str, rows: int) -> dict[str, fl
 
 
 async def _warm(made: DatabaseEndpoint, service: str, rows: int) -> tuple[dict[str, Times], dict[str, int], list[str]]:
-    """How long each look takes and how many pages it reads, and those that read more than they show.
+    """Return the times and pages of each query, and those that read more than they show.
 
-    Beside them, what asking takes at all.
+    The time of an empty query is included for comparison.
     """
     database = Database(made.service_url, pool_size=1)
     nothing = Question(NOTHING, "SELECT 1", (), RowScope((), "machine", "read"), 0)
@@ -145,13 +145,13 @@ async def _warm(made: DatabaseEndpoint, service: str, rows: int) -> tuple[dict[s
 
 
 async def _kept(made: DatabaseEndpoint, service: str, rows: int) -> dict[str, Any]:
-    """Bytes by table, before and after what is past its period has ended and its room was given back."""
+    """Return the bytes by table, before and after retention with its space reclaimed."""
     owned = OwnedDatabase(service, made.owner_url)
     before = {each.kept.table: each.bytes for each in await show(owned)}
     apply_s, ended = await _applied(owned, END)
     month_s, of_month = await _applied(owned, END + timedelta(days=31))
     after = await _sizes(owned)
-    # So much later that nothing is left but what stays for ever.
+    # After this time only permanent rows remain.
     await _applied(owned, END + timedelta(days=1100))
     for_ever = await _sizes(owned)
     sizes = {"before": before, "after": after, "for_ever": for_ever}
@@ -160,7 +160,7 @@ async def _kept(made: DatabaseEndpoint, service: str, rows: int) -> dict[str, An
 
 
 async def _sizes(owned: OwnedDatabase) -> dict[str, int]:
-    """Bytes by table, once the room of what has ended was given back."""
+    """Return the bytes by table, after the space of deleted rows was reclaimed."""
     owner = await asyncpg.connect(owned.owner_url)
     try:
         await owner.execute("VACUUM FULL ANALYZE")
@@ -170,7 +170,7 @@ async def _sizes(owned: OwnedDatabase) -> dict[str, int]:
 
 
 async def _applied(owned: OwnedDatabase, now: datetime) -> tuple[float, list[dict[str, object]]]:
-    """How long retention took, and what it ended."""
+    """Return the duration of retention, and the rows that it deleted."""
     began = time.perf_counter()
     ended = [{"table": each.table, "ended": each.count} for each in await apply(owned, now)]
     return time.perf_counter() - began, ended

@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.idle`: what an exchange costs in which nothing happens, and audit over a thousand topics.
+"""`python -m tests.benchmarks.idle`: the cost of an idle exchange, and of audit over a thousand topics.
 
 CPU time of each instance's process, in milliseconds a second. Exit code 1 above `OURS_MS_MAX`, `POSTGRES_MS_MAX` or
-`AUDIT_MS_MAX`. Kafka's is stated.
+`AUDIT_MS_MAX`. Kafka's is only printed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OURS_MS_MAX: Final = 10.0
 POSTGRES_MS_MAX: Final = 10.0
 AUDIT_MS_MAX: Final = 50.0
 TOPICS: Final = 1_000
-#: By then each has told its first marks, has asked for those of the others, and has answered them.
+#: By then each has stated its first high-water marks, has asked for the others' marks, and has answered them.
 SETTLED_S: Final = 90.0
 MEASURED_S: Final = 60.0
 FOLLOWED_S_MAX: Final = 300.0
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def used_ms(running: Stage, seconds: float) -> dict[str, float]:
-    """Milliseconds of CPU a second of each process, over the next seconds."""
+    """Return the milliseconds of CPU per second of each process, over the next seconds."""
     before, begun = running.cpu_s(), monotonic()
     sleep(seconds)
     after, passed_s = running.cpu_s(), monotonic() - begun
@@ -68,9 +68,9 @@ def told(used: Mapping[str, float]) -> str:
 
 
 async def have_followed(running: Stage, count: int) -> None:
-    """Make so many topics more, and wait until audit reads each of them. They stay empty."""
+    """Create `count` more topics, which stay empty, and wait until audit reads each of them."""
     topics = [NewTopic(inbox_topic("nobody", f"quiet_{number}"), num_partitions=1) for number in range(count)]
-    admin = admin_client(running.endpoints.kafka)  # with it its requests would end
+    admin = admin_client(running.endpoints.kafka)  # kept, because its requests end with it
     for made in admin.create_topics(topics, request_timeout=FOLLOWED_S_MAX).values():
         made.result()
     audit = await asyncpg.connect(running.endpoints.database(AUDIT).owner_url)

@@ -1,4 +1,4 @@
-"""What the benchmark files: sampled referrals of hotlines whose decision has exactly two edges."""
+"""The input of the benchmark: sampled referrals of hotlines whose decision has exactly two edges."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FAN_OUT = 2
 
 
 def documents_of(state: Path) -> Documents:
-    """The documents that the installation in `state` has published."""
+    """Return the documents that the installation in `state` has published."""
     directory = read_directory((state / "directory.json").read_bytes())
     return Documents(directory, read_policy((state / "policy.json").read_bytes()))
 
 
 def referrals_with_fan_out(documents: Documents, party: str, distinct: int) -> list[dict[str, Any]]:
-    """`distinct` sampled referrals that, filed by `party`, go to exactly two recipients."""
+    """Return `distinct` sampled referrals that go to exactly two recipients if `party` submits them."""
     origin = documents.directory.party(party)
     found: list[dict[str, Any]] = []
     drawn = sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=distinct * 8, seed=7, dirty=0.0)
@@ -50,7 +50,7 @@ def referrals_with_fan_out(documents: Documents, party: str, distinct: int) -> l
 
 
 def clear_bytes(documents: Documents, party: str, referrals: Sequence[dict[str, Any]]) -> int:
-    """The mean size of what a message between parties carries beside its sealed text."""
+    """Return the mean size of the clear part of messages between parties."""
     origin = documents.directory.party(party)
     sizes = []
     for each in referrals:
@@ -62,18 +62,18 @@ def clear_bytes(documents: Documents, party: str, referrals: Sequence[dict[str, 
 
 
 class Pool:
-    """Distinct referrals, each of which is filed once: nothing that a service remembers of one helps with another."""
+    """Distinct referrals, each submitted once, so that a service's cache of one never helps with another."""
 
     def __init__(self, referrals: Sequence[dict[str, Any]]) -> None:
         self._referrals = referrals
         self._taken = 0
 
     def sample(self, count: int) -> Sequence[dict[str, Any]]:
-        """Some of them, to look at."""
+        """Return some of them, to inspect."""
         return self._referrals[:count]
 
     def posts(self, count: int, *, batch: int, run: str) -> list[Post]:
-        """The next `count`, under fresh references, as single posts (`batch` 1) or in lists."""
+        """Return the next `count`, under fresh references, as single posts (`batch` 1) or in lists."""
         first, self._taken = self._taken, self._taken + count
         assert self._taken <= len(self._referrals), "more is filed than was drawn"
         fresh = [self._referrals[n] | {"external_ref": f"{run}-{n}"} for n in range(first, self._taken)]
@@ -94,5 +94,5 @@ class Pool:
         ]
 
     def original(self, external_ref: str) -> dict[str, Any]:
-        """The referral that was filed under this reference."""
+        """Return the referral that was submitted under this reference."""
         return self._referrals[int(external_ref.rpartition("-")[2])]

@@ -1,10 +1,10 @@
-"""`python -m tests.benchmarks.known_places`: does the time of an answer say whether its place was known?
+"""`python -m tests.benchmarks.known_places`: check that the time of an answer does not reveal a known place.
 
-Pairs of referrals, one of a place that the party's referrals name already, one of a new one, in either order, are
-filed over the hotline's own door. Beside it the same intake with what it must not do: it looks for the place and links
-it before it answers. Prints for each the median of the pairs' differences and how probable they are by chance
-(Wilcoxon's signed ranks, its normal approximation); exit code 1 unless the first is apart in neither, and the second
-by more than chance: a look costs a tenth of a millisecond.
+Pairs of referrals, one at a place that the party's referrals already name, one at a new place, are submitted in either
+order to the hotline's intake. As a control, the same runs with an intake that looks for the place and links it before
+it answers. Prints for each the median of the pairs' differences and their probability by chance (Wilcoxon's signed
+ranks, normal approximation). Exit code 1 unless the first differs in neither, and the second by more than chance; a
+lookup costs a tenth of a millisecond.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, world
 
 KNOWN: Final = 50
-#: What is apart by more, or less probable, tells.
+#: A larger difference, or a less probable one, reveals the place.
 APART_MS_MAX: Final = 1.0
 PROBABILITY_MIN: Final = 1e-6
 _NAMED: Final = """
@@ -51,7 +51,7 @@ WHERE l.party = $1 AND l.version = $2 AND l.token = $3 ORDER BY l.referral_id
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What the pairs' differences come to."""
+    """The result of the pairs' differences."""
 
     pairs: int
     median_ms: float
@@ -70,7 +70,7 @@ class Difference:
 
 
 class LookingFiling(PostgresFiling):
-    """What an intake must not do: it looks for the place, and opens what names it, before it answers."""
+    """A forbidden intake: it looks for the place, and opens the records that name it, before it answers."""
 
     async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
         for each in filing.prepared:
@@ -82,7 +82,7 @@ class LookingFiling(PostgresFiling):
 
 
 def signed_ranks(differences: Sequence[float]) -> float:
-    """How probable differences as lopsided as these are where neither side is the longer one (two-sided)."""
+    """Return the two-sided probability of differences this lopsided, if neither side takes longer."""
     ordered = sorted((each for each in differences if each), key=abs)
     many = len(ordered)
     above = sum(rank for rank, each in enumerate(ordered, 1) if each > 0)
@@ -91,7 +91,7 @@ def signed_ranks(differences: Sequence[float]) -> float:
 
 
 async def measured(origin: Origin, pairs: int, named: str) -> Difference:
-    """File so many pairs; how far apart they are."""
+    """Submit `pairs` pairs and return their difference."""
     drawn, differences = random.Random(named), []
     async with origin.door() as client, origin.intake.running():
         for n in range(KNOWN):
@@ -107,7 +107,7 @@ async def measured(origin: Origin, pairs: int, named: str) -> Difference:
 
 
 async def _filed(client: Any, path: str, reference: str) -> float:
-    """Seconds until it was answered."""
+    """Return the seconds until the answer."""
     item = SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": f"https://images.example/{path}"}}
     body = SUBMISSION | {"items": [item], "external_ref": reference}
     begun = perf_counter()
@@ -125,7 +125,7 @@ async def _linked(origin: Origin) -> None:
 
 
 async def both(pairs: int) -> tuple[Difference, Difference]:
-    """As it is, and as it must not be."""
+    """Measure the real intake and the forbidden one."""
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder), "hotline") as endpoint:
         async with migrated(endpoint, "hotline") as database:
             origin = Origin(database, world())
@@ -136,12 +136,12 @@ async def both(pairs: int) -> tuple[Difference, Difference]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 if nothing is told, and what tells is noticed."""
+    """Return exit code 0 if the real intake reveals nothing, and the forbidden one is noticed."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks.known_places", description=__doc__)
     options.add_argument("--pairs", type=int, default=2_000)
     found, looking = asyncio.run(both(options.parse_args(arguments).pairs))
     print(found.line("known and new places"))
-    print(looking.line("with the look before the answer"))
+    print(looking.line("with the lookup before the answer"))
     return int(found.by_time or not found.by_chance or looking.by_chance)
 
 

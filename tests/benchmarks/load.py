@@ -1,4 +1,4 @@
-"""A light load generator: HTTP/1.1 over kept connections, so that the client costs less than what it measures."""
+"""A light load generator: HTTP/1.1 over persistent connections, so that the client costs little."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One answer: status, seconds from the planned start to the answer, and when it came (Unix time)."""
+    """One answer: status, seconds from the planned start to the answer, and its arrival (Unix time)."""
 
     post: Post
     status: int
@@ -32,7 +32,7 @@ class Posted:
 
 
 class Connection:
-    """One kept connection that speaks just enough HTTP/1.1 for answers with a content length."""
+    """One persistent connection with the part of HTTP/1.1 that answers with a content length need."""
 
     def __init__(self, url: str, api_key: str) -> None:
         parts = urlsplit(url)
@@ -58,7 +58,7 @@ class Connection:
 
 
 async def closed_loop(url: str, api_key: str, posts: Sequence[Post], *, connections: int) -> list[Posted]:
-    """Send all posts as fast as answers come, over so many connections."""
+    """Send all posts as fast as answers come, over `connections` connections."""
     waiting = list(reversed(posts))
     results: list[Posted] = []
 
@@ -78,7 +78,7 @@ async def closed_loop(url: str, api_key: str, posts: Sequence[Post], *, connecti
 async def open_loop(
     url: str, api_key: str, posts: Sequence[Post], *, per_second: float, connections: int = 64
 ) -> list[Posted]:
-    """Send posts at a fixed rate, however slow the answers; latency counts from the planned moment."""
+    """Send posts at a fixed rate, regardless of the answers; latency counts from the planned moment."""
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(connections):
         connection = Connection(url, api_key)

@@ -1,4 +1,4 @@
-"""What is measured of a run: latencies to the recipients' and audit's commits, and whether the run counts."""
+"""Measurements of a run: latencies to the recipients' and audit's commits, and whether the run counts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.benchmarks.load import Posted
 from tests.benchmarks.stage import Stage
 
 RECIPIENTS = ("hotline", "law_enforcement", "industry")
-#: So many messages are asked for while they are under way.
+#: Number of messages in the sample that is queried during delivery.
 _SAMPLE = 100
 _AT = "extract(epoch FROM pg_xact_commit_timestamp(t.xmin))::float8 AS at"
 _HELD = """
@@ -30,7 +30,7 @@ _INBOXES = (("law_enforcement", "inbox"), ("hotline", "inbox"), ("industry", "no
 
 
 class Carried(NamedTuple):
-    """A message that carries an edge: its id, and the subject and party that its recipient has it under."""
+    """A message with an edge: its id, and its subject and party at the recipient."""
 
     message_id: UUID
     subject: UUID
@@ -38,19 +38,19 @@ class Carried(NamedTuple):
 
 
 class Served(Protocol):
-    """A running exchange, whoever started it."""
+    """A running exchange, regardless of its starter."""
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where its servers are reached."""
+        """Return the addresses of its servers."""
         ...
 
 
 async def delivered(stage: Served, refs: Sequence[str], *, patience_s: float = 180.0) -> dict[str, list[Carried]]:
-    """Wait until every recipient has its edges of these referrals and audit their messages; return them by reference.
+    """Wait until recipients have all edges of these referrals and audit their messages; return them by reference.
 
-    Only a sample is asked for while they are under way: asking for all of them again and again takes a good part of the
-    machine that is measured. In the end each one is counted.
+    Only a sample is queried during delivery, since queries for all of them would take a good part of the measured
+    machine. At the end all are counted.
     """
     owner = await asyncpg.connect(_superuser(stage, "hotline"))
     rows = await owner.fetch(
@@ -101,9 +101,9 @@ async def latencies(
 
 
 async def open_some(stage: Stage, filed: Callable[[str], Mapping[str, Any]], *, share: float = 0.01) -> int:
-    """Have recipients open a share of what they received through their API, and compare it with what was filed.
+    """Have recipients open a share of their received records through their API, and compare them with the submissions.
 
-    `filed` gives the referral under an external reference.
+    `filed` returns the referral under an external reference.
     """
     references = await _references(stage)
     keys = {each["party"]: each for each in json.loads((stage.state / "parties.json").read_text())}
@@ -119,20 +119,20 @@ async def open_some(stage: Stage, filed: Callable[[str], Mapping[str, Any]], *, 
                 headers = {"Authorization": f"Bearer {key['key']}"}
                 answer = await http.get(f"{key['url']}/v1/{path}/{row['subject']}", headers=headers)
                 assert answer.status_code == httpx.codes.OK
-                assert _holds(answer.json()["record"], original), "opened, and not what was filed"
+                assert _holds(answer.json()["record"], original), "the opened record differs from the submission"
                 opened += 1
     return opened
 
 
 def _holds(record: Mapping[str, Any], original: Mapping[str, Any]) -> bool:
-    """Whether the opened record is of the filed one: in its order, and each of its items, those for its recipient."""
+    """Return whether the opened record matches the submission: in its order, with each item for its recipient."""
     opened, filed = ([item["locator"] for item in each["items"]] for each in (record, original))
     remaining = iter(filed)
     return bool(opened) and all(locator in remaining for locator in opened)
 
 
 async def _references(stage: Stage) -> dict[Any, str]:
-    """The external reference of each referral and notice id."""
+    """Return the external reference of each referral and notice id."""
     connection = await asyncpg.connect(_superuser(stage, "hotline"))
     rows = await connection.fetch(
         "SELECT coalesce(e.notice_id, e.referral_id) AS subject, r.external_ref FROM edge AS e "
@@ -160,7 +160,7 @@ async def _commit_times(stage: Stage, instance: str, asked: Sequence[Carried]) -
 async def _rows(
     connection: asyncpg.Connection, instance: str, asked: Sequence[Carried], *, at: str
 ) -> list[asyncpg.Record]:
-    """The messages that audit has read with a valid proof, or whose edge the recipient has: past its guard, too."""
+    """Return the messages that audit has read with a valid proof, or whose edge has passed the recipient's guard."""
     ids, subjects, parties = zip(*asked, strict=True) if asked else ((), (), ())
     if instance == "audit":
         return await connection.fetch(_AUDITED.format(at=at), ids)
@@ -168,7 +168,7 @@ async def _rows(
 
 
 def _superuser(stage: Served, instance: str) -> str:
-    """The bench looks as the administrator: it bypasses row-level security and is no part of the exchange."""
+    """Return the administrator's database address. It bypasses row-level security and is no part of the exchange."""
     admin = stage.endpoints.database_admin_url
     return admin.rpartition("/")[0] + f"/causeway_{instance}"
 

@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on: its other work, and the build of its Python."""
+"""The machine of a measurement: its other load, and the build of its Python."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from pathlib import Path
 from time import sleep
 from typing import Final
 
-#: A machine is quiet when its processors are idle but for this share of their time.
+#: A machine is quiet if its processors are busy for at most this share of their time.
 QUIET_BUSY_MAX: Final = 0.05
 LOOKED_S: Final = 3.0
 #: In `/proc/stat`: idle, and waiting for a disk.
 _IDLE: Final = (3, 4)
-#: User, nice, system, idle, iowait, irq, softirq and steal; what guests use is in user already.
+#: User, nice, system, idle, iowait, irq, softirq and steal; the time of guests is already in user.
 _COUNTED: Final = 8
 
 
 def busy_share(seconds: float = LOOKED_S) -> float:
-    """The share of its processors' time that the machine used, or its host took, in the next seconds; 0 to 1."""
+    """Return the share of processor time that the machine used, or its host took, in the next seconds; 0 to 1."""
     before = _processor_line()
     sleep(seconds)
     return share_between(before, _processor_line())
 
 
 def share_between(before: str, after: str) -> float:
-    """The same, of two first lines of `/proc/stat`."""
+    """Return the same for two first lines of `/proc/stat`."""
     spent = [int(b) - int(a) for a, b in zip(before.split()[1:], after.split()[1:], strict=True)][:_COUNTED]
     return 1 - sum(spent[at] for at in _IDLE) / (sum(spent) or 1)
 
 
 def load_average() -> list[float]:
-    """Of the last 1, 5 and 15 minutes."""
+    """Return the load of the last 1, 5 and 15 minutes."""
     return [round(each, 2) for each in os.getloadavg()]
 
 

@@ -1,10 +1,10 @@
-"""The raw limit: as many messages of the same bytes with the same cryptography, and no logic at all.
+"""The raw limit: the same number of messages of the same size with the same cryptography, without any logic.
 
-Two processes, as in the exchange: one seals, writes to PostgreSQL, reads back, signs in groups and sends; the other
+Two processes, as in the exchange: one seals, writes to PostgreSQL, reads back, signs in groups and sends. The other
 receives, checks each digest twice (recipient and audit), opens, and writes to PostgreSQL. COPY out, aiokafka, COPY in.
 
-`single-shot` seals each message with HPKE, whatever the exchange does: fixed for good, or the limit moved with what is
-measured by it. `wrapped` seals as the exchange does now, each group under one data key.
+`single-shot` seals each message with HPKE, independent of the exchange. It stays fixed, because otherwise the limit
+would change with the exchange. `wrapped` seals as the exchange does now, each group under one data key.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from shared.kernel.ids import uuid7
 
 TOPIC = "causeway.inbox.audit.hotline.v1"
 BATCH = 500
-#: As many messages as a group of such a segment has.
+#: The number of messages in a group of such a segment.
 GROUP = min(250, GROUP_MESSAGES_MAX)
 
 
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 class SingleShot:
-    """HPKE for each message, bound to it, padded to a power of two: what the first release did."""
+    """HPKE for each message, bound to it, padded to a power of two, as in the first release."""
 
     _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
@@ -77,7 +77,7 @@ class SingleShot:
         self.wrap = b""
 
     def begin(self) -> None:
-        """A group begins."""
+        """Begin a group."""
 
     def seal(self, plaintext: bytes, message_id: UUID) -> bytes:
         bucket = max(512, 1 << (3 + len(plaintext)).bit_length())
@@ -94,7 +94,7 @@ class SingleShot:
 
 
 class Wrapped:
-    """As the exchange seals and opens."""
+    """Seals and opens as the exchange does."""
 
     def __init__(self, key: OpeningKey) -> None:
         self._key = key
@@ -160,7 +160,7 @@ async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, s
     seen, begun, reader = 0, perf_counter(), _Reader(clear_bytes // 2 * 2, sealing)
     while seen < count:
         batches = await consumer.getmany(timeout_ms=500)
-        # What instances tell each other comes in the same topic.
+        # Messages between instances come in the same topic.
         records = [each for found in batches.values() for each in found if "raw" in dict(each.headers)]
         rows = [row for row in map(reader.read, records) if row is not None]
         if rows:

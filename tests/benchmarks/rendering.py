@@ -1,9 +1,9 @@
-"""`python -m tests.benchmarks.rendering`: how long pages of the consoles take with 100,000 subjects of their party.
+"""`python -m tests.benchmarks.rendering`: the time of console pages with 100,000 subjects of their party.
 
-The same exchange twice, each begun anew: with next to nothing in it, and filled by SQL. Of each list many renderings,
-from the request to the last byte of its answer: the 95th percentile. Then referrals one by one: from the moment one is
-accepted until the row is on the page that its event has asked for, with the pause that the page's script makes.
-Exit code 1 where a page takes longer than 200 ms beside what `/livez` takes, or a row longer than a second.
+It starts the same exchange twice: nearly empty, and filled by SQL. It renders each list many times, from the request to
+the last byte of its answer, and takes the 95th percentile. Then it submits referrals one by one. It measures the time
+from acceptance until the row is on the page that its event requested, with the pause of the page's script. Exit code 1
+if a page takes 200 ms more than `/livez`, or a row more than a second.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral,
 
 PAGE_MS_MAX: Final = 200.0
 ROW_MS_MAX: Final = 1000.0
-#: What the page's script waits for further news.
+#: The pause of the page's script before it collects further events.
 _PAUSE_S: Final = 0.3
 _STREAMED_S_MAX: Final = 30.0
-#: Who looks, at which of the pages below /console.
+#: The parties, and the pages below /console that they read.
 PAGES: Final[Mapping[str, Sequence[str]]] = {
     HOTLINE: (
         "referrals",
@@ -40,18 +40,18 @@ PAGES: Final[Mapping[str, Sequence[str]]] = {
     ),
     PROVIDER: ("referrals", "attention"),
 }
-#: Pages show words of the vocabulary alone.
+#: Pages show codes of the vocabulary only.
 _WORDS: Final = """
 UPDATE edge SET purpose = CASE purpose WHEN 'p1' THEN 'investigation' ELSE 'takedown' END,
                 reason = 'hosting_jurisdiction'
 WHERE purpose IN ('p1', 'p2')
 """
-#: The tables whose rows are somebody's.
+#: The tables whose rows belong to a party.
 _OWNED: Final = ("referral", "edge", "act", "feed")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 if every page and every row is there in time, else 1."""
+    """Return exit code 0 if every page and every row is there in time, else 1."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks.rendering", description=__doc__)
     options.add_argument("--rows", type=int, default=100_000)
     options.add_argument("--times", type=int, default=100)
@@ -82,7 +82,7 @@ async def _looked(exchange: Exchange, rows: int, times: int) -> dict[str, float]
 
 
 async def fill_for(exchange: Exchange, service: str, party: str, rows: int) -> None:
-    """Fill a service's store with what two thirds of is this party's."""
+    """Fill a service's store, with two thirds of it for this party."""
     assert service in FILLED
     admin = await exchange.admin(service)
     try:
@@ -96,7 +96,7 @@ async def fill_for(exchange: Exchange, service: str, party: str, rows: int) -> N
 
 
 async def rendered(exchange: Exchange, times: int) -> dict[str, float]:
-    """The 95th percentile of each page in milliseconds, and of `/livez`."""
+    """Return the 95th percentile of each page in milliseconds, and of `/livez`."""
     found: dict[str, float] = {}
     for party, paths in PAGES.items():
         async with signed_in(exchange, party) as client:
@@ -111,7 +111,7 @@ async def _asked(client: httpx.AsyncClient, path: str, times: int) -> list[float
 
 
 async def rendered_once(client: httpx.AsyncClient, path: str) -> float:
-    """Milliseconds until the last byte of a page has come."""
+    """Return the milliseconds until the last byte of a page."""
     began = time.perf_counter()
     answer = await client.get(path)
     taken = 1000 * (time.perf_counter() - began)
@@ -120,7 +120,7 @@ async def rendered_once(client: httpx.AsyncClient, path: str) -> float:
 
 
 async def seen(exchange: Exchange, times: int) -> list[float]:
-    """Milliseconds from the acceptance of each referral until its row is on the list that follows its news."""
+    """Return the milliseconds from the acceptance of each referral until its row is on the live list."""
     taken = []
     async with signed_in(exchange, HOTLINE) as looking, exchange.client(HOTLINE) as filing:
         for _ in range(times):
@@ -142,7 +142,7 @@ async def seen(exchange: Exchange, times: int) -> list[float]:
 
 
 def p95(taken: Sequence[float]) -> float:
-    """The 95th percentile."""
+    """Return the 95th percentile."""
     ordered = sorted(taken)
     return ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)]
 

@@ -1,4 +1,4 @@
-"""The stage: servers and instances as processes of their own, and what each of them costs in CPU time."""
+"""The stage: servers and instances as separate processes, and the CPU time of each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Stage:
     pids: dict[str, int]
 
     def cpu_s(self) -> dict[str, float]:
-        """CPU seconds used so far by each process, PostgreSQL with all of its own."""
+        """Return the CPU seconds used so far by each process, PostgreSQL with all of its own."""
         used = {name: _cpu_s(pid) for name, pid in self.pids.items()}
         used["postgres"] = cpu_s_below(self.pids["postgres"])
         return used
@@ -40,7 +40,7 @@ class Stage:
 
 @contextmanager
 def stage(state: Path, *, instances: Mapping[str, str] = FOUR) -> Iterator[Stage]:
-    """Start everything in an empty directory; stop it all at the end. `instances`: by name, the kind of each."""
+    """Start everything in an empty directory; stop it all at the end. `instances`: the kind of each by name."""
     with DevStack(state, embedded_settings(), instances=instances) as stack:
         _keep_commit_times(stack)
         children = instance_children(state, stack.endpoints)
@@ -66,7 +66,7 @@ def stage(state: Path, *, instances: Mapping[str, str] = FOUR) -> Iterator[Stage
 
 
 def _keep_commit_times(stack: DevStack) -> None:
-    """Have PostgreSQL note when each transaction committed: latencies then end at the commit, not before it."""
+    """Have PostgreSQL record when each transaction committed, so that latencies end at the commit, not before it."""
     import asyncio
 
     import asyncpg
@@ -84,7 +84,7 @@ def _keep_commit_times(stack: DevStack) -> None:
 def _until_ready(url: str) -> None:
     deadline = monotonic() + _READY_S_MAX
     while monotonic() < deadline:
-        with suppress(httpx.HTTPError):  # it does not listen yet; what never does is named below
+        with suppress(httpx.HTTPError):  # it does not listen yet; a server that never does is named below
             if httpx.get(url, timeout=1).status_code == httpx.codes.OK:
                 return
         sleep(0.1)
@@ -92,7 +92,7 @@ def _until_ready(url: str) -> None:
 
 
 def cpu_s_below(pid: int) -> float:
-    """CPU seconds used so far by a process and all that it began."""
+    """Return the CPU seconds used so far by a process and all of its children."""
     return sum(_cpu_s(each) for each in _descendants(pid))
 
 

@@ -1,4 +1,4 @@
-"""What the benchmark files is drawn without repeats, and it says what its machine was like."""
+"""The benchmark's input is drawn without repeats, and its output describes the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparison of counted figures with their bounds, and what is read from the server's log."""
+"""The comparison of counted figures with their bounds, and the reading of the server's log."""
 
 from __future__ import annotations
 

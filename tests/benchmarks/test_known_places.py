@@ -1,4 +1,4 @@
-"""How lopsided differences are, by ranks."""
+"""The probability of lopsided differences, by ranks."""
 
 from __future__ import annotations
 

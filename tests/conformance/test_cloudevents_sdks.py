@@ -1,4 +1,4 @@
-"""A record of every message type, as a log holds it, is a CloudEvent to SDKs that are not ours."""
+"""A record of every message type, as stored in a log, is a CloudEvent for foreign SDKs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SDKS = pytest.mark.parametrize("read", [read_in_javascript, read_in_python], ids
 
 
 def clear_of(message: MessageType) -> dict[str, Any]:
-    """The clear part of the message's accepted example."""
+    """Return the clear part of the message's accepted example."""
     name = f"{message.name}.v{message.version}"
     found = next(each for each in examples() if each.schema == name and each.file.startswith("accepted-"))
     assert isinstance(found.content, dict)
@@ -42,7 +42,7 @@ def written_of_every_type() -> list[Written]:
 
 
 async def held(stack: DevStack) -> list[StoredRecord]:
-    """A record of every type, as the log gives it back."""
+    """Return a record of every type, as read from the log."""
     written = written_of_every_type()
     await write(kafka_access(stack.endpoints, "hotline"), written)
     ids = {dict(each.record.headers).get("ce_id") for each in written}
@@ -66,7 +66,7 @@ async def test_a_record_of_every_type_is_read_elsewhere_as_what_it_says(stack: D
 
 
 async def test_a_relative_schema_is_refused_elsewhere(stack: DevStack) -> None:
-    """The control: what the first release wrote. The SDK in Python does not look."""
+    """The control: the form of the first release. The SDK in Python does not check it."""
     record = (await held(stack))[0]
     relative = tuple((n, b"/schemas/offered.json" if n == "ce_dataschema" else v) for n, v in record.headers)
     said = read_in_javascript([record, replace(record, headers=relative)])

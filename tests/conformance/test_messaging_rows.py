@@ -1,4 +1,4 @@
-"""The rows of exceptions, outcomes, lines and resync: PostgreSQL and memory do the same."""
+"""The rows of exceptions, outcomes, lines and resync: PostgreSQL and memory give the same results."""
 
 from __future__ import annotations
 

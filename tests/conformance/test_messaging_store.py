@@ -1,4 +1,4 @@
-"""The tables of messaging: PostgreSQL and memory do the same."""
+"""The tables of messaging: PostgreSQL and memory give the same results."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def load(stores: MessagingStore, peer: str = PEER) -> Outgoing | None:
 
 
 async def send(stores: MessagingStore, outgoing: Outgoing, *counts: int, lane: Lane = LANE) -> list[Segment]:
-    """Send segments of so many messages, each on a day of its own and in its own transaction."""
+    """Send segments of these sizes, each on a day of its own and in its own transaction."""
     segments = []
     for index, count in enumerate(counts):
         segments.append(place_messages(outgoing, count, lane=lane, day=TODAY + timedelta(days=index)))

@@ -1,4 +1,4 @@
-"""Runs the AsyncAPI initiative's own parser, in Node, over a document."""
+"""Runs the AsyncAPI initiative's own parser in Node on a document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = Path(__file__).parent / "asyncapi"
 
 
 def parsed(*documents: Path) -> list[dict[str, Any]]:
-    """What the parser says of each document: `valid`, `errors`, and the names it found. It takes seconds to start."""
+    """Return the parser's result for each document: `valid`, `errors`, and the names it found. It starts in seconds."""
     packages = installed("asyncapi")
     said = run([*node(), str(HERE / "check.cjs"), str(packages), *map(str, documents)])
     return [json.loads(line) for line in said.splitlines()]

@@ -1,8 +1,8 @@
-"""Bytes at rest: what an instance has stored, and what a later release must still open, unpack, or find by.
+"""Bytes at rest: stored data of an instance that a later release must still open, unpack, or find rows by.
 
-Storage only grows, and rows outlive the release that wrote them. `at_rest.json` beside the golden records has one of
-each kind of bytes that are not a plain column: `stored` wrote it once, `opened` reads it, `derived` computes again what
-rows are found or compared by.
+Storage only grows, and rows outlive the release that wrote them. `at_rest.json` next to the golden records has one of
+each kind of bytes that are not a plain column. `stored` wrote it once, `opened` reads it, and `derived` computes the
+values again by which rows are found or compared.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ OTHER: Final = UUID("019b2d3c-4400-7000-8000-0000000000a2")
 TEXT: Final = "harmless generated text"
 #: Two people by their opaque ids, and 32 bytes of salt.
 ONE, TWO, SALT = "1" * 32, "2" * 32, "5" * 64
-#: Addresses in whose form something is left out, or written otherwise than it travelled.
+#: Addresses whose form leaves a part out, or differs from the sent form.
 PLACES: Final[Sequence[Locator]] = (
     UrlLocator(kind="url", value="http://Provider-002.example:80/a/./b/../%7Ec%2F/?#d"),
     UrlLocator(kind="url", value="https://provider-002.example:8443//a%b?q=1&p=%C3%A9"),
@@ -67,13 +67,13 @@ PLACES: Final[Sequence[Locator]] = (
 ASKED: Final = PreservationRecord(locations=PLACES[:1], order_reference="ORDER-1")
 ACTIVATED: Final = DocumentActivated.model_construct(kind="directory", digest=SALT, active_from=AT)
 LOST: Final = Loss(Life("causeway.hotline.v1", SUBJECT, 0), 3, 7, LossReason.RETENTION)
-#: Where an origin keeps a key and what is under it, by what it is.
+#: The places of an origin's wrapped key and of the content under it, by kind.
 ORIGINS: Final[Mapping[str, tuple[bytes, bytes]]] = {
     "referral": places(SUBJECT, HOTLINE),
     "revision": (places(SUBJECT, HOTLINE)[0], revision_place(SUBJECT, 1, HOTLINE)),
     "reference": (places(SUBJECT, HOTLINE)[0], reference_place(OTHER, HOTLINE)),
 }
-#: Of an erasure that counts, of one that never committed, and of an access that ended.
+#: Entries of an erasure that counts, of one that never committed, and of an access that ended.
 LINES: Final = (
     Erased("referral", SUBJECT, HOTLINE),
     Erased("referral", OTHER, HOTLINE),
@@ -83,7 +83,7 @@ LINES: Final = (
 
 
 def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
-    """What there is at rest of golden records, the first of which began an item; bytes in base64."""
+    """Return the stored bytes of golden records, in base64. The first record began an item."""
     received, safe, keys = _received(here, records[0]), Safe.made(OTHER, HOTLINE), dict[str, Any]()
     for name, (wrapped, content) in ORIGINS.items():
         key = DataKey.generate()
@@ -103,7 +103,7 @@ def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
 
 
 def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> dict[str, Any]:
-    """What that reads as, whichever release has stored it: `expected`. Raises `Defect` for what does not open."""
+    """Return the content of bytes that any release has stored: `expected`. Raises `Defect` for unreadable bytes."""
     record, wrapped = map(b64decode, kept["item"])
     received = _received(here, records[0])
     item = open_record(_item_row(received, record, wrapped), KEK)
@@ -128,7 +128,7 @@ def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> d
 
 
 def expected(here: World, records: Sequence[Record]) -> dict[str, Any]:
-    """What `opened` has found where all of it is still read."""
+    """Return the result of `opened` if all of it is still readable."""
     return {
         "content": _received(here, records[0]).sealed,
         "evidence": records[0],
@@ -144,7 +144,10 @@ def expected(here: World, records: Sequence[Record]) -> dict[str, Any]:
 
 
 def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
-    """What rows are found and compared by, and what is never stored itself: the same for the same in every release."""
+    """Return values by which rows are found and compared, and which are not stored themselves.
+
+    They are equal in every release.
+    """
     whole = [_received(here, each) for each in records]
     told = {each.message.name: "" if (edge := read_edge(each)) is None else edge.content for each in whole}
     return {
@@ -171,7 +174,7 @@ def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
 
 
 def _spelt_and_compared(locator: Locator) -> str:
-    """As an address travels, and the first form of where it leads."""
+    """Return an address as sent, and the first form of its location."""
     kept = kept_locator(locator, FORMS[1].edition)
     return f"{kept.value}\n{in_form(kept.value, kept.kind, 1)}"
 
@@ -195,7 +198,7 @@ def _act(received: Received) -> UUID:
 
 
 def _packable(records: Sequence[Record]) -> list[Record]:
-    """The records, and the first as one that proves nothing: of a topic whose id is not known, with odd headers."""
+    """Return the records, and the first one again without proof: of a topic with an unknown id, with odd headers."""
     first = records[0]
     odd = (*first.headers, ("ce_xmore", b"a"), ("traceparent", None))
     return [*records, replace(first, key=None, headers=odd, value=None, topic_id=None, proof=None, time_stated=True)]
@@ -209,7 +212,7 @@ def _outgoing(record: Record) -> OutgoingMessage:
 
 
 def _row(kept: Sequence[str], content: str, key: str) -> Any:
-    """A row of the subject at the agency, with these two columns."""
+    """Return a row of the subject at the agency, with these two columns."""
     protected, wrapped = map(b64decode, kept)
     return {"preservation_id": SUBJECT, "subject": SUBJECT, "party": POLICE, content: protected, key: wrapped}
 

@@ -1,4 +1,4 @@
-"""What the guard charges a record beside its texts, model by model: each edition is kept with what it charged."""
+"""The guard's charge for a record besides its texts, model by model. Each edition's charges are stored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shared.guard.leaves import plan
 
 
 def charges() -> dict[str, Any]:
-    """What each model of a record costs beside its texts, and each of its fields: in sixteenths of a bit.
+    """Return the charge of each model and field besides its texts, in sixteenths of a bit.
 
-    It follows from the models: from how many codes a list has, how long a list may be, what may be left out.
+    It follows from the models: the number of codes in a list, the maximum length of a list, and optional members.
     """
     sealed = [message.sealed for message in ALL if message.sealed is not None and message.family is not Family.FACT]
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Two CloudEvents SDKs that are not ours, one in JavaScript and one in Python, read records as Kafka has them."""
+"""Two foreign CloudEvents SDKs, one in JavaScript and one in Python, read records as stored in Kafka."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent / "cloudevents"
 
 
 def read_in_javascript(records: Sequence[StoredRecord]) -> list[dict[str, Any]]:
-    """What the SDK says of each: `valid`, and `event` (its attributes and data) or `error`. A byte is a character."""
+    """Return the SDK's result for each: `valid`, and `event` or `error`. A byte is a character."""
     packages = installed("cloudevents")
     lines = [
         json.dumps(
@@ -34,7 +34,7 @@ def read_in_javascript(records: Sequence[StoredRecord]) -> list[dict[str, Any]]:
 
 
 def read_in_python(records: Sequence[StoredRecord]) -> list[dict[str, Any]]:
-    """The same of the other SDK."""
+    """Return the same of the other SDK."""
     return [_read_in_python(record) for record in records]
 
 

@@ -1,4 +1,4 @@
-"""Real requests and answers held against a committed OpenAPI document, as a client's generator would read it."""
+"""Real requests and answers compared with a committed OpenAPI document, as a client's generator would read it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Seen = tuple[str, str, str]
 
 
 class Described:
-    """One committed document; remembers which of its answers it has seen."""
+    """One committed document; it remembers which of its answers it has seen."""
 
     def __init__(self, instance: str) -> None:
         self.document: dict[str, Any] = read(API / f"openapi-{instance}.json")
         self.seen: set[Seen] = set()
 
     def successes(self) -> set[Seen]:
-        """Every answer below 400 that the document promises."""
+        """Return every answer below 400 that the document promises."""
         return {
             (method, path, status)
             for path, methods in self.document["paths"].items()
@@ -36,7 +36,7 @@ class Described:
         }
 
     def differences(self, answer: httpx.Response) -> list[str]:
-        """Where the answer, or the request if it was accepted, is not as described: nothing of their values."""
+        """Return differences of the answer, or of an accepted request, from the document, without any values."""
         method, path = answer.request.method.lower(), answer.request.url.path
         template = self._template(method, path)
         if template is None:

@@ -1,8 +1,8 @@
-"""`python -m tests.contracts.fuzzed`: what schemathesis finds in running services that their documents do not allow.
+"""`python -m tests.contracts.fuzzed`: run schemathesis on services to find behaviour outside their documents.
 
-Requests are made of a service's OpenAPI document: such as it allows, and such as it forbids. Where a path names a
-subject, every other request is about one that there is. Requests follow from the seed, and from what there is. No place
-outside of this machine is named to a service: nothing that is made here registers a webhook.
+Requests are generated from a service's OpenAPI document, both allowed and forbidden ones. If a path names a subject,
+every other request is about an existing one. Requests follow from the seed and the existing subjects. No generated
+request registers a webhook, so no service learns of a place outside this machine.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CHECKS: Final = [
     response_schema_conformance,
 ]
 METHODS: Final = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "trace"})
-#: Each service, and who asks it.
+#: Each service, and the party that sends the requests.
 ASKED: Final = {"hotline": HOTLINE, "law_enforcement": AGENCY, "industry": PROVIDER, "audit": "auditor.example"}
 _NAMES_PLACES: Final = "POST /v1/webhooks"
 _PARAMETER: Final = re.compile(r"\{[a-z_]+\}")
@@ -56,13 +56,13 @@ Known = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Fuzzing:
-    """A service that is asked: its document, where it is, whose key; `known` are ids by the name of their parameter."""
+    """A service under test: its document, its address, and the key; `known` are ids by the name of their parameter."""
 
     document: Mapping[str, Any]
     url: str
     key: str
     known: Known = field(default_factory=dict)
-    #: What was wrong, by operation, status and kind.
+    #: Errors by operation, status and kind.
     wrong: dict[str, str] = field(default_factory=dict)
     statuses: dict[int, int] = field(default_factory=dict)
 
@@ -73,9 +73,9 @@ class Fuzzing:
         return made
 
     def ask(self, examples: int, start: int, *, passing: Collection[str] = ()) -> None:
-        """Ask each operation so often of what its document allows, and as often of what it forbids.
+        """Send each operation `examples` requests that its document allows, and as many that it forbids.
 
-        Those of the paths in `passing` are passed over.
+        Operations with a path in `passing` are skipped.
         """
         schema = schemathesis.openapi.from_dict(json.loads(json.dumps(self.document)))
         with self.session() as session:
@@ -117,7 +117,7 @@ class Fuzzing:
         self.wrong.setdefault(f"{operation.label} {status} {type(failure).__name__}", str(failure)[:1500])
 
     def undeclared(self) -> list[str]:
-        """Each path with a method that its document does not have, and that is not refused as such."""
+        """Return each path with a method that its document does not have, and that is not refused as such."""
         wrong = []
         with self.session() as session:
             for path, declared in self.document["paths"].items():
@@ -130,7 +130,7 @@ class Fuzzing:
 
 
 async def subjects(exchange: Exchange) -> Known:
-    """Ids of a referral that was filed for this and has come to all that it is sent to."""
+    """Return ids of a referral that was submitted for this and has reached all recipients."""
     async with exchange.client(HOTLINE) as hotline, exchange.client(AGENCY) as agency:
         filed = await hotline.submit(referral())
 
@@ -146,13 +146,13 @@ async def subjects(exchange: Exchange) -> Known:
 
 
 def fuzzing(exchange: Exchange, service: str, known: Known) -> Fuzzing:
-    """How one service of an exchange is asked."""
+    """Return the test of one service of an exchange."""
     key = exchange.parties[ASKED[service]]
     return Fuzzing(openapi(service), key.url, key.key, known)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 if nothing is wrong, else 1. Prints one line a service."""
+    """Return exit code 0 if there are no errors, else 1. Prints one line per service."""
     options = argparse.ArgumentParser(prog="python -m tests.contracts.fuzzed", description=__doc__)
     options.add_argument("--examples", type=int, default=25)
     options.add_argument("--seed", type=int, default=7)

@@ -5,13 +5,13 @@
 Before the tag `format-1`, delete the files that a change of the format affects and write them again. After it, the
 files never change: every later release reads them.
 
-`shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
-of each message as Kafka holds it, behind its proof record, with what its recipient and audit read in it, what a person
-may keep (a signed acceptance and evidence), bytes at rest (`at_rest.json`), and each schema as it was. The keys open
-nothing else. Beside them, what others go by, as flat lists (`pledged`), what the first release announces that it reads
-(`reads.json`, by which a peer that was never heard is written to), the codes of each edition of the vocabulary, the
-digest of the tree of jurisdictions that each engine derives by, and what each edition of the guard charges beside
-texts.
+`shared/contracts/golden/` contains a small installation: keys, published directory and policy, and a heartbeat. It has
+a record of each message as stored in Kafka, after its proof record, with the values that its recipient and audit read.
+It also has a person's proofs (a signed acceptance and evidence), bytes at rest (`at_rest.json`), and each released
+schema. The keys open nothing else. Flat lists contain further promises to peers (`pledged`). `reads.json` is the
+announcement of the first release, by which a peer that was never heard is written to. Further files have the codes of
+each vocabulary edition, the digest of the tree of jurisdictions of each engine, and the charges besides texts of each
+guard edition.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ from tests.support.manual_clock import ManualClock
 GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"
 EXAMPLES: Final = GOLDEN.parent / "examples"
 TREE_DATA: Final = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"
-#: Who serves each kind of party, who speaks for it, and with whom it speaks among its own kind.
+#: The instance that serves each kind of party, its speaker, and the speaker's counterpart of the same kind.
 INSTANCES: Final[Mapping[PartyKind, str]] = {
     PartyKind.HOTLINE: "hotline",
     PartyKind.LAW_ENFORCEMENT: "law_enforcement",
@@ -86,7 +86,7 @@ PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
     PartyKind.INDUSTRY: (PROVIDER, "provider-002.example"),
     PartyKind.AUDITOR: ("auditor.example", "auditor.example"),
 }
-#: What is sealed in messages that carry no edge.
+#: The sealed part of messages that carry no edge.
 _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
     CASE_ACCEPTED: {"case_reference": "CASE-2026-0001"},
     CONTACT_SUGGESTED: {
@@ -96,16 +96,16 @@ _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
     },
     PRESERVATION_REQUESTED: {"locations": [{"kind": "url", "value": "https://provider-002.example/a/1"}]},
 }
-#: Parts of a schema whose members have names of our own, and parts that say nothing of what is valid or meant: what a
-#: member is where it is left out says that.
+#: Parts of a schema whose members have our own names, and parts without an effect on validity or meaning. A default is
+#: not such a part: it states the meaning of a missing member.
 _NAMED: Final = frozenset({"properties", "$defs"})
 _EXPLAINS: Final = frozenset({"title", "description", "$comment", "examples"})
-#: The operator's online key, and who approves documents: named beside the instances.
+#: The operator's online key, and the approvers of documents: named like instances.
 BEAT, APPROVERS = "beat", ("hotline", "audit")
 
 
 def reads(here: World, record: Record) -> dict[str, Any] | None:
-    """Everything that the recipient acts on, as plain values; None where that is audit. Raises as `accept` does."""
+    """Return all values that the recipient acts on, or None if it is audit. Raises as `accept` does."""
     reader = record.topic.split(".")[2]
     if reader == INSTANCES[PartyKind.AUDITOR]:
         return None
@@ -127,7 +127,7 @@ def reads(here: World, record: Record) -> dict[str, Any] | None:
 
 
 def audited(here: World, observed: Observed) -> dict[str, Any]:
-    """What audit keeps of the record, as plain values."""
+    """Return the values that audit stores of the record."""
     clock = ManualClock(here.at + timedelta(days=1))
     read, reading = Read(), Reading(here.shelf, [here.keys["audit"].opening], clock)
     read_records([observed], read, reading=reading)
@@ -148,7 +148,7 @@ def audited(here: World, observed: Observed) -> dict[str, Any]:
 
 
 def installation(folder: Path = GOLDEN) -> World:
-    """The world in which golden records are read: its keys and documents as they were written."""
+    """Return the world in which golden records are read: its keys and documents as written."""
     kept = read(folder / "keys.json")
     keys = {
         name: Keys(SigningKey.load(each["signing"]), OpeningKey.load(each["opening"]))
@@ -160,7 +160,7 @@ def installation(folder: Path = GOLDEN) -> World:
 
 
 def approver_keys(here: World) -> dict[str, ApproverKey]:
-    """The keys of those who approved the documents, by key id: what an instance is configured with."""
+    """Return the keys of the documents' approvers by key id, as an instance is configured with them."""
     keys = {name: here.keys[name].signing.verify_key for name in APPROVERS}
     return {key.key_id: ApproverKey(name, b64decode(key.text())) for name, key in keys.items()}
 
@@ -170,8 +170,8 @@ def record_file(message: MessageType, folder: Path = GOLDEN) -> Path:
 
 
 def write_missing(folder: Path) -> list[Path]:
-    """Write what is not there yet; the files that are new."""
-    # First of all, because the records of an unheard recipient are written by it.
+    """Write the missing files and return them."""
+    # This comes first, because the records of an unheard recipient depend on it.
     wanted: dict[Path, Callable[[], bytes]] = {
         folder / "reads.json": lambda: pretty(own_reads().model_dump(mode="json"))
     }
@@ -194,7 +194,7 @@ def _written(wanted: Mapping[Path, Callable[[], bytes]]) -> list[Path]:
 
 
 def _new_installation() -> dict[str, bytes]:
-    """Fresh keys and documents: of the sample's parties those that golden records name."""
+    """Return fresh keys and documents, with only those of the sample's parties that golden records name."""
     keys = {name: Keys(SigningKey.generate(), _opening_key(name)) for name in INSTANCES.values()}
     beat = SigningKey.generate()
     whole = sample_directory(
@@ -223,17 +223,17 @@ def _new_installation() -> dict[str, bytes]:
 
 
 def _opening_key(instance: str) -> OpeningKey:
-    """One instance opens by both suites that there are, the others by the usual one."""
+    """One instance opens by both existing suites, the others by the usual one."""
     return OpeningKey.generate("mlkem768-x25519" if instance == INSTANCES[PartyKind.INDUSTRY] else "x25519")
 
 
 def _record(here: World, message: MessageType) -> Golden:
     cell = cells_of(message)[0]
     genuine = [each for each in here.prepared().drafts if each.message is message]
-    # What was prepared is sent together: its group has others.
+    # Prepared messages are sent together, since their group includes all of them.
     together = [*genuine[:1], *(each for each in here.prepared().drafts if genuine)] or [_said(here, message, cell)]
     named = str(together[0].message_id).encode()
-    # From the beginning of its streams, so that its place does not say which file was written before it.
+    # From the beginning of its streams, so that its place does not show which file was written before it.
     written = here.anew().written(together, INSTANCES[cell.sender])
     at = next(at for at, each in enumerate(written) if dict(each.record.headers).get("ce_id") == named)
     proof = next(each.record.value for each in reversed(written[:at]) if (KIND, PROOF) in each.record.headers)
@@ -245,7 +245,7 @@ def _record(here: World, message: MessageType) -> Golden:
 
 
 def _said(here: World, message: MessageType, cell: Cell) -> Draft:
-    """A message that carries no edge, as its example says it; of what is passed on, the edge of the first agency."""
+    """Return a message without an edge, from its example; for a passed-on case, with the edge of the first agency."""
     if message is REFERRAL_PASSED_ON:
         return genuine(here, *PARTIES[PartyKind.LAW_ENFORCEMENT])
     example = read(_fullest(message))
@@ -271,13 +271,13 @@ def _said(here: World, message: MessageType, cell: Cell) -> Draft:
 
 
 def _fullest(message: MessageType) -> Path:
-    """Of the examples that are accepted the one that says most: it has the most members to be read."""
+    """Return the accepted example with the most members."""
     accepted = (EXAMPLES / f"{message.name}.v{message.version}").glob("accepted-*.json")
     return max(accepted, key=lambda file: (file.stat().st_size, file.name))
 
 
 def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
-    """What is kept: an acceptance and the evidence of the golden notice in somebody's hands, and bytes at rest."""
+    """Return stored proofs: an acceptance, the evidence of the golden notice, and bytes at rest."""
 
     def acceptance() -> bytes:
         acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=60)
@@ -297,12 +297,12 @@ def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
 
 
 def at_rest_of(here: World, folder: Path = GOLDEN) -> list[Record]:
-    """The golden records of which `at_rest.json` holds what is stored."""
+    """Return the golden records whose stored bytes are in `at_rest.json`."""
     return [Golden.load(record_file(each, folder)).record(here) for each in (REFERRAL_OFFERED, NOTICE_ANSWERED)]
 
 
 def shape(published: Any) -> Any:
-    """A schema without what only explains it."""
+    """Return a schema without its explanations."""
     if isinstance(published, dict):
         return {
             name: {member: shape(each) for member, each in value.items()} if name in _NAMED else shape(value)
@@ -318,7 +318,7 @@ def _schemas() -> dict[str, Callable[[], bytes]]:
 
 
 def _listed() -> dict[str, Callable[[], bytes]]:
-    """What others go by and no document says: a file for each edition of the vocabulary, each engine, each guard."""
+    """Return promises outside documents: a file for each edition of the vocabulary, each engine, each guard."""
     named = zip(editions(), codes_of_editions(), strict=True)
     listed = {
         f"vocabulary/{number}.json": {"edition": name, "codes": sorted(codes)}
@@ -330,7 +330,7 @@ def _listed() -> dict[str, Callable[[], bytes]]:
 
 
 def tree_digest() -> str:
-    """SHA-256 of the tree of jurisdictions, as it is shipped."""
+    """Return the SHA-256 of the shipped tree of jurisdictions."""
     return digest(TREE_DATA.read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""A golden record: a message as Kafka holds it, behind its proof record, and what was read in it."""
+"""A golden record: a message as stored in Kafka, after its proof record, and the values read in it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tests.support.exchange_world import World
 from tests.support.manual_clock import ManualClock
 from tests.support.wire_records import Written, accepted
 
-#: The id of every topic of this installation, and where each golden record lies in its own.
+#: The id of every topic of this installation, and the offset of each golden record in its own topic.
 TOPIC_ID, OFFSET = UUID(int=0), 7
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """A golden record: as Kafka holds it, what its recipient's instance reads in it, and what audit reads.
+    """A golden record: its form in Kafka, the values that its recipient's instance reads, and those that audit reads.
 
-    `proof` is the value of the proof record right before it. `reads` is None of what goes to audit alone.
+    `proof` is the value of the proof record right before it. `reads` is None for messages that only audit receives.
     """
 
     written: Written
@@ -74,11 +74,11 @@ class Golden:
         )
 
     def with_value(self, value: bytes) -> Golden:
-        """The record with another value, which nobody has proven."""
+        """Return the record with another value, which has no proof."""
         return replace(self, written=self.written._replace(record=self.written.record._replace(value=value)))
 
     def observed(self, here: World) -> Observed:
-        """The record as audit keeps it: what its proof record proves of it, or the code of why it proves nothing."""
+        """Return the record as audit stores it: the facts that its proof record proves, or the code of its failure."""
         pair, lane, record = self.written
         keys = SigningKeys(here.shelf.directories, ManualClock(here.at))
         before = RawRecord(TOPIC_ID, self.offset - 1, self.broker_time, ((KIND, PROOF),), self.proof)
@@ -96,7 +96,7 @@ class Golden:
         )
 
     def record(self, here: World) -> Record:
-        """The record as `accept` gets it. Raises `Refused` where its proof record does not prove it."""
+        """Return the record for `accept`. Raises `Refused` if its proof record does not prove it."""
         observed = self.observed(here)
         if observed.code is not None:
             raise Refused(observed.code)

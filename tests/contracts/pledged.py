@@ -1,4 +1,4 @@
-"""What others go by, as flat lists: what they may call, read and act on, which is never taken away or renamed."""
+"""Promises to peers and clients as flat lists: calls, readable values and events that are never removed or renamed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from shared.routing.clocks import Did
 from tests.architecture.codes import statuses
 
 API: Final = Path(__file__).parents[2] / "docs" / "api"
-#: Of a call: what it needs. Of all else in the lists: what is there.
+#: Marks the requirements of a call. All other lines name existing parts.
 NEEDS: Final = " needs "
-#: Before the words of a line that may get further ones.
+#: Precedes the words of a line that may get further ones.
 WORDS: Final = ": "
 
 
-#: Events that no act tells: of clocks, of retention, of what tells them.
+#: Events without an act: of clocks, of retention, of webhooks.
 _OF_NO_ACT: Final = (*Telling, *(f"{subject}.erased" for subject in Subject), PAUSED_EVENT)
-#: Codes that are stored as they are, and that no API has a list of.
+#: Codes that are stored unchanged, and that appear in no list of an API.
 _STORED: Final[tuple[type[StrEnum], ...]] = (Asked, Did, LossReason, Offered, Track)
 _BOUNDS: Final = (
     *("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "minProperties", "maxProperties"),
@@ -38,14 +38,14 @@ _BOUNDS: Final = (
 
 
 def pledged() -> dict[str, list[str]]:
-    """By kind: messages, who says them to whom, calls and their parts, members and what they are, types of events,
-    codes of errors, columns.
+    """Return the promises by kind.
 
-    Of parts and members also what they are where they are left out. Of each answer its status, body and headers; which
-    members it always has (`!`: and never as null); the codes of every list that an API or a table speaks; within what
-    bounds a request may be; by which statuses an error is answered.
+    The kinds are messages, their senders and recipients, calls and their parts, members and their JSON kinds, types of
+    events, error codes and columns. Parts and members include their defaults. Each answer has its status, body and
+    headers, and the members that it always has (`!`: and never as null). The lists include the codes of every API or
+    table, the bounds of requests, and the statuses of errors.
 
-    The table of (EU) 2024/2835 is not among them: its columns are those of the Commission's form, and go with it.
+    The table of (EU) 2024/2835 is not included: its columns are those of the Commission's form, and change with it.
     """
     documents = {
         file.stem.removeprefix("openapi-"): json.loads(file.read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ def pledged() -> dict[str, list[str]]:
 
 
 def _calls(service: str, api: Mapping[str, Any]) -> Iterator[str]:
-    """Each call, the parameters that it takes, and what it needs: parameters, and members of its body."""
+    """Yield each call, its parameters, and its requirements: parameters, and members of its body."""
     for name, call in _operations(service, api):
         yield name
         for each in call.get("parameters", ()):
@@ -89,7 +89,7 @@ def _operations(service: str, api: Mapping[str, Any]) -> Iterator[tuple[str, Map
 
 
 def _needed(api: Mapping[str, Any], schema: Any, seen: frozenset[str]) -> Iterator[str]:
-    """Each `Schema.member` that a body of this schema cannot be without."""
+    """Yield each `Schema.member` that a body of this schema requires."""
     if isinstance(schema, list):
         for each in schema:
             yield from _needed(api, each, seen)
@@ -111,7 +111,7 @@ def _members(service: str, api: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _answers(service: str, api: Mapping[str, Any]) -> Iterator[str]:
-    """Each success of a call, and each refusal that says more than others do: body and headers."""
+    """Yield each success of a call, and each refusal with additional content: body and headers."""
     for name, call in _operations(service, api):
         for status, answer in call["responses"].items():
             bodies = {kind.partition(";")[0]: body["schema"] for kind, body in answer.get("content", {}).items()}
@@ -144,7 +144,7 @@ def _stored(codes: type[StrEnum]) -> str:
 
 
 def _bounds(service: str, api: Mapping[str, Any]) -> Iterator[str]:
-    """Of each part of a request, by what it is bounded; of one that may be this or that, by which of all."""
+    """Yield the bounds of each part of a request; for a part with alternatives, those of all."""
     sent = _reached(api, [call.get("requestBody", {}) for _, call in _operations(service, api)], set())
     found: dict[str, dict[str, list[Any]]] = {}
     for place, schema in (*_parameters(service, api), *_parts(service, api, sent)):
@@ -162,7 +162,7 @@ def _parameters(service: str, api: Mapping[str, Any]) -> Iterator[tuple[str, Any
 
 
 def _parts(service: str, api: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """Each member of these schemas; the schema itself where it has none."""
+    """Yield each member of these schemas, or the schema itself if it has none."""
     for name in names:
         schema = api["components"]["schemas"][name]
         members = schema.get("properties", {})
@@ -172,7 +172,7 @@ def _parts(service: str, api: Mapping[str, Any], names: Iterable[str]) -> Iterat
 
 
 def _within(api: Mapping[str, Any], name: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The schema, what it may be instead, and what is in it (`[]`); not what has a name and members or codes."""
+    """Yield the schema, its alternatives and its elements (`[]`), except schemas with a name and members or codes."""
     yield name, schema
     named = api["components"]["schemas"].get(_tail(schema), {})
     for each in (*([named] if not named.keys() & {"properties", "enum"} else []), *_options(schema)):
@@ -184,7 +184,7 @@ def _within(api: Mapping[str, Any], name: str, schema: Mapping[str, Any]) -> Ite
 
 
 def _reached(api: Mapping[str, Any], schema: Any, seen: set[str]) -> set[str]:
-    """The names of all schemas that are part of this one."""
+    """Return the names of all schemas that are part of this one."""
     for each in schema if isinstance(schema, list) else schema.values() if isinstance(schema, dict) else ():
         _reached(api, each, seen)
     if isinstance(schema, dict) and (name := _tail(schema)) in api["components"]["schemas"] and name not in seen:
@@ -202,13 +202,13 @@ def _line(name: str, words: Iterable[str]) -> str:
 
 
 def _left_out(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    """What it is where it is left out, if that is said: whoever leaves it out means that."""
+    """Yield the default of a member, if stated, because it is the meaning of a missing one."""
     if schema.get("default") is not None:
         yield f"{name} = {json.dumps(schema['default'])}"
 
 
 def _kind(api: Mapping[str, Any], schema: Any) -> str:
-    """What a value of this schema is in JSON; whether it may be null besides is not said."""
+    """Return the JSON kind of this schema's values, without null."""
     if "$ref" in schema:
         return _kind(api, api["components"]["schemas"][_tail(schema)])
     if options := _options(schema):
@@ -225,7 +225,7 @@ def _options(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def _tail(schema: Mapping[str, Any]) -> str:
-    """The name that a schema refers to, or ""."""
+    """Return the name that a schema refers to, or ""."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 

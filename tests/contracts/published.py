@@ -1,4 +1,4 @@
-"""The published schemas and examples, as somebody else would read them: from their files."""
+"""The published schemas and examples, as outsiders read them: from their files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ CONTRACTS = Path(__file__).parents[2] / "shared/contracts"
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    """JSON Schema's patterns are ECMA-262's, where `$` is the end; in Python it is also before a last line feed."""
+    """Return a pattern for Python.
+
+    JSON Schema's patterns are ECMA-262's, where `$` is the end; in Python it also matches before a last line feed.
+    """
     ecma = re.sub(r"\$(?=\||$)", r"\\Z", pattern)
     if isinstance(instance, str) and not re.search(ecma, instance):
         yield ValidationError("pattern")
@@ -41,7 +44,7 @@ def schema_accepts(name: str, value: Any) -> bool:
 
 
 def example_files(kind: str) -> list[tuple[str, Path]]:
-    """(schema name, path) of every `accepted` or `refused` example."""
+    """Yield (schema name, path) of every `accepted` or `refused` example."""
     paths = sorted((CONTRACTS / "examples").glob(f"*/{kind}-*.json"))
     return [(path.parent.name, path) for path in paths]
 

@@ -1,4 +1,4 @@
-"""Audits a model's JSON schema: nothing in a contract may have room that nobody counted."""
+"""Audit of a model's JSON schema: no part of a contract may have uncounted space."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _BOUNDED_FORMATS = frozenset({"uuid", "date", "date-time"})
 
 
 def audit_schema(model: type[BaseModel]) -> list[str]:
-    """What in the model's schema is open, one line per finding; empty when every value is bounded.
+    """Return the unbounded parts of the model's schema, one line per finding; empty if every value is bounded.
 
-    Every string has a length and a pattern, an enumeration or a bounded format; every array a length; every
-    object a closed set of names; integers have both bounds; there are no other numbers and no untyped values.
+    Every string has a length and a pattern, an enumeration or a bounded format; every array a length; every object a
+    closed set of names. Integers have both bounds. There are no other numbers and no untyped values.
     """
     schema = model.model_json_schema()
     findings = list(_audit(schema, model.__name__))

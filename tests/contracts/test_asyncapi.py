@@ -1,4 +1,4 @@
-"""The AsyncAPI document: valid to a parser that is not ours, and saying what registry, topics and ACLs say."""
+"""The AsyncAPI document: valid for a foreign parser, and in agreement with registry, topics and ACLs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SPOILT = (_foreign_action, _message_without_definition, _payload_without_schema)
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the parser says of the committed document, and of it spoilt in each of these ways."""
+    """Return the parser's results for the committed document, and for one with each of these errors."""
     folder = tmp_path_factory.mktemp("asyncapi")
     paths = {"committed": ROOT / "docs/api/asyncapi.json"}
     for spoil in SPOILT:
@@ -75,7 +75,7 @@ def test_every_message_has_a_route_and_no_other_has() -> None:
 
 
 def idle(topic: str) -> list[str]:
-    """What a topic lacks of: somebody who writes it, somebody who reads it, an example of each of its messages.
+    """Return the missing parts of a topic: a writer, a reader, or an example of a message.
 
     The records of delivery itself have no example.
     """
@@ -100,7 +100,7 @@ def test_who_may_write_and_read_in_kafka_is_who_does_in_the_document() -> None:
         written = {topic for topic, pair in pairs().items() if pair.sender == name}
         read = {topic for topic in topics() if name in readers_of(topic)}
         may_read = {topic for topic in topics() if topic in allowed.read or topic.startswith(allowed.read_under)}
-        # What it has written it may read back.
+        # It may read back its own records.
         assert (set(allowed.write), may_read) == (written, read | written), name
 
 
@@ -114,7 +114,7 @@ def test_what_the_page_of_a_service_says_is_what_the_table_says(service: str) ->
 
 
 def named(page: str, section: str) -> set[str]:
-    """The messages that a section of a page names in code spans; it ends where the next one begins."""
+    """Return the messages that a section of a page names in code spans; it ends where the next one begins."""
     text = page.partition(f"**{section}**")[2].partition("**")[0]
     if text.startswith(": none"):
         return set()

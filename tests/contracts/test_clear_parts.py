@@ -1,4 +1,4 @@
-"""No clear part has room for words: every text in one is a listed code, an id or a time. Which ids, stands here."""
+"""Clear parts have no space for free text: every text is a listed code, an id or a time. This test lists the ids."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from shared.contracts import base, directory, facts
 from shared.contracts.registry import ALL, MessageType
 
-#: The patterns that a text of a clear part may have, and what is named by them.
+#: The permitted patterns of a text in a clear part, and the thing that each names.
 IDS = {
     base.PartyId: "a party of the directory",
     base.InstanceId: "an instance of the directory",
     base.Digest: "a digest",
     base.ActorId: "an opaque actor",
-    base.ErrorCode: "a code of ours",
-    directory.MessageName: "a message of ours",
-    facts.TopicName: "a topic of ours",
+    base.ErrorCode: "one of our codes",
+    directory.MessageName: "one of our messages",
+    facts.TopicName: "one of our topics",
 }
 PATTERNS = {annotation.__metadata__[0].pattern for annotation in IDS}
 #: A refused body's field: a pointer that the service writes from names of its contracts.
@@ -26,7 +26,7 @@ STILL_OPEN = {"referral_refused /field"}
 
 
 def free(message: MessageType) -> Iterator[str]:
-    """The members of a clear part, by their first level, in which a text could hold more than an id, code or time."""
+    """Return the members of a clear part, by their first level, whose text could be more than an id, code or time."""
     schema = message.clear.model_json_schema()
     for name, member in schema.get("properties", {}).items():
         if any(_free(member, schema.get("$defs", {}))):

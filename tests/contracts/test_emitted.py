@@ -1,4 +1,7 @@
-"""What the code sends keeps the published contracts: compose writes JSON without validating it, so this is checked."""
+"""Sent messages conform to the published contracts.
+
+`compose` writes JSON without validation, so this test checks it.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def documents() -> Documents:
 
 @cache
 def emitted() -> tuple[Draft, ...]:
-    """All messages and facts of 150 sample referrals, dirty ones among them."""
+    """Return all messages and facts of 150 sample referrals, some with errors."""
     drafts: list[Draft] = []
     sampled = sample_referrals(start=date(2026, 4, 1), end=date(2026, 4, 8), count=150, seed=7, dirty=0.1)
     for each in sampled:
@@ -57,7 +60,7 @@ def emitted() -> tuple[Draft, ...]:
 
 
 def kept(draft: Draft) -> bool:
-    """Whether its two parts are what both the models and the published schemas say."""
+    """Return whether its two parts conform to the models and to the published schemas."""
     name = message_name(draft.message)
     draft.message.clear.model_validate_json(canonical_json(draft.clear), strict=True)
     if draft.plaintext is None or draft.message.sealed is None:

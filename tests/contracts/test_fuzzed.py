@@ -1,4 +1,4 @@
-"""Services answer as their OpenAPI documents say, whatever they are asked: requests that schemathesis makes of them."""
+"""Services answer as their OpenAPI documents say, for all requests that schemathesis makes of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def known(exchange: Exchange) -> Known:
 
 @pytest.mark.parametrize("service", ASKED)
 def test_a_service_answers_as_its_document_says(exchange: Exchange, known: Known, service: str) -> None:
-    """What services have in common is asked at the first; all of it in `make acceptance-long`."""
+    """Common paths are tested at the first service only; `make acceptance-long` tests all of them."""
     asked, passing = fuzzing(exchange, service, known), asked_before(service)
     asked.ask(examples=1, start=SEED, passing=passing)
     assert asked.wrong == {}
@@ -30,13 +30,13 @@ def test_a_service_answers_as_its_document_says(exchange: Exchange, known: Known
 
 
 def asked_before(service: str) -> set[str]:
-    """The paths of those services that come before it."""
+    """Return the paths of the services before it."""
     before = [*ASKED][: [*ASKED].index(service)]
     return {path for each in before for path in openapi(each)["paths"]}
 
 
 def of_whoami(exchange: Exchange) -> Fuzzing:
-    """Audit's, of which one path is asked."""
+    """Return audit's test, with a request to one path."""
     asked = fuzzing(exchange, "audit", {})
     document = copy.deepcopy(dict(asked.document))
     document["paths"] = {"/v1/whoami": document["paths"]["/v1/whoami"]}

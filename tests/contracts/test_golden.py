@@ -1,4 +1,4 @@
-"""What a release has written is read for ever: as the same, proven by the same keys, and refused once it is altered."""
+"""Records of a release can be read for ever: unchanged, proven by the same keys, and refused after any alteration."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.contracts.golden_record import Golden
 from tests.contracts.published import read
 from tests.support.exchange_world import World
 
-#: A member that a later release adds: whoever knows it may leave it out.
+#: A member of a later release, which its writers may leave out.
 REMARK: Final[Any] = (Annotated[int, Field(ge=1, le=9)] | None, None)
 RECORDS = sorted((GOLDEN / "records").glob("*.json"))
 
@@ -69,7 +69,7 @@ def test_a_golden_record_is_read_as_it_was(here: World, file: Path) -> None:
 
 @pytest.fixture
 def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A later release: the next version of each message, and the edge in it, may say a member more."""
+    """A later release: the next version of each message, and the edge in it, may have one more member."""
     edge = create_model("LaterEdge", __base__=Edge, remark=REMARK)
     later = [replace(each, version=2, **_grown(each, edge)) for each in ALL]
     monkeypatch.setattr(registry, "ALL", (*ALL, *later))
@@ -84,7 +84,7 @@ def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _grown(message: MessageType, edge: type[Edge]) -> dict[str, Any]:
-    """The parts of a message's next version."""
+    """Return the parts of a message's next version."""
     more: dict[str, Any] = {"remark": REMARK}
     clear, sealed = create_model("LaterClear", __base__=message.clear, **more), message.sealed
     if sealed is not None:
@@ -96,7 +96,7 @@ def _grown(message: MessageType, edge: type[Edge]) -> dict[str, Any]:
 @pytest.mark.usefixtures("grown")
 @pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)
 def test_a_later_release_finds_the_same_content_in_it(here: World, file: Path) -> None:
-    """Else what is told again, of an edge or act that an older release has taken, would be other content of it."""
+    """Otherwise a repeat of an edge or act that an older release has accepted would count as different content."""
     golden = Golden.load(file)
     found = reads(here, golden.record(here))
     assert (found and found["content"]) == (golden.reads and golden.reads["content"])
@@ -135,31 +135,31 @@ def test_a_golden_beat_an_acceptance_and_evidence_hold(here: World) -> None:
 
 
 def test_bytes_at_rest_are_read_as_they_were(here: World) -> None:
-    """Rows outlive the release that wrote them: what does not open, unpack or come out the same is lost."""
+    """Rows outlive the release that wrote them. Bytes that do not open, unpack or match are lost."""
     records = at_rest_of(here)
     assert opened(here, records, read(GOLDEN / "at_rest.json")) == expected(here, records)
 
 
 def test_no_edition_of_the_vocabulary_changes() -> None:
-    """A code that is added to no new edition, or taken away, would be a code that peers are wrong about."""
+    """Peers would be wrong about a code that was removed, or added without a new edition."""
     kept = [read(GOLDEN / "vocabulary" / f"{number}.json") for number in range(1, len(editions()) + 1)]
     assert [set(each["codes"]) for each in kept] == [set(codes) for codes in codes_of_editions()]
     assert [each["edition"] for each in kept] == list(editions())
 
 
 def test_the_tree_of_jurisdictions_is_the_one_of_its_engine() -> None:
-    """Recipients derive edges by their own: another tree is another engine, which they know or wait for."""
+    """Recipients derive edges by their own tree. Another tree is another engine, which they know or wait for."""
     assert read(GOLDEN / "engines" / f"{ENGINE}.json") == {"tree": tree_digest()}
 
 
 def test_an_edition_of_the_guard_charges_what_it_charged() -> None:
-    """Its sender has paid by what the models were: whoever adds to them has its edition charge by what they were."""
+    """A sender was charged by the models of its edition. A change of the models must keep the edition's charges."""
     assert read(GOLDEN / "guards" / f"{len(EDITIONS)}.json") == {"edition": own().name, "charges": charges()}
 
 
 @pytest.fixture
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder without golden files, from which the code would read what an unheard instance reads."""
+    """Yield a folder without golden files, from which the code would read the first release's announcement."""
     monkeypatch.setattr(exchange_reads, "_FIRST_READS", tmp_path / "reads.json")
     exchange_reads._first_reads.cache_clear()
     yield tmp_path

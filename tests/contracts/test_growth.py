@@ -1,11 +1,11 @@
-"""What was released only grows: schemas, and all that others go by, are compared with what they were.
+"""Released parts only grow: schemas and other promises are compared with their released form.
 
-What a version says never changes but for the values of its codes, which a newer edition of the vocabulary adds to; the
-directory and the policy, and what stands around these, may get members that may be left out. What a member is where it
-is left out does not change either. Anything else is a new version. What is posted is read by whoever serves it alone:
-it may be more, and need less. Of what is listed flat (`tests.contracts.pledged`) nothing goes, no call comes to need
-more, what bounds a request is only widened, and nobody else comes to say a message (`shared/contracts/golden`: schemas,
-pledged).
+A version never changes except in the values of its codes, which a newer edition of the vocabulary adds to. The
+directory and the policy, with the documents around them, may get optional members. Defaults do not change either.
+Anything else is a new version. A submission is read only by the instance that serves its sender, so it may get optional
+members and requirements may be dropped. In the flat lists (`tests.contracts.pledged`) no line is removed, no call gets
+a requirement, bounds of requests are only widened, and no message gets a new sender (`shared/contracts/golden`:
+schemas, pledged).
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from tests.contracts.pledged import NEEDS, WORDS, pledged
 from tests.contracts.published import read, schema
 
 RELEASED = sorted((GOLDEN / "schemas").glob("*.json"))
-#: What is posted: closed, and read by the release that serves it.
+#: Submissions: closed, and read by the release that serves the sender.
 REQUESTS = frozenset({"referral_submission.v1"})
-#: Whoever comes to speak with whom says this from then on: what it reads.
+#: Sent by every new pair of kinds, to announce the readable versions.
 OF_EVERY_PAIR = {READS_ANNOUNCED.name}
-#: Of these each line is a list, and gets further words.
+#: In these each line is a list, and gets further words.
 LISTS = {"answers", "always", "codes"}
 PLEDGED = sorted((GOLDEN / "pledged").glob("*.json"))
 
 
 def changed(released: Any, now: Any, *, lenient: bool = False, request: bool = False, at: str = "") -> Iterator[str]:
-    """Where a schema is no longer what was released, as a path of its members."""
+    """Yield the changes of a schema since its release, as paths of its members."""
     if not isinstance(released, dict) or not isinstance(now, dict):
         yield from () if released == now else (at,)
         return
@@ -51,8 +51,8 @@ def changed(released: Any, now: Any, *, lenient: bool = False, request: bool = F
         if before is None and (at == "/$defs" or (lenient and at.endswith("/properties"))):
             continue
         if name == "enum" and before is not None and after is not None:
-            # A list of codes has a name, and a code that it comes to have is deferred. What is written out at a member
-            # of a message, as a `Literal` of several codes is, would be a body that is wrong.
+            # A list of codes has a name, and an unknown new code is deferred. Codes listed at a member of a message,
+            # such as a `Literal` of several, cannot grow, because the body would be malformed.
             grows = lenient or (at.startswith("/$defs/") and at.count("/") == 2)
             yield from () if before == after or (grows and set(before) <= set(after)) else (where,)
         elif request and before is not None and after is not None and widened(name, before, after):
@@ -65,7 +65,7 @@ def changed(released: Any, now: Any, *, lenient: bool = False, request: bool = F
 
 
 def widened(name: str, before: Any, after: Any) -> bool:
-    """Whether a keyword of a schema lets through all that it did: also one kind more, or a member that may lack now."""
+    """Return whether a keyword still accepts all earlier values: also with one more kind, or a member now optional."""
     match name:
         case "maximum" | "maxLength" | "maxItems":
             return bool(before <= after)
@@ -120,7 +120,7 @@ def test_what_is_no_growth_is_found(change: Callable[[dict[str, Any]], None]) ->
 
 
 def test_what_a_member_is_where_it_is_left_out_does_not_change() -> None:
-    """Also of a document that is read leniently: whoever left it out has said what it was."""
+    """This includes documents that are read leniently: a writer that left a member out has stated its default."""
     released = shape(schema("directory.v1"))
     assert released["properties"]["grace_days"]["default"] == 60
     for change in ({"default": 5}, {}):
@@ -131,7 +131,7 @@ def test_what_a_member_is_where_it_is_left_out_does_not_change() -> None:
 
 
 def test_codes_that_are_written_out_at_a_member_of_a_message_do_not_grow() -> None:
-    """Shown red on a sample: an older release could not tell that from a body that is wrong, and would park it."""
+    """The test detects an error in a sample: an older release would make it a dead letter, as malformed."""
 
     def with_stands(*codes: AnswerState) -> dict[str, Any]:
         return shape(create_model("Sample", stands=Literal[codes]).model_json_schema())
@@ -197,7 +197,7 @@ def that_is_open(posted: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_posted_may_be_more_and_never_has_to(change: Callable[[dict[str, Any]], None], found: int) -> None:
-    """No other release reads it; closed as messages are, a service could never be told more than at first."""
+    """No other release reads it. If it were closed like messages, a service could never receive more than at first."""
     released = shape(schema("referral_submission.v1"))
     now = copy.deepcopy(released)
     change(now)
@@ -217,7 +217,10 @@ def bounds_of(listed: dict[str, list[str]]) -> dict[str, dict[str, list[Any]]]:
 
 
 def narrower(bound: str, before: dict[str, list[Any]], now: list[Any]) -> bool:
-    """Whether something that was within it is not any more. A pattern stays, goes, or gets another one beside it."""
+    """Return whether an earlier value is no longer within the bound.
+
+    A pattern stays, is removed, or gets an alternative.
+    """
     values = before.get(bound)
     if values is None:
         return True
@@ -229,9 +232,9 @@ def narrower(bound: str, before: dict[str, list[Any]], now: list[Any]) -> bool:
 
 
 def withdrawn(released: dict[str, list[str]], now: dict[str, list[str]]) -> Iterator[str]:
-    """What is no longer there, and what a call has come to need: it may, of a body's part that was not there before.
+    """Yield removed lines and new requirements of calls, except in parts of a body that are new.
 
-    And who has come to say a message that was there: whoever does not know that yet refuses it for ever.
+    A new sender of an existing message counts too, because an older release would always refuse it.
     """
     for kind in released.keys() - LISTS - {"bounds"}:
         yield from (each for each in released[kind] if NEEDS not in each and each not in now[kind])
@@ -260,7 +263,7 @@ def test_nothing_that_others_go_by_was_taken_away(file: Path) -> None:
 
 
 def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written down once: a message, an engine or an edition that comes later is not taken to be read."""
+    """The first announcement is fixed: a later message, engine or edition is not assumed to be read."""
     first = _first_reads()
     assert sorted(first.messages) == read(PLEDGED[0])["messages"]
     later = MessageType("of_a_later_release", 1, CASE_ACCEPTED.family, CASE_ACCEPTED.clear, None)
@@ -310,7 +313,7 @@ def test_what_is_taken_away_is_found(kind: str, name: str) -> None:
     ],
 )
 def test_a_word_that_is_taken_away_is_found_and_one_that_comes_is_not(kind: str, name: str, word: str) -> None:
-    """A status that becomes another, a body that goes, a member that may be missing, a code: each is a word."""
+    """A changed status, a removed body, a member that may be missing, a code: each is a word."""
     now = pledged()
     lists = {each.partition(WORDS)[0]: each.partition(WORDS)[2].split() for each in now[kind]}
     lists[name].remove(word)
@@ -337,7 +340,7 @@ def test_a_bound_that_narrows_is_found_and_one_that_widens_is_not(bound: Any, na
 
 
 def test_requests_are_bounded_by_what_the_documents_say() -> None:
-    """Shown on three: a parameter, what is within a list, and what may be this or that."""
+    """The test uses three: a parameter, an element of a list, and a part with alternatives."""
     bounds = bounds_of(pledged())
     assert bounds["hotline get /v1/referrals query limit"] == {"minimum": [1], "maximum": [200]}
     assert bounds["hotline ReferralSubmission.items"].keys() == {"minItems", "maxItems"}
@@ -354,7 +357,7 @@ def test_what_a_call_comes_to_need_is_found_and_what_only_comes_is_not() -> None
 
 
 def test_a_message_that_somebody_else_comes_to_say_is_found_and_another_message_is_not() -> None:
-    """Shown on the table: an instance of the release before would refuse it as `statement_not_yours`, a last word."""
+    """The test uses the table: an instance of the previous release would finally refuse it as `statement_not_yours`."""
     released = pledged()
     late = "notice_issued law_enforcement to industry filed_it"
     harmless = [

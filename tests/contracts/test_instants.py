@@ -1,4 +1,4 @@
-"""Times: what a zone can write and UTC cannot is refused where it is read, not where it is written again."""
+"""Times that a zone can express but UTC cannot are refused when they are read, not when they are written."""
 
 from __future__ import annotations
 

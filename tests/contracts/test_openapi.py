@@ -1,4 +1,4 @@
-"""The OpenAPI documents: valid, and nothing in them answers somebody who does not say who is asking."""
+"""The OpenAPI documents: valid, and every operation requires authentication."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from tests.contracts.described import Described
 from tests.contracts.published import EcmaValidator
 
 OPEN_TO_ALL = {"/problems/{code}", "/livez", "/readyz", "/openapi.json"}
-#: Pages that say nothing of anybody, and the paths that are none.
+#: Pages without data about parties, and paths that do not exist.
 OPEN_PAGES = {"/console/in/{link}", "/console/static/{digest}/{name}", "/console/blank", "/console/left"}
 OPEN_PAGES |= {"/console/{rest:path}", "/console/sign-in/{party}", "/console/signed-in", "/console/enter"}
 ANY_ID = "019b2d3c-4400-7000-8000-000000000001"
-#: The headers by which refusals tell what to do.
+#: The headers with which refusals state the next step.
 OF_REFUSALS = {"www-authenticate", "ratelimit-limit", "ratelimit-reset", "ratelimit-remaining", "retry-after"}
 BODIES = (b"", b"{}", b"not json")
 
 
 def operations(instance: str) -> Iterator[tuple[str, str]]:
-    """(method, path with ids filled in) of every operation in the document."""
+    """Yield (method, path with ids filled in) of every operation in the document."""
     for path, methods in openapi(instance)["paths"].items():
         for method in methods:
             yield method.upper(), re.sub(r"\{[a-z_]+\}", ANY_ID, path)
@@ -85,7 +85,7 @@ def test_a_document_with_a_broken_operation_is_found() -> None:
 
 @pytest.mark.parametrize("instance", ASSEMBLE)
 async def test_nothing_answers_without_credentials(instance: str) -> None:
-    """Whatever the body: who is asking is asked first. No database is there to be asked by mistake."""
+    """The credentials are checked before the body. There is no database that a mistake could query."""
     async with client_of(offline(instance)) as client:
         for method, path in operations(instance):
             for body in BODIES:
@@ -154,7 +154,7 @@ def test_every_route_is_in_the_document_or_open_to_all(instance: str) -> None:
 async def test_every_page_but_the_open_ones_asks_who_is_there(instance: str) -> None:
     http = offline(instance)
     pages = {each for each in every_route(http) if each[1].startswith("/console") and each[1] not in OPEN_PAGES}
-    pages -= {(method, "/console") for method in ("POST", "PUT", "PATCH", "DELETE")}  # none of these is there
+    pages -= {(method, "/console") for method in ("POST", "PUT", "PATCH", "DELETE")}  # none of these exists
     assert len(pages) > 5
     async with client_of(http) as client:
         for method, path in sorted(pages):
@@ -163,7 +163,7 @@ async def test_every_page_but_the_open_ones_asks_who_is_there(instance: str) -> 
 
 
 def every_route(router: Any) -> Iterator[tuple[str, str]]:
-    """(method, path) of every route; FastAPI keeps included routers whole."""
+    """Yield (method, path) of every route; FastAPI keeps included routers whole."""
     for route in router.routes:
         if hasattr(route, "original_router"):
             yield from every_route(route.original_router)

@@ -1,4 +1,4 @@
-"""No route of any service takes a query parameter that it does not have, and each knows its own."""
+"""No route of any service accepts an undeclared query parameter, and each knows its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.contracts.test_openapi import OPEN_TO_ALL
 
 
 def routes_of(router: Any) -> Iterator[APIRoute]:
-    """Every route; FastAPI keeps included routers whole."""
+    """Yield every route; FastAPI keeps included routers whole."""
     for route in router.routes:
         if isinstance(route, APIRoute):
             yield route

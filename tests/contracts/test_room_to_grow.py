@@ -1,4 +1,4 @@
-"""What may come to be said fits what an older release reads: no bound of a list is as long as the list of its codes."""
+"""Later content fits an older release: no limit of a list is as long as the list of its codes."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from shared.vocabulary.edition import codes_of_editions, spelt
 from shared.vocabulary.questions import NeedsInfo
 from tests.architecture.source import ROOT
 
-#: Lists that are short on purpose, whatever codes there are.
+#: Lists that are short on purpose, regardless of the number of codes.
 SHORT = {NeedsInfo}
 
 
 def lists_of_codes() -> Iterator[tuple[str, type[Code], int]]:
-    """Each list of codes of a contract: its place, of what, and how long it may be."""
+    """Yield each list of codes of a contract: its place, its type, and its maximum length."""
     seen: set[type[Contract]] = set()
     for model in models().values():
         if isclass(model) and issubclass(model, Contract):
@@ -100,7 +100,7 @@ def test_an_instance_can_announce_many_more_messages_engines_and_guards() -> Non
 
 @pytest.mark.parametrize("message", WITHDRAWALS, ids=lambda message: message.name)
 def test_a_withdrawal_says_nothing_but_codes_of_the_first_edition(message: Any) -> None:
-    """It is never deferred: one that an older release did not know would be refused, and the record stay."""
+    """A withdrawal is never deferred. An older release would refuse an unknown code, and the record would stay."""
     kinds = [field.annotation for field in message.clear.model_fields.values()]
     said = {spelt(code) for kind in kinds if isclass(kind) and issubclass(kind, Code) for code in kind}
     assert said
@@ -112,7 +112,7 @@ def _longest(codes: type[Code]) -> str:
 
 
 def _said_of_notices() -> dict[str, Any]:
-    """All that may come to be said of a notice whose every revision had other items, in the longest words."""
+    """Return all possible answers on a notice whose every revision had other items, with the longest codes."""
     numbers, rounds = range(1, ITEMS_EVER_MAX + 1), range(1, ROUNDS_MAX + 1)
     at, by, found = "2026-03-20T08:00:00.000Z", _longest(CheckedBy), _longest(ItemFound)
     said = {"reason": _longest(ActionReason), "effective_at": at}
@@ -137,7 +137,10 @@ def _found_of_offers() -> dict[str, Any]:
     ("view", "said"), [(NoticeWords, _said_of_notices()), (OfferWords, _found_of_offers())], ids=["notice", "offer"]
 )
 def test_what_was_said_of_items_of_all_revisions_is_kept_and_shown(view: type[Contract], said: dict[str, Any]) -> None:
-    """Of each item there ever was: bounds that are one revision's would leave nobody an answer, nor the list a page."""
+    """The limits cover all items of all revisions.
+
+    Those of one revision would block an answer, or a page of the list.
+    """
     view.model_validate_json(json.dumps(said))
     table = (ROOT / "shared" / "party" / "recipient" / "schema.sql").read_text()
     bound = re.search(r"received_said_bound CHECK \(.* WHEN 'case' THEN \d+ ELSE (\d+) END\)", table)

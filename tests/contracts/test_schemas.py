@@ -1,4 +1,4 @@
-"""Schemas and examples: generated, complete, and of one mind with the models that recipients validate with."""
+"""Schemas and examples: generated, complete, and in agreement with the models with which recipients validate."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ STRANGERS = (
     *("{019b2d3c-4400-7000-8000-000000000001}", "urn:uuid:019b2d3c-4400-7000-8000-000000000001"),
     *("019b2d3c440070008000000000000001", "019B2D3C-4400-7000-8000-000000000001"),
 )
-#: Records carry what the guard looks at: an address of the schema's form may still be refused by it.
-#: What audit alone opens has codes only, and no record.
+#: Records contain content for the guard, which may refuse an address in the schema's form. Parts that only audit opens
+#: contain codes, and no record.
 GUARDED = {"referral_submission.v1"} | {name for name in MODELS if name.endswith(".sealed")} - {
     "referral_decided.v1.sealed"
 }
@@ -72,7 +72,7 @@ def test_what_is_committed_is_what_the_code_generates() -> None:
 
 
 def unpublished(names: list[str]) -> list[str]:
-    """What of a schema or its examples is missing, for these messages."""
+    """Return the missing parts of a schema or its examples, for these messages."""
     examples = CONTRACTS / "examples"
     return [
         *(name for name in names if not (CONTRACTS / "schemas" / f"{name}.json").is_file()),
@@ -97,7 +97,7 @@ def test_a_member_that_a_lenient_schema_does_not_list_is_for_no_reader_to_refuse
     grown = read(dict(ACCEPTED)[name]) | {"not_known_yet": 1}
     assert schema_accepts(name, grown)
     assert refusal(name, grown) == {}
-    assert not model_accepts(MODELS[name], grown), "whoever publishes makes no such thing"
+    assert not model_accepts(MODELS[name], grown), "the publisher makes no such body"
 
 
 @pytest.mark.parametrize("name", ["directory.v1", "policy.v1"])
@@ -151,7 +151,7 @@ def test_a_refused_example_is_answered_with_the_code_it_states(name: str, path: 
 
 
 def refusal(name: str, value: Any) -> dict[str, Any]:
-    """Code and field with which the code answers this body."""
+    """Return code and field with which the code answers this body."""
     body = json.dumps(value).encode()
     try:
         match name:
@@ -218,7 +218,7 @@ def put(value: Any, path: tuple[str | int, ...], stranger: Any) -> Any:
 
 
 def disagreements(name: str, model: type[BaseModel], value: Any) -> list[tuple[tuple[str | int, ...], Any]]:
-    """Where the model takes what the schema refuses, for every stranger in every place of the value."""
+    """Yield places of the value where the model accepts a wrong value that the schema refuses."""
     return [
         (path, stranger)
         for path in places(value)

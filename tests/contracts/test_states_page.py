@@ -1,4 +1,4 @@
-"""The page of states says of each act what it tells, and of nothing what it does not."""
+"""The page of states describes the messages of each act, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of the Python that the environment is made from, among simulated ones on a search path."""
+"""The choice of the Python for the environment, among simulated ones on a search path."""
 
 from __future__ import annotations
 

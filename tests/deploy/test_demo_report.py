@@ -1,4 +1,4 @@
-"""What the demo prints of a flow: every name whole, however narrow the terminal."""
+"""The demo's output about a flow: every name in full, even on a narrow terminal."""
 
 from __future__ import annotations
 

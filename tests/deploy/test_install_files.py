@@ -1,4 +1,4 @@
-"""The units and the compose file: they start what there is, as nobody in particular, and write where they must."""
+"""The units and the compose file: existing programs, an unprivileged user, and the right folders."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_instance_may_write_its_journal_and_no_more() -> None:
 
 
 def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
-    """With a program that is there in the place of ours. Where systemd is not, its settings were read above."""
+    """An existing program replaces ours. Without systemd, the tests above have read its settings."""
     if shutil.which("systemd-analyze") is None:
         return
     for unit in UNITS:
@@ -112,7 +112,7 @@ def test_the_demo_installs_what_an_instance_needs_and_its_servers() -> None:
 
 
 def test_an_entry_that_differs_from_the_whole_lock_is_noticed(tmp_path: Path) -> None:
-    """The control: one hash less makes another entry."""
+    """The control: with one hash less the entry differs."""
     changed = re.sub(r" \\\n +--hash=\S+", "", derive_lock("run.lock"), count=1)
     (tmp_path / "run.lock").write_text(changed, encoding="utf-8")
     whole = lock_entries(DEV)

@@ -1,4 +1,4 @@
-"""What `causeway serve` does to its process before it begins."""
+"""The effects of `causeway serve` on its process before it begins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_what_is_loaded_is_left_alone_and_garbage_is_looked_for_rarely() -> None
 def test_an_instance_without_settings_says_which_are_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All of them at once, by the names that the environment would have, and no traceback."""
+    """All of them at once, by their names in the environment, and no traceback."""
     monkeypatch.setenv("CAUSEWAY_HOTLINE_NORTH_HTTP_PORT", "8101")
     with pytest.raises(SystemExit) as ended:
         app(["serve", "hotline", "--instance", "hotline_north"])

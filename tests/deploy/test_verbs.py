@@ -14,7 +14,7 @@ from deploy.cli import app
 from tests.architecture.source import ROOT
 from tests.client.test_client_tls import verbs
 
-#: They print nothing but lines of JSON, run until they are stopped, or write JSON to a file that they are told.
+#: They print only lines of JSON, run until they are stopped, or write JSON to a given file.
 WITHOUT_JSON = {"sample", "serve", "demo", "dev up", "dev logs"}
 
 
@@ -52,7 +52,7 @@ SERVERS_USE = {"alembic", "sqlalchemy", "fastapi", "faststream", "aiokafka", "as
 
 
 def loaded(*words: str) -> set[str]:
-    """The modules that a call of the program has loaded when it ends."""
+    """Return the modules that a call of the program has loaded when it ends."""
     script = "import sys; from deploy.cli import main; sys.argv = ['causeway', *sys.argv[1:]]\n"
     script += "try: main()\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
     ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=True)
@@ -64,7 +64,7 @@ def test_a_call_loads_what_its_verb_needs_and_no_other() -> None:
     timeline = loaded("timeline", "--help")
     assert timeline & by_hand == {"client.cli.recheck_results"}
     assert not timeline & SERVERS_USE
-    assert not loaded("--help") & (by_hand | SERVERS_USE), "the table says what help tells of each"
+    assert not loaded("--help") & (by_hand | SERVERS_USE), "help about verbs comes from the table"
 
 
 def test_pages_name_verbs_of_the_program() -> None:

@@ -1,4 +1,4 @@
-"""Audited or named: how soon audit says that it may not read a topic, reads the others, and has what a new one holds.
+"""Audited or named: the time until audit names a forbidden topic, reads the others, and has a new topic's content.
 
 python -m tests.failures.audited     prints figures; exit code 1 unless each took ten seconds at most
 """
@@ -32,33 +32,34 @@ from tests.support.wire_records import as_written
 AUDITOR: Final = "auditor.example"
 SHUT: Final = "industry"
 TOPIC: Final = inbox_topic(SHUT, "hotline")
-#: One of whose records is put into a new topic.
+#: One of its records is put into a new topic.
 OTHER: Final = inbox_topic("law_enforcement", "hotline")
 FILED: Final = 5
 SECONDS_MAX: Final = 10.0
-#: Ten times the aim, as all deadlines of tests are.
+#: Ten times the goal, like all deadlines of tests.
 PATIENCE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """How long each took, seconds."""
+    """Duration of each, in seconds."""
 
-    #: From the taking of the right until an auditor is told so.
+    #: From the removal of the permission until an auditor sees it.
     named_s: float
-    #: From the answers to the posts until audit has what went to the others.
+    #: From the answers to the posts until audit has the messages in other topics.
     others_s: float
-    #: From the giving back of the right until audit has the rest.
+    #: From the return of the permission until audit has the rest.
     healed_s: float
-    #: From the making of a topic until audit has its first record.
+    #: From the creation of a topic until audit has its first record.
     new_topic_s: float
-    #: Messages that audit had from the forbidden topic before the right was given back. Copies come another way.
+    #: Messages that audit had from the forbidden topic before the permission was returned. Copies come by another
+    #: route.
     read_while_shut: int
 
     def lines(self) -> Iterator[str]:
         yield f"a topic forbidden to audit is named after {self.named_s:.1f} s, "
-        yield f"what goes to the others is audited after {self.others_s:.1f} s, "
-        yield f"the rest {self.healed_s:.1f} s after the right was given back; "
+        yield f"messages in other topics are audited after {self.others_s:.1f} s, "
+        yield f"the rest {self.healed_s:.1f} s after the permission was returned; "
         yield f"the record of a new topic {self.new_topic_s:.1f} s after it was made"
 
     def kept(self, seconds_max: float) -> bool:
@@ -67,7 +68,7 @@ class Audited:
 
 
 async def audited(exchange: Exchange) -> Audited:
-    """Shut one topic to audit, file meanwhile, let it in again; then make a topic and write to it."""
+    """Forbid one topic to audit, submit meanwhile, and permit it again. Then create a topic and write to it."""
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send(filings(FILED))  # caches warm, connections open
         await exchange.until_quiet()
@@ -82,7 +83,7 @@ async def audited(exchange: Exchange) -> Audited:
             others = [row["message_id"] for row in sent if row["instance"] != SHUT]
             assert (len(theirs), len(others)) == (FILED, 2 * FILED)
             others_s = await _seconds_until(lambda: _has_all(exchange, others))
-            # What its inbox holds is applied: audit could have read it too.
+            # Its inbox content is applied, so audit could have read it, too.
             await exchange.until_quiet()
             read = await driver_audit.count_audited_messages(exchange, theirs, topic=TOPIC)
         healed_s = await _seconds_until(lambda: _has_all(exchange, theirs))
@@ -91,7 +92,7 @@ async def audited(exchange: Exchange) -> Audited:
 
 
 async def _new_topic(exchange: Exchange) -> float:
-    """Make a topic that no directory asks for, with one record: another's, which proves nothing there."""
+    """Create a topic that no directory requires, with one record of another topic, which proves nothing there."""
     pair = Pair(f"new_{uuid4().hex[:8]}", "nobody")
     topic = inbox_topic(pair.addressee, pair.writer)
     [found, *_] = await delivery.list_records(exchange, OTHER)
@@ -108,7 +109,7 @@ async def _new_topic(exchange: Exchange) -> float:
 
 
 async def _stands(exchange: Exchange, state: str) -> bool:
-    """Whether an auditor is told that audit stands so to the topic."""
+    """Return whether an auditor sees this state of audit for the topic."""
     async with exchange.http(AUDITOR) as auditor:
         answer = await auditor.get("/v1/topics", headers={"Purpose": "how audit stands"})
     items: Sequence[dict[str, Any]] = answer.json()["items"]
@@ -126,7 +127,7 @@ async def _seconds_until(holds: Callable[[], Awaitable[object]]) -> float:
 
 
 def main() -> int:
-    """Exit code 1 unless each took ten seconds at most."""
+    """Return exit code 1 unless each took ten seconds at most."""
     with tempfile.TemporaryDirectory() as state, running_exchange(Path(state)) as exchange:
         found = asyncio.run(audited(exchange))
     print("".join(found.lines()))

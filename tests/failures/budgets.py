@@ -1,4 +1,4 @@
-"""One party far over its budget, and a hundred connections that never finish a request: the others notice nothing.
+"""One party far over its budget, and a hundred connections that never finish a request: other parties are not affected.
 
 python -m tests.failures.budgets [--seconds 60]   prints figures; exit code 1 unless the others' p99 stays within 2 x
 """
@@ -25,18 +25,18 @@ from tests.failures.split import PROCESSES, SplitExchange, split_exchange
 from tests.support.driver import BURST_S
 from tests.support.running import referral
 
-#: A run in which the greedy party reached less than this share of its rate shows nothing.
+#: A run in which the greedy party reached less than this share of its rate proves nothing.
 REACHED: Final = 0.9
-#: What each party may ask for, requests a second; the greedy one asks for `EXCESS` times that.
+#: Each party's budget in requests per second. The greedy party asks for `EXCESS` times that.
 PER_S: Final = 5.0
 EXCESS: Final = 20
 SETTINGS: Final = {"REQUESTS_PER_S": str(PER_S)}
 GREEDY: Final = "hotline-be.example"
 OTHERS: Final = ("hotline-nl.example", "hotline-de.example", "hotline-fi.example", "hotline-fr.example")
-#: The others' rate, together.
+#: The rate of all other parties together.
 OTHERS_PER_S: Final = 10.0
 SLOW_CONNECTIONS: Final = 100
-#: Requests that go on for ever: one whose head no empty line ends, one of a known party whose body never comes.
+#: Endless requests: one whose head never ends, and one of a known party whose body never comes.
 _SLOW_HEAD: Final = "POST /v1/referrals HTTP/1.1\r\nHost: intake.example\r\nX-Slow: "
 _SLOW_BODY: Final = (
     "POST /v1/referrals HTTP/1.1\r\nHost: intake.example\r\nAuthorization: Bearer {key}\r\n"
@@ -47,7 +47,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """What the greedy party got, and what the others noticed. `others_after` is quiet again: it shows the noise."""
+    """The greedy party's results, and the effect on others. `others_after` has no greedy party and shows the noise."""
 
     greedy_statuses: Counter[int]
     greedy_told_to_wait: bool
@@ -61,21 +61,21 @@ class Excess:
 
     @property
     def times_over(self) -> float:
-        """How many times its budget the greedy party really asked for."""
+        """Return the greedy party's real request rate as a multiple of its budget."""
         return self.greedy_statuses.total() / self.greedy_elapsed_s / PER_S
 
     @property
     def grantable(self) -> float:
-        """What a budget of `PER_S`, full at the start, grants in that time."""
+        """Return the number of requests that a budget of `PER_S`, full at the start, grants in that time."""
         return PER_S * (BURST_S + self.greedy_elapsed_s)
 
     @property
     def due(self) -> float:
-        """What it grants at least: the answers to what was asked last may have taken long."""
+        """Return the minimum that it grants, because the last answers may have taken long."""
         return PER_S * (BURST_S + self.greedy_asked_s)
 
     def p99_s(self) -> tuple[float, float, float]:
-        """The others' p99 before, during and after, in seconds."""
+        """Return the others' p99 before, during and after, in seconds."""
         before, during, after = (
             quantile(each.tally.answered_s, 0.99)
             for each in (self.others_before, self.others_during, self.others_after)
@@ -97,7 +97,7 @@ class Excess:
 
 
 async def one_party_over_its_budget(exchange: SplitExchange, *, seconds: float) -> Excess:
-    """Measure the others for `seconds` without, with, and again without the greedy party beside them."""
+    """Measure the others for `seconds` each: before, during and after the greedy party's requests."""
     async with AsyncExitStack() as senders:
         before, during, after = [
             await senders.enter_async_context(Sender(exchange, withdrawn_share=0)) for _ in range(3)
@@ -130,7 +130,7 @@ async def one_party_over_its_budget(exchange: SplitExchange, *, seconds: float) 
 
 @asynccontextmanager
 async def slow_connections(exchange: SplitExchange) -> AsyncIterator[asyncio.Future[list[bytes]]]:
-    """`SLOW_CONNECTIONS` that send a head or a body byte by byte and never finish; yields what each is told at last."""
+    """Open `SLOW_CONNECTIONS` that send a head or a body byte by byte and never finish; yield their final answers."""
     address = urlsplit(exchange.endpoints.http["hotline"])
     keys = [party.key for party in exchange.parties.values() if party.url == exchange.endpoints.http["hotline"]]
     opened = [await asyncio.open_connection(address.hostname, address.port) for _ in range(SLOW_CONNECTIONS)]
@@ -161,7 +161,7 @@ def _of_others(wanted: int) -> Iterator[Post]:
 
 
 def main() -> int:
-    """Run it; exit code 1 unless the others' p99 stays within 2 x, and the greedy party really was that greedy."""
+    """Run it. Return exit code 1 unless the others' p99 stays within 2 x, and the greedy party reached its rate."""
     arguments = argparse.ArgumentParser(description="One party 20 x over its budget.")
     arguments.add_argument("--seconds", type=float, default=60.0)
     given = arguments.parse_args()

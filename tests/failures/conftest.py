@@ -1,4 +1,4 @@
-"""The hotline's API beside its servers and no other instance: what tests of intake under excess share."""
+"""Fixtures for tests of intake under excess: the hotline's API and its servers, without other instances."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def intake_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitEx
 
 @pytest.fixture(scope="session")
 async def intake(intake_servers: SplitExchange) -> SplitExchange:
-    """Its API runs within the budget of `SETTINGS`."""
+    """Yield an exchange whose hotline API runs within the budget of `SETTINGS`."""
     await intake_servers.start("api")
     return intake_servers

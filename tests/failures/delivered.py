@@ -1,4 +1,4 @@
-"""What an exchange has delivered, as its databases and Kafka have it: how late, and how often each was appended."""
+"""Deliveries of an exchange, from its databases and Kafka: the delay, and the number of appends of each message."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from tests.support import driver_delivery as delivery
 from tests.support.driver_delivery import Lane
 from tests.support.running import HOTLINE, Exchange, referral, until
 
-#: What a principal is told of a topic about which it may know nothing.
+#: Errors for a topic that a principal may not even describe.
 _NOT_EVEN_DESCRIBED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART)
-#: So soon is it told of a child at risk, whatever lies before that.
+#: The limit for the arrival of a referral with a child at risk, whatever the queue before it.
 P0_S_MAX: Final = 5.0
-#: So many times that is waited for.
+#: The multiple of that limit for which a test waits.
 P0_PATIENCE: Final = 100
 _numbers = count(1)
 
 
 def filings(wanted: int) -> Iterator[Post]:
-    """So many posts of one referral, each to a hotline, an agency and a provider."""
+    """Yield a number of posts of one referral, each to a hotline, an agency and a provider."""
     for number in islice(_numbers, wanted):
         reference = f"delivered-{number}"
         yield Post(HOTLINE, reference, (referral(external_ref=reference),))
 
 
 def to_an_agency(wanted: int, *, together: int) -> Iterator[Post]:
-    """So many referrals, `together` in a post, each of which goes to an agency and nowhere else."""
+    """Yield a number of referrals, `together` in a post, each of which goes to one agency only."""
     while wanted > 0:
         numbers = list(islice(_numbers, min(together, wanted)))
         wanted -= len(numbers)
@@ -59,7 +59,7 @@ def _to_an_agency(number: int) -> dict[str, Any]:
 
 
 async def tell_of_p0(exchange: Exchange, sender: Sender) -> float:
-    """File a referral of a child at risk; seconds until the agency has the case."""
+    """Submit a referral with a child at risk; return the seconds until the agency has the case."""
     [post] = to_an_agency(1, together=1)
     p0 = {"priority": {"level": "p0_child_at_risk", "basis": ["imminent_harm"]}}
     [referral_], begun = post.referrals, monotonic()
@@ -70,9 +70,9 @@ async def tell_of_p0(exchange: Exchange, sender: Sender) -> float:
 
 
 async def delays_s(exchange: Exchange, since: datetime, *, published: bool = False) -> Mapping[str, list[float]]:
-    """By recipient instance, how long each edge of what was accepted since took until its recipient had applied it.
+    """Return each edge's time from acceptance since `since` until its recipient applied it, by recipient instance.
 
-    `published`: until the broker had it. An edge that its recipient does not have is not among them.
+    `published`: until the broker had it. Edges that their recipient does not have are left out.
     """
     edges = await driver.list_sent_edges_since(exchange, since)
     list_times, found = delivery.list_publications if published else delivery.list_arrivals, {}
@@ -84,7 +84,7 @@ async def delays_s(exchange: Exchange, since: datetime, *, published: bool = Fal
 
 
 async def forget(exchange: Exchange, topic: str, lane: Lane, *, below: int) -> None:
-    """Have the broker delete what one lane of a topic holds below an offset, as retention does."""
+    """Have the broker delete the records of one lane of a topic below an offset, as retention does."""
     admin = admin_client(exchange.endpoints.kafka)
     for done in admin.delete_records([TopicPartition(topic, int(lane), below)]).values():
         await asyncio.to_thread(done.result, 30)
@@ -95,7 +95,7 @@ def p99_s(delays: Mapping[str, Sequence[float]], *instances: str) -> float:
 
 
 async def appended_twice(exchange: Exchange, topic: str | None = None) -> int:
-    """Records beyond the first of each message, in one inbox topic or in all."""
+    """Count records beyond the first of each message, in one inbox topic or in all."""
     topics = [topic] if topic else await delivery.list_inbox_topics(exchange)
     copies = [
         Counter(delivery.message_id_of(each) for each in await delivery.list_records(exchange, name)) for name in topics
@@ -105,13 +105,13 @@ async def appended_twice(exchange: Exchange, topic: str | None = None) -> int:
 
 @asynccontextmanager
 async def without_right(exchange: Exchange, principal: str, topic: str, operation: AclOperation) -> AsyncIterator[None]:
-    """Within it the principal may not do that with the topic, to which its own rule gave it the right."""
+    """Remove a permission on the topic from the principal within this context, which its own rule had granted."""
     admin, literal = admin_client(exchange.endpoints.kafka), ResourcePatternType.LITERAL
     right = (ResourceType.TOPIC, topic, literal, f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
     for taken in admin.delete_acls([AclBindingFilter(*right)]).values():
         assert await asyncio.to_thread(taken.result, 60)
     try:
-        # The controller has answered; the broker goes on allowing it for a moment.
+        # The controller has answered; the broker allows it for a moment longer.
         await until(lambda: asyncio.to_thread(_may_not, exchange, principal, topic, operation), seconds_max=60)
         yield
     finally:
@@ -120,7 +120,7 @@ async def without_right(exchange: Exchange, principal: str, topic: str, operatio
 
 
 def _may_not(exchange: Exchange, principal: str, topic: str, operation: AclOperation) -> bool:
-    """Whether the broker tells the principal itself that it may not."""
+    """Return whether the broker denies the principal this operation."""
     asked = admin_client(exchange.endpoints.kafka, principal)
     described = asked.describe_topics(TopicCollection([topic]), include_authorized_operations=True)[topic]
     try:
@@ -133,7 +133,7 @@ def _may_not(exchange: Exchange, principal: str, topic: str, operation: AclOpera
 
 @asynccontextmanager
 async def denied(exchange: Exchange, principal: str, topic: str, operation: AclOperation) -> AsyncIterator[None]:
-    """Within it the principal may not do that with the topic, whatever rule beside gives it the right."""
+    """Deny the principal an operation on the topic within this context, regardless of rules that grant it."""
     admin, literal = admin_client(exchange.endpoints.kafka), ResourcePatternType.LITERAL
     rule = (ResourceType.TOPIC, topic, literal, f"User:{principal}", "*", operation, AclPermissionType.DENY)
     for made in admin.create_acls([AclBinding(*rule)]).values():

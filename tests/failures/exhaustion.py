@@ -1,4 +1,4 @@
-"""What one client can ask for at its dearest: the others, and who watches, notice little, and memory stays.
+"""The costliest requests of one client: other parties and monitoring are hardly affected, and memory is stable.
 
 python -m tests.failures.exhaustion [--seconds 30]     prints figures; exit code 1 unless others stay within 2 x
 """
@@ -28,7 +28,7 @@ from tests.support.costly_bodies import large_referrals, nested_items, nested_va
 from tests.support.running import Exchange, running_exchange
 
 ATTACKER, OTHER = "hotline-nl.example", "hotline-be.example"
-#: What settings give a party where they say nothing, and the stack of the tests gives more.
+#: A party's budget by default. The stack of the tests grants more.
 BUDGET: Final = {
     "REQUESTS_PER_S": "200",
     "BYTES_PER_S": "4000000",
@@ -40,7 +40,8 @@ PATIENCE_S: Final = 120.0
 RATIO_MAX: Final = 2.0
 GROWTH_KIB_MAX: Final = 160 * 1024
 IDLE: Final = 1_005
-#: Where the others come from: connections at rest are bounded by address, and who shares the attacker's loses its own.
+#: Client address of the other parties. Idle connections are limited per address, and clients at the attacker's address
+#: lose their own.
 ELSEWHERE: Final = "127.0.0.2"
 _LABEL: Final = "hotline-api-exhausted"
 _CHUNKED: Final = (
@@ -69,7 +70,7 @@ def served_alone(exchange: Exchange) -> Iterator[Api]:
 
 
 class Watched:
-    """How long the others' looks took while this lasted, and what /livez said."""
+    """The durations of the others' requests during an attack, and the answers of /livez."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -77,7 +78,7 @@ class Watched:
         self.lives = Counter[int]()
 
     async def look(self, seconds: float, enough: Callable[[], bool] = lambda: True) -> None:
-        """Look for so long, and until it is enough."""
+        """Send requests for `seconds`, and until it is enough."""
         async with httpx.AsyncClient(
             base_url=self._api.url, timeout=60, transport=httpx.AsyncHTTPTransport(local_address=ELSEWHERE)
         ) as client:
@@ -92,23 +93,23 @@ class Watched:
                 await asyncio.sleep(0.02)
 
 
-#: Told each status that the attacker gets; 200 where it got through.
+#: Receives each status that the attacker gets; 200 if a request succeeded.
 Told = Callable[[int], object]
 Attack = Callable[[Api, Told], Awaitable[None]]
 
 
 async def dearest_bodies(api: Api, told: Told) -> None:
-    """The dearest that the API takes, two checks and a list, each again as soon as there is an answer."""
+    """Send the costliest bodies that the API accepts, two checks and a list, each again after its answer."""
     await _post_each(api, [*(("check", large_referrals(40)) for _ in range(2)), ("batch", large_referrals(20))], told)
 
 
 async def refused_bodies(api: Api, told: Told) -> None:
-    """The heaviest that the API takes, of nothing but little values: refused as a whole, or each item by itself."""
+    """Send the heaviest bodies of tiny values: refused as a whole, or item by item."""
     await _post_each(api, list(product(("check", "batch"), (nested_values(), nested_items()))), told)
 
 
 async def idle_sockets(api: Api, told: Told) -> None:
-    """More connections that ask nothing than may rest, opened again as they are closed."""
+    """Open more idle connections than are allowed, and reopen closed ones."""
     at = urlsplit(api.url)
     while True:
         opened = [await asyncio.open_connection(at.hostname, at.port) for _ in range(IDLE)]
@@ -122,7 +123,7 @@ async def idle_sockets(api: Api, told: Told) -> None:
 
 
 async def endless_trailers(api: Api, told: Told) -> None:
-    """Trailers without end, begun again as they are cut off."""
+    """Send endless trailers, and start again after each cut."""
     at = urlsplit(api.url)
     block = b"".join(b"x-%d: " % n + b"y" * 4_000 + b"\r\n" for n in range(64))
     while True:
@@ -144,7 +145,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """What the others noticed of one attack, and what the attacker was told."""
+    """The effect of one attack on the others, and the attacker's statuses."""
 
     attack: str
     before_s: float
@@ -169,7 +170,7 @@ class Exhausted:
 
 
 async def exhausted(api: Api, attack: str, *, seconds: float) -> Exhausted:
-    """Measure the others for so long without, and as long with the attack beside them, or until it got through."""
+    """Measure the others for `seconds` without the attack and as long with it, or until it succeeds."""
     before, during, statuses = Watched(api), Watched(api), Counter[int]()
     await before.look(1.0)  # warm
     before.took_s.clear()
@@ -193,9 +194,9 @@ async def exhausted(api: Api, attack: str, *, seconds: float) -> Exhausted:
 
 
 async def _elsewhere(attack: str, api: Api, statuses: Counter[int], begun: asyncio.Event) -> None:
-    """Attack in a process of its own: it must not slow down who measures. The key goes in by standard input.
+    """Attack in a separate process, so that it does not slow the measurement. The key goes in by standard input.
 
-    It has `begun` once the process runs: what that takes to start is nothing that it asks for.
+    `begun` is set when the process runs, because its start is no part of its requests.
     """
     command = (sys.executable, "-m", "tests.failures.exhaustion", "--attack", attack, api.url)
     pipe = asyncio.subprocess.PIPE
@@ -237,7 +238,7 @@ async def _post(api: Api, path: str, body: bytes, told: Told) -> None:
 
 
 def main() -> int:
-    """Exit code 1 unless the others' p99 stays within 2 x, memory stays, and /livez always answers."""
+    """Return exit code 1 unless the others' p99 stays within 2 x, memory is stable, and /livez always answers."""
     arguments = argparse.ArgumentParser(description="The dearest that one client can ask for.")
     arguments.add_argument("--seconds", type=float, default=30.0)
     arguments.add_argument("--attack", nargs=2, metavar=("NAME", "URL"), help="only attack; the key by standard input")

@@ -1,8 +1,8 @@
-"""PostgreSQL's disk full: a size-limited disk of its own is filled under load, and freed again.
+"""PostgreSQL's disk full: a size-limited disk is filled under load, and freed again.
 
-    python -m tests.failures.full_disk      prints what was seen, as JSON
+    python -m tests.failures.full_disk      prints the results as JSON
 
-It runs itself in user and mount namespaces of its own, where it may mount a disk (tmpfs) that nobody else sees.
+It runs in its own user and mount namespaces, where it may mount a disk (tmpfs) that no other process sees.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from tests.failures.verdict import judge
 DISK_MIB: Final = 400
 ACKNOWLEDGED_S_MAX: Final = 300.0
 FULL_S: Final = 4.0
-#: After so long without an answer PostgreSQL is started anew: one that found no room while it recovered may hang, and
-#: say for ever that it is not accepting connections yet (18.4).
+#: After this time without an answer PostgreSQL is restarted. If it had no space during recovery it may hang and never
+#: accept connections (18.4).
 HANGS_S: Final = 60.0
 _MODULE: Final = "tests.failures.full_disk"
 _INSIDE: Final = "inside"
 
 
 def run() -> dict[str, Any]:
-    """Run it in namespaces of its own; what was seen. Raises if the kernel does not give them."""
+    """Run it in its own namespaces and return the results. Raises if the kernel does not permit them."""
     command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m", _MODULE, _INSIDE]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 async def fill_and_free(exchange: SplitExchange, disk: Path) -> dict[str, Any]:
-    """Post until everything is refused for want of room, free the room, and see everything through."""
+    """Post until everything is refused because the disk is full, free the space, and wait until all is delivered."""
     async with Sender(exchange) as sender:
         wanted = posts(600, seed=13)
         await exchange.start(*PROCESSES)
@@ -71,7 +71,7 @@ async def fill_and_free(exchange: SplitExchange, disk: Path) -> dict[str, Any]:
 
 
 async def _refused(sender: Sender, at_full: dict[int, int]) -> int:
-    """How many requests are refused in `FULL_S`; one is waited for ten times as long."""
+    """Return the number of requests refused in `FULL_S`. Wait ten times as long for the first one."""
     waited_s = 0.0
     while waited_s < FULL_S or (503 not in sender.tally.statuses and waited_s < 10 * FULL_S):
         await asyncio.sleep(0.2)
@@ -80,7 +80,10 @@ async def _refused(sender: Sender, at_full: dict[int, int]) -> int:
 
 
 async def _database_answers(exchange: SplitExchange) -> bool:
-    """Wait until PostgreSQL answers; start it as its supervisor would if it has given up. Whether that was needed."""
+    """Wait until PostgreSQL answers.
+
+    If it has stopped, start it like its supervisor. Return whether that was needed.
+    """
     restarted, server, began = False, exchange.stack.postgres, monotonic()
     while not await asyncio.to_thread(answers, server.admin_url):
         if server.running() and monotonic() > began + HANGS_S:

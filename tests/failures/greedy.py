@@ -1,6 +1,6 @@
-"""A party that asks for far more than its budget, in a process of its own: it must not slow down who measures.
+"""A party that asks for far more than its budget, in a process of its own so that it does not slow the measurement.
 
-python -m tests.failures.greedy URL PER_S SECONDS < API key      prints what it was answered, as JSON
+python -m tests.failures.greedy URL PER_S SECONDS < API key      prints the answers as JSON
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from tests.support.running import referral
 
 
 async def ask(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, Any]:
-    """Post at a steady rate and never wait when told to. `elapsed_s` is how long that really took.
+    """Post at a steady rate, ignoring requests to wait. `elapsed_s` is the real duration.
 
-    `asked_s` is from the first answer to the last request: for so long at least its budget was filled and emptied.
+    `asked_s` is the time from the first answer to the last request, during which its budget was certainly filled and
+    used.
     """
     statuses: Counter[int] = Counter()
     answered_at: list[float] = []
@@ -48,7 +49,7 @@ async def ask(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, 
 
 
 async def ask_elsewhere(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, Any]:
-    """`ask` in another process. The key goes in by standard input: command lines are for all to read."""
+    """Run `ask` in another process. The key goes in by standard input, because all users can read command lines."""
     command = (sys.executable, "-m", "tests.failures.greedy", url, str(per_s), str(seconds))
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)

@@ -1,4 +1,4 @@
-"""Kills under load: processes and servers are ended by `kill -9`, one after the other, with messages on their way."""
+"""Kills under load: processes and servers are ended by `kill -9`, one after the other, with messages in transit."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import asyncpg
 from tests.failures.load import Post, Sender
 from tests.failures.split import SplitExchange
 
-#: Nothing is killed unless at least that many messages are unacknowledged at that moment.
+#: A kill happens only while at least this many messages are unacknowledged.
 IN_FLIGHT_MIN: Final = 200
-#: No burst begins while more are: on a slow machine senders would only build up what recipients must work off.
+#: A burst begins only below this number. Otherwise the queue would only grow on a slow machine.
 IN_FLIGHT_MAX: Final = 2_000
 PATIENCE_S: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One blow: how, which process, when after the start, and how many messages were unacknowledged then."""
+    """One fault: its kind, process, time after the start, and the number of unacknowledged messages at that time."""
 
     how: str
     target: str
@@ -38,14 +38,14 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """What is to be done: kill `target`, or freeze it for `frozen_s`."""
+    """A planned fault: kill `target`, or freeze it for `frozen_s`."""
 
     target: str
     frozen_s: float = 0.0
 
 
 def rounds(targets: Sequence[str], count: int, seed: int) -> list[Blow]:
-    """`count` kills in which each target comes as often as the others, give or take one, in a seeded order."""
+    """Return `count` kills in a seeded order, with nearly the same number for each target."""
     drawn = random.Random(seed)
     blows: list[Blow] = []
     while len(blows) < count:
@@ -63,7 +63,7 @@ async def kill_through(
     seed: int,
     say: Callable[[str], None],
 ) -> list[Kill]:
-    """Deal all blows, each into a burst of posts of its own, which takes from `wanted`. Returns what was done."""
+    """Apply all faults, each during a burst of posts from `wanted`. Return the applied faults."""
     drawn, began = random.Random(seed), monotonic()
     kills: list[Kill] = []
     async with exchange.watched():
@@ -80,7 +80,7 @@ async def kill_through(
 
 
 async def _strike(exchange: SplitExchange, blow: Blow, drawn: random.Random) -> int:
-    """Hurt the target, and return once it works again."""
+    """Apply the fault to the target, and return when it works again."""
     if blow.frozen_s:
         pid = exchange.pause(blow.target)
         await asyncio.sleep(blow.frozen_s)
@@ -93,7 +93,7 @@ async def _strike(exchange: SplitExchange, blow: Blow, drawn: random.Random) -> 
 
 
 def burst_of(wanted: Iterator[Post], referrals: int) -> list[Post]:
-    """The next posts that together have at least so many referrals, or what is left."""
+    """Return the next posts that together have at least `referrals` referrals, or the remaining ones."""
     burst: list[Post] = []
     while sum(len(post.referrals) for post in burst) < referrals and (post := next(wanted, None)) is not None:
         burst.append(post)
@@ -101,7 +101,7 @@ def burst_of(wanted: Iterator[Post], referrals: int) -> list[Post]:
 
 
 async def _until_in_flight(exchange: SplitExchange, wanted: Callable[[int], bool]) -> int:
-    """Wait until the number of unacknowledged messages is as wanted; that number."""
+    """Wait until the number of unacknowledged messages is as wanted; return that number."""
     deadline = monotonic() + PATIENCE_S
     while True:
         in_flight: int | None = None

@@ -1,9 +1,9 @@
-"""A life for long: clocks, hold windows and webhooks at work, parties that answer, and everything killed in turn.
+"""A long run: clocks, hold windows and webhooks at work, parties that answer, and every process killed in turn.
 
     python -m tests.failures.life [--seconds 900] [--per-s 3] [--kill-every 20] [--seed 1]
 
-An hour of the policy lasts a second, a window twenty of them. Prints the account of everything at the end: messages,
-timers, holds, events sent. Exit code 1 if anything was lost, done twice, told twice, or issued while it was held.
+An hour of the policy lasts a second, and a hold window twenty seconds. Prints the final account of messages, timers,
+holds and sent events. Exit code 1 if anything was lost, done twice, reported twice, or issued while it was held.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ LIVING: Final = PROCESSES | {"keeper": ("hotline", ("timers", "courier", "docume
 HURRIED: Final = {"POLICY_HOUR_S": "1"}
 WINDOW_H: Final = 20
 SETTLED_S_MAX: Final = 600.0
-#: Of the parties of each kind so many have their events sent to them.
+#: Number of parties of each kind that receive their events.
 WATCHED: Final = 3
-#: The first attempt at every so many events is answered with an error.
+#: The first attempt at one in this many events is answered with an error.
 FAILS_EVERY: Final = 40
 
 
 @dataclass(slots=True)
 class Receiver:
-    """A party's address: what it was sent, by the number in its feed, and how often."""
+    """A party's webhook address, with the number of deliveries by number in its feed."""
 
     party: str
     secret: str = ""
@@ -85,7 +85,7 @@ class Receiver:
 
 @dataclass(slots=True)
 class Lived:
-    """What was done, and the account of everything at the end."""
+    """The counts of a run, and the account of everything at the end."""
 
     kills: int = 0
     asked: Counter[str] = field(default_factory=Counter)
@@ -95,18 +95,18 @@ class Lived:
     verdict: Verdict | None = None
 
     def faults(self) -> dict[str, object]:
-        """What was promised not to happen, and did."""
+        """Return the promises that were broken, with their counts."""
         return self.verdict.faults() | {name: count for name, count in self.found.items() if count}
 
     def lines(self) -> Iterator[str]:
         yield f"lived: {self.kills} kills, holds asked {dict(sorted(self.asked.items()))}"
         yield f"events sent {self.events}, {self.repeated} of them more than once"
-        yield "told of clocks, of holds, of events: " + ", ".join(f"{name} {n}" for name, n in self.found.items())
+        yield "faults of clocks, of holds, of events: " + ", ".join(f"{name} {n}" for name, n in self.found.items())
         yield self.verdict.line()
 
 
 class Holders:
-    """The agencies, as far as they hold: a third of what they are offered, half of that for a while only."""
+    """The agencies that place holds: on a third of their offers, half of those for a limited time only."""
 
     def __init__(self, exchange: SplitExchange, sender: Sender, seed: int) -> None:
         self._exchange = exchange
@@ -116,7 +116,7 @@ class Holders:
         self.asked: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Look each second for what is new, until cancelled."""
+        """Check for new offers each second, until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(1)
@@ -147,7 +147,7 @@ class Holders:
 
 @asynccontextmanager
 async def receivers(exchange: SplitExchange) -> AsyncIterator[list[Receiver]]:
-    """Addresses of some parties of each instance, registered with theirs."""
+    """Yield addresses of some parties of each instance, registered with it."""
     chosen: list[Receiver] = []
     for url in (exchange.endpoints.http[each] for each in SERVICES):
         of_it = [party for party, key in exchange.parties.items() if key.url == url]
@@ -168,7 +168,7 @@ async def receivers(exchange: SplitExchange) -> AsyncIterator[list[Receiver]]:
 
 
 async def live(exchange: SplitExchange, given: argparse.Namespace) -> Lived:
-    """Start everything, let it live and be killed for so long, let it come to rest, and account for it."""
+    """Start everything, run it with kills for `seconds`, wait until it is at rest, and account for it."""
     lived = Lived()
     await exchange.start(*LIVING)
     policy = windowed(sample_policy(), WINDOW_H, version=90)
@@ -198,7 +198,7 @@ async def live(exchange: SplitExchange, given: argparse.Namespace) -> Lived:
 
 
 async def _killed(exchange: SplitExchange, sending: asyncio.Task[None], *, every_s: float, seed: int) -> int:
-    """Kill one after the other while it is being posted; how many."""
+    """Kill one process after another during the posts; return the number."""
     targets, drawn, count = (*LIVING, BROKER, DATABASE), random.Random(seed), 0
     blows: list[Blow] = []
     while not sending.done():
@@ -226,11 +226,11 @@ async def _at_rest(exchange: SplitExchange) -> None:
 
 
 async def _accounted(exchange: SplitExchange, told: list[Receiver]) -> dict[str, int]:
-    """What there should be none of, by name."""
+    """Return counts by name that must all be zero."""
     broken = await driver.count_edges_issued_while_held(exchange)
     at_origin = await driver.list_holds(exchange, "hotline")
     at_agency = await driver.list_holds(exchange, "law_enforcement")
-    # One that came where nothing was planned any more, or never was, is no row of its origin's.
+    # A hold for an edge that was no longer planned, or never was, has no row at its origin.
     unlike = sum(at_origin.get(hold, "too_late") != state for hold, state in at_agency.items())
     differ = 0
     for each in SERVICES:
@@ -248,7 +248,7 @@ async def _accounted(exchange: SplitExchange, told: list[Receiver]) -> dict[str,
 
 
 async def _missed(exchange: SplitExchange, receiver: Receiver) -> int:
-    """How many events of its feed a receiver has not had within ten minutes."""
+    """Return the number of events of its feed that a receiver has not received within ten minutes."""
     numbers: set[int] = set()
     async with exchange.client(receiver.party) as client:
         after, epoch = 0, None
@@ -265,7 +265,7 @@ async def _missed(exchange: SplitExchange, receiver: Receiver) -> int:
 
 
 async def _made_again(exchange: SplitExchange) -> int:
-    """How many rows of timers are others once they are dropped and made again, with nobody at work."""
+    """Return the number of timer rows that differ after a rebuild, with all processes stopped."""
     exchange.stop(*exchange.processes)
     differ = 0
     for each in SERVICES:

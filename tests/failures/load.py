@@ -1,4 +1,4 @@
-"""A sender that never gives up: it posts referrals under idempotency keys and repeats each until it is answered."""
+"""A persistent sender: it posts referrals under idempotency keys and repeats each request until it is answered."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import httpx
 from deploy.sample.generator import SampledReferral, sample_referrals
 from tests.support.running import Exchange
 
-#: Together in one `:batch`; others are posted alone.
+#: Sent together in one `:batch`; others are posted alone.
 BATCH_MAX: Final = 20
 ATTEMPT_S_MAX: Final = 10.0
 PAUSE_S: Final = 0.25
-#: Not an answer to the referral: the same request again.
+#: Statuses that are no answer to the referral: the same request is sent again.
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 
 
@@ -35,7 +35,7 @@ class Post:
 
 @dataclass(slots=True)
 class Tally:
-    """What the sender knows when it is done: its own side of the account."""
+    """The sender's final results: its own side of the account."""
 
     posted: int = 0
     accepted: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Tally:
     answered_s: list[float] = field(default_factory=list)
 
     def __or__(self, other: Tally) -> Tally:
-        """What two senders know together."""
+        """Return the results of two senders together."""
         return Tally(
             posted=self.posted + other.posted,
             accepted=self.accepted | other.accepted,
@@ -64,7 +64,7 @@ class Tally:
 
 
 def posts(count: int, seed: int, *, batch_max: int = BATCH_MAX) -> Iterator[Post]:
-    """`count` sampled referrals of many hotlines and providers, alone and in batches, in a seeded order."""
+    """Yield `count` sampled referrals of many hotlines and providers, alone and in batches, in a seeded order."""
     drawn = random.Random(seed)
     sampled = sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=count, seed=seed, dirty=0.01)
     held: dict[str, list[SampledReferral]] = {}
@@ -89,20 +89,23 @@ class Sender:
         self._keys = exchange.parties
         self._turn = asyncio.Semaphore(at_once)
         limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
-        # An attempt begins when there is a connection for it. Who gives up waiting for one asks again and again where
-        # the machine is slow, and httpx loses connections that way until none is left.
+        # An attempt begins when it has a connection. With a time-out for that wait, a slow machine causes many repeats,
+        # and httpx loses connections until none is left.
         timeout = httpx.Timeout(ATTEMPT_S_MAX, pool=None)
         self._http = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
 
     async def send(self, wanted: Iterable[Post]) -> None:
-        """Post all, and take a share of them back at once; return when each request has its answer."""
+        """Post all, and withdraw a share of them at once; return when each request has its answer."""
         async with asyncio.TaskGroup() as group:
             for post in wanted:
                 await self._turn.acquire()
                 group.create_task(self._until_answered(post)).add_done_callback(lambda _: self._turn.release())
 
     async def send_paced(self, wanted: Iterable[Post], per_s: float) -> None:
-        """Post at a steady rate, whether or not the ones before were answered; answers are timed from their turn."""
+        """Post at a steady rate, whether or not earlier posts were answered.
+
+        Answers are timed from the planned moment.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with asyncio.TaskGroup() as group:
@@ -136,7 +139,7 @@ class Sender:
         self.tally.withdrawn.add(referral_id)
 
     async def repeated(self, party: str, path: str, content: bytes, *, key: str) -> httpx.Response:
-        """The same request under the same key until there is an answer to it."""
+        """Send the same request under the same key until it is answered."""
         access = self._keys[party]
         headers = {"Authorization": f"Bearer {access.key}", "Content-Type": "application/json", "Idempotency-Key": key}
         while True:
@@ -164,7 +167,7 @@ class Sender:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of `values` do not exceed; 0 if there are none."""
+    """Return the value that `share` of `values` do not exceed; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 

@@ -1,8 +1,8 @@
-"""Topics that lose what nobody had read: their end, as after a power failure, or their beginning, as by retention.
+"""Topics lose unread records: their end, as after a power failure, or their beginning, as by retention.
 
     python -m tests.failures.lost_records [--referrals 500]    with the pauses of a real installation; prints figures
 
-Three partitions at once: what an agency is told, the acknowledgements that it gives, and the facts that audit is told.
+Three partitions at once: messages to an agency, its acknowledgements, and facts for audit.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ FACTS: Final = Place(inbox_topic("audit", "hotline"), Lane.ORDINARY)
 READ_BY: Final[Mapping[Place, str]] = {OFFERS: "law_enforcement", ACKS: "hotline", FACTS: "audit"}
 #: The instances that write them.
 WRITERS: Final = ("hotline", "law_enforcement")
-#: So many of the records that the reader had taken are lost as well.
+#: Number of records that the reader had already taken and that are lost as well.
 TAKEN_TOO: Final = 5
 ACKNOWLEDGED_S_MAX: Final = 600.0
 _RANGE, _BATCH = struct.Struct(">qi"), struct.Struct(">i")
 
 
 class Way(StrEnum):
-    """How records are lost: the end of a topic, before its readers look or after it has grown again; its beginning."""
+    """Losses of records: a topic's end, before its readers check or after it has grown again; or its beginning."""
 
     END = "the end"
     END_REFILLED = "the end, refilled"
@@ -58,7 +58,7 @@ class Way(StrEnum):
 
 
 class Held(NamedTuple):
-    """What a partition held before: its end, and the offset that its reader would read next."""
+    """The content of a partition before a loss: its end, and the offset that its reader would read next."""
 
     end: int
     taken: int
@@ -66,7 +66,7 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What one partition lost: records, and those of them that its reader had not read."""
+    """The loss of one partition: its records, and those among them that its reader had not read."""
 
     way: Way
     place: Place
@@ -79,14 +79,14 @@ class Lost:
 
 @dataclass(slots=True)
 class Losses:
-    """Each loss, and what had become of everything in the end."""
+    """Each loss, and the final state."""
 
     each: list[Lost] = field(default_factory=list)
     #: Numbers that audit has neither read nor named lost.
     unnamed: int = 0
-    #: Edges that their origin has told once more, under another message.
+    #: Edges that their origin has sent again in another message.
     told_anew: int = 0
-    #: How long each way the agency waited for a child at risk that was filed after it.
+    #: For each kind of loss, the delay of a referral with a child at risk that was submitted after it.
     p0_s: list[float] = field(default_factory=list)
     verdict: Verdict | None = None
 
@@ -94,14 +94,14 @@ class Losses:
         yield from (lost.line() for lost in self.each)
         lost = sum(each.lost for each in self.each)
         yield (
-            f"lost to topics {lost}, unnamed {self.unnamed}, told anew {self.told_anew}; a child at risk after each "
+            f"lost to topics {lost}, unnamed {self.unnamed}, sent again {self.told_anew}; a child at risk after each "
             f"loss within {max(self.p0_s):.1f} s"
         )
         yield self.verdict.line()
 
 
 async def lose(exchange: SplitExchange, *, referrals: int) -> Losses:
-    """Lose records in each way, one after the other; every time readers stand still while it happens."""
+    """Lose records in each way, one after the other, each time with paused readers."""
     found = Losses()
     async with Sender(exchange, withdrawn_share=0) as sender:
         for way in Way:
@@ -139,7 +139,7 @@ async def _lose(
 
 
 async def lose_ends(exchange: SplitExchange, before: Mapping[Place, Held]) -> dict[Place, int]:
-    """Have the broker die, and each partition end a little before where its reader is; where each ends then."""
+    """Stop the broker, and cut each partition a little before its reader's offset; return each new end."""
     await exchange.kill(BROKER)
     data = exchange.stack.state.path / "kafka" / "data"
     cuts = {place: cut(data, place, max(0, held.taken - TAKEN_TOO)) for place, held in before.items()}
@@ -148,18 +148,18 @@ async def lose_ends(exchange: SplitExchange, before: Mapping[Place, Held]) -> di
 
 
 def ends_lost(way: Way, before: Mapping[Place, Held], cuts: Mapping[Place, int]) -> list[Lost]:
-    """What each partition lost at its end."""
+    """Return the loss of each partition at its end."""
     return [Lost(way, place, held.end - cuts[place], held.end - held.taken) for place, held in before.items()]
 
 
 async def count_unnamed(exchange: SplitExchange) -> int:
-    """The numbers of both instances that audit has neither read nor named lost."""
+    """Count the numbers of both instances that audit has neither read nor named lost."""
     lacking = [await driver_audit.list_unaudited_numbers(exchange, writer) for writer in WRITERS]
     return sum(last - first + 1 for each in lacking for spans in each.values() for first, last in spans)
 
 
 async def _leave_unread(exchange: SplitExchange, sender: Sender, posts: Iterator[Post], *, referrals: int) -> None:
-    """Fill the topics; their readers, and audit last, stand still before all is read."""
+    """Fill the topics, and pause their readers, audit last, before all is read."""
     await sender.send(islice(posts, referrals))
     await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
     exchange.pause("consumer")
@@ -176,7 +176,7 @@ async def _leave_unread(exchange: SplitExchange, sender: Sender, posts: Iterator
 
 
 async def held_now(exchange: SplitExchange) -> dict[Place, Held]:
-    """What each of the partitions holds; their readers stand still, or have come further by the time it is said."""
+    """Return the content of each partition. Its reader is paused, or may have moved on since."""
     return {
         place: Held(
             end=(await delivery.find_bounds(exchange, *place)).end,
@@ -187,9 +187,9 @@ async def held_now(exchange: SplitExchange) -> dict[Place, Held]:
 
 
 def cut(data: Path, place: Place, offset: int) -> int:
-    """Let the log of a partition end before a record, while no broker runs; where it ends, since batches are whole.
+    """Cut a partition's log before a record, while no broker runs. Return its new end, since batches are whole.
 
-    What the broker knows besides of this log goes too: it finds out again, as after a power failure.
+    The broker's other files about this log are deleted as well, so that it rebuilds them, as after a power failure.
     """
     folder = data / f"{place.topic}-{int(place.lane)}"
     [log] = folder.glob("*.log")
@@ -214,7 +214,7 @@ async def _all_sent(exchange: SplitExchange) -> bool:
 
 
 async def _all_applied(exchange: SplitExchange, given: int) -> bool:
-    """Whether the agency's service has taken all offers, and has acknowledged them since the offset `given`."""
+    """Return whether the agency's service has taken all offers, and has acknowledged them since the offset `given`."""
     pair = Pair("hotline", "law_enforcement")
     _, (_, offers) = await delivery.find_stream_ends(exchange, *pair)
     taken = await delivery.find_number_read(exchange, "law_enforcement", pair, Lane.ORDINARY)
@@ -226,8 +226,8 @@ async def _grown(exchange: SplitExchange, before: Mapping[Place, Held], *places:
 
 
 def main() -> int:
-    """Exit code 1 if anything was lost, done twice, does not add up, is told anew, or is not named."""
-    arguments = argparse.ArgumentParser(description="Topics that lose what nobody had read.")
+    """Return exit code 1 if anything was lost, done twice, sent again, does not add up, or is not named."""
+    arguments = argparse.ArgumentParser(description="Topics lose unread records.")
     arguments.add_argument("--referrals", type=int, default=500)
     given = arguments.parse_args()
 

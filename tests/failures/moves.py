@@ -1,9 +1,9 @@
-"""A provider moves live between two instances of two operators, with notices under way and answers that come late.
+"""A provider moves live between two instances of two operators, with notices in transit and late answers.
 
     python -m tests.failures.moves --count 500
 
-The old instance stands still while the provider moves: half of the notices lie in its topic unread, and what the
-provider has said there is not sent. Then it goes on, when the new one has long been told of everything.
+The old instance is paused while the provider moves: half of the notices are unread in its topic, and the provider's
+answers there are not sent. It continues long after the new instance has received everything.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from tests.support import driver, driver_audit
 from tests.support import driver_delivery as delivery
 from tests.support.running import HOTLINE, Exchange, referral, running_exchange, until
 
-#: The sample directory has it at `OLD`.
+#: The sample directory lists it at `OLD`.
 MOVED: Final = "provider-001.example"
 OLD, NEW = "industry", "industry_two"
-#: What the old instance does beside its API, in a process of its own; and who follows moves at the origin.
+#: The old instance's work besides its API, in a process of its own, and the origin's process that follows moves.
 OLD_AT_WORK, FOLLOWING = "industry-at-work", "hotline-following"
 SILENT_S: Final = 3.0
 
 
 @dataclass(slots=True)
 class Aftermath:
-    """What both sides have when everything is quiet.
+    """The state of both sides when no message is in transit.
 
     `unread`: streams of the origin with an end that their recipient or audit has not read. `told_moved`: notices that
     the old instance answered with `moved`.
@@ -64,7 +64,7 @@ class Aftermath:
 
     def line(self) -> str:
         return (
-            f"moved: {self.filed} notices under way, {self.answered_at_old} answered late from the old instance, "
+            f"moved: {self.filed} notices in transit, {self.answered_at_old} answered late from the old instance, "
             f"{len(self.notices)} at the new one, lost {len(self.edges.keys() - self.notices.keys())}, "
             f"held open {self.exceptions.total()}, refused {self.outcomes['refused']}, "
             f"answered moved {self.told_moved}, "
@@ -73,7 +73,7 @@ class Aftermath:
 
 
 def start(exchange: Exchange) -> None:
-    """All instances; the old one in two processes, the origin without what follows moves."""
+    """Start all instances: the old one in two processes, the origin without the part that follows moves."""
     for instance in SAMPLE_INSTANCES:
         if instance == OLD:
             exchange.serve(OLD, only=("api", "documents"))
@@ -87,7 +87,7 @@ def start(exchange: Exchange) -> None:
 
 
 async def move_through(exchange: Exchange, folder: Path, count: int) -> Aftermath:
-    """File `count` referrals and move their provider in the midst of them; what is then on both sides."""
+    """Submit `count` referrals and move their provider meanwhile; return the state of both sides."""
     before = await _file(exchange, count // 2)
     await _until_notices(exchange, OLD, len(before))
     await exchange.until_quiet()
@@ -106,7 +106,8 @@ async def move_through(exchange: Exchange, folder: Path, count: int) -> Aftermat
         await _acknowledge_some(provider)
         exchange.serve(OLD, only=("relay", "consumer", "documents"), label=OLD_AT_WORK)
         await exchange.until_quiet()
-        # What came late from the old instance is noted, and told to the new one apart: no message says so meanwhile.
+        # Late answers of the old instance are stored and then forwarded to the new one separately. No message shows
+        # that meanwhile.
         await until(lambda: _none_to_follow(exchange))
         await exchange.until_quiet()
         await _answer_the_rest(provider)
@@ -131,7 +132,7 @@ async def _file(exchange: Exchange, count: int) -> list[UUID]:
 
 
 async def _answer_at_old(exchange: Exchange) -> int:
-    """A third is acknowledged, a third is done; nobody is told of it yet."""
+    """Acknowledge a third and answer a third. The answers are not sent yet."""
     async with exchange.client(MOVED) as provider:
         ids = [each.notice_id async for page in provider.notices() for each in page.items]
         for place, notice_id in enumerate(ids):
@@ -143,7 +144,7 @@ async def _answer_at_old(exchange: Exchange) -> int:
 
 
 async def _acknowledge_some(provider: CausewayClient) -> None:
-    """A fifth, among them such as were answered where it was before: the new place's word is what counts then."""
+    """Acknowledge a fifth, including some that were answered at the old place. The new place's answer counts then."""
     ids = [each.notice_id async for page in provider.notices() for each in page.items]
     for notice_id in ids[::5]:
         await provider.act_on_notice("acknowledge", notice_id)
@@ -210,7 +211,7 @@ async def _look(exchange: Exchange, found: Aftermath) -> None:
 
 
 def check(found: Aftermath) -> None:
-    """Raises `AssertionError` where anything was lost, or came to another end than it should."""
+    """Raises `AssertionError` if anything was lost, or ended in an unexpected state."""
     assert found.at_new_before_following == 0
     assert found.notices.keys() == found.edges.keys()
     assert len(found.edges) == found.filed
@@ -238,7 +239,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def running_moves(folder: Path) -> Any:
-    """An exchange of five instances, stopped at the end, whose processes `start` has started."""
+    """Yield an exchange of five instances, whose processes `start` has started; stop it at the end."""
     return running_exchange(folder / "state", instances=SAMPLE_INSTANCES, start=start)
 
 

@@ -1,4 +1,4 @@
-"""The broker down for a while, and the broker's disk gone.
+"""The broker down for a while, and the broker's disk lost.
 
 python -m tests.failures.outage [--seconds 60] [--per-s 50]     the broker down, under a steady load; prints figures
 """
@@ -23,13 +23,13 @@ from tests.support.driver_audit import Span, StreamKey
 from tests.support.running import until
 
 ACKNOWLEDGED_S_MAX = 300.0
-#: The instance that facts go to.
+#: The instance that receives facts.
 _AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What a steady sender saw of an outage of the broker, and what became of its referrals."""
+    """A steady sender's results during an outage of the broker, and the final state of its referrals."""
 
     posted: int
     accepted: int
@@ -42,7 +42,7 @@ class Outage:
     waiting_at_the_end: int
     #: Not sent when the relay was killed.
     held_by_the_relay: int
-    #: All that senders of this exchange were told so far; the verdict is of all of it.
+    #: All results of this exchange's senders so far. The verdict covers all of them.
     told: Tally
     verdict: Verdict
 
@@ -54,8 +54,8 @@ class Outage:
             f"p99 {self.p99_during_s * 1000:.0f} ms"
         )
         yield (
-            f"unacknowledged when it came back: {self.waiting_at_the_end}; "
-            f"in the relay's hands when it was killed: {self.held_by_the_relay}"
+            f"unacknowledged when it restarted: {self.waiting_at_the_end}; "
+            f"held by the relay when it was killed: {self.held_by_the_relay}"
         )
         yield self.verdict.line()
 
@@ -63,10 +63,10 @@ class Outage:
 async def broker_down(
     exchange: SplitExchange, *, seconds: float, per_s: float, seed: int, earlier: Tally | None = None
 ) -> Outage:
-    """Post at a steady rate, first with the broker, then for `seconds` without; bring it back and wait for the end.
+    """Post at a steady rate, with the broker and then for `seconds` without; start it again and wait for the end.
 
-    The relay is idle when the broker goes, so what it takes in hand is not in Kafka; and it is killed with that in its
-    hands at the end of the outage.
+    The relay is idle when the broker stops, so its later messages are not in Kafka. It is killed while it holds them,
+    at the end of the outage.
     """
     wanted = posts(int(2.2 * seconds * per_s) + 100, seed, batch_max=1)
     async with Sender(exchange, withdrawn_share=0) as before, Sender(exchange, withdrawn_share=0) as during:
@@ -104,9 +104,9 @@ async def broker_down(
 
 @dataclass(frozen=True, slots=True)
 class DiskGone:
-    """What the loss of the broker's disk left behind. `facts_lost` were in Kafka and not yet in audit's log.
+    """The effects of losing the broker's disk. `facts_lost` were in Kafka and not yet in audit's log.
 
-    `gap`: what audit had neither read nor named lost in the end.
+    `gap`: messages that audit had neither read nor named lost in the end.
     """
 
     unacknowledged: int
@@ -117,13 +117,13 @@ class DiskGone:
 
 
 async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post], *, earlier: Tally) -> DiskGone:
-    """Delete the broker's data while messages are on their way and audit lags behind; make the topics again."""
+    """Delete the broker's data while messages are in transit and audit lags behind; create the topics again."""
     async with Sender(exchange) as sender:
         await sender.send(islice(wanted, 30))
         await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
         exchange.pause(_AUDIT)
         await sender.send(islice(wanted, 30))
-        # A recipient that stands still: its messages are in Kafka only, and unacknowledged.
+        # A paused recipient: its messages are in Kafka only, and unacknowledged.
         exchange.pause("law_enforcement")
         await sender.send(islice(wanted, 30))
         before = await _with_facts_not_audited(exchange)
@@ -154,7 +154,7 @@ async def _held(exchange: SplitExchange) -> int:
 
 
 async def _with_facts_not_audited(exchange: SplitExchange) -> dict[StreamKey, list[Span]]:
-    """What audit, which stands still, lacks of facts, once Kafka holds all that are to come."""
+    """Return the facts that the paused audit has not read, when Kafka has all of them."""
 
     async def are_there() -> bool:
         return not await _facts_waiting(exchange) and bool(await _unaudited_facts(exchange))
@@ -168,7 +168,7 @@ async def _unaudited_facts(exchange: SplitExchange) -> dict[StreamKey, list[Span
 
 
 def main() -> int:
-    """Run the outage of the broker; exit code 1 if anything was lost, repeated or not accepted."""
+    """Run the outage of the broker; return exit code 1 if anything was lost, repeated or not accepted."""
     arguments = argparse.ArgumentParser(description="The broker down under a steady load.")
     arguments.add_argument("--seconds", type=float, default=60.0)
     arguments.add_argument("--per-s", type=float, default=50.0)

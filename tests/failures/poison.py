@@ -1,9 +1,9 @@
-"""A counterpart that writes poison all the time: who is honest is as quick as before, and its rows stay few.
+"""A peer that keeps writing malformed records: honest messages are as fast as before, and the bad rows stay few.
 
     python -m tests.failures.poison [--seconds 60]     prints figures; exit code 1 unless it all holds
 
-It holds the real key and the real login of an instance, and goes on in its streams: what it signs is authentic, and
-names a policy that nobody has. Beside it, as often, bytes that are nothing at all.
+The attacker has the real key and the real login of an instance, and continues its streams. Its signed messages are
+authentic, and name an unknown policy. Random bytes come as often.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from tests.support.wire_records import Written
 ATTACKER, VICTIM = "industry", "law_enforcement"
 PAIR: Final = Pair(ATTACKER, VICTIM)
 TOPIC: Final = inbox_topic(VICTIM, ATTACKER)
-#: So many policies are named that nobody has, far above every version that anybody will publish.
+#: Number of unknown policies that are named, far above every version that will be published.
 UNKNOWN, UNKNOWN_VERSION = 5, 9000
-#: Each of the two kinds.
+#: For each of the two kinds.
 POISON_PER_S: Final = 10
 PER_S: Final = 10.0
 RATIO_MAX: Final = 2.0
-#: Junk is an entry and a row a day at audit, for each reason; a run may lie across midnight. A recipient keeps nothing.
+#: Audit stores one entry and one row a day for each reason; a run may include midnight. A recipient stores nothing.
 JUNK_ROWS_MAX: Final = 4
 _ACCOUNT: Final = {"locator": {"kind": "account", "value": "user-1@elsewhere.example"}}
 
 
 @dataclass(frozen=True, slots=True)
 class Poisoned:
-    """What the honest noticed, and what the poison left behind."""
+    """The effect on honest messages, and the rows of malformed records."""
 
     written: int
     honest_before_s: float
@@ -73,14 +73,14 @@ class Poisoned:
         )
 
     def kept(self, ratio_max: float) -> bool:
-        """Whether the honest were as quick, none of theirs is missing, and the rows of poison are few."""
+        """Return whether honest messages were as fast, none is missing, and the rows of malformed records are few."""
         whole = self.honest_delivered == self.honest_posted and self.audited_records == self.written // 2
         few = 0 < self.waiting_rows <= self.written // 2 and 0 < self.audited_rows <= JUNK_ROWS_MAX
         return whole and few and self.ratio <= ratio_max
 
 
 async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
-    """Measure the honest for so long without, and as long with poison in the same inbox."""
+    """Measure honest messages for `seconds` without malformed records, and as long with them in the same inbox."""
     turns = int(PER_S * seconds)
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send_paced(to_an_agency(int(PER_S), together=1), PER_S)  # caches warm, connections open
@@ -120,7 +120,7 @@ async def _honest(exchange: Exchange, sender: Sender, turns: int) -> dict[str, l
 
 
 def _unknown(world: World) -> Iterator[Draft]:
-    """Offers that are all as they should be, but that they were decided by policies that nobody has."""
+    """Yield offers that are valid except that unknown policies decided them."""
     policies = [world.policy.model_copy(update={"version": UNKNOWN_VERSION + each}) for each in range(UNKNOWN)]
     deciding = cycle([replace(world, policy=policy, shelf=type(world.shelf)()) for policy in policies])
     for each in deciding:
@@ -138,10 +138,10 @@ async def _write(exchange: Exchange, poison: list[list[Written]]) -> None:
 
 
 async def _all_met(exchange: Exchange, count: int) -> bool:
-    """Whether audit has met all junk, and the victim some of what names policies that nobody has.
+    """Return whether audit has met all malformed records, and the victim some messages with unknown policies.
 
-    Once it acknowledges numbers that the attacker's own instance never gave, that begins its streams anew: what is
-    forged further in the old ones is dropped.
+    When the victim acknowledges numbers that the attacker's own instance never used, that instance begins new streams.
+    Forged messages in the old ones are then dropped.
     """
     audited = await driver_audit.count_audited_unreadable_records(exchange, TOPIC)
     waiting = (await delivery.count_exceptions(exchange, VICTIM, writer=ATTACKER)).total()
@@ -149,7 +149,7 @@ async def _all_met(exchange: Exchange, count: int) -> bool:
 
 
 def main() -> int:
-    """Exit code 1 unless the honest stay within 2 x and the rows of junk are few."""
+    """Return exit code 1 unless honest messages stay within 2 x and the bad rows are few."""
     arguments = argparse.ArgumentParser(description="A counterpart that writes poison all the time.")
     arguments.add_argument("--seconds", type=float, default=60.0)
     given = arguments.parse_args()

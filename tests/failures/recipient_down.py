@@ -1,11 +1,11 @@
-"""A recipient that is down for long: its sender is ready, others are published as before, nothing is sent twice.
+"""A recipient is down for long: its sender is ready, other recipients get messages as before, nothing is sent twice.
 
     python -m tests.failures.recipient_down [--rows 200000] [--retention]    exit code 1 unless it all holds
 
-Half-way the recipient gets another key to open with, which the other half is sealed to, and its sender another to sign
-with, which it starts again for. `--retention`: at the end that takes half of what waited in the topic, before the
-recipient has looked: its sender goes back and appends it again, as it was signed, for a process that starts with both
-keys. While the rest drains, others file, and a child at risk is told behind it all.
+Half-way the recipient gets another sealing key, which the other half uses, and its sender another signing key, for
+which it restarts. `--retention`: at the end retention deletes half of the waiting records before the recipient reads
+them. Its sender goes back and appends them again with the old signatures, in a process that starts with both keys.
+While the rest is delivered, others submit, and a referral with a child at risk is sent behind all of it.
 """
 
 from __future__ import annotations
@@ -40,45 +40,46 @@ OTHERS: Final = ("hotline", "industry")
 TOPIC: Final = inbox_topic(DOWN, SENDER)
 PER_S: Final = 10.0
 TOGETHER: Final = 100
-#: How much slower others may be published, and filings answered while the backlog drains.
+#: Maximum slowdown of messages to others, and of answers to submissions while the backlog is delivered.
 RATIO_MAX, INTAKE_RATIO_MAX = 1.1, 1.5
 DRAINED_PER_S_MIN: Final = 1_500
 DELIVERED_S_MAX: Final = 3000.0
 
 
 class Keys(NamedTuple):
-    """The ids of the keys that were made meanwhile: the recipient's to open with, and its sender's to sign with."""
+    """The ids of the keys that were made meanwhile: the recipient's sealing key, and its sender's signing key."""
 
     opening: str
     signing: str
 
 
 class Held(NamedTuple):
-    """What a sender did while its recipient stood still. Seconds are medians."""
+    """The sender's work while its recipient was paused. Seconds are medians."""
 
     ready: Counter[int]
     others_s: float
     copies: int
-    #: Of the records in its topic, those that open with the key alone that was made meanwhile.
+    #: The records in its topic that are sealed to the new key only.
     sealed_anew: int
-    #: And those that its sender has signed with one that was made meanwhile.
+    #: The records that its sender has signed with a new key.
     signed_anew: int
     forgotten: int
 
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """What a sender did before a recipient was down and meanwhile, and what the recipient had in the end."""
+    """The sender's work before and during the outage of a recipient, and the recipient's final state."""
 
     backlog: int
     others_before_s: float
     held: Held
     delivered: int
     expected: int
-    #: From when the recipient runs again until nothing waits; and until it has a child at risk that was filed then.
+    #: From the recipient's restart until nothing waits, and until it has a referral with a child at risk submitted
+    #: then.
     delivered_in_s: float
     p0_s: float
-    #: 99th percentiles of answers to filings.
+    #: 99th percentiles of answers to submissions.
     intake_before_s: float
     intake_during_s: float
 
@@ -114,9 +115,9 @@ class Down:
 async def recipient_down(
     exchange: Exchange, *, backlog: int, seconds: float, long: bool, retention: bool = False
 ) -> Down:
-    """Build up a backlog for a recipient that stands still, measure the others, and let it go on.
+    """Build up a backlog for a paused recipient, measure the others, and resume it.
 
-    `long`: it stands still for as long as the rotation of keys takes, and is killed and started again.
+    `long`: it is paused for as long as the rotation of keys takes, and is killed and started again.
     """
     turns = int(PER_S * seconds)
     async with Sender(exchange, withdrawn_share=0) as sender:
@@ -152,7 +153,7 @@ async def recipient_down(
 async def _hold_up(
     exchange: Exchange, sender: Sender, turns: int, *, backlog: int, long: bool, retention: bool
 ) -> Held:
-    """Let the recipient stand still until its backlog is there and the others are measured. It runs again after."""
+    """Pause the recipient until its backlog is there and the others are measured; resume it afterwards."""
     pid, ready, keys = exchange.processes[DOWN].pid, Counter[int](), Keys("", "")
     copies = await appended_twice(exchange, TOPIC)
     freeze(pid)
@@ -178,9 +179,9 @@ async def _hold_up(
 
 
 async def _give_other_keys(exchange: Exchange) -> Keys:
-    """What is sealed for the recipient from now on opens with a key that its process has not read yet.
+    """Give the recipient a new sealing key, which its process has not read yet.
 
-    And what the sender signs from now on, once started again, it signs with another key: as the operator's page has it.
+    The sender gets a new signing key, and uses it after a restart, as the operator's page says.
     """
     opening = await asyncio.to_thread(operated, exchange, "key", "make", DOWN, "seal")
     signing = await asyncio.to_thread(operated, exchange, "key", "make", SENDER, "sign")
@@ -207,7 +208,7 @@ def _sign_with_the_next(exchange: Exchange) -> None:
 
 
 async def _with(exchange: Exchange, keys: Keys) -> tuple[int, int]:
-    """How many messages of the topic are in groups sealed to the one key, and how many are signed with the other."""
+    """Count the messages of the topic in groups sealed to the one key, and those signed with the other."""
     groups = await delivery.list_group_keys(exchange, TOPIC)
     return sum(each.opening == keys.opening for each in groups), sum(each.signing == keys.signing for each in groups)
 
@@ -219,7 +220,7 @@ def _start_again(exchange: Exchange) -> None:
 
 
 async def _published(exchange: Exchange, sender: Sender, turns: int) -> float:
-    """The median of how long what is filed now takes until the broker has it for the others."""
+    """Return the median time until the broker has new messages for the other recipients."""
     begun = SystemClock().now()
     await sender.send_paced(filings(turns), PER_S)
 
@@ -254,7 +255,7 @@ async def _applied(exchange: Exchange) -> int:
 
 
 async def _forget_half(exchange: Exchange) -> int:
-    """Have retention take the older half of what the recipient has not read; how many records that were."""
+    """Have retention delete the older half of the recipient's unread records; return their number."""
     following = await delivery.find_read_offset(exchange, DOWN, TOPIC, Lane.ORDINARY)
     unread = (await delivery.find_bounds(exchange, TOPIC)).end - following
     await forget(exchange, TOPIC, Lane.ORDINARY, below=following + unread // 2)
@@ -262,7 +263,7 @@ async def _forget_half(exchange: Exchange) -> int:
 
 
 def main() -> int:
-    """Exit code 1 unless the sender stayed ready, the others as quick as before, and all was delivered, soon enough."""
+    """Return exit code 1 unless the sender stayed ready, others were as fast, and all was delivered in time."""
     arguments = argparse.ArgumentParser(description="A recipient that is down for long.")
     arguments.add_argument("--rows", type=int, default=200_000)
     arguments.add_argument("--retention", action="store_true")
@@ -274,7 +275,7 @@ def main() -> int:
     print(*down.lines(), sep="\n")
     kept = down.ratio <= RATIO_MAX and set(down.held.ready) == {200} and down.held.copies == 0
     kept &= down.intake_ratio <= INTAKE_RATIO_MAX and down.p0_s <= P0_S_MAX
-    # What its sender must append again waits for that.
+    # The messages that its sender must append again wait for that.
     kept &= given.retention or down.drained_per_s >= DRAINED_PER_S_MIN
     return int(not (kept and down.held.sealed_anew and down.held.signed_anew and down.delivered == down.expected))
 

@@ -1,11 +1,12 @@
-"""An instance's database is lost and restored while the others go on: audit's, an agency's, an origin's.
+"""An instance's database is lost and restored while the others continue: audit's, an agency's, an origin's.
 
     python -m tests.failures.restores --count 1000 --way point-in-time
     python -m tests.failures.restores --count 1000 --order 0 0      the same backup twice; `0 1`: then one made after it
 
-So many referrals are filed after the backup, which knows nothing of them; some before it, and some without a pause
-while the instance is down and comes back. It heals without a verb. Of what the agency was sent meanwhile Kafka keeps
-nothing: it comes from its origin again. Pauses are a sixtieth as long: what a peer holds is told once an hour.
+`--count` referrals are submitted after the backup, which does not contain them. Some are submitted before it, and some
+without a pause during the outage and the restore. It recovers without a command. Kafka retains none of the agency's
+messages from that time, so the origin sends them again. Pauses are a sixtieth as long; a peer states its holdings once
+an hour.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ from tests.support.running import AGENCY, HOTLINE, Exchange, referral, running_e
 
 ORIGIN, RECIPIENT, AUDIT = "hotline", "law_enforcement", "audit"
 RESTORED: Final = (AUDIT, RECIPIENT, ORIGIN)
-#: How long anything may take to come to rest.
+#: Maximum time until the exchange is at rest.
 REST_S_MAX: Final = 1_200.0
-#: Together in one post; and posts a second while an instance is down and comes back.
+#: Referrals in one post, and posts per second during the outage and the restore.
 TOGETHER, LATER_PER_S = 100, 10.0
-#: The backup that is put back, where there is one; the numbers of the backups, in the order in which they are.
+#: The backup that is restored, if there is one; the numbers of the backups, in their order.
 ONCE: Final = (0,)
 
 
 class Counts(NamedTuple):
-    """How many referrals are filed before the backup, between it and the loss, and while the instance is restored."""
+    """Number of referrals submitted before the backup, between it and the loss, and during the restore."""
 
     before: int
     after: int
@@ -56,7 +57,7 @@ class Counts(NamedTuple):
 
 @dataclass(slots=True)
 class Restored:
-    """What was filed before the backup, after it, and while the instance was restored; what is there then."""
+    """The referrals submitted before the backup, after it and during the restore, and the final state."""
 
     instance: str
     way: Way
@@ -67,35 +68,35 @@ class Restored:
     accepted: UUID | None = None
     #: Edges that the restored origin knew before, and does not know any more.
     edges_forgotten: set[UUID] = field(default_factory=set)
-    #: Those of them that another instance holds, each with the subject by which that names it.
+    #: Those of them that another instance holds, each with the subject by which that instance names it.
     held_elsewhere: dict[UUID, UUID] = field(default_factory=dict)
-    #: Events by the place at which a party was told them, and how many such places have had another event since.
+    #: Events by their position in a party's feed, and the number of positions that have had another event since.
     events: dict[tuple[object, int], object] = field(default_factory=dict)
     events_reused: int = 0
     cases: dict[UUID, str] = field(default_factory=dict)
     strays: frozenset[UUID] = frozenset()
     ahead: frozenset[UUID] = frozenset()
-    #: Referrals with an act that the restored recipient forgot, on its operator's list; and such lines of the origin.
+    #: Referrals with an act that the restored recipient lost, on its operator's list; and such lines of the origin.
     forgotten_acts: frozenset[UUID] = frozenset()
     acts_listed_at_origin: int = 0
     reused: int = 0
     accounting: Reconciliation | None = None
-    #: How a key that was revoked after the dump is answered, before the restore and after it.
+    #: Answers to a key that was revoked after the dump, before the restore and after it.
     revoked: list[int] = field(default_factory=list)
 
     def line(self) -> str:
         return (
             f"restored {self.instance} by {self.way}: {len(self.after)} referrals after its backup, "
-            f"{len(self.edges_forgotten)} edges forgotten, {len(self.strays)} of them listed, {len(self.ahead)} on the "
-            f"work list, {len(self.cases)} cases, numbers given twice {self.reused + self.events_reused}, differences "
-            f"(I)/(II)/(III) {differences_in(self.accounting)}"
+            f"{len(self.edges_forgotten)} edges lost, {len(self.strays)} of them listed, {len(self.ahead)} on the "
+            f"operator's list, {len(self.cases)} cases, numbers used twice {self.reused + self.events_reused}, "
+            f"differences (I)/(II)/(III) {differences_in(self.accounting)}"
         )
 
 
 async def restore_through(
     exchange: Exchange, folder: Path, instance: str, counts: Counts, way: Way = Way.DUMP, order: Sequence[int] = ONCE
 ) -> Restored:
-    """File referrals around backups of one instance; put them back in this order. What is then on all sides."""
+    """Submit referrals around backups of one instance, restore these in order, and return the final state."""
     found = Restored(instance, way)
     found.before = await _file(exchange, counts.before)
     await _quiet(exchange)
@@ -124,7 +125,7 @@ async def restore_through(
 
 
 async def _put_back(exchange: Exchange, found: Restored, backup: Backup, known: frozenset[UUID], later: int) -> None:
-    """Lose the database and put the backup back, while others file without a pause; wait until all is healed."""
+    """Lose the database and restore the backup, while others submit without a pause; wait until all is recovered."""
     if found.instance == ORIGIN:
         tracks = await driver.list_edge_tracks(exchange)
         found.held_elsewhere = {
@@ -143,13 +144,13 @@ async def _put_back(exchange: Exchange, found: Restored, backup: Backup, known: 
     found.later += map(UUID, sender.tally.accepted.values())
     await come_back(exchange)
     if found.instance != AUDIT:
-        # It has told what it holds; its peers look at that in their own time.
+        # It has stated its holdings; its peers compare them later.
         await until(lambda: _acts_are_back(exchange, found), seconds_max=REST_S_MAX)
         await until(lambda: _strays_are_listed(exchange, found), seconds_max=REST_S_MAX)
 
 
 async def _note_events(exchange: Exchange, found: Restored) -> None:
-    """Read all events of the agency and of the hotline; count places that had another event before."""
+    """Read all events of the agency and of the hotline; count positions that had another event before."""
     for party in (HOTLINE, AGENCY):
         async with exchange.client(party) as client:
             page = await client.events()
@@ -171,19 +172,19 @@ async def _revoke(exchange: Exchange, instance: str, party: str) -> None:
 
 
 async def _answered(exchange: Exchange, party: str, key: str) -> int:
-    """How whoever holds this key is answered."""
+    """Return the answer to a request with this key."""
     async with exchange.http(party) as client:
         return (await client.get("/v1/whoami", headers={"Authorization": f"Bearer {key}"})).status_code
 
 
 async def come_back(exchange: Exchange) -> None:
-    """Wait until each instance knows what its peers hold, and lacks nothing of theirs."""
+    """Wait until each instance knows its peers' holdings and has all of its messages from them."""
     await exchange.until_all_have_answered(REST_S_MAX)
     await exchange.until_quiet(REST_S_MAX)
 
 
 async def _forget_all(exchange: Exchange, topic: str) -> None:
-    """Kafka's retention has taken all that the topic holds."""
+    """Have Kafka's retention delete all records of the topic."""
     for lane in LANES:
         await forget(exchange, topic, lane, below=(await delivery.find_bounds(exchange, topic, lane)).end)
 
@@ -232,16 +233,16 @@ async def _quiet(exchange: Exchange) -> None:
 
 
 def check(found: Restored) -> None:
-    """Raises `AssertionError` where something is lost and not named, or named and not lost.
+    """Raises `AssertionError` if something is lost and not named, or named and not lost.
 
-    What an origin has forgotten is named by its edges, on its operator's list and by the accounts.
+    Data that an origin has lost is named by its edges, on its operator's list and by reconciliation.
     """
     assert (found.reused, found.events_reused) == (0, 0)
     assert set(found.revoked) == {401}
     filed = {*found.before, *found.after, *found.later}
-    assert filed <= found.cases.keys(), "what the restored instance had forgotten has come back, and new ones came"
+    assert filed <= found.cases.keys(), "the restored instance has recovered its lost data, and new referrals arrived"
     assert found.cases[found.withdrawn] == "withdrawn"
-    # An act of the recipient's own that it forgot is named, as its origin knows it.
+    # A lost act of the recipient itself is named, as its origin knows it.
     assert (found.cases[found.accepted] == "accepted") != (found.forgotten_acts == {found.accepted})
     assert found.acts_listed_at_origin == 0
     if found.instance == ORIGIN:
@@ -249,7 +250,7 @@ def check(found: Restored) -> None:
         assert found.ahead == {found.withdrawn}
         equations = Counter(each.equation for each in found.accounting.differences)
         assert equations["II"] == 0
-        # Audit knows of each edge that its origin has forgotten, and of the referrals.
+        # Audit knows each edge that its origin has lost, and the referrals.
         assert equations["III"] == len(found.edges_forgotten)
     else:
         assert found.accounting.differences == ()

@@ -1,9 +1,9 @@
-"""The long run: many referrals, many kills, PostgreSQL's crashes, freezes, lost ends of topics and a restore included.
+"""The long run: many referrals, many kills, PostgreSQL's crashes, freezes, lost ends of topics and a restore.
 
     python -m tests.failures.soak [--referrals 100000] [--kills 50] [--freezes 10] [--seed 1]
 
-Prints each blow (time, process id, messages unacknowledged at that moment) and the account of everything at the end.
-Exit code 1 if anything was lost, done twice, or does not add up.
+Prints each fault (time, process id, messages unacknowledged at that moment) and the final account. Exit code 1 if
+anything was lost, done twice, or does not add up.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from tests.support.driver_delivery import find_bounds
 from tests.support.running import until
 
 KILLED: Final = (*PROCESSES, BROKER, DATABASE)
-#: A frozen process is away for longer than a session with the broker lasts, or shorter.
+#: A frozen process is absent for longer than a session with the broker lasts, or shorter.
 FROZEN_S: Final = (5.0, 60.0)
 ACKNOWLEDGED_S_MAX: Final = 600.0
-#: How long what a restored database forgot may take to come back.
+#: Maximum time until a restored database has recovered its lost data.
 HEALED_S_MAX: Final = 300.0
-#: Of the topics that lose their ends. Audit last: it has read what the others had.
+#: The topics that lose their ends. Audit is last, since it has read the messages of the others.
 READERS: Final = ("law_enforcement", "consumer", "audit")
-#: So many offers lie unread when they are lost, or a quarter as many as there are referrals in the burst.
+#: Number of unread offers when they are lost, or a quarter of the referrals in the burst.
 UNREAD: Final = 200
 
 
 def blows(kills: int, freezes: int, seed: int) -> list[Blow]:
-    """All blows in a seeded order: each target is killed as often as the others, give or take one."""
+    """Return all faults in a seeded order, with nearly the same number of kills for each target."""
     drawn = random.Random(seed)
     frozen = [Blow(blow.target, drawn.uniform(*FROZEN_S)) for blow in rounds(KILLED, freezes, seed)]
     mixed = rounds(KILLED, kills, seed) + frozen
@@ -53,7 +53,7 @@ def blows(kills: int, freezes: int, seed: int) -> list[Blow]:
 
 @dataclass(slots=True)
 class Soaked:
-    """What was done to the exchange, what its topics lost, and the account of everything at the end."""
+    """The faults of the exchange, the losses of its topics, and the account of everything at the end."""
 
     done: list[Kill] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Soaked:
     dead: list[str] = field(default_factory=list)
 
     def faults(self) -> dict[str, object]:
-        """What was promised not to happen, and did."""
+        """Return the promises that were broken."""
         found = {"unnamed": self.unnamed, "dead": self.dead}
         return self.verdict.faults() | {name: each for name, each in found.items() if each}
 
@@ -84,9 +84,9 @@ class Soaked:
 
 
 async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace) -> Soaked:
-    """Everything between start and account: a third of the blows, lost ends, a third, a restore, a third."""
+    """Run everything between start and account: a third of the faults, lost ends, a third, a restore, a third."""
     wanted, drawn, found = blows(given.kills, given.freezes, given.seed), posts(given.referrals, given.seed), Soaked()
-    # One burst for each blow, for the lost ends and for the restore; what is left goes at the end.
+    # One burst for each fault, for the lost ends and for the restore. The rest follows at the end.
     burst, third = given.referrals // (len(wanted) + 3), len(wanted) // 3
     async with Sender(exchange, seed=given.seed) as sender:
 
@@ -118,7 +118,7 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
         found.verdict = await judge(exchange, sender.tally)
         return not found.verdict.faults()
 
-    with suppress(AssertionError):  # what has not come back by then is counted
+    with suppress(AssertionError):  # missing data is counted then
         await until(is_whole, seconds_max=HEALED_S_MAX)
     found.dead = await exchange.list_dead()
     print(*(each.line() for each in found.lost), *found.lines(sender.tally), sep="\n")
@@ -128,7 +128,7 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
 async def _lose_ends(
     exchange: SplitExchange, sender: Sender, burst: Sequence[Post]
 ) -> tuple[dict[Place, Held], dict[Place, int]]:
-    """Have topics lose their ends amid a burst; their readers stand still until the broker is back."""
+    """Cut the ends of topics during a burst, with paused readers until the broker runs again."""
     for label in READERS:
         exchange.pause(label)
     wanted = min(UNREAD, sum(len(post.referrals) for post in burst) // 4)
@@ -148,7 +148,7 @@ async def _lose_ends(
 
 
 async def _restore(exchange: SplitExchange, sender: Sender, burst: Iterable[Post], backup: Backup) -> None:
-    """Have the agency's instance lose its database amid a burst, and go on with that of the dump."""
+    """Lose the agency's database during a burst, and continue with its dump."""
     sending = asyncio.create_task(sender.send(burst))
     await exchange.kill(RECIPIENT)
     await backup.put_back()
@@ -168,7 +168,7 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=1)
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder, split_exchange(Path(folder) / "state") as exchange:
-        # What a peer holds is told once an hour: with pauses of a sixtieth a restore heals within the run.
+        # A peer states its holdings once an hour. With pauses of a sixtieth a restore recovers within the run.
         exchange.programs |= dict.fromkeys(PROCESSES, HASTY)
         soaked = asyncio.run(soak(exchange, Path(folder), given))
     if faults := soaked.faults():

@@ -1,4 +1,4 @@
-"""An exchange that can be hurt: the hotline in three processes; each process and server is killed or frozen by name."""
+"""An exchange with fault injection: the hotline in three processes; each process and server can be killed or frozen."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PROCESSES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 BROKER, DATABASE = "broker", "database"
 START_S_MAX: Final = 180.0
-#: Written by every process once all its parts run.
+#: Every process writes it when all its parts run.
 _STARTED = '"event": "service_started"'
 
 
 class SplitExchange(Exchange):
-    """`Exchange` with the processes of `PROCESSES`. Its own user ends and starts what it likes."""
+    """`Exchange` with the processes of `PROCESSES`, which its user starts and ends."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class SplitExchange(Exchange):
     ) -> None:
         super().__init__(stack, settings={"SAMPLING_RATIO": "0"} | dict(settings))
         self._parts = parts
-        #: What replaces the program of a process from its next start on, by label: without a protection.
+        #: Replacement program of a process from its next start on, by label, to switch a protection off.
         self.programs: dict[str, Sequence[str]] = {}
         self._starts: dict[str, int] = {}
         self._watching: dict[str, asyncpg.Connection] = {}
@@ -61,14 +61,14 @@ class SplitExchange(Exchange):
         await asyncio.gather(*(self._until_works(label) for label in labels))
 
     async def kill(self, label: str) -> int:
-        """`kill -9`, of PostgreSQL an immediate shutdown; the id of the process that was killed."""
+        """Send `kill -9`, or an immediate shutdown to PostgreSQL; return the id of the killed process."""
         pid = self._pid(label)
         servers = {BROKER: self.stack.kafka.kill, DATABASE: self.stack.postgres.crash}
         await asyncio.to_thread(servers[label] if label in servers else self.processes[label].kill)
         return pid
 
     def pause(self, label: str) -> int:
-        """Keep a process or server from running until `resume`; its id. Of PostgreSQL, what it has begun as well."""
+        """Freeze a process or server until `resume`; return its id. PostgreSQL's child processes freeze, too."""
         pid = self._pid(label)
         freeze(pid)
         for each in _children(pid) if label == DATABASE else ():
@@ -90,7 +90,7 @@ class SplitExchange(Exchange):
         return dead
 
     async def _is_provisioned(self) -> bool:
-        """Whether the broker answers and acts by its manifest; one that has just begun may break off."""
+        """Return whether the broker answers and uses its manifest. A new broker may drop the connection."""
         with suppress(Unavailable):
             await asyncio.to_thread(self.stack.kafka.wait_ready)
             return True
@@ -103,7 +103,10 @@ class SplitExchange(Exchange):
         return pid
 
     async def unacknowledged(self) -> int:
-        """Messages between instances of parties without an acknowledgement. Asked often, within `watched`."""
+        """Count messages between instances of parties without an acknowledgement.
+
+        Use it within `watched` for frequent calls.
+        """
         total = 0
         for service in SERVICES:
             watching = self._watching.get(service)
@@ -115,7 +118,7 @@ class SplitExchange(Exchange):
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Within it `unacknowledged` keeps its connections."""
+        """Keep the connections of `unacknowledged` open within this context."""
         try:
             yield
         finally:
@@ -158,7 +161,7 @@ def split_exchange(
     settings: Mapping[str, str] | None = None,
     parts: Mapping[str, tuple[str, tuple[str, ...]]] = PROCESSES,
 ) -> Iterator[SplitExchange]:
-    """The servers run and everything is installed; no process does. Whatever still runs at the end is killed."""
+    """Yield an exchange whose servers run and are set up, without processes. Kill all remaining ones at the end."""
     with servers(state, forking=True) as stack:
         exchange = SplitExchange(stack, settings=settings or {}, parts=parts)
         try:

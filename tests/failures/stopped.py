@@ -1,4 +1,4 @@
-"""PostgreSQL or Kafka away for a while, in mid-flow: nothing is lost, readiness names it, all goes on by itself.
+"""PostgreSQL or Kafka down for a while, under load: nothing is lost, readiness names it, and all recovers.
 
 python -m tests.failures.stopped [--seconds 30]     each in turn; prints figures; exit code 1 unless it all holds
 """
@@ -24,13 +24,13 @@ from tests.failures.load import Sender
 from tests.support.running import SERVICES, Exchange, running_exchange, until
 
 PER_S: Final = 10.0
-#: What readiness says of each, and of which check.
+#: The check and reason with which readiness names each server.
 NAMED: Final = {"database": ("database", "database_unavailable"), "broker": ("relay", "broker_unavailable")}
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What was posted through the outage, what each recipient had in the end, and what readiness said meanwhile."""
+    """The referrals posted during the outage, each recipient's final state, and readiness meanwhile."""
 
     server: str
     seconds: float
@@ -61,7 +61,7 @@ async def _is_named(server: str, said: Set[tuple[int, str, str]]) -> bool:
 
 
 async def stopped(exchange: Exchange, server: str, *, seconds: float) -> Stopped:
-    """Post at a steady rate; kill the server, and start it again after so long and when readiness has named it."""
+    """Post at a steady rate. Kill the server, and start it again after `seconds` and after readiness has named it."""
     postgres, kafka = exchange.stack.postgres, exchange.stack.kafka
     end, start = (postgres.crash, postgres.start) if server == "database" else (kafka.kill, kafka.start)
     pids = {label: process.pid for label, process in exchange.processes.items()}
@@ -72,7 +72,7 @@ async def stopped(exchange: Exchange, server: str, *, seconds: float) -> Stopped
         await asyncio.to_thread(end)
         watching = asyncio.create_task(_watch(exchange, said))
         await asyncio.sleep(seconds)
-        with suppress(AssertionError):  # where readiness never names it, that is what is found
+        with suppress(AssertionError):  # if readiness never names it, that is the finding
             await until(partial(_is_named, server, said), seconds_max=60)
         watching.cancel()
         await asyncio.wait([watching])
@@ -101,7 +101,7 @@ async def _watch(exchange: Exchange, said: set[tuple[int, str, str]]) -> None:
 
 
 def main() -> int:
-    """Stop each; exit code 1 unless nothing was lost and readiness named it."""
+    """Stop each; return exit code 1 unless nothing was lost and readiness named it."""
     arguments = argparse.ArgumentParser(description="PostgreSQL and Kafka away for a while.")
     arguments.add_argument("--seconds", type=float, default=30.0)
     given = arguments.parse_args()

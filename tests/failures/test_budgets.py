@@ -1,4 +1,4 @@
-"""One party's excess is that party's matter: it is told to wait, the others are served, memory stays where it was."""
+"""One party over its budget affects only itself: it must wait, the others are served, and memory is stable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.running import referral
 Record = Callable[[str, object], None]
 
 SECONDS = 5.0
-#: A process that kept each of the refused requests would grow by more.
+#: A process that stored each of the refused requests would grow by more.
 GROWTH_KIB_MAX = 8_192
 
 
@@ -32,7 +32,7 @@ async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served
     with capsys.disabled():
         print("", *excess.lines(), sep="\n  ")
     assert excess.greedy_statuses.keys() == {202, 429}
-    # Never more than the budget grants in the time it took; and not less, or it would be refused what is its own.
+    # Not more than the budget grants in that time, and not less, or the party would lose a part of its budget.
     assert 0.8 * excess.due < excess.greedy_statuses[202] <= excess.grantable + 1
     assert excess.greedy_told_to_wait
     assert excess.others_during.tally.statuses.keys() == {202}
@@ -43,7 +43,7 @@ async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served
 
 
 async def statuses_beside(intake: SplitExchange, party: str) -> set[int]:
-    """What a party is answered that files a few referrals, one after the other."""
+    """Return the statuses for a party that submits a few referrals, one after the other."""
     async with intake.http(party, timeout_s=60) as http:
         filed = [
             await http.post("/v1/referrals", json=referral(), headers={"Idempotency-Key": f"beside-{number}"})

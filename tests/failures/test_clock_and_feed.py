@@ -1,4 +1,4 @@
-"""An origin whose clock is off, or that hears of no new document: its edges wait, it says so, it mends by itself.
+"""An origin with a wrong clock or without new documents: its edges wait, it reports that, and it recovers.
 
 Its pauses are a sixtieth of real ones.
 """
@@ -35,13 +35,13 @@ from tests.support.stack import FOUR
 pytestmark = pytest.mark.timing
 
 OFF_S = 360
-#: In force for long enough that a clock that is behind does not take them for ones to come.
+#: In force for so long that a slow clock does not consider them future documents.
 IN_FORCE_FOR = timedelta(hours=1)
 DECISIONS_MAX = 4
 FILED = 5
-#: What is dated ahead waits until its time has come.
+#: Messages dated ahead wait until that time.
 WAITED_S_MAX = 300.0
-#: Younger than its process, and older than a beat that comes every second.
+#: Younger than its process, and older than a heartbeat that comes every second.
 HEARD_S = 4.0
 
 
@@ -53,7 +53,7 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def set_off(clock: Path, off_s: int) -> None:
-    """At once and whole: its reader asks for the time again and again."""
+    """Written at once and whole, since its reader asks for the time continuously."""
     draft = clock.with_suffix(".new")
     draft.write_text(str(off_s))
     draft.replace(clock)
@@ -61,7 +61,7 @@ def set_off(clock: Path, off_s: int) -> None:
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory, clock: Path) -> Iterator[Exchange]:
-    """An exchange whose hotlines' service has a clock of its own, and is hasty. Its documents are not new."""
+    """Yield an exchange whose hotline service has its own clock, short pauses, and documents that are not new."""
 
     def start(exchange: Exchange) -> None:
         for instance in FOUR:
@@ -82,12 +82,12 @@ async def filed(exchange: Exchange) -> list[UUID]:
 
 
 async def decisions(exchange: Exchange, ids: Sequence[UUID]) -> Counter[tuple[str, UUID]]:
-    """How often each edge was decided."""
+    """Return how often each edge was decided."""
     return Counter((row["recipient"], row["referral_id"]) for row in await driver.list_decisions(exchange, ids))
 
 
 async def applied(exchange: Exchange, ids: Sequence[UUID]) -> int:
-    """How many edges their recipients have applied, of those that are in force."""
+    """Return the number of valid edges that their recipients have applied."""
     sent = await driver.list_sent_edges(exchange, ids)
     found = 0
     for instance in SERVICES:
@@ -97,7 +97,7 @@ async def applied(exchange: Exchange, ids: Sequence[UUID]) -> int:
 
 
 async def all_applied(exchange: Exchange, ids: Sequence[UUID]) -> bool:
-    """Whether nothing of them waits to be decided again, or to be sent."""
+    """Return whether none of them waits for a decision or for sending."""
     return await applied(exchange, ids) == len(await decisions(exchange, ids))
 
 
@@ -142,7 +142,7 @@ async def test_edges_wait_while_no_document_is_heard_of_and_are_decided_once_mor
     async with driver.document_heartbeat(origin):
         await until(partial(has_heard, origin))
         async with without_right(origin, "hotline", driver.DIRECTORY_TOPIC, AclOperation.READ):
-            # The grace of the policy before it is over in a moment.
+            # The grace period of the policy before it ends in a moment.
             begun = SystemClock().now() - driver.DOCUMENT_TOLERANCE + timedelta(seconds=15)
             published = await asyncio.to_thread(publish_file, site_of(origin), "policy", body, active_from=begun)
             for instance in ("law_enforcement", "industry"):
@@ -165,5 +165,5 @@ def site_of(exchange: Exchange) -> Site:
 
 
 async def has_heard(exchange: Exchange) -> bool:
-    """Whether a beat has come to the origin. It was started longer ago."""
+    """Return whether the origin has received a heartbeat. It was started earlier."""
     return 0 <= (await checks(exchange))["documents"]["age_s"] < HEARD_S

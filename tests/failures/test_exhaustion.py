@@ -1,4 +1,4 @@
-"""The dearest bodies that a party may post, as fast as it is answered: the others, and who watches, notice little."""
+"""The costliest bodies that a party may post, at the highest rate: other parties and monitoring are hardly affected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.failures.split import SplitExchange
 pytestmark = pytest.mark.long
 
 SECONDS = 6.0
-#: The aim is twice; deadlines of tests are ten times the aim.
+#: The goal is twice; deadlines of tests are ten times the goal.
 RATIO_MAX = 20.0
 
 

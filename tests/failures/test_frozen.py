@@ -1,4 +1,4 @@
-"""A process that is frozen does not run any more when `freeze` returns: not one of its threads."""
+"""After `freeze` returns, none of the process's threads runs."""
 
 from __future__ import annotations
 

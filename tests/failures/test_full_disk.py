@@ -1,4 +1,4 @@
-"""The database's disk full: refused as unavailable, nothing kept by halves, and all well again when there is room."""
+"""The database's disk full: requests are refused, none is stored in part, and all recovers with space."""
 
 from __future__ import annotations
 

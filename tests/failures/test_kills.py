@@ -1,4 +1,4 @@
-"""`kill -9` under load: every referral once, every effect once, every account even."""
+"""`kill -9` under load: every referral and every effect occurs once, and reconciliation shows no difference."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitExchange]
 
 @pytest.fixture(scope="module")
 async def split(servers: SplitExchange) -> SplitExchange:
-    """All processes at work."""
+    """Yield an exchange with all processes at work."""
     await servers.start(*PROCESSES)
     return servers
 
@@ -68,13 +68,14 @@ async def test_killing_each_process_and_the_broker_loses_nothing_and_does_nothin
 async def test_without_the_state_of_streams_and_tracks_messages_are_applied_twice(
     split: SplitExchange, record_property: Record
 ) -> None:
-    """The control of the test above, and the last: what was given to its handler twice is refused, and stays so."""
+    """The control of the test above, and the last test: the refusals of repeated messages are final."""
     async with Sender(split, withdrawn_share=0) as sender:
         await sender.send(posts(100, seed=8))
     await split.until_acknowledged(ACKNOWLEDGED_S_MAX)
     await split.kill("law_enforcement")
-    # No message arrives twice by itself: the instance forgets the streams, and reads everything again. Its origin may
-    # begin a new incarnation meanwhile, in which numbers begin again: so the refusals are waited for, not a number.
+    # No message arrives twice without help: the instance deletes its streams, and reads everything again. Its origin
+    # may begin a new incarnation meanwhile, in which numbers begin again. The test therefore waits for the refusals,
+    # not for a number.
     await remove_dedupe(split, "law_enforcement", "hotline")
     await split.start("law_enforcement")
 

@@ -1,4 +1,4 @@
-"""Topics lose their end, lose it and grow again, lose what nobody had read: all comes again, to audit too."""
+"""Topics lose their end, lose it and grow again, or lose unread records: all is sent again, to audit too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A provider moves live, with notices under way and its old instance standing still: nothing is lost or done twice."""
+"""A provider moves live, with notices in transit and its old instance paused: nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_a_provider_that_moves_finds_every_open_notice_at_its_new_place(
     capsys: pytest.CaptureFixture[str],
     record_property: Callable[[str, object], None],
 ) -> None:
-    """The control is in the same run: until somebody follows the move nothing is at the new place."""
+    """The control is in the same run: until the origin follows the move, nothing is at the new place."""
     found = await move_through(exchange, tmp_path, NOTICES)
     with capsys.disabled():
         print("", found.line(), sep="\n  ")

@@ -1,6 +1,6 @@
-"""One recipient's trouble is that recipient's matter: what goes to others is as quick as before, and nothing is lost.
+"""A failing recipient affects only itself: messages to others are as fast as before, and nothing is lost.
 
-Figures of timing are ratios within one run; the verbs of docs/acceptance-long.md hold them to the aim at full length.
+Figures of timing are ratios within one run. The verbs of docs/acceptance-long.md check the goal at full length.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Record = Callable[[str, object], None]
 pytestmark = pytest.mark.timing
 
 SECONDS = 4.0
-#: Ten times the aim, as all deadlines of tests are.
+#: Ten times the goal, like all deadlines of tests.
 P99_RATIO_MAX, P50_RATIO_MAX = 20.0, 15.0
 BACKLOG = 3_000
 LATE = 100
@@ -74,7 +74,7 @@ async def test_what_audit_may_not_read_is_named_the_rest_is_audited_and_so_is_a_
 
 
 async def test_a_poller_misses_none_of_a_hundred_that_arrive_late(exchange: Exchange, record_property: Record) -> None:
-    """They are accepted and cannot leave; another's referral, filed after them, is what the poller sees meanwhile."""
+    """The referrals are accepted and cannot be sent. Meanwhile the poller sees a later one of another party."""
     async with exchange.http(AGENCY) as agency, exchange.http(PROVIDER) as provider:
 
         async def inbox() -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The broker away, and the broker's disk gone: intake goes on, and whatever was not acknowledged is sent again."""
+"""The broker down, and the broker's disk lost: intake continues, and unacknowledged messages are sent again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORGETFUL = ("-m", "tests.support.forgetful_relay")
 
 @dataclass(slots=True)
 class Ongoing:
-    """The exchange that these tests share, and all that senders were told so far."""
+    """The exchange that these tests share, and all answers to its senders so far."""
 
     split: SplitExchange
     told: Tally = field(default_factory=Tally)
@@ -74,7 +74,7 @@ async def test_what_is_started_without_a_broker_accepts_at_once_and_delivers_onc
     for label in (*PROCESSES, BROKER):
         await split.kill(label)
     await split.start(*started)
-    # Until the lease of the one that was killed has run out, its relay stands by.
+    # Until the lease of the killed process has expired, its relay waits as a standby.
     assert (await reasons(split, "law_enforcement"))["bus"] == "broker_unavailable"
     async with Sender(split, withdrawn_share=0) as sender:
         await sender.send([Post(HOTLINE, "without-a-broker", (referral(),))])
@@ -88,7 +88,7 @@ async def test_what_is_started_without_a_broker_accepts_at_once_and_delivers_onc
 
 
 async def documents_kept(split: SplitExchange, service: str) -> bool:
-    """Whether the service has directory and policy in its database."""
+    """Return whether the service has directory and policy in its database."""
     return await driver.count_document_kinds(split, service) == 2
 
 
@@ -97,7 +97,7 @@ async def all_is_well(split: SplitExchange, instance: str) -> bool:
 
 
 async def reasons(split: SplitExchange, instance: str) -> dict[str, str]:
-    """What the checks of a ready instance tell, by name."""
+    """Return the reasons of a ready instance's checks, by name."""
     async with httpx.AsyncClient(base_url=split.endpoints.http[instance], trust_env=False, timeout=60) as http:
         answer = await http.get("/readyz")
     assert answer.status_code == 200
@@ -124,7 +124,7 @@ async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_wha
         f"{gone.unacknowledged} unacknowledged when it went: lost {verdict.lost}, duplicates {verdict.duplicates}",
     )
     assert verdict.faults() == {}
-    # What audit had not read went with the disk. It comes again.
+    # Records that audit had not read were lost with the disk. They are sent again.
     assert gone.facts_lost
     assert gone.gap == {}
 
@@ -140,7 +140,7 @@ def forgetful(tmp_path: Path) -> Iterator[SplitExchange]:
 async def test_a_relay_that_forgets_before_the_broker_has_answered_loses_what_it_held(
     forgetful: SplitExchange, record_property: Record
 ) -> None:
-    """The control of all the others, in an exchange of its own: what it loses stays lost."""
+    """The control of all the others, in an exchange of its own: its lost messages stay lost."""
     await forgetful.start(*PROCESSES)
     outage = await broker_down(forgetful, seconds=1.5, per_s=40, seed=13)
     assert outage.accepted == outage.posted

@@ -1,6 +1,6 @@
-"""Audit's, an agency's and an origin's database are lost and restored from a dump, one after the other.
+"""The databases of audit, an agency and an origin are lost and restored from a dump, one after the other.
 
-What is repeated after a minute is repeated after a second; `make acceptance-long` waits as an installation does.
+Repeats after a minute come after a second here; `make acceptance-long` waits like an installation.
 """
 
 from __future__ import annotations

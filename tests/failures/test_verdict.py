@@ -1,4 +1,4 @@
-"""The verdict itself: each thing that may go wrong is found, also what hides behind `lost 0`."""
+"""The verdict itself: it finds each possible fault, including faults hidden behind `lost 0`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One topic that cannot be written for a while: what goes elsewhere is as quick as before, nothing is appended twice.
+"""One topic cannot be written for a while: other messages are as fast as before, and nothing is appended twice.
 
 python -m tests.failures.unwritable [--seconds 60] [--how forbidden | too_small]     both, unless one is named; prints
-figures; exit code 1 unless others stay within 2 x, and all is delivered once where it was shut, without a restart
+figures. The exit code is 1 unless others stay within 2 x, and all is delivered once to the topic without a restart.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SMALL_BYTES: Final = 1_500
 
 
 class How(StrEnum):
-    """How the topic is shut; `says` is what the relay says of it."""
+    """The way in which the topic cannot be written; `says` is the relay's reason for it."""
 
     FORBIDDEN = "forbidden"
     TOO_SMALL = "too_small"
@@ -50,7 +50,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The others' delivery before and during, seconds at the 99th percentile; and what became of what was held up."""
+    """The 99th percentile of delivery to others before and during, in seconds; the fate of delayed messages."""
 
     how: How
     others_before_s: float
@@ -66,7 +66,7 @@ class Held:
         return self.others_during_s / self.others_before_s
 
     def kept(self, ratio_max: float) -> bool:
-        """Whether all waited, and nothing else did, and all came once in the end."""
+        """Return whether all messages of the topic waited, no others did, and all arrived once in the end."""
         counted = (self.delivered_while_shut, self.delivered, self.appended_twice)
         return self.ratio <= ratio_max and counted == (0, self.posted, 0) and self.reason == self.how.says
 
@@ -76,18 +76,18 @@ class Held:
             f"{self.others_during_s * 1000:.0f} ms during; {self.ratio:.2f} x"
         )
         yield (
-            f"{self.how}: delivered {self.delivered} of {self.posted} where it was shut, {self.delivered_while_shut} "
+            f"{self.how}: delivered {self.delivered} of {self.posted} to the topic, {self.delivered_while_shut} "
             f"of them meanwhile; records appended twice {self.appended_twice}; relay said {self.reason or 'nothing'}"
         )
 
 
 async def one_topic_shut(exchange: Exchange, how: How, *, seconds: float) -> Held:
-    """Post at a steady rate, first with the topic, then so long without; let it in again, and wait for the rest."""
+    """Post at a steady rate, first with the topic, then for `seconds` without; then permit it, and wait."""
     turns = int(PER_S * seconds)
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send_paced(filings(int(PER_S)), PER_S)  # caches warm, connections open
         await exchange.until_quiet()
-        copies = await appended_twice(exchange)  # of whatever happened here before
+        copies = await appended_twice(exchange)  # of earlier events here
         begun = SystemClock().now()
         await sender.send_paced(filings(turns), PER_S)
         await exchange.until_quiet()
@@ -132,7 +132,7 @@ async def _relay_says(exchange: Exchange) -> str:
 
 
 def main() -> int:
-    """Exit code 1 unless each way shows what it must."""
+    """Return exit code 1 unless each way gives the expected results."""
     arguments = argparse.ArgumentParser(description="One topic that cannot be written.")
     arguments.add_argument("--seconds", type=float, default=60.0)
     arguments.add_argument("--how", type=How, choices=[*How], action="append")

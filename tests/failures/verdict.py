@@ -1,4 +1,4 @@
-"""What became of everything that was sent: nothing lost, nothing twice. Read past every policy, as a superuser."""
+"""The fate of all sent messages: nothing lost, nothing twice. It reads past every policy, as a superuser."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.support.driver_delivery import Rows
 from tests.support.running import SERVICES, until
 
 _ORIGINS = ("hotline", "industry")
-#: Longer than two probes of a reader that has fallen silent.
+#: Longer than two probes of a reader that has stopped.
 READ_S_MAX = 180.0
-#: The refusal of an edge that its recipient has already.
+#: The refusal of an edge that its recipient already has.
 EDGE_EXISTS = "edge_exists"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Counts at rest. Promised: everything equal, and the six that are named for what went wrong zero."""
+    """Counts at rest. Promise: all are equal, and the six counts of faults are zero."""
 
     posted: int
     referrals: int
-    #: Referrals that the API refused, by code. The guard may refuse a drawn one; every other code is a fault.
+    #: Referrals that the API refused, by code. The guard may refuse a random one; every other code is a fault.
     refused: dict[str, int]
     edges: int
     messages_acknowledged: int
@@ -40,9 +40,9 @@ class Verdict:
     #: Edges without their effect at the recipient (withdrawal included); effects without an edge.
     effects_lost: int
     effects_unasked: int
-    #: Edges that a recipient was given a second time, and referrals or effects that are there more than once.
+    #: Edges that a recipient got a second time, and referrals or effects that exist more than once.
     duplicates: int
-    #: Streams that their recipient or audit has not read to their end, and what is held open on either side.
+    #: Streams that their recipient or audit has not read to their end, and open messages on either side.
     streams_wrong: int
     outcomes: dict[str, int]
     accounting: Reconciliation
@@ -52,7 +52,7 @@ class Verdict:
         return self.referrals_lost + self.effects_lost
 
     def faults(self) -> dict[str, object]:
-        """What was promised not to happen, and did: empty where all is well."""
+        """Return the promises that were broken: empty if all is well."""
         names = [name for name in self.__slots__ if name.endswith(("lost", "unasked", "wrong")) or name == "duplicates"]
         found: dict[str, object] = {name: getattr(self, name) for name in names if getattr(self, name)}
         if any(not code.startswith("guard_") for code in self.refused):
@@ -66,7 +66,7 @@ class Verdict:
         return found
 
     def line(self) -> str:
-        """The counts in one line, for a person."""
+        """Return the counts in one line, for a person."""
         return (
             f"posted {self.posted}, referrals {self.referrals}, refused {self.refused or 0}, edges {self.edges}, "
             f"messages acknowledged {self.messages_acknowledged}, lost {self.lost}, duplicates {self.duplicates}, "
@@ -79,14 +79,14 @@ class Verdict:
 
 
 def differences_in(accounting: Reconciliation) -> str:
-    """The difference of each equation, for a person."""
+    """Return the difference of each equation, for a person."""
     accounts = accounting.as_json()
     return "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
 
 
 async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:
-    """Compare what the sender was told, what the origins hold, what recipients applied, and the ends of all streams."""
-    with suppress(AssertionError):  # what is not read by then is counted
+    """Compare the sender's results, the origins' tables, the recipients' effects, and the ends of all streams."""
+    with suppress(AssertionError):  # unread messages are counted then
 
         async def all_is_read() -> bool:
             return not any([await delivery.list_unread_streams(exchange, service) for service in SERVICES])
@@ -122,17 +122,17 @@ def list_lost(
     effects: Collection[tuple[object, ...]],
     tombstones: Collection[tuple[object, ...]],
 ) -> list[tuple[object, ...]]:
-    """List the effects that are not there.
+    """List the effects that are missing.
 
-    A restored recipient may have forgotten a subject that was withdrawn meanwhile. It is then told of the withdrawal
-    alone, so its tombstone is the effect.
+    A restored recipient may have lost a subject that was withdrawn meanwhile. It then receives the withdrawal alone, so
+    its tombstone is the effect.
     """
     return [each for each in wanted if each not in effects and not (each[-1] and each[:2] in tombstones)]
 
 
 @dataclass(slots=True)
 class _Found:
-    """What the databases hold. `told`: each sent edge with its outcome. `unread`: streams with an unread end."""
+    """The content of the databases. `told`: each sent edge with its outcome. `unread`: streams with an unread end."""
 
     referrals: Rows = field(default_factory=list)
     edges: Rows = field(default_factory=list)

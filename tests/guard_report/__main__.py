@@ -1,4 +1,4 @@
-"""`python -m tests.guard_report [--json FILE] [--share S] [--lists FOLDER]`: measures the guard against its bars."""
+"""`python -m tests.guard_report [--json FILE] [--share S] [--lists FOLDER]`: measures the guard against its limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.guard_report import measures
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print every figure with its bar; exit 1 when one misses its bar."""
+    """Print every figure with its limit; exit 1 if one misses its limit."""
     parser = argparse.ArgumentParser(prog="python -m tests.guard_report", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     parser.add_argument("--share", type=float, default=1.0, help="share of the attempts to make, 0 to 1 (default: all)")

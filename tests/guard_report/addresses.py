@@ -1,6 +1,6 @@
 """Addresses as hotlines report them: thirty shapes, in nineteen languages.
 
-Host names are reserved ones, except where the shape of a storage service's address hangs on its name.
+Host names are reserved ones, except where the shape of a storage service's address depends on its name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ URLSAFE = string.ascii_letters + string.digits + "-_"
 BASE64 = string.ascii_letters + string.digits + "+/"
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BASE32 = string.ascii_lowercase + "234567"
-#: Storage services of which the shape of an address hangs on the name.
+#: Storage services whose addresses have a shape that depends on the name.
 STORAGE_SERVICES = {0: "googleusercontent.com", 3: "dropboxusercontent.com", 9: "mediafire.com"}
 HOSTS = ["site.example", "www.site.example", "img3.pictures.example", "cdn-eu.files.example", "forum.board.example"]
 _SUFFIXES = ["jpg", "jpeg", "png", "webp", "mp4", "html", "php", "zip", "gif", "m3u8"]
@@ -279,7 +279,7 @@ def _state(r: Random) -> str:
 
 
 def plain(r: Random) -> str:
-    """An address of the plainest kind: host, folders, file."""
+    """Return an address of the simplest kind: host, folders, file."""
     folders = "/".join(
         r.choice([r.choice(WORDS["en"]), str(r.randint(1, 2026)), _slug(r), hexadecimal(r, 2)])
         for _ in range(r.randint(0, 3))
@@ -312,5 +312,5 @@ def _query_words(r: Random) -> str:
 URL_SHAPES: list[Callable[[Random], str]] = [plain] * 3 + [_aws, _signed_cdn, _meta_cdn, _short_video, _video_playback]
 URL_SHAPES += [_tracking, _forum, _forum, _cloud_drive, _peer_web, _invite, _discord_like, _shared_access]
 URL_SHAPES += [_storage_signed, _state, _unusual_host, _query_words]
-#: What most reports are about: plain pages and files, boards, forums, file hosts, invitations.
+#: The shapes of most reports: plain pages and files, boards, forums, file hosts, invitations.
 TYPICAL_SHAPES: list[Callable[[Random], str]] = [plain] * 3 + [_forum] * 2 + [_cloud_drive, _invite, _unusual_host]

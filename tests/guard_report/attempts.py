@@ -1,4 +1,4 @@
-"""Sends bodies through the guard as the HTTP door does, with stages left out on demand."""
+"""Sends bodies through the guard like the HTTP intake, with stages left out on demand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refusal(
     content_type: str | None = "application/json",
     encoding: str | None = None,
 ) -> str | None:
-    """The code with which `body` is refused, or None when it is accepted."""
+    """Return the code with which `body` is refused, or None when it is accepted."""
     try:
         tree = parse_body(content_type, encoding, body) if "envelope" in stages else json.loads(body)
         record = ReferralSubmission.model_validate(tree, extra=None if "schema" in stages else "ignore")
@@ -42,7 +42,7 @@ def as_bytes(body: dict[str, Any]) -> bytes:
 
 
 def fuzzed(bodies: Iterator[dict[str, Any]], count: int, seed: int) -> Iterator[bytes]:
-    """Bodies with bytes flipped, pieces doubled, and strings replaced by what costs the guard most."""
+    """Yield bodies with flipped bytes, doubled pieces, and strings that cost the guard most."""
     r = Random(seed)
     stock = [as_bytes(body) for body in bodies]
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""Encodings of bytes as text, as who smuggles would choose them; and what each carries beyond what it is charged."""
+"""Encodings of bytes as text that a smuggler would choose, and the bits that each carries beyond its charge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _words(data: bytes) -> str:
     return "-".join(_NIBBLES[int(digit, 16)] for digit in data.hex())
 
 
-#: Ways to write bytes that look like what addresses have: words, dates, sizes, folders, names of parameters.
+#: Encodings that look like parts of addresses: words, dates, sizes, folders, parameter names.
 _LIKE_ADDRESSES: dict[str, Callable[[bytes], str]] = {
     "words for nibbles": _words,
     "folders of words": lambda data: _words(data).replace("-", "/"),
@@ -40,9 +40,9 @@ CHANNELS = {**ENCODINGS, **HELD_OUT, **_LIKE_ADDRESSES}
 
 
 def surplus_bits(encode: Callable[[bytes], str], r: Random) -> float:
-    """Bits that a text carries beyond those that it is charged: of random bytes, so every one of them counts.
+    """Return the bits that a text carries beyond its charge: it encodes random bytes, so every bit counts.
 
-    What `encode` makes equal of different bytes it does not carry; none of `CHANNELS` does.
+    An encoding carries nothing where it maps different bytes to equal texts; none of `CHANNELS` does that.
     """
     data = r.randbytes(r.choice([4, 16, 40, 120]))
     address = canonical(f"https://site.example/{quote(encode(data), safe=_URI, errors='surrogateescape')}", "url")

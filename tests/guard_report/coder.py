@@ -1,6 +1,7 @@
 """Code words of the lengths that the guard charges, written and read again: arithmetic coding in whole numbers.
 
-Each symbol takes its share of what is left, in the order of the alphabet (Rissanen 1976). No word begins another.
+Each symbol takes its share of the remaining interval, in the order of the alphabet (Rissanen 1976). No word begins
+another.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from shared.guard.charge import (
 _MEMBERS = [[c for c in map(chr, range(128)) if re.fullmatch(f"[{characters}]", c)] for characters, _ in CLASSES]
 _SIZES = range(RUN_MIN, RUN_MAX + 1)
 _SPELT = {symbol: f"%{digits}" for digits, symbol in ESCAPED.items()}
-#: What can come, each with what it costs.
+#: The possible symbols, each with its cost.
 Offers = list[tuple[object, int]]
 
 
@@ -45,7 +46,7 @@ def _after(state: State, symbol: str) -> State:
 
 
 def _steps(coded: Coded, kind: str, model: Model) -> Iterator[tuple[Offers, object]]:
-    """Each choice that the coding makes: among what, and which."""
+    """Yield each choice of the coding: the possible symbols, and the chosen one."""
     state, runs = model.starts[kind], iter(coded.runs)
     for symbol in coded.symbols + END:
         yield _in(state), symbol
@@ -60,7 +61,7 @@ def _steps(coded: Coded, kind: str, model: Model) -> Iterator[tuple[Offers, obje
 
 
 def encode(coded: Coded, kind: str, model: Model) -> tuple[int, int]:
-    """The code word: a number, and of how many bits it is. At most two more than are charged."""
+    """Return the code word: a number, and its length in bits. It is at most two bits longer than the charge."""
     low, width, scale = 0, 1, 0
     for offers, chosen in _steps(coded, kind, model):
         low, width, scale = low * ONE, width * ONE, scale + 60
@@ -75,7 +76,7 @@ def encode(coded: Coded, kind: str, model: Model) -> tuple[int, int]:
 
 
 def decode(word: int, bits: int, kind: str, model: Model) -> str:
-    """The symbols that a code word stands for, escapes written out."""
+    """Return the symbols of a code word, with escapes written out."""
     low, width, scale = 0, 1, 0
 
     def choose(offers: Offers) -> object:

@@ -34,7 +34,7 @@ def _runs(size: int, between: str) -> str:
     return between.join("".join(_R.choices(string.ascii_letters + string.digits, k=size)) for _ in range(150))
 
 
-#: Addresses, by what is dear about each.
+#: Costly addresses, by the reason.
 ADDRESSES = {
     "labels of a host": "https://" + "a." * 1_000 + "a/",
     "random characters": _HERE
@@ -56,12 +56,12 @@ ADDRESSES = {
     "redirectors": _filled("", _LEADS_ON, "https://a.example/"),
     "redirectors to escapes": _filled(_LEADS_ON * 4 + _HERE, "%E3%81%82a"),
     "redirectors to percent signs": _filled(_LEADS_ON * 4 + _HERE, "%25"),
-    "redirectors to what each spells otherwise": _filled(f"{_LEADS_ON * 4}{_HERE}%2525252561", "%E3%81%82a"),
+    "redirectors with differently encoded targets": _filled(f"{_LEADS_ON * 4}{_HERE}%2525252561", "%E3%81%82a"),
 }
 
 
 def dearest() -> Iterator[tuple[str, bytes]]:
-    """The bodies by name, each with as many items as a record may have."""
+    """Return the bodies by name, each with as many items as a record may have."""
     for name, address in ADDRESSES.items():
         for uncut in (False, True):
             yield f"{name}, uncut" if uncut else name, _body({"kind": "url", "value": address}, uncut=uncut)
@@ -76,7 +76,7 @@ def _body(locator: dict[str, str], *, uncut: bool = False) -> bytes:
 
 
 def _everything() -> dict[str, Any]:
-    """A record with as many members of each kind as a body has room for."""
+    """Return a record with as many members of each kind as fit into a body."""
     event = {"ip": "2001:db8:1:2:3:4:5:6", "port": 65_535, "at": "2025-01-01T10:11:12.123Z"}
     account = {"service": "provider-001.example", "account": "a-b." * 26, "events": [event] * 4}
     hashes = {"md5": "0" * 32, "sha1": "1" * 40, "sha256": "2" * 64, "pdq": "3" * 64, "tmk_pdqf": "4" * 64}
@@ -96,7 +96,7 @@ def _everything() -> dict[str, Any]:
 
 
 def seconds(body: bytes) -> float:
-    """Processor time that the whole guard takes for a body, as `POST /v1/referrals` calls it."""
+    """Return the processor time of the whole guard for a body, as `POST /v1/referrals` calls it."""
     start = time.process_time()
     try:
         kept = as_kept(ReferralSubmission.model_validate(parse_body("application/json", None, body)))

@@ -1,4 +1,4 @@
-"""Ways to write bytes as text that the recogniser was written against: sixty of them."""
+"""Encodings of bytes as text that the recogniser was written against: sixty of them."""
 
 from __future__ import annotations
 

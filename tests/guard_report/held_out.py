@@ -1,7 +1,7 @@
-"""Encodings that were written after the guard was frozen and that nothing in it was ever tuned on.
+"""Encodings that were written after the guard was frozen; no part of the guard was tuned on them.
 
-Only figures on this set say something about encodings that nobody has thought of. Who changes the guard because of
-one of these moves that encoding to `varied.py` and writes a new one here.
+Only figures on this set are valid for unknown encodings. If you change the guard because of one of these, move that
+encoding to `varied.py` and write a new one here.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _groups(data: bytes, bits: int, alphabet: str) -> str:
 
 
 def _least_first(data: bytes) -> str:
-    """Six bits at a time from the low end of each byte, as BinHex-like and PHP hash codes do."""
+    """Return six bits at a time from the low end of each byte, as BinHex-like and PHP hash codes do."""
     bits = "".join(f"{byte:08b}"[::-1] for byte in data)
     return "".join(_URLSAFE[int(chunk.ljust(6, "0")[::-1], 2)] for chunk in _every(bits, 6))
 

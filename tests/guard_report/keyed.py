@@ -1,6 +1,6 @@
-"""How many encrypted bytes a record can carry: found by packing random bytes into every field until it is refused.
+"""The number of encrypted bytes that a record can carry: random bytes fill every field until it is refused.
 
-Random bytes stand for any encryption. No guard can recognise them; what it can promise is the number printed here.
+Random bytes represent any encryption. No guard can recognise them; it can only promise the number printed here.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from tests.guard_report.encodings import b64u
 from tests.guard_report.positions import BASE, POSITIONS
 
 Body = dict[str, Any]
-#: Says with which code a body is refused, None where it is accepted.
+#: Returns the code with which a body is refused, or None if it is accepted.
 Refusing = Callable[[bytes], str | None]
 
 
 class Piece(NamedTuple):
-    """Random bytes in a record: the text that stands for them, and how many they are."""
+    """Random bytes in a record: their text, and their number."""
 
     text: str
     size: int
 
 
 class Packed(NamedTuple):
-    """A record full of random bytes: how many stand in it as it is kept, and each piece that was put in."""
+    """A record full of random bytes: the number in its stored form, and each inserted piece."""
 
     carried: int
     body: Body
     pieces: tuple[Piece, ...]
 
     def found_in(self, text: str) -> int:
-        """How many of the bytes stand in a text."""
+        """Return the number of these bytes in a text."""
         return sum(piece.size for piece in self.pieces if piece.text in text)
 
 
-#: Adds one more value with random bytes to a body: the new body and what it added; None when full.
+#: Adds one more value with random bytes to a body. Returns the new body and the addition, or None when full.
 Channel = Callable[[Body, Random], tuple[Body, tuple[Piece, ...]] | None]
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def largest_blob(position: str, r: Random) -> int:
-    """The most random bytes that one position of the attack corpus takes as base64url, in bytes."""
+    """Return the maximum of random bytes, in base64url, that one position of the attack corpus accepts."""
     most = 0
     for size in range(8, 1_200, 8):
         text = b64u(r.randbytes(size))
@@ -68,7 +68,7 @@ def fullest_record(
     base: Body = BASE,
     refusing: Refusing | None = None,
 ) -> Packed:
-    """Pack all channels, or these, greedily: the fullest record that is accepted."""
+    """Pack all channels, or these, greedily; return the fullest record that is accepted."""
     refusing = refusing or partial(refusal, stages=stages)
     body: Body = base | {"items": [{"locator": {"kind": "url", "value": f"https://s{n}.example/"}} for n in range(10)]}
     pieces: tuple[Piece, ...] = ()
@@ -171,7 +171,7 @@ HASHES: tuple[Channel, ...] = (
     _hash("sha1", 20),
     _hash("md5", 16),
 )
-#: All but hashes.
+#: All except hashes.
 OTHERS: tuple[Channel, ...] = (
     _in_url(_code(32), 32, "/", 2),
     _in_url(lambda r: f"x-amz-security-token={b64u(r.randbytes(600))}", 600, "?", 1),

@@ -1,4 +1,4 @@
-"""Legitimate referrals, generated with a fixed seed: what hotlines and providers report when they hide nothing.
+"""Legitimate referrals, generated with a fixed seed: honest reports of hotlines and providers.
 
 Addresses of thirty shapes in nineteen languages, accounts and messages of many families, every hash kind.
 """
@@ -36,7 +36,7 @@ from tests.guard_report.word_lists import WORDS
 
 
 def submissions(count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """`count` bodies of `POST /v1/referrals`, the same for the same seed."""
+    """Yield `count` bodies of `POST /v1/referrals`, the same for the same seed."""
     for index in range(count):
         yield submission(Random(f"{seed}/{index}"))
 
@@ -66,7 +66,7 @@ def submission(r: Random) -> dict[str, Any]:
 
 
 def _items(r: Random, count: int) -> list[dict[str, Any]]:
-    """Items of one report mostly lie on one site: same shape of address, sometimes the very same prefix."""
+    """Return items of one report, mostly on one site: same shape of address, sometimes the very same prefix."""
     shape = r.choice(URL_SHAPES)
     items = []
     for _ in range(count):
@@ -136,7 +136,7 @@ def _hashes(r: Random) -> dict[str, str]:
 
 
 def _pdq(r: Random) -> str:
-    """PDQ of smooth pictures has long runs of equal nibbles."""
+    """Return a PDQ hash. Those of smooth pictures have long runs of equal nibbles."""
     return (
         hexadecimal(r, 64) if r.random() < 0.8 else "".join(r.choice("0f3c") * r.randint(1, 8) for _ in range(64))[:64]
     )
@@ -170,14 +170,14 @@ def _subject(r: Random) -> dict[str, Any]:
 
 
 def _ip(r: Random) -> str:
-    """Public-looking addresses; consumers have whole random interface identifiers in IPv6."""
+    """Return a public-looking address. Consumers have whole random interface identifiers in IPv6."""
     if r.random() < 0.5:
         return f"{r.choice([192, 198, 203])}.{r.randint(0, 255)}.{r.randint(0, 255)}.{r.randint(1, 254)}"
     return "2001:db8:" + ":".join(f"{r.randint(1, 0xFFFF):x}" for _ in range(6))
 
 
 def account(r: Random) -> str:
-    """An account identifier of one of twenty families."""
+    """Return an account identifier of one of twenty families."""
     word = r.choice(WORDS["en"])
     other = r.choice(WORDS["id"])
     return one_of(
@@ -241,7 +241,7 @@ def _peer(r: Random) -> str:
 
 
 def typical(count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Records of one to three items of the common shapes, with digests, hosting, assessment, perhaps an account."""
+    """Yield records of one to three items of common shapes, with digests, hosting and assessment."""
     for index in range(count):
         r = Random(f"typical/{seed}/{index}")
         body = submission(r)

@@ -1,4 +1,4 @@
-"""The figures of the guard report, each with its bar from the design; one function per section. First the claim."""
+"""The figures of the guard report, each with its limit from the design; one function per section. First the claim."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ LEGITIMATE_SEED = 20260111
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value. `bar` is the largest (or, with `at_least`, smallest) value that passes; None has no bar.
+    """One measured value. `bar` is the largest (or, with `at_least`, smallest) value that passes; None has no limit.
 
-    `spread` says of which values it is the median.
+    `spread`: the values of which it is the median.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Figure:
 
 
 def sections(share: float, lists: Path | None = None) -> Iterator[Figure]:
-    """The whole report, with `share` of the attempts, records and bodies (1 is all), and the lists in a folder."""
+    """Yield the whole report. `share`: the part of attempts, records and bodies (1 is all); `lists`: a folder."""
     yield from claim()
     yield from channels(round(40 * share) or 1)
     yield from capacity_found()
@@ -69,7 +69,7 @@ def sections(share: float, lists: Path | None = None) -> Iterator[Figure]:
 
 
 def claim() -> Iterator[Figure]:
-    """The bound on a record, and that it holds: Kraft's inequality in every state of the model's machine."""
+    """Yield the limit of a record and its proof: Kraft's inequality in every state of the model's machine."""
     draft, sums = shipped_draft(), list(kraft_sums(shipped()))
     yield Figure("claim: bits that a record can carry at most", 8 * BUDGET.everything, "bits", 8 * 4_096)
     yield Figure("claim: bits without its hashes", 8 * BUDGET.record, "bits", 8 * 1_536)
@@ -81,14 +81,14 @@ def claim() -> Iterator[Figure]:
 
 
 def channels(texts: int) -> Iterator[Figure]:
-    """Random bytes in every encoding, in the path of an address: never more of them than were charged."""
+    """Measure random bytes in every encoding, in the path of an address: never more of them than were charged."""
     yield Figure("channels: encodings", len(CHANNELS), "")
     most = max(surplus_bits(encode, Random(f"{name}/{n}")) for name, encode in CHANNELS.items() for n in range(texts))
     yield Figure("channels: bits carried beyond those charged, at most", most, "bits", 32)
 
 
 def capacity_found() -> Iterator[Figure]:
-    """Random bytes, as encryption makes them: what fits in a record, and in one position."""
+    """Measure random bytes, like encrypted content: the capacity of a record, and of one position."""
     fullest = max(fullest_record(Random(seed)).carried for seed in range(3))
     yield Figure("capacity: fullest accepted record", fullest, "bytes", 4_096)
     for position in POSITIONS:
@@ -96,7 +96,7 @@ def capacity_found() -> Iterator[Figure]:
 
 
 def real_lists(folder: Path | None) -> Iterator[Figure]:
-    """Real addresses that the model was not made from, list by list: over budget, and refused for anything else."""
+    """Measure real addresses outside the model's data, list by list: over budget, and refused for another reason."""
     for name, addresses in addresses_in(folder):
         codes = [refusal_of(address) for address in addresses]
         over = sum(code == "guard_over_budget" for code in codes)
@@ -107,7 +107,7 @@ def real_lists(folder: Path | None) -> Iterator[Figure]:
 
 
 def refusal_of(address: str) -> str | None:
-    """Why a record of this one address is refused."""
+    """Return the reason for the refusal of a record with this one address."""
     item = {"locator": {"kind": "url", "value": address}}
     return refusal(as_bytes(_BASE | {"items": [item]}))
 
@@ -116,7 +116,7 @@ _BASE: dict[str, Any] = next(iter(submissions(1, 3))) | {"subject_accounts": [],
 
 
 def scripts() -> Iterator[Figure]:
-    """Titles as paths have them, in nineteen languages: the dearest, against those of languages in Latin letters."""
+    """Measure titles in paths, in nineteen languages: the costliest, compared with languages in Latin letters."""
     dear = {}
     for language, words in WORDS.items():
         r = Random(language)
@@ -132,7 +132,7 @@ _LATIN = ("en", "de", "fr", "es", "pl", "tr", "pt", "vi", "id")
 
 
 def false_positives(count: int) -> Iterator[Figure]:
-    """Legitimate records that are over budget or refused, and what they cost."""
+    """Measure legitimate records that are over budget or refused, and their cost."""
     codes = [refusal(as_bytes(body)) for body in submissions(count, LEGITIMATE_SEED)]
     over = sum(code == "guard_over_budget" for code in codes)
     yield Figure("legitimate: records", count, "")
@@ -150,7 +150,10 @@ def false_positives(count: int) -> Iterator[Figure]:
 
 
 def speed(count: int, fuzzed_count: int) -> Iterator[Figure]:
-    """Processor time of parsing, schema and guard together. `typical` are records as hotlines send them most."""
+    """Measure the processor time of parsing, schema and guard together.
+
+    `typical` are the most frequent records of hotlines.
+    """
     for name, bodies, bar in (
         ("sampled record", (each.referral for each in _sampled(count)), None),
         ("typical record", typical(count, 11), 3_000.0),
@@ -178,7 +181,7 @@ def _sampled(count: int) -> Iterable[SampledReferral]:
 
 
 def stages_removed() -> Iterator[Figure]:
-    """With every stage all bars hold; with one of these left out at least one bar is missed."""
+    """With every stage all limits hold; with one of these left out at least one limit is missed."""
     for stage in (None, "budget", "envelope", "schema"):
         stages = STAGES - {stage} if stage else STAGES
         figures = [
@@ -193,7 +196,7 @@ def stages_removed() -> Iterator[Figure]:
 
 
 def structural_accepted(stages: frozenset[str]) -> int:
-    """How many of the structural requests are accepted."""
+    """Return the number of structural requests that are accepted."""
     return sum(
         1
         for q in structural().values()
@@ -202,10 +205,10 @@ def structural_accepted(stages: frozenset[str]) -> int:
 
 
 def _rounds(bodies: Iterable[dict[str, Any]]) -> list[list[float]]:
-    """Five rounds over the bodies that are accepted: the processor time of each body."""
+    """Run five rounds over the bodies that are accepted: the processor time of each body."""
     raw = [body for body in map(as_bytes, bodies) if refusal(body) is None]
     gc.collect()
-    gc.freeze()  # what the report itself holds is no burden of the guard's
+    gc.freeze()  # objects of the report itself must not slow the guard
     return [[_seconds(body) for body in raw] for _ in range(5)]
 
 

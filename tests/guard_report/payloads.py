@@ -1,6 +1,7 @@
 """Harmless files of thirty-two kinds, made of solid colours, silence, noise and empty containers.
 
-They are small, as what somebody would hide in metadata must be. Written by hand, without any library for media.
+They are small, like content that a sender would hide in metadata. They are written by hand, without any library for
+media.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Payloads = dict[str, bytes]
 
 
 def payloads(seed: int = 7) -> Payloads:
-    """All payloads by name, 35 to about 1,900 bytes each; the same for the same seed."""
+    """Return all payloads by name, 35 to about 1,900 bytes each; the same for the same seed."""
     r = Random(seed)
     return _pictures(r) | _film_and_sound(r) | _archives_and_documents(r)
 
@@ -118,7 +119,7 @@ def _png(width: int, height: int, colour: bytes, noise: Random | None = None) ->
 
 
 def _jpeg(scan: bytes) -> bytes:
-    """Header, one quantisation table, frame, one Huffman table and a scan of noise: as a thumbnail is built."""
+    """Return header, one quantisation table, frame, one Huffman table and a scan of noise, like a thumbnail."""
     table = bytes([16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55] * 4)
     return (
         b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"

@@ -1,7 +1,7 @@
-"""Where in a submission foreign text could go: every field that takes a string, alone and in numbers.
+"""Positions for foreign text in a submission: every field that takes a string, alone and in numbers.
 
-A position writes as much of the text as fits and says how much that was. Addresses are percent-encoded as a client
-would do; text that is not in a field's alphabet goes in as it is, for the schema to refuse.
+A position writes as much of the text as fits and returns how much that was. Addresses are percent-encoded as by a
+client. Text outside a field's alphabet is inserted unchanged, for the schema to refuse.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BASE: Body = {
 
 @dataclass(frozen=True)
 class Placed:
-    """A body and the number of characters of the text that went into it."""
+    """A body and the number of characters of the text in it."""
 
     body: Body
     characters: int
@@ -59,7 +59,7 @@ def _cut(text: str, size: int, most: int) -> list[str]:
 
 
 def _fitting(text: str, room: int) -> tuple[str, int]:
-    """The percent-encoded beginning of `text` that takes at most `room` characters."""
+    """Return the percent-encoded beginning of `text` that takes at most `room` characters."""
     encoded = quote(text, safe=_SAFE)
     if len(encoded) <= room:
         return encoded, len(text)
@@ -137,7 +137,7 @@ def _subject_accounts(text: str) -> Placed:
 
 
 def _codes(field: str, size: int) -> Position:
-    """Into a code field of every hosting or assessment entry of ten items."""
+    """Put text into a code field of every hosting or assessment entry of ten items."""
 
     def place(text: str) -> Placed:
         chunks = iter(_cut(text, size, 40))
@@ -156,7 +156,7 @@ def _codes(field: str, size: int) -> Position:
     return place
 
 
-#: Single values that a schema lets be longer than a field may cost.
+#: Single values that a schema permits to be longer than a field may cost.
 ROOMY = (
     "URL path",
     "URL path before a suffix",

@@ -1,7 +1,7 @@
-"""Ways to say something with a record as a whole: in each field of each kind, by order, presence, number and repeats.
+"""Ways to carry data with a whole record: in each field of each kind, by order, presence, number and repeats.
 
-Each takes a random choice among many, all alike likely, and builds the body of the record that says it. It is
-believed on its word for how many bits that choice was: the guard has to charge the record at least as many.
+Each takes a random choice among many equally likely ones, and builds the body of the record for it. It states the
+number of bits of that choice, and the guard must charge the record at least as many.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BASE32 = string.ascii_lowercase + "234567"
 
 
 class Said(NamedTuple):
-    """A record, and how many bits were chosen in it."""
+    """A record, and the number of bits chosen in it."""
 
     body: Body
     bits: float
@@ -37,7 +37,7 @@ Channel = Callable[[Random], Said]
 
 
 def surplus_bits(channel: Channel, r: Random) -> float:
-    """Bits that a record carries beyond those that it is charged. It is one that the schema takes."""
+    """Return the bits that a record carries beyond its charge. The schema must accept it."""
     said = channel(r)
     spent = cost(as_kept(ReferralSubmission.model_validate(said.body)))
     return said.bits - (spent.record + spent.hashes) / BIT
@@ -48,7 +48,7 @@ def _text(alphabet: str, size: int) -> Callable[[Random], tuple[str, float]]:
 
 
 def _in_items(kind: str, before: str, alphabet: str, size: int, after: str = "", count: int = ITEMS_MAX) -> Channel:
-    """Random text in the locator of each of `count` items."""
+    """Put random text into the locator of each of `count` items."""
 
     def say(r: Random) -> Said:
         texts = [_text(alphabet, size)(r) for _ in range(count)]
@@ -59,7 +59,7 @@ def _in_items(kind: str, before: str, alphabet: str, size: int, after: str = "",
 
 
 def _each_item(name: str, make: Callable[[Random], tuple[Any, float]]) -> Channel:
-    """The member `name` of ten items, each chosen anew."""
+    """Choose the member `name` of each of ten items independently."""
 
     def say(r: Random) -> Said:
         made = [make(r) for _ in range(ITEMS_MAX)]
@@ -70,7 +70,7 @@ def _each_item(name: str, make: Callable[[Random], tuple[Any, float]]) -> Channe
 
 
 def _listed(size: int, make: Callable[[Random], tuple[Any, float]]) -> Callable[[Random], tuple[list[Any], float]]:
-    """A list of `size` members, each chosen anew."""
+    """Choose each of the `size` members of a list independently."""
 
     def say(r: Random) -> tuple[list[Any], float]:
         made = [make(r) for _ in range(size)]
@@ -92,7 +92,7 @@ def _one_of(values: Sequence[Any]) -> Callable[[Random], tuple[Any, float]]:
 
 
 def _member(name: str, make: Callable[[Random], tuple[Any, float]], **others: Any) -> Callable[[Random], Any]:
-    """An object in which one member is chosen."""
+    """Choose one member of an object."""
 
     def say(r: Random) -> tuple[Body, float]:
         value, bits = make(r)
@@ -110,12 +110,12 @@ def _hash(kind: str, size: int) -> Callable[[Random], tuple[Body, float]]:
 
 
 def _flags(names: Sequence[str], value: Callable[[str], Any]) -> Callable[[Random], tuple[Body, float]]:
-    """Which of the optional members are there."""
+    """Choose which of the optional members are present."""
     return lambda r: ({name: value(name) for name in names if r.random() < 0.5}, float(len(names)))
 
 
 def _permuted(name: str, values: Sequence[Any]) -> Channel:
-    """The order of a list whose members are known."""
+    """Choose the order of a list whose members are known."""
     bits = math.log2(math.factorial(len(values)))
     return lambda r: Said(BASE | {name: r.sample(values, len(values))}, bits)
 
@@ -152,7 +152,7 @@ _AT = "2026-01-11T10:11:12.000Z"
 
 
 def _seen(make: Callable[[Random], tuple[Any, float]], name: str) -> Channel:
-    """A member of sixteen observations, four of each of four accounts."""
+    """Choose a member of sixteen observations, four of each of four accounts."""
     event = _member(name, make, **{"ip": "198.51.100.7", "at": _AT} | {name: None})
     events = _listed(4, event)
     account = _member("events", events, service="provider-001.example", account="user-1")
@@ -169,7 +169,7 @@ def _how_many(r: Random) -> Said:
 
 
 def _which_kind(r: Random) -> Said:
-    """The kind of each item's locator."""
+    """Choose the kind of each item's locator."""
     kinds = {"url": "https://a.example/", "account": "user-1", "message": "channel-1/2"}
     chosen = r.choices(sorted(kinds), k=ITEMS_MAX)
     items = [{"locator": {"kind": kind, "value": kinds[kind]}} for kind in chosen]

@@ -21,13 +21,13 @@ class Request:
 
 
 def structural() -> dict[str, Request]:
-    """Requests by name, made of one small PNG and one thumbnail."""
+    """Return requests by name, made of one small PNG and one thumbnail."""
     small, large = payloads()["png_solid"], payloads()["jpeg_thumbnail"]
     return _around(small, large) | _inside(small, large)
 
 
 def _around(small: bytes, large: bytes) -> dict[str, Request]:
-    """Bytes instead of the document, or before and after it."""
+    """Yield bytes instead of the document, or before and after it."""
     plain = as_bytes(BASE)
     text = plain.decode()
     encoded = base64.b64encode(small).decode()
@@ -54,7 +54,7 @@ def _around(small: bytes, large: bytes) -> dict[str, Request]:
 
 
 def _inside(small: bytes, large: bytes) -> dict[str, Request]:
-    """Bytes in keys, numbers, white space, depth and unknown fields."""
+    """Yield bytes in keys, numbers, white space, depth and unknown fields."""
     plain = as_bytes(BASE)
     encoded = base64.b64encode(small).decode()
     return {

@@ -1,4 +1,4 @@
-"""The consoles: what people are shown, and what they are not."""
+"""Promises about the consoles: pages that people see, and data that stays hidden."""
 
 from __future__ import annotations
 
@@ -6,62 +6,60 @@ from tests.acceptance.line import line
 
 _PAGES = "tests/console/test_every_page.py"
 
-#: A promise a line.
+#: One promise per line.
 CONSOLE = (
     line(
-        "Every interaction of the consoles' table is done in a real browser, with a script and without one",
+        "Every interaction in the consoles' table works in a real browser, with and without scripts",
         "tests/console/test_interactions.py",
     ),
     line(
-        "No page shuts anybody out as far as axe finds, in the light and the dark; none is wider than 320 px or "
-        "heavier than 100 KB, or asks anybody but its own server",
+        "axe finds no accessibility error on any page, in light and dark mode. No page is wider than 320 px or heavier "
+        "than 100 KB, or contacts another server",
         _PAGES,
     ),
     line(
-        "What is absent, foreign or forbidden is answered with the same bytes, page by page and party by party",
+        "Absent, foreign and forbidden pages give the same bytes, for every page and party",
         "tests/console/test_apart.py",
     ),
     line(
-        "A link opens once, a session ends, a cookie opens pages alone and a key the API alone, and no form of others "
-        "counts",
+        "A sign-in link works once, and a session ends. A cookie opens only pages and a key only the API, and no form "
+        "from another site counts",
         "tests/console/test_sessions.py",
     ),
     line(
-        "A newcomer's first ten minutes are one journey in a browser: filed, held, released, preserved, removed, seen "
-        "by audit, proven offline, and told by webhooks",
+        "A newcomer's first ten minutes are one browser journey: submit, hold, release, preserve and remove. Audit "
+        "sees it, it is proven offline, and webhooks report it",
         "tests/console/test_ten_minutes.py",
     ),
     line(
-        "A table is imported part by part: what is left goes on where it was, and a part sent twice is filed once",
+        "A table is imported in parts: an import resumes where it stopped, and a repeated part is submitted once",
         "tests/shared/party/test_importing.py",
     ),
     line(
-        "Every act that takes something has a form made from its model, and no template holds what the policy forbids",
+        "Every act with input has a form made from its model, and no template contains content that the policy forbids",
         "tests/shared/runtime/console/test_forms.py",
         "tests/shared/runtime/console/test_drawing.py",
     ),
     line(
-        "Who has looked is told by name to the people of the same party and to nobody else; auditors stay opaque",
+        "Record access is shown with names to people of the same party only. Auditors see opaque ids",
         "tests/console/test_who_has_looked.py",
     ),
     line(
-        "What an amendment has changed is compared field by field, as far as the reader may see it",
+        "An amendment's changes are shown field by field, as far as the reader may see them",
         "tests/shared/party/test_compared.py",
     ),
     line(
-        "What was typed comes back to whoever has typed it, over the end of a session, and is kept nowhere",
+        "Typed text reappears for its author after a session ends, and is stored nowhere",
         "tests/console/test_typed.py",
     ),
-    line("An auditor's pages have every flow found, and none twice", "tests/console/test_flows_paged.py"),
+    line("An auditor's pages list every matching flow exactly once", "tests/console/test_flows_paged.py"),
     line(
-        "A person comes in over a real provider on another site; a role that changes or ends counts from the next "
-        "request on, on pages and over the API; one person is no second one, and a record is opened to who has just "
-        "proven who they are",
+        "A person signs in through a real provider on another site. A changed or ended role applies from the next "
+        "request, on pages and over the API. No person is both reviewers, and record access needs a recent sign-in",
         "tests/console/test_sign_in.py",
     ),
     line(
-        "An auditor sees the pairs with a party in scope, finds flows by no other, and nothing of a flow out of scope "
-        "differs from one that is not there",
+        "An auditor sees only flows and pairs with a party in scope. A flow out of scope looks like an absent one",
         "tests/services/audit/test_scope.py",
     ),
 )

@@ -1,4 +1,4 @@
-"""The law is right today, and says when it ages; documents rise, end, and may grow."""
+"""Promises about the law: correct today, with an alarm when it ages. Documents come into force, end, and may grow."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _WATCH = "tests/shared/runtime/instance/test_law_watch.py"
 
 LAW = (
     line(
-        "The refreshed policy moves exactly the decisions of 2,000 sampled referrals that a stand-alone recount says, "
-        "by rule and direction; three planted edits move both sides",
+        "The refreshed policy changes exactly the decisions of 2,000 sampled referrals that an independent recount "
+        "lists, by rule and direction. Three planted edits change both sides",
         f"{_REFRESHED}::test_the_refreshed_policy_moves_exactly_what_a_stand_alone_recount_says",
         f"{_REFRESHED}::test_a_planted_edit_moves_both_sides_and_on_one_side_only_it_is_noticed",
         f"{_REFRESHED}::test_what_was_observed_in_spring_is_decided_as_before",
     ),
     line(
-        "A referral of 15 April 2026 about an EU user has no basis, one of 15 August has; each replayed under the "
-        "other's law comes out as the other; encrypted messages and audio stay excluded",
+        "A referral of 15 April 2026 about an EU user has no legal basis; one of 15 August has. Each, replayed under "
+        "the other's law, gets the other's result. Encrypted messages and audio stay excluded",
         f"{_REFRESHED}::test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_out_as_the_other",
         f"{_REFRESHED}::test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited",
         f"{_REFRESHED}::test_deciding_later_makes_no_detection_lawful_that_was_not",
@@ -29,8 +29,8 @@ LAW = (
         tests_of("tests/deploy/sample/test_law_ends.py", "test_a_fixed_last_day_is_included_and_its_reason_is_shown"),
     ),
     line(
-        "A clock moved 91 days on raises the alarm once per instrument, and a review ends it; an ended instrument "
-        "without successor stands on the list",
+        "With a clock 91 days ahead, the alarm is raised once per instrument, and a review ends it. An ended "
+        "instrument without a successor is listed",
         tests_of(
             _WATCH,
             "test_a_clock_moved_91_days_on_raises_the_alarm_once_per_instrument_and_a_review_ends_it",
@@ -42,8 +42,8 @@ LAW = (
         tests_of(_REFRESHED, "test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_list"),
     ),
     line(
-        "Every entry of law has its source and `reviewed_on`, and one without is refused; the page says which rest on "
-        "secondary sources, and that it is sample wording and no legal advice",
+        "Every entry of law has its source and `reviewed_on`; an entry without them is refused. The page marks entries "
+        "from secondary sources. It says that it is sample wording and no legal advice",
         f"{_REFRESHED}::test_every_entry_has_source_and_review_and_one_without_is_refused",
         f"{_REFRESHED}::test_the_page_says_which_texts_were_read_and_that_it_is_no_advice",
         f"{_REFRESHED}::test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed",
@@ -52,8 +52,8 @@ LAW = (
         f"{_REFRESHED}::test_the_calendars_know_the_working_days_of_three_years",
     ),
     line(
-        "A prohibition without end or review date is not published, nor a misspelt member, a clock without one term, "
-        "or a version that is not above every one that was published",
+        "Publication is refused for a prohibition without end or review date, a misspelt member, a clock without "
+        "exactly one term, and a version that is not above every published one",
         _DESK,
         tests_of(
             "tests/deploy/operator/test_policy.py",
@@ -62,20 +62,19 @@ LAW = (
         ),
     ),
     line(
-        "Golden decisions stand on documents of their own, so that refreshed law moves none",
+        "Golden decisions use their own documents, so that refreshed law changes none",
         "tests/shared/routing/test_routing_replay.py::test_the_golden_decisions_are_made_again_to_the_byte",
         "tests/shared/routing/test_routing_replay.py::test_the_golden_decisions_read_nothing_of_the_sample",
     ),
     line(
-        "A document with members that nobody knows yet is read, unless it requires one; its version only rises; "
-        "it nears its end in steps, and after its grace deciding waits",
+        "A document with unknown members is read, unless it requires one. Its version can only rise. It warns in steps "
+        "before its end, and after its grace period deciding waits",
         _SHELF,
         f"{_WATCH}::test_documents_near_their_end_say_so_in_steps_and_after_the_grace_nothing_is_decided",
         f"{_WATCH}::test_after_the_grace_senders_wait_until_a_newer_document_comes",
     ),
     line(
-        "A beat says which documents are newest, ages, and puts nothing in force; one that is forged, from the future "
-        "or sent again changes nothing",
+        "A heartbeat names the newest documents, ages, and puts none in force. A forged, future or old one is ignored",
         _BEAT,
     ),
 )

@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.counters [--json FILE] [--short] [--places]`: the cost of a referral, with its bounds.
 
-Starts an exchange, files referrals in batches, singly and for whole lives, and reads the counters of PostgreSQL and
-Kafka. No figure is a time. Exit code 1 if a figure is beyond its bound.
+Starts an exchange, submits referrals in batches, singly and for whole lives, and reads the counters of PostgreSQL and
+Kafka. No figure is a time. Exit code 1 if a figure exceeds its bound.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bounds of the cost of a referral, as data, and the comparison of measured figures with them.
 
-A *bound* gates: it is the figure of the commit that last lowered it, and a twentieth more. A *target* is the figure
-that the design asks for. Lower a bound whenever a figure falls; never raise one.
+A *bound* gates: it is the figure of the commit that last lowered it, plus a twentieth. A *target* is the figure that
+the design requires. Lower a bound whenever a figure falls; never raise one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ IN_BATCHES: Final = "batches of 100"
 SINGLE: Final = "single, 32 connections"
 LIFE: Final = "a life"
 RETAINED: Final = "retained, open"
-#: The figure that says how many referrals were filed by one transaction.
+#: The figure for the number of referrals per intake transaction.
 GATHERED: Final = "referrals a transaction"
 
 
 class Bound(NamedTuple):
-    """One figure of one load: its measured value, which bounds it, and its target, None where there is none.
+    """One figure of one load: its measured value, which limits it, and its target or None.
 
-    `short`: the measured value of a short run, in which fewer referrals share a cost; None: it has no bound.
-    `slack`: the figure may exceed the measured value by so much; by default by `SLACK` of it.
-    `a_transaction`: the part of the cost that referrals of one intake transaction share; `measured` is the rest. A slow
-    machine gathers more single posts into a transaction than a fast one.
+    `short`: the measured value of a short run, in which fewer referrals share a cost; None: it has no bound. `slack`:
+    the permitted excess over the measured value, by default `SLACK` of it. `a_transaction`: the part of the cost that
+    referrals of one intake transaction share; `measured` is the rest. A slow machine gathers more single posts into a
+    transaction than a fast one.
     """
 
     load: str
@@ -39,14 +39,14 @@ class Bound(NamedTuple):
     a_transaction: float = 0.0
 
     def limit(self, gathered: float, *, short: bool = False) -> float:
-        """Return the greatest value that passes, with so many referrals a transaction."""
+        """Return the greatest value that passes, with this number of referrals per transaction."""
         measured = self.short if short and self.short is not None else self.measured
         measured += self.a_transaction / gathered if gathered else 0.0
         return measured + (measured * SLACK if self.slack is None else self.slack)
 
 
 class Verdict(NamedTuple):
-    """A bound with its limit in this run and the measured figure, None where the run has none."""
+    """A bound with its limit in this run and the measured figure, or None if the run has none."""
 
     bound: Bound
     limit: float
@@ -54,17 +54,17 @@ class Verdict(NamedTuple):
 
     @property
     def is_broken(self) -> bool:
-        """Whether the figure is beyond its limit, or missing."""
+        """Return whether the figure exceeds its limit, or is missing."""
         return self.value is None or self.value > self.limit
 
     @property
     def misses_target(self) -> bool:
-        """Whether there is a target and the figure is above it."""
+        """Return whether there is a target and the figure exceeds it."""
         return self.bound.target is not None and (self.value is None or self.value > self.bound.target)
 
 
-#: By load and figure, each a referral unless the figure says otherwise. A kilobyte has 1,000 bytes. One inserted row
-#: more a referral is too much. Updates of streams and cursors vary by more than that.
+#: By load and figure, per referral unless the figure says otherwise. A kilobyte has 1,000 bytes. One inserted row more
+#: per referral is too much. Updates of streams and cursors vary by more than that.
 BOUNDS: Final[Sequence[Bound]] = (
     Bound(IN_BATCHES, "rows", 15.3, short=15.3, target=18.0),
     Bound(IN_BATCHES, "rows inserted", 13.8, short=13.8, slack=0.8),
@@ -95,7 +95,7 @@ BOUNDS: Final[Sequence[Bound]] = (
 
 
 def judge(measured: Mapping[str, Mapping[str, float]], bounds: Sequence[Bound], *, short: bool) -> list[Verdict]:
-    """Compare the figures of each load with its bounds; a short run is judged by the bounds that hold for it."""
+    """Compare the figures of each load with its bounds. A short run uses the bounds for short runs."""
     verdicts = []
     for bound in bounds:
         if bound.short is not None or not short:

@@ -27,17 +27,17 @@ from tests.benchmarks.counters.readings import (
 from tests.benchmarks.counters.statements import Transaction, counted_server, read_from, transactions
 from tests.support.running import Exchange
 
-#: The longest wait for a Kafka that grows no more, seconds.
+#: Maximum wait until Kafka stops growing, seconds.
 STILL_S_MAX: Final = 300.0
 _POLL_S: Final = 1.0
-#: Statements that identify a transaction: one that files, and one that applies a batch at a recipient.
+#: Statements that identify a transaction: one that submits, and one that applies a batch at a recipient.
 FILES: Final = ("INSERT INTO referral ",)
 APPLIES: Final = ("INSERT INTO received ",)
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The counts of an interval, net of background work, and its transactions as they were."""
+    """The counts of an interval, without background work, and its transactions."""
 
     seconds: float
     counts: Mapping[Name, float]
@@ -64,9 +64,9 @@ class Interval:
 class Counted:
     """A running exchange whose servers are counted.
 
-    It has settled once Kafka has not grown for `still_s` seconds: an acknowledgement comes ten seconds after the one
-    before, and an idle backend publishes its counters after ten seconds. `idle` is its background work in counts a
-    second, `idle_texts` the transactions that it did in `idle_s` seconds.
+    It has settled when Kafka has not grown for `still_s` seconds. An acknowledgement comes ten seconds after the
+    previous one, and an idle backend publishes its counters after ten seconds. `idle` is its background work in counts
+    per second, `idle_texts` the transactions that it did in `idle_s` seconds.
     """
 
     exchange: Exchange
@@ -77,7 +77,7 @@ class Counted:
     idle_s: float = 1.0
 
     async def settle(self) -> None:
-        """Wait until everything is acknowledged and audited, and Kafka has grown no more for `still_s`."""
+        """Wait until everything is acknowledged and audited, and Kafka has not grown for `still_s`."""
         await self.exchange.until_quiet()
         await self.exchange.until_audited()
         last, since, deadline = record_counts(self.exchange), monotonic(), monotonic() + STILL_S_MAX
@@ -95,7 +95,7 @@ class Counted:
         self.idle_s = quiet.seconds
 
     def idle_totals(self) -> dict[str, float]:
-        """Return the background work a second, by kind."""
+        """Return the background work per second, by kind."""
         kinds = sorted({name.kind for name in self.idle})
         statements = sum(self.idle_texts.values()) / self.idle_s
         return {kind: sum_of(self.idle, kind) for kind in kinds} | {"transactions": statements}
@@ -116,7 +116,7 @@ class Counted:
         return Interval(seconds, net, without_looks(self._transactions(start, end), self.idle_texts.keys()))
 
     def _transactions(self, start: Reading, end: Reading) -> list[Transaction]:
-        """Those of the services between two readings."""
+        """Return the transactions of the services between two readings."""
         users = {
             urlsplit(self.exchange.endpoints.database(name).service_url).username or ""
             for name in self.exchange.endpoints.instances
@@ -139,8 +139,8 @@ async def counted(exchange: Exchange, *, idle_s: float, still_s: float) -> Async
 
 
 def without_looks(done: Sequence[Transaction], idle: Set[str]) -> list[Transaction]:
-    """Leave out the transactions that an idle exchange does as well, by their text.
+    """Leave out the transactions that an idle exchange also does, by their text.
 
-    A loop that looks for work in vain does the same statements each time. When it finds some, it does others.
+    A loop that finds no work runs the same statements each time. When it finds some, it runs others.
     """
     return [each for each in done if each.text not in idle]

@@ -20,11 +20,12 @@ from tests.support.running import Exchange
 
 PARTY: Final = "hotline-nl.example"
 BATCH: Final = 100
-#: Batches come one after the other: intake would put those of several connections into one transaction, now and then.
+#: Batches come one after the other. Otherwise intake would sometimes put those of several connections into one
+#: transaction.
 CONNECTIONS_BATCH, CONNECTIONS_SINGLE = 1, 32
 #: Parties that answer at the same time.
 _ANSWERING: Final = 4
-#: Acts by the folder of the subject: those that acknowledge, then those that answer.
+#: Acts by the folder of the subject: the acknowledgements, then the answers.
 _ACKNOWLEDGED: Final = {"cases": "accept", "inbox": "accept", "notices": "acknowledge"}
 _ANSWERED: Final[Mapping[str, tuple[str, Mapping[str, JsonValue]]]] = {
     "cases": (
@@ -46,7 +47,7 @@ class Subject:
 
 
 class Loads:
-    """Files referrals of one party with two recipients each. None is filed twice."""
+    """Submits referrals of one party with two recipients each. None is submitted twice."""
 
     def __init__(self, exchange: Exchange, distinct: int) -> None:
         self._exchange = exchange
@@ -56,7 +57,7 @@ class Loads:
         self._key = exchange.parties[PARTY]
 
     async def file(self, count: int, *, batch: int, run: str) -> list[str]:
-        """File `count` referrals in batches, or singly where `batch` is 1; return their references once delivered."""
+        """Submit `count` referrals in batches, or singly if `batch` is 1; return their references when delivered."""
         posts = self._pool.posts(count, batch=batch, run=run)
         connections = CONNECTIONS_SINGLE if batch == 1 else CONNECTIONS_BATCH
         posted = await load.closed_loop(self._key.url, self._key.key, posts, connections=connections)

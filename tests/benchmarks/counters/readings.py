@@ -23,7 +23,7 @@ from shared.exchange.topics import INBOXES
 from tests.support.running import Exchange
 
 _KEY_OPERATIONS: Final = "causeway_key_operations"
-#: Rows by table. A partition counts as its table. Rows of TOAST tables, which hold wide values, count apart.
+#: Rows by table. A partition counts as its table. Rows of TOAST tables, which hold wide values, count separately.
 _ROWS: Final = """
 SELECT CASE WHEN s.schemaname = 'pg_toast' THEN 'toast' ELSE coalesce(root.relname, s.relname)::text END AS name,
        sum(s.n_tup_ins)::bigint AS inserted, sum(s.n_tup_upd)::bigint AS updated,
@@ -68,7 +68,7 @@ def log_of(exchange: Exchange) -> Path:
 
 
 async def read_counters(exchange: Exchange, admin: asyncpg.Connection) -> Reading:
-    """Read all counters. An idle backend publishes its own after ten seconds: until then they are missing."""
+    """Read all counters. An idle backend publishes its own only after ten seconds."""
     lsn = await admin.fetchval("SELECT pg_current_wal_flush_lsn()::text")
     logged, at_s = log_of(exchange).stat().st_size, monotonic()
     counts = record_counts(exchange) + _log_bytes(exchange)
@@ -79,13 +79,13 @@ async def read_counters(exchange: Exchange, admin: asyncpg.Connection) -> Readin
 
 
 async def checkpoint(admin: asyncpg.Connection) -> str:
-    """Write a checkpoint and return the end of the write-ahead log behind it."""
+    """Write a checkpoint and return the end of the write-ahead log after it."""
     await admin.execute("CHECKPOINT")
     return str(await admin.fetchval("SELECT pg_current_wal_flush_lsn()::text"))
 
 
 def wal_counts(exchange: Exchange, start: str, end: str) -> Counts:
-    """Count records and bytes of the write-ahead log between two places; images of whole pages apart."""
+    """Count records and bytes of the write-ahead log between two positions; page images are separate."""
     folder = exchange.state / "postgres/data/pg_wal"
     command = [str(binaries() / "pg_waldump"), "--path", str(folder), "--start", start, "--end", end, "--stats"]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -97,9 +97,9 @@ def wal_counts(exchange: Exchange, start: str, end: str) -> Counts:
 
 
 async def table_bytes(exchange: Exchange, *, compacted: bool) -> Counts:
-    """Count the bytes of all tables, `compacted` without their dead rows: then no interval may follow.
+    """Count the bytes of all tables, `compacted` without their dead rows; no interval may follow that.
 
-    Instances take a rewritten database for another one, and begin anew.
+    Instances treat a rewritten database as a different one, and begin new incarnations.
     """
     sizes: Counts = Counter()
     for store in exchange.endpoints.instances:

@@ -17,7 +17,7 @@ KB: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many referrals a run files: `warm` before it counts, once in each way, and then those of each load.
+    """Number of referrals in a run: `warm` before the count, once in each way, and then those of each load.
 
     `idle_s` is the time in which background work is measured, `still_s` that without growth of Kafka after a load.
     """
@@ -83,7 +83,7 @@ async def measure(exchange: Exchange, size: Size) -> Report:
 
 
 async def _live(servers: Counted, loads: Loads, count: int) -> Interval:
-    """Count whole lives: filed in batches, acknowledged by both recipients, answered by both."""
+    """Count whole lives: submitted in batches, acknowledged by both recipients, answered by both."""
     refs: list[str] = []
 
     async def file() -> None:
@@ -98,7 +98,7 @@ async def _live(servers: Counted, loads: Loads, count: int) -> Interval:
 
 
 def figures_of(interval: Interval, count: int) -> dict[str, float]:
-    """Return the figures of an interval in which `count` referrals were filed, each a referral."""
+    """Return the figures of an interval in which `count` referrals were submitted, each per referral."""
 
     def each(*kinds: str) -> float:
         return sum(sum_of(interval.counts, kind) for kind in kinds) / count
@@ -130,7 +130,7 @@ def figures_of(interval: Interval, count: int) -> dict[str, float]:
 
 
 def places_of(counts: Mapping[Name, float], count: int) -> dict[str, dict[str, float]]:
-    """Return each kind of count by table or topic, each a referral."""
+    """Return each kind of count by table or topic, each per referral."""
     places: dict[str, dict[str, float]] = {}
     for name, total in counts.items():
         if name.place:

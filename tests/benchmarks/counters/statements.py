@@ -36,7 +36,7 @@ _LINE: Final = re.compile(
 
 @dataclass(slots=True)
 class Transaction:
-    """One transaction, or one statement outside any: its statements, and the round trips that they took."""
+    """One transaction, or one statement outside any: its statements, and their round trips."""
 
     statements: int = 0
     trips: int = 0
@@ -57,7 +57,7 @@ class _Session:
 
 @asynccontextmanager
 async def counted_server(admin: asyncpg.Connection) -> AsyncIterator[None]:
-    """Have the server log all statements inside the block, and neither vacuum nor write checkpoints by the clock."""
+    """Have the server log all statements within this context, without scheduled vacuums and checkpoints."""
     try:
         for name, value in _COUNTED.items():
             await admin.execute(f"ALTER SYSTEM SET {name} = '{value}'")
@@ -75,17 +75,17 @@ async def _reload(admin: asyncpg.Connection) -> None:
 
 
 def read_from(log: Path, start: int, end: int) -> Iterator[str]:
-    """The lines of a log between two of its lengths in bytes."""
+    """Return the lines of a log between two of its lengths in bytes."""
     with log.open("rb") as opened:
         opened.seek(start)
         yield from opened.read(end - start).decode(errors="replace").splitlines(keepends=True)
 
 
 def transactions(lines: Iterable[str], users: Set[str]) -> list[Transaction]:
-    """The transactions of `users`, from the lines of a log, in the order in which they ended.
+    """Return the transactions of `users`, from the lines of a log, in the order in which they ended.
 
-    A round trip is a simple statement, a statement that is prepared, or an execution. Executions of one prepared
-    statement right after each other are one trip: the driver sends many sets of arguments together.
+    A round trip is a simple statement, a statement that is prepared, or an execution. Consecutive executions of one
+    prepared statement are one trip: the driver sends many sets of arguments together.
     """
     sessions: dict[str, _Session] = {}
     ended: list[Transaction] = []

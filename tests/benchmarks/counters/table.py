@@ -1,4 +1,4 @@
-"""The table that `make counters` prints: figures, bounds, targets, and the tables and topics that cost most."""
+"""The table that `make counters` prints: figures, bounds, targets, and the most costly tables and topics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from tests.benchmarks.counters.bounds import Verdict
 from tests.benchmarks.counters.run import Report
 
-#: Tables and topics with less of a count than this, each referral, are not printed.
+#: Tables and topics with a lower count than this, per referral, are not printed.
 _SHOWN_MIN: Final = 0.05
 
 

@@ -1,4 +1,4 @@
-"""Equation (III) over edges and messages that a test states itself."""
+"""Equation (III) over edges and messages that the test provides."""
 
 from __future__ import annotations
 

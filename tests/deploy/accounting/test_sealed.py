@@ -1,4 +1,4 @@
-"""Messages that add up are sealed: not read again, and still compared when everything is asked for."""
+"""Messages that add up are sealed: they are not read again, but are still compared in a full reconciliation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_file_that_is_none_of_ours_is_refused_with_what_to_do(tmp_path: Path, 
 
 @pytest.fixture
 def in_three_days(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whoever reconciles does so when today is long over; afterwards nothing is sealed."""
+    """Reconcile three days later, when today is long over. Afterwards nothing is sealed."""
     later = ManualClock(SystemClock().now() + timedelta(days=3))
     monkeypatch.setattr("deploy.accounting.books.SystemClock", lambda: later)
     yield
@@ -64,7 +64,7 @@ _ALTER = "UPDATE entry SET digest = $2 WHERE message_id = $1"
 
 
 async def numbered(exchange: Exchange) -> int:
-    """How many numbered messages audit has."""
+    """Return the number of numbered messages that audit has."""
     admin = await exchange.admin("audit")
     try:
         found: int = await admin.fetchval("SELECT count(*) FROM entry WHERE number IS NOT NULL")
@@ -77,11 +77,11 @@ async def numbered(exchange: Exchange) -> int:
 async def test_sealed_messages_are_not_read_again_unless_everything_is_asked_for(exchange: Exchange) -> None:
     async with exchange.client(HOTLINE) as client:
         await client.submit(referral())
-    # What instances tell each other once after their start is numbered too.
+    # The messages that instances exchange once after their start are numbered, too.
     await exchange.until_all_have_answered()
     looks, before = None, -1
     while looks is None or await numbered(exchange) != before:
-        # Something came meanwhile: it is sealed once more.
+        # A message came meanwhile, so the day is sealed again.
         (exchange.state / FILE).unlink(missing_ok=True)
         await exchange.until_quiet()
         await exchange.until_audited()
@@ -95,7 +95,7 @@ async def test_sealed_messages_are_not_read_again_unless_everything_is_asked_for
 
 
 async def looked_at(exchange: Exchange) -> tuple[Reconciliation, Reconciliation, Reconciliation, Reconciliation]:
-    """The accounts that seal, two while one of audit's entries is altered, and those of all after that."""
+    """Return the sealing reconciliation, two while one of audit's entries is altered, and a full one after that."""
     first = await reconciled(exchange.endpoints)
     sealed = read_sealed(exchange.state)
     assert sealed.until is not None

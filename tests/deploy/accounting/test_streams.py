@@ -1,4 +1,4 @@
-"""Equation (II) over sides that a test states itself."""
+"""Equation (II) over sides that the test provides."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def chain(last: int, stream: Stream = STREAM) -> bytes:
 
 @dataclass
 class Exchange:
-    """One stream of three messages that all sides have alike, and were applied."""
+    """One stream of three messages that are equal on all sides, and were applied."""
 
     stream: Stream = STREAM
     sides: Sides = field(default_factory=Sides)
@@ -58,7 +58,7 @@ class Exchange:
         ]
 
     def hold(self, number: int, outcome: str, *, told: str | None = None) -> None:
-        """Keep a message as an exception at its recipient, at its writer and at audit."""
+        """Store a message as an exception at its recipient, at its writer and at audit."""
         entry = self.entries[number - 1]
         key = (*self.stream[:2], entry.message_id)
         self.sides.held[key] = HeldMessage(self.stream, number, entry.message_id, outcome)

@@ -1,4 +1,4 @@
-"""The doctor on a stack that does not run: that is an illness, and a free port is no health."""
+"""The doctor on a stack that does not run reports a fault, although the port is free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A detached stack holds nothing of its caller's: neither the three streams nor what else was inherited."""
+"""A detached stack keeps nothing of its caller: neither the three streams nor other inherited descriptors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deploy.site.settings import inherited_environment
 from tests.deploy.devstack.test_process import eventually
 
 PATIENCE_S = 60.0
-#: Detaches a process that only waits, and says its id; with `kept`, one that hides a descriptor of its caller's.
+#: Detaches a process that only waits, and prints its id; with `kept`, one that hides a descriptor of its caller.
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
@@ -33,7 +33,7 @@ sys.exit(supervisor.detach(StateDirectory(Path(sys.argv[1])), run))
 
 
 class Detached:
-    """A detached process whose caller had a pipe open beside its streams; `reader` is the caller's end."""
+    """A detached process whose caller had a pipe open besides its streams; `reader` is the caller's end."""
 
     def __init__(self, state: Path, *words: str) -> None:
         self.reader, writer = os.pipe()
@@ -43,14 +43,14 @@ class Detached:
             command, env=inherited_environment(), pass_fds=(writer,), stdin=pipe, stdout=pipe, stderr=pipe, text=True
         ) as caller:
             os.close(writer)
-            # Ends with the last that has the streams open, so it shows that the daemon does not.
+            # Ends with the last process that has the streams open, so it shows that the daemon does not.
             out, err = caller.communicate(timeout=PATIENCE_S)
         self.said = err.splitlines()
         assert (caller.returncode, out) == (0, "")
         self.pid = int(self.said[0].removeprefix("pid "))
 
     def open_files(self) -> set[str]:
-        """Where each of its descriptors leads."""
+        """Return the target of each of its descriptors."""
         return {str(each.readlink()) for each in Path(f"/proc/{self.pid}/fd").iterdir()}
 
     def end(self) -> None:
@@ -66,7 +66,7 @@ def detached(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Detache
 
 
 def ended(reader: int, *, seconds: float) -> bool:
-    """Whether the last writer of a pipe has closed it."""
+    """Return whether the last writer of a pipe has closed it."""
     return bool(select.select([reader], [], [], seconds)[0]) and os.read(reader, 1) == b""
 
 
@@ -75,7 +75,7 @@ def test_a_pipe_of_the_callers_ends_when_the_caller_is_gone(detached: Detached, 
     assert detached.said[1:] == ["ready"]
     assert ended(detached.reader, seconds=PATIENCE_S)
     log = tmp_path / "state" / "logs" / "supervisor.log"
-    # It closes the line to its caller after it has said that it is ready.
+    # It closes the connection to its caller after it has reported that it is ready.
     assert eventually(lambda: detached.open_files() == {os.devnull, str(log)}, seconds=PATIENCE_S)
     assert log.read_text().splitlines() == detached.said
 

@@ -1,4 +1,4 @@
-"""The fork server: its processes are as if each had been started by itself, and end as those do."""
+"""The fork server: its processes behave as if started individually, and end like those."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.deploy.devstack.test_process import eventually, is_alive
 from tests.support.fork_sample import NAME, THREAD
 
 ARGV = [sys.executable, "-m", NAME, "one", "two"]
-#: Runs a supervisor of one forked process, says the process's id and waits.
+#: Runs a supervisor of one forked process, prints the process's id and waits.
 SUPERVISOR = """
 import os, sys, time
 from pathlib import Path

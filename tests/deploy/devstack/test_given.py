@@ -1,4 +1,4 @@
-"""What is given from outside wins over what the stack would start."""
+"""Addresses from outside replace the servers that the stack would start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from tests.support.stack import FOUR, INSTANCES, embedded_settings
 
 @pytest.fixture(scope="module")
 def outside(stack: DevStack) -> Iterator[DevStack]:
-    """Servers that somebody else runs. A second stack gives their principals its own passwords: at the end theirs."""
+    """Yield servers of another operator.
+
+    A second stack gives their principals its own passwords; at the end the first ones apply again.
+    """
     yield stack
     provision(stack.kafka.endpoint, manifest_of(party_kinds(FOUR)))
     prepare_databases(stack.postgres.admin_url, FOUR, lambda role: stack.state.password(f"postgres/{role}"))

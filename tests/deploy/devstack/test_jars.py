@@ -16,14 +16,14 @@ DELIVERED = b"harmless bytes of a jar\n"
 
 
 def silent(text: str) -> None:
-    """Progress that nobody reads."""
+    """Ignore progress messages."""
 
 
 def jar(content: bytes) -> Jar:
     return Jar("org.example", "sample", "1.0", hashlib.sha512(content).hexdigest())
 
 
-#: Stand-ins of the two clients, each of which delivers one jar where the real one would be told to put it.
+#: Replacements of the two clients, each of which delivers one jar to the place that the real one would use.
 LOCKED = '#!/bin/sh\n[ "$3" = org.example:sample:1.0 ] && printf "harmless bytes of a jar\\n" > "$4"\n'
 MAVEN = (
     '#!/bin/sh\nfor word; do case "$word" in -DoutputDirectory=*) folder="${word#*=}";; esac; done\n'
@@ -34,7 +34,7 @@ FAILING = "#!/bin/sh\necho no route; exit 1\n"
 
 
 class Clients:
-    """A machine whose Python and whose `mvn` are stand-ins; nothing is asked of any registry."""
+    """A machine whose Python and `mvn` are replaced; no registry is contacted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""The node of a stack over its starts, with a process in Kafka's place that only waits."""
+"""The node of a stack over its starts, with a process instead of Kafka that only waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.site.settings import SAMPLE_INSTANCES, party_kinds
 
 
 class Waiting(KafkaRuntime):
-    """Runs nothing of Kafka's."""
+    """A Kafka node that starts a waiting process."""
 
     def command(self, main: str, *arguments: str, record: bool) -> list[str]:
         return ["sleep", "600"] if record else ["true"]
@@ -36,7 +36,7 @@ def node_of(state: StateDirectory, *, secure: bool) -> KafkaNode:
 
 
 def test_clients_that_outlive_a_lost_node_trust_the_next_one(state: StateDirectory) -> None:
-    """They have read the authority once: it is made once per stack, not per start."""
+    """Clients have read the authority once: it is made once per stack, not per start."""
     node = node_of(state, secure=True)
     try:
         node.spawn()

@@ -1,4 +1,4 @@
-"""What a cluster's topics and rights promise, derived for directories of any number of instances."""
+"""The guarantees of a cluster's topics and permissions, derived for directories of any number of instances."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def readable(name: str) -> set[str]:
 
 @pytest.mark.parametrize("topic", sorted(MANIFEST.topics.keys() - {DIRECTORY}))
 def test_no_record_outlives_a_week(topic: str) -> None:
-    # A segment is deleted whole: its last record is past retention only after the segment has also been closed.
+    # A segment is deleted whole. Its last record passes retention only after the segment was also closed.
     config = MANIFEST.topics[topic].config
     assert int(config["retention.ms"]) + int(config["segment.ms"]) + CHECK_MS + DELETE_MS <= WEEK_MS
-    # Nor is any deleted before for its size.
+    # None is deleted earlier for its size either.
     assert config["retention.bytes"] == "-1"
 
 
@@ -96,7 +96,7 @@ def test_no_prefix_covers_what_is_anothers() -> None:
     rules = {name: rule for name, rule in MANIFEST.principals.items() if name != "audit"}
     prefixes = [each for rule in rules.values() for each in rule.read_under]
     assert not [(one, other) for one in prefixes for other in prefixes if one != other and other.startswith(one)]
-    # Without the last dot, the one would cover the other.
+    # Without the last dot, one would cover the other.
     (more,), (shorter,) = rules["industry_more"].read_under, rules["industry"].read_under
     assert more.startswith(shorter.rstrip("."))
 

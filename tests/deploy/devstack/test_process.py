@@ -1,4 +1,4 @@
-"""A child ends with the process that started it, however that ends."""
+"""A child ends with the process that started it, in every kind of end."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ time.sleep(60)
 
 
 def ends_with_its_parent(program: str, log: Path, *, seconds: float) -> bool:
-    """Kill a parent with SIGKILL and tell whether its child is gone within that time."""
+    """Kill a parent with SIGKILL and return whether its child is gone within that time."""
     command = [sys.executable, "-c", program, str(log)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        # Started by way of another program, which asks the kernel for the signal before it becomes the child.
+        # Started through another program, which asks the kernel for the signal before it becomes the child.
         assert eventually(lambda: program_of(child) == "sleep", seconds=60.0)
         parent.kill()
     try:
@@ -54,7 +54,7 @@ def program_of(pid: int) -> str:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs; a zombie that nobody has reaped does not."""
+    """Return whether the process runs. A zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except FileNotFoundError:

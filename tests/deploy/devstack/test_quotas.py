@@ -1,4 +1,4 @@
-"""What each principal may take of the cluster: derived from the directory, set, and found where it is otherwise."""
+"""The quota of each principal in the cluster: derived from the directory, set, and compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANIFEST = manifest_of(party_kinds({name: name for name in INSTANCES}))
 
 
 def with_quota_of(name: str, **changes: float | None) -> Manifest:
-    """The manifest with another quota for one principal; None takes it away."""
+    """Return the manifest with another quota for one principal; None removes it."""
     rule = MANIFEST.principals[name]
     assert rule.quota is not None
     quota = None if None in changes.values() else rule.quota._replace(**changes)
@@ -37,7 +37,7 @@ def test_every_principal_has_a_quota_and_audit_may_read_what_all_others_write() 
 async def test_a_stack_that_is_up_holds_its_principals_to_them(stack: DevStack) -> None:
     access = access_to(stack.endpoints.kafka)
     assert await differing_quotas(access, MANIFEST) == frozenset()
-    # Red where nothing was set: another manifest's are missed.
+    # This also fails if no quota was set, since another manifest's quotas are then missing.
     assert await differing_quotas(access, with_quota_of("industry", producer_byte_rate=1)) == {"industry"}
 
 
@@ -53,7 +53,7 @@ async def test_a_quota_that_was_changed_or_taken_away_by_hand_is_found_and_mende
     async def is_mended() -> bool:
         return not find_difference(kafka, MANIFEST)
 
-    # The broker acts by it a moment after the controller has answered.
+    # The broker applies it a moment after the controller has answered.
     await apply_quotas(access, with_quota_of("industry", consumer_byte_rate=changed))
     await until(differs, seconds_max=60)
     await apply_quotas(access, MANIFEST)

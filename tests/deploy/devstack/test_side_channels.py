@@ -1,4 +1,4 @@
-"""What a Kafka login shows of a pair that is not its own: no records, no offsets, not even that it is there."""
+"""A Kafka login sees nothing of a foreign pair: no records, no offsets, not even that its topic exists."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tests.deploy.devstack.test_process import eventually
 from tests.support.stack import FOUR
 
 MANIFEST = manifest_of(party_kinds(FOUR))
-#: That an agency was told is what a provider's instance must not learn.
+#: A message to an agency, which a provider's instance must not learn about.
 TOLD = inbox_topic("law_enforcement", "hotline")
 INTERNAL = ("__consumer_offsets", "__transaction_state")
 WAIT_S = 60.0
@@ -53,12 +53,12 @@ def reads(principal: str) -> set[str]:
 
 
 ALL = (*MANIFEST.topics, *INTERNAL)
-#: Kafka's codes: done, and not to be told.
+#: Kafka's codes: success, and not authorized.
 DONE, DENIED = 0, 29
 
 
 async def ends(stack: DevStack, principal: str) -> dict[str, int]:
-    """How far each topic has come, of those whose offsets the broker tells this login."""
+    """Return the end of each topic whose offsets the broker shows to this login."""
     request = OffsetRequest(-1, 0, [(topic, [(0, OffsetResetStrategy.LATEST)]) for topic in ALL])
     answers = await asked(stack, principal, request)
     assert {code for _, code, *_ in answers.values()} <= {DONE, DENIED}
@@ -66,13 +66,16 @@ async def ends(stack: DevStack, principal: str) -> dict[str, int]:
 
 
 async def fetched(stack: DevStack, principal: str) -> set[str]:
-    """The topics whose records the broker hands to this login."""
+    """Return the topics whose records the broker sends to this login."""
     answers = await asked(stack, principal, FetchRequest(0, 0, 1000, 0, [(topic, [(0, 0, 1000)]) for topic in ALL]))
     return {topic for topic, (_, code, *_) in answers.items() if code != DENIED}
 
 
 async def asked(stack: DevStack, principal: str, request: Any) -> dict[str, Any]:
-    """What the broker answers of the first partition of each topic. No client asks what it expects to be refused."""
+    """Return the broker's answer about the first partition of each topic.
+
+    Ordinary clients do not send a request that they expect to fail.
+    """
     options = kafka_access(stack.endpoints, principal).client_options("tests")
     async with metadata_client(options) as client:
         answer = await client.send(client.get_random_node(), request)
@@ -80,7 +83,7 @@ async def asked(stack: DevStack, principal: str, request: Any) -> dict[str, Any]
 
 
 async def written(stack: DevStack, principal: str) -> set[str]:
-    """The topics in which this login can write a record."""
+    """Return the topics in which this login can write a record."""
     found: set[str] = set()
     producer = AIOKafkaProducer(**kafka_access(stack.endpoints, principal).client_options("tests"))
     await producer.start()
@@ -118,7 +121,7 @@ async def test_a_provider_does_not_see_that_an_agency_was_told(stack: DevStack) 
 
 @pytest.fixture
 def as_it_was(stack: DevStack) -> Iterator[None]:
-    """One inbox for all who tell an instance something: so each of them may write it."""
+    """Create one inbox for all senders to an instance, as in an earlier release, so that each of them may write it."""
     admin, rules = stack.kafka.admin(), dict(MANIFEST.principals)
     industry = rules["industry"]
     rules["industry"] = industry._replace(write=(*industry.write, TOLD))
@@ -129,7 +132,7 @@ def as_it_was(stack: DevStack) -> Iterator[None]:
 
 
 async def test_with_an_inbox_that_all_write_a_provider_would_see_it(stack: DevStack, as_it_was: None) -> None:
-    """The control: who may write is told how far a topic has come."""
+    """The control: a principal with write permission can read how far a topic has come."""
     async with asyncio.timeout(WAIT_S):
         while TOLD not in (before := await ends(stack, "industry")):  # noqa: ASYNC110 - the broker acts by it later
             await asyncio.sleep(0.1)
@@ -160,7 +163,7 @@ def test_a_login_is_told_no_rules(stack: DevStack) -> None:
     clients = [admin_client(stack.endpoints.kafka, name) for name in ("admin", "industry")]
     rules, none = [client.describe_acls(every).result(timeout=WAIT_S) for client in clients]
     assert set(rules) == MANIFEST.bindings()
-    # The library makes no error of the refusal.
+    # The library does not turn the refusal into an error.
     assert none == []
 
 

@@ -1,4 +1,4 @@
-"""The running servers: who is let in, what each may do, and what survives."""
+"""The running servers: permitted logins, their permissions, and data that survives a restart."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.deploy.devstack.test_process import eventually
 from tests.support.stack import FOUR, INSTANCES, embedded_settings
 
 MANIFEST = manifest_of(party_kinds(FOUR))
-#: What the hotline tells itself, the providers and audit; and what the agencies are told by the providers.
+#: Topics from the hotline to itself, the providers and audit, and from the providers to the agencies.
 INBOX, OTHER_INBOX, FACTS = (inbox_topic(to, "hotline") for to in ("hotline", "industry", "audit"))
 FOREIGN = inbox_topic("law_enforcement", "industry")
 DIRECTORY, NOBODY = "causeway.directory.v1", inbox_topic("nobody", "hotline")
@@ -129,7 +129,7 @@ class TestPostgres:
                     query(f"{place}/causeway_{other}", "SELECT 1")
 
     def test_a_database_that_everybody_may_enter_is_found(self, stack: DevStack) -> None:
-        """Negative control of the test above: it is the grant that is taken back which keeps others out."""
+        """Negative control of the test above: only the revoked grant prevents other logins."""
         place = stack.endpoints.databases["hotline"].accountant_url.rpartition("/")[0]
         query(stack.postgres.admin_url, "CREATE DATABASE let_in")
         assert query(f"{place}/let_in", "SELECT 1") == 1
@@ -182,7 +182,7 @@ class TestKafka:
 
         def knock(context: ssl.SSLContext) -> bytes:
             context.load_verify_locations(folder / "authority.pem")
-            # A refused certificate shows only when the server is first read from; one request of four bytes is sent.
+            # A refused certificate shows only at the first read from the server, so one request of four bytes is sent.
             with socket.create_connection(("127.0.0.1", port)) as plain:
                 plain.settimeout(60.0)
                 with context.wrap_socket(plain, server_hostname="127.0.0.1") as secure:
@@ -202,7 +202,7 @@ class TestKafka:
         admin = stack.kafka.admin()
         rules = dict(MANIFEST.principals)
         rules["audit"] = PrincipalRule(write=(DIRECTORY,), read=(INBOX,), read_under=())
-        # An instance that the directory does not have (any more).
+        # An instance that is not, or no longer, in the directory.
         rules["stranger"] = PrincipalRule(write=(FOREIGN,), read=(), read_under=())
         apply(admin, Manifest(MANIFEST.topics, rules), stack.endpoints.kafka.passwords)
         marks = {f"causeway.inbox.{to}.audit.v1" for to in ("hotline", "law_enforcement", "industry")}
@@ -257,7 +257,7 @@ class TestKafka:
         assert receive(stack, "industry", OTHER_INBOX)
         with pytest.raises(TopicAuthorizationFailedError):
             receive(stack, "law_enforcement", OTHER_INBOX)
-        # Its own writing it may read back.
+        # It may read back its own writing.
         assert receive(stack, "hotline", OTHER_INBOX)
 
     @pytest.mark.parametrize("group", ["causeway.industry.inbox", "causeway.hotline.inbox"])
@@ -298,7 +298,7 @@ class TestKafka:
 
 
 def shown(stack: DevStack, as_it_should: Callable[[Difference], bool]) -> bool:
-    """Whether the broker comes to show this: what the controller has answered it acts by a moment later."""
+    """Return whether the broker reaches this state. It applies the controller's changes a moment later."""
     admin = stack.kafka.admin()
     return eventually(lambda: as_it_should(difference(admin, MANIFEST)), seconds=60.0)
 

@@ -1,4 +1,4 @@
-"""`causeway dev` as a person uses it, in processes of its own."""
+"""`causeway dev` as a person uses it, in separate processes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Dev:
         return process.returncode, output
 
     def processes(self) -> list[int]:
-        """Every process that was ever started by this stack and still runs, known by the lock that all inherit."""
+        """Return every process of this stack that still runs, identified by the lock that all inherit."""
         lock, found = self.path / "children.lock", []
         for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A party is moved by the next directory, in which nothing else differs; what would not hold is refused by a code."""
+"""The next directory moves a party and changes nothing else. An invalid move is refused with a code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_an_instance_would_take_it_and_send_to_the_new_place(directory: bytes) -
 
 
 def test_a_party_that_comes_back_was_elsewhere_before(directory: bytes) -> None:
-    """What it left last stands last; where it is now is not where it was before; the list is bounded."""
+    """The party's last former instance is listed last, and its present one is not listed. The list is bounded."""
     away = moved(directory, PARTY, NEW, issued_on=ON)
     back = moved(away, PARTY, OLD, issued_on=ON + timedelta(days=1))
     [entry] = [each for each in json.loads(back)["parties"] if each["id"] == PARTY]
@@ -117,7 +117,7 @@ def test_the_verb_writes_nothing_that_it_refuses(site: Path, capsys: pytest.Capt
 
 
 def differing(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
-    """The parties that are not as before, and the instance of each, before and after."""
+    """Return the parties that have changed, with the instance of each before and after."""
     return {
         one["id"]: (one["instance"], other["instance"])
         for one, other in zip(before, after, strict=True)

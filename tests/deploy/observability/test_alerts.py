@@ -1,4 +1,4 @@
-"""Each alert, as a foreign parser reads it: silent while all is well, and fires for its own fault."""
+"""Each alert, as an independent parser reads it: silent when all is well, and firing for its own fault."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BOARDS = [
 ]
 SHOWN = [target["expr"] for board in BOARDS for panel in board["panels"] for target in panel["targets"]]
 
-#: By alert: what breaks it, as metric, labels and value after; every counter begins at 0, every other thing is well.
+#: For each alert its fault: metric, labels and value after it. Counters begin at 0, and all other metrics are normal.
 BROKEN: Mapping[str, tuple[str, dict[str, str], float]] = {
     "CausewayNothingLeaves": ("causeway_outbox_age_seconds", {}, 61),
     "CausewayNothingIsAcknowledged": ("causeway_unacked_age_seconds", {}, 301),
@@ -52,7 +52,7 @@ BROKEN: Mapping[str, tuple[str, dict[str, str], float]] = {
 
 
 class Sample(NamedTuple):
-    """A number of a scrape, and its place in the other one: `before` is what it was at the beginning of the range."""
+    """A number of a scrape, with its earlier value: `before` is from the beginning of the range."""
 
     name: str
     labels: Mapping[str, str]
@@ -61,7 +61,7 @@ class Sample(NamedTuple):
 
 
 def well() -> list[Sample]:
-    """An installation in which nothing is wrong."""
+    """Return an installation without faults."""
     return [
         Sample("causeway_outbox_age_seconds", {}, 0.4),
         Sample("causeway_unacked_age_seconds", {}, 12),
@@ -114,7 +114,7 @@ def fires(alert: SimpleNamespace, samples: Sequence[Sample]) -> bool:
 
 
 def evaluated(tree: Any, samples: Sequence[Sample]) -> list[float]:
-    """The few functions that the rules use; `by` is passed over: one instance is measured."""
+    """Evaluate the few functions that the rules use. `by` is ignored, because one instance is measured."""
     if isinstance(tree, promql.AggregateExpr):
         inner = evaluated(tree.expr, samples)
         return [{"max": max, "min": min, "sum": sum}[str(tree.op)](inner)] if inner else []
@@ -137,7 +137,7 @@ def selected(selector: Any, samples: Sequence[Sample]) -> list[Sample]:
 
 
 def quantile(share: float, selector: Any, samples: Sequence[Sample]) -> float:
-    """The upper bound of the bucket: no interpolation is needed to tell well from not."""
+    """Return the upper bound of the bucket. This is precise enough to tell normal from abnormal."""
     buckets = sorted((float(each.labels["le"]), each.value - each.before) for each in selected(selector, samples))
     return next(bound for bound, count in buckets if count >= share * buckets[-1][1])
 
@@ -186,7 +186,7 @@ def test_every_metric_but_those_of_time_is_shown_or_watched() -> None:
 
 
 def test_a_dashboard_is_one_that_grafana_loads() -> None:
-    """Its model: panels with ids of their own that do not lie over one another, each with a query."""
+    """The dashboard's model has panels with unique ids that do not overlap, each with a query."""
     assert len(BOARDS) == 3
     for board in BOARDS:
         ids = [panel["id"] for panel in board["panels"]]
@@ -198,7 +198,7 @@ def test_a_dashboard_is_one_that_grafana_loads() -> None:
 
 
 def test_what_a_fresh_process_shows_can_be_read() -> None:
-    """Control: the names above are those that a scrape has."""
+    """Control: a scrape contains the names above."""
     families = {family.name for family in text_string_to_metric_families(generate_latest(REGISTRY).decode())}
     assert {"causeway_messages", "causeway_outbox_rows"} <= families
     assert not list(CollectorRegistry().collect())

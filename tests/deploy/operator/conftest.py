@@ -1,4 +1,4 @@
-"""Running the operator's verbs in this process, as the program does."""
+"""A fixture that runs the operator's verbs in this process, as the program does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.client.prompt import Ended, Run
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `causeway ARGUMENTS`; what the verb printed, and its exit code."""
+    """Return a function that runs `causeway ARGUMENTS` and returns its output and exit code."""
 
     def called(*arguments: object) -> Ended:
         capsys.readouterr()

@@ -37,7 +37,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Message(NamedTuple):
-    """A message that the agency's instance has applied, as it lies in Kafka."""
+    """A message that the agency's instance has applied, as stored in Kafka."""
 
     arrived: Arrived
     where: Coordinates
@@ -53,14 +53,14 @@ Keep = Callable[[OutcomeKind], UUID]
 
 @pytest.fixture
 def keep(exchange: Exchange, applied: Message) -> Iterator[Keep]:
-    """Keeps an applied message as an exception all the same: processed again, its act has been applied before."""
+    """Store an applied message as an exception. When it is processed again, its act has already been applied."""
     yield lambda kind: asyncio.run(_keep(exchange, applied, kind=kind))
     asyncio.run(_empty(exchange))
 
 
 @pytest.fixture
 def broken(exchange: Exchange, applied: Message) -> Iterator[UUID]:
-    """A dead letter whose content signature does not hold: a new attempt changes nothing."""
+    """Return a dead letter whose content signature is invalid. A retry changes nothing."""
     yield asyncio.run(_keep(exchange, applied, kind=OutcomeKind.DEAD, is_signed=False))
     asyncio.run(_empty(exchange))
 

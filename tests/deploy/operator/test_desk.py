@@ -1,4 +1,4 @@
-"""The desk: what it does not let be published, each objection by its code and field."""
+"""The checks before publication: each objection has its code and field."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_what_must_not_be_published_is_refused_with_its_field(edit: Edit, code: 
 
 
 def test_an_instrument_that_ended_may_be_cited_by_what_ended_too_or_ends_later() -> None:
-    """The control: what was law stays on the list, and an end to come is for the alarm."""
+    """The control: past law stays on the list, and a future end is a matter for the alarm."""
     check_policy(edited(lambda p: p["instruments"][1].update(valid_to="2026-05-02")))
     over = edited(
         lambda p: (p["instruments"][1].update(valid_to="2026-04-01"), p["rules"][1].update(valid_to="2026-04-01"))
@@ -206,7 +206,7 @@ def test_every_objection_is_said_at_once(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("at", "code", "said"), [("2026-07-30", 0, False), ("2026-08-11", 1, True)])
 def test_a_check_names_law_that_was_not_reviewed(run: Run, tmp_path: Path, at: str, code: int, said: bool) -> None:
-    """The example was reviewed on 1 May 2026: 102 days later it needs another look."""
+    """The example was reviewed on 1 May 2026, so it needs a review 102 days later."""
     file = tmp_path / "policy.json"
     file.write_bytes(edited(lambda _: None))
     ended = run("policy", "check", file, "--at", at, "--json")
@@ -231,7 +231,7 @@ def test_a_document_issued_again_ends_13_months_later_under_the_next_version() -
 
 
 def test_no_document_takes_effect_in_the_past(tmp_path: Path) -> None:
-    """It would take over from what was in force then: messages in flight, decided by that, would be refused."""
+    """Otherwise messages in transit that were decided by the replaced documents would be refused."""
     nowhere: Any = SimpleNamespace(state=tmp_path, endpoints=None)
     body = json.dumps(example_world.policy()).encode()
     with pytest.raises(Refused, match="active_from_past"):

@@ -1,4 +1,4 @@
-"""The doctor finds each illness, and none in a healthy installation."""
+"""The doctor finds each fault, and none in a healthy installation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.running import Exchange
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A login that takes long on a busy machine is one all the same."""
+    """A login that is slow on a busy machine still counts as a login."""
     monkeypatch.setattr("deploy.operator.doctor.LOGIN_S", 60.0)
 
 
@@ -46,7 +46,7 @@ def exposed(exchange: Exchange) -> Iterator[Path]:
 
 @pytest.fixture
 def widened(exchange: Exchange) -> Iterator[str]:
-    """A right that no manifest gives: audit may write."""
+    """Add a permission that no manifest contains: audit may write."""
     topic = "causeway.inbox.audit.hotline.v1"
     binding = AclBinding(
         ResourceType.TOPIC,
@@ -61,7 +61,7 @@ def widened(exchange: Exchange) -> Iterator[str]:
     for made in admin.create_acls([binding]).values():
         made.result()
     kafka, manifest = exchange.endpoints.kafka, manifest_in((exchange.state / "directory.json").read_bytes())
-    # The broker acts by it a moment after the controller has answered.
+    # The broker applies it a moment after the controller has answered.
     assert eventually(lambda: bool(find_difference(kafka, manifest)), seconds=60.0)
     yield f"audit may write topic {topic} (literal)"
     as_published(exchange)
@@ -69,7 +69,7 @@ def widened(exchange: Exchange) -> Iterator[str]:
 
 @pytest.fixture
 def joining(exchange: Exchange, tmp_path: Path) -> Iterator[Path]:
-    """A directory, not published yet, with one more instance of a kind."""
+    """Return an unpublished directory with one more instance of a kind."""
     document = json.loads((exchange.state / "directory.json").read_bytes())
     keys = [each | {"key_id": f"sample-{number:032x}"} for number, each in enumerate(document["instances"][0]["keys"])]
     document["instances"].append({"id": "industry_more", "kind": "industry", "keys": keys})
@@ -80,7 +80,7 @@ def joining(exchange: Exchange, tmp_path: Path) -> Iterator[Path]:
 
 
 def as_published(exchange: Exchange) -> None:
-    """Give and take rights until they are those of the published directory."""
+    """Add and remove permissions until they are those of the published directory."""
     kafka, manifest = exchange.endpoints.kafka, manifest_in((exchange.state / "directory.json").read_bytes())
     apply_manifest(kafka, manifest)
     assert eventually(lambda: not find_difference(kafka, manifest), seconds=60.0)
@@ -95,7 +95,7 @@ def test_an_instance_that_is_to_join_gets_its_topics_and_loses_its_rights_when_i
     assert "industry_more may read topic causeway.inbox.industry_more. (prefixed)" in before["bindings_missing"]
     assert run("topics", "apply", "--state", exchange.state, "--directory", joining).code == 0
     assert eventually(lambda: run(*topics, "--directory", joining).code == 0, seconds=60.0)
-    # Nobody has published that directory: what it gave is too much.
+    # That directory was not published, so its permissions are extra.
     assert "industry_more may read topic causeway.directory.v1 (literal)" in run(*topics).json["bindings_extra"]
     assert run("topics", "apply", "--state", exchange.state).code == 0
     assert eventually(lambda: run(*topics).code == 0, seconds=60.0)

@@ -1,4 +1,4 @@
-"""A directory or a policy from the desk to two approvers, each alone: what they read is what they sign."""
+"""A directory or a policy from the draft to two approvers, each alone: they sign exactly what they read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APPROVERS = ("one.example", "two.example")
 
 @pytest.fixture
 def desks(run: Run, tmp_path: Path) -> dict[str, Path]:
-    """The folder of each approver, with a draft of the sample policy."""
+    """Return the folder of each approver, with a draft of the sample policy."""
     run("policy", "sample", "--out", tmp_path / "policy.json")
     ended = run("document", "draft", "policy", tmp_path / "policy.json", "--renew", "--out", tmp_path / "p.draft.json")
     assert ended.code == 0, ended.err
@@ -62,7 +62,7 @@ def test_two_who_sign_alone_make_a_document_that_instances_believe(
 def test_the_desk_publishes_no_approval_by_a_key_that_it_does_not_have(
     run: Run, desks: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Instances pass it over; whoever publishes is told. Nothing is asked of a broker before."""
+    """Instances ignore such an approval, so the publisher gets an error. No broker is contacted before."""
     for approver in APPROVERS:
         signed(run, desks, approver)
     card = json.loads((desks["one.example"] / "one.example.json").read_text())
@@ -122,7 +122,7 @@ def test_a_key_signs_with_its_own_card_alone(run: Run, desks: dict[str, Path]) -
 
 
 def test_what_is_signed_is_what_was_shown_whatever_becomes_of_the_file(run: Run, desks: dict[str, Path]) -> None:
-    """Another draft, whole in itself, in the place of the one that its approver has read."""
+    """Another complete draft replaces the one that its approver has read."""
     desk = desks["one.example"]
     shown = digest_of(desk / "p.draft.json")
     document = json.loads((desk / "p.draft.json").read_text())["document"]
@@ -132,12 +132,12 @@ def test_what_is_signed_is_what_was_shown_whatever_becomes_of_the_file(run: Run,
     ended = run(*words, "--digest", shown, "--json")
     assert (ended.code, ended.json["error"]["code"]) == (2, "draft_of_another_digest")
     assert not [*desk.glob("*.approval.json")]
-    assert run(*words).code != 0, "nobody signs without having the digest"
+    assert run(*words).code != 0, "a signature requires the digest"
     assert run(*words, "--digest", digest_of(desk / "p.draft.json")).code == 0
 
 
 def test_a_draft_is_read_once(run: Run, desks: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is read once is what is said and what is signed."""
+    """The content that is read once is both shown and signed."""
     draft, reads = desks["one.example"] / "p.draft.json", list[Path]()
     whole = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or whole(path))  # type: ignore[func-returns-value]

@@ -1,4 +1,4 @@
-"""What a power failure would cost is named before it does: of PostgreSQL by setting, of Kafka by topic."""
+"""Risks of a power failure are named in advance: for PostgreSQL by setting, for Kafka by topic."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def set_to(exchange: Exchange, change: str, back: str) -> AsyncIterator[No
 
 
 async def is_set(exchange: Exchange, setting: str, to: str) -> bool:
-    """The server reads its settings when it comes to it."""
+    """Return whether the setting has this value. The server reads changed settings a moment later."""
     return [row[0] for row in await rows_of(exchange.stack.postgres.admin_url, f"SHOW {setting}")] == [to]
 
 

@@ -1,4 +1,4 @@
-"""The folder of an instance: whole, private, never written over; and the key ceremony around it."""
+"""The folder of an instance is complete, private and never overwritten; and the key ceremony around it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = "hotline_north"
 
 @pytest.fixture
 def cards(run: Run, tmp_path: Path) -> list[str]:
-    """Two approvers' cards, as words for a verb."""
+    """Return two approvers' cards as arguments for a verb."""
     words: list[str] = []
     for approver in ("one.example", "two.example"):
         run("key", "make", approver, "approve", "--into", tmp_path / approver)

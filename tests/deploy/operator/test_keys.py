@@ -1,4 +1,4 @@
-"""Keys that the operator hands out: they open what they should, end when they are told to, and can be rotated."""
+"""Keys from the operator: they open the intended service, end on request, and can be rotated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def issued(run: Run, exchange: Exchange, party: str = PARTY) -> dict[str, Any]:
 
 
 def opens(key: dict[str, Any]) -> bool:
-    """Whether the key opens its party's door; the instance hears of a new key by a notification."""
+    """Return whether the service accepts the key. The instance learns of a new key by a notification."""
     deadline = time.monotonic() + 10 * REVOKED_S
     while status_for(key) != 200:
         if time.monotonic() > deadline:

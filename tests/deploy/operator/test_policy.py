@@ -1,4 +1,4 @@
-"""Publishing a policy: checked before anybody sees it, and in force at every instance."""
+"""Publication of a policy: checked before it is visible, and in force at every instance."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ async def test_a_published_policy_reaches_every_instance(run: Run, exchange: Exc
 
 
 def next_policy(exchange: Exchange) -> bytes:
-    """The policy in force, issued again."""
+    """Return the policy in force, issued again."""
     policy = Policy.model_validate_json((exchange.state / "policy.json").read_bytes())
     return document_body(renewed(policy, on=policy.issued_on))
 
 
 async def test_a_beat_is_heard_by_every_instance(run: Run, exchange: Exchange) -> None:
-    """Before the first beat the age counts from the start of the process, and only grows."""
+    """Before the first heartbeat the age counts from the start of the process, and only grows."""
     ages = {name: beat_age_s(url) for name, url in exchange.endpoints.http.items()}
     ended = await asyncio.to_thread(run, "directory", "beat", "--once", "--state", exchange.state)
     exchange.beat()

@@ -1,4 +1,4 @@
-"""Which role a person or key of a party is given: one that opens its own service."""
+"""The role of a party's person or key: one that opens its own service."""
 
 from __future__ import annotations
 

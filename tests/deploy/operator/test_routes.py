@@ -1,4 +1,4 @@
-"""Routing questions over a file: answered by the documents of a state directory, without any server."""
+"""Routing questions about a file: answered with the documents of a state directory, without any server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Kafka that speaks SASL_SSL only, and a site file written by hand: every verb works, and no stranger is let in."""
+"""A Kafka that accepts only SASL_SSL, and a handwritten site file: every verb works, and other logins are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 
 @pytest.fixture
 def file(secure: Exchange, tmp_path: Path) -> Path:
-    """What an operator would write who has the CA's certificate, the databases' URLs and two passwords."""
+    """Return a site file written from the CA's certificate, the databases' URLs and two passwords."""
     stated = json.loads(secure.endpoints.model_dump_json(exclude={"pids", "database_admin_url"}))
     passwords = stated["kafka"].pop("passwords")
     (tmp_path / "admin.password").write_text(passwords["admin"])
@@ -54,7 +54,7 @@ def changed(kafka: KafkaEndpoint, **changes: Any) -> KafkaEndpoint:
 
 
 async def sends(endpoints: Endpoints, kafka: KafkaEndpoint) -> bool:
-    """Whether a client of the services' kind is let in."""
+    """Return whether the broker accepts a client of the services' kind."""
     producer = AIOKafkaProducer(
         **kafka_access(endpoints.model_copy(update={"kafka": kafka}), "hotline").client_options("t")
     )
@@ -70,7 +70,7 @@ async def sends(endpoints: Endpoints, kafka: KafkaEndpoint) -> bool:
 def test_topics_and_rules_are_compared_and_the_doctor_finds_only_that_there_is_one_broker(run: Run, file: Path) -> None:
     assert run("topics", "diff", "--site", file).code == 0
     examined = run("doctor", "--site", file, "--json")
-    # On a stack that is as it is meant to be; an installation needs a second copy, or a flush of each record.
+    # On a healthy stack. An installation needs a second replica, or a flush of each record.
     assert [each["code"] for each in examined.json["findings"] if not each["well"]] == ["one_copy"]
     assert {"kafka login admin", "hotline api"} <= {each["what"] for each in examined.json["findings"]}
 
@@ -133,7 +133,7 @@ async def test_an_authority_that_the_system_trusts_needs_no_file(
     secure: Exchange, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     public = changed(read_site(file).kafka, ca_file=None)
-    # The store of a system that has taken the authority in: where OpenSSL and both clients look for it.
+    # The store of a system that has installed the authority, where OpenSSL and both clients look for it.
     monkeypatch.setenv("SSL_CERT_FILE", str(file.with_name("ca.pem")))
     assert await asyncio.to_thread(try_login, public, "admin") is Login.DONE
     assert await sends(secure.endpoints, public)

@@ -1,4 +1,4 @@
-"""What every instance says of itself, and how a process that runs only some parts is judged."""
+"""The reported status of every instance, and of a process that runs only some parts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.support.running import Exchange
 CHECKS = ["database", "documents", "bus", "relay", "timers", "outbox", "acks", "law", "rules"]
 
 
-#: What the process `alone` permits; the shared one has no such setting.
+#: The limit of the process `alone`; the shared one has no such setting.
 AGE_S_MAX = 60
 
 
 @pytest.fixture(scope="module")
 def alone(exchange: Exchange) -> Iterator[str]:
-    """A second process of the hotline that runs the API and nothing that needs the broker; its base URL."""
+    """Yield the base URL of a second hotline process that runs the API and nothing that needs the broker."""
     port, label = exchange.free_port(), "hotline-api-alone"
     settings = {"UNACKED_AGE_S_MAX": str(AGE_S_MAX)}
     exchange.serve("hotline", only=["api", "documents"], label=label, port=port, settings=settings)
@@ -39,7 +39,7 @@ def alone(exchange: Exchange) -> Iterator[str]:
 
 @pytest.fixture
 def unacked(exchange: Exchange) -> Iterator[None]:
-    """A message that its recipient has not acknowledged, and for this test never will."""
+    """Add a message that its recipient has not acknowledged, and never will in this test."""
     asyncio.run(_put_aside(exchange, held=True))
     time.sleep(CHECKS_VALID_S)  # the checks of an earlier request may still be valid
     yield
@@ -47,7 +47,7 @@ def unacked(exchange: Exchange) -> Iterator[None]:
 
 
 def law_says(exchange: Exchange) -> str:
-    """The reason that the check of the law gives today: 90 days after its last review the sample law is aged."""
+    """Return the reason of the law check today: 90 days after its last review the sample law is aged."""
     policy = json.loads((exchange.state / "policy.json").read_bytes())
     return "law_aged" if aged(policy, SystemClock().now().date()) else ""
 
@@ -111,7 +111,7 @@ def test_age_is_always_shown_and_fails_readiness_only_beyond_its_setting(
 
 
 async def _put_aside(exchange: Exchange, *, held: bool) -> None:
-    """A stream to an instance that never acknowledges, with a message that was sent a minute and a half ago."""
+    """Add a stream to an instance that never acknowledges, with a message that was sent 90 seconds ago."""
     hotline = await exchange.admin("hotline")
     await hotline.execute("DELETE FROM stream WHERE peer = 'nobody'; DELETE FROM segment WHERE peer = 'nobody'")
     if held:

@@ -1,4 +1,4 @@
-"""The sample documents with stand-in keys, and the demo's referrals decided by the engine."""
+"""The sample documents with placeholder keys, and the demo's referrals decided by the engine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Edges = dict[tuple[str, str], list[str]]
 
 @dataclass(frozen=True)
 class Decided:
-    """What the engine decided, reduced to what a recount can know."""
+    """The engine's decision, reduced to the parts that a recount can derive."""
 
     disposition: str
     work_reason: str | None
@@ -79,7 +79,7 @@ def demo() -> tuple[SampledReferral, ...]:
 
 @cache
 def demo_facts() -> tuple[ReadFacts, ...]:
-    """The facts of the demo's referrals, by the sample directory."""
+    """Yield the facts of the demo's referrals, by the sample directory."""
     return facts_of(index_of(directory_document()))
 
 
@@ -90,7 +90,7 @@ def facts_of(directory: DirectoryIndex) -> tuple[ReadFacts, ...]:
 def decide_demo(
     policy: Mapping[str, Any], *, directory: Mapping[str, Any] | None = None, decided_at: datetime = DECIDED_AT
 ) -> list[Decided]:
-    """Every referral of the demo, decided under `policy`."""
+    """Return every referral of the demo, decided under `policy`."""
     index = index_of(directory or directory_document())
     setting = Setting(index, policy_of(policy), exercise=True, decided_at=decided_at)
     facts = facts_of(index) if directory else demo_facts()

@@ -1,4 +1,4 @@
-"""Documents take effect only when two different approvers have signed them, and as they signed them."""
+"""Documents take effect only when two different approvers have signed them, and in the signed form."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_single_approver_cannot_make_a_document() -> None:
 
 
 def of_a_later_suite(approver: str) -> Approval:
-    """As a later release may sign: a key id that names its suite, and a longer signature."""
+    """Return an approval as a later release may sign it: a key id that names its suite, and a longer signature."""
     return Approval(approver=approver, key_id=f"mldsa65-{'7' * 32}", signature="A" * 4412)
 
 
@@ -137,7 +137,7 @@ def test_a_known_key_under_a_name_that_is_not_its_own_refuses_the_document() -> 
 
 @pytest.mark.parametrize("change", ["{0}A", "{0}AA", "{0}AAAA", "{1}B"])
 def test_a_signature_of_a_known_key_has_one_spelling(change: str) -> None:
-    """Whatever a later suite's signature looks like: 64 bytes, and none of the bits that no byte fills."""
+    """This holds regardless of a later suite's signatures: 64 bytes, without the unused bits of the last character."""
     first, second = approved().approvals
     spelt = change.format(second.signature, second.signature[:-1])
     with pytest.raises(Refused, match="approval_invalid at /approvals/1/signature"):

@@ -1,4 +1,4 @@
-"""Last days that the law fixes, and alarms before what ends or begins."""
+"""Last days that the law fixes, and alarms before an end or a beginning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.deploy.sample.test_refreshed_law import message
 
 
 def refreshed() -> DocumentShelf:
-    """The sample's documents, in force since 1 January 2026."""
+    """Return the sample's documents, in force since 1 January 2026."""
     filled, since = DocumentShelf(), datetime(2026, 1, 1, tzinfo=UTC)
     filled.directories.place(index_of(directory_document()), since)
     filled.policies.place(policy_of(policy_document()), since)

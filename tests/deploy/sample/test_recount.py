@@ -29,7 +29,7 @@ PolicyEdit = Callable[[dict[str, Any]], None]
 
 
 def foreign_imports(source: str) -> set[str]:
-    """Top-level names of imported modules that the standard library does not have."""
+    """Return top-level names of imported modules outside the standard library."""
     nodes = list(ast.walk(ast.parse(source)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "." for node in nodes if isinstance(node, ast.ImportFrom)}
@@ -37,7 +37,7 @@ def foreign_imports(source: str) -> set[str]:
 
 
 def recounted(folder: Path, policy: dict[str, Any]) -> dict[str, Any]:
-    """The script's summary of the demo, run where neither the project nor any package can be imported."""
+    """Return the script's summary of the demo, run where neither the project nor any package can be imported."""
     referrals, directory, rules = folder / "sample.jsonl", folder / "directory.json", folder / "policy.json"
     write_jsonl(referrals, demo())
     directory.write_text(json.dumps(directory_document()))
@@ -53,7 +53,7 @@ def recounted(folder: Path, policy: dict[str, Any]) -> dict[str, Any]:
 
 
 def counted(decisions: list[Decided]) -> dict[str, Any]:
-    """The engine's decisions in the form of the script's summary."""
+    """Return the engine's decisions in the form of the script's summary."""
     return {
         "referrals": len(decisions),
         "dispositions": dict(Counter(decision.disposition for decision in decisions)),
@@ -113,7 +113,7 @@ def test_a_planted_edit_of_the_policy_moves_both_counts_equally(tmp_path: Path, 
 
 
 def test_an_edit_on_one_side_only_is_noticed(tmp_path: Path) -> None:
-    """The control of the two tests above: equal counts are not a matter of course."""
+    """The control of the two tests above: the counts can differ."""
     policy = policy_document()
     drop_a_permit(policy)
     assert recounted(tmp_path, policy) != counted(decide_demo(policy_document()))

@@ -1,4 +1,4 @@
-"""The law of the second half of 2026: what it moves, which days it judges, what it leaves out, what it rests on."""
+"""The law of the second half of 2026: the decisions it changes, the days it judges, its gaps, and its sources."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of,
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests/support/recount.py"
-#: The law as the sample had it before: pinned for the golden decisions.
+#: The sample's earlier law, as pinned for the golden decisions.
 BEFORE = json.loads((ROOT / "tests/shared/routing/golden/policy.json").read_bytes())
 DECIDED_AT = datetime(2026, 12, 1, 12, tzinfo=UTC)
 APRIL, AUGUST = datetime(2026, 4, 15, 12, tzinfo=UTC), datetime(2026, 8, 15, 12, tzinfo=UTC)
-#: 35 days around 31 July: 2,000 referrals drawn as the demo's are, observed later.
+#: 35 days around 31 July: 2,000 referrals drawn like the demo's, observed later.
 START, END = date(2026, 7, 15), date(2026, 8, 20)
-#: No published table says which services encrypt from end to end, or where there is sound: here every tenth message.
+#: No published table says which services use end-to-end encryption, or which messages have sound: here every tenth
+#: message.
 EVERY = 10
 
 #: Permits that did not change, of edges that the prohibition no longer removes.
@@ -83,7 +84,7 @@ def engine_moves(after: dict[str, Any]) -> dict[str, Any]:
 
 
 def recounted_moves(folder: Path, after: dict[str, Any]) -> dict[str, Any]:
-    """The script's count, run where neither the project nor any package can be imported."""
+    """Return the script's count, run where neither the project nor any package can be imported."""
     files = {name: folder / f"{name}.json" for name in ("directory", "policy", "before")}
     for name, document in (("directory", directory_document()), ("policy", after), ("before", BEFORE)):
         files[name].write_text(json.dumps(document))
@@ -145,7 +146,7 @@ def test_a_planted_edit_moves_both_sides_and_on_one_side_only_it_is_noticed(tmp_
 
 
 def test_what_was_observed_in_spring_is_decided_as_before() -> None:
-    """The control: not any new policy moves them, only one that judges their days."""
+    """The control: only a policy that judges their days changes the decisions."""
     spring = [
         replace(each, facts=each.facts.model_copy(update={"observed_on": APRIL.date()})) for each in later_decided()
     ]
@@ -154,7 +155,7 @@ def test_what_was_observed_in_spring_is_decided_as_before() -> None:
 
 
 def message(observed_at: datetime, **more: Any) -> DecidedReferral:
-    """A provider in Ireland reports a message of a user in Germany that one of its people has seen."""
+    """Return a report by a provider in Ireland about a message of a user in Germany, viewed by one of its people."""
     facts = {
         "origin": "provider-002.example",
         "origin_kind": "industry",
@@ -175,7 +176,7 @@ def message(observed_at: datetime, **more: Any) -> DecidedReferral:
 
 @pytest.fixture
 def shelf() -> DocumentShelf:
-    """The refreshed policy, as if it had been there all along: `known_from` says what was known when."""
+    """Return a shelf as if the refreshed policy had always been there. `known_from` is the time of knowledge."""
     filled = DocumentShelf()
     filled.directories.place(index_of(directory_document()), datetime(2026, 1, 1, tzinfo=UTC))
     filled.policies.place(policy_of(policy_document()), datetime(2026, 1, 1, tzinfo=UTC))
@@ -232,7 +233,7 @@ def test_encrypted_messages_and_audio_stay_excluded(
 ) -> None:
     assert preview(message(observed_at, viewed_by=viewed_by), shelf)["edges"] != [], "the control: permitted without"
     assert preview(message(observed_at, viewed_by=viewed_by, **excluded), shelf)["edges"] == []
-    for more in ({}, {"victim": ["FR"]}):  # where a child is does not make lawful how it was found
+    for more in ({}, {"victim": ["FR"]}):  # the place of a child does not make the way of discovery lawful
         abroad = more | {"origin": "provider-001.example", "reporter": ["US-CA"]}
         explained = preview(message(observed_at, viewed_by="automated_only", **abroad, **excluded), shelf)
         assert (explained["edges"], explained["work_reason"]) == ([], "prohibited")
@@ -246,7 +247,7 @@ def test_after_the_derogation_what_scanning_found_goes_to_nobody_again(shelf: Do
 
 
 def test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed() -> None:
-    """Royal Assent does not begin C-16 and does not end the law before it: an order in council is still needed."""
+    """Royal Assent does not begin C-16 and does not end the earlier law. An order in council is still needed."""
     own = {"reporter": ["CA"], "user": ["CA"], "origin": "provider-009.example"}
 
     def kept(observed_at: datetime, policy: dict[str, Any]) -> list[tuple[list[str], str]]:
@@ -281,7 +282,7 @@ def test_the_instruments_of_the_last_year_are_listed() -> None:
 
 
 def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text() -> None:
-    """Written here a second time: a slip in the data must not pass because everything else reads the same data."""
+    """Written here a second time, because all other tests read the same data and would miss an error in it."""
     policy = sample_policy()
     spans = {entry.id.value: (str(entry.valid_from), str(entry.valid_to)) for entry in policy.instruments}
     assert spans["eu_2021_1232"] == ("2021-08-02", "2026-04-04")
@@ -375,7 +376,7 @@ def test_the_calendars_know_the_working_days_of_three_years() -> None:
 
 @pytest.mark.parametrize("jurisdiction", ["AU", "CA", "GB-EAW", "NZ"])
 def test_a_new_year_or_christmas_at_a_weekend_has_its_substitute_day(jurisdiction: str) -> None:
-    """Where the law moves them, so that a clock of working days does not run on a day when nobody works."""
+    """The law moves these days, so that a clock of working days does not run on a holiday."""
     (calendar,) = [each for each in sample_policy().calendars if each.jurisdiction == jurisdiction]
     assert {date(2028, 1, 3), date(2027, 12, 27)} <= set(calendar.holidays)
 

@@ -1,4 +1,4 @@
-"""The sample directory: whom it lists, and that it lists nobody real."""
+"""The sample directory: its parties, none of which is real."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def directory() -> DirectoryIndex:
 
 
 def own(directory: DirectoryIndex, kind: str, place: str) -> list[PartyEntry]:
-    """The parties of `kind` that stand at `place` itself."""
+    """Return the parties of `kind` at `place` itself."""
     return [party for party in directory.nearest("", kind, place, "sandbox", TODAY) if place in party.jurisdictions]
 
 
@@ -146,7 +146,7 @@ def test_an_exercise_never_reaches_a_live_party() -> None:
 
 
 def test_a_party_in_the_same_place_that_is_not_live_would_be_reached() -> None:
-    """The control of the test above: only the status keeps the live parties out."""
+    """The control of the test above: only the status excludes the live parties."""
     document = json.loads(json.dumps(directory_document()))
     for party in live_parties(document):
         party["status"] = "sandbox"

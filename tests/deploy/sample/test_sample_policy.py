@@ -1,4 +1,4 @@
-"""The sample policy: every rule decides something, and nothing but what it says."""
+"""The sample policy: every rule has an effect, and no other than its text says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.policy import sample_policy
 from tests.deploy.sample.samples import Decided, decide_demo, demo, policy_document
 
 SAMPLE_DAYS = (date(2026, 3, 15), date(2026, 4, 20))
-#: What the demo's days can show; later law is shown in `test_refreshed_law`.
+#: Rules that the demo's days can show; later law is tested in `test_refreshed_law`.
 RULES = [rule.id for rule in sample_policy().rules if rule.valid_from <= SAMPLE_DAYS[1]]
 
 
@@ -22,7 +22,7 @@ def decided() -> tuple[Decided, ...]:
 
 
 def outcome(decision: Decided) -> tuple[object, object]:
-    """What was sent and not sent, by which rules: what a rule can move."""
+    """Return the sent and the unsent edges with their rules, i.e. all that a rule can change."""
     return decision.edges, decision.not_sent
 
 
@@ -40,7 +40,10 @@ def test_rules_are_attached_to_blocs_and_to_subdivisions_and_one_prohibits() -> 
 
 
 def test_validity_that_changes_inside_the_sample_period_is_judged_by_observation() -> None:
-    """Judged by decision it would be over before any demo: the demo must be the same in later years."""
+    """If it were judged by decision, its validity would end before any demo.
+
+    The demo must be the same in later years.
+    """
     first, last = SAMPLE_DAYS
     changing = [
         rule
@@ -67,7 +70,7 @@ def test_each_rule_decides_a_demo_referral_and_its_removal_moves_exactly_those(r
 
 
 def decided_by(rule_id: str) -> set[int]:
-    """The demo referrals where the rule stands in an edge, removed an edge, or alone proposed one that was removed."""
+    """Return the demo referrals where the rule is in an edge, removed an edge, or alone proposed a removed one."""
     found = set()
     for at, decision in enumerate(decided()):
         named = [*decision.edges.values(), *decision.not_sent.values()]

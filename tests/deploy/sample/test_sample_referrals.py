@@ -1,4 +1,4 @@
-"""The sample load: drawn from the tables, repeatable, harmless, and as dirty as asked."""
+"""The sample load: drawn from the tables, repeatable, harmless, and with the requested errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.contracts.referral import ReferralSubmission
 from shared.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
 
-#: Changes only when the sample itself is meant to change.
+#: It changes only when the sample itself is meant to change.
 DEMO_SHA256 = "76e6f42c77169038e78267d70c69151c160f5e3dfe3478f29a7f6a5244ed7dc3"
 RESERVED = [
     ipaddress.ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
@@ -32,7 +32,7 @@ def small(seed: int = 7, dirty: float = 0.1) -> list[SampledReferral]:
 
 @cache
 def drawn() -> tuple[SampledReferral, ...]:
-    """A sample that is large enough to compare shares with the tables."""
+    """Return a sample that is large enough to compare shares with the tables."""
     return tuple(sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=2000, seed=1, dirty=0.01))
 
 

@@ -1,4 +1,4 @@
-"""Stories are data: each file is one, of acts that there are, and says what comes out at whom."""
+"""Stories are data: each file is one, with existing acts, and states the result for each party."""
 
 from __future__ import annotations
 

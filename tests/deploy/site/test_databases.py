@@ -1,4 +1,4 @@
-"""Databases on a server that somebody else runs, by what their addresses say."""
+"""Databases on a server of another operator, as their addresses say."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import POSTGRES_MAJOR_MIN, look_at_schema, newest_schema, refuse_old, upgrade
 from tests.support.running import rows_of
 
-#: Lengths are of characters, and what is a capital and a digit is known beyond ASCII.
+#: Lengths are in characters, and capitals and digits are known beyond ASCII.
 _TEXTS = "SELECT length(repeat('\u00e9', 60)) AS characters, upper('\u00e9') AS capital, 'Z' < 'a' AS by_code_point"
 _LOCALE = "SELECT datlocprovider::text AS of, datlocale AS locale FROM pg_database WHERE datname = current_database()"
 _OPEN = "SELECT has_database_privilege('public', 'postgres', 'CONNECT') AS may"
 
 
 def test_migrations_take_what_an_address_says_of_tls(stack: DevStack) -> None:
-    """Alembic's engine would hand `sslmode` to the driver as an argument that it does not know."""
+    """Alembic's engine would pass `sslmode` to the driver as an argument that it does not know."""
     made = prepare_databases(stack.postgres.admin_url, ["hotline_tls"], lambda role: f"password of {role}")
     address = f"{made['hotline_tls'].owner_url}?sslmode=disable"
     upgrade("hotline", address)
@@ -49,7 +49,7 @@ def test_a_server_that_is_too_old_is_said_to_be() -> None:
 
 
 def test_a_database_is_made_alike_whatever_its_cluster_is(stack: DevStack) -> None:
-    """The stack's own cluster is of bytes without a locale: nothing of it is inherited."""
+    """The stack's own cluster uses bytes without a locale, and the database inherits nothing of it."""
     made = prepare_databases(stack.postgres.admin_url, ["hotline_tls"], lambda role: f"password of {role}")
     [cluster] = asyncio.run(rows_of(stack.postgres.admin_url, "SHOW server_encoding"))
     [locale] = asyncio.run(rows_of(made["hotline_tls"].service_url, _LOCALE))

@@ -1,4 +1,4 @@
-"""The endpoints file: what is written is read again, by its owner only."""
+"""The endpoints file: it is read as it was written, by its owner only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A site that an operator describes by hand: what it may say, what it may not, and which site a verb acts on."""
+"""A handwritten site file: its permitted and forbidden content, and the site that a verb uses."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_an_instance_is_of_the_kind_that_the_site_says_and_may_have_any_name(tmp
 def test_of_an_instance_that_only_the_environment_knows_the_kind_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The instances of the sample are known by their names; what has another, a site file must tell of."""
+    """The kinds of the sample's instances are known by name. For another instance the site file must state the kind."""
     monkeypatch.setenv("CAUSEWAY_DEV_STATE_DIR", str(tmp_path))
     monkeypatch.setenv("CAUSEWAY_INDUSTRY_TWO_KAFKA_BOOTSTRAP_SERVERS", "elsewhere.example:9092")
     monkeypatch.setenv("CAUSEWAY_INDUSTRY_TWO_DATABASE_URL", "postgresql://elsewhere.example/two")

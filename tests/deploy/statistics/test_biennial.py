@@ -1,4 +1,4 @@
-"""Two years as a country reports of them: sums of what was published, and nothing else."""
+"""A country's two-year report consists of sums of published numbers, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ MONTHS = tuple(Month(year, month) for year in (2026, 2027) for month in range(1,
 
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
-    """Every month of two years, of agencies and providers of the sample directory; in some they stand together."""
+    """Write every month of two years, of agencies and providers of the sample directory.
+
+    In some months their rows are merged.
+    """
     directory = exchange_world.world().documents.directory
     agencies = ["police-nl.example", "police-de.example", "police-fr.example"]
     assert POLICE in agencies
@@ -42,7 +45,7 @@ def published(tmp_path: Path) -> Path:
 
 
 def recounted(folder: Path, table: str, columns: Mapping[str, str]) -> dict[tuple[str, str], Counter[str]]:
-    """By year and country, from the files alone: nothing of the project is asked what stands in them."""
+    """Return the numbers by year and country from the files alone, without code of the project."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for path in sorted(folder.glob(f"*-{table}.csv")):
         year, _, _ = path.name.split("-", 2)

@@ -20,7 +20,7 @@ TABLES, PROGRAMS = 300, 3
 
 
 def table(seed: int) -> list[Party]:
-    """Draw recipients of some countries, with what some origins sent to each and what came of it."""
+    """Draw recipients of some countries, with the referrals from some origins to each and their results."""
     drawn = random.Random(seed)
     busy = drawn.choice(((0, 0, 1, 2), (0, 1, 3, 6), (2, 5, 9, 14), (4, 6, 8, 40)))
     found = []
@@ -32,7 +32,7 @@ def table(seed: int) -> list[Party]:
 
 
 class Finding(NamedTuple):
-    """A sum that a contributor finds by subtraction, with the numbers of other contributors that it consists of."""
+    """A sum that a contributor finds by subtraction, with the other contributors' numbers in it."""
 
     contributor: str
     remainder: int
@@ -40,7 +40,7 @@ class Finding(NamedTuple):
 
     @property
     def tells(self) -> bool:
-        """Whether it gives away a number of 1 to 4, or bounds one below five."""
+        """Return whether it reveals a number of 1 to 4, or limits one to below five."""
         return any(0 < each < SMALL for each in self.others) and self.remainder < SMALL
 
 
@@ -79,7 +79,7 @@ def test_no_contributor_of_ten_thousand_tables_finds_a_small_number_of_another()
 
 
 def test_sums_of_at_least_five_alone_are_found_by_subtraction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: the rule that a number is zero or at least five, whoever contributes it."""
+    """The control: a rule that only requires zero or at least five, regardless of the contributors."""
     monkeypatch.setattr(merging, "_hides_shares", lambda shares: not 0 < sum(shares) < SMALL)
     assert len(telling(range(TABLES))) > TABLES / 10
 
@@ -92,7 +92,7 @@ def test_two_recipients_of_one_row_would_find_the_numbers_of_each_other() -> Non
 
 
 def bounds(rows: Sequence[Row], counted: Sequence[Party], *, contributor: str) -> Iterator[float]:
-    """The most that a contributor can say of each small number of another recipient or origin, by linear programs.
+    """Return the best bounds that a contributor can derive of each small foreign number, by linear programs.
 
     It knows all rows, its own numbers, and that no recipient answered more of an origin than the origin sent.
     """
@@ -123,7 +123,7 @@ def bounds(rows: Sequence[Row], counted: Sequence[Party], *, contributor: str) -
 
 
 def attack(count: int) -> list[float]:
-    """The bounds that every contributor of so many tables with rows of several recipients can say."""
+    """Return the bounds that every contributor of `count` tables with rows of several recipients can derive."""
     seeds = [seed for seed in range(count * 40) if any(len(row.parties) > 1 for row in merged(table(seed)))][:count]
     assert len(seeds) == count
     return [

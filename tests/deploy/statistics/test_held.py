@@ -1,4 +1,4 @@
-"""What was gone while it was held is published, and no provider learns from it that anything of its own was held."""
+"""Removals during a hold are published, and no provider learns that an item of its own was held."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from scipy.optimize import linprog
 from deploy.statistics.merging import ELSEWHERE, SMALL, GoneRow, Party, gone_rows, merged
 from tests.deploy.statistics.test_merging import spread, spread_party
 
-#: A notice has so many items at most.
+#: Maximum number of items in a notice.
 ITEMS = 10
 
 
 def gone_party(party: str, country: str, gone: int, held: int) -> Party:
-    """A provider to whose numbers all origins contribute alike."""
+    """Return a provider to whose numbers all origins contribute equally."""
     return Party(party, country, (spread(gone), spread(held)))
 
 
@@ -62,7 +62,7 @@ def test_a_country_stands_alone_where_the_others_could_have_had_it_all() -> None
 
 
 def world(seed: int) -> tuple[list[Party], list[Party]]:
-    """Providers of some countries: what was gone of their items, and what they were sent, answered and acted on."""
+    """Return providers of some countries: removals of their items, and the notices sent, answered and acted on."""
     drawn = random.Random(seed)
     gone, sent = [], []
     for number in range(20):
@@ -74,17 +74,17 @@ def world(seed: int) -> tuple[list[Party], list[Party]]:
     return gone, sent
 
 
-#: Worlds of which anything may be published.
+#: Worlds of which at least one row may be published.
 SEEDS = tuple([seed for seed in range(60) if gone_rows(world(seed)[0])][:8])
 
 
 def attacked(
     counted: Sequence[Party], sent: Sequence[Party], rows: Iterable[GoneRow], *, who: int
 ) -> tuple[float, list[float]]:
-    """What a provider can say at least of what was held of its own, and at most of each small number of the others'.
+    """Return a provider's lower bound of its own held items, and upper bounds of the others' small numbers.
 
-    It knows both tables, all of its own but what was held, that no measure exceeds the one before it, and that a notice
-    that was acted on has ten items at most.
+    It knows both tables and all of its own data except holds. It also knows that no measure exceeds the previous one,
+    and that a notice that was acted on has ten items at most.
     """
     count, place = len(counted), {each.party: number for number, each in enumerate(counted)}
     equal, sums = [], []
@@ -126,7 +126,7 @@ def attacked(
 
 
 def learns(make: Callable[[Sequence[Party]], Sequence[GoneRow]], seeds: Iterable[int]) -> float:
-    """The most that any provider of these worlds can say at least of what was held of its own."""
+    """Return the highest lower bound of own held items that any provider of these worlds can derive."""
     most = 0.0
     for seed in seeds:
         counted, sent = world(seed)
@@ -148,12 +148,12 @@ def test_no_provider_bounds_what_was_held_of_its_own_above_none(seed: int) -> No
 
 
 def test_a_table_by_provider_tells_each_what_was_held_of_its_own() -> None:
-    """The control: each provider that has enough stands alone."""
+    """The control: each provider with enough removals has its own row."""
     assert learns(lambda counted: [GoneRow(c.country, (c,)) for c in counted if c.counts[1] >= SMALL], SEEDS) >= SMALL
 
 
 def test_countries_where_one_has_most_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control of the second rule: with small numbers alone merged, somebody learns."""
+    """The control of the second rule: if only small numbers are merged, a provider learns of a hold."""
     monkeypatch.setattr(
         GoneRow, "tells", property(lambda row: any(0 < number < SMALL for number in (row.gone, row.held)))
     )

@@ -1,4 +1,4 @@
-"""Nothing small is published, and nothing small can be found from all that is."""
+"""No small number is published, and none can be derived from the published ones."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ORIGINS = 5
 
 
 def spread(count: int) -> Mapping[str, int]:
-    """Split a number over the origins as evenly as it goes."""
+    """Split a number over the origins as evenly as possible."""
     less, more = divmod(count, ORIGINS)
     return {f"origin-{n}.example": less + (n < more) for n in range(ORIGINS)}
 
 
 def spread_party(party: str, country: str, counts: Sequence[int]) -> Party:
-    """A recipient to which all origins contribute alike."""
+    """Return a recipient to which all origins contribute equally."""
     return Party(party, country, tuple(map(spread, counts)))
 
 
-#: Sent, answered, actioned: none of them more than the one before.
+#: Sent, answered, actioned: none exceeds the previous one.
 CHAIN = ((0, 1), (1, 2))
-#: Besides: removed, confirmed, reappeared. What is confirmed was removed, and what is there again was answered.
+#: In addition: removed, confirmed, reappeared. Confirmed items were removed, and reappeared items were answered.
 OF_REMOVALS = (*CHAIN, (2, 3), (3, 4), (1, 5))
 
 
@@ -116,7 +116,7 @@ def test_a_row_of_one_party_needs_three_origins(shares: Mapping[str, int], publi
 
 
 def world(seed: int) -> list[Party]:
-    """Providers of some countries, most of them small."""
+    """Return providers of some countries, most of them small."""
     drawn = random.Random(seed)
     found = []
     for number in range(24):
@@ -132,16 +132,17 @@ def world(seed: int) -> list[Party]:
     return found
 
 
-#: The status of a linear program without a bound: the party stands in no row.
+#: The status of a linear program without a bound: the party is in no row.
 UNBOUNDED = 3
 Known = Sequence[tuple[set[int], tuple[int, ...]]]
 Order = Sequence[tuple[int, int]]
 
 
 def bound(party: int, measure: int, *, known: Known, count: int, parts: bool = False, order: Order = CHAIN) -> float:
-    """What an attacker can say at most of one number, from the sums of sets of parties and the order of measures.
+    """Return an attacker's upper bound of one number, from sums over sets of parties and the order of measures.
 
-    `parts`: that the second and third make up the first; else no measure of a pair of `order` exceeds the one before.
+    `parts`: the second and third measure add up to the first; otherwise no measure of a pair of `order` exceeds the
+    previous one.
     """
     measures = len(known[0][1])
     size = count * measures
@@ -172,7 +173,7 @@ def bound(party: int, measure: int, *, known: Known, count: int, parts: bool = F
 
 
 def attacked(counted: Sequence[Party], known: Known, *, parts: bool = False, order: Order = CHAIN) -> list[float]:
-    """The bounds of all small numbers."""
+    """Return the bounds of all small numbers."""
     return [
         bound(number, measure, known=known, count=len(counted), parts=parts, order=order)
         for number, party in enumerate(counted)
@@ -189,7 +190,7 @@ def of_rows(rows: Sequence[Row], counted: Sequence[Party]) -> Known:
     ]
 
 
-#: Worlds of which anything is published.
+#: Worlds of which at least one row is published.
 SEEDS = tuple([seed for seed in range(24) if merged(world(seed))][:12])
 
 
@@ -209,7 +210,10 @@ def test_an_attacker_with_every_row_bounds_no_small_number_below_five(seed: int)
 
 
 def filed(seed: int, *, parts: bool) -> tuple[list[Party], list[Party]]:
-    """Agencies with what they were sent, by hotlines and by providers; and as a table is merged that leaves one out."""
+    """Return agencies with referrals from hotlines and providers; then the same for the merge, as `parts` says.
+
+    Without `parts` the third number is left out.
+    """
     counted = []
     for party in world(seed):
         sent, hotlines, _ = party.counts
@@ -237,7 +241,7 @@ def test_the_part_that_is_left_out_would_be_found_by_subtraction() -> None:
 
 
 def of_removals(seed: int) -> list[Party]:
-    """Providers with what they said that they removed, what of it was confirmed, and what was there again."""
+    """Return providers with the items that they reported as removed, those confirmed, and those that reappeared."""
     drawn, counted = random.Random(seed), []
     for party in world(seed):
         removed = drawn.randint(0, party.counts[2])
@@ -258,7 +262,7 @@ def test_an_attacker_bounds_no_small_number_of_removals_and_of_what_confirmed_th
 
 
 def test_what_was_found_of_removals_would_tell_of_few_where_rows_are_merged_without_it() -> None:
-    """The control: merged by what was sent, answered and acted on alone, as if the rest were no number."""
+    """The control: merged only by notices sent, answered and acted on, as if the rest were no number."""
     counted = of_removals(1)
     rows = merged([each._replace(origins=each.origins[:3]) for each in counted])
     assert rows

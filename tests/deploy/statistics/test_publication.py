@@ -1,4 +1,4 @@
-"""What is written of a month, and that it is written once."""
+"""The published content of a month, which is written once."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_plot_is_a_picture_with_words_and_nothing_from_elsewhere() -> None:
 
 
 def test_nothing_says_how_long_notices_of_a_provider_waited_for_others() -> None:
-    """Five notices that went late are enough for their provider to tell from a median that they were held."""
+    """Five delayed notices are enough for their provider to conclude from a median that they were held."""
     directory = exchange_world.world().documents.directory
     figures = Figures()
     for minutes in (10, 5_000, 5_000, 5_000, 5_000):

@@ -1,4 +1,4 @@
-"""Messages for the envelope's tests: fixed ones, and hypothesis strategies for any."""
+"""Messages for the envelope's tests: fixed ones, and hypothesis strategies for arbitrary ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def attributes(number: int = 1, *, sender: str = "hotline-a") -> Attributes:
 
 
 class Proven(NamedTuple):
-    """A message and its proof for outsiders."""
+    """A message and its proof for third parties."""
 
     envelope: Envelope
     proof: MessageProof
@@ -71,7 +71,7 @@ def batch(size: int, *, key: SigningKey = KEY) -> list[Proven]:
 
 
 def with_everything() -> Proven:
-    """The seventh of eleven signed messages: one from a later release that says more."""
+    """The seventh of eleven signed messages, in the form of a later release with more headers."""
     drafts = [attributes(number) for number in range(1, 12)]
     drafts[6] = replace(drafts[6], extensions=(("ce_xhint", "1"), ("ce_xmore", "later")))
     return prove([Envelope(each, BODY) for each in drafts])[6]

@@ -1,4 +1,4 @@
-"""Base64url: what the standard library writes, and no other text is read."""
+"""Base64url: only the standard library's own output is accepted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def written_by_the_library(data: bytes) -> str:
 
 
 def read_by_the_library(text: str) -> bytes | None:
-    """What `text` stands for, None unless it is what the library writes for that."""
+    """Return the bytes that `text` encodes, or None if the library would not write this text."""
     try:
         data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:

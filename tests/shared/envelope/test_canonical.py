@@ -1,4 +1,4 @@
-"""The covered bytes: frozen, complete and unambiguous."""
+"""The covered bytes are frozen, complete and unambiguous."""
 
 from __future__ import annotations
 

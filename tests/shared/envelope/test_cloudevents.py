@@ -1,4 +1,4 @@
-"""The official CloudEvents library writes the same record, and reads ours as the same event."""
+"""The official CloudEvents library writes the same record and reads our record as the same event."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ bodies = st.builds(join_value, clear_parts, st.none() | st.binary(max_size=80))
 
 
 def as_cloudevent(envelope: Envelope) -> CloudEvent:
-    """The same event, said in the library's own terms."""
+    """Return the same event as an object of the library."""
     ours = envelope.attributes
     return CloudEvent(
         {
@@ -46,7 +46,7 @@ def as_cloudevent(envelope: Envelope) -> CloudEvent:
 
 
 def differences(envelope: Envelope, event: BaseCloudEvent) -> list[str]:
-    """The attributes in which the library's reading differs from ours."""
+    """Return the attributes that the library reads differently."""
     expected: dict[str, Any] = as_cloudevent(envelope).get_attributes()
     found = event.get_attributes()
     return [name for name in expected.keys() | found.keys() if str(expected.get(name)) != str(found.get(name))]
@@ -65,7 +65,7 @@ def test_the_library_reads_our_record_as_the_same_event(attributes: Attributes, 
     envelope = Envelope(attributes, body)
     event = from_binary_event(KafkaMessage(headers=dict(encode_headers(envelope)), key=None, value=body))
     assert differences(envelope, event) == []
-    data = event.get_data()  # the library gives text where the bytes are UTF-8
+    data = event.get_data()  # the library returns text if the bytes are UTF-8
     assert (data.encode() if isinstance(data, str) else data) == body
 
 

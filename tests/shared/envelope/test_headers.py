@@ -1,4 +1,4 @@
-"""The wire headers: closed, strict, one spelling for each value, and never an echo of what came in."""
+"""The wire headers: closed and strict, with one form for each value. Errors never quote the input."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_a_refusal_never_echoes_the_value(name: str) -> None:
     refused = refusal(with_value(name, f"{CANARY} ".encode()))
     text = "".join(traceback.format_exception(refused)) + repr(refused.__dict__)
     assert CANARY not in text
-    assert refused.__context__ is None  # else an error reporter that walks contexts finds the parser's quotation
+    assert refused.__context__ is None  # otherwise an error reporter that walks contexts finds the parser's quotation
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""A message in order is decoded at once, any other header by header: both say the same of every list of headers."""
+"""An ordered message is decoded in one step, any other header by header.
+
+Both give the same result for every list of headers.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ FOREIGN = [
 ]
 SIGNED = Envelope(attributes(3), BODY, traceparent=TRACEPARENT)
 
-#: Values that mean something to some parser, or that an expression could let through.
+#: Values that have a meaning for some parser, or that a regular expression could accept.
 NUMBERS = (
     "0 00 +1 -1 1_0 5 65536 65537 \u0663 \u00b2 9007199254740991 9007199254740992 9223372036854775808 " + "1" * 5_000
 )
@@ -65,7 +68,7 @@ ODD = [
 
 
 def outcome(decode: Callable[[Headers, bytes], Envelope], headers: Headers) -> object:
-    """All that a caller can see: the message with its texts, or the refusal."""
+    """Return all that a caller can see: the message with its texts, or the refusal."""
     try:
         envelope = decode(headers, BODY)
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""Keys: what loads, what is refused, and what is never shown."""
+"""Keys: which ones load, which are refused, and that secrets are never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sealing: opens for the addressee in its own message, and in no other case."""
+"""Sealing: only the addressee can open a part, and only in its own message."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def refusal(sealed: Sealed, key: OpeningKey = KEY, context: SealContext = CONTEX
 
 
 def sealed_raw(padded: bytes, *, data_key: bytes = b"d" * 32) -> Sealed:
-    """Bytes sealed correctly for `KEY`, by the module's own description alone, but not padded by us."""
+    """Return bytes that are sealed correctly for `KEY` by the module's description, without our padding."""
     suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
     info = f"causeway-wrap/v3\nx25519\n{KEY.key_id}\n{b'b'.hex() * 16}\n".encode()
     key, nonce = hmac.digest(data_key, CONTEXT.message_id.bytes, "sha256"), b"n" * 12
@@ -112,7 +112,7 @@ def test_during_a_rotation_either_key_opens() -> None:
 
 
 def test_a_wrap_made_for_another_key_or_batch_does_not_open() -> None:
-    """The wrap's info names suite, key and batch: neither is changed with what stands around it kept."""
+    """The wrap's info contains suite, key and batch. Changing any of them makes the wrap unreadable."""
     (wrap, text), other = seal(b""), OpeningKey.generate()
     assert len(other.key_id) == len(KEY.key_id)
     assert refusal(Sealed(wrap.replace(KEY.key_id.encode(), other.key_id.encode()), text), other) == "sealed_unopenable"
@@ -234,7 +234,7 @@ def test_padding_that_we_would_not_have_written_does_not_open(padded: bytes) -> 
 def test_the_same_way_of_sealing_opens_when_the_padding_is_ours() -> None:
     padded = ((5).to_bytes(4, "big") + b"hello").ljust(512, b"\x00")
     assert opened(sealed_raw(padded)) == b"hello"
-    # The data key has 256 bits, whatever was wrapped.
+    # The data key has 256 bits, regardless of the wrapped content.
     assert refusal(sealed_raw(padded, data_key=b"d" * 31)) == "sealed_unopenable"
 
 

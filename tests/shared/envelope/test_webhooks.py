@@ -1,4 +1,4 @@
-"""Webhooks are signed and read as the library of Standard Webhooks does it; what it takes badly is refused."""
+"""Webhooks are signed and read like in the Standard Webhooks library; input that the library mishandles is refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_the_library_signs_verifies_here(message_id: str, text: str) -> Non
 
 
 def test_what_is_signed_is_what_the_specification_shows() -> None:
-    """The example of Standard Webhooks 1.0.0: whoever reads by it has no other."""
+    """The example of Standard Webhooks 1.0.0, the only one that a receiver has."""
     secret, message_id, body = (
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -95,7 +95,7 @@ def test_a_header_that_is_missing_is_said(missing: str) -> None:
 
 @pytest.mark.parametrize("signature", ["garbage", "v1", "v1,", "v1,!", "v2,AAAA", "", "v1,é", "  ,"])
 def test_a_malformed_signature_is_refused_and_breaks_nothing(signature: str) -> None:
-    """Of some the library raises errors that are not its own."""
+    """For some of these the library raises errors of other modules."""
     headers = signed_headers([SECRET], "evt_1", BODY, at=AT)
     rejected("webhook_signature_invalid", headers | {"webhook-signature": signature})
     good = headers["webhook-signature"]
@@ -110,7 +110,7 @@ def test_a_time_that_is_no_whole_number_is_refused(seconds: str) -> None:
 
 
 def test_an_id_with_a_full_stop_is_refused() -> None:
-    """It could be cut otherwise than it was signed."""
+    """The signed text could be split at another full stop."""
     rejected("webhook_headers_malformed", signed_headers([SECRET], "evt.1", BODY, at=AT))
 
 

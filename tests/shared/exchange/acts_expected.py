@@ -1,4 +1,4 @@
-"""What each act on each subject must lead to, written down once more by hand."""
+"""The expected effect of each act on each subject, written by hand as a second source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.exchange.act import (
 )
 from shared.exchange.origin import ReferralState
 
-#: Every (state, act) that is allowed, and where it leads. An outcome is written act:outcome.
+#: Every allowed (state, act), and the state after it. An outcome is written act:outcome.
 NOTICE = {
     ("issued", "acknowledge"): "acknowledged",
     ("issued", "answer:in_part"): "in_part",
@@ -57,7 +57,7 @@ NOTICE = {
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
 } | {
-    # What it makes of a notice is what all that was said of its items does.
+    # The recheck itself moves no notice; only the fold of its items does.
     (state, "check"): state
     for state in ("issued", "acknowledged", "in_part", "actioned", "rejected", "not_ours", "reappeared")
 }
@@ -89,10 +89,10 @@ CASE = {
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
 }
-#: What is said of a hold moves nothing of the case, whoever says it.
+#: Messages about a hold change no state of the case, regardless of the sender.
 ASKED = ("place_hold", "extend_hold", "release_hold", "no_objection")
 ANSWERED = ("hold_activated", "hold_too_late", "hold_ended", "contact_suggested")
-#: Nor does who has it, of which nobody else is told.
+#: The case lease changes no state either. No other party learns the holder.
 LEASED = ("claim", "hand_over")
 CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in (*ASKED, *LEASED)}
 CASE |= {(state.value, act): state.value for state in CaseState for act in ANSWERED}
@@ -117,10 +117,10 @@ OFFER = {
     ("claimed", "claim_gone"): "gone",
     ("claimed", "withdraw"): "withdrawn",
 }
-#: Whatever was answered, it can be claimed once it is transferred; a claim stays one.
+#: An offer can be claimed after its transfer, regardless of the answer. A claim stays valid.
 OFFER |= {(state, "transfer"): "claimable" for state in ("offered", "accepted", "in_part", "declined", "closed")}
 OFFER |= {(state, "transfer"): state for state in ("claimable", "claimed")}
-#: Of a preservation the agency asks, the provider answers: what either says of it, as both are shown it.
+#: The agency requests a preservation and the provider answers. Both sides see the same states.
 PRESERVATION = {
     ("requested", "answer:preserved"): "preserved",
     ("requested", "answer:refused"): "refused",
@@ -140,16 +140,16 @@ PRESERVATION = {
     ("extension_refused", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
 }
-#: What was answered is corrected as long as nothing else is asked.
+#: An answer can be corrected until the agency asks for something else.
 FIRST_ANSWERS = ("preserved", "refused", "not_possible", "too_late")
 PRESERVATION |= {(state, f"correct:{answer}"): answer for state in FIRST_ANSWERS for answer in FIRST_ANSWERS}
-#: Nor does what is asked and contested, and answered.
+#: Questions, disputes and their lapses change no state either.
 RAISED = ("ask", "dispute", "lapse")
 NOTICE |= {(state, act): state for state in ("issued", "acknowledged", "in_part", "reappeared") for act in RAISED}
 CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in RAISED}
 OFFER |= {(state, act): state for state in ("offered", "accepted", "in_part") for act in RAISED}
 DECIDED = ("routed", "unroutable", "orphaned", "unknown_code")
-#: Where a release or an amendment leads to is for the decision to say, which is made then.
+#: The decision at the time of a release or an amendment determines the next state.
 REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} | {
     ("routed", "check"): "routed",
     ("unreleased", "release"): "routed",
@@ -166,11 +166,11 @@ for held in ("routed", "orphaned"):
     REFERRAL |= {(held, "transfer"): held, (held, "hand_over"): "transferred"}
 REFERRAL |= {(disposition, "amend"): "routed" for disposition in DECIDED}
 for stands in (NOTICE, CASE, OFFER):
-    # It moves its origin's track alone, and that from open to open.
+    # It changes the origin's track only, from open to open.
     stands |= {
         (state, told): state for state, act in [*stands] if act == "withdraw" for told in ("amend", "reply", "uphold")
     }
-# Nothing is amended that another hotline has.
+# A referral that another hotline has claimed cannot be amended.
 OFFER |= {(state, "withdraw"): "withdrawn" for state in ("transferred", "gone")}
 ALLOWED = {
     Subject.NOTICE: NOTICE,

@@ -1,4 +1,4 @@
-"""The sample world of a module, and a good record of it."""
+"""The sample world of a module, and a valid record from it."""
 
 from __future__ import annotations
 

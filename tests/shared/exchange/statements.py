@@ -1,4 +1,4 @@
-"""What every kind of party could say to every kind of service, and what came of it there."""
+"""Every message that each kind of party could send to each kind of service, and its effect there."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from tests.support.exchange_world import World
 from tests.support.forging import forged
 
 EXAMPLES: Final = Path("shared/contracts/examples")
-#: Two parties of each kind, the instance that serves them, and what its recipients are.
+#: Two parties of each kind, the instance that serves them, and the domain of each kind of recipient.
 PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
     PartyKind.HOTLINE: (HOTLINE, "hotline-de.example"),
     PartyKind.LAW_ENFORCEMENT: (POLICE, "police-be.example"),
@@ -71,17 +71,17 @@ SERVICES: Final[Mapping[PartyKind, RecipientKind]] = {
     PartyKind.LAW_ENFORCEMENT: AS_AGENCY,
     PartyKind.INDUSTRY: AS_PROVIDER,
 }
-#: What may be said, and what the sample policy has no rule for: no edge of it can be derived.
-#: Nor has anybody an edge here that an agency could pass on: `test_passed` has one.
+#: Messages that are allowed, but for which the sample policy has no rule: no edge can be derived. No agency has an edge
+#: here that it could pass on either: `test_passed` has one.
 NOT_BY_THIS_LAW: Final = {
     ("notice_issued", PartyKind.INDUSTRY, PartyKind.INDUSTRY),
     ("referral_passed_on", PartyKind.LAW_ENFORCEMENT, PartyKind.LAW_ENFORCEMENT),
 }
-#: What origins say of holds.
+#: Messages of origins about holds.
 OF_HOLDS: Final = (HOLD_ACTIVATED, HOLD_TOO_LATE, HOLD_ENDED)
-#: The edge that the example of a case that is passed on names.
+#: The edge that the example of a passed-on case names.
 EDGE_ID: Final = EDGE_IDS[AGENCY_OF_EXAMPLES]
-#: Who speaks: who the subject is of, another of the same kind, or the former of a subject that nobody has.
+#: The speaker: the subject's own party, another party of the same kind, or the own party about an unknown subject.
 SPEAKERS: Final = ("its own", "another's", "nobody's")
 REMOVED = Said(answers=(ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED),))
 Measure = Callable[[str, object], None]
@@ -89,7 +89,7 @@ Measure = Callable[[str, object], None]
 
 @dataclass
 class Told:
-    """What a party has of one subject, and what has come of a message: the edges answered, the items that moved."""
+    """A party's state of one subject, and the effects of a message: answered edges and moved items."""
 
     subject: UUID
     sender: str
@@ -102,9 +102,9 @@ class Told:
     effects: list[object] = field(default_factory=list)
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
-        """The edge on which the subject was sent, by who is told now, to who speaks now."""
-        # What was acted on may be reinstated, and by nobody else than who acted on it.
-        # So does a case come back from where it was passed on to alone, as its example says it.
+        """Return the edge of the subject, from the recipient of the answer to its sender."""
+        # Only the provider that acted on an item may reinstate it. Likewise, a case is returned only by the agency to
+        # which it was passed on, as in the example.
         gone = {name: example(CASE_CAME_BACK)[name] for name in ("agency", "edge_id")}
         said = {AnswerState.ACTIONED: REMOVED.words(), AnswerState.REFERRED: gone}
         answer = Answered(self.answer, said.get(self.answer, {}))
@@ -115,7 +115,7 @@ class Told:
         return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
 
     async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
-        """The item that the subject is at who is told now, from who speaks now."""
+        """Return the item of the subject at the recipient of the message, from its sender."""
         if not self.state or self.subject not in subjects:
             return {}
         names = {"subject_id": self.subject, "party": self.recipient, "sender": self.sender, "state": self.state}
@@ -132,7 +132,7 @@ class Told:
         self.effects += messages
 
     async def write_new(self) -> None:
-        """Write nothing: what was added counts already."""
+        """Write nothing: `add` has already recorded the effect."""
 
     async def add_edges(self, messages: Sequence[Received]) -> None:
         self.effects += messages
@@ -141,7 +141,7 @@ class Told:
         self.effects += changes
 
     async def heard(self, messages: Sequence[Received]) -> None:
-        """What is said of holds moves no item, and is kept all the same."""
+        """Record messages about holds. They move no item, but they are stored."""
         self.effects += [each for each in messages if each.message in OF_HOLDS]
 
     async def restored(self) -> bool:
@@ -161,7 +161,7 @@ class Told:
 
 
 class Edges:
-    """`Told` as an origin's edges: what it has of answering."""
+    """`Told` as an origin's edges, with the methods for answers."""
 
     def __init__(self, told: Told) -> None:
         self.answerable = told.answerable
@@ -172,10 +172,10 @@ class Edges:
         return frozenset()
 
     async def refer(self, referred: object) -> None:
-        """Whoever answers from now on is an edge of its own."""
+        """Do nothing: the agency that answers from now on has its own edge."""
 
     async def unrefer(self, edge: object, referral_id: object, *, agency: object) -> None:
-        """Nor does it answer any more, by one of its own."""
+        """Do nothing: the agency's own edge answers no more."""
 
 
 @cache
@@ -187,10 +187,10 @@ def example(message: MessageType) -> Mapping[str, Any]:
 
 
 def draft(message: MessageType, subject: UUID, *, sender: str, recipient: str, by: PartyKind, to: PartyKind) -> Draft:
-    """The message about `subject`, whoever says it to whomever, between the instances of two kinds."""
+    """Return the message about `subject` between the instances of two kinds, regardless of its speaker."""
     clear = dict(example(message))
     clear |= {name: str(subject) for name in ("referral_id", "notice_id", "preservation_id") if name in clear}
-    # Nothing is found, or has taken effect, after it is said.
+    # Results and effects must not be dated after the message.
     for named, time in (("checked", "at"), ("items", "effective_at")):
         if named in clear:
             clear[named] = [each | ({time: rfc3339(AT)} if time in each else {}) for each in clear[named]]
@@ -212,7 +212,7 @@ def draft(message: MessageType, subject: UUID, *, sender: str, recipient: str, b
 
 
 def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, speaker: str, subject: UUID) -> Record:
-    """The record of one statement."""
+    """Return the record of one statement."""
     if message is PRESERVATION_REQUESTED:
         return _request(here, by, to, subject=subject)
     names = message.family in STATED_BY_INSTANCES
@@ -227,7 +227,7 @@ def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, spe
 
 
 def _request(here: World, by: PartyKind, to: PartyKind, *, subject: UUID) -> Record:
-    """What is sealed of a request it cannot be without: it is sealed to whoever is told."""
+    """Return the record of a preservation request. It needs a sealed part, sealed to its recipient."""
     address = Addressing(
         subject=subject,
         sender=PARTIES[by][0],
@@ -243,12 +243,12 @@ def _request(here: World, by: PartyKind, to: PartyKind, *, subject: UUID) -> Rec
 
 
 def told_to(by: PartyKind, to: PartyKind) -> str:
-    """Who is told: not who speaks, and of the parties of its kind the one that a referral of this world reaches."""
+    """Return the recipient: a party that a referral of this world reaches, and not the speaker."""
     return {PartyKind.HOTLINE: "hotline-nl.example", PartyKind.INDUSTRY: PROVIDER}.get(to, PARTIES[to][0])
 
 
 def _genuine(here: World, message: MessageType, by: PartyKind, instance: str) -> Draft | None:
-    """The message as its origin's own referral sends it, where one of that kind does."""
+    """Return the message as a referral of its origin sends it, or None if that kind sends no such message."""
     if by not in (PartyKind.HOTLINE, PartyKind.INDUSTRY):
         return None
     drafts = here.prepared(PARTIES[by][0]).drafts
@@ -264,7 +264,7 @@ async def effects_at(told: Told, message: Received, recipient: RecipientKind, *,
 
 
 class Preserving:
-    """Preservations: one, or none, and what has come of a message."""
+    """At most one preservation, and the effects of a message."""
 
     def __init__(self, known: Preservation | None) -> None:
         self._known = known
@@ -275,7 +275,7 @@ class Preserving:
         return {(known.preservation_id, known.party): known} if known and known.preservation_id in ids else {}
 
     async def take_turns(self, asked: object) -> None:
-        """Nobody else is here."""
+        """Do nothing: there is no concurrent transaction."""
 
     async def add(self, preservation: Preservation, record: object, at: object) -> None:
         self.effects.append(preservation)
@@ -294,7 +294,7 @@ class Preserving:
 
 
 async def moves_a_preservation(message: Received, to: PartyKind, *, subject: UUID, by: PartyKind) -> bool:
-    """Whether it moves the one that its two parties have, in whichever standing that is."""
+    """Return whether the message moves the preservation of its two parties, in any standing."""
     track = Track.ANSWER if to is PartyKind.INDUSTRY else Track.OFFER
     clear = message.clear
     assert isinstance(clear, Answer)
@@ -314,7 +314,7 @@ _TERMS: Final = PreservationTerms.model_validate({"kind": "preserve", "instrumen
 
 
 async def has_effect(here: World, record: Record, to: PartyKind, *, subject: UUID, speaker: str, by: PartyKind) -> bool:
-    """Whether the record moves anything at the recipient, in whichever state the subject is there."""
+    """Return whether the record changes anything at the recipient, in any state of the subject."""
     try:
         received = accept(record, here.reader(INSTANCES[to]))
     except Refused:
@@ -332,12 +332,12 @@ async def has_effect(here: World, record: Record, to: PartyKind, *, subject: UUI
 
 
 def statements() -> Iterator[tuple[MessageType, PartyKind, PartyKind]]:
-    """Every message from every kind to every kind of service."""
+    """Yield every message from every kind of party to every kind of service."""
     yield from product(ALL, PARTIES, SERVICES)
 
 
 def relations(message: MessageType) -> Sequence[str]:
-    """A message that begins its subject brings one of its own: nobody has it before."""
+    """Return the speakers for a message. A message that begins a subject has a new one, which is unknown before."""
     if message is PRESERVATION_REQUESTED:
         return SPEAKERS[:1]
     return SPEAKERS[:2] if message.edge else SPEAKERS

@@ -1,4 +1,4 @@
-"""What a recipient lets in: one good record, and every row of the record table that a single record can reach."""
+"""Records that a recipient accepts: one valid record, and every row of the record table that one record can reach."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def code_of(here: World, record: Record, instance: str = "law_enforcement") -> s
     return caught.value.code
 
 
-#: Codes of the table that no single record has: they come of what came before, or of our own code.
+#: Codes of the table that no single record causes. They depend on earlier messages or on our own code.
 BEYOND_ONE_RECORD = {
     *("accept_defect", "handler_defect", "document_lapsed"),
-    # Of places and proofs: `tests/shared/messaging/test_arrival.py`.
+    # Places and proofs are tested in `tests/shared/messaging/test_arrival.py`.
     *("proof_malformed", "proof_missing", "place_malformed", "ack_malformed", "key_unknown"),
     *("act_awaited", "revision_not_above", "subject_withdrawn"),
-    # Of a party that moved: `test_moved`.
+    # Moved parties are tested in `test_moved`.
     *("recipient_moved", "recipient_awaited"),
 }
 
@@ -218,7 +218,7 @@ def test_an_exercise_never_reaches_a_live_party(here: World) -> None:
 
 @pytest.mark.parametrize("exercise", [True, False])
 def test_what_is_taken_back_reaches_who_is_suspended_meanwhile(exercise: bool) -> None:
-    """The directory says of a suspended party that it is suspended, and no more whether it takes exercises."""
+    """The directory marks a suspended party as suspended. It no longer says whether the party accepts exercises."""
     there = world()
     offer = there.records([there.offered(POLICE)])[0]
     parties = tuple(
@@ -301,7 +301,7 @@ def fresh(here: World) -> Record:
 
 
 def undecided(messages: Sequence[MessageType]) -> list[str]:
-    """Messages said to carry an edge whose parts do not say what it is derived from, and what commits to it."""
+    """Return the messages that carry an edge, but whose parts lack the edge's inputs or its commitment."""
     return [
         each.name
         for each in messages

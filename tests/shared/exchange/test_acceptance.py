@@ -1,4 +1,4 @@
-"""Signed acceptances: the directory alone proves one, whoever holds it; a changed one proves nothing."""
+"""Signed acceptances: the directory alone proves one, for any holder. A changed one proves nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FOREIGN = Path(__file__).parents[2] / "support" / "foreign_verifier.py"
 
 
 def accepted(key: SigningKey, *, instance: str = "hotline", count: int = 1) -> list[SignedAcceptance]:
-    """The acceptances of so many referrals that `instance` accepts in one transaction."""
+    """Return the acceptances of several referrals that `instance` accepts in one transaction."""
     acceptor = Acceptor(instance, key, edition(), merge_delay_s=DELAY_S)
     items = [AcceptedItem(uuid7(), HOTLINE, digest(BODY)) for _ in range(count)]
     return [SignedAcceptance.model_validate(each) for each in acceptor.accept(items, at=AT)]
@@ -53,7 +53,7 @@ def acceptance(here: World) -> SignedAcceptance:
 
 
 def refusal(here: World, stated: dict[str, Any]) -> str | None:
-    """The code that an acceptance is refused with, None if it holds."""
+    """Return the code with which an acceptance is refused, or None if it is valid."""
     try:
         check_acceptance(read_acceptance(json.dumps(stated).encode()), here.documents.directory, at=AT)
     except Refused as error:
@@ -62,7 +62,7 @@ def refusal(here: World, stated: dict[str, Any]) -> str | None:
 
 
 def changes(value: Any) -> Iterator[Any]:
-    """The value with each character of each text changed to its neighbour, each number by one, each list cut."""
+    """Yield variants of the value: each character and number changed to its neighbour, each list cut."""
     match value:
         case int():
             yield value + 1
@@ -79,7 +79,7 @@ def changes(value: Any) -> Iterator[Any]:
 
 
 def verified_in_python(here: World, stated: list[dict[str, Any]]) -> list[bool]:
-    """The verdicts of a verifier that has `cryptography` and no code of the project."""
+    """Return the verdicts of a verifier that has `cryptography` and no code of the project."""
     key = here.keys["hotline"].signing.verify_key
     asked = json.dumps({"keys": {key.key_id: key.text()}, "messages": [], "acceptances": stated})
     command = [sys.executable, "-I", str(FOREIGN)]
@@ -122,7 +122,7 @@ def test_one_signature_is_made_for_all_of_a_transaction(here: World, count: int,
 
 
 def test_an_acceptance_does_not_tell_how_many_others_were_accepted_with_it(here: World) -> None:
-    """Whether one referral or sixteen: the tree and the path are of one size, and positions are drawn at random."""
+    """The tree and the path have one size for one referral and for sixteen. Positions are drawn at random."""
     key = here.keys["hotline"].signing
     alone = [accepted(key)[0] for _ in range(64)]
     beside = accepted(key, count=16)
@@ -184,7 +184,7 @@ def test_it_holds_after_the_key_was_replaced_if_the_key_was_valid_then(
 
 
 def test_it_holds_after_the_party_has_moved_and_is_nobodys_who_never_served_it() -> None:
-    """By the directory of now: what was accepted before the move is still the word of who accepted it."""
+    """The present directory proves an older acceptance under the instance that served the party then."""
     moved = world()
     kept, foreign = (accepted(moved.keys[name].signing, instance=name)[0] for name in ("hotline", "industry"))
     document = move(moved)
@@ -197,14 +197,17 @@ def test_it_holds_after_the_party_has_moved_and_is_nobodys_who_never_served_it()
 
 
 def test_one_that_is_dated_ahead_is_refused(here: World, acceptance: SignedAcceptance) -> None:
-    """Else an operator could date its word so that nobody ever sees it broken. Clocks may differ by five minutes."""
+    """Otherwise an operator could post-date an acceptance, and its breach would never show.
+
+    Clocks may differ by five minutes.
+    """
     check_acceptance(acceptance, here.documents.directory, at=AT - timedelta(minutes=5))
     with pytest.raises(Refused, match="acceptance_ahead"):
         check_acceptance(acceptance, here.documents.directory, at=AT - timedelta(minutes=6))
 
 
 def test_a_batch_signature_is_never_an_acceptance(here: World, acceptance: SignedAcceptance) -> None:
-    """The same tree signed as the content of a segment, or the same root under the context of something else."""
+    """Two forgeries: the tree signed as the content of a segment, and the root signed under another context."""
     key = here.keys["hotline"].signing
     stated = acceptance.model_dump(mode="json")
     proof = MessageProof.read(acceptance.proof, acceptance.salt)

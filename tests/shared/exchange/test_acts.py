@@ -1,4 +1,4 @@
-"""The rows of acts, and what follows from them: every (state, act) as written out here, on both sides."""
+"""The rows of acts, and their consequences: every (state, act) as listed here, on both sides."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ from shared.vocabulary.code import Code
 from shared.vocabulary.preservation import PreservationAnswer
 from tests.shared.exchange.acts_expected import ALLOWED, ANSWERED, DECIDED, FIRST, SHOWN
 
-#: An act on a subject, and what it says.
+#: An act on a subject, and its content.
 Event = tuple[Act, Contract | None]
 
 
 def events(subject: Subject) -> list[Event]:
-    """Every act that moves a subject there is already; an outcome with each of its codes, an answer with each fold."""
+    """Return every act on an existing subject: an outcome with each of its codes, an answer with each fold."""
     found: list[Event] = []
     for row in states.rows_of(subject):
         if row.takes is OutcomeReport:
@@ -69,7 +69,7 @@ def events(subject: Subject) -> list[Event]:
 
 
 class Coded(Contract):
-    """What a provider says of a preservation, by its code alone."""
+    """A provider's answer about a preservation, by its code alone."""
 
     answer: PreservationAnswer
 
@@ -91,7 +91,7 @@ def came_back(stands: AnswerState) -> CameBack:
 
 
 def saying(code: Code) -> Contract:
-    """What says this code: the outcome of a case, or what the answers to its items make of a notice."""
+    """Return a content with this code: the outcome of a case, or the fold of a notice's item answers."""
     match code:
         case ItemsFold():
             return Folded(items=code)
@@ -148,7 +148,7 @@ def test_each_move_uses_the_states_of_its_own_track() -> None:
 
 
 def faults_of(rows: Sequence[Act]) -> list[str]:
-    """What makes a table of acts mean something else than it says."""
+    """Return the errors that change the meaning of a table of acts."""
     found = [f"{name} stands twice" for name, count in Counter((r.subject, r.name) for r in rows).items() if count > 1]
     told = Counter((row.subject, row.track, row.message, row.name == "amend") for row in rows if row.message)
     found += [f"{told_by} is told by two acts" for told_by, count in told.items() if count > 1]
@@ -182,7 +182,7 @@ def test_a_code_is_never_taken_for_one_of_another_list() -> None:
 
 
 def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> list[str]:
-    """The names of those of `events` that are not refused, one after the other on one subject."""
+    """Return the names of those `events` that are not refused, applied in order to one subject."""
     state, taken = FIRST[subject], []
     for row, said in events:
         try:
@@ -195,7 +195,7 @@ def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> lis
 
 
 def after_withdrawal(taken: list[str]) -> list[str]:
-    """What was done after it; what is told of a hold or another agency may come then, too."""
+    """Return the acts after a withdrawal, without those about holds and other agencies, which stay allowed."""
     after = taken[taken.index("withdraw") + 1 :] if "withdraw" in taken else []
     return [name for name in after if name not in ANSWERED]
 
@@ -236,7 +236,7 @@ def test_only_analysts_and_machines_act_and_only_where_the_table_lets_them(subje
             expected = {*DECIDED, "unreleased"} if subject is Subject.REFERRAL else {FIRST[subject]}
         else:
             expected = {state for state, event in ALLOWED[subject] if event.partition(":")[0] == row.name}
-        # A second person is one.
+        # A second reviewer is another person.
         acting = {Role.ANALYST} if row.cause is Cause.SECOND_PERSON else {Role.ANALYST, Role.MACHINE}
         assert permitted == (expected if role in acting else set()), row
 
@@ -254,7 +254,7 @@ def test_what_an_act_takes_is_what_its_message_carries() -> None:
     for row in ACTS:
         if row.takes is None or row.message is None:
             continue
-        beside = {"preservations"}  # told to others, by messages of their own
+        beside = {"preservations"}  # sent to other parties, in their own messages
         carried = beside | {
             *row.message.clear.model_fields,
             *(row.message.sealed.model_fields if row.message.sealed else ()),
@@ -271,13 +271,13 @@ def at_the_origin(message: MessageType, present: str, *, offered: Offered = Offe
 
 @pytest.mark.parametrize("subject", [Subject.NOTICE, Subject.CASE, Subject.OFFER])
 def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> None:
-    """Wherever the recipient may act, its origin's copy of the answer follows to the same state."""
+    """Wherever the recipient may act, the origin's copy of the answer moves to the same state."""
     for row in states.personal(subject):
         for standing in states.standings(subject):
             if standing.offered not in row.needs:
                 continue
             if row.message is None:
-                assert all(move.before == {move.to} for move in row.moves), "what nobody is told moves nothing"
+                assert all(move.before == {move.to} for move in row.moves), "an unannounced act moves nothing"
                 continue
             for move in row.moves:
                 said = saying(next(iter(move.codes or {CaseOutcome.ARREST})))

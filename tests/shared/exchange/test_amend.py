@@ -1,4 +1,4 @@
-"""What an amendment makes of a referral's edges: in the end everybody has what a fresh filing would have sent."""
+"""Amendments change a referral's edges until each recipient has the content that a fresh submission would have sent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOTHING = Answered(AnswerState.NONE)
 
 @dataclass
 class Held:
-    """What recipients hold of one referral, by (recipient, purpose), as amendments leave it."""
+    """The recipients' copies of one referral, by (recipient, purpose), after amendments."""
 
     here: World
     first: Prepared
@@ -100,7 +100,7 @@ def _standing(edge: Emitted, here: World) -> Standing:
 
 
 def seen(held: Held) -> dict[tuple[str, str], Any]:
-    """What recipients may see, but for the numbers of items: they are the origin's own."""
+    """Return the content that recipients may see. Item numbers are left out because they are the origin's own."""
 
     def unnumbered(told: dict[str, Any]) -> dict[str, Any]:
         items = [{k: v for k, v in each.items() if k != "n"} for each in told["record"]["items"]]
@@ -120,7 +120,7 @@ def item(provider: str) -> dict[str, Any]:
 
 
 def bodies(seed: int) -> Iterator[dict[str, Any]]:
-    """A referral and what becomes of it: items come, go and change, and so does what is said of all."""
+    """Yield a referral and its later versions: items are added, removed and changed, and so are its shared fields."""
     random = Random(seed)
     items = [dict(each) for each in SUBMISSION["items"]]
     while True:

@@ -1,8 +1,8 @@
-"""Nobody speaks for another: every message × sender's kind × recipient's kind × relation to the subject, at a party.
+"""No party can speak for another: every message × sender's kind × recipient's kind × relation to the subject.
 
-Each statement is forged as well as it can be: signed by the instance that serves the speaker, about a subject that is
-there, in every state that it can have. It has an effect where a cell allows it *and* the subject is the speaker's to
-speak of, and nowhere else. What audit and the accounts make of it: `tests/services/audit/test_facts_enumerated.py`.
+Each statement is forged as well as possible: signed by the speaker's instance, about an existing subject, in every
+state that the subject can have. It has an effect only if a cell allows it *and* the subject belongs to the speaker. For
+audit and reconciliation see `tests/services/audit/test_facts_enumerated.py`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.support.forging import forged
 async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, record_property: Measure) -> None:
     subject, wrong, tried = uuid7(), [], 0
     for message, by, to in statements():
-        # What instances tell each other of themselves moves no party's subject, whoever says it.
+        # Statements between instances about themselves move no party's subject, regardless of the speaker.
         moves = message is not READS_ANNOUNCED
         allowed = moves and any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(message))
         for speaker in relations(message):
@@ -55,7 +55,10 @@ async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, reco
 async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: by the same means as above, and red as it was found. The notice's edge closes with a conviction."""
+    """The control: the defect as it was found, with the same means as above.
+
+    The notice's edge closes with a conviction.
+    """
     subject = uuid7()
     message = next(each for each in ALL if each.name == "outcome_reported")
     by, to = PartyKind.INDUSTRY, PartyKind.HOTLINE
@@ -70,7 +73,7 @@ async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
 
 
 def _taken(here: World) -> set[tuple[PartyKind, PartyKind]]:
-    """By whom and to whom it is accepted what an instance reads."""
+    """Return the pairs of kinds between which `reads_announced` is accepted."""
     taken = set()
     for message, by, to in statements():
         if message is READS_ANNOUNCED:
@@ -84,7 +87,7 @@ def _taken(here: World) -> set[tuple[PartyKind, PartyKind]]:
 def test_what_an_instance_reads_is_taken_from_whom_the_table_names(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of its peers: an auditor sends nothing that a party's instance would have to read."""
+    """The sender must be a peer. An auditor sends nothing that a party's instance would have to read."""
     named = {(cell.sender, cell.recipient) for cell in cells_of(READS_ANNOUNCED) if cell.recipient in SERVICES}
     assert _taken(here) == named
     monkeypatch.setattr("shared.exchange.sender_verification.check_may_say", lambda *_, **__: None)
@@ -92,11 +95,11 @@ def test_what_an_instance_reads_is_taken_from_whom_the_table_names(
 
 
 def test_a_cell_is_a_row_of_acts_or_a_fact() -> None:
-    """The table has nothing that the rows do not have, and every message has its place in it."""
+    """The table has no cell without a row of acts or a fact, and every message has a cell."""
     assert {cell.message for cell in cells()} == set(ALL)
     assert len(set(cells())) == len(cells())
     answers = {row.message for kind in SERVICES.values() for row in rows_of(kind.subject) if not begins(row)}
-    # What begins a case at another agency is no edge of the origin's.
+    # A message that begins a case at another agency is about no edge of the origin.
     answers |= {cell.message for cell in cells() if cell.relation is Relation.PASSED_IT_ON}
     for cell in cells():
         if cell.recipient is PartyKind.AUDITOR or cell.message.family is Family.FACT:
@@ -124,7 +127,7 @@ def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it
 
 
 def test_a_party_that_is_gone_is_not_whom_it_was_said_wrongly_to(here: World) -> None:
-    """Audit reads what went to a party that has left meanwhile: the sender's kind still has to be right."""
+    """Audit reads messages to a party that has since left. The sender's kind must still be right."""
     address = Addressing(
         subject=uuid7(), sender=POLICE, recipient=HOTLINE, directory=here.documents.directory, exercise=True, at=AT
     )

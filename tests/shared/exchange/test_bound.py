@@ -1,4 +1,4 @@
-"""What is sent with an edge is what the edge is about, and what it says of parties is what the directory says."""
+"""The message sent with an edge matches the edge, and its statements about parties match the directory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACCOUNT = {"service": "provider-001.example", "account": "user-1"}
 
 
 def changed(change: Callable[[dict[str, Any]], None]) -> Callable[[World, Record], Record]:
-    """The record with something else sealed beside the same edge, honestly signed again."""
+    """Return a function that replaces the content sealed with the same edge and signs the record honestly again."""
 
     def other(plaintext: bytes) -> bytes:
         sealed = json.loads(plaintext)
@@ -100,7 +100,7 @@ def test_what_facts_say_of_parties_is_what_the_directory_says(here: World, lie: 
 
 
 def test_several_unknown_providers_leave_nothing_behind_in_the_facts(here: World) -> None:
-    """Audit reads the facts of a referral that went nowhere too."""
+    """Audit reads the facts of an unrouted referral, too."""
     items = [SUBMISSION["items"][0] | {"hosting": [{"provider": f"nobody-{n}.example"}]} for n in range(3)]
     prepared = here.prepared(items=items)
     assert (prepared.disposition, prepared.work_reason) == ("unknown_code", "unknown_provider")

@@ -1,4 +1,7 @@
-"""The broker's time is nobody's weapon: not stated by a producer and not ahead of us; keys: `test_signing_keys`."""
+"""The broker's time cannot be abused: a producer cannot set it, and it cannot be ahead of our clock.
+
+For keys see `test_signing_keys`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from tests.support.manual_clock import ManualClock
 
 
 def withdrawal(here: World, at: datetime = AT) -> Record:
-    """What whoever has the hotlines' signing key can say: that a referral is taken back."""
+    """Return a withdrawal, as any holder of the hotlines' signing key can write it."""
     subject = uuid7()
     address = Addressing(
         subject=subject, sender=HOTLINE, recipient=POLICE, directory=here.documents.directory, exercise=True, at=at
@@ -36,7 +39,7 @@ def code_of(here: World, record: Record, *, now: datetime) -> str | None:
     try:
         accept(record, here.reader("law_enforcement", clock=ManualClock(now)))
     except Refused as error:
-        assert not isinstance(error, TurnedAway)  # nobody is told: whoever it is from is in doubt
+        assert not isinstance(error, TurnedAway)  # no outcome is sent, because the sender is in doubt
         return error.code
     return None
 

@@ -1,4 +1,4 @@
-"""An edge's clocks at both its ends: by what was sent there and what came in here, by the sample's law."""
+"""Both ends of an edge derive the same clocks from the sent and the received message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUBJECTS = {
     PartyKind.LAW_ENFORCEMENT: Subject.CASE,
     PartyKind.INDUSTRY: Subject.NOTICE,
 }
-#: When the party answered, by its own clock, and what it said.
+#: The time of each answer by the party's own clock, and the answer.
 ANSWERS = ((2, AnswerState.ACKNOWLEDGED), (3, AnswerState.ACCEPTED), (30, AnswerState.ONGOING))
 
 
@@ -49,7 +49,7 @@ def due(edge: ClockedEdge, here: World, *steps: Step) -> tuple[Run, ...]:
 
 
 def received(here: World) -> dict[tuple[str, str], Received]:
-    """By recipient and purpose, what its instance takes of one referral."""
+    """Return the message that each recipient's instance accepts from one referral, by (recipient, purpose)."""
     found = {}
     for draft in here.prepared().drafts:
         if draft.message.edge:
@@ -61,7 +61,7 @@ def received(here: World) -> dict[tuple[str, str], Received]:
 
 
 def test_both_ends_derive_the_same_runs_of_every_edge_and_answer(here: World) -> None:
-    """Answers are told by messages: the other side has their times, cut to ten seconds."""
+    """Answers travel as messages, so the other side has their times cut to ten seconds."""
     prepared, taken = here.prepared(), received(here)
     assert len(taken) == len(prepared.emitted) >= 4
     for sent in prepared.emitted:
@@ -91,7 +91,7 @@ def test_both_ends_derive_the_same_runs_of_every_edge_and_answer(here: World) ->
 
 
 def test_an_answer_that_is_dated_before_its_edge_answers_it_all_the_same(here: World) -> None:
-    """Clocks differ: by its recipient's an edge may be answered before its origin's has issued it."""
+    """Clocks differ: by the recipient's clock an edge may be answered before the origin's clock has issued it."""
     message = next(each for (party, _), each in received(here).items() if kind_of(here, party) is PartyKind.INDUSTRY)
     assert message.edge is not None
     deadlines = message.edge.deadlines.model_dump(exclude_none=True)
@@ -107,7 +107,7 @@ def test_an_answer_that_is_dated_before_its_edge_answers_it_all_the_same(here: W
         steps = [*begun(Subject.NOTICE, AT), *answered(Subject.NOTICE, AnswerState.ACTIONED, AT - early)]
         ended = {run.clock: run.ended_at for run in due(edge, here, *counted(steps, began))}
         assert ended[ACKNOWLEDGE_BY] == began
-        # The control: as it is dated, it is no answer to anything.
+        # The control: with its own date, it answers nothing.
         assert {run.clock: run.ended_at for run in due(edge, here, *steps)}[ACKNOWLEDGE_BY] is None
 
 
@@ -138,7 +138,10 @@ def test_taking_an_offer_up_promises_no_feedback_as_a_case_does() -> None:
 
 @pytest.mark.parametrize("state", AnswerState)
 def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
-    """No answer starts what it ends; all but none and the end acknowledge."""
+    """No answer starts the clock that it ends.
+
+    All answers but none, withdrawal acknowledged and record erased acknowledge.
+    """
     found = answered(Subject.CASE, state, AT)
     silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
     assert (Step(coarse(AT), Did.DOES, ClockDue.ACKNOWLEDGEMENT) in found) != silent
@@ -146,7 +149,7 @@ def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
 
 
 def test_what_comes_back_across_its_withdrawal_is_owed_no_more_at_either_end(here: World) -> None:
-    """Its agency hears of the other's refusal first, and then of the withdrawal that had been before."""
+    """The agency receives the other agency's rejection first, and then the earlier withdrawal."""
     taken = received(here)
     message = next(each for (party, _), each in taken.items() if kind_of(here, party) is PartyKind.LAW_ENFORCEMENT)
     assert message.edge is not None
@@ -165,8 +168,8 @@ def test_what_comes_back_across_its_withdrawal_is_owed_no_more_at_either_end(her
     assert at_origin == at_agency
     again = [run for run in at_origin if run.number == 2]
     assert again
-    assert all(run.ended_at == run.started_at for run in again), "nothing is owed of what was withdrawn"
-    # The control: of what was not withdrawn it is.
+    assert all(run.ended_at == run.started_at for run in again), "no deadline runs after a withdrawal"
+    # The control: without the withdrawal, a deadline runs.
     assert [run for run in due(edge, here, *referring, *coming_back) if run.number == 2 and run.ended_at is None]
 
 

@@ -1,4 +1,4 @@
-"""Acts and amendments cross on their way in every order: none that was lawful is refused, and both sides end alike."""
+"""Acts and amendments cross in every order. No lawful act is refused, and both sides end in the same state."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ Said = tuple[str, Contract | None]
 
 @dataclass
 class Crossing:
-    """An origin's edge and what it is at its recipient, with what is on its way in either direction, in order."""
+    """An origin's edge, its copy at the recipient, and the ordered messages in transit in each direction."""
 
     kind: RecipientKind
     random: Random
     subject: UUID = field(default_factory=uuid7)
-    #: The origin's: its own numbers of all items, those that are gone, the revision, the answer.
+    #: The origin's data: its own numbers of all items, the removed items, the revision, the answer.
     own: list[int] = field(default_factory=lambda: [1, 2])
     gone: set[int] = field(default_factory=set)
     revision: int = 1
@@ -194,7 +194,7 @@ SAID = {Subject.NOTICE: NOTICE_SAID, Subject.CASE: CASE_SAID, Subject.OFFER: OFF
 
 
 def crossed(kind: RecipientKind, seed: int) -> Crossing:
-    """One run: what happens, and what arrives, in a drawn order; then all that is on its way arrives."""
+    """Return one run: acts and arrivals in a drawn order, after which all messages in transit arrive."""
     crossing = Crossing(kind, Random(seed))
     crossing.offer()
     steps = [crossing.amend, crossing.act, crossing.act, crossing.act, crossing.arrive, crossing.answered]

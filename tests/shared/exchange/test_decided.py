@@ -1,4 +1,4 @@
-"""The decisions of one transaction in as few messages as hold them."""
+"""The decisions of one transaction are stated in as few messages as possible."""
 
 from __future__ import annotations
 

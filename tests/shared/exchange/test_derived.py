@@ -1,4 +1,4 @@
-"""What a hotline files of its own for a referral that was handed over to it."""
+"""The referral that a hotline files itself for one that was transferred to it."""
 
 from __future__ import annotations
 

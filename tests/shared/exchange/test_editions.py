@@ -1,4 +1,7 @@
-"""Two editions of the guard: who lacks one is waited for, or defers; each record is judged by the one it names."""
+"""Two editions of the guard: a record waits for or is deferred by an instance that lacks one.
+
+Each record is judged by the edition that it names.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ ITEM = SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": FRAGMENT}}
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
-    """Both editions are known, and what is filed is judged by the later one; everybody has announced both."""
+    """Return a world in which all instances announced both editions. The later one judges new submissions."""
     with_later(monkeypatch, tmp_path)
     here = world()
     both = Reads.of(own_reads.__wrapped__())

@@ -1,4 +1,7 @@
-"""Evidence of a message: the directory alone proves it, in another language too; any bit changed, it proves nothing."""
+"""Evidence of a message: the directory alone proves it, also in another language.
+
+With any bit changed it proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ STATED_AT = AT + timedelta(days=3)
 
 @pytest.fixture(scope="module")
 def record(here: World) -> Record:
-    """A notice as its provider's instance reads it, one of a batch, with a trace."""
+    """Return a notice as its provider's instance reads it: one of a batch, with a trace."""
     records = here.records(here.prepared().drafts)
     notice = next(each for each in records if each.topic.startswith("causeway.inbox.industry."))
     return replace(notice, headers=(*notice.headers, (TRACEPARENT, b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01")))
@@ -56,7 +59,7 @@ def index(document: Directory) -> DirectoryIndex:
 
 
 def refusal(directory: DirectoryIndex, evidence: dict[str, Any]) -> str | None:
-    """The code that evidence is refused with, None if it holds."""
+    """Return the code with which evidence is refused, or None if it is valid."""
     try:
         (read,) = read_evidence(json.dumps({"version": 1, "evidence": [evidence]}).encode()).evidence
         check_evidence(read, directory)
@@ -66,13 +69,13 @@ def refusal(directory: DirectoryIndex, evidence: dict[str, Any]) -> str | None:
 
 
 def flipped(text: str) -> Iterator[str]:
-    """The text with one bit of each of its characters changed, a different one in turn."""
+    """Return the text with one bit changed in each of its characters, a different one in turn."""
     for at, character in enumerate(text):
         yield text[:at] + chr(ord(character) ^ (1 << at % 7)) + text[at + 1 :]
 
 
 def changes(evidence: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The evidence with one bit changed: in a header's name or value, in the value, salt, proof or statement."""
+    """Yield the evidence with one bit changed: in a header's name or value, the value, salt, proof or statement."""
     for at, (name, text) in enumerate(evidence["headers"]):
         others = [*evidence["headers"][:at], *evidence["headers"][at + 1 :]]
         yield evidence | {"headers": others}
@@ -105,11 +108,11 @@ def test_it_holds_by_the_directory_alone_here_and_in_node(here: World, evidence:
     assert evidence["statement"]["broker_time"] == "2026-05-04T12:00:00.000Z"
     assert evidence["statement"]["proven"] == ["sender_signed"]
     assert "arrival" in evidence["statement"]["not_proven"]
-    assert TRACEPARENT not in dict(evidence["headers"]), "nobody has signed it"
+    assert TRACEPARENT not in dict(evidence["headers"]), "without a signature"
 
 
 def test_it_does_not_tell_how_many_others_were_sent_something(here: World, record: Record) -> None:
-    """A stream is shared by all that an instance serves: its numbers and offsets count what each of them was sent."""
+    """A stream is shared by all parties of an instance. Its numbers and offsets count the messages to all of them."""
     witness = Witness("industry", here.keys["industry"].signing)
     headers = tuple((name, b"07" * 24 if name == PLACE else text) for name, text in record.headers)
     elsewhere = replace(record, offset=record.offset + 7, headers=headers)
@@ -125,7 +128,10 @@ def test_a_bit_changed_anywhere_is_refused_here_and_in_node(here: World, evidenc
 
 
 def rotated(here: World, name: str, *, ended: timedelta) -> Directory:
-    """The directory after the instance's signing key was replaced: the old one stays, with the end of its validity."""
+    """Return the directory after the instance's signing key was replaced.
+
+    The old key stays, with the end of its validity.
+    """
     old, new = here.keys[name].signing.verify_key, SigningKey.generate().verify_key
     keys = (public_key(old, "sign", valid_to=AT + ended), public_key(new, "sign", valid_from=SINCE))
     entries = tuple(
@@ -158,7 +164,7 @@ def test_it_holds_after_a_key_was_replaced_if_the_key_was_valid_then(
     ids=["sender's", "recipient's"],
 )
 def test_it_does_not_hold_once_a_key_was_revoked(here: World, evidence: dict[str, Any], name: str, code: str) -> None:
-    """Whenever it signed: a thief can state any time."""
+    """The signing time does not matter, because a thief can state any time."""
     instances = tuple(
         each.model_copy(update={"keys": tuple(key.model_copy(update={"revoked_at": SINCE}) for key in each.keys)})
         if each.id == name
@@ -172,7 +178,10 @@ def test_it_does_not_hold_once_a_key_was_revoked(here: World, evidence: dict[str
 
 @pytest.mark.parametrize("party", [HOTLINE, PROVIDER], ids=["its sender", "its recipient"])
 def test_it_holds_after_a_party_has_moved(party: str) -> None:
-    """What was answered for good stays where it was: its instance states it, and the directory of now names that."""
+    """A message that was answered for good stays at the old instance, which states it.
+
+    The present directory names that instance.
+    """
     moved = world()
     (record,) = moved.records([moved.offered(PROVIDER)])
     stated = Witness("industry", moved.keys["industry"].signing).state(record, party=PROVIDER, at=STATED_AT)
@@ -182,7 +191,10 @@ def test_it_holds_after_a_party_has_moved(party: str) -> None:
 
 
 def test_another_instances_statement_about_the_same_message_is_its_own(here: World, record: Record) -> None:
-    """What an instance states it states under its own name: it cannot borrow that of the one that was sent it."""
+    """An instance states evidence under its own name.
+
+    It cannot use the name of the instance that received the message.
+    """
     stated = Witness("industry", here.keys["law_enforcement"].signing).state(record, party=PROVIDER, at=STATED_AT)
     assert refusal(index(here.document), stated.model_dump(mode="json")) == "statement_key_unknown"
 
@@ -214,7 +226,7 @@ def test_evidence_of_a_record_without_proof_is_never_stated(here: World, record:
 
 
 def test_two_providers_of_one_referral_share_no_byte_of_evidence(here: World) -> None:
-    """Not what proves theirs: they could join what each has, and find that it was one referral."""
+    """Both proofs differ. Otherwise two providers could compare them and find that they share a referral."""
     items = [
         {
             "locator": {"kind": "url", "value": f"https://images.example/{number}"},
@@ -237,14 +249,17 @@ def test_two_providers_of_one_referral_share_no_byte_of_evidence(here: World) ->
 
 
 def largest(here: World, record: Record) -> Record:
-    """Of what may come the most: a value of 64 KiB, and extensions that JSON escapes. Nothing else of it is so long."""
+    """Return the largest possible record: a value of 64 KiB, and extensions that JSON escapes.
+
+    No other part can be longer.
+    """
     extensions = tuple((f"ce_x{number:019}", '"' * 512) for number in range(EXTENSIONS_MAX))
     assert sum(len(value) for _, value in extensions) == EXTENSIONS_CHARACTERS_MAX
     return here.resigned(record, body=b"x" * RECORD_BYTES_MAX, extensions=extensions)
 
 
 def test_what_a_message_of_a_later_release_has_more_is_evidence_here_and_in_node(here: World, record: Record) -> None:
-    """Also where it is one header, longer than any that this release writes."""
+    """This includes a single header that is longer than any header that this release writes."""
     witness = Witness("industry", here.keys["industry"].signing)
     signed = here.resigned(record, extensions=(("ce_xsig", "a" * EXTENSION_CHARACTERS_MAX),))
     stated = [
@@ -281,7 +296,7 @@ def test_evidence_in_the_form_of_a_later_release_is_named_as_that(evidence: dict
 
 @pytest.mark.parametrize("version", ["0", "-1", '"x"', '"1"', "null", "true", "1.0", "2.0", "2e0", "[2]"])
 def test_what_is_no_number_of_a_version_is_malformed(evidence: dict[str, Any], version: str) -> None:
-    """Nor is it the first: what is signed of an acceptance is how its version is spelt: `true` is otherwise."""
+    """Such a version is not read as version 1, because an acceptance is signed with its version as written."""
     text = json.dumps({"version": 1, "evidence": [evidence]}).encode()
     assert read_evidence(text).evidence
     with pytest.raises(Refused, match="evidence_malformed"):
@@ -291,7 +306,7 @@ def test_what_is_no_number_of_a_version_is_malformed(evidence: dict[str, Any], v
 def test_a_code_more_of_what_is_proven_leaves_what_was_kept_as_it_is(
     here: World, record: Record, evidence: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Evidence of version 1 says two lists that never change, whatever codes there come to be."""
+    """Evidence of version 1 uses two fixed lists, regardless of codes that are added later."""
     monkeypatch.setattr(witnessing, "Proven", [*Proven, "of_a_later_release"])
     monkeypatch.setattr(witnessing, "NotProven", [*NotProven, "of_a_later_release"])
     assert refusal(index(here.document), evidence) is None

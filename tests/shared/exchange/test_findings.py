@@ -1,4 +1,4 @@
-"""Items of an offer, assessed one by one: the rules of the exchange between hotlines, each refused by its code."""
+"""Items of an offer, assessed one by one: each rule of the exchange between hotlines refuses with its own code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUMBERS = (1, 2)
 
 
 def finding(words: str) -> FindingStatement:
-    """`2 not_illegal other`: of item 2, for this reason; `-` of every item."""
+    """Parse a finding: `2 not_illegal other` is about item 2, with this reason; `-` is about every item."""
     n, word, *reason = words.split()
     named = "assessment" if word in ("baseline", "national", "not_illegal") else "action"
     said = {"n": None if n == "-" else int(n), named: word, "reason": reason[0] if reason else None}
@@ -24,7 +24,7 @@ def finding(words: str) -> FindingStatement:
 
 
 def found(*said: str) -> Found:
-    """What was said in this order, each on its own."""
+    """Return the findings after these statements, made one by one in this order."""
     before: Found = ()
     for each in said:
         before += stated([finding(each)], NUMBERS, before)

@@ -1,4 +1,4 @@
-"""Items answered one by one: what a statement spreads to, what may be said, and the fold, equal on both sides."""
+"""Items answered one by one: covered items, allowed answers, and the same fold on both sides."""
 
 from __future__ import annotations
 
@@ -140,12 +140,12 @@ def test_a_disowned_item_is_not_answered() -> None:
 
 # -- the origin's side -----------------------------------------------------------------------------------------------
 
-#: Of a referral of nine items, those of the notice: it calls them 1, 2 and 3.
+#: The notice's items, of a referral of nine. The notice calls them 1, 2 and 3.
 OWN = (2, 5, 9)
 
 
 def at_the_origin(present: Answered, said: Said, number: int) -> Answered:
-    """The origin's copy after a message that says this."""
+    """Return the origin's copy after a message with this content."""
     named = {"notice_id": uuid7(), "act": uuid4(), "number": number}
     if said.answers:
         return answer_edge(
@@ -175,7 +175,7 @@ def test_the_origin_believes_no_more_than_a_provider_may_say(number: int, n: int
 
 
 def test_a_number_that_was_left_out_holds_nothing_up() -> None:
-    """An answer that was refused, or is still on its way, has taken it."""
+    """An answer that was refused or is still in transit has used the number."""
     assert at_the_origin(Answered(AnswerState.NONE), answered([acted(None)], (1, 2, 3), NOTHING), 7).acts == 7
 
 
@@ -187,7 +187,7 @@ def test_what_was_said_of_items_stays_when_a_withdrawal_is_acknowledged() -> Non
 
 
 def test_the_origin_names_disowned_items_by_its_own_numbers_and_adds_them_up() -> None:
-    """They used to close the whole notice, however few they were."""
+    """Disowned items used to close the whole notice, even if they were few."""
     first = at_the_origin(Answered(AnswerState.NONE), disowned([theirs(1, "q.example")], (1, 2, 3), NOTHING), 1)
     assert (first.state, first.detail["disowned"]) == ("in_part", [{"suggested": "q.example", "n": 2}])
     second = at_the_origin(first, answered([acted(2)], (1, 2, 3), NOTHING), 2)
@@ -234,7 +234,7 @@ disownings = st.lists(st.builds(theirs, st.one_of(st.none(), st.integers(1, 4)))
     st.lists(st.one_of(statements.map(lambda said: (answered, said)), disownings.map(lambda said: (disowned, said))))
 )
 def test_both_sides_come_to_the_same_after_every_answer(acts: list[tuple[Callable[..., Said], list[Any]]]) -> None:
-    """The provider's own fold, and the origin's of what it was told under its own numbers."""
+    """The provider's own fold equals the origin's fold of the same answers under the origin's numbers."""
     here, there = NOTHING, Answered(AnswerState.NONE)
     for number, (spread, said) in enumerate(acts, 1):
         if there.state in (AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS):
@@ -251,7 +251,7 @@ def test_both_sides_come_to_the_same_after_every_answer(acts: list[tuple[Callabl
 
 
 def test_a_side_that_forgets_what_was_said_before_would_be_noticed() -> None:
-    """Negative control: without it, the same action is done twice."""
+    """Negative control: without earlier answers, the same action is done twice."""
     once = answered([acted(1)], (1, 2), NOTHING)
     assert answered([acted(1)], (1, 2), NOTHING) == once
     with pytest.raises(Refused, match="item_action_repeated"):

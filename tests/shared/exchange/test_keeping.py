@@ -1,4 +1,4 @@
-"""What wins over a withdrawal: each rule with what it keeps, and with what it does not."""
+"""Grounds that override a withdrawal: each rule, the records it retains and those it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Only listed labels travel: the directory's parties, places of the tree, values of a scheme. The rest is `unknown`."""
+"""Only listed labels travel: parties of the directory, places of the tree, values of a scheme.
+
+All others become `unknown`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import SUBMISSION, World, merged
 from tests.support.preparing import prepare
 
-#: What nobody knows, one for each place in which a label stands.
+#: Unknown labels, one for each field that holds a label.
 STRANGE = {"assessor": "anna.example", "jurisdiction": "Europe", "value": "AGE_0_2", "service": "nowhere.example"}
 
 
@@ -30,7 +33,7 @@ def prepared(here: World, **changes: Any) -> Prepared:
 
 
 def kept(here: World, **changes: Any) -> str:
-    """What the origin keeps, which is the most that anybody is sent."""
+    """Return the content that the origin stores. No recipient is sent more."""
     return prepared(here, **changes).content.decode()
 
 
@@ -59,7 +62,7 @@ def test_a_label_that_nobody_knows_becomes_unknown(here: World, changes: dict[st
     text = kept(here, **changes)
     assert not [label for label in STRANGE.values() if label in text]
     assert f'"{UNKNOWN}"' in text
-    # The control: as it was filed, the label is there.
+    # The control: the submission contains the label.
     assert any(label in submission(**changes).model_dump_json() for label in STRANGE.values())
 
 

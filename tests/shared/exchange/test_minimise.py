@@ -1,4 +1,4 @@
-"""A field of the record or of its items reaches a recipient because it is listed, never because nobody hid it."""
+"""A recipient gets a field of the record or its items only if it is listed. Fields do not travel by default."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from shared.kernel.errors import Refused
 from shared.vocabulary.routing import PartyKind, WithheldField
 from tests.support.exchange_world import SUBMISSION, merged
 
-#: Per list of `minimise`: the model that it is a choice of, what was chosen, and what stays behind on purpose.
+#: For each list of `minimise`: the model that it selects from, the selected fields, and the fields withheld on purpose.
 DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
     "hotline": (ReferralSubmission, RECORD_FIELDS["hotline"], ("exercise", "subject_accounts")),
     "law enforcement": (ReferralSubmission, RECORD_FIELDS["law_enforcement"], ("exercise",)),
@@ -62,9 +62,9 @@ DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
     "item of a notice": (NumberedItem, NOTICE_ITEM_FIELDS, ("commerciality", "hosting", "n")),
     "assessment in a notice": (Assessment, NOTICE_ASSESSMENT_FIELDS, ("assessor", "assessed_on")),
 }
-#: The two levels at which each field is listed, as filed and as they travel.
+#: The two models that list each field: as filed and as sent.
 LISTED = {ReferralSubmission, ReferralRecord, Item, NumberedItem}
-#: What goes along with its field. A field that is new in one of these goes wherever the whole goes: decide it here.
+#: Members that travel with their field. A new member travels wherever the field does, so decide about it here.
 BELOW = {
     "AccountLocator": ("kind", "value"),
     "CutOnion": ("kind", "value", "cut"),
@@ -95,7 +95,7 @@ def record(**changes: Any) -> dict[str, Any]:
 
 
 def undecided(model: type[Contract], listed: Collection[str], left: Collection[str]) -> set[str]:
-    """Fields of a model about which nobody has said whether they travel; a field that is gone is named too."""
+    """Return fields of a model without a decision on whether they travel, and decided fields that no longer exist."""
     return set(model.model_fields) ^ {*listed, *left}
 
 
@@ -120,13 +120,13 @@ def test_somebody_has_decided_about_every_field(name: str) -> None:
     ],
 )
 def test_what_is_listed_has_a_place_in_the_record_that_travels(listed: Collection[str], record: type[Contract]) -> None:
-    """Its recipient would refuse the whole record for a field that it does not know."""
+    """Otherwise its recipient would refuse the whole record for an unknown field."""
     assert homeless(listed, record) == set()
     assert homeless((*listed, "channel"), record) == {"channel"}
 
 
 def homeless(listed: Collection[str], record: type[Contract]) -> set[str]:
-    """What a list lets travel, and the record at the other end has no place for."""
+    """Return listed fields that the record at the recipient has no place for."""
     return set(listed) - record.model_fields.keys()
 
 
@@ -136,7 +136,7 @@ def test_what_lies_below_is_known_too() -> None:
 
 
 def models_in(annotation: Any) -> Iterator[type[Contract]]:
-    """Every model that stands in an annotation or in the fields of one that does."""
+    """Yield every model in an annotation, and those in the fields of such a model."""
     if isinstance(annotation, type) and issubclass(annotation, Contract):
         for field in annotation.model_fields.values():
             yield from models_in(field.annotation)
@@ -152,14 +152,14 @@ def test_a_field_that_nobody_listed_reaches_nobody(kind: PartyKind) -> None:
     items = range(len(planted["items"]))
     assert b"channel" not in to_json(referral_record(planted, kind, items, withheld=()))
     assert b"channel" not in to_json(notice_record(planted, items, withheld=()))
-    # The controls: what is not hidden went along before, and the origin keeps all that it filed.
+    # The controls: fields that are not hidden used to travel, and the origin stores all that it filed.
     assert b"channel" in as_before(planted, kind, ())
     assert json.loads(own_record(planted)) == planted
 
 
 @pytest.mark.parametrize("withheld", [*chain.from_iterable(combinations(WithheldField, n) for n in (0, 1, 2, 7))])
 def test_what_is_listed_travels_as_it_did_byte_for_byte(withheld: tuple[WithheldField, ...]) -> None:
-    """Against the rule before the lists: everything but what is hidden."""
+    """Compared with the rule before the lists, under which all fields travelled but the hidden ones."""
     for whole in (record(), record(external_ref="ref-2", incident_flags=[]), record(subject_accounts=[])):
         for kind in (PartyKind.HOTLINE, PartyKind.LAW_ENFORCEMENT):
             sent = referral_record(whole, kind, range(len(whole["items"])), withheld=withheld)
@@ -245,7 +245,7 @@ def test_items_keep_the_numbers_they_were_given() -> None:
 
 
 def test_a_notice_says_nothing_of_the_items_that_it_does_not_have() -> None:
-    """One that has the second item alone is the one of a referral that has no other."""
+    """A notice with only the second item equals the notice of a referral with that one item."""
     whole = record()
     alone = whole | {"items": [whole["items"][1] | {"n": 1}]}
     assert notice_record(whole, [1], withheld=()) == notice_record(alone, [0], withheld=())

@@ -1,6 +1,7 @@
-"""A party that moves to another instance: its numbers begin again, and nothing that it sends is turned away.
+"""A party that moves to another instance: its numbers begin again, and none of its messages is refused.
 
-Where it was before still answers what was sent there, is told of withdrawals, and of anything else says `moved`.
+The old instance still answers messages that it received before, and it receives withdrawals. It answers `moved` to all
+others.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LATER = AT + timedelta(minutes=1)
 
 
 def received(here: World, instance: str) -> list[Received]:
-    """Three referrals that the party files at `instance`, as the agency reads them."""
+    """Return three referrals that the party files at `instance`, as the agency reads them."""
     drafts = [here.offered(POLICE, external_ref=f"{instance}-{number}") for number in range(3)]
     return [accept(record, here.reader("law_enforcement")) for record in here.records(drafts, instance)]
 
@@ -57,12 +58,12 @@ def place_of(record: Record) -> Place:
 
 
 def notice(here: World) -> Record:
-    """A notice to the provider, as its origin sends it by the directory that it has."""
+    """Return a notice to the provider, as its origin sends it under its directory."""
     return here.records([here.offered(PROVIDER)])[0]
 
 
 def said(here: World, message: MessageType, *, sender: str, recipient: str, place: str | None = None) -> Draft:
-    """A message about a notice."""
+    """Return a message about a notice."""
     notice_id = uuid7()
     clear: dict[str, Any] = {"notice_id": str(notice_id), "act": str(uuid4())}
     clear |= {"number": 1} if message is NOTICE_ACKNOWLEDGED else {"reason": "filed_in_error"}
@@ -87,7 +88,10 @@ def read_at(here: World, record: Record, instance: str, now: datetime) -> Receiv
 
 @pytest.mark.parametrize("taken_after_s", [0, 61])
 def test_the_old_instance_answers_moved_whenever_the_record_came(taken_after_s: int) -> None:
-    """Also for what was there before the move and is read only now; until then it takes it as ever."""
+    """This includes records that arrived before the move and are read after it.
+
+    Before the move they are accepted as usual.
+    """
     here = world()
     record = later(notice(here), timedelta(seconds=taken_after_s))
     move(here, PROVIDER, at=LATER)
@@ -109,7 +113,7 @@ def test_the_old_instance_takes_a_withdrawal() -> None:
 
 
 def test_the_new_instance_waits_for_the_directory_that_moves_the_party_to_it() -> None:
-    """Who sent it had that directory before: the record is neither parked nor refused meanwhile."""
+    """The sender had that directory earlier. The record is neither a dead letter nor refused in the meantime."""
     here, behind = world(), world()
     behind.document, behind.keys = here.document, here.keys
     behind.shelf = type(here.shelf)()
@@ -142,7 +146,7 @@ def test_a_late_answer_of_the_old_instance_is_accepted_and_nothing_else_is() -> 
 
 
 def test_an_instance_that_never_served_the_party_answers_nothing_for_it() -> None:
-    """The control: what lets the old instance speak is that the directory says it was the party's."""
+    """The control: the old instance may answer because the directory says that it served the party."""
     here = world()
     answer = said(here, NOTICE_ACKNOWLEDGED, sender=PROVIDER, recipient=HOTLINE)
     move(here, PROVIDER)
@@ -163,7 +167,7 @@ TOLD = AnsweredSoFar(moved=True, answer=AnswerState.ACKNOWLEDGED, number=1)
 
 @pytest.mark.parametrize("recipient", [PROVIDER, POLICE])
 def test_nobody_is_told_what_it_has_answered_unless_it_was_elsewhere_before(recipient: str) -> None:
-    """Else an origin could answer for its recipients: a notice would begin as one that its provider has done."""
+    """Otherwise an origin could answer for its recipients, e.g. send a notice as already actioned."""
     here = world()
     first = here.prepared()
     forged = here.records([here.issued_anew(first, recipient, ANSWERED)])[0]
@@ -178,7 +182,7 @@ def test_nobody_is_told_what_it_has_answered_unless_it_was_elsewhere_before(reci
 
 
 def test_what_was_forgotten_before_a_move_is_told_at_the_new_place_as_what_has_moved() -> None:
-    """A place that was never restored refuses what says that it was."""
+    """A place that was never restored refuses a message that says it was."""
     here = world()
     first = here.prepared()
     again = here.records([here.issued_anew(first, PROVIDER, ANSWERED, restored=True)])[0]
@@ -199,7 +203,7 @@ def test_what_was_forgotten_before_a_move_is_told_at_the_new_place_as_what_has_m
 def test_what_was_answered_is_told_again_of_items_and_hosts_that_there_are(
     said: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else an origin could write past the guard of its recipient, to whose people it is shown."""
+    """Otherwise an origin could bypass its recipient's guard, and the recipient's people would see the content."""
     here = world()
     first = here.prepared()
     move(here, PROVIDER)
@@ -229,7 +233,7 @@ CHECKED: dict[str, object] = {"n": 1, "found": "reappeared", "by": "person", "at
 def test_nobody_is_told_of_so_much_that_it_cannot_answer(
     said: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else an origin could make a notice that its provider can never answer: no number or round would be left."""
+    """Otherwise an origin could make a notice that its provider can never answer: no number or round would be left."""
     here = world()
     first = here.prepared()
     move(here, PROVIDER)
@@ -238,13 +242,13 @@ def test_nobody_is_told_of_so_much_that_it_cannot_answer(
 
 
 def forge(said: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have an origin tell of what nobody has answered."""
+    """Make an origin repeat answers that no party gave."""
     forging = AnsweredSoFar.model_validate(TOLD.model_dump(mode="json") | said)
     monkeypatch.setattr(outgoing_messages, "told_again", lambda *_: forging)
 
 
 def assert_turned_away(here: World, first: Prepared, answered: Answered) -> None:
-    """The edge, told where its provider is by now, is not taken."""
+    """Check that the new instance refuses the edge that repeats the answers."""
     forged = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
     with pytest.raises(TurnedAway) as turned:
         read_at(here, forged, NEW_INDUSTRY, LATER)
@@ -252,7 +256,7 @@ def assert_turned_away(here: World, first: Prepared, answered: Answered) -> None
 
 
 def test_nothing_is_said_without_an_answer() -> None:
-    """A restored place is told what it said by the number of its newest answer: with none it has said nothing."""
+    """A restored place gets its earlier answers with the number of the newest one. Without a number it gave none."""
     for said in (
         {"answer": "closed"},
         {"items": [{"n": 1, "round": 1, "action": "removed"}]},

@@ -1,7 +1,8 @@
-"""What a provider and its instance are told depends on nothing that others are told, nor on earlier times.
+"""The messages to a provider and its instance do not depend on messages to other parties, nor on earlier times.
 
-Two referrals that differ only in agencies, in providers of another instance or in earlier times: every byte that the
-instance's principal can obtain is equal, or drawn alike (ids, salts, seals and signatures, compared by their lengths).
+Two referrals differ only in agencies, in providers of another instance or in earlier times. Every byte that the
+instance's principal can obtain is equal, or drawn from the same distribution (ids, salts, seals and signatures,
+compared by their lengths).
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from tests.support.wire_records import verify
 PAIRS = 500
 #: Providers of the first of two instances, and of the other.
 HERE, ELSEWHERE = ("provider-001.example", "provider-003.example"), ("provider-002.example", "provider-004.example")
-#: Drawn anew each time: compared by length.
+#: Random for each message: compared by length.
 DRAWN = {"ce_id", "ce_subject", SALT, TRACEPARENT}
-#: Of a place the first bytes are drawn: those of the incarnation. The number behind them is not.
+#: The first bytes of a place are random: those of the incarnation. The number after them is not.
 INCARNATION_BYTES = 16
-#: Any eight bytes of a sealed part are looked for up to here: the nonce stands there. Then eight at a time.
+#: Eight-byte values of a sealed part are searched at every offset up to here, since the nonce is there. Then in steps
+#: of eight.
 HEAD_BYTES = 32
-#: What the instance gets: records of its topics, and with each what they say.
+#: The instance's input: records of its topics, each with its decoded content.
 Seen = tuple[Draft, Record]
 PLACES = ("NL", "BE", "FR", "DE", "US", "JP", "BR")
 
@@ -43,7 +45,7 @@ def there() -> World:
 
 
 def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[Seen]:
-    """Every draft of the referrals, filed one after the other, and the record that it becomes."""
+    """Return every draft of the referrals, filed one after the other, with its record."""
     fresh = there.anew()
     found: list[Seen] = []
     for number, referral in enumerate(referrals):
@@ -53,7 +55,7 @@ def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[Seen]:
 
 
 def seen(there: World, referrals: Sequence[dict[str, Any]]) -> list[Any]:
-    """What the instance `industry` can obtain: its topics' records, headers and sizes, and what it opens of them."""
+    """Return all that the instance `industry` can obtain: records, headers, sizes, and the parts it opens."""
     fresh, found = there.anew(), list[Any]()
     for number, referral in enumerate(referrals):
         found += obtained(fresh, fresh.prepared(**referral | {"external_ref": f"ref-{number}"}).drafts)
@@ -61,7 +63,10 @@ def seen(there: World, referrals: Sequence[dict[str, Any]]) -> list[Any]:
 
 
 def obtained(here: World, drafts: Sequence[Draft]) -> list[Any]:
-    """The same of one transaction's messages. A proof record counts by its length: all else of it is drawn."""
+    """Return the same for one transaction's messages.
+
+    A proof record counts by its length, since all else of it is random.
+    """
     by_id = {str(draft.message_id).encode(): draft for draft in drafts}
     written = [each for each in here.written(drafts) if each.topic.startswith(inbox_prefix("industry"))]
     sizes = [(each.topic, each.lane, len(each.record.value)) for each in written]
@@ -86,7 +91,7 @@ def headers_of(record: Record) -> Iterator[tuple[str, bytes | int]]:
 
 
 def read(there: World, draft: Draft) -> dict[str, Any]:
-    """The whole value as the instance reads it, without what is drawn anew for every message."""
+    """Return the whole value as the instance reads it, without the parts that are random for every message."""
     sealed = opened(there, draft)
     sealed.pop("salt")
     clear = {name: told for name, told in draft.clear.items() if name.endswith("_by")}
@@ -94,7 +99,7 @@ def read(there: World, draft: Draft) -> dict[str, Any]:
 
 
 def pair(random: Random) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two referrals that are the same to the providers of `industry`."""
+    """Return two referrals that are the same for the providers of `industry`."""
     own = [_item(random, provider) for provider in random.sample(HERE, random.randint(1, 2))]
     return _around(random, own), _around(random, own)
 
@@ -109,7 +114,7 @@ def _item(random: Random, provider: str) -> dict[str, Any]:
 
 
 def _around(random: Random, own: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Those items among others, for other agencies, seen and judged at other times by others."""
+    """Return those items among others, for other agencies, assessed at other times by other parties."""
     day = f"2026-04-{random.randint(10, 28)}"
     items = [dict(item) for item in own]
     for item in items:
@@ -130,10 +135,10 @@ def differing(there: World, pairs: int) -> int:
     found = 0
     for number in range(pairs):
         one, other = pair(random)
-        # Of some also what comes next: offsets and numbers tell nothing either.
+        # For some pairs, also the next referral: offsets and numbers must reveal nothing either.
         behind = [one] if number % 10 == 0 else []
         first, second = seen(there, [one, *behind]), seen(there, [other, *behind])
-        assert first, "the providers were told nothing: the test shows nothing"
+        assert first, "no message went to the providers: the test shows nothing"
         found += first != second
     return found
 
@@ -143,20 +148,22 @@ def test_a_provider_and_its_instance_are_told_the_same(there: World) -> None:
 
 
 def test_a_notice_that_named_who_judged_and_when_would_be_found(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Control: what the first release told a provider."""
+    """Control: the fields that the first release sent to a provider."""
     told = (*minimise.NOTICE_ASSESSMENT_FIELDS, "assessor", "assessed_on")
     monkeypatch.setattr(minimise, "NOTICE_ASSESSMENT_FIELDS", told)
     assert differing(there, 20) > 10
 
 
 def joined(records: Sequence[tuple[int, Record]], *, are_paths_seen: bool = True) -> set[tuple[int, bytes]]:
-    """Values of eight bytes or more by which a notice could be joined with another message of its referral.
+    """Return values of eight bytes or more that link a notice to another message of its referral.
 
-    `records` with the number of their referral, -1 for what is of none. A notice that is issued again is the same one.
+    `records` come with the number of their referral, or -1 if they belong to none. A notice that is issued again counts
+    as the same.
 
-    Looked for as the parties can that compare what they have: whole headers, the members of clear parts, salt,
-    signature and path of the proof, any eight bytes of the group's wrap and of what stands before a ciphertext, and the
-    ciphertext eight at a time. The origin's id, and what messages of other referrals say as well, join nothing.
+    The search uses the values that parties could compare: whole headers, the members of clear parts, and salt,
+    signature and path of the proof. It also uses any eight bytes of the group's wrap and of the head of a ciphertext,
+    and the ciphertext in steps of eight. The origin's id, and values that messages of other referrals also contain,
+    link nothing.
     """
     holders: dict[bytes, set[int]] = {}
     said = [(number, record, set(_values(record, are_paths_seen))) for number, record in records]
@@ -181,7 +188,8 @@ def _values(record: Record, are_paths_seen: bool) -> Iterator[bytes]:
             yield each
     assert record.proof is not None
     yield from (record.salt, record.proof.signature, *(record.proof.path if are_paths_seen else ()))
-    # From the batch id on: the end of the key's id and one drawn byte meet by chance in one referral of a few hundred.
+    # Skips values up to the batch id: in a few hundred referrals, a key id's end and one random byte match once by
+    # chance.
     drawn = record.wrap[2 + record.wrap[1] :] if record.wrap else b""
     yield from (drawn[at : at + 8] for at in range(len(drawn) - 7))
     if sealed is not None:
@@ -206,11 +214,11 @@ def test_no_notice_is_joined_with_another_message_of_its_referral(
     random = Random(7)
     records = [(number, record) for number in range(100) for _, record in filed(there, [pair(random)[0]])]
     assert joined(records) == set()
-    # Control: one group for all recipients of an instance would join the notices of its two providers.
+    # Control: one group for all recipients of an instance would link the notices of its two providers.
     monkeypatch.setattr(composition, "SHARED_GROUP_REFERRALS", 1)
     shared = [(n, record) for n in range(10) for _, record in filed(there, [_around(random, _of_both(random))])]
     assert joined(shared)
-    # Control: a digest that stands in every message of a decision, as it did.
+    # Control: a digest in every message of a decision, as in an earlier release.
     marked = [
         (n, replace(each, headers=(*each.headers, ("ce_xdecision", f"{n:064x}".encode())))) for n, each in records[:40]
     ]
@@ -218,16 +226,16 @@ def test_no_notice_is_joined_with_another_message_of_its_referral(
 
 
 def test_in_a_large_transaction_all_notices_share_one_group(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two providers of one referral share what any two share: it says only that the transaction was one.
+    """Two providers of one referral share no more than any two providers, namely the transaction.
 
-    Paths are left out: positions are drawn, so that neighbours in the tree are of any two referrals.
+    Paths are left out: positions are random, so neighbours in the tree belong to any two referrals.
     """
     random = Random(9)
     count = composition.SHARED_GROUP_REFERRALS
     records = filed_together(there, [_around(random, _of_both(random)) for _ in range(count)])
     assert joined(records, are_paths_seen=False) == set()
     assert count_groups(records) == 1
-    # One referral fewer: a group for each provider, and nothing joins either.
+    # One referral fewer: each provider has its own group, and nothing links either.
     fewer = filed_together(there, [_around(random, _of_both(random)) for _ in range(count - 1)])
     assert joined(fewer) == set()
     assert count_groups(fewer) == len(HERE)
@@ -242,7 +250,7 @@ def count_groups(records: Sequence[tuple[int, Record]]) -> int:
 
 
 def filed_together(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[int, Record]]:
-    """The records of referrals in one transaction, each with the number of its referral."""
+    """Return the records of referrals in one transaction, each with the number of its referral."""
     fresh = there.anew()
     prepared = [fresh.prepared(**each | {"external_ref": f"ref-{at}"}) for at, each in enumerate(referrals)]
     owners = [number for number, each in enumerate(prepared) for _ in each.drafts]

@@ -1,4 +1,4 @@
-"""What one agency passes on to another: accepted as it was sent to the first, for whom the law lets be told, alone."""
+"""Cases that one agency passes on: the content is accepted unchanged, and only where the law permits it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def test_it_arrives_as_the_first_agency_had_it_with_what_that_has_made_of_it(her
 
 @pytest.mark.parametrize(("code", "unknown"), [("of_a_later_edition", True), ("declined", False)])
 def test_what_stands_again_may_be_a_code_of_a_later_edition(code: str, unknown: bool) -> None:
-    """It is deferred as all codes are that are not known yet. One that is known and never passed on is wrong."""
+    """An unknown code is deferred, since a later edition may define it.
+
+    A known code that is never passed on is wrong.
+    """
     said = example(CASE_CAME_BACK)
     assert CaseCameBackClear.model_validate_json(json.dumps(said), strict=True).stands.value == said["stands"]
     with pytest.raises(ValidationError) as wrong:
@@ -112,7 +115,7 @@ def test_what_is_for_its_recipient_alone_is_not_passed_on(here: World, offered: 
 
 
 def test_it_is_dated_by_no_time_that_has_not_come(here: World, offered: Received) -> None:
-    """A child at risk, who waits until 2090 for somebody to have the case."""
+    """Otherwise a case with a child at risk would wait until 2090 for an agency."""
     made = passed_on(here, offered, passable(here, offered).sealed(REASON), sender=POLICE, to=OTHER)
     (record,) = forged(here, [made], instance="law_enforcement")
     ahead = here.resigned(record, instance="law_enforcement", time=datetime(2090, 1, 1, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""What audit is told of a referral some of whose notices are planned: all that was sent, and no more may be missing."""
+"""Facts for audit about a referral with planned notices name all sent edges, and no other may be missing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def here() -> World:
 
 
 def derived(here: World, *, without: str = "") -> set[str]:
-    """The recipients that audit derives; `without` leaves out one that was sent something."""
+    """Return the recipients that audit derives. `without` leaves out one that was sent something."""
     prepared = here.prepared()
     assert [each.edge.recipient for each in prepared.planned] == [PROVIDER]
     draft = prepared.drafts[-1]

@@ -1,4 +1,4 @@
-"""What leaves an origin: nothing personal in the clear, for each recipient only what its purpose needs."""
+"""Messages of an origin: nothing personal in the clear part, and only the content that its purpose needs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tests.support.exchange_world import (
 )
 from tests.support.preparing import prepare
 
-#: By which documents an edge was decided before: whichever they were.
+#: References to the documents of an earlier decision. Their content does not matter.
 LAW = "0" * 64
 HIDDEN = (LOCATION, ELSEWHERE, ACCOUNT, EXTERNAL_REF, CORRELATION, MD5)
 HOTLINE_NL, POLICE_NL, POLICE_BE = "hotline-nl.example", "police-nl.example", "police-be.example"
@@ -61,14 +61,14 @@ def kind_of(here: World, draft: Draft) -> str:
 
 
 def record_of(here: World, draft: Draft) -> dict[str, Any]:
-    """The record that it carries."""
+    """Return the record that it carries."""
     record = opened(here, draft)["record"]
     assert isinstance(record, dict)
     return record
 
 
 def clear_text(draft: Draft) -> str:
-    """The clear part as its recipient's instance and audit read it."""
+    """Return the clear part as the recipient's instance and audit read it."""
     return json.dumps(draft.clear)
 
 
@@ -125,7 +125,7 @@ def test_industry_never_sees_a_referral_id(here: World, prepared: Prepared) -> N
 
 
 def test_nothing_that_two_messages_of_a_referral_say_in_the_clear_joins_them(here: World, prepared: Prepared) -> None:
-    """No value of eight bytes or more but the referral's id, towards those who know it, and what all messages say."""
+    """Messages share no value of eight bytes or more. Exceptions: the referral's id, and values in all messages."""
     other = here.prepared()
     said = [values_in(draft) for draft in prepared.drafts]
     common = set.union(*[values_in(draft) for draft in other.drafts]) | {str(prepared.referral_id)}
@@ -136,12 +136,12 @@ def test_nothing_that_two_messages_of_a_referral_say_in_the_clear_joins_them(her
 
 
 def values_in(draft: Draft) -> set[str]:
-    """What its clear part and its key say, each value of eight bytes or more."""
+    """Return each value of eight bytes or more in the clear part and in the key."""
     return {str(value) for value in (*draft.clear.values(), draft.subject, draft.message_id) if len(str(value)) >= 8}
 
 
 def test_only_audit_can_link_a_notice_to_its_referral(here: World, prepared: Prepared) -> None:
-    """By the edge's id, which the notice states, and which audit finds in the sealed part of the decided fact."""
+    """The link is the edge's id. The notice states it, and audit finds it in the sealed part of the decided fact."""
     notice = to(prepared, PROVIDER).clear
     edges = told_to_audit(here, prepared.drafts[-1])["edges"]
     assert notice["edge_id"] in {str(UUID(bytes=urlsafe_b64decode(each[0] + "=="))) for each in edges}
@@ -155,7 +155,7 @@ def test_the_fact_for_audit_says_nothing_of_the_decision_in_the_clear(prepared: 
 
 
 def test_an_edge_names_nobody_else(here: World) -> None:
-    """Two items at two places: each agency and each provider is told of its own."""
+    """Two items at two places: each agency and each provider gets its own item only."""
     first, second = SUBMISSION["items"]
     items = [
         first | {"hosting": [{"jurisdiction": "NL"}]},
@@ -169,7 +169,7 @@ def test_an_edge_names_nobody_else(here: World) -> None:
 
 
 def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> None:
-    """Each of maximal length, beside facts as long as they may be; an edge costs at most 110 bytes."""
+    """Each edge has maximal length, and so do the facts with them. An edge costs at most 110 bytes."""
     parties = [f"{'p' * 28}-{number:03}.{'q' * 31}" for number in range(EDGES_MAX)]
     purpose = max((each.value for each in Purpose), key=len)
     edges = [(uuid4(), party, purpose, f"{number:064x}") for number, party in enumerate(parties)]
@@ -246,7 +246,7 @@ def test_a_transaction_has_one_wrap_and_one_proof_for_each_recipient_and_none_fo
 
 @pytest.mark.parametrize(("level", "urgent"), [("p0_child_at_risk", True), ("p1_urgent", False)])
 def test_what_tells_of_a_child_at_risk_is_urgent_and_nothing_else(here: World, level: str, urgent: bool) -> None:
-    """A provider is not told the priority, so the lane does not tell it either; nor is the fact for audit urgent."""
+    """A provider does not get the priority, so the lane must not reveal it. The fact for audit is not urgent either."""
     prepared = here.prepared(priority={"level": level, "basis": ["ongoing_abuse"]})
     told = {draft.recipient: draft.is_p0 for draft in prepared.drafts}
     assert told == {recipient: urgent and recipient not in (PROVIDER, "audit") for recipient in told}

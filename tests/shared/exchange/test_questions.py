@@ -1,4 +1,4 @@
-"""Questions and disputes: what stops whose clock, and what every order of acts that cross makes of one."""
+"""Questions and disputes: which one pauses which clock, and the result of every order in which acts cross."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ LAW = policy(
 
 
 def due(*more: Step) -> dict[str, timedelta]:
-    """How long after the notice each clock of the law falls due."""
+    """Return how long after the notice each clock of the law falls due."""
     found = run(notice(), *ISSUED, *more, law=LAW)
     return {name: each.due_at - BEGUN for name, each in found.items() if each.due_at is not None}
 
@@ -98,7 +98,7 @@ def test_what_was_refused_leaves_every_clock_as_its_origin_knows_it() -> None:
 
 
 def test_with_the_lists_of_causes_ignored_every_clock_would_stand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: a clock that stands for whatever stops another one."""
+    """The control: any cause pauses any clock."""
 
     class Everything(frozenset[str]):
         def __contains__(self, cause: object) -> bool:
@@ -132,7 +132,7 @@ def test_what_has_become_of_a_question_is_the_same_in_any_order(acts: tuple[Ques
 
 
 def test_a_question_that_crossed_an_amendment_is_taken_and_moves_nothing() -> None:
-    """What its provider has left was taken away meanwhile: at the origin all that stands is answered for good."""
+    """The provider's remaining item was removed meanwhile. At the origin, all remaining items are answered for good."""
     present = Answered(AnswerState.ACTIONED, {}, 1)
     after = answer_edge(
         present, NOTICE_QUESTION_ASKED, ASKED, withdrawn=False, own=(1, 2), amended=Amendments(2, frozenset({2}))

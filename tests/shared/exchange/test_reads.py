@@ -1,4 +1,4 @@
-"""What an instance reads, and in which form it can be written to."""
+"""The message versions that an instance reads, and the version in which a peer can write to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEWER = "7f" * 32
 
 @pytest.fixture(scope="module")
 def content(here: World) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Clear and sealed part of an offer as an agency gets it."""
+    """Return the clear and sealed part of an offer as an agency gets it."""
     draft = here.offered("police-nl.example", incident_flags=[FLAG.value])
     return dict(draft.clear), opened(here, draft)
 
@@ -62,7 +62,7 @@ def test_an_engine_is_of_no_account_where_no_edge_is_carried() -> None:
 
 @pytest.fixture
 def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This release as if the flag had come with the newest edition."""
+    """Present this release as if the flag had come with the newest edition."""
     monkeypatch.setattr(vocabulary, "ADDED", (frozenset({vocabulary.spelt(FLAG)}),))
     vocabulary.editions.cache_clear()
     vocabulary.later_than.cache_clear()
@@ -106,7 +106,7 @@ def test_a_higher_version_is_written_as_the_lower_one_where_that_holds_it(
     monkeypatch: pytest.MonkeyPatch, content: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:
     class LaterClear(referral.ReferralOfferedClear):
-        """One member more than version 1."""
+        """Version 1 with one more member."""
 
         remark: referral.Revision | None = None
 

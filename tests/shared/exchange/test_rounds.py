@@ -1,4 +1,4 @@
-"""Rounds of items: what their origin finds and what their provider reinstates is answered once more, on both sides."""
+"""Rounds of items: an item that is found again or reinstated is answered once more, on both sides."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_only_what_was_acted_on_is_reinstated() -> None:
 
 
 def test_acts_that_cross_come_to_the_same_in_either_order() -> None:
-    """A provider reinstates what its origin finds at the same time, and answers another item meanwhile."""
+    """A provider reinstates an item while its origin finds it again, and answers another item meanwhile."""
     before = removing(Said(), 1)
     back = reinstated([ReinstateStatement(n=1, reason=COMPLAINT)], NUMBERS, before)
     is_up = found([CheckStatement(n=1, found=ItemFound.UP)], NUMBERS, before, at=AT)
@@ -105,7 +105,7 @@ def test_acts_that_cross_come_to_the_same_in_either_order() -> None:
 
 
 def test_a_round_that_were_counted_by_acts_would_differ() -> None:
-    """Negative control of the test above: both would end a round of their own."""
+    """Negative control of the test above: each of the two acts would end a round of its own."""
     back = reinstated([ReinstateStatement(n=1, reason=COMPLAINT)], NUMBERS, REMOVED)
     later = found([CheckStatement(n=1, found=ItemFound.UP)], NUMBERS, removing(REMOVED + back, 1), at=AT)
     assert (REMOVED + back + later).round_of(1) == 3
@@ -146,7 +146,10 @@ def test_a_removal_is_to_be_checked_and_what_reappeared_begins_its_clocks_anew()
 
 
 def test_of_two_at_one_time_the_round_tells_which_was_later() -> None:
-    """Times are cut to ten seconds: within them one removes, another finds it there, and it is removed again."""
+    """Times are cut to ten seconds.
+
+    Within them the provider removes an item, the origin finds it again, and it is removed again.
+    """
     again = finding(removing(Said(), 1), 1, ItemFound.UP)
     last = removing(again, 1)
     first = (*said_removed(Said(), AT), *reported(removing(Said(), 1), AT))
@@ -170,7 +173,7 @@ def said_removed(before: Said, at: datetime) -> tuple[Step, ...]:
 
 
 def still_due(steps: tuple[Step, ...]) -> dict[str, int]:
-    """The clocks of practice that a notice has open."""
+    """Return the clocks of practice that a notice has open."""
     documents = world().documents
     edge = clocked(Subject.NOTICE, rules=(), origin=HOTLINE, recipient=PROVIDER, deadlines={})
     found = runs(edge, [*begun(Subject.NOTICE, AT), *steps], lambda _: Law(documents.directory, documents.policy))

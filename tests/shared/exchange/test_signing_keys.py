@@ -1,4 +1,4 @@
-"""Which keys prove a record: those of its writer by the directory at the broker's time, unless revoked since."""
+"""Keys that prove a record: those of its writer under the directory at the broker's time, unless revoked since."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def added(document: Directory, instance: str, *keys: PublicKey, version: int = 2) -> Directory:
-    """The directory with further keys of an instance."""
+    """Return the directory with further keys of an instance."""
     instances = tuple(
         each.model_copy(update={"keys": (*each.keys, *keys)}) if each.id == instance else each
         for each in document.instances
@@ -38,7 +38,7 @@ def here() -> World:
 
 
 def counts(here: World, key: SigningKey, *, at: datetime = AT, now: datetime = AT) -> bool:
-    """Whether the key proves a record of the hotline's instance that the broker took at `at`."""
+    """Return whether the key proves a record of the hotline's instance that the broker received at `at`."""
     found = SigningKeys(here.shelf.directories, ManualClock(now))("hotline", key.verify_key.key_id, at)
     return found is not None and found.text() == key.verify_key.text()
 
@@ -73,7 +73,7 @@ def test_a_key_that_the_directory_of_now_has_revoked_does_not_count() -> None:
 
 
 def test_a_key_that_ran_out_counts_again_once_the_directory_extends_it() -> None:
-    """Bytes are final: after an outage longer than the key was valid, the directory is what can be mended."""
+    """Sent bytes cannot change. After an outage longer than the key's validity, only the directory can be corrected."""
     there = world()
     origin = there.document.instances[0]
     assert origin.id == "hotline"

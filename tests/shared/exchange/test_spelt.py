@@ -1,4 +1,4 @@
-"""What is kept of a sealed part are the bytes that came: they say what their value says, and nothing beside it."""
+"""The stored bytes of a sealed part are those received. They contain nothing but their value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.builders import POLICE
 from tests.support.exchange_world import World, opened
 
 ROOT = Path(__file__).parents[3]
-#: Prints the digests of many edges as they are spelt, in a process of its own.
+#: Prints the digests of many edges as serialized, in a process of its own.
 SPELT = """
 from hashlib import sha256
 from shared.routing.derive import derive_edge
@@ -39,7 +39,7 @@ for seed in range(40):
 
 
 def spaced(plaintext: bytes) -> bytes:
-    """Bits hidden in spaces, which no value shows."""
+    """Hidden bits in spaces, which the parsed value does not show."""
     return plaintext.replace(b'"record":{', b'"record":{ \t\t \t')
 
 
@@ -53,7 +53,7 @@ def test_bytes_that_no_value_shows_are_refused(here: World, good: Record, monkey
     hiding = resealed(spaced)(here, good)
     with pytest.raises(Refused, match="guard_refused at /sealed: not in compact JSON form"):
         accept(hiding, here.reader("law_enforcement"))
-    # Control: without the comparison they would be kept with the record.
+    # Control: without the comparison they would be stored with the record.
     monkeypatch.setattr(accepting, "check_spelt", lambda *_given: None)
     received = accept(hiding, here.reader("law_enforcement"))
     assert received.spelt is not None
@@ -61,7 +61,7 @@ def test_bytes_that_no_value_shows_are_refused(here: World, good: Record, monkey
 
 
 def test_an_edge_is_spelt_alike_in_every_process() -> None:
-    """Whatever the order in which a process keeps its sets."""
+    """The result does not depend on the order in which a process iterates its sets."""
     printed = set()
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}  # noqa: TID251 - handed on, not read
@@ -89,7 +89,7 @@ def test_members_in_another_order_have_no_parts(plaintext: bytes) -> None:
 
 
 def schema_problems(schema: Any, definitions: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
-    """What a closed and bounded schema lacks to keep what it accepts within the limits of `parse_body`."""
+    """Yield the gaps of a schema: places where accepted content may exceed the limits of `parse_body`."""
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rsplit("/", 1)[1]]
     for each in schema.get("anyOf", schema.get("oneOf", ())):
@@ -118,7 +118,7 @@ def schema_problems(schema: Any, definitions: Mapping[str, Any], depth: int = 0)
         yield "depth"
 
 
-#: What parties seal for each other. Audit alone reads facts, each by its own contract.
+#: Sealed parts between parties. Only audit reads facts, each by its own contract.
 SEALED = [each for each in ALL if each.sealed is not None and each.family is not Family.FACT]
 
 

@@ -1,4 +1,4 @@
-"""Timers: told once, none early, what was missed folded into one, and the same rows whenever they are made again."""
+"""Timers fire once and never early. Missed ones are folded into one, and rebuilt rows are the same."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ LOOKS = st.lists(st.integers(0, 24 * 60 * 8), min_size=1, max_size=12)
 def test_whenever_it_is_looked_nothing_is_told_twice_or_early_and_rows_made_again_are_the_same(
     looks: list[int], order: Any
 ) -> None:
-    """A clock that goes back shows nothing again: what was told is a step."""
+    """If a clock goes back, nothing fires again, because each firing is stored as a step."""
     steps: list[Step] = [*ISSUED]
     told: list[tuple[str, Fires]] = []
     newest = AT
@@ -109,7 +109,7 @@ def test_times_are_those_of_utc() -> None:
 
 
 def long_row(count: int) -> Deadline:
-    """A notice that came back so often, not counted."""
+    """Return the uncounted row of a notice with `count` reappearances."""
     again = [step for i in range(1, count) for step in begun(Subject.NOTICE, AT + i * HOUR, again=i)]
     return Deadline(notices(1)[0], tuple(sorted(map(step_entry, again))))
 
@@ -122,7 +122,7 @@ def test_an_act_leaves_a_long_row_to_the_scheduler() -> None:
 
 
 def test_a_defect_in_a_count_fails_no_act() -> None:
-    """The act keeps its steps. The scheduler counts the row again, and sets it aside if that fails."""
+    """The act keeps its steps. The scheduler counts the row again, and puts it into retry backoff if that fails."""
 
     def defect(_: datetime) -> Law:
         raise KeyError("defect")

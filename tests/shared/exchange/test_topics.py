@@ -1,4 +1,4 @@
-"""Names of topics: whatever the ids of instances, one pair's is never taken for another's."""
+"""Topic names: the topic of one pair never equals that of another, for any instance ids."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Acts that cross: every order of them ends alike on both sides, and none is refused because another crossed it.
+"""Acts that cross: every order ends with both sides equal, and no act is refused because another crossed it.
 
-By the rows of acts, whatever rows there are: a row that is added is enumerated with the others.
+The test enumerates the rows of acts, so it includes rows that are added later.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_ten_thousand_longer_orders_of_several_subjects_at_once_end_alike(record
 
 @pytest.mark.parametrize("subject", subjects())
 def test_every_unlawful_act_has_its_code(subject: Subject, record_property: Record) -> None:
-    """Of whoever does it in a state, and of whoever is told of one that cannot have been."""
+    """Both the party that acts in such a state and the party that receives an impossible act get the code."""
     refused = 0
     for standing in states.standings(subject):
         for deed in (each for track in Track for each in deeds(subject, track)):
@@ -85,7 +85,7 @@ def alike_in_words(one: Deed, other: Deed) -> bool:
 
 
 class Side(NamedTuple):
-    """A side that knows one state of a subject, which every act moves: the switch of `tracks`."""
+    """A side with one state of a subject, which every act moves: the control of `tracks`."""
 
     state: str
     sent: tuple[Deed, ...] = ()
@@ -96,7 +96,10 @@ Both = tuple[Side, Side]
 
 
 def every_order_of_one_state(subject: Subject, acts: int) -> Ends:
-    """What becomes of all orders of at most so many acts a side. An act that is refused on arrival changes nothing."""
+    """Return the results of all orders of at most `acts` acts per side.
+
+    An act that is refused on arrival changes nothing.
+    """
     first = states.shown(subject, beginning(subject).sender.standing)
     now: Counter[Both] = Counter({(Side(first), Side(first)): 1})
     ends, met = Counter[str](), 0
@@ -142,17 +145,17 @@ def _put(both: Both, place: int, side: Side) -> Both:
 
 @pytest.mark.parametrize("subject", subjects())
 def test_with_one_shared_state_instead_of_tracks_orders_end_unequal(subject: Subject, record_property: Record) -> None:
-    """The switch: the same acts, each side with one state that any act moves, the last to arrive prevailing."""
+    """The control: each side has one state that any act moves, and the last act to arrive prevails."""
     ends = every_order_of_one_state(subject, 3)
     record_property("unequal", ends.unequal)
     record_property("refused", ends.refused)
-    # What can only be answered once it was taken back is never acted on from both sides at once.
+    # If a subject can only be answered after its withdrawal, the two sides never act on it at the same time.
     crossing = any(Offered.OPEN.value in deed.row.needs for deed in deeds(subject, Track.ANSWER))
     assert (ends.unequal + ends.refused > 0) is crossing
 
 
 def test_an_act_that_its_receiver_holds_against_its_own_track_is_found() -> None:
-    """The control of "no lawful act is refused": the receiver asks for what the actor needed to see."""
+    """The control of "no lawful act is refused": the receiver also checks its own track."""
 
     def strictly(standing: Standing, deed: Deed) -> Standing:
         if not lawful(deed, standing):

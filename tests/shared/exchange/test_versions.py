@@ -1,4 +1,4 @@
-"""How a message grows: a new member comes with a new version, and who reads the new one still reads the old."""
+"""How a message grows: a new member comes with a new version, and readers of the new version still read the old one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.exchange_world import World, world
 
 
 class LaterClear(CaseDeclinedClear):
-    """One member more than version 1."""
+    """Version 1 with one more member."""
 
     remark: int | None = None
 
@@ -37,7 +37,7 @@ def here() -> World:
 
 @pytest.fixture
 def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This release as if it were the next one, which reads version 2 as well."""
+    """Present this release as the next one, which reads version 2 as well."""
     monkeypatch.setattr(registry, "ALL", (*registry.ALL, LATER))
     monkeypatch.setitem(registry.BY_TYPE, LATER.type, LATER)
     registry.newest.cache_clear()
@@ -79,14 +79,14 @@ def test_both_versions_are_read_and_taken_as_the_newer(here: World) -> None:
 
 @pytest.mark.usefixtures("grown")
 def test_a_version_stays_closed(here: World) -> None:
-    """A member that came later, in a message that says it is of the version before, is a broken body."""
+    """A later member in a message that states the earlier version makes the body malformed."""
     with pytest.raises(TurnedAway) as turned:
         accept(declined(here, CASE_DECLINED, remark=1), here.reader("hotline"))
     assert turned.value.code == "body_invalid"
 
 
 def test_who_does_not_read_the_newer_version_defers_it_whatever_it_holds(here: World) -> None:
-    """So no reader has to tell a member that it does not know yet from one that nobody will ever know."""
+    """So no reader has to distinguish a member of a later release from one that never exists."""
     for members in ({}, {"remark": 1}, {"what": "ever"}):
         with pytest.raises(TurnedAway) as turned:
             accept(declined(here, LATER, **members), here.reader("hotline"))

@@ -1,7 +1,8 @@
-"""An edge that waits, or is issued anew after a move, shows nothing to those who are told of the same referral.
+"""An edge that waits, or is issued again after a move, reveals nothing to other recipients of the same referral.
 
-Two referrals that differ in edges that wait since their recipient cannot read them, in edges whose recipient has moved,
-and in all that others are told: what a provider and its instance can obtain is equal, or drawn alike.
+Two referrals differ in edges that wait because their recipient cannot read them, in edges whose recipient has moved,
+and in all messages to other parties. All that a provider and its instance can obtain is equal, or drawn from the same
+distribution.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.shared.exchange.test_non_interference import PAIRS, joined, obtained,
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import INSTANCES, World, submission, world
 
-#: Instances of others, any of which may not read what would be written, and any of whose parties may have moved.
+#: Instances of other parties. Some cannot read the message version, and the parties of some may have moved.
 OTHERS = ("hotline", "law_enforcement", "industry_two")
 HOUR = timedelta(hours=1)
 _NOTHING = Answered(AnswerState.NONE)
@@ -36,7 +37,7 @@ _NOTHING = Answered(AnswerState.NONE)
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Which instances cannot read an edge yet, and whose parties have come from another instance."""
+    """The instances that cannot read an edge yet, and those from which parties have moved."""
 
     blind: frozenset[str] = frozenset()
     moved: frozenset[str] = frozenset()
@@ -47,7 +48,7 @@ class Others:
         return cls(blind, moved - blind)
 
 
-#: Which of a referral's edges are issued anew.
+#: The edges of a referral that are issued again.
 Chosen = Callable[[str, Others], bool]
 
 
@@ -67,7 +68,7 @@ def origin_of(here: World) -> PartyEntry:
 
 
 def filed(here: World, referrals: Sequence[dict[str, Any]], others: Others) -> list[Prepared]:
-    """The referrals, filed in one transaction while some cannot read what would be written."""
+    """Return the referrals, filed in one transaction while some instances cannot read the message version."""
     announced = Reads.of(own_reads())
     here.reads = PeerReads({name: replace(announced, engines=frozenset()) for name in others.blind})
     origin = origin_of(here)
@@ -82,7 +83,7 @@ def filed(here: World, referrals: Sequence[dict[str, Any]], others: Others) -> l
 
 
 def again(here: World, referral: dict[str, Any], stale: Prepared, others: Others, *, chosen: Chosen) -> list[Draft]:
-    """What waited goes out, since it can be read by now, and what has moved is issued anew under the ids it had."""
+    """Return the messages of the next turn: waiting edges go out, and edges of moved parties are issued again."""
     law = here.documents.law
     only = {
         (each.edge.recipient, each.edge.terms.purpose): StaleEdge(each.edge_id, None, law, here.at, 0)
@@ -110,7 +111,7 @@ def again(here: World, referral: dict[str, Any], stale: Prepared, others: Others
 
 
 def seen(there: World, referral: dict[str, Any], others: Others, *, chosen: Chosen = _moved) -> list[Any]:
-    """What `industry` can obtain of a referral, of what follows from it an hour later, and of the next one."""
+    """Return all that `industry` can obtain of a referral, of its messages an hour later, and of the next referral."""
     here = there.anew()
     [first] = filed(here, [referral], others)
     found = [(here.at, *obtained(here, first.drafts))]
@@ -128,9 +129,9 @@ def differing(there: World, pairs: int, *, chosen: Chosen = _moved) -> int:
         around, elsewhere = Others.drawn(random), Others.drawn(random)
         waited += around != elsewhere
         first = seen(there, one, around, chosen=chosen)
-        assert first, "the providers were told nothing: the test shows nothing"
+        assert first, "no message went to the providers: the test shows nothing"
         found += first != seen(there, other, elsewhere, chosen=chosen)
-    assert waited > pairs // 2, "too few differ in what waits"
+    assert waited > pairs // 2, "too few referrals differ in their waiting edges"
     return found
 
 
@@ -141,7 +142,7 @@ def test_what_waits_or_has_moved_elsewhere_shows_nothing_to_a_provider_and_its_i
 def test_a_referral_that_waits_whole_where_one_edge_waits_would_be_found(
     there: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Control: all edges held back as long as one recipient cannot read its own."""
+    """Control: all edges wait as long as one recipient cannot read its own."""
 
     def held_back(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
         letters = write_letters(writing, edges)
@@ -154,14 +155,14 @@ def test_a_referral_that_waits_whole_where_one_edge_waits_would_be_found(
 
 
 def test_a_move_that_issued_every_edge_of_the_referral_anew_would_be_found(there: World) -> None:
-    """Control: the edges of those who have not moved, issued anew with the others."""
+    """Control: the edges of parties that have not moved are issued again with the others."""
     assert differing(there, 20, chosen=lambda instance, others: bool(others.moved)) > 5
 
 
 def test_neither_a_shared_transaction_nor_what_waits_or_moves_joins_a_notice_with_its_referral(
     there: World,
 ) -> None:
-    """Five referrals a transaction: what goes to one recipient shares a wrap and a signature."""
+    """Five referrals per transaction: messages to one recipient share a wrap and a signature."""
     random, here, records = Random(8), there.anew(), list[tuple[int, Record]]()
     for number in range(0, 100, 5):
         referrals, others = [pair(random)[0] for _ in range(5)], Others.drawn(random)
@@ -173,6 +174,6 @@ def test_neither_a_shared_transaction_nor_what_waits_or_moves_joins_a_notice_wit
             drafts = again(here, referral, each, moving, chosen=_moved)
             records += [(number + place, record) for record in here.records(drafts)]
     assert joined(records) == set()
-    # Control: what the messages of one transaction share, if it told them apart by referral.
+    # Control: the shared values of one transaction's messages, if they depended on the referral.
     told = [(n, replace(each, headers=(*each.headers, ("ce_xfiled", f"{n:064x}".encode())))) for n, each in records]
     assert joined(told)

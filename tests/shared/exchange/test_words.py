@@ -1,4 +1,4 @@
-"""What was said is never unsaid: one fold, for both sides."""
+"""Statements are never undone: both sides use one fold."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Two sides of one subject, by the rows of acts alone: what each has done, what is under way, and every order of it.
+"""Two sides of one subject, by the rows of acts alone: all acts done and in transit, in every order.
 
-A side does what its own track and its copy of the other's allow; what it is told it holds against its copy of the
-teller's track, never against its own. Messages of one side arrive in their order. States that are equal have equal
-futures, so they are merged, and the orders that lead to each are counted.
+A side may act as its own track and its copy of the other track allow. It checks a received act against its copy of the
+sender's track, never against its own. Messages of one side arrive in order. Equal states have equal futures, so they
+are merged, and the number of orders that lead to each is counted.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from shared.vocabulary.code import Code
 
 
 class Deed(NamedTuple):
-    """An act, and which of its moves it makes: by the code that it says."""
+    """An act, and one of its moves, identified by its code."""
 
     row: Act
     move: Move
 
 
 class Alike(NamedTuple):
-    """Acts that the rows do not tell apart, but by their names: where one may come, all may, and lead there."""
+    """Acts that differ only by name: they are possible in the same states and lead to the same state."""
 
     members: tuple[Deed, ...]
 
@@ -40,7 +40,7 @@ class Alike(NamedTuple):
 
 
 class Side(NamedTuple):
-    """One side: both tracks as it has them, and what it has said that has not arrived, the oldest first."""
+    """One side: both tracks in its view, and its sent acts that have not arrived, the oldest first."""
 
     standing: Standing
     sent: tuple[Alike, ...] = ()
@@ -48,33 +48,33 @@ class Side(NamedTuple):
 
 
 class Both(NamedTuple):
-    """A subject at its sender, who writes the offer, and at its recipient, who writes the answer."""
+    """A subject at its sender, which writes the offer, and at its recipient, which writes the answer."""
 
     sender: Side
     recipient: Side
 
 
 class Saying(Contract):
-    """Says one code, of whatever list."""
+    """A content with one code of any list."""
 
     code: Code | None = None
 
 
-#: How a side takes what the other tells it. Raises `Refused`.
+#: How a side applies an act that it receives. Raises `Refused`.
 Takes = Callable[[Standing, Deed], Standing]
-#: The state in which a side holds what it does itself against the rows.
+#: The state against which a side checks its own act in the rows.
 Sees = Callable[[Subject, Standing], Standing]
 
 WRITES = {0: Track.OFFER, 1: Track.ANSWER}
 
 
 def subjects() -> list[Subject]:
-    """Those that two sides write."""
+    """Return the subjects that two sides write."""
     return [each for each in Subject if {row.track for row in states.rows_of(each)} == {*Track}]
 
 
 def beginning(subject: Subject) -> Both:
-    """It was sent, and has arrived."""
+    """Return the subject after it was sent and has arrived."""
     (first,) = {move.to for row in states.rows_of(subject) for move in row.moves if not move.before}
     return Both(Side(Standing(first)), Side(Standing(first)))
 
@@ -86,7 +86,10 @@ def deeds(subject: Subject, track: Track) -> list[Deed]:
 
 @cache
 def kinds(subject: Subject, track: Track) -> tuple[Alike, ...]:
-    """The acts of a track, those that are alike together: so that they are enumerated once, and counted each."""
+    """Return the acts of a track in groups of equivalent ones.
+
+    Each group is enumerated once, and its members are counted.
+    """
     found: dict[object, list[Deed]] = {}
     for deed in deeds(subject, track):
         found.setdefault((deed.move.before, deed.move.to, deed.row.needs), []).append(deed)
@@ -94,13 +97,13 @@ def kinds(subject: Subject, track: Track) -> tuple[Alike, ...]:
 
 
 def lawful(deed: Deed, standing: Standing) -> bool:
-    """Whether its writer may do it, by the rows alone."""
+    """Return whether the writer may do the act, by the rows alone."""
     own, other = _of(standing, deed.row.track), _of(standing, _other(deed.row.track))
     return own in deed.move.before and (not deed.row.needs or other in deed.row.needs)
 
 
 def by_tracks(standing: Standing, deed: Deed) -> Standing:
-    """The receiver's copy of the teller's track moves: its own has no say."""
+    """Move the receiver's copy of the sender's track. The receiver's own track does not matter."""
     if _of(standing, deed.row.track) not in deed.move.before:
         raise Refused("out_of_order")
     return _with(standing, deed.row.track, deed.move.to)
@@ -111,7 +114,7 @@ def said(deed: Deed) -> Saying:
 
 
 def as_the_exchange_does(subject: Subject) -> Takes:
-    """The same, as the code does it: a recipient by the state it shows, an origin by its copy. Both must agree."""
+    """Return `by_tracks` with a check against the code: a recipient by the state it shows, an origin by its copy."""
 
     def taken(standing: Standing, deed: Deed) -> Standing:
         after = by_tracks(standing, deed)
@@ -132,7 +135,7 @@ def as_the_exchange_does(subject: Subject) -> Takes:
 
 
 class Ends(NamedTuple):
-    """What became of all orders: how many end alike, and how many not; and in how many a lawful act was refused."""
+    """The results of all orders: the number that end equal and unequal, and the number with a refused lawful act."""
 
     equal: int
     unequal: int
@@ -141,7 +144,7 @@ class Ends(NamedTuple):
 
 
 def every_order(subject: Subject, takes: Takes, acts: int) -> Ends:
-    """All orders of at most so many acts a side with every delivery, until nothing is under way."""
+    """Try all orders of at most `acts` acts per side with every delivery, until nothing is in transit."""
     now: Counter[Both] = Counter({beginning(subject): 1})
     ends = Counter[str]()
     met = 0
@@ -161,7 +164,7 @@ def every_order(subject: Subject, takes: Takes, acts: int) -> Ends:
 
 
 def random_order(chosen: Sequence[Subject], random: Random, *, acts: int) -> tuple[list[Both], int]:
-    """Several subjects at once, in a drawn order until all has arrived; how many deliveries there were."""
+    """Run several subjects at once in a drawn order until all has arrived; return the number of deliveries."""
     now, delivered = [beginning(subject) for subject in chosen], 0
     takes = [as_the_exchange_does(subject) for subject in chosen]
     while True:
@@ -182,7 +185,10 @@ def random_order(chosen: Sequence[Subject], random: Random, *, acts: int) -> tup
 
 
 def _next(subject: Subject, both: Both, takes: Takes, acts: int) -> Iterator[tuple[Both | None, int]]:
-    """What can come next, and by how many acts: one of either side, or a delivery; None where that is refused."""
+    """Yield each possible next step with its number of acts: an act of either side, or a delivery.
+
+    None if it is refused.
+    """
     for place, side in enumerate(both):
         if side.done < acts:
             for kind in kinds(subject, WRITES[place]):
@@ -206,7 +212,7 @@ def _alike(subject: Subject, both: Both) -> bool:
 
 
 def alike(subject: Subject, both: Both) -> bool:
-    """Whether both sides are shown the same, and have every track alike."""
+    """Return whether both sides show the same state and have equal tracks."""
     return _alike(subject, both) and both.sender.standing == both.recipient.standing
 
 

@@ -1,4 +1,4 @@
-"""Every way in which one record can be wrong, made from a good one. All payloads are generated."""
+"""Every way in which one record can be wrong, made from a valid one. All payloads are generated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Change = Callable[[World, Record], Record]
 
 
 def header(name: str, value: bytes | None) -> Change:
-    """The record with one header's value replaced, unsigned."""
+    """Return the record with one header's value replaced, unsigned."""
     return lambda _, record: replace(record, headers=tuple((n, value if n == name else v) for n, v in record.headers))
 
 
@@ -38,12 +38,12 @@ def also(name: str, value: bytes) -> Change:
 
 
 def signed(**changes: Any) -> Change:
-    """The record changed and honestly signed again by the instance that sent it."""
+    """Return the changed record, honestly signed again by the instance that sent it."""
     return lambda here, record: here.resigned(record, **changes)
 
 
 def resealed(plaintext: Callable[[bytes], bytes], *, context: dict[str, Any] | None = None) -> Change:
-    """The record with another sealed part, sealed to the right key under a wrap of its own and signed again."""
+    """Return the record with another sealed part, sealed to the right key under its own wrap and signed again."""
 
     def change(here: World, record: Record) -> Record:
         before = accept(record, here.reader("law_enforcement"))
@@ -66,7 +66,7 @@ def resealed(plaintext: Callable[[bytes], bytes], *, context: dict[str, Any] | N
 
 
 def with_item_twice(plaintext: bytes) -> bytes:
-    """Two items of one number, each as it was: what is said of that number would be said of both."""
+    """Return two items with one number, each unchanged: an answer about that number would cover both."""
     sealed = json.loads(plaintext)
     sealed["record"]["items"] *= 2
     sealed["edge"]["facts"]["items"] *= 2
@@ -80,19 +80,22 @@ def with_image(plaintext: bytes) -> bytes:
 
 
 def reordered(plaintext: bytes) -> bytes:
-    """The same sealed part, the facts of its edge in another order."""
+    """Return the same sealed part with the facts of its edge in another order."""
     sealed = json.loads(plaintext)
     sealed["edge"]["facts"] = dict(reversed(sealed["edge"]["facts"].items()))
     return to_json(sealed)
 
 
 def stating(**changes: Any) -> Change:
-    """The record with another edge or decision in its sealed part; what the clear part commits to stays as it was."""
+    """Return the record with another edge or decision in its sealed part.
+
+    The clear part's commitment stays unchanged.
+    """
     return resealed(lambda plaintext: to_json(merged(json.loads(plaintext), changes)))
 
 
 def case_accepted(here: World, record: Record) -> Record:
-    """An answer that carries no edge, from an agency to a hotline."""
+    """Return an answer that carries no edge, from an agency to a hotline."""
     referral_id = uuid7()
     draft = compose(
         CASE_ACCEPTED,
@@ -110,7 +113,7 @@ def case_accepted(here: World, record: Record) -> Record:
 
 
 def withdrawn_at(said_at: datetime | timedelta) -> Change:
-    """A withdrawal, which carries no edge, dated and honestly signed by an origin: then, or so long after now."""
+    """Return a withdrawal, which carries no edge, dated and honestly signed by an origin at `at`."""
 
     def change(here: World, record: Record) -> Record:
         subject = uuid7()
@@ -130,7 +133,7 @@ def withdrawn_at(said_at: datetime | timedelta) -> Change:
 
 
 def respelt(clear: Callable[[bytes], bytes]) -> Change:
-    """The record with its clear part spelt otherwise, honestly signed again."""
+    """Return the record with its clear part serialized differently, honestly signed again."""
 
     def change(here: World, record: Record) -> Record:
         before, sealed = split_value(record.value or b"")
@@ -143,7 +146,7 @@ def facts(**changes: Any) -> Change:
     return stating(edge={"facts": changes})
 
 
-#: Every way in which one record can be wrong, by the code it must get and by nothing else.
+#: Every way in which one record can be wrong, with the only code that it may get.
 WRONG: list[tuple[str, Change]] = [
     ("header_not_utf8", header("ce_subject", b"\xff\xfe")),
     ("header_null", header("ce_time", None)),
@@ -167,7 +170,7 @@ WRONG: list[tuple[str, Change]] = [
     ("sender_unknown", lambda _, record: replace(record, writer="industry")),
     ("recipient_not_served", signed(recipient=PROVIDER)),
     ("recipient_not_served", signed(recipient="nobody.example")),
-    # Of another recipient, and of the right recipient but another writer.
+    # The edge of another recipient, and of the right recipient from another writer.
     ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.industry.hotline.v1")),
     ("topic_wrong", lambda _, record: replace(record, topic="causeway.inbox.law_enforcement.industry.v1")),
     ("signature_invalid", signed(key=SigningKey.generate())),

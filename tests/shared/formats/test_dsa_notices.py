@@ -1,4 +1,4 @@
-"""A provider's notices as the rows of Implementing Regulation (EU) 2024/2835, part 4."""
+"""A provider's notices in the format of Implementing Regulation (EU) 2024/2835, part 4."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from shared.formats.dsa_notices import CATEGORY, COLUMNS, KEYWORDS, OTHER, ReportedNotice, written
 from shared.vocabulary.referral import IncidentKind
 
-#: The template's header as it was published, with its two names that end with a space.
+#: The template's header as published, including its two names that end with a space.
 HEADER = (
     'Applicability,Service,Reporting period,Category of illegal content,"Description of the sub-category '
     '""Other""",Number of notices received ,Number of notices received from Trusted flaggers,Number of '
@@ -41,7 +41,7 @@ NOTICES = (
 
 
 def table(*notices: ReportedNotice) -> dict[str, list[str]]:
-    """The cells of each row by its category."""
+    """Return the cells of each row by its category."""
     text = written(notices, since=date(2026, 1, 1), until=date(2026, 6, 30)).decode()
     assert text.count("\r\n") == text.count("\n") == 6
     header, *rows = csv.reader(io.StringIO(text, newline=""))

@@ -1,4 +1,4 @@
-"""Preservations as ETSI TS 103 120 has them: ETSI's own schemas, out of the package `ts103120`, are the oracle."""
+"""Preservations in the format of ETSI TS 103 120. ETSI's own schemas, from the package `ts103120`, are the oracle."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_what_was_asked_and_said_can_be_read_back() -> None:
 # -- mutations -------------------------------------------------------------------------------------------------------
 
 
-#: What may be left out, or said in any words: of it no schema can tell that it is wrong.
+#: Optional elements and elements with free text. No schema can detect an error in them.
 FREE = {
     "Owner", "Name", "Value", "NationalProfileOwner", "NationalProfileVersion", "UniqueIdentifier", "OwnerIdentifier",
     "ExternalIdentifier", "ErrorDescription", "FormatOwner", "FormatName",

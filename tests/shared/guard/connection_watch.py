@@ -1,6 +1,6 @@
-"""Run as a program: guards legitimate and hostile records while every attempt to reach a host is recorded.
+"""A program that guards legitimate and hostile records while every attempt to reach a host is recorded.
 
-Prints the recorded events as JSON. With `--connect` it opens one reported address on purpose, as a control.
+It prints the recorded events as JSON. With `--connect` it opens one reported address on purpose, as a control.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WATCHED = ("socket.", "urllib.", "http.", "ftplib.", "smtplib.", "subprocess.",
 
 
 def main() -> None:
-    """Guard a few hundred records under the audit hook (PEP 578), then print what it saw."""
+    """Guard a few hundred records under the audit hook (PEP 578), then print the recorded events."""
     events: list[str] = []
     watching = True
     sys.addaudithook(lambda event, _: events.append(event) if watching and event.startswith(_WATCHED) else None)

@@ -1,4 +1,4 @@
-"""Builds submissions for guard tests: say what matters, the rest has a sensible value."""
+"""Build submissions for guard tests. All fields have default values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def record(**members: Any) -> ReferralSubmission:
 
 
 def located(*values: str, kind: str = "url") -> ReferralSubmission:
-    """A submission with one item per value."""
+    """Return a submission with one item per value."""
     return record(items=[{"locator": {"kind": kind, "value": value}} for value in values])
 
 
 def refusal(submission: ReferralSubmission, stages: frozenset[Stage] = ALL_STAGES) -> tuple[str, str | None]:
-    """Code and pointer with which `submission` is refused."""
+    """Return code and pointer with which `submission` is refused."""
     with pytest.raises(Refused) as caught:
         inspect(submission, stages=stages)
     return caught.value.code, caught.value.field

@@ -1,4 +1,4 @@
-"""The charge of a text is the length of a code word that can be read again; every context obeys Kraft's inequality."""
+"""The charge of a text is the length of a decodable code word. Every context obeys Kraft's inequality."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_model_that_charges_less_does_not(change: Callable[[int], int]) -> Non
 
 
 def test_one_probability_raised_by_a_65536th_is_seen() -> None:
-    """After a context that leaves nothing: code words of 1 to 12 bits, the shortest split until each symbol has one."""
+    """A context that determines nothing: code words of 1 to 12 bits, the shortest split until each symbol has one."""
     lengths = [*range(1, 13), 12]
     while len(lengths) < len(ALPHABET):
         shortest = lengths.pop(lengths.index(min(lengths)))
@@ -211,7 +211,7 @@ def test_the_channels_are_many_and_the_same_look_finds_one_that_is_charged_too_l
 
 
 def test_the_charge_is_the_same_on_every_python_and_under_another_hash_seed(tmp_path: Path) -> None:
-    """Foreign Pythons have none of our packages: the module alone is loaded, and reads the model's own file."""
+    """Other Pythons have none of our packages: only the module is loaded, and it reads the model's own file."""
     here, texts = Path(module.__file__).parent, tmp_path / "texts.json"
     texts.write_text(json.dumps(TEXTS[:5]), encoding="ascii")
     mine = str([charge(text, "url") for text in TEXTS[:5]])
@@ -260,7 +260,10 @@ def test_the_model_and_its_states_take_sixteen_mebibytes_at_most() -> None:
 
 @pytest.mark.timing
 def test_the_machine_is_built_in_a_third_of_a_second() -> None:
-    """Each process builds it once, before it serves. The best of five, since others use the processor too."""
+    """Each process builds it once, before it serves.
+
+    The test takes the best of five, since other processes use the CPU too.
+    """
     times = []
     for _ in range(5):
         start = time.process_time()

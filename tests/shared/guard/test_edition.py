@@ -1,4 +1,4 @@
-"""The guard's editions: each its own name, its files held to their digests, an old one read beside a later one."""
+"""The guard's editions: each has its own name and fixed file digests, and two editions can be read at once."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def test_a_record_is_within_the_budget_of_the_edition_that_it_was_sent_under(
         inspect(dear)
 
 
-#: Of each edition: what its form, rules, walk, model and templates make of many records. Another outcome is another
-#: edition: give it the next numbers, and leave this one as it is.
+#: For each edition: a digest of the results of its form, rules, walk, model and templates for many records. A changed
+#: result is a new edition with its own digest. Never change an existing entry.
 OUTCOMES = {EDITIONS[0]: "6ab6f1c63006372d40d3b9b0c774325400f476815529a62fd2c83d762d453d32"}
 
 

@@ -1,4 +1,4 @@
-"""L4: what a record costs in all, and how much it may."""
+"""L4: the total information cost of a record, and its limit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _lists(values: Sequence[object]) -> list[tuple[Any, ...]]:
 
 
 def _shares() -> Fraction:
-    """All records there are of a small sort: what of one their charges take together."""
+    """Return the sum of the code shares of all records of a small sort."""
     parts = [*(Left(kind="left", side=each) for each in "abc")]  # type: ignore[arg-type]
     parts += [*(Right(kind="right", flag=each) for each in (None, True, False))]  # type: ignore[list-item]
     every = itertools.product("abc", (None, True, False), range(5), _lists("xy"), _lists(parts))
@@ -64,7 +64,7 @@ def _shares() -> Fraction:
 
 
 def test_the_code_of_a_whole_record_has_no_word_that_begins_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kraft's inequality over all there are; it is missed where one sort of choice is not charged."""
+    """Kraft's inequality over all records. It is violated if one sort of choice is not charged."""
     assert Fraction(1, 8) < _shares() <= 1
     for unpriced in (lambda number: 0 if number == 3 else choices(number), lambda number: 0):
         leaves.plan.cache_clear()
@@ -111,7 +111,7 @@ def test_charging_stops_once_a_record_is_over_the_ceiling(monkeypatch: pytest.Mo
     one, several = f"https://site.example/{code(700)}", [f"https://site.example/{code(500)}" for _ in range(10)]
     for urls, looked_at, where in (
         ([one, *several[1:]], 1, "/items/0/locator/value"),
-        (several, 5, None),  # 2,560 bytes are passed with the fifth
+        (several, 5, None),  # 2,560 bytes are exceeded with the fifth
     ):
         seen.clear()
         with pytest.raises(Refused, match="or more") as caught:
@@ -122,7 +122,7 @@ def test_charging_stops_once_a_record_is_over_the_ceiling(monkeypatch: pytest.Mo
 
 
 def test_names_words_labels_and_numbers_are_no_way_around() -> None:
-    """A picture in a path, seven kilobytes in names of parameters, and an image in labels went through before."""
+    """A picture in a path, seven kilobytes in parameter names, and an image in labels used to be accepted."""
     names = "&".join(f"{code(12)}=1" for _ in range(36))
     labels = [{"scheme": "ucs", "value": code(16)[:20]} for _ in range(4)]
     places = [{"jurisdiction": "".join(R.choices("abcdefghij", k=24))} for _ in range(4)]
@@ -144,7 +144,7 @@ def test_no_record_carries_more_than_its_budget() -> None:
 
 
 def test_the_room_kept_at_ingress_is_enough_for_what_the_service_adds() -> None:
-    """The numbers of ten items, that a reference may be absent, and a notice's language."""
+    """The service adds the numbers of ten items, the absence of a reference, and a notice's language."""
     numbers = ITEMS_MAX * choices(99)
     assert numbers + BIT + charge("en", "text") <= ADDED * BYTE
 

@@ -1,4 +1,4 @@
-"""L3: one spelling of each address, and what of it is kept."""
+"""L3: one canonical form of each address, and the parts of it that are stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sender is told about a bad body, at the door and by the command line: code and pointer, nothing it sent."""
+"""Errors about a bad body, from intake and the command line, contain code and pointer but no sent text."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Hostile:
 
 
 class Marks:
-    """Draws texts that occur nowhere else. No answer and no log line may repeat one of `drawn`."""
+    """Unique random texts. No answer and no log line may repeat a text in `drawn`."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
@@ -61,14 +61,14 @@ class Marks:
 
 
 def hostile(seed: int) -> tuple[list[Hostile], list[str]]:
-    """More than two hundred requests that must be refused, and the texts of the sender in them."""
+    """Return more than two hundred requests that must be refused, and the sender's texts in them."""
     marks = Marks(seed)
     families = (_not_json, _odd_json, _foreign_names, _wrong_values, _content)
     return [request for family in families for request in family(marks)], marks.drawn
 
 
 def _not_json(marks: Marks) -> Iterator[Hostile]:
-    """Bodies that are no JSON document, and requests that call them something else."""
+    """Yield bodies that are no JSON document, and requests with a wrong content type."""
     plain = json.dumps(BASE)
     bodies: dict[str, bytes] = {
         "raw bytes": Random(3).randbytes(900) + marks.mark().encode(),
@@ -95,7 +95,7 @@ def _not_json(marks: Marks) -> Iterator[Hostile]:
 
 
 def _odd_json(marks: Marks) -> Iterator[Hostile]:
-    """JSON that two parsers could read differently, or that costs too much."""
+    """Yield JSON that two parsers could read differently, or that costs too much."""
     for name, text in {
         "NaN": f'{{"{marks.mark()}": NaN}}',
         "Infinity in a field": f'{{"external_ref": "{marks.mark()}", "exercise": -Infinity}}',
@@ -125,7 +125,7 @@ def _odd_json(marks: Marks) -> Iterator[Hostile]:
 
 
 def _foreign_names(marks: Marks) -> Iterator[Hostile]:
-    """A name that the contract does not have, in every object of a full referral."""
+    """Yield a full referral with an unknown name in one of its objects, for every object."""
     full = _full()
     for place in _objects(full):
         changed = copy.deepcopy(full)
@@ -134,7 +134,7 @@ def _foreign_names(marks: Marks) -> Iterator[Hostile]:
 
 
 def _wrong_values(marks: Marks) -> Iterator[Hostile]:
-    """Every value of a full referral replaced by values of other types, forms and lengths."""
+    """Yield a full referral with one value replaced by another type, form or length, for every value."""
     full = _full()
     for place in _values(full):
         for name, value in {
@@ -150,7 +150,7 @@ def _wrong_values(marks: Marks) -> Iterator[Hostile]:
 
 
 def _content(marks: Marks) -> Iterator[Hostile]:
-    """A file and a page of random bytes, wherever a single value has room for more than a field may cost."""
+    """Yield a file and a page of random bytes in every value that has space for more than a field may cost."""
     for name, data in {"file": payloads()["jpeg_thumbnail"], "random bytes": Random(9).randbytes(1_000)}.items():
         text = b64u(data)
         marks.drawn.append(text)
@@ -160,7 +160,7 @@ def _content(marks: Marks) -> Iterator[Hostile]:
 
 
 def _full() -> dict[str, Any]:
-    """A referral with a value at every optional field that takes one."""
+    """Return a referral with a value in every optional field that takes one."""
     body = submission(Random("hostile"))
     item = {
         "locator": {"kind": "url", "value": "https://site.example/gallery/4711.jpg"},
@@ -190,7 +190,7 @@ def _objects(node: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def _values(node: Any, place: Place = ()) -> Iterator[Place]:
-    """The places of all scalar values."""
+    """Yield the places of all scalar values."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for part, child in children:
         if isinstance(child, dict | list):
@@ -206,13 +206,13 @@ def _at(node: Any, place: Place) -> Any:
 
 
 REQUESTS, MARKS = hostile(seed=5)
-#: So many characters of a sender's text in a row would be a leak.
+#: A repeated stretch of this many characters of a sender's text would be a leak.
 WINDOW = 16
 
 
 @pytest.fixture(scope="module")
 def hotline() -> httpx.AsyncClient:
-    """The hotline's own routes. A check stores nothing, so there is nothing behind them to store in."""
+    """The hotline's own routes. A check stores nothing, so no store is needed."""
     documents = world().documents
     clock = ManualClock(AT)
     alarms = Alarms(cast(Any, None), clock=clock, name_of=str)
@@ -255,7 +255,7 @@ SENT = set().union(*map(stretches, MARKS))
 
 
 def refusals(answer: httpx.Response) -> Iterator[dict[str, object]]:
-    """The problems in an answer: the answer itself, or one for each referral that was checked."""
+    """Return the problems in an answer: the answer itself, or one for each referral that was checked."""
     if answer.status_code >= 400:
         yield answer.json()
     else:
@@ -307,7 +307,7 @@ def test_a_row_of_a_file_that_cannot_be_read_repeats_none_of_it(tmp_path: Path) 
     unread = 0
     for number, request in enumerate(each for each in REQUESTS if each.content_type == JSON and not each.headers):
         if not request.body.strip():
-            continue  # no file: `tests/client` shows what an empty one is told
+            continue  # not a file: `tests/client` shows the error for an empty file
         file = tmp_path / f"{number}.json"
         file.write_bytes(request.body)
         for row in RowFile(file).rows():

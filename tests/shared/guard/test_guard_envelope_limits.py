@@ -1,4 +1,4 @@
-"""L0: what a body must be before anything looks at its meaning."""
+"""L0: requirements on a body before its meaning is checked."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ _names = st.sampled_from(["items", "asn", "url", "kind", "other"])
 
 @st.composite
 def spoilt(draw: st.DrawFn) -> str:
-    """An object with names of ours, where some pieces are replaced or put in."""
+    """Return the text of an object with our names, where some pieces are replaced or inserted."""
     text = json.dumps(draw(st.dictionaries(_names, _values, max_size=4)), ensure_ascii=draw(st.booleans()))
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(text)))
@@ -150,7 +150,7 @@ def spoilt(draw: st.DrawFn) -> str:
 
 
 def same_as_slowly(text: str) -> bool:
-    """Whether the quick reading of `text`, when there is one, is what the slow one returns."""
+    """Return whether the fast reading of `text`, if there is one, equals the slow one."""
     quick = _plain(text)
     return quick is None or repr(quick) == repr(_within_limits(_load(text)))
 

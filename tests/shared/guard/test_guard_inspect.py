@@ -1,4 +1,4 @@
-"""What a refusal tells, what the walk over a record sees, and what the audit of a schema finds."""
+"""The content of a refusal, the values that the walk over a record visits, and findings of the schema audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists are read item by item: each as a body of its own, with its bytes exactly as they were posted."""
+"""Lists are read item by item: each as a body of its own, with its bytes exactly as posted."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_deep_items_and_items_that_repeat_a_name_are_refused_and_the_others_are_
     *bad, good = listed(b'{"items":[' + b",".join((deep, b'{"b":{"c":1,"c":2}}', b'{"a":1}')) + b"]}")
     assert [each.read.code for each in bad if isinstance(each.read, Refused)] == ["body_too_deep", "body_key_repeated"]
     assert good.read == {"a": 1}
-    # A traceback would keep what was parsed of every item until the list is read.
+    # A traceback would keep the parsed content of every item until the list is read.
     assert [each.read.__traceback__ for each in bad if isinstance(each.read, Refused)] == [None, None]
 
 
@@ -69,7 +69,7 @@ def shown(read: dict[str, Any] | Refused) -> str:
 
 
 def at_once(text: str) -> list[str]:
-    """What a list is where it is parsed as a whole: each item as it is shown, or the refusal of it all."""
+    """Return the items of a list that is parsed as a whole, or the refusal of the list."""
     try:
         tree = _load(text)
         if type(tree) is not dict:

@@ -1,4 +1,4 @@
-"""Nothing opens a reported location: no code has the means, and guarding reaches no host."""
+"""No code opens a reported location: it has no means to, and the guard reaches no host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from tests.architecture.source import ROOT, Module, modules, parse
 
-#: Modules that reach other hosts by purpose: a party's client, the operator's tools, webhooks, and the runtime.
+#: Modules that contact other hosts on purpose: a party's client, the operator's tools, webhooks, and the runtime.
 MAY_CONNECT = ("client/api.py", "client/transport.py", "deploy/*", "shared/runtime/*")
 CLIENTS = frozenset(
     {
@@ -47,7 +47,7 @@ CALLS = frozenset(
 
 
 def means_to_connect(module: Module) -> Iterator[str]:
-    """What in `module` could open a connection: imports of clients anywhere in it, and calls of asyncio's openers."""
+    """Yield names in `module` that could open a connection: imports of clients, and calls of asyncio's openers."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -87,7 +87,7 @@ def test_taking_addresses_apart_is_no_means_to_connect() -> None:
     assert list(means_to_connect(parse("from urllib.parse import quote, unquote\nimport ipaddress\n"))) == []
 
 
-#: A network namespace of its own, where this machine lets us make one: there no host can be reached at all.
+#: A separate network namespace, if this machine permits one. No host can be reached from it.
 NAMESPACE = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
 
 
@@ -99,7 +99,7 @@ ISOLATED = (False, True) if namespaces_can_be_made() else (False,)
 
 
 def watched(*arguments: str, isolated: bool) -> list[str]:
-    """Events that `connection_watch` saw, in a network namespace of its own if `isolated`."""
+    """Return events that `connection_watch` recorded, in a separate network namespace if `isolated`."""
     command = [
         *(NAMESPACE if isolated else ()),
         sys.executable,

@@ -1,4 +1,4 @@
-"""The figures of the guard report on a seeded sample: the bars hold, and every stage is what makes them hold."""
+"""The figures of the guard report on a seeded sample: all limits hold, and every stage is needed for that."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_no_record_carries_more_than_four_kibibytes_of_encrypted_bytes(record_pr
 
 
 def test_legitimate_records_are_refused_hardly_ever() -> None:
-    """The bars are measured on 20,000 by the report; of a sample at most one in twenty waits for a second person."""
+    """The report measures the limits on 20,000. In a sample, at most one in twenty waits for a second reviewer."""
     refused = [code for body in submissions(400, seed=20260111) if (code := refusal(as_bytes(body)))]
     assert refused.count("guard_over_budget") <= 20, refused
     assert len(refused) - refused.count("guard_over_budget") <= 2, refused

@@ -1,4 +1,4 @@
-"""L2: what a value of each kind must look like, one accepted and one refused example per rule."""
+"""L2: the format of each kind of value, with one accepted and one refused example per rule."""
 
 from __future__ import annotations
 

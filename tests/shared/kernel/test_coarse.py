@@ -1,4 +1,4 @@
-"""Times and ids cut to 10 s: what a message says of when it was written."""
+"""Times and ids cut to 10 s: the time of writing that a message reveals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids: UUIDs of version 7, the same values that the standard library makes."""
+"""Ids are UUIDs of version 7, equal to those of the standard library."""
 
 from __future__ import annotations
 

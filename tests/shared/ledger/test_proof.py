@@ -1,4 +1,4 @@
-"""Inclusion proofs: foreign vectors, every position of every small tree, and no exit of a verifier but one."""
+"""Inclusion proofs: foreign vectors, every position of every small tree, and a single error of the verifier."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_path_of_a_leaf_proves_no_other_position(size: int) -> None:
 def test_the_path_of_a_leaf_proves_no_smaller_tree() -> None:
     head, path = root(LEAVES[:8]), inclusion_path(levels(LEAVES[:8]), 7)
     assert reaches(head, LEAVES[7], 7, size=8, path=path)
-    assert not reaches(head, LEAVES[7], 1, size=2, path=path)  # the last leaf, under left siblings only, in both
+    assert not reaches(head, LEAVES[7], 1, size=2, path=path)  # The last leaf, with left siblings only, in both.
 
 
 def test_bytes_moved_between_a_leaf_and_its_path_prove_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The tree is RFC 6962's: published roots, and the recursive definition for every small size."""
+"""The tree follows RFC 6962: published roots, and the recursive definition for every small size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOTS = [
 
 
 def defined_root(leaves: list[bytes]) -> bytes:
-    """MTH of RFC 6962 §2.1, word for word."""
+    """Return MTH of RFC 6962 §2.1, literally."""
     if len(leaves) == 1:
         return leaves[0]
     split = 1

@@ -1,4 +1,4 @@
-"""A scope over the store in memory for tests of one instance, with subjects that only note calls."""
+"""A scope over the store in memory for tests of one instance, with subjects that only record calls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def digest_of(message_id: UUID) -> bytes:
 
 @dataclass
 class Room:
-    """One instance: its database, its subjects as given, and the calls that messaging made."""
+    """One instance: its database, its given subjects, and the calls that messaging made."""
 
     db: MemoryDatabase = field(default_factory=MemoryDatabase)
     now: datetime = NOW
@@ -51,7 +51,7 @@ class Room:
     outcome_of: Callable[[Named], OutcomeKind] = lambda _: OutcomeKind.APPLIED
     composed: dict[UUID, Any] = field(default_factory=dict)
     taken: list[UUID] = field(default_factory=list)
-    #: The days whose own tracks were loaded; digests to state instead; errors that hearing outcomes raises.
+    #: The days whose own tracks were loaded; digests to state instead; errors that outcomes raise on receipt.
     loaded: list[date] = field(default_factory=list)
     days: list[DayDigest] | None = None
     failures: list[Exception] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Room:
         return self.db.tables["outgoing"][peer]
 
     def bodies(self, peer: str = PEER, lane: Lane = Lane.URGENT) -> list[Any]:
-        """The bodies of all messages in the present incarnation of a stream."""
+        """Return the bodies of all messages in the present incarnation of a stream."""
         key = peer, self.outgoing(peer).incarnation, lane
         segments = self.db.tables["segments"].get(key, ())
         return [self.composed[message.message_id] for segment in segments for message in segment.messages]
@@ -135,7 +135,7 @@ class Room:
         return frozenset(self.erased.intersection(subjects))
 
     def __getattr__(self, name: str) -> Any:
-        """Every other method of `Subjects` notes its call."""
+        """Return a function for any other method of `Subjects`, which records its call."""
         if name.startswith("_"):
             raise AttributeError(name)
 

@@ -1,4 +1,4 @@
-"""Acknowledgements: their effect on the writer's streams, and when a reader gives one."""
+"""Acknowledgements: their effect on the writer's streams, and when a reader sends one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def after(seconds: float) -> datetime:
 
 
 def streams(*, last: int = 9, sent: int = 9, acked: int = 4, kept_above: int = 2) -> Outgoing:
-    """Own streams whose ordinary lane has these positions."""
+    """Return own streams whose ordinary lane has these positions."""
     outgoing = begin_outgoing(PAIR, PRESENT, NOW, is_audited=True, pause_s=60)
     lane = outgoing.lanes[ORDINARY]
     lane.last, lane.sent, lane.acked, lane.audit_acked, lane.kept_above = last, sent, acked, acked, kept_above
@@ -157,7 +157,7 @@ def test_a_gap_goes_back_at_once_and_seldom() -> None:
 
 
 def test_a_gap_behind_the_noted_pointer_goes_back_as_well() -> None:
-    """The relay notes its appends late."""
+    """The relay records its appends late."""
     for through, is_back in ((4, True), (8, True), (9, False)):
         outgoing = streams(sent=4)
         apply(outgoing, statement(through, has_gap=True), now=after(1))
@@ -270,7 +270,7 @@ def test_unacknowledged_numbers_are_probed_with_growing_pauses() -> None:
 
 
 def test_pauses_are_over_when_the_clock_was_set_back() -> None:
-    """Otherwise nothing would be acknowledged, probed or appended again before the old time has come."""
+    """Otherwise acknowledgements, probes and appends would wait until the old time."""
     back = after(-3600)
     assert find_ack_turn(reader(owes=True), None, back) == AckTurn(False)
     assert find_ack_turn(reader(), streams(), back) == AckTurn(True)

@@ -1,4 +1,4 @@
-"""Arrival: only a record that the proof before it covers has a place; everything else is unreadable."""
+"""Arrival: only a record that is covered by the preceding proof has a place. All others are unreadable."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_an_acknowledgement_is_read_among_the_records_and_does_not_end_a_segment
 
 
 def test_the_last_acknowledgement_in_an_own_topic_shows_what_was_taken() -> None:
-    """That of the own reader, not one that audit wrote of a pair."""
+    """Only the own reader's acknowledgement counts, not one that audit wrote about a pair."""
     pair, incarnation = Pair("industry-b", "hotline-a"), uuid7()
     own = Ack("hotline-a", pair, incarnation, (LaneAck(3, bytes(32)), LaneAck(5, bytes(32))), AT)
     audit = replace(own, reader="audit")

@@ -61,7 +61,7 @@ def test_a_message_is_read_as_it_was_written(role: Role) -> None:
 
 
 def _members(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the path of every object in a JSON value."""
+    """Yield the path of every object in a JSON value."""
     if isinstance(value, dict):
         return [path, *(found for name, each in value.items() for found in _members(each, (*path, name)))]
     if isinstance(value, list):
@@ -132,13 +132,13 @@ def test_a_code_that_no_list_has_is_not_kept(role: Role) -> None:
 
 
 def with_outcomes(role: Role, outcomes: tuple[Outcome, ...]) -> ControlBody:
-    """A message of the protocol that states these outcomes."""
+    """Return a message of the protocol that states these outcomes."""
     body = BODIES[role]
     return OutcomeList(outcomes) if isinstance(body, OutcomeList) else replace(body, exceptions=outcomes)
 
 
 def test_the_stated_bounds_of_bytes_hold() -> None:
-    """A page of the largest items stays below the size of a record."""
+    """A page of the largest items stays below the maximum size of a record."""
     acts = tuple(uuid7() for _ in range(3))
     name = Named(uuid7(), Role.WITHDRAWAL, "x" * 64, uuid7(), 2**53 - 1, b"c" * 32, acts, uuid7())
     outcome = Outcome(name, OutcomeKind.DEFERRED, "y" * 64, 2**53 - 1)

@@ -1,4 +1,4 @@
-"""Statements find their rows by keys although the planner knows nothing of their tables, which are small once."""
+"""Statements find their rows by keys even if the planner has no statistics of their small tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNKEYED: Final = "SELECT FROM segment WHERE count = $1::integer"
 
 
 class _UndoneError(Exception):
-    """Nothing of the transaction is to stay."""
+    """Raised to roll back the whole transaction."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ async def database(endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
 
 
 async def explain(database: Database, statement: str) -> list[str]:
-    """Return the lines of the plan that is made once, over empty tables."""
+    """Return the lines of the generic plan, made over empty tables."""
     count = max(map(int, re.findall(r"\$(\d+)", statement)))
     with suppress(_UndoneError):
         async with database.transaction(keeps_plans=True) as session:
@@ -73,6 +73,6 @@ async def test_a_statement_without_a_key_is_found_out(database: Database) -> Non
 
 
 async def test_the_exceptions_of_a_stream_are_measured_in_the_index_alone(database: Database) -> None:
-    """Each batch counts them while it holds the lock of the pair. Their records lie on thousands of pages."""
+    """Each batch counts them while it holds the lock of the pair. Their records are on thousands of pages."""
     plan = await explain(database, incoming._LOAD_LOCKED)
     assert sum("Index Only Scan using exception_stream" in line for line in plan) == 2

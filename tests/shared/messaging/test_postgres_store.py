@@ -93,7 +93,7 @@ async def test_two_transactions_that_send_to_two_peers_in_opposite_order_both_co
 
 
 async def until_sessions_wait(database: Database, count: int) -> None:
-    """Return once so many sessions wait for a lock."""
+    """Return as soon as `count` sessions wait for a lock."""
     while True:
         if len(await database.fetch("SELECT FROM pg_locks WHERE NOT granted")) >= count:
             return

@@ -36,7 +36,7 @@ def named(number: int, role: Role = Role.STATE, subject: UUID | None = S1) -> Na
 
 
 def record(number: int, content: Named | Ack | None, *, lane: Lane = URGENT, body: Any = None, p0: bool = False) -> Any:
-    """The record at offset 10 times its number."""
+    """Return the record at offset 10 times its number."""
     arrived: Any = content
     if isinstance(content, Named):
         digest = digest_of(content.message_id)
@@ -58,7 +58,7 @@ def incoming(room: Room) -> Incoming:
 
 
 def told(room: Room) -> list[tuple[int, OutcomeKind, str | None]]:
-    """The outcomes in sent messages: the number of the judged message, kind and code."""
+    """Return the outcomes in sent messages: the number of the judged message, kind and code."""
     lists = (
         [body for body in room.bodies() if isinstance(body, OutcomeList)] if PEER in room.db.tables["outgoing"] else []
     )

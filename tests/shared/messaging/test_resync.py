@@ -1,4 +1,4 @@
-"""Resync: digests of days, pages, and the actions that a comparison leads to."""
+"""Resync: digests of days, pages, and the actions after a comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of a resync procedure, and what a peer can make this side do by them."""
+"""The steps of a resync procedure, and the actions that a peer can cause here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_request_is_answered_in_the_same_transaction_and_asked_in_turn() -> No
     again = replace(request, nonce=A1, is_first=False, exceptions=())
     receive(room, control(4, Role.RESYNC, again))
     assert not [body for body in room.bodies() if isinstance(body, Holdings) and body.nonce == A1]
-    # The list counts at once.
+    # The list takes effect at once.
     assert run(room.scope().tx.list_open_outcomes(PEER)) == []
 
 
@@ -221,7 +221,7 @@ def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -
     receive(room, control(4, Role.HOLDINGS, Holdings(request.nonce, True, 1, parts=parts)))
     assert room.calls == [("send_state", S1)]
     assert room.outgoing().resync_nonce is None
-    # The rows say nothing of open exceptions.
+    # The rows contain no open exceptions.
     assert len(run(room.scope().tx.list_open_outcomes(PEER))) == 1
 
 

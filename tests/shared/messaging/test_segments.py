@@ -1,4 +1,4 @@
-"""Segment bytes: messages come back as they were packed, and nothing else is read."""
+"""Segment bytes: messages are unpacked unchanged, and other bytes are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last step of a transaction, and incarnations: numbers, order, and messages that are carried."""
+"""The last step of a transaction, and incarnations: numbers, order, and messages that are carried over."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def send(room: Room, *drafts: Draft) -> None:
 
 
 def reopen(room: Room, *, messages_max: int = 1000) -> Outgoing:
-    """Open another incarnation and carry so many messages."""
+    """Open another incarnation and carry `count` messages over."""
     scope = room.scope()
     new = run(open_incarnation(scope, PEER, run(scope.tx.load_outgoing([PEER], lock=True))[PEER]))
     run(scope.save([new]))
@@ -163,7 +163,7 @@ def test_new_messages_stay_behind_those_that_are_still_carried() -> None:
     scope = room.scope()
     old = run(scope.tx.load_outgoing([PEER], lock=True))[PEER]
     new = run(open_incarnation(scope, PEER, old))
-    # As if the first transaction had carried nothing.
+    # As if the first transaction had carried nothing over.
     room = Room(db=room.db, composed=room.composed, last_id=5000)
     scope.tx.roll_back()  # type: ignore[attr-defined]
     scope = room.scope()
@@ -184,7 +184,7 @@ def test_new_messages_stay_behind_those_that_are_still_carried() -> None:
 
 
 def carry_limited(scope: Scope, old: Outgoing) -> Outgoing:
-    """Open an incarnation whose first transaction carries two messages: the old resync request, and one more."""
+    """Open an incarnation whose first transaction carries two messages over: the old resync request, and one more."""
     with (
         patch("shared.messaging.incarnations.CARRIED_MAX", 2),
         patch.object(carry_on, "__kwdefaults__", {"messages_max": 2}),

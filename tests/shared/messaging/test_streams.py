@@ -1,4 +1,4 @@
-"""Streams as each end sees them: chains, lanes, and the fit of one record."""
+"""Streams at each end: chains, lanes, and the fit of one record."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def digest(number: int) -> bytes:
 
 
 def read_to(number: int, lane: Lane = Lane.URGENT) -> Incoming:
-    """A reader that has entered the first incarnation and taken so many numbers of a lane."""
+    """Return a reader that has entered the first incarnation and taken `count` numbers of a lane."""
     incoming = Incoming(PAIR)
     incoming.enter(FIRST, NOW)
     for each in range(1, number + 1):
@@ -98,7 +98,7 @@ def test_entering_closes_the_incarnation_before_in_both_lanes() -> None:
     assert incoming.closed == {FIRST: (LaneEnd(2, before), LaneEnd(0, begin_chain(FIRST)))}
     assert [(lane.through, lane.chain) for lane in incoming.lanes] == [(0, begin_chain(SECOND))] * 2
     assert incoming.missed is None
-    # Its ordinary records were dropped before: the writer goes back for them.
+    # Its ordinary records were dropped before, so the writer sends them again.
     assert [lane.has_gap for lane in incoming.lanes] == [False, True]
 
 
@@ -123,7 +123,7 @@ def test_no_more_than_ten_incarnations_are_entered_in_an_hour() -> None:
     assert incoming.fit(Place(UUID(int=11), Lane.URGENT, 1), later) is Fit.ENTER
     incoming.enter(UUID(int=11), later)
     assert (incoming.entered_since, incoming.entered_count) == (later, 1)
-    # Its ordinary records were dropped before: the writer goes back for them.
+    # Its ordinary records were dropped before, so the writer sends them again.
     assert incoming.lanes[Lane.ORDINARY].has_gap
 
 

@@ -29,7 +29,7 @@ def message(role: Role = Role.STATE, **fields: Any) -> Named:
 
 
 class Scanned(tuple[UUID, ...]):
-    """Held acts that must not be scanned once for each new act."""
+    """Held acts whose full scan counts as an error, since each new act would cause one."""
 
     def __contains__(self, act: object) -> bool:
         raise AssertionError("scanned")

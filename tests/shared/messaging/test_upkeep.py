@@ -31,7 +31,7 @@ WAITING, DEAD, REFUSED = OutcomeKind.WAITING, OutcomeKind.DEAD, OutcomeKind.REFU
 
 
 def room_with(*batches: int) -> Room:
-    """An instance that sent segments of so many messages, all of them appended."""
+    """Return an instance that sent segments of these sizes, all of them appended."""
     room = Room()
     for size in batches:
         scope = room.scope()
@@ -138,7 +138,7 @@ def test_a_new_attempt_tells_what_changed_and_keeps_what_still_waits() -> None:
     assert told(room) == [(7, OutcomeKind.APPLIED), (9, DEAD)]
     left = {row.taken.named.message_id.int: row.outcome for row in run(room.scope().tx.list_exceptions())}
     assert {number: outcome.kind for number, outcome in left.items()} == {8: WAITING, 9: DEAD}
-    # The need of the one that still waits is another now.
+    # The message that still waits now has another unmet dependency.
     assert left[8].code is None
 
 
@@ -176,7 +176,7 @@ def test_all_exceptions_of_an_erased_subject_and_all_dead_letters_end() -> None:
 
 
 class Log:
-    """Partitions that note appends; `end` is the offset of the next record."""
+    """Partitions that record appends; `end` is the offset of the next record."""
 
     def __init__(self) -> None:
         self.topic_id, self.end = TOPIC, 5
@@ -236,7 +236,7 @@ def test_an_acknowledgement_may_show_the_lost_tail() -> None:
     lane = room.outgoing().lanes[ORDINARY]
     lane.acked, lane.kept_above = 1, 2
     run(relay.note_lost_tail(room.scope().tx, PEER, ORDINARY))
-    # A deleted message cannot be appended again: the next probe shows that it is lacking.
+    # A deleted message cannot be appended again. The next probe shows that it is missing.
     assert room.outgoing().lanes[ORDINARY].sent == 2
     run(relay.note_lost_tail(Room().scope().tx, PEER, ORDINARY))
 

@@ -1,4 +1,4 @@
-"""An alarm is raised once a party, kind and day, by what a party does and not by what an honest one does."""
+"""An alarm is raised once per party, kind and day, for acts that an honest party does not do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARTY, OTHER = "hotline-a.example", "hotline-b.example"
 
 
 class Kept:
-    """The table: two processes share one."""
+    """The table, which two processes share."""
 
     def __init__(self) -> None:
         self.rows: set[tuple[str, Kind, str]] = set()
@@ -60,7 +60,7 @@ class Process:
         self.alarms = Alarms(kept.keep, clock=self.clock, name_of=lambda party: f"name-of-{len(party)}")
 
     async def tell(self) -> None:
-        """Keep and tell all that is due."""
+        """Store and raise all due alarms."""
         async with self.alarms.running():
             pass
 
@@ -70,7 +70,7 @@ def cheap(record: int = 60, field: int = 50) -> Charged:
 
 
 async def told(process: Process, lines: io.StringIO) -> list[str]:
-    """What went out: the codes of the alarms in the log, each with the party's opaque name and no more."""
+    """Return the codes of raised alarms. Each log line contains the party's opaque name and nothing else about it."""
     await process.tell()
     found = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert all(PARTY not in json.dumps(line) and line["event"] == "party_alarm" for line in found)

@@ -1,4 +1,4 @@
-"""An amendment that says only what is to be otherwise: what is left empty stays, item by item."""
+"""A partial amendment: fields left empty stay unchanged, item by item."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stands(**changes: Any) -> Stands:
 
 
 def said(**fields: str | list[str]) -> dict[str, Any]:
-    """What a browser sends, as the form is read."""
+    """Return the form data of a browser, as the server reads it."""
     return read_inputs(Amendment, {name: each if isinstance(each, list) else [each] for name, each in fields.items()})
 
 

@@ -1,4 +1,4 @@
-"""A database that is away is nobody's defect."""
+"""If the database is unavailable, no subject enters retry backoff."""
 
 from __future__ import annotations
 

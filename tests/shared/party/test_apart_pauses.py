@@ -1,4 +1,4 @@
-"""What is tried again and fails waits longer each time, whatever the time does while a batch is done."""
+"""A failed retry doubles the pause of its subject, even if time passes during a batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY = (uuid7(), "party.example")
 
 
 async def _nothing(_: Taking) -> None:
-    """There is nothing to do."""
+    """Do nothing."""
 
 
 async def _fails(taking: Taking) -> None:

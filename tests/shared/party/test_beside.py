@@ -1,4 +1,4 @@
-"""What is dear is done beside the event loop, and the thread that does it rests in between."""
+"""CPU-bound work runs in a worker thread, which pauses after each step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.party.throttled_executor import REST, beside, beside_each
 
 @pytest.fixture
 def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long it rested each time. Each look at the clock is 100 s after the one before."""
+    """Return the pauses so far. Each reading of the clock is 100 s after the previous one."""
     rested, looks = list[float](), iter(range(1_000))
 
     async def sleep(seconds: float) -> None:
@@ -50,7 +50,7 @@ async def test_little_steps_are_taken_together_until_they_are_one_and_it_rests_b
             yield step
 
     assert await beside_each(steps()) == [0, 1, 2, 3, 4]
-    assert len(rests) == 6  # one after each, and after there was none
+    assert len(rests) == 6  # one after each, and one after no step
     rests.clear()
     monkeypatch.setattr(module, "TOGETHER_S", 250)
     assert await beside_each(steps()) == [0, 1, 2, 3, 4]

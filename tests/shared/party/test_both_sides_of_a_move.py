@@ -1,7 +1,7 @@
-"""A provider moves while a notice is open: whatever overtakes what, both sides end equal, and nothing is done twice.
+"""A provider moves while a notice is open: in every order of arrival both sides end equal, and no act is done twice.
 
-Pure: the origin's `take`, the recipient's `applied`, the acts of a person, and lanes that keep their order. What is
-drawn is when each message arrives, when each side learns of the move, and when somebody acts or takes back.
+The test is pure: the origin's `take`, the recipient's `applied`, a person's acts, and lanes that keep their order.
+Random are the arrival of each message, when each side learns of the move, and the times of acts and withdrawals.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ACTS: dict[str, tuple[str, Contract | None]] = {
 
 @dataclass
 class Exchange:
-    """One notice of two items. `lanes` are by (from, to); a party acts where it is served."""
+    """One notice of two items. `lanes` are by (from, to). A party acts on the instance that serves it."""
 
     notice_id: UUID = field(default_factory=uuid7)
     items: dict[str, Item | None] = field(default_factory=lambda: {OLD: None, NEW: None})
@@ -120,7 +120,7 @@ class Exchange:
         self.send("origin", NEW, replace(self._issue(), again=again))
 
     def settle(self) -> None:
-        """Everybody has learned of the move, and every message has arrived."""
+        """Let all parties learn of the move and all messages arrive."""
         for name in ("origin_learns", "old_learns"):
             self.step(name)
         while any(self.lanes.values()):
@@ -133,7 +133,7 @@ class Exchange:
     def _arrived(self, place: str, message: Received) -> None:
         gone = place == OLD and OLD in self.moved_at
         if gone and message.edge is not None:
-            return  # `moved`: the origin has issued it anew, or will
+            return  # `moved`: the origin has issued it again, or will
         if gone and self.items[place] is None:
             return
         self.items[place] = applied(AS_PROVIDER, self.items[place], message)
@@ -166,7 +166,7 @@ def origin_shows(exchange: Exchange) -> tuple[str, int]:
 def provider_shows(exchange: Exchange) -> tuple[str, int]:
     item = exchange.items[exchange.edge.instance]
     if exchange.edge.withdrawn and item is None:
-        return Offered.WITHDRAWN.value, 0  # what was taken back on its way to a place that was left is nowhere
+        return Offered.WITHDRAWN.value, 0  # a withdrawn notice in transit to the old place is at neither place
     assert item is not None
     return item.state, item.acts
 
@@ -183,7 +183,7 @@ def test_both_sides_end_equal_whatever_overtakes_what(steps: list[str]) -> None:
 
 @given(st.lists(st.sampled_from(STEPS), max_size=24))
 def test_every_answer_is_taken_by_the_origin_and_none_is_refused(steps: list[str]) -> None:
-    """`ended` raises what a side refuses: of what was done in good faith, nothing is."""
+    """`ended` raises refusals of either side: honest acts cause none."""
     exchange = ended([name for name in steps if name != "withdraw"])
     assert exchange.edge.instance == (NEW if exchange.items[NEW] else OLD)
 
@@ -197,14 +197,14 @@ def test_a_late_answer_is_told_on_and_the_new_place_counts_on_from_it() -> None:
 
 
 def test_once_the_new_place_has_answered_its_word_alone_counts() -> None:
-    """It was given to what it had been told; the late answer is taken, and moves nothing any more."""
+    """The new place already got the earlier answers. The late answer is accepted, and changes nothing."""
     exchange = ended(["at_old", "rest", "origin_learns", "old_learns", "at_new", "acknowledge", "at_origin"])
     assert provider_shows(exchange) == origin_shows(exchange) == ("acknowledged", 1)
     assert sorted(exchange.taken) == [(OLD, 1), (NEW, 1)]
 
 
 def test_an_origin_that_only_took_late_answers_would_end_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: what is not told on leaves the new place with an open notice that its origin holds for answered."""
+    """The control: without forwarding, the new place keeps an open notice that its origin considers answered."""
     take = answers.take
     monkeypatch.setattr(answers, "take", lambda edge, message: replace(take(edge, message), retell=False))
     exchange = ended(["at_old", "rest", "origin_learns", "old_learns", "at_new", "at_origin"])

@@ -1,4 +1,4 @@
-"""What a line of a batch costs: each statement of an item, whatever the act calls it."""
+"""The work of one line in a batch: each statement about an item counts, under any name of the act."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.exchange.states import personal
 from shared.kernel.ids import uuid7
 from shared.party.bulk.store import Line
 
-#: What is said of two items by each act that says something of items.
+#: Statements about two items, for each act with statements about items.
 OF_TWO = {
     "answer": {"items": [{"n": 1, "action": "removed"}, {"n": 2, "rejection": "not_found"}]},
     "not_ours": {"disowned": [{"n": 1}, {"n": 2}]},

@@ -1,4 +1,4 @@
-"""A claim from where a hotline was until it moved is granted as long as it counts, and no longer."""
+"""A claim from the former instance of a moved hotline is granted for a limited time only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OLD, NEW = "hotline", "hotline_two"
 
 
 class Edges:
-    """One edge; what becomes of it is let be."""
+    """One edge. Changes of it are ignored."""
 
     def __init__(self, edge: OpenEdge) -> None:
         self.edge = edge
@@ -40,7 +40,7 @@ class Edges:
 
 
 class Claiming:
-    """Keeps what it is to grant."""
+    """Records the claims that it is asked to grant."""
 
     def __init__(self) -> None:
         self.granted: list[Received] = []

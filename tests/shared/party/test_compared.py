@@ -1,4 +1,4 @@
-"""What an amendment has changed, field by field."""
+"""The changes of an amendment, field by field."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_of_what_was_erased_nothing_is_compared() -> None:
 
 
 def test_every_value_of_any_two_records_is_the_same_or_shown() -> None:
-    """Put what has changed back, and what was before is there."""
+    """If the shown changes are reversed, the result is the earlier record."""
     drawn = random.Random(5)
     for _ in range(200):
         one, other = (

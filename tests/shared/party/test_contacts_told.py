@@ -1,4 +1,4 @@
-"""Who cannot be sealed for is told of nobody, and holds up nobody who can."""
+"""A contact suggestion skips an agency without a usable sealing key, and does not delay other agencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever may stand in a party's feed, its feed can be shown: one event that could not would stop all after it."""
+"""Every possible event can be shown in its party's feed. One that could not would block all later ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.shared.routing.test_clocks import AT
 
 
 def stored() -> Iterator[tuple[str, str | None]]:
-    """Each type that an event can have, with each state in which its act leaves something."""
+    """Yield each type that an event can have, with each possible state after its act."""
     for act in ACTS:
         for state in (*sorted({move.to for move in act.moves}), None):
             yield event_type(act.subject, act.name), state

@@ -1,4 +1,4 @@
-"""Answers to filings are written without their models, and are what these would write."""
+"""Answers to submissions are written without their models, with the same bytes as the models would write."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prepared(**changed: Any) -> Prepared:
 
 
 def answer(*outcomes: Outcome, single: bool = False) -> bytes:
-    """The body of the answer to one request that had these outcomes."""
+    """Return the body of the answer to one request that had these outcomes."""
     party = HERE.documents.directory.party(HOTLINE)
     assert party is not None
     asked = [Submission(party, Role.MACHINE, submission(), body_sha256=HASH, actor="") for _ in outcomes]

@@ -1,4 +1,4 @@
-"""A table is filed part by part: what is left goes on where it was, and nothing is filed twice."""
+"""A table is submitted in parts: an import continues where it stopped, and nothing is submitted twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROBLEM = {"type": "/problems/any", "title": "said", "status": 422}
 
 
 class Pages:
-    """Takes what a page is filled with, and draws nothing."""
+    """Records the data of a page, and renders nothing."""
 
     def __init__(self) -> None:
         self.views: dict[str, Any] = {}
@@ -41,7 +41,7 @@ class Pages:
 
 
 class Intake:
-    """An origin that keeps what is filed, by reference, and answers a key that it knows as before."""
+    """An origin that stores submissions by reference, and repeats its answer to a known key."""
 
     def __init__(self) -> None:
         self.filed: list[str] = []
@@ -121,7 +121,7 @@ def test_lines_of_another_party_are_left_out_and_exercise_is_the_party_s() -> No
 
 
 def test_a_table_has_no_more_lines_than_are_read_while_others_wait() -> None:
-    """Lines that say nothing weigh a byte each: a body that may be posted would have millions."""
+    """Empty lines weigh a byte each, so a permitted body could have millions of them."""
     found = lines_of("external_ref" + "\na" * TABLE_LINES_MAX, PARTY, exercise=True)
     assert len(found) == TABLE_LINES_MAX
     for line in ("\na", "\n"):

@@ -1,4 +1,4 @@
-"""How often all that waits is decided again: a counterpart that changes its word without end does not say how often."""
+"""How often all waiting edges are decided again: a peer that keeps changing its announcement has no influence on it."""
 
 from __future__ import annotations
 

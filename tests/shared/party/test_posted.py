@@ -1,4 +1,4 @@
-"""A list that one party posts, however it is made, gives the others their turns; where it is refused, it is owed."""
+"""A list from one party, in any form, leaves other parties their turns. The work for a refused list is charged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROUTE = "/v1/referrals:batch"
 
 
 class Reading:
-    """Reads lists; what is owed for them, and whether it was beside the loop that items were looked at."""
+    """Reads lists. Records the charged work, and whether items were processed in a worker thread."""
 
     def __init__(self) -> None:
         self.owed: list[int] = []

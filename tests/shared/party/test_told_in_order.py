@@ -1,4 +1,4 @@
-"""What recipients have said of a referral stands on its page by when they said it, whoever they are."""
+"""Recipients' answers to a referral are on its page in the order of their times, for all recipients."""
 
 from __future__ import annotations
 

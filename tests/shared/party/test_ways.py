@@ -1,4 +1,4 @@
-"""The ways into the intake: how many of each party may wait there, and whose turn it is."""
+"""Intake queues: how many submissions of each party may wait there, and whose turn is next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ A, B, C, D, E, F = [each["id"] for each in DIRECTORY.document["parties"]][:6]
 
 
 def asked(party: str, count: int = 1, *, level: PriorityLevel | None = None) -> Request:
-    """So many submissions, the last at this level."""
+    """Take a number of submissions, the last at this level."""
     entry = DIRECTORY.party(party)
     assert entry is not None
     last = submission(priority={"level": level, "basis": ["imminent_harm"]}) if level else submission()
@@ -140,6 +140,6 @@ async def test_who_leaves_gives_its_places_back_once() -> None:
 
 
 def test_what_may_wait_is_filed_in_time_and_a_share_has_room_for_a_list() -> None:
-    """All that waits on the dense way, and the transaction before it, beside a thread that rests."""
+    """Covers the full dense queue and the transaction before it, with a pausing worker thread."""
     assert (DENSE_WAITING_MAX + TOGETHER_MAX) * (1 + REST) / DENSE_PER_S <= ANSWER_S_MAX
     assert min(WAITING_MAX, DENSE_WAITING_MAX) // SHARES >= BATCH_ITEMS_MAX

@@ -1,4 +1,4 @@
-"""Small documents and facts for routing tests: say what matters, the rest has a sensible value."""
+"""Small documents and facts for routing tests. All fields have default values."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ KEY = PublicKey(
     valid_from=datetime(2026, 1, 1, tzinfo=UTC),
 )
 KINDS = ("hotline", "law_enforcement", "industry")
-#: A document that no test outlives.
+#: The end of documents, later than any test.
 FOREVER = date(9998, 1, 1)
 
 
 class Decision(Contract):
-    """The routing outcome: total (a disposition always), deterministic, and sorted by (recipient, purpose).
+    """The routing outcome: always with a disposition, deterministic, and sorted by (recipient, purpose).
 
-    It stays with origin and audit. From `salt` comes the salt of each edge's commitment.
+    It stays with origin and audit. The salt of each edge's commitment is derived from `salt`.
     """
 
     ref: DecisionRef
@@ -87,7 +87,7 @@ def when(fact: str, op: str, *values: str) -> Predicate:
 
 
 def permit(rule_id: str, *conditions: Predicate, **more: Any) -> Rule:
-    """To the hotline at the place of hosting, for assessment, unless `more` says otherwise."""
+    """Return a permit to the hotline at the place of hosting, for assessment, changed by `more`."""
     select = more.pop("select", {"kind": "hotline", "how": "serving", "by": "hosting"})
     rule = {
         "effect": "permit",
@@ -101,7 +101,7 @@ def permit(rule_id: str, *conditions: Predicate, **more: Any) -> Rule:
 
 
 def prohibition(rule_id: str, *conditions: Predicate, **more: Any) -> Rule:
-    """Of every assessment by a hotline, unless `more` says otherwise."""
+    """Return a prohibition of every assessment by a hotline, changed by `more`."""
     rule = {
         "effect": "prohibit",
         "scope": {"purposes": ["assessment"], "kinds": ["hotline"]},
@@ -123,7 +123,7 @@ def policy_of(*rules: Rule) -> PolicyIndex:
 
 
 def facts(**more: Any) -> Facts:
-    """A hotline's referral about a page hosted in the Netherlands; facts of items are those of each of `items`."""
+    """Return a hotline's referral about a page hosted in the Netherlands, with the facts of each of `items`."""
     stated: dict[str, Any] = {
         "origin": "hotline-fr.example",
         "origin_kind": "hotline",
@@ -141,7 +141,7 @@ def facts(**more: Any) -> Facts:
 
 
 def item(**more: Any) -> dict[str, Any]:
-    """The facts of a page hosted in the Netherlands. Lists that are not given are empty."""
+    """Return the facts of a page hosted in the Netherlands. Lists that are not given are empty."""
     return {name: [] for name in ITEM_FACTS} | {"hosting": ["NL"], "locator_kinds": ["url"]} | more
 
 
@@ -161,7 +161,7 @@ def decided(
 
 
 def spelt(edge: Edge) -> bytes:
-    """The edge as its origin writes it: the members in the order of its contract, its facts by name."""
+    """Return the edge as its origin writes it: the members in the order of its contract, its facts by name."""
     stated = edge.model_dump(mode="json", exclude_none=True)
     facts = dict(sorted(stated["facts"].items()))
     if "items" in facts:

@@ -1,4 +1,4 @@
-"""Generated worlds: directories, policies and facts from a seed, wide enough that every branch is taken."""
+"""Generated worlds: directories, policies and facts from a seed, varied enough to reach every branch."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _generated_prohibition(random: Random, rule_id: str) -> Rule:
 
 
 def _finished(random: Random, rule_id: str, rule: dict[str, Any], reads: set[str], *, to_industry: bool) -> Rule:
-    # What names others may be read only by a permit that selects by it.
+    # A fact that names other parties may be read only by a permit that selects by it.
     shown = ({"provider_establishment"} if "providers" in reads else reads) & set(ITEM_PLACES)
     conditions = [_condition(random, (*WHOLE_PLACES, *sorted(shown))) for _ in range(random.randint(1, 3))]
     judged_by = "decision" if to_industry or random.random() < 0.5 else "observation"

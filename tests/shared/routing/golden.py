@@ -1,8 +1,8 @@
-"""Three hundred decisions under documents of their own, committed in `golden/decisions.jsonl`.
+"""Three hundred decisions under their own documents, committed in `golden/decisions.jsonl`.
 
-`golden/policy.json` and `golden/parties.json` are copies, made once: refreshing the sample's law never moves a
-decision here. `python -m tests.shared.routing.golden` writes the decisions again. Do that only when a change of the
-engine is meant, and read the difference: every line that moves is a referral that would go elsewhere.
+`golden/policy.json` and `golden/parties.json` are copies that were made once, so a refresh of the sample's law never
+changes a decision here. `python -m tests.shared.routing.golden` writes the decisions again. Do that only for an
+intended change of the engine, and review the difference: every changed line is a referral with another route.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
 DECISIONS = GOLDEN / "decisions.jsonl"
 COUNT = 300
-#: In place of the documents' digests, so that a decision moves only if what it says moves.
+#: Replaces the documents' digests, so that a decision changes only with its content.
 NO_DIGEST = "0" * 64
 PLACES = (
     *("NL", "DE", "DE-BE", "FR", "BE", "IE", "AT", "US", "US-CA", "US-TX", "GB", "GB-EAW", "CA", "AU", "JP", "BR"),
     *("KE", "GH", "ZA", "PH", "CN", "IS", "NZ", "MD", "AE", "TV", "CH", "SG", "GR", "MT"),
 )
-#: Where those are who file: enough kinds of law, few enough places that each comes up.
+#: Places of the submitting parties: enough kinds of law, few enough places that each occurs.
 ORIGINS = {"NL", "FR", "AU", "US", "US-CA", "CA", "GB", "JP", "IE", "BR"}
 
 
 def pinned_documents() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The pinned directory (its instances without keys: routing does not look at them) and policy, as JSON."""
+    """Return the pinned directory and policy as JSON. Instances have no keys, since routing ignores them."""
     parties = json.loads((GOLDEN / "parties.json").read_bytes())["parties"]
     policy = json.loads((GOLDEN / "policy.json").read_bytes())
     instances = [
@@ -47,7 +47,7 @@ def pinned_documents() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def cases() -> Iterator[dict[str, Any]]:
-    """What is decided: facts, time, exercise or not. The same at every call."""
+    """Yield the inputs of decisions: facts, time, exercise or not. They are the same at every call."""
     random = Random(2026)
     directory, _ = pinned_documents()
     by_kind = {
@@ -58,7 +58,7 @@ def cases() -> Iterator[dict[str, Any]]:
 
 
 def decided_case(case: dict[str, Any]) -> dict[str, Any]:
-    """The case with its decision, short enough to be read."""
+    """Return the case with its decision in a short, readable form."""
     directory, policy = pinned_documents()
     setting = Setting(
         DirectoryIndex(directory, NO_DIGEST, TREE),

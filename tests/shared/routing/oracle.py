@@ -1,4 +1,4 @@
-"""Routing by brute force, from the contracts' text alone: no index, no memo, and nothing of `shared.routing`."""
+"""Routing by brute force, written from the contracts' text: no index, no cache, no code of `shared.routing`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.contracts.policy import Policy, Predicate, Rule
 from shared.vocabulary.jurisdiction import JurisdictionTree
 
 PLACES = ("reporter", "hosting", "user", "victim", "provider_establishment")
-#: Facts of one item; and those of them that name others.
+#: Facts of one item, and the facts among them that name other parties.
 OF_ITEMS = ("assessments", "hosting", "locator_kinds", "provider_establishment", "providers")
 NAMING = ("hosting", "provider_establishment", "providers")
 LISTS = ("reporter", "user", "victim", "incident_flags")
@@ -86,7 +86,7 @@ class _Question:
         return self.outcome("unroutable", "no_basis" if without_law else "no_route")
 
     def answers(self, rule: Rule) -> dict[str, list[tuple[int | None, str, str]]]:
-        """Whom the permit selects, and for each by which item and value; (None, "", "") for the referral as a whole."""
+        """Return the selected parties with the selecting item and value. (None, "", "") means the whole referral."""
         assert rule.select is not None
         found: dict[str, list[tuple[int | None, str, str]]] = {}
         by = rule.select.by.value

@@ -1,9 +1,9 @@
-"""Decide again what was exported, with nothing but the standard library and the engine. Run by any Python >= 3.11.
+"""Decide exported cases again, with the standard library and the engine only. Runs on Python >= 3.11.
 
     python replay_exported.py EXPORT.json
 
-Prints one JSON line about the interpreter, then one canonical decision a line. `EXPORT.json` holds
-`directory`, `policy` and `cases`.
+Prints one JSON line about the interpreter, then one canonical decision per line. `EXPORT.json` contains `directory`,
+`policy` and `cases`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.vocabulary.jurisdiction import TREE
 
 
 def replay(export: dict[str, Any]) -> list[bytes]:
-    """The canonical bytes of every decision of the export."""
+    """Return the canonical bytes of every decision of the export."""
     directory = DirectoryIndex(export["directory"], digest(canonical_json(export["directory"])), TREE)
     policy = PolicyIndex(export["policy"], digest(canonical_json(export["policy"])), TREE)
     decisions = []

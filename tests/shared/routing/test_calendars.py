@@ -1,4 +1,4 @@
-"""Working days: by the calendars of the policy alone, counted as somebody would on paper."""
+"""Working days follow the policy's calendars alone, and equal a count by hand."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_day_at_whose_end_the_clock_stands_is_not_counted() -> None:
 
 @given(place=st.sampled_from(PLACES), minutes=MINUTES, days=st.integers(1, 30))
 def test_the_term_has_as_many_working_days_as_it_says(place: str, minutes: int, days: int) -> None:
-    """Counted again from the other end: day by day, by the hours of that place."""
+    """Counted again from the end: day by day, by the hours of that place."""
     (entry,) = [each for each in CALENDARS if each["jurisdiction"] == place]
     offset, started = timedelta(minutes=entry.get("utc_offset_min", 0)), BEGIN + timedelta(minutes=minutes)
     end = SAMPLE.end_of(days, place, started)
@@ -81,18 +81,18 @@ def test_a_pause_never_brings_the_end_nearer(place: str, minutes: int, days: int
 
 
 def weekdays(days: Iterable[date]) -> set[date]:
-    """Those that a calendar of working days can lose; in some places every Sunday is a holiday by law."""
+    """Return the days that a calendar of working days can exclude. In some places every Sunday is a legal holiday."""
     return {day for day in days if day.isoweekday() <= 5}
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_the_package_of_holidays_is_compared_and_its_differences_listed(place: str, record_property: Record) -> None:
-    """An oracle whose releases disagree with one another: what differs is for a person to read, not a failure."""
+    """The releases of this oracle disagree with each other. A person reads the differences; they are no failure."""
     (entry,) = [each for each in CALENDARS if each["jurisdiction"] == place]
     country, subdivision = ("GB", "ENG") if place == "GB-EAW" else (place, None)
     theirs = weekdays(holidays.country_holidays(country, subdiv=subdivision, years=(2026, 2027, 2028)))
     ours = weekdays(map(date.fromisoformat, entry["holidays"]))
     record_property(f"only_package_{place}", sorted(map(str, theirs - ours)))
     record_property(f"only_policy_{place}", sorted(map(str, ours - theirs)))
-    # What the comparison is worth: most days are the same ones.
+    # Check that the comparison is useful: most days are equal.
     assert len(theirs & ours) > 2 * len(theirs ^ ours)

@@ -1,4 +1,4 @@
-"""Clocks: what runs for which edge, from when, how long, what stops it, and what a ladder's rungs are."""
+"""Clocks: which ones run for which edge, their start, length and pauses, and the rungs of a ladder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOTICE_RULE, AGENCY_RULE, HUB_RULE = "eu-dsa-16-notice", "eu-dsa-18-member-state
 
 
 def policy(*clocks: dict[str, Any], **changes: Any) -> PolicyIndex:
-    """The sample's rules with other clocks; each says what matters."""
+    """Return the sample's policy with other clocks, each given by its changes from `CLOCK`."""
     given = tuple(Clock.model_validate(CLOCK | each) for each in clocks)
     document: Policy = SAMPLE.model_copy(update={"clocks": given, **changes} if clocks else changes)
     return read_policy(canonical_json(document.model_dump(mode="json", exclude_none=True)))
@@ -105,7 +105,7 @@ def test_a_notice_runs_the_clocks_of_practice_and_of_the_law_that_its_rules_cite
 
 
 def test_law_that_no_rule_cites_holds_by_the_place_of_whoever_owes_it() -> None:
-    """A subdivision's provider is below its country's; the Dutch one is not."""
+    """The provider in California is below the United States; the Dutch one is not."""
     uncited = {"instrument": "practice", "article": "sample", "jurisdiction": "US"}
     law = policy({"id": "us-clock", "basis": uncited, "duration_h": 48})
     assert "us-clock" in run(notice(recipient="provider-us.example"), *ISSUED, law=law)
@@ -116,14 +116,14 @@ def test_law_that_no_rule_cites_holds_by_the_place_of_whoever_owes_it() -> None:
 
 
 def test_no_notice_to_a_provider_of_the_united_states_starts_a_clock_of_take_it_down() -> None:
-    """Its 48 hours run from a request of the depicted person, which no notice states."""
+    """The act's 48 hours run from a request of the depicted person, which no notice states."""
     for rule in ("us-2258a-notice", "us-ca-3273-66-notice", NOTICE_RULE):
         found = run(notice(rule, recipient="provider-us.example"), *ISSUED)
         assert "us_take_it_down" not in {each.instrument for each in found.values()}
 
 
 def emitted() -> set[ClockEvent]:
-    """Every event that a function of the exchange emits: for each message and answer that clocks look at."""
+    """Yield every event that a function of the exchange emits, for each message and answer that affects clocks."""
     asked = (QuestionAskedClear, DisputeRaisedClear)
     steps: list[Step] = [
         *(step for subject in (Subject.OFFER, Subject.CASE, Subject.NOTICE) for step in clocks.begun(subject, AT)),
@@ -214,7 +214,7 @@ def test_a_preservation_that_is_extended_runs_so_much_longer_than_it_was_to() ->
 
 
 def test_a_preservation_has_the_clocks_of_the_instrument_that_it_was_asked_under() -> None:
-    """Whatever holds by place: its provider owes nothing under a law that nobody named."""
+    """The place does not matter: its provider has no deadline under a law that the request does not name."""
     served = started(ClockEvent.PRESERVATION_SERVED)
     under = {each: run(replace(notice(), instrument=each), served) for each in ("eu_2023_1543", "us_2258a")}
     assert {each: set(found) for each, found in under.items()} == {
@@ -302,7 +302,7 @@ def turned(turns: list[tuple[int, int, StopCause]]) -> list[Step]:
 
 @given(turns=TURNS)
 def test_a_clock_runs_just_the_hours_in_which_nothing_stops_it(turns: list[tuple[int, int, StopCause]]) -> None:
-    """Counted again hour by hour: every pause begins and ends at a full one."""
+    """Counted again hour by hour: every pause begins and ends at a full hour."""
     due_at = run(notice(), *ISSUED, *turned(turns), law=STOPPABLE)["some-clock"].due_at
     standing = {hour for begin, lasting, _ in turns for hour in range(begin, begin + lasting)}
     ran = [hour for hour in range(2000) if hour not in standing]

@@ -1,4 +1,4 @@
-"""The bytes and digests of decisions: canonical, bound together, and not to be guessed."""
+"""The bytes and digests of decisions: canonical, bound together, and impossible to guess."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_digest_is_that_of_the_canonical_json_it_names() -> None:
 
 
 def test_two_edges_of_one_decision_commit_to_nothing_that_they_share() -> None:
-    """By their salts: each follows from the decision's by the edge's id, and tells nothing of it or of another's."""
+    """Each salt is derived from the decision's salt and the edge's id. It reveals no other salt."""
     one, other = uuid4(), uuid4()
     salts = {edge_salt(SALT, each) for each in (one, other)} | {edge_salt("01" * 32, one), SALT}
     assert len(salts) == 4

@@ -1,4 +1,4 @@
-"""What a decision says, rule by rule of its semantics."""
+"""The content of a decision, rule by rule of its semantics."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def recipients(stated: Facts, directory: DirectoryIndex, *rules: Any, **more: An
 
 
 def read_by(edge: Edge) -> set[str]:
-    """The facts that the edge carries, those of its items among them."""
+    """Return the facts that the edge carries, including those of its items."""
     stated = edge.facts.model_dump(exclude_none=True)
     return stated.keys() - {"items"} | {name for item in stated.get("items", ()) for name in item}
 
@@ -119,7 +119,7 @@ def test_an_exercise_never_reaches_a_live_party_nor_a_real_referral_a_sandbox(ho
 
 
 def test_the_check_of_status_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control of the test above: an index that takes every party for a sandbox lets a live one through."""
+    """Negative control: an index that treats every party as a sandbox party selects a live one."""
     parties = (hotline("hotline-live.example", "NL", status="live"),)
     assert recipients(facts(), directory_of(*parties), HOSTING) == []
     monkeypatch.setattr(directory_index, "_party", lambda entry: replace(_party(entry), status="sandbox"))
@@ -241,7 +241,7 @@ def test_an_edge_carries_what_its_rules_read_and_nothing_else() -> None:
 def test_a_prohibition_judged_by_observation_discloses_the_day_only_once_it_is_known(
     dates: dict[str, str], read: set[str]
 ) -> None:
-    """The recipient needs the day to see that the prohibition was not in force; of an unknown one there is none."""
+    """The recipient needs the day to check that the prohibition was not in force. An unknown one discloses no day."""
     video = when("media_kind", "in", "video")
     rule = prohibition("no", video, judged_by="observation", reads=["media_kind", "observed_on"], **dates)
     (edge,) = decided(facts(), DIRECTORY, policy_of(HOSTING, rule)).edges

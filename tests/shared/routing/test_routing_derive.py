@@ -1,4 +1,4 @@
-"""What a recipient can check of an edge from the edge alone."""
+"""Checks that a recipient can make on an edge from the edge alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ POLICY = policy_of(
     permit("hosting", when("priority", "in", "p1_urgent", "p2_normal")),
     prohibition("viewed", when("viewed_by", "in", "nobody")),
 )
-#: One other valid value for every fact; an edge's fact is replaced by whichever of the two it is not.
+#: Two other valid values for every fact. One of them always differs from the edge's fact.
 OTHERS: dict[str, tuple[Any, Any]] = {
     "origin": ("hotline-fr.example", "hotline-be.example"),
     "origin_kind": ("hotline", "industry"),
@@ -92,7 +92,7 @@ def altered(edge: Edge, **changed: Any) -> Edge:
 
 
 def alterations(edge: Edge) -> list[Edge]:
-    """The edge with each of its facts, in turn, changed or taken away, and one it does not have put in."""
+    """Yield the edge with each of its facts changed or removed, in turn, and with an additional fact."""
     stated = edge.facts.model_dump(mode="json", exclude_none=True)
     items = stated.pop("items", None)
     edges = [altered(edge, **each) for each in _other_facts(stated, OTHERS)]
@@ -127,7 +127,7 @@ def refused(edge: Edge, ref: DecisionRef, **documents: Any) -> bool:
 def test_every_edge_of_every_decision_is_derived_again_from_its_own_facts(seed: int) -> None:
     decision, documents = generated_decision(seed)
     for edge in decision.edges:
-        derive_edge(spelt(edge), decision.ref, **documents)  # raises where it comes out differently
+        derive_edge(spelt(edge), decision.ref, **documents)  # raises if the result differs
 
 
 @given(st.integers(0, 10_000))
@@ -139,7 +139,7 @@ def test_no_single_altered_fact_is_accepted(seed: int) -> None:
 
 
 def test_an_altered_fact_to_which_the_rules_are_indifferent_is_refused_by_the_edges_digest_alone() -> None:
-    """Negative control: with the digest set right again, the edge is a true one of another referral."""
+    """Negative control: with a corrected digest, it is a valid edge of another referral."""
     documents: dict[str, Any] = {"directory": DIRECTORY, "policy": POLICY, "exercise": True}
     (edge,) = (decision := decided(facts(priority="p2_normal"), DIRECTORY, POLICY)).edges
     (other,) = decided(facts(priority="p1_urgent"), DIRECTORY, POLICY).edges

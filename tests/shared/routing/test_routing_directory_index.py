@@ -50,7 +50,7 @@ def with_instance_keys(*keys: dict[str, Any]) -> DirectoryIndex:
 
 
 def test_a_sealing_key_of_a_party_refuses_the_directory_and_is_named() -> None:
-    """Whoever serves the party could open nothing that is sealed with it."""
+    """The instance that serves the party could open nothing that is sealed to it."""
     assert with_keys(key(1, "sign")).party("hotline-nl.example") is not None
     with pytest.raises(Refused, match="directory_party_key_seals") as refused:
         with_keys(key(1, "sign"), key(2))

@@ -1,4 +1,4 @@
-"""Explanations, replays and dry runs say what the engine does."""
+"""Explanations, replays and dry runs agree with the engine."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_people_read_why_a_selected_party_is_not_a_recipient() -> None:
 
 @pytest.fixture
 def shelf() -> DocumentShelf:
-    """One directory; the policy changes on 1 April, when the lapsing rule was first written down."""
+    """One directory. The policy changes on 1 April, when the expiring rule was first published."""
     shelf = DocumentShelf()
     shelf.directories.place(DIRECTORY, datetime(2026, 1, 1, tzinfo=UTC))
     lapsing = policy_document(permit("b", valid_to="2026-05-01", known_from="2026-04-15"), version=2)

@@ -1,4 +1,4 @@
-"""The indexed engine against a brute force that shares none of its code."""
+"""The indexed engine compared with a brute force that shares none of its code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_ten_thousand_generated_referrals_are_decided_as_brute_force_decides_the
 
 
 def test_an_index_that_loses_a_rule_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: without the last of the candidates, the two no longer agree."""
+    """Negative control: without the last of the candidates, the two results differ."""
     whole = PolicyIndex.candidates
     monkeypatch.setattr(PolicyIndex, "candidates", lambda index, view: whole(index, view)[:-1])
     differ = [_as_the_oracle_says_it(one) != _without(other) for one, other in decided_twice(world=4, referrals=50)]
@@ -46,7 +46,7 @@ def test_an_index_that_loses_a_rule_would_be_noticed(monkeypatch: pytest.MonkeyP
 
 
 def decided_twice(world: int, referrals: int) -> Iterator[tuple[Decision, dict[str, Any]]]:
-    """Generated referrals, each with the engine's decision and the oracle's."""
+    """Yield generated referrals, each with the engine's decision and the oracle's."""
     random = Random(world)
     directory, policy = generated_directory(random), generated_policy(random, random.choice((3, 10, 25)), 5)
     oracle = Oracle(directory, policy, TREE)
@@ -77,7 +77,7 @@ def _as_the_oracle_says_it(decision: Decision) -> dict[str, Any]:
 
 
 def _without(expected: dict[str, Any]) -> dict[str, Any]:
-    """The oracle's answer without its working columns."""
+    """Return the oracle's answer without its working columns."""
     for edge in expected["edges"].values():
         del edge["reasons"], edge["kind"]
     return expected

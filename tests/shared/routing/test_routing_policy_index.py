@@ -1,4 +1,4 @@
-"""What a policy may not say, and that the index loses no rule."""
+"""Content that a policy must not have, and proof that the index loses no rule."""
 
 from __future__ import annotations
 

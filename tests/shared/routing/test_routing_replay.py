@@ -1,4 +1,4 @@
-"""The same facts, documents and time give the same bytes: committed, in a fresh process, on every Python."""
+"""Equal facts, documents and time give the same bytes: as committed, in a fresh process, on every Python."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CASES = 300
 
 
 def pythons() -> list[str]:
-    """Every Python from 3.11 on that this machine has: on the path, and among pyenv's versions."""
+    """Yield every Python from 3.11 on that this machine has: on the path, and among pyenv's versions."""
     pyenv = Path("~/.pyenv/versions").expanduser()
     folders = [Path(folder) for folder in os.get_exec_path()] + sorted(pyenv.glob("*/bin"))
     names = ["python3", *(f"python3.{minor}" for minor in range(11, 30))]
@@ -37,14 +37,14 @@ def pythons() -> list[str]:
             continue
         asked = subprocess.run([candidate, "-I", "-c", question], capture_output=True, text=True, check=False)
         new_enough, _, real = asked.stdout.strip().partition(" ")
-        if asked.returncode == 0 and new_enough == "True":  # a pyenv shim may stand for no installed version
+        if asked.returncode == 0 and new_enough == "True":  # a pyenv shim may belong to no installed version
             usable.setdefault(real, candidate)
     return [*usable.values()]
 
 
 @pytest.fixture(scope="module")
 def export() -> dict[str, Any]:
-    """Documents and cases as JSON, as an operator or auditor would export them."""
+    """Return documents and cases as JSON, in an operator's or auditor's export."""
     random = Random(7)
     directory, policy = generated_directory(random), generated_policy(random, 25, 6)
     cases = []
@@ -78,7 +78,7 @@ def decisions_here(export: dict[str, Any]) -> list[bytes]:
 
 
 def run_replay(python: str, program: list[str], path: Path, hash_seed: int) -> tuple[dict[str, Any], list[bytes]]:
-    """What a fresh process says of itself, and the decisions it makes."""
+    """Return a fresh process's description of its interpreter, and its decisions."""
     environment = {"PYTHONHASHSEED": str(hash_seed), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(golden.ROOT)}
     run = subprocess.run([python, "-s", *program, str(path)], capture_output=True, check=True, env=environment)
     about, *decisions = run.stdout.splitlines()
@@ -96,11 +96,11 @@ def test_exported_decisions_are_replayed_byte_for_byte_by_every_python(export: d
             versions.add(tuple(about["version"]))
             assert about["foreign"] == [], "the engine needs more than the standard library"
             assert decisions == expected
-    assert len(hashes) > 1, "the hash seeds were all alike: the test shows nothing"
+    assert len(hashes) > 1, "the hash seeds were all equal: the test shows nothing"
     assert sys.version_info[:3] in versions
 
 
-#: Edges in the order of a set: what an engine that forgot to sort would do.
+#: Edges in the order of a set, as from an engine without sorting.
 UNSORTED = (
     "import shared.routing.engine as engine; from tests.shared.routing import replay_exported;"
     "unsorted = lambda them: [(key, dict(them)[key]) for key in set(dict(them))];"

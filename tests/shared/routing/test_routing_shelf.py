@@ -1,4 +1,4 @@
-"""Which document is active when, and which digest a recipient accepts."""
+"""The document that is active at a given time, and the digests that a recipient accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database with the runtime's tables and topics of its own for these tests, on the shared stack."""
+"""A database with the runtime's tables, and topics, for these tests only, on the shared stack."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.runtime.watch.logs import configure_logs
 
 @pytest.fixture(scope="session")
 async def database_url(stack: DevStack) -> str:
-    """A database of its own with the tables that every instance has, as an administrator sees them."""
+    """Return a database with the tables of every instance, with an administrator's access."""
     admin_url = stack.endpoints.database_admin_url
     assert admin_url is not None
     made = prepare_databases(admin_url, ["runtime_edges"], stack.state.password)["runtime_edges"]
@@ -41,20 +41,20 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def access(stack: DevStack) -> KafkaAccess:
-    """Kafka as the administrator: may read and write every topic."""
+    """Return access to Kafka as the administrator, with read and write permission on every topic."""
     return access_as(stack, "admin")
 
 
 @pytest.fixture(scope="session")
 def new_topic(stack: DevStack) -> Callable[..., str]:
-    """Makes a topic under a fresh name; options as `NewTopic` has them. It is back once the broker shows it."""
+    """Return a function that creates a topic with `NewTopic` options and waits until the broker shows it."""
     admin = admin_client(stack.endpoints.kafka)
 
     def make(partitions: int = 2, name: str | None = None) -> str:
         topic = name or f"edges.{uuid7()}"
         config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048576"}
         admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result()
-        # The controller has answered; the broker that is asked next hears of it a moment later.
+        # The controller has answered. The broker that is asked next learns of it a moment later.
         deadline = time.monotonic() + 60
         while topic not in admin.list_topics(timeout=60).topics:
             assert time.monotonic() < deadline, f"the broker does not show {topic}"
@@ -71,13 +71,13 @@ def topic(new_topic: Callable[..., str]) -> str:
 
 @pytest.fixture
 def inbox(new_topic: Callable[..., str]) -> str:
-    """What an instance of this test's own is told by another. Of two partitions, more than any topic has."""
+    """Return a topic for messages from another instance. Its two partitions are more than any topic has."""
     return new_topic(name=inbox_topic(f"edges_{uuid7().hex}", "sample"))
 
 
 @pytest.fixture
 def produce(stack: DevStack, inbox: str) -> Callable[..., None]:
-    """Writes one record with whatever headers, key and value; waits for its acknowledgement."""
+    """Return a function that writes one record with any headers, key and value, and waits for its acknowledgement."""
     producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
 
     def write(value: bytes | None, *, headers: Any = None, key: bytes = b"k", partition: int = 0) -> None:
@@ -89,7 +89,7 @@ def produce(stack: DevStack, inbox: str) -> Callable[..., None]:
 
 @pytest.fixture(autouse=True)
 def logs() -> None:
-    """Lines go to standard error, whatever the test before did with them."""
+    """Write log lines to standard error, regardless of the previous test."""
     configure_logs(instance="edges")
 
 

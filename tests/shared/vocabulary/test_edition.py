@@ -1,4 +1,4 @@
-"""An edition of the vocabulary says which codes a release knows: all of them."""
+"""An edition of the vocabulary contains all codes that a release knows."""
 
 from __future__ import annotations
 

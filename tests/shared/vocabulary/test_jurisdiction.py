@@ -1,4 +1,4 @@
-"""The tree of jurisdictions: what lies above a code, on which day."""
+"""The tree of jurisdictions: the ancestors of a code on a given day."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Mutants of the messaging room: small faults in its code, each of which a test should find."""
+"""Mutants of `shared.messaging`: small faults in its code, each of which a test should find."""

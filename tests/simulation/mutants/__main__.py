@@ -1,8 +1,9 @@
 """Draw mutants of `shared.messaging`, run its tests against each, and name those that survive.
 
 `python -m tests.simulation.mutants --seed N --count 60`. A mutant meets the unit tests, then the directed states, then
-seeds; one of the tables meets the tests of PostgreSQL, one of Kafka's files those of Kafka. It lies in a copy of the
-room in a temporary folder; the tree itself never changes. First, the room without a fault must pass every test.
+seeds. A mutant of the tables meets the tests of PostgreSQL, one of Kafka's files those of Kafka. It is made in a copy
+of the package in a temporary folder; the tree itself never changes. First, the package without a fault must pass every
+test.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from tests.simulation.mutants.equivalent import EQUIVALENT
 from tests.simulation.mutants.sites import ROOM, ROOT, Mutant, draw
 
 UNIT = ("-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider")
-#: Modules whose own tests lie elsewhere; those of the others have their names.
+#: Modules whose own tests are elsewhere; those of the others have their names.
 OWN = {"tracks": "tests/shared/runtime/delivery/test_track_keys.py"}
 KAFKA = "tests/shared/messaging/kafka"
 SQL = tuple(f"tests/shared/messaging/{name}.py" for name in ("test_postgres_store", "test_kept_plans"))
 STORES = ("tests/conformance/test_messaging_store.py", "tests/conformance/test_messaging_rows.py", *SQL)
-#: A fault that makes a test endless is found, too: by its work, so that a busy machine finds none.
+#: A fault that makes a test endless is found, too. The limit is by work, so that a busy machine finds no false one.
 STAGE_CPU_S, STAGE_S = 240, 1800
 
 
@@ -42,7 +43,7 @@ def main() -> int:
     with TemporaryDirectory() as name:
         folder = Path(name)
         copy_tree(folder)
-        # A change that does nothing survives: so what kills another one is its fault.
+        # An unchanged copy must survive. If a stage fails for it, the stage itself is broken.
         for mutant in {list_stages(each.path, 0)[-1]: each for each in drawn}.values():
             unchanged = replace(mutant, text=mutant.path.read_text(encoding="utf-8"))
             if stage := find_stage(folder, unchanged, given.runs):

@@ -1,4 +1,4 @@
-"""Mutants that no test can find, because nothing that a caller sees differs: by line and change, the reason."""
+"""Mutants that no test can find, because a caller sees no difference: by line and change, the reason."""
 
 from __future__ import annotations
 

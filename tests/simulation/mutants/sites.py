@@ -34,7 +34,7 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {ast.Add: ast.Sub, a
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 #: Statements whose deletion changes the behaviour of a function.
 _DELETED = (ast.Assign, ast.AugAssign, ast.Expr, ast.Return, ast.Raise, ast.Break, ast.Continue, ast.If)
-#: A text is SQL if it has one of these.
+#: A text is SQL if it contains one of these.
 _SQL = re.compile(r"\b(?:SELECT|UPDATE|DELETE|WHERE|ON CONFLICT)\b|= ANY\(|= \{\}|> \(\{\}")
 _OPERATOR = re.compile(r"(?<=\s)(<=|>=|<>|=|<|>|IS NOT NULL|IS NULL|AND)(?=\s)")
 _OTHERS = {
@@ -48,7 +48,7 @@ _OTHERS = {
     "IS NULL": "IS NOT NULL",
     "IS NOT NULL": "IS NULL",
 }
-#: The last of these words in its statement says whether an operator stands in a predicate.
+#: The last of these words in a statement decides whether an operator is part of a predicate.
 _CLAUSE = re.compile(r"\b(SET|BETWEEN|WHERE|ON|OR|AND)\b")
 
 
@@ -67,7 +67,10 @@ class Mutant:
 
     @property
     def source(self) -> str:
-        """The line where the fault is put: with the change, its name also when lines above come or go."""
+        """Return the line with the fault.
+
+        With the change, it is also its name when lines above are added or removed.
+        """
         return self.path.read_text(encoding="utf-8").splitlines()[self.line - 1].strip()
 
 
@@ -109,7 +112,7 @@ def _find_in_module(path: Path, tree: ast.Module) -> Iterator[Mutant]:
 
 
 def _change_sql(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield each predicate of an SQL text with another operator: where, the change, and the text with it."""
+    """Yield each predicate of an SQL text with another operator: its place, the change, and the changed text."""
     for found in _OPERATOR.finditer(text):
         statement = text[: found.start()].rpartition(";")[2]
         is_remark = "--" in statement.rpartition("\n")[2]
@@ -122,7 +125,7 @@ def _change_sql(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _is_declaration(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether it only states a signature, as a port does."""
+    """Return whether it only states a signature, as a port does."""
     last = function.body[-1]
     return isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant)
 
@@ -136,7 +139,7 @@ def _render(tree: ast.Module) -> str:
 
 
 def _apply(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Put each fault into the node in turn, name its kind and itself, and take it out again."""
+    """Put each fault into the node in turn, yield its kind and description, and remove it again."""
     if isinstance(node, ast.Compare):
         for at, operator in enumerate(node.ops):
             for other in _COMPARISONS.get(type(operator), ()):

@@ -71,7 +71,7 @@ def test_a_draw_has_each_kind_by_turns_and_is_the_same_for_a_seed(room: Path) ->
 
 
 def test_each_mutant_that_is_called_equivalent_stands_in_the_room() -> None:
-    """A reason whose line has changed is read again by a person."""
+    """If its line has changed, a person checks the reason again."""
     lines = {
         line.strip() for path in sites.ROOM.rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()
     }

@@ -1,8 +1,8 @@
 """Many seeds of the stream protocol, or the controls: `python -m tests.simulation.streams SEEDS [FIRST]`.
 
 With `--mood MOOD` all runs have one mood. `--sql` keeps messaging in PostgreSQL, and compares each run with the one in
-memory. `--controls` removes each rule and counts the runs until something breaks.
-The exit code is 1 if a promise was broken, or a control was not found.
+memory. `--controls` removes each rule and counts the runs until something breaks. The exit code is 1 if a promise was
+broken, or a control was not found.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> int:
     given = options.parse_args()
     if given.sql:
         return run_sql(range(given.first, given.first + given.seeds))
-    # Imported modules stay; a run's garbage is collected seldom.
+    # Imported modules stay; a run's garbage is seldom collected.
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
     return run_controls(given.seeds) if given.controls else run_many(given)

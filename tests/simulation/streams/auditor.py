@@ -85,7 +85,7 @@ class Auditor:
 
 
 class Inbound:
-    """Store each message with its chain, and read in holdings where receivers left closed incarnations."""
+    """Store each message with its chain, and read holdings that name the ends of closed incarnations."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -1,7 +1,7 @@
 """Controls: each removes one rule of the real code, and a seed or a directed state must show it.
 
 A control is a set of patches. `mood`: the mood in which it shows soonest. Rules whose absence costs only time or
-traffic, because another rule heals the same state, are in `DIRECTED` alone.
+traffic, because another rule repairs the same state, are in `DIRECTED` only.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def without(control: Control) -> Iterator[None]:
 
 
 def runs_needed(control: Control, *, runs_max: int) -> int | None:
-    """How many runs it takes until something breaks, or None. A crash or an endless run counts as broken."""
+    """Return the number of runs until something breaks, or None. A crash or an endless run counts as broken."""
     with short_hours(), without(control):
         for seed in range(runs_max):
             with suppress(AssertionError, LookupError, TypeError, ValueError, AttributeError):

@@ -17,14 +17,14 @@ from tests.simulation.streams.world import World
 
 
 def new_world() -> World:
-    """A world without documents, in which nothing happens by chance."""
+    """Return a world without documents, in which nothing happens by chance."""
     world = World(1)
     world.document_at, world.moved_by = [], 99
     return world
 
 
 def settled() -> tuple[World, Node, Node, UUID]:
-    """A world at rest, its writer, its reader, and the one subject that both hold."""
+    """Return a world at rest, its writer, its reader, and the one subject that both hold."""
     world = new_world()
     home, reader = world.nodes["H"], world.nodes["R"]
     subject = file(home)
@@ -73,7 +73,7 @@ def restore(node: Node, dump: Any) -> None:
 
 
 def names_after_settling(world: World, *started: str) -> set[object]:
-    """Start these instances, or all, and return the names of violations once everything is at rest."""
+    """Start these instances, or all, and return the names of violations at rest."""
     for name in started or world.nodes:
         world.nodes[name].start()
     is_quiet = world.drain(is_healing=False)
@@ -86,7 +86,7 @@ def holds(node: Node, subject: UUID, owner: str = "H") -> bool:
 
 
 def closed_incarnation() -> set[object]:
-    """The writer is restored to an incarnation that its reader has left, and the log is silent about it."""
+    """The writer is restored to an incarnation that its reader has left, and the log does not show it."""
     world = new_world()
     home, reader = world.nodes["H"], world.nodes["R"]
     file(home)
@@ -104,7 +104,7 @@ def closed_incarnation() -> set[object]:
 
 
 def forgotten_withdrawal() -> set[object]:
-    """The owner forgets a subject wholly. R2 got the withdrawal, and R did not."""
+    """The owner loses a subject completely. R2 got the withdrawal, and R did not."""
     world = new_world()
     world.document_at, world.moved_by = [1005], 1
     home, old, new = (world.nodes[name] for name in ("H", "R", "R2"))
@@ -162,7 +162,7 @@ def accepted_after_restore(home: Node, reader: Node, dump: Any) -> set[object]:
 
 
 def dropped_numbers() -> set[object]:
-    """The writer is restored and the log has everything: a new message must not get a number that readers drop."""
+    """The writer is restored and the log is complete: a new message must not get a number that readers drop."""
     world, home, reader, _ = settled()
     dump = home.db.snapshot()
     file(home)
@@ -186,7 +186,7 @@ def dropped_numbers_behind_an_ack() -> set[object]:
 
 
 def copies_for_audit() -> set[object]:
-    """Audit alone lacks messages of an incarnation that it reads: R must not read its stream again."""
+    """Only audit lacks messages of an incarnation that it reads: R must not read its stream again."""
     world = new_world()
     file(world.nodes["H"])
     world.drain(is_healing=True)
@@ -196,13 +196,13 @@ def copies_for_audit() -> set[object]:
 
 
 def entry_for_audit() -> set[object]:
-    """Audit alone lacks a whole incarnation. It takes no copy of it, so R's stream has the messages again."""
+    """Only audit lacks a whole incarnation. It takes no copy of it, so R's stream has the messages again."""
     seen, _ = expire_unread_by_audit(new_world(), count=10)
     return set() if seen == 10 else {"audit lacks numbers"}
 
 
 def expire_unread_by_audit(world: World, *, count: int) -> tuple[int, int]:
-    """File this many subjects; all records go before audit reads them.
+    """Submit this many subjects; delete all records before audit reads them.
 
     Return the last number that audit has in the end, and the count of records that R's stream has again.
     """
@@ -317,7 +317,7 @@ def early_ordinary() -> set[object]:
 
 
 def erased_exception() -> set[object]:
-    """A poisoned revision of a held subject lies at R; R erases the subject."""
+    """R holds a poisoned revision of a subject as an exception; R erases the subject."""
     world, home, reader, subject = settled()
     poison(home, subject)
     world.drain(is_healing=False)

@@ -1,6 +1,6 @@
-"""Short ways to see that nothing is due: a run spends most of its time at rest.
+"""Fast checks that nothing is due, since a run spends most of its time at rest.
 
-They look at stored rows without a transaction. The random part of a run never uses them.
+They read stored rows without a transaction. The random part of a run never uses them.
 """
 
 from __future__ import annotations

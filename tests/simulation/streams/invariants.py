@@ -23,7 +23,7 @@ ABOUT_SUBJECTS = SUBJECT_ROLES | {Role.WITHDRAWAL}
 
 
 def is_even(own: Outgoing, read: Incoming | None) -> bool:
-    """Whether a reader has taken everything, with the writer's chain."""
+    """Return whether a reader has taken everything, with the writer's chain."""
     if read is None or read.incarnation != own.incarnation:
         return False
     return all(
@@ -33,7 +33,7 @@ def is_even(own: Outgoing, read: Incoming | None) -> bool:
 
 
 def find_fates(world: World, node: Node, peer: Node, *, lane: Lane) -> list[OutcomeKind | None]:
-    """The outcomes, at the addressee, of all messages of the present incarnation about subjects."""
+    """Return the outcomes, at the addressee, of all messages of the present incarnation about subjects."""
     own: Outgoing = node.db.tables["outgoing"][peer.name]
     placed = node.db.tables["placed"]
     fates: list[OutcomeKind | None] = []
@@ -97,7 +97,7 @@ def _check_counts(world: World, node: Node, peer: Node) -> Iterator[Violation]:
 
 
 def check_end(world: World, *, rests: tuple[bool, bool]) -> Iterator[Violation]:
-    """After everything was healed: all converged, and nothing happened twice or out of order."""
+    """After everything was repaired: all converged, and nothing happened twice or out of order."""
     for name, is_quiet in zip(("restless while waiting", "not at rest"), rests, strict=True):
         if not is_quiet:
             yield (name,)
@@ -195,7 +195,7 @@ def check_held(world: World, node: Node) -> Iterator[Violation]:
 
 
 def check_own(world: World, node: Node) -> Iterator[Violation]:
-    """Each own subject is at its place as it is here, with all acts in order."""
+    """Each own subject is the same at its recipient as here, with all acts in order."""
     for subject, own in node.db.tables["own"].items():
         there = world.nodes[node.place(own.party)]
         if world.is_closed(subject):
@@ -232,7 +232,7 @@ def check_track(
 
 
 def check_answers(world: World, node: Node) -> Iterator[Violation]:
-    """The answers of each peer are here as the peer gave them, and each forgotten one is on a list."""
+    """The answers of each peer are here as the peer gave them, and each lost one is on a list."""
     for (peer, subject), acts in node.db.tables["answers"].items():
         own: Own | None = node.db.tables["own"].get(subject)
         if world.is_closed(subject) or (node.name, subject) in world.nodes[peer].journal:
@@ -276,7 +276,7 @@ def check_lists(world: World) -> Iterator[Violation]:
 
 
 def check_limits(world: World) -> Iterator[Violation]:
-    """At most one incarnation an hour and reader, and one answer an hour and peer, unless a database went back."""
+    """At most one incarnation per hour and reader, and one answer per hour and peer, unless a database went back."""
     if world.count["restores"] or AUDIT in world.restored:
         return
     for key, times in (*world.opened.items(), *world.answered.items()):

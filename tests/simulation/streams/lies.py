@@ -1,4 +1,4 @@
-"""Acknowledgements that state nonsense, as a hostile peer's do."""
+"""False acknowledgements, as a hostile peer sends them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def lie(world: World, ack: Ack) -> Ack:
-    """Return an acknowledgement that states nonsense."""
+    """Return an acknowledgement with false content."""
     rng = world.rng
     draw, owner = rng.random(), world.nodes[ack.pair.writer].db.tables["outgoing"].get(ack.reader)
     nonce = ack.nonce or world.new_id()

@@ -43,9 +43,9 @@ def drive(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 class Node:
-    """An instance. `journal`: its erasures, kept outside its database: by subject, whether it was withdrawn.
+    """An instance. `journal`: its erasures, stored outside its database: by subject, whether it was withdrawn.
 
-    `unnoted`: by stream, what its relay has appended since it moved the pointer. Only the mood `late` lets it grow.
+    `unnoted`: by stream, its relay's appends since it moved the pointer. It grows only in the mood `late`.
     """
 
     def __init__(self, world: World, name: str, peers: tuple[str, ...]) -> None:
@@ -56,7 +56,7 @@ class Node:
         self.forget_appends()
 
     def forget_appends(self) -> None:
-        """What the process remembers of its appends goes with it."""
+        """Clear the process's memory of its appends, as its end does."""
         self.watch, self.handed = AppendWatch(), HandedSegments()
         self.unnoted: dict[tuple[str, Lane], Append] = {}
 
@@ -94,9 +94,9 @@ class Node:
 
     # Sessions.
     def start_session(self, *, is_blind: bool = False) -> None:
-        """A new database session: apply the erasure journal, and read the own topics back before anything else.
+        """Begin a new database session: apply the erasure journal, and read the own topics back first.
 
-        `is_blind`: the log has lost the records that would tell.
+        `is_blind`: the log has lost the records that would show a restore.
         """
         self.forget_appends()
         with self.transaction() as toy:
@@ -140,7 +140,7 @@ class Node:
 
     # The log.
     def relay(self, peer: str, lane: Lane, *, is_crash: bool = False) -> bool:
-        """Append the next records of a stream. `is_crash`: a part is appended and nothing is noted."""
+        """Append the next records of a stream. `is_crash`: a part is appended and not recorded."""
         batch = self.handed.take(peer, lane, self.world.now)
         is_handed = batch is not None
         if batch is None:
@@ -166,7 +166,7 @@ class Node:
         return True
 
     def note_appended(self, peer: str, lane: Lane, *, has_lost: bool = False) -> bool:
-        """Move the pointer of a stream behind what was appended; return False if the tables say otherwise."""
+        """Move the pointer of a stream after its appended records; return False if the tables disagree."""
         batch = self.unnoted.pop((peer, lane), None)
         if batch is None:
             return True
@@ -205,7 +205,7 @@ class Node:
         return read > 0
 
     def note_openings(self) -> None:
-        """Note which readers caused an incarnation just now."""
+        """Record which readers caused an incarnation just now."""
         for peer, outgoing in self.db.tables["outgoing"].items():
             for reader, at in outgoing.opened_at.items():
                 times = self.world.opened[self.name, peer, reader.value]
@@ -229,9 +229,9 @@ class Node:
 
     # Timers.
     def tend(self, *, is_idle: bool = False) -> None:
-        """The periodic turn: decisions by the present law, upkeep of each pair, copies, closed days, exceptions.
+        """Do the periodic turn: decisions by the present law, upkeep of each pair, copies, closed days, exceptions.
 
-        `is_idle`: pairs without due work are passed over.
+        `is_idle`: pairs without due work are skipped.
         """
         self.decide()
         for peer in self.everyone:
@@ -265,7 +265,7 @@ class Node:
             drive(sending.finish(toy.scope))
 
     def retry(self, *, is_discard: bool = False) -> None:
-        """Try exceptions again. `is_discard`: a person ends the dead letters."""
+        """Retry exceptions. `is_discard`: a person ends the dead letters."""
         exceptions = self.db.tables["exceptions"]
         if not exceptions:
             return
@@ -306,7 +306,7 @@ class Node:
 
     # Acts of parties.
     def act(self) -> None:
-        """One act of a party: a new subject, a revision, an act, an answer, a withdrawal, or the end of work."""
+        """Do one act of a party: a new subject, a revision, an act, an answer, a withdrawal, or the end of work."""
         rng = self.world.rng
         self.world.count["acts"] += 1
         version = rng.choice((1, 1, 1, 1, 2, 2, 2, 2, 2, POISON)) if rng.random() < 0.6 else 1

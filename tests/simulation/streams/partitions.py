@@ -1,4 +1,4 @@
-"""Kafka as the simulation has it: partitions that lose records in each way that the protocol survives."""
+"""Kafka in the simulation: partitions that lose records in each way that the protocol survives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Copy(NamedTuple):
 
 
 class Partition:
-    """One partition. `past`: every numbered record that ever lay in it."""
+    """One partition. `past`: every numbered record that was ever in it."""
 
     def __init__(self, new_id: UUID) -> None:
         self.past: list[Arrived | Ack | Copy] = []

@@ -34,7 +34,7 @@ class Report(NamedTuple):
 
 @contextmanager
 def short_hours() -> Iterator[None]:
-    """Let the hour of rule 16 take 300 s, so that a run has many."""
+    """Set the hour of rule 16 to 300 s, so that a run has many."""
     with ExitStack() as stack:
         for target in PAUSES:
             stack.enter_context(patch(target, timedelta(seconds=HOUR_S)))
@@ -46,7 +46,7 @@ def mood_of(seed: int) -> str:
 
 
 def simulate(seed: int, mood: str | None = None) -> Report:
-    """Run one seed. Its mood is by turns; call this within `short_hours`."""
+    """Run one seed. Moods take turns by seed; call this within `short_hours`."""
     world = World(seed, mood or mood_of(seed))
     rng = world.rng
     for _ in range(rng.choice((110, 110, 220))):
@@ -70,7 +70,7 @@ def expire_all(world: World) -> None:
 
 
 def settle(world: World) -> list[Violation]:
-    """Let everything come to rest, as it is and then healed, and check both."""
+    """Let everything come to rest, without and then with repairs, and check both."""
     is_waiting_quiet = world.drain(is_healing=False)
     waiting = list(check_waiting(world))
     return waiting + list(check_end(world, rests=(is_waiting_quiet, world.drain(is_healing=True))))
@@ -105,7 +105,7 @@ def check_nightly(world: World) -> Iterator[Violation]:
 
 
 def check_liar(world: World) -> Iterator[Violation]:
-    """A peer that states nonsense for hours: the other pairs converge, and its traffic is bounded."""
+    """A peer sends false statements for hours: the other pairs converge, and its traffic is bounded."""
     liar = world.liar or ""
     for _ in range(80):
         world.drain_step(is_healing=False, step_s=30)

@@ -1,6 +1,6 @@
-"""The simulation over PostgreSQL: messaging lies in a database an instance, the toy subjects in memory.
+"""The simulation over PostgreSQL: messaging in one database per instance, the toy subjects in memory.
 
-A run draws the same chances as the run in memory, so both must count the same.
+A run draws the same random values as the run in memory, so both must count the same.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _GENERATED: Final = frozenset({"record_bytes"})
 
 
 def drive(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine here, and let the event loop wait where it waits: so it may look at tables without waiting."""
+    """Run a coroutine here while the event loop waits, so that it can read tables without waiting."""
     try:
         while True:
             await_only(_settle(work.send(None)))
@@ -62,7 +62,7 @@ async def _settle(future: asyncio.Future[Any] | None) -> None:
 
 
 class SqlTables(dict[str, Table]):
-    """Tables by name. Those of messaging are read from the database at each look."""
+    """Tables by name. Those of messaging are read from the database at each access."""
 
     def __init__(self, read: Callable[[str], Table], names: Sequence[str]) -> None:
         super().__init__({name: {} for name in names})
@@ -93,7 +93,7 @@ class SqlTx(PostgresMessagingTx, MemoryTx):
 class _Driver:
     """The only connection to a database. A transaction begins at its first write.
 
-    A result is remembered until one of its tables is written: most looks of a run find no change.
+    A result is cached until one of its tables is written, since most reads of a run find no change.
     """
 
     def __init__(self, database: Database) -> None:
@@ -101,7 +101,7 @@ class _Driver:
         self._opening: AbstractAsyncContextManager[Session] | None = None
         self._results: dict[str, list[asyncpg.Record]] = {}
         self.write_count = 0
-        #: Statements that a later one takes along.
+        #: Statements that are sent with a later one.
         self.parts: list[Part] = []
 
     async def fetch(self, text: str, *arguments: object) -> list[asyncpg.Record]:
@@ -275,7 +275,7 @@ async def simulate_seeds(
 
 @contextmanager
 def _over_sql(databases: Sequence[Database]) -> Iterator[None]:
-    """Let worlds keep messaging in these databases, in the order of `INSTANCES`."""
+    """Keep the messaging of worlds in these databases, in the order of `INSTANCES`."""
     free = iter(zip(INSTANCES, databases, strict=True))
 
     def make(*names: str) -> SqlDatabase:

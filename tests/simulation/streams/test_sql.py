@@ -1,4 +1,4 @@
-"""The stream protocol over PostgreSQL: a seed keeps every promise, and counts what it counts in memory."""
+"""The stream protocol over PostgreSQL: a seed keeps every promise, and its counts equal those in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.streams.run import Report, short_hours, simulate
 from tests.simulation.streams.sql import simulate_seeds, sql_endpoints
 
-#: Short ones with restores and erasures; more are `python -m tests.simulation.streams --sql SEEDS`.
+#: Short ones with restores and erasures; for more run `python -m tests.simulation.streams --sql SEEDS`.
 SEEDS = (4, 10)
 
 

@@ -1,4 +1,4 @@
-"""The stream protocol under random faults: every promise is kept, and each rule that is removed shows.
+"""The stream protocol under random faults: every promise is kept, and each removed rule shows.
 
 Many seeds: `python -m tests.simulation.streams SEEDS`. All controls: the same with `--controls`.
 """

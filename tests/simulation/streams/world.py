@@ -33,7 +33,7 @@ MOODS = ("any", "restore", "tail", "version", "erasure", "hostile", "late")
 
 @dataclass(slots=True)
 class Subject:
-    """A subject as the world remembers it, even if all instances forget it."""
+    """A subject in the world's memory, even if all instances lose it."""
 
     owner: str
     party: str
@@ -132,7 +132,7 @@ class World:
         return bool(self.life) and self.seconds >= self.subjects[subject].created_s + self.life
 
     def check_effect(self, node: Node, key: tuple[str, UUID], *, revision: object, content: object) -> None:
-        """An effect never happens on an erased subject, and a feed number means one effect for ever."""
+        """An erased subject never has an effect again, and a feed number means one effect for ever."""
         if key in node.journal or self.is_closed(key[1]):
             self.wrong.append(("resurrected", node.name, key, revision, content))
         state = node.db.tables["state"]
@@ -173,7 +173,7 @@ class World:
                     self.where[item].add((*key, number))
 
     def arrive(self, placed: PlacedRecord) -> Arrived:
-        """The message of a record, as a consumer reads it."""
+        """Return the message of a record, as a consumer reads it."""
         message = self.by_record[placed.record.value]
         body: Any = message.body if message.outgoing.role in CONTROL_ROLES else None
         return Arrived(
@@ -231,7 +231,7 @@ class World:
             node.retry()
 
     def erase(self, node: Node) -> None:
-        """A retention class ends, or a person erases: an own subject or a held one, on this side alone."""
+        """A retention class ends, or a person erases: an own subject or a held one, on this side only."""
         keys = [(node.name, subject) for subject in node.db.tables["own"]] + list(node.db.tables["held"])
         keys = [key for key in keys if key not in node.journal and not self.is_closed(key[1])]
         if keys:
@@ -286,8 +286,8 @@ class World:
     def drain(self, *, is_healing: bool) -> bool:
         """Run without faults and acts until nothing is appended for a while; return whether it became quiet.
 
-        Without healing, instances stay as old as they are: exceptions wait in silence. Quiet means more than the hour
-        of rule 16. At rest the clock runs faster.
+        Without repairs, instances stay outdated: exceptions wait silently. Quiet means more than the hour of rule 16.
+        At rest the clock runs faster.
         """
         quiet = 0
         for _ in range(500):

@@ -1,4 +1,4 @@
-"""The log on real Kafka: what is appended is what a reader verifies, at every repetition."""
+"""The log on real Kafka: readers verify exactly the appended records, in every repetition."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def make_again(admin: AdminClient, pair: Pair) -> None:
 
 @pytest.fixture
 def pair(admin: AdminClient) -> Pair:
-    """A pair with an addressee of its own, and its topic."""
+    """Return a pair with an addressee of its own, and its topic."""
     made = Pair(PAIR.writer, f"industry-{uuid7()}")
     make_topic(admin, made)
     return made

@@ -1,4 +1,4 @@
-"""The log through outages of real Kafka: it says `Unavailable`, goes on afterwards, and never holds a process."""
+"""The log during outages of real Kafka: it raises `Unavailable`, recovers afterwards, and never blocks a process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def records(*values: bytes) -> list[RecordBytes]:
 
 
 async def append_all(log: KafkaLog, pair: Pair, sent: Sequence[RecordBytes]) -> None:
-    """Append as the relay does: again while the broker does not answer."""
+    """Append as the relay does: retry while the broker does not answer."""
     while True:
         try:
             await log.append_bytes(pair, Lane.ORDINARY, sent)
@@ -85,7 +85,7 @@ async def test_a_start_that_never_ends_is_given_up_and_tried_again(monkeypatch: 
 async def test_a_topic_that_is_missing_or_not_ours_to_write_is_refused_and_the_others_are_written(
     stack: DevStack, addressee: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The login of the hotline may not write the topic of industry to the agencies."""
+    """The hotline's login must not write the topic from industry to the agencies."""
     monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 5_000)
     log = KafkaLog(access_as(stack, "hotline"), instance="hotline", key=KEY)
     refused = Pair("industry" if addressee == "law_enforcement" else "hotline", addressee)
@@ -126,7 +126,7 @@ async def test_a_log_can_be_closed_while_the_broker_does_not_answer(
     assert broker is not None
     await asyncio.to_thread(freeze, broker)
     try:
-        # No answer comes from now on, however long the log waits: these may be short.
+        # From here the broker never answers, however long the log waits, so the time-outs may be short.
         monkeypatch.setattr("shared.messaging.kafka.log.APPEND_TIMEOUT_S", 0.5)
         monkeypatch.setattr("shared.messaging.kafka.log.CLOSE_TIMEOUT_S", 0.5)
         with pytest.raises(Unavailable):

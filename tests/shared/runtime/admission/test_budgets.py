@@ -1,4 +1,4 @@
-"""A party gets its budget and not more, on average, and is told when to come again."""
+"""A party gets its budget and no more, on average, and learns when to retry."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_body_larger_than_the_bucket_passes_once_and_is_paid_for_by_waiting() 
 
 
 def test_work_is_owed_once_it_is_known_and_paid_for_by_waiting() -> None:
-    """Whoever has had work done for 3 s of its budget gets nothing until it is paid; the others do."""
+    """A party that has used 3 s of its budget gets nothing until that time has passed. Other parties are served."""
     clock = ManualClock(NOW)
     budgets = Budgets(BudgetLimits(1_000, 1_000_000, work_per_s=100), clock)
     budgets.charge("a.example", 0)
@@ -62,7 +62,7 @@ def test_work_is_owed_once_it_is_known_and_paid_for_by_waiting() -> None:
 
 
 def test_a_budget_that_counts_requests_alone_would_grant_any_work() -> None:
-    """Negative control: without a limit of its own, work is for nothing."""
+    """Negative control: without a limit of its own, work costs nothing."""
     budgets = Budgets(LIMITS, ManualClock(NOW))
     budgets.owe("a.example", 1_000_000)
     assert passes(budgets)

@@ -1,4 +1,4 @@
-"""All valid keys are in memory before a port opens: a key that nobody has costs no query and delays no valid key."""
+"""All valid keys are in memory before a port opens. An unknown key costs no query and delays no valid key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONNECTIONS = 200
 
 
 class Seconds:
-    """A monotonic clock that a test moves."""
+    """A monotonic clock that a test advances."""
 
     now = 0.0
 
@@ -44,9 +44,9 @@ class Seconds:
 
 
 class Queries:
-    """A database that counts the queries of its connections, and fails with `errors`, then with `error` if it is set.
+    """A database that counts the queries of its connections. It fails with `errors`, then with `error` if it is set.
 
-    `hangs_count` connections are never opened. `between` runs once, after the first page of keys.
+    The first `hangs_count` connections are never opened. `between` runs once, after the first page of keys.
     """
 
     def __init__(self, database: Database) -> None:
@@ -78,7 +78,7 @@ class Queries:
 
 
 class Link:
-    """A TCP relay to a database. Once `freeze` is called, its open connections carry nothing, and stay open."""
+    """A TCP relay to a database. After `freeze` its open connections carry nothing, and stay open."""
 
     def __init__(self, url: str) -> None:
         self._to = urlsplit(url)
@@ -135,7 +135,7 @@ async def issued(database: Database, *, person: str | None = None) -> str:
 
 
 async def ended(table: KeyTable, text: str, *, within_s: float = 60) -> float:
-    """The seconds until the key opens nothing."""
+    """Return the seconds until the key opens nothing."""
     began = time.monotonic()
     async with asyncio.timeout(within_s):
         while table.find(key_hash(text)) is not None:  # noqa: ASYNC110 - the change has no event here
@@ -276,7 +276,7 @@ async def test_opening_waits_until_the_database_answers(database: Database) -> N
 
 @asynccontextmanager
 async def exchanging(database: Database) -> AsyncIterator[tuple[list[bytes], Callable[[], Awaitable[None]]]]:
-    """Two keys in their order, the first a machine's and the second an analyst's; and an exchange of their roles."""
+    """Return a machine's key and an analyst's key in table order, and a function that swaps their roles."""
     hashes = sorted(bytes(16) + uuid7().bytes for _ in range(2))  # before all other keys
     async with database.transaction() as session:
         for hashed, role in zip(hashes, (Role.MACHINE, Role.ANALYST), strict=True):
@@ -297,7 +297,7 @@ async def exchanging(database: Database) -> AsyncIterator[tuple[list[bytes], Cal
 
 
 async def test_all_pages_are_of_one_moment(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two keys exchange their roles in one transaction, after the first page was read."""
+    """Two keys swap their roles in one transaction, after the first page was read."""
     monkeypatch.setattr(key_table, "PAGE_ROWS", 1)
     queries: Any = Queries(database)
     table = KeyTable(queries)
@@ -341,7 +341,7 @@ async def test_there_are_no_more_keys_than_memory_holds(database: Database, monk
 
 @pytest.mark.timing
 async def test_connections_with_made_up_keys_cost_no_query_and_delay_no_valid_key(database: Database) -> None:
-    """Also right after a start: the process has answered no request of the valid key before."""
+    """This also holds right after a start, before the process has answered a request of the valid key."""
     text, counted = await issued(database), Queries(database)
     queries: Any = counted
     table = KeyTable(queries)

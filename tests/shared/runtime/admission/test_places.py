@@ -1,4 +1,4 @@
-"""A pool's places: shares nest, a key always gets its first place, and what waits takes turns by principal."""
+"""A pool's places: shares nest, a key always gets its first place, and waiting requests take turns by principal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pool(*, holder: int = 2, party: int = 3, instance: int = 4, waiting: int = 0
 
 
 async def taken(places: PlacePool, stack: AsyncExitStack, *principals: Principal) -> list[bool]:
-    """Take a place for each; whether it was granted."""
+    """Take a place for each; return whether it was granted."""
     granted = []
     for principal in principals:
         try:

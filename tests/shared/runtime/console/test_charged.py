@@ -1,4 +1,4 @@
-"""What a form weighs is taken from its party's budget before it is read, as of any other request."""
+"""A form's work is charged to its party's budget before it is read, as for any other request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARTY = "hotline.example"
 
 
 class Known:
-    """Whoever has a cookie has a session."""
+    """Sessions in which any cookie is valid."""
 
     async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
         return text and Signed(Identity(PARTY, Role.ANALYST, "hotline", exercise=True, actor="0" * 32), None, "0" * 32)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""How pages are written: everything is escaped, what is missing is an error, and nothing becomes a link."""
+"""Pages escape everything, a missing value is an error, and no value becomes a link."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_the_policy_forbids_is_found(planted: str) -> None:
 
 
 def forbidden(text: str) -> list[str]:
-    """Inline scripts and styles, handlers, addresses of elsewhere, and what would not be escaped."""
+    """Return inline scripts and styles, event handlers, external addresses, and unescaped values."""
     rules = (
         r"\sstyle\s*=",
         r"<style",

@@ -1,4 +1,4 @@
-"""A form is made from what an act takes, and read back to what its model is read from."""
+"""A form is made from an act's model, and its input is read back for the same model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sample(BaseModel):
 
 
 def paths(found: tuple[Input | Group, ...]) -> dict[str, str]:
-    """Kind by path of all inputs."""
+    """Return the kind of all inputs by path."""
     told: dict[str, str] = {}
     for each in found:
         told |= paths(each.inputs) if isinstance(each, Group) else {each.path: each.kind}
@@ -125,7 +125,7 @@ def test_one_row_may_stand_for_every_item() -> None:
 
 @pytest.mark.parametrize("act", [each for each in ACTS if each.takes is not None], ids=lambda each: each.name)
 def test_every_act_that_takes_something_has_a_form(act: object) -> None:
-    """A new row needs no template: whatever its model asks has an input."""
+    """A new row needs no template, since every field of its model has an input."""
     takes = act.takes  # type: ignore[attr-defined]
     found = inputs_of(takes, rows=[1])
     assert {each.path.partition(".")[0] for each in found} == set(takes.model_fields)

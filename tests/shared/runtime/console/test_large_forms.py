@@ -38,7 +38,7 @@ class Known:
 
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of the pieces that are decoded."""
+    """Return the sizes of the pieces that are decoded."""
     sizes: list[int] = []
 
     def count(text: bytes) -> bytes:
@@ -50,7 +50,7 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def send(body: bytes, shown: list[Asked]) -> httpx.Response:
-    """Send a form to a page that notes its requests; an older session may have its text shown again."""
+    """Send a form to a page that records its requests. An older session may see its own text again."""
     known: Any = Known()
     frame = Frame(Gate(known, known, lambda *_: None, ManualClock(NOW), known), "Console", (), folders=())
 

@@ -1,4 +1,7 @@
-"""What counts when a page answers, not when it was asked; and the same attacks with each look taken away."""
+"""Permissions apply at the time of the answer, not of the request.
+
+With each check removed, the same attacks succeed.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ WORD = "w" * RANDOM_CHARACTERS + to_base64url(KEK.session_mac("w" * RANDOM_CHARA
 
 @dataclass
 class Holding:
-    """A database in which everybody has a good session of the party: since when proven, in which role, until ended."""
+    """A database in which every visitor has a valid session. Settings: proof time, role and end."""
 
     proven_at: Any = NOW
     role: str = "analyst"
@@ -54,7 +57,7 @@ class Holding:
 
 
 def console(holding: Holding) -> Frame:
-    """One of a party whose people come in over a provider."""
+    """Return the console of a party whose people sign in through a provider."""
     database: Any = holding
     directory = directory_of(hotline(PARTY, "NL", status="live"))
     clock = ManualClock(NOW)
@@ -77,7 +80,7 @@ async def visiting(frame: Frame) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_role_that_ends_while_a_stream_waits_is_told_nothing_more(
     change: dict[str, Any], looks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control answers as any page does, by who asked when it was asked: there the rows come."""
+    """The control answers with the permission at the time of the request, as other pages do, and sends the rows."""
     if not looks:
         monkeypatch.setattr(Frame, "stream", Frame.get)
     holding, waiting = Holding(), asyncio.Event()
@@ -104,14 +107,14 @@ async def test_a_role_that_ends_while_a_stream_waits_is_told_nothing_more(
 async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_of_an_hour(
     minutes: int | None, opens: bool, looks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the page of every subject that has a record. The control asks for no proof: there it opens each time."""
+    """Covers the page of every subject that has a record. The control needs no recent sign-in and always opens it."""
     if not looks:
         monkeypatch.setattr(Frame, "unproven", lambda *_: None)
 
     async def found(*_: object) -> SimpleNamespace:
         return SimpleNamespace(it=RECORD)
 
-    # All of the page but the way to its record: that takes a database.
+    # The whole page without the way to its record, which needs a database.
     monkeypatch.setattr(SubjectPages, "_found", found)
     monkeypatch.setattr(SubjectPages, "_shown", lambda *_, opened, **__: Response(opened))
     frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
@@ -146,7 +149,7 @@ async def test_so_is_what_an_amendment_has_changed(
 
 
 async def revealed(frame: Frame, path: str) -> tuple[int, bool]:
-    """The status that opening a record there is answered with, and whether the record is in the answer."""
+    """Return the status of the answer to opening a record, and whether the answer contains the record."""
     said = {"csrf": csrf_of(WORD), "reason": "take_up"}
     async with visiting(frame) as client:
         where = f"/console/{path}/{uuid7()}/reveal"

@@ -1,4 +1,4 @@
-"""Made-up sessions cost no query, ended ones cost one; links of one address wait in places of that address alone."""
+"""Made-up sessions cost no query, ended ones cost one. Sign-in links of one address use only places of that address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.manual_clock import ManualClock
 
 
 class Slow:
-    """A database in which no row is found, once it is let go; it counts its transactions."""
+    """A database in which no row is found, and which answers only after a signal. It counts its transactions."""
 
     def __init__(self) -> None:
         self.let_go, self.opened, self.open, self.open_max = asyncio.Event(), 0, 0, 0

@@ -1,4 +1,4 @@
-"""Whom the directory has suspended comes in by a session no more than by a key."""
+"""A suspended party can use neither a session nor a key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTY = "hotline.example"
 
 
 class Holding:
-    """A database in which everybody has a good session of the party."""
+    """A database in which every visitor has a valid session of the party."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:

@@ -1,4 +1,4 @@
-"""A sign-in of another person or party replaces a session only after the person of that session agrees."""
+"""A sign-in of another person or party replaces a session only if the person of that session agrees."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OF_SITE = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
 
 @dataclass
 class People:
-    """The sessions by their text, and a provider at which `coming_in` proves who they are."""
+    """The sessions by their text, and a provider at which `coming_in` proves a person's identity."""
 
     coming_in: Person = ATTACKER
     sessions: dict[str, Person] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class People:
 
 @asynccontextmanager
 async def browser_of(people: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser in which the victim has a session."""
+    """Return a browser in which the victim has a session."""
     gate = Gate(people, people, lambda *_: None, ManualClock(NOW), people)
     app = create_app("Console", [Frame(gate, "Console", (), folders=()).closed()])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
@@ -129,7 +129,7 @@ async def test_a_page_switches_only_to_the_session_that_it_showed() -> None:
     async with browser_of(people) as client:
         await sign_in(client)
         page = (await client.get("/console/enter")).text
-        await sign_in(client)  # a later one takes the place of the session that the page showed
+        await sign_in(client)  # a later one replaces the session that the page showed
         answer = await choose(client, "switch", page=page)
         assert (answer.status_code, "Switch to another account?" in answer.text) == (200, True)
         assert session_of(client) == "session-0"
@@ -176,7 +176,7 @@ async def test_a_link_of_another_person_asks_first() -> None:
 
 
 async def test_an_entrance_without_the_cookies_of_this_site_changes_nothing() -> None:
-    """A navigation from another site sends no `Strict` cookie: not the new session's either."""
+    """A navigation from another site sends no `Strict` cookie, not even the new session's."""
     people = People()
     async with browser_of(people) as client:
         back = await sign_in(client)

@@ -1,4 +1,4 @@
-"""No form of address makes a server connect to its own network; with the rules off, the same forms do."""
+"""No form of address makes a server connect to its own network. With the rules off, the same forms do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.runtime.courier.sender import Sender
 
 Record = Callable[[str, object], None]
 
-#: Hosts as they stand in an address. All that are not names mean this machine or its network to some library.
+#: Hosts in an address. All that are not names mean this machine or its network in some library.
 HOSTS = (
     "0.0.0.0",  # noqa: S104 - nobody binds to it
     *("127.0.0.1", "127.1", "127.0.1", "127.255.255.254", "0", "2130706433", "0x7f000001", "0x7f.1"),
@@ -42,7 +42,7 @@ HOSTS = (
     *("user@127.0.0.1", "hooks.example@127.0.0.1", "hooks.example:443@127.0.0.1", "127.0.0.1#", "127.0.0.1?", ""),
     *("hooks.example\\@127.0.0.1", "127.0.0.1\t", " 127.0.0.1", "127.0.0.1\r\nHost: x", "-a.example", "a..example"),
 )
-#: What a name may resolve to: each stands for a name of its own, once alone and once behind a public address.
+#: Addresses that a name may resolve to. Each has its own name, once alone and once after a public address.
 RESOLVED = (
     *("127.0.0.1", "127.8.8.8", "10.2.3.4", "172.31.0.1", "192.168.1.1", "169.254.169.254", "100.100.0.1"),
     *("192.0.0.8", "192.0.2.1", "192.88.99.1", "198.19.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1"),
@@ -73,14 +73,14 @@ PUBLIC = (
 
 @dataclass
 class Listening:
-    """Listeners on every address of this machine, and how many connections they have seen."""
+    """Listeners on every address of this machine, and the number of their connections."""
 
     port: int = 0
     seen: int = 0
     asked: list[str] = field(default_factory=list)
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
-        """`N.resolved.example` leads to the address of that number, behind a public one where it says so."""
+        """Resolve `N.resolved.example` to the address of that number, after a public one for some names."""
         self.asked.append(host)
         if found := re.fullmatch(r"(\d+)(-second)?\.resolved\.example", host):
             wanted = RESOLVED[int(found[1])]
@@ -130,12 +130,15 @@ async def test_no_form_makes_a_connection(record_property: Record, monkeypatch: 
         assert len(HOSTS) + 2 * len(RESOLVED) >= 60
         assert (found.seen, opened) == (0, [])
         assert set(codes.values()) == {"url_refused", "address_refused"}
-        # Names alone are looked up at all.
+        # Only names are looked up.
         assert {host.partition(".")[2] for host in found.asked} == {"resolved.example"}
 
 
 async def test_with_the_rules_off_the_same_forms_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control of the test above, with those that mean this machine: nobody else is to be connected to."""
+    """Negative control of the test above.
+
+    It uses only forms that mean this machine, so that no other host is contacted.
+    """
     monkeypatch.setattr(addresses, "is_public", lambda _: True)
     monkeypatch.setattr(addresses, "_NAME", re.compile(".*"))
     async with listening() as found:
@@ -204,7 +207,7 @@ def test_http_is_for_this_machine_where_a_stack_says_so(host: str) -> None:
 
 
 async def test_names_that_nobody_answers_for_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither another receiver's name nor what else the process does in threads."""
+    """A silent resolver delays neither another receiver's name nor other work in the process's threads."""
     resolve, answered = socket.getaddrinfo, threading.Event()
 
     def looked_up(host: str, *more: Any, **how: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One attempt: what a receiver answers is a code, whatever it does, and it gets its event and nothing else."""
+"""One attempt: every answer of a receiver gives a code, and the receiver gets its event and nothing else."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_a_name_that_leads_nowhere_is_said() -> None:
 async def over_tls(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, trusted: bool = True
 ) -> tuple[Raw, Sent]:
-    """An attempt at `NAME`, which leads to this machine for once, where a certificate of `name` is shown."""
+    """Return an attempt at `NAME`, which resolves to this machine once and shows a certificate of `name`."""
     monkeypatch.setattr(addresses, "is_public", lambda _: True)
     identity = certificate(folder, name)
     shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -138,7 +138,7 @@ async def test_one_that_does_not_verify_is_sent_nothing(
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """A key with a certificate of its own for `name`, PEM."""
+    """Return a key with its own certificate for `name`, PEM."""
     key, of = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now: datetime = SystemClock().now().astimezone(UTC)
     made = (

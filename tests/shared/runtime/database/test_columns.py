@@ -1,4 +1,4 @@
-"""Columns named once: the statement's text, what it is bound to, and that PostgreSQL stores just that."""
+"""Columns named once: the statement's text and parameters, and the values that PostgreSQL stores."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What an act adds."""
+    """The additional values of an act."""
 
     rules: tuple[str, ...] | None = None
     at: datetime | None = None
@@ -52,7 +52,7 @@ class Note:
 
 
 class Place(NamedTuple):
-    """Where."""
+    """A place."""
 
     topic: str
     partition: int
@@ -165,7 +165,7 @@ def test_every_row_gets_its_value() -> None:
 async def test_of_no_element_of_an_array_an_abstract_class_is_asked(
     driver: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, kinds: object, least: int, most: int
 ) -> None:
-    """The control: as the driver comes, it asks one of each element."""
+    """The control: the driver's own default asks one for each element."""
     asked, ask = [], ABCMeta.__instancecheck__
 
     def counting(kind: ABCMeta, each: object) -> bool:

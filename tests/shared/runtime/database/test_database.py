@@ -1,4 +1,4 @@
-"""Transactions: all or nothing, bound to one scope and to nobody afterwards, and trouble is `Unavailable`."""
+"""Transactions: atomic, bound to one scope that ends with them, and all faults are `Unavailable`."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_trouble_is_unavailable_within_a_savepoint_too_and_a_fault_stays_o
     database: Database, statement: str, expected: type[Exception]
 ) -> None:
     left: list[Exception] = []
-    with suppress(Unavailable):  # what the transaction of a connection that is gone ends with
+    with suppress(Unavailable):  # the end of a transaction on a lost connection
         async with database.transaction() as session:
             try:
                 async with session.savepoint(Exception):
@@ -152,7 +152,7 @@ async def test_a_savepoint_that_fails_restores_the_scope_that_is_bound_and_noted
 async def test_a_plan_outlives_the_size_of_its_table_only_where_that_is_asked_for(
     database_url: str, keeps_plans: bool, counted: tuple[int, int]
 ) -> None:
-    """PostgreSQL would keep one after five calls; one of an empty outbox took 33 s once that held 18,000 rows."""
+    """PostgreSQL would keep one after five calls. A plan of an empty outbox took 33 s with 18,000 rows."""
     alone = Database(database_url, pool_size=1)
     for _ in range(12):
         async with alone.transaction(keeps_plans=keeps_plans) as session:

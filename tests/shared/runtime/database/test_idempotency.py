@@ -27,7 +27,7 @@ def key() -> bytes:
 
 @pytest.fixture
 async def pools(database_url: str) -> AsyncIterator[tuple[Database, Database]]:
-    """Two pools, as two processes of an instance have them."""
+    """Return two pools, as of two processes of an instance."""
     pools = Database(database_url), Database(database_url)
     yield pools
     for pool in pools:
@@ -35,7 +35,7 @@ async def pools(database_url: str) -> AsyncIterator[tuple[Database, Database]]:
 
 
 async def request(pool: Database, key: bytes, answer: bytes = b"{}", body: bytes = BODY) -> Claim:
-    """What every request does: claim, and store the answer if it is the first."""
+    """Claim the key, and store the answer if this request is the first, as every request does."""
     async with pool.transaction() as session:
         found = await claim(session.driver, "hotline.example", key, body_hash=body)
         if found.kind is ClaimKind.NEW:

@@ -1,4 +1,4 @@
-"""The database's clock goes back after a lease was renewed, and its holder is gone: it keeps no process waiting."""
+"""A lease can be taken over if the database's clock went back after a renewal and the holder has ended."""
 
 from __future__ import annotations
 

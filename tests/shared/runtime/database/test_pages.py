@@ -1,4 +1,4 @@
-"""The place of a list by rank and time, as its opaque cursor."""
+"""The position in a list sorted by rank and time, as its opaque cursor."""
 
 from __future__ import annotations
 

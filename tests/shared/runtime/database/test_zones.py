@@ -1,4 +1,4 @@
-"""In whatever time zone a server is, or comes to be: months begin and end in UTC, and an instance reckons in it."""
+"""In every time zone of a server, also after a change, months and an instance's days follow UTC."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHERE relispartition AND relname <> 'seen_default' ORDER BY relname
 
 @pytest.fixture
 async def elsewhere(stack: DevStack) -> DatabaseEndpoint:
-    """A database whose sessions are in New York's time unless they say otherwise, with one table by months."""
+    """Return a database whose sessions default to New York's time, with one table partitioned by months."""
     name = f"zones_{uuid7().hex}"
     made = await asyncio.to_thread(prepare_databases, stack.postgres.admin_url, [name], stack.state.password)
     owner = await asyncpg.connect(made[name].owner_url)
@@ -47,7 +47,7 @@ async def owner(elsewhere: DatabaseEndpoint) -> AsyncIterator[asyncpg.Connection
 async def test_months_are_of_utc_whatever_zone_the_server_is_in_and_go_on_when_it_leaves_it(
     owner: asyncpg.Connection,
 ) -> None:
-    """Bounds at New York's midnight would leave hours between it and UTC's that the next month could not have."""
+    """Otherwise the hours between New York's midnight and UTC's would be in no month."""
     assert await owner.fetchval("SHOW timezone") == ELSEWHERE
     last = datetime(2031, 10, 31, 23, 59, tzinfo=UTC)
     await owner.executemany("INSERT INTO seen VALUES ($1)", [(last,), (last + timedelta(minutes=1),)])
@@ -62,7 +62,7 @@ async def test_months_are_of_utc_whatever_zone_the_server_is_in_and_go_on_when_i
 
 
 async def test_an_instance_reckons_in_utc(elsewhere: DatabaseEndpoint) -> None:
-    """Days that are added to a time would be those of the server's zone, of 23 hours or 25 among them."""
+    """Otherwise days added to a time would be the server zone's days, some of them with 23 or 25 hours."""
     database = Database(elsewhere.service_url, pool_size=1)
     try:
         day = "SELECT $1::timestamptz + $2::interval AS next"

@@ -1,4 +1,4 @@
-"""The loops of one instance over the store in memory, and a log in memory that fails as it is told."""
+"""The loops of one instance over the store in memory, and a log in memory that fails on request."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MemoryScopes:
 
 @dataclass
 class MemoryLog:
-    """A log that keeps message ids by peer and lane. `shut`: what an append to a peer raises."""
+    """A log that stores message ids by peer and lane. `shut`: the error that an append to a peer raises."""
 
     broker_clock: ManualClock
     held: dict[tuple[str, Lane], list[bytes]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class MemoryLog:
 
 @dataclass
 class Streams:
-    """A relay over a room. `documents`: the reason why those cannot be trusted, or ""."""
+    """A relay over a room. `documents`: the reason for distrusting the documents, or ""."""
 
     options: RelayOptions = QUICK
     documents: Callable[[], str] = lambda: ""

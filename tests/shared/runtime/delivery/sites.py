@@ -1,4 +1,4 @@
-"""Instances of a world over migrated databases, with features that note what they are asked."""
+"""Instances of a world over migrated databases, with features that record their calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EMPTIED: Final = (*TABLES, "track", "peer")
 
 
 class NotedTracks:
-    """Feature tracks that note each call: its name, its items or message ids, and the peer."""
+    """Feature tracks that record each call: its name, its items or message ids, and the peer."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[object, ...], str]] = []

@@ -121,7 +121,7 @@ def test_a_message_that_cannot_be_named_is_malformed_and_its_number_is_taken(
     (arrived,) = arrive(segment_of(Lane.ORDINARY, [broken]))
     assert (arrived.named.kind == MALFORMED) is not has_subject
     assert (arrived.named.subject is not None) is has_subject
-    # An id that cannot be read is made of the digest: a copy of the record has the same one.
+    # An unreadable id is replaced by one made of the digest, so a copy of the record has the same one.
     assert (arrived.named.message_id == letter.message_id) is (name != "ce_id")  # type: ignore[attr-defined]
 
 
@@ -135,7 +135,7 @@ def test_a_body_of_the_protocol_that_cannot_be_read_is_a_dead_letter() -> None:
 
 @pytest.mark.parametrize("change", ["sender", "recipient", "header"])
 def test_a_body_of_the_protocol_counts_only_from_instance_to_instance(change: str) -> None:
-    """Audit takes no other: a peer cannot say one thing here and another to audit."""
+    """Audit is no addressee of them: a peer cannot state one thing here and another to audit."""
     letter = ControlLetterWriter(PAIR.writer, ManualClock(NOW))(PAIR.addressee, Role.OUTCOMES, OUTCOMES)
     changed = {"sender": ("ce_sender", "hotline.other"), "recipient": ("ce_recipient", "hotline.other")}
     name, text = changed.get(change, ("ce_time", "some day"))

@@ -50,7 +50,7 @@ def test_a_partys_message_waits_while_the_clock_is_ahead_and_until_its_time_has_
     dated = segment(Role.ANSWER, ahead=timedelta(seconds=600))
     assert gate.reason_of(dated, NOW) == "clock_off"
     assert gate.reason_of(dated, NOW + timedelta(seconds=600) - CLOCK_TOLERANCE) == ""
-    # One that is dated very far ahead goes, and is refused: nothing behind it waits longer.
+    # A message dated very far ahead is sent, and then refused. Later messages need not wait for it.
     assert gate.reason_of(segment(Role.ANSWER, ahead=AHEAD_WAITS * 2), NOW) == ""
 
 

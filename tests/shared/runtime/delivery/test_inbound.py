@@ -1,4 +1,4 @@
-"""Inbound messages over a real database: the judgement before the features, and what stays an exception."""
+"""Inbound messages over a real database: the judgement before the features, and messages that stay an exception."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ def handler_of(site: Site) -> Applied:
 
 
 def taken_back(offer: Draft) -> Draft:
-    """The message by which the origin takes a referral back."""
+    """Return the message with which the origin withdraws a referral."""
     referral_id = UUID(offer.subject)
     return draft(referral_id, message=REFERRAL_WITHDRAWN, clear=withdrawal(referral_id))
 
 
 def again(offer: Draft) -> Draft:
-    """The same edge in another message."""
+    """Return the same edge in another message."""
     assert offer.context is not None
     message_id = uuid7()
     return replace(offer, message_id=message_id, context=replace(offer.context, message_id=message_id))
 
 
 def hold_ended(offer: Draft) -> Draft:
-    """An act of the origin on a referral, which is no edge."""
+    """Return an act of the origin on a referral, which is no edge."""
     clear = {"referral_id": offer.subject, "revision": 1, "hold": str(uuid4()), "end": "lapsed"}
     return draft(UUID(offer.subject), message=HOLD_ENDED, clear=clear)
 
@@ -362,7 +362,7 @@ class InOrder(Applied):
 
 
 def answer(message: MessageType, referral_id: UUID, number: int) -> Draft:
-    """An answer of the agency, whose act has this number on its track."""
+    """Return an answer of the agency with this number on its track."""
     clear: dict[str, object] = {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": number}
     if message is CASE_DECLINED:
         clear["reason"] = "insufficient_information"
@@ -372,7 +372,7 @@ def answer(message: MessageType, referral_id: UUID, number: int) -> Draft:
 
 
 def _note_statements(monkeypatch: pytest.MonkeyPatch, name: str, statements: list[str]) -> None:
-    """Note the statements of one method of the driver's connections."""
+    """Record the statements of one method of the driver's connections."""
     method = getattr(asyncpg.Connection, name)
 
     async def noted(self: asyncpg.Connection, text: str, *arguments: object, **options: object) -> object:

@@ -1,4 +1,4 @@
-"""The judgement on edges and acts that were told before: by revision, content and act, within a batch and before it."""
+"""The judgement on repeated edges and acts: by revision, content and act, within a batch and before it."""
 
 from __future__ import annotations
 
@@ -172,6 +172,6 @@ def test_a_withdrawal_of_what_is_unknown_is_applied_all_the_same() -> None:
     ],
 )
 def test_a_withdrawal_that_this_instance_cannot_read_is_kept(code: str, kind: OutcomeKind) -> None:
-    """Its writer sends it again only if it was broken there."""
+    """The writer repeats a withdrawal only if the message was broken. A defect of this instance makes a dead letter."""
     each = arrival(role=Role.WITHDRAWAL, code=code)
     assert decide(each, judgement().judge(each), {}).kind is kind

@@ -1,4 +1,4 @@
-"""At the bound of kept bytes new states are refused, and everything else is sent."""
+"""At the limit of stored bytes new states are refused, and all other messages are sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOUND = 1000
 
 
 class Driver:
-    """Answers with the bytes that the tables keep."""
+    """A driver that answers with the number of bytes in the tables."""
 
     def __init__(self, kept: int) -> None:
         self.kept = kept

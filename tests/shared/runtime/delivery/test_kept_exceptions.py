@@ -1,4 +1,4 @@
-"""What is kept of a message that is an exception: its record encrypted, or nothing that its sender has written."""
+"""The stored part of a message that is an exception: its encrypted record, or nothing that its sender has written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTENT = "hunter2"
 async def test_a_dead_letter_that_the_guard_has_not_passed_keeps_no_content(
     agencies: Site, here: World, clear: Mapping[str, object]
 ) -> None:
-    """An authentic sender could put anything where its contract has no place for it."""
+    """An authentic sender could put any content where its contract has no place for it."""
     offer = here.offered(POLICE)
     outcomes = await agencies.take(here.written([replace(offer, clear={**offer.clear, **clear})]))
     assert told(outcomes) == [("dead", "body_invalid")]
@@ -43,7 +43,7 @@ async def test_a_dead_letter_that_the_guard_has_not_passed_keeps_no_content(
 async def test_a_deferred_message_keeps_nothing_in_plain_and_is_applied_by_a_release_that_reads_it(
     agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """The guard has not passed it, so its sender could have put content into any part of it."""
+    """The guard has not checked it, so its sender could have put content into any part of it."""
     offer = here.offered(POLICE)
     with monkeypatch.context() as earlier:
         earlier.setattr(inbound, "accept_batch", lambda records, _: [Refused(code) for _ in records])
@@ -88,7 +88,7 @@ async def test_a_waiting_message_that_dies_keeps_no_content_and_cannot_be_tried_
 async def test_a_kept_record_that_cannot_be_read_stops_no_other_message(
     agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its bytes stay: once they can be read again, a person has it tried."""
+    """The record's bytes stay. When they are readable again, a person can retry it."""
     with monkeypatch.context() as earlier:
         earlier.setattr(inbound, "accept_batch", lambda records, _: [Refused("type_unknown") for _ in records])
         await agencies.take(here.written([here.offered(POLICE) for _ in range(3)]))
@@ -107,7 +107,7 @@ async def test_a_kept_record_that_cannot_be_read_stops_no_other_message(
 
 
 async def set_record(site: Site, taken: Taken, record: bytes) -> None:
-    """Replace the bytes that are kept of a message."""
+    """Replace the stored bytes of a message."""
     async with site.database.transaction() as session:
         text = "UPDATE exception SET record = $2 WHERE message_id = $1"
         await session.driver.execute(text, taken.named.message_id, record)

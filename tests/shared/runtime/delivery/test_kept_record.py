@@ -1,4 +1,4 @@
-"""A record that is kept comes back as it was, with what was proven of it."""
+"""A stored record is read back unchanged, with the facts that were proven about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relay appends each stream by itself, waits as it must, and names why."""
+"""The relay appends each stream independently, waits when it must, and states the reason."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ async def test_states_wait_while_the_clock_is_off_and_all_else_goes() -> None:
         await asyncio.sleep(0.05)
         assert streams.held() == [first, answer]
         assert streams.held(Lane.URGENT) == []
-        # The clock is set right: an acknowledgement shows it, and nobody has to do anything.
+        # The clock is corrected: an acknowledgement shows it, and no person has to act.
         streams.clock.advance(360)
         await until(lambda: streams.held() == [first, answer, *states])
         await until(lambda: streams.held(Lane.URGENT) == urgent)
@@ -176,7 +176,8 @@ async def test_segments_that_are_handed_over_are_not_read_again(monkeypatch: pyt
         (first,) = await streams.send(Role.STATE)
         streams.hand_over()
         await until(lambda: streams.held() == [first])
-        # The place of the last append is not known before the first one: the tables say it, and that nothing follows.
+        # The place of the last append is unknown before the first one. The tables contain it, and show that nothing
+        # follows.
         await until(lambda: loads.count == 1)
         sent = await streams.send(Role.STATE, count=3)
         streams.hand_over()
@@ -289,7 +290,7 @@ async def test_a_return_before_a_late_note_is_not_undone() -> None:
         outgoing = (await tx.load_outgoing([PEER], lock=True))[PEER]
         outgoing.lanes[Lane.ORDINARY].returned_at = streams.clock.now()
         await tx.save_outgoing([outgoing])
-    assert await streams.relay.append_next(PEER, Lane.ORDINARY), "the tables say what is next"
+    assert await streams.relay.append_next(PEER, Lane.ORDINARY), "the tables name the next number"
     assert await find_sent(streams) == 1
     await streams.relay.append_next(PEER, Lane.ORDINARY)
     assert (streams.held(), await find_sent(streams)) == ([*held, *held[1:]], 3)
@@ -343,7 +344,7 @@ async def test_a_commit_that_a_restored_database_lacks_is_not_appended(monkeypat
         (first,) = await streams.send(Role.STATE)
         streams.hand_over()
         await until(lambda: streams.held() == [first])
-        # The database does not answer once; a commit is told before the next attempt, and the database then lacks it.
+        # The database fails once. A commit is reported before the next attempt, and is then missing from the database.
         with monkeypatch.context() as away:
             away.setattr(MemoryTx, "load_outgoing", fail_unavailable)
             streams.relay._wake_turn("stream", PEER, Lane.ORDINARY)

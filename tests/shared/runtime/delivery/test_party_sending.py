@@ -81,7 +81,7 @@ async def test_a_child_at_risk_goes_in_the_urgent_lane(hotline: Site, here: Worl
 async def test_the_outcomes_and_messages_of_one_batch_are_placed_together(
     hotline: Site, agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a handler sends is placed by the batch itself: its transaction has nothing left for the last step."""
+    """The batch itself places the messages of a handler, so the last step of its transaction has nothing to do."""
     answer = draft(uuid7(), sender=POLICE, recipient=HOTLINE, recipient_instance="hotline")
     agencies.handler = Answering(answer)
     left: list[object] = []
@@ -124,7 +124,7 @@ async def test_a_notice_is_grouped_by_its_referral_and_never_states_it(here: Wor
 
 
 async def test_notices_of_unknown_referrals_count_as_of_one_origin(here: World) -> None:
-    """Many of one referral must not share a proof."""
+    """Otherwise many messages of one referral could share a proof."""
     notice = next(each for each in here.prepared().drafts if each.message is NOTICE_ISSUED)
     assert letter_of(replace(notice, origin=None), "hotline").origin.int == 0
 

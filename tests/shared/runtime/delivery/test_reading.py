@@ -1,4 +1,4 @@
-"""The reader of an inbox takes each record once and in order, whatever happens to topics, broker and features."""
+"""The reader of an inbox takes each record once and in order, during all faults of topics, broker and features."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["admin", "toy_endpoints", "toys"]
 
 @pytest.fixture
 def write(stack: DevStack) -> Callable[..., None]:
-    """Writes one record with whatever headers and value."""
+    """Return a function that writes one record with any headers and value."""
     producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
 
     def to(topic: str, value: bytes | None, *, headers: object = None, partition: int = 1) -> None:
@@ -95,7 +95,7 @@ async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
     out, err = capfd.readouterr()
     lines = [json.loads(line) for line in (out + err).splitlines() if line.startswith("{")]
     assert "batch_failed" in {line["event"] for line in lines}
-    # FastStream reports the error, too: through our logs, so without its text.
+    # FastStream reports the error, too. It uses our logs, so without its text.
     assert ("shared.runtime.kafka.inbox_door", "ValueError") in {
         (line.get("library"), line.get("error")) for line in lines
     }
@@ -149,7 +149,7 @@ async def test_records_that_cannot_be_read_have_no_effect_and_are_reported(
 
 
 async def test_a_segment_is_read_on_after_a_restart_in_its_middle(toys: tuple[Toy, Toy]) -> None:
-    """The position lies behind the proof record: the reader goes back for it and waits for no probe."""
+    """The position is after the proof record. The reader goes back to it without a probe."""
     a, b = toys
     b.exceptions_max = 2
     b.refused = dict.fromkeys(range(1, 3), OutcomeKind.WAITING)
@@ -188,7 +188,7 @@ async def test_a_full_stream_goes_on_once_there_is_room(toys: tuple[Toy, Toy], m
         await desk.discard([first])
         b.refused = {}
         await desk.retry([second])
-        # The room lets the others in: before the retry or after it.
+        # The room admits the other records: before the retry or after it.
         await until_taken_in_any_order(b, [each for each in sent if each != first.taken.named.message_id])
         await until(lambda: _is(reader.check().reason == ""))
 
@@ -221,7 +221,7 @@ async def test_a_topic_that_is_made_while_the_reader_runs_is_read_without_a_rest
     async with b.running() as reader:
         await until(lambda: _is(len(reader.assignment()) == 2))
         await asyncio.to_thread(make_topic, admin, Pair("newcomer", b.name))
-        # Of an instance whose id begins like ours.
+        # An instance whose id begins like ours.
         await asyncio.to_thread(make_topic, admin, Pair("newcomer", f"{b.name}_two"))
         new = inbox_topic(b.name, "newcomer")
         await until(lambda: _is({Coordinate(new, 0), Coordinate(new, 1)} < reader.assignment()))
@@ -238,7 +238,7 @@ async def test_records_that_their_sender_dated_are_taken_once_the_topic_is_mende
         sent = await a.send()
         await until_taken(b, sent)
         await configure(stack.endpoints.kafka, topic, "message.timestamp.type", "CreateTime")
-        # The broker acts by it a little later.
+        # The broker applies it a little later.
         async with asyncio.timeout(60):
             while not reader.check().reason:
                 sent += await a.send()

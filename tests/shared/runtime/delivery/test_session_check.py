@@ -1,4 +1,4 @@
-"""The own topics are compared with the database before anything is accepted, once a database session."""
+"""Own topics are compared with the database before anything is accepted, once per database session."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_a_log_that_shows_more_opens_an_incarnation_and_ends_sign_ins(is_k
     await checked.check.compare(cast(ScopeFactory, checked.scopes))
     assert checked.room.outgoing().incarnation != before.incarnation
     assert checked.room.restores == 1
-    # The second comparison knows what the first one saw.
+    # The second comparison knows the results of the first one.
     after = checked.room.outgoing().incarnation
     await checked.check.compare(cast(ScopeFactory, checked.scopes))
     assert (checked.room.outgoing().incarnation, checked.room.restores) == (after, 1)
@@ -136,7 +136,7 @@ async def test_a_broker_that_refuses_holds_up_nothing() -> None:
 
 @pytest.mark.parametrize(("stated", "restores"), [(4, 0), (5, 1)])
 async def test_an_own_acknowledgement_of_more_than_was_taken_shows_a_restore(stated: int, restores: int) -> None:
-    """Arrivals and deadlines give numbers and send nothing: the acknowledgement alone shows them."""
+    """Arrivals and deadlines assign numbers and send nothing, so only the acknowledgement shows them."""
     checked = Checked()
     await checked.send()
     incarnation, closed = uuid7(), uuid7()

@@ -1,4 +1,4 @@
-"""The subjects of two instances over real databases: what one states is what the other expects, after any history."""
+"""The subjects of two instances over real databases: each states exactly what the other expects, after any history."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def send_from(site: Site, *drafts: Draft) -> None:
 
 
 async def exchange(hotline: Site, agencies: Site) -> None:
-    """Hand over all that either has sent, until nothing is under way."""
+    """Deliver all sent messages of both sides, until none is in transit."""
     while True:
         there, back = await hotline.relay(AGENCIES), await agencies.relay("hotline")
         if not there and not back:
@@ -76,7 +76,7 @@ async def digests(site: Site, name: str, side: Side, peer: str) -> list[DayDiges
 
 
 async def assert_alike(hotline: Site, agencies: Site) -> None:
-    """What each side states is what the other one expects of it."""
+    """Check that each side states exactly the digests that the other side expects."""
     for owner, other in ((hotline, agencies), (agencies, hotline)):
         for side in Side:
             expected = await digests(owner, "list_own_days", side, other.instance)
@@ -149,7 +149,7 @@ async def test_a_referral_that_is_refused_as_stale_is_heard_with_its_code_and_de
 async def test_a_withdrawal_there_that_is_unknown_here_goes_to_the_work_list(
     hotline: Site, agencies: Site, here: World
 ) -> None:
-    """The origin was restored to before its withdrawal: the peer refuses the edge when it is told again."""
+    """The origin was restored to a time before its withdrawal. The peer refuses the edge when it is sent again."""
     offer = here.offered(POLICE)
     await send_from(hotline, offer, taken_back(offer))
     await exchange(hotline, agencies)

@@ -1,4 +1,4 @@
-"""Roles, track keys, acts and names of messages: alike at both ends, and without the subject."""
+"""Roles, track keys, acts and names of messages: equal at both ends, and independent of the subject's content."""
 
 from __future__ import annotations
 

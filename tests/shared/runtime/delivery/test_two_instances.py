@@ -45,7 +45,7 @@ async def test_a_message_is_there_a_moment_after_its_commit(toys: tuple[Toy, Toy
 async def test_kills_at_any_time_repeat_and_lose_nothing(
     toys: tuple[Toy, Toy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The relay dies between an append and its note, and the reader in the middle of segments."""
+    """The relay dies between an append and its record of it, and the reader in the middle of segments."""
     a, b = toys
     sent = []
     noted = relay.note_appended

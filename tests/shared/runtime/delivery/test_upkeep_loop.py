@@ -1,4 +1,4 @@
-"""The upkeep of streams: each due step once, and a step that fails stops no other."""
+"""The upkeep of streams: each due step runs once, and a failed step stops no other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OTHER = "c.example"
 
 
 class Statements:
-    """A database that notes statements and answers with no rows."""
+    """A database that records statements and answers with no rows."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Instances of a toy service over real PostgreSQL and Kafka: they store what they take, and nothing else."""
+"""Instances of a toy service over real PostgreSQL and Kafka. They store accepted messages and do nothing else."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CLOCK: Final = SystemClock()
 
 
 async def prepare(endpoint: DatabaseEndpoint) -> None:
-    """Make the tables of messaging and of the toy, or empty them: another module may have made them."""
+    """Create the tables of messaging and of the toy, or empty existing ones of another module."""
     owner = await asyncpg.connect(endpoint.owner_url)
     try:
         if await owner.fetchval("SELECT to_regclass('stream_pair')") is not None:
@@ -118,7 +118,7 @@ class Toy:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[InboxReader]:
-        """Run the loops; their end is that of a process that dies, but not while it connects: the client leaks then."""
+        """Run the loops, and end them like a dying process. While the client connects, wait, because it would leak."""
         self.check.require()
         log = KafkaLog(self.access, instance=self.name, key=self.keys[self.name])
         relay = StreamRelay(
@@ -188,12 +188,12 @@ class Toy:
             return (await PostgresMessagingTx(session, self.name).load_outgoing([self.peer], lock=False))[self.peer]
 
     async def save_tables(self) -> None:
-        """Keep a copy of all tables, as a backup does."""
+        """Save a copy of all tables, as a backup does."""
         for table in (*MESSAGING, "toy"):
             await self.as_owner(f"DROP TABLE IF EXISTS saved_{table}; CREATE TABLE saved_{table} AS TABLE {table}")
 
     async def restore_tables(self) -> None:
-        """Have the tables as they were saved. No session of the instance that saw the others goes on."""
+        """Restore the saved tables. Sessions of the instance that saw the later tables are ended."""
         tables = (*MESSAGING, "toy")
         owner = await asyncpg.connect(self.endpoint.owner_url)
         try:
@@ -227,12 +227,12 @@ class Toy:
             await owner.close()
 
 
-#: The columns of a table whose values are not computed from others.
+#: The columns of a table that are not computed from others.
 _GIVEN_COLUMNS = """
 SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
 WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 """
-#: The codes of messages that a toy does not apply: those with which an instance can try them again.
+#: The codes of messages that a toy does not apply, with which an instance can retry them.
 _CODES = {OutcomeKind.WAITING: "document_unknown", OutcomeKind.DEAD: "handler_defect"}
 
 
@@ -297,7 +297,7 @@ class ToySubjects:
         return frozenset()
 
     def __getattr__(self, name: str) -> Any:
-        """Every other method of `Subjects` does nothing."""
+        """Return a function for any other method of `Subjects`, which does nothing."""
         if name.startswith("__"):
             raise AttributeError(name)
 

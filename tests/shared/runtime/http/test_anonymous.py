@@ -1,4 +1,4 @@
-"""Requests of anonymous clients: answers that are the same for all of them, and headers that do not parse."""
+"""Requests of anonymous clients: equal answers for all of them, and headers that do not parse."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.manual_clock import ManualClock
 
 
 def console_app() -> FastAPI:
-    """The sample routes beside the pages of a console that has no person and one provider."""
+    """Return the sample routes together with the pages of a console without people and with one provider."""
     nobody: Any = NoSignIn()
     gate = Gate(nobody, nobody, lambda *_: None, ManualClock(NOW), nobody)
     budgets = Budgets(BudgetLimits(1000, 10_000_000), ManualClock(NOW))

@@ -1,4 +1,4 @@
-"""A body that does not arrive holds a place of its own key; other keys' requests and /livez are answered meanwhile."""
+"""A slow body occupies a place of its own key. Other keys' requests and /livez are answered meanwhile."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARTIES = {"greedy": "a.example", "other": "b.example"}
 
 
 class Keys:
-    """Knows a key of each of two parties, by its actor."""
+    """A table with one key for each of two parties, by its actor."""
 
     async def identify(self, authorization: str | None) -> Identity:
         actor = (authorization or "").removeprefix("Bearer ")
@@ -60,7 +60,7 @@ def head(key: str, length: int = 10, *, path: str = "/v1/sized") -> bytes:
 
 @asynccontextmanager
 async def announcing(port: int, count: int, answers: Counter[bytes], *, pace: int = 50) -> AsyncIterator[None]:
-    """So many connections that announce a body and send none of it."""
+    """Open connections that announce a body and send none of it."""
 
     async def announce() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -78,7 +78,7 @@ async def announcing(port: int, count: int, answers: Counter[bytes], *, pace: in
         for number in range(count):
             tasks.append(asyncio.create_task(announce()))
             if number % pace == pace - 1:
-                await asyncio.sleep(0.001 * pace)  # fewer at a time than may rest
+                await asyncio.sleep(0.001 * pace)  # fewer at a time than may be idle
         yield
     finally:
         for each in tasks:

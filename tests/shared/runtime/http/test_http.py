@@ -1,4 +1,4 @@
-"""The edge: bounds, time-outs, headers and problems, on the application and on a real socket."""
+"""The edge: limits, time-outs, headers and problems, on the application and on a real socket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Posted(Contract):
 
 
 class StubKeys:
-    """Knows one key."""
+    """A table with one key."""
 
     async def identify(self, authorization: str | None) -> Identity:
         if authorization != "Bearer known":
@@ -111,7 +111,7 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[int]:
-    """The port of a real server."""
+    """Return the port of a real server."""
     port = free_port()
     task = asyncio.create_task(serve_http(app, "127.0.0.1", port))
     async with asyncio.timeout(60):
@@ -129,7 +129,7 @@ async def served(app: FastAPI) -> AsyncIterator[int]:
 
 
 async def exchanged(port: int, *parts: bytes, pause_s: float = 0) -> bytes:
-    """All that the server answers on one connection until it closes it."""
+    """Return all that the server answers on one connection until it closes it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for part in parts:

@@ -1,4 +1,4 @@
-"""A key is one party in one role, for as long as the key table has it."""
+"""A key is one party in one role, as long as the key table has it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ async def test_a_party_that_leaves_the_directory_is_refused_at_once(database: Da
 
 
 async def test_a_party_that_another_instance_serves_now_is_refused_at_once(database: Database) -> None:
-    """Its key is still in the table; what the directory says in the meantime is that others answer for it."""
+    """The party's key is still in the table, but the directory already names another instance for it."""
     text = await key_of(database, "moving.example")
     here, elsewhere = hotline("moving.example", "NL"), provider("moving.example", "NL")
     current = [directory_of(here)]

@@ -1,4 +1,4 @@
-"""Problems say which rule and where, and never repeat what was sent."""
+"""Problems name rule and place, and never repeat sent content."""
 
 from __future__ import annotations
 

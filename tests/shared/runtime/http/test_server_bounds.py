@@ -1,4 +1,4 @@
-"""What a client can send besides a body, how many connections may rest, how a server ends: on a real socket."""
+"""Limits on requests besides the body, on idle connections, and the end of a server: on a real socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.shared.runtime.http.test_http import app_of, client_of, code_of, exch
 from tests.support.ports import free_port
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
-#: A body in chunks that has ended but for its trailers. Nobody is asked who sends it: it is read to its end.
+#: A chunked body that is complete except for its trailers. It is read to its end without authentication.
 CHUNKED = (
     b"POST /v1/sized:batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
@@ -29,7 +29,7 @@ MIB = 1 << 20
 
 
 def resident_bytes() -> int:
-    """What this process, in which the server runs too, has in memory."""
+    """Return the resident memory of this process, in which the server also runs."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
@@ -64,7 +64,7 @@ async def test_answers_are_dated_anew_while_a_server_runs() -> None:
     ids=["one field", "many fields", "address"],
 )
 async def test_a_head_that_comes_in_one_read_is_bounded_as_well(head: bytes) -> None:
-    """It used to pass: only what came before the read in which a head ended was counted."""
+    """This used to be accepted: only bytes before the read in which a head ended were counted."""
     async with served(app_of()) as port:
         answer = await exchanged(port, head)
     assert answer.startswith(b"HTTP/1.1 431 ")
@@ -72,7 +72,7 @@ async def test_a_head_that_comes_in_one_read_is_bounded_as_well(head: bytes) -> 
 
 
 async def test_a_head_within_the_bounds_is_answered() -> None:
-    """The control of the refusals above: three quarters of the bound, in fields and in bytes."""
+    """The control of the refusals above: three quarters of the limit, in fields and in bytes."""
     fields = b"".join(b"x-%d: " % n + b"y" * 150 + b"\r\n" for n in range(server.FIELDS_MAX * 3 // 4))
     async with served(app_of()) as port:
         answer = await exchanged(port, GET + fields + b"connection: close\r\n\r\n")
@@ -82,7 +82,7 @@ async def test_a_head_within_the_bounds_is_answered() -> None:
 @pytest.mark.timing
 @pytest.mark.parametrize("trailer", [b"x-%d: " + b"y" * 4_000 + b"\r\n", b"y" * 4_096], ids=["many", "one endless"])
 async def test_trailers_are_bounded_and_not_kept(trailer: bytes) -> None:
-    """120 MB of them were taken before, and kept: of 32 MB at most a fifth is, sockets included."""
+    """Earlier, 120 MB of them were read and stored. Of 32 MB at most a fifth is now, sockets included."""
     async with served(app_of()) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(CHUNKED + (b"t: " if b"%" not in trailer else b""))
@@ -94,7 +94,7 @@ async def test_trailers_are_bounded_and_not_kept(trailer: bytes) -> None:
                 await writer.drain()
                 sent += len(block)
         except OSError:
-            pass  # cut off: what was sent until then is counted below
+            pass  # cut off: the bytes sent until then are counted below
         grown = resident_bytes() - before
         writer.close()
     assert sent < 6 * MIB
@@ -109,7 +109,7 @@ async def test_a_trailer_that_is_small_is_thrown_away() -> None:
 
 @asynccontextmanager
 async def idle(port: int, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
-    """So many connections that ask nothing, each begun with half a head."""
+    """Open connections that ask nothing, each with half a head."""
     opened = []
     for _ in range(count):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -124,7 +124,7 @@ async def idle(port: int, count: int) -> AsyncIterator[list[asyncio.StreamReader
 
 @pytest.fixture
 def many_files() -> None:
-    """Room for both ends of more than a thousand connections in this process."""
+    """Raise the limit of open files for both ends of more than a thousand connections in this process."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most), most))
 
@@ -141,7 +141,7 @@ async def test_a_thousand_idle_connections_take_nobodys_place(monkeypatch: pytes
             assert [answer.status_code for answer in answers] == [200, 200]
             assert resident_bytes() - before < 64 * MIB
             closed = sum(reader.at_eof() for reader in readers)
-            # Those at rest the longest have gone; the newest are let wait for their time-out.
+            # The longest idle ones were closed; the newest may wait for their time-out.
             assert not readers[-1].at_eof()
     assert 1_005 - server.RESTING_MAX <= closed <= 1_005 - server.RESTING_MAX + 2
 
@@ -149,7 +149,7 @@ async def test_a_thousand_idle_connections_take_nobodys_place(monkeypatch: pytes
 @pytest.mark.timing
 @pytest.mark.usefixtures("many_files")
 async def test_without_the_bound_they_would_take_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: nobody closes them, and the next who asks is told that there is no room."""
+    """Negative control: no connection is closed, and the next client gets 503."""
     monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 600)
     monkeypatch.setattr(server, "RESTING_MAX", 2_000)
     monkeypatch.setattr(server, "ALL_RESTING_MAX", 2_000)

@@ -1,4 +1,4 @@
-"""What ages in the documents: an alarm once each, until a review; and when deciding by them ends."""
+"""Ageing of documents: one alarm each until a review, and the time after which they permit no decisions."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Watched:
 
 @pytest.fixture
 def said(capfd: pytest.CaptureFixture[str]) -> Callable[[], list[tuple[str, ...]]]:
-    """What was logged since the last call, as (event, instrument or kind, code)."""
+    """Return a function for the log since the last call, as (event, instrument or kind, code)."""
 
     def read() -> list[tuple[str, ...]]:
         lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]

@@ -1,4 +1,4 @@
-"""Parts of a process: each is started again whatever ends it, and all end when they are told to."""
+"""Parts of a process: each is restarted after any end, and all end on request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def is_unavailable() -> None:
 
 
 async def ends_with_a_librarys_cancellation() -> None:
-    """As a client's `stop` does that awaits a task it has cancelled."""
+    """Behaves like a client's `stop` that awaits a task it has cancelled."""
     inner = asyncio.ensure_future(asyncio.sleep(60))
     await asyncio.sleep(0)
     inner.cancel()
@@ -67,7 +67,7 @@ async def test_a_part_that_ends_is_started_again_and_the_others_go_on(
 
 @pytest.mark.timing
 async def test_a_part_that_fails_of_being_told_to_end_is_not_started_again() -> None:
-    """As a database driver does that was in the middle of a query."""
+    """A database driver in the middle of a query behaves like this."""
     starts, begun = 0, asyncio.Event()
 
     async def part() -> None:

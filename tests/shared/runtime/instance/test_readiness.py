@@ -1,4 +1,4 @@
-"""What a process says of its relay and its reader: at work, waiting, failed, or not its own to run."""
+"""The state that a process reports of its relay and its reader: at work, waiting, failed, or run by another process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.manual_clock import ManualClock
 
 
 def machinery(clock: ManualClock) -> Machinery:
-    """As much of it as is asked about its parts: no database, no broker, no documents."""
+    """Return a process with the parts that this test needs: no database, no broker, no documents."""
     nothing = cast(Any, None)
     settings = cast(Any, SimpleNamespace(hold_hours=Hours, kafka_access=None, kept_bytes_max=2**30))
     database = cast(Any, SimpleNamespace(session_number=0))

@@ -1,4 +1,4 @@
-"""Deadlines are counted again only after the own topics are compared: those that are due get numbers."""
+"""Deadlines are counted again only after the own topics are compared, because due ones get numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.runtime.delivery.session_check import SessionCheck
 from shared.runtime.instance.machinery import Machinery
 from tests.shared.runtime.instance.test_relay_lease import instance
 
-#: Nothing of it is asked.
+#: None of its parts is used.
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
 

@@ -1,4 +1,4 @@
-"""One relay for each database: another takes over when it ends, and it ends when it may no longer be the one."""
+"""One relay for each database: another process takes over when it ends, and it ends when it loses its lease."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.privileges import may_not
 
 pytestmark = pytest.mark.timing
 
-#: What the relay of the first design locked: any login role of the database could hold it.
+#: The lock of the relay in the first design. Any login role of the database could hold it.
 _ADVISORY_LOCK = 0x6361757365776179
 
 
@@ -35,7 +35,7 @@ async def nobodys(database: Database) -> None:
 
 
 def instance(database: Database) -> Machinery:
-    """As much of an instance as its relay needs."""
+    """Return an instance with the parts that its relay needs."""
     nothing = cast(Any, None)
     settings: Any = SimpleNamespace(
         kafka_access=lambda: KafkaAccess("127.0.0.1:1"),
@@ -50,7 +50,7 @@ def instance(database: Database) -> Machinery:
 
 
 async def publishes(here: Machinery) -> bool:
-    """Whether it is the one: neither waits for the lease, nor has yet to begin."""
+    """Return whether this process publishes: it neither waits for the lease nor has yet to begin."""
     return (await here.readiness.probe_relay()).reason not in ("standing_by", "elsewhere")
 
 
@@ -108,7 +108,7 @@ async def test_leases_of_two_names_keep_nobody_from_each_other(database: Databas
 async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it(
     stack: DevStack, database: Database
 ) -> None:
-    """Finding p19: a role that may only read for the accounts stopped the relay by holding its lock."""
+    """Finding p19: a role that may only read for reconciliation stopped the relay by holding its lock."""
     admin_url = stack.endpoints.database_admin_url
     assert admin_url is not None
     made = await asyncio.to_thread(prepare_databases, admin_url, ["runtime_edges"], stack.state.password)

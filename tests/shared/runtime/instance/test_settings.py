@@ -1,4 +1,4 @@
-"""An instance starts with what it was told, or says which setting it misses."""
+"""An instance starts with its settings, or names the missing setting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GIVEN = {
 
 
 class SampleSettings(RuntimeSettings):
-    """As a service extends it."""
+    """Settings as a service extends them."""
 
     retention_days: int = 30
 
@@ -45,7 +45,7 @@ def test_a_misspelt_key_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_instance_whose_name_goes_on_from_this_one_may_be_told_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`…_SAMPLE_TWO_RETENTION_DAYS` is a setting of `sample_two`; where there is no such instance, a misspelt key."""
+    """`…_SAMPLE_TWO_RETENTION_DAYS` is a setting of `sample_two`. Without such an instance it is a misspelt key."""
     monkeypatch.setenv("CAUSEWAY_SAMPLE_TWO_RETENTION_DAYS", "7")
     with pytest.raises(Refused, match="unknown_setting"):
         SampleSettings.of("sample")

@@ -1,4 +1,4 @@
-"""The beat: whose it is, how old it is, and what it does not do."""
+"""The document heartbeat: its signer, its age, and its lack of other effects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def shelf() -> DocumentShelf:
 
 
 def beat(at: datetime = NOW, *, key: SigningKey = KEY, policy: int = 1, other: str = "") -> bytes:
-    """Names the documents of the shelf, or of the kind `other` a stranger."""
+    """Return a heartbeat that names the shelf's documents, or an unknown document of the kind `other`."""
     here = shelf()
     digests = {"directory": here.directories.active(NOW).digest, "policy": here.policies.active(NOW).digest}
     digests |= {other: "e" * 64} if other else {}
@@ -49,7 +49,7 @@ def test_a_beat_is_as_old_as_it_says_and_one_sent_again_makes_nobody_younger() -
     clock.advance(4 * 60)
     assert (watch.age_s(), watch.reason()) == (240.0, "")
     watch.receive(beat(NOW - timedelta(hours=1)))
-    assert watch.age_s() == 240.0, "one sent again makes nobody older either"
+    assert watch.age_s() == 240.0, "a repeated one does not change the age"
     watch.receive(beat())
     clock.advance(2 * 60)
     assert (watch.age_s(), watch.reason()) == (360.0, "beat_late")
@@ -91,7 +91,7 @@ def test_a_beat_that_names_another_document_under_the_same_version_says_that_the
 
 
 def test_a_beat_that_names_what_was_in_force_before_says_nothing() -> None:
-    """Whoever beats may be behind: the instance is not."""
+    """The signer of the heartbeat may be behind; the instance is not."""
     documents = shelf()
     watch = BeatWatch(documents, ManualClock(NOW))
     documents.policies.place(read_policy(document_body(policy_document(permit("one"), version=2))), EARLIER)

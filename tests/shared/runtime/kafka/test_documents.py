@@ -1,4 +1,4 @@
-"""A document is in force once two approvers signed it, wherever it was read from, and never otherwise."""
+"""A document is in force after two approvers signed it, from any source, and never otherwise."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ STRANGERS = {"first.example": SigningKey(b"3" * 32), "second.example": SigningKe
 KEYS = {key.key_id: ApproverKey(name, b64decode(key.verify_key.text())) for name, key in APPROVERS.items()}
 EARLIER = NOW - timedelta(days=1)
 BEAT = SigningKey(b"5" * 32)
-#: How old the beat of a test is.
+#: The age of the heartbeat in a test.
 HEARD_S = 7.0
 
 Document = tuple[DocumentActivated, bytes]
@@ -75,7 +75,7 @@ def policy() -> Document:
 def feed(
     access: KafkaAccess, database: Database, new_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> MakeFeed:
-    """Makes feeds that read one topic of their own."""
+    """Return a function that makes feeds, which all read one topic of their own."""
     monkeypatch.setattr("shared.runtime.kafka.documents.DIRECTORY_TOPIC", new_topic(1))
 
     def make(shelf: DocumentShelf, reached: KafkaAccess = access) -> DocumentFeed:
@@ -98,7 +98,7 @@ async def read_until(feed: DocumentFeed, condition: Callable[[], bool]) -> None:
 
 
 async def read_until_kept(feed: DocumentFeed, database: Database, documents: int) -> None:
-    """A document is on the shelf before it is in the table: wait for the table, whose row comes last."""
+    """A document is on the shelf before it is in the table. Wait for the table, whose row comes last."""
     async with followed(feed):
         while await kept(database) < documents:  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.05)
@@ -224,7 +224,7 @@ def test_a_document_reads_back_as_it_was_written() -> None:
 
 
 def whole_directory() -> Document:
-    """Of as many parties as there may be, each with a domain."""
+    """Return a directory with the maximum number of parties, each with a domain."""
     [most] = [each.max_length for each in Directory.model_fields["parties"].metadata if hasattr(each, "max_length")]
     parties = tuple(
         provider(f"p-{n:05}.example", domains=[{"domain": f"media-{n:05}.example", "valid_from": "2026-01-01"}])
@@ -246,7 +246,10 @@ async def published(access: KafkaAccess, document: Document) -> bool:
 async def test_as_many_parties_as_a_directory_may_have_are_read_and_come_into_force(
     stack: DevStack, access: KafkaAccess, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A later release's topic and publisher take more: red where what is read is bound by what this one publishes."""
+    """A later release's topic and publisher accept more.
+
+    The test fails if this release's own limit applies to reading.
+    """
     shelf, document = DocumentShelf(), whole_directory()
     more = 32 * 1024 * 1024
     monkeypatch.setattr(documents, "RECORD_BYTES_MAX", more)
@@ -254,7 +257,7 @@ async def test_as_many_parties_as_a_directory_may_have_are_read_and_come_into_fo
     async with configured(stack.endpoints.kafka, topic, "max.message.bytes", str(more), before="131072"):
         async with asyncio.timeout(60):
             while not await published(access, document):
-                pass  # the broker acts by it a little later
+                pass  # the broker applies it a little later
         await read_until(feed(shelf), lambda: active(shelf) is not None)
     assert active(shelf) == document[0].digest
 
@@ -268,7 +271,7 @@ def test_a_record_that_is_no_document_is_refused_without_its_text(value: bytes) 
 
 
 def grown(document: Document) -> dict[str, Any]:
-    """As a later release may publish it: members that are not known here, and an approval of a suite that is not."""
+    """Return a document of a later release: with unknown members, and an approval of an unknown suite."""
     published: dict[str, Any] = json.loads(write_document(*document))
     activated = published["activated"]
     later = {"approver": "third.example", "key_id": f"mldsa65-{'7' * 32}", "signature": "A" * 4412, "more": 1}
@@ -277,7 +280,7 @@ def grown(document: Document) -> dict[str, Any]:
 
 
 def test_what_stands_around_a_document_may_grow() -> None:
-    """Red where it is closed: the whole document, which every release could read, would not be taken."""
+    """The test fails if the form is closed: a document that every release could read would be refused."""
     document = directory()
     activated, body = read_document(json.dumps(grown(document)).encode())
     verify_document(activated, body, KEYS)
@@ -314,7 +317,7 @@ def test_what_stands_around_a_beat_may_grow_and_nothing_in_it() -> None:
 
 
 def test_a_key_of_an_approver_that_is_of_a_later_suite_is_passed_over(tmp_path: Path) -> None:
-    """And none of this release's is read as one of another: it would be a key that nobody verifies by."""
+    """Likewise, a key of this release is never read as one of another suite, which could verify nothing."""
     path = tmp_path / "approvers.json"
     entries = [{"approver": n, "key_id": k.key_id, "public": k.verify_key.text()} for n, k in APPROVERS.items()]
     later = {"approver": "first.example", "key_id": f"mldsa65-{'7' * 32}", "public": "A" * 2604}

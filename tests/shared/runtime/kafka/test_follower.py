@@ -1,4 +1,4 @@
-"""Following many topics at once: what happens to one is told, and the others are read on."""
+"""Following many topics at once: an event of one topic is reported, and the others are read on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prefix() -> str:
 
 @pytest.fixture
 def produce(stack: DevStack) -> Callable[[str, int], None]:
-    """Writes `count` records to a topic, with their numbers as values."""
+    """Write `count` records to a topic, with their numbers as values."""
     producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
 
     def write(topic: str, count: int) -> None:

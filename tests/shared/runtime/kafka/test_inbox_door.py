@@ -1,4 +1,4 @@
-"""Records come in as they are, once and in order, whatever they hold, against real Kafka."""
+"""Records arrive unchanged, once and in order, with any content, from real Kafka."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOSTILE: list[tuple[bytes | None, Any]] = [
 
 
 class Collected:
-    """The records that a door has handed over."""
+    """The records that an `InboxDoor` has delivered."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -130,7 +130,7 @@ async def test_faststreams_own_parser_would_lose_the_whole_batch(
     produce(b"{}", headers=[("ce_id", b"\xff")])
     collected = Collected()
     async with collected.reading(access, topic), asyncio.timeout(60):
-        # What is read together with the first two is lost with them, so one after another comes.
+        # Records that are read together with the first two are lost with them, so single ones follow.
         while not collected.records:
             produce(b"good 2")
             await asyncio.sleep(0.1)
@@ -140,7 +140,7 @@ async def test_faststreams_own_parser_would_lose_the_whole_batch(
 async def test_with_faststreams_defaults_a_reply_to_header_publishes(
     access: KafkaAccess, topic: str, new_topic: Callable[..., str], produce: Callable[..., None]
 ) -> None:
-    # Negative control of the reply: a subscriber that leaves the options alone.
+    # Negative control of the reply: a subscriber without our options.
     elsewhere = new_topic(1)
     broker = KafkaBroker(access.bootstrap_servers, security=access.security(), logger=None)
 
@@ -182,7 +182,7 @@ async def test_the_subscriber_states_every_option_that_delivery_rests_on(access:
 
 
 class Quiet:
-    """A Kafka client as FastStream asks it. A record comes after 0.3 s of waiting; no wait is real."""
+    """A Kafka client as FastStream uses it. A record comes after 0.3 s of waiting, and all waits are simulated."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -197,7 +197,7 @@ class Quiet:
 
 
 async def fetched(access: KafkaAccess, client: Any) -> Any:
-    """Return the records that a door is handed after a quiet time."""
+    """Return the records that an `InboxDoor` receives after a quiet time."""
     _, subscriber = Collected().door(access).declare([Coordinate(inbox_topic("hotline", "any"), 0)])
     while not (records := await subscriber.get_msg(client)):
         pass
@@ -209,5 +209,5 @@ async def test_a_quiet_door_is_woken_by_a_record_and_hardly_asks(access: KafkaAc
     wait_for_records(waiting)
     assert await fetched(access, waiting) == await fetched(access, asking) == ("record",)
     assert waiting.asked == 2
-    # Negative control: FastStream by itself.
+    # Negative control: FastStream alone.
     assert asking.asked > 3

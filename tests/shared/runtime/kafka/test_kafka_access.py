@@ -1,4 +1,4 @@
-"""What access to Kafka says to its clients about TLS: whether, and whom they trust."""
+"""The TLS options that Kafka access gives to its clients: whether to use TLS, and the trusted authorities."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SERVERS = "kafka.example:9093"
 
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Path, Path]:
-    """A key with its certificate, and the authority that signed it."""
+    """Return a key with its certificate, and the authority that signed it."""
     return make_certificates(tmp_path, name="sample", clock=SystemClock())
 
 
 def trusted(access: KafkaAccess) -> list[str]:
-    """The common names of the authorities whose certificates are accepted."""
+    """Return the common names of the authorities whose certificates are accepted."""
     context = access.client_options("sample")["ssl_context"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     return [dict(pair for part in each["subject"] for pair in part)["commonName"] for each in context.get_ca_certs()]
@@ -31,7 +31,7 @@ def test_tls_without_a_file_trusts_the_systems_store(
     made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     access = KafkaAccess(SERVERS, "hotline", "secret", tls=True)
-    # OpenSSL reads its store from here: the store of a system that has taken this authority in.
+    # OpenSSL reads its store from here: the store of a system that has installed this authority.
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("SSL_CERT_FILE", str(made[1]))
     assert access.client_options("c")["security_protocol"] == "SASL_SSL"

@@ -1,4 +1,4 @@
-"""Reading without a group: what was asked for, once, in order, and never silently something else."""
+"""Reading without a group: the requested records, once and in order, and never others silently."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.runtime.kafka.topic_metadata import Bounds, Coordinate
 
 @pytest.fixture
 def produce(stack: DevStack, topic: str) -> Callable[[int, int], None]:
-    """Writes `count` records to a partition, in the order of the numbers that are their values."""
+    """Write `count` records to a partition, in the order of the numbers that are their values."""
     producer = Producer(stack.endpoints.kafka.librdkafka_options("admin") | {"enable.idempotence": True})
 
     def write(partition: int, count: int) -> None:
@@ -42,7 +42,7 @@ def reader(access: KafkaAccess, topic: str) -> LogReader:
 
 
 async def followed(reader: LogReader, cursors: dict[Coordinate, int], count: int) -> list[Record]:
-    """The first `count` records from the cursors on."""
+    """Return the first `count` records from the cursors on."""
     found: list[Record] = []
     async with asyncio.timeout(60), aclosing(reader.follow(cursors)) as batches:
         async for batch in batches:
@@ -112,7 +112,7 @@ async def test_a_cursor_beyond_the_end_is_reported_and_not_skipped_over(
 
 
 async def until_ids(reader: LogReader, topics: set[str]) -> dict[str, UUID]:
-    """The ids once there is one for each of `topics` and no other."""
+    """Return the ids when there is one for each of `topics` and no other."""
     async with asyncio.timeout(60):
         while True:
             if (ids := await reader.topic_ids()).keys() == topics:
@@ -128,7 +128,7 @@ async def test_a_topic_made_again_under_its_name_has_another_id(
     before, again = await reader.topic_ids(), await reader.topic_ids()
     admin = admin_client(stack.endpoints.kafka)
     admin.delete_topics([topic])[topic].result()
-    # The controller has answered; the broker that is asked hears of it a moment later, longer beside other work.
+    # The controller has answered. The broker that is asked learns of it a moment later, or more under load.
     await until_ids(reader, set())
     new_topic(1, name=topic)
     after = await until_ids(reader, {topic})
@@ -138,7 +138,7 @@ async def test_a_topic_made_again_under_its_name_has_another_id(
 
 
 async def ended_by(reader: LogReader, make: Callable[[], object]) -> str:
-    """Follow what there is, make a topic after the first batch, and go on: the code with which that ends."""
+    """Follow all topics, make a topic after the first batch, and continue. Return the code with which that ends."""
     made = False
     try:
         async with asyncio.timeout(60), aclosing(reader.follow({}, await reader.topic_ids())) as batches:
@@ -249,11 +249,11 @@ class Fetching:
 @pytest.mark.parametrize(
     ("batches", "waits", "gathered_offsets"),
     [
-        # After a pause what comes first goes at once.
+        # After a pause the first record is delivered at once.
         ([{}, {"p": [5]}], [0, 700], {"p": [5]}),
         ([{"p": [5]}, {"p": [6], "q": [1]}], [0, GATHER_MS], {"p": [5, 6], "q": [1]}),
         ([{"p": [5]}, {}], [0, GATHER_MS], {"p": [5]}),
-        # Somebody went back in between: what is read again is whole, and in order.
+        # The position went back in between: the records that are read again are complete and in order.
         ([{"p": [5, 6]}, {"p": [3, 4, 5]}], [0, GATHER_MS], {"p": [3, 4, 5]}),
         ([{"p": list(range(GATHERED_RECORDS))}], [0], {"p": list(range(GATHERED_RECORDS))}),
     ],
@@ -270,7 +270,7 @@ async def test_what_comes_fast_is_gathered_and_what_comes_after_a_pause_is_not(
 async def seconds_until_here(
     access: KafkaAccess, topic: str, produce: Callable[[int, int], None], *, all_at_once: bool
 ) -> float:
-    """Seconds until a record is here that came when its partition's last one had been fetched and not yet taken."""
+    """Return the seconds until a record arrives whose partition has a fetched but untaken record."""
     async with outside_groups(access.client_options("fetch-test")) as consumer:
         consumer._fetcher._prefetch_backoff = 0.1  # aiokafka's own
         if all_at_once:

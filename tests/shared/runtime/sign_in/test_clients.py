@@ -1,4 +1,4 @@
-"""The file that says where people of which party prove who they are."""
+"""The file that names each party's sign-in provider."""
 
 from __future__ import annotations
 

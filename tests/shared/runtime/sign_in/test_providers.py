@@ -1,4 +1,4 @@
-"""What a provider says is held to this attempt, this client and the provider's own keys."""
+"""A provider's statements are checked against this attempt, this client and the provider's own keys."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class At:
 
 
 class Said:
-    """A provider: what it says is there to be changed. `keys_asked` counts how often its keys were."""
+    """A provider whose statements a test can change. `keys_asked` counts the requests for its keys."""
 
     def __init__(self) -> None:
         self.document: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A migrated database of one party's service. Each test finds its deadlines and acts empty."""
+"""A migrated database of one party's service. Its deadlines and acts are empty at the start of each test."""
 
 from __future__ import annotations
 

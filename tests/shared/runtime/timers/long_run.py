@@ -2,7 +2,7 @@
 
     python -m tests.shared.runtime.timers.long_run [--edges 25000]
 
-Prints figures. Exit code 1 unless each was told once and none early.
+Prints figures. The exit code is 1 unless each timer fired once and none early.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.shared.runtime.timers.workers import (
     told,
 )
 
-#: Of each edge four timers: what its rules ask, a reminder and two rungs.
+#: Each edge has four timers: its rules' deadline, a reminder and two rungs.
 EDGES: Final = 25_000
 STEPS: Final = (5, 12, 30, 1, 24, 24, 48, 24, 30)
 

@@ -1,4 +1,4 @@
-"""A look finds its rows by their edges, however many other rows the parties have."""
+"""Statements of timers find their rows by edges, regardless of how many other rows the parties have."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UPDATE deadline AS d SET due_at = NULL FROM unnest($1::text[]) AS k (party) WHER
 
 
 LATE: Final = AT + timedelta(days=1)
-#: Deadlines that have fallen due, each with one timer of this consequence.
+#: Overdue deadlines, each with one timer of this consequence.
 _DUE_ROWS: Final = """
 INSERT INTO deadline (edge_id, party, subject, origin, recipient, purpose, clock_rules, begun_at, timers, overdue_at)
 SELECT uuidv4(), $1, uuidv4(), 'hotline-nl.example', $1, $2, '{}', $5::timestamptz,
@@ -37,7 +37,7 @@ FROM generate_series(1, $4::int) AS i
 
 
 async def by_edge(database: Database, statement: str) -> bool:
-    """Tell whether each scan that is not of permissions looks for edges, in a plan made over empty tables."""
+    """Return whether each scan except those of permissions uses edges, in a plan made over empty tables."""
     count = max(map(int, re.findall(r"\$(\d+)", statement)))
     async with database.transaction(SCOPE, keeps_plans=True) as session:
         await session.driver.execute(f"PREPARE looked_at AS {statement}")
@@ -96,5 +96,5 @@ async def test_the_timers_of_a_subject_are_found_by_its_id_whatever_id_messages_
 
 
 async def test_joined_by_their_parties_all_deadlines_would_be_read(database: Database) -> None:
-    """The control: what the statements are spelt against is what the planner does."""
+    """The control: without the edges, the planner chooses the plan that the statements avoid."""
     assert not await by_edge(database, JOINED)

@@ -29,12 +29,12 @@ from tests.shared.runtime.timers.workers import (
 
 
 def steps_of(edge: Clocked, state: AnswerState, at: datetime) -> list[Happened]:
-    """The steps of an answer."""
+    """Return the steps of an answer."""
     return [Happened.by(PARTY, edge.told_by, edge.origin, step=step) for step in answered(Subject.NOTICE, state, at)]
 
 
 async def noted(database: Database, steps: Sequence[Happened], *, law: LawAt | None = law_at) -> None:
-    """Do an act of these steps where the law is at hand."""
+    """Store an act with these steps, while the law is available."""
     database.law_at = law
     async with database.transaction(SCOPE) as session:
         await clock(session.driver, (), steps)
@@ -42,7 +42,7 @@ async def noted(database: Database, steps: Sequence[Happened], *, law: LawAt | N
 
 
 async def writes(database: Database) -> tuple[int, int, int]:
-    """The rows of the table that were inserted, updated and deleted so far, in all sessions."""
+    """Return the rows of the table that were inserted, updated and deleted so far, in all sessions."""
     async with database.transaction() as session:
         await session.driver.execute("SELECT pg_stat_force_next_flush()")
     async with database.transaction() as session:
@@ -55,7 +55,7 @@ async def test_an_act_counts_its_deadline_in_one_update_and_the_scheduler_has_no
     clock = SteppingClock(edge.begun_at)
     await begin(database, edge, law=law_at)
     before = await writes(database)
-    for _ in range(2):  # the second time it is the same act, told again
+    for _ in range(2):  # the second time it is the same act, repeated
         await noted(database, steps_of(edge, AnswerState.ACKNOWLEDGED, edge.begun_at))
     inserted, updated, deleted = (after - first for after, first in zip(await writes(database), before, strict=True))
     assert (inserted, updated, deleted) == (0, 1, 0)

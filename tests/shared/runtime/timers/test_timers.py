@@ -1,4 +1,4 @@
-"""Timers on a real database: each telling once, none early, whoever dies and whatever clocks say."""
+"""Timers on a real database: each fires once, none early, in spite of dying workers and wrong clocks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_each_is_told_once_and_none_early_with_eight_workers_that_die_and_
 
 
 async def test_a_clock_that_is_believed_tells_early(database: Database, endpoint: DatabaseEndpoint) -> None:
-    """The control: without another clock to bear it out, an hour ahead is an hour early."""
+    """The control: without a second clock for comparison, a clock that is an hour ahead fires an hour early."""
     (edge,) = await begun(database, 1)
     clock = SteppingClock(edge.begun_at + 17.5 * HOUR)
     clock.off = HOUR
@@ -117,7 +117,7 @@ async def test_what_ends_a_rebuild_takes_no_timer(database: Database, monkeypatc
     assert await timers_kept(database) == before
 
 
-#: A time with which no clock can reckon.
+#: A time that no clock calculation can handle.
 BEYOND = datetime(9999, 12, 30, tzinfo=UTC)
 
 
@@ -138,7 +138,7 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(
     assert await aside(database) == {bad.edge_id: "clock_defect"}
     clock.true += AGAIN_AFTER
     assert await timers.look() == 1, "it is tried again, and not at once"
-    assert await timers.rebuild() == 2, "nor does it keep all timers from being made again"
+    assert await timers.rebuild() == 2, "nor does it prevent the rebuild of all timers"
     async with database.transaction(SCOPE) as session:
         await session.driver.execute("UPDATE deadline SET begun_at = $1, due_at = $1", good.begun_at)
     while await timers.look():
@@ -149,7 +149,7 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(
 
 @pytest.mark.parametrize("witness_ahead", [False, True])
 async def test_a_clock_that_was_ahead_sets_aside_for_no_longer(database: Database, witness_ahead: bool) -> None:
-    """Whether the other clock contradicted it, or was ahead with it."""
+    """The other clock may have contradicted it, or may have been ahead with it."""
     (edge,) = notices(1)
     await begin(database, replace(edge, begun_at=BEYOND))
     day, clock = timedelta(days=1), SteppingClock(edge.begun_at + 200 * HOUR)
@@ -179,7 +179,7 @@ async def test_what_is_dated_before_there_was_law_counts_from_then(database: Dat
 
 
 async def test_without_that_one_stops_all(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: what cannot be reckoned ends the look, and the next one begins with it."""
+    """The control: a calculation error ends the run, and the next one begins with the same row."""
     good, bad = notices(2)
     await begin(database, good, replace(bad, begun_at=BEYOND))
 
@@ -274,7 +274,7 @@ async def test_a_step_that_nobody_knows_here_stops_no_other(database: Database) 
 
 
 async def aside(database: Database) -> dict[Any, str]:
-    """Which edges are set aside, and why."""
+    """Return the edges in retry backoff, with the reason."""
     async with database.transaction(SCOPE) as session:
         rows = await session.driver.fetch("SELECT edge_id, aside FROM deadline WHERE aside IS NOT NULL")
     return {row["edge_id"]: row["aside"] for row in rows}

@@ -1,4 +1,4 @@
-"""Workers that look at timers while their clocks step and they are killed, and what they told."""
+"""Workers that run timers while their clocks step and they are killed, with a record of all firings."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PARTY = "provider-nl.example"
 SCOPE = RowScope((PARTY,), Role.SERVICE, "apply")
 READING = RowScope((PARTY,), Role.VIEWER, "read")
 HOUR = timedelta(hours=1)
-#: One row a telling: edge, clock, run, when that fell due.
+#: One row per firing: edge, clock, run, and the due time.
 Told = tuple[UUID, str, int, datetime]
 
 
 class SteppingClock:
-    """The true time, and how far this clock is off."""
+    """The true time plus this clock's offset."""
 
     def __init__(self, start: datetime) -> None:
         self.true = start
@@ -50,7 +50,7 @@ def law_at(_: datetime) -> Law:
 
 
 def timers_of(database: Database, clock: SteppingClock, *, believed: bool = False) -> Timers:
-    """`believed`: whatever the clock says is taken for true, as a control."""
+    """Return timers. `believed`: the clock's time is trusted without a witness, as a control."""
 
     async def itself(_: asyncpg.Connection) -> datetime:
         return clock.now()
@@ -60,7 +60,7 @@ def timers_of(database: Database, clock: SteppingClock, *, believed: bool = Fals
 
 
 def notices(count: int, *, seed: int = 0) -> list[Clocked]:
-    """Notices that were issued within two days."""
+    """Return notices that were issued within two days."""
     random = Random(seed)
     return [
         Clocked(
@@ -111,14 +111,14 @@ async def told(database: Database) -> list[Told]:
 
 
 async def rows_of(database: Database) -> list[Deadline]:
-    """The rows of the table, whole."""
+    """Return the rows of the table, complete."""
     async with database.transaction(SCOPE) as session:
         rows = await session.driver.fetch("SELECT * FROM deadline ORDER BY edge_id, party")
     return [to_row(row) for row in rows]
 
 
 async def timers_kept(database: Database) -> list[tuple[UUID, TimerEntry]]:
-    """The timers of each edge."""
+    """Return the timers of each edge."""
     return [(row.edge.edge_id, timer) for row in await rows_of(database) for timer in row.timers or ()]
 
 
@@ -130,7 +130,7 @@ async def hours(
     random: Random,
     believed: bool = False,
 ) -> None:
-    """Let the true time go on by so many hours at a time, while workers look, step and are killed, then finish."""
+    """Advance the true time by each of these hours while workers run, step and are killed; then finish."""
     databases = [Database(endpoint.service_url, pool_size=1) for _ in clocks]
     try:
         for step in steps:

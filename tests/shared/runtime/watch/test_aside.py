@@ -1,4 +1,4 @@
-"""What is set aside waits for its pause, and for no more, wherever the clock stands."""
+"""Subjects in retry backoff wait for their pause and no longer, in spite of clock changes."""
 
 from __future__ import annotations
 

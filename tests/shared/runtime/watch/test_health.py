@@ -1,4 +1,4 @@
-"""Readiness asks every probe, one run answers many requests, and no probe can take the page down."""
+"""Readiness asks every probe, one run answers many requests, and no probe can break the page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def broken() -> Check:
 
 
 async def cancelled() -> Check:
-    """A driver that loses its connection may end so."""
+    """A driver that loses its connection may end like this."""
     raise asyncio.CancelledError
 
 

@@ -1,4 +1,4 @@
-"""Logs are closed lists, and no text from outside ever gets into them."""
+"""Log events and fields are closed lists, and external text never gets into them."""
 
 from __future__ import annotations
 

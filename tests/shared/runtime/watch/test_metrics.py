@@ -1,4 +1,4 @@
-"""Metrics are a closed, documented list without parties, and the gauges tell what the tables hold."""
+"""Metrics are a closed, documented list without parties, and the gauges show the content of the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans have listed names and attributes, follow a request, and never hold what was sent."""
+"""Spans have listed names and attributes, follow a request, and never contain sent content."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def off_afterwards() -> Iterator[None]:
 
 @pytest.fixture
 def spans(tmp_path: Path) -> Spans:
-    """Turns telemetry on for every trace; reads the spans written so far."""
+    """Return the spans written so far, with telemetry on for every trace."""
     path = tmp_path / "spans.jsonl"
     configure_telemetry(instance="hotline", sampling_ratio=1.0, spans_file=path)
     return lambda: read(path)
@@ -70,7 +70,7 @@ def test_a_span_is_written_as_otlp_json_with_the_instance_as_service(tmp_path: P
 
 
 class Collector(BaseHTTPRequestHandler):
-    """Takes spans as a collector does: at one path, as protobuf, read by OpenTelemetry's own messages."""
+    """Accepts spans like a collector: at one path, as protobuf, read by OpenTelemetry's own messages."""
 
     taken: ClassVar[list[tuple[str, ExportTraceServiceRequest]]] = []
 
@@ -96,7 +96,7 @@ def test_spans_reach_a_collector_by_its_base_address_and_by_the_whole_one(path: 
         configure_telemetry(instance="hotline", sampling_ratio=1.0, otlp_endpoint=address)
         with span("http.request"):
             pass
-        close_telemetry()  # sends what is waiting
+        close_telemetry()  # exports the waiting spans
         server.shutdown()
         thread.join()
     ((_, request),) = Collector.taken

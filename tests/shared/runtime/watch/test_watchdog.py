@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[4]
 
 
 class Ended:
-    """Takes the place of the end of the process."""
+    """Replaces the end of the process."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
