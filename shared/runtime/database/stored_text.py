@@ -20,7 +20,6 @@ TEXT_BYTES_MAX: Final = 256 * 1024
 _NUMBER: Final = 1
 _DICTIONARY: Final = (Path(__file__).with_name("data") / f"stored-text-{_NUMBER}.txt").read_bytes()
 _LEVEL: Final = 6
-_MEMORY_LEVEL: Final = 8
 #: Raw deflate, with the largest window.
 _WINDOW_BITS: Final = -15
 
@@ -28,7 +27,7 @@ _WINDOW_BITS: Final = -15
 def compress(text: bytes) -> bytes:
     """Return the text as it is stored."""
     assert len(text) <= TEXT_BYTES_MAX
-    deflating = compressobj(_LEVEL, DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict=_DICTIONARY)
+    deflating = compressobj(_LEVEL, DEFLATED, _WINDOW_BITS, zdict=_DICTIONARY)
     return b"".join((bytes([_NUMBER]), deflating.compress(text), deflating.flush()))
 
 
