@@ -29,13 +29,15 @@ CREATE TABLE received (
     state text NOT NULL,
     -- As its sender states it; null if the sender does not tell a provider.
     priority text,
-    -- The retention class of its edge; empty if the edge names none.
-    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
+    -- The retention class of its edge.
+    retention text NOT NULL,
     -- The numbers of its items; a case names them in its record alone.
     numbers smallint[] NOT NULL DEFAULT '{}',
     -- Only for notices: a provider's own report counts by these columns, without opening records.
     language text,
     incident_kind text,
+    -- Whether a trusted flagger sent it under the DSA; null if it was not sent under the DSA.
+    flagged boolean,
     -- The agency's own reference of a case, under a key of its own, and a keyed token for lookup. Equal tokens show
     -- that cases have the same reference, but not which one.
     case_reference bytea,
@@ -44,8 +46,8 @@ CREATE TABLE received (
     wrapped_key bytea,
     -- The party's answers in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
-    -- Byte for byte as it came.
-    edge json NOT NULL,
+    -- Byte for byte as it came, compressed (shared/runtime/database/stored_text.py).
+    edge bytea NOT NULL,
     -- The message as it came: the record is read from it, and is its own proof. Erasing it erases both.
     record bytea NOT NULL,
     PRIMARY KEY (subject, party),
@@ -65,7 +67,7 @@ CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)
 CREATE INDEX received_ending ON received (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX received_aside ON received (edge_id) WHERE aside IS NOT NULL;
--- An act updates the row and must not write its ciphertext and its edge again. Ciphertext cannot be compressed.
+-- An act updates the row and must not write its ciphertext again. Ciphertext cannot be compressed.
 ALTER TABLE received ALTER COLUMN record SET STORAGE EXTERNAL;
 -- The list of a party: all rows, those in a state, those of a sender, those with a child at risk.
 CREATE INDEX received_by_place ON received (party, place, subject);
@@ -94,9 +96,9 @@ CREATE TABLE received_edge (
     revision integer NOT NULL,
     party text NOT NULL,
     purpose text NOT NULL,
-    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
+    retention text NOT NULL,
     wrapped_key bytea,
-    edge json NOT NULL,
+    edge bytea NOT NULL,
     record bytea NOT NULL,
     PRIMARY KEY (subject, party, purpose, revision),
     CONSTRAINT received_edge_record_bound CHECK (octet_length(record) <= 131072)

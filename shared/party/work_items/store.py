@@ -30,8 +30,8 @@ from shared.exchange.locations import FORMS, GROUPED_BY
 from shared.exchange.states import may_come_in, row
 from shared.kernel.errors import not_found
 from shared.party.bulk.store import Line
-from shared.party.recipient.store.listing import cursor_of, read_cursor
 from shared.party.stores import PartyStore
+from shared.runtime.database.pages import read_row, row_cursor
 from shared.vocabulary.referral import PriorityLevel
 
 #: The most open items of one location that are shown, and answered at once.
@@ -166,11 +166,11 @@ class PostgresWorkItems(PartyStore):
 
     async def page(self, party: str, *, cursor: str | None, limit: int) -> WorkItemPage:
         """Return the work items that the newest open notices lead, for at most `limit` notices after `cursor`."""
-        below, beside = (None, None) if cursor is None else read_cursor(cursor)
+        below, beside = (None, None) if cursor is None else read_row(cursor)
         leading = await self._driver.fetch(_LEADING, party, below, limit + 1, GROUPED_BY, beside)
         led = await self._driver.fetch(_LED, party, [each["subject"] for each in leading[:limit]], GROUPED_BY)
         items = await self._items(party, [each["token"] for each in led], [GROUPED_BY])
-        return WorkItemPage(items=tuple(items), next=cursor_of(leading[limit - 1]) if len(leading) > limit else None)
+        return WorkItemPage(items=tuple(items), next=row_cursor(leading[limit - 1]) if len(leading) > limit else None)
 
     async def one(self, party: str, work_item: UUID) -> WorkItem:
         """Return one work item. Raises `Refused("not_found")` if it has no open item or belongs to another party."""

@@ -16,11 +16,13 @@ that `COVERED` gives it. The sealed part stays sealed.
 An exception stores this form, because its clear part may have passed no check. The row, with its data key, is deleted
 when the exception ends.
 
-    message key · nonce · compressed: length (2) and bytes of the associated data · length (4) and plaintext · record
+    message key · nonce · length (4) and stored text · wrap, salt and proof
+
+    text: length (2) of the associated data · length (4) of the plaintext · both · the other parts of the record
 
 A recipient stores this form of a received record, encrypted: the record without its sealed part, and the opened part.
-The last three parts of the record follow after the compressed bytes, because they are random and cannot be compressed.
-If the opened part is sealed again with its own key, it has the same bytes.
+Wrap, salt and proof are not compressed, because they are random. If the opened part is sealed again with its own key,
+it has the same bytes.
 """
 
 from __future__ import annotations
@@ -33,8 +35,6 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
-from zlib import compress, decompressobj
-from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
 
 from pydantic_core import from_json
 
@@ -67,6 +67,7 @@ from shared.messaging.placement import read_hex
 from shared.messaging.reception import Arrived
 from shared.messaging.streams import CONTROL_ROLES, Lane, Role
 from shared.messaging.tracks import name_unread
+from shared.runtime.database.stored_text import compress, decompress
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 
 _VERSION: Final = 1
@@ -78,6 +79,7 @@ _HEAD: Final = Struct(">BHqqB16s")
 _LENGTH: Final = Struct(">I")
 _OPENED: Final = Struct(">HI")
 _NONCE_END: Final = MESSAGE_KEY_BYTES + SEALED_NONCE_BYTES
+_TEXT_START: Final = _NONCE_END + _LENGTH.size
 _ABSENT: Final = 0xFFFFFFFF
 _NONE: Final = _LENGTH.pack(_ABSENT)
 _TIME_STATED: Final = 1
@@ -122,7 +124,7 @@ def unpack(packed: bytes | Record) -> Record:
             key=key,
             headers=tuple(
                 (COVERED[place] if name is None else name.decode(), text)
-                for place, (name, text) in enumerate(_pairs(headers))
+                for place, (name, text) in enumerate(zip(headers[::2], headers[1::2], strict=True))
             ),
             value=value,
             time_stated=bool(flags & _TIME_STATED),
@@ -154,17 +156,18 @@ def pack_opened(record: Record, part: OpenedPart) -> bytes:
     clear, _ = split_value(record.value or b"")
     sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
     rest, proven = _pack_halves(replace(record, value=join_value(clear, None)))
-    text = compress(b"".join((sizes, part.associated, part.plaintext, rest)), 1)
-    return b"".join((part.key, part.nonce, text, proven))
+    stored = compress(b"".join((sizes, part.associated, part.plaintext, rest)))
+    return b"".join((part.key, part.nonce, _LENGTH.pack(len(stored)), stored, proven))
 
 
 def unpack_opened(packed: bytes) -> OpenedRecord:
     """Return the record of `pack_opened`. Raises `Defect("record_malformed")` for other bytes."""
     try:
-        compressed = decompressobj()
-        text = compressed.decompress(packed[_NONCE_END:]) + compressed.unused_data
+        (stored_bytes,) = _LENGTH.unpack_from(packed, _NONCE_END)
+        stored_end = _TEXT_START + stored_bytes
+        text = decompress(packed[_TEXT_START:stored_end])
         associated_bytes, plaintext_bytes = _OPENED.unpack_from(text)
-    except (StructError, ZlibError):
+    except StructError:
         raise Defect("record_malformed") from None
     associated_end = _OPENED.size + associated_bytes
     plaintext_end = associated_end + plaintext_bytes
@@ -174,7 +177,7 @@ def unpack_opened(packed: bytes) -> OpenedRecord:
         packed[MESSAGE_KEY_BYTES:_NONCE_END],
         text[_OPENED.size : associated_end],
     )
-    return OpenedRecord(unpack(text[plaintext_end:]), part)
+    return OpenedRecord(unpack(text[plaintext_end:] + packed[stored_end:]), part)
 
 
 def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
@@ -217,10 +220,6 @@ def _read_parts(packed: bytes) -> Iterator[bytes | None]:
             raise ValueError(length)
         yield packed[at : at + length]
         at += length
-
-
-def _pairs(headers: list[bytes | None]) -> Iterator[tuple[bytes | None, bytes | None]]:
-    return zip(headers[::2], headers[1::2], strict=True)
 
 
 def _pack_proof(proof: MessageProof) -> bytes:
