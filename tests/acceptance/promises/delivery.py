@@ -56,6 +56,11 @@ DELIVERY = (
         "tests/acceptance/test_erased.py",
     ),
     line(
+        "The nightly check of each pair, after erasures and retention at both ends and at one alone, sends no message "
+        "again; no feed gives a number twice",
+        "tests/acceptance/test_nightly.py",
+    ),
+    line(
         "200 pairs of referrals on a running exchange that differ only in other recipients: equal bytes for a provider "
         "and its instance, over HTTP and in Kafka, but for ids, salts, ciphertext, place and time",
         "tests/acceptance/test_apart.py",
