@@ -17,7 +17,8 @@ DELIVERY = (
     line(
         "An acknowledgement that names messages never sent, goes backwards without a restore, or is signed by another "
         "instance: one line for the operator and one new incarnation an hour at most, or no effect; subjects and "
-        "journal are untouched",
+        "journal are untouched, on a running exchange too",
+        "tests/acceptance/test_false_acks.py",
         f"{_ACKS}::test_a_lower_acknowledgement_counts",
         f"{_ACKS}::test_statements_that_open_an_incarnation",
         f"{_ACKS}::test_a_reader_causes_one_incarnation_an_hour",
@@ -39,12 +40,14 @@ DELIVERY = (
     ),
     line(
         "What a reader's absence may hold is bounded: at the bound filings are refused with the reason, withdrawals "
-        "and answers go on, and filings too once it is back",
+        "and answers go on, and filings too once it is back; while audit is away the others' deliveries are not delayed",
         _BOUND,
+        "tests/acceptance/test_audit_away.py",
     ),
     line(
         "Between two releases what the older one cannot read is kept sealed and applied by the newer one; a missing "
         "document is waited for, a withdrawal wins over every revision and every exception",
+        "tests/acceptance/test_two_releases.py",
         "tests/shared/runtime/delivery/test_kept_exceptions.py",
         "tests/shared/runtime/delivery/test_judgement.py",
         tests_of(_INBOUND, "test_an_edge_of_an_unknown_document_waits_and_is_applied_once_that_has_come"),
