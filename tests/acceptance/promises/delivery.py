@@ -40,7 +40,8 @@ DELIVERY = (
     ),
     line(
         "What a reader's absence may hold is bounded: at the bound filings are refused with the reason, withdrawals "
-        "and answers go on, and filings too once it is back; while audit is away the others' deliveries are not delayed",
+        "and answers go on, and filings too once it is back; while audit is away deliveries between the others are not "
+        "delayed",
         _BOUND,
         "tests/acceptance/test_audit_away.py",
     ),
