@@ -97,10 +97,16 @@ class PartitionVerifier:
             if kind == PROOF:
                 return self._prove(raw)
             if kind == ACK:
-                return StatedAck(raw, parse_ack_record(raw.value or b"", self._keys, raw.broker_time))
+                return self._hear(raw)
             return self._place(raw)
         except Refused as error:
             return Unreadable(raw, error.code)
+
+    def _hear(self, raw: RawRecord) -> Verified:
+        ack = parse_ack_record(raw.value or b"", self._keys, raw.broker_time)
+        if (ack.reader, ack.pair.writer) != self._pair:
+            raise Refused("topic_wrong")
+        return StatedAck(raw, ack)
 
     def _prove(self, raw: RawRecord) -> Verified:
         self.proven = None

@@ -1,20 +1,21 @@
 """An instance with one difference, as a program of its own: shorter pauses, or a wrong clock.
 
-    python -m tests.support.altered_instance [--hasty] [--clock FILE] KIND --instance NAME [--only PART] …
+    python -m tests.support.altered_instance [--hasty] [--clock FILE] [--nights FILE] KIND --instance NAME …
 
 `--hasty` shortens pauses of minutes to seconds. `--clock` shifts the machine's clock by the seconds in the file, which
-is read at each use. It also makes a document heartbeat late after five seconds.
+is read at each use. It also makes a document heartbeat late after five seconds. `--nights`
+for the nightly check of each pair, as many more nights have passed as its file says.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from deploy.serve import serve
 from shared.kernel.clock import SystemClock
@@ -22,6 +23,7 @@ from shared.messaging import acks, incarnations, resync
 from shared.party.origin import bus
 from shared.party.origin.use_cases import redecide
 from shared.runtime.delivery import upkeep_loop
+from shared.runtime.delivery.upkeep_loop import UpkeepLoop
 from shared.runtime.kafka import documents
 
 HASTY: Final = ("-m", "tests.support.altered_instance", "--hasty")
@@ -67,10 +69,26 @@ def shift(file: Path) -> None:
     setattr(documents, "BEAT_TOLERANCE", timedelta(seconds=5))  # noqa: B010
 
 
+def with_nights(file: Path) -> tuple[str, ...]:
+    """The program of an instance for whose nightly checks so many more nights have passed; it must be there."""
+    return (*HASTY, "--nights", str(file))
+
+
+def count_nights(file: Path) -> None:
+    check, hour = UpkeepLoop.check_pairs, upkeep_loop.NIGHT_HOUR
+
+    def check_pairs(self: UpkeepLoop) -> Coroutine[Any, Any, None]:
+        setattr(upkeep_loop, "NIGHT_HOUR", hour - 24 * int(file.read_text()))  # noqa: B010
+        return check(self)
+
+    setattr(UpkeepLoop, "check_pairs", check_pairs)  # noqa: B010
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--hasty", action="store_true")
     arguments.add_argument("--clock", type=Path)
+    arguments.add_argument("--nights", type=Path)
     arguments.add_argument("kind")
     arguments.add_argument("--instance", required=True)
     arguments.add_argument("--only", action="append", default=[])
@@ -79,6 +97,8 @@ def main() -> int:
         hasten()
     if given.clock is not None:
         shift(given.clock)
+    if given.nights is not None:
+        count_nights(given.nights)
     return serve(given.kind, given.instance, given.only)
 
 

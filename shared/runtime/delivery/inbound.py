@@ -8,7 +8,7 @@ statements.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -40,6 +40,7 @@ from shared.runtime.delivery.judgement import (
     Judgement,
     Known,
     decide,
+    kind_of,
     read_edge,
 )
 from shared.runtime.delivery.sending import move_gathered, note_reads
@@ -83,7 +84,8 @@ class PartyInbound:
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
         """See `Inbound`. Raises `Unavailable` while this instance has no directory."""
-        arrivals = _accept(taken, [self._open(each) for each in taken], self._reader)
+        accepted = _accept(taken, [self._open(each) for each in taken], self._reader)
+        arrivals = await self._hold_answers(scope, accepted)
         keys = {each.key for each in arrivals}
         tracks = await load_tracks(self._driver, {key for key in keys if key is not None})
         self._unit = Unit(self._session, are_new=not tracks and not scope.is_careful)
@@ -163,18 +165,29 @@ class PartyInbound:
             planned = [at for at in range(len(arrivals)) if _stands_free(known[at], refusals)]
         return [decide(each, known[at], refusals) for at, each in enumerate(arrivals)]
 
+    async def _hold_answers(self, scope: Scope, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Let an answer wait behind an exception of its track: the features would judge it for good without that."""
+        answers = {_track_of(each) for each in arrivals if each.named.role is Role.ANSWER}
+        tried = self._trying | {each.named.message_id for each in arrivals}
+        kept: set[tuple[str, UUID] | None] = {*await _find_kept(scope, answers, without=tried)}
+        held = []
+        for each in arrivals:
+            track = _track_of(each)
+            if each.received is None and kind_of(each.code) in OPEN:
+                kept.add(track)
+            elif each.named.role is Role.ANSWER and track in kept:
+                each = replace(each, received=None, code=ACT_AWAITED)
+            held.append(each)
+        return held
+
     async def _await_edges(
         self, scope: Scope, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome]
     ) -> list[Outcome]:
         """Let acts of an unknown subject wait while an edge of their track is stored as an exception."""
         pairs = list(zip(map(_track_of, arrivals), outcomes, strict=True))
         kept = {track for track, outcome in pairs if outcome.kind in OPEN and outcome.code != ACT_AWAITED}
-        lost = sorted({track for track, outcome in pairs if track is not None and _is_lost(outcome)})
-        for writer, tracks in groupby(lost, key=itemgetter(0)):
-            subjects = [subject for _, subject in tracks]
-            rows = await scope.tx.list_exceptions(writer=writer, subjects=subjects)
-            of_tracks = [row.taken.named.subject for row in rows if row.outcome.code != ACT_AWAITED]
-            kept |= {(writer, subject) for subject in of_tracks if subject is not None}
+        lost = {track for track, outcome in pairs if track is not None and _is_lost(outcome)}
+        kept |= await _find_kept(scope, lost)
         return [
             replace(outcome, kind=OutcomeKind.WAITING, code=ACT_AWAITED)
             if _is_lost(outcome) and track in kept
@@ -308,6 +321,19 @@ def _alarm(record: Record, code: str, error: Exception | None = None) -> None:
     if error is not None:
         line["error"] = type(error).__name__
     log("record_alarm", **line)
+
+
+async def _find_kept(
+    scope: Scope, tracks: Iterable[tuple[str, UUID] | None], *, without: Container[UUID] = frozenset()
+) -> set[tuple[str, UUID]]:
+    """Return those of the tracks of which a message is an exception, other than one that waits for an act."""
+    kept = set()
+    for writer, of_writer in groupby(sorted(filter(None, tracks)), key=itemgetter(0)):
+        for row in await scope.tx.list_exceptions(writer=writer, subjects=[subject for _, subject in of_writer]):
+            named = row.taken.named
+            if named.subject is not None and row.outcome.code != ACT_AWAITED and named.message_id not in without:
+                kept.add((writer, named.subject))
+    return kept
 
 
 def _track_of(each: Arrival) -> tuple[str, UUID] | None:

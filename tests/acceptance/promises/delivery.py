@@ -17,7 +17,8 @@ DELIVERY = (
     line(
         "An acknowledgement that names messages never sent, goes backwards without a restore, or is signed by another "
         "instance: one line for the operator and one new incarnation an hour at most, or no effect; subjects and "
-        "journal are untouched",
+        "journal are untouched, on a running exchange too",
+        "tests/acceptance/test_false_acks.py",
         f"{_ACKS}::test_a_lower_acknowledgement_counts",
         f"{_ACKS}::test_statements_that_open_an_incarnation",
         f"{_ACKS}::test_a_reader_causes_one_incarnation_an_hour",
@@ -39,12 +40,15 @@ DELIVERY = (
     ),
     line(
         "What a reader's absence may hold is bounded: at the bound filings are refused with the reason, withdrawals "
-        "and answers go on, and filings too once it is back",
+        "and answers go on, and filings too once it is back; while audit is away deliveries between the others are not "
+        "delayed",
         _BOUND,
+        "tests/acceptance/test_audit_away.py",
     ),
     line(
         "Between two releases what the older one cannot read is kept sealed and applied by the newer one; a missing "
         "document is waited for, a withdrawal wins over every revision and every exception",
+        "tests/acceptance/test_two_releases.py",
         "tests/shared/runtime/delivery/test_kept_exceptions.py",
         "tests/shared/runtime/delivery/test_judgement.py",
         tests_of(_INBOUND, "test_an_edge_of_an_unknown_document_waits_and_is_applied_once_that_has_come"),
@@ -54,6 +58,11 @@ DELIVERY = (
         "100 referrals erased after both acknowledgements, among neighbours of the same segments: whoever has every "
         "database and every private key opens none of them, all neighbours prove, and before each was opened",
         "tests/acceptance/test_erased.py",
+    ),
+    line(
+        "The nightly check of each pair, after erasures and retention at both ends and at one alone, sends no message "
+        "again; no feed gives a number twice",
+        "tests/acceptance/test_nightly.py",
     ),
     line(
         "200 pairs of referrals on a running exchange that differ only in other recipients: equal bytes for a provider "

@@ -24,6 +24,10 @@ MAIN_FLOW = (
         verb="the_demo_runs",
     ),
     line(
+        "A first `make demo` downloads 130 MB at most: the wheels, with a Java and PostgreSQL, and Kafka's jars",
+        "tests/acceptance/test_downloaded.py",
+    ),
+    line(
         "The demo prints one flow of 8 messages or more over 3 instances or more, with times, rules and places",
         verb="the_demo_prints_a_flow",
     ),

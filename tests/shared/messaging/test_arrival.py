@@ -157,6 +157,15 @@ def test_an_acknowledgement_is_read_among_the_records_and_does_not_end_a_segment
     assert [each.ack for each in found if isinstance(each, StatedAck)] == [ack]
 
 
+@pytest.mark.parametrize(
+    ("reader", "writer"), [("industry-c", "industry-b"), ("hotline-a", "industry-c")], ids=["reader", "streams"]
+)
+def test_an_acknowledgement_in_the_topic_of_another_pair_is_unreadable(reader: str, writer: str) -> None:
+    ack = Ack(reader, Pair(writer, reader), None, (LaneAck(0, b""), LaneAck(0, b"")), AT)
+    knows_all = PartitionVerifier(PAIR, Lane.URGENT, lambda *_: KEY.verify_key)
+    assert codes(knows_all.verify(raw([build_ack_record(ack, KEY)]))) == ["topic_wrong"]
+
+
 def test_the_last_acknowledgement_in_an_own_topic_shows_what_was_taken() -> None:
     """Only the own reader's acknowledgement counts, not one that audit wrote about a pair."""
     pair, incarnation = Pair("industry-b", "hotline-a"), uuid7()
