@@ -1,0 +1,44 @@
+"""Stored text: compressed against a dictionary of the texts that an instance keeps most.
+
+    number of the dictionary (1 byte) · raw deflate (RFC 1951)
+
+A dictionary never changes while stored bytes name it: a later one gets the next number. Only what an instance
+compresses for itself is stored so: many streams open to one text, and no guard sees which of them a sender chose.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+from zlib import DEFLATED, compressobj, decompressobj
+from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
+
+from shared.kernel.errors import Defect
+
+#: No text is longer: a record has at most 64 KiB, and its sealed part 46 KiB.
+TEXT_BYTES_MAX: Final = 256 * 1024
+_NUMBER: Final = 1
+_DICTIONARY: Final = (Path(__file__).with_name("data") / f"stored-text-{_NUMBER}.txt").read_bytes()
+_LEVEL: Final = 6
+_MEMORY_LEVEL: Final = 8
+#: Raw deflate, with the largest window.
+_WINDOW_BITS: Final = -15
+
+
+def compress(text: bytes) -> bytes:
+    """Return the text as it is stored."""
+    assert len(text) <= TEXT_BYTES_MAX
+    deflating = compressobj(_LEVEL, DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict=_DICTIONARY)
+    return b"".join((bytes([_NUMBER]), deflating.compress(text), deflating.flush()))
+
+
+def decompress(stored: bytes) -> bytes:
+    """Return the text of stored bytes. Raises `Defect("record_malformed")` for other bytes."""
+    inflating = decompressobj(_WINDOW_BITS, _DICTIONARY)
+    try:
+        text = inflating.decompress(stored[1:], TEXT_BYTES_MAX)
+    except ZlibError:
+        raise Defect("record_malformed") from None
+    if stored[:1] != bytes([_NUMBER]) or not inflating.eof or inflating.unused_data:
+        raise Defect("record_malformed")
+    return text
