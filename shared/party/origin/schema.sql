@@ -341,11 +341,10 @@ CREATE TABLE location_token (
     n smallint NOT NULL,
     version integer NOT NULL,
     token bytea NOT NULL,
-    made_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (party, referral_id, n, version)
+    PRIMARY KEY (referral_id, n, version)
 );
-CREATE INDEX location_token_of ON location_token (party, version, token, referral_id);
-CREATE INDEX location_token_made ON location_token (made_at);
+-- A token belongs to one party and one version.
+CREATE INDEX location_token_of ON location_token (token, referral_id);
 
 CREATE TABLE relation (
     party text NOT NULL,
@@ -433,7 +432,7 @@ SELECT pg_temp.isolate('hold', 'referral', added => 'acts', changed => 'acts');
 SELECT pg_temp.isolate('hold_act', 'referral', added => 'acts');
 SELECT pg_temp.isolate('no_objection', 'referral', added => 'acts', removed => 'acts');
 SELECT pg_temp.isolate('transfer', 'referral', added => 'transfer', changed => 'transfer apply');
-SELECT pg_temp.isolate('location_token', 'referral', added => 'apply');
+SELECT pg_temp.isolate('location_token', 'referral', added => 'apply', removed => 'acts');
 SELECT pg_temp.isolate('relation', 'referral', added => 'apply');
 SELECT pg_temp.isolate('contact_due', 'referral', added => 'apply', removed => 'apply');
 SELECT pg_temp.isolate('contact', 'referral', added => 'apply', removed => 'apply');

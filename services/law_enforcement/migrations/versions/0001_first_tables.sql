@@ -75,11 +75,10 @@ CREATE TABLE case_location (
     n smallint NOT NULL,
     version integer NOT NULL,
     token bytea NOT NULL,
-    made_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (referral_id, party, n, version, token)
 );
-CREATE INDEX case_location_of ON case_location (party, version, token, referral_id);
-CREATE INDEX case_location_made ON case_location (made_at);
+-- A token belongs to one party and one version.
+CREATE INDEX case_location_of ON case_location (token, referral_id);
 
 -- What an agency asks of the origins of its cases: that no notice be issued yet. Known by the id of the act that placed
 -- it. `asked_until` is what the agency asks for, `not_after` what the origin has said that it holds for. Whoever can write
