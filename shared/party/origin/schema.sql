@@ -216,10 +216,10 @@ CREATE INDEX edge_overdue ON edge (party, overdue_at, edge_id)
 CREATE INDEX edge_ending ON edge (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX edge_aside ON edge (edge_id) WHERE aside IS NOT NULL;
-CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
+CREATE INDEX edge_of_referral ON edge (referral_id);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
 -- What moves with its recipient: all else stays where it lies.
-CREATE INDEX edge_at ON edge (recipient, instance, referral_id)
+CREATE INDEX edge_at ON edge (recipient, instance)
     WHERE state = 'emitted' AND NOT unread AND NOT taken_back
       AND answer IN ('accepted', 'acknowledged', 'in_part', 'none', 'ongoing', 'reappeared');
 CREATE INDEX edge_sent ON edge (party, recipient, referral_id);
