@@ -60,10 +60,12 @@ class KeptDecision(NamedTuple):
 
     `entitled`: its sender may speak for the origin; otherwise only whom it speaks of is kept. `origin` is None where
     the decision could not be opened or read. `problem` says that, or what is wrong with it. `links` are its edges.
+    `disposition` is None where nothing but the id of the referral could be read.
     """
 
     referral_id: UUID
     detail: str
+    disposition: str | None = None
     origin: str | None = None
     entitled: bool = True
     problem: str | None = None

@@ -20,6 +20,7 @@ from services.audit.domain.entries import (
 )
 from services.audit.domain.partitions import Life
 from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.database.stored_text import compress
 from shared.runtime.database.transactions import Session
 
 #: The columns of a decision's links: the SQL type of each, and its element for one link as text.
@@ -34,7 +35,7 @@ _ENTRY = Columns.of(Entry, without=("decisions",), detail="jsonb", digest="bytea
 _DECISION = Columns.of(
     KeptDecision,
     without=("links",),
-    detail="jsonb",
+    detail="bytea",
     message_id="uuid",
     digest="bytea",
     ordinal="smallint",
@@ -207,6 +208,7 @@ def _decision_rows(entries: Sequence[Entry]) -> Bound[KeptDecision]:
     links = {name: [[read(link) for link in each.links] or None for each in rows] for name, (_, read) in _LINKS.items()}
     return _DECISION.rows(
         rows,
+        detail=[compress(each.detail.encode()) for each in rows],
         message_id=[entry.message_id for entry, _, _ in of],
         digest=[bytes.fromhex(entry.digest) for entry, _, _ in of],
         ordinal=[ordinal for _, ordinal, _ in of],

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json
 
 from services.audit.domain.entries import NOBODYS, Entry, Read
 from services.audit.domain.partitions import Life, PartitionStatus
@@ -27,12 +28,14 @@ from services.audit.domain.shown import (
 from services.audit.store import appending, flow_search
 from shared.envelope.content_proof import MessageProof
 from shared.exchange.topics import AUDIT
+from shared.kernel.errors import Defect
 from shared.ledger.tree import HASH_BYTES
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.pages import next_cursor, read_cursor
+from shared.runtime.database.stored_text import decompress
 from shared.runtime.database.transactions import Database, Session
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -141,7 +144,7 @@ WITH origin AS (
      ),
      scoped AS (
          SELECT d.*, $3::text[] IS NULL OR coalesce(d.sender = ANY($3), false) OR coalesce(d.recipient = ANY($3), false)
-             OR coalesce(d.detail->>'origin' = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
+             OR coalesce(d.origin = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
          FROM direct AS d
      ),
      about AS (
@@ -209,7 +212,7 @@ FROM (
     WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" >= $4
       AND (exercise = $5 OR kind IN ('outcomes', 'unreadable', 'loss', 'conflict'))
       AND ($7::text[] IS NULL OR sender = ANY($7) OR recipient = ANY($7)
-           OR detail->>'origin' = ANY($7) OR detail->>'party' = ANY($7))
+           OR origin = ANY($7) OR detail->>'party' = ANY($7))
     ORDER BY "offset" FETCH FIRST $6 ROWS WITH TIES
 ) AS said
 ORDER BY "offset", kept_at, ordinal
@@ -328,13 +331,21 @@ def _listed(look: Look) -> list[str] | None:
     return None if look.parties is None else sorted(look.parties)
 
 
+def open_detail(stored: bytes | None) -> object:
+    """Return what a stored decision states; None for bytes that are no stored text: they were altered."""
+    try:
+        return None if stored is None else from_json(decompress(stored))
+    except (Defect, ValueError):
+        return None
+
+
 def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
     made = {
         "position": position,
         "at": row["broker_time"],
         "digest": row["digest"].hex(),
         "problem": row["problem"] or ("edge_not_committed" if row["committed"] is False else None),
-        "detail": row["detail"] or row.get("counted"),
+        "detail": row["detail"] or row.get("counted") or open_detail(row["decided"]),
         "rules": tuple(row["rules"].split(",")) if row["rules"] else (),
         "outcome": _OUTCOMES.get(row["outcome"], row["outcome"]),
     }
