@@ -27,8 +27,7 @@ _ACTS: Final = (NoticeAction.REMOVED, NoticeAction.GEO_DISABLED, NoticeAction.AC
 _REPORTED: Final = """
 WITH notices AS (
     SELECT n.subject, n.party, n.incident_kind, n.received_at, cardinality(n.numbers) AS items, a.actions, a.acted_at,
-           EXISTS (SELECT FROM json_array_elements(n.edge -> 'basis') AS b
-                   WHERE b ->> 'instrument' = 'dsa' AND b ->> 'article' ~ '^Art[.] 22([^0-9]|$)') AS flagged
+           n.flagged
     FROM received AS n CROSS JOIN LATERAL (
         SELECT count(*) AS actions, min((i.item ->> 'effective_at')::timestamptz) AS acted_at
         FROM jsonb_array_elements(coalesce(n.said -> 'items', '[]')) AS i (item)
@@ -39,7 +38,7 @@ WITH notices AS (
                        AND (extract(epoch FROM $3::timestamptz) * 1000000)::bigint
            OR n.place BETWEEN 4611686018427387904 + (extract(epoch FROM $2::timestamptz) * 1000000)::bigint
                           AND 4611686018427387904 + (extract(epoch FROM $3::timestamptz) * 1000000)::bigint)
-      AND (n.edge -> 'basis')::jsonb @> '[{"instrument": "dsa"}]'
+      AND n.flagged IS NOT NULL
 )
 SELECT incident_kind, flagged, items, actions, CASE WHEN actions > 0 THEN greatest(least(floor(extract(
     epoch FROM coalesce(acted_at, (SELECT min(e.at) FROM act AS e

@@ -26,7 +26,7 @@ from shared.envelope.keys import KEY_OPERATIONS, OpeningKey, SealingKey, SuiteNa
 from shared.kernel.errors import Refused
 
 BUCKET_BYTES_MIN = 512
-#: The largest bucket is no power of two: what a value of 64 KiB still holds.
+#: The largest bucket is what a value of 64 KiB still holds.
 BUCKET_BYTES_MAX = 46 * 1024
 LENGTH_BYTES = 4
 
@@ -56,7 +56,7 @@ class SealContext:
 
 def is_sealable(length: int) -> bool:
     """Return whether the largest bucket holds a plaintext of so many bytes."""
-    return _bucket(length) <= BUCKET_BYTES_MAX
+    return LENGTH_BYTES + length <= BUCKET_BYTES_MAX
 
 
 def check_sealable(plaintext: bytes) -> None:
@@ -82,15 +82,17 @@ def unpad_plaintext(padded: bytes) -> bytes:
     """Return the plaintext. Anything that `pad_plaintext` would not write is refused: padding carries no bytes."""
     length = int.from_bytes(padded[:LENGTH_BYTES], "big")
     end = LENGTH_BYTES + length
-    if len(padded) > BUCKET_BYTES_MAX or len(padded) != _bucket(length) or padded.count(0, end) != len(padded) - end:
+    if len(padded) != _bucket(length) or padded.count(0, end) != len(padded) - end:
         raise _unopenable()
     return padded[LENGTH_BYTES:end]
 
 
 def _bucket(length: int) -> int:
-    """The smallest power of two from 512 bytes on, or the bound, that holds the length prefix and `length` bytes."""
-    bucket = max(BUCKET_BYTES_MIN, 1 << (LENGTH_BYTES + length - 1).bit_length())
-    return BUCKET_BYTES_MAX if bucket > BUCKET_BYTES_MAX >= LENGTH_BYTES + length else bucket
+    """Return the smallest of 512, 768, 1024, 1536, 2048, 3072 … that holds the length and the text, up to the bound."""
+    size = LENGTH_BYTES + length
+    power = 1 << (size - 1).bit_length()
+    between = power // 4 * 3
+    return min(max(BUCKET_BYTES_MIN, between if size <= between else power), BUCKET_BYTES_MAX)
 
 
 _SUITES: Final[tuple[tuple[SuiteName, Suite], ...]] = (

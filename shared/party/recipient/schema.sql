@@ -28,13 +28,15 @@ CREATE TABLE received (
     state text NOT NULL,
     -- As its sender says; null where a provider is not told.
     priority text,
-    -- The class of its edge; empty where it names none.
-    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
+    -- The class of its edge, by which its record is kept.
+    retention text NOT NULL,
     -- The numbers of its items; a case names them in its record alone.
     numbers smallint[] NOT NULL DEFAULT '{}',
     -- Of a notice, by which a provider's own report counts it: no record is opened for that.
     language text,
     incident_kind text,
+    -- Whether a trusted flagger sent it under the DSA; null where it was not sent under the DSA.
+    flagged boolean,
     -- The agency's own reference of a case, under a key of its own, and a keyed token by which it is found. Rows tell
     -- which cases the agency calls alike, and not how.
     case_reference bytea,
@@ -43,8 +45,8 @@ CREATE TABLE received (
     wrapped_key bytea,
     -- The party's answers in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
-    -- Byte for byte as it came.
-    edge json NOT NULL,
+    -- Byte for byte as it came, compressed (shared/runtime/database/stored_text.py).
+    edge bytea NOT NULL,
     -- The message as it came: the record is read from it, and is its own proof. Erasing it erases both.
     record bytea NOT NULL,
     PRIMARY KEY (subject, party),
@@ -64,7 +66,7 @@ CREATE INDEX received_overdue ON received (party, overdue_at, edge_id)
 CREATE INDEX received_ending ON received (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX received_aside ON received (edge_id) WHERE aside IS NOT NULL;
--- An act updates the row and must not write its ciphertext and its edge again. Ciphertext cannot be compressed.
+-- An act updates the row and must not write its ciphertext again. Ciphertext cannot be compressed.
 ALTER TABLE received ALTER COLUMN record SET STORAGE EXTERNAL;
 -- The list of a party: all rows, those in a state, those of a sender, those with a child at risk.
 CREATE INDEX received_by_place ON received (party, place, subject);
@@ -93,9 +95,9 @@ CREATE TABLE received_edge (
     revision integer NOT NULL,
     party text NOT NULL,
     purpose text NOT NULL,
-    retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
+    retention text NOT NULL,
     wrapped_key bytea,
-    edge json NOT NULL,
+    edge bytea NOT NULL,
     record bytea NOT NULL,
     PRIMARY KEY (subject, party, purpose, revision),
     CONSTRAINT received_edge_record_bound CHECK (octet_length(record) <= 131072)

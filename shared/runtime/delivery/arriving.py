@@ -16,11 +16,12 @@ that `COVERED` gives it. The sealed part stays sealed.
 An exception keeps this form, since no check may have passed its clear part. The row ends with the exception, and the
 data key with it.
 
-    message key · nonce · compressed: length (2) and bytes of the associated data · length (4) and plaintext · record
+    message key · nonce · length (4) and stored text · wrap, salt and proof
 
-A recipient keeps this of what it was sent, encrypted: the record without its sealed part, and that part opened. The
-last three parts of the record follow behind what is compressed: they are random, as padding and ciphertext are. Sealed
-again with its own key, the sealed part has the same bytes.
+    text: length (2) of the associated data · length (4) of the plaintext · both · the other parts of the record
+
+A recipient keeps this of what it was sent, encrypted: the record without its sealed part, and that part opened. Wrap,
+salt and proof are not compressed: they are random. Sealed again with its own key, the sealed part has the same bytes.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
-from zlib import compress, decompressobj
-from zlib import error as ZlibError  # noqa: N812 - the library's class has a lower-case name
 
 from pydantic_core import from_json
 
@@ -67,6 +66,7 @@ from shared.messaging.placement import read_hex
 from shared.messaging.reception import Arrived
 from shared.messaging.streams import CONTROL_ROLES, Lane, Role
 from shared.messaging.tracks import name_unread
+from shared.runtime.database.stored_text import compress, decompress
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 
 _VERSION: Final = 1
@@ -78,6 +78,7 @@ _HEAD: Final = Struct(">BHqqB16s")
 _LENGTH: Final = Struct(">I")
 _OPENED: Final = Struct(">HI")
 _NONCE_END: Final = MESSAGE_KEY_BYTES + SEALED_NONCE_BYTES
+_TEXT_START: Final = _NONCE_END + _LENGTH.size
 _ABSENT: Final = 0xFFFFFFFF
 _NONE: Final = _LENGTH.pack(_ABSENT)
 _TIME_STATED: Final = 1
@@ -154,17 +155,18 @@ def pack_opened(record: Record, part: OpenedPart) -> bytes:
     clear, _ = split_value(record.value or b"")
     sizes = _OPENED.pack(len(part.associated), len(part.plaintext))
     rest, proven = _pack_halves(replace(record, value=join_value(clear, None)))
-    text = compress(b"".join((sizes, part.associated, part.plaintext, rest)), 1)
-    return b"".join((part.key, part.nonce, text, proven))
+    stored = compress(b"".join((sizes, part.associated, part.plaintext, rest)))
+    return b"".join((part.key, part.nonce, _LENGTH.pack(len(stored)), stored, proven))
 
 
 def unpack_opened(packed: bytes) -> OpenedRecord:
     """Return what `pack_opened` was given. Raises `Defect("record_malformed")` for other bytes."""
     try:
-        compressed = decompressobj()
-        text = compressed.decompress(packed[_NONCE_END:]) + compressed.unused_data
+        (stored_bytes,) = _LENGTH.unpack_from(packed, _NONCE_END)
+        stored_end = _TEXT_START + stored_bytes
+        text = decompress(packed[_TEXT_START:stored_end])
         associated_bytes, plaintext_bytes = _OPENED.unpack_from(text)
-    except (StructError, ZlibError):
+    except StructError:
         raise Defect("record_malformed") from None
     associated_end = _OPENED.size + associated_bytes
     plaintext_end = associated_end + plaintext_bytes
@@ -174,7 +176,7 @@ def unpack_opened(packed: bytes) -> OpenedRecord:
         packed[MESSAGE_KEY_BYTES:_NONCE_END],
         text[_OPENED.size : associated_end],
     )
-    return OpenedRecord(unpack(text[plaintext_end:]), part)
+    return OpenedRecord(unpack(text[plaintext_end:] + packed[stored_end:]), part)
 
 
 def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:

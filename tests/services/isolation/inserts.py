@@ -6,9 +6,9 @@ from __future__ import annotations
 def insert_received(kind: str) -> str:
     """The statement that adds a row of a kind to `received`."""
     return f"""
-INSERT INTO received (subject, party, kind, sender, purpose, exercise, state, revision, edge_revision, edge, record,
-                      edge_id, peer, side, track)
-VALUES ($1, $2, '{kind}', 'sender.example', 'assessment', true, $3, 1, 1, '{{}}', '', gen_random_uuid(), '', 0,
+INSERT INTO received (subject, party, kind, sender, purpose, exercise, state, revision, edge_revision, retention, edge,
+                      record, edge_id, peer, side, track)
+VALUES ($1, $2, '{kind}', 'sender.example', 'assessment', true, $3, 1, 1, '', '', '', gen_random_uuid(), '', 0,
         gen_random_uuid())
 """
 

@@ -88,8 +88,8 @@ INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha
 SELECT $1::uuid, 1, $2, 'filed', now(), '', '{}', '{}', '' WHERE $3 <> ''
 """
 _CASE_EDGE = """
-INSERT INTO received_edge (subject, party, purpose, revision, edge, record)
-SELECT $1, $2, 'investigation', 1, '{}', '' WHERE $3 <> ''
+INSERT INTO received_edge (subject, party, purpose, revision, retention, edge, record)
+SELECT $1, $2, 'investigation', 1, '', '', '' WHERE $3 <> ''
 """
 _CASE_ACT = """
 INSERT INTO case_act (referral_id, party, number, state, said, at) SELECT $1, $2, 1, $3, '{}', now()

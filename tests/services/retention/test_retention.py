@@ -139,10 +139,7 @@ async def test_the_class_of_an_edge_says_how_long_its_record_is_kept(
     """Canada's 21 days, although the table's own period is a year."""
     agencies, endpoint, referral_id = Agencies(databases["law_enforcement"]), endpoints["law_enforcement"], uuid7()
     await agencies.receive(offered(referral_id))
-    edge = (
-        "UPDATE received SET received_at = $2, edge = jsonb_set(edge::jsonb, '{handling,retention}', '\"ca_21d\"')"
-        " WHERE subject = $1"
-    )
+    edge = "UPDATE received SET received_at = $2, retention = 'ca_21d' WHERE subject = $1"
     await as_owner(endpoint, edge, referral_id, NOW - timedelta(days=days + 1), parties=[AGENCY])
     change = "UPDATE received SET state = 'declined', changed_at = $2 WHERE subject = $1"
     await as_owner(endpoint, change, referral_id, NOW - timedelta(days=days), parties=[AGENCY])

@@ -11,7 +11,8 @@ version of the form, and a token is compared with those of its own version alone
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
@@ -21,6 +22,7 @@ import asyncpg
 from shared.contracts.base import Contract
 from shared.contracts.case_referral import ReferralPassedOnClear
 from shared.contracts.decision import Edge
+from shared.contracts.policy import LegalBasis
 from shared.contracts.preservation_api import PreservationRecord
 from shared.contracts.referral import EdgeClear, NoticeRecord, ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
@@ -33,10 +35,12 @@ from shared.messaging.tracks import edge_act, track_of
 from shared.party.preservation.store.preservations import Token, tokens
 from shared.party.recipient.domain import AlikeCase, item_numbers, revision_of
 from shared.runtime.database.columns import Bound, Columns, Json, Statement
+from shared.runtime.database.stored_text import compress
 from shared.runtime.delivery.arriving import OpenedRecord, pack_opened, unpack_opened
 from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.delivery.tracks import TrackSide, spell_edges
 from shared.runtime.timers.store import OF_EDGE, columns_of_edge
+from shared.vocabulary.routing import Instrument
 
 RowT = TypeVar("RowT")
 
@@ -57,8 +61,10 @@ class NewItem(NamedTuple):
     numbers: Sequence[str]
     language: str | None
     incident_kind: str | None
+    flagged: bool | None
     edge_id: UUID
-    edge: str
+    retention: str
+    edge: bytes
     record: bytes
     wrapped_key: bytes
     peer: str
@@ -70,6 +76,8 @@ class NewItem(NamedTuple):
     track_edges: Json
 
 
+#: The article of the DSA under which trusted flaggers send notices.
+_TRUSTED_FLAGGER: Final = re.compile(r"Art\. 22(?![0-9])")
 _FIRST: Final = {
     kind: shown(kind, Standing(Offered.OPEN.value)) for kind in (Subject.OFFER, Subject.NOTICE, Subject.CASE)
 }
@@ -83,8 +91,8 @@ _IS_ERASED: Final = """(
 _ARRIVED: Final = f"""
 arrived AS MATERIALIZED (
     SELECT subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision,
-           string_to_array(numbers, chr(31))::smallint[] AS numbers, language, incident_kind, edge_id,
-           edge::json AS edge, CASE WHEN is_erased THEN '' ELSE record END AS record,
+           string_to_array(numbers, chr(31))::smallint[] AS numbers, language, incident_kind, flagged,
+           edge_id, retention, edge, CASE WHEN is_erased THEN '' ELSE record END AS record,
            CASE WHEN is_erased THEN NULL ELSE wrapped_key END AS wrapped_key,
            peer, side, track, owner, other, string_to_array(track_acts, chr(31))::uuid[] AS track_acts,
            track_edges::jsonb AS track_edges, origin, recipient,
@@ -92,11 +100,11 @@ arrived AS MATERIALIZED (
            steps::jsonb AS steps, timers::jsonb AS timers, due_at, overdue_at
     FROM (SELECT *, {_IS_ERASED.format(row="new", subject="subject")} AS is_erased FROM {{new}}) AS given
 )"""
-_OF_EDGE: Final = "edge_id, edge, record, wrapped_key"
+_OF_EDGE: Final = "edge_id, retention, edge, record, wrapped_key"
 _OF_ARRIVED_EDGE: Final = ", ".join(f"a.{name}" for name in _OF_EDGE.split(", "))
 _OF_ITEM: Final = f"""
 subject, party, kind, sender, passed_by, exercise, state, purpose, priority, revision, numbers, language, incident_kind,
-peer, side, track, owner, other, track_acts, track_edges, origin, recipient, clock_rules, acknowledge_h, act_h,
+flagged, peer, side, track, owner, other, track_acts, track_edges, origin, recipient, clock_rules, acknowledge_h, act_h,
 begun_at, steps, timers, due_at, overdue_at, {_OF_EDGE}"""
 
 
@@ -131,7 +139,7 @@ SELECT subject, party, purpose, revision, {_OF_EDGE} FROM arrived
 """,
     new=NEW,
 )
-_REPLACED: Final = "edge_id = a.edge_id, edge = a.edge, record = a.record, wrapped_key = a.wrapped_key"
+_REPLACED: Final = ", ".join(f"{name} = a.{name}" for name in _OF_EDGE.split(", "))
 #: Replaces one record by the next revision of its edge. What an accepted case had before stays as a row beside it.
 REPLACE: Final = Statement(
     f"""
@@ -155,7 +163,8 @@ WITH {_ARRIVED}, item AS MATERIALIZED (
     FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpose <> a.purpose
 )
 UPDATE received AS t SET edge_revision = a.revision, amended_at = now(), priority = a.priority, numbers = a.numbers,
-    language = a.language, incident_kind = a.incident_kind, {_REPLACED}
+    language = a.language, incident_kind = a.incident_kind, flagged = a.flagged,
+    {_REPLACED}
 FROM arrived AS a WHERE t.subject = a.subject AND t.party = a.party AND t.purpose = a.purpose
 """,
     new=NEW,
@@ -195,8 +204,10 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         numbers=() if is_case else item_numbers(message),
         language=None if notice is None else notice.language,
         incident_kind=None if notice is None else notice.incident_kind.value,
+        flagged=None if notice is None else _is_flagged(edge.basis),
         edge_id=clear.edge_id,
-        edge=spelt.edge.decode(),
+        retention=edge.handling.retention.value,
+        edge=compress(spelt.edge),
         record=protected,
         wrapped_key=wrapped_key,
         peer=message.sender_instance,
@@ -207,6 +218,12 @@ def _new_item(message: Received, kek: KeyEncryptionKey, *, kind: Subject, is_cas
         track_acts=[str(act)],
         track_edges=spell_edges(edge_revision for edge_revision in (read_edge(message),) if edge_revision),
     )
+
+
+def _is_flagged(basis: Iterable[LegalBasis]) -> bool | None:
+    """Return whether a trusted flagger sent a notice under the DSA; None where it was not sent under the DSA."""
+    articles = [each.article for each in basis if each.instrument is Instrument.DSA]
+    return any(_TRUSTED_FLAGGER.match(each) for each in articles) if articles else None
 
 
 def _priority(record: Contract | None, edge: Edge) -> str | None:

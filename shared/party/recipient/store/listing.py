@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json
 
 from shared.contracts.base import Contract
 from shared.contracts.case_referral import Contact, SuggestedContact
@@ -44,6 +45,7 @@ from shared.party.attention_item import (
 )
 from shared.party.recipient.domain import UNCLAIMED, Item, Lease, Page
 from shared.runtime.database.columns import Columns, Statement, insert
+from shared.runtime.database.stored_text import decompress
 from shared.vocabulary.referral import PriorityLevel
 
 #: An open row with a child at risk has this and its time for its place, so it stands above all others.
@@ -153,6 +155,8 @@ def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
     """A view of a row: `more`, else its columns, else the words of the party's acts; None for what is not there."""
     said: Mapping[str, object] = row.get("said", {})
     known = dict(row) | more
+    if "edge" in row:
+        known["edge"] = from_json(decompress(row["edge"]))
     return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
 
 
