@@ -325,8 +325,7 @@ def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]
 
     A release that could not read the message has none of them.
     """
-    kept = views.read_decisions(row["decisions"])
-    sides = (made.problem, made.decisions), (row["problem"], kept)
+    sides = (made.problem, made.decisions), (row["problem"], kept := views.read_decisions(row["decisions"]))
     is_unread = made.problem != row["problem"] and any(problem in UNREAD and not told for problem, told in sides)
     for ours, theirs in zip_longest(made.decisions, kept) if made.verified and not is_unread else ():
         if ours is None or theirs is None:

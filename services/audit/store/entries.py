@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -10,8 +10,8 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json
 
-from services.audit.domain.entries import NOBODYS, Entry, Read
-from services.audit.domain.partitions import Life, PartitionStatus
+from services.audit.domain.entries import NOBODYS
+from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.shown import (
     Accounts,
     AccountsPage,
@@ -25,7 +25,8 @@ from services.audit.domain.shown import (
     Sought,
     TopicState,
 )
-from services.audit.store import appending, flow_search
+from services.audit.store import flow_search
+from services.audit.store.appending import EntryTables
 from shared.envelope.content_proof import MessageProof
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Defect
@@ -36,7 +37,7 @@ from shared.messaging.streams import Incoming
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.database.stored_text import decompress
-from shared.runtime.database.transactions import Database, Session
+from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
 
 _NOTED = Columns[tuple[str, int]]({"topic": "text", "partition": "bigint", "state": "text"})
@@ -179,17 +180,6 @@ ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.ordinal
 _ACCOUNTS = """
 SELECT id AS arrival, told FROM reconciliation WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT 2
 """
-_REPLACED = """
-SELECT min(e."offset") FROM entry AS e
-WHERE (e.topic, e.topic_id, e.partition) = ($1, $2, $3)
-  AND e."offset" BETWEEN ($4::bigint[])[1] AND ($4::bigint[])[cardinality($4)] AND e.number IS NOT NULL
-  AND (e."offset", e.digest) NOT IN (
-      SELECT now."offset", coalesce(now.digest, '') FROM unnest($4, $5::bytea[]) AS now ("offset", digest))
-  AND NOT EXISTS (
-      SELECT FROM entry AS l
-      WHERE l.kind = 'loss' AND (l.topic, l.topic_id, l.partition) = (e.topic, e.topic_id, e.partition)
-        AND e."offset" BETWEEN l."offset" AND coalesce((l.detail->>'last')::bigint, e."offset"))
-"""
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
 SELECT writer, key_id, signature, tree_size, leaf_position, path, salt FROM entry
@@ -221,32 +211,6 @@ ORDER BY "offset", kept_at, ordinal
 
 #: Outcomes as the API names them.
 _OUTCOMES: Final = {OutcomeKind.DEAD.value: ReceiptOutcome.PARKED.value}
-
-
-class EntryTables:
-    """One transaction of the reader: the positions in all streams, and what is kept with them, whole or not at all."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.messaging = PostgresMessagingTx(session, AUDIT)
-
-    async def append(self, read: Read) -> None:
-        """Keep a batch. What is kept already stays, and is counted once.
-
-        Another record where one was kept is kept beside it, and an entry `conflict` names both.
-        """
-        await appending.append(self._session, read)
-
-    async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
-        """Keep losses, and the lives of topics that are read from now on."""
-        await appending.begin(self._session, losses, lives)
-
-    async def find_replaced(self, life: Life, digests: Sequence[tuple[int, bytes | None]]) -> int | None:
-        """Return the first of these offsets where another message was kept, and no loss of it."""
-        first: int | None = await self._session.driver.fetchval(
-            _REPLACED, *life, *map(list, zip(*digests, strict=True))
-        )
-        return first
 
 
 class PostgresEntries:

@@ -248,37 +248,32 @@ _RELEASE: Final = """
 UPDATE referral SET state = $2, reviewed_by = $3, work_reason = NULL
 WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id
 """
-#: The tokens of places end with the record.
-_END_PLACES: Final = "DELETE FROM location_token AS l USING erased WHERE l.referral_id = erased.referral_id"
-_DROP: Final = f"""
-WITH erased AS (
-    UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = '', wrapped_key = NULL
-    WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id, party
-), places AS ({_END_PLACES})
-SELECT party FROM erased
-"""  # noqa: S608 - our own constant
+#: The tokens of places end with the record. `{}` is what erases it.
+_ERASE: Final = """
+WITH erased AS ({}), places AS (DELETE FROM location_token AS l USING erased WHERE l.referral_id = erased.referral_id)
+SELECT * FROM erased
+"""
+_DROP: Final = _ERASE.format("""
+UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = '', wrapped_key = NULL
+WHERE referral_id = $1 AND state = 'unreleased' RETURNING party, referral_id
+""")
 # Whoever is at one of them, a second person or a twin of ours, is let be: it is looked at again.
-_EXPIRE: Final = f"""
+_EXPIRE: Final = _ERASE.format("""
 WITH late AS (
     SELECT referral_id FROM referral WHERE state = 'unreleased' AND accepted_at < $1 AND referral_id <> ALL($3::uuid[])
     ORDER BY accepted_at LIMIT $2 FOR UPDATE SKIP LOCKED
-), erased AS (
-    UPDATE referral SET state = 'dropped', work_reason = NULL, content = '', wrapped_key = NULL
-    WHERE referral_id IN (SELECT referral_id FROM late)
-    RETURNING referral_id, party, exercise, state, filed_by, body_sha256, traceparent
-), places AS ({_END_PLACES})
-SELECT * FROM erased
-"""  # noqa: S608 - our own constant
+)
+UPDATE referral SET state = 'dropped', work_reason = NULL, content = '', wrapped_key = NULL
+WHERE referral_id IN (SELECT referral_id FROM late)
+RETURNING referral_id, party, exercise, state, filed_by, body_sha256, traceparent
+""")
 #: What the journal of erasures calls an origin's own record.
 ERASED: Final = "referral"
 #: Erases referrals of these ids and parties again, after a restore. The key also opens the earlier revisions.
-ERASE_AGAIN: Final = f"""
-WITH erased AS (
-    UPDATE referral AS r SET wrapped_key = NULL, content = '' FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
-    WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT NULL RETURNING r.referral_id
-)
-{_END_PLACES}
-"""  # noqa: S608 - our own constant
+ERASE_AGAIN: Final = _ERASE.format("""
+UPDATE referral AS r SET wrapped_key = NULL, content = '' FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
+WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT NULL RETURNING r.referral_id
+""")
 
 
 class PostgresReviews(PostgresDays, RecordStore):

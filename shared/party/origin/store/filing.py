@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
@@ -36,7 +36,6 @@ from shared.runtime.database.idempotency import (
     CLAIM_KEYS,
     Claim,
     ClaimKind,
-    KeyUse,
     bind_claims,
     read_claims,
 )
@@ -180,8 +179,8 @@ class PostgresFiling(PostgresDays):
 
     async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
         keys = [(*_key(request), request.body_hash) for request, _ in asked]
-        replies = [reply for _, reply in asked]
-        binding = partial(_bind, filing, keys, replies, self._kek, find_law(self._driver))
+        claims = partial(bind_claims, keys, [(reply.status, _stored(reply)) for _, reply in asked])
+        binding = partial(_bind, filing, claims, self._kek, find_law(self._driver))
         many = sum(len(each.emitted) for each in filing.prepared) > MANY
         values, sent = await asyncio.to_thread(binding) if many else binding()
         count = len({key[:2] for key in keys})
@@ -226,7 +225,7 @@ class PostgresFilings:
 
 
 def _bind(
-    filing: ToFile, claimed: Sequence[KeyUse], replies: Sequence[Reply], kek: KeyEncryptionKey, law_at: LawAt | None
+    filing: ToFile, claims: Callable[[], Bound[str]], kek: KeyEncryptionKey, law_at: LawAt | None
 ) -> tuple[dict[str, object], UnplacedEdges]:
     """Return values of `_FILE`, and the edges that the last step inserts."""
     prepared, submitted = filing.prepared, filing.submitted
@@ -243,7 +242,7 @@ def _bind(
         wrapped_key=[wrap(key, kek, place) for key, (place, _) in zip(keys, at, strict=True)],
     )
     values: dict[str, object] = {
-        "claims": bind_claims(claimed, [(reply.status, _stored(reply)) for reply in replies]),
+        "claims": claims(),
         "day": filing.day,
         "spent": bind_spent(filing.debits),
         "rooms": bind_spent(filing.rooms),
