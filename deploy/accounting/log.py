@@ -83,7 +83,7 @@ _STATED: Final = ("kind", "edge_id", "commitment", "detail")
 #: Columns that only audit's key can open.
 _SEALED: Final = frozenset({"kind", "detail"})
 #: Values of a decision, and those of them in the clear.
-_DECIDED: Final = ("referral_id", "exercise", "entitled", "origin", "detail", "links")
+_DECIDED: Final = ("referral_id", "exercise", "entitled", "origin", "disposition", "detail", "links")
 _IN_THE_CLEAR: Final = frozenset({"referral_id", "exercise"})
 _OWN: Final = frozenset({"loss", "conflict"})
 #: A record whose key was revoked since, or whose segment began before the first record that Kafka has.
@@ -325,8 +325,7 @@ def _changed_decisions(made: Entry, row: _Row, *, opened: bool) -> Iterator[str]
 
     A release that could not read the message has no decision in its entry.
     """
-    kept: Any = _json(row["decisions"]) or []
-    sides = (made.problem, made.decisions), (row["problem"], kept)
+    sides = (made.problem, made.decisions), (row["problem"], kept := views.read_decisions(row["decisions"]))
     is_unread = made.problem != row["problem"] and any(problem in UNREAD and not told for problem, told in sides)
     for ours, theirs in zip_longest(made.decisions, kept) if made.verified and not is_unread else ():
         if ours is None or theirs is None:
@@ -345,6 +344,7 @@ def _decided(decision: KeptDecision, made: Entry, *, kept_as: str | None) -> dic
         "exercise": made.exercise,
         "entitled": decision.entitled,
         "origin": decision.origin,
+        "disposition": decision.disposition,
         "detail": from_json(decision.detail),
         "links": [[str(a), b, c, d * (kept_as != "document_unknown"), e] for a, b, c, d, e in decision.links] or None,
     }

@@ -6,7 +6,11 @@ and edges; that of audit reads audit's log.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from services.audit.store.entries import open_detail
 
 #: Own streams; received streams, also of former incarnations; exceptions on both sides.
 SENT: Final = "SELECT peer, incarnation, lane, numbered, chain, taken FROM stream_account"
@@ -118,7 +122,7 @@ REFERRALS: Final = "SELECT party, disposition, count(*) AS n FROM referral GROUP
 #: states a decision of another party's referral has another kind.
 DECIDED: Final = """
 SELECT origin, disposition, count(*) AS n FROM (
-    SELECT DISTINCT ON (d.origin, d.referral_id) d.origin, d.detail->>'disposition' AS disposition
+    SELECT DISTINCT ON (d.origin, d.referral_id) d.origin, d.disposition
     FROM decision AS d WHERE d.origin IS NOT NULL
     ORDER BY d.origin, d.referral_id, d.broker_time, d.message_id, d.ordinal
 ) AS first GROUP BY origin, disposition
@@ -148,14 +152,14 @@ REFERRALS_OF: Final = """
 SELECT party, disposition, count(*) AS n FROM referral WHERE referral_id = ANY ($1) GROUP BY party, disposition
 """
 EDGES_OF: Final = "SELECT edge_id, party FROM edge WHERE edge_id = ANY ($1) AND referral_id = ANY ($2)"
-#: Entries with digests in hexadecimal, and with their decisions as JSON.
+#: Entries with digests in hexadecimal, and with their decisions as JSON, whose details are stored text in hexadecimal.
 _ENTRY: Final = """
 SELECT topic, topic_id, partition, "offset", kind, encode(digest, 'hex') AS digest, verified, problem,
        writer, addressee, incarnation, lane, number, message_id, type, subject, sender, recipient, exercise, detail,
        edge_id, encode(commitment, 'hex') AS commitment, key_id, signature, tree_size, leaf_position, path, salt,
        (SELECT jsonb_agg(jsonb_build_object(
             'referral_id', d.referral_id, 'exercise', d.exercise, 'entitled', d.entitled, 'origin', d.origin,
-            'detail', d.detail, 'problem', d.problem, 'links', (
+            'disposition', d.disposition, 'detail', encode(d.detail, 'hex'), 'problem', d.problem, 'links', (
                 SELECT jsonb_agg(jsonb_build_array(l.edge_id, l.recipient, l.purpose, coalesce(l.rules, ''),
                                                    encode(l.commitment, 'hex')))
                 FROM unnest(d.edge_ids, d.edge_recipients, d.edge_purposes, d.edge_rules, d.edge_commitments)
@@ -191,3 +195,9 @@ SELECT message_id, writer, reported_by, outcome, code, report_id, position, numb
 FROM outcome AS o WHERE report_id = ANY ($1)
 """
 DOCUMENTS: Final = "SELECT body FROM document ORDER BY active_from"
+
+
+def read_decisions(listed: str | None) -> list[dict[str, Any]]:
+    """Return the decisions of a row of `ENTRIES`, each with the detail that it states."""
+    decisions = from_json(listed) if listed else []
+    return [each | {"detail": open_detail(bytes.fromhex(each["detail"]))} for each in decisions]

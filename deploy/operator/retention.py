@@ -103,6 +103,8 @@ WITH page AS MATERIALIZED (
 ), records AS (
     UPDATE referral AS r SET wrapped_key = NULL, content = ''
     FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
+), places AS (
+    DELETE FROM location_token AS l USING ended WHERE l.referral_id = ended.subject
 ), edges AS (
     UPDATE edge AS e SET {_NO_DEADLINE}, is_erased = e.is_erased OR e.owner IS NOT NULL AND e.subject = ended.subject,
         track_acts = CASE WHEN e.owner IS NOT NULL AND e.subject = ended.subject THEN '{{}}' ELSE e.track_acts END
@@ -129,8 +131,9 @@ WITH page AS MATERIALIZED (
 """
 # Tokens of locations end with their record.
 _PLACES: Final = {
-    "received": ("notice_location", "notice_id"),
-    "preservation": ("preservation_location", "preservation_id"),
+    ("industry", "received"): ("notice_location", "notice_id"),
+    ("industry", "preservation"): ("preservation_location", "preservation_id"),
+    ("law_enforcement", "received"): ("case_location", "referral_id"),
 }
 
 
@@ -332,10 +335,10 @@ WITH page AS MATERIALIZED (
 
 
 def _with_places(statement: str, kind: str, table: str) -> str:
-    """Return a statement that also deletes a provider's location tokens."""
-    if kind != "industry" or table not in _PLACES:
+    """Return a statement that also deletes the location tokens of the ended records."""
+    if (kind, table) not in _PLACES:
         return statement
-    tokens, key = _PLACES[table]
+    tokens, key = _PLACES[kind, table]
     places = f"DELETE FROM {tokens} AS l USING ended WHERE (l.{key}, l.party) = (ended.subject, ended.party)"
     return statement.replace("records AS (", f"places AS ({places}), records AS (", 1)
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pydantic_core import from_json, to_json
 
 from deploy.accounting.run import reconciled
 from shared.kernel.ids import uuid7
+from shared.runtime.database.stored_text import compress, decompress
 from tests.acceptance.programs import causeway
 from tests.support.running import HOTLINE, Exchange, referral
 
@@ -166,15 +168,19 @@ async def row_kept(admin: asyncpg.Connection, table: str, place: Any) -> AsyncIt
 
 async def test_an_altered_decision_is_named_while_kafka_has_the_record(settled: Exchange) -> None:
     admin = await settled.admin("audit")
-    change = "detail = jsonb_set(detail, '{facts,user}', '[\"FR\"]')"
-    async with altered(admin, "decision", change, "origin IS NOT NULL") as row:
-        entry = await admin.fetchrow("SELECT * FROM entry WHERE digest = $1", row["digest"])
-        found = await differences(settled)
+    detail = await admin.fetchval("SELECT detail FROM decision WHERE origin IS NOT NULL LIMIT 1")
+    said = from_json(decompress(detail))
+    other = compress(to_json(said | {"facts": said["facts"] | {"user": ["FR"]}}))
+    for stored in (other, b""):
+        change = f"detail = decode('{stored.hex()}', 'hex')"
+        async with altered(admin, "decision", change, f"detail = decode('{detail.hex()}', 'hex')") as row:
+            entry = await admin.fetchrow("SELECT * FROM entry WHERE digest = $1", row["digest"])
+            found = await differences(settled)
+        assert entry is not None
+        where = f"{entry['topic']}/{entry['partition']}/{entry['offset']} {entry['message_id']}"
+        what = f"audit's decision on {row['referral_id']} says another detail than its record"
+        assert found == [{"equation": "II", "what": what, "where": where}]
     await admin.close()
-    assert entry is not None
-    where = f"{entry['topic']}/{entry['partition']}/{entry['offset']} {entry['message_id']}"
-    what = f"audit's decision on {row['referral_id']} says another detail than its record"
-    assert found == [{"equation": "II", "what": what, "where": where}]
 
 
 _INVENT = """

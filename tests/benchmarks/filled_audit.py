@@ -42,10 +42,8 @@ class _Told(NamedTuple):
     last: str = "{rows}"
 
 
-_DETAIL = """
-jsonb_build_object('referral_id', {id}, 'origin', {party}, 'disposition', 'routed', 'salt', repeat('s', 64),
-                   'decision', jsonb_build_object('directory', repeat('d', 64), 'policy', repeat('d', 64)))
-"""
+#: As wide as a real one.
+_DETAIL: Final = "decode(repeat('ab', 400), 'hex')"
 _LINKS: Final = """
 ARRAY[{id}], ARRAY['agency.example'], ARRAY['investigation'], ARRAY['r1'], ARRAY[decode(repeat('cc', 32), 'hex')]
 """
@@ -85,10 +83,10 @@ FROM generate_series(1, {told.last}) AS i
     return (
         *map(filled, _TOLD),
         f"""
-INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
-                      edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
+INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin,
+                      disposition, detail, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
 SELECT {own(9)}, sha256('referral_decided'::bytea || i::text::bytea), 0, {id_}, false, {ago}, true, {party},
-       {_DETAIL.format(id=id_, party=party)}, {_LINKS.format(id=id_)}
+       'routed', {_DETAIL}, {_LINKS.format(id=id_)}
 FROM generate_series(1, {{rows}}) AS i
 """,
         f"""

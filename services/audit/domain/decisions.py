@@ -199,7 +199,8 @@ class Judge:
             )
             for edge in decided.edges
         )
-        return KeptDecision(told.referral_id, _as_told(told, stated), fact.origin, problem=problem, links=links)
+        kept = _as_told(told, stated)
+        return KeptDecision(told.referral_id, kept, told.disposition, fact.origin, problem=problem, links=links)
 
     def _setting(self, made_by: DecisionRef) -> Setting:
         """Return the documents of a decision at its time. Raises `Refused` for one that is not known."""
@@ -231,7 +232,7 @@ def list_unread(envelope: Envelope, problem: str, *, by: str, directory: Directo
 
 def _unread(told: DecidedReferral, problem: str) -> KeptDecision:
     """Return a decision of which only the clear part could be read."""
-    return KeptDecision(told.referral_id, _as_told(told, {}), problem=problem)
+    return KeptDecision(told.referral_id, _as_told(told, {}), told.disposition, problem=problem)
 
 
 def _as_told(told: DecidedReferral, stated: dict[str, object]) -> str:

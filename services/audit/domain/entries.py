@@ -60,11 +60,12 @@ class KeptDecision(NamedTuple):
 
     `entitled`: the sender may speak for the origin. Otherwise `detail` has only the party that the decision names.
     `origin` is None if the decision could not be opened or read; `problem` names that or another error. `links` are
-    the edges.
+    the edges. `disposition` is None if only the referral's id could be read.
     """
 
     referral_id: UUID
     detail: str
+    disposition: str | None = None
     origin: str | None = None
     entitled: bool = True
     problem: str | None = None

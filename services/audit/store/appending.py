@@ -19,7 +19,10 @@ from services.audit.domain.entries import (
     folded_as,
 )
 from services.audit.domain.partitions import Life
+from shared.exchange.topics import AUDIT
+from shared.messaging.store import PostgresMessagingTx
 from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.database.stored_text import compress
 from shared.runtime.database.transactions import Session
 
 #: The columns of a decision's links: the SQL type of each, and its element for one link as text.
@@ -34,7 +37,7 @@ _ENTRY = Columns.of(Entry, without=("decisions",), detail="jsonb", digest="bytea
 _DECISION = Columns.of(
     KeptDecision,
     without=("links",),
-    detail="jsonb",
+    detail="bytea",
     message_id="uuid",
     digest="bytea",
     ordinal="smallint",
@@ -171,26 +174,56 @@ INSERT INTO topic_life (topic, topic_id) SELECT DISTINCT topic, topic_id FROM {l
 )
 
 
-async def append(session: Session, read: Read) -> None:
-    """Store a batch (see `EntryTables.append`)."""
-    reasons = [folded_as(each) for each in read.entries]
-    bound = _APPEND.bind(
-        entries=_entry_rows(read.entries),
-        decisions=_decision_rows(read.entries),
-        dropped=_DROPPED.rows(read.dropped, digest=[bytes.fromhex(each.digest) for each in read.dropped]),
-        number_taken=NUMBER_TAKEN,
-        reasons=_REASON.rows(reasons, reason=reasons),
-        outcomes=_OUTCOME.rows(read.outcomes),
-        closed=_CLOSED_END.rows(read.closed_ends),
-        ends=_STREAM_END.rows(read.stream_ends),
-        acks=_ACKNOWLEDGEMENT.rows(read.acknowledgements),
-    )
-    await session.driver.execute(*bound)
+_REPLACED = """
+SELECT min(e."offset") FROM entry AS e
+WHERE (e.topic, e.topic_id, e.partition) = ($1, $2, $3)
+  AND e."offset" BETWEEN ($4::bigint[])[1] AND ($4::bigint[])[cardinality($4)] AND e.number IS NOT NULL
+  AND (e."offset", e.digest) NOT IN (
+      SELECT now."offset", coalesce(now.digest, '') FROM unnest($4, $5::bytea[]) AS now ("offset", digest))
+  AND NOT EXISTS (
+      SELECT FROM entry AS l
+      WHERE l.kind = 'loss' AND (l.topic, l.topic_id, l.partition) = (e.topic, e.topic_id, e.partition)
+        AND e."offset" BETWEEN l."offset" AND coalesce((l.detail->>'last')::bigint, e."offset"))
+"""
 
 
-async def begin(session: Session, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
-    """Store losses and topic ids (see `EntryTables.begin`)."""
-    await session.driver.execute(*_BEGIN.bind(losses=_entry_rows(losses), lives=_LIFE.rows(lives)))
+class EntryTables:
+    """One transaction of the reader: it stores the positions in all streams together with the records."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.messaging = PostgresMessagingTx(session, AUDIT)
+
+    async def append(self, read: Read) -> None:
+        """Store a batch. Records that are already stored stay unchanged and are counted once.
+
+        A different record at a stored coordinate is stored in addition, and an entry `conflict` names both.
+        """
+        reasons = [folded_as(each) for each in read.entries]
+        bound = _APPEND.bind(
+            entries=_entry_rows(read.entries),
+            decisions=_decision_rows(read.entries),
+            dropped=_DROPPED.rows(read.dropped, digest=[bytes.fromhex(each.digest) for each in read.dropped]),
+            number_taken=NUMBER_TAKEN,
+            reasons=_REASON.rows(reasons, reason=reasons),
+            outcomes=_OUTCOME.rows(read.outcomes),
+            closed=_CLOSED_END.rows(read.closed_ends),
+            ends=_STREAM_END.rows(read.stream_ends),
+            acks=_ACKNOWLEDGEMENT.rows(read.acknowledgements),
+        )
+        await self._session.driver.execute(*bound)
+
+    async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
+        """Store losses, and the topic ids that are read from now on."""
+        bound = _BEGIN.bind(losses=_entry_rows(losses), lives=_LIFE.rows(lives))
+        await self._session.driver.execute(*bound)
+
+    async def find_replaced(self, life: Life, digests: Sequence[tuple[int, bytes | None]]) -> int | None:
+        """Return the first of these offsets at which another message is stored and no loss of it."""
+        first: int | None = await self._session.driver.fetchval(
+            _REPLACED, *life, *map(list, zip(*digests, strict=True))
+        )
+        return first
 
 
 def _entry_rows(entries: Sequence[Entry]) -> Bound[Entry]:
@@ -207,6 +240,7 @@ def _decision_rows(entries: Sequence[Entry]) -> Bound[KeptDecision]:
     links = {name: [[read(link) for link in each.links] or None for each in rows] for name, (_, read) in _LINKS.items()}
     return _DECISION.rows(
         rows,
+        detail=[compress(each.detail.encode()) for each in rows],
         message_id=[entry.message_id for entry, _, _ in of],
         digest=[bytes.fromhex(entry.digest) for entry, _, _ in of],
         ordinal=[ordinal for _, ordinal, _ in of],

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json
 
-from services.audit.domain.entries import NOBODYS, Entry, Read
-from services.audit.domain.partitions import Life, PartitionStatus
+from services.audit.domain.entries import NOBODYS
+from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.shown import (
     Accounts,
     AccountsPage,
@@ -24,16 +25,19 @@ from services.audit.domain.shown import (
     Sought,
     TopicState,
 )
-from services.audit.store import appending, flow_search
+from services.audit.store import flow_search
+from services.audit.store.appending import EntryTables
 from shared.envelope.content_proof import MessageProof
 from shared.exchange.topics import AUDIT
+from shared.kernel.errors import Defect
 from shared.ledger.tree import HASH_BYTES
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.pages import next_cursor, read_cursor
-from shared.runtime.database.transactions import Database, Session
+from shared.runtime.database.stored_text import decompress
+from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
 
 _NOTED = Columns[tuple[str, int]]({"topic": "text", "partition": "bigint", "state": "text"})
@@ -141,7 +145,7 @@ WITH origin AS (
      ),
      scoped AS (
          SELECT d.*, $3::text[] IS NULL OR coalesce(d.sender = ANY($3), false) OR coalesce(d.recipient = ANY($3), false)
-             OR coalesce(d.detail->>'origin' = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
+             OR coalesce(d.origin = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
          FROM direct AS d
      ),
      about AS (
@@ -176,17 +180,6 @@ ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset", f.ordinal
 _ACCOUNTS = """
 SELECT id AS arrival, told FROM reconciliation WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT 2
 """
-_REPLACED = """
-SELECT min(e."offset") FROM entry AS e
-WHERE (e.topic, e.topic_id, e.partition) = ($1, $2, $3)
-  AND e."offset" BETWEEN ($4::bigint[])[1] AND ($4::bigint[])[cardinality($4)] AND e.number IS NOT NULL
-  AND (e."offset", e.digest) NOT IN (
-      SELECT now."offset", coalesce(now.digest, '') FROM unnest($4, $5::bytea[]) AS now ("offset", digest))
-  AND NOT EXISTS (
-      SELECT FROM entry AS l
-      WHERE l.kind = 'loss' AND (l.topic, l.topic_id, l.partition) = (e.topic, e.topic_id, e.partition)
-        AND e."offset" BETWEEN l."offset" AND coalesce((l.detail->>'last')::bigint, e."offset"))
-"""
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
 SELECT writer, key_id, signature, tree_size, leaf_position, path, salt FROM entry
@@ -209,7 +202,7 @@ FROM (
     WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" >= $4
       AND (exercise = $5 OR kind IN ('outcomes', 'unreadable', 'loss', 'conflict'))
       AND ($7::text[] IS NULL OR sender = ANY($7) OR recipient = ANY($7)
-           OR detail->>'origin' = ANY($7) OR detail->>'party' = ANY($7))
+           OR origin = ANY($7) OR detail->>'party' = ANY($7))
     ORDER BY "offset" FETCH FIRST $6 ROWS WITH TIES
 ) AS said
 ORDER BY "offset", kept_at, ordinal
@@ -218,32 +211,6 @@ ORDER BY "offset", kept_at, ordinal
 
 #: Outcomes as the API names them.
 _OUTCOMES: Final = {OutcomeKind.DEAD.value: ReceiptOutcome.PARKED.value}
-
-
-class EntryTables:
-    """One transaction of the reader: it stores the positions in all streams together with the records."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.messaging = PostgresMessagingTx(session, AUDIT)
-
-    async def append(self, read: Read) -> None:
-        """Store a batch. Records that are already stored stay unchanged and are counted once.
-
-        A different record at a stored coordinate is stored in addition, and an entry `conflict` names both.
-        """
-        await appending.append(self._session, read)
-
-    async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
-        """Store losses, and the topic ids that are read from now on."""
-        await appending.begin(self._session, losses, lives)
-
-    async def find_replaced(self, life: Life, digests: Sequence[tuple[int, bytes | None]]) -> int | None:
-        """Return the first of these offsets at which another message is stored and no loss of it."""
-        first: int | None = await self._session.driver.fetchval(
-            _REPLACED, *life, *map(list, zip(*digests, strict=True))
-        )
-        return first
 
 
 class PostgresEntries:
@@ -328,13 +295,21 @@ def _listed(look: Look) -> list[str] | None:
     return None if look.parties is None else sorted(look.parties)
 
 
+def open_detail(stored: bytes | None) -> object:
+    """Return what a stored decision states; None for bytes that are no stored text: they were altered."""
+    try:
+        return None if stored is None else from_json(decompress(stored))
+    except (Defect, ValueError):
+        return None
+
+
 def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
     made = {
         "position": position,
         "at": row["broker_time"],
         "digest": row["digest"].hex(),
         "problem": row["problem"] or ("edge_not_committed" if row["committed"] is False else None),
-        "detail": row["detail"] or row.get("counted"),
+        "detail": row["detail"] or row.get("counted") or open_detail(row["decided"]),
         "rules": tuple(row["rules"].split(",")) if row["rules"] else (),
         "outcome": _OUTCOMES.get(row["outcome"], row["outcome"]),
     }

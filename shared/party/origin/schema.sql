@@ -217,10 +217,10 @@ CREATE INDEX edge_overdue ON edge (party, overdue_at, edge_id)
 CREATE INDEX edge_ending ON edge (party, overdue_at, edge_id)
     WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX edge_aside ON edge (edge_id) WHERE aside IS NOT NULL;
-CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
+CREATE INDEX edge_of_referral ON edge (referral_id);
 CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
 -- Edges that move with their recipient. All others stay at their instance.
-CREATE INDEX edge_at ON edge (recipient, instance, referral_id)
+CREATE INDEX edge_at ON edge (recipient, instance)
     WHERE state = 'emitted' AND NOT unread AND NOT taken_back
       AND answer IN ('accepted', 'acknowledged', 'in_part', 'none', 'ongoing', 'reappeared');
 CREATE INDEX edge_sent ON edge (party, recipient, referral_id);
@@ -342,11 +342,10 @@ CREATE TABLE location_token (
     n smallint NOT NULL,
     version integer NOT NULL,
     token bytea NOT NULL,
-    made_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (party, referral_id, n, version)
+    PRIMARY KEY (referral_id, n, version)
 );
-CREATE INDEX location_token_of ON location_token (party, version, token, referral_id);
-CREATE INDEX location_token_made ON location_token (made_at);
+-- A token belongs to one party and one version.
+CREATE INDEX location_token_of ON location_token (token, referral_id);
 
 CREATE TABLE relation (
     party text NOT NULL,
@@ -434,7 +433,7 @@ SELECT pg_temp.isolate('hold', 'referral', added => 'acts', changed => 'acts');
 SELECT pg_temp.isolate('hold_act', 'referral', added => 'acts');
 SELECT pg_temp.isolate('no_objection', 'referral', added => 'acts', removed => 'acts');
 SELECT pg_temp.isolate('transfer', 'referral', added => 'transfer', changed => 'transfer apply');
-SELECT pg_temp.isolate('location_token', 'referral', added => 'apply');
+SELECT pg_temp.isolate('location_token', 'referral', added => 'apply', removed => 'acts');
 SELECT pg_temp.isolate('relation', 'referral', added => 'apply');
 SELECT pg_temp.isolate('contact_due', 'referral', added => 'apply', removed => 'apply');
 SELECT pg_temp.isolate('contact', 'referral', added => 'apply', removed => 'apply');

@@ -15,6 +15,7 @@ from typing import Final
 import asyncpg
 
 from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.database.stored_text import compress, decompress
 
 #: The party of a request, the hash of its key, and that of its body.
 KeyUse = tuple[str, bytes, bytes]
@@ -83,7 +84,7 @@ async def claim_many(driver: asyncpg.Connection, requests: Sequence[KeyUse]) -> 
 
 def bind_claims(requests: Sequence[KeyUse], answers: Sequence[tuple[int | None, bytes | None]]) -> Bound[str]:
     """Bind the rows of `CLAIM_KEYS`, one for each key. New claims store `answers` (status, exact answer)."""
-    rows = [(*requests[at], *answers[at]) for at in _firsts(requests).values()]
+    rows = [(*requests[at], answers[at][0], _stored(answers[at][1])) for at in _firsts(requests).values()]
     return Bound(CLAIM, [list(column) for column in zip(*rows, strict=True)] or [[]] * len(CLAIM.sql_types))
 
 
@@ -126,7 +127,8 @@ async def store_answer(driver: asyncpg.Connection, party: str, key_hash: bytes, 
 async def store_many(driver: asyncpg.Connection, answers: Sequence[tuple[str, bytes, int, bytes]]) -> None:
     """Store (party, key hash, status, exact answer) for each `NEW` claim, in the transaction of the claims."""
     if answers:
-        await driver.execute(_STORE, *(list(column) for column in zip(*answers, strict=True)))
+        rows = [(*claimed, _stored(answer)) for *claimed, answer in answers]
+        await driver.execute(_STORE, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def forget_many(driver: asyncpg.Connection, keys: Sequence[tuple[str, bytes]]) -> None:
@@ -137,4 +139,9 @@ async def forget_many(driver: asyncpg.Connection, keys: Sequence[tuple[str, byte
 def _held(row: asyncpg.Record, wanted_hash: bytes) -> Claim:
     if row["body_hash"] != wanted_hash:
         return Claim(ClaimKind.REUSED)
-    return Claim(ClaimKind.STORED, row["status"], row["answer"])
+    answer = row["answer"]
+    return Claim(ClaimKind.STORED, row["status"], None if answer is None else decompress(answer))
+
+
+def _stored(answer: bytes | None) -> bytes | None:
+    return None if answer is None else compress(answer)

@@ -78,6 +78,15 @@ def run_revisions(service: str, owner_url: str) -> None:
     command.upgrade(_config(service, owner_url), "head")
 
 
+#: The files of every instance, and those of every instance of parties.
+OF_ALL: Final = "messaging/schema.sql", "runtime/database/schema.sql"
+OF_PARTIES: Final = (
+    *OF_ALL,
+    *("runtime/delivery/tracks.sql", "party/schema.sql", "runtime/timers/schema.sql", "runtime/courier/schema.sql"),
+    "party/questions/schema.sql",
+)
+
+
 def run_files(*files: str | Path) -> None:
     """Run SQL files in the transaction of a revision: paths, or names relative to `shared`."""
     bind = op.get_bind()

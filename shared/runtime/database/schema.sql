@@ -104,6 +104,7 @@ CREATE TABLE idempotency (
     key_hash bytea NOT NULL,
     body_hash bytea NOT NULL,
     status integer,
+    -- Stored text (shared/runtime/database/stored_text.py).
     answer bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (party, key_hash)

@@ -150,6 +150,9 @@ class Database:
             "init": self._begin_connection,
             "reset": _nothing_to_reset,
             "timeout": _CONNECT_S_MAX,
+            # Each statement is prepared once a connection, whatever its size and age.
+            "max_cached_statement_lifetime": 0,
+            "max_cacheable_statement_size": 0,
             "server_settings": {
                 "application_name": "causeway",
                 # Days that a statement adds to a time have 24 hours, wherever the server is.

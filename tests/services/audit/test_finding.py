@@ -108,7 +108,7 @@ WITH filled AS (
     INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
                           edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
     SELECT md5(id || 'decided')::uuid, sha256(id::text::bytea), 0, id, true, at, true, $4,
-           jsonb_build_object('origin', $4::text),
+           '',
            ARRAY[id], ARRAY[$5], ARRAY['investigation'], ARRAY['r1'], ARRAY[sha256('c')]
     FROM filled
 )

@@ -36,7 +36,7 @@ WITH told AS (
 INSERT INTO decision (message_id, digest, ordinal, referral_id, exercise, broker_time, entitled, origin, detail,
                       edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
 SELECT md5($1 || i)::uuid, sha256(($1 || i)::bytea), 0, md5('referral' || $1 || i)::uuid, true,
-       $3::timestamptz + i * interval '1 ms', true, $4, jsonb_build_object('origin', $4::text), edges.ids,
+       $3::timestamptz + i * interval '1 ms', true, $4, '', edges.ids,
        array_fill($6::text, edges.size), array_fill('investigation'::text, edges.size),
        array_fill('r1'::text, edges.size), array_fill(sha256('c'), edges.size)
 FROM generate_series(1, $2) AS i, (SELECT $5::uuid[] AS ids, ARRAY[cardinality($5::uuid[])] AS size) AS edges

@@ -23,6 +23,7 @@ from shared.party.origin.use_cases import questions
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_attention import about
+from tests.services.hotline.test_duplicates import linked
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import SUBMISSION, opened, told_to_audit
 
@@ -40,6 +41,12 @@ def over_budget(size: int = 350, **changes: Any) -> dict[str, Any]:
 
 async def filed(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
     return await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, key=uuid7().hex))
+
+
+async def count_tokens(origin: Origin, referral_id: str) -> int:
+    async with origin.database.transaction(APPLYING) as session:
+        count = "SELECT count(*) FROM location_token WHERE referral_id = $1"
+        return int(await session.driver.fetchval(count, UUID(referral_id)))
 
 
 async def review(
@@ -143,10 +150,13 @@ async def test_whoever_filed_it_is_no_second_person(origin: Origin, client: http
 
 async def test_what_is_dropped_is_erased_and_audit_is_told(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id = await unreleased(client)
+    await linked(origin)
+    assert await count_tokens(origin, referral_id) > 0
     await origin.forget()
     answer = await review(client, referral_id, "drop")
     assert (answer.status_code, answer.json()["state"]) == (202, "dropped")
     assert await kept(origin, referral_id) == (0, False)
+    assert await count_tokens(origin, referral_id) == 0
     (row,) = await origin.waiting()
     assert row.clear["outcome"] == "dropped"
     assert UUID(referral_id) not in await origin.work("over_budget")
@@ -159,6 +169,7 @@ async def test_what_nobody_looks_at_in_time_is_erased_and_audit_is_told(
     origin: Origin, client: httpx.AsyncClient
 ) -> None:
     referral_id = await unreleased(client)
+    await linked(origin)
     await origin.forget()
     origin.clock.advance(timedelta(days=6, hours=23).total_seconds())
     await origin.bus.expire(APPLYING)
@@ -166,6 +177,7 @@ async def test_what_nobody_looks_at_in_time_is_erased_and_audit_is_told(
     origin.clock.advance(timedelta(hours=2).total_seconds())
     assert await origin.bus.expire(APPLYING) >= 1
     assert await kept(origin, referral_id) == (0, False)
+    assert await count_tokens(origin, referral_id) == 0
     told = facts(origin, await origin.waiting(), "referral_reviewed")
     assert {"origin": HOTLINE, "outcome": "expired", "filed_by": ACTOR} in told
     assert (await origin.show(UUID(referral_id)))["state"] == "dropped"

@@ -265,7 +265,7 @@ OF_REFERRALS = tuple(
     for table, insert, allows in (
         ("referral_revision", _REVISION, _OF_REVISIONS),
         ("transfer", _TRANSFER, _OF_TRANSFERS),
-        ("location_token", TOKEN, _OF_LINKS),
+        ("location_token", TOKEN, _OF_PLACES),
         ("relation", RELATION, _OF_LINKS),
         ("contact_due", _CONTACT_DUE, _OF_DUE),
         ("contact", _TOLD_CONTACT, _OF_DUE),

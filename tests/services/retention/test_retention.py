@@ -28,6 +28,7 @@ from shared.runtime.database.transactions import Database, RowScope
 from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 from tests.services.deliveries import AGENCY, offered
 from tests.services.hotline.origin import Origin
+from tests.services.hotline.test_duplicates import linked
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.retention.owners import as_owner, owned
 from tests.support.builders import HOTLINE
@@ -89,6 +90,7 @@ async def test_a_record_is_erased_once_everybody_has_answered_for_good_long_ago(
     origin, endpoint = Origin(databases["hotline"], world()), endpoints["hotline"]
     monkeypatch.setattr(prepare, "uuid7", lambda: coarse_uuid7(LONG_AGO))
     done, unanswered, late = [await origin.file() for _ in range(3)]
+    await linked(origin)
     await as_owner(endpoint, "UPDATE referral SET accepted_at = $1", LONG_AGO, parties=[HOTLINE])
     answered = "UPDATE edge SET answer = 'declined', answered_at = $2 WHERE referral_id = $1"
     await as_owner(endpoint, answered, done, LONG_AGO, parties=[HOTLINE])
@@ -100,7 +102,8 @@ async def test_a_record_is_erased_once_everybody_has_answered_for_good_long_ago(
     async with databases["hotline"].transaction(RowScope([HOTLINE], "machine", "read")) as session:
         keys = await session.driver.fetch("SELECT referral_id FROM referral WHERE wrapped_key IS NOT NULL")
         rows = await session.driver.fetch("SELECT referral_id FROM referral WHERE content <> ''")
-    for left in ({row["referral_id"] for row in keys}, {row["referral_id"] for row in rows}):
+        tokens = await session.driver.fetch("SELECT referral_id FROM location_token")
+    for left in ({row["referral_id"] for row in each} for each in (keys, rows, tokens)):
         assert left >= {unanswered, late}
         assert done not in left
     assert await books(endpoint) == before
@@ -121,6 +124,9 @@ async def test_a_case_keeps_its_record_until_it_was_finished_long_ago(
         await as_owner(endpoints["law_enforcement"], change, subject, state, LONG_AGO, parties=[AGENCY])
     ended = {each.table: each.count for each in await apply(owned(endpoints, "law_enforcement"), NOW)}
     assert ended["received"] == 1
+    async with databases["law_enforcement"].transaction(RowScope([AGENCY], "machine", "read")) as session:
+        tokens = {row["referral_id"] for row in await session.driver.fetch("SELECT referral_id FROM case_location")}
+    assert tokens == {going_on, withdrawn}
     assert (await agencies.show(closed))["record"] is None
     assert (await agencies.show(going_on))["record"] is not None
     assert (await agencies.show(withdrawn))["record"] is not None

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.runtime.database.migrate import run_files
+from shared.runtime.database.migrate import OF_ALL, run_files
 
 revision = "0001"
 down_revision = None
 
-FILES = (
-    "messaging/schema.sql",
-    "runtime/database/schema.sql",
-)
-
 
 def upgrade() -> None:
-    run_files(*FILES, Path(__file__).with_suffix(".sql"))
+    run_files(*OF_ALL, Path(__file__).with_suffix(".sql"))

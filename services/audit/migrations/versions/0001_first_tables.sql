@@ -53,7 +53,8 @@ CREATE INDEX entry_listed ON entry (recipient, exercise, broker_time, message_id
 
 -- The decisions of an entry, in the order of the message, with the problem of each. An entry is found by its message's
 -- id and digest: the same message in another incarnation has the same decisions. `entitled`: the sender may speak for
--- the origin. `origin` is null if the decision could not be opened. `detail` is the content of the decision.
+-- the origin. `origin` is null if the decision could not be opened. `detail` is the content of the decision, as stored
+-- text (shared/runtime/database/stored_text.py). `disposition` is null if only the referral's id could be read.
 CREATE TABLE decision (
     message_id uuid NOT NULL,
     digest bytea NOT NULL,
@@ -64,7 +65,8 @@ CREATE TABLE decision (
     entitled boolean NOT NULL,
     origin text,
     problem text,
-    detail jsonb NOT NULL,
+    disposition text,
+    detail bytea NOT NULL,
     -- Its edges, one element of each array an edge (view `link`). Null for a decision without edges.
     edge_ids uuid[],
     edge_recipients text[],
@@ -118,11 +120,13 @@ CROSS JOIN LATERAL unnest(d.edge_ids, d.edge_recipients, d.edge_purposes, d.edge
 WHERE d.edge_ids IS NOT NULL;
 
 -- The entries that audit shows: each once, or once for each of its decisions. `referral_id` is null without a decision.
+-- `decided` is the content of a decision.
 CREATE VIEW statement AS
 SELECT e.topic, e.topic_id, e.partition, e."offset", e.broker_time, e.digest, e.verified, e.writer, e.addressee,
        e.incarnation, e.lane, e.number, e.message_id, e.type, e.sender, e.recipient, e.exercise, e.edge_id,
-       e.commitment, e.kept_at, e.subject AS entry_subject, d.referral_id, d.ordinal, d.origin,
-       coalesce(d.referral_id::text, e.subject) AS subject, coalesce(d.detail, e.detail) AS detail,
+       e.commitment, e.kept_at, e.subject AS entry_subject, d.referral_id, d.ordinal,
+       coalesce(d.origin, e.detail->>'origin') AS origin, coalesce(d.referral_id::text, e.subject) AS subject, e.detail,
+       d.detail AS decided,
        CASE WHEN d.ordinal IS NULL THEN e.problem ELSE d.problem END AS problem,
        CASE WHEN d.entitled THEN 'decision' WHEN NOT d.entitled THEN 'not_entitled' ELSE e.kind END AS kind
 FROM entry AS e LEFT JOIN decision AS d ON e.verified AND d.message_id = e.message_id AND d.digest = e.digest;

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.runtime.database.migrate import run_files
+from shared.runtime.database.migrate import OF_PARTIES, run_files
 
 revision = "0001"
 down_revision = None
 
-FILES = (
-    "messaging/schema.sql",
-    "runtime/database/schema.sql",
-    "runtime/delivery/tracks.sql",
-    "party/schema.sql",
-    "runtime/timers/schema.sql",
-    "runtime/courier/schema.sql",
-    "party/questions/schema.sql",
-    "party/preservation/schema.sql",
-    "party/recipient/schema.sql",
-)
-
 
 def upgrade() -> None:
-    run_files(*FILES, Path(__file__).with_suffix(".sql"))
+    own = "party/preservation/schema.sql", "party/recipient/schema.sql"
+    run_files(*OF_PARTIES, *own, Path(__file__).with_suffix(".sql"))

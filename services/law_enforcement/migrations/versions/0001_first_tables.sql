@@ -74,11 +74,10 @@ CREATE TABLE case_location (
     n smallint NOT NULL,
     version integer NOT NULL,
     token bytea NOT NULL,
-    made_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (referral_id, party, n, version, token)
 );
-CREATE INDEX case_location_of ON case_location (party, version, token, referral_id);
-CREATE INDEX case_location_made ON case_location (made_at);
+-- A token belongs to one party and one version.
+CREATE INDEX case_location_of ON case_location (token, referral_id);
 
 -- Holds: an agency asks the origin of a case to delay its notices. The id is that of the act that placed the hold.
 -- `asked_until` is the end that the agency requests, `not_after` the end that the origin has stated. A process that can

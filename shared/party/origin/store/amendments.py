@@ -249,12 +249,17 @@ _RELEASE: Final = """
 UPDATE referral SET state = $2, reviewed_by = $3, work_reason = NULL
 WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id
 """
-_DROP: Final = """
-UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = '', wrapped_key = NULL
-WHERE referral_id = $1 AND state = 'unreleased' RETURNING party
+#: Location tokens end with the record. `{}` is the statement that erases it.
+_ERASE: Final = """
+WITH erased AS ({}), places AS (DELETE FROM location_token AS l USING erased WHERE l.referral_id = erased.referral_id)
+SELECT * FROM erased
 """
+_DROP: Final = _ERASE.format("""
+UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = '', wrapped_key = NULL
+WHERE referral_id = $1 AND state = 'unreleased' RETURNING party, referral_id
+""")
 # Rows that another transaction has locked are skipped and read again later.
-_EXPIRE: Final = """
+_EXPIRE: Final = _ERASE.format("""
 WITH late AS (
     SELECT referral_id FROM referral WHERE state = 'unreleased' AND accepted_at < $1 AND referral_id <> ALL($3::uuid[])
     ORDER BY accepted_at LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -262,14 +267,14 @@ WITH late AS (
 UPDATE referral SET state = 'dropped', work_reason = NULL, content = '', wrapped_key = NULL
 WHERE referral_id IN (SELECT referral_id FROM late)
 RETURNING referral_id, party, exercise, state, filed_by, body_sha256, traceparent
-"""
+""")
 #: The name of an origin's record in the journal of erasures.
 ERASED: Final = "referral"
 #: Erases referrals of these ids and parties again after a restore. The key also opens the earlier revisions.
-ERASE_AGAIN: Final = """
+ERASE_AGAIN: Final = _ERASE.format("""
 UPDATE referral AS r SET wrapped_key = NULL, content = '' FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
-WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT NULL
-"""
+WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT NULL RETURNING r.referral_id
+""")
 
 
 class PostgresReviews(PostgresDays, RecordStore):

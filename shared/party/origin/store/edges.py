@@ -109,11 +109,14 @@ FOR UPDATE OF e, r SKIP LOCKED
 """
 #: The edges that may still be answered, written as in their index. Most edges at an old instance have a final answer.
 _UNANSWERED = "e.answer IN ('" + "', '".join(sorted(UNFINISHED)) + "')"
+_LIES_THERE = f"""e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.state = 'emitted' AND {_UNANSWERED}
+  AND NOT e.unread AND NOT e.taken_back AND r.state <> 'withdrawn'"""
+#: Any of them: an index with an order would cost every edge.
 _LEFT_BEHIND = f"""
-{ALL} WHERE e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.state = 'emitted' AND {_UNANSWERED}
-  AND NOT e.unread AND NOT e.taken_back AND r.state <> 'withdrawn'
-ORDER BY r.referral_id LIMIT $4 FOR UPDATE OF e, r
-"""
+{ALL} WHERE {_LIES_THERE} AND e.edge_id = ANY (ARRAY(
+    SELECT e.edge_id FROM edge AS e JOIN referral AS r USING (referral_id) WHERE {_LIES_THERE} LIMIT $4))
+ORDER BY r.referral_id FOR UPDATE OF e, r
+"""  # noqa: S608 - our own constant
 _MISSING = f"""
 {_FOUND} e.missing AND NOT e.unread AND r.state <> 'withdrawn' AND r.referral_id <> ALL($2::uuid[])
 ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r

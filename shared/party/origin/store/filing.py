@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
@@ -181,12 +181,12 @@ class PostgresFiling(PostgresDays):
 
     async def file(self, asked: Sequence[tuple[Request, Reply]], filing: ToFile) -> Otherwise | None:
         keys = [(*_key(request), request.body_hash) for request, _ in asked]
-        claims = bind_claims(keys, [(reply.status, _stored(reply)) for _, reply in asked])
-        binding = partial(_bind, filing, self._kek, find_law(self._driver))
+        claims = partial(bind_claims, keys, [(reply.status, _stored(reply)) for _, reply in asked])
+        binding = partial(_bind, filing, claims, self._kek, find_law(self._driver))
         many = sum(len(each.emitted) for each in filing.prepared) > MANY
         values, sent = await asyncio.to_thread(binding) if many else binding()
         count = len({key[:2] for key in keys})
-        rows = await self._driver.fetch(*_FILE.bind(claims=claims, keys=count, **values))
+        rows = await self._driver.fetch(*_FILE.bind(keys=count, **values))
         new = {(row["party"], row["key_hash"]) for row in rows if row["key_hash"] is not None}
         if len(new) < len(keys):
             return Otherwise(claims=[_claimed(claim) for claim in await read_claims(self._driver, keys, new)])
@@ -226,7 +226,9 @@ class PostgresFilings:
             yield PostgresFiling(session.driver, self._kek)
 
 
-def _bind(filing: ToFile, kek: KeyEncryptionKey, law_at: LawAt | None) -> tuple[dict[str, object], UnplacedEdges]:
+def _bind(
+    filing: ToFile, claims: Callable[[], Bound[str]], kek: KeyEncryptionKey, law_at: LawAt | None
+) -> tuple[dict[str, object], UnplacedEdges]:
     """Return values of `_FILE`, and the edges that the last step inserts."""
     prepared, submitted = filing.prepared, filing.submitted
     keys = [DataKey.generate() for _ in prepared]
@@ -242,6 +244,7 @@ def _bind(filing: ToFile, kek: KeyEncryptionKey, law_at: LawAt | None) -> tuple[
         wrapped_key=[wrap(key, kek, place) for key, (place, _) in zip(keys, at, strict=True)],
     )
     values: dict[str, object] = {
+        "claims": claims(),
         "day": filing.day,
         "spent": bind_spent(filing.debits),
         "rooms": bind_spent(filing.rooms),

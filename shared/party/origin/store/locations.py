@@ -36,7 +36,7 @@ from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.store.edge_rows import PLACE, insert_placed, list_placed
 from shared.party.origin.store.edges import revealed
 from shared.party.stores import list_items
-from shared.runtime.database.columns import Statement
+from shared.runtime.database.columns import Statement, pairs
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.subjects import FeatureTracks, TrackItem
 from shared.runtime.watch.logs import log
@@ -251,7 +251,7 @@ class OriginTracks(FeatureTracks):
 
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
         """Put referrals on the work list that the peer knows as withdrawn and this origin does not."""
-        await self._driver.execute(_TAKEN_BACK_THERE, *_columns(items), RECIPIENT_AHEAD, peer)
+        await self._driver.execute(_TAKEN_BACK_THERE, *pairs(items), RECIPIENT_AHEAD, peer)
 
     async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
         """Write the places of own messages to their edges and withdrawals. Insert gathered edges."""
@@ -262,11 +262,7 @@ class OriginTracks(FeatureTracks):
             await self._driver.execute(*_PLACES.bind(places=PLACE.rows(others), urgent=Lane.URGENT))
 
     async def _change(self, statement: str, items: Sequence[TrackItem], peer: str) -> None:
-        columns = _columns(items)
+        columns = pairs(items)
         unknown = [row["item"] for row in await self._driver.fetch(_UNKNOWN, *columns)]
         await self._driver.execute(statement, *columns, peer)
         await list_items(self._driver, unknown, peer)
-
-
-def _columns(items: Sequence[TrackItem]) -> tuple[list[UUID], list[str]]:
-    return [item for item, _ in items], [recipient for _, recipient in items]

@@ -161,3 +161,11 @@ async def test_a_plan_outlives_the_size_of_its_table_only_where_that_is_asked_fo
     plans = await alone.fetch(kept, COUNT)
     await alone.close()
     assert [tuple(row) for row in plans] == [counted]
+
+
+async def test_a_statement_is_prepared_once_a_connection_whatever_its_size(database: Database) -> None:
+    long = f"SELECT 1 /* {'x' * 20_000} */"
+    async with database.transaction() as session:
+        await session.driver.fetchval(long)
+        statements = await session.driver.fetch("SELECT statement FROM pg_prepared_statements")
+    assert long in [row["statement"] for row in statements]
