@@ -29,8 +29,8 @@ from shared.exchange.locations import FORMS, GROUPED_BY
 from shared.exchange.states import may_come_in, row
 from shared.kernel.errors import not_found
 from shared.party.bulk.store import Line
-from shared.party.recipient.store.listing import cursor_of, read_cursor
 from shared.party.stores import PartyStore
+from shared.runtime.database.pages import read_row, row_cursor
 from shared.vocabulary.referral import PriorityLevel
 
 #: So many open items of notices are shown of one location, and answered at once.
@@ -165,11 +165,11 @@ class PostgresWorkItems(PartyStore):
 
     async def page(self, party: str, *, cursor: str | None, limit: int) -> WorkItemPage:
         """The work items that the newest open notices lead: of at most `limit` notices, from `cursor` on."""
-        below, beside = (None, None) if cursor is None else read_cursor(cursor)
+        below, beside = (None, None) if cursor is None else read_row(cursor)
         leading = await self._driver.fetch(_LEADING, party, below, limit + 1, GROUPED_BY, beside)
         led = await self._driver.fetch(_LED, party, [each["subject"] for each in leading[:limit]], GROUPED_BY)
         items = await self._items(party, [each["token"] for each in led], [GROUPED_BY])
-        return WorkItemPage(items=tuple(items), next=cursor_of(leading[limit - 1]) if len(leading) > limit else None)
+        return WorkItemPage(items=tuple(items), next=row_cursor(leading[limit - 1]) if len(leading) > limit else None)
 
     async def one(self, party: str, work_item: UUID) -> WorkItem:
         """One work item. Raises `Refused("not_found")` where nothing is open there, or it is another's."""

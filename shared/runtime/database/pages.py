@@ -12,9 +12,8 @@ Lists in another order, by a rank and a time, have a place as their cursor.
 from __future__ import annotations
 
 import base64
-import binascii
-import struct
 from datetime import datetime, timedelta
+from struct import Struct
 from typing import Final
 from uuid import UUID
 
@@ -25,8 +24,9 @@ from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
 from shared.kernel.ids import first_uuid7
 
-_CURSOR_BYTES: Final = 8
-_PLACE: Final = struct.Struct(">bq16s")
+_NUMBER_BYTES: Final = 8
+_PLACE: Final = Struct(">bq16s")
+_ROW: Final = Struct(">q16s")
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 #: Longer than any transaction takes: PostgreSQL ends it before (`shared.runtime.database.transactions`).
@@ -41,15 +41,7 @@ ListPlace = tuple[int, datetime, UUID]
 
 def read_cursor(cursor: str | None) -> int | None:
     """The number below which a page begins. Raises `Refused("cursor_invalid")`."""
-    if cursor is None:
-        return None
-    try:
-        number = base64.urlsafe_b64decode(cursor + "=")
-    except (ValueError, binascii.Error):
-        number = b""
-    if len(number) != _CURSOR_BYTES or number[0] >= 128:
-        raise _invalid()
-    return int.from_bytes(number)
+    return None if cursor is None else int.from_bytes(_decode(cursor, _NUMBER_BYTES))
 
 
 def next_cursor(rows: list[asyncpg.Record], limit: int) -> NextCursor:
@@ -61,7 +53,7 @@ def next_cursor(rows: list[asyncpg.Record], limit: int) -> NextCursor:
 
 def cursor_of(number: int) -> str:
     """The opaque cursor of what stands below a number."""
-    return base64.urlsafe_b64encode(number.to_bytes(_CURSOR_BYTES)).decode().rstrip("=")
+    return _encode(number.to_bytes(_NUMBER_BYTES))
 
 
 def bounds_of_period(table: str, time: str) -> str:
@@ -99,21 +91,43 @@ def within(time: str, *, since: str, until: str) -> str:
 
 def read_place(cursor: str) -> ListPlace:
     """The place behind which a page begins. Raises `Refused("cursor_invalid")`."""
+    rank, at, id_ = _PLACE.unpack(_decode(cursor, _PLACE.size))
     try:
-        rank, at, id_ = _PLACE.unpack(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        place = rank, EPOCH + at * _MICROSECOND, UUID(bytes=id_)
-    except (ValueError, OverflowError, struct.error, binascii.Error):
+        return rank, EPOCH + at * _MICROSECOND, UUID(bytes=id_)
+    except OverflowError:
         raise _invalid() from None
-    if rank < 0:
-        raise _invalid()
-    return place
 
 
 def place_cursor(place: ListPlace) -> str:
     """The opaque cursor of what stands behind a place."""
     rank, at, id_ = place
-    packed = _PLACE.pack(rank, (at - EPOCH) // _MICROSECOND, id_.bytes)
+    return _encode(_PLACE.pack(rank, (at - EPOCH) // _MICROSECOND, id_.bytes))
+
+
+def read_row(cursor: str) -> tuple[int, UUID]:
+    """Return place and subject of the row behind which a page begins. Raises `Refused("cursor_invalid")`."""
+    place, subject = _ROW.unpack(_decode(cursor, _ROW.size))
+    return place, UUID(bytes=subject)
+
+
+def row_cursor(row: asyncpg.Record) -> str:
+    """Return the opaque cursor of the rows behind this one."""
+    return _encode(_ROW.pack(row["place"], row["subject"].bytes))
+
+
+def _encode(packed: bytes) -> str:
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def _decode(cursor: str, size: int) -> bytes:
+    """Return so many bytes, which begin with no negative number. Raises `Refused("cursor_invalid")`."""
+    try:
+        packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except ValueError:
+        raise _invalid() from None
+    if len(packed) != size or packed[0] >= 128:
+        raise _invalid()
+    return packed
 
 
 def _invalid() -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ from enum import IntEnum
 from typing import Any, Final
 
 import asyncpg
+from asyncpg.protocol import protocol
 
 from shared.kernel.errors import Defect, Unavailable
 from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import Part, join
-from shared.runtime.database.flat_arrays import ask_by_kind
 from shared.runtime.watch.cancellation import raise_if_cancelling
 
-ask_by_kind()
+#: What asyncpg takes for an array, or for one within one. It asks of each element, and by abstract classes that is half
+#: of what binding a text costs. Whatever else is given as an array is refused by the driver (`DataError`).
+ARRAYS: Final[tuple[type[object], ...]] = (list, tuple, set, frozenset, deque, type({}.keys()), type({}.values()))
+protocol.IterableABC = protocol.SizedABC = ARRAYS
 
 #: What a scope may name: parties, roles and actions. Nothing that could end a literal.
 _BOUND_TEXT = re.compile(r"[a-z0-9._,-]*")

@@ -123,7 +123,7 @@ def unpack(packed: bytes | Record) -> Record:
             key=key,
             headers=tuple(
                 (COVERED[place] if name is None else name.decode(), text)
-                for place, (name, text) in enumerate(_pairs(headers))
+                for place, (name, text) in enumerate(zip(headers[::2], headers[1::2], strict=True))
             ),
             value=value,
             time_stated=bool(flags & _TIME_STATED),
@@ -219,10 +219,6 @@ def _read_parts(packed: bytes) -> Iterator[bytes | None]:
             raise ValueError(length)
         yield packed[at : at + length]
         at += length
-
-
-def _pairs(headers: list[bytes | None]) -> Iterator[tuple[bytes | None, bytes | None]]:
-    return zip(headers[::2], headers[1::2], strict=True)
 
 
 def _pack_proof(proof: MessageProof) -> bytes:

@@ -212,13 +212,8 @@ class PostgresItems(RecordStore):
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         if not changes:
             return
-        changed = await self._driver.fetch(
-            _CHANGE,
-            [subject for subject, _ in changes],
-            [party for _, party in changes],
-            [present for present, _ in changes.values()],
-            [following for _, following in changes.values()],
-        )
+        rows = [(*key, *states) for key, states in changes.items()]
+        changed = await self._driver.fetch(_CHANGE, *map(list, zip(*rows, strict=True)))
         if len(changed) != len(changes):
             raise state_forbids()
 
@@ -229,15 +224,9 @@ class PostgresItems(RecordStore):
         await heard(self.questions, messages)
 
     async def resume(self, items: Sequence[Item]) -> None:
-        if items:
-            await self._driver.execute(
-                _RESUME,
-                [item.subject_id for item in items],
-                [item.party for item in items],
-                [item.state for item in items],
-                [item.acts for item in items],
-                [json.dumps(dict(item.said)) for item in items],
-            )
+        rows = [(each.subject_id, each.party, each.state, each.acts, json.dumps(dict(each.said))) for each in items]
+        if rows:
+            await self._driver.execute(_RESUME, *map(list, zip(*rows, strict=True)))
 
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         for each in new_items(messages, self._kek, kind=self.kind):

@@ -11,9 +11,6 @@ Agencies of which origins have told this one, since they have accepted the same,
 
 from __future__ import annotations
 
-import base64
-import binascii
-import struct
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,7 +28,6 @@ from shared.exchange.message import Received
 from shared.exchange.states import finished
 from shared.kernel.authority import Role
 from shared.kernel.clock import EPOCH
-from shared.kernel.errors import Refused
 from shared.party.attention_item import (
     CONTACT_SUGGESTED,
     P0_OPEN,
@@ -45,6 +41,7 @@ from shared.party.attention_item import (
 )
 from shared.party.recipient.domain import UNCLAIMED, Item, Lease, Page
 from shared.runtime.database.columns import Columns, Statement, insert
+from shared.runtime.database.pages import read_row, row_cursor
 from shared.runtime.database.stored_text import decompress
 from shared.vocabulary.referral import PriorityLevel
 
@@ -66,8 +63,6 @@ _TAKEN: Final = {
     "subjects": "uuid[]",
     "claimed_by": "text",
 }
-#: Where a page ends: the place of its last row, and its subject.
-_CURSOR: Final = struct.Struct(">q16s")
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -99,7 +94,7 @@ async def read_page(
 
     Raises `Refused("cursor_invalid")`.
     """
-    below, beside = (2**63 - 1, UUID(int=0)) if page.cursor is None else read_cursor(page.cursor)
+    below, beside = (2**63 - 1, UUID(int=0)) if page.cursor is None else read_row(page.cursor)
     sought = page.sought
     asked = statement.bind(
         party=party,
@@ -116,23 +111,7 @@ async def read_page(
     )
     rows: list[asyncpg.Record] = await driver.fetch(*asked)
     shown = rows[: page.limit]
-    return shown, None if len(rows) <= page.limit else cursor_of(shown[-1])
-
-
-def cursor_of(row: asyncpg.Record) -> str:
-    """Return the opaque cursor of the rows behind this one."""
-    return base64.urlsafe_b64encode(_CURSOR.pack(row["place"], row["subject"].bytes)).decode()
-
-
-def read_cursor(cursor: str) -> tuple[int, UUID]:
-    """Return place and subject behind which a page begins. Raises `Refused("cursor_invalid")`."""
-    try:
-        place, subject = _CURSOR.unpack(base64.urlsafe_b64decode(cursor))
-    except (ValueError, struct.error, binascii.Error):
-        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400) from None
-    if place < 0:
-        raise Refused("cursor_invalid", "begin again without one", field="/cursor", status=400)
-    return place, UUID(bytes=subject)
+    return shown, None if len(rows) <= page.limit else row_cursor(shown[-1])
 
 
 def _microseconds(at: datetime) -> int:

@@ -17,8 +17,7 @@ from asyncpg.protocol import protocol
 
 from shared.kernel.ids import uuid7
 from shared.runtime.database.columns import Columns, Json, Statement, insert, join
-from shared.runtime.database.flat_arrays import KINDS
-from shared.runtime.database.transactions import Database
+from shared.runtime.database.transactions import ARRAYS, Database
 
 
 class Colour(StrEnum):
@@ -161,7 +160,7 @@ def test_every_row_gets_its_value() -> None:
         SAMPLE.rows([sample(1), sample(2)], doubled=[2])
 
 
-@pytest.mark.parametrize(("kinds", "least", "most"), [(KINDS, 0, 10), (Iterable, 1000, 5000)])
+@pytest.mark.parametrize(("kinds", "least", "most"), [(ARRAYS, 0, 10), (Iterable, 1000, 5000)])
 async def test_of_no_element_of_an_array_an_abstract_class_is_asked(
     driver: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, kinds: object, least: int, most: int
 ) -> None:
