@@ -2,8 +2,9 @@
 
     number of the dictionary (1 byte) · raw deflate (RFC 1951)
 
-A dictionary never changes while stored bytes name it: a later one gets the next number. An instance reads only text that
-it has compressed itself. Many deflate streams open to one text, so a sender could hide data in its choice of one.
+A dictionary never changes while stored bytes name it: a later one gets the next number. An instance reads
+only text that it has compressed itself: many deflate streams open to one text, and a sender could hide data in its
+choice of one.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from zlib import error as ZlibError  # noqa: N812 - the library's class has a lo
 
 from shared.kernel.errors import Defect
 
-#: No text is longer: not the answer to a batch of 100 referrals with 200 recipients each.
+#: The longest text; the answer to a batch of 100 referrals with 200 recipients each is shorter.
 TEXT_BYTES_MAX: Final = 32 * 1024 * 1024
 _NUMBER: Final = 1
 _DICTIONARY: Final = (Path(__file__).with_name("data") / f"stored-text-{_NUMBER}.txt").read_bytes()
 _LEVEL: Final = 6
-#: Raw deflate with a window of 8 KiB, which holds the dictionary. zlib clears its tables for each text. With the largest
-#: window, that took five times as long as compressing the text, and saved no byte.
+#: Raw deflate with a window of 8 KiB, which holds the dictionary. zlib clears its tables for each text. With the
+#: largest window, that took five times as long as compressing the text, and saved no byte.
 _MEMORY_LEVEL: Final = 6
 _WINDOW_BITS: Final = -13
 
@@ -29,7 +30,7 @@ _WINDOW_BITS: Final = -13
 def compress(text: bytes) -> bytes:
     """Return the text as it is stored."""
     assert len(text) <= TEXT_BYTES_MAX
-    deflating = compressobj(_LEVEL, DEFLATED, _WINDOW_BITS, zdict=_DICTIONARY)
+    deflating = compressobj(_LEVEL, DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict=_DICTIONARY)
     return b"".join((bytes([_NUMBER]), deflating.compress(text), deflating.flush()))
 
 
